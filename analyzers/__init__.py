@@ -1,0 +1,1 @@
+"""The pure core: arrays in, arrays out. No clock, no I/O, no client library."""

@@ -1,0 +1,1 @@
+"""Numbered ClickHouse migrations, applied in the order of their names."""

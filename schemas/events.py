@@ -1,0 +1,280 @@
+"""The event: what one side of one request answered, as a gateway writes it to Kafka.
+
+`decode_event` checks size, JSON, types, ranges and the consistency of mode, side and sides in one
+pass. It knows nothing of time: whether a clock runs ahead is the pairing stage's question.
+Field names that OpenTelemetry's GenAI semantic conventions define keep meaning and unit; the
+mapping stands in each field's description.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+SCHEMA_VERSION: Final = 1
+MAX_EVENT_BYTES: Final = 1_048_576
+MAX_COST_USD: Final = 1000.0
+MAX_DURATION_MS: Final = 7 * 86_400_000.0
+
+Mode = Literal["shadow", "interleave", "canary", "ab"]
+Side = Literal["stable", "candidate", "control"]
+Expects = Literal["text", "json", "json_schema"]
+
+PAIRED_MODES: Final = ("shadow", "interleave")
+SINGLE_MODES: Final = ("canary", "ab")
+SIDES: Final = ("stable", "candidate", "control")
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
+PairId = Annotated[str, Meta(min_length=1, max_length=256)]
+Label = Annotated[str, Meta(max_length=128)]
+LanguageTag = Annotated[str, Meta(max_length=35)]
+TokenCount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+DurationMs = Annotated[float, Meta(ge=0, le=MAX_DURATION_MS)]
+CostUsd = Annotated[float, Meta(ge=0, le=MAX_COST_USD)]
+RequestTime = Annotated[dt.datetime, Meta(tz=True)]
+
+
+class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What was asked."""
+
+    prompt: Annotated[
+        str | None, Meta(description="Prompt as text; used to detect the language.")
+    ] = None
+    expects: Annotated[
+        Expects, Meta(description="What the caller parses (OTel `gen_ai.output.type`).")
+    ] = "text"
+    schema_id: Annotated[
+        Label | None, Meta(description="Name of the JSON Schema the output must satisfy.")
+    ] = None
+    tools: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="Names of the tools offered (OTel `gen_ai.tool.name`)."),
+    ] = None
+
+
+def _no_arguments() -> msgspec.Raw:
+    return msgspec.Raw(b"null")
+
+
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
+    """One call of a tool that the model asked for."""
+
+    name: Annotated[str, Meta(description="OTel `gen_ai.tool.name`.")]
+    arguments: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="A JSON value, or a string that holds one; compared as JSON values.",
+            extra_json_schema={},
+        ),
+    ] = msgspec.field(default_factory=_no_arguments)
+
+
+class Response(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What the model answered."""
+
+    model: Annotated[str | None, Meta(description="OTel `gen_ai.response.model`.")] = None
+    output: Annotated[str | None, Meta(description="Text of the answer.")] = None
+    tool_calls: Annotated[
+        tuple[ToolCall, ...] | None, Meta(description="Tool calls in the order given.")
+    ] = None
+    finish_reason: Annotated[
+        Label | None,
+        Meta(description="OTel `gen_ai.response.finish_reasons`, the first: stop, length, …"),
+    ] = None
+    stream: Annotated[bool, Meta(description="Whether the answer was streamed.")] = False
+
+
+class Error(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Why there is no answer."""
+
+    type: Annotated[
+        str, Meta(max_length=128, description="OTel `error.type`: timeout, rate_limit, 500, …")
+    ]
+    status: Annotated[
+        int | None, Meta(description="HTTP status (OTel `http.response.status_code`).")
+    ] = None
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What was consumed."""
+
+    input_tokens: Annotated[
+        TokenCount | None, Meta(description="OTel `gen_ai.usage.input_tokens`.")
+    ] = None
+    output_tokens: Annotated[
+        TokenCount | None, Meta(description="OTel `gen_ai.usage.output_tokens`.")
+    ] = None
+    cost_usd: Annotated[CostUsd | None, Meta(description="Price of the call in US dollars.")] = None
+
+
+class Timing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """How long it took."""
+
+    duration_ms: Annotated[
+        DurationMs | None,
+        Meta(description="OTel `gen_ai.client.operation.duration`, in milliseconds here."),
+    ] = None
+    time_to_first_token_ms: Annotated[
+        DurationMs | None,
+        Meta(description="OTel `gen_ai.client.operation.time_to_first_chunk`, in milliseconds."),
+    ] = None
+
+
+class Fallback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Whether another model had to answer; one event tells of the last attempt."""
+
+    used: bool = False
+    model: Annotated[str | None, Meta(description="The model that answered instead.")] = None
+    reason: Annotated[Label | None, Meta(description="Why the gateway fell back.")] = None
+    attempts: Annotated[int, Meta(ge=1, le=1000, description="Attempts made, the last included.")] = 1
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One side of one request; key `rollout_id/pair_id`."""
+
+    schema_version: Literal[1]
+    rollout_id: Annotated[Identifier, Meta(description="The rollout; must not contain a slash.")]
+    pair_id: Annotated[PairId, Meta(description="The request; the same on all its sides.")]
+    mode: Mode
+    side: Side
+    sides: Annotated[
+        tuple[Side, ...],
+        Meta(description="The sides that this request has; the join waits for exactly these."),
+    ]
+    request_time: Annotated[
+        RequestTime,
+        Meta(description="Event time, RFC 3339; stamped once, the same on all sides."),
+    ]
+    served: Annotated[bool, Meta(description="Whether this side went to the user.")] = False
+    language: Annotated[
+        LanguageTag | None, Meta(description="BCP 47 tag; detected when absent.")
+    ] = None
+    workflow: Annotated[
+        Label | None, Meta(description="The product feature that the request came from.")
+    ] = None
+    request: Request | None = None
+    response: Response | None = None
+    error: Error | None = None
+    usage: Usage | None = None
+    timing: Timing | None = None
+    fallback: Fallback | None = None
+    attributes: Annotated[
+        dict[str, str] | None, Meta(description="Free strings; never a dimension.")
+    ] = None
+
+
+class InvalidReason(StrEnum):
+    """Why an event could not be used; the `reason` header of a dead letter."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    SCHEMA = "schema"
+    SIDES = "sides"
+    CLOCK_AHEAD = "clock_ahead"
+    DISAGREES = "disagrees"
+
+
+class InvalidEvent(ValueError):
+    """An event that goes to dead letters; `reason` is for machines, the message for people."""
+
+    def __init__(self, reason: InvalidReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+SIDE_BITS: Final[dict[str, int]] = {"stable": 1, "candidate": 2, "control": 4}
+STABLE, CANDIDATE, CONTROL = SIDE_BITS["stable"], SIDE_BITS["candidate"], SIDE_BITS["control"]
+PAIR: Final = STABLE | CANDIDATE
+
+
+def _allowed_shapes() -> dict[tuple[str, str, tuple[str, ...]], int]:
+    """Map every consistent (mode, side, sides) to the bit mask of its sides."""
+    from itertools import permutations
+
+    shapes: dict[tuple[str, str, tuple[str, ...]], int] = {}
+    for mode in PAIRED_MODES:
+        for names in (("stable", "candidate"), ("stable", "candidate", "control")):
+            mask = sum(SIDE_BITS[name] for name in names)
+            for order in permutations(names):
+                shapes.update({(mode, side, order): mask for side in names})
+    for mode in SINGLE_MODES:
+        shapes.update({(mode, s, (s,)): SIDE_BITS[s] for s in ("stable", "candidate")})
+    return shapes
+
+
+SHAPES: Final = _allowed_shapes()
+_decoder = msgspec.json.Decoder(Event)
+
+
+def decode_event(payload: bytes | None, max_event_bytes: int = MAX_EVENT_BYTES) -> Event:
+    """Decode and check one event.
+
+    Raises `InvalidEvent` with the reason and a message that names the place.
+    """
+    if not payload:
+        raise InvalidEvent(InvalidReason.EMPTY, "the message has no value")
+    if len(payload) > max_event_bytes:
+        raise InvalidEvent(
+            InvalidReason.TOO_LARGE, f"{len(payload)} bytes, the limit is {max_event_bytes}"
+        )
+    try:
+        event = _decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _explain(payload, error) from None
+    if (event.mode, event.side, event.sides) not in SHAPES or "/" in event.rollout_id:
+        raise _inconsistent(event)
+    return event
+
+
+def _explain(payload: bytes, error: Exception) -> InvalidEvent:
+    """Tell a malformed payload from a wrong version from a wrong field."""
+    if not isinstance(error, msgspec.ValidationError):
+        return InvalidEvent(InvalidReason.NOT_JSON, str(error))
+    version = peek(payload).get("schema_version")
+    if isinstance(version, int) and version != SCHEMA_VERSION:
+        return InvalidEvent(
+            InvalidReason.UNSUPPORTED_VERSION,
+            f"schema_version {version}, this release reads {SCHEMA_VERSION}",
+        )
+    return InvalidEvent(InvalidReason.SCHEMA, str(error))
+
+
+def _inconsistent(event: Event) -> InvalidEvent:
+    if "/" in event.rollout_id:
+        return InvalidEvent(InvalidReason.SCHEMA, "rollout_id must not contain a slash")
+    wanted = (
+        "[stable, candidate], now and then with control"
+        if event.mode in PAIRED_MODES
+        else "[stable] or [candidate] alone"
+    )
+    return InvalidEvent(
+        InvalidReason.SIDES,
+        f"side {event.side!r} with sides {list(event.sides)} in mode {event.mode!r}; "
+        f"this mode has {wanted}, the side among them",
+    )
+
+
+def peek(payload: bytes | None) -> dict[str, Any]:
+    """Top-level fields of a payload that failed to decode; empty where there are none to be had."""
+    try:
+        document = msgspec.json.decode(payload or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def event_key(rollout_id: str, pair_id: str) -> str:
+    """The Kafka key that brings all sides of a request to one partition."""
+    return f"{rollout_id}/{pair_id}"
+
+
+def encode_event(event: Event) -> bytes:
+    """The event as it stands on the wire."""
+    return msgspec.json.encode(event)

@@ -1,0 +1,1 @@
+"""Valid and invalid example payloads, shared by tests and documentation."""

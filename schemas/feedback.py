@@ -1,0 +1,65 @@
+"""Feedback: what a user thought of an answer, some time after it was served."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from understudy.schemas.events import (
+    Identifier,
+    InvalidEvent,
+    InvalidReason,
+    Label,
+    LanguageTag,
+    Mode,
+    PairId,
+    RequestTime,
+)
+
+MAX_FEEDBACK_BYTES: Final = 65_536
+
+
+class Feedback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One opinion on one served side; key `rollout_id/pair_id`, as for its event."""
+
+    schema_version: Literal[1]
+    rollout_id: Identifier
+    pair_id: PairId
+    mode: Mode
+    side: Annotated[
+        Literal["stable", "candidate"], Meta(description="The side that the user saw or chose.")
+    ]
+    request_time: Annotated[RequestTime, Meta(description="The request's, not the feedback's.")]
+    feedback_time: Annotated[RequestTime, Meta(description="When the user gave it.")]
+    name: Annotated[
+        Label, Meta(description="What was asked: thumbs, stars, regenerated (OTel "
+                    "`gen_ai.evaluation.name`).")
+    ]
+    score_value: Annotated[
+        float,
+        Meta(ge=0, le=1, description="0 worst, 1 best (OTel `gen_ai.evaluation.score.value`)."),
+    ]
+    score_label: Annotated[
+        Label | None, Meta(description="OTel `gen_ai.evaluation.score.label`.")
+    ] = None
+    language: LanguageTag | None = None
+    workflow: Label | None = None
+
+
+_decoder = msgspec.json.Decoder(Feedback)
+
+
+def decode_feedback(payload: bytes | None) -> Feedback:
+    """Decode and check one feedback record. Raises `InvalidEvent`."""
+    if not payload:
+        raise InvalidEvent(InvalidReason.EMPTY, "the message has no value")
+    if len(payload) > MAX_FEEDBACK_BYTES:
+        raise InvalidEvent(InvalidReason.TOO_LARGE, f"{len(payload)} bytes")
+    try:
+        return _decoder.decode(payload)
+    except msgspec.ValidationError as error:
+        raise InvalidEvent(InvalidReason.SCHEMA, str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidEvent(InvalidReason.NOT_JSON, str(error)) from None

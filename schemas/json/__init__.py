@@ -1,0 +1,1 @@
+"""JSON Schema files made from the records (`python -m understudy.schemas.json_schema`)."""

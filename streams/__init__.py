@@ -1,0 +1,1 @@
+"""The edges: Kafka, ClickHouse, HTTP and the command line around the pure core."""

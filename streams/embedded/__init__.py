@@ -1,0 +1,1 @@
+"""The embedded default: a mock broker, an in-process ClickHouse engine, a simulated gateway."""

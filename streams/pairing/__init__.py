@@ -1,0 +1,1 @@
+"""From a topic of sides to comparisons and windows: decode, join, compare, window, commit."""
