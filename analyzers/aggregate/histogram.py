@@ -1,0 +1,70 @@
+"""Histograms that add up: logarithmic buckets for times and ratios, hundredths for similarity.
+
+A logarithmic bucket k covers (GAMMA^(k-1), GAMMA^k]; every value in it lies within 1 % of the
+bucket's representative value (Masson, Rim, Lee, *DDSketch*, 2019). Histograms are sparse: a
+mapping of bucket index to count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+RELATIVE_ERROR: Final = 0.01
+GAMMA: Final = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
+SMALLEST_VALUE: Final = 1e-6
+"""Values below this, zero among them, fall into the bucket of this value."""
+
+_LN_GAMMA: Final = float(np.log(GAMMA))
+
+
+def log_bucket(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Bucket index of each value; values (n,) of at least 0, NaN not allowed."""
+    floored = np.maximum(values, SMALLEST_VALUE)
+    return np.ceil(np.log(floored) / _LN_GAMMA).astype(np.int64)
+
+
+def bucket_value(bucket: int) -> float:
+    """The value that stands for a bucket: within 1 % of everything in it."""
+    return float(2.0 * GAMMA**bucket / (GAMMA + 1.0))
+
+
+def bucket_upper_edge(bucket: int) -> float:
+    """The largest value that falls into the bucket."""
+    return float(GAMMA**bucket)
+
+
+def hundredths(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """floor(100 x value) for values (n,) in [0, 1]; exactly 1 has a bucket of its own."""
+    return np.floor(values * 100.0).astype(np.int64)
+
+
+def quantile(histogram: Mapping[int, int], q: float) -> float:
+    """The q-quantile (the smallest value with at least q of the counts at or below it).
+
+    NaN for an empty histogram. Relative error at most 1 %. Raises ValueError unless 0 <= q <= 1.
+    """
+    if not 0.0 <= q <= 1.0:
+        raise ValueError(f"q must lie in [0, 1], not {q}")
+    total = sum(histogram.values())
+    if total == 0:
+        return float("nan")
+    rank = max(1, int(np.ceil(q * total)))
+    below = 0
+    for bucket in sorted(histogram):
+        below += histogram[bucket]
+        if below >= rank:
+            return bucket_value(bucket)
+    raise AssertionError("counts do not add up")
+
+
+def merge(*histograms: Mapping[int, int]) -> dict[int, int]:
+    """The sum of histograms, buckets in ascending order."""
+    total: dict[int, int] = {}
+    for histogram in histograms:
+        for bucket, count in histogram.items():
+            total[bucket] = total.get(bucket, 0) + count
+    return dict(sorted(total.items()))
