@@ -1,0 +1,85 @@
+"""Wealth that restarts all the time, so that a long healthy past cannot hide a new regression.
+
+Before each window a small share of fresh wealth joins what is left of the old. The result is the
+weighted sum of the wealths of bettors who began at every window so far. A budget of windows shares
+out a total of 1 (one half at the first window, the other half evenly), so within the budget the
+chance of ever crossing 1/alpha without a regression is at most alpha, and at most alpha/2 more for
+every further budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from understudy.analyzers.judge.bets import FloatArray, log_evidence
+
+DEFAULT_BUDGET_WINDOWS: Final = 1_440
+
+
+def log_share(step: int, budget_windows: int = DEFAULT_BUDGET_WINDOWS) -> float:
+    """Log of the fresh wealth that joins at window `step`, counted from 0.
+
+    Raises ValueError when the step is negative or the budget has no window.
+    """
+    if step < 0 or budget_windows < 1:
+        raise ValueError("a step counts from 0 and a budget has at least one window")
+    return float(-np.log(2.0) if step == 0 else -np.log(2.0 * budget_windows))
+
+
+def restarted(log_wealth: FloatArray, increments: FloatArray, log_fresh: float) -> FloatArray:
+    """Wealth after one window: (..., n_bets) old wealth and increments to (..., n_bets).
+
+    Wealth of nothing yet is -inf. Source: Shin, Ramdas and Rinaldo (2022), e-detectors.
+    """
+    result: FloatArray = np.logaddexp(log_wealth, log_fresh) + increments
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class RestartedWealth:
+    """Rollback evidence of one guardrail in one slice: (n_bets,) log-wealth and windows folded.
+
+    Folding is sequential: unlike plain sums, two of these do not merge.
+    """
+
+    log_wealth: tuple[float, ...]
+    steps: int = 0
+    budget_windows: int = DEFAULT_BUDGET_WINDOWS
+
+    @classmethod
+    def begin(cls, n_bets: int, budget_windows: int = DEFAULT_BUDGET_WINDOWS) -> RestartedWealth:
+        """No wealth yet. Raises ValueError when the budget has no window."""
+        log_share(0, budget_windows)
+        return cls((-np.inf,) * n_bets, 0, budget_windows)
+
+    @property
+    def log_evidence(self) -> float:
+        """Log evidence against "no harm beyond the margin"; -inf before the first window."""
+        return float(log_evidence(np.array(self.log_wealth)))
+
+    def fold(self, increments: FloatArray, overdispersion: float = 1.0) -> RestartedWealth:
+        """The wealth after one more window of (n_bets,) increments.
+
+        Dividing by an `overdispersion` of at least 1 (estimated from earlier windows) keeps an
+        e-value an e-value, by Jensen's inequality. Raises ValueError when it is below 1.
+        """
+        if overdispersion < 1.0:
+            raise ValueError("overdispersion is at least 1")
+        fresh = log_share(self.steps, self.budget_windows)
+        wealth = restarted(np.array(self.log_wealth), increments / overdispersion, fresh)
+        return RestartedWealth(tuple(wealth.tolist()), self.steps + 1, self.budget_windows)
+
+    def to_list(self) -> list[float]:
+        """Budget, steps, then the log-wealths: finite numbers only, so that JSON can hold them."""
+        wealth = list(self.log_wealth) if self.steps else [0.0] * len(self.log_wealth)
+        return [float(self.budget_windows), float(self.steps), *wealth]
+
+    @classmethod
+    def from_list(cls, numbers: list[float]) -> RestartedWealth:
+        """The wealth that `to_list` wrote."""
+        budget, steps, *wealth = numbers
+        if steps == 0:
+            return cls.begin(len(wealth), int(budget))
+        return cls(tuple(wealth), int(steps), int(budget))

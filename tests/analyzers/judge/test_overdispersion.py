@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from understudy.analyzers.judge.overdispersion import Overdispersion
+
+
+def folded(sums, units, variance):
+    state = Overdispersion()
+    for total in sums:
+        state = state.fold(units, float(total), variance)
+    return state
+
+
+def test_independent_units_show_none():
+    sums = np.random.default_rng(1).binomial(500, 0.1, size=400)
+    assert folded(sums, 500, 0.09).phi == pytest.approx(1.0, abs=0.15)
+
+
+def test_units_that_come_in_fives_show_about_five():
+    sums = 5 * np.random.default_rng(1).binomial(100, 0.1, size=2_000)
+    assert folded(sums, 500, 0.09).phi == pytest.approx(5.0, rel=0.15)
+
+
+def test_a_lasting_change_is_not_scatter():
+    rng = np.random.default_rng(2)
+    sums = np.concatenate([rng.binomial(1_000, 0.01, 100), rng.binomial(1_000, 0.03, 100)])
+    assert folded(sums, 1_000, 0.0196).phi < 1.3
+
+
+def test_control_sides_are_measured_against_no_harm():
+    state = Overdispersion()
+    for total in (30.0, -30.0) * 50:
+        state = state.fold_control(100, total, 1.0)
+    assert state.phi == pytest.approx((20 + 100 * 9.0) / 120)
+
+
+def test_little_data_stays_near_one_and_nothing_is_one():
+    assert Overdispersion().phi == 1.0
+    assert Overdispersion().fold(0, 0.0, 0.0).phi == 1.0
+    assert folded([1, 3], 10, 0.1).phi < 1.2
+    assert folded([0, 0, 0], 10, 0.0).phi == 1.0
+
+
+def test_state_survives_a_list():
+    state = folded([3, 4, 1, 8], 50, 0.1)
+    assert Overdispersion.from_list(state.to_list()) == state
