@@ -1,0 +1,159 @@
+"""Topics of the service: name, partitions, retention and limits of each, as plain records.
+
+Nothing here talks to Kafka; `understudy.streams.topics` applies the records to a broker.
+
+How many partitions, and why:
+
+- `events` and `feedback` have 12 each. The key is `rollout_id/pair_id`, so pairing scales to as
+  many workers as there are partitions, and 12 divides evenly among 1, 2, 3, 4, 6 or 12 of them. At
+  40 µs an event, 12 cores carry 300 000 events/s. The number is hard to change later: it decides
+  where a key goes, and pairs under way would be torn. Both topics share it, so that feedback lands
+  beside its pair.
+- `windows`, `rollouts` and `decisions` have 4 each. Their key is `rollout_id`; the deciding side
+  keeps one table over all three, so they must agree, and each partition costs a changelog. A dozen
+  rollouts at a few messages a second need no more.
+- `dead-letters` has 4: low rate, order of no meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+CleanupPolicy = Literal["delete", "compact"]
+TimestampType = Literal["CreateTime", "LogAppendTime"]
+
+DEFAULT_PREFIX: Final = "understudy."
+EVENT_PARTITIONS: Final = 12
+ROLLOUT_PARTITIONS: Final = 4
+DEAD_LETTER_PARTITIONS: Final = 4
+KEEP_FOREVER: Final = -1
+
+_DAY_MS: Final = 86_400_000
+_MIB: Final = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """What one topic should be.
+
+    `retention_ms` is the age at which a `delete` topic drops messages, in milliseconds, or
+    `KEEP_FOREVER`. `max_message_bytes` bounds one batch as it is stored, that is, compressed.
+    """
+
+    name: str
+    partitions: int
+    retention_ms: int
+    cleanup_policy: CleanupPolicy = "delete"
+    timestamp_type: TimestampType = "CreateTime"
+    max_message_bytes: int = _MIB
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Kafka's topic configuration, as names and values."""
+        return {
+            "cleanup.policy": self.cleanup_policy,
+            "compression.type": "producer",
+            "max.message.bytes": str(self.max_message_bytes),
+            "message.timestamp.type": self.timestamp_type,
+            "retention.ms": str(self.retention_ms),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one installation; iterating yields their specs."""
+
+    events: TopicSpec
+    feedback: TopicSpec
+    windows: TopicSpec
+    dead_letters: TopicSpec
+    rollouts: TopicSpec
+    decisions: TopicSpec
+
+    def __iter__(self) -> Iterator[TopicSpec]:
+        yield self.events
+        yield self.feedback
+        yield self.windows
+        yield self.dead_letters
+        yield self.rollouts
+        yield self.decisions
+
+
+def understudy_topics(
+    prefix: str = DEFAULT_PREFIX,
+    *,
+    event_partitions: int = EVENT_PARTITIONS,
+    rollout_partitions: int = ROLLOUT_PARTITIONS,
+) -> Topics:
+    """All topics, named `prefix` + `events`, `feedback`, …
+
+    `event_partitions` applies to events and feedback, `rollout_partitions` to windows, rollouts and
+    decisions.
+    """
+    return Topics(
+        events=_events(prefix, event_partitions),
+        feedback=_feedback(prefix, event_partitions),
+        windows=_windows(prefix, rollout_partitions),
+        dead_letters=_dead_letters(prefix),
+        rollouts=_compacted(prefix + "rollouts", rollout_partitions),
+        decisions=_compacted(prefix + "decisions", rollout_partitions),
+    )
+
+
+def _events(prefix: str, partitions: int) -> TopicSpec:
+    """Three days: time to mend ClickHouse over a weekend and read again.
+
+    The broker stamps the messages, since a gateway's wrong clock is found by that stamp.
+    """
+    return TopicSpec(
+        name=prefix + "events",
+        partitions=partitions,
+        retention_ms=3 * _DAY_MS,
+        timestamp_type="LogAppendTime",
+        max_message_bytes=2 * _MIB,
+    )
+
+
+def _feedback(prefix: str, partitions: int) -> TopicSpec:
+    """A week: people judge answers later than models give them."""
+    return TopicSpec(
+        name=prefix + "feedback",
+        partitions=partitions,
+        retention_ms=7 * _DAY_MS,
+        timestamp_type="LogAppendTime",
+    )
+
+
+def _windows(prefix: str, partitions: int) -> TopicSpec:
+    """A month, so that the decisions of a long rollout can be computed again from it.
+
+    One message holds every changed slice of a rollout and partition, hence its size.
+    """
+    return TopicSpec(
+        name=prefix + "windows",
+        partitions=partitions,
+        retention_ms=30 * _DAY_MS,
+        max_message_bytes=8 * _MIB,
+    )
+
+
+def _dead_letters(prefix: str) -> TopicSpec:
+    """Two weeks to look at them. An event at its limit and the reason must fit, uncompressed."""
+    return TopicSpec(
+        name=prefix + "dead-letters",
+        partitions=DEAD_LETTER_PARTITIONS,
+        retention_ms=14 * _DAY_MS,
+        max_message_bytes=8 * _MIB,
+    )
+
+
+def _compacted(name: str, partitions: int) -> TopicSpec:
+    """The last message of each key, for ever."""
+    return TopicSpec(
+        name=name,
+        partitions=partitions,
+        retention_ms=KEEP_FOREVER,
+        cleanup_policy="compact",
+    )

@@ -1,0 +1,198 @@
+"""Topic specs applied to a broker: create what is missing, report what differs, change nothing.
+
+Works on a real broker and on the embedded one. The embedded broker (librdkafka's mock cluster)
+names no controller and knows no CreateTopics request, so an admin client waits for a controller
+until it times out. It does create a topic when a client asks for its metadata, always with
+the same number of partitions; that is what `ensure_topics` uses there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ClusterMetadata,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+from understudy.schemas.topics import TopicSpec
+
+BROKER_DEFAULT_REPLICATION: Final = -1
+_MOCK_CLUSTER_ID_PREFIX: Final = "mockCluster"
+_POLL_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One setting of one topic that is not what the spec asks for."""
+
+    topic: str
+    setting: str
+    wanted: str
+    actual: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.setting} is {self.actual}, wanted {self.wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsReport:
+    """What `ensure_topics` did: names created, names found, and how the found ones differ."""
+
+    created: tuple[str, ...]
+    existing: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def ensure_topics(
+    client_config: Mapping[str, Any],
+    specs: Iterable[TopicSpec],
+    *,
+    replication_factor: int = BROKER_DEFAULT_REPLICATION,
+    timeout_s: float = 30.0,
+) -> TopicsReport:
+    """Create the topics that do not exist and wait until each partition has a leader.
+
+    `client_config` is librdkafka's (`bootstrap.servers`, security). An existing topic is left
+    as it is, and its differences are reported. Safe to call from many workers at a time.
+
+    Raises `KafkaException` when the broker cannot be reached or refuses, `TimeoutError` when
+    leaders are missing after `timeout_s` seconds.
+    """
+    wanted = tuple(specs)
+    admin = AdminClient(dict(client_config))
+    metadata = admin.list_topics(timeout=timeout_s)
+    if is_embedded(metadata):
+        return _ensure_embedded(admin, metadata, wanted, timeout_s)
+    missing = [spec for spec in wanted if spec.name not in metadata.topics]
+    created = _create(admin, missing, replication_factor, timeout_s)
+    metadata = _wait_for_leaders(admin, wanted, timeout_s)
+    existing = tuple(spec.name for spec in wanted if spec.name not in created)
+    return TopicsReport(created, existing, _differences(admin, metadata, wanted, timeout_s))
+
+
+def is_embedded(metadata: ClusterMetadata) -> bool:
+    """Whether the metadata comes from librdkafka's mock cluster."""
+    return (metadata.cluster_id or "").startswith(_MOCK_CLUSTER_ID_PREFIX)
+
+
+def _create(
+    admin: AdminClient, specs: list[TopicSpec], replication_factor: int, timeout_s: float
+) -> tuple[str, ...]:
+    """Names of the topics created; one that another worker made meanwhile is not among them."""
+    if not specs:
+        return ()
+    futures = admin.create_topics(
+        [_new_topic(spec, replication_factor) for spec in specs],
+        operation_timeout=timeout_s,
+        request_timeout=timeout_s,
+    )
+    return tuple(name for name, future in futures.items() if _was_created(future))
+
+
+def _new_topic(spec: TopicSpec, replication_factor: int) -> NewTopic:
+    return NewTopic(
+        spec.name,
+        num_partitions=spec.partitions,
+        replication_factor=replication_factor,
+        config=spec.config,
+    )
+
+
+def _was_created(future: Future[None]) -> bool:
+    try:
+        future.result()
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+        return False
+    return True
+
+
+def _wait_for_leaders(
+    admin: AdminClient, specs: tuple[TopicSpec, ...], timeout_s: float
+) -> ClusterMetadata:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        metadata = admin.list_topics(timeout=timeout_s)
+        pending = [spec.name for spec in specs if not _has_leaders(metadata, spec.name)]
+        if not pending:
+            return metadata
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no leader after {timeout_s:g} s for {', '.join(pending)}")
+        time.sleep(_POLL_S)
+
+
+def _has_leaders(metadata: ClusterMetadata, name: str) -> bool:
+    topic = metadata.topics.get(name)
+    if topic is None or topic.error is not None or not topic.partitions:
+        return False
+    return all(partition.leader >= 0 for partition in topic.partitions.values())
+
+
+def _differences(
+    admin: AdminClient,
+    metadata: ClusterMetadata,
+    specs: tuple[TopicSpec, ...],
+    timeout_s: float,
+) -> tuple[Finding, ...]:
+    resources = {spec.name: ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs}
+    described = admin.describe_configs(list(resources.values()), request_timeout=timeout_s)
+    findings: list[Finding] = []
+    for spec in specs:
+        findings += _partition_finding(metadata, spec)
+        findings += _config_findings(described[resources[spec.name]].result(), spec)
+    return tuple(findings)
+
+
+def _partition_finding(metadata: ClusterMetadata, spec: TopicSpec) -> list[Finding]:
+    actual = len(metadata.topics[spec.name].partitions)
+    if actual == spec.partitions:
+        return []
+    return [Finding(spec.name, "partitions", str(spec.partitions), str(actual))]
+
+
+def _config_findings(entries: Mapping[str, ConfigEntry], spec: TopicSpec) -> list[Finding]:
+    actual = {name: str(entry.value) for name, entry in entries.items()}
+    return [
+        Finding(spec.name, name, value, actual.get(name, "unknown"))
+        for name, value in spec.config.items()
+        if actual.get(name) != value
+    ]
+
+
+def _ensure_embedded(
+    admin: AdminClient,
+    metadata: ClusterMetadata,
+    specs: tuple[TopicSpec, ...],
+    timeout_s: float,
+) -> TopicsReport:
+    """Have the mock cluster make the topics by asking for them, one by one."""
+    before = set(metadata.topics)
+    for spec in specs:
+        admin.list_topics(spec.name, timeout=timeout_s)
+    after = _wait_for_leaders(admin, specs, timeout_s)
+    findings = [finding for spec in specs for finding in _embedded_findings(after, spec)]
+    names = [spec.name for spec in specs]
+    return TopicsReport(
+        created=tuple(name for name in names if name not in before),
+        existing=tuple(name for name in names if name in before),
+        findings=tuple(findings),
+    )
+
+
+def _embedded_findings(metadata: ClusterMetadata, spec: TopicSpec) -> list[Finding]:
+    """The mock cluster takes no topic settings and keeps the producers' timestamps."""
+    findings = _partition_finding(metadata, spec)
+    if spec.timestamp_type != "CreateTime":
+        setting = "message.timestamp.type"
+        findings.append(Finding(spec.name, setting, spec.timestamp_type, "CreateTime"))
+    return findings
