@@ -1,0 +1,1 @@
+"""Kafka brokers for the tests: a container, Kafka's own jars, or one that already runs."""
