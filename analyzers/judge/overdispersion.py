@@ -10,18 +10,23 @@ regression is no scatter: between neighbours it shows once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-PRIOR_WINDOWS: Final = 20.0
-"""Windows that the first opinion, no overdispersion, is worth."""
+PRIOR_WINDOWS: Final = 3.0
+"""Windows that the first guess is worth."""
+FIRST_GUESS: Final = 2.0
+"""Phi before anything was seen. Too low a guess lets the first windows of clustered traffic raise
+false alarms before phi is known; a high one costs a few windows of delay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overdispersion:
     """Scatter seen and scatter expected under independence, over the windows so far.
 
-    Folding is sequential, as each window is compared with the one before it.
+    Folding is sequential, as each window is compared with the one before it. `guess` is phi before
+    anything was seen: 1 where units are known to be independent, such as conversations that the
+    gateway names.
     """
 
     windows: int = 0
@@ -29,19 +34,20 @@ class Overdispersion:
     expected: float = 0.0
     last_units: float = 0.0
     last_mean: float = 0.0
+    guess: float = FIRST_GUESS
 
     @property
     def phi(self) -> float:
         """The divisor for increments of later windows, at least 1.
 
         Source: the Pearson estimate of quasi-likelihood (McCullagh and Nelder, 1989, chapter 4) on
-        successive differences (von Neumann, 1941), shrunk towards 1.
+        successive differences (von Neumann, 1941), shrunk towards the first guess.
         """
         if self.windows == 0 or self.expected <= 0.0:
-            return 1.0
+            return max(1.0, self.guess)
         ratio = self.seen / self.expected
-        shrunk = (PRIOR_WINDOWS + self.windows * ratio) / (PRIOR_WINDOWS + self.windows)
-        return max(1.0, shrunk)
+        pooled = PRIOR_WINDOWS * self.guess + self.windows * ratio
+        return max(1.0, pooled / (PRIOR_WINDOWS + self.windows))
 
     def fold(self, units: float, total: float, variance: float) -> Overdispersion:
         """After a window with `units` units, sum of harms `total` and `variance` of one unit.
@@ -52,30 +58,27 @@ class Overdispersion:
             return self
         mean = total / units
         if self.last_units <= 0.0:
-            return Overdispersion(self.windows, self.seen, self.expected, units, mean)
+            return replace(self, last_units=units, last_mean=mean)
         scatter = (mean - self.last_mean) ** 2 / (1.0 / units + 1.0 / self.last_units)
-        return Overdispersion(
-            self.windows + 1, self.seen + scatter, self.expected + variance, units, mean
-        )
+        return replace(self._with(scatter, variance), last_units=units, last_mean=mean)
 
     def fold_control(self, units: float, total: float, variance: float) -> Overdispersion:
         """After a window of stable against its own second run, whose mean harm is known to be 0."""
         if units <= 0.0:
             return self
-        return Overdispersion(
-            self.windows + 1,
-            self.seen + total**2 / units,
-            self.expected + variance,
-            self.last_units,
-            self.last_mean,
-        )
+        return self._with(total**2 / units, variance)
+
+    def _with(self, scatter: float, variance: float) -> Overdispersion:
+        seen, expected = self.seen + scatter, self.expected + variance
+        return replace(self, windows=self.windows + 1, seen=seen, expected=expected)
 
     def to_list(self) -> list[float]:
-        """Five numbers: windows, seen, expected, last units, last mean."""
-        return [float(self.windows), self.seen, self.expected, self.last_units, self.last_mean]
+        """Six numbers: windows, seen, expected, last units, last mean, guess."""
+        windows, last = float(self.windows), [self.last_units, self.last_mean]
+        return [windows, self.seen, self.expected, *last, self.guess]
 
     @classmethod
     def from_list(cls, numbers: list[float]) -> Overdispersion:
         """The state that `to_list` wrote."""
-        windows, seen, expected, last_units, last_mean = numbers
-        return cls(int(windows), seen, expected, last_units, last_mean)
+        windows, *others = numbers
+        return cls(int(windows), *others)

@@ -153,7 +153,17 @@ def log_increments(batch: Batch, scale: Scale, direction: Direction) -> FloatArr
     """
     if scale.prior <= 0.0:
         return np.zeros_like(STAKES)
-    bets = STAKES / np.sqrt(scale.prior)
+    return staked(np.array(batch.total), np.array(penalty(batch, scale)), scale.prior, direction)
+
+
+def staked(
+    total: FloatArray, charged: FloatArray, prior: FloatArray | float, direction: Direction
+) -> FloatArray:
+    """Log-wealth from sums and penalties of many windows at once: (...) each to (..., 7).
+
+    `prior` is sigma_0², positive, and broadcasts against them.
+    """
+    bets = STAKES / np.sqrt(np.asarray(prior))[..., None]
     sign = 1.0 if direction == "rollback" else -1.0
-    result: FloatArray = sign * bets * batch.total - bets**2 / 6.0 * penalty(batch, scale)
+    result: FloatArray = sign * bets * total[..., None] - bets**2 / 6.0 * charged[..., None]
     return result

@@ -30,14 +30,17 @@ def test_control_sides_are_measured_against_no_harm():
     state = Overdispersion()
     for total in (30.0, -30.0) * 50:
         state = state.fold_control(100, total, 1.0)
-    assert state.phi == pytest.approx((20 + 100 * 9.0) / 120)
+    assert state.phi == pytest.approx((3 * 2 + 100 * 9.0) / 103)
 
 
-def test_little_data_stays_near_one_and_nothing_is_one():
-    assert Overdispersion().phi == 1.0
-    assert Overdispersion().fold(0, 0.0, 0.0).phi == 1.0
-    assert folded([1, 3], 10, 0.1).phi < 1.2
-    assert folded([0, 0, 0], 10, 0.0).phi == 1.0
+def test_the_first_guess_holds_until_there_is_data():
+    for guess, phi in ((2.0, 2.0), (1.0, 1.0), (0.3, 1.0)):
+        nothing = Overdispersion(guess=guess)
+        assert nothing.phi == phi
+        assert nothing.fold(0, 0.0, 0.0) == nothing
+        assert nothing.fold_control(0, 0.0, 0.0) == nothing
+        assert nothing.fold(10, 1.0, 0.1).phi == phi
+    assert folded([0, 0, 0], 10, 0.0).phi == 2.0
 
 
 def test_state_survives_a_list():
