@@ -87,8 +87,8 @@ class ContainerBroker:
 def _docker_host() -> str:
     """Address under which published ports are reached, numeric for the client's sake."""
     try:
-        import docker
-        from docker.errors import DockerException  # type: ignore[import-untyped]
+        import docker  # type: ignore[import-untyped]
+        from docker.errors import DockerException
         from testcontainers.core.docker_client import DockerClient
     except ImportError as error:
         raise NoBroker(f"testcontainers is not installed ({error})") from error

@@ -26,7 +26,7 @@ _LOG_TAIL_BYTES: Final = 3000
 _QUIET: Final = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 # Ends the broker when the test run does, even one that is killed: the run holds the other end of
 # the pipe, which then closes.
-_LIFELINE: Final = 'cat >/dev/null; kill -KILL -- "-$1" 2>/dev/null'
+_LIFELINE: Final = 'cat >/dev/null; kill -KILL "-$1" 2>/dev/null'
 
 
 class KraftBroker:

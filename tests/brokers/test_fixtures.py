@@ -1,0 +1,68 @@
+"""The shared fixtures keep their promises."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import clickhouse_connect
+import pytest
+from pytest_socket import SocketBlockedError
+
+ROOT = Path(__file__).parents[2]
+ASKS_FOR_A_BROKER = ["tests/streams/test_topics.py", "-k", "real_broker_round_trip"]
+
+
+def test_unmarked_test_cannot_open_a_network_socket() -> None:
+    with (
+        pytest.warns(UserWarning, match=r"socket\.socket"),
+        pytest.raises(SocketBlockedError),
+    ):
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+
+def test_unmarked_test_can_open_a_local_socket_pair() -> None:
+    for end in socket.socketpair():
+        end.close()
+
+
+@pytest.mark.embedded
+def test_embedded_test_can_open_a_network_socket() -> None:
+    socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()
+
+
+def test_clickhouse_database_is_empty_and_takes_tables(
+    clickhouse_url: str, clickhouse_database: str
+) -> None:
+    client = (
+        clickhouse_connect.get_client(interface="chdb", path=clickhouse_url.removeprefix("chdb://"))
+        if clickhouse_url.startswith("chdb://")
+        else clickhouse_connect.get_client(dsn=clickhouse_url)
+    )
+    assert client.query(f"SHOW TABLES FROM {clickhouse_database}").result_rows == []
+    client.command(f"CREATE TABLE {clickhouse_database}.notes (n Int8) ENGINE = Memory")
+    client.insert(f"{clickhouse_database}.notes", [[1], [2]], column_names=["n"])
+    rows = client.query(f"SELECT sum(n) FROM {clickhouse_database}.notes").result_rows
+    assert [tuple(row) for row in rows] == [(3,)]
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("required", "status", "line"),
+    [
+        ("0", 0, "Kafka broker: none (2 integration tests skipped)"),
+        ("1", 1, "Kafka broker: none (2 tests failed for it)"),
+    ],
+)
+def test_run_without_a_broker_skips_or_fails_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, required: str, status: int, line: str
+) -> None:
+    monkeypatch.setenv("UNDERSTUDY_TEST_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("UNDERSTUDY_TEST_REQUIRE_BROKER", required)
+    monkeypatch.delenv("CI", raising=False)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *ASKS_FOR_A_BROKER]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == status, run.stdout
+    assert line in run.stdout

@@ -1,0 +1,212 @@
+"""Fixtures, markers and the summary that all tests share.
+
+A test without one of the markers in `_NETWORK_MARKERS` cannot open a network socket from Python;
+AF_UNIX stays open for event loops and the Docker engine. librdkafka opens its sockets in C, which
+nothing here can stop.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import clickhouse_connect
+import hypothesis
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from understudy.schemas.topics import Topics, understudy_topics
+from understudy.streams.embedded.broker import EmbeddedBroker
+from understudy.streams.topics import ensure_topics
+
+ROOT: Final = Path(__file__).parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))  # pytest does not, in importlib mode; `tests.…` needs it
+
+from tests.brokers.choose import (  # noqa: E402
+    is_broker_required,
+    start_own_broker,
+    start_shared_broker,
+)
+from tests.brokers.contract import Broker, NoBroker  # noqa: E402
+
+CLICKHOUSE_VARIABLE: Final = "UNDERSTUDY_TEST_CLICKHOUSE_URL"
+MODEL_OUTPUTS_VARIABLE: Final = "UNDERSTUDY_MODEL_OUTPUTS"
+_MODEL_OUTPUTS_BESIDE_REPOSITORY: Final = Path("..", "shared", "data")
+_NETWORK_MARKERS: Final = ("integration", "faults", "embedded")
+_NO_BROKER: Final = "no Kafka broker: "
+_TOPIC_PARTITIONS: Final = 3
+_DELETE_TIMEOUT_S: Final = 5.0
+_BROKER: Final = pytest.StashKey[str]()
+
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.disable_socket = True
+    config.option.allow_unix_socket = True
+    profile = "ci" if os.environ.get("CI") == "true" else "dev"
+    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", profile))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _needs_network(item):
+            item.add_marker(pytest.mark.enable_socket)
+
+
+def _needs_network(item: pytest.Item) -> bool:
+    if any(item.get_closest_marker(name) for name in _NETWORK_MARKERS):
+        return True
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    return "clickhouse_url" in fixtures and CLICKHOUSE_VARIABLE in os.environ
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(pytestconfig: pytest.Config) -> Iterator[Broker]:
+    """The real broker that integration tests share; not to be stopped. Use `own_broker` for that.
+
+    Without one the test skips, or fails where a broker is required.
+    """
+    broker = _broker_or_skip(start_shared_broker)
+    pytestconfig.stash[_BROKER] = broker.describe()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def own_broker(pytestconfig: pytest.Config) -> Iterator[Broker]:
+    """A real broker of this test's own, to stop, kill and restart; takes about 3 s."""
+    broker = _broker_or_skip(start_own_broker)
+    pytestconfig.stash.setdefault(_BROKER, broker.describe())
+    yield broker
+    broker.close()
+
+
+def _broker_or_skip(start: Callable[[], Broker]) -> Broker:
+    try:
+        return start()
+    except NoBroker as error:
+        if is_broker_required():
+            pytest.fail(f"{_NO_BROKER}{error}", pytrace=False)
+        pytest.skip(f"{_NO_BROKER}{error}")
+
+
+@pytest.fixture
+def topics(kafka_broker: Broker) -> Iterator[Callable[..., Topics]]:
+    """Makes topics on `kafka_broker` under a prefix that no other test has.
+
+    `topics()` or `topics(event_partitions=1)`; returns their specs (`.events.name`, …). They are
+    deleted after the test.
+    """
+    config = {"bootstrap.servers": kafka_broker.bootstrap_servers}
+    made: list[Topics] = []
+
+    def make(
+        *, event_partitions: int = _TOPIC_PARTITIONS, rollout_partitions: int = _TOPIC_PARTITIONS
+    ) -> Topics:
+        specs = understudy_topics(
+            f"test-{uuid.uuid4().hex[:12]}.",
+            event_partitions=event_partitions,
+            rollout_partitions=rollout_partitions,
+        )
+        ensure_topics(config, specs)
+        made.append(specs)
+        return specs
+
+    yield make
+    _delete(AdminClient(dict(config)), [spec.name for specs in made for spec in specs])
+
+
+def _delete(admin: AdminClient, names: list[str]) -> None:
+    """Remove topics where possible; a test may have removed some itself."""
+    if not names:
+        return
+    for future in admin.delete_topics(names, request_timeout=_DELETE_TIMEOUT_S).values():
+        try:
+            future.result()
+        except KafkaException as error:
+            print(f"topic left behind: {error}")
+
+
+@pytest.fixture
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    """A mock cluster in this process, empty. Mark the test `embedded`."""
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A ClickHouse for all tests: the server that the environment names, else chDB.
+
+    chDB opens one folder per process, so everything in this process shares this URL and takes a
+    `clickhouse_database` of its own.
+    """
+    given = os.environ.get(CLICKHOUSE_VARIABLE)
+    return given or f"chdb://{tmp_path_factory.mktemp('clickhouse')}"
+
+
+@pytest.fixture
+def clickhouse_database(clickhouse_url: str) -> Iterator[str]:
+    """Name of an empty database on `clickhouse_url`, dropped after the test."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _command(clickhouse_url, f"CREATE DATABASE {name}")
+    yield name
+    _command(clickhouse_url, f"DROP DATABASE IF EXISTS {name}")
+
+
+def _command(url: str, sql: str) -> None:
+    """Run one statement through a client of its own."""
+    if url.startswith("chdb://"):
+        client = clickhouse_connect.get_client(interface="chdb", path=url.removeprefix("chdb://"))
+    else:
+        client = clickhouse_connect.get_client(dsn=url)
+    try:
+        client.command(sql)
+    finally:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def model_outputs_dir() -> Path:
+    """Folder of real model outputs; the test skips where there is none. Mark it `data`."""
+    given = os.environ.get(MODEL_OUTPUTS_VARIABLE)
+    folder = Path(given) if given else ROOT / _MODEL_OUTPUTS_BESIDE_REPOSITORY
+    if not folder.is_dir():
+        pytest.skip(f"no real model outputs (set {MODEL_OUTPUTS_VARIABLE} to their folder)")
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("services")
+    terminalreporter.line(f"Kafka broker: {_broker_line(terminalreporter)}")
+    terminalreporter.line(f"ClickHouse: {_clickhouse_line()}")
+
+
+def _broker_line(reporter: pytest.TerminalReporter) -> str:
+    described = reporter.config.stash.get(_BROKER, None)
+    if described is not None:
+        return described
+    skipped = [report for report in reporter.stats.get("skipped", []) if _NO_BROKER in _why(report)]
+    if skipped:
+        return f"none ({len(skipped)} integration tests skipped)"
+    failed = [report for report in reporter.stats.get("error", []) if _NO_BROKER in _why(report)]
+    return f"none ({len(failed)} tests failed for it)" if failed else "not asked for"
+
+
+def _why(report: pytest.TestReport) -> str:
+    return str(report.longrepr)
+
+
+def _clickhouse_line() -> str:
+    if CLICKHOUSE_VARIABLE in os.environ:
+        return f"server named by {CLICKHOUSE_VARIABLE}"
+    release = ".".join(version("chdb-core").split(".")[:2])
+    return f"chDB {release} in process"
