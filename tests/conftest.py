@@ -36,7 +36,7 @@ from tests.brokers.choose import (  # noqa: E402
 from tests.brokers.contract import Broker, NoBroker  # noqa: E402
 
 CLICKHOUSE_VARIABLE: Final = "UNDERSTUDY_TEST_CLICKHOUSE_URL"
-MODEL_OUTPUTS_VARIABLE: Final = "UNDERSTUDY_MODEL_OUTPUTS"
+MODEL_OUTPUTS_VARIABLE: Final = "UNDERSTUDY_TEST_MODEL_OUTPUTS"
 _MODEL_OUTPUTS_BESIDE_REPOSITORY: Final = Path("..", "shared", "data")
 _NETWORK_MARKERS: Final = ("integration", "faults", "embedded")
 _NO_BROKER: Final = "no Kafka broker: "

