@@ -25,9 +25,12 @@ class Evidence:
         """No evidence yet, over `n_bets` stakes in each direction."""
         return cls(RestartedWealth.begin(n_bets, budget_windows), Wealth.begin(n_bets))
 
-    def fold_rollback(self, increments: FloatArray, overdispersion: float = 1.0) -> Evidence:
-        """After (n_bets,) increments of a batch of new units."""
-        return Evidence(self.rollback.fold(increments, overdispersion), self.promotion)
+    def fold_rollback(
+        self, increments: FloatArray, overdispersion: float = 1.0, *, restart: bool = True
+    ) -> Evidence:
+        """After (n_bets,) increments of a batch of new units; see `RestartedWealth.fold`."""
+        rollback = self.rollback.fold(increments, overdispersion, restart=restart)
+        return Evidence(rollback, self.promotion)
 
     def fold_promotion(self, increments: FloatArray, overdispersion: float = 1.0) -> Evidence:
         """After (n_bets,) increments of closed windows."""

@@ -59,17 +59,24 @@ class RestartedWealth:
         """Log evidence against "no harm beyond the margin"; -inf before the first window."""
         return float(log_evidence(np.array(self.log_wealth)))
 
-    def fold(self, increments: FloatArray, overdispersion: float = 1.0) -> RestartedWealth:
-        """The wealth after one more window of (n_bets,) increments.
+    def fold(
+        self, increments: FloatArray, overdispersion: float = 1.0, *, restart: bool = True
+    ) -> RestartedWealth:
+        """The wealth after one more batch of (n_bets,) increments.
+
+        A batch that only adds to a window which has already brought fresh wealth (an early row's
+        successor, another partition) passes `restart=False`, so that the budget counts windows.
+        The first batch always brings some.
 
         Dividing by an `overdispersion` of at least 1 (estimated from earlier windows) keeps an
         e-value an e-value, by Jensen's inequality. Raises ValueError when it is below 1.
         """
         if overdispersion < 1.0:
             raise ValueError("overdispersion is at least 1")
-        fresh = log_share(self.steps, self.budget_windows)
+        restart = restart or self.steps == 0
+        fresh = log_share(self.steps, self.budget_windows) if restart else -np.inf
         wealth = restarted(np.array(self.log_wealth), increments / overdispersion, fresh)
-        return RestartedWealth(tuple(wealth.tolist()), self.steps + 1, self.budget_windows)
+        return RestartedWealth(tuple(wealth.tolist()), self.steps + restart, self.budget_windows)
 
     def to_list(self) -> list[float]:
         """Budget, steps, then the log-wealths: finite numbers only, so that JSON can hold them."""

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from understudy.analyzers.judge import exact, unbounded
 from understudy.analyzers.judge.bets import log_evidence, signed_bets
 from understudy.analyzers.judge.confidence import boundary, exact_interval, mean_interval
-from understudy.analyzers.judge.unbounded import Batch, Scale
+from understudy.analyzers.judge.unbounded import Batch, Moments, Scale
 
 counts = st.lists(st.integers(0, 2_000), min_size=3, max_size=3).map(np.array)
 
@@ -68,6 +68,26 @@ def test_intervals_cover_at_every_look_together():
         won = exact.log_increments(looks, exact.PAIRED_VALUES, 0.02, bets[side])
         missed += int((log_evidence(won) >= np.log(40.0)).any(axis=1).sum())
     assert missed / 400 <= 0.05
+
+
+def test_two_arms_cover_their_difference_at_every_look_together():
+    """100 streams of two arms, 4 % against 2 % bad, through the unbounded test's sums."""
+    rng = np.random.default_rng(12)
+    missed = 0
+    for _ in range(100):
+        scale, total, weight, charged, covered = Scale(), 0.0, 0.0, 0.0, True
+        for _ in range(40):
+            ours, theirs = int(rng.binomial(50, 0.04)), int(rng.binomial(450, 0.02))
+            batch = unbounded.unpaired(Moments(50, ours, ours), Moments(450, theirs, theirs), 1.0)
+            if scale.prior > 0.0:
+                total, weight = total + batch.total, weight + batch.units
+                charged += unbounded.penalty(batch, scale)
+                low, high = mean_interval(total, weight, charged, scale.prior, 0.025)
+                covered = covered and low <= 0.02 <= high
+            scale = scale.seen(batch)
+        missed += not covered
+        assert high - low < 0.06
+    assert missed <= 5
 
 
 @pytest.mark.parametrize("edge", [0.2, 0.5, 0.9999])

@@ -33,6 +33,21 @@ def test_a_budget_of_windows_shares_out_at_most_one():
         assert further == pytest.approx(0.5)
 
 
+@given(increments)
+def test_batches_of_one_window_restart_once(windows):
+    whole, parts = RestartedWealth.begin(3), RestartedWealth.begin(3)
+    for window in windows:
+        whole = whole.fold(window)
+        parts = parts.fold(0.25 * window).fold(0.75 * window, restart=False)
+    assert parts.steps == whole.steps == len(windows)
+    assert parts.log_wealth == pytest.approx(whole.log_wealth, abs=1e-9)
+
+
+def test_the_first_batch_always_brings_wealth():
+    state = RestartedWealth.begin(2).fold(np.zeros(2), restart=False)
+    assert state == RestartedWealth.begin(2).fold(np.zeros(2))
+
+
 def test_a_long_healthy_past_does_not_hide_a_regression():
     healthy, harmful = np.array([-1.0, -0.1]), np.array([0.5, 0.1])
     state, plain = RestartedWealth.begin(2), Wealth.begin(2)
