@@ -1,0 +1,318 @@
+"""In which language a text is, and whether an answer is in the language of its request.
+
+Languages are BCP 47 tags in a canonical form, `und` when undetermined. Not a general language
+detector: it looks at the beginning of a text, and prefers `und` to a guess.
+
+`match_languages` asks a cheaper question than `detect_language`: is this answer plausibly in
+*that* language? A script of its own or two of its function words settle it; else CLD2 does
+(Sites 2013, pycld2). A mismatch is believed only when a longer prefix confirms it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import pycld2
+from understudy.analyzers.compare.measures import Bools, Bytes
+
+UNDETERMINED: Final = "und"
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageColumns:
+    """Languages of the answers; n rows."""
+
+    output_language: list[str]
+    """BCP 47 tag; `und` when unsure, empty when not looked at."""
+    match: Bytes
+    """-1 when either language is unsure or the answer was not looked at, else 0 or 1."""
+
+
+# --- tags ------------------------------------------------------------------------------------
+
+_CURRENT: Final = (
+    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da "
+    "de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy "
+    "hz ia id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg "
+    "li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or "
+    "os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn so sq sr ss st su sv sw "
+    "ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
+)
+_WITHDRAWN: Final = "iw=he in=id ji=yi jw=jv mo=ro sh=sr bh=bho"
+_THREE_LETTERS: Final = (
+    "eng=en zho=zh chi=zh cmn=zh jpn=ja kor=ko spa=es fra=fr fre=fr deu=de ger=de ita=it por=pt "
+    "rus=ru ara=ar arb=ar hin=hi nld=nl dut=nl pol=pl tur=tr vie=vi tha=th ind=id msa=ms may=ms "
+    "heb=he ell=el gre=el ces=cs cze=cs slk=sk slo=sk ron=ro rum=ro hun=hu fin=fi swe=sv dan=da "
+    "nor=no nob=nb nno=nn ukr=uk bul=bg hrv=hr srp=sr bos=bs slv=sl est=et lit=lt lav=lv fas=fa "
+    "per=fa urd=ur ben=bn tam=ta tel=te mar=mr guj=gu kan=kn mal=ml pan=pa cat=ca glg=gl eus=eu "
+    "baq=eu isl=is ice=is gle=ga mlt=mt"
+)
+_USUAL_SCRIPTS: Final = (
+    "Latn=af,ca,cs,cy,da,de,en,es,et,eu,fi,fo,fr,fy,ga,gl,hr,hu,id,is,it,lb,lt,lv,ms,mt,nb,nl,nn,"
+    "no,pl,pt,ro,sk,sl,so,sq,st,sv,sw,tl,tn,tr,ts,vi,xh,zu "
+    "Cyrl=be,bg,mk,ru,uk Arab=ar,fa,ps,ur Deva=hi,mr,ne Hebr=he,yi Jpan=ja Kore=ko Thai=th "
+    "Grek=el Armn=hy Geor=ka Ethi=am Beng=as,bn Gujr=gu Knda=kn Khmr=km Laoo=lo Mlym=ml Mymr=my "
+    "Orya=or Guru=pa Sinh=si Taml=ta Telu=te Thaa=dv"
+)
+_ISO_639_1: Final = frozenset(_CURRENT.split())
+_PREFERRED: Final[dict[str, str]] = dict(
+    pair.split("=") for pair in f"{_WITHDRAWN} {_THREE_LETTERS}".split()
+)
+_SUPPRESSED_SCRIPT: Final = {
+    language: entry[:4] for entry in _USUAL_SCRIPTS.split() for language in entry[5:].split(",")
+}
+_NO_LANGUAGE: Final = frozenset(("und", "mul", "zxx", "mis", "xxx"))
+_TRADITIONAL_REGIONS: Final = frozenset(("TW", "HK", "MO"))
+
+
+@lru_cache(maxsize=4096)
+def normalize_tag(tag: str) -> str:
+    """The canonical form of a language tag: language, script where it tells, region as given.
+
+    Chinese is always `zh-Hans` or `zh-Hant`, by script or region, without region. Withdrawn
+    codes and codes of three letters become current ones of two; `no` stays, as `nb` and `nn` do.
+    A script that goes without saying, extended languages, variants, extensions and private use
+    are dropped. What is no tag is `und`.
+    """
+    language, *rest = tag.strip().replace("_", "-").lower().split("-")
+    language = _PREFERRED.get(language, language)
+    known = language in _ISO_639_1 if len(language) == 2 else len(language) == 3
+    if not (known and language.isascii() and language.isalpha()) or language in _NO_LANGUAGE:
+        return UNDETERMINED
+    script = region = ""
+    for subtag in rest:
+        if len(subtag) == 1:
+            break
+        if not (subtag.isascii() and subtag.isalnum()):
+            return UNDETERMINED
+        if len(subtag) == 4 and subtag.isalpha() and not script and not region:
+            script = subtag.title()
+        elif _is_region(subtag) and not region:
+            region = subtag.upper()
+        elif language == "zh" and subtag == "yue":
+            language = "yue"
+    return _assemble(language, script, region)
+
+
+def _is_region(subtag: str) -> bool:
+    return (len(subtag) == 2 and subtag.isalpha()) or (len(subtag) == 3 and subtag.isdigit())
+
+
+def _assemble(language: str, script: str, region: str) -> str:
+    if language == "zh":
+        traditional = script == "Hant" or (not script and region in _TRADITIONAL_REGIONS)
+        return "zh-Hant" if traditional else "zh-Hans"
+    if script == _SUPPRESSED_SCRIPT.get(language):
+        script = ""
+    return "-".join(part for part in (language, script, region) if part)
+
+
+# Languages that detectors, and the people who tag requests, mistake for one another.
+_MUTUAL: Final = (
+    ("no", "nb", "nn", "da"),
+    ("sr", "hr", "bs", "sh"),
+    ("id", "ms"),
+    ("tl", "fil"),
+    ("zh", "yue"),
+)
+_CLOSE: Final = {language: frozenset(group) for group in _MUTUAL for language in group}
+
+
+@lru_cache(maxsize=4096)
+def same_language(request: str, output: str) -> bool:
+    """Whether an answer tagged `output` serves a request tagged `request`; regions don't matter.
+
+    Norwegian's forms and Danish, Serbian, Croatian and Bosnian, Indonesian and Malay count as
+    one language each, since no detector tells them apart by a sentence. Scripts must agree where
+    both tags name one, but for Serbian and its kin, written in both.
+    """
+    if UNDETERMINED in (request, output):
+        return False
+    a, b = request.split("-")[0], output.split("-")[0]
+    if a != b and b not in _CLOSE.get(a, ()):
+        return False
+    scripts = {part for tag in (request, output) for part in tag.split("-")[1:] if len(part) == 4}
+    return len(scripts) < 2 or a in _CLOSE["sr"]
+
+
+# --- scripts ---------------------------------------------------------------------------------
+
+_kana = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]+").findall
+_hangul = re.compile(r"[\uac00-\ud7a3\u1100-\u11ff\u3131-\u318e]+").findall
+_han = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af]+").findall
+_latin = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+").findall
+
+Finder = Callable[[str], list[str]]
+
+
+def _letters(ranges: str) -> Finder:
+    return re.compile(f"[{ranges}]+").findall
+
+
+_OWN_SCRIPT: Final[dict[str, Finder]] = {
+    "ja": _kana,
+    "ko": _hangul,
+    "zh": _han,
+    "th": _letters(r"\u0e01-\u0e4e"),
+    "el": _letters(r"\u0370-\u03ff\u1f00-\u1fff"),
+    "he": _letters(r"\u05d0-\u05ea"),
+    "hy": _letters(r"\u0531-\u0587"),
+    "ka": _letters(r"\u10a0-\u10ff"),
+    "ta": _letters(r"\u0b82-\u0bcd"),
+    "te": _letters(r"\u0c00-\u0c63"),
+    "kn": _letters(r"\u0c80-\u0ce3"),
+    "ml": _letters(r"\u0d00-\u0d63"),
+    "gu": _letters(r"\u0a81-\u0ae3"),
+    "pa": _letters(r"\u0a01-\u0a75"),
+    "si": _letters(r"\u0d81-\u0df4"),
+    "my": _letters(r"\u1000-\u109f"),
+    "km": _letters(r"\u1780-\u17dd"),
+    "lo": _letters(r"\u0e81-\u0edd"),
+}
+"""Languages that are alone, or as good as alone, in their script."""
+
+_SIMPLIFIED: Final = (
+    "这们来说时国会对发经开关问题学个为现实体动样长见过还进运应该让认识语请谢谁书买卖东车马"
+    "门间闻电脑网络设计数据结构编写错误测试从无与业两严丰临举义乐习乡亚产亲仅仓价众优伟传伤"
+    "伦侧侦储儿兑党兰兴养兽内军农冲决况冻净减刘则刚创别剂剑剧劝办务劳势协单卢卫厂厅历压厌县"
+    "参双变叙叶号听启员响团园围图圆场坏块坚坛声处备复够头夺奋奖妇妈娱孙宁宝审宫宽宾导层岁岛"
+    "币师带帮归当录忆忧怀态总恶战户扩扫扬护报担拟择损换"
+    "摄数断旧显晓术机杀杂权条极构标栏树档检楼欢欧毕气汉汤济测浏涛润涨渐满灭灯灵点热爱状独"
+    "环疗监盖盘确码种积称稳笔笼签简类紧红级纪约线练组细终绍结给统继续维综绿缓编缩罗罚职联"
+    "肃肤脏节范药获营虑虽补装规视觉览触订讨训议记讲许论证评诉词译详误课调谈资质费贵贸赛赢"
+    "趋跃践输达迁违远连迟适选递遗邮释针钟钢银链锁键镇闭阅队阳阶际陆险随难静页项顺须预领频颜"
+    "风飞饭饮馆验骤鱼鲜鸟鸡黄齐龙"
+)
+_TRADITIONAL: Final = (
+    "這們來說時國會對發經開關問題學個為現實體動樣長見過還進運應該讓認識語請謝誰書買賣東車馬"
+    "門間聞電腦網絡設計數據結構編寫錯誤測試從無與業兩嚴豐臨舉義樂習鄉亞產親僅倉價眾優偉傳傷"
+    "倫側偵儲兒兌黨蘭興養獸內軍農衝決況凍淨減劉則剛創別劑劍劇勸辦務勞勢協單盧衛廠廳歷壓厭縣"
+    "參雙變敘葉號聽啟員響團園圍圖圓場壞塊堅壇聲處備復夠頭奪奮獎婦媽娛孫寧寶審宮寬賓導層歲島"
+    "幣師帶幫歸當錄憶憂懷態總惡戰戶擴掃揚護報擔擬擇損換"
+    "攝數斷舊顯曉術機殺雜權條極構標欄樹檔檢樓歡歐畢氣漢湯濟測瀏濤潤漲漸滿滅燈靈點熱愛狀獨"
+    "環療監蓋盤確碼種積稱穩筆籠簽簡類緊紅級紀約線練組細終紹結給統繼續維綜綠緩編縮羅罰職聯"
+    "肅膚臟節範藥獲營慮雖補裝規視覺覽觸訂討訓議記講許論證評訴詞譯詳誤課調談資質費貴貿賽贏"
+    "趨躍踐輸達遷違遠連遲適選遞遺郵釋針鐘鋼銀鏈鎖鍵鎮閉閱隊陽階際陸險隨難靜頁項順須預領頻顏"
+    "風飛飯飲館驗驟魚鮮鳥雞黃齊龍"
+)
+_simplified = re.compile(f"[{''.join(set(_SIMPLIFIED) - set(_TRADITIONAL))}]").findall
+_traditional = re.compile(f"[{''.join(set(_TRADITIONAL) - set(_SIMPLIFIED))}]").findall
+
+
+def _chinese_script(text: str) -> str:
+    """`zh-Hans` or `zh-Hant`, by characters that only one of them has; empty when there is none."""
+    simplified, traditional = len(_simplified(text)), len(_traditional(text))
+    if simplified == traditional:
+        return ""
+    return "zh-Hans" if simplified > traditional else "zh-Hant"
+
+
+# --- detection -------------------------------------------------------------------------------
+
+SHORT_PREFIX: Final = 80
+LONG_PREFIX: Final = 480
+_FEWEST_LETTERS: Final = 12
+
+_not_prose = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|<[^<>\n]{1,200}>|\$\$.*?\$\$|https?://\S+|\S+@\S+",
+    re.DOTALL,
+)
+
+
+def _prose(text: str, length: int) -> str:
+    """The beginning of a text, without code, addresses and mark-up where that is easily told."""
+    head = text[:length]
+    if "`" in head or "://" in head or "<" in head or "$$" in head or "@" in head:
+        return _not_prose.sub(" ", text[: 4 * length])[:length]
+    return head
+
+
+@lru_cache(maxsize=1024)
+def _tag_of_cld2(code: str) -> str:
+    return UNDETERMINED if code == "un" or code.startswith("xx") else normalize_tag(code)
+
+
+def _cld2(text: str) -> str:
+    try:
+        reliable, _, details = pycld2.detect(text, isPlainText=True)
+    except (pycld2.error, ValueError):
+        try:
+            clean = "".join(c if c.isprintable() else " " for c in text)
+            reliable, _, details = pycld2.detect(clean, isPlainText=True)
+        except (pycld2.error, ValueError):
+            return UNDETERMINED
+    return _tag_of_cld2(details[0][1]) if reliable else UNDETERMINED
+
+
+def detect_language(text: str | None) -> str:
+    """The language of a text, by its beginning; `und` when unsure. Never raises."""
+    if not text:
+        return UNDETERMINED
+    prose = _prose(text, LONG_PREFIX)
+    if not prose.isascii():
+        by_script = _by_script(prose)
+        if by_script:
+            return by_script
+    if _total(_latin(prose)) < _FEWEST_LETTERS and prose.isascii():
+        return UNDETERMINED
+    return _cld2(prose)
+
+
+def _total(runs: list[str]) -> int:
+    return sum(map(len, runs))
+
+
+def _by_script(prose: str) -> str:
+    """The language of a text that is mostly in a script of one language; else empty."""
+    latin = _total(_latin(prose))
+    kana, han, hangul = _total(_kana(prose)), _total(_han(prose)), _total(_hangul(prose))
+    if 3 * (kana + han + hangul) > latin:
+        if hangul > kana + han:
+            return "ko"
+        if 10 * kana > kana + han:
+            return "ja"
+        if han:
+            return _chinese_script(prose) or "zh-Hans"
+    for language, find in _OWN_SCRIPT.items():
+        if language not in ("ja", "ko", "zh") and 2 * _total(find(prose)) > latin:
+            return language
+    return ""
+
+
+# --- match -----------------------------------------------------------------------------------
+
+
+def match_languages(
+    request_languages: Sequence[str], outputs: Sequence[str | None], checked: Bools
+) -> LanguageColumns:
+    """Whether the answers that are `checked` are in the (canonical) languages of their requests."""
+    n = len(outputs)
+    languages = [""] * n
+    match = np.full(n, -1, np.int8)
+    rows = np.flatnonzero(checked).tolist()
+    verdicts: list[int] = []
+    for row in rows:
+        text, request = outputs[row], request_languages[row]
+        language = _answer_language(text, request) if text else UNDETERMINED
+        languages[row] = language
+        verdicts.append(
+            -1 if UNDETERMINED in (language, request) else same_language(request, language)
+        )
+    match[rows] = verdicts
+    return LanguageColumns(languages, match)
+
+
+def _answer_language(text: str, request: str) -> str:
+    """The language of an answer, given the one that is expected and most likely."""
+    if request == UNDETERMINED:
+        return detect_language(text)
+    prose = _prose(text, SHORT_PREFIX)
+    language = _cld2(prose)
+    if same_language(request, language):
+        return language
+    return detect_language(text)

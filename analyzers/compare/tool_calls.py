@@ -1,0 +1,96 @@
+"""Whether two answers call the same tools, in the same order, with the same arguments.
+
+Arguments are compared as JSON values, not as text. Gateways write them either as a JSON value or,
+as OpenAI's API does, as a string that holds one; both say the same. Null, an empty string and an
+empty object all mean: no arguments. A string that holds no JSON is invalid and equals only a
+string with the same characters.
+
+Not for how similar two different calls are, nor for whether a tool exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from understudy.analyzers.compare.json_difference import json_equal
+from understudy.analyzers.compare.json_output import parse_json
+from understudy.analyzers.compare.measures import Bools
+from understudy.schemas.events import ToolCall
+
+Calls = tuple[ToolCall, ...] | None
+"""The tool calls of one answer; null and none are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallColumns:
+    """Whether the tool calls of each pair match; n rows."""
+
+    names_match: Bools
+    """The same names in the same order."""
+    calls_match: Bools
+    """And equal arguments."""
+
+
+def compare_tool_calls(left: Sequence[Calls], right: Sequence[Calls]) -> ToolCallColumns:
+    """Compare the calls of each pair; two answers that call nothing match."""
+    n = len(left)
+    names_match = np.ones(n, np.bool_)
+    calls_match = np.ones(n, np.bool_)
+    for row, (a, b) in enumerate(zip(left, right, strict=True)):
+        if not a and not b:
+            continue
+        if not a or not b or [call.name for call in a] != [call.name for call in b]:
+            names_match[row] = calls_match[row] = False
+        elif not all(map(_equal_arguments, a, b)):
+            calls_match[row] = False
+    return ToolCallColumns(names_match, calls_match)
+
+
+def arguments_invalid(calls: Sequence[Calls]) -> Bools:
+    """Whether any call of an answer has arguments that are not an object, nor nothing at all."""
+    invalid = np.zeros(len(calls), np.bool_)
+    for row, answer in enumerate(calls):
+        if answer and not all(map(_valid_arguments, answer)):
+            invalid[row] = True
+    return invalid
+
+
+class NotJson(str):
+    """A string that should have held JSON."""
+
+    __slots__ = ()
+
+
+_NOTHING: Final[dict[str, Any]] = {}
+
+
+def read_arguments(raw: bytes) -> Any:
+    """The arguments as a JSON value; `{}` when there are none, `NotJson` when they are none."""
+    try:
+        value = parse_json(raw)
+    except ValueError:
+        return NotJson(raw.decode("utf-8", "replace"))
+    if isinstance(value, str):
+        try:
+            value = parse_json(value) if value.strip() else None
+        except ValueError:
+            return NotJson(value)
+    return _NOTHING if value is None else value
+
+
+def _equal_arguments(left: ToolCall, right: ToolCall) -> bool:
+    if left.arguments == right.arguments:
+        return True
+    a, b = read_arguments(bytes(left.arguments)), read_arguments(bytes(right.arguments))
+    if isinstance(a, NotJson) or isinstance(b, NotJson):
+        return type(a) is type(b) and bool(a == b)
+    return json_equal(a, b)
+
+
+def _valid_arguments(call: ToolCall) -> bool:
+    raw = bytes(call.arguments)
+    # The event's decoder has read it, so what starts like an object is one.
+    return raw[:1] == b"{" or isinstance(read_arguments(raw), dict)
