@@ -6,7 +6,8 @@ point estimate of each window of 600 requests ("five minutes"), and a one-sided 
 1 % on the values of all windows so far, 100 requests each, from ten windows on. All four know the
 margin: stable's value is raised by it before comparing.
 
-    python benchmarks/verdicts.py [--rollouts 10000] [--seed 1] [--json FILE] [--plot FILE]
+    python benchmarks/verdicts.py [--rollouts 10000] [--seed 1] [--json FILE] [--markdown FILE]
+        [--plot FILE]
 """
 
 from __future__ import annotations
@@ -292,11 +293,12 @@ def two_arm_increments(
 def latency(rng: np.random.Generator, rollouts: int) -> Iterator[tuple[str, Sample]]:
     """p99 of log-normal durations (sigma 0.5), 20 % more tolerated.
 
-    Stable's p99 comes from 5 000 earlier requests. Sides are independent and go to two arms; or
-    their logarithms correlate and joint outcomes go to the exact test.
+    Stable's p99 comes from 5 000 earlier requests. Sides are independent and go to two arms, or
+    their logarithms correlate and both ways are taken: histograms to two arms, which ignores the
+    pairing, and joint outcomes to the exact test.
     """
     sigma, tolerated = 0.5, 1.2
-    for shared in (0.0, 0.5, 0.8):
+    for shared in (0.0, 0.5, 0.8, -0.8):
         earlier = sigma * rng.standard_normal((rollouts, REFERENCE_UNITS), dtype=np.float32)
         rank = int(np.ceil(0.99 * REFERENCE_UNITS)) - 1
         p99 = np.partition(earlier, rank, axis=1)[:, rank]
@@ -312,13 +314,14 @@ def latency(rng: np.random.Generator, rollouts: int) -> Iterator[tuple[str, Samp
             ("p99 ×1.5 (×1.2)", 1.5),
         ):
             slower = candidate + np.float32(np.log(ratio))
-            if shared:
-                yield (
-                    f"{name}, paired, correlation {shared}",
-                    _paired_tail(slower, stable, bucket, tolerated),
-                )
-            else:
-                yield name, _separate_tail(slower, stable, bucket, tolerated)
+            separate = _separate_tail(slower, stable, bucket, tolerated)
+            if shared == 0.0:
+                yield name, separate
+                continue
+            arms = Sample(separate.rollback, separate.promotion)
+            paired = _paired_tail(slower, stable, bucket, tolerated)
+            yield f"{name}, correlation {shared}, as two arms", arms
+            yield f"{name}, correlation {shared}, joint", paired
 
 
 def _exceeds(log_duration: npt.NDArray[np.float32], bucket: IntArray) -> BoolArray:
@@ -695,11 +698,25 @@ def table(rows: list[dict[str, Any]], console: Console) -> None:
     console.print(shown)
 
 
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The same table for docs/statistics.md."""
+    heads = ["scenario (margin)", *HEADINGS.values()]
+    lines = [heads, ["---"] * len(heads)]
+    lines += [[row["scenario"], *(cell(row.get(method)) for method in HEADINGS)] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
 PLOTTED: Final = ("at the margin", "at the limit", "none worse", "99 % (0.5 pp)")
 
 
+LEFT_EDGE: Final = 1e-4
+
+
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """False rollbacks of every method where nothing is worse than tolerated, as a dot plot."""
+    """False rollbacks of every method where nothing is worse than tolerated, as a dot plot.
+
+    Shares below the left edge, zero included, are drawn on it.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -709,16 +726,18 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     chosen = [row for row in rows if row["scenario"].endswith(PLOTTED) and "z" in row]
     figure, axes = plt.subplots(figsize=(9.0, 0.5 * len(chosen) + 1.6))
     styles = {"ours": "o", "z": "s", "threshold": "D", "mann_whitney": "^"}
-    for method, marker in styles.items():
+    for number, (method, marker) in enumerate(styles.items()):
         points = [
-            (max(row[method]["share"], 1e-4), place)
+            (max(row[method]["share"], LEFT_EDGE), place + 0.14 * (number - 1.5))
             for place, row in enumerate(chosen)
             if method in row
         ]
         shares, places = zip(*points, strict=True)
         axes.scatter(shares, places, marker=marker, s=45, label=HEADINGS[method])
     axes.axvline(0.01, color="grey", linestyle="--", linewidth=1.0)
-    axes.set(xscale="log", xlim=(7e-5, 1.5), xlabel="share of rollouts with a false rollback")
+    axes.annotate("1 %", (0.01, 1.0), (3, -12), ("data", "axes fraction"), "offset points")
+    label = "share of rollouts with a false rollback (0 drawn at the left edge)"
+    axes.set(xscale="log", xlim=(0.7 * LEFT_EDGE, 1.5), xlabel=label)
     axes.set_yticks(range(len(chosen)), [row["scenario"] for row in chosen])
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
@@ -734,6 +753,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()
     console, start = Console(width=170), time.perf_counter()
 
@@ -748,6 +768,8 @@ def main() -> None:
         result = {"rollouts": given.rollouts, "seed": given.seed, "speed_us": spent, "rows": rows}
         text = json.dumps(result, ensure_ascii=False, indent=1).replace("Infinity", "null")
         given.json.write_text(text + "\n", encoding="utf-8")
+    if given.markdown:
+        given.markdown.write_text(markdown(rows), encoding="utf-8")
     if given.plot:
         plot(rows, given.plot)
 
