@@ -56,6 +56,25 @@ def produce(config: dict[str, Any], topic: str, values: list[bytes]) -> None:
     assert producer.flush(20) == 0
 
 
+def test_topics_that_are_read_together_have_the_same_partitions() -> None:
+    specs = understudy_topics(event_partitions=6, rollout_partitions=2)
+    assert (specs.events.partitions, specs.feedback.partitions) == (6, 6)
+    rollout_topics = (specs.windows, specs.rollouts, specs.decisions)
+    assert [spec.partitions for spec in rollout_topics] == [2, 2, 2]
+
+
+def test_topics_take_the_prefix_and_differ() -> None:
+    names = [spec.name for spec in understudy_topics("team-a.")]
+    assert names == [
+        "team-a.events",
+        "team-a.feedback",
+        "team-a.windows",
+        "team-a.dead-letters",
+        "team-a.rollouts",
+        "team-a.decisions",
+    ]
+
+
 @pytest.mark.integration
 def test_real_broker_has_every_topic_as_specified(kafka_broker: Broker, topics: MakeTopics) -> None:
     specs = topics(event_partitions=5, rollout_partitions=2)
