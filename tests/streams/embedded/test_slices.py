@@ -1,0 +1,147 @@
+"""Slices add window rows up, whichever way they come."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+
+import pytest
+
+from understudy.schemas.windows import EventCounts, PairSums, SideSums, WindowRow
+from understudy.streams.embedded.slices import (
+    ERROR,
+    JSON_VALID,
+    METRICS,
+    SliceKey,
+    Slices,
+    SliceSums,
+    printable,
+    slice_deltas,
+)
+
+START = dt.datetime(2026, 11, 3, 12, 0, tzinfo=dt.UTC)
+
+
+def row(
+    language: str = "ja",
+    workflow: str = "extract",
+    *,
+    window: int = 0,
+    partition: int = 0,
+    version: int = 1,
+    pairs: int = 10,
+    invalid: int = 0,
+) -> WindowRow:
+    """A row in which `invalid` of the candidate's documents break."""
+    return WindowRow(
+        rollout_id="r",
+        mode="shadow",
+        language=language,
+        workflow=workflow,
+        window_start=START + dt.timedelta(seconds=10 * window),
+        window_s=10,
+        partition=partition,
+        version=version,
+        events=EventCounts(paired=2 * pairs, late=1),
+        stable=SideSums(
+            requests=pairs,
+            json_expected=pairs,
+            json_valid=pairs,
+            duration_ms_histogram={300: pairs},
+        ),
+        candidate=SideSums(
+            requests=pairs,
+            errors=1,
+            json_expected=pairs,
+            json_valid=pairs - invalid,
+            duration_ms_histogram={310: pairs},
+        ),
+        pair=PairSums(
+            pairs=pairs,
+            answered=pairs,
+            texts=pairs,
+            identical=pairs // 2,
+            similarities=pairs,
+            similarity_sum=0.75 * pairs,
+            json_expected_both=pairs,
+            json_valid_only_stable=invalid,
+            error_only_candidate=1,
+            costs=pairs,
+            cost_usd_stable=0.02 * pairs,
+            cost_usd_candidate=0.01 * pairs,
+        ),
+    )
+
+
+def test_no_rows_give_no_slices() -> None:
+    assert slice_deltas([]) == []
+    assert slice_deltas([row(pairs=0)]) == []
+
+
+def test_rates_of_a_slice() -> None:
+    (delta,) = slice_deltas([row(window=0), row(window=1, invalid=4), row(partition=1)])
+    assert delta.key == SliceKey("ja")
+    assert delta.pairs == 30
+    assert delta.error_rate_stable == 0.0
+    assert delta.error_rate_candidate == pytest.approx(3 / 30)
+    assert delta.error_delta_points == pytest.approx(10.0)
+    assert delta.json_valid_candidate == pytest.approx(26 / 30)
+    assert delta.json_valid_delta_points == pytest.approx(-400 / 30)
+    assert delta.json_valid_z == pytest.approx(2.0)
+    assert delta.identical_rate == 0.5
+    assert delta.similarity_mean == pytest.approx(0.75)
+    assert delta.duration_p50_ratio == pytest.approx((1.01 / 0.99) ** 10)
+    assert delta.cost_ratio == pytest.approx(0.5)
+    assert delta.cost_usd_diff_mean == pytest.approx(-0.01)
+
+
+def test_nothing_measured_is_none() -> None:
+    empty = row()
+    empty.stable, empty.candidate, empty.pair = SideSums(), SideSums(), PairSums(pairs=1)
+    (delta,) = slice_deltas([empty])
+    assert delta.json_valid_delta_points is None
+    assert delta.duration_p95_ratio is None
+    assert delta.similarity_mean is None
+
+
+def test_languages_merge_workflows_unless_asked() -> None:
+    rows = [row(workflow="extract"), row(workflow="chat"), row("en", pairs=50)]
+    assert [d.key.title for d in slice_deltas(rows)] == ["en", "ja"]
+    titles = [d.key.title for d in slice_deltas(rows, by_workflow=True)]
+    assert titles == ["en/extract", "ja/chat", "ja/extract"]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_order_and_repetition_of_versions_do_not_matter(order: tuple[int, ...]) -> None:
+    versions = [
+        row(version=1, pairs=2),
+        row(version=5, pairs=9),
+        row(version=9, pairs=20, invalid=1),
+        row(version=9, pairs=20, invalid=1),
+    ]
+    slices = Slices()
+    for index in order:
+        slices.update([versions[index]])
+    (delta,) = slices.deltas()
+    assert delta == slice_deltas([versions[2]])[0]
+    assert slices.events == EventCounts(paired=40, late=1)
+    assert slices.rows == [versions[2]]
+
+
+def test_contrast_counts_harm_as_worse() -> None:
+    sums = SliceSums()
+    sums.add(row(invalid=3))
+    assert (sums.contrast(JSON_VALID).worse, sums.contrast(JSON_VALID).better) == (3, 0)
+    assert (sums.contrast(ERROR).worse, sums.contrast(ERROR).better) == (1, 0)
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_metrics_name_counts_that_exist(metric) -> None:  # type: ignore[no-untyped-def]
+    assert {metric.side_count, metric.side_total} <= set(SideSums.__struct_fields__)
+    only = {f"{metric.name}_only_{side}" for side in ("stable", "candidate")}
+    assert only | {metric.pair_total} <= set(PairSums.__struct_fields__)
+
+
+def test_labels_cannot_move_the_cursor() -> None:
+    assert printable("zh-Hans") == "zh-Hans"
+    assert printable("\x1b[2Jja\u202e") == "\ufffd[2Jja\ufffd"
