@@ -16,6 +16,7 @@ from random import Random
 from typing import Any, Final
 
 import msgspec
+
 from understudy.schemas.events import Request, ToolCall
 
 ORDER_SCHEMA_ID: Final = "order"

@@ -12,6 +12,7 @@ from random import Random
 
 import jsonschema_rs
 import pytest
+
 from understudy.schemas.events import Event, InvalidEvent, decode_event
 from understudy.streams.embedded.phrases import JSON_SCHEMAS, make_task, phrasebooks
 from understudy.streams.embedded.simulator import (
