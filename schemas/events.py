@@ -130,7 +130,9 @@ class Fallback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     used: bool = False
     model: Annotated[str | None, Meta(description="The model that answered instead.")] = None
     reason: Annotated[Label | None, Meta(description="Why the gateway fell back.")] = None
-    attempts: Annotated[int, Meta(ge=1, le=1000, description="Attempts made, the last included.")] = 1
+    attempts: Annotated[
+        int, Meta(ge=1, le=1000, description="Attempts made, the last included.")
+    ] = 1
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -178,6 +180,7 @@ class InvalidReason(StrEnum):
     SIDES = "sides"
     CLOCK_AHEAD = "clock_ahead"
     DISAGREES = "disagrees"
+    ANALYZER_FAILED = "analyzer_failed"
 
 
 class InvalidEvent(ValueError):
@@ -273,6 +276,12 @@ def peek(payload: bytes | None) -> dict[str, Any]:
 def event_key(rollout_id: str, pair_id: str) -> str:
     """The Kafka key that brings all sides of a request to one partition."""
     return f"{rollout_id}/{pair_id}"
+
+
+def request_time_ms(event: Event) -> int:
+    """The request time in whole milliseconds since 1970, rounded down."""
+    microsecond = 0.001
+    return int((event.request_time.timestamp() * 1000.0 + microsecond / 2) // 1.0)
 
 
 def encode_event(event: Event) -> bytes:

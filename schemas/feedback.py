@@ -34,8 +34,11 @@ class Feedback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     request_time: Annotated[RequestTime, Meta(description="The request's, not the feedback's.")]
     feedback_time: Annotated[RequestTime, Meta(description="When the user gave it.")]
     name: Annotated[
-        Label, Meta(description="What was asked: thumbs, stars, regenerated (OTel "
-                    "`gen_ai.evaluation.name`).")
+        Label,
+        Meta(
+            description="What was asked: thumbs, stars, regenerated (OTel "
+            "`gen_ai.evaluation.name`)."
+        ),
     ]
     score_value: Annotated[
         float,

@@ -23,6 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     NewTopic,
     ResourceType,
 )
+
 from understudy.schemas.topics import TopicSpec
 
 BROKER_DEFAULT_REPLICATION: Final = -1

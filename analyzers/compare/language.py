@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 import pycld2
+
 from understudy.analyzers.compare.measures import Bools, Bytes
 
 UNDETERMINED: Final = "und"
@@ -120,7 +121,11 @@ _MUTUAL: Final = (
     ("tl", "fil"),
     ("zh", "yue"),
 )
-_CLOSE: Final = {language: frozenset(group) for group in _MUTUAL for language in group}
+_TAKEN_FOR: Final = {"es": ("gl",), "nl": ("af",)}
+_CLOSE: Final = {
+    **{language: frozenset(group) for group in _MUTUAL for language in group},
+    **{language: frozenset(others) for language, others in _TAKEN_FOR.items()},
+}
 
 
 @lru_cache(maxsize=4096)
@@ -128,7 +133,8 @@ def same_language(request: str, output: str) -> bool:
     """Whether an answer tagged `output` serves a request tagged `request`; regions don't matter.
 
     Norwegian's forms and Danish, Serbian, Croatian and Bosnian, Indonesian and Malay count as
-    one language each, since no detector tells them apart by a sentence. Scripts must agree where
+    one language each, since no detector tells them apart by a sentence; so does Spanish taken for
+    Galician, and Dutch for Afrikaans, but not the other way round. Scripts must agree where
     both tags name one, but for Serbian and its kin, written in both.
     """
     if UNDETERMINED in (request, output):
@@ -142,12 +148,14 @@ def same_language(request: str, output: str) -> bool:
 
 # --- scripts ---------------------------------------------------------------------------------
 
-_kana = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]+").findall
+_KANA: Final = r"\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d"
+_kana = re.compile(f"[{_KANA}]+").findall
 _hangul = re.compile(r"[\uac00-\ud7a3\u1100-\u11ff\u3131-\u318e]+").findall
 _han = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af]+").findall
 _latin = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+").findall
 
 Finder = Callable[[str], list[str]]
+Searcher = Callable[[str], object]
 
 
 def _letters(ranges: str) -> Finder:
@@ -200,8 +208,10 @@ _TRADITIONAL: Final = (
     "趨躍踐輸達遷違遠連遲適選遞遺郵釋針鐘鋼銀鏈鎖鍵鎮閉閱隊陽階際陸險隨難靜頁項順須預領頻顏"
     "風飛飯飲館驗驟魚鮮鳥雞黃齊龍"
 )
-_simplified = re.compile(f"[{''.join(set(_SIMPLIFIED) - set(_TRADITIONAL))}]").findall
-_traditional = re.compile(f"[{''.join(set(_TRADITIONAL) - set(_SIMPLIFIED))}]").findall
+_ONLY_SIMPLIFIED: Final = "".join(sorted(set(_SIMPLIFIED) - set(_TRADITIONAL)))
+_ONLY_TRADITIONAL: Final = "".join(sorted(set(_TRADITIONAL) - set(_SIMPLIFIED)))
+_simplified = re.compile(f"[{_ONLY_SIMPLIFIED}]").findall
+_traditional = re.compile(f"[{_ONLY_TRADITIONAL}]").findall
 
 
 def _chinese_script(text: str) -> str:
@@ -215,19 +225,18 @@ def _chinese_script(text: str) -> str:
 # --- detection -------------------------------------------------------------------------------
 
 SHORT_PREFIX: Final = 80
-LONG_PREFIX: Final = 480
+LONG_PREFIX: Final = 320
 _FEWEST_LETTERS: Final = 12
 
 _not_prose = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|<[^<>\n]{1,200}>|\$\$.*?\$\$|https?://\S+|\S+@\S+",
-    re.DOTALL,
+    r"```.*?(?:```|\Z)|`[^`\n]*`|<[^<>\n]{1,200}>|\$\$.*?\$\$|https?://\S+", re.DOTALL
 )
 
 
 def _prose(text: str, length: int) -> str:
     """The beginning of a text, without code, addresses and mark-up where that is easily told."""
     head = text[:length]
-    if "`" in head or "://" in head or "<" in head or "$$" in head or "@" in head:
+    if "`" in head or "<" in head or "://" in head or "$$" in head:
         return _not_prose.sub(" ", text[: 4 * length])[:length]
     return head
 
@@ -237,54 +246,131 @@ def _tag_of_cld2(code: str) -> str:
     return UNDETERMINED if code == "un" or code.startswith("xx") else normalize_tag(code)
 
 
-def _cld2(text: str) -> str:
+def _cld2(text: str) -> tuple[str, int]:
+    """Tag and share of the text in percent; CLD2 refuses control characters and surrogates."""
     try:
         reliable, _, details = pycld2.detect(text, isPlainText=True)
     except (pycld2.error, ValueError):
         try:
-            clean = "".join(c if c.isprintable() else " " for c in text)
-            reliable, _, details = pycld2.detect(clean, isPlainText=True)
+            printable = "".join(c if c.isprintable() else " " for c in text)
+            reliable, _, details = pycld2.detect(printable, isPlainText=True)
         except (pycld2.error, ValueError):
-            return UNDETERMINED
-    return _tag_of_cld2(details[0][1]) if reliable else UNDETERMINED
+            return UNDETERMINED, 0
+    _, code, percent, _ = details[0]
+    return (_tag_of_cld2(code), percent) if reliable else (UNDETERMINED, 0)
 
 
 def detect_language(text: str | None) -> str:
     """The language of a text, by its beginning; `und` when unsure. Never raises."""
     if not text:
         return UNDETERMINED
-    prose = _prose(text, LONG_PREFIX)
+    prose = _prose(text, SHORT_PREFIX)
     if not prose.isascii():
-        by_script = _by_script(prose)
-        if by_script:
-            return by_script
-    if _total(_latin(prose)) < _FEWEST_LETTERS and prose.isascii():
+        language = _by_script(prose)
+        if language:
+            return language
+    language, percent = _cld2(prose)
+    if percent >= _SURE_PERCENT:
+        return language
+    return _detect_at_length(text)
+
+
+_SURE_PERCENT: Final = 90
+
+
+def _detect_at_length(text: str) -> str:
+    prose = _prose(text, LONG_PREFIX)
+    letters = _total(_latin(prose)) if prose.isascii() else len(prose)
+    if letters < _FEWEST_LETTERS:
         return UNDETERMINED
-    return _cld2(prose)
+    return (not prose.isascii() and _by_script(prose)) or _cld2(prose)[0]
 
 
 def _total(runs: list[str]) -> int:
-    return sum(map(len, runs))
+    return len("".join(runs))
 
 
 def _by_script(prose: str) -> str:
     """The language of a text that is mostly in a script of one language; else empty."""
-    latin = _total(_latin(prose))
-    kana, han, hangul = _total(_kana(prose)), _total(_han(prose)), _total(_hangul(prose))
-    if 3 * (kana + han + hangul) > latin:
-        if hangul > kana + han:
-            return "ko"
-        if 10 * kana > kana + han:
-            return "ja"
-        if han:
-            return _chinese_script(prose) or "zh-Hans"
-    for language, find in _OWN_SCRIPT.items():
-        if language not in ("ja", "ko", "zh") and 2 * _total(find(prose)) > latin:
-            return language
+    letters = _beyond_latin(prose)
+    if not letters:
+        return ""
+    enough = _total(_latin(prose)) // 2
+    language = _language_of_letter(letters[len(letters) // 2][0])
+    if language in ("ja", "zh"):
+        kana, han = _total(_kana(prose)), _total(_han(prose))
+        if 2 * (kana + han) <= enough:
+            return ""
+        return "ja" if 8 * kana > han else _chinese_script(prose) or "zh-Hans"
+    if language and _total(_OWN_SCRIPT[language](prose)) > enough:
+        return language
     return ""
 
 
+_beyond_latin = re.compile(r"[^\W\d_\u0000-\u036f\u1e00-\u1eff\uff21-\uff5a]+").findall
+
+
+@lru_cache(maxsize=4096)
+def _language_of_letter(letter: str) -> str:
+    """The language that this letter's script stands for; empty when several share it."""
+    return next((language for language, find in _OWN_SCRIPT.items() if find(letter)), "")
+
+
 # --- match -----------------------------------------------------------------------------------
+
+_FUNCTION_WORDS: Final = {
+    "en": "to is the and with this your you that which from would should here's here these of",
+    "es": "en una el los las más cómo qué puede puedes según está aquí y también estos siguiente",
+    "pt": "com um na não uma são você em os mais também pelo pela isso às aqui está dos seguinte",
+    "fr": "de le les des une est et vous dans pour voici cette qui avec sur aux ce être plus",
+    "de": "in der die das und ist nicht eine einen für mit auf sie wir zu wie von dem wird kann",
+    "it": "una il gli che di è per della nel sono come ecco più questo delle alla ti puoi",
+    "nl": "de het een van niet voor met zijn dat wordt ook deze kan bij maar om hoe",
+    "pl": "i z się jest nie oraz który która aby dla są jak może przez tym w można",
+    "cs": "a se je který která jsou pro jako že při nebo tento můžete jak aby které",
+    "ro": "și este în pentru care sunt cu din nu mai să această acest poate fi unui unei ca",
+    "tr": "bu de ve bir için ile olarak olan daha çok gibi kadar şekilde aşağıdaki olabilir veya",
+    "vi": "là và của các có được một cho bạn những không này với trong để thể người từ dưới",
+    "id": "yang dan untuk dengan dari ini adalah dalam anda dapat tidak pada atau akan berikut",
+    "sv": "det och att är för inte till ett här från jag ska",
+    "fi": "ja että ovat tai se voi myös joka kuin sekä tämä olla mutta voit ole",
+    "hu": "a az és egy hogy nem van ez vagy egyik mint ezt lehet",
+    "ru": "и что для это вы чтобы можно которые который если этот из к вот вам ваш будет может они",
+    "hi": "है के में और का की को से हैं यह एक पर लिए कर ने भी हो",
+}
+"""Frequent words, chosen so that two of them seldom stand in the beginning of another language."""
+_ENOUGH_WORDS: Final = 2
+_WORDS_AMONG: Final = {
+    language: frozenset(words.split()).intersection for language, words in _FUNCTION_WORDS.items()
+}
+_ENOUGH_LETTERS: Final = 20
+
+
+def _no_letter(text: str) -> None:
+    """Finds nothing: for languages that share their script with no other worth telling apart."""
+
+
+_PLAIN_LETTERS: Final[dict[str, tuple[Searcher, Finder, int]]] = {
+    **{language: (_no_letter, find, _ENOUGH_LETTERS) for language, find in _OWN_SCRIPT.items()},
+    "ja": (_no_letter, _kana, 10),
+    "ar": (re.compile("[پچژگکیٹڈڑںےہھ]").search, _letters(r"\u0621-\u064a"), _ENOUGH_LETTERS),
+    "fa": (re.compile("[ٹڈڑںےہھ]").search, _letters("پچژگکی"), 3),
+    "ru": (re.compile("[іїєўґәөүұқңћђјљњѓќџ]").search, _letters("ыэё"), 2),
+    "zh-Hans": (re.compile(f"[{_KANA}{_ONLY_TRADITIONAL}]").search, _simplified, 3),
+    "zh-Hant": (re.compile(f"[{_KANA}{_ONLY_SIMPLIFIED}]").search, _traditional, 3),
+}
+"""Letters that the language does not have, letters of its own, and how many of these settle it."""
+
+
+def _is_plainly(language: str, prose: str) -> bool:
+    """Whether a cheap test settles that the text is in this language; False settles nothing."""
+    letters = _PLAIN_LETTERS.get(language)
+    if letters is not None:
+        find_foreign, find_own, enough = letters
+        if find_foreign(prose) is None and _total(find_own(prose)) >= enough:
+            return True
+    words_among = _WORDS_AMONG.get(language)
+    return words_among is not None and len(words_among(prose.lower().split())) >= _ENOUGH_WORDS
 
 
 def match_languages(
@@ -300,9 +386,10 @@ def match_languages(
         text, request = outputs[row], request_languages[row]
         language = _answer_language(text, request) if text else UNDETERMINED
         languages[row] = language
-        verdicts.append(
-            -1 if UNDETERMINED in (language, request) else same_language(request, language)
-        )
+        if UNDETERMINED in (language, request):
+            verdicts.append(-1)
+        else:
+            verdicts.append(language == request or same_language(request, language))
     match[rows] = verdicts
     return LanguageColumns(languages, match)
 
@@ -312,7 +399,12 @@ def _answer_language(text: str, request: str) -> str:
     if request == UNDETERMINED:
         return detect_language(text)
     prose = _prose(text, SHORT_PREFIX)
-    language = _cld2(prose)
-    if same_language(request, language):
+    expected = request if request.startswith("zh-") else request.partition("-")[0]
+    if _is_plainly(expected, prose):
+        return expected
+    language, _ = _cld2(prose)
+    if language == expected or same_language(request, language):
         return language
-    return detect_language(text)
+    if language == UNDETERMINED and len(text) <= SHORT_PREFIX:
+        return (not prose.isascii() and _by_script(prose)) or UNDETERMINED
+    return _detect_at_length(text)

@@ -14,16 +14,17 @@ Three measures of a pair of texts, each on the text as given unless said otherwi
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import Indel, Prefix
+
 from understudy.analyzers.compare.measures import Bools, Bytes, Floats, SimilarityMethod
 
 DEFAULT_MAX_INDEL_CHARACTERS: Final = 2048
@@ -78,26 +79,11 @@ def fold(text: str) -> str:
     return " ".join(composed.split())
 
 
-# A character of these ranges is never white space, is its own NFC form and never composes with
-# what stands before it. Followed by another such character, by ASCII, by white space or by the
-# end it does not compose with what stands after it either.
-_STABLE: Final = (
-    r"!-~"  # ASCII
-    r"\u00a1-\u00ff\u0400-\u0482\u048a-\u052f"  # Latin-1, Cyrillic
-    r"\u05d0-\u05ea\u0620-\u064a"  # Hebrew, Arabic
-    r"\u0e01-\u0e30"  # Thai
-    r"\u2010-\u2027"  # punctuation
-    r"\u3001-\u3029\u3041-\u3096\u30a1-\u30fa"  # kana
-    r"\u4e00-\u9fa5\uac00-\ud7a3\uff01-\uff9d"  # Han, Hangul, wide forms
-)
-_stands_alone = re.compile(rf"[{_STABLE}](?=[{_STABLE}\s]|\Z)").match
-
-
 def equal_when_folded(left: Sequence[str], right: Sequence[str]) -> list[bool]:
     """Whether `fold(a) == fold(b)`, for texts that differ.
 
-    Most pairs are told apart by the first character in which they differ; only where that is
-    white space or may compose with its neighbours are both texts folded.
+    Most pairs are told apart by the first character or the first word in which they differ; only
+    where neither proves that the folded texts differ are both folded.
     """
     common = process.cpdist(left, right, scorer=Prefix.similarity, dtype=np.int64, workers=1)
     return [
@@ -106,16 +92,57 @@ def equal_when_folded(left: Sequence[str], right: Sequence[str]) -> list[bool]:
     ]
 
 
+_WINDOW: Final = 80
+_MAYBE, _STANDS_ALONE, _GAP = 0, 1, 2
+
+
 def _surely_differ(a: str, b: str, at: int) -> bool:
-    """Whether the characters at the first difference alone prove that the folded texts differ."""
-    a_alone, b_alone = _stands_alone(a, at), _stands_alone(b, at)
-    if a_alone and b_alone:
+    """Whether what stands at `at`, up to where both are the same, proves that the folds differ."""
+    a_start, b_start = _beginning(a[at : at + 2]), _beginning(b[at : at + 2])
+    if a_start == b_start == _STANDS_ALONE:
         return True
-    if not (a_alone or b_alone) or at == 0 or a[at - 1].isspace():
+    if a_start + b_start == _STANDS_ALONE + _GAP and at and not a[at - 1].isspace():
+        return True
+    return _words_differ(a, b, at)
+
+
+@lru_cache(maxsize=16_384)
+def _beginning(two: str) -> int:
+    """How a text goes on, by its next two characters: a gap is white space or the end."""
+    if not two or two[0].isspace():
+        return _GAP
+    alone = _never_composes(two[0]) and (
+        len(two) == 1 or two[1].isspace() or _never_composes(two[1])
+    )
+    return _STANDS_ALONE if alone else _MAYBE
+
+
+def _never_composes(character: str) -> bool:
+    """Whether NFC leaves a character as it is, whatever stands before it.
+
+    That is NFC_Quick_Check=Yes and combining class 0 (Unicode Standard Annex 15). Outside the
+    combining marks only Hangul vowels and finals compose with what precedes them, and letters
+    beyond the basic plane, which are left to the full comparison.
+    """
+    return (
+        unicodedata.category(character)[0] != "M"
+        and (character < "\u1100" or "\u11ff" < character < "\U00010000")
+        and unicodedata.is_normalized("NFC", character)
+    )
+
+
+def _words_differ(a: str, b: str, at: int) -> bool:
+    """Whether the folds differ in a whole word shortly after the beginning of the word at `at`."""
+    start = a.rfind(" ", max(0, at - _WINDOW), at) + 1
+    if not start and at > _WINDOW:
         return False
-    # One goes on with a character of its own where the other has white space or ends.
-    other = b[at : at + 1] if a_alone else a[at : at + 1]
-    return not other or other.isspace()
+    a_words = a[start : at + _WINDOW].split()
+    b_words = b[start : at + _WINDOW].split()
+    # The last word may go on beyond the window.
+    return any(
+        x != y and unicodedata.normalize("NFC", x) != unicodedata.normalize("NFC", y)
+        for x, y in zip(a_words[:-1], b_words[:-1], strict=False)
+    )
 
 
 def _similarities(

@@ -1,0 +1,74 @@
+"""Two sides together: from two `SideReading`s to `PairMeasures` or `ControlMeasures`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from understudy.analyzers.compare.json_difference import compare_documents
+from understudy.analyzers.compare.measures import Bools, ControlMeasures, PairMeasures
+from understudy.analyzers.compare.options import CompareOptions
+from understudy.analyzers.compare.sides import SideReading
+from understudy.analyzers.compare.text import compare_text
+from understudy.analyzers.compare.tool_calls import compare_tool_calls
+
+
+def compare_pairs(
+    stable: SideReading, candidate: SideReading, options: CompareOptions
+) -> PairMeasures:
+    """Compare n pairs; row i of both readings belongs to the same request."""
+    left, right = stable.measures, candidate.measures
+    answered = ~(left.error | right.error)
+    text = compare_text(
+        stable.outputs,
+        candidate.outputs,
+        similarity=options.similarity,
+        max_indel_characters=options.max_indel_characters,
+    )
+    json = compare_documents(
+        stable.documents, candidate.documents, max_differences=options.max_json_differences
+    )
+    tools_compared = answered & _tools_involved(stable, candidate)
+    calls = compare_tool_calls(stable.tool_calls, candidate.tool_calls)
+    same_finish = [a == b for a, b in zip(left.finish_reason, right.finish_reason, strict=True)]
+    return PairMeasures(
+        answered=answered,
+        texts=left.text & right.text,
+        identical=text.identical,
+        identical_folded=text.identical_folded,
+        similarity=text.similarity,
+        similarity_method=text.method,
+        json_compared=json.compared,
+        json_equal=json.equal,
+        json_difference_count=json.count,
+        json_difference_paths=json.paths,
+        json_difference_kinds=json.kinds,
+        tool_calls_compared=tools_compared,
+        tool_names_match=calls.names_match & tools_compared,
+        tool_calls_match=calls.calls_match & tools_compared,
+        finish_reason_match=np.array(same_finish, dtype=bool) & answered,
+    )
+
+
+def compare_control(
+    stable: SideReading, control: SideReading, options: CompareOptions
+) -> ControlMeasures:
+    """How stable differs from its second run, by the same measures as a pair."""
+    pairs = compare_pairs(stable, control, options)
+    return ControlMeasures(
+        answered=pairs.answered,
+        texts=pairs.texts,
+        identical=pairs.identical,
+        identical_folded=pairs.identical_folded,
+        similarity=pairs.similarity,
+        json_compared=pairs.json_compared,
+        json_equal=pairs.json_equal,
+        tool_calls_compared=pairs.tool_calls_compared,
+        tool_calls_match=pairs.tool_calls_match,
+    )
+
+
+def _tools_involved(stable: SideReading, candidate: SideReading) -> Bools:
+    """Whether tools were offered to or called by either side."""
+    left, right = stable.measures, candidate.measures
+    offered = left.tools_offered | right.tools_offered
+    return offered | (left.tool_call_count > 0) | (right.tool_call_count > 0)

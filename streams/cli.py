@@ -1,0 +1,190 @@
+"""The command `understudy`.
+
+Results go to stdout, logs and progress to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or
+settings, 3 a service (Kafka, ClickHouse) is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from understudy.streams.settings import Settings, SettingsError, load_settings
+
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+UNREACHABLE: Final = 3
+
+
+class _Failure(click.ClickException):
+    """An error with a message for people and an exit code for scripts."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 Kafka or ClickHouse away.",
+)
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Settings file; understudy.toml in this folder is read when there is one.",
+)
+@click.version_option(package_name="understudy")
+@click.pass_context
+def main(context: click.Context, config: Path | None) -> None:
+    """Find out what a new model breaks before users do.
+
+    Gateways write what a stable and a candidate model answered to Kafka. Understudy joins the
+    pairs, measures how they differ per language, and keeps windowed sums in ClickHouse.
+
+    \b
+    Try it, nothing to install:   understudy demo
+    Recorded events, no Kafka:    understudy replay events.ndjson.gz
+    The service:                  understudy topics && understudy worker
+    """
+    context.obj = config
+
+
+def _settings(context: click.Context) -> Settings:
+    try:
+        return load_settings(context.obj, os.environ)
+    except SettingsError as error:
+        raise _Failure(str(error), WRONG_USAGE) from None
+
+
+_FILES = click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+_CLICKHOUSE = click.option(
+    "--clickhouse", "url", metavar="URL", help="clickhouse://host:8123/database or chdb://PATH."
+)
+
+
+@main.command()
+@_FILES
+@_CLICKHOUSE
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--json-schemas",
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder of <schema_id>.json files to validate outputs by.",
+)
+@click.pass_context
+def replay(
+    context: click.Context,
+    files: tuple[Path, ...],
+    url: str | None,
+    as_json: bool,
+    json_schemas: str | None,
+) -> None:
+    """Run recorded events through the analysis, without Kafka.
+
+    FILE is NDJSON with one event a line, plain, .gz or .zst; several files are read side by side
+    in the order of their request times.
+
+    \b
+      understudy replay events.ndjson.gz
+      understudy replay --json stable.ndjson candidate.ndjson | jq .pairs
+      understudy replay events.ndjson.zst --clickhouse chdb://results
+    """
+    from understudy.streams.replay_command import replay_files
+
+    replay_files(_settings(context), files, url, as_json=as_json, json_schemas=json_schemas)
+
+
+@main.command()
+@_FILES
+@click.pass_context
+def publish(context: click.Context, files: tuple[Path, ...]) -> None:
+    """Write recorded events to Kafka, with the right key and partitioner."""
+    from understudy.streams.publish import publish_files
+
+    publish_files(_settings(context), files)
+
+
+@main.command()
+@click.pass_context
+def worker(context: click.Context) -> None:
+    """Run the service: join, compare and load until told to stop (SIGTERM, Ctrl-C)."""
+    from understudy.streams.worker import run_worker
+
+    run_worker(_settings(context))
+
+
+@main.command()
+@click.option("--seed", default=7, show_default=True, help="Another seed, another day.")
+@click.option(
+    "--pairs",
+    default=20_000,
+    show_default=True,
+    type=click.IntRange(100, 1_000_000),
+    help="Mirrored requests to simulate.",
+)
+@click.option("--healthy", is_flag=True, help="Let nothing be wrong with the candidate.")
+@click.option(
+    "--keep",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the ClickHouse data here, to query it afterwards.",
+)
+def demo(seed: int, pairs: int, healthy: bool, keep: Path | None) -> None:
+    """Watch a rollout go wrong, in one process, with nothing installed.
+
+    A simulated gateway mirrors requests in nine languages to two models. After a healthy start the
+    candidate breaks one thing in one language. Broker and ClickHouse run inside this process.
+    """
+    from understudy.streams.embedded.demo import run_demo
+
+    run_demo(seed=seed, pairs=pairs, healthy=healthy, keep=keep)
+
+
+@main.command()
+@click.argument("sql")
+@_CLICKHOUSE
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_context
+def query(context: click.Context, sql: str, url: str | None, as_json: bool) -> None:
+    """Ask ClickHouse, a server or an embedded folder.
+
+    \b
+      understudy query "SELECT language, sum(pair_pairs) FROM windows FINAL GROUP BY language"
+      understudy query --clickhouse chdb://results "SHOW TABLES"
+    """
+    from understudy.streams.query import run_query
+
+    run_query(url or _settings(context).clickhouse.url, sql, as_json=as_json)
+
+
+@main.command()
+@_CLICKHOUSE
+@click.pass_context
+def migrate(context: click.Context, url: str | None) -> None:
+    """Bring the tables in ClickHouse up to date; safe to run by several at a time."""
+    from understudy.streams.query import run_migrations
+
+    run_migrations(url or _settings(context).clickhouse.url)
+
+
+@main.command()
+@click.pass_context
+def topics(context: click.Context) -> None:
+    """Create the topics that are missing, and say how existing ones differ."""
+    from understudy.streams.publish import create_topics
+
+    create_topics(_settings(context))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

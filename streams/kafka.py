@@ -1,0 +1,64 @@
+"""Settings for librdkafka clients: one place that says how this service talks to Kafka."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from understudy.schemas.topics import Topics, understudy_topics
+from understudy.streams.settings import KafkaSettings
+
+PARTITIONER: Final = "murmur2_random"
+"""What the Java client uses too; both sides of a pair must reach the same partition."""
+
+MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+CLIENT_ID: Final = "understudy"
+
+
+def client_config(kafka: KafkaSettings) -> dict[str, Any]:
+    """What every client needs."""
+    return {
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "client.id": CLIENT_ID,
+        **kafka.client,
+    }
+
+
+_CONSUMER_ONLY: Final = ("group.", "session.", "heartbeat.", "max.poll.", "fetch.", "queued.",
+                         "partition.assignment.", "auto.offset.")  # fmt: skip
+_PRODUCER_ONLY: Final = ("linger.", "compression.", "acks", "batch.", "queue.buffering.",
+                         "partitioner", "delivery.", "enable.idempotence")  # fmt: skip
+
+
+def consumer_config(kafka: KafkaSettings) -> dict[str, Any]:
+    """A member of the pairing group; offsets are committed by hand."""
+    shared = {k: v for k, v in client_config(kafka).items() if not k.startswith(_PRODUCER_ONLY)}
+    config = {
+        "group.id": kafka.group_id,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+        "queued.max.messages.kbytes": 65_536,
+        **shared,
+    }
+    if config.get("group.protocol") != "consumer":
+        config.setdefault("partition.assignment.strategy", "cooperative-sticky")
+    return config
+
+
+def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
+    """A producer that waits for the broker as long as it takes, and never reorders."""
+    shared = {k: v for k, v in client_config(kafka).items() if not k.startswith(_CONSUMER_ONLY)}
+    return {
+        "partitioner": PARTITIONER,
+        "enable.idempotence": True,
+        "message.max.bytes": MAX_MESSAGE_BYTES,
+        "message.timeout.ms": 0,
+        "linger.ms": 5,
+        "compression.type": "lz4",
+        **shared,
+    }
+
+
+def topics(kafka: KafkaSettings) -> Topics:
+    """The topics under this installation's prefix."""
+    return understudy_topics(kafka.topic_prefix)

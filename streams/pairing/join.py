@@ -1,0 +1,201 @@
+"""The join: which sides belong together, which came twice, too late or alone.
+
+Pure and a function of the log alone: what has been read up to a position decides everything, so
+reading again from a committed offset gives the same answer wherever batches are cut. A record is
+judged by the watermark before it, the largest `request_time` read so far.
+
+The join looks back at most `join_timeout` of event time and at most `max_join_bytes` of log; an
+entry that lies further back is forgotten, and its sides are unmatched.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+from understudy.analyzers.compare.language import normalize_tag
+from understudy.schemas.events import (
+    PAIR,
+    SHAPES,
+    SIDE_BITS,
+    Event,
+    InvalidEvent,
+    InvalidReason,
+)
+
+_BUCKET_MS = 100
+JoinKey = tuple[str, str]
+
+
+class UnmatchedReason(StrEnum):
+    """Why a side was never joined."""
+
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    LATE = "late"
+
+
+class Side(msgspec.Struct, gc=False):
+    """One valid event and where it stood in the log."""
+
+    event: Event
+    offset: int
+
+
+class Entry(msgspec.Struct, eq=False, gc=False):
+    """What the join knows of one request; `sides` is emptied once they have been handed on."""
+
+    key: JoinKey
+    request_time_ms: int
+    wanted: int
+    log_bytes: int
+    """Bytes of the log read before the first side."""
+    sides: dict[int, Side]
+    seen: int
+    forgotten: bool = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether sides are held that have not been handed on."""
+        return bool(self.sides)
+
+
+@dataclass(slots=True)
+class Joined:
+    """What a batch brought: requests that are complete, sides that stay alone."""
+
+    complete: list[Entry] = field(default_factory=list)
+    unmatched: list[tuple[Side, UnmatchedReason]] = field(default_factory=list)
+
+
+class Duplicate(Exception):
+    """A further copy of a side that has already been read."""
+
+
+@dataclass(slots=True)
+class Join:
+    """The entries of one partition."""
+
+    max_join_bytes: int
+    entries: dict[JoinKey, Entry] = field(default_factory=dict)
+    waiting_sides: int = 0
+    log_bytes: int = 0
+    _by_time: dict[int, list[Entry]] = field(default_factory=dict)
+    _by_position: deque[Entry] = field(default_factory=deque)
+
+    def add(
+        self, side: Side, request_time_ms: int, size: int, oldest_ms: int, joined: Joined
+    ) -> None:
+        """Take one side that is neither invalid nor late.
+
+        `oldest_ms` is the watermark before the record less the join timeout, `size` the record's
+        bytes. Raises `Duplicate`, or `InvalidEvent` for a side that disagrees with its pair.
+        """
+        event = side.event
+        log_bytes = self.log_bytes
+        self.log_bytes = log_bytes + size
+        key = (event.rollout_id, event.pair_id)
+        entry = self.entries.get(key)
+        if entry is not None and log_bytes - entry.log_bytes > self.max_join_bytes:
+            self._forget(entry, UnmatchedReason.MEMORY, joined)
+            entry = None
+        elif entry is not None and entry.request_time_ms < oldest_ms:
+            self._forget(entry, UnmatchedReason.TIMEOUT, joined)
+            entry = None
+        bit = SIDE_BITS[event.side]
+        wanted = SHAPES[event.mode, event.side, event.sides]
+        if entry is None:
+            entry = Entry(key, request_time_ms, wanted, log_bytes, {bit: side}, bit)
+            self._remember(entry)
+        else:
+            self._check(entry, event, request_time_ms, wanted, bit)
+            entry.seen |= bit
+            entry.sides[bit] = side
+            self.waiting_sides += 1
+        if entry.seen == entry.wanted:
+            joined.complete.append(entry)
+            self.waiting_sides -= len(entry.sides)
+
+    def _remember(self, entry: Entry) -> None:
+        self.entries[entry.key] = entry
+        self._by_time.setdefault(entry.request_time_ms // _BUCKET_MS, []).append(entry)
+        self._by_position.append(entry)
+        self.waiting_sides += 1
+
+    @staticmethod
+    def _check(entry: Entry, event: Event, request_time_ms: int, wanted: int, bit: int) -> None:
+        """Raise unless the event is a new side of this very request."""
+        if entry.seen & bit and entry.request_time_ms == request_time_ms:
+            raise Duplicate
+        if entry.request_time_ms != request_time_ms:
+            raise _disagreement("request_time")
+        if entry.wanted != wanted:
+            raise _disagreement("sides")
+        for side in entry.sides.values():
+            _compare_labels(side.event, event)
+
+    def expire(self, oldest_ms: int, joined: Joined) -> None:
+        """Forget what was requested before `oldest_ms`, or lies too many bytes behind."""
+        last_bucket = oldest_ms // _BUCKET_MS
+        for bucket in sorted(b for b in self._by_time if b <= last_bucket):
+            kept = [e for e in self._by_time.pop(bucket) if not self._expire(e, oldest_ms, joined)]
+            if kept:
+                self._by_time[bucket] = kept
+        self._forget_by_position(joined)
+
+    def _expire(self, entry: Entry, oldest_ms: int, joined: Joined) -> bool:
+        if entry.request_time_ms >= oldest_ms and not entry.forgotten:
+            return False
+        self._forget(entry, UnmatchedReason.TIMEOUT, joined)
+        return True
+
+    def _forget_by_position(self, joined: Joined) -> None:
+        first_byte = self.log_bytes - self.max_join_bytes
+        queue = self._by_position
+        while queue and (queue[0].forgotten or queue[0].log_bytes < first_byte):
+            self._forget(queue.popleft(), UnmatchedReason.MEMORY, joined)
+
+    def _forget(self, entry: Entry, reason: UnmatchedReason, joined: Joined) -> None:
+        """Drop an entry; stable and candidate without their control are still a pair."""
+        if entry.forgotten:
+            return
+        entry.forgotten = True
+        self.entries.pop(entry.key, None)
+        if not entry.waiting or entry.seen == entry.wanted:
+            return
+        self.waiting_sides -= len(entry.sides)
+        if entry.seen & PAIR == PAIR:
+            joined.complete.append(entry)
+        else:
+            joined.unmatched.extend((side, reason) for side in entry.sides.values())
+            entry.sides = {}
+
+    def forget_all(self, joined: Joined) -> None:
+        """At the end of the input nothing more will come: what waits is unmatched."""
+        for entry in list(self.entries.values()):
+            self._forget(entry, UnmatchedReason.TIMEOUT, joined)
+
+    def waiting(self) -> Iterable[Entry]:
+        """Entries with sides still waiting for a partner."""
+        return (entry for entry in self.entries.values() if entry.waiting)
+
+
+def _compare_labels(first: Event, second: Event) -> None:
+    """Raise unless both sides name the same slice; a missing language agrees with any."""
+    if first.mode != second.mode:
+        raise _disagreement("mode")
+    if (first.workflow or "") != (second.workflow or ""):
+        raise _disagreement("workflow")
+    left, right = first.language, second.language
+    if left != right and left and right and normalize_tag(left) != normalize_tag(right):
+        raise _disagreement("language")
+
+
+def _disagreement(what: str) -> InvalidEvent:
+    return InvalidEvent(
+        InvalidReason.DISAGREES, f"{what} differs from the other side of the same pair_id"
+    )

@@ -1,0 +1,104 @@
+"""The windows of one partition that may still change."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.analyzers.aggregate.columns import WindowColumns
+from understudy.analyzers.aggregate.window_sums import SliceKey, WindowSums, add_batch
+from understudy.schemas.windows import WindowRow
+
+
+@dataclass(slots=True)
+class WatermarkSteps:
+    """Where in a batch the watermark rose: values and the offsets after which it had them."""
+
+    values_ms: list[int] = field(default_factory=list)
+    next_offsets: list[int] = field(default_factory=list)
+
+    def passed_at(self, limit_ms: int) -> int:
+        """The first position at which the watermark was at least `limit_ms`."""
+        return self.next_offsets[bisect_left(self.values_ms, limit_ms)]
+
+
+@dataclass(slots=True)
+class OpenWindows:
+    """Sums by slice and window; rows are drawn from here as often as wanted."""
+
+    partition: int
+    window_s: int
+    allowed_lateness_ms: int
+    _sums: dict[SliceKey, WindowSums] = field(default_factory=dict)
+    _changed: set[SliceKey] = field(default_factory=set)
+    _closed_rows: list[WindowRow] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self._sums)
+
+    def start_of(self, time_ms: int) -> int:
+        """Start of the window that a time lies in, epoch milliseconds."""
+        window_ms = self.window_s * 1000
+        return time_ms - time_ms % window_ms
+
+    def count(self, key: SliceKey, column: str, count: int = 1) -> None:
+        """Add to one plain count of a slice."""
+        self._touch(key).add_count(column, count)
+
+    def add(self, keys: Sequence[SliceKey], columns: WindowColumns) -> None:
+        """Add n rows of measures; `keys` names each row's slice."""
+        indices: dict[SliceKey, int] = {}
+        rows: NDArray[np.int64] = np.array(
+            [indices.setdefault(key, len(indices)) for key in keys], dtype=np.int64
+        )
+        add_batch([self._touch(key) for key in indices], rows, columns)
+
+    def _touch(self, key: SliceKey) -> WindowSums:
+        self._changed.add(key)
+        sums = self._sums.get(key)
+        if sums is None:
+            sums = self._sums[key] = WindowSums()
+        return sums
+
+    def close(self, watermark_ms: int, steps: WatermarkSteps) -> None:
+        """Close what the watermark has left behind, at the position where it did."""
+        window_ms = self.window_s * 1000
+        last_start = watermark_ms - self.allowed_lateness_ms - window_ms
+        for key in [k for k in self._sums if k.window_start_ms <= last_start]:
+            ended_ms = key.window_start_ms + window_ms + self.allowed_lateness_ms
+            sums = self._sums.pop(key)
+            self._changed.discard(key)
+            self._closed_rows.append(
+                sums.to_row(
+                    key,
+                    window_s=self.window_s,
+                    partition=self.partition,
+                    version=steps.passed_at(ended_ms),
+                    closed=True,
+                )
+            )
+
+    def take_closed_rows(self) -> list[WindowRow]:
+        """Rows that closed since the last call."""
+        rows, self._closed_rows = self._closed_rows, []
+        return rows
+
+    def take_rows(self, position: int) -> list[WindowRow]:
+        """Rows that closed or changed since the last call; `position` is their version."""
+        rows = self.take_closed_rows()
+        rows.extend(
+            self._sums[key].to_row(
+                key,
+                window_s=self.window_s,
+                partition=self.partition,
+                version=position,
+                closed=False,
+            )
+            for key in sorted(self._changed)
+        )
+        self._changed.clear()
+        return rows

@@ -1,0 +1,361 @@
+"""One partition's state: decode, join, compare, window. Pure; the consumer loop stands elsewhere.
+
+State at a position is a function of the log alone, so reading again from a committed offset gives
+the same rows. Every event read ends in exactly one place: paired, single, unmatched, duplicate,
+late or invalid, counted in the window rows themselves.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+
+from understudy.analyzers.aggregate.window_sums import SliceKey
+from understudy.analyzers.compare.language import normalize_tag
+from understudy.schemas.events import (
+    Event,
+    InvalidEvent,
+    InvalidReason,
+    decode_event,
+    encode_event,
+    event_key,
+    peek,
+    request_time_ms,
+)
+from understudy.schemas.windows import WindowRow
+from understudy.streams.pairing.comparing import (
+    UNDETERMINED,
+    Comparisons,
+    compare_requests,
+    control_window_columns,
+    request_language,
+    window_columns,
+)
+from understudy.streams.pairing.join import (
+    Duplicate,
+    Entry,
+    Join,
+    Joined,
+    Side,
+    UnmatchedReason,
+)
+from understudy.streams.pairing.offsets import CommitMetadata, CommitRule, SafeCommit
+from understudy.streams.pairing.open_windows import OpenWindows, WatermarkSteps
+from understudy.streams.pairing.policy import PairingPolicy
+from understudy.streams.pairing.records import (
+    DeadLetter,
+    Outcome,
+    RecordBatch,
+    Tally,
+    UnmatchedSide,
+)
+
+_MODES = ("shadow", "interleave", "canary", "ab")
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is gathered while a batch is read."""
+
+    outcome: Outcome = field(default_factory=Outcome)
+    joined: Joined = field(default_factory=Joined)
+    steps: WatermarkSteps = field(default_factory=WatermarkSteps)
+
+
+class Partition:
+    """The pairing state of one partition of the events topic."""
+
+    def __init__(
+        self,
+        number: int,
+        policy: PairingPolicy,
+        *,
+        start_offset: int = 0,
+        resumed: CommitMetadata | None = None,
+    ) -> None:
+        """Start at an offset, with what was committed there if anything was."""
+        self.number = number
+        self.policy = policy
+        self.position = start_offset
+        self.tally = Tally()
+        self.settled_until_ms = resumed.settled_until_ms if resumed else None
+        self.settled_position = resumed.position if resumed else 0
+        self.dead_letters_from = self.settled_position
+        """Dead letters below this offset have been sent by an earlier run."""
+        self.watermark_ms = self.settled_until_ms
+        self._join = Join(policy.max_join_bytes)
+        self._windows = OpenWindows(number, policy.window_s, policy.allowed_lateness_ms)
+        self._commits = CommitRule(policy.horizon_ms)
+        self._commits.passed(start_offset, self.watermark_ms, 0)
+        self._before_first_watermark: list[tuple[str, str, str, str]] = []
+
+    @property
+    def waiting_sides(self) -> int:
+        """Sides that wait for a partner."""
+        return self._join.waiting_sides
+
+    @property
+    def open_windows(self) -> int:
+        """Slices whose window may still change."""
+        return len(self._windows)
+
+    def process(self, records: RecordBatch) -> Outcome:
+        """Take the next records of the partition, in order."""
+        batch = _Batch()
+        self._read(records, batch)
+        if self.watermark_ms is not None:
+            self._join.expire(self.watermark_ms - self.policy.join_timeout_ms, batch.joined)
+        self._hand_on(batch)
+        if self.watermark_ms is not None and batch.steps.values_ms:
+            self._windows.close(self.watermark_ms, batch.steps)
+        self._commits.passed(self.position, self.watermark_ms, self.waiting_sides)
+        return batch.outcome
+
+    def finish(self) -> Outcome:
+        """End of the input: what still waits is unmatched."""
+        batch = _Batch()
+        self._count_earlier_invalid(self.watermark_ms or 0)
+        self._join.forget_all(batch.joined)
+        self._hand_on(batch)
+        return batch.outcome
+
+    def take_rows(self) -> list[WindowRow]:
+        """Window rows that closed or changed since the last call."""
+        return self._windows.take_rows(self.position)
+
+    def take_closed_rows(self) -> list[WindowRow]:
+        """Window rows that closed since the last call; the open ones stay for later."""
+        return self._windows.take_closed_rows()
+
+    def safe_commit(self, flushed_to: int) -> SafeCommit | None:
+        """What may be committed once every sink holds all before `flushed_to`.
+
+        None while an earlier run had flushed further: its commit says more.
+        """
+        if flushed_to < self.settled_position:
+            return None
+        return self._commits.safe_commit(flushed_to)
+
+    # Reading
+
+    def _read(self, records: RecordBatch, batch: _Batch) -> None:
+        """Decode, check against the watermark before each record, join."""
+        policy, join, joined = self.policy, self._join, batch.joined
+        watermark = self.watermark_ms
+        rises, rise_offsets = batch.steps.values_ms, batch.steps.next_offsets
+        for payload, offset, timestamp_ms, key in zip(
+            records.payloads, records.offsets, records.timestamps_ms, records.keys, strict=True
+        ):
+            event: Event | None = None
+            before = watermark
+            try:
+                event = decode_event(payload, policy.max_event_bytes)
+                time_ms = request_time_ms(event)
+                if time_ms > timestamp_ms + policy.max_clock_skew_ms:
+                    raise _clock_ahead(time_ms - timestamp_ms)
+                if before is None or time_ms > before:
+                    watermark = self.watermark_ms = time_ms
+                    rises.append(time_ms)
+                    rise_offsets.append(offset + 1)
+                    if before is None:
+                        before = watermark
+                        self._count_earlier_invalid(before)
+                oldest_ms = before - policy.join_timeout_ms
+                if time_ms < oldest_ms or self._is_settled(time_ms, offset):
+                    self._late(Side(event, offset), before, batch)
+                else:
+                    size = len(payload) if payload else 0
+                    join.add(Side(event, offset), time_ms, size, oldest_ms, joined)
+            except InvalidEvent as error:
+                letter = DeadLetter(offset, error.reason, error.detail, key, payload)
+                self._invalid(letter, event, before, batch)
+            except Duplicate:
+                self._duplicate(Side(event, offset), time_ms)  # type: ignore[arg-type]
+        if len(records):
+            self.position = records.offsets[-1] + 1
+            self.tally.read += len(records)
+            self.tally.read_bytes += sum(len(p) for p in records.payloads if p)
+
+    def _is_settled(self, time_ms: int, offset: int) -> bool:
+        """Whether new data arrives for a window that an earlier run had settled."""
+        return offset >= self.settled_position and self._was_settled(
+            self._windows.start_of(time_ms)
+        )
+
+    def _was_settled(self, window_start_ms: int) -> bool:
+        """Whether an earlier run closed and flushed this window."""
+        return self.settled_until_ms is not None and window_start_ms <= self.settled_until_ms
+
+    def _count_earlier_invalid(self, watermark_ms: int) -> None:
+        """Count what was invalid before any event had set the clock."""
+        start = self._windows.start_of(watermark_ms)
+        for labels in self._before_first_watermark:
+            self._windows.count(SliceKey(*labels, start), "events_invalid")
+        self._before_first_watermark.clear()
+
+    def _accounting_window(self, watermark_ms: int, offset: int) -> int | None:
+        """Where late and invalid events count; None where an earlier run has counted them."""
+        start = self._windows.start_of(watermark_ms)
+        if not self._was_settled(start):
+            return start
+        if offset < self.settled_position:
+            return None
+        return self._windows.start_of(self.settled_until_ms or 0) + self.policy.window_ms
+
+    def _late(self, side: Side, watermark_ms: int, batch: _Batch) -> None:
+        start = self._accounting_window(watermark_ms, side.offset)
+        if start is None:
+            self.tally.settled += 1
+            return
+        self.tally.late += 1
+        language = _tagged_language(side.event)
+        self._windows.count(_slice(side.event, language, start), "events_late")
+        batch.outcome.unmatched.append(UnmatchedSide(side, UnmatchedReason.LATE, language, start))
+
+    def _invalid(
+        self, letter: DeadLetter, event: Event | None, watermark_ms: int | None, batch: _Batch
+    ) -> None:
+        if letter.offset >= self.dead_letters_from:
+            batch.outcome.dead_letters.append(letter)
+        labels = _labels(event, letter)
+        self.tally.invalid += 1
+        if watermark_ms is None:
+            self._before_first_watermark.append(labels)
+            return
+        start = self._accounting_window(watermark_ms, letter.offset)
+        if start is not None:
+            self._windows.count(SliceKey(*labels, start), "events_invalid")
+
+    def _duplicate(self, side: Side, time_ms: int) -> None:
+        start = self._windows.start_of(time_ms)
+        if self._was_settled(start):
+            self.tally.settled += 1
+            return
+        self.tally.duplicate += 1
+        self._windows.count(
+            _slice(side.event, _tagged_language(side.event), start), "events_duplicate"
+        )
+
+    # Handing on
+
+    def _hand_on(self, batch: _Batch) -> None:
+        """Compare what is complete, count what stays alone, forget the texts."""
+        entries = []
+        for entry in batch.joined.complete:
+            if self._was_settled(self._windows.start_of(entry.request_time_ms)):
+                self.tally.settled += len(entry.sides)
+                entry.sides = {}
+            else:
+                entries.append(entry)
+        if entries:
+            self._compare(entries, batch)
+        for side, reason in batch.joined.unmatched:
+            self._unmatched(side, reason, batch)
+
+    def _compare(self, entries: list[Entry], batch: _Batch) -> None:
+        """Compare all at once; if an analyzer raises, one by one, to find which."""
+        try:
+            comparisons = compare_requests(entries, self.policy.compare)
+        except Exception as error:
+            if len(entries) > 1:
+                middle = len(entries) // 2
+                self._compare(entries[:middle], batch)
+                self._compare(entries[middle:], batch)
+            else:
+                self._poison(entries[0], error, batch)
+            return
+        for comparison in comparisons:
+            self._add(comparison)
+            batch.outcome.comparisons.append(comparison)
+        for entry in entries:
+            entry.sides = {}
+
+    def _add(self, comparison: Comparisons) -> None:
+        """Add measured requests to their windows."""
+        keys = [
+            _slice(event, language, self._windows.start_of(entry.request_time_ms))
+            for event, language, entry in zip(
+                comparison.events, comparison.languages, comparison.entries, strict=True
+            )
+        ]
+        self._windows.add(keys, window_columns(comparison))
+        if comparison.control is not None:
+            self._windows.add(
+                [keys[row] for row in comparison.control_rows], control_window_columns(comparison)
+            )
+        sides = sum(len(entry.sides) for entry in comparison.entries)
+        if comparison.pair is None:
+            self.tally.single += sides
+        else:
+            self.tally.pairs += len(comparison)
+            self.tally.paired += sides
+
+    def _poison(self, entry: Entry, error: Exception, batch: _Batch) -> None:
+        """Send the sides of a request that an analyzer could not take to dead letters."""
+        detail = traceback.format_exception_only(error)[-1].strip()
+        start = self._windows.start_of(entry.request_time_ms)
+        for side in entry.sides.values():
+            event = side.event
+            self.tally.invalid += 1
+            self._windows.count(_slice(event, _tagged_language(event), start), "events_invalid")
+            key = event_key(event.rollout_id, event.pair_id).encode()
+            batch.outcome.dead_letters.append(
+                DeadLetter(
+                    side.offset, InvalidReason.ANALYZER_FAILED, detail, key, encode_event(event)
+                )
+            )
+        entry.sides = {}
+
+    def _unmatched(self, side: Side, reason: UnmatchedReason, batch: _Batch) -> None:
+        event = side.event
+        start = self._windows.start_of(request_time_ms(event))
+        if self._was_settled(start):
+            self.tally.settled += 1
+            return
+        self.tally.unmatched += 1
+        language = request_language((event,))
+        self._windows.count(_slice(event, language, start), f"events_unmatched_{event.side}")
+        batch.outcome.unmatched.append(UnmatchedSide(side, reason, language, start))
+
+
+def _slice(event: Event, language: str, window_start_ms: int) -> SliceKey:
+    return SliceKey(event.rollout_id, event.mode, language, event.workflow or "", window_start_ms)
+
+
+def _tagged_language(event: Event) -> str:
+    return normalize_tag(event.language) if event.language else UNDETERMINED
+
+
+def _clock_ahead(by_ms: int) -> InvalidEvent:
+    return InvalidEvent(
+        InvalidReason.CLOCK_AHEAD,
+        f"request_time lies {by_ms / 1000:.1f} s after the record's timestamp",
+    )
+
+
+def _labels(event: Event | None, letter: DeadLetter) -> tuple[str, str, str, str]:
+    """Rollout, mode, language and workflow of an invalid event, as far as it tells."""
+    if event is not None:
+        return event.rollout_id, event.mode, _tagged_language(event), event.workflow or ""
+    if letter.reason is InvalidReason.TOO_LARGE:
+        return _rollout_of(letter.key), "", UNDETERMINED, ""
+    fields = peek(letter.payload)
+    rollout_id = _text(fields.get("rollout_id"), 128) or _rollout_of(letter.key)
+    mode = fields.get("mode")
+    language = _text(fields.get("language"), 35)
+    return (
+        rollout_id,
+        mode if mode in _MODES else "",
+        normalize_tag(language) if language else UNDETERMINED,
+        _text(fields.get("workflow"), 128),
+    )
+
+
+def _text(value: object, limit: int) -> str:
+    return value if isinstance(value, str) and len(value) <= limit else ""
+
+
+def _rollout_of(key: bytes | None) -> str:
+    """The rollout that a record's key names, if it has the form of ours."""
+    head, slash, _ = (key or b"").partition(b"/")
+    return head.decode("utf-8", "replace")[:128] if slash else ""

@@ -1,0 +1,63 @@
+"""The times and limits that pairing works by; frozen, and the same for every partition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from understudy.analyzers.compare.options import CompareOptions
+from understudy.schemas.events import MAX_EVENT_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class PairingPolicy:
+    """How long the join waits, how windows are cut, how much memory it may take."""
+
+    window_s: int = 10
+    """Length of a window in whole seconds."""
+    join_timeout_s: float = 120.0
+    """How far the watermark may pass a side before its partner is given up."""
+    allowed_lateness_s: float = 130.0
+    """How far the watermark passes a window's end before the window closes."""
+    max_clock_skew_s: float = 60.0
+    """How far a `request_time` may lie after its record's Kafka timestamp."""
+    max_event_bytes: int = MAX_EVENT_BYTES
+    """Larger events are invalid."""
+    max_join_bytes: int = 256 * 1024 * 1024
+    """How many bytes of one partition's log the join looks back at."""
+    compare: CompareOptions = field(default_factory=CompareOptions)
+
+    def __post_init__(self) -> None:
+        if self.window_s < 1:
+            raise ValueError(f"window_s must be at least 1, not {self.window_s}")
+        if self.join_timeout_s <= 0:
+            raise ValueError(f"join_timeout_s must be above 0, not {self.join_timeout_s}")
+        if self.allowed_lateness_s < self.join_timeout_s:
+            raise ValueError(
+                f"allowed_lateness_s ({self.allowed_lateness_s}) must be at least "
+                f"join_timeout_s ({self.join_timeout_s}): a window must outlive its joins"
+            )
+
+    @property
+    def window_ms(self) -> int:
+        """Length of a window in milliseconds."""
+        return self.window_s * 1000
+
+    @property
+    def join_timeout_ms(self) -> int:
+        """The join timeout in whole milliseconds."""
+        return round(self.join_timeout_s * 1000)
+
+    @property
+    def allowed_lateness_ms(self) -> int:
+        """The lateness in whole milliseconds."""
+        return round(self.allowed_lateness_s * 1000)
+
+    @property
+    def max_clock_skew_ms(self) -> int:
+        """The tolerated clock skew in whole milliseconds."""
+        return round(self.max_clock_skew_s * 1000)
+
+    @property
+    def horizon_ms(self) -> int:
+        """How far the committed offset trails the watermark: what recovery reads again."""
+        return self.window_ms + self.allowed_lateness_ms + self.join_timeout_ms

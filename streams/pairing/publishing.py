@@ -1,0 +1,99 @@
+"""What pairing writes to Kafka: window rows and dead letters."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+from confluent_kafka import KafkaError, Message, Producer
+
+from understudy.schemas.topics import Topics
+from understudy.schemas.windows import WindowRow, WindowsMessage
+from understudy.streams.pairing.records import DeadLetter
+
+Headers = list[tuple[str, str | bytes | None]]
+
+MAX_MESSAGE_ROWS: Final = 200
+"""Rows that travel in one message; a row takes about 3 kB."""
+
+
+class DeliveryFailed(Exception):
+    """The broker will not take a message; nothing may be committed past it."""
+
+
+class Publisher:
+    """Window rows and dead letters of this worker; not thread-safe."""
+
+    def __init__(self, producer: Producer, topics: Topics) -> None:
+        self._producer = producer
+        self._topics = topics
+        self._failure: str | None = None
+
+    def send_rows(
+        self, rows: Sequence[WindowRow], partition: int, version: int, watermark_ms: int | None
+    ) -> None:
+        """Queue changed rows; all rows of one rollout travel together."""
+        watermark = (
+            None if watermark_ms is None else dt.datetime.fromtimestamp(watermark_ms / 1000, dt.UTC)
+        )
+        for rollout_id, some in _by_rollout(rows):
+            message = WindowsMessage(
+                rollout_id=rollout_id,
+                partition=partition,
+                version=version,
+                watermark=watermark,
+                rows=some,
+            )
+            self._send(
+                self._topics.windows.name, rollout_id.encode(), msgspec.json.encode(message), []
+            )
+
+    def send_dead_letters(self, letters: Iterable[DeadLetter], topic: str, partition: int) -> None:
+        """Queue events that could not be used, each with where it came from and why."""
+        for letter in letters:
+            headers: Headers = [
+                ("reason", letter.reason.encode()),
+                ("detail", letter.detail[:1000].encode("utf-8", "replace")),
+                ("topic", topic.encode()),
+                ("partition", str(partition).encode()),
+                ("offset", str(letter.offset).encode()),
+            ]
+            self._send(self._topics.dead_letters.name, letter.key, letter.payload, headers)
+
+    def _send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        while True:
+            self._raise_failure()
+            try:
+                self._producer.produce(
+                    topic, value, key, headers=headers, on_delivery=self._delivered
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failure = f"{message.topic()}: {error.str()}"
+
+    def flush(self, timeout_s: float) -> bool:
+        """Whether everything queued has been delivered in time. Raises `DeliveryFailed`."""
+        left = self._producer.flush(timeout_s)
+        self._raise_failure()
+        return left == 0
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise DeliveryFailed(self._failure)
+
+
+def _by_rollout(rows: Sequence[WindowRow]) -> Iterator[tuple[str, list[WindowRow]]]:
+    groups: dict[str, list[WindowRow]] = defaultdict(list)
+    for row in rows:
+        groups[row.rollout_id].append(row)
+    for rollout_id, group in groups.items():
+        for start in range(0, len(group), MAX_MESSAGE_ROWS):
+            yield rollout_id, group[start : start + MAX_MESSAGE_ROWS]

@@ -1,0 +1,81 @@
+"""What goes into a partition's state and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from understudy.schemas.events import InvalidReason
+from understudy.streams.pairing.comparing import Comparisons
+from understudy.streams.pairing.join import Side, UnmatchedReason
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBatch:
+    """Consecutive records of one partition, as columns of equal length."""
+
+    payloads: Sequence[bytes | None]
+    offsets: Sequence[int]
+    timestamps_ms: Sequence[int]
+    """Kafka's timestamps of the records, epoch milliseconds."""
+    keys: Sequence[bytes | None]
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that could not be used, with the place it came from."""
+
+    offset: int
+    reason: InvalidReason
+    detail: str
+    key: bytes | None
+    payload: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnmatchedSide:
+    """A side that was never joined."""
+
+    side: Side
+    reason: UnmatchedReason
+    language: str
+    window_start_ms: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch brought, to be handed to the sinks."""
+
+    comparisons: list[Comparisons] = field(default_factory=list)
+    unmatched: list[UnmatchedSide] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many events ended where since this state was made, for logs, reports and metrics.
+
+    The lasting account stands in the window rows; this one counts what is read again once more.
+    """
+
+    read: int = 0
+    read_bytes: int = 0
+    paired: int = 0
+    pairs: int = 0
+    single: int = 0
+    unmatched: int = 0
+    duplicate: int = 0
+    late: int = 0
+    invalid: int = 0
+    settled: int = 0
+    """Events of windows that an earlier run had settled."""
+
+    def accounted(self) -> int:
+        """Events that have ended somewhere; `read` less the sides still waiting."""
+        return (
+            self.paired + self.single + self.unmatched + self.duplicate + self.late
+            + self.invalid + self.settled
+        )  # fmt: skip

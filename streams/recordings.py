@@ -1,0 +1,93 @@
+"""Recorded events: NDJSON files, plain, .gz or .zst, read line by line.
+
+Several files are read side by side in the order of their `request_time`, as several gateways (or
+one file a side) would have written them; within a file the order is the file's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import gzip
+import heapq
+import io
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Annotated
+
+import msgspec
+import zstandard
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes of the files read since the last call."""
+
+_PROGRESS_LINES = 2000
+
+
+class RecordingError(Exception):
+    """A file that cannot be read; the message names it."""
+
+
+class _Timed(msgspec.Struct, gc=False):
+    request_time: Annotated[dt.datetime, msgspec.Meta(tz=True)]
+
+
+_timed = msgspec.json.Decoder(_Timed)
+
+
+def total_bytes(paths: Sequence[Path]) -> int:
+    """Sizes of the files together. Raises `RecordingError` for a missing one."""
+    try:
+        return sum(path.stat().st_size for path in paths)
+    except OSError as error:
+        raise RecordingError(f"{error.filename}: {error.strerror}") from None
+
+
+def read_recordings(paths: Sequence[Path], progress: Progress | None = None) -> Iterator[bytes]:
+    """Lines of all files, without line ends; empty lines are skipped.
+
+    Raises `RecordingError` for a file that is missing or damaged.
+    """
+    if len(paths) == 1:
+        yield from _lines(paths[0], progress)
+        return
+    for _, line in heapq.merge(
+        *(_with_time(_lines(path, progress)) for path in paths), key=lambda timed: timed[0]
+    ):
+        yield line
+
+
+def _with_time(lines: Iterator[bytes]) -> Iterator[tuple[dt.datetime, bytes]]:
+    """Each line with the largest request_time of its file so far."""
+    latest = dt.datetime.min.replace(tzinfo=dt.UTC)
+    for line in lines:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            latest = max(latest, _timed.decode(line).request_time)
+        yield latest, line
+
+
+def _lines(path: Path, progress: Progress | None) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            told = 0
+            for number, line in enumerate(_unpacked(path, file)):
+                if progress and number % _PROGRESS_LINES == 0:
+                    progress(file.tell() - told)
+                    told = file.tell()
+                if line := line.strip():
+                    yield line
+            if progress:
+                progress(file.tell() - told)
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise RecordingError(f"{path}: {error}") from None
+
+
+def _unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
+    """The file's content by its ending."""
+    if path.suffix == ".gz":
+        return gzip.open(file)  # type: ignore[return-value]
+    if path.suffix == ".zst":
+        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        return io.BufferedReader(reader, 1 << 20)  # type: ignore[arg-type]
+    return file

@@ -1,0 +1,234 @@
+"""Settings: `understudy.toml`, then `UNDERSTUDY_…` environment variables, which win.
+
+A variable is named after its place: `[pairing] window_s` is `UNDERSTUDY_PAIRING_WINDOW_S`.
+`[kafka.client]` goes to librdkafka as it is; there `UNDERSTUDY_KAFKA_CLIENT_SASL_USERNAME` sets
+`sasl.username`. An unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from understudy.analyzers.compare.json_output import JsonSchemaValidator, compile_json_schema
+from understudy.analyzers.compare.options import CompareOptions
+from understudy.schemas.events import MAX_EVENT_BYTES
+from understudy.streams.pairing.policy import PairingPolicy
+
+DEFAULT_FILE: Final = Path("understudy.toml")
+ENVIRONMENT_PREFIX: Final = "UNDERSTUDY_"
+TEST_PREFIX: Final = "UNDERSTUDY_TEST_"
+_CLIENT_PREFIX: Final = "KAFKA_CLIENT_"
+
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class SettingsError(Exception):
+    """A setting that is unknown or out of range; the message says where and what to do."""
+
+
+class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the broker is and how to talk to it."""
+
+    bootstrap_servers: Annotated[str, Meta(description="host:port, several by comma")] = (
+        "localhost:9092"
+    )
+    topic_prefix: Annotated[str, Meta(description="Put before every topic's name")] = "understudy."
+    group_id: Annotated[str, Meta(description="Consumer group of the pairing workers")] = (
+        "understudy-pairing"
+    )
+    replication_factor: Annotated[
+        int, Meta(description="Of topics created here; -1 leaves it to the broker")
+    ] = -1
+    client: Annotated[
+        dict[str, str | int | float | bool],
+        Meta(description="Any librdkafka setting: SASL, TLS, group.instance.id, …"),
+    ] = {}
+
+
+class ClickHouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where results go and how they are batched."""
+
+    url: Annotated[
+        str, Meta(description="clickhouse://user:password@host:8123/database or chdb://PATH")
+    ] = "clickhouse://default@localhost:8123/understudy"
+    batch_rows: Annotated[Count, Meta(description="Rows that make a batch")] = 20_000
+    batch_bytes: Annotated[Count, Meta(description="Bytes that make a batch")] = 16 * 1024 * 1024
+    batch_age_s: Annotated[Seconds, Meta(description="Age at which a batch is sent anyway")] = 1.0
+    buffer_bytes: Annotated[
+        Count, Meta(description="What may wait while ClickHouse is slow or away")
+    ] = 256 * 1024 * 1024
+
+
+class PairingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The join, its windows and its memory."""
+
+    window_s: Annotated[Count, Meta(description="Length of a window")] = 10
+    join_timeout_s: Annotated[
+        Seconds, Meta(description="How long a side waits for its partner, in event time")
+    ] = 120.0
+    allowed_lateness_s: Annotated[
+        Seconds, Meta(description="How long a window stays open, at least join_timeout_s")
+    ] = 130.0
+    max_clock_skew_s: Annotated[
+        Seconds, Meta(description="How far a request_time may lie after its Kafka timestamp")
+    ] = 60.0
+    max_event_bytes: Annotated[Count, Meta(description="Larger events are invalid")] = (
+        MAX_EVENT_BYTES
+    )
+    max_join_bytes: Annotated[
+        Count, Meta(description="Bytes of one partition's log that the join looks back at")
+    ] = 256 * 1024 * 1024
+    flush_interval_s: Annotated[
+        Seconds, Meta(description="How often changed windows are emitted")
+    ] = 1.0
+    batch_records: Annotated[Count, Meta(description="Records taken at a time")] = 10_000
+
+
+class CompareSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the analyzers compute."""
+
+    similarity: Annotated[bool, Meta(description="Whether to compute text similarity")] = True
+    max_indel_characters: Annotated[
+        Count, Meta(description="Longer texts are compared by n-grams")
+    ] = 2048
+    max_json_differences: Annotated[
+        Count, Meta(description="Structural differences kept per pair")
+    ] = 32
+    json_schemas: Annotated[
+        str, Meta(description="Folder of <schema_id>.json files; empty for none")
+    ] = ""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    pairing: PairingSettings = PairingSettings()
+    compare: CompareSettings = CompareSettings()
+
+    def pairing_policy(self) -> PairingPolicy:
+        """The policy these settings describe. Raises `SettingsError`."""
+        try:
+            return PairingPolicy(
+                window_s=self.pairing.window_s,
+                join_timeout_s=self.pairing.join_timeout_s,
+                allowed_lateness_s=self.pairing.allowed_lateness_s,
+                max_clock_skew_s=self.pairing.max_clock_skew_s,
+                max_event_bytes=self.pairing.max_event_bytes,
+                max_join_bytes=self.pairing.max_join_bytes,
+                compare=self.compare_options(),
+            )
+        except ValueError as error:
+            raise SettingsError(f"[pairing] {error}") from None
+
+    def compare_options(self) -> CompareOptions:
+        """What the analyzers are told. Raises `SettingsError` for a bad JSON Schema."""
+        return CompareOptions(
+            similarity=self.compare.similarity,
+            max_indel_characters=self.compare.max_indel_characters,
+            max_json_differences=self.compare.max_json_differences,
+            json_schemas=load_json_schemas(self.compare.json_schemas),
+        )
+
+
+def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Read settings from a file and the environment.
+
+    Without `file`, `understudy.toml` in the working directory is read if it is there. Raises
+    `SettingsError`.
+    """
+    path = file or DEFAULT_FILE
+    tree: dict[str, Any] = {}
+    if file is not None or path.exists():
+        tree = _read_toml(path)
+    _check_keys(tree, str(path))
+    _apply_environment(tree, environment)
+    try:
+        return msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path if tree else 'settings'}: {error}") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def known_keys() -> dict[str, tuple[str, str]]:
+    """Every setting's dotted name, with its section and field."""
+    sections = msgspec.structs.fields(Settings)
+    return {
+        f"{section.name}.{field}": (section.name, field)
+        for section in sections
+        for field in section.type.__struct_fields__
+    }
+
+
+def _check_keys(tree: Mapping[str, Any], where: str) -> None:
+    known = known_keys()
+    sections = {section for section, _ in known.values()}
+    for section, fields in tree.items():
+        if section not in sections:
+            raise SettingsError(_unknown(where, f"section [{section}]", section, sections))
+        if not isinstance(fields, dict):
+            raise SettingsError(f"{where}: [{section}] is a section, not a value")
+        for field in fields:
+            if f"{section}.{field}" not in known:
+                names = [name for name in known if name.startswith(f"{section}.")]
+                raise SettingsError(
+                    _unknown(where, f"key {section}.{field}", f"{section}.{field}", names)
+                )
+
+
+def _apply_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
+    variables = {
+        f"{ENVIRONMENT_PREFIX}{name.replace('.', '_').upper()}": place
+        for name, place in known_keys().items()
+    }
+    for name, value in sorted(environment.items()):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name.startswith(TEST_PREFIX):
+            continue
+        rest = name.removeprefix(ENVIRONMENT_PREFIX)
+        if rest.startswith(_CLIENT_PREFIX):
+            option = rest.removeprefix(_CLIENT_PREFIX).lower().replace("_", ".")
+            tree.setdefault("kafka", {}).setdefault("client", {})[option] = value
+        elif name in variables:
+            section, field = variables[name]
+            tree.setdefault(section, {})[field] = value
+        else:
+            raise SettingsError(_unknown("environment", f"variable {name}", name, variables))
+
+
+def _unknown(where: str, what: str, name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{where}: unknown {what}{hint}"
+
+
+def load_json_schemas(folder: str) -> dict[str, JsonSchemaValidator]:
+    """Validators by file name without `.json`. Raises `SettingsError`."""
+    if not folder:
+        return {}
+    path = Path(folder)
+    if not path.is_dir():
+        raise SettingsError(f"[compare] json_schemas: {folder} is not a folder")
+    validators = {}
+    for file in sorted(path.glob("*.json")):
+        try:
+            validators[file.stem] = compile_json_schema(file.read_bytes())
+        except ValueError as error:
+            raise SettingsError(f"{file}: {error}") from None
+    return validators

@@ -1,0 +1,225 @@
+"""The state of one partition: each rule of pairing, one case each."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from tests.streams.pairing.log import EPOCH, Log, event
+from understudy.analyzers.aggregate.rows import latest, total
+from understudy.schemas.events import InvalidReason
+from understudy.streams.pairing.offsets import CommitMetadata
+from understudy.streams.pairing.policy import PairingPolicy
+
+PUSH = 45.0
+"""A request this late moves the watermark past the timeout and the lateness of second 0."""
+
+
+@pytest.mark.parametrize(
+    ("payloads", "expected"),
+    [
+        pytest.param([event("a"), event("a", "candidate")], {"paired": 2}, id="pair"),
+        pytest.param([event("a", "candidate"), event("a")], {"paired": 2}, id="other order"),
+        pytest.param([event("a")], {}, id="waits"),
+        pytest.param([event("a"), event("b", at_s=30.0)], {}, id="just waits at the timeout"),
+        pytest.param(
+            [event("a"), event("b", at_s=30.001)], {"unmatched_stable": 1}, id="past the timeout"
+        ),
+        pytest.param(
+            [event("a"), event("b", at_s=30.0), event("a", "candidate")],
+            {"paired": 2},
+            id="joins at the timeout",
+        ),
+        pytest.param(
+            [event("a"), event("b", at_s=30.001), event("a", "candidate")],
+            {"unmatched_stable": 1, "late": 1},
+            id="late after the timeout",
+        ),
+        pytest.param([event("a"), event("a")], {"duplicate": 1}, id="duplicate while waiting"),
+        pytest.param(
+            [event("a"), event("a", "candidate"), event("a"), event("a", "candidate")],
+            {"paired": 2, "duplicate": 2},
+            id="duplicates of a pair",
+        ),
+        pytest.param(
+            [event("a"), event("b", at_s=PUSH), event("a")],
+            {"unmatched_stable": 1, "late": 1},
+            id="late copy is late, not duplicate",
+        ),
+        pytest.param(
+            [event("a"), event("a", "candidate", at_s=1.0)], {"invalid": 1}, id="other time"
+        ),
+        pytest.param(
+            [event("a"), event("a", "candidate", mode="interleave")],
+            {"invalid": 1},
+            id="other mode",
+        ),
+        pytest.param(
+            [event("a"), event("a", "candidate", language="ja")],
+            {"invalid": 1},
+            id="other language",
+        ),
+        pytest.param(
+            [event("a", language="zh-CN"), event("a", "candidate", language="zh-Hans")],
+            {"paired": 2},
+            id="same language written otherwise",
+        ),
+        pytest.param(
+            [event("a", language=None), event("a", "candidate", language="ja")],
+            {"paired": 2},
+            id="language on one side",
+        ),
+        pytest.param(
+            [event("a", workflow="x"), event("a", "candidate")], {"invalid": 1}, id="workflow"
+        ),
+        pytest.param(
+            [event("a", mode="canary", sides=["stable"])], {"single": 1}, id="single in canary"
+        ),
+        pytest.param(
+            [event("a", "candidate", mode="ab", sides=["candidate"])] * 2,
+            {"single": 1, "duplicate": 1},
+            id="single twice",
+        ),
+        pytest.param([event("a"), b"{", None, b"[]"], {"invalid": 3}, id="invalid"),
+        pytest.param([b"{", event("a")], {"invalid": 1}, id="invalid before the first watermark"),
+        pytest.param([event("a"), event("b", at_s=50 * 365 * 86400.0)], {"invalid": 1}, id="2076"),
+        pytest.param(
+            [event("a"), event("b", request_time="1970-01-01T00:00:00Z")], {"late": 1}, id="1970"
+        ),
+        pytest.param([event("a", rollout_id="nobody-knows-it")], {}, id="unknown rollout"),
+    ],
+)
+def test_every_event_ends_in_one_place(payloads: list[bytes], expected: dict[str, int]) -> None:
+    together = Log().read(*payloads)
+    assert together.events == expected
+    assert together.balance() == 0
+    apart = Log()
+    for payload in payloads:
+        apart.read(payload)
+    assert apart.events == expected
+    assert apart.balance() == 0
+
+
+SIDES3 = ["stable", "candidate", "control"]
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected", "pairs", "controls"),
+    [
+        (["stable", "candidate", "control"], {"paired": 3}, 1, 1),
+        (["control", "candidate", "stable"], {"paired": 3}, 1, 1),
+        (["stable", "candidate"], {"paired": 2}, 1, 0),
+        (["stable", "control"], {"unmatched_stable": 1, "unmatched_control": 1}, 0, 0),
+        (["control"], {"unmatched_control": 1}, 0, 0),
+    ],
+)
+def test_control_sides(
+    sides: list[str], expected: dict[str, int], pairs: int, controls: int
+) -> None:
+    log = Log().read(*(event("a", side, sides=SIDES3) for side in sides))
+    log.read(event("push", at_s=PUSH))
+    whole = total(latest(log.rows))
+    assert log.events == expected
+    assert (whole.pair.pairs, whole.control.pairs) == (pairs, controls)
+
+
+def test_a_window_closes_once_at_the_record_that_passed_it() -> None:
+    log = Log().read(event("a"), event("a", "candidate"), event("b", at_s=39.999))
+    assert [row.closed for row in log.rows if row.window_start == EPOCH] == [False]
+    log.read(event("c", at_s=39.99999), event("d", at_s=40.0), event("e", at_s=41.0))
+    closed = [row for row in log.rows if row.closed]
+    assert [(row.window_start, row.version) for row in closed] == [(EPOCH, 5)]
+    assert closed[0].pair.pairs == 1
+
+
+def test_late_and_invalid_count_where_the_watermark_stands() -> None:
+    log = Log().read(event("b", at_s=PUSH), event("a"), b"{")
+    counted = [row for row in latest(log.rows) if row.events.late or row.events.invalid]
+    assert {row.window_start for row in counted} == {EPOCH + dt.timedelta(seconds=40)}
+
+
+def test_a_clock_ahead_cannot_close_windows() -> None:
+    log = Log().read(event("a"), timestamp_s=0.0)
+    log.read(event("b", at_s=5.001), timestamp_s=0.0)
+    assert log.reasons == [InvalidReason.CLOCK_AHEAD]
+    log.read(event("a", "candidate"), timestamp_s=0.0)
+    assert log.events == {"paired": 2, "invalid": 1}
+
+
+def test_the_join_looks_back_a_bounded_number_of_bytes() -> None:
+    first, filler = event("a"), event("filler", mode="canary", sides=["stable"])
+    policy = PairingPolicy(
+        join_timeout_s=30, allowed_lateness_s=30, max_join_bytes=len(first) + len(filler) - 1
+    )
+    assert Log(policy).read(first, event("a", "candidate")).events == {"paired": 2}
+    for batches in (1, 3):
+        log = Log(policy)
+        payloads = [first, filler, event("a", "candidate")]
+        if batches == 1:
+            log.read(*payloads)
+        else:
+            for payload in payloads:
+                log.read(payload)
+        assert log.events == {"unmatched_stable": 1, "single": 1}
+        assert log.state.waiting_sides == 1
+        assert log.balance() == 0
+
+
+def test_a_reused_pair_id_is_a_new_request() -> None:
+    log = Log().read(event("a"), event("x", at_s=PUSH), event("a", at_s=PUSH))
+    log.read(event("a", "candidate", at_s=PUSH))
+    assert log.events == {"unmatched_stable": 1, "paired": 2}
+
+
+def test_an_analyzer_that_raises_spoils_only_its_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    from understudy.analyzers.compare import sides
+
+    honest = sides.check_json
+
+    def check(outputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if "poison" in outputs:
+            raise ZeroDivisionError("no such luck")
+        return honest(outputs, *args, **kwargs)
+
+    monkeypatch.setattr(sides, "check_json", check)
+    poison = {"response": {"output": "poison"}}
+    log = Log().read(
+        *(event(p, side, **(poison if p == "c" else {}))
+          for p in "abcde" for side in ("stable", "candidate"))
+    )  # fmt: skip
+    assert log.events == {"paired": 8, "invalid": 2}
+    letters = log.outcomes[0].dead_letters
+    assert [(d.reason, d.offset) for d in letters] == [("analyzer_failed", 4),
+                                                      ("analyzer_failed", 5)]  # fmt: skip
+    assert letters[0].detail == "ZeroDivisionError: no such luck"
+
+
+def test_what_an_earlier_run_settled_is_not_counted_again() -> None:
+    second_0 = CommitMetadata(
+        settled_until_ms=int(EPOCH.timestamp() * 1000), position=6, watermark_ms=None
+    )
+    log = Log(start_offset=2, resumed=second_0)
+    log.read(event("a", at_s=5), b"{", event("n", at_s=15), event("a", "candidate", at_s=5))
+    log.read(event("n", "candidate", at_s=15))
+    assert log.events == {"paired": 2}
+    assert log.state.tally.settled == 2
+    assert log.reasons == []
+
+
+@pytest.mark.parametrize("position", [1, 2])
+def test_data_for_a_settled_window_is_late_beyond_what_was_flushed(position: int) -> None:
+    """Only after a loss: the committed offset was deleted, reading goes on at the position."""
+    frozen = CommitMetadata(
+        settled_until_ms=int(EPOCH.timestamp() * 1000), position=position, watermark_ms=None
+    )
+    log = Log(start_offset=position, resumed=frozen).read(event("a", at_s=5))
+    (row,) = log.rows
+    assert row.events.late == 1
+    assert row.window_start == EPOCH + dt.timedelta(seconds=10)
+
+
+def test_the_policy_refuses_windows_that_close_before_their_joins() -> None:
+    with pytest.raises(ValueError, match="must outlive"):
+        PairingPolicy(join_timeout_s=60, allowed_lateness_s=59)

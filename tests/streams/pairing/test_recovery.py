@@ -1,0 +1,246 @@
+"""Reading again from a committed offset gives the same rows, whatever was killed and when.
+
+Random logs of pairs, duplicates, late, lost and invalid events are read by workers that are killed
+at random positions, with sinks that may hold more than was committed (torn flushes). What the sinks
+hold at the end equals what one undisturbed worker would have written, to the byte.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from tests.streams.pairing.log import EPOCH, event
+from understudy.analyzers.aggregate.rows import row_key, total
+from understudy.schemas.windows import WindowRow
+from understudy.streams.pairing.offsets import SafeCommit
+from understudy.streams.pairing.partition import Partition
+from understudy.streams.pairing.policy import PairingPolicy
+from understudy.streams.pairing.records import RecordBatch
+
+POLICY = PairingPolicy(window_s=2, join_timeout_s=6, allowed_lateness_s=7)
+FAR_MS = int(EPOCH.timestamp() * 1000) + 10**9
+SIDES3 = ["stable", "candidate", "control"]
+
+
+def random_log(rng: random.Random, requests: int) -> list[bytes]:
+    """Payloads in order of arrival: disorder, loss, copies, late copies, garbage."""
+    arrivals: list[tuple[float, bytes]] = []
+    for number in range(requests):
+        at_s = number * rng.choice((0.2, 0.5, 0.5, 1.0))
+        for payload in request_sides(rng, number, at_s, disagreeing=0.02):
+            copies = rng.choices((0, 1, 2, 3), (4, 80, 10, 3))[0]
+            for _ in range(copies):
+                delay_s = rng.choice((rng.random(), 3 * rng.random(), 20 * rng.random()))
+                arrivals.append((at_s + delay_s, payload))
+        if rng.random() < 0.1:
+            arrivals.append((at_s, rng.choice((b"{", b"", event("x", side="both")))))
+    return [payload for _, payload in sorted(arrivals)]
+
+
+def request_sides(
+    rng: random.Random, number: int, at_s: float, disagreeing: float = 0.0
+) -> Iterator[bytes]:
+    language = rng.choice(("en", "ja", "zh-Hans"))
+    usage = {"cost_usd": rng.random() / 100, "output_tokens": rng.randrange(1000)}
+    common: dict[str, Any] = {"language": language, "usage": usage}
+    if rng.random() < 0.2:
+        yield event(f"p{number}", at_s=at_s, mode="canary", sides=["stable"], **common)
+        return
+    sides = SIDES3 if rng.random() < 0.2 else SIDES3[:2]
+    for side in sides:
+        timing = {"duration_ms": rng.random() * 1000}
+        text = {"output": rng.choice(("yes", "no", "maybe so"))}
+        if rng.random() < disagreeing:
+            common = {**common, "workflow": "other"}
+        yield event(f"p{number}", side, at_s, sides=sides, timing=timing, response=text, **common)
+
+
+@dataclass
+class Sinks:
+    """What survives a kill: the newest row of each key, comparisons, the last commit."""
+
+    rows: dict[tuple[Any, ...], WindowRow] = field(default_factory=dict)
+    comparisons: set[str] = field(default_factory=set)
+    commit: SafeCommit | None = None
+
+    def take(self, rows: list[WindowRow]) -> None:
+        for row in rows:
+            known = self.rows.get(row_key(row))
+            if known is None or row.version >= known.version:
+                self.rows[row_key(row)] = row
+
+    def contents(self) -> dict[tuple[Any, ...], bytes]:
+        """Rows as bytes; of an open one the version tells only when it was last drawn."""
+        return {
+            key: msgspec.json.encode(row if row.closed else msgspec.structs.replace(row, version=0))
+            for key, row in self.rows.items()
+        }
+
+
+class Worker:
+    """Reads a log from what is committed; `read_to` stops without a flush, like a kill."""
+
+    def __init__(self, log: list[bytes], sinks: Sinks, policy: PairingPolicy = POLICY) -> None:
+        commit = sinks.commit
+        self.log, self.sinks = log, sinks
+        self.state = Partition(
+            0,
+            policy,
+            start_offset=commit.offset if commit else 0,
+            resumed=commit.metadata if commit else None,
+        )
+
+    def read_to(self, end: int) -> None:
+        start, n = self.state.position, end - self.state.position
+        if n > 0:
+            outcome = self.state.process(
+                RecordBatch(self.log[start:end], range(start, end), [FAR_MS] * n, [None] * n)
+            )
+            for some in outcome.comparisons:
+                self.sinks.comparisons.update(e.pair_id for e in some.events)
+
+    def flush(self, torn: random.Random | None = None) -> None:
+        """Write all rows and commit; torn: write only some rows, commit nothing."""
+        rows = self.state.take_rows()
+        if torn is not None:
+            self.sinks.take([row for row in rows if torn.random() < 0.5])
+            return
+        self.sinks.take(rows)
+        self.sinks.commit = self.state.safe_commit(self.state.position) or self.sinks.commit
+
+
+def undisturbed(log: list[bytes]) -> Sinks:
+    worker = Worker(log, Sinks())
+    worker.read_to(len(log))
+    worker.flush()
+    return worker.sinks
+
+
+def disturbed(log: list[bytes], rng: random.Random) -> Sinks:
+    """Workers follow one another; each is killed somewhere, the last one reads to the end."""
+    sinks = Sinks()
+    for _ in range(rng.randrange(1, 8)):
+        worker = Worker(log, sinks)
+        for _ in range(rng.randrange(6)):
+            worker.read_to(min(len(log), worker.state.position + rng.randrange(1, 40)))
+            roll = rng.random()
+            if roll < 0.6:
+                worker.flush()
+            elif roll < 0.8:
+                worker.flush(torn=rng)
+                break
+    worker = Worker(log, sinks)
+    while worker.state.position < len(log):
+        worker.read_to(min(len(log), worker.state.position + rng.randrange(1, 60)))
+        worker.flush()
+    worker.flush()
+    return sinks
+
+
+def differences(seed: int, requests: int = 60) -> list[tuple[Any, ...]]:
+    """Keys of rows that differ, and the pairs that were not stored."""
+    rng = random.Random(seed)
+    log = random_log(rng, requests)
+    whole, parts = undisturbed(log), disturbed(log, rng)
+    left, right = whole.contents(), parts.contents()
+    rows = [key for key in left.keys() | right.keys() if left.get(key) != right.get(key)]
+    return rows + [(pair,) for pair in whole.comparisons ^ parts.comparisons]
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_kills_do_not_show(seed: int) -> None:
+    assert differences(seed) == []
+
+
+def test_every_event_is_counted_once() -> None:
+    for seed in range(50):
+        log = random_log(random.Random(seed), 80)
+        worker = Worker(log, Sinks())
+        worker.read_to(len(log))
+        worker.flush()
+        events = msgspec.to_builtins(total(worker.sinks.rows.values()).events)
+        assert sum(events.values()) + worker.state.waiting_sides == len(log), seed
+
+
+def found(seeds: range = range(120)) -> bool:
+    """Whether any of the seeds shows a difference."""
+    return any(differences(seed) for seed in seeds)
+
+
+def test_mutation_a_shorter_horizon_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        PairingPolicy, "horizon_ms", property(lambda self: self.join_timeout_ms), raising=True
+    )
+    assert found()
+
+
+def test_mutation_counting_settled_windows_again_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Partition, "_was_settled", lambda self, start_ms: False)
+    assert found()
+
+
+def test_mutation_duplicates_by_arrival_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Partition._duplicate
+
+    def by_arrival(self: Partition, side: Any, time_ms: int) -> None:
+        honest(self, side, self.watermark_ms or time_ms)
+
+    monkeypatch.setattr(Partition, "_duplicate", by_arrival)
+    assert found()
+
+
+def test_mutation_a_watermark_that_starts_empty_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    honest = Partition.__init__
+
+    def forgetful(self: Partition, *args: Any, **kwargs: Any) -> None:
+        honest(self, *args, **kwargs)
+        self.watermark_ms = None
+
+    monkeypatch.setattr(Partition, "__init__", forgetful)
+    assert found()
+
+
+def _row_bytes(log: list[bytes]) -> dict[tuple[Any, ...], bytes]:
+    sinks = undisturbed(log)
+    return {
+        key: msgspec.json.encode(msgspec.structs.replace(row, version=0))
+        for key, row in sinks.rows.items()
+    }
+
+
+@given(st.integers(0, 10_000), st.randoms(use_true_random=False))
+@hypothesis_settings(max_examples=60)
+def test_the_order_of_sides_does_not_show(seed: int, rng: random.Random) -> None:
+    """Any order, duplication and interleaving of sides within the timeouts: the same windows."""
+    maker = random.Random(seed)
+    sides = [
+        side
+        for number in range(12)
+        for side in request_sides(maker, number, at_s=maker.random() * 5.9)
+    ]
+    shuffled = list(sides)
+    rng.shuffle(shuffled)
+    assert _row_bytes(shuffled) == _row_bytes(sides)
+    copies = [*shuffled, *rng.choices(shuffled, k=5)]
+    rng.shuffle(copies)
+    assert _without_duplicates(_row_bytes(copies)) == _without_duplicates(_row_bytes(sides))
+
+
+def _without_duplicates(rows: dict[tuple[Any, ...], bytes]) -> dict[tuple[Any, ...], Any]:
+    documents = {key: msgspec.json.decode(row) for key, row in rows.items()}
+    for document in documents.values():
+        document.get("events", {}).pop("duplicate", None)
+    return documents
