@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from clickhouse_connect.driver.exceptions import (
+    DatabaseError,
     DataError,
+    InterfaceError,
     NotSupportedError,
     ProgrammingError,
 )
+from urllib3.exceptions import HTTPError
 
 DEFAULT_RETRY_AFTER_S: Final = 1.0
 
@@ -89,7 +92,6 @@ def _passes(error: Exception) -> bool:
     code = getattr(error, "code", None)
     if isinstance(code, int) and code > 0:
         return code in PASSING_CODES
-    return not isinstance(
-        error,
-        DataError | ProgrammingError | NotSupportedError | TypeError | ValueError | LookupError,
-    )
+    if isinstance(error, DataError | ProgrammingError | NotSupportedError):
+        return False
+    return isinstance(error, DatabaseError | InterfaceError | HTTPError | OSError)
