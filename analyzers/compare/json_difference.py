@@ -7,13 +7,15 @@ the order of elements does. Not for parsing: documents come from `json_output.ch
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any, Final
 
 import numpy as np
 import orjson
+
 from understudy.analyzers.compare.json_output import NO_DOCUMENT
 from understudy.analyzers.compare.measures import Bools, DifferenceKind, Ints
 
@@ -58,17 +60,14 @@ def compare_documents(
     count = np.zeros(n, np.int64)
     paths: list[list[str]] = [[] for _ in range(n)]
     kinds: list[list[str]] = [[] for _ in range(n)]
-    rows = [
-        i
-        for i, (a, b) in enumerate(zip(left, right, strict=True))
-        if a is not NO_DOCUMENT and b is not NO_DOCUMENT
-    ]
-    compared[rows] = True
-    for row in rows:
-        if json_equal(left[row], right[row]):
+    for row, (a, b) in enumerate(zip(left, right, strict=True)):
+        if a is NO_DOCUMENT or b is NO_DOCUMENT:
+            continue
+        compared[row] = True
+        if json_equal(a, b):
             equal[row] = True
             continue
-        found = differences(left[row], right[row], max_differences, max_visits)
+        found = differences(a, b, max_differences, max_visits)
         count[row] = len(found)
         paths[row] = [path for path, _ in found]
         kinds[row] = [kind.value for _, kind in found]
@@ -80,49 +79,33 @@ def json_equal(left: Any, right: Any) -> bool:
     try:
         if left != right:
             return False
-        # Python takes True for 1; their texts differ.
+        # What Python calls equal is, but for True and 1, False and 0; their texts tell.
         if orjson.dumps(left) == orjson.dumps(right):
             return True
-    except (RecursionError, TypeError):
+    except (RecursionError, TypeError):  # too deep for either, or not for UTF-8
         pass
-    return not any(_unequal_leaves(left, right))
+    return _equal_step_by_step(left, right)
 
 
-def _unequal_leaves(left: Any, right: Any) -> Iterator[bool]:
-    """True for every place where the values differ; iterative, so nesting costs no stack."""
+def _equal_step_by_step(left: Any, right: Any) -> bool:
+    """The same by a walk that no nesting exhausts."""
     stack = [(left, right)]
     while stack:
         a, b = stack.pop()
-        kind = _kind(a)
-        if kind != _kind(b):
-            yield True
-        elif kind == "object":
+        kind = type(a)
+        if kind is not type(b) and not (kind in _NUMBERS and type(b) in _NUMBERS):
+            return False
+        if kind is dict:
             if a.keys() != b.keys():
-                yield True
-            else:
-                stack.extend((value, b[key]) for key, value in a.items())
-        elif kind == "array":
+                return False
+            stack.extend((value, b[key]) for key, value in a.items())
+        elif kind is list:
             if len(a) != len(b):
-                yield True
-            else:
-                stack.extend(zip(a, b, strict=True))
+                return False
+            stack.extend(zip(a, b, strict=True))
         elif a != b:
-            yield True
-
-
-_KINDS: Final[dict[type, str]] = {
-    dict: "object",
-    list: "array",
-    str: "string",
-    bool: "boolean",
-    int: "number",
-    float: "number",
-    type(None): "null",
-}
-
-
-def _kind(value: Any) -> str:
-    return _KINDS[type(value)]
+            return False
+    return True
 
 
 class _Absent:
@@ -132,11 +115,13 @@ class _Absent:
 
 
 _ABSENT: Final = _Absent()
+_NUMBERS: Final = (int, float)
+_CONTAINERS: Final = (dict, list)
 
-Member = tuple[str | int, Any, Any]
-"""A key or index and what stands there on the left and on the right."""
 Place = tuple[Any, str | int] | None
 """A linked path: the place above and the key or index in it; None at the root."""
+Member = tuple[Place, Any, Any]
+"""A place and what stands there on the left and on the right."""
 
 
 def differences(
@@ -146,68 +131,74 @@ def differences(
 
     Arrays that hold the same elements in another order are one difference of the kind order.
     """
-    kind = _difference(left, right)
-    if kind is not None:
-        return [("", kind)]
     found: list[Difference] = []
-    levels: list[tuple[Place, Iterator[Member]]] = [(None, _members(left, right))]
-    visits = 0
-    while levels and len(found) < max_differences and visits < max_visits:
-        above, members = levels[-1]
-        member = next(members, None)
-        if member is None:
-            levels.pop()
-            continue
-        visits += 1
-        key, a, b = member
+    stack: list[Member] = [(None, left, right)]
+    while stack and len(found) < max_differences:
+        place, a, b = stack.pop()
         kind = _difference(a, b)
         if kind is not None:
-            found.append((_pointer((above, key)), kind))
-        elif isinstance(a, dict | list):
-            levels.append(((above, key), _members(a, b)))
+            found.append((_pointer(place), kind))
+        elif max_visits > 0:
+            stack.extend(reversed(_unequal_members(place, a, b, max_visits)))
+            max_visits -= max(len(a), len(b))
     return found or [("", DifferenceKind.VALUE)]
 
 
-def _members(left: Any, right: Any) -> Iterator[Member]:
-    """What two objects or two arrays hold, in the order of the left, then what it lacks."""
-    if isinstance(left, list):
-        pairs = zip_longest(left, right, fillvalue=_ABSENT)
-        yield from ((index, a, b) for index, (a, b) in enumerate(pairs))
-        return
-    yield from ((key, a, right.get(key, _ABSENT)) for key, a in left.items())
-    yield from ((key, _ABSENT, b) for key, b in right.items() if key not in left)
-
-
 def _difference(left: Any, right: Any) -> DifferenceKind | None:
-    """How two values differ by themselves; None when equal or when only their members may."""
+    """How two unequal values differ by themselves; None when only their members do."""
     if right is _ABSENT:
         return DifferenceKind.MISSING
     if left is _ABSENT:
         return DifferenceKind.EXTRA
-    kind = _kind(left)
-    if kind != _kind(right):
+    kind = type(left)
+    if kind is not type(right) and not (kind in _NUMBERS and type(right) in _NUMBERS):
         return DifferenceKind.TYPE
-    if kind == "array":
+    if kind is list:
         return DifferenceKind.ORDER if _is_reordered(left, right) else None
-    if kind != "object" and left != right:
-        return DifferenceKind.VALUE
-    return None
+    return None if kind is dict else DifferenceKind.VALUE
+
+
+def _unequal_members(above: Place, left: Any, right: Any, at_most: int) -> list[Member]:
+    """The members that differ, in the order of the left, then those that it lacks."""
+    if type(left) is list:
+        pairs = islice(zip_longest(left, right, fillvalue=_ABSENT), at_most)
+        return [((above, i), a, b) for i, (a, b) in enumerate(pairs) if not _same(a, b)]
+    members: list[Member] = [
+        ((above, key), a, b)
+        for key, a in islice(left.items(), at_most)
+        if not _same(a, b := right.get(key, _ABSENT))
+    ]
+    lacking = islice((key for key in right if key not in left), at_most)
+    members.extend(((above, key), _ABSENT, right[key]) for key in lacking)
+    return members
+
+
+def _same(left: Any, right: Any) -> bool:
+    kind = type(left)
+    if kind is type(right) and kind not in _CONTAINERS:
+        return bool(left == right)
+    return json_equal(left, right)
 
 
 def _is_reordered(left: list[Any], right: list[Any]) -> bool:
-    """Whether two arrays hold the same elements, each as often, in another order."""
+    """Whether two unequal arrays hold the same elements, each as often."""
     if not 2 <= len(left) == len(right) <= MAX_VISITS:
         return False
+    if {*map(type, left), *map(type, right)} == {str}:
+        return sorted(left) == sorted(right)
     try:
-        return left != right and sorted(map(_canonical, left)) == sorted(map(_canonical, right))
+        return sorted(map(_canonical, left)) == sorted(map(_canonical, right))
     except (RecursionError, TypeError):
         return False
+
+
+_fraction = re.compile(rb"\d[.eE]").search
 
 
 def _canonical(value: Any) -> bytes:
     """Bytes that are equal for equal JSON values."""
     text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    if b"." not in text and b"e" not in text and b"E" not in text:
+    if not _fraction(text):
         return text
     return orjson.dumps(json.loads(text, parse_float=_whole_if_whole))
 
@@ -222,9 +213,13 @@ def _pointer(place: Place) -> str:
     tokens: list[str] = []
     while place is not None:
         place, key = place
-        tokens.append(str(key).replace("~", "~0").replace("/", "~1"))
-    pointer = "".join(f"/{token}" for token in reversed(tokens))
+        tokens.append(str(key))
+    tokens.append("")
+    tokens.reverse()
+    pointer = "/".join(tokens)
+    if "~" in pointer or pointer.count("/") != len(tokens) - 1:
+        pointer = "/".join(t.replace("~", "~0").replace("/", "~1") for t in tokens)
     if len(pointer) > MAX_PATH_CHARACTERS:
         pointer = pointer[: MAX_PATH_CHARACTERS - 1] + "…"
     # A key may hold a lone surrogate, which has no UTF-8.
-    return pointer.encode("utf-8", "replace").decode()
+    return pointer if pointer.isascii() else pointer.encode("utf-8", "replace").decode()

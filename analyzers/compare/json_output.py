@@ -24,6 +24,7 @@ from typing import Any, Final, NoReturn, Protocol
 import jsonschema_rs
 import numpy as np
 import orjson
+
 from understudy.analyzers.compare.measures import Bools, Bytes, JsonState
 
 MAX_DEPTH: Final = 128
@@ -71,16 +72,18 @@ def check_json(
     """Parse the outputs that are expected to be JSON; say of the others why they are not."""
     state = np.full(len(outputs), JsonState.NOT_EXPECTED, np.int8)
     documents: list[Any] = [NO_DOCUMENT] * len(outputs)
-    rows = np.flatnonzero(expected).tolist()
-    states: list[int] = []
-    for row in rows:
+    valid = JsonState.VALID.value
+    for row in np.flatnonzero(expected).tolist():
         text = outputs[row]
+        if not text:
+            state[row] = JsonState.NOT_JSON
+            continue
         try:
-            documents[row] = parse_json(text, max_depth) if text else NO_DOCUMENT
-            states.append(JsonState.VALID if text else JsonState.NOT_JSON)
+            documents[row] = parse_json(text, max_depth)
         except ValueError as error:
-            states.append(why_invalid(text or "", error, max_depth))
-    state[rows] = states
+            state[row] = why_invalid(text, error, max_depth)
+        else:
+            state[row] = valid
     return JsonColumns(state, documents)
 
 
@@ -91,27 +94,40 @@ def parse_json(text: str | bytes, max_depth: int = MAX_DEPTH) -> Any:
     """
     try:
         value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        if _depth_exceeds(text, max_depth):
-            raise TooDeep(f"nested deeper than {max_depth}") from None
-        if not _may_be_valid_nonetheless(text):
-            raise
-        value = _parse_leniently(text)
-    else:
-        # A value of depth d has at least 2 d characters.
-        if len(text) > 2 * max_depth and _depth_exceeds(text, max_depth):
-            raise TooDeep(f"nested deeper than {max_depth}")
+    except orjson.JSONDecodeError as error:
+        return _parse_what_orjson_cannot(text, max_depth, error)
+    # A value of depth d has at least 2 d characters.
+    if len(text) > 2 * max_depth and _depth_exceeds(text, max_depth):
+        raise TooDeep(f"nested deeper than {max_depth}")
     return value
 
 
-_unusual = re.compile(r"\\u[dD][89a-fA-F]|\d[eE]\+?\d{2}|\d{300}")
+_may_be_json = re.compile(r'[ \t\n\r]*[\[{"\-0-9]').match
+_unusual = re.compile(r"\\u[dD][89a-fA-F]|[eE]\+?\d{2}|\d{300}").search
+_surrogate = re.compile("[\ud800-\udfff]").search
 
 
-def _may_be_valid_nonetheless(text: str | bytes) -> bool:
-    """Whether there is anything that orjson rejects and the grammar allows."""
+def _parse_what_orjson_cannot(
+    text: str | bytes, max_depth: int, error: orjson.JSONDecodeError
+) -> Any:
+    """The value, if the text is in the grammar all the same; else the error goes on."""
     if isinstance(text, bytes):
-        return False
-    return _unusual.search(text) is not None and not any("\ud800" <= c <= "\udfff" for c in text)
+        text = text.decode("utf-8", "replace")
+    if not _may_be_json(text):
+        raise error
+    if _depth_exceeds(text, max_depth):
+        raise TooDeep(f"nested deeper than {max_depth}")
+    if not _unusual(text) or _surrogate(text):
+        raise error
+    try:
+        value, end = _decoder.raw_decode(text.lstrip(_WHITE_SPACE))
+    except RecursionError:
+        raise TooDeep("nested deeper than the parser can go") from None
+    except ValueError:
+        raise error from None
+    if end != len(text.strip(_WHITE_SPACE)):
+        raise error
+    return value
 
 
 def _reject(constant: str) -> NoReturn:
@@ -129,22 +145,14 @@ _decoder = json.JSONDecoder(parse_constant=_reject, parse_int=_whole_number)
 _WHITE_SPACE: Final = " \t\n\r"
 
 
-def _parse_leniently(text: str | bytes) -> Any:
-    try:
-        value, end = _decoder.raw_decode(str(text).lstrip(_WHITE_SPACE))
-    except RecursionError:
-        raise TooDeep("nested deeper than the parser can go") from None
-    if end != len(str(text).strip(_WHITE_SPACE)):
-        raise ValueError("text after the value")
-    return value
-
-
 _string_or_bracket = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]+|[\]}]+', re.DOTALL)
 
 
 def _depth_exceeds(text: str | bytes, max_depth: int) -> bool:
     """Whether brackets outside strings nest deeper than the limit; linear time."""
     if isinstance(text, bytes):
+        if text.count(b"[") + text.count(b"{") <= max_depth:
+            return False
         text = text.decode("utf-8", "replace")
     if text.count("[") + text.count("{") <= max_depth:
         return False
@@ -183,54 +191,65 @@ def _breaks_off(text: str, error: ValueError) -> bool:
 
 
 _ATTEMPTS: Final = 4
-_fence = re.compile(r"```[ \t]*(\w*)[ \t]*\r?\n?")
+_FENCE: Final = "```"
+_info_string = re.compile(r"[ \t]*(\w*)[^\n`]*\n?").match
 
 
 def _is_fenced(text: str, start: str, max_depth: int) -> bool:
     """Whether a markdown fence holds JSON, or the text starts with one that should."""
-    position = 0
+    opening = text.find(_FENCE)
     for attempt in range(_ATTEMPTS):
-        opening = _fence.search(text, position)
-        if opening is None:
+        if opening < 0:
             return False
-        inside = opening.end()
-        at_start = attempt == 0 and start == "```"
-        if at_start and (
-            opening[1].lower().startswith("json") or text[inside : inside + 1] in "{["
-        ):
+        info = _info_string(text, opening + len(_FENCE))
+        language, inside = (info[1].lower(), info.end()) if info else ("", opening)
+        says_json = language.startswith("json") or text.startswith(("{", "["), inside)
+        if attempt == 0 and start == _FENCE and says_json:
             return True
-        end = text.find("```", inside)
-        if end < 0:
+        closing = text.find(_FENCE, inside)
+        if closing < 0:
             return False
-        block = text[inside:end].strip()
-        if block[:1] in ("{", "["):
-            try:
-                parse_json(block, max_depth)
-            except ValueError:
-                pass
-            else:
-                return True
-        position = end + 3
+        if _is_json_container(text[inside:closing].strip(), max_depth):
+            return True
+        opening = text.find(_FENCE, closing + len(_FENCE))
     return False
 
 
-_opening_bracket = re.compile(r"[\[{]")
+def _is_json_container(text: str, max_depth: int) -> bool:
+    if not text.startswith(("{", "[")):
+        return False
+    try:
+        parse_json(text, max_depth)
+    except ValueError:
+        return False
+    return True
 
 
 def _holds_json(text: str) -> bool:
-    """Whether an object or array stands in the text, among its first few brackets."""
-    position = 0
+    """Whether the text has an object in it, or begins or ends with an array.
+
+    Looks at the first few brackets. An array in the middle is more likely a remark [1].
+    """
+    text = text.strip()
+    bracket = _next_bracket(text, 0)
     for _ in range(_ATTEMPTS):
-        bracket = _opening_bracket.search(text, position)
-        if bracket is None:
+        if bracket < 0:
             return False
         try:
-            _decoder.raw_decode(text, bracket.start())
+            value, end = _decoder.raw_decode(text, bracket)
         except (ValueError, RecursionError):
-            position = bracket.end()
-        else:
+            bracket = _next_bracket(text, bracket + 1)
+            continue
+        if bracket == 0 or end == len(text) or (value and isinstance(value, dict)):
             return True
+        bracket = _next_bracket(text, end)
     return False
+
+
+def _next_bracket(text: str, start: int) -> int:
+    """Where the next object or array may begin; -1 if nowhere."""
+    brace, square = text.find("{", start), text.find("[", start)
+    return max(brace, square) if brace < 0 or square < 0 else min(brace, square)
 
 
 def compile_json_schema(schema: bytes | str | Mapping[str, Any]) -> JsonSchemaValidator:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+
 from understudy.analyzers.compare.json_difference import json_equal
 from understudy.analyzers.compare.json_output import parse_json
 from understudy.analyzers.compare.measures import Bools
