@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
+
 from understudy.analyzers.judge import Arm, Arms, Overdispersion, exact, two_arm
 from understudy.analyzers.judge.bets import (
     Direction,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from understudy.analyzers.judge import exact, unbounded
 from understudy.analyzers.judge.bets import Direction, FloatArray, log_evidence, signed_bets
 

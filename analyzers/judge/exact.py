@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
 from understudy.analyzers.judge.bets import Direction, FloatArray
 
 PAIRED_VALUES: Final[FloatArray] = np.array([-1.0, 0.0, 1.0])

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
 from understudy.analyzers.judge.bets import FloatArray
 
 _TABLE_SIZE: Final = 1024

@@ -8,6 +8,7 @@ measure that; the guardrail on similarity judges by how much the candidate disag
 from __future__ import annotations
 
 import numpy as np
+
 from understudy.analyzers.judge.bets import FloatArray
 from understudy.analyzers.judge.two_arm import Arm, Arms
 from understudy.analyzers.judge.unbounded import Batch, Moments, unpaired

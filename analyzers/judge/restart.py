@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+
 from understudy.analyzers.judge.bets import FloatArray, log_evidence
 
 DEFAULT_BUDGET_WINDOWS: Final = 1_440

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
+
 from understudy.analyzers.judge.bets import FloatArray
 from understudy.analyzers.judge.log_factorial import log_choose
 

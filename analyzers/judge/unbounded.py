@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+
 from understudy.analyzers.judge.bets import Direction, FloatArray
 
 STAKES: Final[FloatArray] = 0.5 * 2.0 ** -np.arange(0.0, 7.0)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+
 from understudy.analyzers.judge.bets import log_sum_exp
 from understudy.analyzers.judge.sample_ratio import LOG_THRESHOLD
 

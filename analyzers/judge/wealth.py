@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from understudy.analyzers.judge.bets import FloatArray, log_evidence
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from understudy.analyzers.judge.bets import (
     SIGNED_GRID,
     UNIT_GRID,

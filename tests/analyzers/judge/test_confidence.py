@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from understudy.analyzers.judge import exact, unbounded
 from understudy.analyzers.judge.bets import log_evidence, signed_bets
 from understudy.analyzers.judge.confidence import boundary, exact_interval, mean_interval

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from understudy.analyzers.judge import exact
 from understudy.analyzers.judge.bets import log_evidence, signed_bets
 

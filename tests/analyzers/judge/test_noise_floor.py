@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from understudy.analyzers.judge import noise_floor, two_arm, unbounded
 from understudy.analyzers.judge.bets import log_evidence, signed_bets
 from understudy.analyzers.judge.two_arm import Arm

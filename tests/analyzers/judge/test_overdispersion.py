@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from understudy.analyzers.judge.overdispersion import Overdispersion
 
 
@@ -18,6 +19,10 @@ def test_independent_units_show_none():
 def test_units_that_come_in_fives_show_about_five():
     sums = 5 * np.random.default_rng(1).binomial(100, 0.1, size=2_000)
     assert folded(sums, 500, 0.09).phi == pytest.approx(5.0, rel=0.15)
+
+
+def test_phi_is_never_below_one():
+    assert folded([5] * 1_000, 500, 0.09).phi == 1.0
 
 
 def test_a_lasting_change_is_not_scatter():

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from understudy.analyzers.judge.bets import log_evidence
 from understudy.analyzers.judge.evidence import Evidence
 from understudy.analyzers.judge.restart import RestartedWealth, log_share

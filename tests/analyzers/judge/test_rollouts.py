@@ -5,6 +5,7 @@ A short version of benchmarks/verdicts.py with a fixed seed; the bounds leave ro
 
 import numpy as np
 import pytest
+
 from understudy.analyzers.judge import exact, two_arm
 from understudy.analyzers.judge.bets import log_evidence, signed_bets
 from understudy.analyzers.judge.restart import log_share, restarted

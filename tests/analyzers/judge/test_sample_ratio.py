@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from understudy.analyzers.judge.sample_ratio import LOG_THRESHOLD, log_evidence
 
 

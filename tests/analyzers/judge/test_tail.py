@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from understudy.analyzers.judge import tail
 from understudy.analyzers.judge.two_arm import Arm
 
@@ -21,6 +22,11 @@ def test_the_reference_holds_the_quantile(quantile):
     bucket = tail.reference_bucket(histogram(values), quantile)
     exact = np.quantile(values, quantile, method="inverted_cdf")
     assert tail.GAMMA ** (bucket - 1) < exact <= tail.GAMMA**bucket
+
+
+def test_a_quantile_between_two_buckets_lies_in_the_lower():
+    assert tail.reference_bucket({7: 50, -2: 50}, 0.5, enough_units=100) == -2
+    assert tail.reference_bucket({7: 50, -2: 50}, 0.51, enough_units=100) == 7
 
 
 def test_no_reference_before_enough_requests():

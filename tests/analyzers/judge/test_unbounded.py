@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from understudy.analyzers.judge import unbounded
 from understudy.analyzers.judge.bets import log_evidence
 from understudy.analyzers.judge.unbounded import Batch, Moments, Scale

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from understudy.analyzers.judge.sample_ratio import LOG_THRESHOLD
 from understudy.analyzers.judge.verdict import (
     Bar,

@@ -1,4 +1,5 @@
 import pytest
+
 from understudy.analyzers.judge.weights import ALL, arrival_share, slice_weights
 
 
