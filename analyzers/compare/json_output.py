@@ -96,8 +96,7 @@ def parse_json(text: str | bytes, max_depth: int = MAX_DEPTH) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         return _parse_what_orjson_cannot(text, max_depth, error)
-    # A value of depth d has at least 2 d characters.
-    if len(text) > 2 * max_depth and _depth_exceeds(text, max_depth):
+    if nests_deeper(text, max_depth):
         raise TooDeep(f"nested deeper than {max_depth}")
     return value
 
@@ -115,7 +114,7 @@ def _parse_what_orjson_cannot(
         text = text.decode("utf-8", "replace")
     if not _may_be_json(text):
         raise error
-    if _depth_exceeds(text, max_depth):
+    if nests_deeper(text, max_depth):
         raise TooDeep(f"nested deeper than {max_depth}")
     if not _unusual(text) or _surrogate(text):
         raise error
@@ -148,8 +147,10 @@ _WHITE_SPACE: Final = " \t\n\r"
 _string_or_bracket = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]+|[\]}]+', re.DOTALL)
 
 
-def _depth_exceeds(text: str | bytes, max_depth: int) -> bool:
+def nests_deeper(text: str | bytes, max_depth: int) -> bool:
     """Whether brackets outside strings nest deeper than the limit; linear time."""
+    if len(text) <= max_depth:
+        return False
     if isinstance(text, bytes):
         if text.count(b"[") + text.count(b"{") <= max_depth:
             return False
