@@ -9,24 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Final
 
 import click
 
+from understudy.streams.errors import WRONG_USAGE, CommandError
 from understudy.streams.settings import Settings, SettingsError, load_settings
-
-FAILED: Final = 1
-WRONG_USAGE: Final = 2
-UNREACHABLE: Final = 3
-
-
-class _Failure(click.ClickException):
-    """An error with a message for people and an exit code for scripts."""
-
-    def __init__(self, message: str, exit_code: int = FAILED) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -57,7 +44,7 @@ def _settings(context: click.Context) -> Settings:
     try:
         return load_settings(context.obj, os.environ)
     except SettingsError as error:
-        raise _Failure(str(error), WRONG_USAGE) from None
+        raise CommandError(str(error), WRONG_USAGE) from None
 
 
 _FILES = click.argument(

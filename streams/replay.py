@@ -1,7 +1,7 @@
 """Recorded events through the same decode, join, compare and window code, without Kafka.
 
-The recording is read as one partition. What a broker would have stamped on each record is the
-time of the replay, so an event from the future is invalid here too.
+The recording is read as one partition. A recording has no broker's timestamps to hold clocks
+against; only what lies more than a year after the time of the replay is invalid for its clock.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.records import Outcome, RecordBatch, Tally
 
 BATCH_LINES: Final = 5000
+CLOCK_ALLOWANCE_MS: Final = 366 * 86_400_000
 
 
 class ReplaySink(Protocol):
@@ -42,7 +43,7 @@ def replay(
     """Run recorded events through pairing; what still waits at the end counts as unmatched."""
     partition = Partition(0, policy)
     result = ReplayResult(tally=partition.tally)
-    for batch in _batches(lines, now_ms):
+    for batch in _batches(lines, now_ms + CLOCK_ALLOWANCE_MS):
         outcome = partition.process(batch)
         _gather(partition, outcome, partition.take_closed_rows(), result, sink)
     outcome = partition.finish()
@@ -64,10 +65,10 @@ def _gather(
         sink.put(outcome, rows, partition.position)
 
 
-def _batches(lines: Iterable[bytes], now_ms: int) -> Iterator[RecordBatch]:
+def _batches(lines: Iterable[bytes], timestamp_ms: int) -> Iterator[RecordBatch]:
     stream = iter(lines)
     offset = 0
     while payloads := list(islice(stream, BATCH_LINES)):
         n = len(payloads)
-        yield RecordBatch(payloads, range(offset, offset + n), [now_ms] * n, [None] * n)
+        yield RecordBatch(payloads, range(offset, offset + n), [timestamp_ms] * n, [None] * n)
         offset += n

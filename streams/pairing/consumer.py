@@ -10,7 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import structlog
@@ -22,7 +22,7 @@ from understudy.streams.pairing.offsets import CommitMetadata, SafeCommit
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.publishing import Publisher
-from understudy.streams.pairing.records import Outcome, RecordBatch, Tally
+from understudy.streams.pairing.records import Outcome, RecordBatch
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,6 @@ class _Assigned:
 class ConsumerTotals:
     """What this worker has done since it started."""
 
-    tally: Tally = field(default_factory=Tally)
     lost_records: int = 0
     rewinds: int = 0
     commits: int = 0
@@ -125,7 +124,24 @@ class PairingConsumer:
     @property
     def partitions(self) -> dict[int, Partition]:
         """The states of the partitions that this worker owns."""
-        return {number: assigned.state for number, assigned in self._assigned.items()}
+        return {number: assigned.state for number, assigned in list(self._assigned.items())}
+
+    def progress(self) -> dict[str, int]:
+        """Counts for a log line: the partitions held now, and what was lost since the start."""
+        tallies = [state.tally for state in self.partitions.values()]
+        return {
+            "partitions": len(tallies),
+            "read": sum(t.read for t in tallies),
+            "pairs": sum(t.pairs for t in tallies),
+            "single": sum(t.single for t in tallies),
+            "unmatched": sum(t.unmatched for t in tallies),
+            "duplicate": sum(t.duplicate for t in tallies),
+            "late": sum(t.late for t in tallies),
+            "invalid": sum(t.invalid for t in tallies),
+            "waiting": sum(s.waiting_sides for s in self.partitions.values()),
+            "lost_records": self.totals.lost_records,
+            "rewinds": self.totals.rewinds,
+        }
 
     # Taking records
 

@@ -1,0 +1,19 @@
+"""Failures of a command: a message for people, an exit code for scripts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+UNREACHABLE: Final = 3
+
+
+class CommandError(click.ClickException):
+    """Ends the command with its message on stderr and its exit code."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -1,0 +1,101 @@
+"""`understudy replay`: files in, a report out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+import orjson
+from rich.console import Console
+
+from understudy.schemas.windows import WindowRow
+from understudy.streams.errors import WRONG_USAGE, CommandError
+from understudy.streams.loading.errors import SinkBroken, SinkBusy
+from understudy.streams.loading.loader import Loader
+from understudy.streams.pairing.policy import PairingPolicy
+from understudy.streams.pairing.records import Outcome
+from understudy.streams.pairing.results import ClickHouseResults
+from understudy.streams.progress import file_progress
+from understudy.streams.recordings import RecordingError, read_recordings
+from understudy.streams.replay import ReplayResult, ReplaySink, replay
+from understudy.streams.report import report
+from understudy.streams.report_table import print_report
+from understudy.streams.settings import Settings, SettingsError
+from understudy.streams.worker import client_opener
+
+_PARTITION: Final = 0
+CLOSE_DEADLINE_S: Final = 60.0
+
+
+class _ClickHouseSink:
+    """Replay results into ClickHouse."""
+
+    def __init__(self, results: ClickHouseResults) -> None:
+        self._results = results
+
+    def put(self, outcome: Outcome, rows: list[WindowRow], position: int) -> None:
+        self._results.put(_PARTITION, outcome)
+        self._results.put_rows(_PARTITION, rows, position)
+
+
+def replay_files(
+    settings: Settings,
+    files: Sequence[Path],
+    url: str | None,
+    *,
+    as_json: bool,
+    json_schemas: str | None,
+) -> None:
+    """Replay files and print the report on stdout."""
+    policy = _policy(settings, json_schemas)
+    started = time.monotonic()
+    try:
+        with file_progress(files, "replaying") as progress, _sink(url, policy) as sink:
+            result = replay(read_recordings(files, progress), policy, _now_ms(), sink)
+    except RecordingError as error:
+        raise CommandError(str(error)) from None
+    except (SinkBusy, SinkBroken) as error:
+        raise CommandError(f"ClickHouse: {error}") from None
+    _print(result, as_json=as_json, took_s=time.monotonic() - started)
+
+
+def _print(result: ReplayResult, *, as_json: bool, took_s: float) -> None:
+    document = report(result.rows, result.tally.read)
+    if as_json:
+        click.echo(orjson.dumps(document))
+        return
+    print_report(document, Console())
+    rate = result.tally.read / took_s if took_s else 0.0
+    click.echo(f"{took_s:.1f} s, {rate:,.0f} events/s", err=True)
+    for reason, count in sorted(result.dead_letters.items()):
+        click.echo(f"invalid: {count:,} {reason}", err=True)
+
+
+def _policy(settings: Settings, json_schemas: str | None) -> PairingPolicy:
+    if json_schemas is not None:
+        compare = msgspec.structs.replace(settings.compare, json_schemas=json_schemas)
+        settings = msgspec.structs.replace(settings, compare=compare)
+    try:
+        return settings.pairing_policy()
+    except SettingsError as error:
+        raise CommandError(str(error), WRONG_USAGE) from None
+
+
+@contextmanager
+def _sink(url: str | None, policy: PairingPolicy) -> Iterator[ReplaySink | None]:
+    """ClickHouse where a URL was given; inserts happen in this thread."""
+    if url is None:
+        yield None
+        return
+    loader = Loader(client_opener(url))
+    yield _ClickHouseSink(ClickHouseResults(loader, policy.window_ms))
+    loader.close(CLOSE_DEADLINE_S)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

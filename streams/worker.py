@@ -1,0 +1,110 @@
+"""`understudy worker`: the pairing service as one process, from start to graceful stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import structlog
+from clickhouse_connect.driver.client import Client
+from confluent_kafka import KafkaException, Producer
+
+from understudy.streams.errors import UNREACHABLE, CommandError
+from understudy.streams.kafka import client_config, consumer_config, producer_config, topics
+from understudy.streams.loading.buffer import LoadPolicy
+from understudy.streams.loading.clickhouse import connect
+from understudy.streams.loading.errors import SinkBroken
+from understudy.streams.loading.loader import Loader
+from understudy.streams.loading.migrate import migrate
+from understudy.streams.logs import configure_logs
+from understudy.streams.pairing.consumer import PairingConsumer
+from understudy.streams.pairing.publishing import DeliveryFailed, Publisher
+from understudy.streams.pairing.results import ClickHouseResults
+from understudy.streams.settings import Settings
+from understudy.streams.topics import ensure_topics
+
+log = structlog.get_logger(__name__)
+
+STOP_DEADLINE_S: Final = 30.0
+REPORT_EVERY_S: Final = 10.0
+
+
+def run_worker(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises `CommandError` when going on is impossible."""
+    configure_logs()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        ensure_topics(client_config(settings.kafka), topics(settings.kafka),
+                      replication_factor=settings.kafka.replication_factor)  # fmt: skip
+        with pairing(settings) as consumer, _reporting(consumer):
+            log.info("worker.started", topic=topics(settings.kafka).events.name,
+                     group=settings.kafka.group_id)  # fmt: skip
+            consumer.run(stop)
+    except KafkaException as error:
+        raise CommandError(f"Kafka: {error.args[0]}", UNREACHABLE) from None
+    except (SinkBroken, DeliveryFailed) as error:
+        raise CommandError(str(error)) from None
+    log.info("worker.stopped")
+
+
+def client_opener(url: str) -> Callable[[], Client]:
+    """What opens a client on a database whose tables are up to date."""
+
+    def open_client() -> Client:
+        client = connect(url)
+        applied = migrate(client)
+        if applied:
+            log.info("clickhouse.migrated", migrations=applied)
+        return client
+
+    return open_client
+
+
+@contextmanager
+def pairing(settings: Settings, **overrides: Any) -> Iterator[PairingConsumer]:
+    """A pairing consumer with its sinks, which are closed in the end."""
+    policy = settings.pairing_policy()
+    load_policy = LoadPolicy(
+        batch_rows=settings.clickhouse.batch_rows,
+        batch_bytes=settings.clickhouse.batch_bytes,
+        batch_age_s=settings.clickhouse.batch_age_s,
+        buffer_bytes=settings.clickhouse.buffer_bytes,
+    )
+    names = topics(settings.kafka)
+    loader = Loader(client_opener(settings.clickhouse.url), load_policy).start()
+    try:
+        yield PairingConsumer(
+            consumer_config(settings.kafka),
+            names.events.name,
+            policy,
+            Publisher(Producer(producer_config(settings.kafka)), names),
+            ClickHouseResults(loader, policy.window_ms),
+            batch_records=settings.pairing.batch_records,
+            flush_interval_s=settings.pairing.flush_interval_s,
+            **overrides,
+        )
+    finally:
+        loader.close(STOP_DEADLINE_S)
+
+
+@contextmanager
+def _reporting(consumer: PairingConsumer) -> Iterator[None]:
+    """Log every few seconds what the worker does."""
+    done = threading.Event()
+
+    def report() -> None:
+        while not done.wait(REPORT_EVERY_S):
+            log.info("worker.progress", **consumer.progress())
+
+    thread = threading.Thread(target=report, name="understudy-report", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
