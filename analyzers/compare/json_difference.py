@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from typing import Any, Final
 
 import numpy as np
@@ -139,8 +139,11 @@ def differences(
         if kind is not None:
             found.append((_pointer(place), kind))
         elif max_visits > 0:
-            stack.extend(reversed(_unequal_members(place, a, b, max_visits)))
-            max_visits -= max(len(a), len(b))
+            unequal, visited = _unequal_members(
+                place, a, b, max_differences - len(found), max_visits
+            )
+            stack.extend(reversed(unequal))
+            max_visits -= visited
     return found or [("", DifferenceKind.VALUE)]
 
 
@@ -158,19 +161,30 @@ def _difference(left: Any, right: Any) -> DifferenceKind | None:
     return None if kind is dict else DifferenceKind.VALUE
 
 
-def _unequal_members(above: Place, left: Any, right: Any, at_most: int) -> list[Member]:
-    """The members that differ, in the order of the left, then those that it lacks."""
+def _unequal_members(
+    above: Place, left: Any, right: Any, wanted: int, max_visits: int
+) -> tuple[list[Member], int]:
+    """The first members that differ, as many as wanted, and how many were looked at.
+
+    In the order of the left, then those that it lacks. Each holds at least one difference.
+    """
+    found: list[Member] = []
+    visited = 0
+    for key, a, b in islice(_members(left, right), max_visits):
+        visited += 1
+        if not _same(a, b):
+            found.append(((above, key), a, b))
+            if len(found) == wanted:
+                break
+    return found, visited
+
+
+def _members(left: Any, right: Any) -> Iterator[tuple[str | int, Any, Any]]:
     if type(left) is list:
-        pairs = islice(zip_longest(left, right, fillvalue=_ABSENT), at_most)
-        return [((above, i), a, b) for i, (a, b) in enumerate(pairs) if not _same(a, b)]
-    members: list[Member] = [
-        ((above, key), a, b)
-        for key, a in islice(left.items(), at_most)
-        if not _same(a, b := right.get(key, _ABSENT))
-    ]
-    lacking = islice((key for key in right if key not in left), at_most)
-    members.extend(((above, key), _ABSENT, right[key]) for key in lacking)
-    return members
+        pairs = zip_longest(left, right, fillvalue=_ABSENT)
+        return ((index, a, b) for index, (a, b) in enumerate(pairs))
+    kept = ((key, a, right.get(key, _ABSENT)) for key, a in left.items())
+    return chain(kept, ((key, _ABSENT, b) for key, b in right.items() if key not in left))
 
 
 def _same(left: Any, right: Any) -> bool:
