@@ -1,1 +1,72 @@
-"""Valid and invalid example payloads, shared by tests and documentation."""
+"""Valid and invalid example events, shared by tests and documentation.
+
+A file in `valid` is an event as it stands on the wire. A file in `invalid` says what is wrong:
+`why` for people, `reason` as the decoder gives it, and the event as `payload` (JSON) or
+`payload_text` (what is no JSON, or would not survive being parsed). `json_schema` is `accepts`
+where a JSON Schema cannot tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+import msgspec
+
+from understudy.schemas.events import InvalidReason
+
+
+@dataclass(frozen=True, slots=True)
+class ValidEvent:
+    """An event that must be accepted."""
+
+    name: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidExample:
+    """An event that must be refused."""
+
+    name: str
+    why: str
+    reason: InvalidReason
+    payload: bytes
+    schema_refuses: bool
+    """Whether the JSON Schema refuses it too."""
+
+
+class _Described(msgspec.Struct, forbid_unknown_fields=True):
+    why: str
+    reason: InvalidReason
+    payload: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    payload_text: str | None = None
+    json_schema: str = "refuses"
+
+
+def valid_events() -> list[ValidEvent]:
+    """All valid examples, by name."""
+    return [ValidEvent(_name(file), file.read_bytes()) for file in _files("valid")]
+
+
+def invalid_events() -> list[InvalidExample]:
+    """All invalid examples, by name."""
+    return [_read(file) for file in _files("invalid")]
+
+
+def _files(folder: str) -> list[Traversable]:
+    found = (file for file in files(__package__).joinpath(folder).iterdir())
+    return sorted((f for f in found if f.name.endswith(".json")), key=lambda file: file.name)
+
+
+def _name(file: Traversable) -> str:
+    return file.name.removesuffix(".json")
+
+
+def _read(file: Traversable) -> InvalidExample:
+    example = msgspec.json.decode(file.read_bytes(), type=_Described)
+    text = example.payload_text
+    payload = bytes(example.payload) if text is None else text.encode()
+    refuses = example.json_schema == "refuses"
+    return InvalidExample(_name(file), example.why, example.reason, payload, refuses)

@@ -1,0 +1,147 @@
+"""JSON Schema files made from the records, for gateways that are not written in Python.
+
+`python -m understudy.schemas.json_schema` writes them to `schemas/json`; with `--check` it
+writes nothing and fails when a file differs. What the decoder demands beyond types is added
+where JSON Schema can say it; an integer written as `1.0` is the one thing it lets pass that the
+decoder refuses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from understudy.schemas.events import PAIRED_MODES, SIDES, SINGLE_MODES, Event
+from understudy.schemas.feedback import Feedback
+from understudy.schemas.windows import WindowsMessage
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+FOLDER: Final = Path(__file__).parent / "json"
+
+Schema = dict[str, Any]
+
+_ZONE: Final = r"([Zz]|[+-]\d{2}:?\d{2})$"
+_NO_SLASH: Final = "^[^/]+$"
+_WHOLE_NUMBER: Final = r"^-?\d+$"
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One kind of message and the file that describes it."""
+
+    name: str
+    title: str
+    record: type[msgspec.Struct]
+    refine: Callable[[Schema], None]
+
+    @property
+    def path(self) -> Path:
+        """Where the file stands."""
+        return FOLDER / f"{self.name}.schema.json"
+
+
+def build(contract: Contract) -> Schema:
+    """The JSON Schema of a record, with what the decoder checks beyond types."""
+    (top,), parts = msgspec.json.schema_components([contract.record], ref_template="#/$defs/{name}")
+    root = parts.pop(top["$ref"].rpartition("/")[2])
+    for node in _nodes({"root": root, "parts": parts}):
+        _refine_node(node)
+    contract.refine(root)
+    head = {"$schema": DIALECT, "$id": f"urn:understudy:{contract.name}:1"}
+    return {**head, **root, "title": contract.title, "$defs": dict(sorted(parts.items()))}
+
+
+def _nodes(node: Any) -> Iterator[Schema]:
+    """All objects within, the outer ones first."""
+    if isinstance(node, dict):
+        yield node
+        for inner in list(node.values()):
+            yield from _nodes(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from _nodes(inner)
+
+
+def _refine_node(node: Schema) -> None:
+    if node.get("required") == []:
+        del node["required"]
+    if node.get("format") == "date-time":
+        node["pattern"] = _ZONE
+    if node.get("additionalProperties") == {"type": "integer"}:
+        node["propertyNames"] = {"pattern": _WHOLE_NUMBER}
+
+
+def _refine_event(root: Schema) -> None:
+    """Mode, side and sides fit each other; no slash in the rollout's name."""
+    root["properties"]["rollout_id"]["pattern"] = _NO_SLASH
+    root["properties"]["sides"]["uniqueItems"] = True
+    pair = [_has("stable"), _has("candidate")]
+    root["allOf"] = [
+        _when("mode", PAIRED_MODES, {"minItems": 2, "maxItems": 3, "allOf": pair}),
+        _when(
+            "mode",
+            SINGLE_MODES,
+            {"minItems": 1, "maxItems": 1, "items": {"enum": ["stable", "candidate"]}},
+        ),
+        *(_when("side", (side,), _has(side)) for side in SIDES),
+    ]
+
+
+def _has(side: str) -> Schema:
+    return {"contains": {"const": side}}
+
+
+def _when(field: str, values: Sequence[str], sides: Schema) -> Schema:
+    """A rule on `sides` for some values of another field."""
+    return {
+        "if": {"properties": {field: {"enum": list(values)}}, "required": [field]},
+        "then": {"properties": {"sides": sides}},
+    }
+
+
+def _as_it_is(root: Schema) -> None:
+    """The types say everything."""
+
+
+CONTRACTS: Final = (
+    Contract("event", "Understudy event", Event, _refine_event),
+    Contract("feedback", "Understudy feedback", Feedback, _as_it_is),
+    Contract("windows", "Understudy windows message", WindowsMessage, _as_it_is),
+)
+
+
+def render(contract: Contract) -> str:
+    """The text of a contract's file."""
+    return msgspec.json.format(msgspec.json.encode(build(contract)), indent=2).decode() + "\n"
+
+
+def outdated() -> list[Path]:
+    """Files that are missing or differ from the records."""
+    return [contract.path for contract in CONTRACTS if _written(contract) != render(contract)]
+
+
+def _written(contract: Contract) -> str:
+    return contract.path.read_text("utf-8") if contract.path.exists() else ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the files or check them; the exit status."""
+    parser = argparse.ArgumentParser(description="Write the JSON Schema files.")
+    parser.add_argument("--check", action="store_true", help="only tell what differs")
+    if parser.parse_args(arguments).check:
+        for path in outdated():
+            print(f"{path.name} differs from the records", file=sys.stderr)
+        return 1 if outdated() else 0
+    for contract in CONTRACTS:
+        contract.path.write_text(render(contract), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
