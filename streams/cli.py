@@ -15,6 +15,7 @@ import click
 from understudy.streams.errors import WRONG_USAGE, CommandError
 from understudy.streams.settings import Settings, SettingsError, load_settings
 
+
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 Kafka or ClickHouse away.",

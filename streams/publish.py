@@ -88,7 +88,10 @@ def publish_files(settings: Settings, files: Sequence[Path]) -> None:
     """Write recorded events to the events topic, and print what came of it."""
     report = create_missing_topics(settings)
     topic = topics(settings.kafka).events.name
-    config = {**producer_config(settings.kafka), "message.timeout.ms": int(DELIVERY_TIMEOUT_S * 1e3)}
+    config = {
+        **producer_config(settings.kafka),
+        "message.timeout.ms": int(DELIVERY_TIMEOUT_S * 1e3),
+    }
     writer = EventWriter(config, topic)
     started = time.monotonic()
     for line in _lines(files):

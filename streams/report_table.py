@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 Document = dict[str, Any]
+WIDTH_IN_FILES = 120
 
 
 def print_report(document: Document, console: Console) -> None:
     """Print counts, then one table for each rollout."""
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH_IN_FILES)
     console.print(Group(_counts(document), *(_rollout(r) for r in document["rollouts"])))
 
 
@@ -28,38 +32,56 @@ def _counts(document: Document) -> RenderableType:
 
 
 def _rollout(rollout: Document) -> RenderableType:
-    table = Table(title=f"Rollout {rollout['rollout_id']}", title_justify="left")
-    for name in ("mode", "language", "workflow"):
-        table.add_column(name, no_wrap=True)
-    for name in (
-        "pairs", "errors\n% s → c", "JSON valid\n% s → c", "same\n%", "simil.",
-        "tools\n%", "p95 ms\ns → c", "time\nratio", "cost diff\nµUSD",
-    ):  # fmt: skip
+    table = Table(title=f"Rollout {rollout['rollout_id']}", title_justify="left", box=SIMPLE_HEAD,
+                  pad_edge=False)  # fmt: skip
+    table.add_column("slice", no_wrap=True)
+    for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rollout["slices"]:
-        table.add_row(*_cells(row), style="bold" if row["language"] is None else None)
+        whole = row["language"] is None
+        table.add_row(_title(row), *_cells(row), style="bold" if whole else None)
     return table
+
+
+_COLUMNS = (
+    "pairs", "errors %", "JSON valid %", "same %", "simil.", "tools %", "p95 s", "time ×",
+    "cost µUSD",
+)  # fmt: skip
+
+
+def _title(row: Document) -> Text:
+    """Language and workflow, or the mode where all are taken together."""
+    if row["language"] is None:
+        return Text(f"all ({row['mode']})")
+    return Text("/".join(part for part in (row["language"], row["workflow"]) if part))
 
 
 def _cells(row: Document) -> list[Text]:
     stable, candidate, delta = row["stable"], row["candidate"], row["delta"]
-    cost = delta["cost_usd_diff_mean"]
     return [
         Text(cell)
         for cell in (
-            row["mode"] or "", row["language"] or "all", row["workflow"] or "all",
             f"{row['pairs']:,}",
             _both(_rate(stable, "errors", "requests"), _rate(candidate, "errors", "requests"), 1),
-            _both(_rate(stable, "json_valid", "json_expected"),
-                  _rate(candidate, "json_valid", "json_expected"), 1),
-            _percent(delta["identical_rate"]),
-            _number(delta["similarity_mean"], 2),
-            _percent(delta["tool_calls_match_rate"]),
-            _both(stable["duration_ms"]["p95"], candidate["duration_ms"]["p95"], 0),
-            _number(delta["duration_ratio_geometric_mean"], 2),
-            _number(None if cost is None else cost * 1e6, 1),
+            _both(
+                _rate(stable, "json_valid", "json_expected"),
+                _rate(candidate, "json_valid", "json_expected"),
+                1,
+            ),
+            _scaled(delta["identical_rate"], 100, 1),
+            _scaled(delta["similarity_mean"], 1, 2),
+            _scaled(delta["tool_calls_match_rate"], 100, 1),
+            _both(
+                _seconds(stable["duration_ms"]["p95"]), _seconds(candidate["duration_ms"]["p95"]), 2
+            ),
+            _scaled(delta["duration_ratio_geometric_mean"], 1, 2),
+            _scaled(delta["cost_usd_diff_mean"], 1e6, 0),
         )
-    ]  # fmt: skip
+    ]
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
 
 
 def _rate(side: Document, part: str, whole: str) -> float | None:
@@ -69,11 +91,11 @@ def _rate(side: Document, part: str, whole: str) -> float | None:
 def _both(left: float | None, right: float | None, digits: int) -> str:
     if left is None and right is None:
         return "–"
-    return f"{_number(left, digits)} → {_number(right, digits)}"
+    return f"{_number(left, digits)}→{_number(right, digits)}"
 
 
-def _percent(value: float | None) -> str:
-    return _number(None if value is None else 100 * value, 1)
+def _scaled(value: float | None, factor: float, digits: int) -> str:
+    return _number(None if value is None else factor * value, digits)
 
 
 def _number(value: float | None, digits: int) -> str:

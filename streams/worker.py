@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from clickhouse_connect.driver.client import Client
@@ -21,6 +21,7 @@ from understudy.streams.loading.loader import Loader
 from understudy.streams.loading.migrate import migrate
 from understudy.streams.logs import configure_logs
 from understudy.streams.pairing.consumer import PairingConsumer
+from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.publishing import DeliveryFailed, Publisher
 from understudy.streams.pairing.results import ClickHouseResults
 from understudy.streams.settings import Settings
@@ -41,7 +42,7 @@ def run_worker(settings: Settings) -> None:
     try:
         ensure_topics(client_config(settings.kafka), topics(settings.kafka),
                       replication_factor=settings.kafka.replication_factor)  # fmt: skip
-        with pairing(settings) as consumer, _reporting(consumer):
+        with pairing(settings, settings.pairing_policy()) as consumer, _reporting(consumer):
             log.info("worker.started", topic=topics(settings.kafka).events.name,
                      group=settings.kafka.group_id)  # fmt: skip
             consumer.run(stop)
@@ -66,9 +67,8 @@ def client_opener(url: str) -> Callable[[], Client]:
 
 
 @contextmanager
-def pairing(settings: Settings, **overrides: Any) -> Iterator[PairingConsumer]:
+def pairing(settings: Settings, policy: PairingPolicy) -> Iterator[PairingConsumer]:
     """A pairing consumer with its sinks, which are closed in the end."""
-    policy = settings.pairing_policy()
     load_policy = LoadPolicy(
         batch_rows=settings.clickhouse.batch_rows,
         batch_bytes=settings.clickhouse.batch_bytes,
@@ -86,7 +86,6 @@ def pairing(settings: Settings, **overrides: Any) -> Iterator[PairingConsumer]:
             ClickHouseResults(loader, policy.window_ms),
             batch_records=settings.pairing.batch_records,
             flush_interval_s=settings.pairing.flush_interval_s,
-            **overrides,
         )
     finally:
         loader.close(STOP_DEADLINE_S)

@@ -42,7 +42,9 @@ class ClickHouseResults:
 
     def put(self, partition: int, outcome: Outcome) -> None:
         """Queue what a batch brought. Raises `SinkBusy` when the buffer is full."""
-        blocks = [comparison_block(some, partition, self._window_ms) for some in outcome.comparisons]
+        blocks = [
+            comparison_block(some, partition, self._window_ms) for some in outcome.comparisons
+        ]
         if outcome.unmatched:
             blocks.append(unmatched_block(outcome.unmatched, partition))
         if blocks:
