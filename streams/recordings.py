@@ -89,5 +89,5 @@ def _unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
         return gzip.open(file)  # type: ignore[return-value]
     if path.suffix == ".zst":
         reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-        return io.BufferedReader(reader, 1 << 20)  # type: ignore[arg-type]
+        return io.BufferedReader(reader, 1 << 20)
     return file
