@@ -1,0 +1,86 @@
+"""The JSON Schema files match the records and describe what is really written."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import jsonschema_rs
+import msgspec
+import pytest
+
+from understudy.schemas import json_schema
+from understudy.schemas.feedback import Feedback, decode_feedback
+from understudy.schemas.json_schema import CONTRACTS, Contract, build, main, outdated, render
+from understudy.schemas.windows import PairSums, SideSums, WindowRow, WindowsMessage
+
+NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+
+
+def validator(name: str) -> jsonschema_rs.Validator:
+    contract = next(c for c in CONTRACTS if c.name == name)
+    return jsonschema_rs.validator_for(contract.path.read_text("utf-8"), validate_formats=True)
+
+
+def test_the_files_match_the_records() -> None:
+    assert outdated() == [], "run python -m understudy.schemas.json_schema"
+    assert main(["--check"]) == 0
+
+
+def test_check_fails_when_a_file_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(json_schema, "FOLDER", tmp_path)
+    assert main(["--check"]) == 1
+    assert "event.schema.json differs" in capsys.readouterr().err
+    assert main([]) == 0
+    assert main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.name)
+def test_each_file_is_a_schema_of_its_dialect(contract: Contract) -> None:
+    schema = build(contract)
+    assert jsonschema_rs.meta.is_valid(schema)
+    assert schema["$schema"].endswith("2020-12/schema")
+    assert schema["$id"] == f"urn:understudy:{contract.name}:1"
+    assert schema["title"]
+    assert schema["description"]
+    assert render(contract) == render(contract)
+
+
+def test_feedback_as_written_is_valid() -> None:
+    feedback = Feedback(
+        schema_version=1,
+        rollout_id="helpdesk-ja",
+        pair_id="req-0001",
+        mode="interleave",
+        side="candidate",
+        request_time=NOON,
+        feedback_time=NOON + dt.timedelta(minutes=3),
+        name="thumbs",
+        score_value=1.0,
+    )
+    payload = msgspec.json.encode(feedback)
+    assert decode_feedback(payload) == feedback
+    validator("feedback").validate(json.loads(payload))
+    assert not validator("feedback").is_valid(json.loads(payload) | {"score_value": 1.5})
+
+
+def test_a_windows_message_as_written_is_valid() -> None:
+    row = WindowRow(
+        rollout_id="helpdesk-ja",
+        mode="shadow",
+        language="ja",
+        window_start=NOON,
+        window_s=10,
+        partition=0,
+        version=41,
+        stable=SideSums(requests=2, duration_ms_sum=31.5, duration_ms_histogram={-3: 1, 230: 1}),
+        pair=PairSums(pairs=2),
+    )
+    message = WindowsMessage(rollout_id="helpdesk-ja", partition=0, version=41, rows=[row])
+    document = json.loads(msgspec.json.encode(message))
+    validator("windows").validate(document)
+    document["rows"][0]["stable"]["duration_ms_histogram"] = {"fast": 1}
+    assert not validator("windows").is_valid(document)
