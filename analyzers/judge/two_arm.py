@@ -24,6 +24,7 @@ from understudy.analyzers.judge.log_factorial import log_choose
 
 _SPREADS_KEPT: Final = 8.0
 _SLACK: Final = 12
+_LEAST_MASS: Final = 1e-40
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +143,23 @@ def _tilt(classes: tuple[_Class, ...], larger: Arm) -> FloatArray:
 
 def _chance_of_total(classes: tuple[_Class, ...], shift: FloatArray, total: int) -> FloatArray:
     """Chance (n_bets,) that the tilted binomials of the classes add up to `total`."""
-    runs = sorted((_run(group, shift, total) for group in classes), key=lambda run: run[1].shape[1])
-    (start_a, a), (start_b, b), (start_c, c) = runs
+    runs = [_run(group, shift, total) for group in classes]
     chance = np.zeros(shift.shape)
     for bet in range(shift.size):
-        pair = np.convolve(a[bet], b[bet])
+        kept = sorted((_cut(start, mass[bet]) for start, mass in runs), key=lambda run: run[1].size)
+        (start_a, a), (start_b, b), (start_c, c) = kept
+        pair = np.convolve(a, b)
         # pair[i] stands for i + start_a + start_b bad units; the third class has the rest.
         rest = total - start_a - start_b - start_c - np.arange(pair.size)
-        possible = (rest >= 0) & (rest < c.shape[1])
-        chance[bet] = pair[possible] @ c[bet][rest[possible]]
+        possible = (rest >= 0) & (rest < c.size)
+        chance[bet] = pair[possible] @ c[rest[possible]]
     return chance
+
+
+def _cut(start: int, mass: FloatArray) -> tuple[int, FloatArray]:
+    """A run without its ends that cannot matter; denormal numbers would slow all else down."""
+    kept = np.flatnonzero(mass > _LEAST_MASS)
+    return start + int(kept[0]), mass[kept[0] : kept[-1] + 1]
 
 
 def _run(group: _Class, shift: FloatArray, most: int) -> tuple[int, FloatArray]:
