@@ -256,16 +256,24 @@ def _next_bracket(text: str, start: int) -> int:
 def compile_json_schema(schema: bytes | str | Mapping[str, Any]) -> JsonSchemaValidator:
     """Compile a JSON Schema, given as a document or as its bytes.
 
-    Raises `ValueError` that says what is wrong with it.
+    References must lead to places in the schema itself: nothing is fetched. Raises `ValueError`
+    that says what is wrong.
     """
     try:
         document = orjson.loads(schema) if isinstance(schema, bytes | str) else dict(schema)
-        validator: JsonSchemaValidator = jsonschema_rs.validator_for(document)
+        validator: JsonSchemaValidator = jsonschema_rs.validator_for(
+            document, retriever=_fetch_nothing
+        )
     except orjson.JSONDecodeError as error:
         raise ValueError(f"the JSON Schema is not JSON: {error}") from None
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        raise ValueError(f"not a JSON Schema: {error}") from None
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"not a JSON Schema: {reason}") from None
     return validator
+
+
+def _fetch_nothing(uri: str) -> NoReturn:
+    raise ValueError(f"{uri} is not part of the schema")
 
 
 def check_json_schema(

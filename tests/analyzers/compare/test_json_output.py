@@ -267,3 +267,17 @@ def test_no_schema_is_checked_where_json_was_not_expected() -> None:
 def test_a_bad_schema_is_a_clear_error(schema: Any) -> None:
     with pytest.raises(ValueError, match=r"not (JSON|a JSON Schema)"):
         compile_json_schema(schema)
+
+
+def test_a_schema_fetches_nothing() -> None:
+    with pytest.raises(ValueError, match="is not part of the schema"):
+        compile_json_schema({"$ref": "http://127.0.0.1:9/other.json"})
+
+
+def test_a_pattern_that_backtracks_ends() -> None:
+    validators = {"slow": compile_json_schema({"pattern": "^(?=(a+)+$)(a|aa)+$"})}
+    started = time.process_time()
+    columns = check_json(['"' + "a" * 40 + '!"'], np.ones(1, np.bool_))
+    found = check_json_schema(columns.documents, columns.state, ["slow"], validators)
+    assert found.tolist() == [0]
+    assert time.process_time() - started < 2.0

@@ -89,6 +89,8 @@ SENTENCES = {
         ("de-1996", "de"),
         ("de-DE-u-co-phonebk", "de-DE"),
         ("en-x-private", "en"),
+        ("en-x-us", "en"),
+        ("zh-t-tw", "zh-Hans"),
         ("", "und"),
         ("auto", "und"),
         ("und", "und"),

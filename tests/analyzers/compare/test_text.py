@@ -101,6 +101,7 @@ FILLED = st.builds(
 @given(FILLED, FILLED)
 @example("e", "e\u0301")
 @example("x a", "x  a")
+@example("x  " + "y" * 100, "x " + "y" * 100)
 @example("e\u0301\u0327", "e\u0327\u0301")
 def test_folded_equality_is_equality_of_the_folded(left: str, right: str) -> None:
     if left != right:
