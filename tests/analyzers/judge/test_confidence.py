@@ -72,10 +72,10 @@ def test_intervals_cover_at_every_look_together():
 
 
 def test_two_arms_cover_their_difference_at_every_look_together():
-    """100 streams of two arms, 4 % against 2 % bad, through the unbounded test's sums."""
+    """60 streams of two arms, 4 % against 2 % bad, through the unbounded test's sums."""
     rng = np.random.default_rng(12)
     missed = 0
-    for _ in range(100):
+    for _ in range(60):
         scale, total, weight, charged, covered = Scale(), 0.0, 0.0, 0.0, True
         for _ in range(40):
             ours, theirs = int(rng.binomial(50, 0.04)), int(rng.binomial(450, 0.02))
@@ -88,7 +88,7 @@ def test_two_arms_cover_their_difference_at_every_look_together():
             scale = scale.seen(batch)
         missed += not covered
         assert high - low < 0.06
-    assert missed <= 5
+    assert missed <= 3
 
 
 @pytest.mark.parametrize("edge", [0.2, 0.5, 0.9999])

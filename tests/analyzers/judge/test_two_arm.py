@@ -101,9 +101,17 @@ def test_cutting_the_tails_loses_nothing_that_matters(arms):
         assert won == pytest.approx(whole, abs=1e-8, rel=1e-10)
 
 
-def test_a_million_requests_with_a_third_bad_stay_finite():
-    arms = Arms(Arm(500_000, 160_000), Arm(700_000, 220_000))
-    assert np.all(np.isfinite(log_increments(arms, 0.0, signed_bets("rollback", 0.0))))
+@pytest.mark.parametrize("margin", [0.0, 0.2, -0.1, 0.9])
+def test_arms_of_any_size_and_badness_stay_finite(margin):
+    sizes = [1, 7, 900, 60_000, 1_000_000]
+    for units, others in itertools.product(sizes, sizes):
+        for bad, others_bad in itertools.product(
+            {0, 1, units // 3, units}, {0, others // 2, others}
+        ):
+            arms = Arms(Arm(units, bad), Arm(others, others_bad))
+            for direction in ("rollback", "promotion"):
+                won = log_increments(arms, margin, signed_bets(direction, margin))
+                assert np.all(np.isfinite(won)), arms
 
 
 arm = st.integers(0, 60).flatmap(lambda n: st.integers(0, n).map(lambda bad: Arm(n, bad)))
