@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, Final
 
 import click
 import orjson
@@ -39,9 +40,20 @@ def run_query(url: str, sql: str, *, as_json: bool) -> None:
         client.close()
     if as_json:
         for row in result.result_rows:
-            click.echo(orjson.dumps(dict(zip(result.column_names, row, strict=True)), default=str))
+            click.echo(_json_line(dict(zip(result.column_names, row, strict=True))))
         return
     _print_table(result.column_names, result.result_rows)
+
+
+_JSON_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_NAIVE_UTC
+"""Histograms have whole numbers as keys; ClickHouse's times come without their zone, UTC."""
+
+
+def _json_line(row: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(row, default=str, option=_JSON_OPTIONS)
+    except TypeError:  # a number beyond 64 bits
+        return json.dumps(row, default=str, ensure_ascii=False).encode(errors="replace")
 
 
 def _print_table(names: tuple[str, ...], rows: Any) -> None:
