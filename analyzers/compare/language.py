@@ -350,12 +350,20 @@ def _no_letter(text: str) -> None:
     """Finds nothing: for languages that share their script with no other worth telling apart."""
 
 
+_cyrillic = _letters("а-яА-ЯёЁ")
+
+
+def _russian(text: str) -> list[str]:
+    """Cyrillic letters, if some are not in Bulgarian, Serbian or Macedonian."""
+    return _cyrillic(text) if "ы" in text or "э" in text or "ё" in text else []
+
+
 _PLAIN_LETTERS: Final[dict[str, tuple[Searcher, Finder, int]]] = {
     **{language: (_no_letter, find, _ENOUGH_LETTERS) for language, find in _OWN_SCRIPT.items()},
     "ja": (_no_letter, _kana, 10),
     "ar": (re.compile("[پچژگکیٹڈڑںےہھ]").search, _letters(r"\u0621-\u064a"), _ENOUGH_LETTERS),
     "fa": (re.compile("[ٹڈڑںےہھ]").search, _letters("پچژگکی"), 3),
-    "ru": (re.compile("[іїєўґәөүұқңћђјљњѓќџ]").search, _letters("ыэё"), 2),
+    "ru": (re.compile("[іїєўґәөүұқңћђјљњѓќџ]").search, _russian, _ENOUGH_LETTERS),
     "zh-Hans": (re.compile(f"[{_KANA}{_ONLY_TRADITIONAL}]").search, _simplified, 3),
     "zh-Hant": (re.compile(f"[{_KANA}{_ONLY_SIMPLIFIED}]").search, _traditional, 3),
 }
