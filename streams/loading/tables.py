@@ -321,6 +321,9 @@ def unmatched_columns(sides: UnmatchedSides) -> Columns:
 
 def _numbers_of(names: Sequence[str], values: Sequence[str]) -> list[int]:
     """The number of each name in its enum."""
+    unknown = set(values).difference(names)
+    if unknown:
+        raise ValueError(f"{sorted(unknown)} not among {list(names)}")
     return [names.index(value) + 1 for value in values]
 
 
