@@ -69,7 +69,7 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     tools_offered: Annotated[int, Meta(description="Answers to requests with tools.")] = 0
     tools_called: Annotated[int, Meta(description="Answers that call a tool.")] = 0
     tool_arguments_invalid: Annotated[
-        int, Meta(description="Answers with tool arguments that are not JSON.")
+        int, Meta(description="Answers with tool arguments that are no JSON object.")
     ] = 0
     language_checked: Annotated[
         int, Meta(description="Text answers whose language was told and is known of the request.")

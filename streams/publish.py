@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.console import Console
 from understudy.schemas.events import event_key, peek
 from understudy.streams.errors import FAILED, UNREACHABLE, CommandError
 from understudy.streams.kafka import client_config, producer_config, topics
+from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.progress import file_progress
 from understudy.streams.recordings import RecordingError, read_recordings
 from understudy.streams.settings import Settings
@@ -45,7 +47,7 @@ class EventWriter:
     """Writes events as they are; what the broker refuses is counted, not lost from sight."""
 
     def __init__(self, config: dict[str, Any], topic: str) -> None:
-        self._producer = Producer(config)
+        self._producer = Producer(config, logger=KAFKA_LOGGER)
         self._topic = topic
         self.delivered = 0
         self.refused: dict[str, int] = {}
@@ -86,6 +88,7 @@ class EventWriter:
 
 def publish_files(settings: Settings, files: Sequence[Path]) -> None:
     """Write recorded events to the events topic, and print what came of it."""
+    configure_logs(logging.WARNING)
     report = create_missing_topics(settings)
     topic = topics(settings.kafka).events.name
     config = {

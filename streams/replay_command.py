@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from understudy.schemas.windows import WindowRow
 from understudy.streams.errors import WRONG_USAGE, CommandError
 from understudy.streams.loading.errors import SinkBroken, SinkBusy
 from understudy.streams.loading.loader import Loader
+from understudy.streams.logs import configure_logs
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.records import Outcome
 from understudy.streams.pairing.results import ClickHouseResults
@@ -52,6 +54,7 @@ def replay_files(
     json_schemas: str | None,
 ) -> None:
     """Replay files and print the report on stdout."""
+    configure_logs(logging.WARNING)
     policy = _policy(settings, json_schemas)
     started = time.monotonic()
     try:

@@ -37,9 +37,9 @@ class SettingsError(Exception):
 class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the broker is and how to talk to it."""
 
-    bootstrap_servers: Annotated[str, Meta(description="host:port, several by comma")] = (
-        "localhost:9092"
-    )
+    bootstrap_servers: Annotated[
+        str, Meta(min_length=1, description="host:port, several by comma")
+    ] = "localhost:9092"
     topic_prefix: Annotated[str, Meta(description="Put before every topic's name")] = "understudy."
     group_id: Annotated[str, Meta(description="Consumer group of the pairing workers")] = (
         "understudy-pairing"

@@ -19,7 +19,7 @@ from understudy.streams.loading.clickhouse import connect
 from understudy.streams.loading.errors import SinkBroken
 from understudy.streams.loading.loader import Loader
 from understudy.streams.loading.migrate import migrate
-from understudy.streams.logs import configure_logs
+from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.pairing.consumer import PairingConsumer
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.publishing import DeliveryFailed, Publisher
@@ -82,7 +82,7 @@ def pairing(settings: Settings, policy: PairingPolicy) -> Iterator[PairingConsum
             consumer_config(settings.kafka),
             names.events.name,
             policy,
-            Publisher(Producer(producer_config(settings.kafka)), names),
+            Publisher(Producer(producer_config(settings.kafka), logger=KAFKA_LOGGER), names),
             ClickHouseResults(loader, policy.window_ms),
             batch_records=settings.pairing.batch_records,
             flush_interval_s=settings.pairing.flush_interval_s,

@@ -15,4 +15,6 @@ def comparable(stable: Floats, candidate: Floats, answered: Bools) -> Bools:
 def ratio(stable: Floats, candidate: Floats) -> Floats:
     """candidate / stable (n,); NaN where a side is unknown or zero."""
     known = (stable > 0) & (candidate > 0)
-    return np.divide(candidate, stable, out=np.full(len(stable), np.nan), where=known)
+    quotient: Floats = np.full(len(stable), np.nan)
+    np.divide(candidate, stable, out=quotient, where=known)
+    return quotient

@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from understudy.schemas.windows import WindowRow
 from understudy.streams.loading.errors import SinkBusy
+from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.pairing.offsets import CommitMetadata, SafeCommit
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.policy import PairingPolicy
@@ -88,7 +89,7 @@ class PairingConsumer:
         batch_records: int = 10_000,
         flush_interval_s: float = 1.0,
     ) -> None:
-        self._consumer = Consumer(dict(consumer_config))
+        self._consumer = Consumer(dict(consumer_config), logger=KAFKA_LOGGER)
         self._topic = topic
         self._policy = policy
         self._publisher = publisher

@@ -10,22 +10,16 @@ entry that lies further back is forgotten, and its sides are unmatched.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final, NoReturn
 
 import msgspec
 
 from understudy.analyzers.compare.language import normalize_tag
-from understudy.schemas.events import (
-    PAIR,
-    SHAPES,
-    SIDE_BITS,
-    Event,
-    InvalidEvent,
-    InvalidReason,
-)
+from understudy.schemas.events import PAIR, SIDE_BITS, Event, InvalidEvent, InvalidReason
 
 _BUCKET_MS = 100
 JoinKey = tuple[str, str]
@@ -47,7 +41,7 @@ class Side(msgspec.Struct, gc=False):
 
 
 class Entry(msgspec.Struct, eq=False, gc=False):
-    """What the join knows of one request; `sides` is emptied once they have been handed on."""
+    """What the join knows of one request; `sides` is let go once they have been handed on."""
 
     key: JoinKey
     request_time_ms: int
@@ -56,12 +50,22 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     """Bytes of the log read before the first side."""
     sides: dict[int, Side]
     seen: int
+    last_offset: int
+    """Where the side stood that came last."""
     forgotten: bool = False
 
     @property
     def waiting(self) -> bool:
         """Whether sides are held that have not been handed on."""
         return bool(self.sides)
+
+    def let_go(self) -> None:
+        """Forget the sides, but not that they came."""
+        self.sides = _HANDED_ON
+
+
+_HANDED_ON: Final[dict[int, Side]] = {}
+"""Shared by all entries and always empty: no side is added to what has been handed on."""
 
 
 @dataclass(slots=True)
@@ -84,59 +88,58 @@ class Join:
     entries: dict[JoinKey, Entry] = field(default_factory=dict)
     waiting_sides: int = 0
     log_bytes: int = 0
-    _by_time: dict[int, list[Entry]] = field(default_factory=dict)
+    _by_time: dict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     _by_position: deque[Entry] = field(default_factory=deque)
 
     def add(
-        self, side: Side, request_time_ms: int, size: int, oldest_ms: int, joined: Joined
+        self,
+        side: Side,
+        wanted: int,
+        request_time_ms: int,
+        size: int,
+        oldest_ms: int,
+        joined: Joined,
     ) -> None:
         """Take one side that is neither invalid nor late.
 
-        `oldest_ms` is the watermark before the record less the join timeout, `size` the record's
-        bytes. Raises `Duplicate`, or `InvalidEvent` for a side that disagrees with its pair.
+        `wanted` are the bits of its request's sides, `oldest_ms` is the watermark before the
+        record less the join timeout, `size` the record's bytes. Raises `Duplicate`, or
+        `InvalidEvent` for a side that disagrees with its pair.
         """
         event = side.event
         log_bytes = self.log_bytes
         self.log_bytes = log_bytes + size
         key = (event.rollout_id, event.pair_id)
-        entry = self.entries.get(key)
-        if entry is not None and log_bytes - entry.log_bytes > self.max_join_bytes:
-            self._forget(entry, UnmatchedReason.MEMORY, joined)
-            entry = None
-        elif entry is not None and entry.request_time_ms < oldest_ms:
-            self._forget(entry, UnmatchedReason.TIMEOUT, joined)
-            entry = None
         bit = SIDE_BITS[event.side]
-        wanted = SHAPES[event.mode, event.side, event.sides]
+        entry = self.entries.get(key)
+        if entry is not None and self._lies_behind(entry, log_bytes, oldest_ms, joined):
+            entry = None
         if entry is None:
-            entry = Entry(key, request_time_ms, wanted, log_bytes, {bit: side}, bit)
+            entry = Entry(key, request_time_ms, wanted, log_bytes, {bit: side}, bit, side.offset)
             self._remember(entry)
         else:
-            self._check(entry, event, request_time_ms, wanted, bit)
+            _check(entry, event, request_time_ms, wanted, bit)
             entry.seen |= bit
             entry.sides[bit] = side
+            entry.last_offset = side.offset
             self.waiting_sides += 1
-        if entry.seen == entry.wanted:
+        if entry.seen == wanted:
             joined.complete.append(entry)
             self.waiting_sides -= len(entry.sides)
 
+    def _lies_behind(self, entry: Entry, log_bytes: int, oldest_ms: int, joined: Joined) -> bool:
+        """Whether an entry lies further back than the join looks; if so, forget it."""
+        if log_bytes - entry.log_bytes > self.max_join_bytes:
+            self._forget(entry, UnmatchedReason.MEMORY, joined)
+        elif entry.request_time_ms < oldest_ms:
+            self._forget(entry, UnmatchedReason.TIMEOUT, joined)
+        return entry.forgotten
+
     def _remember(self, entry: Entry) -> None:
         self.entries[entry.key] = entry
-        self._by_time.setdefault(entry.request_time_ms // _BUCKET_MS, []).append(entry)
+        self._by_time[entry.request_time_ms // _BUCKET_MS].append(entry)
         self._by_position.append(entry)
         self.waiting_sides += 1
-
-    @staticmethod
-    def _check(entry: Entry, event: Event, request_time_ms: int, wanted: int, bit: int) -> None:
-        """Raise unless the event is a new side of this very request."""
-        if entry.seen & bit and entry.request_time_ms == request_time_ms:
-            raise Duplicate
-        if entry.request_time_ms != request_time_ms:
-            raise _disagreement("request_time")
-        if entry.wanted != wanted:
-            raise _disagreement("sides")
-        for side in entry.sides.values():
-            _compare_labels(side.event, event)
 
     def expire(self, oldest_ms: int, joined: Joined) -> None:
         """Forget what was requested before `oldest_ms`, or lies too many bytes behind."""
@@ -184,15 +187,31 @@ class Join:
         return (entry for entry in self.entries.values() if entry.waiting)
 
 
-def _compare_labels(first: Event, second: Event) -> None:
-    """Raise unless both sides name the same slice; a missing language agrees with any."""
-    if first.mode != second.mode:
-        raise _disagreement("mode")
-    if (first.workflow or "") != (second.workflow or ""):
-        raise _disagreement("workflow")
-    left, right = first.language, second.language
-    if left != right and left and right and normalize_tag(left) != normalize_tag(right):
-        raise _disagreement("language")
+def _check(entry: Entry, event: Event, request_time_ms: int, wanted: int, bit: int) -> None:
+    """Raise unless the event is a new side of this very request."""
+    if entry.request_time_ms != request_time_ms or entry.seen & bit or entry.wanted != wanted:
+        _refuse(entry, request_time_ms, bit)
+    for side in entry.sides.values():
+        other = side.event
+        if other.mode != event.mode:
+            raise _disagreement("mode")
+        if other.workflow != event.workflow and (other.workflow or event.workflow):
+            raise _disagreement("workflow")
+        if other.language != event.language and not _same_tag(other.language, event.language):
+            raise _disagreement("language")
+
+
+def _refuse(entry: Entry, request_time_ms: int, bit: int) -> NoReturn:
+    if entry.request_time_ms != request_time_ms:
+        raise _disagreement("request_time")
+    if entry.seen & bit:
+        raise Duplicate
+    raise _disagreement("sides")
+
+
+def _same_tag(left: str | None, right: str | None) -> bool:
+    """Whether two tags name one language; a missing one agrees with any."""
+    return not left or not right or normalize_tag(left) == normalize_tag(right)
 
 
 def _disagreement(what: str) -> InvalidEvent:

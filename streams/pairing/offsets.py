@@ -73,7 +73,7 @@ class CommitRule:
         """Note that `offset` is next and what the watermark is before it.
 
         Until an event has set the clock only the beginning is safe: what was invalid before counts
-        in the first event's window.
+        in a window that is still open.
         """
         if watermark_ms is not None:
             while len(self._checkpoints) > 1 and self._checkpoints[-1].watermark_before_ms is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass, field
+from typing import Final
 
 from understudy.analyzers.aggregate.window_sums import SliceKey
 from understudy.analyzers.compare.language import normalize_tag
@@ -50,6 +51,9 @@ from understudy.streams.pairing.records import (
     UnmatchedSide,
 )
 
+BEFORE_ANY_WATERMARK: Final = 0
+"""What is invalid before any event has set the clock counts in the window of 1970."""
+
 _MODES = ("shadow", "interleave", "canary", "ab")
 
 
@@ -87,7 +91,6 @@ class Partition:
         self._windows = OpenWindows(number, policy.window_s, policy.allowed_lateness_ms)
         self._commits = CommitRule(policy.horizon_ms)
         self._commits.passed(start_offset, self.watermark_ms, 0)
-        self._before_first_watermark: list[tuple[str, str, str, str]] = []
 
     @property
     def waiting_sides(self) -> int:
@@ -114,7 +117,6 @@ class Partition:
     def finish(self) -> Outcome:
         """End of the input: what still waits is unmatched."""
         batch = _Batch()
-        self._count_earlier_invalid(self.watermark_ms or 0)
         self._join.forget_all(batch.joined)
         self._hand_on(batch)
         return batch.outcome
@@ -159,7 +161,6 @@ class Partition:
                     rise_offsets.append(offset + 1)
                     if before is None:
                         before = watermark
-                        self._count_earlier_invalid(before)
                 oldest_ms = before - policy.join_timeout_ms
                 if time_ms < oldest_ms or self._is_settled(time_ms, offset):
                     self._late(Side(event, offset), before, batch)
@@ -185,13 +186,6 @@ class Partition:
     def _was_settled(self, window_start_ms: int) -> bool:
         """Whether an earlier run closed and flushed this window."""
         return self.settled_until_ms is not None and window_start_ms <= self.settled_until_ms
-
-    def _count_earlier_invalid(self, watermark_ms: int) -> None:
-        """Count what was invalid before any event had set the clock."""
-        start = self._windows.start_of(watermark_ms)
-        for labels in self._before_first_watermark:
-            self._windows.count(SliceKey(*labels, start), "events_invalid")
-        self._before_first_watermark.clear()
 
     def _accounting_window(self, watermark_ms: int, offset: int) -> int | None:
         """Where late and invalid events count; None where an earlier run has counted them."""
@@ -219,10 +213,7 @@ class Partition:
             batch.outcome.dead_letters.append(letter)
         labels = _labels(event, letter)
         self.tally.invalid += 1
-        if watermark_ms is None:
-            self._before_first_watermark.append(labels)
-            return
-        start = self._accounting_window(watermark_ms, letter.offset)
+        start = self._accounting_window(watermark_ms or BEFORE_ANY_WATERMARK, letter.offset)
         if start is not None:
             self._windows.count(SliceKey(*labels, start), "events_invalid")
 

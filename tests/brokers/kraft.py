@@ -105,7 +105,7 @@ class KraftBroker:
         settings = TEST_SETTINGS | listeners(self._client, self._broker, self._controller)
         settings |= {"log.dirs": str(self._folder / "data")}
         self._properties.write_text("".join(f"{name}={settings[name]}\n" for name in settings))
-        arguments = ["format", "-t", _cluster_id(), "-c", str(self._properties)]
+        arguments = ["format", f"--cluster-id={_cluster_id()}", "-c", str(self._properties)]
         with self.log_file.open("ab") as log:
             formatted = subprocess.run(
                 self._command("kafka.tools.StorageTool", *arguments),

@@ -200,19 +200,6 @@ def test_mutation_duplicates_by_arrival_are_noticed(monkeypatch: pytest.MonkeyPa
     assert found()
 
 
-def test_mutation_a_watermark_that_starts_empty_is_noticed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    honest = Partition.__init__
-
-    def forgetful(self: Partition, *args: Any, **kwargs: Any) -> None:
-        honest(self, *args, **kwargs)
-        self.watermark_ms = None
-
-    monkeypatch.setattr(Partition, "__init__", forgetful)
-    assert found()
-
-
 def _row_bytes(log: list[bytes]) -> dict[tuple[Any, ...], bytes]:
     sinks = undisturbed(log)
     return {
