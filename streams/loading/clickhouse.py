@@ -80,14 +80,14 @@ def connect(
 
 def parse_url(url: str, *, database: str | None = None) -> Target:
     """Take a URL apart. Raises `SinkBroken` when it is none of the known forms."""
-    scheme = url.partition("://")[0]
+    scheme, separator, _ = url.partition("://")
     if scheme == "chdb":
         return _parse_chdb(url, database)
     if scheme in ("clickhouse", "clickhouses"):
         return _parse_server(url, database)
     raise SinkBroken(
-        f"{scheme or url!r} is no ClickHouse URL; use clickhouse://host:8123/database, "
-        "clickhouses://… for TLS, or chdb://FOLDER"
+        f"{scheme + separator if separator else 'text without ://'} is no ClickHouse URL; use "
+        "clickhouse://host:8123/database, clickhouses://… for TLS, or chdb://FOLDER"
     )
 
 
