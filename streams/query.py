@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from typing import Any, Final
 
@@ -53,7 +54,13 @@ def _json_line(row: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(row, default=str, option=_JSON_OPTIONS)
     except TypeError:  # a number beyond 64 bits
-        return json.dumps(row, default=str, ensure_ascii=False).encode(errors="replace")
+        return json.dumps(row, default=_plain, ensure_ascii=False).encode(errors="replace")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=dt.UTC)).isoformat()
+    return str(value)
 
 
 def _print_table(names: tuple[str, ...], rows: Any) -> None:
