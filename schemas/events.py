@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import StrEnum
+from math import floor
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -213,13 +214,21 @@ def _allowed_shapes() -> dict[tuple[str, str, tuple[str, ...]], int]:
 
 
 SHAPES: Final = _allowed_shapes()
-_decoder = msgspec.json.Decoder(Event)
+_decode = msgspec.json.Decoder(Event).decode
 
 
 def decode_event(payload: bytes | None, max_event_bytes: int = MAX_EVENT_BYTES) -> Event:
     """Decode and check one event.
 
     Raises `InvalidEvent` with the reason and a message that names the place.
+    """
+    return decode_side(payload, max_event_bytes)[0]
+
+
+def decode_side(payload: bytes | None, max_event_bytes: int = MAX_EVENT_BYTES) -> tuple[Event, int]:
+    """Decode and check one event; with it, the bits of the sides that its request has.
+
+    Raises `InvalidEvent` as `decode_event` does.
     """
     if not payload:
         raise InvalidEvent(InvalidReason.EMPTY, "the message has no value")
@@ -228,12 +237,13 @@ def decode_event(payload: bytes | None, max_event_bytes: int = MAX_EVENT_BYTES) 
             InvalidReason.TOO_LARGE, f"{len(payload)} bytes, the limit is {max_event_bytes}"
         )
     try:
-        event = _decoder.decode(payload)
+        event = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _explain(payload, error) from None
-    if (event.mode, event.side, event.sides) not in SHAPES or "/" in event.rollout_id:
+    wanted = SHAPES.get((event.mode, event.side, event.sides))
+    if wanted is None or "/" in event.rollout_id:
         raise _inconsistent(event)
-    return event
+    return event, wanted
 
 
 def _explain(payload: bytes, error: Exception) -> InvalidEvent:
@@ -280,8 +290,8 @@ def event_key(rollout_id: str, pair_id: str) -> str:
 
 def request_time_ms(event: Event) -> int:
     """The request time in whole milliseconds since 1970, rounded down."""
-    microsecond = 0.001
-    return int((event.request_time.timestamp() * 1000.0 + microsecond / 2) // 1.0)
+    half_a_microsecond = 0.0005
+    return floor(event.request_time.timestamp() * 1000.0 + half_a_microsecond)
 
 
 def encode_event(event: Event) -> bytes:

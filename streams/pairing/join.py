@@ -175,7 +175,7 @@ class Join:
             joined.complete.append(entry)
         else:
             joined.unmatched.extend((side, reason) for side in entry.sides.values())
-            entry.sides = {}
+            entry.let_go()
 
     def forget_all(self, joined: Joined) -> None:
         """At the end of the input nothing more will come: what waits is unmatched."""

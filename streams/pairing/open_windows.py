@@ -21,6 +21,12 @@ class WatermarkSteps:
     values_ms: list[int] = field(default_factory=list)
     next_offsets: list[int] = field(default_factory=list)
 
+    def rise(self, value_ms: int, next_offset: int) -> int:
+        """Note that the watermark rose to a value, which it has from `next_offset` on."""
+        self.values_ms.append(value_ms)
+        self.next_offsets.append(next_offset)
+        return value_ms
+
     def passed_at(self, limit_ms: int) -> int:
         """The first position at which the watermark was at least `limit_ms`."""
         return self.next_offsets[bisect_left(self.values_ms, limit_ms)]

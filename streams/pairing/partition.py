@@ -17,7 +17,7 @@ from understudy.schemas.events import (
     Event,
     InvalidEvent,
     InvalidReason,
-    decode_event,
+    decode_side,
     encode_event,
     event_key,
     peek,
@@ -54,6 +54,7 @@ from understudy.streams.pairing.records import (
 BEFORE_ANY_WATERMARK: Final = 0
 """What is invalid before any event has set the clock counts in the window of 1970."""
 
+_BEFORE_ALL_TIME = -(1 << 63)
 _MODES = ("shadow", "interleave", "canary", "ab")
 
 
@@ -83,6 +84,7 @@ class Partition:
         self.position = start_offset
         self.tally = Tally()
         self.settled_until_ms = resumed.settled_until_ms if resumed else None
+        self._settled_before_ms = _end_of_window(self.settled_until_ms, policy.window_ms)
         self.settled_position = resumed.position if resumed else 0
         self.dead_letters_from = self.settled_position
         """Dead letters below this offset have been sent by an earlier run."""
@@ -142,59 +144,54 @@ class Partition:
 
     def _read(self, records: RecordBatch, batch: _Batch) -> None:
         """Decode, check against the watermark before each record, join."""
-        policy, join, joined = self.policy, self._join, batch.joined
+        join, joined, steps = self._join, batch.joined, batch.steps
+        max_bytes, skew_ms = self.policy.max_event_bytes, self.policy.max_clock_skew_ms
+        timeout_ms = self.policy.join_timeout_ms
+        settled_ms, new_from = self._settled_before_ms, self.settled_position
         watermark = self.watermark_ms
-        rises, rise_offsets = batch.steps.values_ms, batch.steps.next_offsets
         for payload, offset, timestamp_ms, key in zip(
             records.payloads, records.offsets, records.timestamps_ms, records.keys, strict=True
         ):
-            event: Event | None = None
+            side: Side | None = None
             before = watermark
             try:
-                event = decode_event(payload, policy.max_event_bytes)
+                event, wanted = decode_side(payload, max_bytes)
+                side = Side(event, offset)
                 time_ms = request_time_ms(event)
-                if time_ms > timestamp_ms + policy.max_clock_skew_ms:
+                if time_ms > timestamp_ms + skew_ms:
                     raise _clock_ahead(time_ms - timestamp_ms)
                 if before is None or time_ms > before:
-                    watermark = self.watermark_ms = time_ms
-                    rises.append(time_ms)
-                    rise_offsets.append(offset + 1)
-                    if before is None:
-                        before = watermark
-                oldest_ms = before - policy.join_timeout_ms
-                if time_ms < oldest_ms or self._is_settled(time_ms, offset):
-                    self._late(Side(event, offset), before, batch)
+                    watermark = steps.rise(time_ms, offset + 1)
+                    before = time_ms if before is None else before
+                oldest_ms = before - timeout_ms
+                if time_ms < oldest_ms or (time_ms < settled_ms and offset >= new_from):
+                    self._late(side, before, batch)
                 else:
-                    size = len(payload) if payload else 0
-                    join.add(Side(event, offset), time_ms, size, oldest_ms, joined)
+                    join.add(side, wanted, time_ms, len(payload or b""), oldest_ms, joined)
             except InvalidEvent as error:
                 letter = DeadLetter(offset, error.reason, error.detail, key, payload)
-                self._invalid(letter, event, before, batch)
+                self._invalid(letter, side, before, batch)
             except Duplicate:
-                self._duplicate(Side(event, offset), time_ms)  # type: ignore[arg-type]
+                self._duplicate(Side(event, offset), time_ms)
+        self.watermark_ms = watermark
+        self._note_read(records)
+
+    def _note_read(self, records: RecordBatch) -> None:
         if len(records):
             self.position = records.offsets[-1] + 1
             self.tally.read += len(records)
-            self.tally.read_bytes += sum(len(p) for p in records.payloads if p)
+            self.tally.read_bytes += sum(map(len, filter(None, records.payloads)))
 
-    def _is_settled(self, time_ms: int, offset: int) -> bool:
-        """Whether new data arrives for a window that an earlier run had settled."""
-        return offset >= self.settled_position and self._was_settled(
-            self._windows.start_of(time_ms)
-        )
-
-    def _was_settled(self, window_start_ms: int) -> bool:
-        """Whether an earlier run closed and flushed this window."""
-        return self.settled_until_ms is not None and window_start_ms <= self.settled_until_ms
+    def _was_settled(self, time_ms: int) -> bool:
+        """Whether an earlier run closed and flushed the window of this time."""
+        return time_ms < self._settled_before_ms
 
     def _accounting_window(self, watermark_ms: int, offset: int) -> int | None:
         """Where late and invalid events count; None where an earlier run has counted them."""
         start = self._windows.start_of(watermark_ms)
         if not self._was_settled(start):
             return start
-        if offset < self.settled_position:
-            return None
-        return self._windows.start_of(self.settled_until_ms or 0) + self.policy.window_ms
+        return None if offset < self.settled_position else self._settled_before_ms
 
     def _late(self, side: Side, watermark_ms: int, batch: _Batch) -> None:
         start = self._accounting_window(watermark_ms, side.offset)
@@ -207,21 +204,21 @@ class Partition:
         batch.outcome.unmatched.append(UnmatchedSide(side, UnmatchedReason.LATE, language, start))
 
     def _invalid(
-        self, letter: DeadLetter, event: Event | None, watermark_ms: int | None, batch: _Batch
+        self, letter: DeadLetter, side: Side | None, watermark_ms: int | None, batch: _Batch
     ) -> None:
         if letter.offset >= self.dead_letters_from:
             batch.outcome.dead_letters.append(letter)
-        labels = _labels(event, letter)
+        labels = _labels(side.event if side else None, letter)
         self.tally.invalid += 1
         start = self._accounting_window(watermark_ms or BEFORE_ANY_WATERMARK, letter.offset)
         if start is not None:
             self._windows.count(SliceKey(*labels, start), "events_invalid")
 
     def _duplicate(self, side: Side, time_ms: int) -> None:
-        start = self._windows.start_of(time_ms)
-        if self._was_settled(start):
+        if self._was_settled(time_ms):
             self.tally.settled += 1
             return
+        start = self._windows.start_of(time_ms)
         self.tally.duplicate += 1
         self._windows.count(
             _slice(side.event, _tagged_language(side.event), start), "events_duplicate"
@@ -231,13 +228,12 @@ class Partition:
 
     def _hand_on(self, batch: _Batch) -> None:
         """Compare what is complete, count what stays alone, forget the texts."""
-        entries = []
-        for entry in batch.joined.complete:
-            if self._was_settled(self._windows.start_of(entry.request_time_ms)):
+        entries = batch.joined.complete
+        for entry in entries:
+            if self._was_settled(entry.request_time_ms):
                 self.tally.settled += len(entry.sides)
-                entry.sides = {}
-            else:
-                entries.append(entry)
+                entry.let_go()
+        entries = [entry for entry in entries if entry.waiting]
         if entries:
             self._compare(entries, batch)
         for side, reason in batch.joined.unmatched:
@@ -259,7 +255,7 @@ class Partition:
             self._add(comparison)
             batch.outcome.comparisons.append(comparison)
         for entry in entries:
-            entry.sides = {}
+            entry.let_go()
 
     def _add(self, comparison: Comparisons) -> None:
         """Add measured requests to their windows."""
@@ -295,18 +291,24 @@ class Partition:
                     side.offset, InvalidReason.ANALYZER_FAILED, detail, key, encode_event(event)
                 )
             )
-        entry.sides = {}
+        entry.let_go()
 
     def _unmatched(self, side: Side, reason: UnmatchedReason, batch: _Batch) -> None:
         event = side.event
-        start = self._windows.start_of(request_time_ms(event))
-        if self._was_settled(start):
+        time_ms = request_time_ms(event)
+        if self._was_settled(time_ms):
             self.tally.settled += 1
             return
+        start = self._windows.start_of(time_ms)
         self.tally.unmatched += 1
         language = request_language((event,))
         self._windows.count(_slice(event, language, start), f"events_unmatched_{event.side}")
         batch.outcome.unmatched.append(UnmatchedSide(side, reason, language, start))
+
+
+def _end_of_window(time_ms: int | None, window_ms: int) -> int:
+    """The first millisecond after the window of a time; before all time when there is none."""
+    return _BEFORE_ALL_TIME if time_ms is None else time_ms - time_ms % window_ms + window_ms
 
 
 def _slice(event: Event, language: str, window_start_ms: int) -> SliceKey:
