@@ -10,6 +10,7 @@ setting; `database=…` names the database for chDB too. The database is made wh
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -63,9 +64,9 @@ def connect(
 ) -> Client:
     """Open a client whose current database is `database`, else the URL's, else `understudy`.
 
-    `timeout_s` is how long a server may take to answer any one request. Raises `SinkBusy` when
-    the server cannot be reached, `SinkBroken` when the URL, the rights or the installation are
-    at fault.
+    `timeout_s` is how long a server may take over one request, rounded up to whole seconds.
+    Raises `SinkBusy` when the server cannot be reached, `SinkBroken` when the URL, the rights or
+    the installation are at fault.
     """
     target = parse_url(url, database=database)
     client = _open(target, timeout_s)
@@ -145,7 +146,7 @@ def _checked(database: str) -> str:
 def _open(target: Target, timeout_s: float) -> Client:
     arguments = dict(target.arguments)
     if arguments["interface"] != "chdb":
-        arguments["send_receive_timeout"] = timeout_s
+        arguments["send_receive_timeout"] = max(1, math.ceil(timeout_s))
     try:
         client = clickhouse_connect.get_client(settings=target.settings, **arguments)
     except ImportError as error:
