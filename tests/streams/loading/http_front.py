@@ -26,7 +26,7 @@ class HttpFront:
     """Serves the chDB folder at `path` on a free port until the `with` block ends."""
 
     def __init__(self, path: str) -> None:
-        self._engine = chdb.connect(path)
+        self._engine = chdb.connect(path)  # type: ignore[no-untyped-call]
         self._lock = threading.Lock()
         self.requests: list[tuple[str, dict[str, str]]] = []
         """Statement, up to 40 characters, and parameters of each request."""

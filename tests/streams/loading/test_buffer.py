@@ -165,7 +165,7 @@ def test_a_position_is_never_ahead_of_what_is_stored(
             if batch is not None:
                 mine = [queues[batch.table].pop(0) for _ in range(batch.rows)]
                 taken.append((batch, mine))
-        if taken and choices.draw(st.booleans()):
+        if choices.draw(st.booleans()) and taken:
             batch, _ = taken.pop(choices.draw(st.integers(0, len(taken) - 1)))
             buffer.stored(batch)
         remaining = {o for q in queues.values() for o in q} | {o for _, os in taken for o in os}

@@ -49,7 +49,7 @@ def unmatched(n: int) -> Block:
 
 
 def rows(client: Client, table: str) -> int:
-    return int(client.query(f"SELECT count() FROM {table} FINAL").first_row[0])
+    return int(client.query(f"SELECT count() FROM {table} FINAL").result_rows[0][0])
 
 
 def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> None:

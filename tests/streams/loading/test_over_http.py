@@ -59,7 +59,7 @@ def comparisons(n: int, first: int = 0) -> Block:
 def count(front: HttpFront, database: str, table: str) -> int:
     client = connect(front.url, database=database)
     try:
-        return int(client.query(f"SELECT count() FROM {table} FINAL").first_row[0])
+        return int(client.query(f"SELECT count() FROM {table} FINAL").result_rows[0][0])
     finally:
         client.close()
 

@@ -24,7 +24,7 @@ def histogram(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[int,
 def in_sql(client: Client, buckets: dict[int, int], q: float) -> float:
     pairs = ", ".join(f"{bucket}::Int32, {count}::UInt64" for bucket, count in buckets.items())
     sql = f"SELECT understudy_quantile(map({pairs})::Map(Int32, UInt64), {q})"
-    return float(client.query(sql).first_row[0])
+    return float(client.query(sql).result_rows[0][0])
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 1000])
@@ -46,7 +46,7 @@ def test_no_counts_have_no_quantile(client: Client) -> None:
 
 @pytest.mark.parametrize("bucket", [-691, -1, 0, 1, 460, 1015])
 def test_the_value_of_a_bucket(client: Client, bucket: int) -> None:
-    got = client.query(f"SELECT understudy_bucket_value({bucket})").first_row[0]
+    got = client.query(f"SELECT understudy_bucket_value({bucket})").result_rows[0][0]
     assert got == pytest.approx(bucket_value(bucket), rel=1e-12)
 
 
@@ -61,7 +61,7 @@ def test_a_quantile_over_windows_and_partitions(client: Client) -> None:
     (p50, p99) = client.query(
         "SELECT understudy_quantile(sumMap(stable_duration_ms_histogram), 0.5), "
         "understudy_quantile(sumMap(stable_duration_ms_histogram), 0.99) FROM slices"
-    ).first_row
+    ).result_rows[0]
     whole = np.concatenate(parts)
     assert p50 == pytest.approx(np.quantile(whole, 0.5, method="inverted_cdf"), rel=0.0101)
     assert p99 == pytest.approx(np.quantile(whole, 0.99, method="inverted_cdf"), rel=0.0101)
