@@ -96,7 +96,8 @@ class Error(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         str, Meta(max_length=128, description="OTel `error.type`: timeout, rate_limit, 500, …")
     ]
     status: Annotated[
-        int | None, Meta(description="HTTP status (OTel `http.response.status_code`).")
+        Annotated[int, Meta(ge=0, le=999)] | None,
+        Meta(description="HTTP status (OTel `http.response.status_code`)."),
     ] = None
 
 
