@@ -1,0 +1,161 @@
+"""The command `understudy` as processes of their own, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from confluent_kafka import Consumer, TopicPartition
+
+from tests.brokers.contract import Broker
+from understudy.schemas.topics import Topics
+from understudy.schemas.windows import SECTIONS, WindowRow
+
+COMMAND = (sys.executable, "-m", "understudy.streams.cli")
+TIMEOUT_S = 60.0
+_POLL_S = 0.1
+_ADMIN_TIMEOUT_S = 10.0
+
+Environment = Mapping[str, str]
+
+
+def understudy(
+    *arguments: str | Path, folder: Path, environment: Environment | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command to its end, in a folder that has no settings of its own."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=folder,
+        env=clean_environment(environment),
+        capture_output=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def clean_environment(extra: Environment | None = None) -> dict[str, str]:
+    """This process's environment without settings of ours, and with `extra`."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("UNDERSTUDY_")}
+    return {**ours, **(extra or {})}
+
+
+def report_of(*files: Path, folder: Path) -> dict[str, Any]:
+    """What `replay --json` prints."""
+    run = understudy("replay", "--json", *files, folder=folder)
+    assert run.returncode == 0, run.stderr.decode()
+    document: dict[str, Any] = json.loads(run.stdout)
+    return document
+
+
+def settings(broker: Broker, topics: Topics, **more: str) -> dict[str, str]:
+    """Variables that point the command at a broker and its topics."""
+    prefix = topics.events.name.removesuffix("events")
+    return {
+        "UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+        "UNDERSTUDY_KAFKA_TOPIC_PREFIX": prefix,
+        "UNDERSTUDY_KAFKA_GROUP_ID": f"{prefix}pairing",
+        "UNDERSTUDY_PAIRING_FLUSH_INTERVAL_S": "0.2",
+        **more,
+    }
+
+
+class Worker:
+    """`understudy worker` with a chDB folder of its own."""
+
+    def __init__(self, folder: Path, environment: Environment) -> None:
+        self.folder = folder
+        self.url = f"chdb://{folder / 'clickhouse'}"
+        self._log = folder / "stderr"
+        with self._log.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [*COMMAND, "worker"],
+                cwd=folder,
+                env=clean_environment({**environment, "UNDERSTUDY_CLICKHOUSE_URL": self.url}),
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def terminate(self) -> int:
+        """Ask it to stop; its exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(TIMEOUT_S)
+
+    @property
+    def stdout(self) -> bytes:
+        """What it printed; once it has ended."""
+        assert self._process.stdout is not None
+        return self._process.stdout.read()
+
+    @property
+    def log(self) -> str:
+        """What it logged so far."""
+        return self._log.read_text(errors="replace")
+
+    def wait_for_log(self, what: str) -> None:
+        """Wait until it has logged this."""
+        self.wait_until(lambda: what in self.log, what)
+
+    def wait_until(self, done: Any, what: str) -> None:
+        """Wait for a condition while the worker lives."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not done():
+            assert self._process.poll() is None, f"the worker ended:\n{self.log}"
+            assert time.monotonic() < deadline, f"not in time: {what}\n{self.log}"
+            time.sleep(_POLL_S)
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """What its ClickHouse holds, once it has ended."""
+        run = understudy("query", "--clickhouse", self.url, "--json", sql, folder=self.folder)
+        assert run.returncode == 0, run.stderr.decode()
+        return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def flushed_positions(broker: Broker, topics: Topics, group_id: str) -> list[int]:
+    """Up to where each partition has been read and stored, as the commits' metadata say."""
+    names = [TopicPartition(topics.events.name, n) for n in range(topics.events.partitions)]
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": group_id})
+    try:
+        found = consumer.committed(names, timeout=_ADMIN_TIMEOUT_S)
+    finally:
+        consumer.close()
+    return [json.loads(p.metadata)["position"] if p.metadata else 0 for p in found]
+
+
+def window_rows(rows: Sequence[Mapping[str, Any]]) -> list[WindowRow]:
+    """Rows of the table `windows` as the records of the contract."""
+    return [msgspec.convert(_nested(row), WindowRow, strict=False) for row in rows]
+
+
+def _nested(row: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {name: {} for name in SECTIONS}
+    for column, value in row.items():
+        section, _, name = column.partition("_")
+        if section in SECTIONS and name in SECTIONS[section].__struct_fields__:
+            nested[section][name] = value
+        else:
+            nested[column] = value
+    return {**nested, "mode": row["mode"] or None}
