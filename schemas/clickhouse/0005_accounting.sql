@@ -1,13 +1,24 @@
 -- Where every event ended, by partition of the events topic and day of the window that counts it.
 -- Invalid events from before any valid one count in 1970.
 
-CREATE VIEW IF NOT EXISTS accounting AS
+CREATE VIEW IF NOT EXISTS accounting (
+    partition UInt32 COMMENT 'Partition of the events topic',
+    day Date COMMENT 'UTC day of the windows that count the events',
+    paired UInt64 COMMENT 'Sides that were joined into pairs',
+    single UInt64 COMMENT 'Sides that are alone by design (canary, ab)',
+    unmatched UInt64 COMMENT 'Sides whose partner never came',
+    duplicate UInt64 COMMENT 'Further copies of a side already read',
+    late UInt64 COMMENT 'Sides past the join timeout',
+    invalid UInt64 COMMENT 'Events sent to dead letters',
+    events UInt64 COMMENT 'All of these: events that have ended somewhere',
+    accounted_to UInt64 COMMENT 'Highest version among the rows: an offset of the events topic'
+) AS
 SELECT
     w.partition AS partition,
-    toDate(w.window_start) AS day,
+    toDate(w.window_start, 'UTC') AS day,
     sum(w.events_paired) AS paired,
     sum(w.events_single) AS single,
-    sum(w.events_unmatched_stable + w.events_unmatched_candidate + w.events_unmatched_control) AS unmatched,
+    sum(w.events_unmatched_stable) + sum(w.events_unmatched_candidate) + sum(w.events_unmatched_control) AS unmatched,
     sum(w.events_duplicate) AS duplicate,
     sum(w.events_late) AS late,
     sum(w.events_invalid) AS invalid,
@@ -15,4 +26,4 @@ SELECT
     max(w.version) AS accounted_to
 FROM windows AS w FINAL
 GROUP BY partition, day
-COMMENT 'Events by where they ended, per partition and day; events is their sum, accounted_to the highest position of a row. Add up over days and partitions with sum';
+COMMENT 'Where events ended, per partition and day; add up over days and partitions with sum';

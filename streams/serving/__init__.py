@@ -1,0 +1,1 @@
+"""What other machines ask a worker over HTTP: health, readiness, metrics."""
