@@ -40,6 +40,17 @@ class SliceKey(NamedTuple):
     window_start_ms: int
 
 
+def number_rows(*labels: Sequence[Any]) -> tuple[NDArray[np.int64], list[SliceKey]]:
+    """Number the slices of n rows, given as the columns of `SliceKey`.
+
+    Returns the index of each row's slice (n,), and the slices.
+    """
+    indices: dict[tuple[Any, ...], int] = {}
+    keys = zip(*labels, strict=True)
+    rows = np.array([indices.setdefault(key, len(indices)) for key in keys], dtype=np.int64)
+    return rows, [SliceKey(*key) for key in indices]
+
+
 @dataclass(slots=True)
 class WindowSums:
     """Everything that adds up in one slice and window; `a + b` is the sums of both."""

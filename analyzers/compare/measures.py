@@ -8,11 +8,19 @@ is -1, else 0 or 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Columns = TypeVar("Columns", bound=DataclassInstance)
 
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.int8]
@@ -140,3 +148,19 @@ class ControlMeasures:
 
     def __len__(self) -> int:
         return len(self.answered)
+
+
+def concatenate(parts: Sequence[Columns]) -> Columns:
+    """Several sets of the same columns as one, row after row; at least one part."""
+    first, *others = parts
+    if not others:
+        return first
+    return type(first)(
+        *(_end_to_end([getattr(part, field.name) for part in parts]) for field in fields(first))
+    )
+
+
+def _end_to_end(columns: list[Any]) -> Any:
+    if isinstance(columns[0], np.ndarray):
+        return np.concatenate(columns)
+    return list(chain.from_iterable(columns))

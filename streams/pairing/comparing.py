@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,44 @@ from understudy.analyzers.aggregate.columns import (
     side_columns,
 )
 from understudy.analyzers.compare.language import detect_language, normalize_tag
-from understudy.analyzers.compare.measures import ControlMeasures, PairMeasures, SideMeasures
+from understudy.analyzers.compare.measures import (
+    ControlMeasures,
+    Ints,
+    PairMeasures,
+    SideMeasures,
+    concatenate,
+)
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.pairs import compare_control, compare_pairs
 from understudy.analyzers.compare.sides import read_sides
-from understudy.schemas.events import CANDIDATE, CONTROL, STABLE, Event
+from understudy.schemas.events import CANDIDATE, CONTROL, STABLE, Event, Request
 from understudy.streams.pairing.join import Entry
 
-UNDETERMINED = "und"
+UNDETERMINED: Final = "und"
+_NO_REQUEST: Final = Request()
+M = TypeVar("M", SideMeasures, PairMeasures, ControlMeasures)
+_NO_ROWS: Final = np.array([], dtype=np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What all sides of a request share; n rows."""
+
+    rollout_id: list[str]
+    pair_id: list[str]
+    mode: list[str]
+    language: list[str]
+    workflow: list[str]
+    """Empty where the gateway named none."""
+    expects: list[str]
+    schema_id: list[str]
+    """Empty where there is none."""
+    request_time_ms: Ints
+    offset: Ints
+    """Of the side that came last."""
+
+    def __len__(self) -> int:
+        return len(self.pair_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +64,48 @@ class Comparisons:
     index in `control_rows`.
     """
 
-    entries: list[Entry]
-    events: list[Event]
-    """One side of each request, for what all sides share."""
-    languages: list[str]
-    offsets: list[int]
-    """Offset of the last side of each request."""
+    requests: Requests
     stable: SideMeasures | None
     candidate: SideMeasures | None
-    pair: PairMeasures | None
-    control: ControlMeasures | None
-    control_rows: NDArray[np.intp]
+    pair: PairMeasures | None = None
+    control: ControlMeasures | None = None
+    control_rows: NDArray[np.intp] = field(default_factory=lambda: _NO_ROWS)
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self.requests)
+
+    @property
+    def sides(self) -> Ints:
+        """How many sides each request has."""
+        sides = np.full(len(self), 1 if self.pair is None else 2, dtype=np.int64)
+        sides[self.control_rows] += 1
+        return sides
+
+
+def merge_comparisons(parts: Sequence[Comparisons]) -> list[Comparisons]:
+    """The same comparisons, in at most one part of each kind."""
+    kinds: dict[tuple[bool, bool], list[Comparisons]] = {}
+    for part in parts:
+        kinds.setdefault((part.stable is None, part.candidate is None), []).append(part)
+    return [_merge_kind(same) if len(same) > 1 else same[0] for same in kinds.values()]
+
+
+def _merge_kind(parts: list[Comparisons]) -> Comparisons:
+    starts = np.cumsum([0, *map(len, parts)]).tolist()
+    rows = [part.control_rows + start for part, start in zip(parts, starts, strict=False)]
+    return Comparisons(
+        requests=concatenate([part.requests for part in parts]),
+        stable=_merge_measures([part.stable for part in parts]),
+        candidate=_merge_measures([part.candidate for part in parts]),
+        pair=_merge_measures([part.pair for part in parts]),
+        control=_merge_measures([part.control for part in parts]),
+        control_rows=np.concatenate(rows),
+    )
+
+
+def _merge_measures(parts: Sequence[M | None]) -> M | None:
+    present = [part for part in parts if part is not None]
+    return concatenate(present) if present else None
 
 
 def request_language(events: Sequence[Event]) -> str:
@@ -71,27 +130,23 @@ def compare_requests(entries: Sequence[Entry], options: CompareOptions) -> list[
     """Measure complete requests: pairs, stable sides alone, candidate sides alone."""
     pairs = [e for e in entries if STABLE in e.sides and CANDIDATE in e.sides]
     comparisons = [_compare_pairs(pairs, options)] if pairs else []
-    for bit in (STABLE, CANDIDATE):
-        alone = [e for e in entries if e.wanted == bit]
-        if alone:
-            comparisons.append(_read_single(alone, bit, options))
+    if len(pairs) < len(entries):
+        for bit in (STABLE, CANDIDATE):
+            alone = [e for e in entries if e.wanted == bit]
+            if alone:
+                comparisons.append(_read_single(alone, bit, options))
     return comparisons
 
 
 def _compare_pairs(entries: list[Entry], options: CompareOptions) -> Comparisons:
     stable_events = [e.sides[STABLE].event for e in entries]
     candidate_events = [e.sides[CANDIDATE].event for e in entries]
-    languages = [
-        request_language(both) for both in zip(stable_events, candidate_events, strict=True)
-    ]
+    languages = _languages(stable_events, candidate_events)
     stable = read_sides(stable_events, languages, options)
     candidate = read_sides(candidate_events, languages, options)
     control, control_rows = _compare_control(entries, languages, options)
     return Comparisons(
-        entries=entries,
-        events=stable_events,
-        languages=languages,
-        offsets=[max(side.offset for side in e.sides.values()) for e in entries],
+        requests=_requests(entries, stable_events, languages),
         stable=stable.measures,
         candidate=candidate.measures,
         pair=compare_pairs(stable, candidate, options),
@@ -100,12 +155,37 @@ def _compare_pairs(entries: list[Entry], options: CompareOptions) -> Comparisons
     )
 
 
+def _languages(events: list[Event], others: list[Event]) -> list[str]:
+    """The language of each request; most are tagged, and the tag is looked up alone."""
+    tags = [normalize_tag(e.language) if e.language else UNDETERMINED for e in events]
+    return [
+        tag if tag != UNDETERMINED else request_language(both)
+        for tag, *both in zip(tags, events, others, strict=True)
+    ]
+
+
+def _requests(entries: list[Entry], events: list[Event], languages: list[str]) -> Requests:
+    """What is shared, read from one side of each request."""
+    asked = [event.request or _NO_REQUEST for event in events]
+    return Requests(
+        rollout_id=[event.rollout_id for event in events],
+        pair_id=[event.pair_id for event in events],
+        mode=[event.mode for event in events],
+        language=languages,
+        workflow=[event.workflow or "" for event in events],
+        expects=[request.expects for request in asked],
+        schema_id=[request.schema_id or "" for request in asked],
+        request_time_ms=np.array([e.request_time_ms for e in entries], dtype=np.int64),
+        offset=np.array([e.last_offset for e in entries], dtype=np.int64),
+    )
+
+
 def _compare_control(
     entries: list[Entry], languages: list[str], options: CompareOptions
 ) -> tuple[ControlMeasures | None, NDArray[np.intp]]:
     rows = [i for i, e in enumerate(entries) if CONTROL in e.sides]
     if not rows:
-        return None, np.array([], dtype=np.intp)
+        return None, _NO_ROWS
     spoken = [languages[i] for i in rows]
     stable = read_sides([entries[i].sides[STABLE].event for i in rows], spoken, options)
     control = read_sides([entries[i].sides[CONTROL].event for i in rows], spoken, options)
@@ -117,15 +197,9 @@ def _read_single(entries: list[Entry], bit: int, options: CompareOptions) -> Com
     languages = [request_language((event,)) for event in events]
     measures = read_sides(events, languages, options).measures
     return Comparisons(
-        entries=entries,
-        events=events,
-        languages=languages,
-        offsets=[e.sides[bit].offset for e in entries],
+        requests=_requests(entries, events, languages),
         stable=measures if bit == STABLE else None,
         candidate=measures if bit == CANDIDATE else None,
-        pair=None,
-        control=None,
-        control_rows=np.array([], dtype=np.intp),
     )
 
 
@@ -139,8 +213,7 @@ def window_columns(comparisons: Comparisons) -> WindowColumns:
     if comparisons.pair is not None and comparisons.stable and comparisons.candidate:
         pair_columns(comparisons.stable, comparisons.candidate, comparisons.pair, columns)
     paired = comparisons.pair is not None
-    sides = np.array([len(entry.sides) for entry in comparisons.entries], dtype=np.int64)
-    columns.count("events_paired" if paired else "events_single", sides)
+    columns.count("events_paired" if paired else "events_single", comparisons.sides)
     return columns
 
 

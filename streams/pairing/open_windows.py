@@ -55,13 +55,11 @@ class OpenWindows:
         """Add to one plain count of a slice."""
         self._touch(key).add_count(column, count)
 
-    def add(self, keys: Sequence[SliceKey], columns: WindowColumns) -> None:
-        """Add n rows of measures; `keys` names each row's slice."""
-        indices: dict[SliceKey, int] = {}
-        rows: NDArray[np.int64] = np.array(
-            [indices.setdefault(key, len(indices)) for key in keys], dtype=np.int64
-        )
-        add_batch([self._touch(key) for key in indices], rows, columns)
+    def add(
+        self, slices: Sequence[SliceKey], rows: NDArray[np.int64], columns: WindowColumns
+    ) -> None:
+        """Add n rows of measures; `rows` (n,) are the indices of their slices."""
+        add_batch([self._touch(key) for key in slices], rows, columns)
 
     def _touch(self, key: SliceKey) -> WindowSums:
         self._changed.add(key)

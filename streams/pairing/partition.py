@@ -11,7 +11,7 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Final
 
-from understudy.analyzers.aggregate.window_sums import SliceKey
+from understudy.analyzers.aggregate.window_sums import SliceKey, number_rows
 from understudy.analyzers.compare.language import normalize_tag
 from understudy.schemas.events import (
     Event,
@@ -29,6 +29,7 @@ from understudy.streams.pairing.comparing import (
     Comparisons,
     compare_requests,
     control_window_columns,
+    merge_comparisons,
     request_language,
     window_columns,
 )
@@ -53,6 +54,9 @@ from understudy.streams.pairing.records import (
 
 BEFORE_ANY_WATERMARK: Final = 0
 """What is invalid before any event has set the clock counts in the window of 1970."""
+
+PART_RECORDS: Final = 256
+"""Records that are read and compared together: few enough to stay in a core's cache."""
 
 _BEFORE_ALL_TIME = -(1 << 63)
 _MODES = ("shadow", "interleave", "canary", "ab")
@@ -107,10 +111,13 @@ class Partition:
     def process(self, records: RecordBatch) -> Outcome:
         """Take the next records of the partition, in order."""
         batch = _Batch()
-        self._read(records, batch)
+        for part in records.parts(PART_RECORDS):
+            self._read(part, batch)
+            self._measure(batch)
         if self.watermark_ms is not None:
             self._join.expire(self.watermark_ms - self.policy.join_timeout_ms, batch.joined)
-        self._hand_on(batch)
+        self._measure(batch)
+        self._count(batch)
         if self.watermark_ms is not None and batch.steps.values_ms:
             self._windows.close(self.watermark_ms, batch.steps)
         self._commits.passed(self.position, self.watermark_ms, self.waiting_sides)
@@ -120,7 +127,8 @@ class Partition:
         """End of the input: what still waits is unmatched."""
         batch = _Batch()
         self._join.forget_all(batch.joined)
-        self._hand_on(batch)
+        self._measure(batch)
+        self._count(batch)
         return batch.outcome
 
     def take_rows(self) -> list[WindowRow]:
@@ -226,23 +234,23 @@ class Partition:
 
     # Handing on
 
-    def _hand_on(self, batch: _Batch) -> None:
-        """Compare what is complete, count what stays alone, forget the texts."""
-        entries = batch.joined.complete
-        for entry in entries:
+    def _measure(self, batch: _Batch) -> None:
+        """Compare what is complete, then forget the texts."""
+        entries = []
+        for entry in batch.joined.complete:
             if self._was_settled(entry.request_time_ms):
                 self.tally.settled += len(entry.sides)
                 entry.let_go()
-        entries = [entry for entry in entries if entry.waiting]
+            else:
+                entries.append(entry)
+        batch.joined.complete.clear()
         if entries:
             self._compare(entries, batch)
-        for side, reason in batch.joined.unmatched:
-            self._unmatched(side, reason, batch)
 
     def _compare(self, entries: list[Entry], batch: _Batch) -> None:
         """Compare all at once; if an analyzer raises, one by one, to find which."""
         try:
-            comparisons = compare_requests(entries, self.policy.compare)
+            batch.outcome.comparisons += compare_requests(entries, self.policy.compare)
         except Exception as error:
             if len(entries) > 1:
                 middle = len(entries) // 2
@@ -251,30 +259,37 @@ class Partition:
             else:
                 self._poison(entries[0], error, batch)
             return
-        for comparison in comparisons:
-            self._add(comparison)
-            batch.outcome.comparisons.append(comparison)
         for entry in entries:
             entry.let_go()
 
-    def _add(self, comparison: Comparisons) -> None:
+    def _count(self, batch: _Batch) -> None:
+        """Add what the batch brought to its windows."""
+        batch.outcome.comparisons = merge_comparisons(batch.outcome.comparisons)
+        for comparisons in batch.outcome.comparisons:
+            self._add(comparisons)
+        for side, reason in batch.joined.unmatched:
+            self._unmatched(side, reason, batch)
+
+    def _add(self, comparisons: Comparisons) -> None:
         """Add measured requests to their windows."""
-        keys = [
-            _slice(event, language, self._windows.start_of(entry.request_time_ms))
-            for event, language, entry in zip(
-                comparison.events, comparison.languages, comparison.entries, strict=True
-            )
-        ]
-        self._windows.add(keys, window_columns(comparison))
-        if comparison.control is not None:
-            self._windows.add(
-                [keys[row] for row in comparison.control_rows], control_window_columns(comparison)
-            )
-        sides = sum(len(entry.sides) for entry in comparison.entries)
-        if comparison.pair is None:
+        requests = comparisons.requests
+        times_ms = requests.request_time_ms
+        rows, slices = number_rows(
+            requests.rollout_id,
+            requests.mode,
+            requests.language,
+            requests.workflow,
+            (times_ms - times_ms % self.policy.window_ms).tolist(),
+        )
+        self._windows.add(slices, rows, window_columns(comparisons))
+        if comparisons.control is not None:
+            controls = rows[comparisons.control_rows]
+            self._windows.add(slices, controls, control_window_columns(comparisons))
+        sides = int(comparisons.sides.sum())
+        if comparisons.pair is None:
             self.tally.single += sides
         else:
-            self.tally.pairs += len(comparison)
+            self.tally.pairs += len(comparisons)
             self.tally.paired += sides
 
     def _poison(self, entry: Entry, error: Exception, batch: _Batch) -> None:

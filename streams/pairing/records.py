@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from understudy.schemas.events import InvalidReason
@@ -22,6 +22,14 @@ class RecordBatch:
 
     def __len__(self) -> int:
         return len(self.payloads)
+
+    def parts(self, records: int) -> Iterator[RecordBatch]:
+        """The same records, so many at a time."""
+        for start in range(0, len(self), records):
+            part = slice(start, start + records)
+            yield RecordBatch(
+                self.payloads[part], self.offsets[part], self.timestamps_ms[part], self.keys[part]
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from understudy.schemas.events import Request, request_time_ms
+from understudy.schemas.events import request_time_ms
 from understudy.schemas.windows import WindowRow
 from understudy.streams.loading.loader import Loader
 from understudy.streams.loading.native import Block
@@ -23,8 +23,6 @@ from understudy.streams.loading.tables import (
 )
 from understudy.streams.pairing.comparing import Comparisons
 from understudy.streams.pairing.records import Outcome, UnmatchedSide
-
-_NO_REQUEST = Request()
 
 
 class ClickHouseResults:
@@ -72,21 +70,20 @@ class ClickHouseResults:
 
 def comparison_block(comparisons: Comparisons, partition: int, window_ms: int) -> Block:
     """Comparisons as rows to insert."""
-    times_ms = np.array([e.request_time_ms for e in comparisons.entries], dtype=np.int64)
-    events = comparisons.events
-    requests = [event.request or _NO_REQUEST for event in events]
+    requests = comparisons.requests
+    times_ms = requests.request_time_ms
     identity = ComparisonIdentity(
-        rollout_id=[event.rollout_id for event in events],
-        pair_id=[event.pair_id for event in events],
-        mode=[event.mode for event in events],
-        language=comparisons.languages,
-        workflow=[event.workflow or "" for event in events],
+        rollout_id=requests.rollout_id,
+        pair_id=requests.pair_id,
+        mode=requests.mode,
+        language=requests.language,
+        workflow=requests.workflow,
         request_time_ms=times_ms,
-        expects=[request.expects for request in requests],
-        schema_id=[request.schema_id or "" for request in requests],
+        expects=requests.expects,
+        schema_id=requests.schema_id,
         window_start_ms=times_ms - times_ms % window_ms,
         partition=partition,
-        offset=np.array(comparisons.offsets, dtype=np.int64),
+        offset=requests.offset,
     )
     return block(
         COMPARISONS,

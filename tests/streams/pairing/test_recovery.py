@@ -106,7 +106,7 @@ class Worker:
                 RecordBatch(self.log[start:end], range(start, end), [FAR_MS] * n, [None] * n)
             )
             for some in outcome.comparisons:
-                self.sinks.comparisons.update(e.pair_id for e in some.events)
+                self.sinks.comparisons.update(some.requests.pair_id)
 
     def flush(self, torn: random.Random | None = None) -> None:
         """Write all rows and commit; torn: write only some rows, commit nothing."""
