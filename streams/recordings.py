@@ -14,15 +14,20 @@ import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import msgspec
 import zstandard
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 Progress = Callable[[int], None]
 """Called with the number of bytes of the files read since the last call."""
 
 _PROGRESS_LINES = 2000
+_ZSTD_CHUNK_BYTES = 16 * 1024
+"""Read at a time; what it unpacks to is held in memory."""
 
 
 class RecordingError(Exception):
@@ -88,6 +93,38 @@ def _unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
     if path.suffix == ".gz":
         return gzip.open(file)  # type: ignore[return-value]
     if path.suffix == ".zst":
-        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-        return io.BufferedReader(reader, 1 << 20)
+        return io.BufferedReader(_ZstdFrames(file), 1 << 20)
     return file
+
+
+class _ZstdFrames(io.RawIOBase):
+    """The content of all frames of a file. Raises `EOFError` where the last one breaks off.
+
+    zstandard's own reader takes a file that breaks off for one that ends.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._content = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        target = memoryview(buffer).cast("B")
+        while not self._content and (packed := self._file.read(_ZSTD_CHUNK_BYTES)):
+            self._content = memoryview(self._unpack(packed))
+        taken = min(len(self._content), len(target))
+        if not taken and self._frame is not None:
+            raise EOFError("the file breaks off before its end")
+        target[:taken], self._content = self._content[:taken], self._content[taken:]
+        return taken
+
+    def _unpack(self, packed: bytes) -> bytes:
+        parts = []
+        while packed:
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            parts.append(frame.decompress(packed))
+            self._frame, packed = (None, frame.unused_data) if frame.eof else (frame, b"")
+        return b"".join(parts)
