@@ -19,10 +19,9 @@ from typing import Final, NoReturn
 import msgspec
 
 from understudy.analyzers.compare.language import normalize_tag
-from understudy.schemas.events import PAIR, SIDE_BITS, Event, InvalidEvent, InvalidReason
+from understudy.schemas.events import PAIR, SIDE_BITS, Event, InvalidEvent, InvalidReason, event_key
 
 _BUCKET_MS = 100
-JoinKey = tuple[str, str]
 
 
 class UnmatchedReason(StrEnum):
@@ -43,7 +42,8 @@ class Side(msgspec.Struct, gc=False):
 class Entry(msgspec.Struct, eq=False, gc=False):
     """What the join knows of one request; `sides` is let go once they have been handed on."""
 
-    key: JoinKey
+    key: str
+    """The Kafka key; a string and not a pair of them, so that the garbage collector passes by."""
     request_time_ms: int
     wanted: int
     log_bytes: int
@@ -85,7 +85,7 @@ class Join:
     """The entries of one partition."""
 
     max_join_bytes: int
-    entries: dict[JoinKey, Entry] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
     waiting_sides: int = 0
     log_bytes: int = 0
     _by_time: dict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
@@ -109,7 +109,7 @@ class Join:
         event = side.event
         log_bytes = self.log_bytes
         self.log_bytes = log_bytes + size
-        key = (event.rollout_id, event.pair_id)
+        key = event_key(event.rollout_id, event.pair_id)
         bit = SIDE_BITS[event.side]
         entry = self.entries.get(key)
         if entry is not None and self._lies_behind(entry, log_bytes, oldest_ms, joined):
