@@ -6,14 +6,19 @@ settings, 3 a service (Kafka, ClickHouse) is not there.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from understudy.streams.errors import WRONG_USAGE, CommandError
 from understudy.streams.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from understudy.streams.operating.dead_letters import Selection
 
 
 @click.group(
@@ -172,6 +177,112 @@ def topics(context: click.Context) -> None:
     from understudy.streams.publish import create_topics
 
     create_topics(_settings(context))
+
+
+@main.group("dead-letters")
+def dead_letters() -> None:
+    """See the events that could not be used, and write them again."""
+
+
+def _selecting(command: Any) -> Any:
+    """The options that choose among dead letters."""
+    for option in (
+        click.option("--since", metavar="WHEN", help="An age (30m, 6h, 2d) or an ISO time, UTC."),
+        click.option("--rollout", metavar="ID", help="Of one rollout."),
+        click.option("--reason", "reasons", multiple=True, metavar="REASON",
+                     help="Of this reason; may be repeated."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _selection(
+    reasons: tuple[str, ...], rollout: str | None, since: str | None, event: str | None = None
+) -> Selection:
+    from understudy.streams.operating.dead_letters import Selection, parse_place, since_ms
+
+    try:
+        return Selection(
+            reasons=frozenset(reasons),
+            rollout_id=rollout or "",
+            since_ms=since_ms(since, dt.datetime.now(dt.UTC)) if since else None,
+            place=parse_place(event) if event else None,
+        )
+    except ValueError as error:
+        raise CommandError(str(error), WRONG_USAGE) from None
+
+
+@dead_letters.command("list")
+@_selecting
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(0, 10_000),
+              help="How many of the newest to print.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def list_dead_letters(
+    context: click.Context,
+    reasons: tuple[str, ...],
+    rollout: str | None,
+    since: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Count dead letters by reason, and print the newest."""
+    from understudy.streams.operating.dead_letters_command import list_letters
+
+    list_letters(_settings(context), _selection(reasons, rollout, since), limit, as_json=as_json)
+
+
+@dead_letters.command("show")
+@click.argument("event", metavar="TOPIC/PARTITION/OFFSET")
+@click.option("--raw", is_flag=True, help="The payload as it is, to a file or pipe.")
+@click.pass_context
+def show_dead_letter(context: click.Context, event: str, raw: bool) -> None:
+    """Print why an event could not be used, and the event, safe to look at.
+
+    The event is named by where it stood, as `dead-letters list` prints it.
+    """
+    from understudy.streams.operating.dead_letters_command import show_letter
+
+    place = _selection((), None, None, event).place
+    assert place is not None
+    show_letter(_settings(context), place, raw=raw)
+
+
+@dead_letters.command("replay")
+@_selecting
+@click.option("--event", metavar="PLACE", help="One event, TOPIC/PARTITION/OFFSET.")
+@click.option("--all", "everything", is_flag=True, help="Without any filter.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--include-late", is_flag=True, help="Those, too, that would count as late.")
+@click.pass_context
+def replay_dead_letters(
+    context: click.Context,
+    reasons: tuple[str, ...],
+    rollout: str | None,
+    since: str | None,
+    event: str | None,
+    everything: bool,
+    dry_run: bool,
+    include_late: bool,
+) -> None:
+    """Write dead letters to the events topic again, with the same key.
+
+    Without --reason: clock_ahead, analyzer_failed, too_large and unsupported_version, for the rest
+    is wrong in itself. What this release would refuse again is left out, and so is what is so old
+    that it would count as late.
+
+    \b
+      understudy dead-letters replay --all --dry-run
+      understudy dead-letters replay --reason analyzer_failed --since 30m
+    """
+    from understudy.streams.operating.dead_letters_command import replay_letters
+
+    filtered = bool(reasons or rollout or since or event)
+    if filtered == everything:
+        raise CommandError("say which: --reason, --rollout, --since, --event, or else --all",
+                           WRONG_USAGE)  # fmt: skip
+    replay_letters(_settings(context), _selection(reasons, rollout, since, event),
+                   dry_run=dry_run, include_late=include_late)  # fmt: skip
 
 
 if __name__ == "__main__":
