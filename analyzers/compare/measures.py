@@ -9,7 +9,7 @@ is -1, else 0 or 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum, StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -164,3 +164,16 @@ def _end_to_end(columns: list[Any]) -> Any:
     if isinstance(columns[0], np.ndarray):
         return np.concatenate(columns)
     return list(chain.from_iterable(columns))
+
+
+def select(columns: Columns, rows: slice | list[int]) -> Columns:
+    """The same columns of some rows."""
+    return type(columns)(*(_some(getattr(columns, field.name), rows) for field in fields(columns)))
+
+
+def _some(column: Any, rows: slice | list[int]) -> Any:
+    if is_dataclass(column) and not isinstance(column, type):
+        return select(column, rows)
+    if isinstance(column, np.ndarray) or isinstance(rows, slice):
+        return column[rows]
+    return [column[row] for row in rows]

@@ -22,10 +22,11 @@ from understudy.analyzers.compare.measures import (
     PairMeasures,
     SideMeasures,
     concatenate,
+    select,
 )
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.pairs import compare_control, compare_pairs
-from understudy.analyzers.compare.sides import read_sides
+from understudy.analyzers.compare.sides import SideReading, read_sides
 from understudy.schemas.events import CANDIDATE, CONTROL, STABLE, Event, Request
 from understudy.streams.pairing.join import Entry
 
@@ -139,20 +140,34 @@ def compare_requests(entries: Sequence[Entry], options: CompareOptions) -> list[
 
 
 def _compare_pairs(entries: list[Entry], options: CompareOptions) -> Comparisons:
+    """All sides are measured together, then taken apart: stable, candidate, control."""
     stable_events = [e.sides[STABLE].event for e in entries]
     candidate_events = [e.sides[CANDIDATE].event for e in entries]
+    with_control = [i for i, e in enumerate(entries) if CONTROL in e.sides]
+    control_events = [entries[i].sides[CONTROL].event for i in with_control]
     languages = _languages(stable_events, candidate_events)
-    stable = read_sides(stable_events, languages, options)
-    candidate = read_sides(candidate_events, languages, options)
-    control, control_rows = _compare_control(entries, languages, options)
+    sides = read_sides(
+        [*stable_events, *candidate_events, *control_events],
+        [*languages, *languages, *(languages[i] for i in with_control)],
+        options,
+    )
+    n = len(entries)
+    stable, candidate = select(sides, slice(n)), select(sides, slice(n, 2 * n))
+    control = select(sides, slice(2 * n, None))
     return Comparisons(
         requests=_requests(entries, stable_events, languages),
         stable=stable.measures,
         candidate=candidate.measures,
         pair=compare_pairs(stable, candidate, options),
-        control=control,
-        control_rows=control_rows,
+        control=_compare_control(stable, control, with_control, options),
+        control_rows=np.array(with_control, dtype=np.intp),
     )
+
+
+def _compare_control(
+    stable: SideReading, control: SideReading, rows: list[int], options: CompareOptions
+) -> ControlMeasures | None:
+    return compare_control(select(stable, rows), control, options) if rows else None
 
 
 def _languages(events: list[Event], others: list[Event]) -> list[str]:
@@ -178,18 +193,6 @@ def _requests(entries: list[Entry], events: list[Event], languages: list[str]) -
         request_time_ms=np.array([e.request_time_ms for e in entries], dtype=np.int64),
         offset=np.array([e.last_offset for e in entries], dtype=np.int64),
     )
-
-
-def _compare_control(
-    entries: list[Entry], languages: list[str], options: CompareOptions
-) -> tuple[ControlMeasures | None, NDArray[np.intp]]:
-    rows = [i for i, e in enumerate(entries) if CONTROL in e.sides]
-    if not rows:
-        return None, _NO_ROWS
-    spoken = [languages[i] for i in rows]
-    stable = read_sides([entries[i].sides[STABLE].event for i in rows], spoken, options)
-    control = read_sides([entries[i].sides[CONTROL].event for i in rows], spoken, options)
-    return compare_control(stable, control, options), np.array(rows, dtype=np.intp)
 
 
 def _read_single(entries: list[Entry], bit: int, options: CompareOptions) -> Comparisons:
