@@ -106,6 +106,11 @@ class Loader:
         return self._broken is None and not self._failing
 
     @property
+    def broken(self) -> str | None:
+        """Why it has given up, if it has; every call of `put` then raises."""
+        return None if self._broken is None else str(self._broken)
+
+    @property
     def counters(self) -> LoadCounters:
         """A copy of the counters."""
         with self._changed:

@@ -127,6 +127,19 @@ class PairingConsumer:
         """The states of the partitions that this worker owns."""
         return {number: assigned.state for number, assigned in list(self._assigned.items())}
 
+    @property
+    def committed(self) -> dict[int, int]:
+        """The offset last committed of each partition that this worker owns; negative for none."""
+        return {number: assigned.committed for number, assigned in list(self._assigned.items())}
+
+    @property
+    def member_id(self) -> str:
+        """This worker's name in the group; empty before it has one and after it has left."""
+        try:
+            return self._consumer.memberid() or ""
+        except RuntimeError:  # closed
+            return ""
+
     def progress(self) -> dict[str, int]:
         """Counts for a log line: the partitions held now, and what was lost since the start."""
         tallies = [state.tally for state in self.partitions.values()]

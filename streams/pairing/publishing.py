@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -31,6 +31,8 @@ class Publisher:
         self._producer = producer
         self._topics = topics
         self._failure: str | None = None
+        self.dead_letters: Counter[str] = Counter()
+        """How many were sent, by reason."""
 
     def send_rows(
         self, rows: Sequence[WindowRow], partition: int, version: int, watermark_ms: int | None
@@ -62,6 +64,7 @@ class Publisher:
                 ("offset", str(letter.offset).encode()),
             ]
             self._send(self._topics.dead_letters.name, letter.key, letter.payload, headers)
+            self.dead_letters[letter.reason] += 1
 
     def _send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         while True:
