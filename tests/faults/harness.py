@@ -1,0 +1,479 @@
+"""One run: topics, a database, workers; and in the end the comparison with the truth."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import clickhouse_connect
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from tests.brokers.contract import Broker
+from tests.faults.clickhouse_server import ClickHouseServer, Fault
+from tests.faults.processes import CommandWorker, Killable, Worker, stop, wait_until
+from tests.faults.truth import Record, Rules, Truth, truth_of
+from tests.faults.workload import Message
+from understudy.schemas.topics import understudy_topics
+from understudy.streams.topics import ensure_topics
+
+PARTITIONS: Final = 3
+SETTLED_S: Final = 60.0
+_ADMIN_S: Final = 15.0
+_TIMES: Final = {"window_s": 2, "join_timeout_s": 3, "allowed_lateness_s": 4}
+RULES: Final = Rules(window_ms=2000, timeout_ms=3000, lateness_ms=4000, skew_ms=60_000)
+SESSION_MS: Final = 1500
+_HEARTBEAT_MS: Final = 200
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a group has committed for a partition."""
+
+    offset: int
+    position: int
+    settled_until_ms: int | None
+    watermark_ms: int | None
+    waiting_sides: int
+
+
+class Run:
+    """A topic prefix, a group and a database of their own on shared servers."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        clickhouse: ClickHouseServer,
+        *,
+        protocol: str = "classic",
+        partitions: int = PARTITIONS,
+        **settings: str | float,
+    ) -> None:
+        name = f"run{uuid.uuid4().hex[:12]}"
+        self.name = name
+        self.broker = broker
+        self.clickhouse = clickhouse
+        self.protocol = protocol
+        self.group = f"{name}-pairing"
+        self.topics = understudy_topics(
+            f"{name}.", event_partitions=partitions, rollout_partitions=1
+        )
+        self.workers: list[Killable] = []
+        self.published = 0
+        self._settings = settings
+        self._folder = tempfile.TemporaryDirectory(prefix="understudy-faults-")
+        self._config = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
+        self._producer = Producer(
+            {**self._config, "partitioner": "murmur2_random", "linger.ms": 1,
+             "enable.idempotence": True, "reconnect.backoff.max.ms": 500}
+        )  # fmt: skip
+        self._admin = AdminClient(self._config)
+        ensure_topics(self._config, self.topics)
+        if protocol == "consumer":
+            self._quick_group()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for worker in self.workers:
+            if worker.exit_code is None:
+                worker.kill()
+        if exc_type is None:
+            self._delete()
+        self._folder.cleanup()
+
+    def _delete(self) -> None:
+        names = [spec.name for spec in self.topics]
+        for future in self._admin.delete_topics(names).values():
+            future.exception(_ADMIN_S)
+        self.sql(f"DROP DATABASE IF EXISTS {self.name}")
+
+    def _quick_group(self) -> None:
+        """The consumer protocol keeps its times in the group's configuration."""
+        entries = [
+            ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)
+            for name, value in (
+                ("consumer.session.timeout.ms", SESSION_MS),
+                ("consumer.heartbeat.interval.ms", _HEARTBEAT_MS),
+            )
+        ]
+        resource = ConfigResource(ResourceType.GROUP, self.group, incremental_configs=entries)
+        for future in self._admin.incremental_alter_configs([resource]).values():
+            future.result(_ADMIN_S)
+
+    # Workers
+
+    def environment(self, instance: str | None = None) -> dict[str, str]:
+        """Settings of a worker as variables."""
+        client: dict[str, Any] = {"reconnect.backoff.max.ms": 500, "group.protocol": self.protocol}
+        if self.protocol == "classic":
+            client["session.timeout.ms"] = SESSION_MS
+            client["heartbeat.interval.ms"] = _HEARTBEAT_MS
+        if instance is not None:
+            client["group.instance.id"] = instance
+        settings: dict[str, Any] = {
+            "kafka_bootstrap_servers": self.broker.bootstrap_servers,
+            "kafka_topic_prefix": f"{self.name}.",
+            "kafka_group_id": self.group,
+            "clickhouse_url": self.clickhouse.url(self.name),
+            "clickhouse_batch_age_s": 0.05,
+            "pairing_flush_interval_s": 0.1,
+            "pairing_batch_records": 40,
+            **{f"pairing_{name}": value for name, value in _TIMES.items()},
+            **{f"kafka_client_{k.replace('.', '_')}": v for k, v in client.items()},
+            **self._settings,
+        }
+        return {f"UNDERSTUDY_{name.upper()}": str(value) for name, value in settings.items()}
+
+    def worker(self, instance: str | None = None) -> Worker:
+        """A worker in a forked process."""
+        worker = Worker(self.environment(instance), self._new_log())
+        self.workers.append(worker)
+        return worker
+
+    def command_worker(self, *, script: str | None = None, **more: str) -> CommandWorker:
+        """A worker as the command starts it."""
+        worker = CommandWorker({**self.environment(), **more}, self._new_log(), script=script)
+        self.workers.append(worker)
+        return worker
+
+    def _new_log(self) -> Path:
+        return Path(self._folder.name, f"worker{len(self.workers)}.log")
+
+    @property
+    def living(self) -> list[Killable]:
+        """Workers that run."""
+        return [worker for worker in self.workers if worker.exit_code is None]
+
+    def fault(self, fault: Fault) -> None:
+        """What ClickHouse does from now on."""
+        self.clickhouse.set(self.name, fault)
+
+    # Kafka
+
+    def publish(self, messages: Iterable[Message]) -> None:
+        """Write to the events topic, and wait until Kafka has it."""
+        for message in messages:
+            while True:
+                try:
+                    self._producer.produce(self.topics.events.name, message.value, message.key)
+                except BufferError:
+                    self._producer.poll(0.1)
+                else:
+                    break
+            self.published += 1
+        assert self._producer.flush(SETTLED_S) == 0, "Kafka took no events"
+
+    def read(self, topic: str) -> dict[int, list[Record]]:
+        """All that is in a topic, in order."""
+        with _Reader(self._config) as reader:
+            return reader.read(topic)
+
+    def headers(self, topic: str) -> list[tuple[Record, dict[str, str]]]:
+        """All messages of a topic with their headers."""
+        with _Reader(self._config) as reader:
+            reader.read(topic)
+            return reader.with_headers
+
+    def ends(self) -> dict[int, int]:
+        """The next offset of each partition of the events topic."""
+        with _Reader(self._config) as reader:
+            return {n: high for n, (_, high) in reader.bounds(self.topics.events.name).items()}
+
+    def committed(self) -> dict[int, Committed]:
+        """What the group has committed, by partition."""
+        consumer = Consumer({**self._config, "group.id": self.group})
+        try:
+            places = [TopicPartition(self.topics.events.name, n) for n in range(self.partitions)]
+            found = consumer.committed(places, timeout=_ADMIN_S)
+        finally:
+            consumer.close()
+        return {p.partition: _committed(p) for p in found if p.offset >= 0}
+
+    @property
+    def partitions(self) -> int:
+        return self.topics.events.partitions
+
+    def delete_before(self, offsets: dict[int, int]) -> None:
+        """What retention does: records below these offsets are gone."""
+        places = [TopicPartition(self.topics.events.name, n, o) for n, o in offsets.items()]
+        for future in self._admin.delete_records(places).values():
+            future.result(_ADMIN_S)
+
+    def wait_until_settled(self, within_s: float = SETTLED_S) -> float:
+        """Wait until all has been read, stored and committed; seconds that it took."""
+        started = time.monotonic()
+        ends = self.ends()
+
+        def done() -> bool:
+            ended = [w for w in self.workers if w.exit_code not in (None, 0, -9)]
+            assert not ended, f"a worker ended with {ended[0].exit_code}:\n{ended[0].log[-6000:]}"
+            try:
+                committed = self.committed()
+            except KafkaException:
+                return False
+            return all(
+                n in committed and committed[n].position >= end for n, end in ends.items() if end
+            )
+
+        newest = self.living[-1] if self.living else None
+        wait_until(done, f"{self.name} is settled", within_s, newest)
+        return time.monotonic() - started
+
+    def stop_workers(self) -> None:
+        """SIGTERM to all that live; each must end with 0."""
+        for worker in self.living:
+            stop(worker)
+
+    # ClickHouse
+
+    def sql(self, statement: str) -> list[dict[str, Any]]:
+        """Ask ClickHouse, past any fault."""
+        self.fault(Fault.NONE)
+        client = clickhouse_connect.get_client(dsn=self.clickhouse.url(self.name))
+        try:
+            if statement.startswith("DROP"):
+                client.command(statement)
+                return []
+            return list(client.query(statement).named_results())
+        finally:
+            client.close()
+
+    def truth(self) -> Truth:
+        """By the log and the rules."""
+        return truth_of(self.read(self.topics.events.name), RULES)
+
+    def differences(self, truth: Truth) -> list[str]:
+        """Everything in the tables that is not as it must be; empty when all is well."""
+        return [
+            *self._window_differences(truth),
+            *self._comparison_differences(truth),
+            *self._unmatched_differences(truth),
+            *self._dead_letter_differences(truth),
+            *self._commit_differences(truth),
+            *self._replay_differences(),
+        ]
+
+    def _window_differences(self, truth: Truth) -> list[str]:
+        rows = self.sql(
+            "SELECT *, toUnixTimestamp64Milli(window_start) AS start FROM windows FINAL"
+        )
+        names = ("rollout_id", "mode", "language", "workflow", "start", "partition")
+        found = {tuple(row[name] for name in names): row for row in rows}
+        said = []
+        for name in found.keys() | truth.windows.keys():
+            row, wanted = found.get(name), truth.windows.get(name)
+            if row is None or wanted is None:
+                said.append(f"window {name}: {'missing' if row is None else 'unexpected'}")
+                continue
+            columns = {c for c in row if c.startswith("events_")} | _MEASURES | wanted.keys()
+            wrong = {c: (int(row[c]), wanted[c]) for c in columns if int(row[c]) != wanted[c]}
+            if wrong:
+                said.append(f"window {name}: found and wanted {wrong}")
+            if row["closed"] != (name in truth.closed):
+                said.append(f"window {name}: closed is {row['closed']}")
+        counted = sum(int(row[c]) for row in rows for c in row if c.startswith("events_"))
+        if counted + truth.waiting != truth.read:
+            said.append(f"{truth.read} events, {counted} counted, {truth.waiting} waiting")
+        return said
+
+    def _comparison_differences(self, truth: Truth) -> list[str]:
+        rows = self.sql(
+            "SELECT *, toUnixTimestamp64Milli(window_start) AS start FROM comparisons FINAL"
+        )
+        found = {}
+        for row in rows:
+            sides = [s for s in ("candidate", "control", "stable") if row[f"has_{s}"]]
+            found[row["rollout_id"], row["pair_id"]] = (
+                row["partition"], row["offset"], row["start"], row["language"], tuple(sides),
+                bool(row["pair_identical"]),
+            )  # fmt: skip
+        if len(found) != len(rows):
+            return [f"{len(rows)} comparisons of {len(found)} requests"]
+        return _unequal("comparison", found, truth.comparisons)
+
+    def _unmatched_differences(self, truth: Truth) -> list[str]:
+        rows = self.sql("SELECT * FROM unmatched FINAL")
+        names = ("rollout_id", "pair_id", "side", "partition", "offset", "reason")
+        found = {tuple(row[name] for name in names) for row in rows}
+        return [f"unmatched: {one}" for one in found ^ truth.unmatched]
+
+    def _dead_letter_differences(self, truth: Truth) -> list[str]:
+        letters = self.headers(self.topics.dead_letters.name)
+        found = {(int(h["partition"]), int(h["offset"])) for _, h in letters}
+        return [f"dead letter: {one}" for one in found ^ truth.invalid]
+
+    def _commit_differences(self, truth: Truth) -> list[str]:
+        """What the last commit says of the end of each partition."""
+        said = []
+        for number, committed in self.committed().items():
+            position, watermark, waiting = truth.ends[number]
+            found = (committed.position, committed.watermark_ms, committed.waiting_sides)
+            if found != (position, watermark, waiting):
+                said.append(f"commit of {number}: {found}, not {position, watermark, waiting}")
+        return said
+
+    def _replay_differences(self) -> list[str]:
+        """The same key and version is the same row, whoever wrote it and however often."""
+        said = []
+        for table, key in (
+            ("windows", "rollout_id, mode, language, workflow, window_start, partition, version"),
+            ("comparisons", "rollout_id, pair_id"),
+        ):
+            torn = self.sql(
+                f"SELECT {key} FROM (SELECT DISTINCT * FROM {table}) GROUP BY {key} "
+                "HAVING count() > 1"
+            )
+            said += [f"two different rows of {table}: {row}" for row in torn]
+        seen: dict[str, str] = {}
+        for row in self.window_rows():
+            content = json.dumps(row, sort_keys=True)
+            key = row_name(row) + f"@{row['version']}"
+            if seen.setdefault(key, content) != content:
+                said.append(f"two different rows in Kafka: {key}")
+        return said
+
+    def window_rows(self) -> list[dict[str, Any]]:
+        """Every row in the windows topic, in order."""
+        rows = []
+        for records in self.read(self.topics.windows.name).values():
+            for record in records:
+                rows += json.loads(record.value or b"")["rows"]
+        return rows
+
+    def final_rows(self, rows: Sequence[dict[str, Any]] | None = None) -> dict[str, str]:
+        """The row of the highest version of each key, as text."""
+        newest: dict[str, dict[str, Any]] = {}
+        for row in self.window_rows() if rows is None else rows:
+            known = newest.get(row_name(row))
+            if known is None or row["version"] >= known["version"]:
+                newest[row_name(row)] = row
+        return {name: json.dumps(row) for name, row in newest.items()}
+
+    def check(self) -> Truth:
+        """Fails with every difference; else what was checked."""
+        truth = self.truth()
+        assert truth.read == truth.accounted(), "the truth does not add up"
+        differences = self.differences(truth)
+        shown = "\n".join(differences[:12])
+        assert not differences, f"{len(differences)} differences in {self.name}:\n{shown}"
+        return truth
+
+    def summary(self, truth: Truth) -> str:
+        """One line on what was checked."""
+        kinds: Counter[str] = Counter()
+        for counts in truth.windows.values():
+            kinds.update({k.removeprefix("events_"): v for k, v in counts.items() if "events" in k})
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        return f"{truth.read} events: {told}, {truth.waiting} waiting"
+
+
+_MEASURES: Final = {
+    "stable_requests", "stable_errors", "stable_output_tokens", "candidate_requests",
+    "candidate_errors", "candidate_output_tokens", "pair_pairs", "pair_identical",
+    "control_pairs", "control_identical",
+}  # fmt: skip
+
+
+def row_name(row: dict[str, Any]) -> str:
+    """The key of a window row."""
+    names = ("rollout_id", "mode", "language", "workflow", "window_start", "partition")
+    return "|".join(str(row.get(name) or "") for name in names)
+
+
+def _unequal(what: str, found: dict[Any, Any], wanted: dict[Any, Any]) -> list[str]:
+    return [
+        f"{what} {name}: {found.get(name)}, not {wanted.get(name)}"
+        for name in found.keys() | wanted.keys()
+        if found.get(name) != wanted.get(name)
+    ]
+
+
+def _committed(place: TopicPartition) -> Committed:
+    said = json.loads(place.metadata or "{}")
+    return Committed(
+        place.offset,
+        said.get("position", -1),
+        said.get("settled_until_ms"),
+        said.get("watermark_ms"),
+        said.get("waiting_sides", 0),
+    )
+
+
+class _Reader:
+    """Reads whole topics, without a group."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.with_headers: list[tuple[Record, dict[str, str]]] = []
+        self._consumer = Consumer(
+            {**config, "group.id": "reader", "enable.auto.commit": False,
+             "auto.offset.reset": "earliest", "enable.partition.eof": False,
+             "fetch.wait.max.ms": 10}
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._consumer.close()
+
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """First and next offset of each partition."""
+        found = self._consumer.list_topics(topic, timeout=_ADMIN_S).topics[topic].partitions
+        return {
+            n: self._consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=_ADMIN_S)
+            for n in sorted(found)
+        }
+
+    def read(self, topic: str) -> dict[int, list[Record]]:
+        bounds = self.bounds(topic)
+        logs: dict[int, list[Record]] = {n: [] for n in bounds}
+        left = {n: high for n, (low, high) in bounds.items() if high > low}
+        self._consumer.assign([TopicPartition(topic, n, bounds[n][0]) for n in left])
+        deadline = time.monotonic() + SETTLED_S
+        while left and time.monotonic() < deadline:
+            for message in self._consumer.consume(5000, 0.05):
+                if message.error() is not None:
+                    continue
+                record = _record(message)
+                logs[record.partition].append(record)
+                said = {k: (v or b"").decode() for k, v in message.headers() or []}
+                self.with_headers.append((record, said))
+            left = {n: h for n, h in left.items() if not logs[n] or logs[n][-1].offset < h - 1}
+        assert not left, f"{topic} could not be read to its end"
+        return logs
+
+
+def _record(message: Any) -> Record:
+    return Record(
+        message.partition(),
+        message.offset(),
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+    )

@@ -1,0 +1,148 @@
+"""Workers as processes of their own, to be killed.
+
+`Worker` forks from a server process that has imported everything, so one starts in milliseconds;
+`CommandWorker` is `understudy worker` as an operator starts it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+ROOT: Final = Path(__file__).parents[2]
+EXIT_S: Final = 60.0
+_POLL_S: Final = 0.02
+_CONTEXT: Final = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.faults.processes", "understudy.streams.worker"])
+
+Environment = Mapping[str, str]
+
+
+class Killable(Protocol):
+    """A running worker."""
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr."""
+
+    def kill(self) -> None:
+        """SIGKILL."""
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+
+
+class Worker:
+    """`run_worker` in a forked process, with settings from an environment."""
+
+    def __init__(self, environment: Environment, log: Path) -> None:
+        self._log = log
+        self._process = _CONTEXT.Process(target=_run, args=(dict(environment), str(log)))
+        self._process.daemon = True
+        self._process.start()
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.exitcode
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def pause(self) -> None:
+        """SIGSTOP: it hangs, and its membership runs out."""
+        os.kill(self._process.pid or 0, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        os.kill(self._process.pid or 0, signal.SIGCONT)
+
+
+def _run(environment: dict[str, str], log: str) -> None:
+    from understudy.streams.errors import CommandError
+    from understudy.streams.settings import load_settings
+    from understudy.streams.worker import run_worker
+
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
+    try:
+        run_worker(load_settings(None, environment))
+    except CommandError as error:
+        print(f"Error: {error.message}", file=sys.stderr, flush=True)
+        sys.exit(error.exit_code)
+
+
+class CommandWorker:
+    """`understudy worker`, as a command."""
+
+    def __init__(self, environment: Environment, log: Path, *, script: str | None = None) -> None:
+        self._log = log
+        started = ["-c", script] if script else ["-m", "understudy.streams.cli"]
+        ours = {k: v for k, v in os.environ.items() if not k.startswith("UNDERSTUDY_")}
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, *started, "worker"],
+                cwd=log.parent,
+                env={**ours, **environment},
+                stdout=stderr,
+                stderr=stderr,
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Resident memory."""
+        pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def stop(worker: Killable, within_s: float = EXIT_S) -> float:
+    """SIGTERM and wait; seconds that it took. Fails unless it ends with 0."""
+    started = time.monotonic()
+    worker.terminate()
+    wait_until(lambda: worker.exit_code is not None, "the worker ends", within_s, worker)
+    assert worker.exit_code == 0, f"exit code {worker.exit_code}\n{worker.log[-4000:]}"
+    return time.monotonic() - started
+
+
+def wait_until(
+    done: Callable[[], bool], what: str, within_s: float, worker: Killable | None = None
+) -> None:
+    """Poll until something is so; fails with the worker's log when it takes too long."""
+    deadline = time.monotonic() + within_s
+    while not done():
+        if time.monotonic() > deadline:
+            log = worker.log[-6000:] if worker else ""
+            raise AssertionError(f"not within {within_s:g} s: {what}\n{log}")
+        time.sleep(_POLL_S)

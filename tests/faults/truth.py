@@ -1,0 +1,270 @@
+"""What the tables must say, from the log alone: plain, slow, sharing no code with the product.
+
+The rules are those of the documentation, applied record by record to one partition at a time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+Slice = tuple[str, str, str, str, int, int]
+"""Rollout, mode, language, workflow, window start in ms, partition."""
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MS = dt.timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One message as Kafka keeps it."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Times in milliseconds."""
+
+    window_ms: int
+    timeout_ms: int
+    lateness_ms: int
+    skew_ms: int
+
+    @property
+    def horizon_ms(self) -> int:
+        return self.window_ms + self.timeout_ms + self.lateness_ms
+
+
+@dataclass
+class Truth:
+    """Where every record of some partitions ended."""
+
+    read: int = 0
+    waiting: int = 0
+    windows: dict[Slice, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    closed: set[Slice] = field(default_factory=set)
+    comparisons: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
+    """By rollout and pair: partition, offset, window, language, sides there, identical."""
+    unmatched: set[tuple[Any, ...]] = field(default_factory=set)
+    """Rollout, pair, side, partition, offset, reason."""
+    invalid: set[tuple[int, int]] = field(default_factory=set)
+    """Partition and offset."""
+    ends: dict[int, tuple[int, int | None, int]] = field(default_factory=dict)
+    """By partition: next offset, watermark, sides waiting."""
+
+    def accounted(self) -> int:
+        """Records in all windows, and those that wait."""
+        events = sum(
+            count
+            for counts in self.windows.values()
+            for name, count in counts.items()
+            if name.startswith("events_")
+        )
+        return events + self.waiting
+
+
+class Invalid(Exception):
+    """To dead letters; the argument is the event, if it has one."""
+
+
+@dataclass
+class _Request:
+    time_ms: int
+    wanted: frozenset[str]
+    sides: dict[str, tuple[dict[str, Any], int]]
+    done: bool = False
+
+
+class Reader:
+    """Applies the rules to one partition."""
+
+    def __init__(self, partition: int, rules: Rules, truth: Truth) -> None:
+        self._partition = partition
+        self._rules = rules
+        self._truth = truth
+        self._watermark: int | None = None
+        self._requests: dict[tuple[str, str], _Request] = {}
+
+    def read(self, records: Iterable[Record]) -> None:
+        """Everything, in order."""
+        last = -1
+        for record in records:
+            last = record.offset
+            self._truth.read += 1
+            before = self._watermark
+            try:
+                self._take(record)
+            except _Known:
+                continue
+            except Invalid as error:
+                self._truth.invalid.add((self._partition, record.offset))
+                event = error.args[0]
+                labels = _labels(event) if event else _labels_of_garbage(record)
+                self._count(labels, before or 0, "events_invalid")
+        self._finish(last + 1)
+
+    def _take(self, record: Record) -> None:
+        event = _decode(record.value)
+        at = _time_ms(event)
+        if at > record.timestamp_ms + self._rules.skew_ms:
+            raise Invalid(event)
+        before = at if self._watermark is None else self._watermark
+        self._watermark = max(before, at)
+        oldest = before - self._rules.timeout_ms
+        if at < oldest:
+            self._count(_labels(event), before, "events_late")
+            self._alone(event, record.offset, "late")
+        else:
+            self._join(event, at, record.offset, oldest)
+
+    def _join(self, event: dict[str, Any], at: int, offset: int, oldest: int) -> None:
+        key = (event["rollout_id"], event["pair_id"])
+        request = self._requests.get(key)
+        if request is not None and request.time_ms < oldest:
+            self._give_up(key)
+            request = None
+        if request is None:
+            request = self._requests[key] = _Request(at, frozenset(event["sides"]), {})
+        else:
+            self._check(request, event, at)
+        request.sides[event["side"]] = (event, offset)
+        if request.sides.keys() == request.wanted:
+            self._complete(request)
+
+    def _check(self, request: _Request, event: dict[str, Any], at: int) -> None:
+        if request.time_ms != at:
+            raise Invalid(event)
+        if event["side"] in request.sides:
+            self._count(_labels(event), at, "events_duplicate")
+            raise _Known
+        if request.wanted != frozenset(event["sides"]):
+            raise Invalid(event)
+        for other, _ in request.sides.values():
+            if any(other[name] != event[name] for name in ("mode", "workflow", "language")):
+                raise Invalid(event)
+
+    def _complete(self, request: _Request) -> None:
+        request.done = True
+        sides = {name: event for name, (event, _) in request.sides.items()}
+        first = next(iter(sides.values()))
+        labels = _labels(first)
+        paired = "stable" in sides and "candidate" in sides
+        self._count(labels, request.time_ms, "events_paired" if paired else "events_single",
+                    len(sides))  # fmt: skip
+        identical = False
+        for name in sides.keys() & {"stable", "candidate"}:
+            self._count_side(labels, request.time_ms, name, sides[name])
+        if paired:
+            identical = _same_text(sides["stable"], sides["candidate"])
+            self._count(labels, request.time_ms, "pair_pairs")
+            self._count(labels, request.time_ms, "pair_identical", identical)
+            if "control" in sides:
+                same = _same_text(sides["stable"], sides["control"])
+                self._count(labels, request.time_ms, "control_pairs")
+                self._count(labels, request.time_ms, "control_identical", same)
+        window = request.time_ms - request.time_ms % self._rules.window_ms
+        offset = max(offset for _, offset in request.sides.values())
+        self._truth.comparisons[first["rollout_id"], first["pair_id"]] = (
+            self._partition, offset, window, first["language"], tuple(sorted(sides)), identical
+        )  # fmt: skip
+
+    def _count_side(
+        self, labels: tuple[str, ...], at: int, name: str, event: dict[str, Any]
+    ) -> None:
+        self._count(labels, at, f"{name}_requests")
+        self._count(labels, at, f"{name}_errors", bool(event.get("error")))
+        tokens = (event.get("usage") or {}).get("output_tokens") or 0
+        self._count(labels, at, f"{name}_output_tokens", tokens)
+
+    def _give_up(self, key: tuple[str, str]) -> None:
+        """The partner will not come any more."""
+        request = self._requests.pop(key)
+        if request.done:
+            return
+        if {"stable", "candidate"} <= request.sides.keys():
+            self._complete(request)
+            return
+        for side, (event, offset) in request.sides.items():
+            self._count(_labels(event), request.time_ms, f"events_unmatched_{side}")
+            self._alone(event, offset, "timeout")
+
+    def _alone(self, event: dict[str, Any], offset: int, reason: str) -> None:
+        self._truth.unmatched.add(
+            (event["rollout_id"], event["pair_id"], event["side"], self._partition, offset, reason)
+        )
+
+    def _finish(self, position: int) -> None:
+        waiting = 0
+        if self._watermark is not None:
+            for key, request in list(self._requests.items()):
+                if request.time_ms < self._watermark - self._rules.timeout_ms:
+                    self._give_up(key)
+                elif not request.done:
+                    waiting += len(request.sides)
+        self._truth.waiting += waiting
+        self._truth.ends[self._partition] = (position, self._watermark, waiting)
+        if self._watermark is None:
+            return
+        last = self._watermark - self._rules.lateness_ms - self._rules.window_ms
+        mine = [name for name in self._truth.windows if name[5] == self._partition]
+        self._truth.closed |= {name for name in mine if name[4] <= last}
+
+    def _count(self, labels: tuple[str, ...], at: int, name: str, count: int = 1) -> None:
+        rollout, mode, language, workflow = labels
+        window = at - at % self._rules.window_ms
+        counts = self._truth.windows[rollout, mode, language, workflow, window, self._partition]
+        if count:
+            counts[name] += count
+
+
+class _Known(Exception):
+    """A copy; it has been counted."""
+
+
+def truth_of(logs: dict[int, list[Record]], rules: Rules) -> Truth:
+    """Of all partitions together."""
+    truth = Truth()
+    for partition, records in logs.items():
+        Reader(partition, rules, truth).read(records)
+    return truth
+
+
+def _decode(value: bytes | None) -> dict[str, Any]:
+    try:
+        event = json.loads(value or b"")
+    except ValueError:
+        raise Invalid(None) from None
+    if event["side"] not in event.get("sides", ()):
+        raise Invalid(None)
+    return {"workflow": None, **event}
+
+
+def _time_ms(event: dict[str, Any]) -> int:
+    return (dt.datetime.fromisoformat(event["request_time"]) - _EPOCH) // _MS
+
+
+def _labels(event: dict[str, Any]) -> tuple[str, ...]:
+    return event["rollout_id"], event["mode"], event["language"], event["workflow"] or ""
+
+
+def _labels_of_garbage(record: Record) -> tuple[str, ...]:
+    """What it says of itself, else what its key says."""
+    try:
+        said = json.loads(record.value or b"")
+    except ValueError:
+        said = {}
+    rollout = said.get("rollout_id") or (record.key or b"").decode().partition("/")[0]
+    return rollout, said.get("mode", ""), "und", ""
+
+
+def _same_text(left: dict[str, Any], right: dict[str, Any]) -> bool:
+    texts = [(event.get("response") or {}).get("output") for event in (left, right)]
+    return texts[0] is not None and texts[0] == texts[1]

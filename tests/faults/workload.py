@@ -1,0 +1,137 @@
+"""Seeded traffic with everything in it that a join must get right.
+
+`Workload` makes messages in order of arrival. What they add up to is not known here: the order in
+which Kafka keeps them decides, so the truth is computed from the log (see `truth`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from random import Random
+from typing import Any, Final
+
+LANGUAGES: Final = ("en", "ja", "zh-Hans")
+WORKFLOWS: Final = (None, "chat")
+ROLLOUTS: Final = ("r1", "r2")
+AGE: Final = dt.timedelta(hours=2)
+"""How long ago the requests were made; so that only what is meant to runs ahead of the clock."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a gateway writes."""
+
+    key: bytes
+    value: bytes | None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How unruly the traffic is; shares of requests or of sides."""
+
+    rate_per_s: float = 20.0
+    """Requests a second of event time."""
+    lost: float = 0.04
+    copied: float = 0.06
+    slow: float = 0.10
+    """Sides that come up to three seconds after the request."""
+    late: float = 0.02
+    """Sides that come up to twenty seconds after the request."""
+    garbage: float = 0.02
+    ahead: float = 0.01
+    """Requests whose clock runs an hour ahead."""
+    disagreeing: float = 0.02
+    single: float = 0.15
+    control: float = 0.10
+
+
+class Workload:
+    """Messages of `requests` requests; the same seed and start give the same messages."""
+
+    def __init__(
+        self, seed: int, requests: int, shape: Shape | None = None, start: dt.datetime | None = None
+    ) -> None:
+        self._rng = Random(seed)
+        self._shape = shape or Shape()
+        self._start = start or (dt.datetime.now(dt.UTC) - AGE).replace(microsecond=0)
+        arrivals = sorted(self._arrivals(requests), key=lambda arrival: arrival[0])
+        self.messages = [message for _, message in arrivals]
+
+    def chunks(self, count: int) -> list[list[Message]]:
+        """The messages cut at random places, in order."""
+        cuts = sorted(self._rng.randrange(len(self.messages) + 1) for _ in range(count - 1))
+        ends = [0, *cuts, len(self.messages)]
+        return [self.messages[a:b] for a, b in pairwise(ends)]
+
+    def _arrivals(self, requests: int) -> Iterator[tuple[float, Message]]:
+        rng, shape = self._rng, self._shape
+        at_s = 0.0
+        for number in range(requests):
+            at_s += rng.expovariate(shape.rate_per_s)
+            ahead_s = 3600 + AGE.total_seconds() if rng.random() < shape.ahead else 0.0
+            for message in self._sides(number, at_s + ahead_s):
+                for _ in range(self._copies()):
+                    yield at_s + self._delay_s(), message
+            if rng.random() < shape.garbage:
+                yield at_s, self._garbage(number)
+
+    def _copies(self) -> int:
+        roll = self._rng.random()
+        if roll < self._shape.lost:
+            return 0
+        return 2 if roll > 1 - self._shape.copied else 1
+
+    def _delay_s(self) -> float:
+        roll = self._rng.random()
+        if roll < self._shape.late:
+            return 20 * self._rng.random()
+        if roll < self._shape.late + self._shape.slow:
+            return 3 * self._rng.random()
+        return 0.5 * self._rng.random()
+
+    def _sides(self, number: int, at_s: float) -> Iterator[Message]:
+        rng = self._rng
+        mode = rng.choice(("shadow", "shadow", "interleave"))
+        sides = ["stable", "candidate"]
+        if rng.random() < self._shape.single:
+            mode, sides = rng.choice(("canary", "ab")), [rng.choice(sides)]
+        elif rng.random() < self._shape.control:
+            sides.append("control")
+        common: dict[str, Any] = {
+            "schema_version": 1,
+            "rollout_id": rng.choice(ROLLOUTS),
+            "pair_id": f"p{number}",
+            "mode": mode,
+            "sides": sides,
+            "request_time": (self._start + dt.timedelta(seconds=round(at_s, 3))).isoformat(),
+            "language": rng.choice(LANGUAGES),
+            "workflow": rng.choice(WORKFLOWS),
+        }
+        for side in sides:
+            yield self._message({**common, "side": side, **self._answer()})
+            if rng.random() < self._shape.disagreeing:
+                common = {**common, "workflow": "elsewhere"}
+
+    def _answer(self) -> dict[str, Any]:
+        rng = self._rng
+        timing = {"duration_ms": round(rng.lognormvariate(6, 1), 3)}
+        if rng.random() < 0.05:
+            return {"error": {"type": "timeout"}, "timing": timing}
+        output = rng.choice(("yes", "no", "maybe so", '{"a": 1}'))
+        usage = {"cost_usd": round(rng.random() / 100, 6), "output_tokens": rng.randrange(1000)}
+        return {"response": {"output": output}, "usage": usage, "timing": timing}
+
+    def _garbage(self, number: int) -> Message:
+        rng = self._rng
+        key = f"{rng.choice(ROLLOUTS)}/garbage-{number}".encode()
+        wrong = {"schema_version": 1, "rollout_id": "r2", "mode": "shadow", "side": "both"}
+        return Message(key, rng.choice((b"{", None, json.dumps(wrong).encode())))
+
+    @staticmethod
+    def _message(event: dict[str, Any]) -> Message:
+        key = f"{event['rollout_id']}/{event['pair_id']}".encode()
+        return Message(key, json.dumps(event).encode())
