@@ -1,0 +1,282 @@
+"""Tables of the documentation that the code knows better than a writer.
+
+`python docs/tables.py` writes each table between its markers, `<!-- table: NAME -->` and
+`<!-- end -->`; with `--check` it writes nothing and fails when one differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+import click
+import msgspec
+
+from understudy.schemas.topics import understudy_topics
+from understudy.schemas.windows import SECTIONS
+from understudy.streams.cli import main as command
+from understudy.streams.settings import ENVIRONMENT_PREFIX, Settings
+
+FOLDER: Final = Path(__file__).parent
+
+Row = tuple[str, ...]
+
+_MARKED: Final = re.compile(r"(<!-- table: ([\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_COLUMN: Final = re.compile(
+    r"^    (\w+) (.+?) (?:(?:DEFAULT|MATERIALIZED) \S+ )?COMMENT '((?:[^'\\]|\\.)*)'", re.MULTILINE
+)
+_MIB: Final = 1_048_576
+_DAY_MS: Final = 86_400_000
+
+
+def ddl_columns(table: str) -> list[Row]:
+    """Name, type and comment of each column of a table, as the DDL says."""
+    for file in sorted(files("understudy.schemas.clickhouse").iterdir(), key=lambda f: f.name):
+        if file.name.endswith(f"_{table}.sql"):
+            found = _COLUMN.findall(file.read_text("utf-8"))
+            return [(name, kind, comment.replace("\\'", "'")) for name, kind, comment in found]
+    raise KeyError(table)
+
+
+def _settings() -> list[str]:
+    lines: list[str] = []
+    for section in msgspec.structs.fields(Settings):
+        lines += [f"### `[{section.name}]`", "", f"{section.type.__doc__}", ""]
+        hints = get_type_hints(section.type, include_extras=True)
+        rows = [
+            (
+                _code(field.name),
+                _default(field.default),
+                _code(_variable(section.name, field.name)),
+                _description(hints[field.name]),
+            )
+            for field in msgspec.structs.fields(section.type)
+        ]
+        lines += [*_table(("key", "default", "environment variable", "what it does"), rows), ""]
+    return lines[:-1]
+
+
+def _variable(section: str, field: str) -> str:
+    name = f"{ENVIRONMENT_PREFIX}{section}_{field}".upper()
+    return f"{name}_…" if field == "client" else name
+
+
+def _description(hint: Any) -> str:
+    """What the outermost annotation says."""
+    return next(m.description for m in hint.__metadata__ if getattr(m, "description", None))
+
+
+def _default(value: Any) -> str:
+    if value is msgspec.NODEFAULT or value in ("", {}):
+        return "–"
+    if isinstance(value, bool):
+        return _code(str(value).lower())
+    if isinstance(value, int) and value >= _MIB and value % _MIB == 0:
+        return f"{_code(str(value))} ({value // _MIB} MiB)"
+    return _code(f"{value:g}" if isinstance(value, float) else str(value))
+
+
+def _topics() -> list[str]:
+    rows = [
+        (
+            _code(spec.name),
+            str(spec.partitions),
+            spec.cleanup_policy,
+            "for ever" if spec.retention_ms < 0 else f"{spec.retention_ms // _DAY_MS} days",
+            spec.timestamp_type,
+            f"{spec.max_message_bytes // _MIB} MiB",
+        )
+        for spec in understudy_topics()
+    ]
+    return _table(("topic", "partitions", "clean-up", "kept", "time stamps", "largest batch"), rows)
+
+
+def _commands() -> list[str]:
+    lines = [_help_of(command), "", *_parameters(command)]
+    for name, sub in subcommands(command):
+        lines += ["", f"### `{' '.join(['understudy', name, *_arguments(sub)])}`"]
+        lines += ["", _help_of(sub)]
+        lines += ["", *parameters] if (parameters := _parameters(sub)) else []
+    return lines
+
+
+def subcommands(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    """All commands that do something, with their names as typed, in alphabetical order."""
+    for name in sorted(group.commands):
+        sub = group.commands[name]
+        if isinstance(sub, click.Group):
+            yield from subcommands(sub, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", sub
+
+
+def _arguments(some: click.Command) -> list[str]:
+    context = click.Context(some)
+    return [p.make_metavar(context) for p in some.params if isinstance(p, click.Argument)]
+
+
+def _help_of(some: click.Command) -> str:
+    """The first paragraphs, without examples."""
+    text = _escaped((some.help or "").partition("\b")[0])
+    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+
+
+def _parameters(some: click.Command) -> list[str]:
+    options = [p for p in some.params if isinstance(p, click.Option)]
+    rows = [
+        (
+            _code(", ".join(option.opts)),
+            _option_default(option),
+            _escaped((option.help or "").strip()),
+        )
+        for option in options
+    ]
+    return _table(("option", "default", "what it does"), rows) if rows else []
+
+
+def _option_default(option: click.Option) -> str:
+    return _code(str(option.default)) if option.show_default else "–"
+
+
+def _section(name: str) -> Callable[[], list[str]]:
+    """Measures of a window row: of both sides in one table, since they are the same."""
+
+    def build() -> list[str]:
+        prefix = f"{name}_"
+        rows = [
+            (_code(column), _code(kind), _without(comment))
+            for column, kind, comment in ddl_columns("windows")
+            if column.startswith(prefix)
+        ]
+        if name == "stable":
+            rows = [(f"{c} {c.replace('stable_', 'candidate_', 1)}", k, t) for c, k, t in rows]
+        return _table(("column", "type", "what it counts or sums"), rows)
+
+    return build
+
+
+def _without(comment: str) -> str:
+    """The comment less the words that the heading says."""
+    kept = re.sub(r"^(Events|Stable against control|Stable|Pairs): ", "", comment)
+    return kept[:1].upper() + kept[1:]
+
+
+def _identity() -> list[str]:
+    rows = [
+        (_code(column), _code(kind), comment)
+        for column, kind, comment in ddl_columns("windows")
+        if column.partition("_")[0] not in SECTIONS
+    ]
+    return _table(("column", "type", "what it is"), rows)
+
+
+def _comparisons() -> list[str]:
+    """Both sides in one row."""
+    rows: list[Row] = []
+    for column, kind, comment in ddl_columns("comparisons"):
+        if column.startswith("candidate_"):
+            continue
+        name = _code(column)
+        if column.startswith("stable_"):
+            name = f"{name} `candidate_{column.removeprefix('stable_')}`"
+            comment = comment.removeprefix("Stable: ")
+            comment = comment[:1].upper() + comment[1:]
+        rows.append((name, _type(kind), comment))
+    return _table(("column", "type", "what it is"), rows)
+
+
+def _type(kind: str) -> str:
+    """Enums as their names."""
+    names = re.findall(r"'(\w+)' =", kind)
+    return " ".join(map(_code, names)) if names else _code(kind)
+
+
+def _plain(table: str) -> Callable[[], list[str]]:
+    """All columns of a table or view, as they are."""
+
+    def build() -> list[str]:
+        rows = [(_code(c), _type(kind), comment) for c, kind, comment in ddl_columns(table)]
+        return _table(("column", "type", "what it is"), rows)
+
+    return build
+
+
+def _escaped(text: str) -> str:
+    """Not to be taken for HTML."""
+    return text.replace("<", "&lt;")
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _table(head: Row, rows: Iterable[Row]) -> list[str]:
+    lines = [head, ("---",) * len(head), *rows]
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines]
+
+
+TABLES: Final[dict[str, Callable[[], list[str]]]] = {
+    "settings": _settings,
+    "topics": _topics,
+    "commands": _commands,
+    "comparisons": _comparisons,
+    "unmatched": _plain("unmatched"),
+    "accounting": _plain("accounting"),
+    "windows.identity": _identity,
+    "windows.events": _section("events"),
+    "windows.sides": _section("stable"),
+    "windows.pair": _section("pair"),
+    "windows.control": _section("control"),
+}
+
+
+def written(text: str) -> str:
+    """The text with all its tables as the code has them. Raises KeyError for an unknown name."""
+
+    def fill(match: re.Match[str]) -> str:
+        return "\n".join((match[1], *TABLES[match[2]](), "", match[3]))
+
+    return _MARKED.sub(fill, text)
+
+
+def pages() -> list[Path]:
+    """All pages of the documentation."""
+    return sorted(FOLDER.rglob("*.md"))
+
+
+def outdated() -> list[str]:
+    """Names of the pages in which a table differs from the code."""
+    return [page.name for page in pages() if written(_read(page)) != _read(page)]
+
+
+def missing() -> set[str]:
+    """Names of tables that no page shows."""
+    shown = {name for page in pages() for _, name, _ in _MARKED.findall(_read(page))}
+    return TABLES.keys() - shown
+
+
+def _read(page: Path) -> str:
+    return page.read_text("utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the tables or check them; the exit status."""
+    parser = argparse.ArgumentParser(description="Write the tables of the documentation.")
+    parser.add_argument("--check", action="store_true", help="only tell what differs")
+    if parser.parse_args(arguments).check:
+        for name in outdated():
+            print(f"{name} differs from the code", file=sys.stderr)
+        return 1 if outdated() else 0
+    for page in pages():
+        text = _read(page)
+        page.write_text(written(text), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
