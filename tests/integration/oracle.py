@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ def read_event(line: bytes) -> Document:
         raise Invalid("too_large")
     try:
         event = strict_json(line.decode("utf-8"))
+        json.dumps(event, ensure_ascii=False).encode("utf-8")  # no lone surrogates
     except ValueError:
         raise Invalid("not_json") from None
     if not isinstance(event, dict):
@@ -218,6 +220,8 @@ class _Joiner:
                 self._take(read_event(line), offset)
             except Invalid as error:
                 self.account.invalid.append((error.args[0], offset))
+        if self.watermark is not None:
+            self._expire(self.watermark - self.rules.join_timeout_ms)
         for key in list(self.open):
             self._forget(key, ended=True)
         return self.account
@@ -233,9 +237,12 @@ class _Joiner:
         if at < oldest:
             self.account.late.append((event, offset))
             return
+        self._expire(oldest)
+        self._join(event, at, offset)
+
+    def _expire(self, oldest: int) -> None:
         for key in [key for key, entry in self.open.items() if entry["time"] < oldest]:
             self._forget(key)
-        self._join(event, at, offset)
 
     def _join(self, event: Document, at: int, offset: int) -> None:
         key = (event["rollout_id"], event["pair_id"])
@@ -295,8 +302,10 @@ _WRITTEN_OTHERWISE = {
 
 
 def normal_tag(tag: str) -> str:
-    """BCP 47 in the usual case; knows the tags that these tests use."""
+    """BCP 47 in the usual case, empty for what is no tag; knows the tags that these tests use."""
     lowered = tag.strip().lower()
+    if not re.fullmatch(r"[a-z]{2,3}([-_][a-z]{2,4})?", lowered):
+        return ""
     if lowered in _WRITTEN_OTHERWISE:
         return _WRITTEN_OTHERWISE[lowered]
     language, _, region = lowered.replace("_", "-").partition("-")
@@ -306,8 +315,8 @@ def normal_tag(tag: str) -> str:
 def language_of(events: Sequence[Document], detect: Detect) -> str:
     """Of a request: a tag, else told from the prompt, else from the output."""
     for event in events:
-        if event.get("language"):
-            return normal_tag(event["language"])
+        if tag := normal_tag(event.get("language") or ""):
+            return tag
     for event in events:
         prompt = (event.get("request") or {}).get("prompt")
         if prompt and (found := detect(prompt)) != "und":

@@ -36,6 +36,7 @@ class WholePath:
     topics: Topics
     published: bytes
     """What `publish` printed."""
+    publish_stderr: str
     exit_code: int
     worker_stdout: bytes
     log: list[list[Record]]
@@ -66,13 +67,18 @@ def account_of(records: Sequence[Record]) -> Account:
     return join([record.value for record in records], rules)
 
 
-def run_whole_path(lines: list[bytes], broker: Broker, topics: Topics, folder: Path) -> WholePath:
-    """Take lines all the way; the worker is stopped once everything has been stored."""
+def run_whole_path(
+    lines: list[bytes], broker: Broker, topics: Topics, folder: Path, *, refuses: bool = False
+) -> WholePath:
+    """Take lines all the way; the worker is stopped once everything has been stored.
+
+    `refuses` when there are lines that no broker takes.
+    """
     file = folder / "events.ndjson"
     file.write_bytes(b"\n".join(lines) + b"\n")
     environment = settings(broker, topics)
     published = understudy("publish", file, folder=folder, environment=environment)
-    assert published.returncode == 0, published.stderr.decode()
+    assert published.returncode == int(refuses), published.stderr.decode()
     ends = ends_of(broker, topics.events.name)
     with running(folder, environment) as worker:
         group_id = environment["UNDERSTUDY_KAFKA_GROUP_ID"]
@@ -87,6 +93,7 @@ def run_whole_path(lines: list[bytes], broker: Broker, topics: Topics, folder: P
         lines=lines,
         topics=topics,
         published=published.stdout,
+        publish_stderr=published.stderr.decode(),
         exit_code=exit_code,
         worker_stdout=stdout,
         log=read_topic(broker, topics.events.name),

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.brokers.contract import Broker
 from understudy.schemas.topics import Topics
@@ -140,6 +140,10 @@ def flushed_positions(broker: Broker, topics: Topics, group_id: str) -> list[int
     consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": group_id})
     try:
         found = consumer.committed(names, timeout=_ADMIN_TIMEOUT_S)
+    except KafkaException as error:
+        if not error.args[0].retriable():
+            raise
+        return []  # the group's coordinator is only just being found
     finally:
         consumer.close()
     return [json.loads(p.metadata)["position"] if p.metadata else 0 for p in found]

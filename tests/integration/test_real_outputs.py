@@ -31,8 +31,8 @@ from understudy.streams.topics import ensure_topics
 
 pytestmark = pytest.mark.integration
 
-PAIRS_PER_FILE = 350
-SIMULATED_PAIRS = 2500
+PAIRS_PER_FILE = 300
+SIMULATED_PAIRS = 2200
 SIMULATED_FROM = dt.datetime(2025, 3, 3, tzinfo=dt.UTC)
 ORACLE = Report(detect_language)
 
