@@ -26,7 +26,8 @@ ENVIRONMENT_PREFIX: Final = "UNDERSTUDY_"
 TEST_PREFIX: Final = "UNDERSTUDY_TEST_"
 _CLIENT_PREFIX: Final = "KAFKA_CLIENT_"
 
-Seconds = Annotated[float, Meta(gt=0)]
+YEAR_S: Final = 31_536_000
+Seconds = Annotated[float, Meta(gt=0, le=YEAR_S)]
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -151,11 +152,12 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
     if file is not None or path.exists():
         tree = _read_toml(path)
     _check_keys(tree, str(path))
+    where = f"{path} or environment" if tree else "environment"
     _apply_environment(tree, environment)
     try:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path if tree else 'settings'}: {error}") from None
+        raise SettingsError(f"{where}: {error}") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
