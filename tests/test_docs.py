@@ -1,0 +1,334 @@
+"""The documentation names everything there is, and nothing that is not there."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, get_args, get_type_hints
+
+import click
+import clickhouse_connect
+import msgspec
+import pytest
+
+from understudy.schemas.events import Event, InvalidReason, decode_event
+from understudy.schemas.feedback import Feedback, decode_feedback
+from understudy.schemas.topics import understudy_topics
+from understudy.schemas.windows import SECTIONS, WindowRow
+from understudy.streams.cli import main as command
+from understudy.streams.loading.clickhouse import OPTIONS
+from understudy.streams.loading.migrate import migrate, migrations
+from understudy.streams.pairing.join import UnmatchedReason
+from understudy.streams.settings import known_keys
+
+ROOT: Final = Path(__file__).parents[1]
+DOCS: Final = ROOT / "docs"
+README: Final = ROOT / "README.md"
+PAGES: Final = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "tests" / "README.md"])
+SHELLS: Final = ("sh", "console", "bash")
+
+
+def _load_tables() -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_tables", DOCS / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+tables = _load_tables()
+COMMANDS: Final[dict[str, click.Command]] = dict(tables.subcommands(command))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+_FENCED: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def text_of(name: str) -> str:
+    return (DOCS / name).read_text("utf-8")
+
+
+def blocks(*languages: str, pages: list[Path] = PAGES) -> list[Block]:
+    return [
+        Block(page, text.count("\n", 0, match.start()) + 1, match[1], match[2])
+        for page in pages
+        for text in [page.read_text("utf-8")]
+        for match in _FENCED.finditer(text)
+        if match[1] in languages
+    ]
+
+
+def code(text: str) -> set[str]:
+    """Everything between single backticks outside fenced blocks."""
+    return set(re.findall(r"`([^`\n]+)`", _FENCED.sub("", text)))
+
+
+def undocumented(names: set[str], *pages: str) -> set[str]:
+    return names - set().union(*(code(text_of(page)) for page in pages))
+
+
+# Everything is documented
+
+
+def test_tables_are_what_the_code_says() -> None:
+    assert tables.outdated() == [], "run python docs/tables.py"
+    assert tables.missing() == set()
+
+
+def test_settings_and_their_variables_are_documented() -> None:
+    places = {(s, f) for s, f in known_keys().values() if f != "client"}
+    names = {field for _, field in places}
+    variables = {f"UNDERSTUDY_{s}_{f}".upper() for s, f in places}
+    assert undocumented(names | variables | {"client"}, "settings.md") == set()
+
+
+def test_variables_that_anything_mentions_are_documented() -> None:
+    known = code(text_of("settings.md")) | code((ROOT / "tests" / "README.md").read_text("utf-8"))
+    documented = {name.partition("=")[0] for name in known}
+    files = [*sources("streams"), *sources("tests/brokers"), ROOT / "tests" / "conftest.py"]
+    files += [ROOT / name for name in ("compose.yaml", "Dockerfile", "Makefile", ".ci/run")]
+    mentioned = {
+        name
+        for file in files
+        for name in re.findall(r"UNDERSTUDY_\w*[A-Z]\b", file.read_text("utf-8"))
+        if not name.startswith("UNDERSTUDY_KAFKA_CLIENT_")
+    }
+    assert mentioned - documented == set()
+
+
+def test_options_of_the_clickhouse_url_are_documented() -> None:
+    assert undocumented(set(OPTIONS), "settings.md") == set()
+
+
+def test_topics_are_documented() -> None:
+    assert undocumented({spec.name for spec in understudy_topics()}, "topics.md") == set()
+
+
+def test_columns_are_documented() -> None:
+    assert undocumented(columns("windows"), "windows.md") == set()
+    for table in ("comparisons", "unmatched", "accounting"):
+        assert undocumented(columns(table), "clickhouse.md") == set()
+
+
+def test_the_ddl_is_read_in_full() -> None:
+    """The columns above are the contract's, so no line of the DDL escaped."""
+    measures = {
+        f"{section}_{field}"
+        for section, record in SECTIONS.items()
+        for field in record.__struct_fields__
+    }
+    identity = set(WindowRow.__struct_fields__) - SECTIONS.keys()
+    assert columns("windows") == measures | identity | {"loaded_at"}
+
+
+def test_tables_and_views_are_documented() -> None:
+    made = {
+        name
+        for migration in migrations()
+        for name in re.findall(r"CREATE (?:TABLE|VIEW) IF NOT EXISTS (\w+)", migration.sql)
+    }
+    assert made
+    assert undocumented(made, "clickhouse.md") == set()
+
+
+def test_functions_are_documented() -> None:
+    made = {
+        name
+        for migration in migrations()
+        for name in re.findall(r"CREATE FUNCTION IF NOT EXISTS (\w+)", migration.sql)
+    }
+    shown = {name.partition("(")[0] for name in code(text_of("windows.md"))}
+    assert made - shown == set()
+
+
+def test_event_fields_are_documented() -> None:
+    assert undocumented(set(fields_of(Event)), "events.md") == set()
+    assert undocumented(set(fields_of(Feedback)), "events.md") == set()
+
+
+def test_reasons_are_documented() -> None:
+    assert undocumented({reason.value for reason in InvalidReason}, "events.md") == set()
+    assert undocumented({reason.value for reason in UnmatchedReason}, "clickhouse.md") == set()
+
+
+def test_commands_and_options_are_documented() -> None:
+    text = text_of("commands.md")
+    headings = re.findall(r"^### `understudy ([a-z -]+?)(?: [A-Z./\[\]]+)*`$", text, re.MULTILINE)
+    assert set(headings) == COMMANDS.keys()
+    options = {
+        option
+        for some in [command, *COMMANDS.values()]
+        for parameter in some.params
+        if isinstance(parameter, click.Option)
+        for option in parameter.opts
+    }
+    assert undocumented(options, "commands.md") == set()
+
+
+def test_log_events_are_documented() -> None:
+    logged = {
+        event
+        for file in sources("streams")
+        for event in re.findall(
+            r"\blog\.(?:info|warning|error)\(\s*\"([^\"]+)\"", file.read_text("utf-8")
+        )
+    }
+    assert logged
+    assert undocumented(logged, "operations.md") == set()
+
+
+def sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def columns(table: str) -> set[str]:
+    return {name for name, _, _ in tables.ddl_columns(table)}
+
+
+def fields_of(record: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    """Dotted names of all leaves, through options and lists."""
+    for name, hint in get_type_hints(record).items():
+        inner = struct_in(hint)
+        if inner is None:
+            yield f"{prefix}{name}"
+        else:
+            yield from fields_of(inner, f"{prefix}{name}.")
+
+
+def struct_in(hint: object) -> type[msgspec.Struct] | None:
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint
+    return next((found for part in get_args(hint) if (found := struct_in(part))), None)
+
+
+# Nothing is documented that is not there
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = _FENCED.sub("", page.read_text("utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(file), f"{page.name} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", _FENCED.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower()).strip().replace(" ", "-")
+        for heading in headings
+    }
+
+
+def test_readme_names_only_make_targets_that_exist() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = {words[1] for words in commands_shown() if words[0] == "make"}
+    assert {"demo", "test"} <= named
+    assert named <= targets
+
+
+def test_commands_shown_are_accepted() -> None:
+    shown = [words[1:] for words in commands_shown() if words[0] == "understudy"]
+    assert shown
+    for words in shown:
+        name, some = command_of(words)
+        known = {o for p in [*command.params, *some.params] for o in p.opts} | {"--help"}
+        assert {w for w in words if w.startswith("--")} <= known, f"understudy {name}"
+
+
+def command_of(words: list[str]) -> tuple[str, click.Command]:
+    """The command that a line calls; the group itself where it names none."""
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in COMMANDS:
+            return name, COMMANDS[name]
+    assert words[0].startswith("--"), f"understudy {' '.join(words)}"
+    return "", command
+
+
+def test_files_that_commands_run_exist() -> None:
+    for words in commands_shown():
+        benchmark = next((w.removeprefix("BENCH=") for w in words if w.startswith("BENCH=")), None)
+        if benchmark:
+            assert (ROOT / "benchmarks" / f"{benchmark}.py").exists()
+        if words[0] == "python":
+            assert (ROOT / words[1]).exists()
+
+
+def commands_shown() -> list[list[str]]:
+    """The words of each command in shell blocks and of `make …`, `understudy …` in text."""
+    lines = [line for block in blocks(*SHELLS) for line in block.text.splitlines()]
+    lines += [
+        text
+        for page in PAGES
+        for text in code(page.read_text("utf-8"))
+        if re.match(r"(make|understudy|python) [a-z/-]+", text) and "…" not in text
+    ]
+    split = (shlex.split(part, comments=True) for line in lines for part in line.split(" | "))
+    return [words for words in split if len(words) > 1]
+
+
+def test_examples_of_events_decode() -> None:
+    shown = blocks("json", pages=[README, DOCS / "events.md"])
+    assert len(shown) > 3
+    for block in shown:
+        decode = decode_feedback if "feedback_time" in block.text else decode_event
+        assert decode(block.text.encode()) is not None, str(block)
+
+
+def test_settings_shown_are_known() -> None:
+    import tomllib
+
+    shown = blocks("toml")
+    assert shown
+    for block in shown:
+        for section, keys in tomllib.loads(block.text).items():
+            for key in keys:
+                assert f"{section}.{key}" in known_keys(), str(block)
+
+
+def test_queries_run(clickhouse_database: str, clickhouse_url: str) -> None:
+    """Each statement is accepted by tables of this release, empty as they are."""
+    from understudy.streams.loading.clickhouse import connect
+
+    client = connect(clickhouse_url, database=clickhouse_database)
+    try:
+        migrate(client)
+        for where, sql in statements():
+            try:
+                client.query(sql)
+            except clickhouse_connect.driver.exceptions.ClickHouseError as error:
+                pytest.fail(f"{where}: {error}")
+    finally:
+        client.close()
+
+
+def statements() -> list[tuple[str, str]]:
+    """SQL of blocks, and what `understudy query` is given in shell blocks."""
+    found = [(str(block), block.text) for block in blocks("sql")]
+    found += [("understudy query", words[-1]) for words in commands_shown() if words[1] == "query"]
+    return [(where, sql) for where, sql in found if re.match(r"(SELECT|SHOW)\b", sql)]
