@@ -9,6 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from understudy.streams.embedded.slices import printable
+
 Document = dict[str, Any]
 WIDTH_IN_FILES = 120
 
@@ -32,8 +34,8 @@ def _counts(document: Document) -> RenderableType:
 
 
 def _rollout(rollout: Document) -> RenderableType:
-    table = Table(title=f"Rollout {rollout['rollout_id']}", title_justify="left", box=SIMPLE_HEAD,
-                  pad_edge=False)  # fmt: skip
+    title = Text(f"Rollout {printable(rollout['rollout_id'])}")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("slice", no_wrap=True)
     for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
@@ -53,7 +55,7 @@ def _title(row: Document) -> Text:
     """Language and workflow, or the mode where all are taken together."""
     if row["language"] is None:
         return Text(f"all ({row['mode']})")
-    return Text("/".join(part for part in (row["language"], row["workflow"]) if part))
+    return Text(printable("/".join(part for part in (row["language"], row["workflow"]) if part)))
 
 
 def _cells(row: Document) -> list[Text]:
