@@ -89,3 +89,21 @@ def mean_interval(
         furthest *= 2.0
     reach = boundary(rejects, 0.0, furthest)
     return (total - reach) / weight, (total + reach) / weight
+
+
+def asymptotic_interval(
+    mean: float, variance: float, units: float, alpha: float, *, tightest_at: float = 5_000.0
+) -> Interval:
+    """Interval around a mean of `units` whose own variance is `variance`, `alpha` on both sides.
+
+    For display only: it holds at every look in the limit of many units, not exactly. It is
+    tightest, compared with a fixed sample, at `tightest_at` units, which must not be chosen by the
+    data. Infinite without variance.
+    Source: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (2024), asymptotic confidence sequences.
+    """
+    if variance <= 0.0 or not np.isfinite(variance):
+        return -np.inf, np.inf
+    doubt = -2.0 * np.log(alpha)
+    spread = units * (doubt + np.log(doubt) + 1.0) / tightest_at
+    reach = float(np.sqrt(variance * (1.0 + 1.0 / spread) * (doubt + np.log1p(spread))))
+    return mean - reach, mean + reach

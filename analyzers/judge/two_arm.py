@@ -86,6 +86,9 @@ def log_increments(arms: Arms, margin: float, bets: FloatArray) -> FloatArray:
         (arms.candidate, arms.stable) if candidate_is_smaller else (arms.stable, arms.candidate)
     )
     classes = _classes(smaller, larger, margin, bets, candidate_is_smaller)
+    if larger.bad == 0:
+        # One way to be without bad units: every place misses. Most small batches are like this.
+        return np.asarray(sum(group.size * group.miss for group in classes), dtype=np.float64)
     shift = _tilt(classes, larger)
     log_total = log_choose(larger.units, larger.bad) + larger.bad * shift
     mass = _chance_of_total(classes, shift, larger.bad)

@@ -1,0 +1,207 @@
+"""Reading policies: YAML with errors that point at the line, the column and the nearest name.
+
+Only what YAML 1.2's core schema knows is special: `no` stays the language Norwegian, `1:30` a
+text. Anchors, tags and keys given twice are errors. JSON is YAML, so JSON files may be read too.
+"""
+
+from __future__ import annotations
+
+import re
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from understudy.schemas.rollouts import (
+    GuardrailManifest,
+    Models,
+    Path,
+    PolicyError,
+    Rollout,
+    RolloutManifest,
+    SliceManifest,
+    StageManifest,
+    compile_manifest,
+    nearest,
+)
+
+MAX_MANIFEST_BYTES: Final = 1_048_576
+_MAX_DEPTH: Final = 16
+_PLACE: Final = re.compile(r"^(?P<problem>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_STEP: Final = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+)\]")
+_RECORDS: Final = (
+    RolloutManifest, Models, StageManifest, GuardrailManifest, SliceManifest,
+)  # fmt: skip
+
+
+class ManifestError(ValueError):
+    """A policy that cannot be read or used: `source:line:column: what to do`. Lines count from 1.
+
+    `line` and `column` are 0 where there is no place to point at.
+    """
+
+    def __init__(self, problem: str, source: str, line: int = 0, column: int = 0) -> None:
+        place = f"{source}:{line}:{column}" if line else source
+        super().__init__(f"{place}: {problem}")
+        self.problem = problem
+        self.line = line
+        self.column = column
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without the surprises of version 1.1, and without aliases, which can grow without end."""
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "aliases are not used in policies", mark)
+        return super().compose_node(parent, index)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|false|True|False|TRUE|FALSE)$", "tfTF"),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("int", r"^[-+]?[0-9]+$", "-+0123456789"),
+    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", "-+0123456789."),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+def read_policy(text: str | bytes, source: str = "policy") -> Rollout:
+    """The policy that a YAML text holds, spelled out. Raises `ManifestError`."""
+    return _Reader(source).compiled(text)
+
+
+def read_manifest(text: str | bytes, source: str = "policy") -> RolloutManifest:
+    """The policy as written, checked for types and names only. Raises `ManifestError`."""
+    return _Reader(source).manifest(text)
+
+
+class _Reader:
+    """One text; knows where each value stands."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._places: dict[Path, tuple[int, int]] = {}
+
+    def compiled(self, text: str | bytes) -> Rollout:
+        manifest = self.manifest(text)
+        try:
+            return compile_manifest(manifest)
+        except PolicyError as error:
+            raise self._error(error.problem, error.path) from None
+
+    def manifest(self, text: str | bytes) -> RolloutManifest:
+        document = self._document(text)
+        self._check_keys(document, RolloutManifest, ())
+        try:
+            return msgspec.convert(document, RolloutManifest)
+        except msgspec.ValidationError as error:
+            raise self._error(*_explained(str(error))) from None
+
+    def _document(self, text: str | bytes) -> Any:
+        if len(text) > MAX_MANIFEST_BYTES:
+            raise ManifestError(f"larger than {MAX_MANIFEST_BYTES} bytes", self._source)
+        try:
+            loader = _Loader(text)
+            try:
+                node = loader.get_single_node()
+            finally:
+                loader.dispose()
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+            problem = error.problem or error.context or "no YAML"
+            raise ManifestError(problem, self._source, line, column) from None
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            raise ManifestError(str(error).splitlines()[0], self._source) from None
+        if node is None:
+            raise ManifestError("the policy is empty", self._source)
+        return self._value(node, ())
+
+    def _value(self, node: Node, path: Path) -> Any:
+        self._places[path] = (node.start_mark.line + 1, node.start_mark.column + 1)
+        if len(path) > _MAX_DEPTH:
+            raise self._error("nested too deeply", path)
+        if isinstance(node, MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, SequenceNode):
+            return [self._value(item, (*path, place)) for place, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value
+            inner = (*path, str(key))
+            known = inner in self._places
+            self._places[inner] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            if not isinstance(key_node, ScalarNode):
+                raise self._error("a key is a name", inner)
+            if known:
+                raise self._error(f"{key} is given twice", inner)
+            key_place = self._places[inner]
+            values[key] = self._value(value_node, inner)
+            if isinstance(value_node, MappingNode):
+                self._places[inner] = key_place
+        return values
+
+    def _scalar(self, node: Node, path: Path) -> Any:
+        kind = node.tag.rpartition(":")[2]
+        text = str(node.value)
+        if kind == "bool":
+            return text.lower() == "true"
+        if kind == "null":
+            return None
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+        if kind != "str":
+            raise self._error(f"the tag {node.tag} is not used in policies", path)
+        return text
+
+    def _check_keys(self, value: Any, annotation: Any, path: Path) -> None:
+        """Unknown keys by their own place, which msgspec does not tell."""
+        record = _record(annotation)
+        if isinstance(value, list):
+            for place, item in enumerate(value):
+                self._check_keys(item, annotation, (*path, place))
+        elif isinstance(value, dict) and record is not None:
+            hints = get_type_hints(record)
+            for key, inner in value.items():
+                if key not in hints:
+                    hint = nearest(key, hints)
+                    raise self._error(f"unknown key {key}{hint}", (*path, key))
+                self._check_keys(inner, hints[key], (*path, key))
+
+    def _error(self, problem: str, path: Path) -> ManifestError:
+        """The error at the place that `path` leads to, or as near as there is one."""
+        while path and path not in self._places:
+            path = path[:-1]
+        line, column = self._places.get(path, (0, 0))
+        return ManifestError(problem, self._source, line, column)
+
+
+def _record(annotation: Any) -> type[msgspec.Struct] | None:
+    """The record in an annotation such as `list[str | StageManifest] | None`."""
+    if annotation in _RECORDS:
+        return annotation  # type: ignore[no-any-return]
+    if get_origin(annotation) in (Annotated, list, Union, UnionType):
+        found = (_record(part) for part in get_args(annotation))
+        return next((record for record in found if record is not None), None)
+    return None
+
+
+def _explained(message: str) -> tuple[str, Path]:
+    """msgspec's message without its path, and the path."""
+    match = _PLACE.match(message)
+    if match is None:
+        return message, ()
+    steps = _STEP.finditer(match["path"] or "")
+    path = tuple(int(s["index"]) if s["index"] else s["key"] for s in steps)
+    problem = match["problem"]
+    return problem[:1].lower() + problem[1:].replace("`", ""), path

@@ -1,0 +1,460 @@
+"""The policy of a rollout: what a person writes, and what deciding works by.
+
+`RolloutManifest` is the contract: YAML in a file, the same as JSON in the topic
+`understudy.rollouts`. `compile_manifest` checks it and spells everything out: defaults filled in,
+`0.5pp` and `10m` turned into numbers. What it returns is frozen, comparable and hashed, so two
+manifests that mean the same have the same `policy_hash`.
+
+Reading YAML, and lines and columns, stand in `understudy.schemas.manifests`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from understudy.schemas.events import Identifier, Label, LanguageTag, Mode
+from understudy.schemas.rollout_metrics import (
+    METRICS,
+    RESERVED,
+    Limit,
+    Metric,
+    Quantity,
+    parse_quantity,
+    parse_share,
+)
+
+Action = Literal["rollback", "pause", "alert"]
+Required = Literal["all", "every", "if_measured", "none"]
+Promotion = Literal["manual", "automatic"]
+Written = str | int | float
+"""A quantity as written: `0.5pp`, `20%`, `8s`, or a number where the unit is clear."""
+Path = tuple[str | int, ...]
+
+LIMITS: Final[tuple[Limit, ...]] = ("max", "min", "max_increase", "max_drop")
+DEFAULT_MIN_REQUESTS: Final = 5_000
+DEFAULT_MIN_DURATION_S: Final = 3_600.0
+RAMP: Final = (0.01, 0.05, 0.25, 0.50, 1.0)
+ALL, EACH_LANGUAGE, EACH_WORKFLOW = "all", "each language", "each workflow"
+_SLICE_WORDS: Final = (ALL, EACH_LANGUAGE, EACH_WORKFLOW)
+_DURATION: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)\s*$")
+_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+
+
+class PolicyError(ValueError):
+    """A manifest that cannot be used; `path` leads to the place, `problem` says what to do."""
+
+    def __init__(self, problem: str, path: Path = ()) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.path = path
+
+
+# What a person writes
+
+
+class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The two models compared."""
+
+    stable: Annotated[str, Meta(min_length=1, max_length=256)]
+    candidate: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class SliceManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A named part of the traffic: a language, a workflow, or both."""
+
+    language: Annotated[LanguageTag | None, Meta(description="BCP 47 tag.")] = None
+    workflow: Label | None = None
+
+
+class StageManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One step of the rollout. What is left out comes from the rollout."""
+
+    name: Label | None = None
+    mode: Mode | None = None
+    share: Annotated[
+        Written | None, Meta(description="Share of requests that the candidate serves: `5%`.")
+    ] = None
+    min_requests: Annotated[int, Meta(ge=1)] | None = None
+    min_duration: Annotated[Written | None, Meta(description="`30m`, `1h`, or seconds.")] = None
+
+
+class GuardrailManifest(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """One limit: a metric, exactly one of max, min, max_increase and max_drop, and what follows."""
+
+    metric: Annotated[str, Meta(description="See docs/policies.md for all of them.")]
+    name: Annotated[Label | None, Meta(description="The metric's name unless two share it.")] = None
+    max: Annotated[Written | None, Meta(description="Limit on the candidate alone.")] = None
+    min: Annotated[Written | None, Meta(description="Limit on the candidate alone.")] = None
+    max_increase: Annotated[
+        Written | None, Meta(description="Over stable: `0.5pp`, `20%`, `500ms`.")
+    ] = None
+    max_drop: Annotated[Written | None, Meta(description="Below stable: `0.5pp`, `20%`.")] = None
+    warn_margin: Annotated[
+        Written | None, Meta(description="A tighter limit of the same kind that only alerts.")
+    ] = None
+    slices: Annotated[
+        list[str | SliceManifest] | None,
+        Meta(description="`all`, `each language`, `each workflow`, or named ones."),
+    ] = None
+    action: Annotated[Action, Meta(description="What evidence of a breach does.")] = "rollback"
+    required: Annotated[
+        Required, Meta(description="Which slices must be shown harmless before promotion.")
+    ] = "all"
+
+
+class RolloutManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A rollout and its policy; three lines are enough."""
+
+    rollout_id: Annotated[Identifier, Meta(description="As in the events.")]
+    models: Models
+    mode: Annotated[Mode, Meta(description="Mode of the first stage.")] = "shadow"
+    promotion: Annotated[
+        Promotion, Meta(description="Who moves to the next stage after a promote verdict.")
+    ] = "manual"
+    min_requests: Annotated[int, Meta(ge=1)] | None = None
+    min_duration: Written | None = None
+    stages: Annotated[
+        list[str | StageManifest] | None, Meta(description="`shadow`, `5%`, or records.")
+    ] = None
+    guardrails: list[GuardrailManifest] | None = None
+    false_rollback: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
+    false_promotion: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
+    max_unmatched_share: Annotated[Written, Meta(description="More blocks promotion.")] = "5%"
+    max_late_share: Annotated[Written, Meta(description="More blocks promotion.")] = "5%"
+    independent_requests: Annotated[
+        bool, Meta(description="True where no two requests belong to one conversation.")
+    ] = False
+
+
+# What deciding works by
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """One step; `share` of requests is the candidate's, 0 where it is never served."""
+
+    name: str
+    mode: Mode
+    share: float
+    min_requests: int
+    min_duration_s: float
+
+
+class SliceChoice(msgspec.Struct, frozen=True):
+    """Which slices a guardrail looks at."""
+
+    all: bool
+    each_language: bool
+    each_workflow: bool
+    named: tuple[SliceManifest, ...] = ()
+
+
+class Guardrail(msgspec.Struct, frozen=True):
+    """One limit, spelled out. Times are milliseconds, shares fractions of 1."""
+
+    name: str
+    metric: str
+    limit: Limit
+    value: float
+    relative: bool
+    warn_value: float | None
+    slices: SliceChoice
+    action: Action
+    required: Required
+
+
+class Rollout(msgspec.Struct, frozen=True):
+    """A policy with nothing left to guess."""
+
+    rollout_id: str
+    models: Models
+    promotion: Promotion
+    stages: tuple[Stage, ...]
+    guardrails: tuple[Guardrail, ...]
+    false_rollback: float
+    false_promotion: float
+    max_unmatched_share: float
+    max_late_share: float
+    independent_requests: bool
+
+
+def policy_hash(rollout: Rollout) -> str:
+    """64 hexadecimal digits that differ when the policy means something else."""
+    return hashlib.sha256(msgspec.json.encode(rollout, order="deterministic")).hexdigest()
+
+
+def compile_manifest(manifest: RolloutManifest) -> Rollout:
+    """Check a manifest and spell it out. Raises `PolicyError`."""
+    if "/" in manifest.rollout_id:
+        raise PolicyError("rollout_id must not contain a slash", ("rollout_id",))
+    return Rollout(
+        rollout_id=manifest.rollout_id,
+        models=manifest.models,
+        promotion=manifest.promotion,
+        stages=_stages(manifest),
+        guardrails=_guardrails(manifest),
+        false_rollback=manifest.false_rollback,
+        false_promotion=manifest.false_promotion,
+        max_unmatched_share=_share(manifest.max_unmatched_share, ("max_unmatched_share",)),
+        max_late_share=_share(manifest.max_late_share, ("max_late_share",)),
+        independent_requests=manifest.independent_requests,
+    )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` with the known name that is most like it."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _share(written: Written, path: Path) -> float:
+    try:
+        return parse_share(written)
+    except ValueError as error:
+        raise PolicyError(str(error), path) from None
+
+
+def _duration_s(written: Written, path: Path) -> float:
+    """Seconds of `10m` or a number."""
+    if not isinstance(written, str):
+        if written < 0:
+            raise PolicyError("a duration is not negative", path)
+        return float(written)
+    match = _DURATION.match(written)
+    if match is None:
+        raise PolicyError(f"{written!r} is no duration; write 90s, 10m, 1h or 1d", path)
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+# Stages
+
+
+def _stages(manifest: RolloutManifest) -> tuple[Stage, ...]:
+    written: Sequence[str | StageManifest] = (
+        manifest.stages if manifest.stages is not None else _default_stages(manifest.mode)
+    )
+    if not written:
+        raise PolicyError("stages must name at least one", ("stages",))
+    stages = [_stage(manifest, stage, ("stages", place)) for place, stage in enumerate(written)]
+    for place, stage in enumerate(stages):
+        path: Path = ("stages", place)
+        if stage.name in {other.name for other in stages[:place]}:
+            raise PolicyError(f"two stages are named {stage.name}", path)
+        if place and stage.share < stages[place - 1].share:
+            raise PolicyError(
+                f"stage {stage.name} gives the candidate less than the stage before it", path
+            )
+    if manifest.stages is not None and stages[0].mode != manifest.mode:
+        raise PolicyError(
+            f"mode is {manifest.mode}, yet the first stage's is {stages[0].mode}", ("stages", 0)
+        )
+    return tuple(stages)
+
+
+def _default_stages(mode: Mode) -> list[str | StageManifest]:
+    ramp: list[str | StageManifest] = [StageManifest(mode="canary", share=s) for s in RAMP]
+    if mode == "canary":
+        return ramp
+    if mode == "ab":
+        return [StageManifest(mode="ab", share=0.5)]
+    return [StageManifest(mode=mode), *ramp]
+
+
+def _stage(manifest: RolloutManifest, written: str | StageManifest, path: Path) -> Stage:
+    stage = _stage_of_word(written, manifest.mode, path) if isinstance(written, str) else written
+    mode: Mode = stage.mode or ("canary" if stage.share is not None else manifest.mode)
+    share = _stage_share(mode, stage.share, path)
+    requests = stage.min_requests or manifest.min_requests or DEFAULT_MIN_REQUESTS
+    return Stage(
+        name=stage.name or (mode if mode in ("shadow", "interleave") else f"{100 * share:g}%"),
+        mode=mode,
+        share=share,
+        min_requests=requests,
+        min_duration_s=_min_duration_s(manifest, stage, path),
+    )
+
+
+def _stage_of_word(word: str, mode: Mode, path: Path) -> StageManifest:
+    """`shadow` or `5%`."""
+    if word in ("shadow", "interleave"):
+        return StageManifest(mode=word)  # type: ignore[arg-type]
+    try:
+        parse_share(word)
+    except ValueError:
+        raise PolicyError(
+            f"{word!r} is no stage; write shadow, interleave or a share such as 5%"
+            + nearest(word, ("shadow", "interleave")),
+            path,
+        ) from None
+    return StageManifest(mode="ab" if mode == "ab" else "canary", share=word)
+
+
+def _stage_share(mode: Mode, written: Written | None, path: Path) -> float:
+    if mode == "shadow":
+        if written is not None and _share(written, (*path, "share")) > 0.0:
+            raise PolicyError("in shadow the candidate serves nobody: no share", (*path, "share"))
+        return 0.0
+    if written is None:
+        if mode in ("interleave", "ab"):
+            return 0.5
+        raise PolicyError("a canary stage needs a share, such as 5%", path)
+    share = _share(written, (*path, "share"))
+    if not 0.0 < share <= 1.0:
+        raise PolicyError("a stage's share lies above 0 and up to 100%", (*path, "share"))
+    return share
+
+
+def _min_duration_s(manifest: RolloutManifest, stage: StageManifest, path: Path) -> float:
+    if stage.min_duration is not None:
+        return _duration_s(stage.min_duration, (*path, "min_duration"))
+    if manifest.min_duration is not None:
+        return _duration_s(manifest.min_duration, ("min_duration",))
+    return DEFAULT_MIN_DURATION_S
+
+
+# Guardrails
+
+
+def default_guardrails() -> list[GuardrailManifest]:
+    """What guards a rollout whose policy names nothing."""
+
+    def drop(metric: str, margin: str) -> GuardrailManifest:
+        return GuardrailManifest(metric=metric, max_drop=margin, required="if_measured")
+
+    def increase(metric: str, margin: str, required: Required) -> GuardrailManifest:
+        return GuardrailManifest(metric=metric, max_increase=margin, required=required)
+
+    return [
+        increase("error_rate", "1pp", "all"),
+        drop("json_valid_rate", "1pp"),
+        drop("json_schema_valid_rate", "1pp"),
+        drop("language_match_rate", "2pp"),
+        increase("fallback_rate", "2pp", "if_measured"),
+        increase("truncation_rate", "2pp", "if_measured"),
+        increase("duration_p95", "50%", "if_measured"),
+        increase("duration_p99", "50%", "if_measured"),
+        increase("cost_usd", "25%", "if_measured"),
+    ]
+
+
+def _guardrails(manifest: RolloutManifest) -> tuple[Guardrail, ...]:
+    written = default_guardrails() if manifest.guardrails is None else manifest.guardrails
+    if not written:
+        raise PolicyError("without guardrails nothing would be judged; leave the key out for "
+                          "the defaults", ("guardrails",))  # fmt: skip
+    guardrails: list[Guardrail] = []
+    for place, one in enumerate(written):
+        guardrail = _guardrail(one, ("guardrails", place))
+        if guardrail.name in {other.name for other in guardrails}:
+            raise PolicyError(
+                f"two guardrails are named {guardrail.name}; give one another name",
+                ("guardrails", place),
+            )
+        guardrails.append(guardrail)
+    if not any(g.action != "alert" and g.required != "none" for g in guardrails):
+        raise PolicyError(
+            "no guardrail is required before promotion; only alerts would remain", ("guardrails",)
+        )
+    return tuple(guardrails)
+
+
+def _guardrail(written: GuardrailManifest, path: Path) -> Guardrail:
+    metric = _metric(written.metric, (*path, "metric"))
+    limit = _limit(written, metric, path)
+    quantity = _quantity(metric, limit, getattr(written, limit), (*path, limit))
+    slices = _slices(written, path)
+    if metric.per_rollout and (slices.each_language or slices.each_workflow or slices.named):
+        raise PolicyError(f"{metric.name} is judged over all requests only", (*path, "slices"))
+    return Guardrail(
+        name=written.name or metric.name,
+        metric=metric.name,
+        limit=limit,
+        value=quantity.value,
+        relative=quantity.relative,
+        warn_value=_warn_value(written, metric, limit, quantity, (*path, "warn_margin")),
+        slices=slices,
+        action=written.action,
+        required=written.required,
+    )
+
+
+def _metric(name: str, path: Path) -> Metric:
+    if name in RESERVED:
+        raise PolicyError(RESERVED[name], path)
+    metric = METRICS.get(name)
+    if metric is None:
+        raise PolicyError(f"unknown metric {name}{nearest(name, METRICS)}", path)
+    return metric
+
+
+def _limit(written: GuardrailManifest, metric: Metric, path: Path) -> Limit:
+    given: list[Limit] = [limit for limit in LIMITS if getattr(written, limit) is not None]
+    choices = " or ".join(metric.limits)
+    if len(given) != 1:
+        what = f"has {' and '.join(given)}" if given else "has no limit"
+        raise PolicyError(f"{metric.name} {what}; write one of {choices}", path)
+    (limit,) = given
+    if limit not in metric.limits:
+        why = metric.refused.get(limit, f"{metric.name} takes {choices}")
+        raise PolicyError(f"{limit} cannot be judged here: {why}", (*path, limit))
+    return limit
+
+
+def _quantity(metric: Metric, limit: Limit, written: Written, path: Path) -> Quantity:
+    try:
+        return parse_quantity(metric, limit, written)
+    except ValueError as error:
+        raise PolicyError(str(error), path) from None
+
+
+def _warn_value(
+    written: GuardrailManifest, metric: Metric, limit: Limit, quantity: Quantity, path: Path
+) -> float | None:
+    """The tighter limit, in the same kind of number."""
+    if written.warn_margin is None:
+        return None
+    warn = _quantity(metric, limit, written.warn_margin, path)
+    if warn.relative != quantity.relative:
+        raise PolicyError(f"warn_margin must be written like {limit}", path)
+    tighter = warn.value > quantity.value if limit == "min" else warn.value < quantity.value
+    if not tighter:
+        raise PolicyError(f"warn_margin must be tighter than {limit}", path)
+    return warn.value
+
+
+def _slices(written: GuardrailManifest, path: Path) -> SliceChoice:
+    if written.slices is None:
+        per_rollout = METRICS[written.metric].per_rollout
+        return SliceChoice(all=True, each_language=not per_rollout, each_workflow=False)
+    if not written.slices:
+        raise PolicyError("slices must name at least one", (*path, "slices"))
+    words, named = set(), []
+    for place, entry in enumerate(written.slices):
+        where: Path = (*path, "slices", place)
+        if isinstance(entry, str):
+            words.add(_slice_word(entry, where))
+        elif entry.language is None and entry.workflow is None:
+            raise PolicyError("name a language, a workflow or both", where)
+        elif entry in named:
+            raise PolicyError("this slice stands there twice", where)
+        else:
+            named.append(entry)
+    return SliceChoice(ALL in words, EACH_LANGUAGE in words, EACH_WORKFLOW in words, tuple(named))
+
+
+def _slice_word(word: str, path: Path) -> str:
+    if word not in _SLICE_WORDS:
+        raise PolicyError(
+            f"unknown slice {word}{nearest(word, _SLICE_WORDS)}; one language is "
+            "written {language: ja}",
+            path,
+        )
+    return word
