@@ -108,6 +108,22 @@ class CompareSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
+class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Health, readiness and metrics over HTTP."""
+
+    enabled: Annotated[bool, Meta(description="Whether a worker listens")] = True
+    host: Annotated[
+        str, Meta(min_length=1, description="Address to listen at; 0.0.0.0 for all, in a container")
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65_535, description="Port to listen at; 0 takes a free one and logs it")
+    ] = 9464
+    stall_s: Annotated[
+        Seconds,
+        Meta(description="How long a partition may stand still with records to read"),
+    ] = 60.0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -115,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     pairing: PairingSettings = PairingSettings()
     compare: CompareSettings = CompareSettings()
+    serving: ServingSettings = ServingSettings()
 
     def pairing_policy(self) -> PairingPolicy:
         """The policy these settings describe. Raises `SettingsError`."""

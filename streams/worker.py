@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Final
 
 import structlog
@@ -24,6 +25,8 @@ from understudy.streams.pairing.consumer import PairingConsumer
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.publishing import DeliveryFailed, Publisher
 from understudy.streams.pairing.results import ClickHouseResults
+from understudy.streams.serving.server import serving
+from understudy.streams.serving.snapshot import Parts
 from understudy.streams.settings import Settings
 from understudy.streams.topics import ensure_topics
 
@@ -31,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 STOP_DEADLINE_S: Final = 30.0
 REPORT_EVERY_S: Final = 10.0
+
+Serve = Callable[[Parts], AbstractContextManager[object]]
 
 
 def run_worker(settings: Settings) -> None:
@@ -42,7 +47,10 @@ def run_worker(settings: Settings) -> None:
     try:
         ensure_topics(client_config(settings.kafka), topics(settings.kafka),
                       replication_factor=settings.kafka.replication_factor)  # fmt: skip
-        with pairing(settings, settings.pairing_policy()) as consumer, _reporting(consumer):
+        with (
+            pairing(settings, settings.pairing_policy(), partial(serving, settings)) as consumer,
+            _reporting(consumer),
+        ):
             log.info("worker.started", topic=topics(settings.kafka).events.name,
                      group=settings.kafka.group_id)  # fmt: skip
             consumer.run(stop)
@@ -67,8 +75,10 @@ def client_opener(url: str) -> Callable[[], Client]:
 
 
 @contextmanager
-def pairing(settings: Settings, policy: PairingPolicy) -> Iterator[PairingConsumer]:
-    """A pairing consumer with its sinks, which are closed in the end."""
+def pairing(
+    settings: Settings, policy: PairingPolicy, serve: Serve = nullcontext
+) -> Iterator[PairingConsumer]:
+    """A pairing consumer with its sinks, which are closed in the end; `serve` tells of them."""
     load_policy = LoadPolicy(
         batch_rows=settings.clickhouse.batch_rows,
         batch_bytes=settings.clickhouse.batch_bytes,
@@ -78,15 +88,19 @@ def pairing(settings: Settings, policy: PairingPolicy) -> Iterator[PairingConsum
     names = topics(settings.kafka)
     loader = Loader(client_opener(settings.clickhouse.url), load_policy).start()
     try:
-        yield PairingConsumer(
+        producer = Producer(producer_config(settings.kafka), logger=KAFKA_LOGGER)
+        publisher = Publisher(producer, names)
+        consumer = PairingConsumer(
             consumer_config(settings.kafka),
             names.events.name,
             policy,
-            Publisher(Producer(producer_config(settings.kafka), logger=KAFKA_LOGGER), names),
+            publisher,
             ClickHouseResults(loader, policy.window_ms),
             batch_records=settings.pairing.batch_records,
             flush_interval_s=settings.pairing.flush_interval_s,
         )
+        with serve(Parts(consumer, loader, publisher)):
+            yield consumer
     finally:
         loader.close(STOP_DEADLINE_S)
 
