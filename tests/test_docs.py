@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import tomllib
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -195,6 +196,18 @@ def test_log_events_are_documented() -> None:
     assert undocumented(logged, "operations.md") == set()
 
 
+def test_dependencies_are_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {re.split(r"[\[<>=~ ]", dependency)[0] for dependency in project["dependencies"]}
+    assert undocumented(names, "decisions/0009-dependencies.md") == set()
+
+
+def test_decisions_are_listed() -> None:
+    listed = text_of("decisions/README.md")
+    records = {file.name for file in (DOCS / "decisions").glob("0*.md")}
+    assert {name for name in records if f"({name})" not in listed} == set()
+
+
 def sources(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
@@ -301,8 +314,6 @@ def test_examples_of_events_decode() -> None:
 
 
 def test_settings_shown_are_known() -> None:
-    import tomllib
-
     shown = blocks("toml")
     assert shown
     for block in shown:
