@@ -171,12 +171,12 @@ def _compare_control(
 
 
 def _languages(events: list[Event], others: list[Event]) -> list[str]:
-    """The language of each request; most are tagged, and the tag is looked up alone."""
-    tags = [normalize_tag(e.language) if e.language else UNDETERMINED for e in events]
-    return [
-        tag if tag != UNDETERMINED else request_language(both)
-        for tag, *both in zip(tags, events, others, strict=True)
-    ]
+    """The language of each request; most are tagged, so the tag is looked up first."""
+    languages = [normalize_tag(e.language) if e.language else UNDETERMINED for e in events]
+    for row, tag in enumerate(languages):
+        if tag == UNDETERMINED:
+            languages[row] = request_language((events[row], others[row]))
+    return languages
 
 
 def _requests(entries: list[Entry], events: list[Event], languages: list[str]) -> Requests:

@@ -19,7 +19,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from understudy.analyzers.compare.language import normalize_tag
-from understudy.schemas.events import PAIR, SIDE_BITS, Event, InvalidEvent, InvalidReason, event_key
+from understudy.schemas.events import PAIR, SIDE_BITS, Event, InvalidEvent, InvalidReason
 
 _BUCKET_MS = 100
 
@@ -109,37 +109,34 @@ class Join:
         event = side.event
         log_bytes = self.log_bytes
         self.log_bytes = log_bytes + size
-        key = event_key(event.rollout_id, event.pair_id)
+        key = f"{event.rollout_id}/{event.pair_id}"
         bit = SIDE_BITS[event.side]
         entry = self.entries.get(key)
-        if entry is not None and self._lies_behind(entry, log_bytes, oldest_ms, joined):
-            entry = None
-        if entry is None:
+        if entry is None or self._lies_behind(entry, log_bytes, oldest_ms, joined):
             entry = Entry(key, request_time_ms, wanted, log_bytes, {bit: side}, bit, side.offset)
-            self._remember(entry)
+            self.entries[key] = entry
+            self._by_time[request_time_ms // _BUCKET_MS].append(entry)
+            self._by_position.append(entry)
         else:
             _check(entry, event, request_time_ms, wanted, bit)
             entry.seen |= bit
             entry.sides[bit] = side
             entry.last_offset = side.offset
-            self.waiting_sides += 1
+        self.waiting_sides += 1
         if entry.seen == wanted:
             joined.complete.append(entry)
             self.waiting_sides -= len(entry.sides)
 
     def _lies_behind(self, entry: Entry, log_bytes: int, oldest_ms: int, joined: Joined) -> bool:
         """Whether an entry lies further back than the join looks; if so, forget it."""
-        if log_bytes - entry.log_bytes > self.max_join_bytes:
-            self._forget(entry, UnmatchedReason.MEMORY, joined)
-        elif entry.request_time_ms < oldest_ms:
-            self._forget(entry, UnmatchedReason.TIMEOUT, joined)
-        return entry.forgotten
-
-    def _remember(self, entry: Entry) -> None:
-        self.entries[entry.key] = entry
-        self._by_time[entry.request_time_ms // _BUCKET_MS].append(entry)
-        self._by_position.append(entry)
-        self.waiting_sides += 1
+        if (
+            entry.request_time_ms >= oldest_ms
+            and log_bytes - entry.log_bytes <= self.max_join_bytes
+        ):
+            return False
+        far = log_bytes - entry.log_bytes > self.max_join_bytes
+        self._forget(entry, UnmatchedReason.MEMORY if far else UnmatchedReason.TIMEOUT, joined)
+        return True
 
     def expire(self, oldest_ms: int, joined: Joined) -> None:
         """Forget what was requested before `oldest_ms`, or lies too many bytes behind."""
