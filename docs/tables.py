@@ -20,6 +20,7 @@ import msgspec
 from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import SECTIONS
 from understudy.streams.cli import main as command
+from understudy.streams.serving.metrics import METRICS
 from understudy.streams.settings import ENVIRONMENT_PREFIX, Settings
 
 FOLDER: Final = Path(__file__).parent
@@ -94,6 +95,14 @@ def _topics() -> list[str]:
         for spec in understudy_topics()
     ]
     return _table(("topic", "partitions", "clean-up", "kept", "time stamps", "largest batch"), rows)
+
+
+def _metrics() -> list[str]:
+    rows = [
+        (_code(spec.name), spec.kind, _code(spec.label) if spec.label else "–", spec.meaning)
+        for spec in METRICS
+    ]
+    return _table(("metric", "kind", "label", "what it says"), rows)
 
 
 def _commands() -> list[str]:
@@ -224,6 +233,7 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     "settings": _settings,
     "topics": _topics,
     "commands": _commands,
+    "metrics": _metrics,
     "comparisons": _comparisons,
     "unmatched": _plain("unmatched"),
     "accounting": _plain("accounting"),

@@ -25,6 +25,7 @@ from understudy.streams.cli import main as command
 from understudy.streams.loading.clickhouse import OPTIONS
 from understudy.streams.loading.migrate import migrate, migrations
 from understudy.streams.pairing.join import UnmatchedReason
+from understudy.streams.serving.metrics import METRICS
 from understudy.streams.settings import known_keys
 
 ROOT: Final = Path(__file__).parents[1]
@@ -182,6 +183,10 @@ def test_commands_and_options_are_documented() -> None:
         for option in parameter.opts
     }
     assert undocumented(options, "commands.md") == set()
+
+
+def test_metrics_are_documented() -> None:
+    assert undocumented({spec.name for spec in METRICS}, "operations.md") == set()
 
 
 def test_log_events_are_documented() -> None:
