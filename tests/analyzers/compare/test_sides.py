@@ -1,0 +1,216 @@
+"""One side at a time: each measure of an event, by cases."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+import xxhash
+
+from understudy.analyzers.compare.json_output import NO_DOCUMENT, compile_json_schema
+from understudy.analyzers.compare.measures import JsonState
+from understudy.analyzers.compare.options import CompareOptions
+from understudy.analyzers.compare.sides import SideReading, read_sides
+from understudy.schemas.events import Event, decode_event
+
+ERROR = {"type": "server_error", "status": 503}
+
+
+def event(**changes: Any) -> Event:
+    fields: dict[str, Any] = {
+        "schema_version": 1, "rollout_id": "r", "pair_id": "p", "mode": "shadow",
+        "side": "stable", "sides": ["stable", "candidate"],
+        "request_time": "2025-01-01T00:00:00Z",
+    }  # fmt: skip
+    return decode_event(json.dumps({**fields, **changes}).encode())
+
+
+def read(*events: Event, language: str = "en", **options: Any) -> SideReading:
+    return read_sides(events, [language] * len(events), CompareOptions(**options))
+
+
+def measure(name: str, **changes: Any) -> Any:
+    """One measure of one event, as plain Python."""
+    values = getattr(read(event(**changes)).measures, name)
+    value = values[0]
+    return value if isinstance(value, str) else value.item()
+
+
+def test_an_event_with_nothing_in_it_has_measures_all_the_same() -> None:
+    measures = read(event()).measures
+    assert len(measures) == 1
+    assert measures.model == [""]
+    assert not measures.error[0]
+    assert measures.attempts[0] == 1
+    assert math.isnan(measures.duration_ms[0])
+    assert math.isnan(measures.cost_usd[0])
+    assert (measures.input_tokens[0], measures.output_tokens[0]) == (-1, -1)
+    assert measures.output_hash[0] == 0
+    assert measures.json_schema_valid[0] == measures.language_match[0] == -1
+
+
+def test_no_events_are_no_rows() -> None:
+    reading = read()
+    assert len(reading.measures) == 0
+    assert reading.outputs == reading.documents == reading.tool_calls == []
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (None, (False, False, "", 0)),
+        (ERROR, (True, False, "server_error", 503)),
+        ({"type": "timeout"}, (True, True, "timeout", 0)),
+        ({"type": "ReadTimeoutError"}, (True, True, "ReadTimeoutError", 0)),
+        ({"type": "DEADLINE_EXCEEDED"}, (True, True, "DEADLINE_EXCEEDED", 0)),
+        ({"type": "gateway", "status": 504}, (True, True, "gateway", 504)),
+        ({"type": "x", "status": 408}, (True, True, "x", 408)),
+        ({"type": "rate_limit", "status": 429}, (True, False, "rate_limit", 429)),
+    ],
+)
+def test_errors_and_timeouts(error: Any, expected: tuple[Any, ...]) -> None:
+    names = ("error", "timeout", "error_type", "error_status")
+    assert tuple(measure(name, error=error) for name in names) == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "truncated", "filtered"),
+    [
+        ("stop", False, False), (None, False, False), ("length", True, False),
+        ("LENGTH", True, False), ("max_tokens", True, False), ("content_filter", False, True),
+        ("SAFETY", False, True), ("tool_calls", False, False), ("lengthy", False, False),
+    ],
+)  # fmt: skip
+def test_finish_reasons(reason: str | None, truncated: bool, filtered: bool) -> None:
+    response = {"finish_reason": reason, "output": "x"}
+    assert measure("truncated", response=response) is truncated
+    assert measure("content_filtered", response=response) is filtered
+    assert measure("truncated", response=response, error=ERROR) is False
+
+
+def test_a_failed_side_has_no_answer_whatever_it_says() -> None:
+    answer = {"output": "partial", "tool_calls": [{"name": "f"}], "finish_reason": "length"}
+    request = {"expects": "json", "tools": ["f"]}
+    reading = read(event(response=answer, request=request, error=ERROR))
+    measures = reading.measures
+    assert reading.outputs == [None]
+    assert reading.tool_calls == [None]
+    assert not measures.text[0]
+    assert measures.output_hash[0] == 0
+    assert measures.json_state[0] == JsonState.NOT_EXPECTED
+    assert not measures.tools_offered[0]
+    assert measures.tool_call_count[0] == 0
+
+
+@pytest.mark.parametrize("output", ["x", "héllo", "你好，世界", "🙂" * 500, " ", "\x00"])
+def test_the_hash_is_xxhash64_of_utf_8(output: str) -> None:
+    found = measure("output_hash", response={"output": output})
+    assert found == xxhash.xxh64_intdigest(output.encode())
+    assert measure("output_characters", response={"output": output}) == len(output)
+    assert measure("text", response={"output": output}) is True
+
+
+def test_the_hash_of_a_known_text() -> None:
+    """SELECT xxHash64('understudy') in ClickHouse says the same."""
+    assert measure("output_hash", response={"output": "understudy"}) == 17738713221290019134
+
+
+@pytest.mark.parametrize("output", ["", None])
+def test_an_empty_output_is_no_text(output: str | None) -> None:
+    assert measure("text", response={"output": output}) is False
+    assert measure("output_hash", response={"output": output}) == 0
+
+
+@pytest.mark.parametrize(
+    ("expects", "output", "state"),
+    [
+        ("text", "{}", JsonState.NOT_EXPECTED),
+        ("json", "{}", JsonState.VALID),
+        ("json_schema", "[1]", JsonState.VALID),
+        ("json", "```json\n{}\n```", JsonState.FENCED),
+        ("json", '{"a": ', JsonState.TRUNCATED),
+        ("json", "Sure, here it is.", JsonState.NOT_JSON),
+        ("json", 'Sure: {"a": 1}', JsonState.TRAILING_TEXT),
+        ("json", "", JsonState.NOT_JSON),
+        ("json", None, JsonState.NOT_JSON),
+        ("json", "[" * 500 + "]" * 500, JsonState.TOO_DEEP),
+    ],
+)
+def test_json_only_where_it_is_expected(expects: str, output: str | None, state: JsonState) -> None:
+    changes = {"request": {"expects": expects}, "response": {"output": output}}
+    assert measure("json_state", **changes) == state
+    (document,) = read(event(**changes)).documents
+    assert (document is NO_DOCUMENT) is (state != JsonState.VALID)
+
+
+def test_json_schemas_by_name() -> None:
+    schemas = {"order": compile_json_schema('{"required": ["id"]}')}
+    cases = [("order", '{"id": 1}', 1), ("order", "{}", 0), ("order", "no", 0),
+             ("unknown", "{}", -1), (None, "{}", -1)]  # fmt: skip
+    events = [
+        event(request={"expects": "json_schema", "schema_id": name}, response={"output": output})
+        for name, output, _ in cases
+    ]
+    found = read(*events, json_schemas=schemas).measures.json_schema_valid
+    assert found.tolist() == [expected for _, _, expected in cases]
+
+
+def test_time_to_first_token_only_when_streamed() -> None:
+    timing = {"duration_ms": 900.0, "time_to_first_token_ms": 100.0}
+    assert measure("first_token_ms", timing=timing, response={"stream": True}) == 100.0
+    assert math.isnan(measure("first_token_ms", timing=timing, response={"stream": False}))
+    assert measure("duration_ms", timing=timing) == 900.0
+
+
+def test_zero_is_not_missing() -> None:
+    usage = {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0}
+    for name in usage:
+        assert measure(name, usage=usage) == 0
+    assert measure("duration_ms", timing={"duration_ms": 0}) == 0.0
+
+
+def test_fallbacks_attempts_and_who_was_served() -> None:
+    fallback = {"used": True, "attempts": 3, "model": "other"}
+    assert measure("fallback", fallback=fallback) is True
+    assert measure("attempts", fallback=fallback) == 3
+    assert measure("fallback", fallback={"attempts": 2}) is False
+    assert measure("served", served=True) is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "invalid"),
+    [({"a": 1}, False), ('{"a": 1}', False), (None, False), ("", False), ("{", True), ([1], True)],
+)
+def test_tool_calls(arguments: Any, invalid: bool) -> None:
+    calls = [{"name": "f"}, {"name": "g", "arguments": arguments}]
+    changes = {"response": {"tool_calls": calls}, "request": {"tools": ["f", "g"]}}
+    assert measure("tool_call_count", **changes) == 2
+    assert measure("tools_offered", **changes) is True
+    assert measure("tool_arguments_invalid", **changes) is invalid
+    assert measure("tools_offered", request={"tools": []}) is False
+
+
+def test_language_is_looked_at_in_text_answers_alone() -> None:
+    text = "This is plainly an English sentence, and the next one is one as well."
+    answer = {"response": {"output": text}}
+    assert read(event(**answer), language="en").measures.language_match.tolist() == [1]
+    assert read(event(**answer), language="ja").measures.language_match.tolist() == [0]
+    assert read(event(**answer), language="und").measures.language_match.tolist() == [-1]
+    asked = event(**answer, request={"expects": "json"})
+    assert read(asked, language="ja").measures.language_match.tolist() == [-1]
+
+
+def test_each_row_is_read_by_itself() -> None:
+    events = [
+        event(), event(error=ERROR), event(response={"output": "x"}),
+        event(request={"expects": "json"}, response={"output": "{}"}),
+        event(usage={"cost_usd": 1}), event(timing={"duration_ms": 5}),
+    ]  # fmt: skip
+    together = read(*events).measures
+    for row, one in enumerate(events):
+        alone = read(one).measures
+        for name in alone.__dataclass_fields__:
+            left, right = getattr(together, name)[row], getattr(alone, name)[0]
+            assert left == right or (left != left and right != right), name
