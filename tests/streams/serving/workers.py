@@ -1,0 +1,32 @@
+"""Snapshots to make metrics from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from understudy.streams.loading.loader import LoadCounters
+from understudy.streams.pairing.consumer import ConsumerTotals
+from understudy.streams.serving.health import Condition
+from understudy.streams.serving.snapshot import PartitionSnapshot, Snapshot
+
+NOW_MS = 1_772_452_800_000
+
+
+def snapshot(**changes: Any) -> Snapshot:
+    """A worker with two partitions, one of which has not begun."""
+    given: dict[str, Any] = {
+        "partitions": {
+            0: PartitionSnapshot(120, 100, NOW_MS - 2500, 3, 4),
+            1: PartitionSnapshot(0, None, None, 0, 0),
+        },
+        "tally": {"read": 12, "read_bytes": 3400, "paired": 8, "pairs": 4, "late": 1},
+        "totals": ConsumerTotals(lost_records=2, rewinds=1, commits=9),
+        "dead_letters": {"schema": 2},
+        "loader": LoadCounters(rows=70, nbytes=900, batches=3, failures=2, retries=1, refused=1),
+        "buffered_bytes": 55,
+        "ends": {0: 130},
+        "condition": Condition(partitions=2, member=True),
+        "now_ms": NOW_MS,
+        "cpu_s": 1.5,
+    }
+    return Snapshot(**{**given, **changes})
