@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Final
 import structlog
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from understudy.streams.errors import UNREACHABLE, CommandError
 from understudy.streams.kafka import client_config, consumer_config, producer_config, topics
@@ -32,7 +34,10 @@ from understudy.streams.topics import ensure_topics
 
 log = structlog.get_logger(__name__)
 
-STOP_DEADLINE_S: Final = 30.0
+CLOSE_S: Final = 2.0
+"""For what the consumer has not waited for itself when it stopped."""
+KAFKA_PATIENCE_S: Final = 30.0
+KAFKA_ATTEMPT_S: Final = 1.0
 REPORT_EVERY_S: Final = 10.0
 
 Serve = Callable[[Parts], AbstractContextManager[object]]
@@ -45,6 +50,8 @@ def run_worker(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
+        if not _wait_for_kafka(settings, stop):
+            return
         ensure_topics(client_config(settings.kafka), topics(settings.kafka),
                       replication_factor=settings.kafka.replication_factor)  # fmt: skip
         with (
@@ -56,9 +63,26 @@ def run_worker(settings: Settings) -> None:
             consumer.run(stop)
     except KafkaException as error:
         raise CommandError(f"Kafka: {error.args[0]}", UNREACHABLE) from None
+    except TimeoutError as error:
+        raise CommandError(f"Kafka: {error}", UNREACHABLE) from None
     except (SinkBroken, DeliveryFailed) as error:
         raise CommandError(str(error)) from None
     log.info("worker.stopped")
+
+
+def _wait_for_kafka(settings: Settings, stop: threading.Event) -> bool:
+    """Whether a broker answers, before the worker is told to stop. Raises `KafkaException`."""
+    admin = AdminClient(client_config(settings.kafka), logger=KAFKA_LOGGER)
+    deadline = time.monotonic() + KAFKA_PATIENCE_S
+    while not stop.is_set():
+        try:
+            admin.list_topics(timeout=KAFKA_ATTEMPT_S)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return True
+    return False
 
 
 def client_opener(url: str) -> Callable[[], Client]:
@@ -102,7 +126,7 @@ def pairing(
         with serve(Parts(consumer, loader, publisher)):
             yield consumer
     finally:
-        loader.close(STOP_DEADLINE_S)
+        loader.close(CLOSE_S)
 
 
 @contextmanager

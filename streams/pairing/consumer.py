@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
@@ -28,8 +29,21 @@ from understudy.streams.pairing.records import Outcome, RecordBatch
 log = structlog.get_logger(__name__)
 
 POLL_S: Final = 0.1
+DELIVERY_S: Final = 1.0
 ADMIN_TIMEOUT_S: Final = 15.0
 REVOKE_DEADLINE_S: Final = 20.0
+ASSIGN_DEADLINE_S: Final = 60.0
+STORE_AWAY_S: Final = 1.0
+"""How long a partition that goes waits for a store that takes nothing anyway."""
+
+NOTHING_YET: Final = -1
+_HOPELESS: Final = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.UNSUPPORTED_VERSION,
+    KafkaError.INVALID_GROUP_ID,
+)
 
 
 class ResultStore(Protocol):
@@ -54,6 +68,10 @@ class ResultStore(Protocol):
     def healthy(self) -> bool:
         """Whether the last insert succeeded."""
 
+    @property
+    def inserts(self) -> int:
+        """How many inserts have succeeded."""
+
 
 @dataclass(slots=True)
 class _Assigned:
@@ -61,9 +79,18 @@ class _Assigned:
 
     state: Partition
     committed: int
-    published: int
+    published: int = NOTHING_YET
+    """Where the rows stood that the broker has taken, with all dead letters before."""
+    published_before: int = NOTHING_YET
+    """Rows up to here went out before a rewind; nobody waits for what is read again."""
+    fresh: bool = True
+    """Nothing has been read yet since the start or a rewind."""
     missing_results: bool = False
     """Results were left out while the store was away; to be read again."""
+    inserts_then: int = 0
+    """How many inserts had succeeded when results were left out."""
+    held: Callable[[], None] | None = None
+    """What the store has no room for; the partition is paused until it does."""
 
 
 @dataclass(slots=True)
@@ -96,6 +123,7 @@ class PairingConsumer:
         self._store = store
         self._batch_records = batch_records
         self._flush_interval_s = flush_interval_s
+        self._stop = threading.Event()
         self._assigned: dict[int, _Assigned] = {}
         self.totals = ConsumerTotals()
 
@@ -105,6 +133,7 @@ class PairingConsumer:
         Raises whatever makes going on impossible; nothing has then been committed that was not
         stored, and a restart goes on from there.
         """
+        self._stop = stop
         self._consumer.subscribe(
             [self._topic],
             on_assign=self._on_assign,
@@ -112,15 +141,22 @@ class PairingConsumer:
             on_lost=self._on_lost,
         )
         try:
-            flushed_at = time.monotonic()
-            while not stop.is_set():
-                self._take(self._consumer.consume(self._batch_records, POLL_S))
-                if time.monotonic() - flushed_at >= self._flush_interval_s:
-                    self.flush()
-                    flushed_at = time.monotonic()
+            self._consume()
             self._settle(list(self._assigned), time.monotonic() + REVOKE_DEADLINE_S)
         finally:
+            # After a failure a state may stand in the middle of a batch: closing, which revokes
+            # what is left, must not commit it.
+            self._assigned.clear()
             self._consumer.close()
+
+    def _consume(self) -> None:
+        flushed_at = time.monotonic()
+        while not self._stop.is_set():
+            self._take(self._consumer.consume(self._batch_records, POLL_S))
+            self._put_held()
+            if time.monotonic() - flushed_at >= self._flush_interval_s:
+                self.flush()
+                flushed_at = time.monotonic()
 
     @property
     def partitions(self) -> dict[int, Partition]:
@@ -169,24 +205,38 @@ class PairingConsumer:
                 self._report(error)
         for number, batch in by_partition.items():
             assigned = self._assigned.get(number)
-            if assigned is not None:
+            if assigned is not None and self._follows(number, assigned, batch[0]):
                 self._process(number, assigned, batch)
 
     @staticmethod
     def _report(error: KafkaError) -> None:
         """Log what librdkafka mends by itself; raise what it does not."""
-        if error.fatal() or not error.retriable():
-            if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT,
-                                KafkaError.UNKNOWN_TOPIC_OR_PART):  # fmt: skip
-                log.warning("kafka.unavailable", error=error.str())
-                return
+        if error.fatal() or error.code() in _HOPELESS:
             raise KafkaException(error)
-        log.warning("kafka.retrying", error=error.str())
+        log.warning("kafka.unavailable", error=error.str())
+
+    def _follows(self, number: int, assigned: _Assigned, message: Message) -> bool:
+        """Whether a message may come next; if not, make sure that the right one does.
+
+        The first after a start may be left over from an earlier assignment. A later one with a
+        smaller offset means that the log is another one, such as that of a new topic.
+        """
+        offset: int = message.offset()  # type: ignore[assignment]
+        fresh, assigned.fresh = assigned.fresh, False
+        if fresh and offset != assigned.state.position:
+            self._seek(number, assigned.state.position)
+            return False
+        if offset < assigned.state.position:
+            log.error("log.went_back", partition=number, position=assigned.state.position,
+                      offset=offset)  # fmt: skip
+            self._restart(number)
+            return False
+        return True
 
     def _process(self, number: int, assigned: _Assigned, messages: list[Message]) -> None:
         state = assigned.state
         offsets: list[int] = [m.offset() for m in messages]  # type: ignore[misc]
-        self._note_gap(state, offsets[0])
+        self._note_gaps(state, offsets)
         outcome = state.process(
             RecordBatch(
                 payloads=[m.value() for m in messages],
@@ -196,65 +246,105 @@ class PairingConsumer:
             )
         )
         self._publisher.send_dead_letters(outcome.dead_letters, self._topic, number)
-        if assigned.missing_results:
-            return
-        try:
-            self._store.put(number, outcome)
-        except SinkBusy:
-            self._leave_out_results(number, assigned)
+        self._put(number, assigned, partial(self._store.put, number, outcome))
 
-    def _note_gap(self, state: Partition, first_offset: int) -> None:
+    def _note_gaps(self, state: Partition, offsets: Sequence[int]) -> None:
         """Count records that retention deleted before they were read.
 
         Offsets also jump over the marks of transactions; only what lies below the log's start is
         gone.
         """
-        if first_offset <= state.position:
+        if offsets[-1] + 1 - state.position == len(offsets):
             return
         here = TopicPartition(self._topic, state.number)
-        low, _ = self._consumer.get_watermark_offsets(here, cached=True)
-        lost = min(low, first_offset) - state.position
+        low, _ = self._consumer.get_watermark_offsets(here, timeout=ADMIN_TIMEOUT_S)
+        gone_to = min(low, offsets[-1] + 1)
+        lost = gone_to - state.position - sum(offset < gone_to for offset in offsets)
         if lost > 0:
             self.totals.lost_records += lost
             log.error("events.lost", partition=state.number, records=lost,
                       why="deleted by retention before they were read")  # fmt: skip
 
+    # Putting results
+
+    def _put(self, number: int, assigned: _Assigned, put: Callable[[], None]) -> None:
+        """Hand results to the store. If it is full, go on without them, or wait.
+
+        To wait is right while a rewind reads again what has been published: no decision depends
+        on it, and going on would only fill the buffer up to the same place again and again.
+        """
+        if assigned.missing_results:
+            return
+        try:
+            put()
+        except SinkBusy:
+            if self._store.healthy and assigned.state.position <= assigned.published_before:
+                assigned.held = put
+                self._consumer.pause([TopicPartition(self._topic, number)])
+            else:
+                self._leave_out_results(number, assigned)
+
+    def _put_held(self) -> None:
+        """Try again what the store had no room for."""
+        for number, assigned in list(self._assigned.items()):
+            if assigned.held is not None:
+                put, assigned.held = assigned.held, None
+                self._put(number, assigned, put)
+                if assigned.held is None:
+                    self._consumer.resume([TopicPartition(self._topic, number)])
+
     def _leave_out_results(self, number: int, assigned: _Assigned) -> None:
         """Go on without ClickHouse; when it is back, read again from the committed offset."""
         assigned.missing_results = True
+        assigned.inserts_then = self._store.inserts
         log.warning("clickhouse.behind", partition=number, since=assigned.state.position)
 
     # Flushing and committing
 
     def flush(self) -> None:
         """Emit changed windows, and commit what every sink holds."""
-        for number, assigned in list(self._assigned.items()):
-            self._emit(number, assigned)
-        while not self._publisher.flush(POLL_S * 10):
-            self._wait_for_broker()
-        for assigned in self._assigned.values():
-            assigned.published = assigned.state.position
+        emitted = self._emit(list(self._assigned))
+        if not self._deliver():
+            return
+        _note_published(emitted)
         self._commit(list(self._assigned), asynchronous=True)
         self._rewind_if_possible()
 
-    def _emit(self, number: int, assigned: _Assigned) -> None:
-        state = assigned.state
-        rows = state.take_rows()
-        self._publisher.send_rows(rows, number, state.position, state.watermark_ms)
-        if assigned.missing_results:
-            return
-        try:
-            self._store.put_rows(number, rows, state.position)
-        except SinkBusy:
-            self._leave_out_results(number, assigned)
+    def _emit(self, numbers: list[int]) -> list[tuple[_Assigned, int]]:
+        """Queue changed rows; the partitions of which all has been queued, and up to where."""
+        emitted = []
+        for number in numbers:
+            assigned = self._assigned[number]
+            if assigned.held is not None:
+                continue
+            state = assigned.state
+            rows = state.take_rows()
+            self._publisher.send_rows(rows, number, state.position, state.watermark_ms)
+            self._put(number, assigned, partial(self._store.put_rows, number, rows, state.position))
+            emitted.append((assigned, state.position))
+        return emitted
 
-    def _wait_for_broker(self) -> None:
-        """Stop consuming, but stay in the group, while messages cannot be delivered."""
-        held = self._consumer.assignment()
-        self._consumer.pause(held)
-        log.warning("kafka.undelivered", why="the broker does not take messages; waiting")
-        self._take(self._consumer.consume(1, 0.0))
-        self._consumer.resume([p for p in held if p.partition in self._assigned])
+    def _deliver(self) -> bool:
+        """Wait until the broker has all messages; False when told to stop meanwhile.
+
+        Until then nothing more is consumed, but the worker stays in the group.
+        """
+        if self._publisher.flush(DELIVERY_S):
+            return True
+        try:
+            while not self._publisher.flush(DELIVERY_S):
+                if self._stop.is_set():
+                    return False
+                self._consumer.pause(self._consumer.assignment())
+                log.warning("kafka.undelivered", why="the broker does not take messages; waiting")
+                self._take(self._consumer.consume(1, 0.0))
+        finally:
+            self._consumer.resume([p for p in self._consumer.assignment() if self._may_read(p)])
+        return True
+
+    def _may_read(self, place: TopicPartition) -> bool:
+        assigned = self._assigned.get(place.partition)
+        return assigned is not None and assigned.held is None
 
     def _commit(self, numbers: list[int], *, asynchronous: bool) -> None:
         """Commit, for each partition, the offset that its rule calls safe."""
@@ -263,55 +353,80 @@ class PairingConsumer:
             assigned = self._assigned[number]
             flushed_to = min(assigned.published, self._store.stored(number))
             safe = assigned.state.safe_commit(flushed_to)
-            if safe is not None and not assigned.missing_results:
+            if safe is not None:
                 commits.append(self._commit_of(number, safe))
                 assigned.committed = safe.offset
         if not commits:
             return
-        if asynchronous:
-            self._consumer.commit(offsets=commits, asynchronous=True)
+        try:
+            if asynchronous:
+                self._consumer.commit(offsets=commits, asynchronous=True)
+            else:
+                self._consumer.commit(offsets=commits, asynchronous=False)
+        except KafkaException as error:
+            log.warning("commit.failed", error=str(error))
         else:
-            self._consumer.commit(offsets=commits, asynchronous=False)
-        self.totals.commits += 1
+            self.totals.commits += 1
 
     def _commit_of(self, number: int, safe: SafeCommit) -> TopicPartition:
         return TopicPartition(self._topic, number, safe.offset, metadata=safe.metadata.encode())
 
     def _rewind_if_possible(self) -> None:
         """Read again what ClickHouse missed, once it takes inserts again."""
-        if not any(a.missing_results for a in self._assigned.values()) or not self._store.flush(0):
-            return
         if not self._store.healthy:
             return
-        for number, assigned in self._assigned.items():
-            if assigned.missing_results:
+        for number, assigned in list(self._assigned.items()):
+            if assigned.missing_results and self._store.inserts > assigned.inserts_then:
                 self._rewind(number, assigned)
 
     def _rewind(self, number: int, assigned: _Assigned) -> None:
-        position = assigned.state.position
-        fresh = self._start(number)
-        fresh.state.dead_letters_from = max(fresh.state.dead_letters_from, position)
-        self._assigned[number] = fresh
-        self._consumer.seek(TopicPartition(self._topic, number, fresh.state.position))
+        """Start again at the committed offset; later, if that cannot be done now."""
+        before = assigned.state
+        fresh = self._restart(number)
+        if fresh is None:
+            return
+        fresh.published_before = max(assigned.published_before, before.position)
+        fresh.state.dead_letters_from = max(
+            fresh.state.dead_letters_from, before.dead_letters_from, before.position
+        )
         self.totals.rewinds += 1
         log.info("clickhouse.back", partition=number, rewound_to=fresh.state.position,
-                 from_position=position)  # fmt: skip
+                 from_position=before.position)  # fmt: skip
+
+    def _restart(self, number: int) -> _Assigned | None:
+        """Let a partition start again; None when it cannot now."""
+        try:
+            fresh = self._start(number)
+        except KafkaException as error:
+            log.warning("restart.failed", partition=number, error=str(error))
+            return None
+        if not self._seek(number, fresh.state.position):
+            return None
+        self._assigned[number] = fresh
+        return fresh
+
+    def _seek(self, number: int, offset: int) -> bool:
+        """Whether the next message will be the one at an offset; not while fetching starts."""
+        try:
+            self._consumer.seek(TopicPartition(self._topic, number, offset))
+        except KafkaException as error:
+            log.warning("seek.failed", partition=number, error=str(error))
+            return False
+        return True
 
     def _settle(self, numbers: list[int], deadline: float) -> None:
         """Flush and commit some partitions before one deadline, then let them go."""
-        for number in numbers:
-            self._emit(number, self._assigned[number])
+        if not numbers:
+            return
+        emitted = self._emit(numbers)
         delivered = self._publisher.flush(max(0.0, deadline - time.monotonic()))
-        stored = self._store.flush(max(0.0, deadline - time.monotonic()))
-        if delivered:
-            for number in numbers:
-                self._assigned[number].published = self._assigned[number].state.position
+        patience_s = REVOKE_DEADLINE_S if self._store.healthy else STORE_AWAY_S
+        stored = self._store.flush(max(0.0, min(patience_s, deadline - time.monotonic())))
         if not (delivered and stored):
             log.warning("flush.incomplete", delivered=delivered, stored=stored)
-        try:
+        if delivered:
+            _note_published(emitted)
             self._commit(numbers, asynchronous=False)
-        except KafkaException as error:
-            log.warning("commit.failed", error=str(error))
         for number in numbers:
             self._drop(number)
 
@@ -325,7 +440,7 @@ class PairingConsumer:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         starts = []
         for partition in partitions:
-            assigned = self._start(partition.partition)
+            assigned = self._start_patiently(partition.partition)
             self._assigned[partition.partition] = assigned
             starts.append(TopicPartition(self._topic, partition.partition, assigned.state.position))
         consumer.incremental_assign(starts)
@@ -341,11 +456,25 @@ class PairingConsumer:
             self._drop(partition.partition)
         log.warning("partitions.lost", partitions=[p.partition for p in partitions])
 
+    def _start_patiently(self, number: int) -> _Assigned:
+        """As `_start`, while the broker comes back."""
+        deadline = time.monotonic() + ASSIGN_DEADLINE_S
+        while True:
+            try:
+                return self._start(number)
+            except KafkaException as error:
+                if self._stop.is_set() or time.monotonic() > deadline:
+                    raise
+                log.warning("start.failed", partition=number, error=str(error))
+                self._stop.wait(POLL_S)
+
     def _start(self, number: int) -> _Assigned:
         """The state to begin with: what was committed, or the beginning of the log."""
         self._store.forget(number)
         here = TopicPartition(self._topic, number)
         committed = self._consumer.committed([here], timeout=ADMIN_TIMEOUT_S)[0]
+        if committed.error is not None:
+            raise KafkaException(committed.error)
         low, high = self._consumer.get_watermark_offsets(here, timeout=ADMIN_TIMEOUT_S)
         metadata = CommitMetadata.decode(committed.metadata)
         offset = committed.offset
@@ -356,7 +485,7 @@ class PairingConsumer:
         elif offset < low:
             offset, metadata = self._after_loss(number, low, offset, metadata)
         state = Partition(number, self._policy, start_offset=offset, resumed=metadata)
-        return _Assigned(state, committed=offset, published=-1)
+        return _Assigned(state, committed=offset)
 
     def _after_loss(
         self, number: int, low: int, committed: int, metadata: CommitMetadata | None
@@ -378,3 +507,8 @@ class PairingConsumer:
             position=start,
             watermark_ms=metadata.watermark_ms,
         )
+
+
+def _note_published(emitted: list[tuple[_Assigned, int]]) -> None:
+    for assigned, position in emitted:
+        assigned.published = position

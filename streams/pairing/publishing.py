@@ -18,6 +18,11 @@ Headers = list[tuple[str, str | bytes | None]]
 
 MAX_MESSAGE_ROWS: Final = 200
 """Rows that travel in one message; a row takes about 3 kB."""
+MAX_MESSAGE_BYTES: Final = 6 * 1024 * 1024
+"""Larger messages are cut into two; the topics take 8 MiB."""
+MAX_LETTER_BYTES: Final = 4 * 1024 * 1024
+MAX_KEY_BYTES: Final = 64 * 1024
+"""Of an event that compression let through, a dead letter keeps the beginning."""
 
 
 class DeliveryFailed(Exception):
@@ -42,16 +47,25 @@ class Publisher:
             None if watermark_ms is None else dt.datetime.fromtimestamp(watermark_ms / 1000, dt.UTC)
         )
         for rollout_id, some in _by_rollout(rows):
-            message = WindowsMessage(
-                rollout_id=rollout_id,
-                partition=partition,
-                version=version,
-                watermark=watermark,
-                rows=some,
+            self._send_windows(
+                WindowsMessage(
+                    rollout_id=rollout_id,
+                    partition=partition,
+                    version=version,
+                    watermark=watermark,
+                    rows=some,
+                )
             )
-            self._send(
-                self._topics.windows.name, rollout_id.encode(), msgspec.json.encode(message), []
-            )
+
+    def _send_windows(self, message: WindowsMessage) -> None:
+        """Send rows in one message, or in several if they are very large."""
+        encoded = msgspec.json.encode(message)
+        if len(encoded) > MAX_MESSAGE_BYTES and len(message.rows) > 1:
+            middle = len(message.rows) // 2
+            for half in (message.rows[:middle], message.rows[middle:]):
+                self._send_windows(msgspec.structs.replace(message, rows=half))
+        else:
+            self._send(self._topics.windows.name, message.rollout_id.encode(), encoded, [])
 
     def send_dead_letters(self, letters: Iterable[DeadLetter], topic: str, partition: int) -> None:
         """Queue events that could not be used, each with where it came from and why."""
@@ -63,7 +77,12 @@ class Publisher:
                 ("partition", str(partition).encode()),
                 ("offset", str(letter.offset).encode()),
             ]
-            self._send(self._topics.dead_letters.name, letter.key, letter.payload, headers)
+            key = None if len(letter.key or b"") > MAX_KEY_BYTES else letter.key
+            payload = letter.payload
+            if payload is not None and len(payload) > MAX_LETTER_BYTES:
+                headers.append(("cut_from_bytes", str(len(payload)).encode()))
+                payload = payload[:MAX_LETTER_BYTES]
+            self._send(self._topics.dead_letters.name, key, payload, headers)
             self.dead_letters[letter.reason] += 1
 
     def _send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:

@@ -38,6 +38,11 @@ class ClickHouseResults:
         """Whether the last insert succeeded."""
         return self._loader.healthy
 
+    @property
+    def inserts(self) -> int:
+        """How many inserts have succeeded."""
+        return self._loader.counters.batches
+
     def put(self, partition: int, outcome: Outcome) -> None:
         """Queue what a batch brought. Raises `SinkBusy` when the buffer is full."""
         blocks = [

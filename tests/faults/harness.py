@@ -34,7 +34,6 @@ from understudy.streams.topics import ensure_topics
 PARTITIONS: Final = 3
 SETTLED_S: Final = 60.0
 _ADMIN_S: Final = 15.0
-_TIMES: Final = {"window_s": 2, "join_timeout_s": 3, "allowed_lateness_s": 4}
 RULES: Final = Rules(window_ms=2000, timeout_ms=3000, lateness_ms=4000, skew_ms=60_000)
 SESSION_MS: Final = 1500
 _HEARTBEAT_MS: Final = 200
@@ -61,6 +60,7 @@ class Run:
         *,
         protocol: str = "classic",
         partitions: int = PARTITIONS,
+        rules: Rules = RULES,
         **settings: str | float,
     ) -> None:
         name = f"run{uuid.uuid4().hex[:12]}"
@@ -68,6 +68,7 @@ class Run:
         self.broker = broker
         self.clickhouse = clickhouse
         self.protocol = protocol
+        self.rules = rules
         self.group = f"{name}-pairing"
         self.topics = understudy_topics(
             f"{name}.", event_partitions=partitions, rollout_partitions=1
@@ -75,6 +76,7 @@ class Run:
         self.workers: list[Killable] = []
         self.published = 0
         self._settings = settings
+        self._deleted: dict[int, list[Record]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="understudy-faults-")
         self._config = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
         self._producer = Producer(
@@ -139,7 +141,9 @@ class Run:
             "clickhouse_batch_age_s": 0.05,
             "pairing_flush_interval_s": 0.1,
             "pairing_batch_records": 40,
-            **{f"pairing_{name}": value for name, value in _TIMES.items()},
+            "pairing_window_s": self.rules.window_ms // 1000,
+            "pairing_join_timeout_s": self.rules.timeout_ms / 1000,
+            "pairing_allowed_lateness_s": self.rules.lateness_ms / 1000,
             **{f"kafka_client_{k.replace('.', '_')}": v for k, v in client.items()},
             **self._settings,
         }
@@ -215,7 +219,12 @@ class Run:
         return self.topics.events.partitions
 
     def delete_before(self, offsets: dict[int, int]) -> None:
-        """What retention does: records below these offsets are gone."""
+        """What retention does: records below these offsets are gone, except for the truth."""
+        if not offsets:
+            return
+        for number, records in self.read(self.topics.events.name).items():
+            gone = [r for r in records if r.offset < offsets.get(number, 0)]
+            self._deleted.setdefault(number, []).extend(gone)
         places = [TopicPartition(self.topics.events.name, n, o) for n, o in offsets.items()]
         for future in self._admin.delete_records(places).values():
             future.result(_ADMIN_S)
@@ -261,7 +270,9 @@ class Run:
 
     def truth(self) -> Truth:
         """By the log and the rules."""
-        return truth_of(self.read(self.topics.events.name), RULES)
+        kept = self.read(self.topics.events.name)
+        logs = {n: self._deleted.get(n, []) + records for n, records in kept.items()}
+        return truth_of(logs, self.rules)
 
     def differences(self, truth: Truth) -> list[str]:
         """Everything in the tables that is not as it must be; empty when all is well."""
@@ -362,12 +373,18 @@ class Run:
         return rows
 
     def final_rows(self, rows: Sequence[dict[str, Any]] | None = None) -> dict[str, str]:
-        """The row of the highest version of each key, as text."""
+        """The row of the highest version of each key, as text.
+
+        Of an open row the version tells only when it was last drawn, so it is left out.
+        """
         newest: dict[str, dict[str, Any]] = {}
         for row in self.window_rows() if rows is None else rows:
             known = newest.get(row_name(row))
             if known is None or row["version"] >= known["version"]:
                 newest[row_name(row)] = row
+        for row in newest.values():
+            if not row.get("closed"):
+                row["version"] = 0
         return {name: json.dumps(row) for name, row in newest.items()}
 
     def check(self) -> Truth:

@@ -1,0 +1,252 @@
+"""Faults of all kinds at random, from a seed: `python -m tests.faults.soak --seeds 200`.
+
+A seed fixes the traffic, the faults and their order; how they meet is up to the machine. Each seed
+has topics, a group and a database of its own, on one broker and one ClickHouse that are killed too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from tests.brokers.choose import start_own_broker
+from tests.brokers.contract import Broker
+from tests.faults.clickhouse_server import OUTAGES, ClickHouseServer, Fault
+from tests.faults.harness import Run
+from tests.faults.processes import Worker, stop
+from tests.faults.truth import Rules, Truth
+from tests.faults.workload import Shape, Workload
+
+MOST_WORKERS: Final = 3
+LONGEST_WAIT_S: Final = 0.5
+LONGEST_HANG_S: Final = 2.5
+
+
+@dataclass
+class Result:
+    """What one seed did."""
+
+    seed: int
+    events: int = 0
+    seconds: float = 0.0
+    recovery_s: float = 0.0
+    """From the last fault's end until everything was read, stored and committed."""
+    faults: Counter[str] = field(default_factory=Counter)
+    summary: str = ""
+    failure: str = ""
+
+
+class Soak:
+    """One seed's run."""
+
+    def __init__(self, seed: int, broker: Broker, clickhouse: ClickHouseServer) -> None:
+        self._rng = rng = Random(seed)
+        self._broker = broker
+        self._clickhouse = clickhouse
+        self._faults: Counter[str] = Counter()
+        self._static = rng.random() < 0.3
+        self._instances = iter(range(10_000))
+        self._names: dict[int, str] = {}
+        self.result = Result(seed, faults=self._faults)
+        timeout_ms = rng.randrange(2000, 5001, 500)
+        rules = Rules(
+            window_ms=rng.choice((1000, 2000, 5000)),
+            timeout_ms=timeout_ms,
+            lateness_ms=timeout_ms + rng.randrange(0, 2001, 500),
+            skew_ms=60_000,
+        )
+        self._run = Run(
+            broker,
+            clickhouse,
+            protocol="classic" if self._static else rng.choice(("classic", "consumer")),
+            rules=rules,
+            partitions=rng.randint(1, 4),
+            pairing_batch_records=rng.choice((10, 40, 200, 10_000)),
+            pairing_flush_interval_s=rng.choice((0.05, 0.1, 0.3)),
+            clickhouse_buffer_bytes=rng.choice((40_000, 200_000, 50_000_000)),
+        )
+        shape = Shape(
+            rate_per_s=rng.choice((5.0, 20.0, 60.0)),
+            lost=rng.random() * 0.1,
+            copied=rng.random() * 0.15,
+            slow=rng.random() * 0.3,
+            late=rng.random() * 0.1,
+            garbage=rng.random() * 0.05,
+            ahead=rng.random() * 0.03,
+            disagreeing=rng.random() * 0.05,
+        )
+        self._chunks = Workload(seed, rng.randint(300, 1500), shape).chunks(rng.randint(4, 9))
+
+    def go(self) -> Result:
+        """Publish with faults between, then let everything heal, and compare."""
+        started = time.monotonic()
+        with self._run as run:
+            for _ in range(self._rng.randint(1, 2)):
+                self._start()
+            for chunk in self._chunks:
+                run.publish(chunk)
+                for _ in range(self._rng.randint(0, 2)):
+                    self._something()
+                time.sleep(self._rng.random() * LONGEST_WAIT_S)
+            self.result.recovery_s = self._heal()
+            run.stop_workers()
+            truth: Truth = run.check()
+            self.result.events = truth.read
+            self.result.summary = run.summary(truth)
+        self.result.seconds = time.monotonic() - started
+        return self.result
+
+    def _heal(self) -> float:
+        run = self._run
+        run.fault(Fault.NONE)
+        if not run.living:
+            self._start()
+        return run.wait_until_settled()
+
+    def _something(self) -> None:
+        faults: list[tuple[Callable[[], None], int]] = [
+            (self._kill, 8),
+            (self._stop, 4),
+            (self._add, 4),
+            (self._hang, 2),
+            (self._break_clickhouse, 6),
+            (self._mend_clickhouse, 4),
+            (self._retention, 1),
+            (self._kill_clickhouse, 1),
+            (self._end_broker, 1),
+        ]
+        fault = self._rng.choices([f for f, _ in faults], [weight for _, weight in faults])[0]
+        fault()
+
+    # Faults
+
+    def _start(self, instance: str | None = None) -> None:
+        if self._static and instance is None:
+            instance = f"i{next(self._instances)}"
+        self._names[len(self._run.workers)] = instance or ""
+        self._run.worker(instance)
+
+    def _some_worker(self) -> Worker | None:
+        living = [w for w in self._run.living if isinstance(w, Worker)]
+        return self._rng.choice(living) if living else None
+
+    def _instance_of(self, worker: Worker) -> str | None:
+        return self._names[self._run.workers.index(worker)] or None
+
+    def _kill(self) -> None:
+        worker = self._some_worker()
+        if worker is not None:
+            self._faults["SIGKILL of a worker"] += 1
+            worker.kill()
+            if self._rng.random() < 0.9:
+                self._start(self._instance_of(worker))
+
+    def _stop(self) -> None:
+        worker = self._some_worker()
+        if worker is not None:
+            self._faults["SIGTERM of a worker"] += 1
+            stop(worker)
+            self._start(self._instance_of(worker))
+
+    def _add(self) -> None:
+        if len(self._run.living) < MOST_WORKERS:
+            self._faults["worker added"] += 1
+            self._start()
+
+    def _hang(self) -> None:
+        worker = self._some_worker()
+        if worker is not None:
+            self._faults["SIGSTOP of a worker"] += 1
+            worker.pause()
+            time.sleep(self._rng.random() * LONGEST_HANG_S)
+            worker.go_on()
+
+    def _break_clickhouse(self) -> None:
+        fault = self._rng.choice((*OUTAGES, Fault.SLOW))
+        self._faults[f"ClickHouse: {fault.value}"] += 1
+        self._run.fault(fault)
+
+    def _mend_clickhouse(self) -> None:
+        self._run.fault(Fault.NONE)
+
+    def _retention(self) -> None:
+        self._faults["records deleted below the committed offset"] += 1
+        self._run.delete_before({n: c.offset for n, c in self._run.committed().items()})
+
+    def _kill_clickhouse(self) -> None:
+        self._faults["SIGKILL of ClickHouse"] += 1
+        self._clickhouse.kill()
+        time.sleep(self._rng.random())
+        self._clickhouse.start()
+
+    def _end_broker(self) -> None:
+        end = self._rng.choice(("stop", "kill"))
+        self._faults["broker stopped" if end == "stop" else "SIGKILL of the broker"] += 1
+        getattr(self._broker, end)()
+        time.sleep(self._rng.random())
+        self._broker.restart()
+
+
+def soak(seed: int, broker: Broker, clickhouse: ClickHouseServer) -> Result:
+    """One seed; what went wrong stands in the result."""
+    one = Soak(seed, broker, clickhouse)
+    try:
+        return one.go()
+    except Exception:
+        one.result.failure = traceback.format_exc()
+        return one.result
+
+
+def main() -> None:
+    """Run many seeds and print what came of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
+    asked = parser.parse_args()
+    broker, clickhouse = start_own_broker(), ClickHouseServer().start()
+    results: list[Result] = []
+    with suppress(KeyboardInterrupt):
+        for seed in range(asked.first, asked.first + asked.seeds):
+            results.append(soak(seed, broker, clickhouse))
+            _report(results[-1])
+    broker.close()
+    clickhouse.close()
+    _summarise(results)
+    sys.exit(any(result.failure for result in results))
+
+
+def _report(result: Result) -> None:
+    if result.failure:
+        print(f"seed {result.seed} FAILED\n{result.failure}", flush=True)
+        return
+    faults = ", ".join(f"{count} {name}" for name, count in sorted(result.faults.items()))
+    print(
+        f"seed {result.seed}: {result.seconds:.1f} s, healed in {result.recovery_s:.1f} s; "
+        f"{result.summary}; {faults or 'no faults'}",
+        flush=True,
+    )
+
+
+def _summarise(results: list[Result]) -> None:
+    faults: Counter[str] = Counter()
+    for result in results:
+        faults += result.faults
+    failed = [result.seed for result in results if result.failure]
+    healed = sorted(result.recovery_s for result in results if not result.failure)
+    print(f"\n{len(results)} seeds, {sum(r.events for r in results)} events, failed: {failed}")
+    if healed:
+        print(f"healed in {healed[len(healed) // 2]:.1f} s (median), {healed[-1]:.1f} s (longest)")
+    for name, count in sorted(faults.items()):
+        print(f"{count:6} {name}")
+
+
+if __name__ == "__main__":
+    main()

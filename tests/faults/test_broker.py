@@ -1,0 +1,92 @@
+"""The broker stops, dies, comes back, or is not there yet."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.brokers.contract import Broker
+from tests.faults.clickhouse_server import ClickHouseServer
+from tests.faults.harness import Run
+from tests.faults.processes import stop, wait_until
+from tests.faults.workload import Message, Workload
+
+pytestmark = [pytest.mark.faults, pytest.mark.integration]
+
+STOP_S = 35.0
+
+
+@contextmanager
+def publishing(run: Run, messages: list[Message]) -> Iterator[None]:
+    """Publish in a thread, which waits out the broker's absence."""
+
+    def publish() -> None:
+        for start in range(0, len(messages), 20):
+            run.publish(messages[start : start + 20])
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_restarted_under_load(
+    own_broker: Broker, clickhouse: ClickHouseServer, end: str, protocol: str
+) -> None:
+    with Run(own_broker, clickhouse, protocol=protocol) as run:
+        run.worker()
+        run.worker()
+        finish: Callable[[], None] = getattr(own_broker, end)
+        with publishing(run, Workload(31, 1200).messages):
+            time.sleep(1.0)
+            finish()
+            time.sleep(1.0)
+            own_broker.restart()
+        run.wait_until_settled()
+        run.stop_workers()
+        run.check()
+
+
+def test_sigterm_while_the_broker_is_away(own_broker: Broker, clickhouse: ClickHouseServer) -> None:
+    with Run(own_broker, clickhouse) as run:
+        worker = run.command_worker()
+        chunks = Workload(32, 600).chunks(2)
+        run.publish(chunks[0])
+        run.wait_until_settled()
+        run.publish(chunks[1])
+        own_broker.kill()
+        time.sleep(0.5)
+        took_s = stop(worker)
+        print(f"stopped in {took_s:.1f} s")
+        assert took_s < STOP_S
+        own_broker.restart()
+        run.worker()
+        run.wait_until_settled()
+        run.stop_workers()
+        run.check()
+
+
+def test_not_there_yet(own_broker: Broker, clickhouse: ClickHouseServer) -> None:
+    """A worker waits for it a while, and can be told to stop meanwhile."""
+    with Run(own_broker, clickhouse) as run:
+        run.publish(Workload(33, 200).messages)
+        own_broker.stop()
+        stopped = run.command_worker()
+        time.sleep(1.5)
+        assert stop(stopped) < 5.0
+        worker = run.worker()
+        time.sleep(1.0)
+        own_broker.restart()
+        wait_until(lambda: "partitions.assigned" in worker.log, "assigned", 30, worker)
+        run.wait_until_settled()
+        run.stop_workers()
+        run.check()

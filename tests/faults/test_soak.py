@@ -1,0 +1,21 @@
+"""A few seeds of the soak; many more run by hand, see `docs/reliability.md`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.brokers.contract import Broker
+from tests.faults.clickhouse_server import ClickHouseServer
+from tests.faults.soak import soak
+
+pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.slow]
+
+SEEDS = (1, 2, 3)
+
+
+def test_everything_at_random(own_broker: Broker, own_clickhouse: ClickHouseServer) -> None:
+    for seed in SEEDS:
+        result = soak(seed, own_broker, own_clickhouse)
+        assert not result.failure, f"python -m tests.faults.soak --first {seed} --seeds 1\n" + (
+            result.failure
+        )
