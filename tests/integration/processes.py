@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.brokers.contract import Broker
 from understudy.schemas.topics import Topics
@@ -23,6 +23,11 @@ from understudy.schemas.windows import SECTIONS, WindowRow
 COMMAND = (sys.executable, "-m", "understudy.streams.cli")
 TIMEOUT_S = 60.0
 _POLL_S = 0.1
+_COORDINATOR_COMING = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 _ADMIN_TIMEOUT_S = 10.0
 
 Environment = Mapping[str, str]
@@ -141,9 +146,9 @@ def flushed_positions(broker: Broker, topics: Topics, group_id: str) -> list[int
     try:
         found = consumer.committed(names, timeout=_ADMIN_TIMEOUT_S)
     except KafkaException as error:
-        if not error.args[0].retriable():
+        if error.args[0].code() not in _COORDINATOR_COMING:
             raise
-        return []  # the group's coordinator is only just being found
+        return []
     finally:
         consumer.close()
     return [json.loads(p.metadata)["position"] if p.metadata else 0 for p in found]

@@ -170,16 +170,20 @@ def test_one_comparison_for_each_request(path: WholePath) -> None:
 
 
 def test_hashes_are_those_of_the_outputs(path: WholePath) -> None:
-    assert path.hashes_that_differ == []
-    hashes = {(r["rollout_id"], r["pair_id"]): r["stable_output_hash"] for r in path.comparisons}
-    checked = 0
-    for pair in path.account.pairs:
-        event = pair.sides["stable"]
-        output = not event.get("error") and event["response"].get("output")
-        expected = xxhash.xxh64_intdigest(output.encode()) if output else 0
-        assert hashes[event["rollout_id"], event["pair_id"]] == expected
-        checked += bool(output)
-    assert checked > 1000
+    hashes = {
+        (row["rollout_id"], row["pair_id"], side): row[f"{side}_output_hash"]
+        for row in path.comparisons
+        for side in ("stable", "candidate")
+    }
+    texts = 0
+    for request in path.account.pairs + path.account.singles:
+        for side in request.sides.keys() & {"stable", "candidate"}:
+            event = request.sides[side]
+            output = not event.get("error") and event["response"].get("output")
+            expected = xxhash.xxh64_intdigest(output.encode()) if output else 0
+            assert hashes[event["rollout_id"], event["pair_id"], side] == expected
+            texts += bool(output)
+    assert path.hashes == {"compared": texts, "wrong": 0}
 
 
 def test_comparisons_hold_no_text(path: WholePath) -> None:
