@@ -20,6 +20,7 @@ import hypothesis
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+
 from understudy.schemas.topics import Topics, understudy_topics
 from understudy.streams.embedded.broker import EmbeddedBroker
 from understudy.streams.topics import ensure_topics

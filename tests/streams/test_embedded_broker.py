@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
 from understudy.streams.embedded.broker import EMBEDDED_PARTITION_BYTES, EmbeddedBroker
 
 pytestmark = pytest.mark.embedded

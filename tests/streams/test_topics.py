@@ -21,11 +21,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ConfigResource,
     ResourceType,
 )
+
+from tests.brokers.contract import Broker
 from understudy.schemas.topics import Topics, TopicSpec, understudy_topics
 from understudy.streams.embedded.broker import EMBEDDED_PARTITIONS, EmbeddedBroker
 from understudy.streams.topics import Finding, ensure_topics
-
-from tests.brokers.contract import Broker
 
 MakeTopics = Callable[..., Topics]
 IN_1970_MS = 1000
