@@ -133,6 +133,7 @@ def create_missing_topics(settings: Settings) -> TopicsReport:
 
 def create_topics(settings: Settings) -> None:
     """`understudy topics`: create, and say what differs from what is wanted."""
+    configure_logs(logging.ERROR)
     report = create_missing_topics(settings)
     console = Console()
     for name in report.created:

@@ -25,6 +25,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from understudy.schemas.topics import TopicSpec
+from understudy.streams.logs import KAFKA_LOGGER
 
 BROKER_DEFAULT_REPLICATION: Final = -1
 _MOCK_CLUSTER_ID_PREFIX: Final = "mockCluster"
@@ -69,7 +70,7 @@ def ensure_topics(
     leaders are missing after `timeout_s` seconds.
     """
     wanted = tuple(specs)
-    admin = AdminClient(dict(client_config))
+    admin = AdminClient(dict(client_config), logger=KAFKA_LOGGER)
     metadata = admin.list_topics(timeout=timeout_s)
     if is_embedded(metadata):
         return _ensure_embedded(admin, metadata, wanted, timeout_s)
@@ -78,6 +79,36 @@ def ensure_topics(
     metadata = _wait_for_leaders(admin, wanted, timeout_s)
     existing = tuple(spec.name for spec in wanted if spec.name not in created)
     return TopicsReport(created, existing, _differences(admin, metadata, wanted, timeout_s))
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsFound:
+    """What `examine_topics` saw: names that are missing, and how the others differ."""
+
+    missing: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    partitions: Mapping[str, int]
+    """How many each topic has that is there."""
+
+
+def examine_topics(
+    client_config: Mapping[str, Any], specs: Iterable[TopicSpec], *, timeout_s: float = 30.0
+) -> TopicsFound:
+    """Compare the topics with their specs and change nothing. Raises `KafkaException`."""
+    wanted = tuple(specs)
+    admin = AdminClient(dict(client_config))
+    metadata = admin.list_topics(timeout=timeout_s)
+    present = tuple(spec for spec in wanted if spec.name in metadata.topics)
+    findings: tuple[Finding, ...] = ()
+    if is_embedded(metadata):
+        findings = tuple(f for spec in present for f in _embedded_findings(metadata, spec))
+    elif present:
+        findings = _differences(admin, metadata, present, timeout_s)
+    return TopicsFound(
+        missing=tuple(spec.name for spec in wanted if spec not in present),
+        findings=findings,
+        partitions={spec.name: len(metadata.topics[spec.name].partitions) for spec in present},
+    )
 
 
 def is_embedded(metadata: ClusterMetadata) -> bool:

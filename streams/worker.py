@@ -15,7 +15,7 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from understudy.streams.errors import UNREACHABLE, CommandError
+from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
 from understudy.streams.kafka import client_config, consumer_config, producer_config, topics
 from understudy.streams.loading.buffer import LoadPolicy
 from understudy.streams.loading.clickhouse import connect
@@ -29,7 +29,7 @@ from understudy.streams.pairing.publishing import DeliveryFailed, Publisher
 from understudy.streams.pairing.results import ClickHouseResults
 from understudy.streams.serving.server import serving
 from understudy.streams.serving.snapshot import Parts
-from understudy.streams.settings import Settings
+from understudy.streams.settings import Settings, SettingsError
 from understudy.streams.topics import ensure_topics
 
 log = structlog.get_logger(__name__)
@@ -49,13 +49,14 @@ def run_worker(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    policy = _policy(settings)
     try:
         if not _wait_for_kafka(settings, stop):
             return
         ensure_topics(client_config(settings.kafka), topics(settings.kafka),
                       replication_factor=settings.kafka.replication_factor)  # fmt: skip
         with (
-            pairing(settings, settings.pairing_policy(), partial(serving, settings)) as consumer,
+            pairing(settings, policy, partial(serving, settings)) as consumer,
             _reporting(consumer),
         ):
             log.info("worker.started", topic=topics(settings.kafka).events.name,
@@ -68,6 +69,13 @@ def run_worker(settings: Settings) -> None:
     except (SinkBroken, DeliveryFailed) as error:
         raise CommandError(str(error)) from None
     log.info("worker.stopped")
+
+
+def _policy(settings: Settings) -> PairingPolicy:
+    try:
+        return settings.pairing_policy()
+    except SettingsError as error:
+        raise CommandError(str(error), WRONG_USAGE) from None
 
 
 def _wait_for_kafka(settings: Settings, stop: threading.Event) -> bool:

@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from understudy.schemas.windows import WindowRow
 from understudy.streams.loading.errors import SinkBusy
 from understudy.streams.logs import KAFKA_LOGGER
+from understudy.streams.pairing.garbage import CollectBetweenBatches
 from understudy.streams.pairing.offsets import CommitMetadata, SafeCommit
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.policy import PairingPolicy
@@ -151,12 +152,14 @@ class PairingConsumer:
 
     def _consume(self) -> None:
         flushed_at = time.monotonic()
-        while not self._stop.is_set():
-            self._take(self._consumer.consume(self._batch_records, POLL_S))
-            self._put_held()
-            if time.monotonic() - flushed_at >= self._flush_interval_s:
-                self.flush()
-                flushed_at = time.monotonic()
+        with CollectBetweenBatches() as garbage:
+            while not self._stop.is_set():
+                self._take(self._consumer.consume(self._batch_records, POLL_S))
+                self._put_held()
+                if time.monotonic() - flushed_at >= self._flush_interval_s:
+                    self.flush()
+                    garbage.collect_if_due()
+                    flushed_at = time.monotonic()
 
     @property
     def partitions(self) -> dict[int, Partition]:
