@@ -64,7 +64,7 @@ def compare_documents(
         if a is NO_DOCUMENT or b is NO_DOCUMENT:
             continue
         compared[row] = True
-        if json_equal(a, b):
+        if a is b or json_equal(a, b):
             equal[row] = True
             continue
         found = differences(a, b, max_differences, max_visits)

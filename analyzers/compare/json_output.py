@@ -72,19 +72,25 @@ def check_json(
     """Parse the outputs that are expected to be JSON; say of the others why they are not."""
     state = np.full(len(outputs), JsonState.NOT_EXPECTED, np.int8)
     documents: list[Any] = [NO_DOCUMENT] * len(outputs)
-    valid = JsonState.VALID.value
+    known: dict[str | None, tuple[int, Any]] = {}
     for row in np.flatnonzero(expected).tolist():
         text = outputs[row]
-        if not text:
-            state[row] = JsonState.NOT_JSON
-            continue
-        try:
-            documents[row] = parse_json(text, max_depth)
-        except ValueError as error:
-            state[row] = why_invalid(text, error, max_depth)
-        else:
-            state[row] = valid
+        # Both sides often give the same answer, and then share one document.
+        checked = known.get(text)
+        if checked is None:
+            checked = known[text] = _check(text, max_depth)
+        state[row], documents[row] = checked
     return JsonColumns(state, documents)
+
+
+def _check(text: str | None, max_depth: int) -> tuple[int, Any]:
+    """What became of an answer that should be JSON, and its value."""
+    if not text:
+        return JsonState.NOT_JSON, NO_DOCUMENT
+    try:
+        return JsonState.VALID, parse_json(text, max_depth)
+    except ValueError as error:
+        return why_invalid(text, error, max_depth), NO_DOCUMENT
 
 
 def parse_json(text: str | bytes, max_depth: int = MAX_DEPTH) -> Any:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -18,13 +17,21 @@ from understudy.analyzers.compare.language import match_languages
 from understudy.analyzers.compare.measures import Bools, Floats, Hashes, Ints, SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.tool_calls import arguments_invalid
-from understudy.schemas.events import Event, Fallback, Request, Response, Timing, ToolCall, Usage
+from understudy.schemas.events import (
+    Error,
+    Event,
+    Fallback,
+    Request,
+    Response,
+    Timing,
+    ToolCall,
+    Usage,
+)
 
 _NO_REQUEST: Final = Request()
 _NO_RESPONSE: Final = Response()
 _NO_USAGE: Final = Usage()
 _NO_TIMING: Final = Timing()
-_NO_FALLBACK: Final = Fallback()
 _TRUNCATED: Final = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 _CONTENT_FILTERED: Final = frozenset({"content_filter", "safety", "refusal", "content_filtered"})
 _TIMEOUT_STATUSES: Final = frozenset({408, 504})
@@ -48,44 +55,37 @@ def read_sides(
     """Measure n sides; `languages` are the languages of their requests."""
     requests = [event.request or _NO_REQUEST for event in events]
     responses = [event.response or _NO_RESPONSE for event in events]
-    error = np.array([event.error is not None for event in events], dtype=bool)
-    outputs = [
-        None if event.error is not None else response.output
-        for event, response in zip(events, responses, strict=True)
-    ]
-    calls = [
-        None if event.error is not None else response.tool_calls
-        for event, response in zip(events, responses, strict=True)
-    ]
-    text = np.array([bool(output) for output in outputs], dtype=bool)
-    expects_text = np.array([request.expects == "text" for request in requests], dtype=bool)
-    json = check_json(outputs, ~error & ~expects_text)
+    timings = [event.timing or _NO_TIMING for event in events]
+    usages = [event.usage or _NO_USAGE for event in events]
+    failures = _failures([event.error for event in events])
+    fallbacks = _fallbacks([event.fallback for event in events])
+    finish = _finish([response.finish_reason for response in responses])
+    outputs = [response.output for response in responses]
+    calls = [response.tool_calls for response in responses]
+    for row in failures.rows:
+        outputs[row] = calls[row] = None
+    characters = _ints([len(output) if output else 0 for output in outputs])
+    text, error = characters > 0, failures.error
+    expects_text = _bools([request.expects == "text" for request in requests])
+    json = check_json(outputs, ~(error | expects_text))
     schema_valid = check_json_schema(
         json.documents, json.state, [r.schema_id for r in requests], options.json_schemas
     )
     spoken = match_languages(languages, outputs, text & expects_text)
-    finish = [_finish_kind(response.finish_reason) for response in responses]
-    errors = [
-        (event.error.type, event.error.status or 0) if event.error else _NO_ERROR
-        for event in events
-    ]
-    timings = [event.timing or _NO_TIMING for event in events]
-    usages = [event.usage or _NO_USAGE for event in events]
-    fallbacks = [event.fallback or _NO_FALLBACK for event in events]
     measures = SideMeasures(
         model=[response.model or "" for response in responses],
         served=_bools([event.served for event in events]),
         error=error,
-        timeout=_bools([_is_timeout(*e) for e in errors]),
-        error_type=[e[0] for e in errors],
-        error_status=_ints([e[1] for e in errors]),
-        finish_reason=[f[0] for f in finish],
-        truncated=_bools([f[1] for f in finish]) & ~error,
-        content_filtered=_bools([f[2] for f in finish]) & ~error,
-        fallback=_bools([f.used for f in fallbacks]),
-        attempts=_ints([f.attempts for f in fallbacks]),
+        timeout=failures.timeout,
+        error_type=failures.type,
+        error_status=failures.status,
+        finish_reason=finish.reason,
+        truncated=finish.truncated & ~error,
+        content_filtered=finish.content_filtered & ~error,
+        fallback=fallbacks.used,
+        attempts=fallbacks.attempts,
         text=text,
-        output_characters=_ints([len(output) if output else 0 for output in outputs]),
+        output_characters=characters,
         output_hash=_hashes(outputs),
         json_state=json.state,
         json_schema_valid=schema_valid,
@@ -95,12 +95,7 @@ def read_sides(
         output_language=spoken.output_language,
         language_match=spoken.match,
         duration_ms=_floats([t.duration_ms for t in timings]),
-        first_token_ms=_floats(
-            [
-                t.time_to_first_token_ms if r.stream else None
-                for t, r in zip(timings, responses, strict=True)
-            ]
-        ),
+        first_token_ms=_first_token_ms(timings, responses),
         input_tokens=_counts([u.input_tokens for u in usages]),
         output_tokens=_counts([u.output_tokens for u in usages]),
         cost_usd=_floats([u.cost_usd for u in usages]),
@@ -108,7 +103,80 @@ def read_sides(
     return SideReading(measures, outputs, json.documents, calls)
 
 
-_NO_ERROR: Final = ("", 0)
+@dataclass(frozen=True, slots=True)
+class _Failures:
+    """Errors of n sides; few have one, so only these rows are looked at."""
+
+    rows: list[int]
+    error: Bools
+    timeout: Bools
+    type: list[str]
+    status: Ints
+
+
+def _failures(errors: list[Error | None]) -> _Failures:
+    n = len(errors)
+    failures = _Failures([], _no(n), _no(n), [""] * n, np.zeros(n, np.int64))
+    for row, error in enumerate(errors):
+        if error is not None:
+            status = error.status or 0
+            failures.rows.append(row)
+            failures.error[row] = True
+            failures.timeout[row] = _is_timeout(error.type, status)
+            failures.type[row] = error.type
+            failures.status[row] = status
+    return failures
+
+
+@dataclass(frozen=True, slots=True)
+class _Fallbacks:
+    """Fallbacks of n sides, few of which have one."""
+
+    used: Bools
+    attempts: Ints
+
+
+def _fallbacks(told: list[Fallback | None]) -> _Fallbacks:
+    fallbacks = _Fallbacks(_no(len(told)), np.ones(len(told), np.int64))
+    for row, fallback in enumerate(told):
+        if fallback is not None:
+            fallbacks.used[row] = fallback.used
+            fallbacks.attempts[row] = fallback.attempts
+    return fallbacks
+
+
+@dataclass(frozen=True, slots=True)
+class _Finish:
+    """Why n answers ended: the reason in lower case, and what it means."""
+
+    reason: list[str]
+    truncated: Bools
+    content_filtered: Bools
+
+
+def _finish(reasons: list[str | None]) -> _Finish:
+    lower = {reason: (reason or "").lower() for reason in set(reasons)}
+    names = [lower[reason] for reason in reasons]
+    return _Finish(names, _among(names, _TRUNCATED), _among(names, _CONTENT_FILTERED))
+
+
+def _among(names: list[str], chosen: frozenset[str]) -> Bools:
+    if chosen.isdisjoint(names):
+        return _no(len(names))
+    return _bools([name in chosen for name in names])
+
+
+def _first_token_ms(timings: list[Timing], responses: list[Response]) -> Floats:
+    return _floats(
+        [
+            timing.time_to_first_token_ms if response.stream else None
+            for timing, response in zip(timings, responses, strict=True)
+        ]
+    )
+
+
+def _no(n: int) -> Bools:
+    return np.zeros(n, dtype=bool)
 
 
 def _bools(values: list[bool]) -> Bools:
@@ -135,14 +203,6 @@ def _hashes(outputs: list[str | None]) -> Hashes:
     )
 
 
-@lru_cache(maxsize=1024)
-def _finish_kind(reason: str | None) -> tuple[str, bool, bool]:
-    """Name in lower case, whether it means truncation, whether it means a content filter."""
-    name = (reason or "").lower()
-    return name, name in _TRUNCATED, name in _CONTENT_FILTERED
-
-
-@lru_cache(maxsize=1024)
 def _is_timeout(error_type: str, status: int) -> bool:
     name = error_type.lower()
     return status in _TIMEOUT_STATUSES or "timeout" in name or name == "deadline_exceeded"
