@@ -51,11 +51,11 @@ class ManifestError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without the surprises of version 1.1, and without aliases, which can grow without end."""
+    """YAML without the surprises of version 1.1, nor aliases, which can grow without end."""
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases are not used in policies", mark)
         return super().compose_node(parent, index)
 

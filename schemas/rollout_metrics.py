@@ -45,6 +45,7 @@ _HIGHER: Final[Mapping[Limit, str]] = {
     "max": "it is better when higher; use min",
     "max_increase": "it is better when higher; use max_drop",
 }
+_BUT_MAX: Final[tuple[Limit, ...]] = ("min", "max_increase", "max_drop")
 
 
 def _rate(name: str, title: str, *, higher_is_better: bool = False) -> Metric:
@@ -82,13 +83,11 @@ _ALL: Final = (
     Metric(
         "similarity_excess", "disagreement beyond the noise floor", "excess", "share", False,
         ("max",),
-        {limit: "it is an excess over stable's own noise already; use max"
-         for limit in ("min", "max_increase", "max_drop")},
+        dict.fromkeys(_BUT_MAX, "it is an excess over stable's own noise already; use max"),
     ),
     Metric(
         "unmatched_share", "unmatched share", "accounting", "share", False, ("max",),
-        {limit: "a request without a partner belongs to no side; use max"
-         for limit in ("min", "max_increase", "max_drop")},
+        dict.fromkeys(_BUT_MAX, "a request without a partner belongs to no side; use max"),
         per_rollout=True,
     ),
 )  # fmt: skip
@@ -138,8 +137,10 @@ def parse_quantity(metric: Metric, limit: Limit, written: str | int | float) -> 
             raise ValueError("a limit on a time lies above 0")
         return quantity
     if unit not in ("", metric.unit):
-        raise ValueError(f"{written!r} is no limit on {metric.name}: write a number in {metric.unit}"
-                         + (" or 20%" if against_stable else ""))  # fmt: skip
+        change = " or 20%" if against_stable else ""
+        raise ValueError(
+            f"{written!r} is no limit on {metric.name}: write a number in {metric.unit}{change}"
+        )
     return Quantity(number, False)
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Final, Protocol
 
 from understudy.schemas.windows import WindowRow
+from understudy.streams.deciding.recorded import Listener, WindowFeed, paced
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.records import Outcome, RecordBatch, Tally
@@ -38,16 +39,28 @@ class ReplayResult:
 
 
 def replay(
-    lines: Iterable[bytes], policy: PairingPolicy, now_ms: int, sink: ReplaySink | None = None
+    lines: Iterable[bytes],
+    policy: PairingPolicy,
+    now_ms: int,
+    sink: ReplaySink | None = None,
+    listener: Listener | None = None,
 ) -> ReplayResult:
-    """Run recorded events through pairing; what still waits at the end counts as unmatched."""
+    """Run recorded events through pairing; what still waits at the end counts as unmatched.
+
+    A `listener` is told of window rows as a worker would have written them, early ones included,
+    at the recording's own pace. The result is the same with and without it.
+    """
     partition = Partition(0, policy)
     result = ReplayResult(tally=partition.tally)
-    for batch in _batches(lines, now_ms + CLOCK_ALLOWANCE_MS):
+    feed = None if listener is None else WindowFeed(partition, listener)
+    in_batches = _by_number(lines) if feed is None else paced(lines, most=BATCH_LINES)
+    for batch in _batches(in_batches, now_ms + CLOCK_ALLOWANCE_MS):
         outcome = partition.process(batch)
-        _gather(partition, outcome, partition.take_closed_rows(), result, sink)
+        rows = partition.take_closed_rows() if feed is None else feed.flush()
+        _gather(partition, outcome, rows, result, sink)
     outcome = partition.finish()
-    _gather(partition, outcome, partition.take_rows(), result, sink)
+    rows = partition.take_rows() if feed is None else feed.end()
+    _gather(partition, outcome, rows, result, sink)
     return result
 
 
@@ -65,10 +78,15 @@ def _gather(
         sink.put(outcome, rows, partition.position)
 
 
-def _batches(lines: Iterable[bytes], timestamp_ms: int) -> Iterator[RecordBatch]:
+def _by_number(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
     stream = iter(lines)
+    while batch := list(islice(stream, BATCH_LINES)):
+        yield batch
+
+
+def _batches(batches: Iterable[list[bytes]], timestamp_ms: int) -> Iterator[RecordBatch]:
     offset = 0
-    while payloads := list(islice(stream, BATCH_LINES)):
+    for payloads in batches:
         n = len(payloads)
         yield RecordBatch(payloads, range(offset, offset + n), [timestamp_ms] * n, [None] * n)
         offset += n

@@ -1,0 +1,137 @@
+"""The decision: a verdict on a rollout, with all that it takes to compute it again.
+
+Key `rollout_id` in the topic `understudy.decisions`. Times are event time: the same window rows
+give the same bytes, whenever and by whom they are judged.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from understudy.schemas.rollout_metrics import Limit
+from understudy.schemas.rollouts import Action, Stage
+
+DECISIONS_SCHEMA_VERSION: Final = 1
+
+Verdict = Literal["rollback", "hold", "promote"]
+Standing = Literal["breach", "pass", "open", "waiting"]
+Time = Annotated[dt.datetime, Meta(tz=True)]
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """One guardrail in one slice. Shares are fractions of 1, times milliseconds."""
+
+    guardrail: str
+    metric: str
+    slice: str
+    action: Action
+    limit: Limit
+    margin: float
+    relative: Annotated[bool, Meta(description="The margin is a share of stable's value.")]
+    unit: Annotated[str, Meta(description="Of candidate and stable.")]
+    required: Annotated[bool, Meta(description="Must be shown harmless before promotion.")]
+    standing: Annotated[
+        Standing,
+        Meta(
+            description="breach: rollback evidence at its bar all by itself; pass: shown "
+            "harmless; waiting: nothing could be staked yet."
+        ),
+    ]
+    units: Annotated[int, Meta(description="Pairs, or candidate's units, since the beginning.")]
+    units_closed: Annotated[int, Meta(description="In closed windows since the stage began.")]
+    candidate: float | None
+    stable: float | None
+    harm: Annotated[
+        float | None, Meta(description="What the margin limits; positive is worse, see limit.")
+    ]
+    interval: Annotated[
+        tuple[float | None, float | None],
+        Meta(description="Where the harm lies, 95 % at all looks together; null is unbounded."),
+    ]
+    harm_margin: Annotated[float, Meta(description="The margin on harm's scale.")]
+    note: Annotated[str, Meta(description="Why it waits, or what its numbers mean.")] = ""
+    weight: float
+    log_rollback: Annotated[float | None, Meta(description="Natural log; null for no evidence.")]
+    log_promotion: float
+    phi: Annotated[float, Meta(description="Overdispersion that divides new evidence.")]
+    counts: Annotated[list[int], Meta(description="Since the beginning; by kind of test.")]
+    counts_recent: Annotated[
+        list[int], Meta(description="Since the evidence last stood at its beginning.")
+    ]
+    recent_since: Time | None
+
+
+class DataQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the data can be trusted, over the closed windows of the stage."""
+
+    unmatched_share: float
+    late_share: float
+    log_sample_ratio: Annotated[
+        float, Meta(description="Log evidence that the shares are not as planned.")
+    ]
+    breaches: list[str]
+
+
+class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """The stage of the rollout and how far it has come."""
+
+    index: int
+    stage: Stage
+    next: str | None
+    requests: Annotated[int, Meta(description="Of the candidate, in closed windows.")]
+    duration_s: Annotated[float, Meta(description="Event time that its closed windows span.")]
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What evidence is held against."""
+
+    false_rollback: float
+    false_promotion: float
+    log_rollback: Annotated[float, Meta(description="Weighted sum needed for rollback.")]
+    log_promotion: Annotated[float, Meta(description="Needed of each required guardrail.")]
+    max_unmatched_share: float
+    max_late_share: float
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict, its reasons and what it rests on."""
+
+    schema_version: int = DECISIONS_SCHEMA_VERSION
+    rollout_id: str
+    policy_hash: str
+    verdict: Verdict
+    reasons: Annotated[list[str], Meta(description="In words, the weightiest first.")]
+    decided_at: Annotated[Time, Meta(description="Event time: the furthest watermark.")]
+    since: Annotated[Time, Meta(description="When the verdict became what it is.")]
+    candidate_share: Annotated[
+        float, Meta(description="What gateways give the candidate; 0 on rollback.")
+    ]
+    is_latched: Annotated[bool, Meta(description="Rolled back until an operator resumes.")]
+    is_paused: Annotated[bool, Meta(description="A guardrail with the action pause was broken.")]
+    is_within_tolerance: Annotated[
+        bool, Meta(description="Somewhere the candidate is worse for certain, yet tolerated.")
+    ]
+    alerts: list[str]
+    missing: Annotated[list[str], Meta(description="What promotion lacks.")]
+    stage: StageProgress
+    quality: DataQuality
+    bounds: Bounds
+    log_evidence: dict[Action, float | None]
+    evidence: list[Evidence]
+    partitions: Annotated[
+        dict[int, int], Meta(description="Partition of the events topic to the version folded.")
+    ]
+
+
+def encode_decision(decision: Decision) -> bytes:
+    """The decision as it stands on the wire; equal decisions give equal bytes."""
+    return msgspec.json.encode(decision)
+
+
+def decode_decision(payload: bytes) -> Decision:
+    """The decision from the wire. Raises `msgspec.DecodeError`."""
+    return msgspec.json.decode(payload, type=Decision)
