@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,19 +44,20 @@ def test_a_worker_takes_over_from_another(
     environment = settings(kafka_broker, names, **QUICK_REBALANCES)
     group_id = environment["UNDERSTUDY_KAFKA_GROUP_ID"]
     lines = simulated_lines(PAIRS)
+    third = len(lines) // 3
+    before, between, after = lines[:third], lines[third : 2 * third], lines[2 * third :]
     with running(tmp_path, environment, "first") as first:
-        publish(lines[: len(lines) // 3], tmp_path, environment)
+        publish(before, tmp_path, environment)
         first.wait_until(
             lambda: any(flushed_positions(kafka_broker, names, group_id)), "a first commit"
         )
         with running(tmp_path, environment, "second") as second:
-            later = threading.Thread(
-                target=publish, args=(lines[len(lines) // 3 :], tmp_path, environment)
-            )
-            later.start()
+            publishing = threading.Thread(target=publish, args=(between, tmp_path, environment))
+            publishing.start()
             second.wait_for_log('"partitions.assigned"')
             assert first.terminate() == 0, first.log
-            later.join()
+            publishing.join()
+            publish(after, tmp_path, environment)
             ends = ends_of(kafka_broker, names.events.name)
             second.wait_until(
                 lambda: flushed_positions(kafka_broker, names, group_id) == ends, f"{ends}"
@@ -86,7 +88,7 @@ def test_a_worker_takes_over_from_another(
 
 def publish(lines: list[bytes], folder: Path, environment: dict[str, str]) -> None:
     """Write lines to Kafka and wait for the end."""
-    file = folder / f"{len(lines)}.ndjson"
+    file = folder / f"{uuid.uuid4()}.ndjson"
     file.write_bytes(b"\n".join(lines) + b"\n")
     subprocess.run(
         [*COMMAND, "publish", str(file)],
