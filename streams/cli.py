@@ -179,6 +179,38 @@ def topics(context: click.Context) -> None:
     create_topics(_settings(context))
 
 
+@main.command()
+@_CLICKHOUSE
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def accounting(context: click.Context, url: str | None, as_json: bool) -> None:
+    """Hold the events read from Kafka against those accounted for in ClickHouse.
+
+    The difference is 0 when all is stored: each event read is in a pair, single, unmatched,
+    duplicate, late, invalid, or waits for its partner.
+    """
+    from understudy.streams.operating.accounting import run_accounting
+
+    settings = _settings(context)
+    run_accounting(settings, url or settings.clickhouse.url, as_json=as_json)
+
+
+@main.command()
+@click.option("--newest", default=500, show_default=True, type=click.IntRange(1, 100_000),
+              help="How many events of each partition to look at.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def doctor(context: click.Context, newest: int, as_json: bool) -> None:
+    """Look at broker, topics, gateways, workers and ClickHouse, and say what to do.
+
+    Changes nothing. Ends with 0 when nothing needs action, 1 when something does, 3 when Kafka or
+    ClickHouse cannot be reached.
+    """
+    from understudy.streams.operating.doctor import run_doctor
+
+    run_doctor(_settings(context), newest=newest, as_json=as_json)
+
+
 @main.group("dead-letters")
 def dead_letters() -> None:
     """See the events that could not be used, and write them again."""

@@ -60,9 +60,15 @@ class Target:
 
 
 def connect(
-    url: str, *, database: str | None = None, timeout_s: float = DEFAULT_TIMEOUT_S
+    url: str,
+    *,
+    database: str | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    create: bool = True,
 ) -> Client:
     """Open a client whose current database is `database`, else the URL's, else `understudy`.
+
+    A missing database is made or, without `create`, raises `SinkBroken`.
 
     `timeout_s` is how long a server may take over one request, rounded up to whole seconds.
     Raises `SinkBusy` when the server cannot be reached, `SinkBroken` when the URL, the rights or
@@ -71,7 +77,13 @@ def connect(
     target = parse_url(url, database=database)
     client = _open(target, timeout_s)
     try:
-        client.command(f"CREATE DATABASE IF NOT EXISTS `{target.database}`")
+        if create:
+            client.command(f"CREATE DATABASE IF NOT EXISTS `{target.database}`")
+        elif not client.command(f"EXISTS DATABASE `{target.database}`"):
+            raise SinkBroken(f"{target.location} has no database {target.database}")
+    except SinkBroken:
+        client.close()
+        raise
     except ClickHouseError as error:
         client.close()
         raise sink_error(error) from error

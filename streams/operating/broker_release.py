@@ -1,0 +1,45 @@
+"""Which Kafka this is. No request tells; what it speaks does.
+
+librdkafka keeps the answer to itself but for its debug lines. The versions of Fetch requests and
+the releases that brought them are those of Kafka's `FetchRequest.json`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any, Final
+
+from confluent_kafka.admin import AdminClient
+
+_FETCH: Final = re.compile(r"ApiKey Fetch \(1\) Versions \d+\.\.(\d+)")
+_RELEASES: Final = ((18, "4.1"), (17, "3.9"), (16, "3.7"), (15, "3.5"), (13, "3.1"), (12, "2.7"))
+
+
+class _Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def broker_release(config: dict[str, Any], timeout_s: float) -> str:
+    """`Kafka 4.1 or later` or the like; empty when it cannot be told. Raises `KafkaException`."""
+    heard = _Lines()
+    logger = logging.Logger("understudy.broker_release", logging.DEBUG)
+    logger.addHandler(heard)
+    admin = AdminClient({**config, "debug": "feature"}, logger=logger)
+    admin.list_topics(timeout=timeout_s)
+    admin.poll(0)
+    return release_of(heard.lines)
+
+
+def release_of(lines: list[str]) -> str:
+    """The oldest release among the brokers that these debug lines tell of."""
+    spoken = [int(found[1]) for line in lines if (found := _FETCH.search(line))]
+    if not spoken:
+        return ""
+    release = next((name for version, name in _RELEASES if min(spoken) >= version), None)
+    return f"Kafka {release} or later" if release else "Kafka older than 2.7"
