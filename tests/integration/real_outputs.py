@@ -137,24 +137,24 @@ class _Gateway:
             "output": real["output_tokens"] or len(output or "") // 4,
         }
         timing = self._timing(real["latency_ms"], tokens["output"], stream)
+        price = USD_PER_TOKEN["candidate" if side == "candidate" else "stable"]
+        usage = {
+            "input_tokens": tokens["input"],
+            "output_tokens": tokens["output"],
+            "cost_usd": round(tokens["input"] * price[0] + tokens["output"] * price[1], 8),
+        }
         if real["error"]:
             error = {"type": str(real["error"])[:40], "status": 500}
-            return {"error": error, "timing": {"duration_ms": timing["duration_ms"]}}
-        calls = [self._call(call) for call in real["tool_calls"] or []] or None
-        price = USD_PER_TOKEN["candidate" if side == "candidate" else "stable"]
+            return {"error": error, "usage": usage, "timing": timing}
         return {
             "response": {
                 "model": real["model"],
                 "output": output,
-                "tool_calls": calls,
+                "tool_calls": [self._call(call) for call in real["tool_calls"] or []] or None,
                 "finish_reason": _pick(rng, ((0.02, "length"), (1, "stop"))),
                 "stream": stream,
             },
-            "usage": {
-                "input_tokens": tokens["input"],
-                "output_tokens": tokens["output"],
-                "cost_usd": round(tokens["input"] * price[0] + tokens["output"] * price[1], 8),
-            },
+            "usage": usage,
             "timing": timing,
             "fallback": {"used": True, "attempts": 2} if rng.random() < 0.01 else None,
         }
