@@ -141,6 +141,7 @@ class Run:
             "clickhouse_batch_age_s": 0.05,
             "pairing_flush_interval_s": 0.1,
             "pairing_batch_records": 40,
+            "serving_port": 0,
             "pairing_window_s": self.rules.window_ms // 1000,
             "pairing_join_timeout_s": self.rules.timeout_ms / 1000,
             "pairing_allowed_lateness_s": self.rules.lateness_ms / 1000,
@@ -235,7 +236,7 @@ class Run:
         ends = self.ends()
 
         def done() -> bool:
-            ended = [w for w in self.workers if w.exit_code not in (None, 0, -9)]
+            ended = [w for w in self.workers if w.exit_code not in (None, 0, -9, -15)]
             assert not ended, f"a worker ended with {ended[0].exit_code}:\n{ended[0].log[-6000:]}"
             try:
                 committed = self.committed()

@@ -128,11 +128,15 @@ class CommandWorker:
 
 
 def stop(worker: Killable, within_s: float = EXIT_S) -> float:
-    """SIGTERM and wait; seconds that it took. Fails unless it ends with 0."""
+    """SIGTERM and wait; seconds that it took. Fails unless it ends with 0.
+
+    One that has not logged anything yet may not have got as far as minding the signal.
+    """
     started = time.monotonic()
+    expected = (0,) if worker.log else (0, -signal.SIGTERM)
     worker.terminate()
     wait_until(lambda: worker.exit_code is not None, "the worker ends", within_s, worker)
-    assert worker.exit_code == 0, f"exit code {worker.exit_code}\n{worker.log[-4000:]}"
+    assert worker.exit_code in expected, f"exit code {worker.exit_code}\n{worker.log[-4000:]}"
     return time.monotonic() - started
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from tests.faults.harness import Run
-from tests.faults.processes import stop, wait_until
+from tests.faults.processes import wait_until
 from tests.faults.workload import Message, Workload
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
@@ -44,12 +43,14 @@ sys.exit(main(["worker"]))
 TOO_LARGE = 12 * 1024 * 1024
 
 
-def poison(number: int) -> list[Message]:
-    """A pair that no analyzer can take."""
-    at = dt.datetime.now(dt.UTC) - dt.timedelta(hours=2)
+def poison(number: int, among: list[Message]) -> list[Message]:
+    """A pair that no analyzer can take, requested when one of the others was."""
+    valid = [json.loads(message.value) for message in among if b"pair_id" in (message.value or b"")]
+    newest = sorted(event["request_time"] for event in valid)[len(valid) * 9 // 10]
     event = {
         "schema_version": 1, "rollout_id": "r1", "pair_id": f"poison{number}", "mode": "shadow",
-        "sides": ["stable", "candidate"], "request_time": at.isoformat(), "language": "en",
+        "sides": ["stable", "candidate"], "request_time": newest,
+        "language": "en",
         "response": {"output": "POISON"},
     }  # fmt: skip
     key = f"r1/poison{number}".encode()
@@ -65,11 +66,13 @@ def test_poison(run: Callable[..., Run]) -> None:
     messages = Workload(51, 400).messages
     middle = len(messages) // 2
     for number in range(3):
-        messages[middle:middle] = poison(number)
+        messages[middle:middle] = poison(number, messages[:middle])
     poisoned.publish(messages)
     poisoned.wait_until_settled()
     worker.kill()
-    poisoned.command_worker(script=POISONED)
+    second = poisoned.command_worker(script=POISONED)
+    wait_until(lambda: "partitions.assigned" in second.log, "assigned", 30, second)
+    poisoned.publish(Workload(50, 20).messages)
     poisoned.wait_until_settled()
     poisoned.stop_workers()
     letters = poisoned.headers(poisoned.topics.dead_letters.name)
@@ -142,30 +145,33 @@ def test_the_topic_is_deleted(run: Callable[..., Run]) -> None:
 
 
 def test_the_topic_refuses(run: Callable[..., Run]) -> None:
-    """Consuming stops until the topic takes them again; then everything is there."""
+    """The worker ends rather than go on; once the topic takes them again, all are there."""
     refused = run()
-    worker = refused.worker()
+    worker = refused.worker(instance="one")
     chunks = Workload(54, 900).chunks(2)
     refused.publish(chunks[0])
     refused.wait_until_settled()
     before = {n: c.position for n, c in refused.committed().items()}
-    set_replicas_needed(refused, 2)
+    limit(refused, 10)
     refused.publish(chunks[1])
-    wait_until(lambda: "kafka.undelivered" in worker.log, "it stops reading", 30, worker)
-    time.sleep(2.5)
-    assert {n: c.position for n, c in refused.committed().items()} == before
-    assert worker.exit_code is None
-    set_replicas_needed(refused, 1)
+    wait_until(lambda: worker.exit_code is not None, "it ends", 30, worker)
+    assert worker.exit_code == 1
+    assert f"Error: {refused.topics.dead_letters.name}" in worker.log
+    invalid = refused.truth().invalid
+    for number, committed in refused.committed().items():
+        passed = {o for n, o in invalid if n == number and before[n] <= o < committed.position}
+        assert not passed, f"committed past dead letters {passed}"
+    refused.workers.remove(worker)
+    limit(refused, 8 * 1024 * 1024)
+    refused.worker(instance="one")
     refused.wait_until_settled()
-    stop(worker)
+    refused.stop_workers()
     refused.check()
 
 
-def set_replicas_needed(run: Run, count: int) -> None:
-    """More than there are: no message is taken."""
-    entry = ConfigEntry(
-        "min.insync.replicas", str(count), incremental_operation=AlterConfigOpType.SET
-    )
+def limit(run: Run, size: int) -> None:
+    """The topic of dead letters takes no larger messages."""
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
     name = run.topics.dead_letters.name
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": run.broker.bootstrap_servers})

@@ -90,9 +90,10 @@ def test_deleted_before_they_were_read(run: Callable[..., Run]) -> None:
     behind.wait_until_settled()
     position = behind.committed()[0].position
     worker.pause()
-    behind.publish(chunks[1])
-    behind.publish(chunks[2])
-    gone_to = (position + behind.ends()[0]) // 2
+    rest = chunks[1] + chunks[2]
+    for start in range(0, len(rest), 20):
+        behind.publish(rest[start : start + 20])
+    gone_to = behind.ends()[0] - 100
     behind.delete_before({0: gone_to})
     time.sleep(0.2)
     worker.go_on()
