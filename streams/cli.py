@@ -1,7 +1,7 @@
 """The command `understudy`.
 
 Results go to stdout, logs and progress to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or
-settings, 3 a service (Kafka, ClickHouse) is not there.
+settings, 3 a service (Kafka, ClickHouse) is not there, 4 a verdict that was to fail (`--fail-on`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import datetime as dt
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 Kafka or ClickHouse away.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 Kafka or ClickHouse away, "
+    "4 the verdict of --fail-on.",
 )
 @click.option(
     "--config",
@@ -74,6 +75,17 @@ _CLICKHOUSE = click.option(
     type=click.Path(exists=True, file_okay=False),
     help="Folder of <schema_id>.json files to validate outputs by.",
 )
+@click.option(
+    "--policy",
+    metavar="POLICY",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Judge the recording by a policy and print the verdict.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["rollback", "hold"]),
+    help="Exit with code 4 on this verdict; on a rollback in either case.",
+)
 @click.pass_context
 def replay(
     context: click.Context,
@@ -81,6 +93,8 @@ def replay(
     url: str | None,
     as_json: bool,
     json_schemas: str | None,
+    policy: Path | None,
+    fail_on: Literal["rollback", "hold"] | None,
 ) -> None:
     """Run recorded events through the analysis, without Kafka.
 
@@ -91,10 +105,65 @@ def replay(
       understudy replay events.ndjson.gz
       understudy replay --json stable.ndjson candidate.ndjson | jq .pairs
       understudy replay events.ndjson.zst --clickhouse chdb://results
+      understudy replay smoke.ndjson --policy policy.yaml --fail-on rollback
     """
     from understudy.streams.replay_command import replay_files
 
-    replay_files(_settings(context), files, url, as_json=as_json, json_schemas=json_schemas)
+    if fail_on is not None and policy is None:
+        raise click.UsageError("--fail-on needs a --policy to judge by")
+    replay_files(
+        _settings(context),
+        files,
+        url,
+        as_json=as_json,
+        json_schemas=json_schemas,
+        policy_file=policy,
+        fail_on=fail_on,
+    )
+
+
+@main.group()
+def rollout() -> None:
+    """Policies: what is compared, and what may get worse by how much."""
+
+
+@rollout.command()
+@click.option(
+    "-f",
+    "--file",
+    "policy",
+    metavar="POLICY",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The policy, YAML.",
+)
+@_FILES
+@click.option("--stage", help="Begin at this stage; the first in the recording's mode otherwise.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--json-schemas",
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder of <schema_id>.json files to validate outputs by.",
+)
+@click.pass_context
+def backtest(
+    context: click.Context,
+    policy: Path,
+    files: tuple[Path, ...],
+    stage: str | None,
+    as_json: bool,
+    json_schemas: str | None,
+) -> None:
+    """Show when a policy would have decided what, before it has any power.
+
+    \b
+      understudy rollout backtest -f policy.yaml events.ndjson.gz
+    """
+    from understudy.streams.backtest_command import backtest_files
+
+    backtest_files(
+        _settings(context), policy, files, stage=stage, as_json=as_json, json_schemas=json_schemas
+    )
 
 
 @main.command()

@@ -9,6 +9,8 @@ import click
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 UNREACHABLE: Final = 3
+VERDICT: Final = 4
+"""The command worked; the verdict is what it was told to fail on."""
 
 
 class CommandError(click.ClickException):

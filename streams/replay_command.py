@@ -14,14 +14,23 @@ import msgspec
 import orjson
 from rich.console import Console
 
+from understudy.schemas.decisions import Decision
 from understudy.schemas.windows import WindowRow
-from understudy.streams.errors import WRONG_USAGE, CommandError
+from understudy.streams.errors import VERDICT, WRONG_USAGE, CommandError
 from understudy.streams.loading.errors import SinkBroken, SinkBusy
 from understudy.streams.loading.loader import Loader
 from understudy.streams.logs import configure_logs
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.records import Outcome
 from understudy.streams.pairing.results import ClickHouseResults
+from understudy.streams.policy_trial import (
+    FailOn,
+    PolicyTrial,
+    decision_json,
+    fails,
+    print_decision,
+    read_policy_file,
+)
 from understudy.streams.progress import file_progress
 from understudy.streams.recordings import RecordingError, read_recordings
 from understudy.streams.replay import ReplayResult, ReplaySink, replay
@@ -52,34 +61,50 @@ def replay_files(
     *,
     as_json: bool,
     json_schemas: str | None,
+    policy_file: Path | None = None,
+    fail_on: FailOn | None = None,
 ) -> None:
-    """Replay files and print the report on stdout."""
+    """Replay files and print the report on stdout, with a policy its verdict too.
+
+    Ends the process with the code `VERDICT` when the verdict is what `fail_on` says, or worse.
+    """
     configure_logs(logging.WARNING)
-    policy = _policy(settings, json_schemas)
+    trial = None if policy_file is None else PolicyTrial(read_policy_file(policy_file))
+    policy = pairing_policy(settings, json_schemas)
     started = time.monotonic()
     try:
         with file_progress(files, "replaying") as progress, _sink(url, policy) as sink:
-            result = replay(read_recordings(files, progress), policy, _now_ms(), sink)
+            result = replay(read_recordings(files, progress), policy, _now_ms(), sink, trial)
     except RecordingError as error:
         raise CommandError(str(error)) from None
     except (SinkBusy, SinkBroken) as error:
         raise CommandError(f"ClickHouse: {error}") from None
-    _print(result, as_json=as_json, took_s=time.monotonic() - started)
+    decision = None if trial is None else trial.outcome()
+    _print(result, decision, as_json=as_json, took_s=time.monotonic() - started)
+    if decision is not None and fails(decision, fail_on):
+        raise click.exceptions.Exit(VERDICT)
 
 
-def _print(result: ReplayResult, *, as_json: bool, took_s: float) -> None:
+def _print(
+    result: ReplayResult, decision: Decision | None, *, as_json: bool, took_s: float
+) -> None:
     document = report(result.rows, result.tally.read)
     if as_json:
+        if decision is not None:
+            document["decision"] = decision_json(decision)
         click.echo(orjson.dumps(document))
         return
     print_report(document, Console())
+    if decision is not None:
+        print_decision(decision, Console())
     rate = result.tally.read / took_s if took_s else 0.0
     click.echo(f"{took_s:.1f} s, {rate:,.0f} events/s", err=True)
     for reason, count in sorted(result.dead_letters.items()):
         click.echo(f"invalid: {count:,} {reason}", err=True)
 
 
-def _policy(settings: Settings, json_schemas: str | None) -> PairingPolicy:
+def pairing_policy(settings: Settings, json_schemas: str | None) -> PairingPolicy:
+    """How to join and compare, with schemas from a folder if given. Raises `CommandError`."""
     if json_schemas is not None:
         compare = msgspec.structs.replace(settings.compare, json_schemas=json_schemas)
         settings = msgspec.structs.replace(settings, compare=compare)

@@ -134,14 +134,19 @@ def limit_text(check: Check) -> str:
 
 
 def natural(check: Check, value: float | None) -> str:
-    """A value with its unit."""
+    """A value of a check's metric with its unit."""
+    return natural_value(check.metric.unit, value)
+
+
+def natural_value(unit: str, value: float | None) -> str:
+    """A value with its unit: `1.2 %`, `8.15 s`, `$0.0012`, `311`."""
     if value is None or not math.isfinite(value):
         return "–"
-    if check.metric.unit == "share":
+    if unit == "share":
         return f"{100 * value:.3g} %"
-    if check.metric.unit == "ms":
+    if unit == "ms":
         return f"{value / 1000:.3g} s" if value >= 1000 else f"{value:.3g} ms"
-    return f"${value:.3g}" if check.metric.unit == "usd" else f"{value:.4g}"
+    return f"${value:.3g}" if unit == "usd" else f"{value:.4g}"
 
 
 def _reasons(state: RolloutState, found: list[Found]) -> list[str]:
