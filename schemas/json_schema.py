@@ -17,8 +17,10 @@ from typing import Any, Final
 
 import msgspec
 
+from understudy.schemas.decisions import Decision
 from understudy.schemas.events import PAIRED_MODES, SIDES, SINGLE_MODES, Event
 from understudy.schemas.feedback import Feedback
+from understudy.schemas.rollouts import RolloutManifest
 from understudy.schemas.windows import WindowsMessage
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -113,6 +115,8 @@ CONTRACTS: Final = (
     Contract("event", "Understudy event", Event, _refine_event),
     Contract("feedback", "Understudy feedback", Feedback, _as_it_is),
     Contract("windows", "Understudy windows message", WindowsMessage, _as_it_is),
+    Contract("rollout", "Understudy rollout and its policy", RolloutManifest, _as_it_is),
+    Contract("decision", "Understudy decision", Decision, _as_it_is),
 )
 
 

@@ -90,7 +90,13 @@ class GuardrailManifest(
 ):
     """One limit: a metric, exactly one of max, min, max_increase and max_drop, and what follows."""
 
-    metric: Annotated[str, Meta(description="See docs/policies.md for all of them.")]
+    metric: Annotated[
+        str,
+        Meta(
+            description="See docs/policies.md for what each means.",
+            extra_json_schema={"enum": list(METRICS)},
+        ),
+    ]
     name: Annotated[Label | None, Meta(description="The metric's name unless two share it.")] = None
     max: Annotated[Written | None, Meta(description="Limit on the candidate alone.")] = None
     min: Annotated[Written | None, Meta(description="Limit on the candidate alone.")] = None

@@ -133,6 +133,13 @@ def limit_text(check: Check) -> str:
     return sign + natural(check, value)
 
 
+def own_value(check: Check, bad_share: float | None) -> float | None:
+    """A metric's own value: rules count what is bad, JSON validity is about what is good."""
+    if bad_share is None or not check.metric.higher_is_better:
+        return bad_share
+    return 1.0 - bad_share
+
+
 def natural(check: Check, value: float | None) -> str:
     """A value of a check's metric with its unit."""
     return natural_value(check.metric.unit, value)
@@ -165,13 +172,15 @@ def _where(name: str) -> str:
 
 def _seen(check: Check, seen: Observed) -> str:
     """`fell 2.1 points`, `rose 15 %`, `is 2.3 %`."""
+    if check.metric.kind == "quantile":
+        return (
+            f"is over {natural(check, check.value)} in {_percent(seen.candidate)} of the requests"
+        )
     if check.guardrail.limit in ("max", "min"):
         value = seen.harm if check.metric.kind == "excess" else seen.candidate
-        if check.metric.kind in ("rate", "agreement") and value is not None:
-            value = 1.0 - value if check.metric.higher_is_better else value
-        return f"is {_points(value)}" if check.metric.kind == "excess" else (
-            f"is {natural(check, value)}"
-        )  # fmt: skip
+        if check.metric.kind == "excess":
+            return f"is {_points(value)}"
+        return f"is {natural(check, own_value(check, value))}"
     if seen.harm is None:
         return "cannot be told"
     worse_is_lower = check.metric.higher_is_better or check.guardrail.limit == "max_drop"
@@ -186,8 +195,14 @@ def _points(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.2g} points"
 
 
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.3g} %"
+
+
 def _limit(check: Check) -> str:
     value = check.value
+    if check.metric.kind == "quantile":
+        return f"limit {100 * check.rule.margin:.3g} %"
     if check.guardrail.relative:
         return f"limit {100 * value:g} %"
     if check.metric.unit == "share":
