@@ -85,6 +85,8 @@ def check_lag(progress: Progress, *, workers: int) -> list[Finding]:
 def _catching_up(progress: Progress, lag: int) -> list[Finding]:
     was = {one.partition: one.position for one in progress.before}
     moved = sum(max(0, one.position - was.get(one.partition, 0)) for one in progress.after)
+    if not moved:
+        return [ok(LAG, "everything is read; the last offsets are marks of transactions")]
     rate = moved / progress.seconds if progress.seconds > 0 else 0.0
     came = sum(one.end for one in progress.after) - sum(one.end for one in progress.before)
     gain = rate - came / progress.seconds if progress.seconds > 0 else 0.0

@@ -195,7 +195,7 @@ def _behind(sample: Sequence[SampledEvent], join_timeout_ms: int) -> Iterator[Fi
     medians = {name: median(some) for name, some in delays.items() if len(some) >= _FEW_EVENTS}
     if not medians:
         return
-    quickest = min(medians.values()) if len(medians) > 1 else 0.0
+    quickest = max(0.0, min(medians.values())) if len(medians) > 1 else 0.0
     for name, delay_ms in medians.items():
         behind_ms = delay_ms - quickest
         if behind_ms <= _SLOW_MS:

@@ -1,0 +1,274 @@
+"""`understudy doctor` and `understudy accounting` on a real broker, whole and broken."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from tests.brokers.contract import Broker
+from tests.streams.operating.brokers import Headers, MakeTopics, event, key, settings_for, write
+from understudy.schemas.topics import Topics
+from understudy.streams.cli import main
+from understudy.streams.loading.clickhouse import connect
+from understudy.streams.loading.migrate import migrate
+from understudy.streams.operating.doctor import examine
+from understudy.streams.operating.findings import Finding, Level
+from understudy.streams.pairing.consumer import PairingConsumer
+from understudy.streams.settings import Settings
+from understudy.streams.worker import pairing
+
+pytestmark = pytest.mark.integration
+SECOND = dt.timedelta(seconds=1)
+
+
+@pytest.fixture
+def url(clickhouse_url: str, clickhouse_database: str) -> str:
+    """A migrated database of the test's own."""
+    client = connect(clickhouse_url, database=clickhouse_database)
+    migrate(client)
+    client.close()
+    return f"{clickhouse_url}?database={clickhouse_database}"
+
+
+def levels(findings: list[Finding]) -> dict[str, Level]:
+    """The worst level of each check."""
+    order = list(Level)
+    worst: dict[str, Level] = {}
+    for one in findings:
+        worst[one.check] = max(one.level, worst.get(one.check, Level.OK), key=order.index)
+    return worst
+
+
+def pairs(count: int, *, first: int = 0) -> list[tuple[bytes, bytes, Headers]]:
+    now = dt.datetime.now(dt.UTC)
+    return [
+        (key(n), event(n, side, at=now), [])
+        for n in range(first, first + count)
+        for side in ("stable", "candidate")
+    ]
+
+
+@contextmanager
+def working(settings: Settings) -> Iterator[PairingConsumer]:
+    """A worker in a thread."""
+    stop = threading.Event()
+    with pairing(settings, settings.pairing_policy()) as consumer:
+        thread = threading.Thread(target=consumer.run, args=(stop,))
+        thread.start()
+        try:
+            yield consumer
+        finally:
+            stop.set()
+            thread.join()
+
+
+def wait_for_commit(consumer: PairingConsumer, events: int) -> None:
+    """Until the worker has read so many and committed afterwards."""
+    pause = threading.Event()
+    for _ in range(300):
+        if consumer.progress()["read"] >= events:
+            break
+        pause.wait(0.1)
+    commits = consumer.totals.commits
+    while consumer.totals.commits < commits + 2:
+        pause.wait(0.1)
+
+
+def quick(settings: Settings) -> Settings:
+    pairing_settings = msgspec.structs.replace(settings.pairing, flush_interval_s=0.2)
+    return msgspec.structs.replace(settings, pairing=pairing_settings)
+
+
+def test_a_healthy_installation(kafka_broker: Broker, topics: MakeTopics, url: str) -> None:
+    specs = topics(event_partitions=12, rollout_partitions=4)
+    settings = quick(settings_for(kafka_broker, specs, url))
+    write(kafka_broker, specs.events.name, pairs(100))
+    with working(settings) as consumer:
+        wait_for_commit(consumer, 200)
+        findings = examine(settings, newest=500)
+    assert levels(findings) == dict.fromkeys(
+        ("settings", "broker", "topics", "partitioner", "keys", "clocks", "sides", "dead letters",
+         "workers", "lag", "clickhouse"),
+        Level.OK,
+    ), findings  # fmt: skip
+
+
+def test_a_broken_installation(kafka_broker: Broker, topics: MakeTopics, url: str) -> None:
+    specs = topics(event_partitions=3)
+    settings = settings_for(kafka_broker, specs, url)
+    now = dt.datetime.now(dt.UTC)
+    name = specs.events.name
+    stable = [(key(n), event(n, at=now), []) for n in range(100)]
+    candidate = [(key(n), event(n, "candidate", at=now + 300 * SECOND), []) for n in range(60)]
+    write(kafka_broker, name, stable)
+    write(kafka_broker, name, candidate, partitioner="consistent_random")
+    write(kafka_broker, name, [(None, event(n, at=now, rollout="search"), []) for n in range(50)])
+    why: Headers = [("reason", b"schema"), ("topic", name.encode()), ("partition", b"0"),
+                    ("offset", b"1")]  # fmt: skip
+    write(kafka_broker, specs.dead_letters.name, [(None, b"{", why)])
+    _delete_topic(kafka_broker, specs.rollouts.name)
+    _set(kafka_broker, name, "cleanup.policy", "compact")
+    findings = examine(settings, newest=500)
+    assert levels(findings) == {
+        "settings": Level.OK,
+        "broker": Level.OK,
+        "topics": Level.FAIL,
+        "partitioner": Level.FAIL,
+        "keys": Level.FAIL,
+        "clocks": Level.FAIL,
+        "sides": Level.FAIL,
+        "dead letters": Level.WARN,
+        "workers": Level.FAIL,
+        "lag": Level.FAIL,
+        "clickhouse": Level.OK,
+    }
+    seen = " ".join(one.seen for one in findings)
+    for part in ("never joined", "50 events have no key", "s by rollout helpdesk", "search (shadow)",
+                 "210 events wait and nobody", specs.rollouts.name, "1 × schema"):  # fmt: skip
+        assert part in seen
+
+
+def _delete_topic(broker: Broker, name: str) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    admin.delete_topics([name])[name].result(10)
+
+
+def _set(broker: Broker, topic: str, name: str, value: str) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin.incremental_alter_configs([resource])[resource].result(10)
+
+
+def test_nothing_is_made(kafka_broker: Broker, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    environment = {
+        "UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS": kafka_broker.bootstrap_servers,
+        "UNDERSTUDY_KAFKA_TOPIC_PREFIX": "nobody-has-this.",
+        "UNDERSTUDY_CLICKHOUSE_URL": f"chdb://{folder}",
+    }
+    result = CliRunner().invoke(main, ["doctor", "--json"], env=environment)
+    document = json.loads(result.stdout)
+    found = {one["check"]: one["level"] for one in document["findings"]}
+    assert result.exit_code == 1
+    assert (document["status"], found["topics"], found["clickhouse"]) == ("fail",) * 3
+    assert not folder.exists()
+    admin = AdminClient({"bootstrap.servers": kafka_broker.bootstrap_servers})
+    known = admin.list_topics(timeout=10).topics
+    assert not [name for name in known if name.startswith("nobody")]
+
+
+def test_without_a_broker(url: str) -> None:
+    environment = {
+        "UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "UNDERSTUDY_CLICKHOUSE_URL": url,
+    }
+    result = CliRunner().invoke(main, ["doctor"], env=environment)
+    assert result.exit_code == 3
+    assert "does not answer" in result.stdout
+
+
+def test_without_clickhouse(kafka_broker: Broker, topics: MakeTopics) -> None:
+    prefix = topics().events.name.removesuffix("events")
+    environment = {
+        "UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS": kafka_broker.bootstrap_servers,
+        "UNDERSTUDY_KAFKA_TOPIC_PREFIX": prefix,
+        "UNDERSTUDY_CLICKHOUSE_URL": "clickhouse://somebody:secret@127.0.0.1:1/understudy",
+    }
+    result = CliRunner().invoke(main, ["doctor"], env=environment)
+    assert result.exit_code == 3
+    assert "cannot be reached" in result.stdout
+    assert "secret" not in result.output
+
+
+def test_a_worker_that_stands_still(kafka_broker: Broker, topics: MakeTopics, url: str) -> None:
+    specs = topics(event_partitions=1)
+    settings = settings_for(kafka_broker, specs, url)
+    write(kafka_broker, specs.events.name, pairs(5))
+    consumer = Consumer({"bootstrap.servers": kafka_broker.bootstrap_servers,
+                         "group.id": settings.kafka.group_id})  # fmt: skip
+    consumer.subscribe([specs.events.name])
+    while not consumer.assignment():
+        consumer.poll(0.1)
+    findings = {one.check: one for one in examine(settings, newest=10)}
+    consumer.close()
+    assert findings["workers"].level is Level.OK
+    assert "have not moved" in findings["lag"].seen
+
+
+def test_pending_migrations(
+    kafka_broker: Broker, topics: MakeTopics, clickhouse_url: str, clickhouse_database: str
+) -> None:
+    url = f"{clickhouse_url}?database={clickhouse_database}"
+    findings = examine(settings_for(kafka_broker, topics(), url), newest=10)
+    (found,) = [one for one in findings if one.check == "clickhouse"]
+    assert "0001_comparisons" in found.seen
+    assert "understudy migrate" in found.advice
+
+
+# Accounting
+
+
+def _account(broker: Broker, specs: Topics, url: str) -> list[dict[str, int]]:
+    settings = settings_for(broker, specs, url)
+    environment = {
+        "UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+        "UNDERSTUDY_KAFKA_TOPIC_PREFIX": settings.kafka.topic_prefix,
+        "UNDERSTUDY_KAFKA_GROUP_ID": settings.kafka.group_id,
+        "UNDERSTUDY_CLICKHOUSE_URL": url,
+    }
+    result = CliRunner().invoke(main, ["accounting", "--json"], env=environment)
+    assert result.exit_code == 0, result.output
+    table = CliRunner().invoke(main, ["accounting"], env=environment)
+    assert "difference" in table.stdout
+    found: list[dict[str, int]] = json.loads(result.stdout)
+    return found
+
+
+def test_every_event_read_is_accounted_for(
+    kafka_broker: Broker, topics: MakeTopics, url: str
+) -> None:
+    specs = topics(event_partitions=3)
+    once = pairs(40)
+    some = [*once, *once[:6], (key(99), event(99), []), (key(98), b"{", [])]
+    write(kafka_broker, specs.events.name, some)
+    with working(quick(settings_for(kafka_broker, specs, url))) as consumer:
+        wait_for_commit(consumer, len(some))
+    accounts = _account(kafka_broker, specs, url)
+    assert [one["difference"] for one in accounts] == [0, 0, 0]
+    assert sum(one["read"] for one in accounts) == len(some)
+    assert sum(one["waiting"] for one in accounts) == 1
+    outcomes = [one["outcomes"] for one in accounts]
+    sums = {name: sum(some[name] for some in outcomes) for name in outcomes[0]}  # type: ignore[index]
+    assert sums == {"paired": 80, "single": 0, "unmatched": 0, "duplicate": 6, "late": 0,
+                    "invalid": 1}  # fmt: skip
+
+
+def test_what_is_missing_shows_as_a_difference(
+    kafka_broker: Broker, topics: MakeTopics, url: str
+) -> None:
+    specs = topics(event_partitions=1)
+    write(kafka_broker, specs.events.name, pairs(10))
+    settings = settings_for(kafka_broker, specs, url)
+    consumer = Consumer({"bootstrap.servers": kafka_broker.bootstrap_servers,
+                         "group.id": settings.kafka.group_id})  # fmt: skip
+    consumer.commit(offsets=[TopicPartition(specs.events.name, 0, 15)], asynchronous=False)
+    consumer.close()
+    (account,) = _account(kafka_broker, specs, url)
+    assert (account["end"], account["read"], account["difference"]) == (20, 15, 15)
