@@ -24,10 +24,6 @@ from understudy.schemas.windows import SECTIONS, WindowRow
 
 _BUCKET_BITS: Final = 20
 _BUCKET_OFFSET: Final = 1 << (_BUCKET_BITS - 1)
-_INVERSE_TICKS: Final = {
-    **{column: round(1 / tick) for column, tick in SUM_TICKS.items()},
-    **{column: round(1 / tick) ** 2 for column, tick in PRODUCT_TICKS.items()},
-}
 
 
 class SliceKey(NamedTuple):
@@ -98,30 +94,39 @@ class WindowSums:
     def _sections(self) -> dict[str, dict[str, Any]]:
         """Field values by section, zeros left out."""
         sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
-        for place in np.flatnonzero(_nonzero_numbers(self.vector)):
-            column, section, name = NUMBERS[place]
-            sections[section][name] = self._number(column)
+        parts: list[int] = self.vector.tolist()
+        for slot, section, name in _COUNTS:
+            if parts[slot]:
+                sections[section][name] = parts[slot]
+        for slot, section, name, inverse_tick in _SUMS:
+            if parts[slot]:
+                sections[section][name] = parts[slot] / inverse_tick
+        for slot, section, name, inverse_tick in _PRODUCTS:
+            ticks = join_limbs(*parts[slot : slot + 3])
+            if ticks:
+                sections[section][name] = ticks if inverse_tick == 1 else ticks / inverse_tick
         for column, histogram in self.histograms.items():
             section, name = column.split("_", 1)
             sections[section][name] = dict(sorted(histogram.items()))
         return sections
 
-    def _number(self, column: str) -> int | float:
-        slot = SLOTS[column]
-        if column in PRODUCT_TICKS:
-            value = join_limbs(*(int(part) for part in self.vector[slot : slot + 3]))
-        else:
-            value = int(self.vector[slot])
-        inverse_tick = _INVERSE_TICKS.get(column, 1)
-        return value if inverse_tick == 1 else value / inverse_tick
 
-
-_FIRST_SLOTS: Final = np.array([SLOTS[column] for column, _, _ in NUMBERS])
-
-
-def _nonzero_numbers(vector: NDArray[np.int64]) -> NDArray[np.int64]:
-    """1 per number of the layout that is not zero; a product is not zero if any part is not."""
-    return np.add.reduceat(vector != 0, _FIRST_SLOTS, dtype=np.int64)
+_COUNTS: Final = [
+    (SLOTS[column], section, name)
+    for column, section, name in NUMBERS
+    if column not in SUM_TICKS and column not in PRODUCT_TICKS
+]
+_SUMS: Final = [
+    (SLOTS[column], section, name, round(1 / SUM_TICKS[column]))
+    for column, section, name in NUMBERS
+    if column in SUM_TICKS
+]
+_PRODUCTS: Final = [
+    (SLOTS[column], section, name, round(1 / PRODUCT_TICKS[column]) ** 2)
+    for column, section, name in NUMBERS
+    if column in PRODUCT_TICKS
+]
+"""Where the numbers of a row stand in the vector, and what their sums are divided by."""
 
 
 def sum_by_slice(
