@@ -11,7 +11,14 @@ from understudy.schemas.rollouts import Rollout
 from understudy.streams.deciding.checks import Check
 from understudy.streams.deciding.judging import Found, Judgement, bar_of
 from understudy.streams.deciding.state import RolloutState
-from understudy.streams.deciding.words import alerts, natural, reasons_for_hold, tail_times, waiting
+from understudy.streams.deciding.words import (
+    alerts,
+    natural,
+    own_value,
+    reasons_for_hold,
+    tail_times,
+    waiting,
+)
 
 
 def tell(
