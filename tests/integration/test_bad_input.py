@@ -21,6 +21,9 @@ from understudy.streams.report import report
 
 pytestmark = pytest.mark.integration
 
+MAX_LETTER_BYTES = 4 * 1024 * 1024
+"""Of a longer event a dead letter keeps the beginning, and says so."""
+
 
 def renamed(number: int, line: bytes) -> bytes:
     """The line under a rollout that no other case has."""
@@ -79,12 +82,18 @@ def test_bad_input_is_counted_and_put_aside(
         for number, case in enumerate(CASES)
         if case.places == {"invalid": 1}
     }
-    reasons = {letter.value: letter.headers["reason"].decode() for letter in found.values()}
+    sources = {place: path.log[place[0]][place[1]] for place in found}
+    reasons = {
+        sources[place].value: letter.headers["reason"].decode() for place, letter in found.items()
+    }
     assert {reasons[line] for line in declared if line in reasons} == set(declared.values())
     for line, reason in declared.items():
         assert reasons.get(line, reason) == reason, line[:100]
     assert reasons[b""] == "empty"
-    for letter in found.values():
-        source = path.log[int(letter.headers["partition"])][int(letter.headers["offset"])]
-        assert (letter.key, letter.value) == (source.key, source.value)
+    for place, letter in found.items():
+        whole = sources[place].value
+        assert letter.key == sources[place].key
+        assert letter.value == whole[:MAX_LETTER_BYTES]
+        cut = str(len(whole)).encode() if len(whole) > MAX_LETTER_BYTES else None
+        assert letter.headers.get("cut_from_bytes") == cut
         assert len(letter.headers["detail"]) <= 1000
