@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -51,6 +51,7 @@ from understudy.streams.kafka import PARTITIONER, consumer_config
 from understudy.streams.loading.clickhouse import connect
 from understudy.streams.loading.loader import Loader
 from understudy.streams.loading.migrate import migrate
+from understudy.streams.loading.native import Block
 from understudy.streams.pairing.garbage import CollectBetweenBatches
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.policy import PairingPolicy
@@ -66,7 +67,8 @@ FLUSH_EVENTS: Final = 20_000
 BATCH_RECORDS: Final = 10_000
 PARTITIONS: Final = 4
 LONG_OUTPUT_BYTES: Final = 1_100
-GOAL_US: Final = {"without similarity": 15.0, "with similarity": 40.0}
+WITHOUT, WITH = "without similarity", "with similarity"
+GOAL_US: Final = {WITHOUT: 15.0, WITH: 40.0}
 CONSUME_TIMEOUT_S: Final = 30.0
 
 
@@ -261,7 +263,7 @@ def _from_kafka(topic: Topic) -> Iterator[tuple[int, RecordBatch]]:
     consumer.assign([TopicPartition(topic.name, p, 0) for p in range(PARTITIONS)])
     missing, deadline = topic.events, time.monotonic() + CONSUME_TIMEOUT_S
     while missing:
-        by_partition = defaultdict(list)
+        by_partition: dict[Any, list[Any]] = defaultdict(list)
         for message in consumer.consume(BATCH_RECORDS, 0.1):
             if message.error() is None:
                 by_partition[message.partition()].append(message)
@@ -304,6 +306,18 @@ class NoWindows(Partition):
 
     def _count(self, batch: Any) -> None:
         batch.outcome.comparisons.clear()
+
+
+class NoDatabase(Loader):
+    """Takes encoded rows and forgets them."""
+
+    def put(self, blocks: Sequence[Block], positions: Mapping[int, int]) -> None:
+        pass
+
+
+def encode_only() -> ClickHouseResults:
+    """A store that lays rows out for ClickHouse and sends them nowhere."""
+    return ClickHouseResults(NoDatabase(lambda: connect("")), PairingPolicy().window_ms)
 
 
 def consume_only(topic: Topic) -> None:
@@ -351,6 +365,8 @@ class Pairing:
             for number, state in self.states.items():
                 self._put(number, state.finish())
             self._flush()
+            if self.store is not None and not self.store.flush(60.0):
+                raise TimeoutError("ClickHouse did not take everything")
             self._check(topic)
             self.states.clear()
 
@@ -370,8 +386,6 @@ class Pairing:
             rows = state.take_rows()
             if self.store is not None:
                 self.store.put_rows(number, rows, state.position)
-        if self.store is not None and not self.store.flush(60.0):
-            raise TimeoutError("ClickHouse did not take everything")
 
     def _check(self, topic: Topic) -> None:
         """Every event read must be accounted for, or the figures are of something else."""
@@ -388,31 +402,29 @@ class Stage:
     name: str
     run: Callable[[Topic], None]
     after: str | None = None
-    group: str = "both"
 
 
 def stages(store: ClickHouseResults) -> list[Stage]:
     """All stages, cheapest first."""
-    plain, similar = "without similarity", "with similarity"
-    return [
+    listed = [
         Stage("consume", consume_only),
-        Stage("… parse with orjson, for comparison", consume_and_parse, "consume"),
+        Stage("(parse with orjson, nothing else)", consume_and_parse, "consume"),
         Stage("decode and validate", consume_and_decode, "consume"),
         Stage("join", Pairing(JoinOnly, False), "decode and validate"),
-        Stage("analyzers", Pairing(NoWindows, False), "join", plain),
-        Stage("windows", Pairing(Partition, False), "analyzers", plain),
-        Stage("ClickHouse", Pairing(Partition, False, store), "windows", plain),
-        Stage("analyzers, similarity", Pairing(NoWindows, True), "join", similar),
-        Stage("windows, similarity", Pairing(Partition, True), "analyzers, similarity", similar),
-        Stage("ClickHouse, similarity", Pairing(Partition, True, store), "windows, similarity",
-              similar),
-    ]  # fmt: skip
+    ]
+    for similarity in (False, True):
+        tail = WITH if similarity else WITHOUT
+        names = [f"{name}, {tail}" for name in ("analyzers", "windows", "rows", "ClickHouse")]
+        listed += [
+            Stage(names[0], Pairing(NoWindows, similarity), "join"),
+            Stage(names[1], Pairing(Partition, similarity), names[0]),
+            Stage(names[2], Pairing(Partition, similarity, encode_only()), names[1]),
+            Stage(names[3], Pairing(Partition, similarity, store), names[2]),
+        ]
+    return listed
 
 
-TOTALS: Final = {
-    "without similarity": "ClickHouse",
-    "with similarity": "ClickHouse, similarity",
-}
+TOTALS: Final = {tail: f"ClickHouse, {tail}" for tail in (WITHOUT, WITH)}
 
 
 # --- measuring -------------------------------------------------------------------------------
