@@ -86,6 +86,7 @@ class _Reader:
     def __init__(self, source: str) -> None:
         self._source = source
         self._places: dict[Path, tuple[int, int]] = {}
+        self._keys: dict[Path, tuple[int, int]] = {}
 
     def compiled(self, text: str | bytes) -> Rollout:
         manifest = self.manifest(text)
@@ -135,18 +136,14 @@ class _Reader:
     def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = key_node.value
-            inner = (*path, str(key))
-            known = inner in self._places
-            self._places[inner] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            key = str(key_node.value)
+            inner = (*path, key)
+            self._keys[inner] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if not isinstance(key_node, ScalarNode):
-                raise self._error("a key is a name", inner)
-            if known:
-                raise self._error(f"{key} is given twice", inner)
-            key_place = self._places[inner]
+                raise self._error("a key is a name", inner, at_key=True)
+            if key in values:
+                raise self._error(f"{key} is given twice", inner, at_key=True)
             values[key] = self._value(value_node, inner)
-            if isinstance(value_node, MappingNode):
-                self._places[inner] = key_place
         return values
 
     def _scalar(self, node: Node, path: Path) -> Any:
@@ -175,14 +172,15 @@ class _Reader:
             for key, inner in value.items():
                 if key not in hints:
                     hint = nearest(key, hints)
-                    raise self._error(f"unknown key {key}{hint}", (*path, key))
+                    raise self._error(f"unknown key {key}{hint}", (*path, key), at_key=True)
                 self._check_keys(inner, hints[key], (*path, key))
 
-    def _error(self, problem: str, path: Path) -> ManifestError:
-        """The error at the place that `path` leads to, or as near as there is one."""
-        while path and path not in self._places:
+    def _error(self, problem: str, path: Path, *, at_key: bool = False) -> ManifestError:
+        """The error at the value that `path` leads to, or as near as there is one."""
+        places = self._keys if at_key else self._places
+        while path and path not in places:
             path = path[:-1]
-        line, column = self._places.get(path, (0, 0))
+        line, column = places.get(path, (0, 0))
         return ManifestError(problem, self._source, line, column)
 
 

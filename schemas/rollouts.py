@@ -271,6 +271,9 @@ def _default_stages(mode: Mode) -> list[str | StageManifest]:
         return ramp
     if mode == "ab":
         return [StageManifest(mode="ab", share=0.5)]
+    if mode == "interleave":
+        # Half of the answers served are the candidate's already.
+        return [StageManifest(mode=mode), *ramp[-2:]]
     return [StageManifest(mode=mode), *ramp]
 
 
