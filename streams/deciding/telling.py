@@ -11,6 +11,7 @@ from understudy.schemas.rollouts import Rollout
 from understudy.streams.deciding.checks import Check
 from understudy.streams.deciding.judging import Found, Judgement, bar_of
 from understudy.streams.deciding.state import RolloutState
+from understudy.streams.deciding.weighing import Mark
 from understudy.streams.deciding.words import (
     alerts,
     natural,
@@ -103,8 +104,7 @@ def _evidence(rollout: Rollout, state: RolloutState, found: Found) -> decisions.
     check, finding = found.check, found.finding
     weighing = state.slices.get(finding.slice, {}).get(check.name)
     total = weighing.total if weighing else (0,) * check.rule.width
-    recent = weighing.recent if weighing else (0,) * check.rule.width
-    since_ms = weighing.recent_since_ms if weighing else -1
+    recent = weighing.recent() if weighing else Mark(-1, (0,) * check.rule.width)
     seen = check.rule.observed(total)
     return decisions.Evidence(
         guardrail=check.name,
@@ -130,8 +130,8 @@ def _evidence(rollout: Rollout, state: RolloutState, found: Found) -> decisions.
         log_promotion=finding.log_promotion,
         phi=weighing.phi.phi if weighing else 1.0,
         counts=list(total),
-        counts_recent=list(recent),
-        recent_since=_time(since_ms) if since_ms >= 0 else None,
+        counts_recent=list(recent.total),
+        recent_since=_time(recent.since_ms) if recent.since_ms >= 0 else None,
     )
 
 

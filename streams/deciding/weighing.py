@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from understudy.analyzers.judge import Direction, Evidence, Overdispersion, Scale
 from understudy.analyzers.judge.restart import log_share
@@ -18,6 +18,13 @@ from understudy.streams.deciding.rules import Rule, Shown
 SCATTER_UNITS: Final = 10.0
 """Units that a window needs before its scatter says something about overdispersion."""
 _NEVER: Final = -1
+
+
+class Mark(NamedTuple):
+    """A moment in event time, start of a window in epoch milliseconds, and units by then."""
+
+    since_ms: int
+    total: Reading
 
 
 @dataclass(slots=True)
@@ -38,13 +45,12 @@ class Weighing:
     promotion: Stream
     total: Reading
     """All units since the rollout began, early ones included."""
-    recent: Reading
-    """Units since the evidence last stood at its beginning: what a rollback is about."""
     closed: Reading
     """Units of closed windows since the stage began."""
     scattered: Reading
     """The window that overdispersion will learn from next."""
-    recent_since_ms: int = _NEVER
+    marks: list[Mark] = field(default_factory=list)
+    """Where each stake last stood at its beginning."""
     fresh_ms: int = _NEVER
     scattered_ms: int = _NEVER
     shown: Shown = field(default_factory=Shown)
@@ -55,9 +61,7 @@ class Weighing:
         nothing = (0,) * rule.width
         phi = Overdispersion(guess=1.0) if independent else Overdispersion()
         evidence = Evidence.begin(rule.n_bets)
-        return cls(
-            evidence, phi, Stream(nothing), Stream(nothing), nothing, nothing, nothing, nothing
-        )
+        return cls(evidence, phi, Stream(nothing), Stream(nothing), nothing, nothing, nothing)
 
     def add(self, rule: Rule, counts: Reading, newest_window_ms: int) -> None:
         """Take new units as they came, the newest of them from the given window."""
@@ -65,9 +69,9 @@ class Weighing:
             return
         ready = self._take(self.rollback, rule, counts)
         restart = newest_window_ms > self.fresh_ms
-        if self.recent_since_ms == _NEVER or (restart and self._is_at_its_beginning()):
-            self.recent, self.recent_since_ms = (0,) * rule.width, newest_window_ms
-        self.total, self.recent = plus(self.total, counts), plus(self.recent, counts)
+        if restart or not self.marks:
+            self._mark(newest_window_ms)
+        self.total = plus(self.total, counts)
         if any(ready):
             scale = self.rollback.scale
             won = rule.increments(ready, "rollback", scale)
@@ -98,8 +102,16 @@ class Weighing:
         """Rollback evidence begins anew, after an operator resumed."""
         fresh = Evidence.begin(rule.n_bets)
         self.evidence = Evidence(fresh.rollback, self.evidence.promotion)
-        self.fresh_ms = self.recent_since_ms = _NEVER
+        self.fresh_ms, self.marks = _NEVER, []
         self.rollback.waiting = (0,) * rule.width
+
+    def recent(self) -> Mark:
+        """Units since the winning stake last stood at its beginning, and when: what to report."""
+        if not self.marks:
+            return Mark(_NEVER, self.total)
+        wealth = self.evidence.rollback.log_wealth
+        begun = self.marks[wealth.index(max(wealth))]
+        return Mark(begun.since_ms, minus(self.total, begun.total))
 
     def log_evidence(self, direction: Direction) -> float:
         """Natural logarithm; -inf for rollback before any unit."""
@@ -113,11 +125,16 @@ class Weighing:
         ready, stream.waiting = rule.split(plus(stream.waiting, counts))
         return ready
 
-    def _is_at_its_beginning(self) -> bool:
-        """Whether everything won so far is worth less than starting again."""
+    def _mark(self, window_ms: int) -> None:
+        """Note which stakes are worth less than starting again: their past no longer counts."""
         rollback = self.evidence.rollback
         fresh = log_share(rollback.steps, rollback.budget_windows)
-        return max(rollback.log_wealth) < fresh
+        here = Mark(window_ms, self.total)
+        marks = self.marks or [here] * len(rollback.log_wealth)
+        self.marks = [
+            here if wealth < fresh else mark
+            for wealth, mark in zip(rollback.log_wealth, marks, strict=True)
+        ]
 
     def _scatter(self, rule: Rule, counts: Reading, window_ms: int) -> None:
         if window_ms != self.scattered_ms:
@@ -134,27 +151,27 @@ class Weighing:
             self.evidence.to_list(),
             self.phi.to_list(),
             *([list(s.waiting), s.scale.to_list()] for s in (self.rollback, self.promotion)),
-            *map(list, (self.total, self.recent, self.closed, self.scattered)),
-            [self.recent_since_ms, self.fresh_ms, self.scattered_ms],
+            *map(list, (self.total, self.closed, self.scattered)),
+            [self.fresh_ms, self.scattered_ms],
             list(self.shown),
+            *_marks_to_builtins(self.marks),
         ]
 
     @classmethod
     def from_builtins(cls, kept: Sequence[Any]) -> Weighing:
         """What `to_builtins` wrote."""
-        evidence, phi, rollback, promotion, total, recent, closed, scattered, times, shown = kept
+        evidence, phi, rollback, promotion, total, closed, scattered, times, shown, *marks = kept
         return cls(
             evidence=Evidence.from_list(evidence),
             phi=Overdispersion.from_list(phi),
             rollback=_stream(rollback),
             promotion=_stream(promotion),
             total=tuple(total),
-            recent=tuple(recent),
             closed=tuple(closed),
             scattered=tuple(scattered),
-            recent_since_ms=times[0],
-            fresh_ms=times[1],
-            scattered_ms=times[2],
+            marks=_marks_from_builtins(*marks),
+            fresh_ms=times[0],
+            scattered_ms=times[1],
             shown=Shown(*shown),
         )
 
@@ -162,6 +179,18 @@ class Weighing:
 def _stream(kept: Sequence[Any]) -> Stream:
     waiting, scale = kept
     return Stream(tuple(waiting), Scale.from_list(scale))
+
+
+def _marks_to_builtins(marks: list[Mark]) -> tuple[list[Any], list[int]]:
+    """Marks that differ, and which of them each stake has: most stakes share theirs."""
+    distinct = list(dict.fromkeys(marks))
+    places = [distinct.index(mark) for mark in marks]
+    return [[mark.since_ms, list(mark.total)] for mark in distinct], places
+
+
+def _marks_from_builtins(distinct: list[Any], places: list[int]) -> list[Mark]:
+    marks = [Mark(since_ms, tuple(total)) for since_ms, total in distinct]
+    return [marks[place] for place in places]
 
 
 def plus(left: Reading, right: Reading) -> Reading:

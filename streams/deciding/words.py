@@ -57,7 +57,8 @@ def reasons_for_hold(rollout: Rollout, state: RolloutState, judgement: Judgement
 def sentence(check: Check, name: str, state: RolloutState) -> str:
     """What was seen of a check in a slice since its evidence began to grow."""
     weighing = state.slices[name][check.name]
-    counts = weighing.recent if any(weighing.recent) else weighing.total
+    recent = weighing.recent().total
+    counts = recent if any(recent) else weighing.total
     seen = check.rule.observed(counts)
     where, units = _where(name), f"{spaced(seen.units)} {unit_word(check, counts)}"
     if check.is_tail:

@@ -1,4 +1,4 @@
-"""A made-up world of requests as window rows, with what is wrong with the candidate as arguments."""
+"""A made-up world of requests as window rows; what is wrong with the candidate is an argument."""
 
 from __future__ import annotations
 
