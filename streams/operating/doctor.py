@@ -96,7 +96,10 @@ def _check_traffic(
     settings: Settings, specs: Topics, found: TopicsFound, newest: int
 ) -> list[Finding]:
     looked_at_s = time.monotonic()
-    before = _positions(settings, specs.events.name)
+    try:
+        before = _positions(settings, specs.events.name)
+    except KafkaException as error:
+        return [_unknown(LAG, error)]
     findings = _attempt("events", lambda: _check_sample(settings, specs, found, newest))
     if specs.dead_letters.name in found.partitions:
         findings += _attempt(DEAD_LETTERS, lambda: _check_letters(settings, specs))

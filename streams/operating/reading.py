@@ -19,6 +19,7 @@ REQUEST_TIMEOUT_S: Final = 15.0
 SILENCE_S: Final = 30.0
 _BATCH: Final = 1000
 _POLL_S: Final = 0.2
+_ELECTING: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 _OF_MEMBERS: Final = ("group.", "session.", "heartbeat.", "partition.assignment.")
 
 Range = tuple[int, int]
@@ -52,9 +53,18 @@ class TopicReader:
         }
 
     def _bounds_of(self, number: int) -> Range:
+        """What one partition holds; waits while it changes its leader."""
         here = TopicPartition(self._topic, number)
-        low, high = self._consumer.get_watermark_offsets(here, timeout=REQUEST_TIMEOUT_S)
-        return low, high
+        deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(here, timeout=REQUEST_TIMEOUT_S)
+            except KafkaException as error:
+                if error.args[0].code() not in _ELECTING or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
+            else:
+                return low, high
 
     def since(self, time_ms: int, bounds: Mapping[int, Range]) -> dict[int, Range]:
         """The parts of these ranges with timestamps from a time on, epoch milliseconds."""
