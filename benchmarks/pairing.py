@@ -45,7 +45,7 @@ from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import InvalidEvent, decode_side, encode_event
 from understudy.schemas.topics import understudy_topics
 from understudy.streams.embedded.broker import EmbeddedBroker
-from understudy.streams.embedded.phrases import JSON_SCHEMAS
+from understudy.streams.embedded.phrases import DEPARTMENTS, JSON_SCHEMAS
 from understudy.streams.embedded.simulator import SimulatedMessage, simulate
 from understudy.streams.kafka import PARTITIONER, consumer_config
 from understudy.streams.loading.clickhouse import connect
@@ -120,13 +120,15 @@ def _grown_text(output: str, seen: deque[str], rng: Random) -> str:
 
 
 def _grown_document(document: dict[str, Any], rng: Random) -> dict[str, Any]:
-    """More order lines, or more alternatives, until it is long enough."""
-    more = document.get("lines", [])
-    name = "lines" if more else "alternatives"
-    template = more[0] if more else dict(document)
+    """More order lines, or more alternatives, until it is long enough; the same on both sides."""
+    name = "lines" if "lines" in document else "alternatives"
+    more = list(document.get(name, ()))
     while len(orjson.dumps({**document, name: more})) < LONG_OUTPUT_BYTES - 30:
-        changes = {"quantity": rng.randrange(1, 9)} if name == "lines" else {"rank": len(more)}
-        more = [*more, {**template, **changes}]
+        if name == "lines":
+            more.append({**more[0], "quantity": rng.randrange(1, 9)})
+        else:
+            score = round(rng.random(), 3)
+            more.append({"intent": rng.choice(tuple(DEPARTMENTS)), "score": score})
     return {**document, name: more}
 
 

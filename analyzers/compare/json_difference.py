@@ -82,6 +82,8 @@ def json_equal(left: Any, right: Any) -> bool:
         # What Python calls equal is, but for True and 1, False and 0; their texts tell.
         if orjson.dumps(left) == orjson.dumps(right):
             return True
+        if _sorted_text(left) == _sorted_text(right):
+            return True
     except (RecursionError, TypeError):  # too deep for either, or not for UTF-8
         pass
     return _equal_step_by_step(left, right)
@@ -200,18 +202,29 @@ def _is_reordered(left: list[Any], right: list[Any]) -> bool:
         return False
     if {*map(type, left), *map(type, right)} == {str}:
         return sorted(left) == sorted(right)
+    moved = [(a, b) for a, b in zip(left, right, strict=True) if a != b]
+    elsewhere = [b for _, b in moved]
+    if any(a not in elsewhere for a, _ in moved[:_LOOKED_FOR]):
+        return False
     try:
         return sorted(map(_canonical, left)) == sorted(map(_canonical, right))
     except (RecursionError, TypeError):
         return False
 
 
+_LOOKED_FOR: Final = 8
+"""Of the elements that moved, so many are looked for before all are sorted."""
+
 _fraction = re.compile(rb"\d[.eE]").search
+
+
+def _sorted_text(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _canonical(value: Any) -> bytes:
     """Bytes that are equal for equal JSON values."""
-    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    text = _sorted_text(value)
     if not _fraction(text):
         return text
     return orjson.dumps(json.loads(text, parse_float=_whole_if_whole))
