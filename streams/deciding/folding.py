@@ -157,7 +157,7 @@ def _add(into: Readings, readings: Readings) -> None:
 
 def _weigh(rollout: Rollout, checks: tuple[Check, ...], state: RolloutState, batch: _Batch) -> None:
     """New units to rollback evidence, closed windows to promotion evidence."""
-    for check, name in judged(checks, state):
+    for check, name, _ in judged(checks, state):
         added = batch.added.get(name)
         if added is None:
             continue
@@ -180,11 +180,11 @@ def _weighing(rollout: Rollout, state: RolloutState, check: Check, name: str) ->
     return of_slice[check.name]
 
 
-def judged(checks: tuple[Check, ...], state: RolloutState) -> Iterator[tuple[Check, str]]:
-    """Every check with every slice that it looks at so far, in a fixed order."""
+def judged(checks: tuple[Check, ...], state: RolloutState) -> Iterator[tuple[Check, str, float]]:
+    """Every check with every slice that it looks at so far and its weight, in a fixed order."""
     for check in checks:
-        for name in state.arrivals.weights(check.guardrail.slices):
-            yield check, name
+        for name, weight in state.arrivals.weights(check.guardrail.slices).items():
+            yield check, name, check.weight * weight
 
 
 def _learn(state: RolloutState, batch: _Batch, message: WindowsMessage) -> None:

@@ -76,8 +76,8 @@ def judge_rollout(
     """The verdict on what the state holds. Intervals take time and change no verdict."""
     stage = rollout.stages[state.standing.stage]
     found = [
-        Found(check, _finding(check, name, state, with_intervals=with_intervals))
-        for check, name in judged(checks, state)
+        Found(check, _finding(check, name, weight, state, with_intervals=with_intervals))
+        for check, name, weight in judged(checks, state)
     ]
     bar = bar_of(rollout, stage)
     promotion = judge(_for_promotion(found), state.stage.progress, bar)
@@ -136,8 +136,9 @@ def _for_promotion(found: Sequence[Found]) -> list[Finding]:
     ]
 
 
-def _finding(check: Check, name: str, state: RolloutState, *, with_intervals: bool) -> Finding:
-    weight = check.weight * state.arrivals.weights(check.guardrail.slices)[name]
+def _finding(
+    check: Check, name: str, weight: float, state: RolloutState, *, with_intervals: bool
+) -> Finding:
     weighing = state.slices.get(name, {}).get(check.name)
     if weighing is None:
         return Finding(

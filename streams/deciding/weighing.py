@@ -54,6 +54,8 @@ class Weighing:
     fresh_ms: int = _NEVER
     scattered_ms: int = _NEVER
     shown: Shown = field(default_factory=Shown)
+    _logs: tuple[Evidence, float, float] | None = field(default=None, repr=False, compare=False)
+    """Evidence and its logarithms, as every look asks for them and few change."""
 
     @classmethod
     def begin(cls, rule: Rule, *, independent: bool) -> Weighing:
@@ -115,11 +117,13 @@ class Weighing:
 
     def log_evidence(self, direction: Direction) -> float:
         """Natural logarithm; -inf for rollback before any unit."""
-        return (
-            self.evidence.rollback.log_evidence
-            if direction == "rollback"
-            else self.evidence.promotion.log_evidence
-        )
+        if self._logs is None or self._logs[0] is not self.evidence:
+            evidence = self.evidence
+            self._logs = (
+                evidence, evidence.rollback.log_evidence, evidence.promotion.log_evidence
+            )  # fmt: skip
+        _, rollback, promotion = self._logs
+        return rollback if direction == "rollback" else promotion
 
     def _take(self, stream: Stream, rule: Rule, counts: Reading) -> Reading:
         ready, stream.waiting = rule.split(plus(stream.waiting, counts))

@@ -39,7 +39,7 @@ def told(rollout: Rollout, messages: list[WindowsMessage]) -> tuple[Decider, lis
     return decider, [decision for decision in decisions if decision is not None]
 
 
-def verdict_of(rollout: Rollout, world: World, windows: int = 60, seed: int = 5) -> Decision:
+def verdict_of(rollout: Rollout, world: World, windows: int = 45, seed: int = 5) -> Decision:
     decider, _ = told(rollout, world.messages(seed, windows))
     return decider.decision()
 
