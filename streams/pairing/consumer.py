@@ -125,6 +125,7 @@ class PairingConsumer:
         self._batch_records = batch_records
         self._flush_interval_s = flush_interval_s
         self._stop = threading.Event()
+        self._closing = False
         self._assigned: dict[int, _Assigned] = {}
         self.totals = ConsumerTotals()
 
@@ -148,6 +149,7 @@ class PairingConsumer:
             # After a failure a state may stand in the middle of a batch: closing, which revokes
             # what is left, must not commit it.
             self._assigned.clear()
+            self._closing = True
             self._consumer.close()
 
     def _consume(self) -> None:
@@ -441,12 +443,19 @@ class PairingConsumer:
     # Rebalancing
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Take partitions over, unless it is closing time: the group then answers no questions."""
+        if self._closing:
+            return
         starts = []
         for partition in partitions:
             assigned = self._start_patiently(partition.partition)
+            if assigned is None:
+                return
             self._assigned[partition.partition] = assigned
             starts.append(TopicPartition(self._topic, partition.partition, assigned.state.position))
         consumer.incremental_assign(starts)
+        # librdkafka remembers that a partition was paused when it was last here
+        consumer.resume(starts)
         log.info("partitions.assigned", partitions=[p.partition for p in partitions])
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -459,17 +468,18 @@ class PairingConsumer:
             self._drop(partition.partition)
         log.warning("partitions.lost", partitions=[p.partition for p in partitions])
 
-    def _start_patiently(self, number: int) -> _Assigned:
-        """As `_start`, while the broker comes back."""
+    def _start_patiently(self, number: int) -> _Assigned | None:
+        """As `_start`, while the broker comes back; None when told to stop meanwhile."""
         deadline = time.monotonic() + ASSIGN_DEADLINE_S
         while True:
             try:
                 return self._start(number)
             except KafkaException as error:
-                if self._stop.is_set() or time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     raise
                 log.warning("start.failed", partition=number, error=str(error))
-                self._stop.wait(POLL_S)
+                if self._stop.wait(POLL_S):
+                    return None
 
     def _start(self, number: int) -> _Assigned:
         """The state to begin with: what was committed, or the beginning of the log."""

@@ -32,7 +32,7 @@ from understudy.schemas.topics import understudy_topics
 from understudy.streams.topics import ensure_topics
 
 PARTITIONS: Final = 3
-SETTLED_S: Final = 60.0
+SETTLED_S: Final = 120.0
 _ADMIN_S: Final = 15.0
 RULES: Final = Rules(window_ms=2000, timeout_ms=3000, lateness_ms=4000, skew_ms=60_000)
 SESSION_MS: Final = 1500
@@ -77,6 +77,7 @@ class Run:
         self.published = 0
         self._settings = settings
         self._deleted: dict[int, list[Record]] = {}
+        self._askers: dict[str, Consumer] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="understudy-faults-")
         self._config = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
         self._producer = Producer(
@@ -100,6 +101,8 @@ class Run:
         for worker in self.workers:
             if worker.exit_code is None:
                 worker.kill()
+        for asker in self._askers.values():
+            asker.close()
         if exc_type is None:
             self._delete()
         self._folder.cleanup()
@@ -141,7 +144,7 @@ class Run:
             "clickhouse_batch_age_s": 0.05,
             "pairing_flush_interval_s": 0.1,
             "pairing_batch_records": 40,
-            "serving_port": 0,
+            "serving_enabled": False,
             "pairing_window_s": self.rules.window_ms // 1000,
             "pairing_join_timeout_s": self.rules.timeout_ms / 1000,
             "pairing_allowed_lateness_s": self.rules.lateness_ms / 1000,
@@ -207,12 +210,10 @@ class Run:
 
     def committed(self) -> dict[int, Committed]:
         """What the group has committed, by partition."""
-        consumer = Consumer({**self._config, "group.id": self.group})
-        try:
-            places = [TopicPartition(self.topics.events.name, n) for n in range(self.partitions)]
-            found = consumer.committed(places, timeout=_ADMIN_S)
-        finally:
-            consumer.close()
+        if self.group not in self._askers:
+            self._askers[self.group] = Consumer({**self._config, "group.id": self.group})
+        places = [TopicPartition(self.topics.events.name, n) for n in range(self.partitions)]
+        found = self._askers[self.group].committed(places, timeout=_ADMIN_S)
         return {p.partition: _committed(p) for p in found if p.offset >= 0}
 
     @property
@@ -463,10 +464,18 @@ class _Reader:
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """First and next offset of each partition."""
         found = self._consumer.list_topics(topic, timeout=_ADMIN_S).topics[topic].partitions
-        return {
-            n: self._consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=_ADMIN_S)
-            for n in sorted(found)
-        }
+        return {n: self._bounds_of(TopicPartition(topic, n)) for n in sorted(found)}
+
+    def _bounds_of(self, place: TopicPartition) -> tuple[int, int]:
+        """After a restart a broker first has to become the leader."""
+        deadline = time.monotonic() + _ADMIN_S
+        while True:
+            try:
+                return self._consumer.get_watermark_offsets(place, timeout=_ADMIN_S)
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def read(self, topic: str) -> dict[int, list[Record]]:
         bounds = self.bounds(topic)

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 ROOT: Final = Path(__file__).parents[2]
 EXIT_S: Final = 60.0
-_POLL_S: Final = 0.02
+_POLL_S: Final = 0.05
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.faults.processes", "understudy.streams.worker"])
 

@@ -37,8 +37,7 @@ def publishing(run: Run, messages: list[Message]) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.parametrize("protocol", ["classic", "consumer"])
-@pytest.mark.parametrize("end", ["stop", "kill"])
+@pytest.mark.parametrize(("end", "protocol"), [("stop", "classic"), ("kill", "consumer")])
 def test_restarted_under_load(
     own_broker: Broker, clickhouse: ClickHouseServer, end: str, protocol: str
 ) -> None:

@@ -112,9 +112,12 @@ def test_recovery_reads_no_more_than_the_horizon(run: Callable[..., Run]) -> Non
         assert committed.settled_until_ms is not None
         span_ms = committed.watermark_ms - committed.settled_until_ms
         assert RULES.horizon_ms <= span_ms <= RULES.horizon_ms + BATCH_MS
-    killed.worker(instance="one")
+    again = {n: c.position - c.offset for n, c in killed.committed().items()}
     killed.publish(Workload(6, 10).messages)
+    started = time.monotonic()
+    killed.worker(instance="one")
     killed.wait_until_settled()
+    print(f"read again {again}, recovered in {time.monotonic() - started:.1f} s")
     killed.stop_workers()
     killed.check()
 
