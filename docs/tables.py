@@ -139,7 +139,7 @@ def _parameters(some: click.Command) -> list[str]:
     options = [p for p in some.params if isinstance(p, click.Option)]
     rows = [
         (
-            _code(", ".join(option.opts)),
+            ", ".join(_code(name) for name in option.opts),
             _option_default(option),
             _escaped((option.help or "").strip()),
         )

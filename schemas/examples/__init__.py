@@ -1,4 +1,4 @@
-"""Valid and invalid example events, shared by tests and documentation.
+"""Example events, valid and invalid, and example policies, shared by tests and documentation.
 
 A file in `valid` is an event as it stands on the wire. A file in `invalid` says what is wrong:
 `why` for people, `reason` as the decoder gives it, and the event as `payload` (JSON) or
@@ -55,9 +55,15 @@ def invalid_events() -> list[InvalidExample]:
     return [_read(file) for file in _files("invalid")]
 
 
-def _files(folder: str) -> list[Traversable]:
+def policies() -> dict[str, str]:
+    """All example policies, YAML by name."""
+    found = _files("policies", ".yaml")
+    return {file.name.removesuffix(".yaml"): file.read_text("utf-8") for file in found}
+
+
+def _files(folder: str, ending: str = ".json") -> list[Traversable]:
     found = (file for file in files(__package__).joinpath(folder).iterdir())
-    return sorted((f for f in found if f.name.endswith(".json")), key=lambda file: file.name)
+    return sorted((f for f in found if f.name.endswith(ending)), key=lambda file: file.name)
 
 
 def _name(file: Traversable) -> str:

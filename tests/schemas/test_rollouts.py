@@ -9,6 +9,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 
+from understudy.schemas.examples import policies
 from understudy.schemas.json_schema import CONTRACTS
 from understudy.schemas.manifests import ManifestError, read_manifest, read_policy
 from understudy.schemas.rollout_metrics import METRICS
@@ -228,6 +229,14 @@ def test_the_json_schema_takes_what_the_reader_takes() -> None:
     validator.validate(document)
     for broken in ({"mod": 1}, {"mode": "x"}, {"guardrails": [{"metric": "eror_rate", "max": 1}]}):
         assert not validator.is_valid(document | broken)
+
+
+@pytest.mark.parametrize("name", sorted(policies()))
+def test_the_examples_are_policies(name: str) -> None:
+    text = policies()[name]
+    rollout = read_policy(text, name)
+    assert rollout.stages
+    assert read_policy(msgspec.json.encode(read_manifest(text))) == rollout
 
 
 def test_every_metric_is_documented() -> None:

@@ -50,7 +50,7 @@ guardrails:
   - {metric: tool_call_match, min: 35%, slices: [all]}
 """
 )
-"""A model against itself calls the same tools with the same arguments in about half of the pairs."""
+"""A model against itself calls the same tools with equal arguments in about half of the pairs."""
 BY_LANGUAGE = read_policy(
     """
 rollout_id: real
