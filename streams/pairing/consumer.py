@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 POLL_S: Final = 0.1
 DELIVERY_S: Final = 1.0
 ADMIN_TIMEOUT_S: Final = 15.0
-REVOKE_DEADLINE_S: Final = 20.0
+REVOKE_DEADLINE_S: Final = 10.0
 ASSIGN_DEADLINE_S: Final = 60.0
 STORE_AWAY_S: Final = 1.0
 """How long a partition that goes waits for a store that takes nothing anyway."""

@@ -17,7 +17,7 @@ from tests.faults.workload import Message, Workload
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
-STOP_S = 35.0
+STOP_S = 20.0
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def test_sigterm_while_clickhouse_is_away(run: Callable[..., Run], fault: Fault)
     away.publish(chunks[1])
     ends = away.ends()
     wait_until(lambda: versions(away) == ends, "read", 20, worker)
-    assert stop(worker) < 35.0
+    assert stop(worker) < 20.0
     away.fault(Fault.NONE)
     away.worker()
     away.wait_until_settled()

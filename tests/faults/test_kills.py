@@ -16,7 +16,7 @@ from tests.faults.workload import Workload
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
 PROTOCOLS = ("classic", "consumer")
-KILLS = 25
+KILLS = 20
 STOP_S = 10.0
 BATCH_MS = 2500
 """Commits lie where batches began; ten records span about a second."""

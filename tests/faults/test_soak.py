@@ -10,7 +10,7 @@ from tests.faults.soak import soak
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.slow]
 
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2)
 
 
 def test_everything_at_random(own_broker: Broker, own_clickhouse: ClickHouseServer) -> None:
