@@ -45,8 +45,8 @@ class Decider:
     def take(self, message: WindowsMessage) -> Decision | None:
         """Fold a message and judge; the decision when verdict, stage or alerts changed.
 
-        Raises ValueError, having changed nothing, for a message of another rollout or one whose
-        counts shrank.
+        Raises ValueError, no evidence touched, for a message of another rollout or one whose counts
+        shrank.
         """
         if message.rollout_id != self.rollout.rollout_id:
             raise ValueError(f"this message is about {message.rollout_id}")

@@ -10,7 +10,7 @@ import math
 from understudy.analyzers.judge.tail import ENOUGH_UNITS, GAMMA
 from understudy.schemas.rollouts import Rollout, Stage
 from understudy.streams.deciding.checks import Check
-from understudy.streams.deciding.judging import Found, Judgement, weightiest
+from understudy.streams.deciding.judging import Found, Judgement, is_last_and_whole, weightiest
 from understudy.streams.deciding.quality import StageCounts
 from understudy.streams.deciding.readings import Reading
 from understudy.streams.deciding.rules import Observed
@@ -47,10 +47,10 @@ def reasons_for_hold(rollout: Rollout, state: RolloutState, judgement: Judgement
     words: list[str] = []
     if state.standing.paused is not None:
         words.extend(f"paused: {reason}" for reason in state.standing.paused.reasons)
+    if is_last_and_whole(stage, state.standing.stage + 1 == len(rollout.stages)):
+        return [*words, "the candidate has all requests; there is no further stage"]
     for name in judgement.missing:
         words.extend(_lacking(name, rollout, stage, counts, state, judgement))
-    if not words:
-        words.append("the candidate has all requests; there is no further stage")
     return words
 
 

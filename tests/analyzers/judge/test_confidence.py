@@ -5,7 +5,12 @@ from hypothesis import strategies as st
 
 from understudy.analyzers.judge import exact, unbounded
 from understudy.analyzers.judge.bets import log_evidence, signed_bets
-from understudy.analyzers.judge.confidence import boundary, exact_interval, mean_interval
+from understudy.analyzers.judge.confidence import (
+    asymptotic_interval,
+    boundary,
+    exact_interval,
+    mean_interval,
+)
 from understudy.analyzers.judge.unbounded import Batch, Moments, Scale
 
 counts = st.lists(st.integers(0, 2_000), min_size=3, max_size=3).map(np.array)
@@ -95,3 +100,17 @@ def test_two_arms_cover_their_difference_at_every_look_together():
 def test_bisection_finds_the_edge(edge):
     assert boundary(lambda m: m >= edge, 0.0, 1.0) == pytest.approx(edge, abs=1e-9)
     assert boundary(lambda m: False, 0.0, 1.0) == 1.0
+
+
+def test_the_asymptotic_interval_holds_at_every_look() -> None:
+    rng, missed, runs = np.random.default_rng(4), 0, 400
+    looks = np.arange(200, 10_001, 200)
+    for _ in range(runs):
+        sums = np.cumsum(rng.normal(0.3, 1.0, 10_000))[looks - 1]
+        intervals = (
+            asymptotic_interval(total / n, 1.0 / n, n, 0.05)
+            for total, n in zip(sums.tolist(), looks.tolist(), strict=True)
+        )
+        missed += any(not low <= 0.3 <= high for low, high in intervals)
+    assert missed <= 0.05 * runs
+    assert asymptotic_interval(0.3, 0.0, 10.0, 0.05) == (-np.inf, np.inf)
