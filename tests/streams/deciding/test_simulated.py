@@ -8,6 +8,7 @@ import pytest
 
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_policy
+from understudy.schemas.rollouts import Rollout
 from understudy.streams.embedded.simulator import ROLLOUT_ID, simulate
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.policy_trial import PolicyTrial
@@ -19,10 +20,24 @@ POLICY = read_policy(
     f"rollout_id: {ROLLOUT_ID}\nmodels: {{stable: heron-4, candidate: heron-5}}\n"
     "min_requests: 3000\nmin_duration: 1m\n"
 )
+FEW = read_policy(
+    f"rollout_id: {ROLLOUT_ID}\nmodels: {{stable: heron-4, candidate: heron-5}}\n"
+    "min_requests: 3000\nmin_duration: 1m\nguardrails:\n"
+    "  - {metric: error_rate, max_increase: 1pp}\n"
+    "  - {metric: json_valid_rate, max_drop: 2pp}\n"
+    "  - {metric: cost_usd, max_increase: 10%}\n"
+)
 
 
-def trial_of(seed: int, pairs: int, *, healthy: bool, language: str = "zh-Hans") -> PolicyTrial:
-    trial = PolicyTrial(POLICY)
+def trial_of(
+    seed: int,
+    pairs: int,
+    *,
+    healthy: bool,
+    language: str = "zh-Hans",
+    policy: Rollout = POLICY,
+) -> PolicyTrial:
+    trial = PolicyTrial(policy)
     lines = (
         one.payload
         for one in simulate(seed=seed, pairs=pairs, healthy=healthy, start=START, language=language)
@@ -38,9 +53,8 @@ def test_a_healthy_candidate_is_never_rolled_back(seed: int) -> None:
     assert trial.outcome().alerts == []
 
 
-@pytest.mark.slow
 def test_a_healthy_candidate_ends_in_promotion() -> None:
-    outcome = trial_of(7, 16_000, healthy=True).outcome()
+    outcome = trial_of(7, 7_000, healthy=True, policy=FEW).outcome()
     assert outcome.verdict == "promote", outcome.reasons
 
 
