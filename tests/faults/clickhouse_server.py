@@ -71,7 +71,7 @@ class Engine:
     def __init__(self, folder: str) -> None:
         import chdb
 
-        self._engine = chdb.connect(folder)
+        self._engine = chdb.connect(folder)  # type: ignore[no-untyped-call]
         self._lock = threading.Lock()
 
     def run(self, statement: bytes, parameters: dict[str, str], *, half: bool = False) -> bytes:

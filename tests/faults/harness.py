@@ -81,7 +81,10 @@ class Run:
         self._deleted: dict[int, list[Record]] = {}
         self._askers: dict[str, Consumer] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="understudy-faults-")
-        self._config = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
+        self._config: dict[str, Any] = {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "log_level": 0,
+        }
         self._producer = Producer(
             {**self._config, "partitioner": "murmur2_random", "linger.ms": 1,
              "enable.idempotence": True, "reconnect.backoff.max.ms": 500}
@@ -491,7 +494,7 @@ class _Reader:
                     continue
                 record = _record(message)
                 logs[record.partition].append(record)
-                said = {k: (v or b"").decode() for k, v in message.headers() or []}
+                said = {k: (v or b"").decode() for k, v in dict(message.headers() or []).items()}  # type: ignore[arg-type,union-attr]
                 self.with_headers.append((record, said))
             left = {n: h for n, h in left.items() if not logs[n] or logs[n][-1].offset < h - 1}
         assert not left, f"{topic} could not be read to its end"

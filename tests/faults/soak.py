@@ -119,6 +119,7 @@ class Soak:
             (self._hang, 2),
             (self._break_clickhouse, 6),
             (self._mend_clickhouse, 4),
+            (self._settle_down, 4),
             (self._retention, 1),
             (self._kill_clickhouse, 1),
             (self._end_broker, 1),
@@ -176,6 +177,10 @@ class Soak:
 
     def _mend_clickhouse(self) -> None:
         self._run.fault(Fault.NONE)
+
+    def _settle_down(self) -> None:
+        """Let everything be committed, so that the next fault meets the middle of the log."""
+        self._heal()
 
     def _retention(self) -> None:
         self._faults["records deleted below the committed offset"] += 1

@@ -45,7 +45,11 @@ TOO_LARGE = 12 * 1024 * 1024
 
 def poison(number: int, among: list[Message]) -> list[Message]:
     """A pair that no analyzer can take, requested when one of the others was."""
-    valid = [json.loads(message.value) for message in among if b"pair_id" in (message.value or b"")]
+    valid = [
+        json.loads(message.value or b"")
+        for message in among
+        if b"pair_id" in (message.value or b"")
+    ]
     newest = sorted(event["request_time"] for event in valid)[len(valid) * 9 // 10]
     event = {
         "schema_version": 1, "rollout_id": "r1", "pair_id": f"poison{number}", "mode": "shadow",

@@ -35,22 +35,29 @@ def test_undisturbed(run: Callable[..., Run], protocol: str) -> None:
 
 
 def kill_at_random_instants(run: Run, seed: int, kills: int) -> None:
-    """Kill one worker after another while the log is read, each as if it were the same one."""
+    """Kill one worker after another while the log is read, each as if it were the same one.
+
+    Every other one gets so far that the next starts in the middle of the log.
+    """
     rng = Random(seed)
-    chunks = iter(Workload(seed, 40 * kills).chunks(kills))
-    for _ in range(kills):
+    chunks = iter(Workload(seed, 80 * kills).chunks(2 * kills))
+    for number in range(kills):
         worker = run.worker(instance="one")
         run.publish(next(chunks))
         wait_until(lambda: "partitions.assigned" in worker.log, "assigned", 30, worker)  # noqa: B023
+        if number % 2:
+            run.wait_until_settled()
+        run.publish(next(chunks))
         time.sleep(rng.random() * 0.4)
         worker.kill()
+    assert all(committed.offset > 0 for committed in run.committed().values())
     run.worker(instance="one")
     run.wait_until_settled()
     run.stop_workers()
 
 
 def test_rows_after_kills_are_those_of_an_undisturbed_worker(run: Callable[..., Run]) -> None:
-    disturbed = run()
+    disturbed = run(pairing_batch_records=10)
     kill_at_random_instants(disturbed, seed=2, kills=KILLS)
     disturbed.check()
     assert disturbed.final_rows() == calm_rows(disturbed)
