@@ -1,8 +1,8 @@
 """ClickHouse's Native format, written: columns to the bytes that an INSERT carries.
 
 Numpy arrays go over as they lie in memory, so a row of 90 columns costs about 2 µs; the client's
-own insert packs every number as a Python object, at twice the cost. Blocks of the same columns can be joined end
-to end. Only writing is done here, and only the types that the tables need.
+own insert packs every number as a Python object, at twice the cost. Blocks of the same columns can
+be joined end to end. Only writing is done here, and only the types that the tables need.
 
 Input by type: numbers, Bool and Enum8 take arrays or lists of numbers (n,); DateTime64(3) takes
 milliseconds since 1970; String and LowCardinality(String) take lists of str; Array takes a list
