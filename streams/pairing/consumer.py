@@ -229,7 +229,7 @@ class PairingConsumer:
         offset: int = message.offset()  # type: ignore[assignment]
         fresh, assigned.fresh = assigned.fresh, False
         if fresh and offset != assigned.state.position:
-            self._seek(number, assigned.state.position)
+            assigned.fresh = not self._seek(number, assigned.state.position)
             return False
         if offset < assigned.state.position:
             log.error("log.went_back", partition=number, position=assigned.state.position,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from itertools import count
@@ -16,7 +17,7 @@ from tests.faults.workload import Workload
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
 PROTOCOLS = ("classic", "consumer")
-KILLS = 20
+KILLS = int(os.environ.get("UNDERSTUDY_TEST_KILLS", "20"))
 STOP_S = 10.0
 BATCH_MS = 2500
 """Commits lie where batches began; ten records span about a second."""
