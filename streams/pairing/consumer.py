@@ -497,6 +497,8 @@ class PairingConsumer:
             offset, metadata = low, None
         elif offset < low:
             offset, metadata = self._after_loss(number, low, offset, metadata)
+        elif metadata is not None:
+            metadata = metadata.settle_closed(self._policy)
         state = Partition(number, self._policy, start_offset=offset, resumed=metadata)
         return _Assigned(state, committed=offset)
 

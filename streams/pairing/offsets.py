@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 
+from understudy.streams.pairing.policy import PairingPolicy
+
 METADATA_VERSION: Final = 1
 
 
@@ -32,6 +34,18 @@ class CommitMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     def encode(self) -> str:
         """As the text that Kafka keeps beside an offset."""
         return msgspec.json.encode(self).decode()
+
+    def settle_closed(self, policy: PairingPolicy) -> CommitMetadata:
+        """The same, with all windows settled that had closed, and so were flushed, at the position.
+
+        They reach a join timeout further than `settled_until`. So long a record may disagree with a
+        side that came before the committed offset; without that side, which is not read again, it
+        would be counted elsewhere.
+        """
+        if self.settled_until_ms is None or self.watermark_ms is None:
+            return self
+        closed_ms = self.watermark_ms - policy.window_ms - policy.allowed_lateness_ms
+        return msgspec.structs.replace(self, settled_until_ms=max(self.settled_until_ms, closed_ms))
 
     @staticmethod
     def decode(text: str | None) -> CommitMetadata | None:

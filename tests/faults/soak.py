@@ -52,6 +52,8 @@ class Soak:
         self._broker = broker
         self._clickhouse = clickhouse
         self._faults: Counter[str] = Counter()
+        # Alone: a member that restarts under its name amid a cooperative rebalance can leave a
+        # partition without an owner until the next one; Kafka's "consumer" protocol does not.
         self._static = rng.random() < 0.3
         self._instances = iter(range(10_000))
         self._names: dict[int, str] = {}
@@ -89,7 +91,7 @@ class Soak:
         """Publish with faults between, then let everything heal, and compare."""
         started = time.monotonic()
         with self._run as run:
-            for _ in range(self._rng.randint(1, 2)):
+            for _ in range(1 if self._static else self._rng.randint(1, 2)):
                 self._start()
             for chunk in self._chunks:
                 run.publish(chunk)
@@ -147,7 +149,7 @@ class Soak:
         if worker is not None:
             self._faults["SIGKILL of a worker"] += 1
             worker.kill()
-            if self._rng.random() < 0.9:
+            if self._static or self._rng.random() < 0.9:
                 self._start(self._instance_of(worker))
 
     def _stop(self) -> None:
@@ -158,7 +160,7 @@ class Soak:
             self._start(self._instance_of(worker))
 
     def _add(self) -> None:
-        if len(self._run.living) < MOST_WORKERS:
+        if len(self._run.living) < (1 if self._static else MOST_WORKERS):
             self._faults["worker added"] += 1
             self._start()
 
