@@ -1,0 +1,64 @@
+"""What the compacted topic `understudy.rollouts` holds: a policy and what operators told it.
+
+Key `rollout_id`; a message without a value deletes the rollout. Compaction keeps the last record
+alone, so the record carries its newest commands; their numbers only grow, and whoever obeys them
+remembers the last number obeyed. So a record read twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from understudy.schemas.rollouts import RolloutManifest
+
+ROLLOUTS_SCHEMA_VERSION: Final = 1
+MAX_COMMANDS: Final = 32
+"""Older ones are forgotten."""
+
+CommandKind = Literal["kill", "resume", "promote"]
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator asked for."""
+
+    number: Annotated[int, Meta(ge=1, description="Counts the commands of a rollout.")]
+    kind: CommandKind
+    reason: Annotated[str, Meta(max_length=1024)] = ""
+    by: Annotated[str, Meta(max_length=256, description="Who asked.")] = ""
+    at: Annotated[dt.datetime, Meta(tz=True)]
+
+
+class RolloutRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rollout as it is to be run."""
+
+    schema_version: int = ROLLOUTS_SCHEMA_VERSION
+    manifest: RolloutManifest
+    commands: Annotated[tuple[Command, ...], Meta(description="The newest last.")] = ()
+
+    @property
+    def last_number(self) -> int:
+        """Of the newest command; 0 without any."""
+        return self.commands[-1].number if self.commands else 0
+
+    def told(self, kind: CommandKind, at: dt.datetime, *, reason: str, by: str) -> RolloutRecord:
+        """The record with one more command."""
+        command = Command(number=self.last_number + 1, kind=kind, reason=reason, by=by, at=at)
+        return msgspec.structs.replace(self, commands=(*self.commands, command)[-MAX_COMMANDS:])
+
+    def commands_after(self, number: int) -> tuple[Command, ...]:
+        """Those that are newer."""
+        return tuple(command for command in self.commands if command.number > number)
+
+
+def encode_rollout_record(record: RolloutRecord) -> bytes:
+    """The record as it stands on the wire."""
+    return msgspec.json.encode(record)
+
+
+def decode_rollout_record(payload: bytes) -> RolloutRecord:
+    """The record from the wire. Raises `msgspec.DecodeError`."""
+    return msgspec.json.decode(payload, type=RolloutRecord)
