@@ -177,12 +177,19 @@ def publish(context: click.Context, files: tuple[Path, ...]) -> None:
 
 
 @main.command()
+@click.option(
+    "--role",
+    type=click.Choice(["pairing", "deciding", "all"]),
+    default="all",
+    show_default=True,
+    help="Pairing joins and compares events, deciding judges rollouts.",
+)
 @click.pass_context
-def worker(context: click.Context) -> None:
-    """Run the service: join, compare and load until told to stop (SIGTERM, Ctrl-C)."""
+def worker(context: click.Context, role: Literal["pairing", "deciding", "all"]) -> None:
+    """Run the service: join, compare, load and decide until told to stop (SIGTERM, Ctrl-C)."""
     from understudy.streams.worker import run_worker
 
-    run_worker(_settings(context))
+    run_worker(_settings(context), role)
 
 
 @main.command()

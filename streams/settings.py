@@ -108,6 +108,22 @@ class CompareSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
+class DecidingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Verdicts on rollouts."""
+
+    group_id: Annotated[
+        str,
+        Meta(min_length=1, description="Consumer group of the deciding workers; names their table"),
+    ] = "understudy-deciding"
+    session_timeout_s: Annotated[
+        Seconds, Meta(description="How long after a crash another worker takes over")
+    ] = 10.0
+    instance_id: Annotated[
+        str,
+        Meta(description="Static membership: this worker's name in the group; empty for none"),
+    ] = ""
+
+
 class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Health, readiness and metrics over HTTP."""
 
@@ -131,6 +147,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     pairing: PairingSettings = PairingSettings()
     compare: CompareSettings = CompareSettings()
+    deciding: DecidingSettings = DecidingSettings()
     serving: ServingSettings = ServingSettings()
 
     def pairing_policy(self) -> PairingPolicy:

@@ -1,14 +1,19 @@
-"""`understudy worker`: the pairing service as one process, from start to graceful stop."""
+"""`understudy worker`: pairing, deciding or both as one process, from start to graceful stop.
+
+With both, deciding has the main thread and pairing one of its own.
+"""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from clickhouse_connect.driver.client import Client
@@ -40,35 +45,104 @@ KAFKA_PATIENCE_S: Final = 30.0
 KAFKA_ATTEMPT_S: Final = 1.0
 REPORT_EVERY_S: Final = 10.0
 
+Role = Literal["pairing", "deciding", "all"]
+Beside = Callable[[threading.Event], None]
+ALERTING: Final = "understudy.streams.alerting.service"
+
 Serve = Callable[[Parts], AbstractContextManager[object]]
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(settings: Settings, role: Role = "all") -> None:
     """Run until SIGTERM or SIGINT. Raises `CommandError` when going on is impossible."""
     configure_logs()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     policy = _policy(settings)
-    try:
+    with _told_to_people():
         if not _wait_for_kafka(settings, stop):
             return
         ensure_topics(client_config(settings.kafka), topics(settings.kafka),
                       replication_factor=settings.kafka.replication_factor)  # fmt: skip
-        with (
-            pairing(settings, policy, partial(serving, settings)) as consumer,
-            _reporting(consumer),
-        ):
-            log.info("worker.started", topic=topics(settings.kafka).events.name,
-                     group=settings.kafka.group_id)  # fmt: skip
-            consumer.run(stop)
+        pair = partial(_run_pairing, settings, policy)
+        if role == "pairing":
+            pair(stop)
+        else:
+            _start_alerting(settings, stop)
+            _run_deciding(settings, stop, beside=pair if role == "all" else None)
+    log.info("worker.stopped")
+
+
+@contextmanager
+def _told_to_people() -> Iterator[None]:
+    """Failures that operators know how to mend, as `CommandError`."""
+    try:
+        yield
     except KafkaException as error:
         raise CommandError(f"Kafka: {error.args[0]}", UNREACHABLE) from None
     except TimeoutError as error:
         raise CommandError(f"Kafka: {error}", UNREACHABLE) from None
+    except SettingsError as error:
+        raise CommandError(str(error), WRONG_USAGE) from None
     except (SinkBroken, DeliveryFailed) as error:
         raise CommandError(str(error)) from None
-    log.info("worker.stopped")
+
+
+def _run_pairing(settings: Settings, policy: PairingPolicy, stop: threading.Event) -> None:
+    with (
+        pairing(settings, policy, partial(serving, settings)) as consumer,
+        _reporting(consumer),
+    ):
+        log.info("worker.started", topic=topics(settings.kafka).events.name,
+                 group=settings.kafka.group_id)  # fmt: skip
+        consumer.run(stop)
+
+
+def _run_deciding(settings: Settings, stop: threading.Event, beside: Beside | None) -> None:
+    """Decide in this thread and do the rest beside it; when either ends, so does the other."""
+    from understudy.streams.deciding.service import run_deciding
+
+    with _beside(beside, stop):
+        try:
+            run_deciding(settings, stop)
+        finally:
+            stop.set()
+
+
+@contextmanager
+def _beside(run: Beside | None, stop: threading.Event) -> Iterator[None]:
+    """Run in a thread until told to stop; raises in the end what ended it."""
+    failures: list[BaseException] = []
+
+    def caught() -> None:
+        try:
+            if run is not None:
+                run(stop)
+        except BaseException as error:
+            failures.append(error)
+            stop.set()
+
+    thread = threading.Thread(target=caught, name="understudy-pairing")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _start_alerting(settings: Settings, stop: threading.Event) -> None:
+    """Run `alerting.service.run_alerting(settings, stop)` in a thread, where there is one."""
+    if importlib.util.find_spec(ALERTING.rpartition(".")[0]) is None:
+        return
+    if importlib.util.find_spec(ALERTING) is None:
+        return
+    run_alerting = importlib.import_module(ALERTING).run_alerting
+    thread = threading.Thread(
+        target=run_alerting, args=(settings, stop), name="understudy-alerting", daemon=True
+    )
+    thread.start()
 
 
 def _policy(settings: Settings) -> PairingPolicy:

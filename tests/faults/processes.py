@@ -83,7 +83,7 @@ def _run(environment: dict[str, str], log: str) -> None:
 
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
     try:
-        run_worker(load_settings(None, environment))
+        run_worker(load_settings(None, environment), "pairing")
     except CommandError as error:
         print(f"Error: {error.message}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
@@ -98,7 +98,7 @@ class CommandWorker:
         ours = {k: v for k, v in os.environ.items() if not k.startswith("UNDERSTUDY_")}
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, *started, "worker"],
+                [sys.executable, *started, "worker", "--role", "pairing"],
                 cwd=log.parent,
                 env={**ours, **environment},
                 stdout=stderr,

@@ -38,7 +38,7 @@ def compare(entries, options):
     return honest(entries, options)
 
 partition.compare_requests = compare
-sys.exit(main(["worker"]))
+sys.exit(main(["worker", "--role", "pairing"]))
 """
 TOO_LARGE = 12 * 1024 * 1024
 

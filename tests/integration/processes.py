@@ -68,6 +68,7 @@ def settings(broker: Broker, topics: Topics, **more: str) -> dict[str, str]:
         "UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
         "UNDERSTUDY_KAFKA_TOPIC_PREFIX": prefix,
         "UNDERSTUDY_KAFKA_GROUP_ID": f"{prefix}pairing",
+        "UNDERSTUDY_DECIDING_GROUP_ID": f"{prefix}deciding",
         "UNDERSTUDY_PAIRING_FLUSH_INTERVAL_S": "0.2",
         **more,
     }
@@ -76,13 +77,13 @@ def settings(broker: Broker, topics: Topics, **more: str) -> dict[str, str]:
 class Worker:
     """`understudy worker` with a chDB folder of its own."""
 
-    def __init__(self, folder: Path, environment: Environment) -> None:
+    def __init__(self, folder: Path, environment: Environment, role: str = "pairing") -> None:
         self.folder = folder
         self.url = f"chdb://{folder / 'clickhouse'}"
         self._log = folder / "stderr"
         with self._log.open("wb") as stderr:
             self._process = subprocess.Popen(
-                [*COMMAND, "worker"],
+                [*COMMAND, "worker", "--role", role],
                 cwd=folder,
                 env=clean_environment({**environment, "UNDERSTUDY_CLICKHOUSE_URL": self.url}),
                 stdout=subprocess.PIPE,
@@ -103,6 +104,11 @@ class Worker:
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        self._process.wait()
 
     def terminate(self) -> int:
         """Ask it to stop; its exit code."""
