@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import faust
 import structlog
@@ -43,7 +43,7 @@ Stream = Any
 Judge = Callable[[Any], Step]
 
 
-class DecidingApp(faust.App):  # type: ignore[misc]
+class DecidingApp(faust.App):
     """Makes the topics before anything subscribes to them, and no folders: its table is in memory.
 
     Faust ignores a topic that is not there when it starts, and never looks again.
@@ -70,7 +70,7 @@ def make_app(settings: Settings) -> DecidingApp:
     names = topics(settings.kafka)
     app = DecidingApp(settings.deciding.group_id, **_options(settings, names))
     partitions = names.rollouts.partitions
-    table = app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=partitions)
+    table: Any = app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=partitions)
     changelog = _changelog(table.changelog_topic_name, partitions)
     app.make_topics = partial(
         ensure_topics,
@@ -146,7 +146,7 @@ class Desk:
         self._app.on_partitions_revoked.connect(self._forget, weak=False)
         self._app.on_partitions_assigned.connect(self._forget, weak=False)
 
-    async def _forget(self, app: Any, partitions: Any, **_: Any) -> None:
+    async def _forget(self, *_: Any, **__: Any) -> None:
         """Another worker may have written the table since."""
         self._docket.forget()
 
@@ -254,4 +254,4 @@ def _place(event: Any) -> dict[str, Any]:
 
 
 def _text(key: bytes) -> str:
-    return cast(str, key.decode("utf-8", "replace"))
+    return key.decode("utf-8", "replace")

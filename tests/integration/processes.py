@@ -77,13 +77,18 @@ def settings(broker: Broker, topics: Topics, **more: str) -> dict[str, str]:
 class Worker:
     """`understudy worker` with a chDB folder of its own."""
 
-    def __init__(self, folder: Path, environment: Environment, role: str = "pairing") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Environment,
+        arguments: Sequence[str] = (*COMMAND, "worker", "--role", "pairing"),
+    ) -> None:
         self.folder = folder
         self.url = f"chdb://{folder / 'clickhouse'}"
         self._log = folder / "stderr"
         with self._log.open("wb") as stderr:
             self._process = subprocess.Popen(
-                [*COMMAND, "worker", "--role", role],
+                arguments,
                 cwd=folder,
                 env=clean_environment({**environment, "UNDERSTUDY_CLICKHOUSE_URL": self.url}),
                 stdout=subprocess.PIPE,
