@@ -1,0 +1,1 @@
+"""Rollouts as operators see them: the records in Kafka, and the commands that change them."""
