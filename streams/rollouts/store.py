@@ -13,6 +13,8 @@ that were obeyed, out of all records that compaction has left.
 from __future__ import annotations
 
 import datetime as dt
+import random
+import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -39,6 +41,8 @@ from understudy.streams.settings import KafkaSettings
 
 WRITE_TIMEOUT_S: Final = 15.0
 MAX_ATTEMPTS: Final = 10
+_STEP_ASIDE_S: Final = 0.3
+"""Those who collided try again at different times, later and later."""
 _SPARE_S: Final = 5.0
 """A little longer than librdkafka itself takes to give a message up, so that it says why."""
 _log = structlog.get_logger()
@@ -154,13 +158,17 @@ class RolloutStore:
         `change` is asked again when others wrote, and then finds what counts of its own work.
         """
         own: set[Place] = set()
-        for _ in range(MAX_ATTEMPTS):
+        for attempt in range(MAX_ATTEMPTS):
             before = self._read(self._rollouts)
             record = change(_present(rollout_id, before, own))
-            place = self._write(rollout_id, encode_rollout_record(record))
+            value = encode_rollout_record(record)
+            if _stands(rollout_id, value, before):
+                return record
+            place = self._write(rollout_id, value)
             if not self._came_between(rollout_id, before.ends, place):
                 return record
             own.add(place)
+            time.sleep(random.uniform(0.0, _STEP_ASIDE_S * (attempt + 1)))
         raise CannotChange(f"others change {rollout_id} all the time; try again")
 
     def _came_between(self, rollout_id: str, ends: Mapping[int, int], place: Place) -> bool:
@@ -233,6 +241,12 @@ def _present(rollout_id: str, snapshot: _Snapshot, own: Set[Place]) -> RolloutRe
     if not others:
         return gathered
     return msgspec.structs.replace(gathered, manifest=_gathered(rollout_id, others).manifest)
+
+
+def _stands(rollout_id: str, value: bytes, snapshot: _Snapshot) -> bool:
+    """Whether this is what the topic says already, to the byte."""
+    written = snapshot.written.get(rollout_id)
+    return written is not None and written[-1].value == value
 
 
 def _is_among(command: Command, others: Sequence[Command]) -> bool:
