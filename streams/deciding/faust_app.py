@@ -50,6 +50,9 @@ class DecidingApp(faust.App):
     """
 
     make_topics: Callable[[], object]
+    handled: int = 0
+    """Messages brought to their end, for whoever watches that it moves."""
+    windows_topic: str
 
     def _create_directories(self) -> None:
         """Nothing to put there."""
@@ -78,6 +81,7 @@ def make_app(settings: Settings) -> DecidingApp:
         [*names, changelog],
         replication_factor=settings.kafka.replication_factor,
     )
+    app.windows_topic = names.windows.name
     Desk(app, names, table).open()
     return app
 
@@ -110,6 +114,7 @@ def _options(settings: Settings, names: Topics) -> dict[str, Any]:
         "producer_linger": LINGER_S,
         "producer_max_request_size": MAX_MESSAGE_BYTES,
         "store": "memory://",
+        "table_standby_replicas": 0,
         "stream_wait_empty": True,
         "topic_allow_declare": True,
         "topic_disable_leader": True,
@@ -167,8 +172,10 @@ class Desk:
         try:
             async with self._lock:
                 await self._kept(event, await self._step(event, judge, reason))
+                self._app.handled += 1
         except BaseException as error:
-            _end_process(error)
+            log.error("deciding.broken", error=repr(error), exc_info=error)
+            end_process()
 
     async def _step(self, event: Any, judge: Judge, reason: str) -> Step:
         """What the message brings; nothing but a dead letter where it is to blame."""
@@ -241,9 +248,8 @@ async def _sent(sending: Awaitable[Awaitable[Any]]) -> None:
     await (await sending)
 
 
-def _end_process(error: BaseException) -> None:
+def end_process() -> None:
     """At once: an orderly stop would commit the message that could not be handled."""
-    log.error("deciding.broken", error=repr(error), exc_info=error)
     sys.stderr.flush()
     os._exit(FAILED)
 

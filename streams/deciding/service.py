@@ -8,12 +8,14 @@ from typing import Final
 
 import structlog
 
-from understudy.streams.deciding.faust_app import DecidingApp, make_app
+from understudy.streams.deciding.faust_app import DecidingApp, end_process, make_app
 from understudy.streams.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S: Final = 0.1
+LAG_EVERY_S: Final = 2.0
+STALL_S: Final = 20.0
 STOP_S: Final = 30.0
 
 
@@ -28,6 +30,7 @@ def run_deciding(settings: Settings, stop: threading.Event) -> None:
 async def _run(settings: Settings, stop: threading.Event) -> None:
     app = make_app(settings)
     starting = asyncio.ensure_future(app.start())
+    watching = asyncio.ensure_future(_watch(app))
     told = False
     while not stop.is_set() and not app.crashed:
         await asyncio.sleep(LOOK_EVERY_S)
@@ -35,9 +38,42 @@ async def _run(settings: Settings, stop: threading.Event) -> None:
             starting.result()
             told = True
             log.info("deciding.started", group=settings.deciding.group_id)
+    watching.cancel()
     await _stop(app, starting)
     if app.crash_reason is not None:
         raise app.crash_reason
+
+
+async def _watch(app: DecidingApp) -> None:
+    """End the process when windows wait and nothing moves.
+
+    Faust 0.15.3 may stop reading for good after another worker died: in recovery, or when it has
+    told that it is ready. A process that starts anew recovers.
+    """
+    handled, still_s = app.handled, 0.0
+    while True:
+        await asyncio.sleep(LAG_EVERY_S)
+        moves = app.handled != handled or not await _has_lag(app)
+        handled, still_s = app.handled, 0.0 if moves else still_s + LAG_EVERY_S
+        if still_s >= STALL_S:
+            log.error("deciding.stalled", seconds=still_s)
+            end_process()
+
+
+async def _has_lag(app: DecidingApp) -> bool:
+    """Whether the partitions held have windows that the group has not committed."""
+    held = {place for place in app.consumer.assignment() if place.topic == app.windows_topic}
+    if not held:
+        return False
+    try:
+        ends = await app.consumer.highwaters(*held)
+        begins = await app.consumer.earliest_offsets(*held)
+    except Exception:  # the broker is away: nothing can move
+        return False
+    committed = app.consumer._committed_offset
+    return any(
+        (ends[place] or 0) > max(begins[place] or 0, committed.get(place) or 0) for place in held
+    )
 
 
 async def _stop(app: DecidingApp, starting: asyncio.Future[None]) -> None:

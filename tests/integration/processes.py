@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -141,6 +141,13 @@ class Worker:
         while not done():
             assert self._process.poll() is None, f"the worker ended:\n{self.log}"
             assert time.monotonic() < deadline, f"not in time: {what}\n{self.log}"
+            time.sleep(_POLL_S)
+
+    def wait_until_ended_or(self, done: Callable[[], bool]) -> None:
+        """Wait for a condition, or for the end of a worker that sees it will not come."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while self._process.poll() is None and not done():
+            assert time.monotonic() < deadline, self.log
             time.sleep(_POLL_S)
 
     def rows(self, sql: str) -> list[dict[str, Any]]:

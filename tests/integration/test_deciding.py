@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,20 +11,21 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.brokers.contract import Broker
-from tests.integration.processes import Worker, settings
-from tests.integration.topic_log import Record, read_topic
+from tests.integration.processes import COMMAND, Worker, settings
+from tests.integration.topic_log import Record, ends_of, read_topic
 from tests.streams.deciding.world import ROLLOUT, Harm, World
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import compile_manifest
-from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics
+from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics, understudy_topics
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding import Decider
 from understudy.streams.kafka import PARTITIONER
+from understudy.streams.topics import ensure_topics
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -56,7 +58,9 @@ class Bench:
         self._workers = 0
 
     @contextmanager
-    def worker(self, role: str = "deciding") -> Iterator[Worker]:
+    def worker(
+        self, arguments: Sequence[str] = (*COMMAND, "worker", "--role", "deciding")
+    ) -> Iterator[Worker]:
         self._workers += 1
         own = self._folder / f"worker-{self._workers}"
         own.mkdir()
@@ -66,11 +70,12 @@ class Bench:
             UNDERSTUDY_SERVING_ENABLED="false",
             UNDERSTUDY_DECIDING_SESSION_TIMEOUT_S="6",
         )
-        with Worker(own, environment, role) as worker:
+        with Worker(own, environment, arguments) as worker:
             yield worker
 
-    def write(self, topic: str, value: bytes | None) -> None:
-        self._producer.produce(topic, value, ROLLOUT.encode())
+    def write(self, topic: str, *values: bytes | None) -> None:
+        for value in values:
+            self._producer.produce(topic, value, ROLLOUT.encode())
         assert self._producer.flush(TIMEOUT_S) == 0
 
     def apply(self, record: RolloutRecord, worker: Worker) -> None:
@@ -79,9 +84,32 @@ class Bench:
         self.write(self.topics.rollouts.name, encode_rollout_record(record))
         worker.wait_until(lambda: worker.log.count('"deciding.applied"') > before, "applied")
 
+    def apply_anywhere(self, record: RolloutRecord, *workers: Worker) -> None:
+        """The same, whichever worker has the rollout."""
+        self.write(self.topics.rollouts.name, encode_rollout_record(record))
+        workers[0].wait_until(
+            lambda: any('"deciding.applied"' in worker.log for worker in workers), "applied"
+        )
+
+    def is_read(self, offset: int) -> bool:
+        """Whether the group has committed the windows up to there."""
+        group = f"{self.topics.events.name.removesuffix('events')}deciding"
+        config = {"bootstrap.servers": self.broker.bootstrap_servers, "group.id": group}
+        consumer = Consumer(config)
+        try:
+            places = [TopicPartition(self.topics.windows.name, n) for n in range(4)]
+            found = consumer.committed(places, timeout=TIMEOUT_S)
+        finally:
+            consumer.close()
+        return max(place.offset for place in found) >= offset
+
+    def wait_until_read(self, worker: Worker) -> None:
+        """Wait until the group has committed all windows."""
+        last = max(ends_of(self.broker, self.topics.windows.name))
+        worker.wait_until(lambda: self.is_read(last), "all windows read")
+
     def send(self, messages: Sequence[WindowsMessage]) -> None:
-        for message in messages:
-            self.write(self.topics.windows.name, msgspec.json.encode(message))
+        self.write(self.topics.windows.name, *map(msgspec.json.encode, messages))
 
     def records(self, topic: str) -> list[Record]:
         return [record for log in read_topic(self.broker, topic) for record in log]
@@ -91,7 +119,11 @@ class Bench:
         return [decode_decision(record.value) for record in found if record.value]
 
     def wait_for(self, worker: Worker, done: Callable[[list[Decision]], bool]) -> list[Decision]:
-        worker.wait_until(lambda: done(self.decisions()), "a decision")
+        def is_told() -> bool:
+            told = self.decisions()
+            return bool(told) and done(told)
+
+        worker.wait_until(is_told, "a decision")
         return self.decisions()
 
 
@@ -136,20 +168,63 @@ def test_a_regression_is_rolled_back_within_seconds(bench: Bench) -> None:
 
 
 def test_a_killed_worker_decides_what_an_undisturbed_one_would(bench: Bench) -> None:
-    messages = BROKEN.messages(6, 40)
-    half = tipping(messages) // 2
+    messages = BROKEN.messages(6, 400)
     expected = undisturbed(messages)
     with bench.worker() as worker:
         bench.apply(RECORD, worker)
-        bench.send(messages[:half])
+        bench.send(messages)
         bench.wait_for(worker, lambda told: len(told) > 0)
         worker.kill()
-    bench.send(messages[half:])
     with bench.worker() as worker:
         bench.wait_for(worker, lambda told: encode_decision(told[-1]) == expected[-1])
+        bench.wait_until_read(worker)
         assert worker.terminate() == 0, worker.log
     found = [encode_decision(decision) for decision in bench.decisions()]
+    assert found[-1] == expected[-1]
     assert list(dict.fromkeys(found)) == expected
+
+
+def test_another_worker_takes_over(bench: Bench) -> None:
+    """It reads on, or notices that Faust does not and ends; then one that starts anew does."""
+    messages = BROKEN.messages(9, 40)
+    expected = undisturbed(messages)
+    with bench.worker() as first, bench.worker() as second:
+        bench.apply_anywhere(RECORD, first, second)
+        bench.send(messages[:3])
+        first.kill()
+        bench.send(messages[3:])
+        second.wait_until_ended_or(lambda: bench.is_read(40))
+    with bench.worker() as third:
+        bench.wait_until_read(third)
+        assert third.terminate() == 0, third.log
+    found = [encode_decision(decision) for decision in bench.decisions()]
+    assert list(dict.fromkeys(found)) == expected
+
+
+def test_a_broker_may_restart(own_broker: Broker, tmp_path: Path) -> None:
+    specs = understudy_topics("own.")
+    ensure_topics({"bootstrap.servers": own_broker.bootstrap_servers}, specs)
+    bench = Bench(own_broker, specs, tmp_path)
+    messages = BROKEN.messages(9, 40)
+    expected = undisturbed(messages)
+    with bench.worker() as worker:
+        bench.apply(RECORD, worker)
+        bench.send(messages[:3])
+        own_broker.restart()
+        bench.send(messages[3:])
+        bench.wait_for(worker, lambda told: encode_decision(told[-1]) == expected[-1])
+    found = [encode_decision(decision) for decision in bench.decisions()]
+    assert list(dict.fromkeys(found)) == expected
+
+
+def test_faust_has_a_command_of_its_own(bench: Bench) -> None:
+    command = [sys.executable, "-m", "faust", "-A", "understudy.streams.deciding", "worker"]
+    with bench.worker([*command, "--without-web", "-l", "info"]) as worker:
+        bench.write(bench.topics.rollouts.name, encode_rollout_record(RECORD))
+        worker.wait_for_log("deciding.applied")
+        bench.send(HEALTHY.messages(10, 3))
+        bench.wait_for(worker, lambda told: len(told) > 0)
+        assert worker.terminate() == 0, worker.log
 
 
 def test_poison_becomes_a_dead_letter_and_judging_goes_on(bench: Bench) -> None:
@@ -159,7 +234,7 @@ def test_poison_becomes_a_dead_letter_and_judging_goes_on(bench: Bench) -> None:
         bench.send(messages[:2])
         bench.write(bench.topics.windows.name, b'{"rollout_id": "helpdesk", "rows": 7}')
         bench.send(messages[2:])
-        told = bench.wait_for(worker, lambda told: told[-1:] and told[-1].verdict == "rollback")
+        told = bench.wait_for(worker, lambda told: told[-1].verdict == "rollback")
         assert worker.terminate() == 0, worker.log
     (letter,) = bench.records(bench.topics.dead_letters.name)
     assert letter.headers["reason"] == b"invalid_windows"
@@ -169,7 +244,7 @@ def test_poison_becomes_a_dead_letter_and_judging_goes_on(bench: Bench) -> None:
 
 
 def test_commands_are_obeyed_and_a_deletion_too(bench: Bench) -> None:
-    with bench.worker(role="all") as worker:
+    with bench.worker([*COMMAND, "worker"]) as worker:
         bench.apply(RECORD, worker)
         bench.send(HEALTHY.messages(8, 5))
         bench.wait_for(worker, lambda told: len(told) > 0)
