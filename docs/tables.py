@@ -237,6 +237,7 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     "comparisons": _comparisons,
     "unmatched": _plain("unmatched"),
     "accounting": _plain("accounting"),
+    "decisions": _plain("decisions"),
     "windows.identity": _identity,
     "windows.events": _section("events"),
     "windows.sides": _section("stable"),

@@ -140,6 +140,33 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 60.0
 
 
+HttpUrl = Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")]
+
+
+class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is told of decisions; see [alerting.md](alerting.md). An empty URL is off."""
+
+    group_id: Annotated[
+        str, Meta(min_length=1, description="Consumer group of the workers that alert")
+    ] = "understudy-alerting"
+    alertmanager_url: Annotated[
+        HttpUrl, Meta(description="Alertmanager, without /api/v2/alerts; may hold user:password@")
+    ] = ""
+    slack_webhook_url: Annotated[
+        HttpUrl, Meta(description="Incoming webhook of Slack; secret, never logged")
+    ] = ""
+    webhook_url: Annotated[HttpUrl, Meta(description="Receives each decision as JSON")] = ""
+    webhook_secret: Annotated[
+        str, Meta(description="Signs what the webhook gets; empty for no signature")
+    ] = ""
+    repeat_s: Annotated[
+        Seconds, Meta(description="How often Alertmanager is told again of alerts that fire")
+    ] = 60.0
+    external_url: Annotated[
+        HttpUrl, Meta(description="Link in alerts; {rollout_id} in it stands for the rollout")
+    ] = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -149,6 +176,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compare: CompareSettings = CompareSettings()
     deciding: DecidingSettings = DecidingSettings()
     serving: ServingSettings = ServingSettings()
+    alerting: AlertingSettings = AlertingSettings()
 
     def pairing_policy(self) -> PairingPolicy:
         """The policy these settings describe. Raises `SettingsError`."""

@@ -126,7 +126,7 @@ def test_topics_are_documented() -> None:
 
 def test_columns_are_documented() -> None:
     assert undocumented(columns("windows"), "windows.md") == set()
-    for table in ("comparisons", "unmatched", "accounting"):
+    for table in ("comparisons", "unmatched", "accounting", "decisions"):
         assert undocumented(columns(table), "clickhouse.md") == set()
 
 

@@ -1,0 +1,22 @@
+-- Decisions: every verdict that was told, with all that it takes to compute it again.
+
+CREATE TABLE IF NOT EXISTS decisions (
+    rollout_id LowCardinality(String) COMMENT 'The rollout',
+    decided_at DateTime64(3, 'UTC') COMMENT 'Event time: the furthest watermark',
+    verdict LowCardinality(String) COMMENT 'rollback, hold or promote',
+    since DateTime64(3, 'UTC') COMMENT 'When the verdict became what it is',
+    stage LowCardinality(String) COMMENT 'Stage of the rollout',
+    candidate_share Float64 COMMENT 'Share of requests that gateways give the candidate; 0 on rollback',
+    is_latched Bool COMMENT 'Rolled back until an operator resumes',
+    is_paused Bool COMMENT 'A guardrail with the action pause was broken',
+    reasons Array(String) COMMENT 'In words, the weightiest first',
+    alerts Array(String) COMMENT 'What somebody should look at although it rolls nothing back, in words',
+    policy_hash LowCardinality(String) COMMENT 'Hash of the policy it was judged by',
+    partitions Map(Int32, UInt64) COMMENT 'Partition of the events topic to the version folded',
+    decision String COMMENT 'The whole decision as JSON, evidence included, as it stands in the topic',
+    decision_hash UInt64 MATERIALIZED xxHash64(decision) COMMENT 'Hash of the JSON; part of the sort key, SELECT * leaves it out'
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(decided_at)
+ORDER BY (rollout_id, decided_at, policy_hash, decision_hash)
+COMMENT 'One row for each decision told. Read with FINAL: a decision that is read again is stored again. Kept for ever; to change: ALTER TABLE decisions MODIFY TTL toDateTime(decided_at) + INTERVAL 400 DAY';

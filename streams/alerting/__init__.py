@@ -1,0 +1,1 @@
+"""Alerting: every decision into ClickHouse, and what people must know to their receivers."""
