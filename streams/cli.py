@@ -166,6 +166,150 @@ def backtest(
     )
 
 
+_ROLLOUT = click.argument("rollout_id", metavar="ID")
+_DRY_RUN = click.option(
+    "--dry-run", is_flag=True, help="Say what would be done, and write nothing."
+)
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@rollout.command("apply")
+@click.option(
+    "-f",
+    "--file",
+    "policies",
+    metavar="POLICY",
+    required=True,
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A policy, YAML; may be repeated.",
+)
+@_DRY_RUN
+@click.pass_context
+def apply_policies(context: click.Context, policies: tuple[Path, ...], dry_run: bool) -> None:
+    """Put policies in force: begin rollouts, or change those under way.
+
+    Prints created, unchanged, reworded (it means the same), or what changes in the policy spelled
+    out. A policy that means something else begins the evidence anew; a rollback stays, and so does
+    what operators asked for. Either all files can be read, or nothing is written.
+
+    \b
+      understudy rollout apply -f policy.yaml --dry-run
+      understudy rollout apply -f checkout.yaml -f search.yaml
+    """
+    from understudy.streams.rollouts.commands import apply_files
+
+    apply_files(_settings(context), policies, dry_run=dry_run)
+
+
+@rollout.command("list")
+@_AS_JSON
+@click.pass_context
+def list_rollouts(context: click.Context, as_json: bool) -> None:
+    """Print each rollout's stage and verdict; waiting where nothing was decided yet.
+
+    \b
+      understudy rollout list
+      understudy rollout list --json | jq -r '.[] | select(.verdict == "rollback") | .rollout_id'
+    """
+    from understudy.streams.rollouts.commands import list_rollouts
+
+    list_rollouts(_settings(context), as_json=as_json)
+
+
+@rollout.command("show")
+@_ROLLOUT
+@_AS_JSON
+@click.pass_context
+def show_rollout(context: click.Context, rollout_id: str, as_json: bool) -> None:
+    """Print a rollout's policy, verdict, evidence and what operators asked for.
+
+    \b
+      understudy rollout show checkout-assistant-2026-11
+    """
+    from understudy.streams.rollouts.commands import show_rollout
+
+    show_rollout(_settings(context), rollout_id, as_json=as_json)
+
+
+def _telling(command: Any) -> Any:
+    """The options of what operators ask for."""
+    for option in (
+        _DRY_RUN,
+        click.option("--wait", "wait_s", metavar="SECONDS", default=10.0, show_default=True,
+                     type=click.FloatRange(0, 3600),
+                     help="Wait so long for a decision that shows it; 0 for not at all."),
+        click.option("--by", metavar="NAME", help="Who asks; user@host otherwise."),
+        _ROLLOUT,
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@rollout.command("kill")
+@_telling
+@click.option("--reason", required=True, help="Why; shown wherever the rollback is.")
+@click.pass_context
+def kill_rollout(context: click.Context, rollout_id: str, reason: str, **options: Any) -> None:
+    """Roll back now, whatever the evidence; stays until somebody resumes.
+
+    Ends with 1 when no decision shows it in time: what was asked is kept then, and obeyed once a
+    deciding worker runs.
+
+    \b
+      understudy rollout kill checkout-assistant-2026-11 --reason "answers in the wrong tone"
+    """
+    from understudy.streams.rollouts.commands import tell_rollout
+
+    tell_rollout(_settings(context), rollout_id, "kill", reason=reason, **options)
+
+
+@rollout.command("resume")
+@_telling
+@click.option("--reason", default="", help="Why; kept with what was asked.")
+@click.pass_context
+def resume_rollout(context: click.Context, rollout_id: str, reason: str, **options: Any) -> None:
+    """Take back a rollback or a pause; evidence of harm is gathered anew.
+
+    \b
+      understudy rollout resume checkout-assistant-2026-11 --reason "prompt fixed"
+    """
+    from understudy.streams.rollouts.commands import tell_rollout
+
+    tell_rollout(_settings(context), rollout_id, "resume", reason=reason, **options)
+
+
+@rollout.command("promote")
+@_telling
+@click.option("--reason", default="", help="Why; kept with what was asked.")
+@click.pass_context
+def promote_rollout(context: click.Context, rollout_id: str, reason: str, **options: Any) -> None:
+    """Move to the next stage, whatever the evidence; a rollback stays.
+
+    \b
+      understudy rollout show checkout-assistant-2026-11      # what does the evidence say?
+      understudy rollout promote checkout-assistant-2026-11
+    """
+    from understudy.streams.rollouts.commands import tell_rollout
+
+    tell_rollout(_settings(context), rollout_id, "promote", reason=reason, **options)
+
+
+@rollout.command("delete")
+@_ROLLOUT
+@_DRY_RUN
+@click.pass_context
+def delete_rollout(context: click.Context, rollout_id: str, dry_run: bool) -> None:
+    """Forget a rollout: its policy, its evidence and its decision, a rollback included.
+
+    \b
+      understudy rollout delete checkout-assistant-2026-11
+    """
+    from understudy.streams.rollouts.commands import delete_rollout
+
+    delete_rollout(_settings(context), rollout_id, dry_run=dry_run)
+
+
 @main.command()
 @_FILES
 @click.pass_context

@@ -33,7 +33,7 @@ from understudy.schemas.rollout_records import (
     decode_rollout_record,
     encode_rollout_record,
 )
-from understudy.schemas.rollouts import RolloutManifest, nearest
+from understudy.schemas.rollouts import RolloutManifest, compile_manifest, nearest
 from understudy.streams.kafka import producer_config, topics
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.operating.reading import TopicReader
@@ -111,9 +111,13 @@ class RolloutStore:
         """The newest decision about each rollout; what cannot be read is left out likewise."""
         return _readable(self._decisions, self._read(self._decisions, newest=True), _newest)
 
+    def find(self, rollout_id: str) -> RolloutRecord | None:
+        """One record. Raises `CannotChange` when there is one that cannot be read."""
+        return _present(rollout_id, self._read(self._rollouts), set())
+
     def put(self, record: RolloutRecord) -> None:
         """Write a record over whatever is there; `apply` and `tell` keep what others wrote."""
-        self._write(record.manifest.rollout_id, encode_rollout_record(record))
+        self._write(record.manifest.rollout_id, _encoded(record))
 
     def delete(self, rollout_id: str) -> None:
         """Forget a rollout, readable or not. Raises `UnknownRollout`."""
@@ -123,7 +127,11 @@ class RolloutStore:
         self._write(rollout_id, None)
 
     def apply(self, manifest: RolloutManifest) -> RolloutRecord:
-        """Put a policy in force. What operators told the rollout before stays."""
+        """Put a policy in force; raises `PolicyError` for one that cannot be used.
+
+        What operators told the rollout before stays.
+        """
+        compile_manifest(manifest)
 
         def change(found: RolloutRecord | None) -> RolloutRecord:
             if found is None:
@@ -141,7 +149,7 @@ class RolloutStore:
         by: str = "",
         at: dt.datetime | None = None,
     ) -> RolloutRecord:
-        """Add a command. Raises `UnknownRollout`."""
+        """Add a command. Raises `UnknownRollout`, and `ValueError` for a reason too long."""
         when = at or dt.datetime.now(dt.UTC)
 
         def change(found: RolloutRecord | None) -> RolloutRecord:
@@ -161,7 +169,7 @@ class RolloutStore:
         for attempt in range(MAX_ATTEMPTS):
             before = self._read(self._rollouts)
             record = change(_present(rollout_id, before, own))
-            value = encode_rollout_record(record)
+            value = _encoded(record)
             if _stands(rollout_id, value, before):
                 return record
             place = self._write(rollout_id, value)
@@ -241,6 +249,13 @@ def _present(rollout_id: str, snapshot: _Snapshot, own: Set[Place]) -> RolloutRe
     if not others:
         return gathered
     return msgspec.structs.replace(gathered, manifest=_gathered(rollout_id, others).manifest)
+
+
+def _encoded(record: RolloutRecord) -> bytes:
+    """The record for the topic. Raises `ValueError` for what could not be read again."""
+    value = encode_rollout_record(record)
+    _record(record.manifest.rollout_id, value)
+    return value
 
 
 def _stands(rollout_id: str, value: bytes, snapshot: _Snapshot) -> bool:

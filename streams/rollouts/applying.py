@@ -1,0 +1,131 @@
+"""What applying a policy would change: read from files, held against what is in force."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from understudy.schemas.manifests import ManifestError, read_manifest, read_policy
+from understudy.schemas.rollout_records import RolloutRecord
+from understudy.schemas.rollouts import (
+    PolicyError,
+    Rollout,
+    RolloutManifest,
+    compile_manifest,
+    policy_hash,
+)
+from understudy.streams.deciding.words import printable
+
+Effect = Literal["created", "unchanged", "reworded", "changed"]
+_IN_FORCE: Final = "in force"
+
+
+class UnusablePolicy(ValueError):
+    """A file that cannot be applied; the message points at the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """A policy as written and spelled out."""
+
+    source: str
+    manifest: RolloutManifest
+    rollout: Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What applying does to one rollout; `lines` are the difference, `-` before and `+` after."""
+
+    rollout_id: str
+    effect: Effect
+    lines: tuple[str, ...] = ()
+    note: str = ""
+
+
+def read_policy_files(paths: Sequence[Path]) -> list[PolicyFile]:
+    """All files, or none: raises `UnusablePolicy` at the first that cannot be applied."""
+    files: list[PolicyFile] = []
+    for path in paths:
+        file = _policy_file(path)
+        twin = next((f for f in files if f.rollout.rollout_id == file.rollout.rollout_id), None)
+        if twin is not None:
+            raise UnusablePolicy(
+                f"{path}: {twin.source} has a policy for {file.rollout.rollout_id}, too"
+            )
+        files.append(file)
+    return files
+
+
+def _policy_file(path: Path) -> PolicyFile:
+    try:
+        text = path.read_bytes()
+        return PolicyFile(str(path), read_manifest(text, str(path)), read_policy(text, str(path)))
+    except OSError as error:
+        raise UnusablePolicy(f"{path}: {error.strerror}") from None
+    except ManifestError as error:
+        raise UnusablePolicy(str(error)) from None
+
+
+def outcome(found: RolloutRecord | None, file: PolicyFile) -> Outcome:
+    """What applying the file does to the record in force."""
+    rollout_id = file.rollout.rollout_id
+    if found is None:
+        return Outcome(rollout_id, "created", note="judged from the next windows on")
+    if found.manifest == file.manifest:
+        return Outcome(rollout_id, "unchanged")
+    try:
+        before = compile_manifest(found.manifest)
+    except PolicyError as error:
+        note = f"the policy in force cannot be used by this release: {error.problem}"
+        return Outcome(rollout_id, "changed", note=note)
+    if policy_hash(before) == policy_hash(file.rollout):
+        return Outcome(rollout_id, "reworded", note="it means the same; the evidence is kept")
+    lines = tuple(_difference(before, file.rollout, file.source))
+    return Outcome(rollout_id, "changed", lines, _begins_anew(before, file.rollout))
+
+
+def _begins_anew(before: Rollout, after: Rollout) -> str:
+    """What a changed meaning does to a rollout under way."""
+    gone = [s.name for s in before.stages if s.name not in {other.name for other in after.stages}]
+    at_stage = f"; if it stands at {' or '.join(gone)}, at {after.stages[0].name}" if gone else ""
+    return f"the evidence begins anew, at the same stage{at_stage}; a rollback stays"
+
+
+def _difference(before: Rollout, after: Rollout, source: str) -> Iterator[str]:
+    """A unified diff without the numbers of lines that nobody wrote."""
+    old, new = spelled_out(before), spelled_out(after)
+    for line in difflib.unified_diff(old, new, _IN_FORCE, source, n=0, lineterm=""):
+        if not line.startswith("@@"):
+            yield printable(line)
+
+
+def spelled_out(rollout: Rollout) -> list[str]:
+    """The policy with nothing left to guess, one value a line with the way to it."""
+    return list(_leaves(msgspec.to_builtins(rollout), ""))
+
+
+def _leaves(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, (list, tuple)) and value:
+        for place, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}.{_named(inner, place)}")
+    else:
+        yield f"{path}: {_written(value)}"
+
+
+def _named(value: Any, place: int) -> str:
+    """Stages and guardrails go by their names: a number would change with what stands above."""
+    name = value.get("name") if isinstance(value, dict) else None
+    return str(name) if name else str(place + 1)
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
