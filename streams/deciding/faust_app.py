@@ -50,8 +50,8 @@ class DecidingApp(faust.App):
     """
 
     make_topics: Callable[[], object]
-    handled: int = 0
-    """Messages brought to their end, for whoever watches that it moves."""
+    handled: dict[tuple[str, int], int]
+    """Topic and partition to the offset after the last message brought to its end."""
     windows_topic: str
 
     def _create_directories(self) -> None:
@@ -81,6 +81,7 @@ def make_app(settings: Settings) -> DecidingApp:
         [*names, changelog],
         replication_factor=settings.kafka.replication_factor,
     )
+    app.handled = {}
     app.windows_topic = names.windows.name
     Desk(app, names, table).open()
     return app
@@ -172,7 +173,8 @@ class Desk:
         try:
             async with self._lock:
                 await self._kept(event, await self._step(event, judge, reason))
-                self._app.handled += 1
+                message = event.message
+                self._app.handled[message.topic, message.partition] = message.offset + 1
         except BaseException as error:
             log.error("deciding.broken", error=repr(error), exc_info=error)
             end_process()

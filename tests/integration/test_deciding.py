@@ -11,11 +11,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+import zstandard
+from confluent_kafka import Producer
 
 from tests.brokers.contract import Broker
 from tests.integration.processes import COMMAND, Worker, settings
-from tests.integration.topic_log import Record, ends_of, read_topic
+from tests.integration.topic_log import Record, read_topic
 from tests.streams.deciding.world import ROLLOUT, Harm, World
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_manifest
@@ -24,6 +25,7 @@ from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics, understudy_topics
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding import Decider
+from understudy.streams.deciding.docket import Entry
 from understudy.streams.kafka import PARTITIONER
 from understudy.streams.topics import ensure_topics
 
@@ -91,22 +93,17 @@ class Bench:
             lambda: any('"deciding.applied"' in worker.log for worker in workers), "applied"
         )
 
-    def is_read(self, offset: int) -> bool:
-        """Whether the group has committed the windows up to there."""
-        group = f"{self.topics.events.name.removesuffix('events')}deciding"
-        config = {"bootstrap.servers": self.broker.bootstrap_servers, "group.id": group}
-        consumer = Consumer(config)
-        try:
-            places = [TopicPartition(self.topics.windows.name, n) for n in range(4)]
-            found = consumer.committed(places, timeout=TIMEOUT_S)
-        finally:
-            consumer.close()
-        return max(place.offset for place in found) >= offset
-
-    def wait_until_read(self, worker: Worker) -> None:
-        """Wait until the group has committed all windows."""
-        last = max(ends_of(self.broker, self.topics.windows.name))
-        worker.wait_until(lambda: self.is_read(last), "all windows read")
+    def has_kept(self, messages: Sequence[WindowsMessage]) -> bool:
+        """Whether the table holds what an undisturbed decider would."""
+        name = self.topics.events.name.removesuffix("events")
+        found = self.records(f"{name}deciding-rollouts-changelog")
+        if not found or not found[-1].value:
+            return False
+        entry = msgspec.json.decode(zstandard.decompress(found[-1].value), type=Entry)
+        decider = Decider(compile_manifest(MANIFEST))
+        for message in messages:
+            decider.take(message)
+        return entry.kept == decider.to_builtins()
 
     def send(self, messages: Sequence[WindowsMessage]) -> None:
         self.write(self.topics.windows.name, *map(msgspec.json.encode, messages))
@@ -168,7 +165,7 @@ def test_a_regression_is_rolled_back_within_seconds(bench: Bench) -> None:
 
 
 def test_a_killed_worker_decides_what_an_undisturbed_one_would(bench: Bench) -> None:
-    messages = BROKEN.messages(6, 400)
+    messages = BROKEN.messages(6, 200)
     expected = undisturbed(messages)
     with bench.worker() as worker:
         bench.apply(RECORD, worker)
@@ -177,7 +174,7 @@ def test_a_killed_worker_decides_what_an_undisturbed_one_would(bench: Bench) -> 
         worker.kill()
     with bench.worker() as worker:
         bench.wait_for(worker, lambda told: encode_decision(told[-1]) == expected[-1])
-        bench.wait_until_read(worker)
+        worker.wait_until(lambda: bench.has_kept(messages), "the same state")
         assert worker.terminate() == 0, worker.log
     found = [encode_decision(decision) for decision in bench.decisions()]
     assert found[-1] == expected[-1]
@@ -193,9 +190,10 @@ def test_another_worker_takes_over(bench: Bench) -> None:
         bench.send(messages[:3])
         first.kill()
         bench.send(messages[3:])
-        second.wait_until_ended_or(lambda: bench.is_read(40))
+        second.wait_until_ended_or(lambda: bench.has_kept(messages))
     with bench.worker() as third:
-        bench.wait_until_read(third)
+        third.wait_for_log('"deciding.started"')
+        third.wait_until(lambda: bench.has_kept(messages), "the same state")
         assert third.terminate() == 0, third.log
     found = [encode_decision(decision) for decision in bench.decisions()]
     assert list(dict.fromkeys(found)) == expected
