@@ -221,14 +221,14 @@ class AlertingConsumer:
 
     # Committing
 
-    def _commit(self, numbers: list[int], *, asynchronous: bool = True) -> None:
+    def _commit(self, numbers: list[int]) -> None:
         done = {n: self._done_to(n) for n in numbers}
         moved = {n: to for n, to in done.items() if to > self._assigned[n].committed}
         if not moved:
             return
         offsets = [TopicPartition(self._topic, n, to) for n, to in moved.items()]
         try:
-            self._consumer.commit(offsets=offsets, asynchronous=asynchronous)
+            self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
             log.warning("kafka.unavailable", error=str(error))
             return
@@ -245,7 +245,7 @@ class AlertingConsumer:
         """In the end: store and commit what can be within a few seconds."""
         if not self._is_store_broken:
             self._loader.flush(CLOSE_S)
-        self._commit(list(self._assigned), asynchronous=False)
+        self._commit(list(self._assigned))
 
     # Rebalances
 
@@ -260,7 +260,7 @@ class AlertingConsumer:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [p.partition for p in partitions if p.partition in self._assigned]
-        self._commit(numbers, asynchronous=False)
+        self._commit(numbers)
         self._give_up(numbers)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -98,6 +98,8 @@ def test_every_key_can_be_set_by_its_variable(key: str) -> None:
     section, field = known_keys()[key]
     default: Any = getattr(getattr(Settings(), section), field)
     value = {bool: not default, int: 7, float: 140.0, str: "text"}[type(default)]
+    if key.startswith("alerting.") and field.endswith("_url"):
+        value = "https://text"
     variable = f"UNDERSTUDY_{section}_{field}".upper()
     settings = load_settings(None, {variable: str(value).lower()})
     assert getattr(getattr(settings, section), field) == value

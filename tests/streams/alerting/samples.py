@@ -1,0 +1,80 @@
+"""Decisions to be told, whole and valid, with what matters as an argument."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+
+from understudy.schemas.decisions import Decision, decode_decision, encode_decision
+from understudy.streams.alerting.notices import Notice
+
+ROLLOUT = "helpdesk <v2> & more"
+AT = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+NOW = dt.datetime(2026, 3, 2, 12, 5, tzinfo=dt.UTC)
+BAR = 4.6
+
+
+def evidence(
+    guardrail: str = "duration_p95", slice_name: str = "language:ja", log: float = 6.0
+) -> dict[str, Any]:
+    """A guardrail that alerts, in one slice."""
+    return {
+        "guardrail": guardrail, "metric": "duration_p95", "slice": slice_name, "action": "alert",
+        "limit": "max_increase", "margin": 0.2, "relative": True, "unit": "ms", "required": False,
+        "standing": "breach", "units": 1840, "units_closed": 1800, "candidate": 0.09,
+        "stable": 0.05, "harm": 0.04, "interval": [0.01, None], "harm_margin": 0.01,
+        "weight": 0.5, "log_rollback": log, "log_promotion": 0.0, "phi": 1.0, "counts": [1, 2],
+        "counts_recent": [1, 2], "recent_since": None,
+    }  # fmt: skip
+
+
+def decision(
+    verdict: str = "hold",
+    *,
+    rollout_id: str = ROLLOUT,
+    minute: int = 0,
+    paused: bool = False,
+    alarming: tuple[dict[str, Any], ...] = (),
+    breaches: tuple[str, ...] = (),
+    stage: int = 0,
+) -> Decision:
+    """As the deciding worker would tell it."""
+    at = (AT + dt.timedelta(minutes=minute)).isoformat()
+    raw = {
+        "rollout_id": rollout_id, "policy_hash": "abc", "verdict": verdict,
+        "reasons": ["JSON validity in `ja` fell 9.1 points <!channel>"], "decided_at": at,
+        "since": AT.isoformat(), "candidate_share": 0.0 if verdict == "rollback" else 0.05,
+        "is_latched": verdict == "rollback", "is_paused": paused, "is_within_tolerance": False,
+        "alerts": [f"{one['guardrail']} is slow" for one in alarming], "missing": [],
+        "stage": {
+            "index": stage, "next": None, "requests": 10, "duration_s": 60.0,
+            "stage": {
+                "name": "canary", "mode": "canary", "share": 0.05, "min_requests": 1,
+                "min_duration_s": 1.0,
+            },
+        },
+        "quality": {
+            "unmatched_share": 0.0, "late_share": 0.0, "log_sample_ratio": 0.0,
+            "breaches": list(breaches),
+        },
+        "bounds": {
+            "false_rollback": 0.01, "false_promotion": 0.05, "log_rollback": BAR,
+            "log_promotion": 3.0, "max_unmatched_share": 0.05, "max_late_share": 0.01,
+        },
+        "log_evidence": {"rollback": None, "pause": None, "alert": 5.3 if alarming else None},
+        "evidence": list(alarming), "partitions": {"0": 41, "3": 7},
+    }  # fmt: skip
+    return decode_decision(msgspec.json.encode(raw))
+
+
+def notice(some: Decision | None = None, *, offset: int = 0, partition: int = 0) -> Notice:
+    """As read from the topic."""
+    some = some or decision()
+    return Notice(partition, offset, some.rollout_id, encode_decision(some), some)
+
+
+def forgotten(rollout_id: str = ROLLOUT, *, offset: int = 0) -> Notice:
+    """A tombstone."""
+    return Notice(0, offset, rollout_id, b"", None)
