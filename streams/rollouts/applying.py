@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -92,39 +92,62 @@ def outcome(found: RolloutRecord | None, file: PolicyFile) -> Outcome:
 
 def _begins_anew(before: Rollout, after: Rollout) -> str:
     """What a changed meaning does to a rollout under way."""
-    gone = [s.name for s in before.stages if s.name not in {other.name for other in after.stages}]
-    at_stage = f"; if it stands at {' or '.join(gone)}, at {after.stages[0].name}" if gone else ""
-    return f"the evidence begins anew, at the same stage{at_stage}; a rollback stays"
+    kept = {stage.name for stage in after.stages}
+    gone = [stage.name for stage in before.stages if stage.name not in kept]
+    moved = f" (from {', '.join(gone)}: at {after.stages[0].name})" if gone else ""
+    return f"the evidence begins anew, at the stage of the same name{moved}; a rollback stays"
 
 
 def _difference(before: Rollout, after: Rollout, source: str) -> Iterator[str]:
-    """A unified diff without the numbers of lines that nobody wrote."""
-    old, new = spelled_out(before), spelled_out(after)
-    for line in difflib.unified_diff(old, new, _IN_FORCE, source, n=0, lineterm=""):
+    """A unified diff without the numbers of lines that nobody wrote.
+
+    A stage or guardrail that comes or goes is one line, one that changes a line for each value.
+    """
+    old, new = _by_name(before), _by_name(after)
+    shared = old.keys() & new.keys()
+    lines = [_lines_of(named, shared) for named in (old, new)]
+    for line in difflib.unified_diff(*lines, _IN_FORCE, source, n=0, lineterm=""):
         if not line.startswith("@@"):
             yield printable(line)
 
 
-def spelled_out(rollout: Rollout) -> list[str]:
-    """The policy with nothing left to guess, one value a line with the way to it."""
-    return list(_leaves(msgspec.to_builtins(rollout), ""))
+def _by_name(rollout: Rollout) -> dict[str, Any]:
+    """The policy's parts by the way to them; stages and guardrails go by their own names."""
+    parts: dict[str, Any] = {}
+    for key, value in msgspec.to_builtins(rollout).items():
+        if key in ("stages", "guardrails"):
+            parts |= {f"{key}.{inner['name']}": inner for inner in value}
+        else:
+            parts[key] = value
+    return parts
+
+
+def _lines_of(parts: dict[str, Any], shared: Set[str]) -> list[str]:
+    lines: list[str] = []
+    for path, value in parts.items():
+        if path in shared:
+            lines += _leaves(value, path)
+        else:
+            lines.append(f"{path}: {', '.join(_leaves(_telling(value), ''))}")
+    return lines
+
+
+def _telling(value: dict[str, Any]) -> dict[str, Any]:
+    """Without what stands in the line already, and what is off or not given."""
+    return {
+        key: _telling(inner) if isinstance(inner, dict) else inner
+        for key, inner in value.items()
+        if key != "name" and inner not in (None, False, (), [])
+    }
 
 
 def _leaves(value: Any, path: str) -> Iterator[str]:
+    """One value each, with the way to it."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, (list, tuple)) and value:
-        for place, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}.{_named(inner, place)}")
     else:
         yield f"{path}: {_written(value)}"
-
-
-def _named(value: Any, place: int) -> str:
-    """Stages and guardrails go by their names: a number would change with what stands above."""
-    name = value.get("name") if isinstance(value, dict) else None
-    return str(name) if name else str(place + 1)
 
 
 def _written(value: Any) -> str:

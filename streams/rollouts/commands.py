@@ -47,7 +47,7 @@ from understudy.streams.settings import Settings
 _POLL_S: Final = 0.3
 _MESSAGE: Final = 2_000
 _STYLES: Final = {"-": "red", "+": "green"}
-_UNDER_WAY: Final[dict[CommandKind, str]] = {
+_DONE: Final[dict[CommandKind, str]] = {
     "kill": "rolled back",
     "resume": "resumed",
     "promote": "promoted",
@@ -88,7 +88,7 @@ def apply_files(settings: Settings, paths: Sequence[Path], *, dry_run: bool) -> 
     try:
         files = read_policy_files(paths)
     except UnusablePolicy as error:
-        raise CommandError(str(error), WRONG_USAGE) from None
+        raise CommandError(one_line(str(error), _MESSAGE), WRONG_USAGE) from None
     store = RolloutStore(settings.kafka)
     with _errors(settings):
         for file in files:
@@ -104,7 +104,7 @@ def _print_outcome(result: Outcome) -> None:
     for line in result.lines:
         click.secho(f"  {line}", fg=_STYLES.get(line[:1]))
     if result.note:
-        click.echo(f"  {result.note}")
+        click.echo(f"  {one_line(result.note, _MESSAGE)}")
 
 
 def _say_if_dry(dry_run: bool) -> None:
@@ -205,7 +205,7 @@ def _answer(
 
 def _report(answer: Decision | None, kind: CommandKind, wait_s: float) -> None:
     if answer is not None:
-        click.echo(f"{_UNDER_WAY[kind]}  {verdict_line(answer)}")
+        click.echo(f"{_DONE[kind]}  {verdict_line(answer)}")
         return
     raise CommandError(
         f"nobody answered in {wait_s:g} s; is a deciding worker running? What was asked is kept, "

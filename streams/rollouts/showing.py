@@ -160,7 +160,7 @@ def _summary(rollout_id: str, record: RolloutRecord, decision: Decision | None) 
         "rollout_id": rollout_id,
         "stage": decision.stage.stage.name,
         "verdict": decision.verdict,
-        "since": decision.since.isoformat(),
+        "since": decision.since.isoformat() if decision.since > _BEGINNING else None,
         "candidate_share": decision.candidate_share,
         "is_latched": decision.is_latched,
         "is_paused": decision.is_paused,
