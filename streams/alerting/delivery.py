@@ -207,6 +207,7 @@ class Delivery:
         """Remember what was told before a restart; reminders of it go on."""
         with self._changed:
             self._remember(notice)
+            self._changed.notify_all()
 
     def forget(self, partition: int) -> None:
         """Another worker has taken the partition over, its alarms included."""

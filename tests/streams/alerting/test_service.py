@@ -1,0 +1,195 @@
+"""From the topic to ClickHouse and the receivers, through restarts and an absent ClickHouse."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+from clickhouse_connect.driver.client import Client
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from tests.brokers.contract import Broker
+from tests.streams.alerting.http_receiver import HttpReceiver, Reply
+from tests.streams.alerting.samples import decision
+from understudy.schemas.decisions import Decision, encode_decision
+from understudy.schemas.topics import Topics
+from understudy.streams.alerting.service import run_alerting
+from understudy.streams.embedded.broker import EmbeddedBroker
+from understudy.streams.kafka import topics as topics_of
+from understudy.streams.loading.clickhouse import connect
+from understudy.streams.settings import (
+    AlertingSettings,
+    ClickHouseSettings,
+    KafkaSettings,
+    Settings,
+)
+
+NOWHERE = "clickhouse://127.0.0.1:9/understudy"
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A topic of decisions, a database, and settings that name both."""
+
+    settings: Settings
+    clickhouse_url: str
+
+    def told(self, *decisions: Decision | bytes) -> None:
+        producer = Producer({"bootstrap.servers": self.settings.kafka.bootstrap_servers})
+        topic = topics_of(self.settings.kafka).decisions.name
+        for one in decisions:
+            payload = one if isinstance(one, bytes) else encode_decision(one)
+            producer.produce(topic, payload, b"helpdesk", partition=0)
+        assert producer.flush(TIMEOUT_S) == 0
+
+    def committed(self) -> int:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.settings.kafka.bootstrap_servers,
+                "group.id": self.settings.alerting.group_id,
+            }
+        )
+        try:
+            topic = topics_of(self.settings.kafka).decisions.name
+            return consumer.committed([TopicPartition(topic, 0)], timeout=10)[0].offset
+        finally:
+            consumer.close()
+
+    def with_receivers(self, **urls: str) -> Settings:
+        alerting = msgspec.structs.replace(self.settings.alerting, **urls)
+        return msgspec.structs.replace(self.settings, alerting=alerting)
+
+
+def bench_on(servers: str, prefix: str, url: str, database: str) -> Bench:
+    located = f"{url}?database={database}"
+    settings = Settings(
+        kafka=KafkaSettings(
+            bootstrap_servers=servers,
+            topic_prefix=prefix,
+            client={"group.protocol": "consumer"},
+        ),
+        clickhouse=ClickHouseSettings(url=located, batch_age_s=0.1),
+        alerting=AlertingSettings(group_id=f"alerting-{uuid.uuid4().hex[:8]}", repeat_s=0.5),
+    )
+    return Bench(settings, located)
+
+
+@pytest.fixture
+def bench(embedded_broker: EmbeddedBroker, clickhouse_url: str, clickhouse_database: str) -> Bench:
+    servers = embedded_broker.bootstrap_servers
+    return bench_on(servers, "understudy.", clickhouse_url, clickhouse_database)
+
+
+@contextmanager
+def alerting(settings: Settings) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=run_alerting, args=(settings, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(TIMEOUT_S)
+        assert not thread.is_alive()
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def rows(url: str) -> list[str]:
+    client: Client = connect(url)
+    try:
+        if not client.command("EXISTS TABLE decisions"):
+            return []
+        query = "SELECT verdict FROM decisions FINAL ORDER BY decided_at"
+        return [row[0] for row in client.query(query).result_rows]
+    finally:
+        client.close()
+
+
+def verdicts(server: HttpReceiver) -> list[str]:
+    return [json.loads(one.body)["decision"]["verdict"] for one in server.received]
+
+
+@pytest.mark.embedded
+def test_decisions_reach_everybody_and_are_not_told_again(bench: Bench) -> None:
+    _reach_everybody(bench)
+
+
+@pytest.mark.integration
+def test_the_same_on_a_real_broker(
+    kafka_broker: Broker,
+    topics: Callable[..., Topics],
+    clickhouse_url: str,
+    clickhouse_database: str,
+) -> None:
+    prefix = topics().decisions.name.removesuffix("decisions")
+    _reach_everybody(
+        bench_on(kafka_broker.bootstrap_servers, prefix, clickhouse_url, clickhouse_database)
+    )
+
+
+def _reach_everybody(bench: Bench) -> None:
+    with HttpReceiver() as manager, HttpReceiver() as hook:
+        settings = bench.with_receivers(alertmanager_url=manager.url, webhook_url=hook.url)
+        bench.told(decision(), b"no decision")
+        with alerting(settings):
+            hook.wait_for(1, TIMEOUT_S)
+            bench.told(decision("rollback", minute=1))
+            hook.wait_for(2, TIMEOUT_S)
+            manager.wait_for(2, TIMEOUT_S)
+            eventually(lambda: bench.committed() == 3)
+        assert verdicts(hook) == ["hold", "rollback"]
+        assert rows(bench.clickhouse_url) == ["hold", "rollback"]
+        so_far = len(manager.received)
+        with alerting(settings):
+            manager.wait_for(so_far + 2, TIMEOUT_S)  # what stood before is repeated
+            bench.told(decision(minute=2))
+            hook.wait_for(3, TIMEOUT_S)
+            eventually(lambda: bench.committed() == 4)
+        assert verdicts(hook) == ["hold", "rollback", "hold"]
+        assert rows(bench.clickhouse_url) == ["hold", "rollback", "hold"]
+        first, last = (json.loads(manager.received[n].body)[0] for n in (0, -1))
+        assert first["labels"] == last["labels"]
+
+
+@pytest.mark.embedded
+def test_people_are_told_while_clickhouse_is_away(bench: Bench) -> None:
+    with HttpReceiver() as hook:
+        settings = bench.with_receivers(webhook_url=hook.url)
+        away = msgspec.structs.replace(settings, clickhouse=ClickHouseSettings(url=NOWHERE))
+        bench.told(decision("rollback"))
+        with alerting(away):
+            hook.wait_for(1, TIMEOUT_S)
+            time.sleep(1.5)
+            assert bench.committed() < 1
+        with alerting(settings):
+            eventually(lambda: bench.committed() == 1)
+        assert rows(bench.clickhouse_url) == ["rollback"]
+
+
+@pytest.mark.embedded
+def test_what_a_receiver_has_not_taken_is_not_committed(bench: Bench) -> None:
+    with HttpReceiver(always=Reply(500)) as dead, HttpReceiver() as slack:
+        settings = bench.with_receivers(webhook_url=dead.url, slack_webhook_url=slack.url)
+        bench.told(decision("rollback"))
+        with alerting(settings):
+            slack.wait_for(1, TIMEOUT_S)
+            eventually(lambda: rows(bench.clickhouse_url) == ["rollback"])
+            time.sleep(1.5)
+            assert bench.committed() < 1
+    with HttpReceiver() as mended, alerting(bench.with_receivers(webhook_url=mended.url)):
+        mended.wait_for(1, TIMEOUT_S)
+        eventually(lambda: bench.committed() == 1)
