@@ -250,7 +250,7 @@ def _telling(command: Any) -> Any:
 @_telling
 @click.option("--reason", required=True, help="Why; shown wherever the rollback is.")
 @click.pass_context
-def kill_rollout(context: click.Context, rollout_id: str, reason: str, **options: Any) -> None:
+def kill_rollout(context: click.Context, /, rollout_id: str, reason: str, **options: Any) -> None:
     """Roll back now, whatever the evidence; stays until somebody resumes.
 
     Ends with 1 when no decision shows it in time: what was asked is kept then, and obeyed once a
@@ -268,7 +268,7 @@ def kill_rollout(context: click.Context, rollout_id: str, reason: str, **options
 @_telling
 @click.option("--reason", default="", help="Why; kept with what was asked.")
 @click.pass_context
-def resume_rollout(context: click.Context, rollout_id: str, reason: str, **options: Any) -> None:
+def resume_rollout(context: click.Context, /, rollout_id: str, reason: str, **options: Any) -> None:
     """Take back a rollback or a pause; evidence of harm is gathered anew.
 
     \b
@@ -283,7 +283,9 @@ def resume_rollout(context: click.Context, rollout_id: str, reason: str, **optio
 @_telling
 @click.option("--reason", default="", help="Why; kept with what was asked.")
 @click.pass_context
-def promote_rollout(context: click.Context, rollout_id: str, reason: str, **options: Any) -> None:
+def promote_rollout(
+    context: click.Context, /, rollout_id: str, reason: str, **options: Any
+) -> None:
     """Move to the next stage, whatever the evidence; a rollback stays.
 
     \b

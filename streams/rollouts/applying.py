@@ -105,8 +105,10 @@ def _difference(before: Rollout, after: Rollout, source: str) -> Iterator[str]:
     """
     old, new = _by_name(before), _by_name(after)
     shared = old.keys() & new.keys()
-    lines = [_lines_of(named, shared) for named in (old, new)]
-    for line in difflib.unified_diff(*lines, _IN_FORCE, source, n=0, lineterm=""):
+    before_lines, after_lines = _lines_of(old, shared), _lines_of(new, shared)
+    for line in difflib.unified_diff(
+        before_lines, after_lines, _IN_FORCE, source, n=0, lineterm=""
+    ):
         if not line.startswith("@@"):
             yield printable(line)
 

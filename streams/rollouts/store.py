@@ -173,18 +173,21 @@ class RolloutStore:
             if _stands(rollout_id, value, before):
                 return record
             place = self._write(rollout_id, value)
-            if not self._came_between(rollout_id, before.ends, place):
+            between = self._between(rollout_id, before.ends, place)
+            if not between:
                 return record
             own.add(place)
+            if between[-1].value() is None:  # our write undid the deletion
+                self._write(rollout_id, None)
             time.sleep(random.uniform(0.0, _STEP_ASIDE_S * (attempt + 1)))
         raise CannotChange(f"others change {rollout_id} all the time; try again")
 
-    def _came_between(self, rollout_id: str, ends: Mapping[int, int], place: Place) -> bool:
-        """Whether anybody wrote the rollout between a reading and a write."""
+    def _between(self, rollout_id: str, ends: Mapping[int, int], place: Place) -> list[Message]:
+        """What anybody wrote about the rollout between a reading and a write."""
         partition, offset = place
         with TopicReader(self._kafka, self._rollouts) as reader:
-            between = reader.read({partition: (ends.get(partition, 0), offset)})
-            return any(_key(message) == rollout_id for message in between)
+            messages = reader.read({partition: (ends.get(partition, 0), offset)})
+            return [message for message in messages if _key(message) == rollout_id]
 
     def _read(self, topic: str, *, newest: bool = False) -> _Snapshot:
         """The topic to its end as of now, or only the newest of each key; deletions delete."""
