@@ -293,8 +293,10 @@ def test_files_that_commands_run_exist() -> None:
         benchmark = next((w.removeprefix("BENCH=") for w in words if w.startswith("BENCH=")), None)
         if benchmark:
             assert (ROOT / "benchmarks" / f"{benchmark}.py").exists()
-        if words[0] == "python":
-            assert (ROOT / words[1]).exists()
+        if words[:2] == ["python", "-m"]:
+            assert (ROOT / words[2].replace(".", "/")).with_suffix(".py").exists(), words[2]
+        elif words[0] == "python":
+            assert (ROOT / words[1]).exists(), words[1]
 
 
 def commands_shown() -> list[list[str]]:
