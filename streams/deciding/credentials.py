@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
@@ -15,14 +16,17 @@ Client = Mapping[str, str | int | float | bool]
 _KNOWN: Final = {
     "security.protocol", "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password",
     "ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.key.password",
+    "enable.ssl.certificate.verification", "ssl.endpoint.identification.algorithm",
 }  # fmt: skip
+_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_FALSE: Final = ("false", "0", "f", "no")
 
 
 def broker_credentials(client: Client) -> Credentials | None:
     """What `[kafka.client]` says of SASL and TLS. Raises `SettingsError`."""
     _check(client)
-    protocol = str(client.get("security.protocol", "plaintext")).upper()
+    protocol = _protocol(client)
     context = _context(client) if protocol.endswith("SSL") else None
     if protocol.startswith("SASL"):
         return _sasl(client, context)
@@ -35,6 +39,15 @@ def _check(client: Client) -> None:
         raise SettingsError(
             f"[kafka.client] {', '.join(sorted(unknown))}: the deciding role does not know it"
         )
+    if _protocol(client) not in _PROTOCOLS:
+        raise SettingsError(
+            f"[kafka.client] security.protocol: {', '.join(_PROTOCOLS).lower()}, "
+            f"not {_protocol(client).lower()}"
+        )
+
+
+def _protocol(client: Client) -> str:
+    return str(client.get("security.protocol", "plaintext")).upper()
 
 
 def _sasl(client: Client, context: ssl.SSLContext | None) -> SASLCredentials:
@@ -53,13 +66,27 @@ def _sasl(client: Client, context: ssl.SSLContext | None) -> SASLCredentials:
 
 def _context(client: Client) -> ssl.SSLContext:
     authority = client.get("ssl.ca.location")
-    context = ssl.create_default_context(cafile=str(authority) if authority else None)
+    with _reading(authority, "ssl.ca.location"):
+        context = ssl.create_default_context(cafile=str(authority) if authority else None)
+    if str(client.get("ssl.endpoint.identification.algorithm", "https")).lower() == "none":
+        context.check_hostname = False
+    if str(client.get("enable.ssl.certificate.verification", "true")).lower() in _FALSE:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     certificate = client.get("ssl.certificate.location")
     if certificate:
-        key, password = client.get("ssl.key.location"), client.get("ssl.key.password")
-        context.load_cert_chain(
-            str(certificate),
-            str(key) if key else None,
-            str(password) if password is not None else None,
-        )
+        key = client.get("ssl.key.location")
+        # Without a password OpenSSL would ask for one on the terminal.
+        password = str(client.get("ssl.key.password", ""))
+        with _reading(key or certificate, "ssl.certificate.location, ssl.key.location"):
+            context.load_cert_chain(str(certificate), str(key) if key else None, password)
     return context
+
+
+@contextmanager
+def _reading(file: object, setting: str) -> Iterator[None]:
+    """What is wrong with a file of certificates is a setting that is wrong."""
+    try:
+        yield
+    except OSError as error:  # ssl.SSLError is one, too
+        raise SettingsError(f"[kafka.client] {setting}: {file}: {error}") from None
