@@ -16,6 +16,7 @@ import datetime as dt
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -23,20 +24,18 @@ import msgspec
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from understudy.schemas.decisions import DECISIONS_SCHEMA_VERSION, Decision, decode_decision
+from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import (
-    MAX_COMMANDS,
-    ROLLOUTS_SCHEMA_VERSION,
     Command,
     CommandKind,
     RolloutRecord,
-    decode_rollout_record,
     encode_rollout_record,
 )
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest, nearest
 from understudy.streams.kafka import producer_config, topics
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.operating.reading import TopicReader
+from understudy.streams.rollouts.decoding import gather, read_decision, read_record
 from understudy.streams.settings import KafkaSettings
 
 WRITE_TIMEOUT_S: Final = 15.0
@@ -257,7 +256,7 @@ def _present(rollout_id: str, snapshot: _Snapshot, own: Set[Place]) -> RolloutRe
 def _encoded(record: RolloutRecord) -> bytes:
     """The record for the topic. Raises `ValueError` for what could not be read again."""
     value = encode_rollout_record(record)
-    _record(record.manifest.rollout_id, value)
+    read_record(record.manifest.rollout_id, value)
     return value
 
 
@@ -290,50 +289,16 @@ def _readable(
 
 def _gathered(key: str, written: Sequence[_Written]) -> RolloutRecord:
     """The last record, with the commands that count of all of them. Raises `ValueError`."""
-    last = _record(key, written[-1].value)
-    commands: tuple[Command, ...] = ()
-    for one in written:
-        try:
-            record = _record(key, one.value)
-        except ValueError:
-            continue  # nobody obeyed it either
-        obeyed = commands[-1].number if commands else 0
-        commands += record.commands_after(obeyed)
-    return msgspec.structs.replace(last, commands=commands[-MAX_COMMANDS:])
+    last = read_record(key, written[-1].value)
+    before: RolloutRecord | None = None
+    for one in written[:-1]:
+        with suppress(ValueError):  # nobody obeyed it either
+            before = gather(before, read_record(key, one.value))
+    return gather(before, last)
 
 
 def _newest(key: str, written: Sequence[_Written]) -> Decision:
-    return _decision(key, written[-1].value)
-
-
-def _record(key: str, value: bytes) -> RolloutRecord:
-    _check_version(value, ROLLOUTS_SCHEMA_VERSION)
-    record = decode_rollout_record(value)
-    if record.manifest.rollout_id != key:
-        raise ValueError(f"its policy is for {record.manifest.rollout_id}")
-    return record
-
-
-def _decision(key: str, value: bytes) -> Decision:
-    _check_version(value, DECISIONS_SCHEMA_VERSION)
-    decision = decode_decision(value)
-    if decision.rollout_id != key:
-        raise ValueError(f"it is about {decision.rollout_id}")
-    return decision
-
-
-class _Versioned(msgspec.Struct):
-    schema_version: int = 1
-
-
-def _check_version(value: bytes, known: int) -> None:
-    """A newer release may mean something else by the same words."""
-    try:
-        version = msgspec.json.decode(value, type=_Versioned).schema_version
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if version > known:
-        raise ValueError(f"schema version {version}; this release knows {known}")
+    return read_decision(key, written[-1].value)
 
 
 def _key(message: Message) -> str:
