@@ -105,7 +105,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     policy_hash: str
     verdict: Verdict
     reasons: Annotated[list[str], Meta(description="In words, the weightiest first.")]
-    decided_at: Annotated[Time, Meta(description="Event time: the furthest watermark.")]
+    decided_at: Annotated[
+        Time,
+        Meta(
+            description="Event time: the furthest watermark; before any window, when the policy or "
+            "the last command was written."
+        ),
+    ]
     since: Annotated[Time, Meta(description="When the verdict became what it is.")]
     candidate_share: Annotated[
         float, Meta(description="What gateways give the candidate; 0 on rollback.")

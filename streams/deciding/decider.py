@@ -53,6 +53,15 @@ class Decider:
         fold(self.rollout, self._checks, self._state, message)
         return self._judged()
 
+    def hear(self, at_ms: int) -> None:
+        """A record or a command was written then, epoch milliseconds: the time until windows come.
+
+        It must stand in the log, so that reading again gives the same.
+        """
+        standing = self._state.standing
+        standing.told_ms = max(standing.told_ms, at_ms)
+        standing.verdict_since_ms = standing.verdict_since_ms or standing.now_ms
+
     def decision(self) -> Decision:
         """The decision as of now, with all evidence; for pages and reports."""
         judgement = self._judge(with_intervals=True)
@@ -61,7 +70,7 @@ class Decider:
     def kill(self, why: str) -> Decision | None:
         """Roll back because an operator says so; stays until `resume`."""
         if self._state.standing.rolled_back is None:
-            self._state.standing.rolled_back = Latch(self._state.standing.watermark_ms, [why])
+            self._state.standing.rolled_back = Latch(self._state.standing.now_ms, [why])
         return self._judged()
 
     def resume(self) -> Decision | None:
@@ -98,7 +107,7 @@ class Decider:
         standing = self._state.standing
         if judgement.verdict != standing.verdict:
             standing.verdict = judgement.verdict
-            standing.verdict_since_ms = standing.watermark_ms
+            standing.verdict_since_ms = standing.now_ms
         signature = judgement.signature(standing.stage)
         if signature == standing.signature:
             return None
@@ -111,10 +120,10 @@ class Decider:
         standing = self._state.standing
         if judgement.rolls_back and standing.rolled_back is None:
             reasons = reasons_for_rollback(self._checks, self._state, judgement)
-            standing.rolled_back = Latch(standing.watermark_ms, reasons)
+            standing.rolled_back = Latch(standing.now_ms, reasons)
         if judgement.pauses and standing.paused is None:
             reasons = reasons_for_pause(self._checks, self._state, judgement)
-            standing.paused = Latch(standing.watermark_ms, reasons)
+            standing.paused = Latch(standing.now_ms, reasons)
 
     def _move_on(self, judgement: Judgement) -> None:
         """To the next stage, where the policy says that nobody need be asked."""

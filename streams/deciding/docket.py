@@ -28,7 +28,7 @@ from understudy.schemas.rollout_records import (
 from understudy.schemas.rollouts import compile_manifest, policy_hash
 from understudy.schemas.windows import WINDOWS_SCHEMA_VERSION, WindowsMessage
 from understudy.streams.deciding.decider import Decider
-from understudy.streams.deciding.succession import has_begun, successor
+from understudy.streams.deciding.succession import successor
 
 ZSTD_LEVEL: Final = 3
 
@@ -113,7 +113,10 @@ class Docket:
     def rollout(
         self, key: bytes | None, payload: bytes | None, offset: int, timestamp_ms: int
     ) -> Step:
-        """Take a record: a new or changed policy, commands, or its end. Raises `Refused`."""
+        """Take a record: a new or changed policy, commands, or its end. Raises `Refused`.
+
+        A policy that counts from now on is told at once, before there is any evidence.
+        """
         self.refused_commands = []
         if key is None:
             raise Refused("without a key")
@@ -132,7 +135,8 @@ class Docket:
     ) -> Step:
         told: list[Decision | None] = []
         decider = _decider(record, known)
-        if known and decider is not known.decider and has_begun(decider.to_builtins()):
+        decider.hear(at_ms)
+        if known is None or decider is not known.decider:
             told.append(decider.decision())
         obeyed = known.obeyed if known else 0
         told += [self._obey(decider, command) for command in record.commands_after(obeyed)]
@@ -141,6 +145,7 @@ class Docket:
         return Step(key, _encoded(told), True, docketed.entry())
 
     def _obey(self, decider: Decider, command: Command) -> Decision | None:
+        decider.hear(round(command.at.timestamp() * 1000))
         if command.kind == "kill":
             return decider.kill(_why(command))
         if command.kind == "resume":

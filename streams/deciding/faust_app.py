@@ -19,10 +19,12 @@ from typing import Any, Final
 
 import faust
 import structlog
+from faust.types import TP
 
 from understudy.schemas.topics import KEEP_FOREVER, Topics, TopicSpec
 from understudy.streams.deciding.credentials import broker_credentials
 from understudy.streams.deciding.docket import Docket, Refused, Step
+from understudy.streams.deciding.faust_repairs import OrderlyTables, OrderlyTransport
 from understudy.streams.errors import FAILED
 from understudy.streams.kafka import CLIENT_ID, MAX_MESSAGE_BYTES, client_config, topics
 from understudy.streams.pairing.publishing import MAX_LETTER_BYTES
@@ -56,6 +58,14 @@ class DecidingApp(faust.App):
 
     def _create_directories(self) -> None:
         """Nothing to put there."""
+
+    def _new_transport(self) -> OrderlyTransport:
+        return OrderlyTransport(self.conf.broker_consumer, self)
+
+    async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Nothing is delivered before its table is there, to a worker that had nothing either."""
+        self.consumer.pause_partitions(assigned)
+        await super()._on_partitions_assigned(assigned, generation_id)
 
     async def on_first_start(self) -> None:
         """Before its consumer starts."""
@@ -116,6 +126,7 @@ def _options(settings: Settings, names: Topics) -> dict[str, Any]:
         "producer_max_request_size": MAX_MESSAGE_BYTES,
         "store": "memory://",
         "table_standby_replicas": 0,
+        "TableManager": OrderlyTables,
         "stream_wait_empty": True,
         "topic_allow_declare": True,
         "topic_disable_leader": True,

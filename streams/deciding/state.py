@@ -42,6 +42,13 @@ class Standing:
     verdict_since_ms: int = 0
     signature: str = ""
     """Of the decision told last; another one is told when this changes."""
+    told_ms: int = 0
+    """When the newest of record and commands was written."""
+
+    @property
+    def now_ms(self) -> int:
+        """Event time; until a window has told it, that of the record or of the last command."""
+        return self.watermark_ms or self.told_ms
 
 
 @dataclass(slots=True)

@@ -12,23 +12,25 @@ from understudy.streams.deciding.state import Standing
 def successor(rollout: Rollout, previous: Rollout, kept: dict[str, Any]) -> Decider:
     """A decider under a new policy, at the stage of the same name or at the first.
 
-    A rollback stays latched. The watermark stays too, so that no decision is dated 1970.
+    A rollback stays latched. What time it is stays too, so that no decision is dated 1970.
     """
     old = _standing(kept)
     begun = Decider(rollout, stage=_same_stage(rollout, previous, old["stage"])).to_builtins()
     new = _standing(begun)
-    new["rolled_back"], new["watermark_ms"] = old["rolled_back"], old["watermark_ms"]
+    for name in ("rolled_back", "watermark_ms", "told_ms"):
+        new[name] = old[name]
     begun["head"]["standing"] = list(new.values())
     return Decider(rollout, begun)
 
 
-def has_begun(kept: dict[str, Any]) -> bool:
-    """Whether it has seen any window."""
-    return bool(_standing(kept)["watermark_ms"])
-
-
 def _standing(kept: dict[str, Any]) -> dict[str, Any]:
-    return dict(zip(Standing.__slots__, kept["head"]["standing"], strict=True))
+    """By name; what an earlier release did not know yet is as at the beginning."""
+    written = kept["head"]["standing"]
+    standing = Standing(*written)
+    return {
+        name: written[at] if at < len(written) else getattr(standing, name)
+        for at, name in enumerate(Standing.__slots__)
+    }
 
 
 def _same_stage(rollout: Rollout, previous: Rollout, stage: int) -> int:

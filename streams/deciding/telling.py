@@ -36,7 +36,7 @@ def tell(
         policy_hash=state.policy_hash,
         verdict=judgement.verdict,
         reasons=_reasons(rollout, state, judgement),
-        decided_at=_time(standing.watermark_ms),
+        decided_at=_time(standing.now_ms),
         since=_time(since_ms),
         candidate_share=0.0 if judgement.is_rolled_back else stage.share,
         is_latched=standing.rolled_back is not None,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+import zstandard
 
 from tests.streams.deciding.world import ROLLOUT, Harm, World
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
@@ -15,11 +16,14 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
 from understudy.schemas.windows import PairSums, SideSums, WindowsMessage
 from understudy.streams.deciding import Decider
-from understudy.streams.deciding.docket import Docket, Refused, Step
+from understudy.streams.deciding.docket import Docket, Entry, Refused, Step
 
 KEY = ROLLOUT.encode()
 AT = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 BROKEN = World(harm=Harm(bad={"error": 0.08}))
+WRITTEN_MS = 1_772_366_400_000
+"""2026-03-01 12:00, before `AT`."""
+FIRST_MS = WRITTEN_MS + 1
 
 
 def manifest(margin: str = "1pp", stages: str = "[shadow, 5%, 25%]") -> RolloutManifest:
@@ -32,6 +36,10 @@ guardrails: [{{metric: error_rate, max_increase: {margin}}}]
 
 
 RECORD = RolloutRecord(manifest=manifest())
+
+
+def moment(epoch_ms: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(epoch_ms / 1000, dt.UTC)
 
 
 class Desk:
@@ -49,7 +57,7 @@ class Desk:
     def apply(self, record: RolloutRecord | None) -> Step:
         value = None if record is None else encode_rollout_record(record)
         self._offset += 1
-        return self.do(self.docket.rollout(KEY, value, self._offset, self._offset))
+        return self.do(self.docket.rollout(KEY, value, self._offset, WRITTEN_MS + self._offset))
 
     def windows(self, messages: Sequence[WindowsMessage]) -> None:
         for message in messages:
@@ -70,10 +78,13 @@ class Desk:
         return self.told[-1]
 
 
-def undisturbed(messages: Sequence[WindowsMessage]) -> list[Decision]:
+def undisturbed(messages: Sequence[WindowsMessage], written_ms: int = FIRST_MS) -> list[Decision]:
+    """What a decider tells from a record on that is never interrupted."""
     decider = Decider(compile_manifest(RECORD.manifest))
+    decider.hear(written_ms)
+    begun = decider.decision()
     taken = [decider.take(message) for message in messages]
-    return [decision for decision in taken if decision is not None]
+    return [begun, *(decision for decision in taken if decision is not None)]
 
 
 def test_decisions_are_those_of_a_decider_whenever_it_restarts() -> None:
@@ -142,13 +153,67 @@ def test_promote_moves_on_and_is_refused_at_the_last_stage() -> None:
     assert step.told == ()
 
 
+def test_a_policy_is_told_at_once_with_the_time_of_its_record() -> None:
+    desk = Desk()
+    step = desk.apply(RECORD)
+    (told,) = map(decode_decision, filter(None, step.told))
+    assert (told.verdict, told.stage.requests, told.partitions) == ("hold", 0, {})
+    assert told.decided_at == told.since == moment(FIRST_MS)
+    assert all(evidence.units == 0 for evidence in told.evidence)
+    assert desk.apply(RECORD).told == ()
+    changed = desk.apply(RolloutRecord(manifest=manifest("2pp")))
+    assert len(changed.told) == 1
+    assert desk.last.decided_at == desk.last.since == moment(WRITTEN_MS + 3)
+    assert desk.last.policy_hash != told.policy_hash
+
+
+def test_before_any_window_commands_count_from_when_they_were_given() -> None:
+    desk = Desk()
+    desk.apply(RECORD)
+    record = RECORD.told("kill", AT, reason="", by="anna")
+    desk.apply(record)
+    assert (desk.last.verdict, desk.last.decided_at, desk.last.since) == ("rollback", AT, AT)
+    later = AT + dt.timedelta(minutes=5)
+    record = record.told("resume", later, reason="", by="anna")
+    desk.restart()
+    desk.apply(record)
+    assert (desk.last.verdict, desk.last.decided_at, desk.last.since) == ("hold", later, later)
+    desk.apply(record.told("promote", later, reason="", by="anna"))
+    assert desk.last.decided_at == later
+
+
+def test_windows_have_a_time_of_their_own() -> None:
+    """Recorded ones may be older than the record; a latch from before them keeps its date."""
+    messages = World().messages(4, 3)
+    desk = Desk()
+    desk.apply(RECORD.told("kill", AT + dt.timedelta(days=9), reason="", by=""))
+    desk.windows(messages[:2])
+    desk.apply(msgspec.structs.replace(RECORD, manifest=manifest("2pp")))
+    assert desk.last.decided_at == messages[1].watermark
+    assert desk.last.since == AT + dt.timedelta(days=9)
+
+
+def test_a_table_of_the_release_before_is_understood() -> None:
+    """Its head has no time of the record."""
+    desk = Desk()
+    desk.apply(RECORD)
+    desk.windows(BROKEN.messages(3, 20))
+    entry = msgspec.json.decode(zstandard.decompress(desk.table[KEY]), type=Entry)
+    entry.kept["head"]["standing"].pop()
+    desk.table[KEY] = zstandard.compress(msgspec.json.encode(entry))
+    desk.restart()
+    desk.apply(RolloutRecord(manifest=manifest("2pp")))
+    assert desk.last.is_latched
+    assert desk.last.decided_at == BROKEN.messages(3, 20)[-1].watermark
+
+
 def test_an_older_record_that_is_read_again_changes_nothing() -> None:
     desk = Desk()
     desk.apply(RECORD)
     newer = RolloutRecord(manifest=manifest("2pp"))
     desk.apply(newer)
     before = dict(desk.table)
-    step = desk.docket.rollout(KEY, encode_rollout_record(RECORD), 1, 1)
+    step = desk.docket.rollout(KEY, encode_rollout_record(RECORD), 1, FIRST_MS)
     assert not step.changes
     assert desk.table == before
 
@@ -158,7 +223,7 @@ def test_a_topic_made_anew_is_obeyed_although_offsets_fall() -> None:
     for _ in range(5):
         desk.apply(RECORD)
     newer = encode_rollout_record(RolloutRecord(manifest=manifest("2pp")))
-    assert desk.docket.rollout(KEY, newer, 0, 99).changes
+    assert desk.docket.rollout(KEY, newer, 0, WRITTEN_MS + 99).changes
 
 
 def test_a_changed_policy_keeps_latch_stage_and_obeyed_commands() -> None:
