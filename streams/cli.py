@@ -181,8 +181,8 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
     metavar="POLICY",
     required=True,
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A policy, YAML; may be repeated.",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="Policies, YAML, one or several in a file; - is stdin. May be repeated.",
 )
 @_DRY_RUN
 @click.pass_context
@@ -191,11 +191,12 @@ def apply_policies(context: click.Context, policies: tuple[Path, ...], dry_run: 
 
     Prints created, unchanged, reworded (it means the same), or what changes in the policy spelled
     out. A policy that means something else begins the evidence anew; a rollback stays, and so does
-    what operators asked for. Either all files can be read, or nothing is written.
+    what operators asked for. Either all policies can be read, or nothing is written.
 
     \b
       understudy rollout apply -f policy.yaml --dry-run
       understudy rollout apply -f checkout.yaml -f search.yaml
+      envsubst < policy.yaml | understudy rollout apply -f -
     """
     from understudy.streams.rollouts.commands import apply_files
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
+import sys
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,7 +25,11 @@ from understudy.schemas.rollouts import (
 from understudy.streams.deciding.words import printable
 
 Effect = Literal["created", "unchanged", "reworded", "changed"]
+STDIN: Final = Path("-")
 _IN_FORCE: Final = "in force"
+_SEPARATOR: Final = re.compile(rb"^---(?=\s|$)", re.MULTILINE)
+"""YAML lets nothing else begin a line like this, not even a text of several lines."""
+_NOTHING: Final = re.compile(rb"(?:\s|#[^\n]*|^\.\.\.$)*", re.MULTILINE)
 
 
 class UnusablePolicy(ValueError):
@@ -49,25 +56,53 @@ class Outcome:
 
 
 def read_policy_files(paths: Sequence[Path]) -> list[PolicyFile]:
-    """All files, or none: raises `UnusablePolicy` at the first that cannot be applied."""
+    """All policies, or none: raises `UnusablePolicy` at the first that cannot be applied."""
     files: list[PolicyFile] = []
     for path in paths:
-        file = _policy_file(path)
-        twin = next((f for f in files if f.rollout.rollout_id == file.rollout.rollout_id), None)
-        if twin is not None:
-            raise UnusablePolicy(
-                f"{path}: {twin.source} has a policy for {file.rollout.rollout_id}, too"
-            )
-        files.append(file)
+        source, text = _read(path)
+        for document in documents(text):
+            file = _policy_file(document, source)
+            _refuse_twins(file, files)
+            files.append(file)
     return files
 
 
-def _policy_file(path: Path) -> PolicyFile:
+def documents(text: bytes) -> Iterator[bytes]:
+    """The YAML documents of a file, each with as many empty lines before it as it had lines.
+
+    So whoever reads one counts lines as the file does. A file with nothing in it is one document.
+    """
+    starts = [0, *(found.start() for found in _SEPARATOR.finditer(text))]
+    told = False
+    for start, end in pairwise([*starts, len(text)]):
+        if not _NOTHING.fullmatch(text[start:end].removeprefix(b"---")):
+            told = True
+            yield b"\n" * text.count(b"\n", 0, start) + text[start:end]
+    if not told:
+        yield b""
+
+
+def _refuse_twins(file: PolicyFile, others: Sequence[PolicyFile]) -> None:
+    rollout_id = file.rollout.rollout_id
+    for other in others:
+        if other.rollout.rollout_id == rollout_id:
+            where = "twice" if other.source == file.source else f"and {other.source}"
+            raise UnusablePolicy(f"{file.source}: a policy for {rollout_id} stands here {where}")
+
+
+def _read(path: Path) -> tuple[str, bytes]:
+    """A file's name for people, and what is in it."""
     try:
-        text = path.read_bytes()
-        return PolicyFile(str(path), read_manifest(text, str(path)), read_policy(text, str(path)))
+        if path == STDIN:
+            return "stdin", sys.stdin.buffer.read()
+        return str(path), path.read_bytes()
     except OSError as error:
         raise UnusablePolicy(f"{path}: {error.strerror}") from None
+
+
+def _policy_file(text: bytes, source: str) -> PolicyFile:
+    try:
+        return PolicyFile(source, read_manifest(text, source), read_policy(text, source))
     except ManifestError as error:
         raise UnusablePolicy(str(error)) from None
 

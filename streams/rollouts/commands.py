@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import logging
+import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,9 @@ from understudy.streams.rollouts.store import (
 )
 from understudy.streams.settings import Settings
 
+MAX_REASON: Final = 1_024
+MAX_BY: Final = 256
+"""What a record takes of each."""
 _POLL_S: Final = 0.3
 _MESSAGE: Final = 2_000
 _STYLES: Final = {"-": "red", "+": "green"}
@@ -95,16 +99,24 @@ def apply_files(settings: Settings, paths: Sequence[Path], *, dry_run: bool) -> 
             result = outcome(store.find(file.rollout.rollout_id), file)
             if not dry_run and result.effect != "unchanged":
                 store.apply(file.manifest)
-            _print_outcome(result)
+            _print_outcome(result, dry_run=dry_run)
     _say_if_dry(dry_run)
 
 
-def _print_outcome(result: Outcome) -> None:
-    click.echo(f"{result.effect:9} {one_line(result.rollout_id, _MESSAGE)}")
+def _print_outcome(result: Outcome, *, dry_run: bool) -> None:
+    is_planned = dry_run and result.effect != "unchanged"
+    effect = f"would be {result.effect}" if is_planned else result.effect
+    click.echo(f"{effect:9} {one_line(result.rollout_id, _MESSAGE)}")
     for line in result.lines:
-        click.secho(f"  {line}", fg=_STYLES.get(line[:1]))
+        text = f"  {line}"
+        click.echo(text if _is_plain() else click.style(text, fg=_STYLES.get(line[:1])))
     if result.note:
         click.echo(f"  {one_line(result.note, _MESSAGE)}")
+
+
+def _is_plain() -> bool:
+    """Whether colours are unwanted (no-color.org); where there is no terminal, click knows."""
+    return bool(os.environ.get("NO_COLOR"))
 
 
 def _say_if_dry(dry_run: bool) -> None:
@@ -160,6 +172,7 @@ def tell_rollout(
     dry_run: bool,
 ) -> None:
     """Ask for something, and wait until a decision shows that it was done."""
+    _check_words(kind, reason, by or "")
     store = RolloutStore(settings.kafka)
     with _errors(settings):
         before = _ready_to_tell(store, rollout_id, kind)
@@ -171,6 +184,16 @@ def tell_rollout(
         click.echo(f"asked to {kind} {one_line(rollout_id, _MESSAGE)} (command {told.last_number})")
         if wait_s > 0:
             _report(_answer(store, rollout_id, kind, before, wait_s), kind, wait_s)
+
+
+def _check_words(kind: CommandKind, reason: str, by: str) -> None:
+    """What the record would refuse, in words of the command line."""
+    if kind == "kill" and not reason.strip():
+        raise CommandError("say why with --reason; it is shown wherever the rollback is",
+                           WRONG_USAGE)  # fmt: skip
+    for option, text, most in (("--reason", reason, MAX_REASON), ("--by", by, MAX_BY)):
+        if len(text) > most:
+            raise CommandError(f"{option} is longer than {most:,} characters", WRONG_USAGE)
 
 
 def _ready_to_tell(store: RolloutStore, rollout_id: str, kind: CommandKind) -> Decision | None:
@@ -219,7 +242,7 @@ def who() -> str:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
         user = "somebody"
-    return f"{user}@{socket.gethostname()}"[:256]
+    return f"{user}@{socket.gethostname()}"[:MAX_BY]
 
 
 # Deleting

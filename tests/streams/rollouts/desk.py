@@ -1,0 +1,66 @@
+"""A stand-in for the deciding worker: it obeys records of a mock cluster, on a thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka
+from understudy.schemas.windows import WindowsMessage
+from understudy.streams.deciding.docket import Docket, Step
+
+_LOOK_S: Final = 0.1
+
+
+class Desk:
+    """What a worker does with records and windows, without Faust."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self._table: dict[bytes, bytes] = {}
+        self._docket = Docket(self._table)
+        self._read = 0
+
+    def obey(self) -> None:
+        """Take the records that are new."""
+        found = self._kafka.messages(ROLLOUTS)
+        for message in found[self._read :]:
+            _, at_ms = message.timestamp()
+            key, offset = message.key(), message.offset()
+            assert offset is not None
+            self._keep(self._docket.rollout(key, message.value(), offset, at_ms))
+        self._read = len(found)
+
+    def judge(self, message: WindowsMessage) -> None:
+        """Take window rows."""
+        payload = msgspec.json.encode(message)
+        self._keep(self._docket.windows(message.rollout_id.encode(), payload))
+
+    def _keep(self, step: Step) -> None:
+        for value in step.told:
+            self._kafka.write(DECISIONS, (step.key.decode(), value))
+        if step.entry is not None:
+            self._table[step.key] = step.entry
+        elif step.changes:
+            del self._table[step.key]
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Obey whatever comes, until the block ends."""
+        done = threading.Event()
+
+        def work() -> None:
+            while not done.wait(_LOOK_S):
+                self.obey()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
