@@ -1,0 +1,58 @@
+"""Answers that a client asks for again and again: `ETag`, 304, and waiting for a change.
+
+A client that sends `If-None-Match` with `Prefer: wait=30` (RFC 7240) is answered when there is
+something else to tell, or after 30 s with 304.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import ETag, web
+
+from understudy.streams.api.board import Board
+
+MAX_WAIT_S: Final = 60.0
+_WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE)
+
+Make = Callable[[], bytes]
+
+
+def wait_s(request: web.Request) -> float:
+    """How long the client would wait, at most a minute; 0 for not at all."""
+    found = _WAIT.search(",".join(request.headers.getall("Prefer", [])))
+    return min(float(found[1]), MAX_WAIT_S) if found else 0.0
+
+
+def tag_of(body: bytes) -> str:
+    """The same for the same bytes, whoever serves them."""
+    return hashlib.blake2b(body, digest_size=12).hexdigest()
+
+
+async def conditional(request: web.Request, board: Board, make: Make) -> web.Response:
+    """What `make` makes, or 304 when the client has it; waits for a change when asked to."""
+    body = make()
+    tag, waits_s = tag_of(body), wait_s(request)
+    if waits_s and has(request.if_none_match, tag):
+        known = tag
+        await board.until(lambda: tag_of(make()) != known, waits_s)
+        body = make()
+        tag = tag_of(body)
+    headers = {"Cache-Control": "no-cache", "Vary": "Prefer"}
+    if waits_s:
+        headers["Preference-Applied"] = f"wait={waits_s:g}"
+    if has(request.if_none_match, tag):
+        response = web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    else:
+        response = web.Response(body=body, content_type="application/json", headers=headers)
+    response.etag = tag
+    return response
+
+
+def has(tags: tuple[ETag, ...] | None, tag: str) -> bool:
+    """Whether a condition names the tag."""
+    return any(one.value in (tag, "*") for one in tags or ())
