@@ -19,6 +19,7 @@ from understudy.schemas.windows import WindowRow
 from understudy.streams.errors import VERDICT, WRONG_USAGE, CommandError
 from understudy.streams.loading.errors import SinkBroken, SinkBusy
 from understudy.streams.loading.loader import Loader
+from understudy.streams.loading.migrate import client_opener
 from understudy.streams.logs import configure_logs
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.records import Outcome
@@ -37,7 +38,6 @@ from understudy.streams.replay import ReplayResult, ReplaySink, replay
 from understudy.streams.report import report
 from understudy.streams.report_table import print_report
 from understudy.streams.settings import Settings, SettingsError
-from understudy.streams.worker import client_opener
 
 _PARTITION: Final = 0
 CLOSE_DEADLINE_S: Final = 60.0

@@ -5,8 +5,6 @@ With both, deciding has the main thread and pairing one of its own.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import signal
 import threading
 import time
@@ -16,17 +14,16 @@ from functools import partial
 from typing import Final, Literal
 
 import structlog
-from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from understudy.streams.alerting.service import run_alerting
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
 from understudy.streams.kafka import client_config, consumer_config, producer_config, topics
 from understudy.streams.loading.buffer import LoadPolicy
-from understudy.streams.loading.clickhouse import connect
 from understudy.streams.loading.errors import SinkBroken
 from understudy.streams.loading.loader import Loader
-from understudy.streams.loading.migrate import migrate
+from understudy.streams.loading.migrate import client_opener
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.pairing.consumer import PairingConsumer
 from understudy.streams.pairing.policy import PairingPolicy
@@ -47,7 +44,6 @@ REPORT_EVERY_S: Final = 10.0
 
 Role = Literal["pairing", "deciding", "all"]
 Beside = Callable[[threading.Event], None]
-ALERTING: Final = "understudy.streams.alerting.service"
 
 Serve = Callable[[Parts], AbstractContextManager[object]]
 
@@ -133,12 +129,7 @@ def _beside(run: Beside | None, stop: threading.Event) -> Iterator[None]:
 
 
 def _start_alerting(settings: Settings, stop: threading.Event) -> None:
-    """Run `alerting.service.run_alerting(settings, stop)` in a thread, where there is one."""
-    if importlib.util.find_spec(ALERTING.rpartition(".")[0]) is None:
-        return
-    if importlib.util.find_spec(ALERTING) is None:
-        return
-    run_alerting = importlib.import_module(ALERTING).run_alerting
+    """Tell people and ClickHouse of decisions, in a thread."""
     thread = threading.Thread(
         target=run_alerting, args=(settings, stop), name="understudy-alerting", daemon=True
     )
@@ -165,19 +156,6 @@ def _wait_for_kafka(settings: Settings, stop: threading.Event) -> bool:
         else:
             return True
     return False
-
-
-def client_opener(url: str) -> Callable[[], Client]:
-    """What opens a client on a database whose tables are up to date."""
-
-    def open_client() -> Client:
-        client = connect(url)
-        applied = migrate(client)
-        if applied:
-            log.info("clickhouse.migrated", migrations=applied)
-        return client
-
-    return open_client
 
 
 @contextmanager

@@ -40,10 +40,10 @@ from understudy.streams.kafka import consumer_config, topics
 from understudy.streams.loading.buffer import LoadPolicy
 from understudy.streams.loading.errors import SinkBroken, SinkBusy
 from understudy.streams.loading.loader import Loader
+from understudy.streams.loading.migrate import client_opener
 from understudy.streams.loading.native import Block
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.settings import AlertingSettings, Settings
-from understudy.streams.worker import client_opener
 
 log = structlog.get_logger(__name__)
 

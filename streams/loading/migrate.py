@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
+import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from understudy.streams.loading.clickhouse import connect
 from understudy.streams.loading.errors import SinkBroken, sink_error
+
+log = structlog.get_logger(__name__)
 
 _PACKAGE: Final = "understudy.schemas.clickhouse"
 _STATEMENT_END: Final = re.compile(r";[ \t]*(?:\n|\Z)")
@@ -91,6 +95,19 @@ def pending(client: Client, known: Sequence[Migration] | None = None) -> list[st
         return [migration.name for migration in _missing(client, wanted)]
     except ClickHouseError as error:
         raise sink_error(error) from error
+
+
+def client_opener(url: str) -> Callable[[], Client]:
+    """What opens a client on a database whose tables are up to date."""
+
+    def open_client() -> Client:
+        client = connect(url)
+        applied = migrate(client)
+        if applied:
+            log.info("clickhouse.migrated", migrations=applied)
+        return client
+
+    return open_client
 
 
 def _missing(client: Client, known: Sequence[Migration]) -> list[Migration]:
