@@ -1,11 +1,13 @@
 """Reading policies: YAML with errors that point at the line, the column and the nearest name.
 
 Only what YAML 1.2's core schema knows is special: `no` stays the language Norwegian, `1:30` a
-text. Anchors, tags and keys given twice are errors. JSON is YAML, so JSON files may be read too.
+text. Anchors, tags and keys given twice are errors. JSON is YAML, so JSON files may be read too;
+`json_as_yaml` is for what must be JSON.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
@@ -72,12 +74,33 @@ for _tag, _pattern, _first in (
 
 def read_policy(text: str | bytes, source: str = "policy") -> Rollout:
     """The policy that a YAML text holds, spelled out. Raises `ManifestError`."""
-    return _Reader(source).compiled(text)
+    return read_both(text, source)[1]
 
 
 def read_manifest(text: str | bytes, source: str = "policy") -> RolloutManifest:
     """The policy as written, checked for types and names only. Raises `ManifestError`."""
     return _Reader(source).manifest(text)
+
+
+def read_both(text: str | bytes, source: str = "policy") -> tuple[RolloutManifest, Rollout]:
+    """The policy as written, and spelled out. Raises `ManifestError`."""
+    return _Reader(source).compiled(text)
+
+
+def json_as_yaml(text: bytes, source: str = "policy") -> bytes:
+    """JSON as the YAML reader takes it, every character where it was. Raises `ManifestError`.
+
+    YAML knows no tabs between tokens; within JSON's strings there are none.
+    """
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ManifestError(_lower(error.msg), source, error.lineno, error.colno) from None
+    except UnicodeDecodeError as error:
+        raise ManifestError(str(error), source) from None
+    except RecursionError:
+        raise ManifestError("nested too deeply", source) from None
+    return text.replace(b"\t", b" ")
 
 
 class _Reader:
@@ -88,10 +111,10 @@ class _Reader:
         self._places: dict[Path, tuple[int, int]] = {}
         self._keys: dict[Path, tuple[int, int]] = {}
 
-    def compiled(self, text: str | bytes) -> Rollout:
+    def compiled(self, text: str | bytes) -> tuple[RolloutManifest, Rollout]:
         manifest = self.manifest(text)
         try:
-            return compile_manifest(manifest)
+            return manifest, compile_manifest(manifest)
         except PolicyError as error:
             raise self._error(error.problem, error.path) from None
 
@@ -159,7 +182,12 @@ class _Reader:
             return float(text)
         if kind != "str":
             raise self._error(f"the tag {node.tag} is not used in policies", path)
-        return text
+        try:
+            return _joined(text)
+        except UnicodeDecodeError:
+            raise self._error(
+                "half a character: a surrogate without its other half", path
+            ) from None
 
     def _check_keys(self, value: Any, annotation: Any, path: Path) -> None:
         """Unknown keys by their own place, which msgspec does not tell."""
@@ -194,6 +222,11 @@ def _record(annotation: Any) -> type[msgspec.Struct] | None:
     return None
 
 
+def _joined(text: str) -> str:
+    """JSON writes a character beyond U+FFFF as two escapes, which PyYAML leaves apart."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
 def _explained(message: str) -> tuple[str, Path]:
     """msgspec's message without its path, and the path."""
     match = _PLACE.match(message)
@@ -201,5 +234,8 @@ def _explained(message: str) -> tuple[str, Path]:
         return message, ()
     steps = _STEP.finditer(match["path"] or "")
     path = tuple(int(s["index"]) if s["index"] else s["key"] for s in steps)
-    problem = match["problem"]
-    return problem[:1].lower() + problem[1:].replace("`", ""), path
+    return _lower(match["problem"]).replace("`", ""), path
+
+
+def _lower(problem: str) -> str:
+    return problem[:1].lower() + problem[1:]

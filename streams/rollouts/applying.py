@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from understudy.schemas.manifests import ManifestError, read_manifest, read_policy
+from understudy.schemas.manifests import ManifestError, read_both
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import (
     PolicyError,
@@ -61,7 +61,7 @@ def read_policy_files(paths: Sequence[Path]) -> list[PolicyFile]:
     for path in paths:
         source, text = _read(path)
         for document in documents(text):
-            file = _policy_file(document, source)
+            file = _usable(document, source)
             _refuse_twins(file, files)
             files.append(file)
     return files
@@ -100,11 +100,16 @@ def _read(path: Path) -> tuple[str, bytes]:
         raise UnusablePolicy(f"{path}: {error.strerror}") from None
 
 
-def _policy_file(text: bytes, source: str) -> PolicyFile:
+def _usable(text: bytes, source: str) -> PolicyFile:
     try:
-        return PolicyFile(source, read_manifest(text, source), read_policy(text, source))
+        return policy_file(text, source)
     except ManifestError as error:
         raise UnusablePolicy(str(error)) from None
+
+
+def policy_file(text: bytes, source: str) -> PolicyFile:
+    """One policy. Raises `ManifestError`."""
+    return PolicyFile(source, *read_both(text, source))
 
 
 def outcome(found: RolloutRecord | None, file: PolicyFile) -> Outcome:

@@ -22,12 +22,16 @@ from understudy.streams.errors import FAILED, UNREACHABLE, WRONG_USAGE, CommandE
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.operating.plain_text import one_line
 from understudy.streams.policy_trial import widen
-from understudy.streams.rollouts.answers import cannot_be_done, is_done
-from understudy.streams.rollouts.applying import (
-    Outcome,
-    UnusablePolicy,
-    outcome,
-    read_policy_files,
+from understudy.streams.rollouts.answers import is_done
+from understudy.streams.rollouts.applying import Outcome, UnusablePolicy, read_policy_files
+from understudy.streams.rollouts.changing import (
+    MAX_BY,
+    CannotBeDone,
+    WrongWords,
+    apply_policy,
+    ask,
+    check_ask,
+    check_words,
 )
 from understudy.streams.rollouts.showing import (
     json_text,
@@ -45,9 +49,6 @@ from understudy.streams.rollouts.store import (
 )
 from understudy.streams.settings import Settings
 
-MAX_REASON: Final = 1_024
-MAX_BY: Final = 256
-"""What a record takes of each."""
 _POLL_S: Final = 0.3
 _MESSAGE: Final = 2_000
 _STYLES: Final = {"-": "red", "+": "green"}
@@ -73,7 +74,9 @@ def _errors(settings: Settings) -> Iterator[None]:
         raise CommandError(f"Kafka at {where}: {reason}", code) from None
     except UnknownRollout as error:
         raise CommandError(one_line(str(error), _MESSAGE), WRONG_USAGE) from None
-    except (NoTopic, CannotChange) as error:
+    except WrongWords as error:
+        raise CommandError(f"--{error}", WRONG_USAGE) from None
+    except (NoTopic, CannotChange, CannotBeDone) as error:
         raise CommandError(one_line(str(error), _MESSAGE)) from None
     except ValueError as error:
         raise CommandError(one_line(str(error), _MESSAGE), WRONG_USAGE) from None
@@ -96,10 +99,7 @@ def apply_files(settings: Settings, paths: Sequence[Path], *, dry_run: bool) -> 
     store = RolloutStore(settings.kafka)
     with _errors(settings):
         for file in files:
-            result = outcome(store.find(file.rollout.rollout_id), file)
-            if not dry_run and result.effect != "unchanged":
-                store.apply(file.manifest)
-            _print_outcome(result, dry_run=dry_run)
+            _print_outcome(apply_policy(store, file, dry_run=dry_run), dry_run=dry_run)
     _say_if_dry(dry_run)
 
 
@@ -172,40 +172,19 @@ def tell_rollout(
     dry_run: bool,
 ) -> None:
     """Ask for something, and wait until a decision shows that it was done."""
-    _check_words(kind, reason, by or "")
     store = RolloutStore(settings.kafka)
     with _errors(settings):
-        before = _ready_to_tell(store, rollout_id, kind)
         if dry_run:
+            check_words(kind, reason=reason, by=by or "")
+            check_ask(store, rollout_id, kind)
             click.echo(f"would ask to {kind} {one_line(rollout_id, _MESSAGE)}")
             _say_if_dry(dry_run)
             return
-        told = store.tell(rollout_id, kind, reason=reason, by=by or who())
-        click.echo(f"asked to {kind} {one_line(rollout_id, _MESSAGE)} (command {told.last_number})")
+        asked = ask(store, rollout_id, kind, reason=reason, by=by or who())
+        number = asked.command.number
+        click.echo(f"asked to {kind} {one_line(rollout_id, _MESSAGE)} (command {number})")
         if wait_s > 0:
-            _report(_answer(store, rollout_id, kind, before, wait_s), kind, wait_s)
-
-
-def _check_words(kind: CommandKind, reason: str, by: str) -> None:
-    """What the record would refuse, in words of the command line."""
-    if kind == "kill" and not reason.strip():
-        raise CommandError("say why with --reason; it is shown wherever the rollback is",
-                           WRONG_USAGE)  # fmt: skip
-    for option, text, most in (("--reason", reason, MAX_REASON), ("--by", by, MAX_BY)):
-        if len(text) > most:
-            raise CommandError(f"{option} is longer than {most:,} characters", WRONG_USAGE)
-
-
-def _ready_to_tell(store: RolloutStore, rollout_id: str, kind: CommandKind) -> Decision | None:
-    """The decision before the command. Raises when nobody could obey."""
-    record = store.find(rollout_id)
-    if record is None:
-        raise UnknownRollout(rollout_id, store.rollouts())
-    before = store.decisions().get(rollout_id)
-    why_not = cannot_be_done(record, kind, before)
-    if why_not:
-        raise CommandError(one_line(why_not, _MESSAGE))
-    return before
+            _report(_answer(store, rollout_id, kind, asked.before, wait_s), kind, wait_s)
 
 
 def _answer(

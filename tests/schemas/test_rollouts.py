@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema_rs
@@ -11,7 +12,12 @@ import pytest
 
 from understudy.schemas.examples import policies
 from understudy.schemas.json_schema import CONTRACTS
-from understudy.schemas.manifests import ManifestError, read_manifest, read_policy
+from understudy.schemas.manifests import (
+    ManifestError,
+    json_as_yaml,
+    read_manifest,
+    read_policy,
+)
 from understudy.schemas.rollout_metrics import METRICS
 from understudy.schemas.rollouts import (
     DEFAULT_MIN_REQUESTS,
@@ -127,6 +133,39 @@ def test_errors_point_at_the_place(rest: str, line: int, at: str, words: str) ->
 def test_what_is_no_policy_is_an_error_and_nothing_else(text: str) -> None:
     with pytest.raises(ManifestError):
         read_policy(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "model"),
+    [
+        (r'"\ud83d\ude00 \u00e9 \/ \t"', "😀 é / \t"),
+        ('"\U0001f600"', "😀"),
+        ('"heron: 4 # no"', "heron: 4 # no"),
+    ],
+)
+def test_json_is_read_as_json(written: str, model: str) -> None:
+    text = f'{{\t"rollout_id":"helpdesk",\n\t"models":{{"stable":{written},\t"candidate":"b"}}}}'
+    manifest = read_manifest(json_as_yaml(text.encode()))
+    assert manifest.models.stable == model == json.loads(text)["models"]["stable"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"rollout_id: helpdesk", "policy:1:1: expecting value"),
+        (b'{"rollout_id": "a",\n "models": {]}', "policy:2:13: "),
+        (b"\xff", "policy: 'utf-8' codec can't decode"),
+        (b"[" * 100_000, "policy: nested too deeply"),
+    ],
+)
+def test_what_is_no_json_is_pointed_at(text: bytes, words: str) -> None:
+    with pytest.raises(ManifestError, match=f"^{re.escape(words)}"):
+        json_as_yaml(text)
+
+
+def test_half_a_character_is_an_error() -> None:
+    with pytest.raises(ManifestError, match=r"^policy:2:18: half a character"):
+        read_manifest('rollout_id: helpdesk\nmodels: {stable: "\\ud800", candidate: b}')
 
 
 def test_three_lines_are_a_safe_policy() -> None:
