@@ -89,7 +89,7 @@ def waiting(check: Check, name: str, state: RolloutState) -> str:
     if check.rule.n_bets == 7 and weighing.rollback.scale.prior <= 0.0:
         what = "control sides" if check.metric.kind == "excess" else "units"
         return f"learning how much values scatter; too few {what} yet"
-    if weighing.evidence.rollback.steps == 0:
+    if weighing.evidence.rollback.steps == 0 and any(weighing.rollback.waiting):
         kinds = ("agreement", "excess")
         return f"no {'control side' if check.metric.kind in kinds else 'other arm'} yet"
     return ""
@@ -240,7 +240,10 @@ def _lacking(
             f"windows of stage {printable(stage.name)}"
         ]
     if name == "duration":
-        return [f"{duration(progress.duration_s)} of {duration(stage.min_duration_s)}"]
+        return [
+            f"{duration(progress.duration_s)} of {duration(stage.min_duration_s)} in closed "
+            f"windows of stage {printable(stage.name)}"
+        ]
     if name == "suspected_harm":
         suspects = weightiest(judgement.found, "rollback")
         return [f"harm is suspected: {reason}" for reason in _reasons(state, suspects)[:1]]

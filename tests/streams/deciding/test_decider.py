@@ -163,6 +163,7 @@ def test_rollback_latches_until_an_operator_resumes() -> None:
     assert resumed is not None
     assert resumed.verdict == "hold"
     assert not resumed.is_latched
+    assert "other arm" not in " ".join(resumed.reasons), "both sides were there"
     for one in World(harm=Harm(bad={"error": 0.1})).messages(4, 40, first=90):
         decider.take(one)
     assert decider.decision().verdict == "rollback"
