@@ -131,6 +131,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     partitions: Annotated[
         dict[int, int], Meta(description="Partition of the events topic to the version folded.")
     ]
+    feedback_partitions: Annotated[
+        dict[int, int], Meta(description="The same, of the feedback topic.")
+    ] = {}
 
 
 def encode_decision(decision: Decision) -> bytes:

@@ -11,7 +11,7 @@ not depend on the order in which pairs arrived; the row shows them in natural un
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -20,15 +20,24 @@ from understudy.schemas.events import Mode
 
 WINDOWS_SCHEMA_VERSION: Final = 1
 
+Source = Literal["events", "feedback"]
+"""The topic that a row was made from; partitions and versions of the two are not comparable."""
+
 Histogram = dict[int, int]
 """Bucket index to count; see `understudy.analyzers.aggregate.histogram` for the two scales."""
 
 
 class EventCounts(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Where the events of this slice and window ended; each event in exactly one place."""
+    """Where the records of this slice and window ended; each of them in exactly one place.
+
+    In rows made from feedback a record is one opinion; only `single`, `duplicate`, `late` and
+    `invalid` occur there.
+    """
 
     paired: Annotated[int, Meta(description="Sides that were joined into pairs.")] = 0
-    single: Annotated[int, Meta(description="Sides that are alone by design (canary, ab).")] = 0
+    single: Annotated[
+        int, Meta(description="Sides that are alone by design (canary, ab), feedback measured.")
+    ] = 0
     unmatched_stable: Annotated[int, Meta(description="Stable sides without a partner.")] = 0
     unmatched_candidate: Annotated[int, Meta(description="Candidate sides without a partner.")] = 0
     unmatched_control: Annotated[int, Meta(description="Control sides without a pair.")] = 0
@@ -88,6 +97,11 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     costs: Annotated[int, Meta(description="Sides with a cost.")] = 0
     cost_usd: Annotated[float, Meta(description="Sum of cost, US dollars.")] = 0.0
     cost_usd_squares: Annotated[float, Meta(description="Sum of squared cost.")] = 0.0
+    feedbacks: Annotated[int, Meta(description="Opinions of users, by `feedback_time`.")] = 0
+    feedbacks_positive: Annotated[
+        int, Meta(description="Of these, with a score of at least 0.5.")
+    ] = 0
+    feedback_score_sum: Annotated[float, Meta(description="Sum of their scores, 0 to 1.")] = 0.0
     duration_ms_histogram: Annotated[
         Histogram, Meta(description="Log buckets of duration in ms, 1 % relative error.")
     ] = msgspec.field(default_factory=dict)
@@ -193,7 +207,7 @@ class ControlSums(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class WindowRow(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """One slice (rollout, mode, language, workflow) of one partition in one window.
+    """One slice (rollout, mode, language, workflow) of one source's partition in one window.
 
     The row with the highest `version` among equal keys is the one that counts.
     """
@@ -204,7 +218,8 @@ class WindowRow(msgspec.Struct, omit_defaults=True, kw_only=True):
     workflow: Annotated[str, Meta(description="Empty when the gateway named none.")] = ""
     window_start: Annotated[dt.datetime, Meta(tz=True, description="Inclusive, UTC.")]
     window_s: Annotated[int, Meta(ge=1, description="Length of the window in seconds.")]
-    partition: Annotated[int, Meta(ge=0, description="Partition of the events topic.")]
+    source: Annotated[Source, Meta(description="Topic that the row was made from.")] = "events"
+    partition: Annotated[int, Meta(ge=0, description="Partition of the source's topic.")]
     version: Annotated[
         int, Meta(ge=0, description="Offset up to which the partition had been read.")
     ]
@@ -217,10 +232,11 @@ class WindowRow(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class WindowsMessage(msgspec.Struct, kw_only=True):
-    """All rows of one rollout and partition that changed; key `rollout_id`."""
+    """All rows of one rollout, source and partition that changed; key `rollout_id`."""
 
     schema_version: int = WINDOWS_SCHEMA_VERSION
     rollout_id: str
+    source: Source = "events"
     partition: Annotated[int, Meta(ge=0)]
     version: Annotated[int, Meta(ge=0)]
     watermark: Annotated[dt.datetime, Meta(tz=True)] | None = None

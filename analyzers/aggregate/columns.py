@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from understudy.analyzers.compare.measures import (
     SideMeasures,
 )
 from understudy.analyzers.compare.ratios import comparable, ratio
+
+POSITIVE_SCORE: Final = 0.5
+"""A user's score from here on counts as satisfied: thumbs up is 1, the middle of five stars 0.5."""
 
 _JSON_COLUMNS = {
     JsonState.VALID: "json_valid",
@@ -90,6 +94,13 @@ def side_columns(prefix: str, side: SideMeasures, into: WindowColumns) -> None:
     _json_columns(prefix, side, into)
     _time_columns(prefix, side, into)
     _usage_columns(prefix, side, into)
+
+
+def feedback_columns(prefix: str, scores: Floats, into: WindowColumns) -> None:
+    """Add what users thought of one side's answers; `scores` (n,) in [0, 1]."""
+    into.count(f"{prefix}_feedbacks", np.ones(len(scores), dtype=np.int64))
+    into.count(f"{prefix}_feedbacks_positive", scores >= POSITIVE_SCORE)
+    into.measure(f"{prefix}_feedback_score_sum", scores)
 
 
 def _json_columns(prefix: str, side: SideMeasures, into: WindowColumns) -> None:

@@ -13,6 +13,7 @@ from understudy.analyzers.aggregate.moments import (
     COST_USD_TICK,
     DURATION_MS_TICK,
     LN_TICK,
+    SCORE_TICK,
     SIMILARITY_TICK,
     TOKEN_TICK,
 )
@@ -23,6 +24,7 @@ _SIDE_SUMS: Final = {
     "duration_ln_sum": LN_TICK,
     "first_token_ms_sum": DURATION_MS_TICK,
     "cost_usd": COST_USD_TICK,
+    "feedback_score_sum": SCORE_TICK,
 }
 _SIDE_PRODUCTS: Final = {
     "duration_ln_squares": LN_TICK,

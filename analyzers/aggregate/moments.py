@@ -17,6 +17,7 @@ DURATION_MS_TICK: Final = 1e-3
 LN_TICK: Final = 1e-9
 SIMILARITY_TICK: Final = 1e-9
 COST_USD_TICK: Final = 1e-10
+SCORE_TICK: Final = 1e-9
 TOKEN_TICK: Final = 1.0
 
 _LIMB_BITS: Final = 20

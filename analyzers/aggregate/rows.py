@@ -66,7 +66,7 @@ def row_key(row: WindowRow) -> tuple[Any, ...]:
     """What makes two rows versions of one another."""
     return (
         row.rollout_id, row.mode, row.language, row.workflow,
-        row.window_start, row.window_s, row.partition,
+        row.window_start, row.window_s, row.source, row.partition,
     )  # fmt: skip
 
 

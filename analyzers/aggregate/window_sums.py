@@ -20,7 +20,7 @@ from understudy.analyzers.aggregate.layout import (
     VECTOR_LENGTH,
 )
 from understudy.analyzers.aggregate.moments import join_limbs
-from understudy.schemas.windows import SECTIONS, WindowRow
+from understudy.schemas.windows import SECTIONS, Source, WindowRow
 
 _BUCKET_BITS: Final = 20
 _BUCKET_OFFSET: Final = 1 << (_BUCKET_BITS - 1)
@@ -72,7 +72,14 @@ class WindowSums:
         histogram[bucket] = histogram.get(bucket, 0) + count
 
     def to_row(
-        self, key: SliceKey, *, window_s: int, partition: int, version: int, closed: bool
+        self,
+        key: SliceKey,
+        *,
+        window_s: int,
+        partition: int,
+        version: int,
+        closed: bool,
+        source: Source = "events",
     ) -> WindowRow:
         """The row of the contract, in natural units."""
         sections: dict[str, Any] = {
@@ -85,6 +92,7 @@ class WindowSums:
             workflow=key.workflow,
             window_start=dt.datetime.fromtimestamp(key.window_start_ms / 1000, dt.UTC),
             window_s=window_s,
+            source=source,
             partition=partition,
             version=version,
             closed=closed,

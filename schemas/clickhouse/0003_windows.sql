@@ -1,4 +1,4 @@
--- Windows: what adds up, per slice, window and partition of the events topic.
+-- Windows: what adds up, per slice, window, source and partition of the source's topic.
 
 CREATE TABLE IF NOT EXISTS windows (
     rollout_id LowCardinality(String) COMMENT 'The rollout; empty when an invalid event names none',
@@ -7,11 +7,12 @@ CREATE TABLE IF NOT EXISTS windows (
     workflow LowCardinality(String) COMMENT 'Product feature that the request came from; empty when not named',
     window_start DateTime64(3, 'UTC') COMMENT 'Start of the window, inclusive',
     window_s UInt32 COMMENT 'Length of the window in seconds',
-    partition UInt32 COMMENT 'Partition of the events topic',
+    source LowCardinality(String) COMMENT 'Topic that the row was made from: events or feedback',
+    partition UInt32 COMMENT 'Partition of the source\'s topic',
     version UInt64 COMMENT 'Offset up to which the partition had been read; among equal keys the highest counts',
     closed Bool COMMENT 'Nothing will be added any more',
     events_paired UInt64 COMMENT 'Events: sides that were joined into pairs',
-    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab)',
+    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab), feedback measured',
     events_unmatched_stable UInt64 COMMENT 'Events: stable sides without a partner',
     events_unmatched_candidate UInt64 COMMENT 'Events: candidate sides without a partner',
     events_unmatched_control UInt64 COMMENT 'Events: control sides without a pair',
@@ -54,6 +55,9 @@ CREATE TABLE IF NOT EXISTS windows (
     stable_costs UInt64 COMMENT 'Stable: sides with a cost',
     stable_cost_usd Float64 COMMENT 'Stable: sum of cost, US dollars',
     stable_cost_usd_squares Float64 COMMENT 'Stable: sum of squared cost',
+    stable_feedbacks UInt64 COMMENT 'Stable: opinions of users, by feedback_time',
+    stable_feedbacks_positive UInt64 COMMENT 'Stable: of these, with a score of at least 0.5',
+    stable_feedback_score_sum Float64 COMMENT 'Stable: sum of their scores, 0 to 1',
     stable_duration_ms_histogram Map(Int32, UInt64) COMMENT 'Stable: log buckets of duration in ms, 1 % relative error',
     stable_first_token_ms_histogram Map(Int32, UInt64) COMMENT 'Stable: log buckets of time to first token in ms',
     candidate_requests UInt64 COMMENT 'Candidate: sides compared: in pairs, or single',
@@ -92,6 +96,9 @@ CREATE TABLE IF NOT EXISTS windows (
     candidate_costs UInt64 COMMENT 'Candidate: sides with a cost',
     candidate_cost_usd Float64 COMMENT 'Candidate: sum of cost, US dollars',
     candidate_cost_usd_squares Float64 COMMENT 'Candidate: sum of squared cost',
+    candidate_feedbacks UInt64 COMMENT 'Candidate: opinions of users, by feedback_time',
+    candidate_feedbacks_positive UInt64 COMMENT 'Candidate: of these, with a score of at least 0.5',
+    candidate_feedback_score_sum Float64 COMMENT 'Candidate: sum of their scores, 0 to 1',
     candidate_duration_ms_histogram Map(Int32, UInt64) COMMENT 'Candidate: log buckets of duration in ms, 1 % relative error',
     candidate_first_token_ms_histogram Map(Int32, UInt64) COMMENT 'Candidate: log buckets of time to first token in ms',
     pair_pairs UInt64 COMMENT 'Pairs compared',
@@ -162,7 +169,7 @@ CREATE TABLE IF NOT EXISTS windows (
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
-ORDER BY (rollout_id, mode, language, workflow, window_start, window_s, partition)
+ORDER BY (rollout_id, mode, language, workflow, window_start, window_s, source, partition)
 TTL loaded_at + INTERVAL 400 DAY
 SETTINGS ttl_only_drop_parts = 1
-COMMENT 'Sufficient statistics of one slice of one partition in one window; everything adds up. Read windows_latest (or FINAL), since each version of a row is stored. Kept for 400 days after loading; to change: ALTER TABLE windows MODIFY TTL loaded_at + INTERVAL 100 DAY';
+COMMENT 'Sufficient statistics of one slice of one source and partition in one window; everything adds up. Read windows_latest (or FINAL), since each version of a row is stored. Kept for 400 days after loading; to change: ALTER TABLE windows MODIFY TTL loaded_at + INTERVAL 100 DAY';

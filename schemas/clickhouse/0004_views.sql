@@ -1,5 +1,5 @@
 -- What reads the windows: quantiles of a histogram, the latest row of each key, and slices that add
--- the partitions up. A log bucket k covers (g^(k-1), g^k] with g = 1.01/0.99; its value 2 g^k/(g+1)
+-- sources and partitions up (where records ended, of the source events alone). A log bucket k covers (g^(k-1), g^k] with g = 1.01/0.99; its value 2 g^k/(g+1)
 -- lies within 1 % of all that is in it.
 
 CREATE FUNCTION IF NOT EXISTS understudy_bucket_value AS (bucket) ->
@@ -34,14 +34,14 @@ SELECT
     w.window_start AS window_start,
     w.window_s AS window_s,
     min(w.closed) AS closed,
-    sum(w.events_paired) AS events_paired,
-    sum(w.events_single) AS events_single,
-    sum(w.events_unmatched_stable) AS events_unmatched_stable,
-    sum(w.events_unmatched_candidate) AS events_unmatched_candidate,
-    sum(w.events_unmatched_control) AS events_unmatched_control,
-    sum(w.events_duplicate) AS events_duplicate,
-    sum(w.events_late) AS events_late,
-    sum(w.events_invalid) AS events_invalid,
+    sumIf(w.events_paired, w.source = 'events') AS events_paired,
+    sumIf(w.events_single, w.source = 'events') AS events_single,
+    sumIf(w.events_unmatched_stable, w.source = 'events') AS events_unmatched_stable,
+    sumIf(w.events_unmatched_candidate, w.source = 'events') AS events_unmatched_candidate,
+    sumIf(w.events_unmatched_control, w.source = 'events') AS events_unmatched_control,
+    sumIf(w.events_duplicate, w.source = 'events') AS events_duplicate,
+    sumIf(w.events_late, w.source = 'events') AS events_late,
+    sumIf(w.events_invalid, w.source = 'events') AS events_invalid,
     sum(w.stable_requests) AS stable_requests,
     sum(w.stable_served) AS stable_served,
     sum(w.stable_errors) AS stable_errors,
@@ -78,6 +78,9 @@ SELECT
     sum(w.stable_costs) AS stable_costs,
     sum(w.stable_cost_usd) AS stable_cost_usd,
     sum(w.stable_cost_usd_squares) AS stable_cost_usd_squares,
+    sum(w.stable_feedbacks) AS stable_feedbacks,
+    sum(w.stable_feedbacks_positive) AS stable_feedbacks_positive,
+    sum(w.stable_feedback_score_sum) AS stable_feedback_score_sum,
     sumMap(w.stable_duration_ms_histogram) AS stable_duration_ms_histogram,
     sumMap(w.stable_first_token_ms_histogram) AS stable_first_token_ms_histogram,
     sum(w.candidate_requests) AS candidate_requests,
@@ -116,6 +119,9 @@ SELECT
     sum(w.candidate_costs) AS candidate_costs,
     sum(w.candidate_cost_usd) AS candidate_cost_usd,
     sum(w.candidate_cost_usd_squares) AS candidate_cost_usd_squares,
+    sum(w.candidate_feedbacks) AS candidate_feedbacks,
+    sum(w.candidate_feedbacks_positive) AS candidate_feedbacks_positive,
+    sum(w.candidate_feedback_score_sum) AS candidate_feedback_score_sum,
     sumMap(w.candidate_duration_ms_histogram) AS candidate_duration_ms_histogram,
     sumMap(w.candidate_first_token_ms_histogram) AS candidate_first_token_ms_histogram,
     sum(w.pair_pairs) AS pair_pairs,
@@ -184,4 +190,4 @@ SELECT
     sumMap(w.control_similarity_histogram) AS control_similarity_histogram
 FROM windows AS w FINAL
 GROUP BY rollout_id, mode, language, workflow, window_start, window_s
-COMMENT 'Windows with the partitions added up; add further over time or slices with sum and sumMap';
+COMMENT 'Windows with sources and partitions added up, events_ columns of the source events alone; add further over time or slices with sum and sumMap';

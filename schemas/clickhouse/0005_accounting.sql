@@ -1,19 +1,21 @@
--- Where every event ended, by partition of the events topic and day of the window that counts it.
--- Invalid events from before any valid one count in 1970.
+-- Where every event and every feedback record ended, by source, partition of its topic and day of the
+-- window that counts it. Invalid ones from before any valid one count in 1970.
 
 CREATE VIEW IF NOT EXISTS accounting (
-    partition UInt32 COMMENT 'Partition of the events topic',
+    source LowCardinality(String) COMMENT 'Topic of the records: events or feedback',
+    partition UInt32 COMMENT 'Partition of the source\'s topic',
     day Date COMMENT 'UTC day of the windows that count the events',
     paired UInt64 COMMENT 'Sides that were joined into pairs',
-    single UInt64 COMMENT 'Sides that are alone by design (canary, ab)',
+    single UInt64 COMMENT 'Sides that are alone by design (canary, ab), feedback measured',
     unmatched UInt64 COMMENT 'Sides whose partner never came',
-    duplicate UInt64 COMMENT 'Further copies of a side already read',
-    late UInt64 COMMENT 'Sides past the join timeout',
-    invalid UInt64 COMMENT 'Events sent to dead letters',
-    events UInt64 COMMENT 'All of these: events that have ended somewhere',
-    accounted_to UInt64 COMMENT 'Highest version among the rows: an offset of the events topic'
+    duplicate UInt64 COMMENT 'Further copies of a record already read',
+    late UInt64 COMMENT 'Records past the join timeout',
+    invalid UInt64 COMMENT 'Records sent to dead letters',
+    events UInt64 COMMENT 'All of these: records that have ended somewhere',
+    accounted_to UInt64 COMMENT 'Highest version among the rows: an offset of the source\'s topic'
 ) AS
 SELECT
+    w.source AS source,
     w.partition AS partition,
     toDate(w.window_start, 'UTC') AS day,
     sum(w.events_paired) AS paired,
@@ -25,5 +27,5 @@ SELECT
     paired + single + unmatched + duplicate + late + invalid AS events,
     max(w.version) AS accounted_to
 FROM windows AS w FINAL
-GROUP BY partition, day
-COMMENT 'Where events ended, per partition and day; add up over days and partitions with sum';
+GROUP BY source, partition, day
+COMMENT 'Where events and feedback ended, per source, partition and day; add up over days and partitions with sum';

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS decisions (
     alerts Array(String) COMMENT 'What somebody should look at although it rolls nothing back, in words',
     policy_hash LowCardinality(String) COMMENT 'Hash of the policy it was judged by',
     partitions Map(Int32, UInt64) COMMENT 'Partition of the events topic to the version folded',
+    feedback_partitions Map(Int32, UInt64) COMMENT 'The same, of the feedback topic',
     decision String COMMENT 'The whole decision as JSON, evidence included, as it stands in the topic',
     decision_hash UInt64 MATERIALIZED xxHash64(decision) COMMENT 'Hash of the JSON; part of the sort key, SELECT * leaves it out'
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from understudy.schemas.decisions import Decision
@@ -23,6 +23,7 @@ TYPES: Final[dict[str, str]] = {
     "alerts": "Array(String)",
     "policy_hash": "LowCardinality(String)",
     "partitions": "Map(Int32, UInt64)",
+    "feedback_partitions": "Map(Int32, UInt64)",
     "decision": "String",
 }
 """Types of the columns in the DDL; a test holds the two together."""
@@ -51,9 +52,14 @@ def row_of(decision: Decision, payload: bytes) -> dict[str, object]:
         "reasons": decision.reasons,
         "alerts": decision.alerts,
         "policy_hash": decision.policy_hash,
-        "partitions": {number: max(0, version) for number, version in decision.partitions.items()},
+        "partitions": _versions(decision.partitions),
+        "feedback_partitions": _versions(decision.feedback_partitions),
         "decision": payload.decode(),
     }
+
+
+def _versions(partitions: Mapping[int, int]) -> dict[int, int]:
+    return {number: max(0, version) for number, version in partitions.items()}
 
 
 def _ms(time: dt.datetime) -> int:

@@ -37,9 +37,10 @@ def fold(
     rollout: Rollout, checks: tuple[Check, ...], state: RolloutState, message: WindowsMessage
 ) -> None:
     """Take a message. Raises ValueError, no evidence touched, where counts of a row shrank."""
-    partition = state.partitions.get(message.partition) or Partition()
+    place = (message.source, message.partition)
+    partition = state.partitions.get(place) or Partition()
     changes = _changes(checks, state, partition, message)
-    state.partitions[message.partition] = partition
+    state.partitions[place] = partition
     partition.begin_flush(message.version)
     standing = state.standing
     if message.watermark is not None:
@@ -48,9 +49,15 @@ def fold(
     batch = _gather(rollout, checks, state, changes)
     for key, change in changes:
         partition.keep(key, change)
-        standing.newest_ms = max(standing.newest_ms, change.start_ms)
+        if is_of_events(change.row):
+            standing.newest_ms = max(standing.newest_ms, change.start_ms)
     _weigh(rollout, checks, state, batch)
     _learn(state, batch, message)
+
+
+def is_of_events(row: WindowRow) -> bool:
+    """Whether a row counts requests; feedback says nothing about traffic, its quality or pace."""
+    return row.source == "events"
 
 
 def enter_stage(state: RolloutState, stage: int) -> None:
@@ -138,12 +145,12 @@ def _gather(
         for name in state.arrivals.slices_of(row):
             _add(batch.added.setdefault(name, {}), change.added)
             batch.newest_ms[name] = max(start_ms, batch.newest_ms.get(name, start_ms))
-            if row.closed:
+            if row.closed and is_of_events(row):
                 batch.closed_rows[name].append(row)
             if row.closed and is_of_stage:
                 windows = batch.closed.setdefault(name, {})
                 _add(windows.setdefault(start_ms, {}), change.whole)
-        if row.closed and is_of_stage:
+        if row.closed and is_of_stage and is_of_events(row):
             state.stage.add(row, stage, start_ms)
     state.stage.look(stage)
     return batch

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from understudy.schemas.rollouts import Rollout, policy_hash
+from understudy.schemas.windows import Source
 from understudy.streams.deciding.checks import Check, checks_of
 from understudy.streams.deciding.open_rows import Partition
 from understudy.streams.deciding.quality import StageCounts
@@ -17,7 +18,7 @@ from understudy.streams.deciding.references import References
 from understudy.streams.deciding.slices import Arrivals
 from understudy.streams.deciding.weighing import Weighing
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class Standing:
     stage: int = 0
     watermark_ms: int = 0
     newest_ms: int = -1
-    """Start of the newest window seen."""
+    """Start of the newest window of events seen."""
     rolled_back: Latch | None = None
     paused: Latch | None = None
     verdict: str = "hold"
@@ -60,7 +61,8 @@ class RolloutState:
     standing: Standing = field(default_factory=Standing)
     stage: StageCounts = field(default_factory=StageCounts)
     arrivals: Arrivals = field(default_factory=Arrivals)
-    partitions: dict[int, Partition] = field(default_factory=dict)
+    partitions: dict[tuple[Source, int], Partition] = field(default_factory=dict)
+    """By source and number."""
     slices: dict[str, dict[str, Weighing]] = field(default_factory=dict)
     """By slice, by check."""
 
@@ -81,7 +83,10 @@ class RolloutState:
                 "stage": self.stage.to_builtins(),
                 "arrivals": [list(self.arrivals.languages), list(self.arrivals.workflows)],
             },
-            "partitions": {str(n): p.to_builtins() for n, p in self.partitions.items()},
+            "partitions": [
+                [source, number, partition.to_builtins()]
+                for (source, number), partition in self.partitions.items()
+            ],
             "slices": {
                 "references": self.references.to_builtins(),
                 "evidence": {
@@ -90,6 +95,11 @@ class RolloutState:
                 },
             },
         }
+
+    def versions(self, source: Source) -> dict[int, int]:
+        """Versions folded, by partition of a source, in their order."""
+        found = {number: p.version for (of, number), p in self.partitions.items() if of == source}
+        return dict(sorted(found.items()))
 
     @classmethod
     def from_builtins(cls, rollout: Rollout, kept: dict[str, Any]) -> RolloutState:
@@ -112,7 +122,10 @@ class RolloutState:
             standing,
             StageCounts.from_builtins(head["stage"]),
             Arrivals(*map(list, head["arrivals"])),
-            {int(n): Partition.from_builtins(p) for n, p in kept["partitions"].items()},
+            {
+                (source, number): Partition.from_builtins(partition)
+                for source, number, partition in kept["partitions"]
+            },
             {
                 name: {check: Weighing.from_builtins(one) for check, one in of_slice.items()}
                 for name, of_slice in slices["evidence"].items()

@@ -49,7 +49,8 @@ def tell(
         bounds=_bounds(rollout, state),
         log_evidence={action: _finite(log) for action, log in judgement.log_evidence.items()},
         evidence=[_evidence(rollout, state, found) for found in judgement.found],
-        partitions={n: state.partitions[n].version for n in sorted(state.partitions)},
+        partitions=state.versions("events"),
+        feedback_partitions=state.versions("feedback"),
     )
 
 

@@ -32,7 +32,7 @@ from understudy.streams.settings import Settings
 OUTCOMES: Final = ("paired", "single", "unmatched", "duplicate", "late", "invalid")
 _SQL: Final = f"""
 SELECT partition, {", ".join(f"sum({name})" for name in OUTCOMES)}
-FROM accounting GROUP BY partition
+FROM accounting WHERE source = 'events' GROUP BY partition
 """
 
 Counts = Mapping[str, int]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from understudy.analyzers.aggregate.columns import WindowColumns
 from understudy.analyzers.aggregate.window_sums import SliceKey, WindowSums, add_batch
-from understudy.schemas.windows import WindowRow
+from understudy.schemas.windows import Source, WindowRow
 
 
 @dataclass(slots=True)
@@ -39,6 +39,7 @@ class OpenWindows:
     partition: int
     window_s: int
     allowed_lateness_ms: int
+    source: Source = "events"
     _sums: dict[SliceKey, WindowSums] = field(default_factory=dict)
     _changed: set[SliceKey] = field(default_factory=set)
     _closed_rows: list[WindowRow] = field(default_factory=list)
@@ -76,15 +77,8 @@ class OpenWindows:
             ended_ms = key.window_start_ms + window_ms + self.allowed_lateness_ms
             sums = self._sums.pop(key)
             self._changed.discard(key)
-            self._closed_rows.append(
-                sums.to_row(
-                    key,
-                    window_s=self.window_s,
-                    partition=self.partition,
-                    version=steps.passed_at(ended_ms),
-                    closed=True,
-                )
-            )
+            version = steps.passed_at(ended_ms)
+            self._closed_rows.append(self._row(key, sums, version, closed=True))
 
     def take_closed_rows(self) -> list[WindowRow]:
         """Rows that closed since the last call."""
@@ -95,14 +89,17 @@ class OpenWindows:
         """Rows that closed or changed since the last call; `position` is their version."""
         rows = self.take_closed_rows()
         rows.extend(
-            self._sums[key].to_row(
-                key,
-                window_s=self.window_s,
-                partition=self.partition,
-                version=position,
-                closed=False,
-            )
-            for key in sorted(self._changed)
+            self._row(key, self._sums[key], position, closed=False) for key in sorted(self._changed)
         )
         self._changed.clear()
         return rows
+
+    def _row(self, key: SliceKey, sums: WindowSums, version: int, *, closed: bool) -> WindowRow:
+        return sums.to_row(
+            key,
+            window_s=self.window_s,
+            source=self.source,
+            partition=self.partition,
+            version=version,
+            closed=closed,
+        )

@@ -18,6 +18,7 @@ from tests.analyzers.aggregate.events import random_pairs
 from understudy.analyzers.aggregate.columns import (
     WindowColumns,
     control_columns,
+    feedback_columns,
     pair_columns,
     side_columns,
 )
@@ -306,4 +307,30 @@ def test_every_number_of_the_contract_has_its_own_place() -> None:
 def test_columns_are_those_of_the_contract() -> None:
     columns = columns_of(PAIRS)
     events = {f"events_{field}" for field in SECTIONS["events"].__struct_fields__}
+    for side in ("stable", "candidate"):
+        feedback_columns(side, np.array([0.0]), columns)
     assert set(columns.numbers) == set(SLOTS) - events
+
+
+@pytest.mark.parametrize(
+    ("scores", "positive"),
+    [
+        ([], 0),
+        ([1.0, 0.0, 1.0], 2),
+        ([0.5], 1),
+        ([0.499_999_999], 0),
+        ([0.0, 0.25, 0.5, 0.75, 1.0], 3),
+    ],
+)
+def test_feedback_is_counted_and_its_scores_add_up_in_any_order(
+    scores: list[float], positive: int
+) -> None:
+    for order in (scores, scores[::-1]):
+        sums = WindowSums()
+        for score in order:
+            columns = WindowColumns()
+            feedback_columns("candidate", np.array([score]), columns)
+            add_batch([sums], np.zeros(1, np.int64), columns)
+        side = row_of(sums).candidate
+        assert (side.feedbacks, side.feedbacks_positive) == (len(scores), positive)
+        assert side.feedback_score_sum == pytest.approx(sum(scores), abs=1e-9 * len(scores))

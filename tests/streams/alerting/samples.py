@@ -65,6 +65,7 @@ def decision(
         },
         "log_evidence": {"rollback": None, "pause": None, "alert": 5.3 if alarming else None},
         "evidence": list(alarming), "partitions": {"0": 41, "3": 7},
+        "feedback_partitions": {"2": 5},
     }  # fmt: skip
     return decode_decision(msgspec.json.encode(raw))
 

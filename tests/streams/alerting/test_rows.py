@@ -52,6 +52,7 @@ def test_a_decision_is_a_row(client: Client) -> None:
         "alerts": ["duration_p95 is slow"],
         "policy_hash": "abc",
         "partitions": {0: 41, 3: 7},
+        "feedback_partitions": {2: 5},
     }
 
 

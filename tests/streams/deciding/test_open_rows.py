@@ -132,7 +132,7 @@ def test_partitions_do_not_wait_for_each_other() -> None:
 
 def test_the_open_rows_kept_are_those_that_are_open() -> None:
     decider = fold(chopped(versions_of(5)))
-    (partition,) = decider.to_builtins()["partitions"].values()
+    ((_, _, partition),) = decider.to_builtins()["partitions"]
     assert partition[-1] == []
 
 

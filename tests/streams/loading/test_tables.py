@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -219,6 +220,18 @@ def test_slices_add_partitions_up(client: Client) -> None:
         else:
             assert value == pytest.approx(sum(parts), rel=1e-12), name
     assert dict(got)["closed"] == [False]
+
+
+def test_slices_take_feedback_with_its_events_but_not_its_account(client: Client) -> None:
+    """Same slice, partition and version; only the source tells the two rows apart."""
+    rng = np.random.default_rng(8)
+    events = samples.window_row(rng)
+    feedback = msgspec.structs.replace(samples.window_row(rng), source="feedback")
+    insert(client, block(WINDOWS, window_columns([events, feedback])))
+    got = stored(client, "slices", "language")
+    both = events.candidate.feedbacks + feedback.candidate.feedbacks
+    assert got["candidate_feedbacks"] == [both]
+    assert got["events_late"] == [events.events.late]
 
 
 def test_what_no_measure_reaches_is_cut_to_the_type(client: Client) -> None:

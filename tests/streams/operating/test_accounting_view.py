@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from understudy.schemas.windows import EventCounts, WindowRow
+from understudy.schemas.windows import EventCounts, Source, WindowRow
 from understudy.streams.loading.clickhouse import connect
 from understudy.streams.loading.loader import Loader
 from understudy.streams.loading.migrate import migrate
@@ -26,7 +26,13 @@ def client(clickhouse_url: str, clickhouse_database: str) -> Iterator[Client]:
     client.close()
 
 
-def row(partition: int, version: int, at: dt.datetime = NOON, **counts: int) -> WindowRow:
+def row(
+    partition: int,
+    version: int,
+    at: dt.datetime = NOON,
+    source: Source = "events",
+    **counts: int,
+) -> WindowRow:
     return WindowRow(
         rollout_id="helpdesk",
         mode="shadow",
@@ -34,6 +40,7 @@ def row(partition: int, version: int, at: dt.datetime = NOON, **counts: int) -> 
         workflow="",
         window_start=at,
         window_s=10,
+        source=source,
         partition=partition,
         version=version,
         closed=False,
@@ -53,6 +60,7 @@ def test_every_outcome_counts_once_and_the_sum_is_theirs(client: Client) -> None
     store(client, [row(3, 17, **numbers)])
     found = client.query("SELECT * FROM accounting")
     assert dict(zip(found.column_names, found.result_rows[0], strict=True)) == {
+        "source": "events",
         "partition": 3,
         "day": NOON.date(),
         "paired": numbers["paired"],
@@ -75,6 +83,15 @@ def test_the_highest_version_of_a_row_counts_alone(client: Client) -> None:
         "GROUP BY partition ORDER BY partition"
     ).result_rows
     assert [tuple(r) for r in found] == [(0, 6, 20), (1, 1, 5)]
+
+
+def test_sources_have_accounts_of_their_own(client: Client) -> None:
+    """A partition and version of feedback say nothing about those of events."""
+    store(client, [row(0, 20, paired=6), row(0, 3, source="feedback", single=2)])
+    found = client.query(
+        "SELECT source, single, paired, accounted_to FROM accounting ORDER BY source"
+    ).result_rows
+    assert [tuple(r) for r in found] == [("events", 0, 6, 20), ("feedback", 2, 0, 3)]
 
 
 def test_days_are_those_of_utc(client: Client) -> None:
