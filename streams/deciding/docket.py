@@ -180,6 +180,11 @@ class _Undoing:
             raise Refused(str(error)) from error
 
 
+def decision_as_of(entry: bytes) -> Decision:
+    """The decision that follows from the table's value, with all evidence: for pages and views."""
+    return _restored(entry).decider.decision()
+
+
 def _restored(value: bytes) -> _Docketed:
     entry = msgspec.json.decode(zstandard.decompress(value), type=Entry)
     rollout = compile_manifest(entry.record.manifest)

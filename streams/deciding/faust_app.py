@@ -52,6 +52,8 @@ class DecidingApp(faust.App):
     """
 
     make_topics: Callable[[], object]
+    give_up: Callable[[BaseException], object]
+    """What to do when going on is impossible; it must not commit."""
     handled: dict[tuple[str, int], int]
     """Topic and partition to the offset after the last message brought to its end."""
     windows_topic: str
@@ -84,17 +86,23 @@ def make_app(settings: Settings) -> DecidingApp:
     app = DecidingApp(settings.deciding.group_id, **_options(settings, names))
     partitions = names.rollouts.partitions
     table: Any = app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=partitions)
-    changelog = _changelog(table.changelog_topic_name, partitions)
+    changelog = _changelog(changelog_topic(settings), partitions)
     app.make_topics = partial(
         ensure_topics,
         client_config(settings.kafka),
         [*names, changelog],
         replication_factor=settings.kafka.replication_factor,
     )
+    app.give_up = end_process
     app.handled = {}
     app.windows_topic = names.windows.name
     Desk(app, names, table).open()
     return app
+
+
+def changelog_topic(settings: Settings) -> str:
+    """Where the table is kept, by Faust's own rule."""
+    return f"{settings.deciding.group_id}-{TABLE}-changelog"
 
 
 def _changelog(name: str, partitions: int) -> TopicSpec:
@@ -128,7 +136,7 @@ def _options(settings: Settings, names: Topics) -> dict[str, Any]:
         "table_standby_replicas": 0,
         "TableManager": OrderlyTables,
         "stream_wait_empty": True,
-        "topic_allow_declare": True,
+        "topic_allow_declare": False,
         "topic_disable_leader": True,
         "topic_partitions": names.rollouts.partitions,
         "web_enabled": False,
@@ -188,7 +196,7 @@ class Desk:
                 self._app.handled[message.topic, message.partition] = message.offset + 1
         except BaseException as error:
             log.error("deciding.broken", error=repr(error), exc_info=error)
-            end_process()
+            self._app.give_up(error)
 
     async def _step(self, event: Any, judge: Judge, reason: str) -> Step:
         """What the message brings; nothing but a dead letter where it is to blame."""
@@ -261,7 +269,7 @@ async def _sent(sending: Awaitable[Awaitable[Any]]) -> None:
     await (await sending)
 
 
-def end_process() -> None:
+def end_process(error: BaseException) -> None:
     """At once: an orderly stop would commit the message that could not be handled."""
     sys.stderr.flush()
     os._exit(FAILED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import structlog
@@ -19,27 +20,36 @@ STALL_S: Final = 20.0
 STOP_S: Final = 30.0
 
 
-def run_deciding(settings: Settings, stop: threading.Event) -> None:
+GiveUp = Callable[[BaseException], object]
+
+
+def run_deciding(
+    settings: Settings, stop: threading.Event, *, give_up: GiveUp = end_process
+) -> None:
     """Decide until told to stop, in an event loop of this thread's own.
 
-    Raises what ended the app, or `SettingsError`.
+    `give_up` is called when going on is impossible; unless it ends the process, the message that
+    could not be handled counts as done. Raises what ended the app, or `SettingsError`.
     """
-    asyncio.run(_run(settings, stop))
+    asyncio.run(_run(settings, stop, give_up))
 
 
-async def _run(settings: Settings, stop: threading.Event) -> None:
+async def _run(settings: Settings, stop: threading.Event, give_up: GiveUp) -> None:
     app = make_app(settings)
+    app.give_up = give_up
     starting = asyncio.ensure_future(app.start())
     watching = asyncio.ensure_future(_watch(app))
     told = False
-    while not stop.is_set() and not app.crashed:
-        await asyncio.sleep(LOOK_EVERY_S)
-        if starting.done() and not told:
-            starting.result()
-            told = True
-            log.info("deciding.started", group=settings.deciding.group_id)
-    watching.cancel()
-    await _stop(app, starting)
+    try:
+        while not stop.is_set() and not app.crashed:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if starting.done() and not told:
+                starting.result()
+                told = True
+                log.info("deciding.started", group=settings.deciding.group_id)
+    finally:  # also when it could not start: its consumer's thread would outlive the process
+        watching.cancel()
+        await _stop(app, starting)
     if app.crash_reason is not None:
         raise app.crash_reason
 
@@ -57,7 +67,8 @@ async def _watch(app: DecidingApp) -> None:
         handled, still_s = dict(app.handled), 0.0 if moves else still_s + LAG_EVERY_S
         if still_s >= STALL_S:
             log.error("deciding.stalled", seconds=still_s)
-            end_process()
+            app.give_up(TimeoutError(f"windows wait, and nothing moved for {still_s:g} s"))
+            return
 
 
 async def _has_lag(app: DecidingApp) -> bool:

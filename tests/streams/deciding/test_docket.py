@@ -16,7 +16,7 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
 from understudy.schemas.windows import PairSums, SideSums, WindowsMessage
 from understudy.streams.deciding import Decider
-from understudy.streams.deciding.docket import Docket, Entry, Refused, Step
+from understudy.streams.deciding.docket import Docket, Entry, Refused, Step, decision_as_of
 
 KEY = ROLLOUT.encode()
 AT = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
@@ -96,6 +96,17 @@ def test_decisions_are_those_of_a_decider_whenever_it_restarts() -> None:
         desk.restart()
     assert desk.told == undisturbed(messages)
     assert desk.last.verdict == "rollback"
+
+
+def test_the_table_tells_the_decision_as_of_now() -> None:
+    decider = Decider(compile_manifest(RECORD.manifest))
+    decider.hear(FIRST_MS)
+    desk = Desk()
+    desk.apply(RECORD)
+    for message in BROKEN.messages(3, 6):
+        desk.windows([message])
+        decider.take(message)
+        assert decision_as_of(desk.table[KEY]) == decider.decision()
 
 
 def test_a_crash_before_the_table_is_written_tells_the_same_again() -> None:

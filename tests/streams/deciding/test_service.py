@@ -1,0 +1,118 @@
+"""The Faust app beside other things in one process, on the embedded broker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from understudy.schemas.manifests import read_manifest
+from understudy.streams.deciding import faust_app
+from understudy.streams.deciding.docket import Docket
+from understudy.streams.deciding.faust_app import changelog_topic, make_app
+from understudy.streams.deciding.service import run_deciding
+from understudy.streams.embedded.broker import EmbeddedBroker
+from understudy.streams.kafka import topics
+from understudy.streams.rollouts.store import RolloutStore
+from understudy.streams.settings import KafkaSettings, Settings
+from understudy.streams.topics import ensure_topics
+
+pytestmark = pytest.mark.embedded
+
+MANIFEST = read_manifest("rollout_id: helpdesk\nmodels: {stable: a, candidate: b}\n")
+TIMEOUT_S = 30.0
+
+
+class Deciding:
+    """A deciding thread, and what it gave up for or ended with."""
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        self.settings = Settings(
+            kafka=KafkaSettings(bootstrap_servers=broker.bootstrap_servers, client={"log_level": 0})
+        )
+        ensure_topics(broker.client_config, topics(self.settings.kafka))
+        self.store = RolloutStore(self.settings.kafka)
+        self.stop = threading.Event()
+        self.given_up: list[BaseException] = []
+        self.raised: list[BaseException] = []
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        try:
+            run_deciding(self.settings, self.stop, give_up=self.given_up.append)
+        except BaseException as error:
+            self.raised.append(error)
+
+    def __enter__(self) -> Deciding:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.stop.set()
+        self.thread.join(TIMEOUT_S)
+
+
+def wait_until(done: Any) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def names() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
+
+
+def test_a_policy_is_told_on_the_embedded_broker(embedded_broker: EmbeddedBroker) -> None:
+    with Deciding(embedded_broker) as deciding:
+        deciding.store.apply(MANIFEST)
+        wait_until(deciding.store.decisions)
+        (decision,) = deciding.store.decisions().values()
+    assert decision.verdict == "hold"
+    assert not deciding.thread.is_alive()
+    assert (deciding.raised, deciding.given_up) == ([], [])
+
+
+def test_what_cannot_go_on_is_handed_to_whoever_runs_it(
+    embedded_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: Any) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(Docket, "rollout", out_of_memory)
+    with Deciding(embedded_broker) as deciding:
+        deciding.store.apply(MANIFEST)
+        wait_until(lambda: deciding.given_up)
+    assert isinstance(deciding.given_up[0], MemoryError)
+    assert not deciding.thread.is_alive()
+
+
+def test_a_start_that_fails_leaves_no_thread(
+    embedded_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise TimeoutError("no leader")
+
+    before = names()
+    monkeypatch.setattr(faust_app, "ensure_topics", refuse)
+    with Deciding(embedded_broker) as deciding:
+        wait_until(lambda: deciding.raised)
+    assert str(deciding.raised[0]) == "no leader"
+    assert names() <= before
+
+
+def test_a_stop_while_it_starts_is_heeded(embedded_broker: EmbeddedBroker) -> None:
+    with Deciding(embedded_broker) as deciding:
+        time.sleep(1.0)
+        stopped_at = time.monotonic()
+    assert not deciding.thread.is_alive()
+    assert time.monotonic() - stopped_at < 10.0
+    assert deciding.raised == []
+
+
+def test_the_table_is_kept_where_faust_says() -> None:
+    settings = Settings()
+    (table,) = make_app(settings).tables.values()
+    assert table.changelog_topic_name == changelog_topic(settings)
