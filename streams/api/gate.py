@@ -2,59 +2,78 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+import msgspec
 
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import PolicyError, Rollout, compile_manifest, policy_hash
-from understudy.streams.api.board import Standing
+from understudy.streams.api.board import Board, Standing
+from understudy.streams.deciding.words import printable
 
 GateVerdict = Literal["pass", "fail", "inconclusive"]
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(msgspec.Struct, frozen=True):
     """Pass, fail, or neither yet."""
 
     verdict: GateVerdict
-    ok: bool
-    """Whether nothing speaks against going on: the rollout is known and not rolled back."""
+    ok: bool | None
+    """True while nothing speaks against going on, False once rolled back, None while that is open:
+    a rollout or policy unknown, paused, data that cannot be trusted, harm suspected."""
     score: float
     """Share of the required guardrails that are shown to be within their limits; 1 on pass."""
     reason: str
 
 
-UNREAD = Gate("inconclusive", False, 0.0, "the topics have not been read to their ends yet")
+UNREAD: Final = Gate("inconclusive", None, 0.0, "the topics have not been read to their ends yet")
+_SUSPECTED: Final = "suspected_harm"
+
+
+def gate_of(board: Board, rollout_id: str, stage: str = "") -> Gate:
+    """The gate of a rollout, whether or not there is one of that name."""
+    if not board.is_complete:
+        return UNREAD
+    standing = board.find(rollout_id)
+    if standing is None:
+        return _open(f"no rollout {rollout_id} is known")
+    return gate(standing, stage)
 
 
 def gate(standing: Standing, stage: str = "") -> Gate:
     """Pass once a stage is behind or may be left; the last stage unless one is named."""
     decision = standing.decision
     if decision is None:
-        return Gate("inconclusive", True, 0.0, "nothing was decided yet")
+        return _open("nothing was decided yet")
     if decision.verdict == "rollback":
         return Gate("fail", False, 0.0, _reason(decision))
     try:
         rollout = compile_manifest(standing.record.manifest)
     except PolicyError as error:
-        return Gate("inconclusive", False, 0.0, f"the policy cannot be used: {error.problem}")
+        return _open(f"the policy cannot be used: {error.problem}")
     names = [one.name for one in rollout.stages]
     if stage and stage not in names:
-        return Gate("inconclusive", False, 0.0, f"the policy has no stage {stage}: {names}")
+        return _open(f"the policy has no stage {stage}, but {', '.join(names)}")
+    if decision.policy_hash != policy_hash(rollout):
+        return _open("what was decided is about an earlier policy")
     return _progress(rollout, decision, names.index(stage) if stage else len(names) - 1)
 
 
 def _progress(rollout: Rollout, decision: Decision, target: int) -> Gate:
-    score = _score(decision)
-    if decision.policy_hash != policy_hash(rollout):
-        return Gate("inconclusive", True, 0.0, "what was decided is about an earlier policy")
     if decision.is_paused:
-        return Gate("inconclusive", True, score, _reason(decision))
-    if decision.stage.index > target:
-        return Gate("pass", True, 1.0, f"in stage {decision.stage.stage.name} already")
-    if decision.stage.index == target and decision.verdict == "promote":
+        return _open(_reason(decision), _score(decision))
+    at = decision.stage.index
+    if at > target:
+        return Gate("pass", True, 1.0, f"in stage {printable(decision.stage.stage.name)} already")
+    is_whole = at + 1 == len(rollout.stages) and decision.stage.stage.share >= 1.0
+    if at == target and (decision.verdict == "promote" or is_whole):
         return Gate("pass", True, 1.0, _reason(decision))
-    return Gate("inconclusive", True, score, _reason(decision))
+    ok = None if decision.quality.breaches or _SUSPECTED in decision.missing else True
+    return Gate("inconclusive", ok, _score(decision), _reason(decision))
+
+
+def _open(reason: str, score: float = 0.0) -> Gate:
+    return Gate("inconclusive", None, score, printable(reason))
 
 
 def _score(decision: Decision) -> float:
@@ -63,4 +82,4 @@ def _score(decision: Decision) -> float:
 
 
 def _reason(decision: Decision) -> str:
-    return decision.reasons[0] if decision.reasons else ""
+    return printable(decision.reasons[0]) if decision.reasons else ""

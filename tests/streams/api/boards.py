@@ -1,0 +1,96 @@
+"""Boards with decisions that a decider has made of a made-up world, and clients that ask them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from tests.streams.deciding.world import ROLLOUT, Harm, World
+from understudy.schemas.decisions import Decision, encode_decision
+from understudy.schemas.manifests import read_manifest
+from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.schemas.rollouts import RolloutManifest, compile_manifest
+from understudy.streams.api.board import Board, Seen, Standing, Told
+from understudy.streams.api.context import CONTEXT, Context
+from understudy.streams.api.gates import routes
+from understudy.streams.deciding import Decider
+
+ERRORS = "{metric: error_rate, max_increase: 2pp}"
+RAMP = "[shadow, {name: half, share: 50%}, {name: whole, share: 100%}]"
+BROKEN = World(harm=Harm(bad={"error": 0.1}))
+LOSSY = World(harm=Harm(lost=0.1))
+
+
+def policy(
+    guardrails: str = ERRORS, *, rollout_id: str = ROLLOUT, stages: str = RAMP
+) -> RolloutManifest:
+    return read_manifest(
+        f"""
+rollout_id: {rollout_id}
+models: {{stable: heron-4, candidate: heron-5}}
+min_requests: 1500
+min_duration: 2m
+stages: {stages}
+guardrails: [{guardrails}]
+"""
+    )
+
+
+def decided(manifest: RolloutManifest, world: World = World(), windows: int = 45) -> Decider:  # noqa: B008
+    """A decider that has seen so many windows, as of the default where none are given."""
+    decider = Decider(compile_manifest(manifest))
+    decider.hear(1_772_450_000_000)
+    for message in world.messages(5, windows):
+        decider.take(message)
+    return decider
+
+
+def standing(manifest: RolloutManifest, decision: Decision | None) -> Standing:
+    told = None if decision is None else Told(decision, encode_decision(decision))
+    return Standing(RolloutRecord(manifest=manifest), told)
+
+
+def board(*standings: Standing, is_complete: bool = True) -> Board:
+    """A board that has read these from their topics."""
+    made = Board()
+    for one in standings:
+        name = one.record.manifest.rollout_id
+        made.take([Seen("rollout", name, encode_rollout_record(one.record))])
+        if one.told is not None:
+            made.take([Seen("decision", name, one.told.payload)])
+    if is_complete:
+        made.complete()
+    return made
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client got."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+def ask(board: Board, method: str, path: str, **more: Any) -> Answer:
+    """Ask an application that has these routes alone, over a socket."""
+
+    async def asked() -> Answer:
+        app = web.Application()
+        app.add_routes(routes)
+        app[CONTEXT] = cast(Context, SimpleNamespace(board=board))
+        async with TestClient(TestServer(app)) as client:
+            response = await client.request(method, path, **more)
+            return Answer(response.status, dict(response.headers), await response.read())
+
+    return asyncio.run(asked())
