@@ -19,6 +19,7 @@ import msgspec
 
 from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import SECTIONS
+from understudy.streams.api.series import series_names
 from understudy.streams.cli import main as command
 from understudy.streams.serving.metrics import METRICS
 from understudy.streams.settings import ENVIRONMENT_PREFIX, Settings
@@ -103,6 +104,18 @@ def _metrics() -> list[str]:
         for spec in METRICS
     ]
     return _table(("metric", "kind", "label", "what it says"), rows)
+
+
+def _series() -> list[str]:
+    """Those that differ by their unit alone in one row."""
+    names: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for name, described in series_names().items():
+        names.setdefault(described, []).append(_code(name))
+    rows = [
+        (" ".join(some), ", ".join(map(_code, labels)), meaning)
+        for (labels, meaning), some in names.items()
+    ]
+    return _table(("series", "labels", "what it says"), rows)
 
 
 def _commands() -> list[str]:
@@ -234,6 +247,7 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     "topics": _topics,
     "commands": _commands,
     "metrics": _metrics,
+    "series": _series,
     "comparisons": _comparisons,
     "unmatched": _plain("unmatched"),
     "accounting": _plain("accounting"),

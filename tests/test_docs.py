@@ -21,6 +21,7 @@ from understudy.schemas.events import Event, InvalidReason, decode_event
 from understudy.schemas.feedback import Feedback, decode_feedback
 from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import SECTIONS, WindowRow
+from understudy.streams.api.series import series_names
 from understudy.streams.cli import main as command
 from understudy.streams.loading.clickhouse import OPTIONS
 from understudy.streams.loading.migrate import migrate, migrations
@@ -187,6 +188,10 @@ def test_commands_and_options_are_documented() -> None:
 
 def test_metrics_are_documented() -> None:
     assert undocumented({spec.name for spec in METRICS}, "operations.md") == set()
+
+
+def test_series_are_documented() -> None:
+    assert undocumented(set(series_names()), "integrations.md") == set()
 
 
 def test_log_events_are_documented() -> None:

@@ -38,8 +38,8 @@ _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "
 _NUMBERS_BY_NAME: Final = ("inf", "nan")
 _OPERATORS: Final = ("=", "!=", "=~", "!~")
 _AGGREGATES: Final[dict[str, Callable[[list[float]], float]]] = {
-    "max": lambda values: max(values, key=lambda v: -math.inf if math.isnan(v) else v),
-    "min": lambda values: min(values, key=lambda v: math.inf if math.isnan(v) else v),
+    "max": lambda values: max(_numbers(values), default=math.nan),
+    "min": lambda values: min(_numbers(values), default=math.nan),
     "sum": sum,
     "count": lambda values: float(len(values)),
 }
@@ -76,6 +76,10 @@ def answer(query: str, samples: Iterable[Sample], time_s: float) -> dict[str, An
         found = [({}, _AGGREGATES[function]([value for _, value in found]))]
     vector = [{"metric": labels, "value": [time_s, written(value)]} for labels, value in found]
     return {"resultType": "vector", "result": vector}
+
+
+def _numbers(values: list[float]) -> list[float]:
+    return [value for value in values if not math.isnan(value)]
 
 
 def written(value: float) -> str:

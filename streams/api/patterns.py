@@ -23,6 +23,8 @@ _TOKEN: Final = re.compile(
     re.ASCII | re.VERBOSE,
 )
 
+_AROUND: Final = re.compile(r"\((?:[^\\]|\\.)*\)", re.DOTALL)
+
 
 def whole_match(pattern: str) -> Test:
     """A test of values. Raises ValueError for a pattern that is refused."""
@@ -32,7 +34,7 @@ def whole_match(pattern: str) -> Test:
 
 def _choices(pattern: str) -> list[list[Segment]]:
     """Each choice as segments with any text between them."""
-    if pattern.startswith("(") and pattern.endswith(")") and not pattern.endswith(r"\)"):
+    if _AROUND.fullmatch(pattern):
         pattern = pattern[1:-1]
     choices: list[list[list[str | None]]] = [[[]]]
     position = 0

@@ -136,11 +136,11 @@ OF_ROLLOUT: Final = (
                   _one(lambda d: d.bounds.max_unmatched_share)),
     RolloutSeries("rollout_late_ratio", "Share of events that came too late, this stage",
                   _one(lambda d: d.quality.late_share)),
-    RolloutSeries("rollout_late_threshold_ratio", "Above it nothing is promoted",
+    RolloutSeries("rollout_late_threshold_ratio", "Above it nothing is promoted, either",
                   _one(lambda d: d.bounds.max_late_share)),
-    RolloutSeries("rollout_log_sample_ratio", "Log evidence that the arms' shares are not as "
+    RolloutSeries("rollout_skew_log_evidence", "Log evidence that the arms' shares are not as "
                   "planned", _one(lambda d: d.quality.log_sample_ratio)),
-    RolloutSeries("rollout_log_sample_ratio_threshold", "From it on nothing is promoted",
+    RolloutSeries("rollout_skew_log_evidence_threshold", "From it on nothing is promoted",
                   _one(lambda _: LOG_THRESHOLD)),
     RolloutSeries("rollout_data_quality_breached", "1 while a limit on data quality is broken",
                   _quality, ("limit",)),

@@ -12,7 +12,10 @@ from understudy.streams.api.gate import Gate, gate, gate_of
 from understudy.streams.deciding import Decider
 
 Judged = tuple[str, bool | None]
-PASS, FAIL, HELD, OPEN = ("pass", True), ("fail", False), ("inconclusive", True), ("inconclusive", None)  # fmt: skip
+PASS: Judged = ("pass", True)
+FAIL: Judged = ("fail", False)
+HELD: Judged = ("inconclusive", True)
+OPEN: Judged = ("inconclusive", None)
 
 
 def judged(found: Gate) -> Judged:
