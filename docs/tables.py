@@ -100,10 +100,10 @@ def _topics() -> list[str]:
 
 def _metrics() -> list[str]:
     rows = [
-        (_code(spec.name), spec.kind, _code(spec.label) if spec.label else "–", spec.meaning)
+        (_code(spec.name), spec.kind, ", ".join(map(_code, spec.labels)) or "–", spec.meaning)
         for spec in METRICS
     ]
-    return _table(("metric", "kind", "label", "what it says"), rows)
+    return _table(("metric", "kind", "labels", "what it says"), rows)
 
 
 def _series() -> list[str]:

@@ -240,14 +240,14 @@ def decode_side(payload: bytes | None, max_event_bytes: int = MAX_EVENT_BYTES) -
     try:
         event = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _explain(payload, error) from None
+        raise decoding_failed(payload, error) from None
     wanted = SHAPES.get((event.mode, event.side, event.sides))
     if wanted is None or "/" in event.rollout_id:
         raise _inconsistent(event)
     return event, wanted
 
 
-def _explain(payload: bytes, error: Exception) -> InvalidEvent:
+def decoding_failed(payload: bytes, error: Exception) -> InvalidEvent:
     """Tell a malformed payload from a wrong version from a wrong field."""
     if not isinstance(error, msgspec.ValidationError):
         return InvalidEvent(InvalidReason.NOT_JSON, str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -16,9 +17,13 @@ from understudy.schemas.events import (
     Mode,
     PairId,
     RequestTime,
+    decoding_failed,
 )
 
 MAX_FEEDBACK_BYTES: Final = 65_536
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MILLISECOND: Final = dt.timedelta(milliseconds=1)
 
 
 class Feedback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -59,10 +64,18 @@ def decode_feedback(payload: bytes | None) -> Feedback:
     if not payload:
         raise InvalidEvent(InvalidReason.EMPTY, "the message has no value")
     if len(payload) > MAX_FEEDBACK_BYTES:
-        raise InvalidEvent(InvalidReason.TOO_LARGE, f"{len(payload)} bytes")
+        raise InvalidEvent(
+            InvalidReason.TOO_LARGE, f"{len(payload)} bytes, the limit is {MAX_FEEDBACK_BYTES}"
+        )
     try:
-        return _decoder.decode(payload)
-    except msgspec.ValidationError as error:
-        raise InvalidEvent(InvalidReason.SCHEMA, str(error)) from None
+        feedback = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidEvent(InvalidReason.NOT_JSON, str(error)) from None
+        raise decoding_failed(payload, error) from None
+    if "/" in feedback.rollout_id:
+        raise InvalidEvent(InvalidReason.SCHEMA, "rollout_id must not contain a slash")
+    return feedback
+
+
+def feedback_time_ms(feedback: Feedback) -> int:
+    """The feedback's own time in whole milliseconds since 1970, rounded down."""
+    return (feedback.feedback_time - _EPOCH) // _MILLISECOND

@@ -7,8 +7,8 @@ How many partitions, and why:
 - `events` and `feedback` have 12 each. The key is `rollout_id/pair_id`, so pairing scales to as
   many workers as there are partitions, and 12 divides evenly among 1, 2, 3, 4, 6 or 12 of them. At
   40 µs an event, 12 cores carry 300 000 events/s. The number is hard to change later: it decides
-  where a key goes, and pairs under way would be torn. Both topics share it, so that feedback lands
-  beside its pair.
+  where a key goes, and pairs under way would be torn. Feedback waits for no partner; it has as many
+  so that as many workers share it.
 - `windows`, `rollouts` and `decisions` have 4 each. Their key is `rollout_id`; the deciding side
   keeps one table over all three, so they must agree, and each partition costs a changelog. A dozen
   rollouts at a few messages a second need no more.

@@ -11,7 +11,7 @@ not depend on the order in which pairs arrived; the row shows them in natural un
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -22,6 +22,8 @@ WINDOWS_SCHEMA_VERSION: Final = 1
 
 Source = Literal["events", "feedback"]
 """The topic that a row was made from; partitions and versions of the two are not comparable."""
+
+SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
 Histogram = dict[int, int]
 """Bucket index to count; see `understudy.analyzers.aggregate.histogram` for the two scales."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.errors import WRONG_USAGE, CommandError
 from understudy.streams.settings import Settings, SettingsError, load_settings
 
@@ -315,12 +316,25 @@ def delete_rollout(context: click.Context, rollout_id: str, dry_run: bool) -> No
 
 @main.command()
 @_FILES
+@click.option(
+    "--to",
+    "source",
+    type=click.Choice(SOURCES),
+    default="events",
+    show_default=True,
+    help="The topic: events, or feedback for what users thought.",
+)
 @click.pass_context
-def publish(context: click.Context, files: tuple[Path, ...]) -> None:
-    """Write recorded events to Kafka, with the right key and partitioner."""
+def publish(context: click.Context, files: tuple[Path, ...], source: Source) -> None:
+    """Write recorded events or feedback to Kafka, with the right key and partitioner.
+
+    \b
+      understudy publish events.ndjson.gz
+      understudy publish --to feedback thumbs.ndjson
+    """
     from understudy.streams.publish import publish_files
 
-    publish_files(_settings(context), files)
+    publish_files(_settings(context), files, source)
 
 
 @main.command()
@@ -436,7 +450,7 @@ def doctor(context: click.Context, newest: int, as_json: bool) -> None:
 
 @main.group("dead-letters")
 def dead_letters() -> None:
-    """See the events that could not be used, and write them again."""
+    """See the events and feedback that could not be used, and write them again."""
 
 
 def _selecting(command: Any) -> Any:
@@ -520,7 +534,7 @@ def replay_dead_letters(
     dry_run: bool,
     include_late: bool,
 ) -> None:
-    """Write dead letters to the events topic again, with the same key.
+    """Write dead letters to the topic that they came from again, with the same key.
 
     Without --reason: clock_ahead, analyzer_failed, too_large and unsupported_version, for the rest
     is wrong in itself. What this release would refuse again is left out, and so is what is so old

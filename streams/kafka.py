@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from understudy.schemas.topics import Topics, understudy_topics
+from understudy.schemas.windows import Source
 from understudy.streams.settings import KafkaSettings
 
 PARTITIONER: Final = "murmur2_random"
@@ -29,11 +30,11 @@ _PRODUCER_ONLY: Final = ("linger.", "compression.", "acks", "batch.", "queue.buf
                          "partitioner", "delivery.", "enable.idempotence")  # fmt: skip
 
 
-def consumer_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """A member of the pairing group; offsets are committed by hand."""
+def consumer_config(kafka: KafkaSettings, source: Source = "events") -> dict[str, Any]:
+    """A member of the group that reads a source; offsets are committed by hand."""
     shared = {k: v for k, v in client_config(kafka).items() if not k.startswith(_PRODUCER_ONLY)}
     config = {
-        "group.id": kafka.group_id,
+        "group.id": group_of(kafka, source),
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
         "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
@@ -57,6 +58,17 @@ def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
         "compression.type": "lz4",
         **shared,
     }
+
+
+def group_of(kafka: KafkaSettings, source: Source) -> str:
+    """The consumer group that reads a source: that of events, or feedback's own beside it."""
+    return kafka.group_id if source == "events" else f"{kafka.group_id}-{source}"
+
+
+def topic_of(kafka: KafkaSettings, source: Source) -> str:
+    """The topic that a source's rows are made from."""
+    specs = topics(kafka)
+    return {"events": specs.events, "feedback": specs.feedback}[source].name
 
 
 def topics(kafka: KafkaSettings) -> Topics:

@@ -1,4 +1,4 @@
-"""`understudy publish` and `understudy topics`: recorded events to Kafka."""
+"""`understudy publish` and `understudy topics`: recorded events and feedback to Kafka."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from rich.console import Console
 
 from understudy.schemas.events import event_key, peek
+from understudy.schemas.windows import Source
 from understudy.streams.errors import FAILED, UNREACHABLE, CommandError
-from understudy.streams.kafka import client_config, producer_config, topics
+from understudy.streams.kafka import client_config, producer_config, topic_of, topics
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.progress import file_progress
 from understudy.streams.recordings import RecordingError, read_recordings
@@ -34,7 +35,7 @@ _identity = msgspec.json.Decoder(_Identity)
 
 
 def key_of(line: bytes) -> bytes | None:
-    """The key of a recorded event; None where it names no rollout and pair."""
+    """The key of a recorded event or opinion; None where it names no rollout and pair."""
     try:
         identity = _identity.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -43,8 +44,8 @@ def key_of(line: bytes) -> bytes | None:
     return event_key(identity.rollout_id, identity.pair_id).encode()
 
 
-class EventWriter:
-    """Writes events as they are; what the broker refuses is counted, not lost from sight."""
+class RecordWriter:
+    """Writes records as they are; what the broker refuses is counted, not lost from sight."""
 
     def __init__(self, config: dict[str, Any], topic: str) -> None:
         self._producer = Producer(config, logger=KAFKA_LOGGER)
@@ -53,7 +54,7 @@ class EventWriter:
         self.refused: dict[str, int] = {}
 
     def write(self, line: bytes) -> None:
-        """Queue one event; waits while the queue is full."""
+        """Queue one record; waits while the queue is full."""
         while True:
             try:
                 self._producer.produce(self._topic, line, key_of(line), on_delivery=self._told)
@@ -80,22 +81,23 @@ class EventWriter:
         left = self._producer.flush(DELIVERY_TIMEOUT_S)
         if left:
             raise CommandError(
-                f"{left:,} events could not be delivered in {DELIVERY_TIMEOUT_S:.0f} s; "
+                f"{left:,} records could not be delivered in {DELIVERY_TIMEOUT_S:.0f} s; "
                 "is the broker there?",
                 UNREACHABLE,
             )
 
 
-def publish_files(settings: Settings, files: Sequence[Path]) -> None:
-    """Write recorded events to the events topic, and print what came of it."""
+def publish_files(settings: Settings, files: Sequence[Path], source: Source = "events") -> None:
+    """Write recordings to the topic of a source, and print what came of it."""
     configure_logs(logging.WARNING)
     report = create_missing_topics(settings)
-    topic = topics(settings.kafka).events.name
+    topic = topic_of(settings.kafka, source)
+    what = "events" if source == "events" else "feedback records"
     config = {
         **producer_config(settings.kafka),
         "message.timeout.ms": int(DELIVERY_TIMEOUT_S * 1e3),
     }
-    writer = EventWriter(config, topic)
+    writer = RecordWriter(config, topic)
     started = time.monotonic()
     for line in _lines(files):
         writer.write(line)
@@ -103,9 +105,9 @@ def publish_files(settings: Settings, files: Sequence[Path]) -> None:
     took_s = time.monotonic() - started
     if topic in report.created:
         click.echo(f"created {topic}", err=True)
-    click.echo(f"{writer.delivered:,} events to {topic} in {took_s:.1f} s")
+    click.echo(f"{writer.delivered:,} {what} to {topic} in {took_s:.1f} s")
     for why, count in writer.refused.items():
-        click.echo(f"{count:,} events refused: {why}", err=True)
+        click.echo(f"{count:,} {what} refused: {why}", err=True)
     if writer.refused:
         raise SystemExit(FAILED)
 

@@ -42,9 +42,10 @@ class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(min_length=1, description="host:port, several by comma")
     ] = "localhost:9092"
     topic_prefix: Annotated[str, Meta(description="Put before every topic's name")] = "understudy."
-    group_id: Annotated[str, Meta(description="Consumer group of the pairing workers")] = (
-        "understudy-pairing"
-    )
+    group_id: Annotated[
+        str,
+        Meta(description="Consumer group of the pairing workers; feedback's adds `-feedback`"),
+    ] = "understudy-pairing"
     replication_factor: Annotated[
         int, Meta(description="Of topics created here; -1 leaves it to the broker")
     ] = -1

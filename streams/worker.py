@@ -1,6 +1,7 @@
 """`understudy worker`: pairing, deciding or both as one process, from start to graceful stop.
 
-With both, deciding has the main thread and pairing one of its own.
+With both, deciding has the main thread and pairing one of its own. Pairing reads two topics, events
+and feedback, each in a thread and a consumer group of its own.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Final, Literal
@@ -17,18 +18,29 @@ import structlog
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.alerting.service import run_alerting
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
-from understudy.streams.kafka import client_config, consumer_config, producer_config, topics
+from understudy.streams.kafka import (
+    client_config,
+    consumer_config,
+    producer_config,
+    topic_of,
+    topics,
+)
 from understudy.streams.loading.buffer import LoadPolicy
 from understudy.streams.loading.errors import SinkBroken
 from understudy.streams.loading.loader import Loader
 from understudy.streams.loading.migrate import client_opener
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.pairing.consumer import PairingConsumer
+from understudy.streams.pairing.feedback import FeedbackPartition
+from understudy.streams.pairing.garbage import CollectBetweenBatches
+from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.publishing import DeliveryFailed, Publisher
 from understudy.streams.pairing.results import ClickHouseResults
+from understudy.streams.pairing.state import PartitionState
 from understudy.streams.serving.server import serving
 from understudy.streams.serving.snapshot import Parts
 from understudy.streams.settings import Settings, SettingsError
@@ -45,6 +57,10 @@ REPORT_EVERY_S: Final = 10.0
 Role = Literal["pairing", "deciding", "all"]
 Beside = Callable[[threading.Event], None]
 
+STATES: Final[dict[Source, type[PartitionState]]] = {
+    "events": Partition,
+    "feedback": FeedbackPartition,
+}
 Serve = Callable[[Parts], AbstractContextManager[object]]
 
 
@@ -85,29 +101,27 @@ def _told_to_people() -> Iterator[None]:
 
 
 def _run_pairing(settings: Settings, policy: PairingPolicy, stop: threading.Event) -> None:
+    """Read events in this thread and feedback beside it."""
     with (
-        pairing(settings, policy, partial(serving, settings)) as consumer,
-        _reporting(consumer),
+        pairing(settings, policy, partial(serving, settings)) as (events, feedback),
+        _reporting((events, feedback)),
     ):
-        log.info("worker.started", topic=topics(settings.kafka).events.name,
-                 group=settings.kafka.group_id)  # fmt: skip
-        consumer.run(stop)
+        log.info("worker.started", topic=events.topic, group=events.group_id)
+        with _beside(feedback.run, stop, "understudy-feedback"):
+            events.run(stop)
 
 
 def _run_deciding(settings: Settings, stop: threading.Event, beside: Beside | None) -> None:
     """Decide in this thread and do the rest beside it; when either ends, so does the other."""
     from understudy.streams.deciding.service import run_deciding
 
-    with _beside(beside, stop):
-        try:
-            run_deciding(settings, stop)
-        finally:
-            stop.set()
+    with _beside(beside, stop, "understudy-pairing"):
+        run_deciding(settings, stop)
 
 
 @contextmanager
-def _beside(run: Beside | None, stop: threading.Event) -> Iterator[None]:
-    """Run in a thread until told to stop; raises in the end what ended it."""
+def _beside(run: Beside | None, stop: threading.Event, name: str) -> Iterator[None]:
+    """Run in a thread meanwhile; when either ends, so does the other. Raises what ended it."""
     failures: list[BaseException] = []
 
     def caught() -> None:
@@ -118,11 +132,12 @@ def _beside(run: Beside | None, stop: threading.Event) -> Iterator[None]:
             failures.append(error)
             stop.set()
 
-    thread = threading.Thread(target=caught, name="understudy-pairing")
+    thread = threading.Thread(target=caught, name=name)
     thread.start()
     try:
         yield
     finally:
+        stop.set()
         thread.join()
     if failures:
         raise failures[0]
@@ -160,43 +175,59 @@ def _wait_for_kafka(settings: Settings, stop: threading.Event) -> bool:
 
 @contextmanager
 def pairing(
-    settings: Settings, policy: PairingPolicy, serve: Serve = nullcontext
-) -> Iterator[PairingConsumer]:
-    """A pairing consumer with its sinks, which are closed in the end; `serve` tells of them."""
+    settings: Settings,
+    policy: PairingPolicy,
+    serve: Serve = nullcontext,
+    sources: Sequence[Source] = SOURCES,
+) -> Iterator[tuple[PairingConsumer, ...]]:
+    """A reader of each source; their sinks are closed in the end, and `serve` tells of all."""
     load_policy = LoadPolicy(
         batch_rows=settings.clickhouse.batch_rows,
         batch_bytes=settings.clickhouse.batch_bytes,
         batch_age_s=settings.clickhouse.batch_age_s,
         buffer_bytes=settings.clickhouse.buffer_bytes,
     )
-    names = topics(settings.kafka)
     loader = Loader(client_opener(settings.clickhouse.url), load_policy).start()
     try:
-        producer = Producer(producer_config(settings.kafka), logger=KAFKA_LOGGER)
-        publisher = Publisher(producer, names)
-        consumer = PairingConsumer(
-            consumer_config(settings.kafka),
-            names.events.name,
-            policy,
-            publisher,
-            ClickHouseResults(loader, policy.window_ms),
-            batch_records=settings.pairing.batch_records,
-            flush_interval_s=settings.pairing.flush_interval_s,
-        )
-        with serve(Parts(consumer, loader, publisher)):
-            yield consumer
+        with CollectBetweenBatches() as garbage:
+            readers = tuple(_reader(settings, policy, s, loader, garbage) for s in sources)
+            with serve(Parts(readers, loader)):
+                yield readers
     finally:
         loader.close(CLOSE_S)
 
 
+def _reader(
+    settings: Settings,
+    policy: PairingPolicy,
+    source: Source,
+    loader: Loader,
+    garbage: CollectBetweenBatches,
+) -> PairingConsumer:
+    """Garbage is collected when events can spare the time; feedback has plenty."""
+    producer = Producer(producer_config(settings.kafka), logger=KAFKA_LOGGER)
+    return PairingConsumer(
+        consumer_config(settings.kafka, source),
+        topic_of(settings.kafka, source),
+        policy,
+        Publisher(producer, topics(settings.kafka)),
+        ClickHouseResults(loader, policy.window_ms, source),
+        state=STATES[source],
+        batch_records=settings.pairing.batch_records,
+        flush_interval_s=settings.pairing.flush_interval_s,
+        between_batches=garbage.collect_if_due if source == "events" else None,
+    )
+
+
 @contextmanager
-def _reporting(consumer: PairingConsumer) -> Iterator[None]:
+def _reporting(readers: Sequence[PairingConsumer]) -> Iterator[None]:
     """Log every few seconds what the worker does."""
     done = threading.Event()
 
     def report() -> None:
         while not done.wait(REPORT_EVERY_S):
-            log.info("worker.progress", **consumer.progress())
+            for reader in readers:
+                log.info("worker.progress", source=reader.source, **reader.progress())
 
     thread = threading.Thread(target=report, name="understudy-report", daemon=True)
     thread.start()

@@ -119,7 +119,7 @@ def _watch(
     policy = settings.pairing_policy()
     policy = replace(policy, compare=replace(policy.compare, json_schemas=schemas))
     with (
-        pairing(settings, policy) as consumer,
+        pairing(settings, policy, sources=("events",)) as (consumer,),
         _window_rows(settings) as rows,
         DemoView(console) as view,
     ):

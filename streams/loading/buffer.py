@@ -3,17 +3,20 @@
 An *entry* is what one `offer` brought: blocks of one or several tables and, per partition, the
 position up to which everything has then been offered. Blocks of a table are gathered into batches;
 an entry is stored once all its blocks are, and a partition's position moves only over entries
-that are stored, in the order in which they came.
+that are stored, in the order in which they came. What a partition goes by is its owner's business.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from understudy.streams.loading.native import Block
+
+Place = Hashable
+"""What a partition goes by; those who share a buffer choose what differs from each other's."""
 
 NOTHING_STORED: Final = -1
 _MIB: Final = 1_048_576
@@ -40,7 +43,7 @@ class LoadPolicy:
 
 @dataclass(slots=True)
 class _Entry:
-    positions: Mapping[int, int]
+    positions: Mapping[Place, int]
     blocks_left: int
 
 
@@ -93,8 +96,8 @@ class LoadBuffer:
     def __init__(self, policy: LoadPolicy) -> None:
         self._policy = policy
         self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
-        self._unstored: dict[int, deque[_Entry]] = {}
-        self._positions: dict[int, int] = {}
+        self._unstored: dict[Place, deque[_Entry]] = {}
+        self._positions: dict[Place, int] = {}
         self._nbytes = 0
 
     @property
@@ -107,7 +110,7 @@ class LoadBuffer:
         """Whether everything offered has been stored."""
         return self._nbytes == 0
 
-    def offer(self, blocks: Sequence[Block], positions: Mapping[int, int], now_s: float) -> bool:
+    def offer(self, blocks: Sequence[Block], positions: Mapping[Place, int], now_s: float) -> bool:
         """Take all of the blocks or, when they do not fit, none.
 
         What is larger than the whole buffer is taken when nothing else is held.
@@ -157,11 +160,11 @@ class LoadBuffer:
             entry.blocks_left -= 1
             self._advance(entry)
 
-    def position(self, partition: int) -> int:
+    def position(self, partition: Place) -> int:
         """Up to where everything offered is stored; `NOTHING_STORED` when nothing is known."""
         return self._positions.get(partition, NOTHING_STORED)
 
-    def forget(self, partition: int) -> None:
+    def forget(self, partition: Place) -> None:
         """Start again for a partition; rows that wait are still inserted, but move nothing."""
         self._unstored.pop(partition, None)
         self._positions.pop(partition, None)

@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from understudy.streams.loading.buffer import Batch, LoadBuffer, LoadPolicy
+from understudy.streams.loading.buffer import Batch, LoadBuffer, LoadPolicy, Place
 from understudy.streams.loading.errors import SinkBroken, SinkBusy, SinkError, sink_error
 from understudy.streams.loading.native import Block
 
@@ -121,7 +121,7 @@ class Loader:
         """Bytes of encoded rows that are not stored yet."""
         return self._buffer.nbytes
 
-    def put(self, blocks: Sequence[Block], positions: Mapping[int, int]) -> None:
+    def put(self, blocks: Sequence[Block], positions: Mapping[Place, int]) -> None:
         """Take the blocks over, all or none.
 
         `positions` gives, per partition, the position up to which everything has been put with
@@ -141,12 +141,12 @@ class Loader:
         if self._thread is None:
             self._insert_due()
 
-    def flushed(self, partition: int) -> int:
+    def flushed(self, partition: Place) -> int:
         """The position up to which everything put is in ClickHouse; -1 when nothing is known."""
         with self._changed:
             return self._buffer.position(partition)
 
-    def forget(self, partition: int) -> None:
+    def forget(self, partition: Place) -> None:
         """The partition is read again or has gone: `flushed` starts at -1.
 
         Rows that wait are still inserted, since they are right whoever inserts them.

@@ -1,14 +1,15 @@
-"""`understudy accounting`: events in the log against events accounted for, per partition.
+"""`understudy accounting`: what is in the logs against what is accounted for, per partition.
 
-In a group at rest, what was read is what the windows count plus what still waits for its partner.
-While workers run, rows and commits are some seconds apart, and the difference moves around zero.
+Events and feedback have accounts of their own. In a group at rest, what was read is what the
+windows count plus what still waits for its partner. While workers run, rows and commits are some
+seconds apart, and the difference moves around zero.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -19,20 +20,20 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.errors import UNREACHABLE, CommandError
-from understudy.streams.kafka import topics
+from understudy.streams.kafka import topic_of
 from understudy.streams.loading.errors import SinkBroken, SinkBusy
 from understudy.streams.loading.migrate import pending
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
-from understudy.streams.operating.positions import GroupPosition, group_positions
-from understudy.streams.operating.reading import TopicReader
+from understudy.streams.operating.positions import GroupPosition, positions_of
 from understudy.streams.query import open_client
 from understudy.streams.settings import Settings
 
 OUTCOMES: Final = ("paired", "single", "unmatched", "duplicate", "late", "invalid")
 _SQL: Final = f"""
-SELECT partition, {", ".join(f"sum({name})" for name in OUTCOMES)}
-FROM accounting WHERE source = 'events' GROUP BY partition
+SELECT source, partition, {", ".join(f"sum({name})" for name in OUTCOMES)}
+FROM accounting GROUP BY source, partition
 """
 
 Counts = Mapping[str, int]
@@ -40,11 +41,12 @@ Counts = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One partition's events, in and out."""
+    """One partition's records, in and out."""
 
+    source: Source
     partition: int
     end: int
-    """Of the log: events ever written, unless transactions left marks among them."""
+    """Of the log: records ever written, unless transactions left marks among them."""
     read: int
     """Up to where everything has been read and stored."""
     outcomes: Counts
@@ -53,7 +55,7 @@ class Account:
 
     @property
     def accounted(self) -> int:
-        """Events that have ended somewhere."""
+        """Records that have ended somewhere."""
         return sum(self.outcomes.values())
 
     @property
@@ -62,14 +64,19 @@ class Account:
         return self.read - self.accounted - self.waiting
 
 
-def accounts_of(positions: Sequence[GroupPosition], counted: Mapping[int, Counts]) -> list[Account]:
-    """Kafka's side and ClickHouse's side of each partition."""
+def accounts_of(
+    source: Source,
+    positions: Sequence[GroupPosition],
+    counted: Mapping[tuple[str, int], Counts],
+) -> list[Account]:
+    """Kafka's side and ClickHouse's side of each partition of a source."""
     return [
         Account(
+            source=source,
             partition=one.partition,
             end=one.end,
             read=one.position if one.committed is not None else 0,
-            outcomes=counted.get(one.partition, dict.fromkeys(OUTCOMES, 0)),
+            outcomes=counted.get((source, one.partition), dict.fromkeys(OUTCOMES, 0)),
             waiting=one.metadata.waiting_sides if one.metadata else 0,
         )
         for one in positions
@@ -80,28 +87,29 @@ def run_accounting(settings: Settings, url: str, *, as_json: bool) -> None:
     """Print the account of each partition and of all."""
     configure_logs(logging.ERROR)
     KAFKA_LOGGER.setLevel(logging.CRITICAL)
-    positions = _positions(settings)
-    accounts = accounts_of(positions, _counted(url))
+    positions = {source: _positions(settings, source) for source in SOURCES}
+    counted = _counted(url)
+    accounts = [one for source, some in positions.items()
+                for one in accounts_of(source, some, counted)]  # fmt: skip
     if as_json:
         click.echo(json.dumps([_document(one) for one in accounts]))
     else:
         _print(accounts)
 
 
-def _positions(settings: Settings) -> list[GroupPosition]:
-    name = topics(settings.kafka).events.name
+def _positions(settings: Settings, source: Source) -> list[GroupPosition]:
     try:
-        with TopicReader(settings.kafka, name) as reader:
-            bounds = reader.bounds()
-        if not bounds:
+        found = positions_of(settings.kafka, source)
+        if not found:
+            name = topic_of(settings.kafka, source)
             raise CommandError(f"there is no topic {name}; `understudy topics` creates it")
-        return group_positions(settings.kafka, name, bounds)
+        return found
     except KafkaException as error:
         where = settings.kafka.bootstrap_servers
         raise CommandError(f"Kafka at {where}: {error.args[0]}", UNREACHABLE) from None
 
 
-def _counted(url: str) -> dict[int, Counts]:
+def _counted(url: str) -> dict[tuple[str, int], Counts]:
     client = open_client(url)
     try:
         if pending(client):
@@ -112,8 +120,8 @@ def _counted(url: str) -> dict[int, Counts]:
         raise CommandError(str(error)) from None
     finally:
         client.close()
-    return {int(number): dict(zip(OUTCOMES, map(int, counts), strict=True))
-            for number, *counts in rows}  # fmt: skip
+    return {(str(source), int(number)): dict(zip(OUTCOMES, map(int, counts), strict=True))
+            for source, number, *counts in rows}  # fmt: skip
 
 
 def _document(one: Account) -> dict[str, object]:
@@ -123,19 +131,24 @@ def _document(one: Account) -> dict[str, object]:
 def _print(accounts: Sequence[Account]) -> None:
     console = Console()
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("source", no_wrap=True)
     names = ("partition", "written", "read", *OUTCOMES, "accounted", "waiting", "difference")
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
-    rows = [(str(one.partition), *_figures(one)) for one in accounts]
-    total = [sum(column) for column in zip(*(_numbers(one) for one in accounts), strict=True)]
-    for row in rows:
-        table.add_row(*row)
-    table.add_section()
-    table.add_row("all", *(f"{number:,}" for number in total), style="bold")
+    differs = False
+    for source in SOURCES:
+        some = [one for one in accounts if one.source == source]
+        total = [sum(column) for column in zip(*map(_numbers, some), strict=True)]
+        differs = differs or bool(total and total[-1])
+        for one in some:
+            table.add_row(source, str(one.partition), *_figures(_numbers(one)))
+        table.add_section()
+        table.add_row(source, "all", *_figures(total), style="bold")
+        table.add_section()
     if not console.is_terminal:
         console.width = 160
     console.print(table)
-    if total and total[-1]:
+    if differs:
         click.echo("difference: above 0, read and not in ClickHouse (yet, or lost to retention); "
                    "below 0, stored and not committed yet", err=True)  # fmt: skip
 
@@ -145,5 +158,5 @@ def _numbers(one: Account) -> tuple[int, ...]:
     return (one.end, one.read, *outcomes, one.accounted, one.waiting, one.difference)
 
 
-def _figures(one: Account) -> tuple[str, ...]:
-    return tuple(f"{number:,}" for number in _numbers(one))
+def _figures(numbers: Iterable[int]) -> tuple[str, ...]:
+    return tuple(f"{number:,}" for number in numbers)

@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.errors import FAILED, UNREACHABLE, WRONG_USAGE, CommandError
-from understudy.streams.kafka import producer_config, topics
+from understudy.streams.kafka import producer_config, topic_of, topics
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.operating.dead_letters import (
     REPLAY_CAN_HELP,
@@ -33,9 +34,9 @@ from understudy.streams.operating.dead_letters import (
     once_each,
 )
 from understudy.streams.operating.plain_text import lines, one_line, payload_text
-from understudy.streams.operating.positions import group_positions
+from understudy.streams.operating.positions import positions_of
 from understudy.streams.operating.reading import TopicReader
-from understudy.streams.operating.replaying import Fate, Forecaster
+from understudy.streams.operating.replaying import Fate, Forecast, Forecaster
 from understudy.streams.settings import Settings
 
 DELIVERY_TIMEOUT_S: Final = 60.0
@@ -182,14 +183,16 @@ def _whole(letter: Letter) -> str:
 class _Replay:
     """What a replay does and has done."""
 
-    delivered: int = 0
+    sent: Counter[str] = field(default_factory=Counter)
+    """By topic; of a dry run, what would have been sent."""
+    delivered: Counter[str] = field(default_factory=Counter)
     refused_by_broker: Counter[str] = field(default_factory=Counter)
     fates: Counter[Fate] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
-    def told(self, error: KafkaError | None, _: Message) -> None:
+    def told(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self.delivered += 1
+            self.delivered[message.topic() or ""] += 1
         else:
             self.refused_by_broker[error.str()] += 1
 
@@ -203,23 +206,25 @@ class _Replay:
 def replay_letters(
     settings: Settings, selection: Selection, *, dry_run: bool, include_late: bool
 ) -> None:
-    """Write letters of a selection to the events topic again, and wait until they are there."""
+    """Write letters of a selection to their topics again, and wait until they are there."""
     if not selection.reasons and selection.place is None:
         selection = _with_default_reasons(selection)
     replay = _Replay()
     with _broker_errors(settings):
-        forecaster = _forecaster(settings)
+        forecasters = _forecasters(settings)
         producer = _producer(settings)
         for letter in read_letters(settings, selection):
-            forecast = forecaster.forecast(letter, _now_ms())
+            topic = _topic_for(letter, settings)
+            forecast = _forecast(forecasters.get(topic), letter)
             replay.note(letter, forecast.fate, forecast.why)
             wanted = forecast.fate is Fate.READ or (include_late and forecast.fate is Fate.LATE)
+            replay.sent[topic] += wanted
             if wanted and not dry_run:
-                _send(producer, settings, letter, forecast.key, replay)
+                _send(producer, topic, letter, forecast.key, replay)
         left = producer.flush(DELIVERY_TIMEOUT_S)
     _report(replay, settings, dry_run=dry_run, include_late=include_late)
     if left:
-        raise CommandError(f"{left:,} events were not delivered in {DELIVERY_TIMEOUT_S:.0f} s",
+        raise CommandError(f"{left:,} records were not delivered in {DELIVERY_TIMEOUT_S:.0f} s",
                            UNREACHABLE)  # fmt: skip
     if replay.refused_by_broker:
         raise SystemExit(FAILED)
@@ -234,20 +239,38 @@ def _now_ms() -> int:
     return round(dt.datetime.now(dt.UTC).timestamp() * 1000)
 
 
-def _forecaster(settings: Settings) -> Forecaster:
+def _topic_for(letter: Letter, settings: Settings) -> str:
+    """Where a letter came from; events is the best guess about one that does not tell."""
+    specs = topics(settings.kafka)
+    return specs.events.name if letter.place.topic == specs.dead_letters.name else (
+        letter.place.topic
+    )  # fmt: skip
+
+
+def _forecasters(settings: Settings) -> dict[str, Forecaster]:
+    """By topic, of those that pairing reads."""
+    return {topic_of(settings.kafka, source): _forecaster(settings, source) for source in SOURCES}
+
+
+def _forecaster(settings: Settings, source: Source) -> Forecaster:
     policy = settings.pairing_policy()
-    name = topics(settings.kafka).events.name
-    with TopicReader(settings.kafka, name) as reader:
-        bounds = reader.bounds()
-    if not bounds:
+    positions = positions_of(settings.kafka, source)
+    if not positions:
+        name = topic_of(settings.kafka, source)
         raise CommandError(f"there is no topic {name}; `understudy topics` creates it")
     watermarks = {
         one.partition: one.metadata.watermark_ms
-        for one in group_positions(settings.kafka, name, bounds)
+        for one in positions
         if one.metadata is not None and one.metadata.watermark_ms is not None
     }
     return Forecaster(policy.max_event_bytes, policy.max_clock_skew_ms, policy.join_timeout_ms,
-                      len(bounds), watermarks)  # fmt: skip
+                      len(positions), watermarks, source)  # fmt: skip
+
+
+def _forecast(forecaster: Forecaster | None, letter: Letter) -> Forecast:
+    if forecaster is None:
+        return Forecast(Fate.REFUSED, letter.key or b"", "neither an event nor feedback")
+    return forecaster.forecast(letter, _now_ms())
 
 
 def _producer(settings: Settings) -> Producer:
@@ -256,14 +279,11 @@ def _producer(settings: Settings) -> Producer:
     return Producer(config, logger=KAFKA_LOGGER)
 
 
-def _send(
-    producer: Producer, settings: Settings, letter: Letter, key: bytes, replay: _Replay
-) -> None:
-    name = topics(settings.kafka).events.name
+def _send(producer: Producer, topic: str, letter: Letter, key: bytes, replay: _Replay) -> None:
     headers: list[tuple[str, str | bytes | None]] = [(REPLAYED_FROM, str(letter.place).encode())]
     while True:
         try:
-            producer.produce(name, letter.payload, key, headers=headers, on_delivery=replay.told)
+            producer.produce(topic, letter.payload, key, headers=headers, on_delivery=replay.told)
         except BufferError:
             producer.poll(0.1)
         except KafkaException as error:
@@ -274,19 +294,23 @@ def _send(
             return
 
 
+def _report_topics(replay: _Replay, settings: Settings, *, dry_run: bool) -> None:
+    """How many went where; of feedback only when there was some."""
+    specs = topics(settings.kafka)
+    counts, go = (replay.sent, "would go to") if dry_run else (replay.delivered, "to")
+    click.echo(f"{counts[specs.events.name]:,} events {go} {specs.events.name}")
+    if counts[specs.feedback.name]:
+        click.echo(f"{counts[specs.feedback.name]:,} feedback records {go} {specs.feedback.name}")
+
+
 def _report(replay: _Replay, settings: Settings, *, dry_run: bool, include_late: bool) -> None:
     if dry_run:
         for example in replay.examples:
             click.echo(example)
     fates = replay.fates
-    sent = fates[Fate.READ] + (fates[Fate.LATE] if include_late else 0)
-    name = topics(settings.kafka).events.name
-    if dry_run:
-        click.echo(f"{sent:,} events would go to {name}")
-    else:
-        click.echo(f"{replay.delivered:,} events to {name}")
+    _report_topics(replay, settings, dry_run=dry_run)
     if fates[Fate.LATE] and include_late:
-        click.echo(f"{fates[Fate.LATE]:,} of them count as late and are not compared", err=True)
+        click.echo(f"{fates[Fate.LATE]:,} of them count as late and are not measured", err=True)
     elif fates[Fate.LATE]:
         click.echo(f"{fates[Fate.LATE]:,} left out: so old that they would count as late "
                    "(--include-late writes them all the same)", err=True)  # fmt: skip

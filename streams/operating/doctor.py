@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -22,8 +23,9 @@ from rich.table import Table
 from rich.text import Text
 
 from understudy.schemas.topics import Topics
+from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.errors import FAILED, UNREACHABLE
-from understudy.streams.kafka import client_config, topics
+from understudy.streams.kafka import client_config, group_of, topic_of, topics
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.operating.broker_release import broker_release
 from understudy.streams.operating.clickhouse_checks import check_clickhouse
@@ -39,7 +41,7 @@ from understudy.streams.operating.group_checks import (
     check_lag,
     check_workers,
 )
-from understudy.streams.operating.positions import GroupPosition, group_positions
+from understudy.streams.operating.positions import GroupPosition, positions_of
 from understudy.streams.operating.reading import Range, TopicReader
 from understudy.streams.operating.sample_checks import (
     SampledEvent,
@@ -87,26 +89,29 @@ def _check_kafka(settings: Settings, newest: int) -> list[Finding]:
     except KafkaException as error:
         return [*findings, _unknown(TOPICS, error)]
     findings += check_topics(found, specs)
-    if specs.events.name in found.partitions:
-        findings += _check_traffic(settings, specs, found, newest)
+    sources = [source for source in SOURCES if topic_of(settings.kafka, source) in found.partitions]
+    if "events" in sources:
+        findings += _check_traffic(settings, specs, found, newest, sources)
     return findings
 
 
 def _check_traffic(
-    settings: Settings, specs: Topics, found: TopicsFound, newest: int
+    settings: Settings, specs: Topics, found: TopicsFound, newest: int, sources: list[Source]
 ) -> list[Finding]:
     looked_at_s = time.monotonic()
     try:
-        before = _positions(settings, specs.events.name)
+        before = {source: positions_of(settings.kafka, source) for source in sources}
     except KafkaException as error:
         return [_unknown(LAG, error)]
     findings = _attempt("events", lambda: _check_sample(settings, specs, found, newest))
     if specs.dead_letters.name in found.partitions:
-        findings += _attempt(DEAD_LETTERS, lambda: _check_letters(settings, specs))
-    group = _described(settings)
-    findings += check_workers(group, found.partitions[specs.events.name]) if group else []
-    workers = len(group.members) if group else 0
-    findings += _attempt(LAG, lambda: _check_progress(settings, before, looked_at_s, workers))
+        findings += _attempt(DEAD_LETTERS, lambda: _check_letters(settings, sources))
+    for source in sources:
+        group = _described(settings, source)
+        partitions = found.partitions[topic_of(settings.kafka, source)]
+        findings += check_workers(group, partitions) if group else []
+        look = _Look(source, before[source], looked_at_s, len(group.members) if group else 0)
+        findings += _attempt(LAG, partial(_check_progress, settings, look))
     return findings
 
 
@@ -161,20 +166,36 @@ def _sampled(message: Message, settings: Settings) -> SampledEvent | None:
     )
 
 
-def _check_letters(settings: Settings, specs: Topics) -> list[Finding]:
+def _check_letters(settings: Settings, sources: list[Source]) -> list[Finding]:
     hour_ago_ms = round(time.time() * 1000) - _HOUR_MS
     letters = read_letters(settings, Selection(since_ms=hour_ago_ms))
     reasons = Counter(letter.reason for letter in letters)
-    with TopicReader(settings.kafka, specs.events.name) as reader:
-        recent = reader.since(hour_ago_ms, reader.bounds())
-    return check_dead_letters(reasons, sum(end - start for start, end in recent.values()))
+    came = sum(_came_since(hour_ago_ms, settings, source) for source in sources)
+    return check_dead_letters(reasons, came)
 
 
-# The group
+def _came_since(time_ms: int, settings: Settings, source: Source) -> int:
+    """How many records of a source were stored since then."""
+    with TopicReader(settings.kafka, topic_of(settings.kafka, source)) as reader:
+        recent = reader.since(time_ms, reader.bounds())
+    return sum(end - start for start, end in recent.values())
 
 
-def _described(settings: Settings) -> Group | None:
-    name = settings.kafka.group_id
+# The groups
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Where a source's group stood when it was first looked at."""
+
+    source: Source
+    before: list[GroupPosition]
+    at_s: float
+    workers: int
+
+
+def _described(settings: Settings, source: Source) -> Group | None:
+    name = group_of(settings.kafka, source)
     admin = AdminClient(client_config(settings.kafka), logger=KAFKA_LOGGER)
     try:
         asked = admin.describe_consumer_groups([name], request_timeout=ANSWER_WITHIN_S)
@@ -188,28 +209,20 @@ def _described(settings: Settings) -> Group | None:
     return Group(name, described.state.name, members)
 
 
-def _positions(settings: Settings, topic: str) -> list[GroupPosition]:
-    with TopicReader(settings.kafka, topic) as reader:
-        bounds = reader.bounds()
-    return group_positions(settings.kafka, topic, bounds)
-
-
-def _check_progress(
-    settings: Settings, before: list[GroupPosition], looked_at_s: float, workers: int
-) -> list[Finding]:
-    if workers and any(one.lag for one in before):
-        time.sleep(max(0.0, SECOND_LOOK_S - (time.monotonic() - looked_at_s)))
-    topic = topics(settings.kafka).events.name
-    after = _positions(settings, topic)
-    was = {one.partition: one.position for one in before}
+def _check_progress(settings: Settings, look: _Look) -> list[Finding]:
+    if look.workers and any(one.lag for one in look.before):
+        time.sleep(max(0.0, SECOND_LOOK_S - (time.monotonic() - look.at_s)))
+    topic = topic_of(settings.kafka, look.source)
+    after = positions_of(settings.kafka, look.source)
+    was = {one.partition: one.position for one in look.before}
     still = {
         one.partition: (max(one.position, one.first), one.end)
         for one in after
         if one.lag and was.get(one.partition) == one.position
     }
-    unread = _readable(settings, topic, still) if workers else frozenset[int]()
-    progress = Progress(before, after, time.monotonic() - looked_at_s, unread)
-    return check_lag(progress, workers=workers)
+    unread = _readable(settings, topic, still) if look.workers else frozenset[int]()
+    progress = Progress(look.before, after, time.monotonic() - look.at_s, unread, look.source)
+    return check_lag(progress, workers=look.workers)
 
 
 def _readable(settings: Settings, topic: str, ranges: dict[int, Range]) -> frozenset[int]:

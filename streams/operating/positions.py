@@ -1,6 +1,6 @@
-"""How far the pairing group has come, from what it has committed; joins nothing.
+"""How far the groups of pairing have come, from what they have committed; joins nothing.
 
-The committed offset trails by the horizon on purpose. How far the group has read and stored stands
+The committed offset trails by the horizon on purpose. How far a group has read and stored stands
 in the metadata beside it.
 """
 
@@ -11,15 +11,22 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, TopicPartition
 
+from understudy.schemas.windows import Source
+from understudy.streams.kafka import group_of, topic_of
 from understudy.streams.logs import KAFKA_LOGGER
-from understudy.streams.operating.reading import REQUEST_TIMEOUT_S, Range, reader_config
+from understudy.streams.operating.reading import (
+    REQUEST_TIMEOUT_S,
+    Range,
+    TopicReader,
+    reader_config,
+)
 from understudy.streams.pairing.offsets import CommitMetadata
 from understudy.streams.settings import KafkaSettings
 
 
 @dataclass(frozen=True, slots=True)
 class GroupPosition:
-    """One partition of the events topic, as the group sees it."""
+    """One partition of a source's topic, as the group sees it."""
 
     partition: int
     first: int
@@ -44,11 +51,18 @@ class GroupPosition:
         return max(0, self.end - max(self.position, self.first))
 
 
-def group_positions(
-    kafka: KafkaSettings, topic: str, bounds: Mapping[int, Range]
+def positions_of(kafka: KafkaSettings, source: Source) -> list[GroupPosition]:
+    """Positions of a source's group; none when there is no topic. Raises `KafkaException`."""
+    with TopicReader(kafka, topic_of(kafka, source)) as reader:
+        bounds = reader.bounds()
+    return _group_positions(kafka, source, bounds)
+
+
+def _group_positions(
+    kafka: KafkaSettings, source: Source, bounds: Mapping[int, Range]
 ) -> list[GroupPosition]:
-    """Positions of the group in these partitions. Raises `KafkaException`."""
-    config = {**reader_config(kafka), "group.id": kafka.group_id}
+    config = {**reader_config(kafka), "group.id": group_of(kafka, source)}
+    topic = topic_of(kafka, source)
     consumer = Consumer(config, logger=KAFKA_LOGGER)
     try:
         asked = [TopicPartition(topic, number) for number in bounds]

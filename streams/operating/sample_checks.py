@@ -148,8 +148,8 @@ def check_keys(sample: Sequence[SampledEvent]) -> list[Finding]:
             fail(
                 KEYS,
                 f"{len(other):,} keys are not rollout_id/pair_id, such as {shown}",
-                f"write {one_line(other[0].right_key.decode(), 120)} there: feedback and dead "
-                "letters rely on it",
+                f"write {one_line(other[0].right_key.decode(), 120)} there: dead letters "
+                "rely on it",
             )
         )
     return or_ok(KEYS, findings, f"{len(sample):,} have the right form" if sample else "no events")

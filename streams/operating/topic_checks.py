@@ -32,7 +32,10 @@ def _difference(one: Difference, specs: Topics) -> Finding:
     alter = f"kafka-configs.sh --alter --topic {one.topic} --add-config {one.setting}={one.wanted}"
     if one.setting == "cleanup.policy":
         return fail(TOPICS, str(one), f"messages get lost; {alter}")
-    if one.setting == "message.timestamp.type" and one.topic == specs.events.name:
+    if one.setting == "message.timestamp.type" and one.topic in (
+        specs.events.name,
+        specs.feedback.name,
+    ):
         return fail(TOPICS, str(one), f"a wrong clock would close windows; {alter}")
     if one.setting == "partitions":
         return warn(TOPICS, str(one), _partitions_advice(one, specs))
@@ -49,13 +52,12 @@ def _partitions_advice(one: Difference, specs: Topics) -> str:
 
 
 def _partitions_that_must_agree(found: TopicsFound, specs: Topics) -> Iterator[Finding]:
-    together = ((specs.events, specs.feedback), (specs.windows, specs.rollouts, specs.decisions))
-    for some in together:
-        counts = {s.name: found.partitions[s.name] for s in some if s.name in found.partitions}
-        if len(set(counts.values())) > 1:
-            told = ", ".join(f"{name} has {count}" for name, count in counts.items())
-            yield fail(
-                TOPICS,
-                f"partitions must be as many, but {told}",
-                "these topics are read side by side by key; make the smaller ones anew",
-            )
+    together = (specs.windows, specs.rollouts, specs.decisions)
+    counts = {s.name: found.partitions[s.name] for s in together if s.name in found.partitions}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} has {count}" for name, count in counts.items())
+        yield fail(
+            TOPICS,
+            f"partitions must be as many, but {told}",
+            "these topics are read side by side by key; make the smaller ones anew",
+        )

@@ -1,7 +1,8 @@
 """The consumer loop: polls, feeds partitions, flushes sinks, commits what is safe.
 
-All decisions about pairs and windows are `Partition`'s. What stands here is what can fail: the
-broker, ClickHouse, a rebalance. Recovery is always the same: read again from what was committed.
+The same loop reads events and feedback; all decisions about records and windows are those of the
+partitions' states. What stands here is what can fail: the broker, ClickHouse, a rebalance. Recovery
+is always the same: read again from what was committed.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from typing import Any, Final, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from understudy.schemas.windows import WindowRow
+from understudy.schemas.windows import Source, WindowRow
 from understudy.streams.loading.errors import SinkBusy
 from understudy.streams.logs import KAFKA_LOGGER
-from understudy.streams.pairing.garbage import CollectBetweenBatches
 from understudy.streams.pairing.offsets import CommitMetadata, SafeCommit
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.publishing import Publisher
 from understudy.streams.pairing.records import Outcome, RecordBatch
+from understudy.streams.pairing.state import PartitionState
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +79,7 @@ class ResultStore(Protocol):
 class _Assigned:
     """A partition that this worker owns."""
 
-    state: Partition
+    state: PartitionState
     committed: int
     published: int = NOTHING_YET
     """Where the rows stood that the broker has taken, with all dead letters before."""
@@ -104,7 +105,7 @@ class ConsumerTotals:
 
 
 class PairingConsumer:
-    """One worker of the pairing group; `run` returns when `stop` is set."""
+    """One worker of the group that reads a topic; `run` returns when `stop` is set."""
 
     def __init__(
         self,
@@ -114,16 +115,26 @@ class PairingConsumer:
         publisher: Publisher,
         store: ResultStore,
         *,
+        state: type[PartitionState] = Partition,
         batch_records: int = 10_000,
         flush_interval_s: float = 1.0,
+        between_batches: Callable[[], None] | None = None,
     ) -> None:
+        """Read a topic whose partitions have states of the given kind.
+
+        `between_batches` is called after every flush, when a pause harms least.
+        """
+        self.topic = topic
+        self.group_id = str(consumer_config["group.id"])
+        self._log = log.bind(topic=topic)
+        self._state = state
         self._consumer = Consumer(dict(consumer_config), logger=KAFKA_LOGGER)
-        self._topic = topic
         self._policy = policy
         self._publisher = publisher
         self._store = store
         self._batch_records = batch_records
         self._flush_interval_s = flush_interval_s
+        self._between_batches = between_batches
         self._stop = threading.Event()
         self._closing = False
         self._assigned: dict[int, _Assigned] = {}
@@ -137,7 +148,7 @@ class PairingConsumer:
         """
         self._stop = stop
         self._consumer.subscribe(
-            [self._topic],
+            [self.topic],
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
@@ -154,17 +165,27 @@ class PairingConsumer:
 
     def _consume(self) -> None:
         flushed_at = time.monotonic()
-        with CollectBetweenBatches() as garbage:
-            while not self._stop.is_set():
-                self._take(self._consumer.consume(self._batch_records, POLL_S))
-                self._put_held()
-                if time.monotonic() - flushed_at >= self._flush_interval_s:
-                    self.flush()
-                    garbage.collect_if_due()
-                    flushed_at = time.monotonic()
+        while not self._stop.is_set():
+            self._take(self._consumer.consume(self._batch_records, POLL_S))
+            self._put_held()
+            if time.monotonic() - flushed_at >= self._flush_interval_s:
+                self.flush()
+                if self._between_batches is not None:
+                    self._between_batches()
+                flushed_at = time.monotonic()
 
     @property
-    def partitions(self) -> dict[int, Partition]:
+    def source(self) -> Source:
+        """What it reads."""
+        return self._state.source
+
+    @property
+    def dead_letters(self) -> Mapping[str, int]:
+        """How many it has sent, by reason."""
+        return self._publisher.dead_letters
+
+    @property
+    def partitions(self) -> dict[int, PartitionState]:
         """The states of the partitions that this worker owns."""
         return {number: assigned.state for number, assigned in list(self._assigned.items())}
 
@@ -213,12 +234,11 @@ class PairingConsumer:
             if assigned is not None and self._follows(number, assigned, batch[0]):
                 self._process(number, assigned, batch)
 
-    @staticmethod
-    def _report(error: KafkaError) -> None:
+    def _report(self, error: KafkaError) -> None:
         """Log what librdkafka mends by itself; raise what it does not."""
         if error.fatal() or error.code() in _HOPELESS:
             raise KafkaException(error)
-        log.warning("kafka.unavailable", error=error.str())
+        self._log.warning("kafka.unavailable", error=error.str())
 
     def _follows(self, number: int, assigned: _Assigned, message: Message) -> bool:
         """Whether a message may come next; if not, make sure that the right one does.
@@ -232,7 +252,7 @@ class PairingConsumer:
             assigned.fresh = not self._seek(number, assigned.state.position)
             return False
         if offset < assigned.state.position:
-            log.error("log.went_back", partition=number, position=assigned.state.position,
+            self._log.error("log.went_back", partition=number, position=assigned.state.position,
                       offset=offset)  # fmt: skip
             self._restart(number)
             return False
@@ -250,10 +270,10 @@ class PairingConsumer:
                 keys=[m.key() for m in messages],
             )
         )
-        self._publisher.send_dead_letters(outcome.dead_letters, self._topic, number)
+        self._publisher.send_dead_letters(outcome.dead_letters, self.topic, number)
         self._put(number, assigned, partial(self._store.put, number, outcome))
 
-    def _note_gaps(self, state: Partition, offsets: Sequence[int]) -> None:
+    def _note_gaps(self, state: PartitionState, offsets: Sequence[int]) -> None:
         """Count records that retention deleted before they were read.
 
         Offsets also jump over the marks of transactions; only what lies below the log's start is
@@ -261,13 +281,13 @@ class PairingConsumer:
         """
         if offsets[-1] + 1 - state.position == len(offsets):
             return
-        here = TopicPartition(self._topic, state.number)
+        here = TopicPartition(self.topic, state.number)
         low, _ = self._consumer.get_watermark_offsets(here, timeout=ADMIN_TIMEOUT_S)
         gone_to = min(low, offsets[-1] + 1)
         lost = gone_to - state.position - sum(offset < gone_to for offset in offsets)
         if lost > 0:
             self.totals.lost_records += lost
-            log.error("events.lost", partition=state.number, records=lost,
+            self._log.error("events.lost", partition=state.number, records=lost,
                       why="deleted by retention before they were read")  # fmt: skip
 
     # Putting results
@@ -285,7 +305,7 @@ class PairingConsumer:
         except SinkBusy:
             if self._store.healthy and assigned.state.position <= assigned.published_before:
                 assigned.held = put
-                self._consumer.pause([TopicPartition(self._topic, number)])
+                self._consumer.pause([TopicPartition(self.topic, number)])
             else:
                 self._leave_out_results(number, assigned)
 
@@ -296,13 +316,13 @@ class PairingConsumer:
                 put, assigned.held = assigned.held, None
                 self._put(number, assigned, put)
                 if assigned.held is None:
-                    self._consumer.resume([TopicPartition(self._topic, number)])
+                    self._consumer.resume([TopicPartition(self.topic, number)])
 
     def _leave_out_results(self, number: int, assigned: _Assigned) -> None:
         """Go on without ClickHouse; when it is back, read again from the committed offset."""
         assigned.missing_results = True
         assigned.inserts_then = self._store.inserts
-        log.warning("clickhouse.behind", partition=number, since=assigned.state.position)
+        self._log.warning("clickhouse.behind", partition=number, since=assigned.state.position)
 
     # Flushing and committing
 
@@ -324,7 +344,9 @@ class PairingConsumer:
                 continue
             state = assigned.state
             rows = state.take_rows()
-            self._publisher.send_rows(rows, number, state.position, state.watermark_ms)
+            self._publisher.send_rows(
+                rows, state.source, number, state.position, state.watermark_ms
+            )
             self._put(number, assigned, partial(self._store.put_rows, number, rows, state.position))
             emitted.append((assigned, state.position))
         return emitted
@@ -341,7 +363,9 @@ class PairingConsumer:
                 if self._stop.is_set():
                     return False
                 self._consumer.pause(self._consumer.assignment())
-                log.warning("kafka.undelivered", why="the broker does not take messages; waiting")
+                self._log.warning(
+                    "kafka.undelivered", why="the broker does not take messages; waiting"
+                )
                 self._take(self._consumer.consume(1, 0.0))
         finally:
             self._consumer.resume([p for p in self._consumer.assignment() if self._may_read(p)])
@@ -369,12 +393,12 @@ class PairingConsumer:
             else:
                 self._consumer.commit(offsets=commits, asynchronous=False)
         except KafkaException as error:
-            log.warning("commit.failed", error=str(error))
+            self._log.warning("commit.failed", error=str(error))
         else:
             self.totals.commits += 1
 
     def _commit_of(self, number: int, safe: SafeCommit) -> TopicPartition:
-        return TopicPartition(self._topic, number, safe.offset, metadata=safe.metadata.encode())
+        return TopicPartition(self.topic, number, safe.offset, metadata=safe.metadata.encode())
 
     def _rewind_if_possible(self) -> None:
         """Read again what ClickHouse missed, once it takes inserts again."""
@@ -395,7 +419,7 @@ class PairingConsumer:
             fresh.state.dead_letters_from, before.dead_letters_from, before.position
         )
         self.totals.rewinds += 1
-        log.info("clickhouse.back", partition=number, rewound_to=fresh.state.position,
+        self._log.info("clickhouse.back", partition=number, rewound_to=fresh.state.position,
                  from_position=before.position)  # fmt: skip
 
     def _restart(self, number: int) -> _Assigned | None:
@@ -403,7 +427,7 @@ class PairingConsumer:
         try:
             fresh = self._start(number)
         except KafkaException as error:
-            log.warning("restart.failed", partition=number, error=str(error))
+            self._log.warning("restart.failed", partition=number, error=str(error))
             return None
         if not self._seek(number, fresh.state.position):
             return None
@@ -413,9 +437,9 @@ class PairingConsumer:
     def _seek(self, number: int, offset: int) -> bool:
         """Whether the next message will be the one at an offset; not while fetching starts."""
         try:
-            self._consumer.seek(TopicPartition(self._topic, number, offset))
+            self._consumer.seek(TopicPartition(self.topic, number, offset))
         except KafkaException as error:
-            log.warning("seek.failed", partition=number, error=str(error))
+            self._log.warning("seek.failed", partition=number, error=str(error))
             return False
         return True
 
@@ -428,7 +452,7 @@ class PairingConsumer:
         patience_s = REVOKE_DEADLINE_S if self._store.healthy else STORE_AWAY_S
         stored = self._store.flush(max(0.0, min(patience_s, deadline - time.monotonic())))
         if not (delivered and stored):
-            log.warning("flush.incomplete", delivered=delivered, stored=stored)
+            self._log.warning("flush.incomplete", delivered=delivered, stored=stored)
         if delivered:
             _note_published(emitted)
             self._commit(numbers, asynchronous=False)
@@ -452,21 +476,21 @@ class PairingConsumer:
             if assigned is None:
                 return
             self._assigned[partition.partition] = assigned
-            starts.append(TopicPartition(self._topic, partition.partition, assigned.state.position))
+            starts.append(TopicPartition(self.topic, partition.partition, assigned.state.position))
         consumer.incremental_assign(starts)
         # librdkafka remembers that a partition was paused when it was last here
         consumer.resume(starts)
-        log.info("partitions.assigned", partitions=[p.partition for p in partitions])
+        self._log.info("partitions.assigned", partitions=[p.partition for p in partitions])
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [p.partition for p in partitions if p.partition in self._assigned]
         self._settle(numbers, time.monotonic() + REVOKE_DEADLINE_S)
-        log.info("partitions.revoked", partitions=numbers)
+        self._log.info("partitions.revoked", partitions=numbers)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for partition in partitions:
             self._drop(partition.partition)
-        log.warning("partitions.lost", partitions=[p.partition for p in partitions])
+        self._log.warning("partitions.lost", partitions=[p.partition for p in partitions])
 
     def _start_patiently(self, number: int) -> _Assigned | None:
         """As `_start`, while the broker comes back; None when told to stop meanwhile."""
@@ -477,14 +501,14 @@ class PairingConsumer:
             except KafkaException as error:
                 if time.monotonic() > deadline:
                     raise
-                log.warning("start.failed", partition=number, error=str(error))
+                self._log.warning("start.failed", partition=number, error=str(error))
                 if self._stop.wait(POLL_S):
                     return None
 
     def _start(self, number: int) -> _Assigned:
         """The state to begin with: what was committed, or the beginning of the log."""
         self._store.forget(number)
-        here = TopicPartition(self._topic, number)
+        here = TopicPartition(self.topic, number)
         committed = self._consumer.committed([here], timeout=ADMIN_TIMEOUT_S)[0]
         if committed.error is not None:
             raise KafkaException(committed.error)
@@ -493,13 +517,13 @@ class PairingConsumer:
         offset = committed.offset
         if offset < 0 or offset > high:
             if offset > high:
-                log.error("offset.beyond_end", partition=number, committed=offset, end=high)
+                self._log.error("offset.beyond_end", partition=number, committed=offset, end=high)
             offset, metadata = low, None
         elif offset < low:
             offset, metadata = self._after_loss(number, low, offset, metadata)
         elif metadata is not None:
             metadata = metadata.settle_closed(self._policy)
-        state = Partition(number, self._policy, start_offset=offset, resumed=metadata)
+        state = self._state(number, self._policy, start_offset=offset, resumed=metadata)
         return _Assigned(state, committed=offset)
 
     def _after_loss(
@@ -512,8 +536,8 @@ class PairingConsumer:
         position = metadata.position if metadata else committed
         lost = max(0, low - position) + (metadata.waiting_sides if metadata else 0)
         self.totals.lost_records += lost
-        log.error("events.lost", partition=number, records=lost, committed=committed, earliest=low,
-                  why="retention deleted the committed offset")  # fmt: skip
+        self._log.error("events.lost", partition=number, records=lost, committed=committed,
+                        earliest=low, why="retention deleted the committed offset")  # fmt: skip
         start = max(low, position)
         if metadata is None:
             return start, None

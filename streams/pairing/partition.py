@@ -1,31 +1,26 @@
-"""One partition's state: decode, join, compare, window. Pure; the consumer loop stands elsewhere.
+"""The state of a partition of the events topic: decode, join, compare, window. Pure.
 
-State at a position is a function of the log alone, so reading again from a committed offset gives
-the same rows. Every event read ends in exactly one place: paired, single, unmatched, duplicate,
-late or invalid, counted in the window rows themselves.
+Every event read ends in exactly one place: paired, single, unmatched, duplicate, late or invalid,
+counted in the window rows themselves.
 """
 
 from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
-from understudy.analyzers.aggregate.window_sums import SliceKey, number_rows
-from understudy.analyzers.compare.language import normalize_tag
+from understudy.analyzers.aggregate.window_sums import number_rows
 from understudy.schemas.events import (
-    Event,
     InvalidEvent,
     InvalidReason,
     decode_side,
     encode_event,
     event_key,
-    peek,
     request_time_ms,
 )
-from understudy.schemas.windows import WindowRow
+from understudy.schemas.windows import Source
 from understudy.streams.pairing.comparing import (
-    UNDETERMINED,
     Comparisons,
     compare_requests,
     control_window_columns,
@@ -41,25 +36,14 @@ from understudy.streams.pairing.join import (
     Side,
     UnmatchedReason,
 )
-from understudy.streams.pairing.offsets import CommitMetadata, CommitRule, SafeCommit
-from understudy.streams.pairing.open_windows import OpenWindows, WatermarkSteps
+from understudy.streams.pairing.offsets import CommitMetadata
+from understudy.streams.pairing.open_windows import WatermarkSteps
 from understudy.streams.pairing.policy import PairingPolicy
-from understudy.streams.pairing.records import (
-    DeadLetter,
-    Outcome,
-    RecordBatch,
-    Tally,
-    UnmatchedSide,
-)
-
-BEFORE_ANY_WATERMARK: Final = 0
-"""What is invalid before any event has set the clock counts in the window of 1970."""
+from understudy.streams.pairing.records import DeadLetter, Outcome, RecordBatch, UnmatchedSide
+from understudy.streams.pairing.state import PartitionState, clock_ahead, slice_of, tagged_language
 
 PART_RECORDS: Final = 256
 """Records that are read and compared together: few enough to stay in a core's cache."""
-
-_BEFORE_ALL_TIME = -(1 << 63)
-_MODES = ("shadow", "interleave", "canary", "ab")
 
 
 @dataclass(slots=True)
@@ -71,8 +55,10 @@ class _Batch:
     steps: WatermarkSteps = field(default_factory=WatermarkSteps)
 
 
-class Partition:
+class Partition(PartitionState):
     """The pairing state of one partition of the events topic."""
+
+    source: ClassVar[Source] = "events"
 
     def __init__(
         self,
@@ -83,30 +69,13 @@ class Partition:
         resumed: CommitMetadata | None = None,
     ) -> None:
         """Start at an offset, with what was committed there if anything was."""
-        self.number = number
-        self.policy = policy
-        self.position = start_offset
-        self.tally = Tally()
-        self.settled_until_ms = resumed.settled_until_ms if resumed else None
-        self._settled_before_ms = _end_of_window(self.settled_until_ms, policy.window_ms)
-        self.settled_position = resumed.position if resumed else 0
-        self.dead_letters_from = self.settled_position
-        """Dead letters below this offset have been sent by an earlier run."""
-        self.watermark_ms = self.settled_until_ms
+        super().__init__(number, policy, start_offset=start_offset, resumed=resumed)
         self._join = Join(policy.max_join_bytes)
-        self._windows = OpenWindows(number, policy.window_s, policy.allowed_lateness_ms)
-        self._commits = CommitRule(policy.horizon_ms)
-        self._commits.passed(start_offset, self.watermark_ms, 0)
 
     @property
     def waiting_sides(self) -> int:
         """Sides that wait for a partner."""
         return self._join.waiting_sides
-
-    @property
-    def open_windows(self) -> int:
-        """Slices whose window may still change."""
-        return len(self._windows)
 
     def process(self, records: RecordBatch) -> Outcome:
         """Take the next records of the partition, in order."""
@@ -118,9 +87,7 @@ class Partition:
             self._join.expire(self.watermark_ms - self.policy.join_timeout_ms, batch.joined)
         self._measure(batch)
         self._count(batch)
-        if self.watermark_ms is not None and batch.steps.values_ms:
-            self._windows.close(self.watermark_ms, batch.steps)
-        self._commits.passed(self.position, self.watermark_ms, self.waiting_sides)
+        self._end_batch(batch.steps)
         return batch.outcome
 
     def finish(self) -> Outcome:
@@ -130,23 +97,6 @@ class Partition:
         self._measure(batch)
         self._count(batch)
         return batch.outcome
-
-    def take_rows(self) -> list[WindowRow]:
-        """Window rows that closed or changed since the last call."""
-        return self._windows.take_rows(self.position)
-
-    def take_closed_rows(self) -> list[WindowRow]:
-        """Window rows that closed since the last call; the open ones stay for later."""
-        return self._windows.take_closed_rows()
-
-    def safe_commit(self, flushed_to: int) -> SafeCommit | None:
-        """What may be committed once every sink holds all before `flushed_to`.
-
-        None while an earlier run had flushed further: its commit says more.
-        """
-        if flushed_to < self.settled_position:
-            return None
-        return self._commits.safe_commit(flushed_to)
 
     # Reading
 
@@ -167,7 +117,7 @@ class Partition:
                 side = Side(event, offset)
                 time_ms = request_time_ms(event)
                 if time_ms > timestamp_ms + skew_ms:
-                    raise _clock_ahead(time_ms - timestamp_ms)
+                    raise clock_ahead("request_time", time_ms - timestamp_ms)
                 if before is None or time_ms > before:
                     watermark = steps.rise(time_ms, offset + 1)
                     before = time_ms if before is None else before
@@ -178,59 +128,18 @@ class Partition:
                     join.add(side, wanted, time_ms, len(payload or b""), oldest_ms, joined)
             except InvalidEvent as error:
                 letter = DeadLetter(offset, error.reason, error.detail, key, payload)
-                self._invalid(letter, side, before, batch)
+                known = side.event if side else None
+                self._count_invalid(letter, known, before, batch.outcome)
             except Duplicate:
-                self._duplicate(Side(event, offset), time_ms)
+                self._count_duplicate(event, time_ms)
         self.watermark_ms = watermark
         self._note_read(records)
 
-    def _note_read(self, records: RecordBatch) -> None:
-        if len(records):
-            self.position = records.offsets[-1] + 1
-            self.tally.read += len(records)
-            self.tally.read_bytes += sum(map(len, filter(None, records.payloads)))
-
-    def _was_settled(self, time_ms: int) -> bool:
-        """Whether an earlier run closed and flushed the window of this time."""
-        return time_ms < self._settled_before_ms
-
-    def _accounting_window(self, watermark_ms: int, offset: int) -> int | None:
-        """Where late and invalid events count; None where an earlier run has counted them."""
-        start = self._windows.start_of(watermark_ms)
-        if not self._was_settled(start):
-            return start
-        return None if offset < self.settled_position else self._settled_before_ms
-
     def _late(self, side: Side, watermark_ms: int, batch: _Batch) -> None:
-        start = self._accounting_window(watermark_ms, side.offset)
-        if start is None:
-            self.tally.settled += 1
-            return
-        self.tally.late += 1
-        language = _tagged_language(side.event)
-        self._windows.count(_slice(side.event, language, start), "events_late")
-        batch.outcome.unmatched.append(UnmatchedSide(side, UnmatchedReason.LATE, language, start))
-
-    def _invalid(
-        self, letter: DeadLetter, side: Side | None, watermark_ms: int | None, batch: _Batch
-    ) -> None:
-        if letter.offset >= self.dead_letters_from:
-            batch.outcome.dead_letters.append(letter)
-        labels = _labels(side.event if side else None, letter)
-        self.tally.invalid += 1
-        start = self._accounting_window(watermark_ms or BEFORE_ANY_WATERMARK, letter.offset)
+        start = self._count_late(side.event, watermark_ms, side.offset)
         if start is not None:
-            self._windows.count(SliceKey(*labels, start), "events_invalid")
-
-    def _duplicate(self, side: Side, time_ms: int) -> None:
-        if self._was_settled(time_ms):
-            self.tally.settled += 1
-            return
-        start = self._windows.start_of(time_ms)
-        self.tally.duplicate += 1
-        self._windows.count(
-            _slice(side.event, _tagged_language(side.event), start), "events_duplicate"
-        )
+            late = UnmatchedSide(side, UnmatchedReason.LATE, tagged_language(side.event), start)
+            batch.outcome.unmatched.append(late)
 
     # Handing on
 
@@ -299,7 +208,7 @@ class Partition:
         for side in entry.sides.values():
             event = side.event
             self.tally.invalid += 1
-            self._windows.count(_slice(event, _tagged_language(event), start), "events_invalid")
+            self._windows.count(slice_of(event, tagged_language(event), start), "events_invalid")
             key = event_key(event.rollout_id, event.pair_id).encode()
             batch.outcome.dead_letters.append(
                 DeadLetter(
@@ -317,53 +226,5 @@ class Partition:
         start = self._windows.start_of(time_ms)
         self.tally.unmatched += 1
         language = request_language((event,))
-        self._windows.count(_slice(event, language, start), f"events_unmatched_{event.side}")
+        self._windows.count(slice_of(event, language, start), f"events_unmatched_{event.side}")
         batch.outcome.unmatched.append(UnmatchedSide(side, reason, language, start))
-
-
-def _end_of_window(time_ms: int | None, window_ms: int) -> int:
-    """The first millisecond after the window of a time; before all time when there is none."""
-    return _BEFORE_ALL_TIME if time_ms is None else time_ms - time_ms % window_ms + window_ms
-
-
-def _slice(event: Event, language: str, window_start_ms: int) -> SliceKey:
-    return SliceKey(event.rollout_id, event.mode, language, event.workflow or "", window_start_ms)
-
-
-def _tagged_language(event: Event) -> str:
-    return normalize_tag(event.language) if event.language else UNDETERMINED
-
-
-def _clock_ahead(by_ms: int) -> InvalidEvent:
-    return InvalidEvent(
-        InvalidReason.CLOCK_AHEAD,
-        f"request_time lies {by_ms / 1000:.1f} s after the record's timestamp",
-    )
-
-
-def _labels(event: Event | None, letter: DeadLetter) -> tuple[str, str, str, str]:
-    """Rollout, mode, language and workflow of an invalid event, as far as it tells."""
-    if event is not None:
-        return event.rollout_id, event.mode, _tagged_language(event), event.workflow or ""
-    if letter.reason is InvalidReason.TOO_LARGE:
-        return _rollout_of(letter.key), "", UNDETERMINED, ""
-    fields = peek(letter.payload)
-    rollout_id = _text(fields.get("rollout_id"), 128) or _rollout_of(letter.key)
-    mode = fields.get("mode")
-    language = _text(fields.get("language"), 35)
-    return (
-        rollout_id,
-        mode if mode in _MODES else "",
-        normalize_tag(language) if language else UNDETERMINED,
-        _text(fields.get("workflow"), 128),
-    )
-
-
-def _text(value: object, limit: int) -> str:
-    return value if isinstance(value, str) and len(value) <= limit else ""
-
-
-def _rollout_of(key: bytes | None) -> str:
-    """The rollout that a record's key names, if it has the form of ours."""
-    head, slash, _ = (key or b"").partition(b"/")
-    return head.decode("utf-8", "replace")[:128] if slash else ""

@@ -11,7 +11,7 @@ import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
 from understudy.schemas.topics import Topics
-from understudy.schemas.windows import WindowRow, WindowsMessage
+from understudy.schemas.windows import Source, WindowRow, WindowsMessage
 from understudy.streams.pairing.records import DeadLetter
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -40,9 +40,14 @@ class Publisher:
         """How many were sent, by reason."""
 
     def send_rows(
-        self, rows: Sequence[WindowRow], partition: int, version: int, watermark_ms: int | None
+        self,
+        rows: Sequence[WindowRow],
+        source: Source,
+        partition: int,
+        version: int,
+        watermark_ms: int | None,
     ) -> None:
-        """Queue changed rows; all rows of one rollout travel together."""
+        """Queue changed rows of a source's partition; all rows of one rollout travel together."""
         watermark = (
             None if watermark_ms is None else dt.datetime.fromtimestamp(watermark_ms / 1000, dt.UTC)
         )
@@ -50,6 +55,7 @@ class Publisher:
             self._send_windows(
                 WindowsMessage(
                     rollout_id=rollout_id,
+                    source=source,
                     partition=partition,
                     version=version,
                     watermark=watermark,
@@ -68,7 +74,7 @@ class Publisher:
             self._send(self._topics.windows.name, message.rollout_id.encode(), encoded, [])
 
     def send_dead_letters(self, letters: Iterable[DeadLetter], topic: str, partition: int) -> None:
-        """Queue events that could not be used, each with where it came from and why."""
+        """Queue records that could not be used, each with where it came from and why."""
         for letter in letters:
             headers: Headers = [
                 ("reason", letter.reason.encode()),

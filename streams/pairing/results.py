@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from understudy.schemas.events import request_time_ms
-from understudy.schemas.windows import WindowRow
+from understudy.schemas.windows import Source, WindowRow
 from understudy.streams.loading.loader import Loader
 from understudy.streams.loading.native import Block
 from understudy.streams.loading.tables import (
@@ -26,10 +26,11 @@ from understudy.streams.pairing.records import Outcome, UnmatchedSide
 
 
 class ClickHouseResults:
-    """Results of this worker's partitions on their way to ClickHouse."""
+    """Results of this worker's partitions of one source on their way to ClickHouse."""
 
-    def __init__(self, loader: Loader, window_ms: int) -> None:
+    def __init__(self, loader: Loader, window_ms: int, source: Source = "events") -> None:
         self._loader = loader
+        self._source = source
         self._window_ms = window_ms
         self._put_to: dict[int, int] = {}
 
@@ -51,26 +52,30 @@ class ClickHouseResults:
         if outcome.unmatched:
             blocks.append(unmatched_block(outcome.unmatched, partition))
         if blocks:
-            self._loader.put(blocks, {partition: self._put_to.get(partition, -1)})
+            self._loader.put(blocks, {self._place(partition): self._put_to.get(partition, -1)})
 
     def put_rows(self, partition: int, rows: Sequence[WindowRow], position: int) -> None:
         """Queue window rows; all before `position` has then been queued. Raises `SinkBusy`."""
         blocks = [block(WINDOWS, window_columns(rows))] if rows else []
-        self._loader.put(blocks, {partition: position})
+        self._loader.put(blocks, {self._place(partition): position})
         self._put_to[partition] = position
 
     def stored(self, partition: int) -> int:
         """The position up to which everything queued has been stored; -1 when nothing has."""
-        return self._loader.flushed(partition)
+        return self._loader.flushed(self._place(partition))
 
     def forget(self, partition: int) -> None:
         """The partition starts again or has gone; what was stored counts no more."""
-        self._loader.forget(partition)
+        self._loader.forget(self._place(partition))
         self._put_to.pop(partition, None)
 
     def flush(self, deadline_s: float) -> bool:
         """Whether everything queued has been stored in time."""
         return self._loader.flush(deadline_s)
+
+    def _place(self, partition: int) -> tuple[Source, int]:
+        """What the loader, which sources share, knows a partition by."""
+        return self._source, partition
 
 
 def comparison_block(comparisons: Comparisons, partition: int, window_ms: int) -> Block:

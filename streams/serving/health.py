@@ -10,13 +10,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
+
+from understudy.schemas.windows import SOURCES, Source
+
+
+class Place(NamedTuple):
+    """A partition of a source's topic."""
+
+    source: Source
+    partition: int
+
+    def __str__(self) -> str:
+        return f"partition {self.partition} of {self.source}"
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
     """A partition that has records to read and does not move."""
 
-    partition: int
+    place: Place
     position: int
     lag: int
     stands_s: float
@@ -28,33 +41,33 @@ class ProgressWatch:
     """Remembers since when each partition stands where it stands with something to read."""
 
     stall_s: float
-    _since: dict[int, tuple[int, float]] = field(default_factory=dict)
-    _ends: dict[int, int] = field(default_factory=dict)
+    _since: dict[Place, tuple[int, float]] = field(default_factory=dict)
+    _ends: dict[Place, int] = field(default_factory=dict)
 
-    def see(self, positions: Mapping[int, int], ends: Mapping[int, int], now_s: float) -> None:
+    def see(self, positions: Mapping[Place, int], ends: Mapping[Place, int], now_s: float) -> None:
         """Take note of positions, and of those ends of the log that are known now.
 
         A rewind is a movement, too. A partition that has nothing to read is never behind.
         """
-        self._ends = {n: ends.get(n, self._ends.get(n, 0)) for n in positions}
-        for number, position in positions.items():
-            before, _ = self._since.get(number, (-1, now_s))
-            if position != before or position >= self._ends[number]:
-                self._since[number] = (position, now_s)
+        self._ends = {p: ends.get(p, self._ends.get(p, 0)) for p in positions}
+        for place, position in positions.items():
+            before, _ = self._since.get(place, (-1, now_s))
+            if position != before or position >= self._ends[place]:
+                self._since[place] = (position, now_s)
         for gone in self._since.keys() - positions.keys():
             del self._since[gone]
 
-    def nothing_to_read(self, partition: int, now_s: float) -> None:
+    def nothing_to_read(self, place: Place, now_s: float) -> None:
         """The lag is only apparent: what lies there is never delivered (marks of transactions)."""
-        if partition in self._since:
-            self._since[partition] = (self._since[partition][0], now_s)
+        if place in self._since:
+            self._since[place] = (self._since[place][0], now_s)
 
     def suspects(self, now_s: float) -> list[Stall]:
         """Partitions that have stood still with a lag for at least `stall_s`."""
         return [
-            Stall(number, position, self._ends[number] - position, now_s - since_s)
-            for number, (position, since_s) in sorted(self._since.items())
-            if self._ends[number] > position and now_s - since_s >= self.stall_s
+            Stall(place, position, self._ends[place] - position, now_s - since_s)
+            for place, (position, since_s) in sorted(self._since.items())
+            if self._ends[place] > position and now_s - since_s >= self.stall_s
         ]
 
 
@@ -62,10 +75,8 @@ class ProgressWatch:
 class Condition:
     """What is known of a worker at one time."""
 
-    partitions: int = 0
-    """How many it holds."""
-    member: bool = False
-    """Whether the group knows it, with or without partitions."""
+    outside: tuple[Source, ...] = SOURCES
+    """Sources of which it holds no partition and whose group does not know it, either."""
     kafka_reachable: bool = True
     clickhouse_healthy: bool = True
     """Whether the last insert succeeded; true before the first."""
@@ -101,13 +112,12 @@ def health(condition: Condition) -> Report:
 
 
 def readiness(condition: Condition) -> Report:
-    """Whether the worker takes part: it holds partitions, or the group has none left for it.
+    """Whether the worker takes part: it holds partitions, or the groups have none left for it.
 
     Without ClickHouse a worker is ready, if degraded: windows flow on to Kafka, decisions go on.
     """
     bad = _failures(condition)
-    if not condition.partitions and not condition.member:
-        bad.append("not yet a member of the consumer group")
+    bad += [f"not yet a member of the group that reads {source}" for source in condition.outside]
     return _report(bad, _worries(condition))
 
 
@@ -118,7 +128,7 @@ def _report(bad: list[str], worries: list[str]) -> Report:
 
 def _failures(condition: Condition) -> list[str]:
     bad = [
-        f"partition {s.partition} has stood at offset {s.position} for {s.stands_s:.0f} s "
+        f"{s.place} has stood at offset {s.position} for {s.stands_s:.0f} s "
         f"with {s.lag} records to read"
         for s in condition.stalls
     ]

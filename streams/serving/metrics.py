@@ -7,6 +7,7 @@ pair, a rollout or a language: those are questions for ClickHouse.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,15 +17,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from understudy.streams.serving.health import health, readiness
-from understudy.streams.serving.snapshot import PartitionSnapshot, Snapshot
+from understudy.streams.serving.snapshot import PartitionSnapshot, ReaderSnapshot, Snapshot
 
 PREFIX: Final = "understudy_"
 OUTCOMES: Final = ("paired", "single", "unmatched", "duplicate", "late", "invalid", "settled")
-"""Fields of the tally that an event ends in."""
+"""Fields of the tally that a record ends in."""
 
-Values = Mapping[str, float]
-"""By value of the label; the empty string where there is no label."""
+Values = Mapping[tuple[str, ...], float]
+"""By values of the labels, in their order."""
 Kind = Literal["counter", "gauge"]
+
+_SOURCE: Final = ("source",)
+_PARTITION: Final = ("source", "partition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,93 +37,107 @@ class MetricSpec:
 
     name: str
     kind: Kind
-    label: str
-    """Empty for none."""
+    labels: tuple[str, ...]
     meaning: str
     read: Callable[[Snapshot], Values]
 
 
-def _one(read: Callable[[Snapshot], float]) -> Callable[[Snapshot], Values]:
-    return lambda s: {"": read(s)}
-
-
-def _each(read: Callable[[PartitionSnapshot], float]) -> Callable[[Snapshot], Values]:
-    return lambda s: {str(number): read(one) for number, one in s.partitions.items()}
-
-
 def _counter(name: str, meaning: str, read: Callable[[Snapshot], float]) -> MetricSpec:
-    return MetricSpec(f"{PREFIX}{name}_total", "counter", "", meaning, _one(read))
+    return MetricSpec(f"{PREFIX}{name}_total", "counter", (), meaning, lambda s: {(): read(s)})
 
 
 def _gauge(name: str, meaning: str, read: Callable[[Snapshot], float]) -> MetricSpec:
-    return MetricSpec(PREFIX + name, "gauge", "", meaning, _one(read))
+    return MetricSpec(PREFIX + name, "gauge", (), meaning, lambda s: {(): read(s)})
 
 
-def _by_partition(name: str, meaning: str, read: Callable[[Snapshot], Values]) -> MetricSpec:
-    return MetricSpec(PREFIX + name, "gauge", "partition", meaning, read)
+def _by_source(read: Callable[[ReaderSnapshot], float]) -> Callable[[Snapshot], Values]:
+    return lambda s: {(source,): read(reader) for source, reader in s.readers.items()}
 
 
-def _committed(snapshot: Snapshot) -> Values:
-    found = {str(n): one.committed for n, one in snapshot.partitions.items()}
-    return {number: offset for number, offset in found.items() if offset is not None}
+def _source_counter(name: str, meaning: str, read: Callable[[ReaderSnapshot], float]) -> MetricSpec:
+    return MetricSpec(f"{PREFIX}{name}_total", "counter", _SOURCE, meaning, _by_source(read))
 
 
-def _watermark_lags_s(snapshot: Snapshot) -> Values:
+def _by_partition(
+    name: str, meaning: str, read: Callable[[PartitionSnapshot, int], float | None]
+) -> MetricSpec:
+    """A gauge of each partition, given the time of day in ms; None is left out."""
+
+    def values(snapshot: Snapshot) -> Values:
+        found = {
+            (source, str(number)): read(one, snapshot.now_ms)
+            for source, reader in snapshot.readers.items()
+            for number, one in reader.partitions.items()
+        }
+        return {labels: value for labels, value in found.items() if value is not None}
+
+    return MetricSpec(PREFIX + name, "gauge", _PARTITION, meaning, values)
+
+
+def _outcomes(snapshot: Snapshot) -> Values:
     return {
-        str(number): (snapshot.now_ms - one.watermark_ms) / 1000
-        for number, one in snapshot.partitions.items()
-        if one.watermark_ms is not None
+        (source, outcome): reader.tally.get(outcome, 0)
+        for source, reader in snapshot.readers.items()
+        for outcome in OUTCOMES
     }
 
 
-def _position_lags(snapshot: Snapshot) -> Values:
-    return {
-        str(number): max(0, snapshot.ends[number] - one.position)
-        for number, one in snapshot.partitions.items()
-        if number in snapshot.ends
-    }
+def _dead_letters(snapshot: Snapshot) -> Values:
+    sent: Counter[str] = Counter()
+    for reader in snapshot.readers.values():
+        sent.update(reader.dead_letters)
+    return {(reason,): count for reason, count in sent.items()}
+
+
+def _watermark_lag_s(one: PartitionSnapshot, now_ms: int) -> float | None:
+    return None if one.watermark_ms is None else (now_ms - one.watermark_ms) / 1000
+
+
+def _position_lag(one: PartitionSnapshot, _: int) -> float | None:
+    return None if one.end is None else max(0, one.end - one.position)
 
 
 def _release(_: Snapshot) -> Values:
     try:
-        return {version("understudy"): 1}
+        return {(version("understudy"),): 1}
     except PackageNotFoundError:
-        return {"unknown": 1}
+        return {("unknown",): 1}
 
 
 METRICS: Final = (
     MetricSpec(
-        f"{PREFIX}events_total", "counter", "outcome",
-        "Events by where they ended: paired, single, unmatched, duplicate, late, invalid, or "
-        "settled (read again, counted by an earlier run). What is read again counts again; the "
-        "lasting account is the view `accounting`",
-        lambda s: {outcome: s.tally.get(outcome, 0) for outcome in OUTCOMES},
+        f"{PREFIX}events_total", "counter", ("source", "outcome"),
+        "Records by source (events or feedback) and where they ended: paired, single, unmatched, "
+        "duplicate, late, invalid, or settled (read again, counted by an earlier run). What is "
+        "read again counts again; the lasting account is the view `accounting`",
+        _outcomes,
     ),
-    _counter("events_read", "Events read", lambda s: s.tally.get("read", 0)),
-    _counter("events_read_bytes", "Bytes of the events read",
-             lambda s: s.tally.get("read_bytes", 0)),
-    _counter("pairs", "Pairs compared", lambda s: s.tally.get("pairs", 0)),
-    MetricSpec(
-        f"{PREFIX}dead_letters_total", "counter", "reason", "Dead letters sent, by reason",
-        lambda s: s.dead_letters,
-    ),
-    _counter("lost_records", "Records that retention deleted before they were read, and sides that "
-             "could not be joined for it; must stay 0", lambda s: s.totals.lost_records),
-    _counter("rewinds", "Times that a partition was read again because ClickHouse had been away",
-             lambda s: s.totals.rewinds),
-    _counter("commits", "Commits of offsets", lambda s: s.totals.commits),
-    _gauge("partitions", "Partitions that this worker holds", lambda s: len(s.partitions)),
-    _by_partition("position_offset", "Next offset to read", _each(lambda p: p.position)),
+    _source_counter("events_read", "Records read", lambda r: r.tally.get("read", 0)),
+    _source_counter("events_read_bytes", "Bytes of the records read",
+                    lambda r: r.tally.get("read_bytes", 0)),
+    _counter("pairs", "Pairs compared",
+             lambda s: sum(reader.tally.get("pairs", 0) for reader in s.readers.values())),
+    MetricSpec(f"{PREFIX}dead_letters_total", "counter", ("reason",),
+               "Dead letters sent, by reason", _dead_letters),
+    _source_counter("lost_records", "Records that retention deleted before they were read, and "
+                    "sides that could not be joined for it; must stay 0",
+                    lambda r: r.totals.lost_records),
+    _source_counter("rewinds", "Times that a partition was read again because ClickHouse had been "
+                    "away", lambda r: r.totals.rewinds),
+    _source_counter("commits", "Commits of offsets", lambda r: r.totals.commits),
+    MetricSpec(f"{PREFIX}partitions", "gauge", _SOURCE, "Partitions that this worker holds",
+               _by_source(lambda r: len(r.partitions))),
+    _by_partition("position_offset", "Next offset to read", lambda p, _: p.position),
     _by_partition("position_lag_records", "Records not read yet: end of the log less position",
-                  _position_lags),
+                  _position_lag),
     _by_partition("committed_offset", "Offset last committed; trails the position by window, "
-                  "lateness and join timeout on purpose", _committed),
-    _by_partition("watermark_lag_seconds", "Wall time less the watermark, the newest request time "
-                  "read; grows when nothing comes, too", _watermark_lags_s),
+                  "lateness and join timeout on purpose", lambda p, _: p.committed),
+    _by_partition("watermark_lag_seconds", "Wall time less the watermark, the newest time read of "
+                  "requests or feedback; grows when nothing comes, too", _watermark_lag_s),
     _by_partition("waiting_sides", "Sides that wait for their partner",
-                  _each(lambda p: p.waiting_sides)),
+                  lambda p, _: p.waiting_sides),
     _by_partition("open_windows", "Slices whose window may still change",
-                  _each(lambda p: p.open_windows)),
+                  lambda p, _: p.open_windows),
     _counter("loader_rows", "Rows stored in ClickHouse", lambda s: s.loader.rows),
     _counter("loader_bytes", "Bytes of the rows stored, as encoded", lambda s: s.loader.nbytes),
     _counter("loader_batches", "Inserts that succeeded", lambda s: s.loader.batches),
@@ -136,7 +154,7 @@ METRICS: Final = (
     _gauge("ready", "1 when `/readyz` is good", lambda s: readiness(s.condition).ok),
     _counter("cpu_seconds", "Processor time of the worker, all threads, user and system",
              lambda s: s.cpu_s),
-    MetricSpec(f"{PREFIX}build_info", "gauge", "version", "1, with the release as a label",
+    MetricSpec(f"{PREFIX}build_info", "gauge", ("version",), "1, with the release as a label",
                _release),
 )  # fmt: skip
 """Every metric of ours. Beside them stand the usual `process_…` ones, on Linux."""
@@ -152,7 +170,7 @@ class WorkerCollector(Collector):
     def __init__(self, look: Callable[[], Snapshot]) -> None:
         self._look = look
         self._lock = threading.Lock()
-        self._highest: dict[tuple[str, str], float] = {}
+        self._highest: dict[tuple[str, tuple[str, ...]], float] = {}
 
     def collect(self) -> Iterator[Metric]:
         """All metrics as they are now."""
@@ -165,20 +183,19 @@ class WorkerCollector(Collector):
         return []
 
     def _family(self, spec: MetricSpec, values: Values) -> Metric:
-        labels = [spec.label] if spec.label else []
         family: CounterMetricFamily | GaugeMetricFamily
         if spec.kind == "counter":
             values = self._never_back(spec.name, values)
-            family = CounterMetricFamily(spec.name, spec.meaning, labels=labels)
+            family = CounterMetricFamily(spec.name, spec.meaning, labels=spec.labels)
         else:
-            family = GaugeMetricFamily(spec.name, spec.meaning, labels=labels)
-        for label, value in values.items():
-            family.add_metric([label] if labels else [], value)
+            family = GaugeMetricFamily(spec.name, spec.meaning, labels=spec.labels)
+        for labels, value in values.items():
+            family.add_metric(labels, value)
         return family
 
     def _never_back(self, name: str, values: Values) -> Values:
         with self._lock:
-            for label, value in values.items():
-                known = self._highest.get((name, label), 0.0)
-                self._highest[name, label] = max(known, value)
-            return {label: value for (n, label), value in self._highest.items() if n == name}
+            for labels, value in values.items():
+                known = self._highest.get((name, labels), 0.0)
+                self._highest[name, labels] = max(known, value)
+            return {labels: value for (n, labels), value in self._highest.items() if n == name}

@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from understudy.streams.kafka import client_config
 from understudy.streams.operating.reading import reader_config
-from understudy.streams.serving.health import Condition, ProgressWatch, Stall
+from understudy.streams.pairing.consumer import PairingConsumer
+from understudy.streams.serving.health import Condition, Place, ProgressWatch, Stall
 from understudy.streams.serving.ledger import TallyLedger
-from understudy.streams.serving.snapshot import Parts, Snapshot, take
+from understudy.streams.serving.snapshot import Parts, Snapshot, take_reader
 from understudy.streams.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -32,16 +40,16 @@ _QUIET: Final[dict[str, Any]] = {"log_level": 0}
 class Observer:
     """Watches one worker from a thread of its own, between `start` and `stop`."""
 
-    def __init__(self, kafka: KafkaSettings, topic: str, parts: Parts, *, stall_s: float) -> None:
+    def __init__(self, kafka: KafkaSettings, parts: Parts, *, stall_s: float) -> None:
         self._kafka = kafka
-        self._topic = topic
         self._parts = parts
-        self._ledger = TallyLedger()
+        self._readers = {reader.source: reader for reader in parts.readers}
+        self._ledgers = {source: TallyLedger() for source in self._readers}
         self._watch = ProgressWatch(stall_s)
         self._admin = AdminClient({**client_config(kafka), **_QUIET})
-        self._ends: dict[int, int] = {}
-        self._condition = Condition()
-        self._confirmed: set[tuple[int, int]] = set()
+        self._ends: dict[Place, int] = {}
+        self._condition = Condition(outside=tuple(self._readers))
+        self._confirmed: set[tuple[Place, int]] = set()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="understudy-observer", daemon=True)
 
@@ -56,20 +64,28 @@ class Observer:
 
     def condition(self) -> Condition:
         """What is known now; what the worker itself tells is fresh."""
-        loader, consumer = self._parts.loader, self._parts.consumer
+        loader, condition = self._parts.loader, self._condition
         return replace(
-            self._condition,
-            partitions=len(consumer.partitions),
+            condition,
+            outside=tuple(s for s in condition.outside if not self._readers[s].partitions),
             clickhouse_healthy=loader.healthy,
             loader_broken=loader.broken,
         )
 
     def look(self) -> Snapshot:
         """Everything, for metrics."""
-        return take(
-            self._parts,
-            self._ledger,
-            ends=self._ends,
+        ends = self._ends
+        return Snapshot(
+            readers={
+                source: take_reader(
+                    reader,
+                    self._ledgers[source],
+                    {place.partition: end for place, end in ends.items() if place.source == source},
+                )
+                for source, reader in self._readers.items()
+            },
+            loader=self._parts.loader.counters,
+            buffered_bytes=self._parts.loader.buffered_bytes,
             condition=self.condition(),
             now_ms=round(time.time() * 1000),
             cpu_s=time.process_time(),
@@ -85,57 +101,66 @@ class Observer:
                 log.exception("serving.observing_failed")
 
     def _observe(self) -> None:
-        states = self._parts.consumer.partitions
-        self._ledger.total(state.tally for state in states.values())
-        ends = self._ask_ends(list(states))
-        self._ends = ends
-        positions = {number: state.position for number, state in states.items()}
-        self._watch.see(positions, ends, time.monotonic())
+        positions: dict[Place, int] = {}
+        for source, reader in self._readers.items():
+            states = reader.partitions
+            self._ledgers[source].total(state.tally for state in states.values())
+            positions |= {Place(source, n): state.position for n, state in states.items()}
+        self._ends = self._ask_ends(positions)
+        self._watch.see(positions, self._ends, time.monotonic())
+        held = {place.source for place in positions}
         self._condition = Condition(
-            member=bool(states) or self._is_member(), stalls=tuple(self._stalls())
+            outside=tuple(
+                source
+                for source, reader in self._readers.items()
+                if source not in held and not self._is_member(reader)
+            ),
+            stalls=tuple(self._stalls()),
         )
 
-    def _ask_ends(self, numbers: list[int]) -> dict[int, int]:
-        if not numbers:
-            return {}
+    def _ask_ends(self, places: Iterable[Place]) -> dict[Place, int]:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        asked = {TopicPartition(self._topic, n): latest for n in numbers}
+        asked = {self._topic_partition(place): latest for place in places}
+        if not asked:
+            return {}
+        sources = {reader.topic: source for source, reader in self._readers.items()}
         found = self._admin.list_offsets(asked, request_timeout=ANSWER_WITHIN_S)
-        return {place.partition: one.result().offset for place, one in found.items()}
+        return {Place(sources[at.topic], at.partition): one.result().offset
+                for at, one in found.items()}  # fmt: skip
 
-    def _is_member(self) -> bool:
-        """Whether the group counts this worker as a member, though it has no partitions."""
-        name = self._parts.consumer.member_id
+    def _topic_partition(self, place: Place, offset: int = OFFSET_INVALID) -> TopicPartition:
+        return TopicPartition(self._readers[place.source].topic, place.partition, offset)
+
+    def _is_member(self, reader: PairingConsumer) -> bool:
+        """Whether a reader's group counts it as a member, though it has no partitions."""
+        name, group = reader.member_id, reader.group_id
         if not name:
             return False
-        asked = self._admin.describe_consumer_groups(
-            [self._kafka.group_id], request_timeout=ANSWER_WITHIN_S
-        )
-        members = asked[self._kafka.group_id].result().members
-        return any(member.member_id == name for member in members)
+        asked = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_WITHIN_S)
+        return any(member.member_id == name for member in asked[group].result().members)
 
     def _stalls(self) -> list[Stall]:
         """Partitions that stand still though another reader does get what lies there."""
         suspects = self._watch.suspects(time.monotonic())
-        self._confirmed &= {(s.partition, s.position) for s in suspects}
+        self._confirmed &= {(s.place, s.position) for s in suspects}
         for suspect in suspects:
-            place = (suspect.partition, suspect.position)
-            if place in self._confirmed:
+            place, position = suspect.place, suspect.position
+            if (place, position) in self._confirmed:
                 continue
-            readable = self._is_readable(*place)
+            readable = self._is_readable(place, position)
             if readable:
-                self._confirmed.add(place)
-                log.error("worker.stalled", partition=suspect.partition, position=suspect.position,
-                          lag=suspect.lag)  # fmt: skip
+                self._confirmed.add((place, position))
+                log.error("worker.stalled", source=place.source, partition=place.partition,
+                          position=position, lag=suspect.lag)  # fmt: skip
             elif readable is False:
-                self._watch.nothing_to_read(suspect.partition, time.monotonic())
-        return [s for s in suspects if (s.partition, s.position) in self._confirmed]
+                self._watch.nothing_to_read(place, time.monotonic())
+        return [s for s in suspects if (s.place, s.position) in self._confirmed]
 
-    def _is_readable(self, partition: int, offset: int) -> bool | None:
+    def _is_readable(self, place: Place, offset: int) -> bool | None:
         """Whether a reader is given a record there; None when nobody answers."""
         reader = Consumer({**reader_config(self._kafka), **_QUIET})
         try:
-            reader.assign([TopicPartition(self._topic, partition, offset)])
+            reader.assign([self._topic_partition(place, offset)])
             message = reader.poll(ANSWER_WITHIN_S)
         finally:
             reader.close()

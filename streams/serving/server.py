@@ -20,7 +20,6 @@ import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from understudy.streams.kafka import topics
 from understudy.streams.serving.health import Report, health, readiness
 from understudy.streams.serving.metrics import WorkerCollector
 from understudy.streams.serving.observer import Observer
@@ -138,8 +137,7 @@ def serving(settings: Settings, parts: Parts) -> Iterator[None]:
     if not serving_settings.enabled:
         yield
         return
-    observer = Observer(settings.kafka, topics(settings.kafka).events.name, parts,
-                        stall_s=serving_settings.stall_s)  # fmt: skip
+    observer = Observer(settings.kafka, parts, stall_s=serving_settings.stall_s)
     try:
         server = PageServer(serving_settings.host, serving_settings.port, _pages(observer))
     except OSError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from understudy.schemas.windows import Source
 from understudy.streams.loading.loader import LoadCounters, Loader
 from understudy.streams.pairing.consumer import ConsumerTotals, PairingConsumer
-from understudy.streams.pairing.publishing import Publisher
 from understudy.streams.serving.health import Condition
 from understudy.streams.serving.ledger import TallyLedger
 
@@ -16,9 +16,9 @@ from understudy.streams.serving.ledger import TallyLedger
 class Parts:
     """The running parts of a worker; they are only looked at."""
 
-    consumer: PairingConsumer
+    readers: Sequence[PairingConsumer]
+    """One for each source."""
     loader: Loader
-    publisher: Publisher
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,40 +30,42 @@ class PartitionSnapshot:
     watermark_ms: int | None
     waiting_sides: int
     open_windows: int
+    end: int | None = None
+    """Of the log, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that metrics are made from."""
+class ReaderSnapshot:
+    """What reads one source."""
 
     partitions: Mapping[int, PartitionSnapshot]
     tally: Mapping[str, int]
     """Sums over the process's life, by field of `Tally`."""
     totals: ConsumerTotals
     dead_letters: Mapping[str, int]
+    """Sent, by reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that metrics are made from."""
+
+    readers: Mapping[Source, ReaderSnapshot]
     loader: LoadCounters
     buffered_bytes: int
-    ends: Mapping[int, int]
-    """End offsets of partitions, where they are known."""
     condition: Condition
     now_ms: int
     cpu_s: float
     """Processor time of this process."""
 
 
-def take(
-    parts: Parts,
-    ledger: TallyLedger,
-    *,
-    ends: Mapping[int, int],
-    condition: Condition,
-    now_ms: int,
-    cpu_s: float,
-) -> Snapshot:
-    """Look at everything once."""
-    states = parts.consumer.partitions
-    committed = parts.consumer.committed
-    return Snapshot(
+def take_reader(
+    reader: PairingConsumer, ledger: TallyLedger, ends: Mapping[int, int]
+) -> ReaderSnapshot:
+    """Look at a reader once; `ends` are those of the log's partitions that are known."""
+    states = reader.partitions
+    committed = reader.committed
+    return ReaderSnapshot(
         partitions={
             number: PartitionSnapshot(
                 state.position,
@@ -71,18 +73,13 @@ def take(
                 state.watermark_ms,
                 state.waiting_sides,
                 state.open_windows,
+                ends.get(number),
             )
             for number, state in states.items()
         },
         tally=ledger.total(state.tally for state in states.values()),
-        totals=parts.consumer.totals,
-        dead_letters=dict(parts.publisher.dead_letters),
-        loader=parts.loader.counters,
-        buffered_bytes=parts.loader.buffered_bytes,
-        ends=ends,
-        condition=condition,
-        now_ms=now_ms,
-        cpu_s=cpu_s,
+        totals=reader.totals,
+        dead_letters=dict(reader.dead_letters),
     )
 
 

@@ -81,6 +81,27 @@ def event(
     ).encode()
 
 
+def feedback(
+    pair: int, side: str = "candidate", *, at: dt.datetime | None = None, **more: Any
+) -> bytes:
+    """What a user thought of an answer of a canary rollout."""
+    time = at or dt.datetime.now(dt.UTC)
+    return json.dumps(
+        {
+            "schema_version": 1,
+            "rollout_id": "helpdesk",
+            "pair_id": f"pair-{pair}",
+            "mode": "canary",
+            "side": side,
+            "request_time": (time - dt.timedelta(minutes=5)).isoformat(),
+            "feedback_time": time.isoformat(),
+            "name": "thumbs",
+            "score_value": 1,
+            **more,
+        }
+    ).encode()
+
+
 def key(pair: int, rollout: str = "helpdesk") -> bytes:
     """The key that goes with `event`."""
     return f"{rollout}/pair-{pair}".encode()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.streams.operating.brokers import event, key
+from tests.streams.operating.brokers import event, feedback, key
 from understudy.streams.operating.dead_letters import (
     Digest,
     Letter,
@@ -154,6 +155,22 @@ SECOND = dt.timedelta(seconds=1)
 )
 def test_what_would_become_of_a_letter(changes: dict[str, object], fate: Fate) -> None:
     assert FORECASTER.forecast(letter(**changes), NOW_MS).fate is fate
+
+
+@pytest.mark.parametrize(
+    ("payload", "fate"),
+    [
+        (feedback(1, at=NOW), Fate.READ),
+        (feedback(1, at=NOW - 121 * SECOND), Fate.LATE),
+        (feedback(1, at=NOW + 61 * SECOND), Fate.REFUSED),
+        (event(1, at=NOW), Fate.REFUSED),
+    ],
+)
+def test_feedback_is_told_by_its_own_contract_and_time(payload: bytes, fate: Fate) -> None:
+    forecaster = replace(FORECASTER, source="feedback")
+    forecast = forecaster.forecast(letter(payload=payload, key=None), NOW_MS)
+    assert forecast.fate is fate
+    assert fate is Fate.REFUSED or forecast.key == key(1)
 
 
 def test_without_a_watermark_nothing_is_late() -> None:

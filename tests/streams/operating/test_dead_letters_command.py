@@ -11,7 +11,15 @@ from click.testing import CliRunner, Result
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.brokers.contract import Broker
-from tests.streams.operating.brokers import Headers, MakeTopics, event, key, read_all, write
+from tests.streams.operating.brokers import (
+    Headers,
+    MakeTopics,
+    event,
+    feedback,
+    key,
+    read_all,
+    write,
+)
 from understudy.schemas.topics import Topics
 from understudy.streams.cli import main
 from understudy.streams.pairing.offsets import CommitMetadata
@@ -20,11 +28,13 @@ pytestmark = pytest.mark.integration
 HOSTILE = b'{"output": "\x1b[2J\\u001b]0;owned\\u0007 \xe2\x80\xae"}'
 
 
-def headers(topics: Topics, reason: str, offset: int, detail: str = "why") -> Headers:
+def headers(
+    topics: Topics, reason: str, offset: int, detail: str = "why", topic: str = ""
+) -> Headers:
     return [
         ("reason", reason.encode()),
         ("detail", detail.encode()),
-        ("topic", topics.events.name.encode()),
+        ("topic", (topic or topics.events.name).encode()),
         ("partition", b"1"),
         ("offset", str(offset).encode()),
     ]
@@ -137,6 +147,30 @@ def test_replay_leaves_out_what_would_be_late(kafka_broker: Broker, filled: Topi
     late = run(kafka_broker, filled, "replay", "--all", "--include-late")
     assert "4 of them count as late" in late.stderr
     assert len(read_all(kafka_broker, filled.events.name)) == 4
+
+
+def test_replay_writes_to_the_topic_that_a_letter_came_from(
+    kafka_broker: Broker, topics: MakeTopics
+) -> None:
+    specs = topics()
+    ahead = "clock_ahead"
+    letters = [
+        (key(1), event(1), headers(specs, ahead, 1)),
+        (key(2), feedback(2), headers(specs, ahead, 1, topic=specs.feedback.name)),
+        (key(3), event(3), headers(specs, ahead, 2, topic=specs.feedback.name)),
+        (b"helpdesk", event(4), headers(specs, ahead, 3, topic=specs.windows.name)),
+        (key(5), event(5), []),
+    ]
+    write(kafka_broker, specs.dead_letters.name, letters)
+    dry = run(kafka_broker, specs, "replay", "--all", "--dry-run")
+    assert f"1 feedback records would go to {specs.feedback.name}" in dry.stdout
+    result = run(kafka_broker, specs, "replay", "--reason", ahead, "--reason", "unknown")
+    assert result.exit_code == 0, result.output
+    assert "2 left out: this release would refuse them again" in result.stderr
+    assert {m.key() for m in read_all(kafka_broker, specs.events.name)} == {key(1), key(5)}
+    (message,) = read_all(kafka_broker, specs.feedback.name)
+    assert (message.key(), message.value()) == (key(2), letters[1][1])
+    assert read_all(kafka_broker, specs.windows.name) == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from tests.brokers.contract import Broker
-from tests.streams.operating.brokers import Headers, MakeTopics, event, key, settings_for, write
+from tests.streams.operating.brokers import (
+    Headers,
+    MakeTopics,
+    event,
+    feedback,
+    key,
+    settings_for,
+    write,
+)
 from understudy.schemas.topics import Topics
 from understudy.streams.cli import main
 from understudy.streams.loading.clickhouse import connect
@@ -65,29 +74,35 @@ def pairs(count: int, *, first: int = 0) -> list[tuple[bytes, bytes, Headers]]:
 
 
 @contextmanager
-def working(settings: Settings) -> Iterator[PairingConsumer]:
-    """A worker in a thread."""
+def working(settings: Settings) -> Iterator[tuple[PairingConsumer, ...]]:
+    """A worker in threads; the reader of events, that of feedback runs beside."""
     stop = threading.Event()
-    with pairing(settings, settings.pairing_policy()) as consumer:
-        thread = threading.Thread(target=consumer.run, args=(stop,))
-        thread.start()
+    with pairing(settings, settings.pairing_policy()) as readers:
+        threads = [threading.Thread(target=reader.run, args=(stop,)) for reader in readers]
+        for thread in threads:
+            thread.start()
         try:
-            yield consumer
+            yield readers
         finally:
             stop.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
 
 
-def wait_for_commit(consumer: PairingConsumer, events: int) -> None:
-    """Until the worker has read so many and committed afterwards."""
+def wait_for_commit(consumer: PairingConsumer, records: int) -> None:
+    """Until a reader has read so many and committed afterwards."""
     pause = threading.Event()
     for _ in range(300):
-        if consumer.progress()["read"] >= events:
+        if consumer.progress()["read"] >= records:
             break
         pause.wait(0.1)
     commits = consumer.totals.commits
     while consumer.totals.commits < commits + 2:
         pause.wait(0.1)
+
+
+def opinions(count: int) -> list[tuple[bytes | None, bytes | None, Headers]]:
+    return [(key(n), feedback(n), []) for n in range(count)]
 
 
 def quick(settings: Settings) -> Settings:
@@ -99,8 +114,10 @@ def test_a_healthy_installation(kafka_broker: Broker, topics: MakeTopics, url: s
     specs = topics(event_partitions=12, rollout_partitions=4)
     settings = quick(settings_for(kafka_broker, specs, url))
     write(kafka_broker, specs.events.name, pairs(100))
-    with working(settings) as consumer:
-        wait_for_commit(consumer, 200)
+    write(kafka_broker, specs.feedback.name, opinions(30))
+    with working(settings) as (events, of_feedback):
+        wait_for_commit(events, 200)
+        wait_for_commit(of_feedback, 30)
         findings = examine(settings, newest=500)
     assert levels(findings) == dict.fromkeys(
         ("settings", "broker", "topics", "partitioner", "keys", "clocks", "sides", "dead letters",
@@ -119,6 +136,7 @@ def test_a_broken_installation(kafka_broker: Broker, topics: MakeTopics, url: st
     write(kafka_broker, name, stable)
     write(kafka_broker, name, candidate, partitioner="consistent_random")
     write(kafka_broker, name, [(None, event(n, at=now, rollout="search"), []) for n in range(50)])
+    write(kafka_broker, specs.feedback.name, opinions(20))
     why: Headers = [("reason", b"schema"), ("topic", name.encode()), ("partition", b"0"),
                     ("offset", b"1")]  # fmt: skip
     write(kafka_broker, specs.dead_letters.name, [(None, b"{", why)])
@@ -140,6 +158,7 @@ def test_a_broken_installation(kafka_broker: Broker, topics: MakeTopics, url: st
     }
     seen = " ".join(one.seen for one in findings)
     for part in ("never joined", "50 events have no key", "by rollout helpdesk", "search (shadow)",
+                 "20 feedback records wait and nobody",
                  "210 events wait and nobody", specs.rollouts.name, "1 × schema"):  # fmt: skip
         assert part in seen
 
@@ -206,10 +225,11 @@ def test_a_worker_that_stands_still(kafka_broker: Broker, topics: MakeTopics, ur
     consumer.subscribe([specs.events.name])
     while not consumer.assignment():
         consumer.poll(0.1)
-    findings = {one.check: one for one in examine(settings, newest=10)}
+    findings = examine(settings, newest=10)
     consumer.close()
-    assert findings["workers"].level is Level.OK
-    assert "have not moved" in findings["lag"].seen
+    workers = [one.level for one in findings if one.check == "workers"]
+    assert workers == [Level.OK, Level.FAIL], "that of feedback is not there at all"
+    assert "have not moved" in next(one for one in findings if one.check == "lag").seen
 
 
 def test_pending_migrations(
@@ -225,7 +245,9 @@ def test_pending_migrations(
 # Accounting
 
 
-def _account(broker: Broker, specs: Topics, url: str) -> list[dict[str, int]]:
+def _account(
+    broker: Broker, specs: Topics, url: str, source: str = "events"
+) -> list[dict[str, int]]:
     settings = settings_for(broker, specs, url)
     environment = {
         "UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
@@ -237,8 +259,7 @@ def _account(broker: Broker, specs: Topics, url: str) -> list[dict[str, int]]:
     assert result.exit_code == 0, result.output
     table = CliRunner().invoke(main, ["accounting"], env=environment)
     assert "difference" in table.stdout
-    found: list[dict[str, int]] = json.loads(result.stdout)
-    return found
+    return [one for one in json.loads(result.stdout) if one["source"] == source]
 
 
 def test_every_event_read_is_accounted_for(
@@ -248,8 +269,11 @@ def test_every_event_read_is_accounted_for(
     once = pairs(40)
     some = [*once, *once[:6], (key(99), event(99), []), (key(98), b"{", [])]
     write(kafka_broker, specs.events.name, some)
-    with working(quick(settings_for(kafka_broker, specs, url))) as consumer:
-        wait_for_commit(consumer, len(some))
+    said = [*opinions(9), *opinions(2), (key(9), b"{", [])]
+    write(kafka_broker, specs.feedback.name, said)
+    with working(quick(settings_for(kafka_broker, specs, url))) as (events, of_feedback):
+        wait_for_commit(events, len(some))
+        wait_for_commit(of_feedback, len(said))
     accounts = _account(kafka_broker, specs, url)
     assert [one["difference"] for one in accounts] == [0, 0, 0]
     assert sum(one["read"] for one in accounts) == len(some)
@@ -258,6 +282,12 @@ def test_every_event_read_is_accounted_for(
     sums = {name: sum(some[name] for some in outcomes) for name in outcomes[0]}  # type: ignore[index]
     assert sums == {"paired": 80, "single": 0, "unmatched": 0, "duplicate": 6, "late": 0,
                     "invalid": 1}  # fmt: skip
+    apart = _account(kafka_broker, specs, url, "feedback")
+    assert [one["difference"] for one in apart] == [0, 0, 0]
+    ended = Counter[str]()
+    for one in apart:
+        ended.update(one["outcomes"])  # type: ignore[arg-type]
+    assert +ended == {"single": 9, "duplicate": 2, "invalid": 1}
 
 
 def test_what_is_missing_shows_as_a_difference(

@@ -12,6 +12,7 @@ from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.records import Outcome, RecordBatch
+from understudy.streams.pairing.state import PartitionState
 
 EPOCH = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 POLICY = PairingPolicy(window_s=10, join_timeout_s=30, allowed_lateness_s=30, max_clock_skew_s=5)
@@ -33,11 +34,35 @@ def event(pair_id: str, side: str = "stable", at_s: float = 0.0, **changes: Any)
     return msgspec.json.encode({**fields, **changes})
 
 
+def opinion(
+    pair_id: str, at_s: float = 0.0, score: float = 1.0, side: str = "candidate", **changes: Any
+) -> bytes:
+    """What a user thought, told `at_s` seconds after the epoch of these tests."""
+    fields: dict[str, Any] = {
+        "schema_version": 1,
+        "rollout_id": "r",
+        "pair_id": pair_id,
+        "mode": "canary",
+        "side": side,
+        "request_time": (EPOCH - dt.timedelta(hours=1)).isoformat(),
+        "feedback_time": (EPOCH + dt.timedelta(seconds=at_s)).isoformat(),
+        "name": "thumbs",
+        "score_value": score,
+        "language": "en",
+    }
+    return msgspec.json.encode({**fields, **changes})
+
+
 class Log:
     """A partition's log, fed to a state in batches."""
 
-    def __init__(self, policy: PairingPolicy = POLICY, **start: Any) -> None:
-        self.state = Partition(3, policy, **start)
+    def __init__(
+        self,
+        policy: PairingPolicy = POLICY,
+        state: type[PartitionState] = Partition,
+        **start: Any,
+    ) -> None:
+        self.state = state(3, policy, **start)
         self.rows: list[WindowRow] = []
         self.outcomes: list[Outcome] = []
 

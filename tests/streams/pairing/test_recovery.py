@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -18,16 +17,19 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.streams.pairing.log import EPOCH, event
-from understudy.analyzers.aggregate.rows import row_key, total
-from understudy.schemas.windows import WindowRow
-from understudy.streams.pairing.offsets import SafeCommit
+from tests.streams.pairing.kills import (
+    Sinks,
+    Worker,
+    differences_between,
+    disturbed,
+    undisturbed,
+)
+from tests.streams.pairing.log import event
+from understudy.analyzers.aggregate.rows import total
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.policy import PairingPolicy
-from understudy.streams.pairing.records import RecordBatch
 
 POLICY = PairingPolicy(window_s=2, join_timeout_s=6, allowed_lateness_s=7)
-FAR_MS = int(EPOCH.timestamp() * 1000) + 10**9
 SIDES3 = ["stable", "candidate", "control"]
 
 
@@ -64,96 +66,11 @@ def request_sides(
         yield event(f"p{number}", side, at_s, sides=sides, timing=timing, response=text, **common)
 
 
-@dataclass
-class Sinks:
-    """What survives a kill: the newest row of each key, comparisons, the last commit."""
-
-    rows: dict[tuple[Any, ...], WindowRow] = field(default_factory=dict)
-    comparisons: set[str] = field(default_factory=set)
-    commit: SafeCommit | None = None
-
-    def take(self, rows: list[WindowRow]) -> None:
-        for row in rows:
-            known = self.rows.get(row_key(row))
-            if known is None or row.version >= known.version:
-                self.rows[row_key(row)] = row
-
-    def contents(self) -> dict[tuple[Any, ...], bytes]:
-        """Rows as bytes; of an open one the version tells only when it was last drawn."""
-        return {
-            key: msgspec.json.encode(row if row.closed else msgspec.structs.replace(row, version=0))
-            for key, row in self.rows.items()
-        }
-
-
-class Worker:
-    """Reads a log from what is committed; `read_to` stops without a flush, like a kill."""
-
-    def __init__(self, log: list[bytes], sinks: Sinks, policy: PairingPolicy = POLICY) -> None:
-        commit = sinks.commit
-        self.log, self.sinks = log, sinks
-        self.state = Partition(
-            0,
-            policy,
-            start_offset=commit.offset if commit else 0,
-            resumed=commit.metadata.settle_closed(policy) if commit else None,
-        )
-
-    def read_to(self, end: int) -> None:
-        start, n = self.state.position, end - self.state.position
-        if n > 0:
-            outcome = self.state.process(
-                RecordBatch(self.log[start:end], range(start, end), [FAR_MS] * n, [None] * n)
-            )
-            for some in outcome.comparisons:
-                self.sinks.comparisons.update(some.requests.pair_id)
-
-    def flush(self, torn: random.Random | None = None) -> None:
-        """Write all rows and commit; torn: write only some rows, commit nothing."""
-        rows = self.state.take_rows()
-        if torn is not None:
-            self.sinks.take([row for row in rows if torn.random() < 0.5])
-            return
-        self.sinks.take(rows)
-        self.sinks.commit = self.state.safe_commit(self.state.position) or self.sinks.commit
-
-
-def undisturbed(log: list[bytes]) -> Sinks:
-    worker = Worker(log, Sinks())
-    worker.read_to(len(log))
-    worker.flush()
-    return worker.sinks
-
-
-def disturbed(log: list[bytes], rng: random.Random) -> Sinks:
-    """Workers follow one another; each is killed somewhere, the last one reads to the end."""
-    sinks = Sinks()
-    for _ in range(rng.randrange(1, 8)):
-        worker = Worker(log, sinks)
-        for _ in range(rng.randrange(6)):
-            worker.read_to(min(len(log), worker.state.position + rng.randrange(1, 40)))
-            roll = rng.random()
-            if roll < 0.6:
-                worker.flush()
-            elif roll < 0.8:
-                worker.flush(torn=rng)
-                break
-    worker = Worker(log, sinks)
-    while worker.state.position < len(log):
-        worker.read_to(min(len(log), worker.state.position + rng.randrange(1, 60)))
-        worker.flush()
-    worker.flush()
-    return sinks
-
-
 def differences(seed: int, requests: int = 60, disagreeing: float = 0.02) -> list[tuple[Any, ...]]:
     """Keys of rows that differ, and the pairs that were not stored."""
     rng = random.Random(seed)
     log = random_log(rng, requests, disagreeing)
-    whole, parts = undisturbed(log), disturbed(log, rng)
-    left, right = whole.contents(), parts.contents()
-    rows = [key for key in left.keys() | right.keys() if left.get(key) != right.get(key)]
-    return rows + [(pair,) for pair in whole.comparisons ^ parts.comparisons]
+    return differences_between(undisturbed(log, POLICY), disturbed(log, rng, POLICY))
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -170,7 +87,7 @@ def test_a_disagreement_with_a_side_that_is_not_read_again(seed: int) -> None:
 def test_every_event_is_counted_once() -> None:
     for seed in range(50):
         log = random_log(random.Random(seed), 80)
-        worker = Worker(log, Sinks())
+        worker = Worker(log, Sinks(), POLICY)
         worker.read_to(len(log))
         worker.flush()
         events = msgspec.to_builtins(total(worker.sinks.rows.values()).events)
@@ -197,17 +114,17 @@ def test_mutation_counting_settled_windows_again_is_noticed(
 
 
 def test_mutation_duplicates_by_arrival_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = Partition._duplicate
+    honest = Partition._count_duplicate
 
-    def by_arrival(self: Partition, side: Any, time_ms: int) -> None:
-        honest(self, side, self.watermark_ms or time_ms)
+    def by_arrival(self: Partition, record: Any, time_ms: int) -> None:
+        honest(self, record, self.watermark_ms or time_ms)
 
-    monkeypatch.setattr(Partition, "_duplicate", by_arrival)
+    monkeypatch.setattr(Partition, "_count_duplicate", by_arrival)
     assert found()
 
 
 def _row_bytes(log: list[bytes]) -> dict[tuple[Any, ...], bytes]:
-    sinks = undisturbed(log)
+    sinks = undisturbed(log, POLICY)
     return {
         key: msgspec.json.encode(msgspec.structs.replace(row, version=0))
         for key, row in sinks.rows.items()

@@ -8,6 +8,7 @@ import pytest
 
 from understudy.streams.serving.health import (
     Condition,
+    Place,
     ProgressWatch,
     Stall,
     Status,
@@ -15,17 +16,16 @@ from understudy.streams.serving.health import (
     readiness,
 )
 
-FINE = Condition(partitions=4, member=True)
-STALL = Stall(partition=2, position=17, lag=5, stands_s=61.0)
+FINE = Condition(outside=())
+STALL = Stall(place=Place("events", 2), position=17, lag=5, stands_s=61.0)
 
 
 @pytest.mark.parametrize(
     ("condition", "alive", "ready"),
     [
         (FINE, Status.OK, Status.OK),
-        (replace(FINE, partitions=0), Status.OK, Status.OK),
-        (replace(FINE, partitions=0, member=False), Status.OK, Status.BAD),
-        (replace(FINE, member=False), Status.OK, Status.OK),
+        (replace(FINE, outside=("events",)), Status.OK, Status.BAD),
+        (replace(FINE, outside=("feedback",)), Status.OK, Status.BAD),
         (replace(FINE, stalls=(STALL,)), Status.BAD, Status.BAD),
         (replace(FINE, clickhouse_healthy=False), Status.DEGRADED, Status.DEGRADED),
         (replace(FINE, kafka_reachable=False), Status.DEGRADED, Status.DEGRADED),
@@ -57,11 +57,28 @@ def test_degraded_passes_a_probe(status: Status) -> None:
 
 def test_reasons_say_where_and_how_long() -> None:
     (reason,) = health(replace(FINE, stalls=(STALL,))).reasons
-    assert reason == "partition 2 has stood at offset 17 for 61 s with 5 records to read"
+    assert reason == "partition 2 of events has stood at offset 17 for 61 s with 5 records to read"
+
+
+def test_what_is_missing_of_the_groups_is_named() -> None:
+    (reason,) = readiness(replace(FINE, outside=("feedback",))).reasons
+    assert reason == "not yet a member of the group that reads feedback"
+
+
+def test_partitions_of_the_same_number_are_watched_apart() -> None:
+    watch = ProgressWatch(stall_s=60.0)
+    events, feedback = Place("events", 0), Place("feedback", 0)
+    for now_s, moved in ((0.0, 5), (70.0, 6)):
+        watch.see({events: moved, feedback: 5}, {events: 9, feedback: 9}, now_s)
+    assert [stall.place for stall in watch.suspects(70.0)] == [feedback]
 
 
 Look = tuple[float, dict[int, int], dict[int, int]]
 """Time, positions, ends."""
+
+
+def of_feedback(offsets: dict[int, int]) -> dict[Place, int]:
+    return {Place("feedback", number): offset for number, offset in offsets.items()}
 
 
 @pytest.mark.parametrize(
@@ -88,8 +105,8 @@ def test_when_a_partition_stalls(
 ) -> None:
     watch = ProgressWatch(stall_s=60.0)
     for now_s, positions, ends in HISTORIES[looks]:
-        watch.see(positions, ends, now_s)
-    assert [(s.partition, s.position, s.lag) for s in watch.suspects(at_s)] == expected
+        watch.see(of_feedback(positions), of_feedback(ends), now_s)
+    assert [(s.place.partition, s.position, s.lag) for s in watch.suspects(at_s)] == expected
 
 
 HISTORIES: dict[str, list[Look]] = {
@@ -109,8 +126,9 @@ HISTORIES: dict[str, list[Look]] = {
 
 def test_marks_of_transactions_are_no_lag() -> None:
     watch = ProgressWatch(stall_s=60.0)
-    watch.see({0: 5}, {0: 6}, 0.0)
+    here, elsewhere = Place("events", 0), Place("feedback", 0)
+    watch.see({here: 5}, {here: 6}, 0.0)
     assert watch.suspects(60.0)
-    watch.nothing_to_read(0, 60.0)
+    watch.nothing_to_read(here, 60.0)
     assert watch.suspects(61.0) == []
-    watch.nothing_to_read(9, 60.0)
+    watch.nothing_to_read(elsewhere, 60.0)

@@ -16,7 +16,7 @@ from tests.streams.operating.brokers import MakeTopics, event, key, write
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.serving import observer as module
-from understudy.streams.serving.health import Status, health, readiness
+from understudy.streams.serving.health import Place, Status, health, readiness
 from understudy.streams.serving.observer import Observer
 from understudy.streams.serving.snapshot import Parts
 from understudy.streams.settings import KafkaSettings
@@ -32,7 +32,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 class StuckConsumer:
     """Holds partitions and does not move."""
 
-    def __init__(self, *positions: int) -> None:
+    def __init__(self, topic: str, *positions: int) -> None:
+        self.source, self.topic = "events", topic
+        self.group_id = KafkaSettings().group_id
         self.partitions = {
             n: Partition(n, PairingPolicy(), start_offset=p) for n, p in enumerate(positions)
         }
@@ -41,11 +43,11 @@ class StuckConsumer:
 
 
 @contextmanager
-def observing(broker: Broker, topic: str, consumer: Any) -> Iterator[Observer]:
+def observing(broker: Broker, consumer: Any) -> Iterator[Observer]:
     loader = SimpleNamespace(healthy=True, broken=None)
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
-    parts = Parts(consumer, loader, SimpleNamespace())  # type: ignore[arg-type]
-    observer = Observer(kafka, topic, parts, stall_s=STALL_S)
+    parts = Parts([consumer], loader)  # type: ignore[arg-type]
+    observer = Observer(kafka, parts, stall_s=STALL_S)
     observer.start()
     yield observer
     observer.stop()
@@ -64,8 +66,8 @@ def test_records_that_another_reader_gets_are_a_stall(
 ) -> None:
     name = topics(event_partitions=1).events.name
     write(kafka_broker, name, [(key(n), event(n), []) for n in range(3)])
-    consumer = StuckConsumer(1)
-    with observing(kafka_broker, name, consumer) as observer:
+    consumer = StuckConsumer(name, 1)
+    with observing(kafka_broker, consumer) as observer:
         assert wait_for(lambda: not health(observer.condition()).ok)
         (stall,) = observer.condition().stalls
         assert (stall.position, stall.lag) == (1, 2)
@@ -76,8 +78,8 @@ def test_records_that_another_reader_gets_are_a_stall(
 @pytest.mark.integration
 def test_an_idle_partition_is_well(kafka_broker: Broker, topics: MakeTopics) -> None:
     name = topics(event_partitions=2).events.name
-    with observing(kafka_broker, name, StuckConsumer(0, 0)) as observer:
-        assert wait_for(lambda: observer.condition().member)
+    with observing(kafka_broker, StuckConsumer(name, 0, 0)) as observer:
+        assert wait_for(lambda: not observer.condition().outside)
         assert not wait_for(lambda: not health(observer.condition()).ok, 4 * STALL_S)
         assert observer.condition().kafka_reachable
 
@@ -92,23 +94,23 @@ def test_marks_of_transactions_are_no_stall(kafka_broker: Broker, topics: MakeTo
     producer.begin_transaction()
     producer.produce(name, event(1), key(1))
     producer.commit_transaction()
-    with observing(kafka_broker, name, StuckConsumer(1)) as observer:
-        assert wait_for(lambda: observer._ends == {0: 2})
+    with observing(kafka_broker, StuckConsumer(name, 1)) as observer:
+        assert wait_for(lambda: observer._ends == {Place("events", 0): 2})
         assert not wait_for(lambda: not health(observer.condition()).ok, 6 * STALL_S)
 
 
 @pytest.mark.integration
 def test_who_is_unknown_to_the_group_is_not_ready(kafka_broker: Broker, topics: MakeTopics) -> None:
-    consumer = StuckConsumer()
+    consumer = StuckConsumer(topics().events.name)
     consumer.member_id = "made up"
-    with observing(kafka_broker, topics().events.name, consumer) as observer:
+    with observing(kafka_broker, consumer) as observer:
         time.sleep(1)
         assert readiness(observer.condition()).status is Status.BAD
 
 
 @pytest.mark.faults
 def test_a_broker_that_went_away_is_no_illness(own_broker: Broker) -> None:
-    with observing(own_broker, "nothing", StuckConsumer(0)) as observer:
+    with observing(own_broker, StuckConsumer("nothing", 0)) as observer:
         own_broker.stop()
         assert wait_for(lambda: not observer.condition().kafka_reachable, 20)
         report = health(observer.condition())

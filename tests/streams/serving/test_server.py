@@ -24,7 +24,7 @@ pytestmark = pytest.mark.embedded
 class Worker:
     """What the pages tell of."""
 
-    condition = Condition(partitions=1)
+    condition = Condition(outside=())
 
     def report(self) -> Report:
         return health(self.condition)
@@ -62,7 +62,7 @@ def ask(
 def test_good_and_bad(address: tuple[str, int], worker: Worker) -> None:
     status, body, _ = ask(address, "/healthz")
     assert (status, json.loads(body)) == (200, {"status": "ok", "reasons": []})
-    worker.condition = Condition(partitions=1, clickhouse_healthy=False)
+    worker.condition = Condition(outside=(), clickhouse_healthy=False)
     assert ask(address, "/healthz?verbose")[0] == 200
     worker.condition = Condition(loader_broken="no rights \x1b[2J")
     status, body, response = ask(address, "/healthz")
@@ -75,7 +75,7 @@ def test_good_and_bad(address: tuple[str, int], worker: Worker) -> None:
 def test_metrics_in_both_formats(address: tuple[str, int]) -> None:
     _, text, response = ask(address, "/metrics")
     assert response.headers["Content-Type"].startswith("text/plain")
-    assert b"understudy_events_read_total 12.0" in text
+    assert b'understudy_events_read_total{source="events"} 12.0' in text
     _, text, response = ask(address, "/metrics", Accept="application/openmetrics-text")
     assert response.headers["Content-Type"].startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")

@@ -52,9 +52,8 @@ def test_from_start_to_metrics(kafka_broker: Broker, topics: MakeTopics, tmp_pat
     with Worker(tmp_path, environment) as worker:
         address = address_of(worker)
         worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
-        worker.wait_until(
-            lambda: "understudy_events_read_total 20.0" in ask(f"{address}/metrics")[1], "read"
-        )
+        for counter in ('read_total{source="events"} 20.0', 'read_total{source="feedback"} 0.0'):
+            worker.wait_until(lambda c=counter: c in ask(f"{address}/metrics")[1], counter)
         assert ask(f"{address}/healthz") == (200, '{"status":"ok","reasons":[]}\n')
         assert worker.terminate() == 0
 
@@ -68,15 +67,17 @@ def test_without_clickhouse_it_is_ready_and_degraded(
     whole = msgspec.structs.replace(whole, serving=ServingSettings(port=free_port()))
     address = f"http://127.0.0.1:{whole.serving.port}"
     stop = threading.Event()
-    with pairing(whole, whole.pairing_policy(), partial(serving, whole)) as consumer:
-        thread = threading.Thread(target=consumer.run, args=(stop,))
-        thread.start()
+    with pairing(whole, whole.pairing_policy(), partial(serving, whole)) as readers:
+        threads = [threading.Thread(target=reader.run, args=(stop,)) for reader in readers]
+        for thread in threads:
+            thread.start()
         deadline = time.monotonic() + 30
         while status_of(f"{address}/readyz")() != "degraded" and time.monotonic() < deadline:
             time.sleep(0.1)
         ready, alive = ask(f"{address}/readyz"), ask(f"{address}/healthz")
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
     assert (ready[0], alive[0]) == (200, 200)
     assert "ClickHouse does not take inserts" in alive[1]
 

@@ -7,25 +7,38 @@ from typing import Any
 from understudy.streams.loading.loader import LoadCounters
 from understudy.streams.pairing.consumer import ConsumerTotals
 from understudy.streams.serving.health import Condition
-from understudy.streams.serving.snapshot import PartitionSnapshot, Snapshot
+from understudy.streams.serving.snapshot import PartitionSnapshot, ReaderSnapshot, Snapshot
 
 NOW_MS = 1_772_452_800_000
 
 
 def snapshot(**changes: Any) -> Snapshot:
-    """A worker with two partitions, one of which has not begun."""
-    given: dict[str, Any] = {
-        "partitions": {
-            0: PartitionSnapshot(120, 100, NOW_MS - 2500, 3, 4),
+    """A worker with two partitions of events, one of which has not begun, and one of feedback.
+
+    `tally` and `dead_letters` are those of events.
+    """
+    events = ReaderSnapshot(
+        partitions={
+            0: PartitionSnapshot(120, 100, NOW_MS - 2500, 3, 4, 130),
             1: PartitionSnapshot(0, None, None, 0, 0),
         },
-        "tally": {"read": 12, "read_bytes": 3400, "paired": 8, "pairs": 4, "late": 1},
-        "totals": ConsumerTotals(lost_records=2, rewinds=1, commits=9),
-        "dead_letters": {"schema": 2},
+        tally=changes.pop(
+            "tally", {"read": 12, "read_bytes": 3400, "paired": 8, "pairs": 4, "late": 1}
+        ),
+        totals=ConsumerTotals(lost_records=2, rewinds=1, commits=9),
+        dead_letters=changes.pop("dead_letters", {"schema": 2}),
+    )
+    feedback = ReaderSnapshot(
+        partitions={0: PartitionSnapshot(7, 5, NOW_MS - 60_000, 0, 1, 9)},
+        tally={"read": 7, "single": 6, "duplicate": 1},
+        totals=ConsumerTotals(commits=4),
+        dead_letters={"schema": 1, "not_json": 1},
+    )
+    given: dict[str, Any] = {
+        "readers": {"events": events, "feedback": feedback},
         "loader": LoadCounters(rows=70, nbytes=900, batches=3, failures=2, retries=1, refused=1),
         "buffered_bytes": 55,
-        "ends": {0: 130},
-        "condition": Condition(partitions=2, member=True),
+        "condition": Condition(outside=()),
         "now_ms": NOW_MS,
         "cpu_s": 1.5,
     }

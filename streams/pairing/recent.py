@@ -1,0 +1,53 @@
+"""What was read lately, by key: how further copies of a record are known. Pure.
+
+Like the join it looks back so far in time and so far in the log, and is a function of what was
+read: a copy is told from the copy before it, never from what a worker happens to remember longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Recent:
+    """Keys with the time and the place in the log at which they last came.
+
+    Whoever reads adds the size of every record to `log_bytes`, of those without a key, too: the
+    distance between two records must not depend on where reading began.
+    """
+
+    max_age_ms: int
+    max_bytes: int
+    """How many bytes of the log it looks back at."""
+    log_bytes: int = 0
+    """Bytes of the log read so far."""
+    _last: dict[Hashable, tuple[int, int]] = field(default_factory=dict)
+    """In the order of the log."""
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def is_copy(self, key: Hashable, time_ms: int, watermark_ms: int) -> bool:
+        """Whether a key has come before, of late; takes note of it either way.
+
+        `watermark_ms` includes the record: a copy that is further on in time than the look-back is
+        a new record.
+        """
+        last = self._last.pop(key, None)
+        self._last[key] = (time_ms if last is None else max(time_ms, last[0]), self.log_bytes)
+        return last is not None and self._is_near(*last, watermark_ms)
+
+    def forget(self, watermark_ms: int) -> None:
+        """Let go of what lies too far back, oldest in the log first."""
+        while self._last:
+            key, last = next(iter(self._last.items()))
+            if self._is_near(*last, watermark_ms):
+                return
+            del self._last[key]
+
+    def _is_near(self, time_ms: int, place: int, watermark_ms: int) -> bool:
+        return (
+            time_ms >= watermark_ms - self.max_age_ms and place >= self.log_bytes - self.max_bytes
+        )

@@ -1,0 +1,123 @@
+"""Workers that are killed at random, over a log, and what their sinks hold in the end."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from tests.streams.pairing.log import EPOCH
+from understudy.analyzers.aggregate.rows import row_key
+from understudy.schemas.windows import WindowRow
+from understudy.streams.pairing.offsets import SafeCommit
+from understudy.streams.pairing.partition import Partition
+from understudy.streams.pairing.policy import PairingPolicy
+from understudy.streams.pairing.records import RecordBatch
+from understudy.streams.pairing.state import PartitionState
+
+FAR_MS = int(EPOCH.timestamp() * 1000) + 10**9
+
+
+@dataclass
+class Sinks:
+    """What survives a kill: the newest row of each key, comparisons, the last commit."""
+
+    rows: dict[tuple[Any, ...], WindowRow] = field(default_factory=dict)
+    comparisons: set[str] = field(default_factory=set)
+    commit: SafeCommit | None = None
+
+    def take(self, rows: list[WindowRow]) -> None:
+        for row in rows:
+            known = self.rows.get(row_key(row))
+            if known is None or row.version >= known.version:
+                self.rows[row_key(row)] = row
+
+    def contents(self) -> dict[tuple[Any, ...], bytes]:
+        """Rows as bytes; of an open one the version tells only when it was last drawn."""
+        return {
+            key: msgspec.json.encode(row if row.closed else msgspec.structs.replace(row, version=0))
+            for key, row in self.rows.items()
+        }
+
+
+class Worker:
+    """Reads a log from what is committed; `read_to` stops without a flush, like a kill."""
+
+    def __init__(
+        self,
+        log: list[bytes],
+        sinks: Sinks,
+        policy: PairingPolicy,
+        state: type[PartitionState] = Partition,
+    ) -> None:
+        commit = sinks.commit
+        self.log, self.sinks = log, sinks
+        self.state = state(
+            0,
+            policy,
+            start_offset=commit.offset if commit else 0,
+            resumed=commit.metadata.settle_closed(policy) if commit else None,
+        )
+
+    def read_to(self, end: int) -> None:
+        start, n = self.state.position, end - self.state.position
+        if n > 0:
+            outcome = self.state.process(
+                RecordBatch(self.log[start:end], range(start, end), [FAR_MS] * n, [None] * n)
+            )
+            for some in outcome.comparisons:
+                self.sinks.comparisons.update(some.requests.pair_id)
+
+    def flush(self, torn: random.Random | None = None) -> None:
+        """Write all rows and commit; torn: write only some rows, commit nothing."""
+        rows = self.state.take_rows()
+        if torn is not None:
+            self.sinks.take([row for row in rows if torn.random() < 0.5])
+            return
+        self.sinks.take(rows)
+        self.sinks.commit = self.state.safe_commit(self.state.position) or self.sinks.commit
+
+
+def undisturbed(
+    log: list[bytes], policy: PairingPolicy, state: type[PartitionState] = Partition
+) -> Sinks:
+    """What one worker writes that is never interrupted."""
+    worker = Worker(log, Sinks(), policy, state)
+    worker.read_to(len(log))
+    worker.flush()
+    return worker.sinks
+
+
+def disturbed(
+    log: list[bytes],
+    rng: random.Random,
+    policy: PairingPolicy,
+    state: type[PartitionState] = Partition,
+) -> Sinks:
+    """Workers follow one another; each is killed somewhere, the last one reads to the end."""
+    sinks = Sinks()
+    for _ in range(rng.randrange(1, 8)):
+        worker = Worker(log, sinks, policy, state)
+        for _ in range(rng.randrange(6)):
+            worker.read_to(min(len(log), worker.state.position + rng.randrange(1, 40)))
+            roll = rng.random()
+            if roll < 0.6:
+                worker.flush()
+            elif roll < 0.8:
+                worker.flush(torn=rng)
+                break
+    worker = Worker(log, sinks, policy, state)
+    while worker.state.position < len(log):
+        worker.read_to(min(len(log), worker.state.position + rng.randrange(1, 60)))
+        worker.flush()
+    worker.flush()
+    return sinks
+
+
+def differences_between(whole: Sinks, parts: Sinks) -> list[tuple[Any, ...]]:
+    """Keys of rows that differ, and the pairs that were not stored."""
+    left, right = whole.contents(), parts.contents()
+    rows = [key for key in left.keys() | right.keys() if left.get(key) != right.get(key)]
+    return rows + [(pair,) for pair in whole.comparisons ^ parts.comparisons]
