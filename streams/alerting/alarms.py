@@ -64,9 +64,20 @@ def alarms_of(decision: Decision) -> tuple[Alarm, ...]:
         alarms.append(_of_rollout(decision, ROLLBACK, "critical", "is rolled back", decision.since))
     if decision.is_paused:
         alarms.append(_of_rollout(decision, PAUSED, "warning", "is paused", decision.decided_at))
-    alarms += [_of_guardrail(decision, evidence) for evidence in _alarming(decision)]
-    alarms += [_of_quality(decision, breach) for breach in decision.quality.breaches]
+    # A decision's alerts tell of its guardrails first, weightiest first, then of data quality.
+    breaches = decision.quality.breaches
+    first_breach = len(decision.alerts) - len(breaches)
+    for place, evidence in enumerate(_alarming(decision)):
+        words = _words(decision, place if place < first_breach else -1)
+        alarms.append(_of_guardrail(decision, evidence, words))
+    for place, breach in enumerate(breaches, first_breach):
+        alarms.append(_of_quality(decision, breach, _words(decision, place)))
     return tuple(alarms)
+
+
+def _words(decision: Decision, place: int) -> str:
+    """One of the decision's alerts; all of them where it does not say which."""
+    return decision.alerts[place] if place >= 0 else "; ".join(decision.alerts)
 
 
 def _of_rollout(
@@ -84,7 +95,7 @@ def _of_rollout(
     )
 
 
-def _of_guardrail(decision: Decision, evidence: Evidence) -> Alarm:
+def _of_guardrail(decision: Decision, evidence: Evidence, words: str) -> Alarm:
     where = printable(evidence.slice)
     return Alarm(
         name=GUARDRAIL,
@@ -94,12 +105,12 @@ def _of_guardrail(decision: Decision, evidence: Evidence) -> Alarm:
         slice=evidence.slice,
         summary=f"Rollout {printable(decision.rollout_id)}: "
         f"{printable(evidence.guardrail)} in {where}",
-        description=printable("; ".join(decision.alerts)),
+        description=printable(words),
         since=decision.decided_at,
     )
 
 
-def _of_quality(decision: Decision, breach: str) -> Alarm:
+def _of_quality(decision: Decision, breach: str, words: str) -> Alarm:
     return Alarm(
         name=DATA_QUALITY,
         severity="warning",
@@ -107,7 +118,7 @@ def _of_quality(decision: Decision, breach: str) -> Alarm:
         guardrail=breach,
         slice="",
         summary=f"Rollout {printable(decision.rollout_id)}: data quality, {breach}",
-        description=printable("; ".join(decision.alerts)),
+        description=printable(words),
         since=decision.decided_at,
     )
 

@@ -47,7 +47,9 @@ def decision(
         "reasons": ["JSON validity in `ja` fell 9.1 points <!channel>"], "decided_at": at,
         "since": AT.isoformat(), "candidate_share": 0.0 if verdict == "rollback" else 0.05,
         "is_latched": verdict == "rollback", "is_paused": paused, "is_within_tolerance": False,
-        "alerts": [f"{one['guardrail']} is slow" for one in alarming], "missing": [],
+        "alerts": [*(f"{one['guardrail']} is slow" for one in alarming),
+                   *(f"{breach} is broken" for breach in breaches)],
+        "missing": [],
         "stage": {
             "index": stage, "next": None, "requests": 10, "duration_s": 60.0,
             "stage": {
