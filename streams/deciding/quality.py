@@ -39,9 +39,8 @@ class StageCounts:
 
     def add(self, row: WindowRow, stage: Stage, start_ms: int) -> None:
         """Take a closed row of the stage."""
-        ended_ms = start_ms + row.window_s * 1000
-        self.first_ms = start_ms if self.first_ms is None else min(self.first_ms, start_ms)
-        self.last_ms = ended_ms if self.last_ms is None else max(self.last_ms, ended_ms)
+        if row.stable.requests or row.candidate.requests:
+            self._span(start_ms, start_ms + row.window_s * 1000)
         events = row.events
         lost = events.unmatched_stable + events.unmatched_candidate
         self.requests += row.candidate.requests
@@ -52,6 +51,11 @@ class StageCounts:
         if stage.mode in SINGLE_MODES:
             self.alone_candidate += row.candidate.requests
             self.alone += row.candidate.requests + row.stable.requests
+
+    def _span(self, start_ms: int, ended_ms: int) -> None:
+        """Windows with requests make the duration; what is invalid may count in that of 1970."""
+        self.first_ms = start_ms if self.first_ms is None else min(self.first_ms, start_ms)
+        self.last_ms = ended_ms if self.last_ms is None else max(self.last_ms, ended_ms)
 
     def look(self, stage: Stage) -> None:
         """Hold the shares of the arms against the planned ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import pytest
@@ -10,7 +11,7 @@ from tests.streams.deciding.world import Harm, World
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.rollouts import Rollout
-from understudy.schemas.windows import WindowsMessage
+from understudy.schemas.windows import EventCounts, WindowRow, WindowsMessage
 from understudy.streams.deciding import Decider
 
 HEALTHY = Harm()
@@ -134,6 +135,26 @@ def test_promotion_takes_requests_time_and_every_required_guardrail() -> None:
     assert seen[first].stage.requests >= 1_500
     assert seen[first].stage.duration_s >= 120
     assert all(e.standing == "pass" for e in seen[first].evidence if e.required)
+
+
+def test_what_was_invalid_before_any_watermark_makes_no_stage_longer() -> None:
+    """It counts in the window of 1970, which closes like any other."""
+    rollout = policy("{metric: error_rate, max_increase: 2pp}")
+    row = WindowRow(
+        rollout_id="helpdesk",
+        mode="shadow",
+        language="und",
+        window_start=dt.datetime(1970, 1, 1, tzinfo=dt.UTC),
+        window_s=10,
+        partition=0,
+        version=1,
+        closed=True,
+        events=EventCounts(invalid=1),
+    )
+    early = WindowsMessage(rollout_id="helpdesk", partition=0, version=1, rows=[row])
+    decider, _ = told(rollout, [early, *World(requests=500).messages(3, 4, first=1)])
+    stage = decider.decision().stage
+    assert (stage.requests, stage.duration_s) == (4_000, 40.0)
 
 
 def test_early_rows_roll_back_and_never_promote() -> None:
