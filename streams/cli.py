@@ -138,33 +138,89 @@ def rollout() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The policy, YAML.",
 )
-@_FILES
-@click.option("--stage", help="Begin at this stage; the first in the recording's mode otherwise.")
+@click.argument(
+    "files",
+    nargs=-1,
+    metavar="[FILE]...",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option("--since", metavar="WHEN", help="Windows that start then or later: an age (30m, 6h, "
+              "2d) or an ISO time, UTC.")  # fmt: skip
+@click.option("--until", metavar="WHEN", help="Windows that start before then.")
+@_CLICKHOUSE
+@click.option("--rollout-id", metavar="ID", help="Try the policy on this rollout's data instead.")
+@click.option("--stage", help="Begin at this stage; the first in the data's mode otherwise.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--json-schemas",
     type=click.Path(exists=True, file_okay=False),
-    help="Folder of <schema_id>.json files to validate outputs by.",
+    help="Folder of <schema_id>.json files to validate the outputs in files by.",
 )
 @click.pass_context
 def backtest(
     context: click.Context,
     policy: Path,
     files: tuple[Path, ...],
+    since: str | None,
+    until: str | None,
+    url: str | None,
+    rollout_id: str | None,
     stage: str | None,
     as_json: bool,
     json_schemas: str | None,
 ) -> None:
     """Show when a policy would have decided what, before it has any power.
 
+    FILE is a recording, as for replay. Without one, the windows that ClickHouse keeps are judged:
+    all of the rollout, or those from --since until --until.
+
+    A window in ClickHouse is judged as it was in the end, once when it ends and again when it
+    closes; a worker sees it grow. So the time of a verdict differs from a worker's by about a
+    window, or a slow answer's wait. Counts at the end are the same.
+
     \b
       understudy rollout backtest -f policy.yaml events.ndjson.gz
+      understudy rollout backtest -f policy.yaml --since 2d
+      understudy rollout backtest -f policy.yaml --since 2026-11-01 --until 2026-11-02T12:00
+      understudy rollout backtest -f policy.yaml --clickhouse chdb://results --rollout-id search-v2
     """
-    from understudy.streams.backtest_command import backtest_files
+    from understudy.streams.backtest_command import backtest_files, backtest_windows, policy_to_try
 
-    backtest_files(
-        _settings(context), policy, files, stage=stage, as_json=as_json, json_schemas=json_schemas
+    of_windows = {"--since": since, "--until": until, "--clickhouse": url}
+    given = [name for name, value in of_windows.items() if value is not None]
+    if files and given:
+        raise click.UsageError(f"{given[0]} is about ClickHouse: give it or files, not both")
+    if json_schemas is not None and not files:
+        raise click.UsageError("--json-schemas needs files: windows hold no outputs to validate")
+    settings = _settings(context)
+    tried = policy_to_try(policy, rollout_id)
+    if files:
+        backtest_files(
+            settings, tried, files, stage=stage, as_json=as_json, json_schemas=json_schemas
+        )
+        return
+    since_ms, until_ms = _when(since), _when(until)
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise click.UsageError("--until must lie after --since")
+    backtest_windows(
+        settings,
+        tried,
+        url or settings.clickhouse.url,
+        since_ms=since_ms,
+        until_ms=until_ms,
+        stage=stage,
+        as_json=as_json,
     )
+
+
+def _when(text: str | None) -> int | None:
+    """An age or a time as epoch milliseconds."""
+    from understudy.streams.operating.dead_letters import since_ms
+
+    try:
+        return None if text is None else since_ms(text, dt.datetime.now(dt.UTC))
+    except ValueError as error:
+        raise CommandError(str(error), WRONG_USAGE) from None
 
 
 _ROLLOUT = click.argument("rollout_id", metavar="ID")
@@ -468,17 +524,13 @@ def _selecting(command: Any) -> Any:
 def _selection(
     reasons: tuple[str, ...], rollout: str | None, since: str | None, event: str | None = None
 ) -> Selection:
-    from understudy.streams.operating.dead_letters import Selection, parse_place, since_ms
+    from understudy.streams.operating.dead_letters import Selection, parse_place
 
     try:
-        return Selection(
-            reasons=frozenset(reasons),
-            rollout_id=rollout or "",
-            since_ms=since_ms(since, dt.datetime.now(dt.UTC)) if since else None,
-            place=parse_place(event) if event else None,
-        )
+        place = parse_place(event) if event else None
     except ValueError as error:
         raise CommandError(str(error), WRONG_USAGE) from None
+    return Selection(frozenset(reasons), rollout or "", _when(since or None), place)
 
 
 @dead_letters.command("list")

@@ -58,6 +58,8 @@ class PolicyTrial:
         """The decision at the end. Raises `CommandError` when the rollout never turned up."""
         if self._decider is None:
             wanted = self._rollout.rollout_id
+            if wanted in self._seen:
+                raise CommandError(f"no event of rollout {wanted} says in which mode it was sent")
             names = sorted(filter(None, self._seen))
             there = ", ".join(names[:5]) or "none"
             raise CommandError(

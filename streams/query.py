@@ -20,10 +20,10 @@ from understudy.streams.loading.errors import SinkBroken, SinkBusy
 from understudy.streams.loading.migrate import migrate
 
 
-def open_client(url: str) -> Client:
-    """Connect for a command. Raises `CommandError`."""
+def open_client(url: str, *, create: bool = True) -> Client:
+    """Connect for a command. Raises `CommandError`, without `create` also for what is not there."""
     try:
-        return connect(url)
+        return connect(url, create=create)
     except SinkBusy as error:
         raise CommandError(str(error), UNREACHABLE) from None
     except SinkBroken as error:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -58,6 +59,12 @@ class Target:
     arguments: dict[str, Any]
     settings: dict[str, Any]
 
+    @property
+    def is_there(self) -> bool:
+        """Whether chDB's folder is; of a server, opening tells."""
+        path = self.arguments.get("path", MEMORY)
+        return path == MEMORY or Path(path).is_dir()
+
 
 def connect(
     url: str,
@@ -68,13 +75,15 @@ def connect(
 ) -> Client:
     """Open a client whose current database is `database`, else the URL's, else `understudy`.
 
-    A missing database is made or, without `create`, raises `SinkBroken`.
+    A missing database, or chDB's folder, is made or, without `create`, raises `SinkBroken`.
 
     `timeout_s` is how long a server may take over one request, rounded up to whole seconds.
     Raises `SinkBusy` when the server cannot be reached, `SinkBroken` when the URL, the rights or
     the installation are at fault.
     """
     target = parse_url(url, database=database)
+    if not create and not target.is_there:
+        raise SinkBroken(f"{target.location} is no folder yet")
     client = _open(target, timeout_s)
     try:
         if create:

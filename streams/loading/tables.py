@@ -1,7 +1,8 @@
 """The tables' columns and their types, and measures laid out as columns to insert.
 
 The DDL in `schemas/clickhouse` says the same in SQL; a test holds the two together. What a call
-leaves out (a side that was not there, a pair, a control run) takes the column's default.
+leaves out (a side that was not there, a pair, a control run) takes the column's default. Window
+rows come back from what a query returns, too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, Final, get_type_hints
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -351,3 +353,25 @@ def _section_columns(section: str, names: Sequence[str], rows: Sequence[WindowRo
     read = attrgetter(*(f"{section}.{name}" for name in names))
     values = zip(*map(read, rows), strict=True) if rows else ((),) * len(names)
     return {f"{section}_{name}": column for name, column in zip(names, values, strict=True)}
+
+
+def window_rows(columns: Mapping[str, Sequence[Any]]) -> list[WindowRow]:
+    """The rows that `window_columns` laid out; `window_start` in milliseconds since 1970."""
+    identity = {
+        **{name: columns[name] for name in WindowRow.__struct_fields__ if name not in SECTIONS},
+        "mode": [mode or None for mode in columns["mode"]],
+        "window_start": [_EPOCH + ms * _MILLISECOND for ms in columns["window_start"]],
+    }
+    sections = {name: _section_records(name, record, columns) for name, record in SECTIONS.items()}
+    parts = {**identity, **sections}
+    return [
+        WindowRow(**dict(zip(parts, row, strict=True))) for row in zip(*parts.values(), strict=True)
+    ]
+
+
+def _section_records(
+    section: str, record: type[msgspec.Struct], columns: Mapping[str, Sequence[Any]]
+) -> list[msgspec.Struct]:
+    names = record.__struct_fields__
+    rows = zip(*(columns[f"{section}_{name}"] for name in names), strict=True)
+    return [record(**dict(zip(names, values, strict=True))) for values in rows]

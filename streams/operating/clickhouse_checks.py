@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from understudy.streams.loading.clickhouse import MEMORY, connect, parse_url
+from understudy.streams.loading.clickhouse import connect, parse_url
 from understudy.streams.loading.errors import SinkBroken, SinkBusy
 from understudy.streams.loading.migrate import pending
 from understudy.streams.loading.tables import TABLES
@@ -26,7 +25,7 @@ Columns = Mapping[str, Mapping[str, str]]
 def check_clickhouse(url: str) -> list[Finding]:
     """Reach it, and look at migrations and tables."""
     try:
-        if url.startswith("chdb://") and not _is_there(url):
+        if not parse_url(url).is_there:
             return [fail(CLICKHOUSE, f"{url} is no folder yet", _MIGRATE)]
         client = connect(url, timeout_s=_TIMEOUT_S, create=False)
     except SinkBusy as error:
@@ -49,11 +48,6 @@ def _without_details(error: SinkBusy) -> str:
     """What cannot be reached, without the client's stack of causes."""
     said, found, _ = str(error).partition(" cannot be reached")
     return said + found
-
-
-def _is_there(url: str) -> bool:
-    path = str(parse_url(url).arguments["path"])
-    return path == MEMORY or Path(path).is_dir()
 
 
 def _examine(client: Client) -> list[Finding]:

@@ -152,15 +152,15 @@ def since_ms(text: str, now: dt.datetime) -> int:
     Raises ValueError.
     """
     age = _AGE.fullmatch(text)
-    if age is not None:
-        at = now - dt.timedelta(**{_UNITS[age["unit"]]: int(age["number"])})
-    else:
-        try:
+    try:
+        if age is not None:
+            at = now - dt.timedelta(**{_UNITS[age["unit"]]: int(age["number"])})
+        else:
             at = dt.datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError(
-                f"{text!r} is neither an age (30m, 2d) nor a time (2026-03-02T12:00)"
-            ) from None
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is neither an age (30m, 2d) nor a time (2026-03-02T12:00)"
+        ) from None
     return round((at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp() * 1000)
 
 

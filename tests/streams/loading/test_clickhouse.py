@@ -81,6 +81,17 @@ def test_chdb_in_two_folders(clickhouse_url: str, tmp_path: Path) -> None:
     client.close()
 
 
+def test_nothing_is_made_unless_wanted(
+    clickhouse_url: str, clickhouse_database: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SinkBroken, match="has no database"):
+        connect(clickhouse_url, database=f"{clickhouse_database}_not", create=False)
+    with pytest.raises(SinkBroken, match="is no folder yet"):
+        connect(f"chdb://{tmp_path / 'nowhere'}", create=False)
+    assert list(tmp_path.iterdir()) == []
+    connect(clickhouse_url, database=clickhouse_database, create=False).close()
+
+
 def test_without_the_embedded_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [n for n in sys.modules if n.partition(".")[0] == "chdb" or "chdb" in n]:
         monkeypatch.delitem(sys.modules, name)
