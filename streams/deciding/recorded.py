@@ -88,7 +88,7 @@ class WindowFeed:
 def messages(
     rows: Sequence[WindowRow], version: int, watermark_ms: int | None
 ) -> Iterator[WindowsMessage]:
-    """One message for each rollout among the rows, which are of one partition."""
+    """One message for each rollout among the rows, which are of one source and partition."""
     by_rollout: dict[str, list[WindowRow]] = defaultdict(list)
     for row in rows:
         by_rollout[row.rollout_id].append(row)
@@ -98,6 +98,7 @@ def messages(
     for rollout_id, some in by_rollout.items():
         yield WindowsMessage(
             rollout_id=rollout_id,
+            source=some[0].source,
             partition=some[0].partition,
             version=version,
             watermark=watermark,

@@ -14,15 +14,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from understudy.schemas.windows import WindowRow, WindowsMessage
+from understudy.schemas.windows import Source, WindowRow, WindowsMessage
 from understudy.streams.deciding.recorded import messages
 
 
 class _Due(NamedTuple):
-    """A row to tell at a time; rows of one time and partition go into one message."""
+    """A row to tell at a time; rows of one time and place go into one message."""
 
     time_ms: int
-    partition: int
+    place: tuple[Source, int]
+    """Source and partition."""
     number: int
     """Of the row, in the order in which they came: rows cannot be ordered themselves."""
     is_closing: bool
@@ -38,9 +39,9 @@ def told(rows: Iterable[WindowRow], allowed_lateness_ms: int) -> Iterator[Window
         yield from _tell(due, start_ms)
         end_ms = start_ms + row.window_s * 1000
         last_end_ms = max(last_end_ms, end_ms)
-        heapq.heappush(due, _Due(end_ms, row.partition, number, False, row))
-        closing_ms = end_ms + allowed_lateness_ms
-        heapq.heappush(due, _Due(closing_ms, row.partition, number, True, row))
+        place = (row.source, row.partition)
+        heapq.heappush(due, _Due(end_ms, place, number, False, row))
+        heapq.heappush(due, _Due(end_ms + allowed_lateness_ms, place, number, True, row))
     yield from _tell(due, last_end_ms)
     left = [one._replace(time_ms=last_end_ms + 1) for one in due]
     heapq.heapify(left)
@@ -48,11 +49,11 @@ def told(rows: Iterable[WindowRow], allowed_lateness_ms: int) -> Iterator[Window
 
 
 def _tell(due: list[_Due], until_ms: int) -> Iterator[WindowsMessage]:
-    """What is due by then, in order; each message of one time and partition."""
+    """What is due by then, in order; each message of one time and place."""
     while due and due[0].time_ms <= until_ms:
-        time_ms, partition = due[0].time_ms, due[0].partition
+        time_ms, place = due[0].time_ms, due[0].place
         rows = []
-        while due and (due[0].time_ms, due[0].partition) == (time_ms, partition):
+        while due and (due[0].time_ms, due[0].place) == (time_ms, place):
             one = heapq.heappop(due)
             rows.append(msgspec.structs.replace(one.row, version=time_ms, closed=one.is_closing))
         yield from messages(rows, time_ms, time_ms)

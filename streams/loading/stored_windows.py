@@ -43,7 +43,7 @@ GROUP BY span ORDER BY span
 """
 _ROWS: Final = f"""
 SELECT {", ".join(WINDOW_TYPES)} FROM windows FINAL WHERE {_RANGE}
-ORDER BY window_start, partition, window_s, mode, language, workflow
+ORDER BY window_start, source, partition, window_s, mode, language, workflow
 """
 _ROLLOUTS: Final = f"""
 SELECT rollout_id, min(window_start), max(window_start + window_s)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_args
 
 import msgspec
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tests.streams.deciding.world import START, World
 from understudy.analyzers.aggregate.rows import row_key
 from understudy.schemas.manifests import read_policy
-from understudy.schemas.windows import SideSums, WindowRow, WindowsMessage
+from understudy.schemas.windows import SideSums, Source, WindowRow, WindowsMessage
 from understudy.streams.deciding import Decider
 from understudy.streams.deciding.stored import told
 
@@ -80,13 +81,14 @@ def test_the_end_of_the_rows_closes_what_is_left() -> None:
     assert tell([]) == []
 
 
-def rows_of(*lengths_s: int) -> st.SearchStrategy[list[WindowRow]]:
+def rows_of(lengths_s: Sequence[int], sources: Sequence[str]) -> st.SearchStrategy[list[WindowRow]]:
     """Rows in the order of their starts; starts are multiples of 10 s."""
     return st.lists(
         st.builds(
             row,
             st.integers(0, 30).map(lambda tens: 10 * tens),
             window_s=st.sampled_from(lengths_s),
+            source=st.sampled_from(sources),
             partition=st.integers(0, 2),
             language=st.sampled_from(["en", "ja"]),
             closed=st.booleans(),
@@ -96,16 +98,17 @@ def rows_of(*lengths_s: int) -> st.SearchStrategy[list[WindowRow]]:
     ).map(lambda rows: sorted(rows, key=lambda one: one.window_start))
 
 
-@given(rows_of(1, 10, 60, 400))
+@given(rows_of([1, 10, 60, 400], get_args(Source)))
 def test_any_rows_are_told_as_a_worker_would(rows: list[WindowRow]) -> None:
     messages = tell(rows)
     assert [m.watermark for m in messages] == sorted(m.watermark for m in messages if m.watermark)
-    versions: dict[int, list[int]] = defaultdict(list)
+    versions: dict[tuple[str, int], list[int]] = defaultdict(list)
     seen: dict[Any, list[WindowRow]] = defaultdict(list)
     for message in messages:
-        versions[message.partition].append(message.version)
+        versions[message.source, message.partition].append(message.version)
         for one in message.rows:
-            assert (one.partition, one.version) == (message.partition, message.version)
+            assert (one.source, one.partition) == (message.source, message.partition)
+            assert one.version == message.version
             seen[row_key(one)].append(one)
     assert all(some == sorted(set(some)) for some in versions.values())
     assert seen.keys() == {row_key(one) for one in rows}
@@ -116,12 +119,14 @@ def test_any_rows_are_told_as_a_worker_would(rows: list[WindowRow]) -> None:
         assert second == msgspec.structs.replace(first, version=second.version, closed=True)
 
 
-@given(rows_of(10))
+@given(rows_of([10], ["events"]))
 def test_deciding_counts_every_row_once(rows: list[WindowRow]) -> None:
     """Each row has requests of its own, so that a row lost, or told twice, would show."""
     rows = [
         msgspec.structs.replace(
-            one, candidate=SideSums(requests=2**i), stable=SideSums(requests=2**i)
+            one,
+            candidate=SideSums(requests=2**i),
+            stable=SideSums(requests=2**i),
         )
         for i, one in enumerate(rows)
     ]

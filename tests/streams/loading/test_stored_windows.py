@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, get_args, get_type_hints
 
-import msgspec
 import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.streams.loading import samples
 from understudy.schemas.events import Mode
-from understudy.schemas.windows import SECTIONS, WindowRow
+from understudy.schemas.windows import SECTIONS, Source, WindowRow
 from understudy.streams.loading.errors import SinkBroken
 from understudy.streams.loading.stored_windows import (
     Kept,
@@ -56,6 +55,7 @@ ROWS = st.builds(
     workflow=LABELS,
     window_start=st.integers(0, 10**6).map(lambda seconds: NOON + seconds * SECOND / 8),
     window_s=st.integers(1, 2**32 - 1),
+    source=st.sampled_from(get_args(Source)),
     partition=st.integers(0, 2**32 - 1),
     version=st.integers(0, 2**63 - 1),
     closed=st.booleans(),
@@ -105,8 +105,7 @@ def test_every_column_comes_back(client: Client, rows: list[WindowRow]) -> None:
     store(client, rows)
     got = read(client, WindowRange("helpdesk"))
     assert sorted(got, key=lambda one: one.partition) == sorted(rows, key=lambda one: one.partition)
-    as_written = {msgspec.json.encode(one) for one in rows}
-    assert {msgspec.json.encode(one) for one in got} == as_written, "types, and -0.0"
+    assert set(map(repr, got)) == set(map(repr, rows)), "types, and -0.0"
 
 
 def test_rows_come_in_the_order_of_their_starts_whatever_the_spans(client: Client) -> None:
