@@ -82,7 +82,7 @@ def backtest_windows(
     as_json: bool,
 ) -> None:
     """Run the windows that ClickHouse keeps through a policy and print its decisions."""
-    configure_logs(logging.WARNING)
+    configure_logs(logging.ERROR)
     trial = PolicyTrial(policy, stage)
     lateness_ms = pairing_policy(settings, None).allowed_lateness_ms
     bounds = {"since_ms": since_ms, "until_ms": until_ms}
