@@ -1,6 +1,7 @@
 """JSON Schema files made from the records, for gateways that are not written in Python.
 
-`python -m understudy.schemas.json_schema` writes them to `schemas/json`; with `--check` it
+`python -m understudy.schemas.json_schema` writes them to `schemas/json`, and the description of the
+HTTP API beside them; with `--check` it
 writes nothing and fails when a file differs. What the decoder demands beyond types is added
 where JSON Schema can say it; an integer written as `1.0` is the one thing it lets pass that the
 decoder refuses.
@@ -10,27 +11,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from understudy.schemas import openapi
 from understudy.schemas.decisions import Decision
 from understudy.schemas.events import PAIRED_MODES, SIDES, SINGLE_MODES, Event
 from understudy.schemas.feedback import Feedback
+from understudy.schemas.json_parts import Schema, components
 from understudy.schemas.rollouts import RolloutManifest
 from understudy.schemas.windows import WindowsMessage
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 FOLDER: Final = Path(__file__).parent / "json"
 
-Schema = dict[str, Any]
-
-_ZONE: Final = r"([Zz]|[+-]\d{2}:?\d{2})$"
 _NO_SLASH: Final = "^[^/]+$"
-_WHOLE_NUMBER: Final = r"^-?\d+$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +49,11 @@ class Contract:
 
 def build(contract: Contract) -> Schema:
     """The JSON Schema of a record, with what the decoder checks beyond types."""
-    (top,), parts = msgspec.json.schema_components([contract.record], ref_template="#/$defs/{name}")
-    root = parts.pop(top["$ref"].rpartition("/")[2])
-    for node in _nodes({"root": root, "parts": parts}):
-        _refine_node(node)
+    (name,), parts = components([contract.record], "#/$defs/{name}")
+    root = parts.pop(name)
     contract.refine(root)
     head = {"$schema": DIALECT, "$id": f"urn:understudy:{contract.name}:1"}
-    return {**head, **root, "title": contract.title, "$defs": dict(sorted(parts.items()))}
-
-
-def _nodes(node: Any) -> Iterator[Schema]:
-    """All objects within, the outer ones first."""
-    if isinstance(node, dict):
-        yield node
-        for inner in list(node.values()):
-            yield from _nodes(inner)
-    elif isinstance(node, list):
-        for inner in node:
-            yield from _nodes(inner)
-
-
-def _refine_node(node: Schema) -> None:
-    if node.get("required") == []:
-        del node["required"]
-    if node.get("format") == "date-time":
-        node["pattern"] = _ZONE
-    if node.get("additionalProperties") == {"type": "integer"}:
-        node["propertyNames"] = {"pattern": _WHOLE_NUMBER}
+    return {**head, **root, "title": contract.title, "$defs": parts}
 
 
 def _refine_event(root: Schema) -> None:
@@ -125,13 +102,19 @@ def render(contract: Contract) -> str:
     return msgspec.json.format(msgspec.json.encode(build(contract)), indent=2).decode() + "\n"
 
 
+def files() -> dict[Path, str]:
+    """Every file and its text, by path."""
+    contracts = {contract.path: render(contract) for contract in CONTRACTS}
+    return {**contracts, FOLDER / openapi.FILE: openapi.render()}
+
+
 def outdated() -> list[Path]:
     """Files that are missing or differ from the records."""
-    return [contract.path for contract in CONTRACTS if _written(contract) != render(contract)]
+    return [path for path, text in files().items() if _written(path) != text]
 
 
-def _written(contract: Contract) -> str:
-    return contract.path.read_text("utf-8") if contract.path.exists() else ""
+def _written(path: Path) -> str:
+    return path.read_text("utf-8") if path.exists() else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,8 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in outdated():
             print(f"{path.name} differs from the records", file=sys.stderr)
         return 1 if outdated() else 0
-    for contract in CONTRACTS:
-        contract.path.write_text(render(contract), "utf-8")
+    for path, text in files().items():
+        path.write_text(text, "utf-8")
     return 0
 
 

@@ -141,6 +141,22 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 60.0
 
 
+class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP API of workers that decide; see [api.md](api.md)."""
+
+    enabled: Annotated[bool, Meta(description="Whether a worker that decides listens")] = True
+    host: Annotated[
+        str, Meta(min_length=1, description="Address to listen at; 0.0.0.0 for all, in a container")
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65_535, description="Port to listen at; 0 takes a free one and logs it")
+    ] = 8780
+    tokens: Annotated[
+        str,
+        Meta(description="Who may write: `name:secret`, several by comma; empty for nobody"),
+    ] = ""
+
+
 HttpUrl = Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")]
 
 
@@ -177,6 +193,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compare: CompareSettings = CompareSettings()
     deciding: DecidingSettings = DecidingSettings()
     serving: ServingSettings = ServingSettings()
+    api: ApiSettings = ApiSettings()
     alerting: AlertingSettings = AlertingSettings()
 
     def pairing_policy(self) -> PairingPolicy:

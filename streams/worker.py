@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 
 from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.alerting.service import run_alerting
+from understudy.streams.api.tokens import read_tokens
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
 from understudy.streams.kafka import (
     client_config,
@@ -50,12 +51,15 @@ log = structlog.get_logger(__name__)
 
 CLOSE_S: Final = 2.0
 """For what the consumer has not waited for itself when it stopped."""
+ASIDE_S: Final = 5.0
+"""For alerting and the API to end."""
 KAFKA_PATIENCE_S: Final = 30.0
 KAFKA_ATTEMPT_S: Final = 1.0
 REPORT_EVERY_S: Final = 10.0
 
 Role = Literal["pairing", "deciding", "all"]
 Beside = Callable[[threading.Event], None]
+Aside = Callable[[Settings, threading.Event], None]
 
 STATES: Final[dict[Source, type[PartitionState]]] = {
     "events": Partition,
@@ -72,6 +76,7 @@ def run_worker(settings: Settings, role: Role = "all") -> None:
         signal.signal(number, lambda *_: stop.set())
     policy = _policy(settings)
     with _told_to_people():
+        read_tokens(settings.api.tokens)
         if not _wait_for_kafka(settings, stop):
             return
         ensure_topics(client_config(settings.kafka), topics(settings.kafka),
@@ -80,8 +85,11 @@ def run_worker(settings: Settings, role: Role = "all") -> None:
         if role == "pairing":
             pair(stop)
         else:
-            _start_alerting(settings, stop)
-            _run_deciding(settings, stop, beside=pair if role == "all" else None)
+            with (
+                _aside(run_alerting, "understudy-alerting", settings, stop),
+                _aside(_serve_api, "understudy-api", settings, stop),
+            ):
+                _run_deciding(settings, stop, beside=pair if role == "all" else None)
     log.info("worker.stopped")
 
 
@@ -143,12 +151,23 @@ def _beside(run: Beside | None, stop: threading.Event, name: str) -> Iterator[No
         raise failures[0]
 
 
-def _start_alerting(settings: Settings, stop: threading.Event) -> None:
-    """Tell people and ClickHouse of decisions, in a thread."""
-    thread = threading.Thread(
-        target=run_alerting, args=(settings, stop), name="understudy-alerting", daemon=True
-    )
+@contextmanager
+def _aside(run: Aside, name: str, settings: Settings, stop: threading.Event) -> Iterator[None]:
+    """Run in a thread what looks after its own failures; in the end it has a few seconds."""
+    thread = threading.Thread(target=run, args=(settings, stop), name=name, daemon=True)
     thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(ASIDE_S)
+
+
+def _serve_api(settings: Settings, stop: threading.Event) -> None:
+    from understudy.streams.api.service import run_api
+
+    if settings.api.enabled:
+        run_api(settings, stop)
 
 
 def _policy(settings: Settings) -> PairingPolicy:

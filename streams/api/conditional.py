@@ -6,7 +6,6 @@ something else to tell, or after 30 s with 304.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from http import HTTPStatus
@@ -15,41 +14,35 @@ from typing import Final
 from aiohttp import ETag, web
 
 from understudy.streams.api.board import Board
+from understudy.streams.api.bodies import Body
 
 MAX_WAIT_S: Final = 60.0
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE)
 
-Make = Callable[[], bytes]
+Make = Callable[[], Body]
 
 
-def wait_s(request: web.Request) -> float:
-    """How long the client would wait, at most a minute; 0 for not at all."""
+def wait_s(request: web.Request) -> float | None:
+    """How long the client would wait, at most a minute; None where it does not say."""
     found = _WAIT.search(",".join(request.headers.getall("Prefer", [])))
-    return min(float(found[1]), MAX_WAIT_S) if found else 0.0
-
-
-def tag_of(body: bytes) -> str:
-    """The same for the same bytes, whoever serves them."""
-    return hashlib.blake2b(body, digest_size=12).hexdigest()
+    return min(float(found[1]), MAX_WAIT_S) if found else None
 
 
 async def conditional(request: web.Request, board: Board, make: Make) -> web.Response:
     """What `make` makes, or 304 when the client has it; waits for a change when asked to."""
-    body = make()
-    tag, waits_s = tag_of(body), wait_s(request)
-    if waits_s and has(request.if_none_match, tag):
-        known = tag
-        await board.until(lambda: tag_of(make()) != known, waits_s)
+    body, waits_s = make(), wait_s(request)
+    if waits_s and has(request.if_none_match, body.tag):
+        known = body.tag
+        await board.until(lambda: make().tag != known, waits_s)
         body = make()
-        tag = tag_of(body)
     headers = {"Cache-Control": "no-cache", "Vary": "Prefer"}
-    if waits_s:
+    if waits_s is not None:
         headers["Preference-Applied"] = f"wait={waits_s:g}"
-    if has(request.if_none_match, tag):
+    if has(request.if_none_match, body.tag):
         response = web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     else:
-        response = web.Response(body=body, content_type="application/json", headers=headers)
-    response.etag = tag
+        response = web.Response(body=body.payload, content_type="application/json", headers=headers)
+    response.etag = body.tag
     return response
 
 

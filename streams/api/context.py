@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Final, TypeVar
 
@@ -15,9 +16,9 @@ from prometheus_client import CollectorRegistry
 from understudy.streams.api.board import Board, Standing
 from understudy.streams.api.history import History
 from understudy.streams.api.problems import Problem
+from understudy.streams.api.tokens import Token
 from understudy.streams.rollouts.store import RolloutStore, UnknownRollout
 
-_WRITERS: Final = 4
 Result = TypeVar("Result")
 
 
@@ -25,19 +26,23 @@ Result = TypeVar("Result")
 class Context:
     """The board, the store, and threads for what blocks.
 
-    Writes have threads of their own: a kill must not wait for a slow ClickHouse.
+    Commands have threads of their own: a kill waits neither for a slow ClickHouse nor for a large
+    policy.
     """
 
     board: Board
     store: RolloutStore
     history: History
-    tokens: tuple[str, ...]
+    tokens: tuple[Token, ...]
     registry: CollectorRegistry
-    writing: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(_WRITERS, "understudy-api-write")
+    telling: ThreadPoolExecutor = field(
+        default_factory=partial(ThreadPoolExecutor, 4, "understudy-api-tell")
+    )
+    applying: ThreadPoolExecutor = field(
+        default_factory=partial(ThreadPoolExecutor, 2, "understudy-api-apply")
     )
     asking: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(1, "understudy-api-history")
+        default_factory=partial(ThreadPoolExecutor, 1, "understudy-api-history")
     )
 
     def complete_board(self) -> Board:
@@ -45,7 +50,7 @@ class Context:
         if not self.board.is_complete:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "the topics have not been read to their ends yet",
+                "the topics are being read, or Kafka is away: how rollouts stand is not known now",
                 {"Retry-After": "1"},
             )
         return self.board
@@ -58,6 +63,11 @@ class Context:
         if found is None:
             raise UnknownRollout(rollout_id, board.all())
         return found
+
+    def close(self) -> None:
+        """Take no more work; what is under way ends by itself."""
+        for threads in (self.telling, self.applying, self.asking):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 CONTEXT: Final = web.AppKey("context", Context)

@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
+import msgspec
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from understudy.schemas.api import HistoryPage, PastDecision
 from understudy.streams.loading.clickhouse import connect
 from understudy.streams.loading.errors import sink_error
 
 TIMEOUT_S: Final = 10.0
-COLUMNS: Final = (
-    "decided_at", "verdict", "since", "stage", "candidate_share", "is_latched", "is_paused",
-    "reasons", "alerts", "policy_hash",
-)  # fmt: skip
+COLUMNS: Final = PastDecision.__struct_fields__
 _SQL: Final = f"""
-SELECT {", ".join(COLUMNS)}
+SELECT {", ".join(COLUMNS)}, decision_hash
 FROM decisions FINAL
-WHERE rollout_id = {{rollout_id:String}} AND decided_at < {{before:DateTime64(3, 'UTC')}}
-ORDER BY decided_at DESC, decision_hash
+WHERE rollout_id = {{rollout_id:String}}
+  AND (decided_at, decision_hash) < ({{time:DateTime64(3, 'UTC')}}, {{hash:UInt64}})
+ORDER BY decided_at DESC, decision_hash DESC
 LIMIT {{limit:UInt32}}
 """
-_END_OF_TIME: Final = dt.datetime(2299, 12, 31, tzinfo=dt.UTC)
+_MAX_HASH: Final = 2**64 - 1
+MAX_DIGITS: Final = len(str(_MAX_HASH))
+_FIRST: Final = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
+_LAST: Final = dt.datetime(2299, 12, 31, tzinfo=dt.UTC)
+"""What a DateTime64 holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place among the decisions of a rollout: those before it come next.
+
+    Of decisions of one time their hash says which comes first; without one it is before them all.
+    """
+
+    time: dt.datetime
+    hash: int = 0
+
+    @classmethod
+    def at(cls, time: dt.datetime, hash: int) -> Self:
+        """As near as ClickHouse can say it."""
+        return cls(min(max(time, _FIRST), _LAST), min(hash, _MAX_HASH))
+
+    def __str__(self) -> str:
+        time = self.time.astimezone(dt.UTC).isoformat(timespec="milliseconds")
+        return f"{time.removesuffix('+00:00')}Z,{self.hash}"
+
+
+END: Final = Cursor(_LAST, _MAX_HASH)
 
 
 class History:
@@ -33,17 +61,12 @@ class History:
         self._url = url
         self._client: Client | None = None
 
-    def rows(
-        self, rollout_id: str, *, before: dt.datetime | None = None, limit: int
-    ) -> list[dict[str, Any]]:
-        """Decisions, the newest first, by column. Raises `SinkBusy` and `SinkBroken`."""
-        parameters = {"rollout_id": rollout_id, "before": before or _END_OF_TIME, "limit": limit}
-        try:
-            result = self._open().query(_SQL, parameters=parameters)
-        except ClickHouseError as error:
-            self.close()
-            raise sink_error(error) from error
-        return [_row(values) for values in result.result_rows]
+    def page(self, rollout_id: str, before: Cursor, limit: int) -> HistoryPage:
+        """Decisions, the newest first. Raises `SinkBusy` and `SinkBroken`."""
+        rows = self._rows(rollout_id, before, limit + 1)
+        shown = rows[:limit]
+        following = str(_cursor(shown[-1])) if len(rows) > limit else None
+        return HistoryPage(decisions=[_decision(row) for row in shown], next_before=following)
 
     def close(self) -> None:
         """Let the connection go; the next question opens another."""
@@ -51,14 +74,32 @@ class History:
         if client is not None:
             client.close()
 
+    def _rows(self, rollout_id: str, before: Cursor, limit: int) -> list[Any]:
+        parameters = {
+            "rollout_id": rollout_id,
+            "time": before.time.astimezone(dt.UTC),
+            "hash": before.hash,
+            "limit": limit,
+        }
+        try:
+            return list(self._open().query(_SQL, parameters=parameters).result_rows)
+        except ClickHouseError as error:
+            self.close()
+            raise sink_error(error) from error
+
     def _open(self) -> Client:
         if self._client is None:
             self._client = connect(self._url, timeout_s=TIMEOUT_S, create=False)
         return self._client
 
 
-def _row(values: Any) -> dict[str, Any]:
-    return {name: _aware(value) for name, value in zip(COLUMNS, values, strict=True)}
+def _decision(row: Any) -> PastDecision:
+    values = dict(zip(COLUMNS, map(_aware, row), strict=False))
+    return msgspec.convert(values, PastDecision)
+
+
+def _cursor(row: Any) -> Cursor:
+    return Cursor(_aware(row[COLUMNS.index("decided_at")]), int(row[-1]))
 
 
 def _aware(value: Any) -> Any:

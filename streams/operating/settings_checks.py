@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from understudy.streams.api.tokens import read_tokens
 from understudy.streams.kafka import PARTITIONER, topics
 from understudy.streams.operating.findings import Finding, fail, or_ok, warn
 from understudy.streams.settings import Settings, SettingsError
@@ -16,15 +17,16 @@ _JAVA_PARTITIONERS: Final = ("murmur2", "murmur2_random")
 
 def check_settings(settings: Settings) -> list[Finding]:
     """What a worker with these settings would trip over."""
-    findings = [*_policy(settings), *_retention(settings), *_sizes(settings), *_client(settings)]
+    findings = [*_readable(settings), *_retention(settings), *_sizes(settings), *_client(settings)]
     return or_ok(SETTINGS, findings, "go together")
 
 
-def _policy(settings: Settings) -> Iterator[Finding]:
-    try:
-        settings.pairing_policy()
-    except SettingsError as error:
-        yield fail(SETTINGS, str(error), "a worker would not start; correct the setting")
+def _readable(settings: Settings) -> Iterator[Finding]:
+    for read in (settings.pairing_policy, lambda: read_tokens(settings.api.tokens)):
+        try:
+            read()
+        except SettingsError as error:
+            yield fail(SETTINGS, str(error), "a worker would not start; correct the setting")
 
 
 def _retention(settings: Settings) -> Iterator[Finding]:

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
+from understudy.schemas.api import Effect
 from understudy.schemas.manifests import ManifestError, read_both
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import (
@@ -24,7 +25,6 @@ from understudy.schemas.rollouts import (
 )
 from understudy.streams.deciding.words import printable
 
-Effect = Literal["created", "unchanged", "reworded", "changed"]
 STDIN: Final = Path("-")
 _IN_FORCE: Final = "in force"
 _SEPARATOR: Final = re.compile(rb"^---(?=\s|$)", re.MULTILINE)

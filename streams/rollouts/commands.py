@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 from confluent_kafka import KafkaException
 from rich.console import Console
 
@@ -37,7 +38,6 @@ from understudy.streams.rollouts.showing import (
     json_text,
     rollout_json,
     rollout_page,
-    rollouts_json,
     rollouts_table,
     verdict_line,
 )
@@ -47,6 +47,7 @@ from understudy.streams.rollouts.store import (
     RolloutStore,
     UnknownRollout,
 )
+from understudy.streams.rollouts.summary import statuses
 from understudy.streams.settings import Settings
 
 _POLL_S: Final = 0.3
@@ -131,15 +132,15 @@ def list_rollouts(settings: Settings, *, as_json: bool) -> None:
     """Print one line for each rollout."""
     store = RolloutStore(settings.kafka)
     with _errors(settings):
-        records, decisions = store.rollouts(), store.decisions()
+        found = statuses(store.rollouts(), store.decisions())
     if as_json:
-        click.echo(json_text(rollouts_json(records, decisions)))
-    elif not records:
+        click.echo(json_text(msgspec.to_builtins(found)))
+    elif not found:
         click.echo("no rollouts; `understudy rollout apply -f POLICY` begins one")
     else:
         console = Console()
         widen(console)
-        console.print(rollouts_table(records, decisions))
+        console.print(rollouts_table(found))
 
 
 def show_rollout(settings: Settings, rollout_id: str, *, as_json: bool) -> None:
