@@ -130,6 +130,43 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     is_dry_run: bool
 
 
+class Gate(msgspec.Struct, frozen=True):
+    """A decision as a gate: pass, fail, or neither yet."""
+
+    verdict: Literal["pass", "fail", "inconclusive"]
+    ok: Annotated[
+        bool | None,
+        Meta(
+            description="True while nothing speaks against going on, false once rolled back, null "
+            "while that is open: a rollout or policy unknown, paused, data that cannot be trusted, "
+            "harm suspected."
+        ),
+    ]
+    score: Annotated[
+        float,
+        Meta(
+            description="Share of the required guardrails that are shown to be within their limits;"
+            " 1 on pass."
+        ),
+    ]
+    reason: str
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What Argo Rollouts' `web` provider reads, by `jsonPath: "{$.data}"`."""
+
+    data: Gate
+
+
+class HookCall(msgspec.Struct, frozen=True):
+    """What Flagger posts to a webhook, as far as it matters here."""
+
+    name: str = ""
+    namespace: str = ""
+    phase: str = ""
+    metadata: dict[str, str] | None = None
+
+
 class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An error (RFC 9457)."""
 

@@ -85,8 +85,9 @@ class Operation:
     name: str
     summary: str
     answers: Mapping[int, tuple[str, Content | None]]
-    """What comes back when it works: by status the media type and what is in it."""
+    """By status the media type and what is in it."""
     failures: tuple[int, ...]
+    """Statuses with a problem document."""
     details: str = ""
     parameters: tuple[Parameter, ...] = ()
     body: Mapping[str, Content] | None = None
@@ -107,6 +108,9 @@ IF_MATCH: Final = Parameter(
 CONDITIONAL: Final = (IF_NONE_MATCH, PREFER)
 ROLLOUTS: Final = "/api/v1/rollouts"
 ROLLOUT: Final = f"{ROLLOUTS}/{{rollout_id}}"
+FLAGGER: Final = "/api/v1/gates/flagger"
+QUERY: Final = "/api/v1/query"
+FORM: Final = "application/x-www-form-urlencoded"
 PLAIN_TEXT: Final[Schema] = {"type": "string"}
 ANY_OBJECT: Final[Schema] = {"type": "object"}
 
@@ -136,6 +140,28 @@ def _command(name: str, summary: str, *, is_body_needed: bool = False) -> Operat
         needs_token=True,
     )  # fmt: skip
 
+
+def _hook(name: str, operation: str, summary: str) -> Operation:
+    """A question of Flagger's: 200 is yes, anything else no."""
+    said = (TEXT, PLAIN_TEXT)
+    return Operation(
+        "post", f"{FLAGGER}/{name}", operation, summary,
+        {200: said, 400: said, 404: said, 409: said, 503: said}, (413,),
+        details="See docs/integrations.md. Takes no token, for it changes nothing.",
+        parameters=(
+            Parameter("rollout_id", "query", "Or `metadata.rollout_id`.", {"type": "string"}),
+            Parameter("stage", "query", "Or `metadata.stage`.", {"type": "string"}),
+        ),
+        body={JSON: api.HookCall}, is_body_needed=True,
+    )  # fmt: skip
+
+
+_QUERY_PARAMETERS: Final = (
+    Parameter("query", "query", "A number, `vector(1)`, or a series.", {"type": "string"}),
+    Parameter("time", "query", "The present, where it is given.", {"type": "string"}),
+    Parameter("timeout", "query", "Without effect.", {"type": "string"}),
+)
+_QUERY_ANSWERS: Final = {200: (JSON, ANY_OBJECT), 400: (JSON, ANY_OBJECT), 503: (JSON, ANY_OBJECT)}
 
 OPERATIONS: Final = (
     _read(ROLLOUTS, "listRollouts", "All rollouts in short", api.RolloutList),
@@ -186,6 +212,21 @@ OPERATIONS: Final = (
               {200: (TEXT, PLAIN_TEXT)}, (503,)),
     Operation("get", "/readyz", "getReadiness", "Whether this worker can answer now",
               {200: (JSON, ANY_OBJECT)}, (503,)),
+    Operation(
+        "get", "/api/v1/gates/argo/{rollout_id}", "askArgo", "A gate for Argo Rollouts",
+        {200: (JSON, api.Measured)}, (),
+        details="The `web` metric: 200 whatever the answer. See docs/integrations.md.",
+        parameters=(ID, Parameter("stage", "query", "The last one unless named.",
+                                  {"type": "string"})),
+    ),
+    _hook("confirm-rollout", "confirmRollout", "May the canary start?"),
+    _hook("confirm-traffic-increase", "confirmTrafficIncrease", "May it get more requests?"),
+    _hook("confirm-promotion", "confirmPromotion", "May it take the primary's place?"),
+    _hook("rollback", "confirmRollback", "Must it go?"),
+    Operation("get", QUERY, "query", "An instant query, as of a Prometheus", _QUERY_ANSWERS, (),
+              parameters=_QUERY_PARAMETERS),
+    Operation("post", QUERY, "queryByForm", "The same by a form", _QUERY_ANSWERS, (413,),
+              parameters=_QUERY_PARAMETERS, body={FORM: ANY_OBJECT}),
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from understudy.schemas.manifests import MAX_MANIFEST_BYTES
-from understudy.streams.api import reading, writing
+from understudy.streams.api import gates, reading, writing
 from understudy.streams.api.board import Board
 from understudy.streams.api.context import CONTEXT, Context
 from understudy.streams.api.history import History
@@ -18,7 +18,7 @@ from understudy.streams.api.tokens import read_tokens
 from understudy.streams.rollouts.store import RolloutStore
 from understudy.streams.settings import Settings
 
-ROUTES: Final = (reading.routes, writing.routes)
+ROUTES: Final = (reading.routes, writing.routes, gates.routes)
 
 
 def make_context(settings: Settings) -> Context:

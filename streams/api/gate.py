@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
-
+from understudy.schemas.api import Gate
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import PolicyError, Rollout, compile_manifest, policy_hash
-from understudy.streams.api.board import Board, Standing
+from understudy.streams.api.board import Board, Standing, Unreadable
 from understudy.streams.deciding.words import printable
-
-GateVerdict = Literal["pass", "fail", "inconclusive"]
-
-
-class Gate(msgspec.Struct, frozen=True):
-    """Pass, fail, or neither yet."""
-
-    verdict: GateVerdict
-    ok: bool | None
-    """True while nothing speaks against going on, False once rolled back, None while that is open:
-    a rollout or policy unknown, paused, data that cannot be trusted, harm suspected."""
-    score: float
-    """Share of the required guardrails that are shown to be within their limits; 1 on pass."""
-    reason: str
-
 
 UNREAD: Final = Gate("inconclusive", None, 0.0, "the topics have not been read to their ends yet")
 _SUSPECTED: Final = "suspected_harm"
@@ -34,7 +18,10 @@ def gate_of(board: Board, rollout_id: str, stage: str = "") -> Gate:
     """The gate of a rollout, whether or not there is one of that name."""
     if not board.is_complete:
         return UNREAD
-    standing = board.find(rollout_id)
+    try:
+        standing = board.find(rollout_id)
+    except Unreadable as error:
+        return _open(str(error))
     if standing is None:
         return _open(f"no rollout {rollout_id} is known")
     return gate(standing, stage)

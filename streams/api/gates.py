@@ -12,8 +12,10 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from understudy.schemas.api import Gate, HookCall, Measured
+from understudy.streams.api.board import Board, Unreadable
 from understudy.streams.api.context import CONTEXT
-from understudy.streams.api.gate import UNREAD, Gate, gate_of
+from understudy.streams.api.gate import UNREAD, gate_of
 from understudy.streams.api.query import query, query_form
 
 routes: Final = web.RouteTableDef()
@@ -24,13 +26,7 @@ _NOT_KEPT: Final = {"Cache-Control": "no-store"}
 # Argo Rollouts
 
 
-class Measured(msgspec.Struct, frozen=True):
-    """What Argo Rollouts' `web` provider reads, by `jsonPath: "{$.data}"`."""
-
-    data: Gate
-
-
-@routes.get("/api/v1/gates/argo/{rollout_id}")
+@routes.get("/api/v1/gates/argo/{rollout_id:[^/]+}")
 async def argo(request: web.Request) -> web.Response:
     """Always 200: Argo takes other answers for errors, and a few of those for a failure."""
     board, rollout_id = request.app[CONTEXT].board, request.match_info["rollout_id"]
@@ -40,15 +36,6 @@ async def argo(request: web.Request) -> web.Response:
 
 
 # Flagger
-
-
-class HookCall(msgspec.Struct, frozen=True):
-    """What Flagger posts to a webhook, as far as it matters here."""
-
-    name: str = ""
-    namespace: str = ""
-    phase: str = ""
-    metadata: dict[str, str] | None = None
 
 
 class BadCall(ValueError):
@@ -100,9 +87,15 @@ async def _answer(request: web.Request, agrees: Callable[[Gate, str], bool]) -> 
         return _text(HTTPStatus.OK, found.reason)
     if found is UNREAD:
         return _text(HTTPStatus.SERVICE_UNAVAILABLE, found.reason, {"Retry-After": "1"})
-    is_known = board.find(rollout_id) is not None
-    return _text(HTTPStatus.CONFLICT if is_known else HTTPStatus.NOT_FOUND,
-                 f"{found.verdict}: {found.reason}")  # fmt: skip
+    status = HTTPStatus.CONFLICT if _is_known(board, rollout_id) else HTTPStatus.NOT_FOUND
+    return _text(status, f"{found.verdict}: {found.reason}")
+
+
+def _is_known(board: Board, rollout_id: str) -> bool:
+    try:
+        return board.find(rollout_id) is not None
+    except Unreadable:
+        return True
 
 
 def _asked(request: web.Request, body: bytes) -> tuple[str, str]:

@@ -129,6 +129,38 @@ def test_metrics_of_all_rollouts(server: Api) -> None:
     assert values["understudy_rollout_verdict", "checkout", "hold"] == 0.0
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/api/v1/gates/argo/checkout", None, 200),
+        ("GET", "/api/v1/gates/argo/%7Bnobody%7D?stage=x", None, 200),
+        ("POST", "/api/v1/gates/flagger/rollback?rollout_id=checkout", b"{}", 200),
+        ("POST", "/api/v1/gates/flagger/confirm-promotion?rollout_id=checkout", b"{}", 409),
+        ("POST", "/api/v1/gates/flagger/confirm-rollout?rollout_id=nobody", b"{}", 404),
+        ("POST", "/api/v1/gates/flagger/confirm-traffic-increase", b"{}", 400),
+        ("GET", "/api/v1/query?query=vector(1)", None, 200),
+        ("POST", "/api/v1/query", b"query=rate(x)", 400),
+        ("POST", "/api/v1/gates/flagger/rollback", b"#" * (2**20 + 1), 413),
+    ],
+)
+def test_tools_are_answered_as_described(
+    server: Api, method: str, path: str, body: bytes | None, status: int
+) -> None:
+    server.show(RECORD, killed())
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert server.ask(method, path, data=body, headers=form).status == status
+
+
+def test_no_gate_opens_on_what_cannot_be_read(server: Api) -> None:
+    server.show(RECORD, killed())
+    server.board.take([Seen("rollout", "checkout", b"{")])
+    found = server.get("/api/v1/gates/argo/checkout").json["data"]
+    assert (found["verdict"], found["ok"]) == ("inconclusive", None)
+    assert "cannot be read" in found["reason"]
+    hook = "/api/v1/gates/flagger/rollback?rollout_id=checkout"
+    assert server.ask("POST", hook, data=b"{}").status == 409
+
+
 # Nothing is pretended
 
 
