@@ -7,6 +7,8 @@ ClickHouse.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Final, TypeVar
@@ -18,6 +20,8 @@ from aiohttp import web
 from understudy.schemas.api import Applied, Ask, Asked
 from understudy.schemas.manifests import json_as_yaml
 from understudy.schemas.rollout_records import CommandKind
+from understudy.schemas.rollouts import RolloutManifest
+from understudy.streams.api.board import TooManyWait, Unreadable
 from understudy.streams.api.bodies import encoded
 from understudy.streams.api.conditional import has, wait_s
 from understudy.streams.api.context import CONTEXT, Context, in_thread
@@ -36,6 +40,7 @@ routes = web.RouteTableDef()
 
 DONE_WITHIN_S: Final = 10.0
 """How long a command waits for its effect unless the client says otherwise."""
+SHOWN_WITHIN_S: Final = 2.0
 BODY_WITHIN_S: Final = 10.0
 JSON: Final = "application/json"
 YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
@@ -54,13 +59,14 @@ async def apply(request: web.Request) -> web.Response:
     is_json = _is_json(request)
     text = await _body(request)
 
-    def work() -> Outcome:
+    def work() -> tuple[PolicyFile, Outcome]:
         file = _policy(text, rollout_id, is_json=is_json)
-        return changing.apply_policy(context.store, file, dry_run=is_dry_run)
+        return file, changing.apply_policy(context.store, file, dry_run=is_dry_run)
 
-    done = await in_thread(context.applying, work)
+    file, done = await in_thread(context.applying, work)
     if not is_dry_run:
         log.info("api.applied", rollout_id=rollout_id, effect=done.effect, by=who)
+        await _shown(context, rollout_id, lambda manifest: manifest == file.manifest)
     return _applied(done, request.path, is_dry_run=is_dry_run)
 
 
@@ -72,6 +78,7 @@ async def delete(request: web.Request) -> web.Response:
     rollout_id = request.match_info["rollout_id"]
     await in_thread(context.applying, partial(context.store.delete, rollout_id))
     log.info("api.deleted", rollout_id=rollout_id, by=who)
+    await _shown(context, rollout_id, lambda manifest: manifest is None)
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
@@ -133,21 +140,37 @@ async def _answer(
     context: Context, rollout_id: str, asked: changing.Asked, waits_s: float
 ) -> web.Response:
     """200 when it was obeyed, 202 when that was not seen; the command stands in either case."""
-    board, command = context.board, asked.command
-
-    def ready() -> bool:
-        told = board.told(rollout_id) if board.is_complete else None
-        return is_done(command.kind, asked.before, told.decision if told else None)
-
-    done = await board.until(ready, waits_s)
-    standing = board.find(rollout_id) if board.is_complete else None
-    status = status_of(standing.record, standing.decision) if standing else None
-    answer = Asked(rollout_id=rollout_id, command=command, is_done=done, status=status)
+    done, status = False, None
+    with suppress(Unreadable, TooManyWait):
+        done = await context.board.until(partial(_is_obeyed, context, rollout_id, asked), waits_s)
+    with suppress(Unreadable):
+        standing = context.board.find(rollout_id) if context.board.is_complete else None
+        status = status_of(standing.record, standing.decision) if standing else None
+    answer = Asked(rollout_id=rollout_id, command=asked.command, is_done=done, status=status)
     return web.Response(
         status=HTTPStatus.OK if done else HTTPStatus.ACCEPTED,
         body=encoded(answer),
         content_type=JSON,
     )
+
+
+def _is_obeyed(context: Context, rollout_id: str, asked: changing.Asked) -> bool:
+    told = context.board.told(rollout_id) if context.board.is_complete else None
+    return is_done(asked.command.kind, asked.before, told.decision if told else None)
+
+
+async def _shown(
+    context: Context, rollout_id: str, is_it: Callable[[RolloutManifest | None], bool]
+) -> None:
+    """Wait a moment until this worker shows what was written, so that whoever asks next sees it."""
+    board = context.board
+
+    def ready() -> bool:
+        standing = board.find(rollout_id)
+        return not board.is_complete or is_it(standing.record.manifest if standing else None)
+
+    with suppress(Unreadable, TooManyWait):
+        await board.until(ready, SHOWN_WITHIN_S)
 
 
 def _check_match(context: Context, request: web.Request) -> None:

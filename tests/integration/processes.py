@@ -70,6 +70,7 @@ def settings(broker: Broker, topics: Topics, **more: str) -> dict[str, str]:
         "UNDERSTUDY_KAFKA_GROUP_ID": f"{prefix}pairing",
         "UNDERSTUDY_DECIDING_GROUP_ID": f"{prefix}deciding",
         "UNDERSTUDY_PAIRING_FLUSH_INTERVAL_S": "0.2",
+        "UNDERSTUDY_API_ENABLED": "false",
         **more,
     }
 
@@ -130,6 +131,13 @@ class Worker:
     def log(self) -> str:
         """What it logged so far."""
         return self._log.read_text(errors="replace")
+
+    def address(self, event: str) -> str:
+        """Where it listens, as it logged with this event."""
+        self.wait_for_log(f'"{event}"')
+        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        started = [line for line in lines if line["event"] == event][-1]
+        return f"http://{started['host']}:{started['port']}"
 
     def wait_for_log(self, what: str) -> None:
         """Wait until it has logged this."""

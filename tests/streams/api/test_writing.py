@@ -15,7 +15,7 @@ from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka, killed, m
 from understudy.schemas import openapi
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import RolloutRecord
-from understudy.streams.api import writing
+from understudy.streams.api import board, writing
 from understudy.streams.embedded.broker import EmbeddedBroker
 from understudy.streams.operating import reading
 
@@ -62,6 +62,7 @@ def test_a_policy_is_created_changed_and_left_alone(server: Api, kafka: Kafka) -
     first = server.write("PUT", ONE, policy().encode(), **YAML)
     assert (first.status, first.json["effect"]) == (201, "created")
     assert first.headers["location"] == ONE
+    assert server.get(ONE).json["manifest"] == msgspec.to_builtins(manifest())
     assert kafka.store.rollouts()["checkout"].manifest == manifest()
     again = server.write("PUT", ONE, policy().encode(), **YAML)
     assert (again.status, again.json["effect"]) == (200, "unchanged")
@@ -182,9 +183,21 @@ def test_a_kill_needs_no_board(kafka: Kafka) -> None:
     assert kafka.store.rollouts()["checkout"].commands[0].kind == "kill"
 
 
+def test_a_command_that_was_written_is_no_failure(
+    server: Api, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever keeps this worker from seeing what became of it."""
+    applied(server)
+    monkeypatch.setattr(board, "MAX_WAITING", 0)
+    assert server.write("POST", f"{ONE}/kill", {"reason": "tone"}).status == 202
+    monkeypatch.undo()
+    kafka.write(DECISIONS, ("checkout", b'{"schema_version": 9}'))
+    answer = server.write("POST", f"{ONE}/kill", {"reason": "tone"}, Prefer="wait=5")
+    assert (answer.status, answer.json["is_done"]) == (202, False)
+
+
 def test_who_looked_at_another_decision_promotes_nothing(server: Api, kafka: Kafka) -> None:
     applied(server)
-    see(server, lambda: server.board.find("checkout") is not None)
     assert server.write("POST", f"{ONE}/promote", If_Match='"any"').status == 412
     with Desk(kafka).at_work():
         see(server, lambda: server.board.told("checkout") is not None)
@@ -233,6 +246,7 @@ def test_a_rollout_is_deleted_with_its_decision(server: Api, kafka: Kafka) -> No
     with Desk(kafka).at_work():
         see(server, lambda: server.board.told("checkout") is not None)
         assert server.write("DELETE", ONE).status == 204
+        assert server.get(ONE).status == 404
         see(server, lambda: server.board.told("checkout") is None)
     assert server.get(f"{ONE}/decision").status == 404
     assert server.write("DELETE", ONE).status == 404

@@ -26,13 +26,6 @@ from understudy.streams.worker import pairing
 pytestmark = pytest.mark.integration
 
 
-def address_of(worker: Worker) -> str:
-    worker.wait_for_log('"serving.started"')
-    lines = [json.loads(line) for line in worker.log.splitlines() if line.startswith("{")]
-    (started,) = [line for line in lines if line["event"] == "serving.started"]
-    return f"http://{started['host']}:{started['port']}"
-
-
 def ask(url: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
@@ -50,7 +43,7 @@ def test_from_start_to_metrics(kafka_broker: Broker, topics: MakeTopics, tmp_pat
     write(kafka_broker, specs.events.name, [(key(n), event(n), []) for n in range(20)])
     environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
     with Worker(tmp_path, environment) as worker:
-        address = address_of(worker)
+        address = worker.address("serving.started")
         worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
         for counter in ('read_total{source="events"} 20.0', 'read_total{source="feedback"} 0.0'):
             worker.wait_until(lambda c=counter: c in ask(f"{address}/metrics")[1], counter)

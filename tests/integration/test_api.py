@@ -1,0 +1,147 @@
+"""The API of a worker on a real broker: what an operator and a gateway do with it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+
+from tests.brokers.contract import Broker
+from tests.integration.processes import COMMAND, Worker, settings
+from tests.streams.api.described import Answer, check
+from tests.streams.deciding.world import ROLLOUT, Harm, World
+from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics
+from understudy.streams.kafka import PARTITIONER
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+SECRET = "correct-horse-battery"
+ONE = f"/api/v1/rollouts/{ROLLOUT}"
+POLICY = f"""
+rollout_id: {ROLLOUT}
+models: {{stable: a, candidate: b}}
+guardrails: [{{metric: error_rate, max_increase: 1pp}}]
+""".encode()
+BROKEN = World(requests=100, harm=Harm(bad={"error": 0.08}))
+KILL_S = 5.0
+"""One second is the aim; machines under test share their cores."""
+
+
+class Client:
+    """Asks one worker, and fails when an answer is not as described."""
+
+    def __init__(self, worker: Worker, token: str = SECRET) -> None:
+        self._worker, self._token = worker, token
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named["Authorization"] = f"Bearer {self._token}"
+        request = urllib.request.Request(
+            f"{self._worker.address('api.started')}{path}", body, named, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=70) as found:
+                answer = Answer(found.status, _lower(found.headers.items()), found.read())
+        except urllib.error.HTTPError as error:
+            answer = Answer(error.code, _lower(error.headers.items()), error.read())
+        check(method, path, answer)
+        return answer
+
+    def tell(self, kind: str, reason: str) -> Answer:
+        body = json.dumps({"reason": reason}).encode()
+        return self.ask("POST", f"{ONE}/{kind}", body, Content_Type="application/json")
+
+    def wait(self, path: str, done: Callable[[Answer], bool]) -> Answer:
+        self._worker.wait_until(lambda: done(self.ask("GET", path)), path)
+        return self.ask("GET", path)
+
+
+def _lower(headers: list[tuple[str, str]]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers}
+
+
+@pytest.fixture
+def specs(topics: Callable[..., Topics]) -> Topics:
+    return topics(rollout_partitions=ROLLOUT_PARTITIONS)
+
+
+@pytest.fixture
+def worker(kafka_broker: Broker, specs: Topics, tmp_path: Path) -> Iterator[Worker]:
+    environment = settings(
+        kafka_broker,
+        specs,
+        UNDERSTUDY_SERVING_ENABLED="false",
+        UNDERSTUDY_API_ENABLED="true",
+        UNDERSTUDY_API_PORT="0",
+        UNDERSTUDY_API_TOKENS=f"anna:{SECRET}",
+    )
+    with Worker(tmp_path, environment, [*COMMAND, "worker"]) as made:
+        yield made
+        assert made.terminate() == 0, made.log
+
+
+def send(broker: Broker, topic: str, messages: list[Any]) -> None:
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "partitioner": PARTITIONER})
+    for message in messages:
+        producer.produce(topic, msgspec.json.encode(message), ROLLOUT.encode())
+    assert producer.flush(30) == 0
+
+
+def test_from_a_policy_to_its_rollback_and_back(
+    kafka_broker: Broker, specs: Topics, worker: Worker
+) -> None:
+    client = Client(worker)
+    client.wait("/readyz", lambda answer: answer.status == 200)
+    wrong = Client(worker, "wrong").ask("PUT", ONE, POLICY, Content_Type="application/yaml")
+    assert wrong.status == 401
+    assert client.ask("GET", ONE).status == 404
+
+    assert client.ask("PUT", ONE, POLICY, Content_Type="application/yaml").status == 201
+    first = client.ask("GET", f"{ONE}/decision", Prefer="wait=60")
+    assert (first.status, first.json["verdict"]) == (200, "hold")
+
+    messages = BROKEN.messages(5, 40)
+    threading.Timer(0.5, send, (kafka_broker, specs.windows.name, messages)).start()
+    tag, verdict = first.headers["etag"], "hold"
+    while verdict == "hold":
+        polled = client.ask("GET", f"{ONE}/decision", If_None_Match=tag, Prefer="wait=30")
+        assert polled.status == 200, "something is decided within half a minute"
+        tag, verdict = polled.headers["etag"], polled.json["verdict"]
+    assert verdict == "rollback"
+    assert polled.json["candidate_share"] == 0.0
+
+    (breach,) = [
+        one
+        for one in client.ask("GET", f"{ONE}/evidence?slice=all").json["evidence"]
+        if one["standing"] == "breach"
+    ]
+    assert breach["guardrail"] == "error_rate"
+    history = client.wait(
+        f"{ONE}/history",
+        lambda answer: answer.status == 200 and len(answer.json["decisions"]) > 1,
+    )
+    assert "rollback" in {one["verdict"] for one in history.json["decisions"]}
+    assert f'understudy_rollout_latched{{rollout_id="{ROLLOUT}"}} 1.0' in (
+        client.ask("GET", "/metrics").body.decode()
+    )
+
+    resumed = client.tell("resume", "the prompt is mended")
+    assert (resumed.status, resumed.json["status"]["is_latched"]) == (200, False)
+    started_s = time.monotonic()
+    killed = client.tell("kill", "wrong tone")
+    took_s = time.monotonic() - started_s
+    assert (killed.status, killed.json["status"]["verdict"]) == (200, "rollback")
+    print(f"\nfrom the kill to its answer: {took_s:.3f} s")
+    assert took_s < KILL_S
+
+    assert client.ask("DELETE", ONE).status == 204
+    client.wait(f"{ONE}/decision", lambda answer: answer.status == 404)
