@@ -103,6 +103,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: int = DECISIONS_SCHEMA_VERSION
     rollout_id: str
     policy_hash: str
+    is_refresh: Annotated[
+        bool,
+        Meta(
+            description="Nothing that anybody acts on has changed; the numbers have. Told once a "
+            "minute of event time."
+        ),
+    ] = False
     verdict: Verdict
     reasons: Annotated[list[str], Meta(description="In words, the weightiest first.")]
     decided_at: Annotated[

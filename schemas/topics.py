@@ -150,10 +150,11 @@ def _dead_letters(prefix: str) -> TopicSpec:
 
 
 def _compacted(name: str, partitions: int) -> TopicSpec:
-    """The last message of each key, for ever."""
+    """The last message of each key, for ever. A decision holds the evidence of every slice."""
     return TopicSpec(
         name=name,
         partitions=partitions,
         retention_ms=KEEP_FOREVER,
         cleanup_policy="compact",
+        max_message_bytes=8 * _MIB,
     )

@@ -40,7 +40,7 @@ class PolicyTrial:
         self._decider: Decider | None = None
         self._seen: set[str] = set()
         self.decisions: list[Decision] = []
-        """What would have been told, in order."""
+        """What would have been told, in order, but for refreshed numbers."""
 
     def __call__(self, message: WindowsMessage) -> None:
         """Take a message of window rows, of whatever rollout."""
@@ -51,7 +51,7 @@ class PolicyTrial:
             self._decider = self._begin(message)
         if self._decider is not None:
             decision = self._decider.take(message)
-            if decision is not None:
+            if decision is not None and not decision.is_refresh:
                 self.decisions.append(decision)
 
     def outcome(self) -> Decision:

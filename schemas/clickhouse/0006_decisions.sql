@@ -3,6 +3,7 @@
 CREATE TABLE IF NOT EXISTS decisions (
     rollout_id LowCardinality(String) COMMENT 'The rollout',
     decided_at DateTime64(3, 'UTC') COMMENT 'Event time: the furthest watermark',
+    is_refresh Bool COMMENT 'Nothing that anybody acts on has changed since the decision before; the numbers have',
     verdict LowCardinality(String) COMMENT 'rollback, hold or promote',
     since DateTime64(3, 'UTC') COMMENT 'When the verdict became what it is',
     stage LowCardinality(String) COMMENT 'Stage of the rollout',
@@ -14,10 +15,10 @@ CREATE TABLE IF NOT EXISTS decisions (
     policy_hash LowCardinality(String) COMMENT 'Hash of the policy it was judged by',
     partitions Map(Int32, UInt64) COMMENT 'Partition of the events topic to the version folded',
     feedback_partitions Map(Int32, UInt64) COMMENT 'The same, of the feedback topic',
-    decision String COMMENT 'The whole decision as JSON, evidence included, as it stands in the topic',
+    decision String CODEC(ZSTD(3)) COMMENT 'The whole decision as JSON, evidence included, as it stands in the topic',
     decision_hash UInt64 MATERIALIZED xxHash64(decision) COMMENT 'Hash of the JSON; part of the sort key, SELECT * leaves it out'
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(decided_at)
 ORDER BY (rollout_id, decided_at, policy_hash, decision_hash)
-COMMENT 'One row for each decision told. Read with FINAL: a decision that is read again is stored again. Kept for ever; to change: ALTER TABLE decisions MODIFY TTL toDateTime(decided_at) + INTERVAL 400 DAY';
+COMMENT 'One row for each decision told. Read with FINAL: a decision that is read again is stored again. One a minute of each rollout is a refresh; leave those out to see what changed. Kept for ever; to change: ALTER TABLE decisions MODIFY TTL toDateTime(decided_at) + INTERVAL 30 DAY DELETE WHERE is_refresh';

@@ -13,6 +13,7 @@ DECISIONS: Final = "decisions"
 TYPES: Final[dict[str, str]] = {
     "rollout_id": "LowCardinality(String)",
     "decided_at": "DateTime64(3, 'UTC')",
+    "is_refresh": "Bool",
     "verdict": "LowCardinality(String)",
     "since": "DateTime64(3, 'UTC')",
     "stage": "LowCardinality(String)",
@@ -43,6 +44,7 @@ def row_of(decision: Decision, payload: bytes) -> dict[str, object]:
     return {
         "rollout_id": decision.rollout_id,
         "decided_at": _ms(decision.decided_at),
+        "is_refresh": decision.is_refresh,
         "verdict": decision.verdict,
         "since": _ms(decision.since),
         "stage": decision.stage.stage.name,

@@ -18,7 +18,7 @@ import msgspec
 
 from understudy.streams.alerting.delivery import Letter
 from understudy.streams.alerting.links import link_to
-from understudy.streams.alerting.notices import Notice, Standing
+from understudy.streams.alerting.notices import Notice, Standing, signature_of
 
 SIGNATURE_HEADER: Final = "X-Understudy-Signature"
 DELIVERY_HEADER: Final = "X-Understudy-Delivery"
@@ -46,8 +46,12 @@ class Webhook:
     repeat_s: float = 0.0
 
     def letter(self, before: Standing | None, notice: Notice, now: dt.datetime) -> Letter | None:
-        """The decision, signed as of now."""
-        if notice.decision is None:
+        """The decision, signed as of now, unless it brings nothing but newer numbers."""
+        decision = notice.decision
+        if decision is None:
+            return None
+        is_known = before is not None and before.signature == signature_of(decision)
+        if decision.is_refresh and is_known:
             return None
         body = body_of(notice, self.external_url)
         headers = {"Content-Type": "application/json", DELIVERY_HEADER: delivery_id(notice)}

@@ -1,4 +1,4 @@
-"""Earlier decisions, out of ClickHouse."""
+"""Earlier decisions that changed something, out of ClickHouse."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS: Final = PastDecision.__struct_fields__
 _SQL: Final = f"""
 SELECT {", ".join(COLUMNS)}, decision_hash
 FROM decisions FINAL
-WHERE rollout_id = {{rollout_id:String}}
+WHERE rollout_id = {{rollout_id:String}} AND NOT is_refresh
   AND (decided_at, decision_hash) < ({{time:DateTime64(3, 'UTC')}}, {{hash:UInt64}})
 ORDER BY decided_at DESC, decision_hash DESC
 LIMIT {{limit:UInt32}}

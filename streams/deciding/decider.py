@@ -9,7 +9,7 @@ Nothing here reads a clock: times are those of the rows, so the same messages gi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import Rollout
@@ -20,6 +20,9 @@ from understudy.streams.deciding.judging import Judgement, judge_rollout
 from understudy.streams.deciding.state import Latch, RolloutState
 from understudy.streams.deciding.telling import tell
 from understudy.streams.deciding.words import reasons_for_pause, reasons_for_rollback
+
+REFRESH_MS: Final = 60_000
+"""Event time after which a decision is told again although only its numbers have changed."""
 
 
 class Decider:
@@ -45,6 +48,9 @@ class Decider:
     def take(self, message: WindowsMessage) -> Decision | None:
         """Fold a message and judge; the decision when verdict, stage or alerts changed.
 
+        When nothing did for a minute, the decision all the same, marked as a refresh: whoever reads
+        it sees how the evidence grows.
+
         Raises ValueError, no evidence touched, for a message of another rollout or one whose counts
         shrank.
         """
@@ -62,10 +68,10 @@ class Decider:
         standing.told_ms = max(standing.told_ms, at_ms)
         standing.verdict_since_ms = standing.verdict_since_ms or standing.now_ms
 
-    def decision(self) -> Decision:
+    def decision(self, *, is_refresh: bool = False) -> Decision:
         """The decision as of now, with all evidence; for pages and reports."""
         judgement = self._judge(with_intervals=True)
-        return tell(self.rollout, self._checks, self._state, judgement)
+        return tell(self.rollout, self._checks, self._state, judgement, is_refresh=is_refresh)
 
     def kill(self, why: str) -> Decision | None:
         """Roll back because an operator says so; stays until `resume`."""
@@ -109,10 +115,11 @@ class Decider:
             standing.verdict = judgement.verdict
             standing.verdict_since_ms = standing.now_ms
         signature = judgement.signature(standing.stage)
-        if signature == standing.signature:
+        is_refresh = signature == standing.signature
+        if is_refresh and standing.now_ms < standing.shown_ms + REFRESH_MS:
             return None
-        standing.signature = signature
-        decision = self.decision()
+        standing.signature, standing.shown_ms = signature, standing.now_ms
+        decision = self.decision(is_refresh=is_refresh)
         self._move_on(judgement)
         return decision
 

@@ -130,6 +130,7 @@ def _options(settings: Settings, names: Topics) -> dict[str, Any]:
         "consumer_max_fetch_size": MAX_MESSAGE_BYTES,
         "processing_guarantee": "at_least_once",
         "producer_acks": -1,
+        "producer_compression_type": "zstd",
         "producer_linger": LINGER_S,
         "producer_max_request_size": MAX_MESSAGE_BYTES,
         "store": "memory://",

@@ -45,6 +45,8 @@ class Standing:
     """Of the decision told last; another one is told when this changes."""
     told_ms: int = 0
     """When the newest of record and commands was written."""
+    shown_ms: int = 0
+    """As of when a decision was told last."""
 
     @property
     def now_ms(self) -> int:

@@ -23,7 +23,12 @@ from understudy.streams.deciding.words import (
 
 
 def tell(
-    rollout: Rollout, checks: tuple[Check, ...], state: RolloutState, judgement: Judgement
+    rollout: Rollout,
+    checks: tuple[Check, ...],
+    state: RolloutState,
+    judgement: Judgement,
+    *,
+    is_refresh: bool,
 ) -> Decision:
     """The decision, with everything that it takes to compute it again."""
     standing = state.standing
@@ -34,6 +39,7 @@ def tell(
     return Decision(
         rollout_id=rollout.rollout_id,
         policy_hash=state.policy_hash,
+        is_refresh=is_refresh,
         verdict=judgement.verdict,
         reasons=_reasons(rollout, state, judgement),
         decided_at=_time(standing.now_ms),

@@ -200,6 +200,17 @@ def test_the_webhook_gets_the_decision_as_it_stands_in_the_topic() -> None:
     }
 
 
+def test_the_webhook_gets_a_refresh_only_instead_of_a_change_that_it_missed() -> None:
+    def refreshed(verdict: str) -> Notice:
+        return notice(msgspec.structs.replace(decision(verdict, minute=1), is_refresh=True))
+
+    hold = standing_of(notice(decision()))
+    assert WEBHOOK.letter(hold, notice(decision(minute=1)), NOW) is not None
+    assert WEBHOOK.letter(hold, refreshed("hold"), NOW) is None
+    assert WEBHOOK.letter(hold, refreshed("rollback"), NOW) is not None
+    assert WEBHOOK.letter(None, refreshed("hold"), NOW) is not None
+
+
 def test_the_same_decision_has_the_same_id() -> None:
     def identity(some: Notice) -> str:
         letter = WEBHOOK.letter(None, some, NOW)

@@ -43,6 +43,7 @@ def test_a_decision_is_a_row(client: Client) -> None:
     assert row.pop("since").hour == AT.hour
     assert row == {
         "rollout_id": ROLLOUT,
+        "is_refresh": False,
         "verdict": "rollback",
         "stage": "canary",
         "candidate_share": 0.0,

@@ -35,9 +35,10 @@ guardrails: [{guardrails}]
 
 
 def told(rollout: Rollout, messages: list[WindowsMessage]) -> tuple[Decider, list[Decision]]:
+    """What was decided, but for refreshed numbers."""
     decider = Decider(rollout)
     decisions = [decider.take(one) for one in messages]
-    return decider, [decision for decision in decisions if decision is not None]
+    return decider, [one for one in decisions if one is not None and not one.is_refresh]
 
 
 def verdict_of(rollout: Rollout, world: World, windows: int = 45, seed: int = 5) -> Decision:
@@ -177,7 +178,8 @@ def test_rollback_latches_until_an_operator_resumes() -> None:
     decider, decisions = told(rollout, World(harm=Harm(bad={"error": 0.1})).messages(1, 30))
     reasons = decisions[-1].reasons
     for one in World().messages(2, 60, first=30):
-        assert decider.take(one) is None
+        later = decider.take(one)
+        assert later is None or later.is_refresh
     latched = decider.decision()
     assert (latched.verdict, latched.is_latched, latched.reasons) == ("rollback", True, reasons)
     resumed = decider.resume()
@@ -188,6 +190,18 @@ def test_rollback_latches_until_an_operator_resumes() -> None:
     for one in World(harm=Harm(bad={"error": 0.1})).messages(4, 40, first=90):
         decider.take(one)
     assert decider.decision().verdict == "rollback"
+
+
+def test_numbers_are_refreshed_once_a_minute() -> None:
+    decider = Decider(policy("{metric: error_rate, max_increase: 1pp}"))
+    taken = [decider.take(one) for one in World(requests=5).messages(1, 30)]
+    first, *later = [decision for decision in taken if decision is not None]
+    assert not first.is_refresh
+    assert all(one.is_refresh and one.verdict == "hold" for one in later)
+    after_s = [(one.decided_at - first.decided_at).total_seconds() for one in later]
+    assert after_s == [60.0, 120.0, 180.0, 240.0]
+    units = [decision.evidence[0].units for decision in (first, *later)]
+    assert units == sorted(set(units)), "each has counted more"
 
 
 def test_an_operator_can_kill() -> None:
