@@ -20,6 +20,7 @@ def gate_of(board: Board, rollout_id: str, stage: str = "") -> Gate:
         return UNREAD
     try:
         standing = board.find(rollout_id)
+        board.told(rollout_id)  # one that cannot be read is not the same as none
     except Unreadable as error:
         return _open(str(error))
     if standing is None:

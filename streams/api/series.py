@@ -109,7 +109,8 @@ OF_ROLLOUT: Final = (
                   "an operator resumes", _one(lambda d: float(d.is_paused))),
     RolloutSeries("rollout_candidate_share_ratio", "Share of requests that gateways give the "
                   "candidate", _one(lambda d: d.candidate_share)),
-    RolloutSeries("rollout_decided_timestamp_seconds", "Event time of the newest decision",
+    RolloutSeries("rollout_decided_timestamp_seconds", "Event time of the newest decision; "
+                  "refreshed once a minute while windows come",
                   _one(lambda d: d.decided_at.timestamp())),
     RolloutSeries("rollout_verdict_since_timestamp_seconds", "Event time since which the verdict "
                   "is in force", _one(lambda d: d.since.timestamp())),

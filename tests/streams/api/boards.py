@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
-from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
 
 from tests.streams.deciding.world import ROLLOUT, Harm, World
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
+from understudy.streams.api.app import make_app
 from understudy.streams.api.board import Board, Seen, Standing, Told
-from understudy.streams.api.context import CONTEXT, Context
-from understudy.streams.api.gates import routes
+from understudy.streams.api.context import Context
+from understudy.streams.api.history import History
+from understudy.streams.api.series import RolloutCollector
 from understudy.streams.deciding import Decider
+from understudy.streams.rollouts.store import RolloutStore
 
 ERRORS = "{metric: error_rate, max_increase: 2pp}"
 RAMP = "[shadow, {name: half, share: 50%}, {name: whole, share: 100%}]"
@@ -83,13 +85,19 @@ class Answer:
 
 
 def ask(board: Board, method: str, path: str, **more: Any) -> Answer:
-    """Ask an application that has these routes alone, over a socket."""
+    """Ask the application, over a socket, about no more than its board knows."""
 
     async def asked() -> Answer:
-        app = web.Application()
-        app.add_routes(routes)
-        app[CONTEXT] = cast(Context, SimpleNamespace(board=board))
-        async with TestClient(TestServer(app)) as client:
+        registry = CollectorRegistry()
+        registry.register(RolloutCollector(board))
+        context = Context(
+            board=board,
+            store=cast(RolloutStore, None),
+            history=cast(History, None),
+            tokens=(),
+            registry=registry,
+        )
+        async with TestClient(TestServer(make_app(context))) as client:
             response = await client.request(method, path, **more)
             return Answer(response.status, dict(response.headers), await response.read())
 

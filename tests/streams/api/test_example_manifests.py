@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.streams.api.boards import BROKEN, Answer, ask, board, decided, policy, standing
 from tests.streams.api.rollout_tools import (
@@ -204,10 +205,15 @@ def test_rules_compare_series_of_the_same_labels() -> None:
             assert set(NAMES[left][0]) - {ignored} == set(NAMES[right][0]), rule["alert"]
 
 
-def test_the_scrape_is_of_the_metrics_page() -> None:
+@pytest.mark.embedded
+def test_the_page_to_scrape_has_the_series() -> None:
     (config,) = documents("prometheus/scrape.yaml")
     (job,) = config["scrape_configs"]
-    assert job["metrics_path"] == "/metrics"
+    answer = ask(flagger_boards()["rolled back"], "GET", job["metrics_path"])
+    assert answer.status == 200
+    families = {one.name for one in text_string_to_metric_families(answer.body.decode())}
+    rules = {name for rule in RULES for name in re.findall(r"understudy_\w+", rule["expr"])}
+    assert rules <= families
 
 
 # All

@@ -8,6 +8,7 @@ import pytest
 from tests.streams.api.boards import BROKEN, ERRORS, LOSSY, board, decided, policy, standing
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import RolloutManifest
+from understudy.streams.api.board import Seen
 from understudy.streams.api.gate import Gate, gate, gate_of
 from understudy.streams.deciding import Decider
 
@@ -142,6 +143,17 @@ def test_what_is_not_known_is_open() -> None:
     half_read = board(killed, is_complete=False)
     assert judged(gate_of(half_read, manifest.rollout_id)) == OPEN
     assert judged(gate_of(board(killed), manifest.rollout_id)) == FAIL
+
+
+def test_what_cannot_be_read_is_open() -> None:
+    manifest = policy()
+    made = board(standing(manifest, decided(manifest, windows=0).kill("no")))
+    made.take([Seen("decision", manifest.rollout_id, b'{"schema_version": 99}')])
+    found = gate_of(made, manifest.rollout_id)
+    assert judged(found) == OPEN
+    assert "schema version 99" in found.reason
+    made.take([Seen("rollout", manifest.rollout_id, b"{}")])
+    assert judged(gate_of(made, manifest.rollout_id)) == OPEN
 
 
 def test_names_from_outside_are_made_printable() -> None:
