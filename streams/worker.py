@@ -42,7 +42,9 @@ from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.publishing import DeliveryFailed, Publisher
 from understudy.streams.pairing.results import ClickHouseResults
 from understudy.streams.pairing.state import PartitionState
-from understudy.streams.serving.server import serving
+from understudy.streams.serving.deciding import telling
+from understudy.streams.serving.process import Process
+from understudy.streams.serving.server import serving, watching
 from understudy.streams.serving.snapshot import Parts
 from understudy.streams.settings import Settings, SettingsError
 from understudy.streams.topics import ensure_topics
@@ -61,6 +63,11 @@ Role = Literal["pairing", "deciding", "all"]
 Beside = Callable[[threading.Event], None]
 Aside = Callable[[Settings, threading.Event], None]
 
+PARTS: Final[dict[Role, tuple[str, ...]]] = {
+    "pairing": ("pairing",),
+    "deciding": ("deciding",),
+    "all": ("pairing", "deciding"),
+}
 STATES: Final[dict[Source, type[PartitionState]]] = {
     "events": Partition,
     "feedback": FeedbackPartition,
@@ -81,15 +88,14 @@ def run_worker(settings: Settings, role: Role = "all") -> None:
             return
         ensure_topics(client_config(settings.kafka), topics(settings.kafka),
                       replication_factor=settings.kafka.replication_factor)  # fmt: skip
-        pair = partial(_run_pairing, settings, policy)
-        if role == "pairing":
-            pair(stop)
-        else:
-            with (
-                _aside(run_alerting, "understudy-alerting", settings, stop),
-                _aside(_serve_api, "understudy-api", settings, stop),
-            ):
-                _run_deciding(settings, stop, beside=pair if role == "all" else None)
+        process = Process(PARTS[role])
+        pair = partial(_run_pairing, settings, policy, process)
+        with serving(settings.serving, process):
+            if role == "pairing":
+                pair(stop)
+            else:
+                beside = pair if role == "all" else None
+                _run_deciding(settings, process, stop, beside)
     log.info("worker.stopped")
 
 
@@ -108,10 +114,12 @@ def _told_to_people() -> Iterator[None]:
         raise CommandError(str(error)) from None
 
 
-def _run_pairing(settings: Settings, policy: PairingPolicy, stop: threading.Event) -> None:
+def _run_pairing(
+    settings: Settings, policy: PairingPolicy, process: Process, stop: threading.Event
+) -> None:
     """Read events in this thread and feedback beside it."""
     with (
-        pairing(settings, policy, partial(serving, settings)) as (events, feedback),
+        pairing(settings, policy, partial(watching, settings, process)) as (events, feedback),
         _reporting((events, feedback)),
     ):
         log.info("worker.started", topic=events.topic, group=events.group_id)
@@ -119,12 +127,19 @@ def _run_pairing(settings: Settings, policy: PairingPolicy, stop: threading.Even
             events.run(stop)
 
 
-def _run_deciding(settings: Settings, stop: threading.Event, beside: Beside | None) -> None:
+def _run_deciding(
+    settings: Settings, process: Process, stop: threading.Event, beside: Beside | None
+) -> None:
     """Decide in this thread and do the rest beside it; when either ends, so does the other."""
     from understudy.streams.deciding.service import run_deciding
 
-    with _beside(beside, stop, "understudy-pairing"):
-        run_deciding(settings, stop)
+    watch = partial(telling, process, settings.serving.stall_s)
+    with (
+        _aside(run_alerting, "understudy-alerting", settings, stop),
+        _aside(_serve_api, "understudy-api", settings, stop),
+        _beside(beside, stop, "understudy-pairing"),
+    ):
+        run_deciding(settings, stop, watch=watch)
 
 
 @contextmanager

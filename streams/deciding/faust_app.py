@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
@@ -25,6 +26,7 @@ from understudy.schemas.topics import KEEP_FOREVER, Topics, TopicSpec
 from understudy.streams.deciding.credentials import broker_credentials
 from understudy.streams.deciding.docket import Docket, Refused, Step
 from understudy.streams.deciding.faust_repairs import OrderlyTables, OrderlyTransport
+from understudy.streams.deciding.progress import Progress
 from understudy.streams.errors import FAILED
 from understudy.streams.kafka import CLIENT_ID, MAX_MESSAGE_BYTES, client_config, topics
 from understudy.streams.pairing.publishing import MAX_LETTER_BYTES
@@ -57,6 +59,7 @@ class DecidingApp(faust.App):
     handled: dict[tuple[str, int], int]
     """Topic and partition to the offset after the last message brought to its end."""
     windows_topic: str
+    progress: Progress
 
     def _create_directories(self) -> None:
         """Nothing to put there."""
@@ -95,6 +98,7 @@ def make_app(settings: Settings) -> DecidingApp:
     )
     app.give_up = end_process
     app.handled = {}
+    app.progress = Progress(Counter({names.windows.name: 0, names.rollouts.name: 0}))
     app.windows_topic = names.windows.name
     Desk(app, names, table).open()
     return app
@@ -195,6 +199,7 @@ class Desk:
                 await self._kept(event, await self._step(event, judge, reason))
                 message = event.message
                 self._app.handled[message.topic, message.partition] = message.offset + 1
+                self._app.progress.messages[message.topic] += 1
         except BaseException as error:
             log.error("deciding.broken", error=repr(error), exc_info=error)
             self._app.give_up(error)
@@ -210,6 +215,7 @@ class Desk:
         except Exception as error:  # the docket is pure, so the message is to blame
             log.error("deciding.failed", exc_info=True, **_place(event))
             reason, detail = DECIDING_FAILED, repr(error)
+        self._app.progress.refused[reason] += 1
         log.warning("deciding.refused", reason=reason, detail=detail[:200], **_place(event))
         await self._bury(event, reason, detail)
         return Step(event.key or b"")
@@ -218,6 +224,7 @@ class Desk:
         """Tell first; then keep, acknowledged by the changelog before the event is done."""
         for value in step.told:
             await _sent(self._decisions.send(key=step.key, value=value))
+            self._app.progress.decisions += 1
         if not step.changes:
             return
         partition = self._table.partition_for_key(step.key)
@@ -231,6 +238,7 @@ class Desk:
     def _judged(self, event: Any) -> Step:
         step = self._docket.windows(event.key, event.value)
         name = step.key.decode()
+        self._app.progress.ignored += not step.changes
         if self._docket.ignored[name] == 1 and not step.changes:
             log.warning("deciding.no_policy", rollout_id=name)
         if step.told:
@@ -241,6 +249,7 @@ class Desk:
         message = event.message
         timestamp_ms = round(1000 * message.timestamp)
         step = self._docket.rollout(event.key, event.value, message.offset, timestamp_ms)
+        self._app.progress.refused_commands += len(self._docket.refused_commands)
         for refused in self._docket.refused_commands:
             log.warning("deciding.command_refused", rollout_id=_text(step.key), command=refused)
         if step.changes:

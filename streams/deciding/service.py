@@ -4,39 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, cast
 
 import structlog
 
 from understudy.streams.deciding.faust_app import DecidingApp, end_process, make_app
+from understudy.streams.deciding.progress import Progress
 from understudy.streams.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S: Final = 0.1
 LAG_EVERY_S: Final = 2.0
+ANSWER_WITHIN_S: Final = 5.0
 STALL_S: Final = 20.0
 STOP_S: Final = 30.0
 
 
+Lags = dict[int, int] | None
 GiveUp = Callable[[BaseException], object]
 
 
+Watch = Callable[[Progress], AbstractContextManager[object]]
+"""Tells of the progress meanwhile."""
+
+
 def run_deciding(
-    settings: Settings, stop: threading.Event, *, give_up: GiveUp = end_process
+    settings: Settings,
+    stop: threading.Event,
+    *,
+    give_up: GiveUp = end_process,
+    watch: Watch = nullcontext,
 ) -> None:
     """Decide until told to stop, in an event loop of this thread's own.
 
     `give_up` is called when going on is impossible; unless it ends the process, the message that
     could not be handled counts as done. Raises what ended the app, or `SettingsError`.
     """
-    asyncio.run(_run(settings, stop, give_up))
+    asyncio.run(_run(settings, stop, give_up, watch))
 
 
-async def _run(settings: Settings, stop: threading.Event, give_up: GiveUp) -> None:
+async def _run(settings: Settings, stop: threading.Event, give_up: GiveUp, watch: Watch) -> None:
     app = make_app(settings)
     app.give_up = give_up
+    with watch(app.progress):
+        await _decide(app, settings, stop)
+
+
+async def _decide(app: DecidingApp, settings: Settings, stop: threading.Event) -> None:
     starting = asyncio.ensure_future(app.start())
     watching = asyncio.ensure_future(_watch(app))
     told = False
@@ -61,9 +79,14 @@ async def _watch(app: DecidingApp) -> None:
     while without committing. A process that starts anew reads again, which changes nothing.
     """
     handled, still_s = dict(app.handled), 0.0
+    asked: asyncio.Future[Lags] | None = None
     while True:
         await asyncio.sleep(LAG_EVERY_S)
-        moves = app.handled != handled or not await _has_lag(app)
+        asked = asked or asyncio.ensure_future(_lags(app))
+        await asyncio.wait({asked}, timeout=ANSWER_WITHIN_S)
+        lags, asked = (asked.result(), None) if asked.done() else (None, asked)
+        _note(app, lags)
+        moves = app.handled != handled or not any((lags or {}).values())
         handled, still_s = dict(app.handled), 0.0 if moves else still_s + LAG_EVERY_S
         if still_s >= STALL_S:
             log.error("deciding.stalled", seconds=still_s)
@@ -71,26 +94,33 @@ async def _watch(app: DecidingApp) -> None:
             return
 
 
-async def _has_lag(app: DecidingApp) -> bool:
-    """Whether the partitions held have windows that were neither committed nor handled."""
+def _note(app: DecidingApp, lags: Lags) -> None:
+    recovery = cast(Any, app.tables).recovery
+    app.progress.is_recovered = recovery.completed.is_set() and not app.rebalancing
+    app.progress.lags = lags
+    app.progress.looked_s = time.monotonic()
+
+
+async def _lags(app: DecidingApp) -> Lags:
+    """Windows neither committed nor handled, by partition held; None when nobody can tell."""
     held = {place for place in app.consumer.assignment() if place.topic == app.windows_topic}
     if not held:
-        return False
+        return {}
     try:
         ends = await app.consumer.highwaters(*held)
         begins = await app.consumer.earliest_offsets(*held)
     except Exception:  # the broker is away: nothing can move
-        return False
+        return None
     committed = cast(Any, app.consumer)._committed_offset
-    return any(
-        (ends[place] or 0)
-        > max(
+    done = {
+        place: max(
             begins[place] or 0,
             committed.get(place) or 0,
             app.handled.get((place.topic, place.partition), 0),
         )
         for place in held
-    )
+    }
+    return {place.partition: max(0, (ends[place] or 0) - done[place]) for place in held}
 
 
 async def _stop(app: DecidingApp, starting: asyncio.Future[None]) -> None:

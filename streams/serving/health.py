@@ -7,10 +7,10 @@ Kafka being away is no illness of the worker's: starting it again would mend not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from understudy.schemas.windows import SOURCES, Source
 
@@ -104,6 +104,16 @@ class Report:
     def ok(self) -> bool:
         """Whether a probe should pass."""
         return self.status is not Status.BAD
+
+
+_WORST_FIRST: Final = (Status.BAD, Status.DEGRADED, Status.OK)
+
+
+def joined(reports: Iterable[Report]) -> Report:
+    """Several as one: as bad as the worst, whose reasons come first."""
+    ordered = sorted(reports, key=lambda report: _WORST_FIRST.index(report.status))
+    status = ordered[0].status if ordered else Status.OK
+    return Report(status, tuple(reason for report in ordered for reason in report.reasons))
 
 
 def health(condition: Condition) -> Report:

@@ -1,66 +1,41 @@
-"""Metrics of a worker, in one table: names, meaning, and where each is read from.
+"""Metrics of pairing, in one table: names, meaning, and where each is read from.
 
-`METRICS` is what the endpoint serves and what the documentation is held against. No label names a
-pair, a rollout or a language: those are questions for ClickHouse.
+`METRICS`, with those of deciding and of the process, is what the endpoint serves and what the
+documentation is held against. No label names a pair, a rollout or a language: those are questions
+for ClickHouse, and rollouts for the `/metrics` of the API.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from typing import Final, Literal
+from collections.abc import Callable
+from typing import Any, Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
-from understudy.streams.serving.health import health, readiness
+from understudy.streams.serving.deciding import DECIDING
+from understudy.streams.serving.process import PROCESS
 from understudy.streams.serving.snapshot import PartitionSnapshot, ReaderSnapshot, Snapshot
+from understudy.streams.serving.specs import PREFIX, MetricSpec, Values, counter, gauge
 
-PREFIX: Final = "understudy_"
 OUTCOMES: Final = ("paired", "single", "unmatched", "duplicate", "late", "invalid", "settled")
 """Fields of the tally that a record ends in."""
 
-Values = Mapping[tuple[str, ...], float]
-"""By values of the labels, in their order."""
-Kind = Literal["counter", "gauge"]
+Spec = MetricSpec[Snapshot]
 
 _SOURCE: Final = ("source",)
 _PARTITION: Final = ("source", "partition")
-
-
-@dataclass(frozen=True, slots=True)
-class MetricSpec:
-    """One metric."""
-
-    name: str
-    kind: Kind
-    labels: tuple[str, ...]
-    meaning: str
-    read: Callable[[Snapshot], Values]
-
-
-def _counter(name: str, meaning: str, read: Callable[[Snapshot], float]) -> MetricSpec:
-    return MetricSpec(f"{PREFIX}{name}_total", "counter", (), meaning, lambda s: {(): read(s)})
-
-
-def _gauge(name: str, meaning: str, read: Callable[[Snapshot], float]) -> MetricSpec:
-    return MetricSpec(PREFIX + name, "gauge", (), meaning, lambda s: {(): read(s)})
 
 
 def _by_source(read: Callable[[ReaderSnapshot], float]) -> Callable[[Snapshot], Values]:
     return lambda s: {(source,): read(reader) for source, reader in s.readers.items()}
 
 
-def _source_counter(name: str, meaning: str, read: Callable[[ReaderSnapshot], float]) -> MetricSpec:
+def _source_counter(name: str, meaning: str, read: Callable[[ReaderSnapshot], float]) -> Spec:
     return MetricSpec(f"{PREFIX}{name}_total", "counter", _SOURCE, meaning, _by_source(read))
 
 
 def _by_partition(
     name: str, meaning: str, read: Callable[[PartitionSnapshot, int], float | None]
-) -> MetricSpec:
+) -> Spec:
     """A gauge of each partition, given the time of day in ms; None is left out."""
 
     def values(snapshot: Snapshot) -> Values:
@@ -97,14 +72,7 @@ def _position_lag(one: PartitionSnapshot, _: int) -> float | None:
     return None if one.end is None else max(0, one.end - one.position)
 
 
-def _release(_: Snapshot) -> Values:
-    try:
-        return {(version("understudy"),): 1}
-    except PackageNotFoundError:
-        return {("unknown",): 1}
-
-
-METRICS: Final = (
+PAIRING: Final[tuple[Spec, ...]] = (
     MetricSpec(
         f"{PREFIX}events_total", "counter", ("source", "outcome"),
         "Records by source (events or feedback) and where they ended: paired, single, unmatched, "
@@ -115,7 +83,7 @@ METRICS: Final = (
     _source_counter("events_read", "Records read", lambda r: r.tally.get("read", 0)),
     _source_counter("events_read_bytes", "Bytes of the records read",
                     lambda r: r.tally.get("read_bytes", 0)),
-    _counter("pairs", "Pairs compared",
+    counter("pairs", "Pairs compared",
              lambda s: sum(reader.tally.get("pairs", 0) for reader in s.readers.values())),
     MetricSpec(f"{PREFIX}dead_letters_total", "counter", ("reason",),
                "Dead letters sent, by reason", _dead_letters),
@@ -138,64 +106,18 @@ METRICS: Final = (
                   lambda p, _: p.waiting_sides),
     _by_partition("open_windows", "Slices whose window may still change",
                   lambda p, _: p.open_windows),
-    _counter("loader_rows", "Rows stored in ClickHouse", lambda s: s.loader.rows),
-    _counter("loader_bytes", "Bytes of the rows stored, as encoded", lambda s: s.loader.nbytes),
-    _counter("loader_batches", "Inserts that succeeded", lambda s: s.loader.batches),
-    _counter("loader_failures", "Inserts or connections that failed", lambda s: s.loader.failures),
-    _counter("loader_retries", "Inserts that were tried again", lambda s: s.loader.retries),
-    _counter("loader_refused", "Times that the buffer was full; comparisons are then read again "
+    counter("loader_rows", "Rows stored in ClickHouse", lambda s: s.loader.rows),
+    counter("loader_bytes", "Bytes of the rows stored, as encoded", lambda s: s.loader.nbytes),
+    counter("loader_batches", "Inserts that succeeded", lambda s: s.loader.batches),
+    counter("loader_failures", "Inserts or connections that failed", lambda s: s.loader.failures),
+    counter("loader_retries", "Inserts that were tried again", lambda s: s.loader.retries),
+    counter("loader_refused", "Times that the buffer was full; comparisons are then read again "
              "later", lambda s: s.loader.refused),
-    _gauge("loader_buffered_bytes", "Bytes that wait to be stored", lambda s: s.buffered_bytes),
-    _gauge("clickhouse_up", "1 when the last insert succeeded, or none was due yet",
+    gauge("loader_buffered_bytes", "Bytes that wait to be stored", lambda s: s.buffered_bytes),
+    gauge("clickhouse_up", "1 when the last insert succeeded, or none was due yet",
            lambda s: s.condition.clickhouse_healthy),
-    _gauge("kafka_up", "1 when the broker told the ends of the partitions when last asked",
+    gauge("kafka_up", "1 when the broker told the ends of the partitions when last asked",
            lambda s: s.condition.kafka_reachable),
-    _gauge("healthy", "1 when `/healthz` is good", lambda s: health(s.condition).ok),
-    _gauge("ready", "1 when `/readyz` is good", lambda s: readiness(s.condition).ok),
-    _counter("cpu_seconds", "Processor time of the worker, all threads, user and system",
-             lambda s: s.cpu_s),
-    MetricSpec(f"{PREFIX}build_info", "gauge", ("version",), "1, with the release as a label",
-               _release),
 )  # fmt: skip
+METRICS: Final[tuple[MetricSpec[Any], ...]] = (*PAIRING, *DECIDING, *PROCESS)
 """Every metric of ours. Beside them stand the usual `process_…` ones, on Linux."""
-
-
-class WorkerCollector(Collector):
-    """Serves `METRICS` from a fresh look at the worker.
-
-    Counters never go back: while a partition changes hands, its counts may be missing for an
-    instant, and a dip would look like a restart.
-    """
-
-    def __init__(self, look: Callable[[], Snapshot]) -> None:
-        self._look = look
-        self._lock = threading.Lock()
-        self._highest: dict[tuple[str, tuple[str, ...]], float] = {}
-
-    def collect(self) -> Iterator[Metric]:
-        """All metrics as they are now."""
-        snapshot = self._look()
-        for spec in METRICS:
-            yield self._family(spec, spec.read(snapshot))
-
-    def describe(self) -> list[Metric]:
-        """Nothing is collected at registration."""
-        return []
-
-    def _family(self, spec: MetricSpec, values: Values) -> Metric:
-        family: CounterMetricFamily | GaugeMetricFamily
-        if spec.kind == "counter":
-            values = self._never_back(spec.name, values)
-            family = CounterMetricFamily(spec.name, spec.meaning, labels=spec.labels)
-        else:
-            family = GaugeMetricFamily(spec.name, spec.meaning, labels=spec.labels)
-        for labels, value in values.items():
-            family.add_metric(labels, value)
-        return family
-
-    def _never_back(self, name: str, values: Values) -> Values:
-        with self._lock:
-            for labels, value in values.items():
-                known = self._highest.get((name, labels), 0.0)
-                self._highest[name, labels] = max(known, value)
-            return {labels: value for (n, labels), value in self._highest.items() if n == name}

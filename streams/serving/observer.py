@@ -88,7 +88,6 @@ class Observer:
             buffered_bytes=self._parts.loader.buffered_bytes,
             condition=self.condition(),
             now_ms=round(time.time() * 1000),
-            cpu_s=time.process_time(),
         )
 
     def _run(self) -> None:

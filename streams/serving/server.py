@@ -21,10 +21,12 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from understudy.streams.serving.health import Report, health, readiness
-from understudy.streams.serving.metrics import WorkerCollector
+from understudy.streams.serving.metrics import PAIRING
 from understudy.streams.serving.observer import Observer
+from understudy.streams.serving.process import Part, Process
 from understudy.streams.serving.snapshot import Parts
-from understudy.streams.settings import Settings
+from understudy.streams.serving.specs import SpecCollector
+from understudy.streams.settings import ServingSettings, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -128,18 +130,16 @@ class PageServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(settings: Settings, parts: Parts) -> Iterator[None]:
+def serving(serving_settings: ServingSettings, process: Process) -> Iterator[None]:
     """Answer for a worker meanwhile.
 
     When the address is taken, the worker does its work all the same, and says so.
     """
-    serving_settings = settings.serving
     if not serving_settings.enabled:
         yield
         return
-    observer = Observer(settings.kafka, parts, stall_s=serving_settings.stall_s)
     try:
-        server = PageServer(serving_settings.host, serving_settings.port, _pages(observer))
+        server = PageServer(serving_settings.host, serving_settings.port, _pages(process))
     except OSError as error:
         log.warning("serving.unavailable", host=serving_settings.host, port=serving_settings.port,
                     error=str(error))  # fmt: skip
@@ -147,20 +147,36 @@ def serving(settings: Settings, parts: Parts) -> Iterator[None]:
         return
     host, port = server.server_address[:2]
     log.info("serving.started", host=host, port=port)
+    with server.running():
+        yield
+
+
+@contextmanager
+def watching(settings: Settings, process: Process, parts: Parts) -> Iterator[None]:
+    """Watch pairing meanwhile, and tell of it."""
+    if not settings.serving.enabled:
+        yield
+        return
+    observer = Observer(settings.kafka, parts, stall_s=settings.serving.stall_s)
+    part = Part(
+        health=lambda: health(observer.condition()),
+        readiness=lambda: readiness(observer.condition()),
+        metrics=SpecCollector(PAIRING, observer.look),
+    )
     observer.start()
     try:
-        with server.running():
+        with process.having("pairing", part):
             yield
     finally:
         observer.stop()
 
 
-def _pages(observer: Observer) -> dict[str, Page]:
+def _pages(process: Process) -> dict[str, Page]:
     registry = CollectorRegistry()
-    registry.register(WorkerCollector(observer.look))
+    registry.register(process)
     ProcessCollector(registry=registry)
     return {
-        "/healthz": report_page(lambda: health(observer.condition())),
-        "/readyz": report_page(lambda: readiness(observer.condition())),
+        "/healthz": report_page(process.health),
+        "/readyz": report_page(process.readiness),
         "/metrics": metrics_page(registry),
     }

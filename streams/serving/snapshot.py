@@ -55,8 +55,6 @@ class Snapshot:
     buffered_bytes: int
     condition: Condition
     now_ms: int
-    cpu_s: float
-    """Processor time of this process."""
 
 
 def take_reader(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -11,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.streams.serving.workers import snapshot
 from understudy.streams.pairing.records import Tally
-from understudy.streams.serving.health import Condition
-from understudy.streams.serving.metrics import METRICS, OUTCOMES, MetricSpec, WorkerCollector
+from understudy.streams.serving.metrics import METRICS, OUTCOMES, PAIRING
 from understudy.streams.serving.snapshot import Snapshot
+from understudy.streams.serving.specs import MetricSpec, SpecCollector
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
@@ -22,7 +23,7 @@ def served(*looks: Snapshot) -> dict[tuple[str, str], float]:
     """Samples by name and label values, the source first, after the last of several scrapes."""
     pending = list(looks)
     registry = CollectorRegistry()
-    registry.register(WorkerCollector(lambda: pending.pop(0)))
+    registry.register(SpecCollector(PAIRING, lambda: pending.pop(0)))
     for _ in looks:
         text = generate_latest(registry).decode()
     return {
@@ -58,8 +59,7 @@ def test_values() -> None:
         ("understudy_waiting_sides", "events/0"): 3,
         ("understudy_loader_rows_total", ""): 70,
         ("understudy_loader_buffered_bytes", ""): 55,
-        ("understudy_healthy", ""): 1,
-        ("understudy_cpu_seconds_total", ""): 1.5,
+        ("understudy_clickhouse_up", ""): 1,
     }
     assert found.items() >= expected.items()
 
@@ -68,12 +68,6 @@ def test_what_is_not_known_is_left_out() -> None:
     found = served(snapshot())
     for name in ("position_lag_records", "committed_offset", "watermark_lag_seconds"):
         assert (f"understudy_{name}", "events/1") not in found
-
-
-def test_health_shows() -> None:
-    found = served(snapshot(condition=Condition(loader_broken="no rights")))
-    assert found["understudy_healthy", ""] == 0
-    assert found["understudy_ready", ""] == 0
 
 
 def test_counters_never_fall() -> None:
@@ -88,10 +82,10 @@ def test_counters_never_fall() -> None:
 
 
 @pytest.mark.parametrize("spec", METRICS, ids=lambda spec: spec.name)
-def test_names_follow_the_rules(spec: MetricSpec) -> None:
+def test_names_follow_the_rules(spec: MetricSpec[Any]) -> None:
     assert re.fullmatch(r"understudy_[a-z]+(_[a-z]+)*", spec.name)
     assert spec.name.endswith("_total") is (spec.kind == "counter")
-    assert set(spec.labels) <= {"source", "outcome", "reason", "partition", "version"}
+    assert set(spec.labels) <= {"source", "outcome", "reason", "partition", "topic", "version"}
     assert "milli" not in spec.name
     assert not spec.name.endswith(("_ms", "_count", "_percent"))
 

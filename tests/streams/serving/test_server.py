@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry
 
 from tests.streams.serving.workers import snapshot
 from understudy.streams.serving.health import Condition, Report, health
-from understudy.streams.serving.metrics import WorkerCollector
+from understudy.streams.serving.metrics import PAIRING
 from understudy.streams.serving.server import PageServer, metrics_page, report_page
+from understudy.streams.serving.specs import SpecCollector
 
 pytestmark = pytest.mark.embedded
 
@@ -38,7 +39,7 @@ def worker() -> Worker:
 @pytest.fixture
 def address(worker: Worker) -> Iterator[tuple[str, int]]:
     registry = CollectorRegistry()
-    registry.register(WorkerCollector(snapshot))
+    registry.register(SpecCollector(PAIRING, snapshot))
     pages = {"/healthz": report_page(worker.report), "/metrics": metrics_page(registry)}
     server = PageServer("127.0.0.1", 0, pages)
     with server.running():

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import msgspec
 import pytest
 
 from tests.brokers.contract import Broker
-from tests.integration.processes import Worker, settings
+from tests.integration.processes import COMMAND, Worker, settings
 from tests.streams.operating.brokers import MakeTopics, event, key, settings_for, write
-from understudy.streams.serving.server import serving
+from understudy.schemas.topics import ROLLOUT_PARTITIONS
+from understudy.streams.serving.process import Process
+from understudy.streams.serving.server import serving, watching
 from understudy.streams.settings import ServingSettings
 from understudy.streams.worker import pairing
 
@@ -60,7 +63,11 @@ def test_without_clickhouse_it_is_ready_and_degraded(
     whole = msgspec.structs.replace(whole, serving=ServingSettings(port=free_port()))
     address = f"http://127.0.0.1:{whole.serving.port}"
     stop = threading.Event()
-    with pairing(whole, whole.pairing_policy(), partial(serving, whole)) as readers:
+    process = Process(("pairing",))
+    with (
+        serving(whole.serving, process),
+        pairing(whole, whole.pairing_policy(), partial(watching, whole, process)) as readers,
+    ):
         threads = [threading.Thread(target=reader.run, args=(stop,)) for reader in readers]
         for thread in threads:
             thread.start()
@@ -90,3 +97,67 @@ def test_a_port_that_is_taken_does_not_stop_a_worker(
             worker.wait_for_log('"serving.unavailable"')
             worker.wait_for_log('"partitions.assigned"')
             assert worker.terminate() == 0
+
+
+DECIDING = (*COMMAND, "worker", "--role", "deciding")
+LITTLE = b'{"rollout_id": "helpdesk", "rows": 7}'
+
+
+def test_deciding_tells_of_itself(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
+    specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
+    write(kafka_broker, specs.windows.name, [(b"helpdesk", LITTLE, [])])
+    environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
+    with Worker(tmp_path, environment, DECIDING) as worker:
+        address = worker.address("serving.started")
+        status, body = ask(f"{address}/readyz")
+        assert (status, json.loads(body)["status"]) == (503, "bad"), "nothing is recovered yet"
+        assert ask(f"{address}/healthz")[0] == 200
+        worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
+        wanted = (
+            f'understudy_deciding_messages_total{{topic="{specs.windows.name}"}} 1.0',
+            'understudy_deciding_refused_total{reason="invalid_windows"} 1.0',
+            "understudy_deciding_partitions 4.0",
+            "understudy_deciding_recovered 1.0",
+            'understudy_deciding_lag_records{partition="0"} 0.0',
+            "understudy_ready 1.0",
+        )
+        worker.wait_until(
+            lambda: all(line in ask(f"{address}/metrics")[1] for line in wanted), "metrics"
+        )
+        assert "understudy_events_total" not in ask(f"{address}/metrics")[1]
+        assert worker.terminate() == 0
+
+
+def test_one_page_tells_of_both(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
+    specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
+    environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
+    with Worker(tmp_path, environment, (*COMMAND, "worker")) as worker:
+        address = worker.address("serving.started")
+        worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
+        page = ask(f"{address}/metrics")[1]
+        for name in ("understudy_events_read_total", "understudy_deciding_decisions_total"):
+            assert f"# TYPE {name}" in page
+        assert page.count("# TYPE understudy_healthy") == 1
+        assert worker.terminate() == 0
+
+
+def test_a_deciding_worker_without_partitions_is_ready(
+    kafka_broker: Broker, topics: MakeTopics, tmp_path: Path
+) -> None:
+    specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
+    environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
+    with ExitStack() as stack:
+        addresses = []
+        for number in range(ROLLOUT_PARTITIONS + 1):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            worker = stack.enter_context(Worker(folder, environment, DECIDING))
+            addresses.append(worker.address("serving.started"))
+
+        def spread() -> bool:
+            pages = [ask(f"{address}/metrics")[1] for address in addresses]
+            held = ["understudy_deciding_partitions 1.0" in page for page in pages]
+            ready = ["understudy_ready 1.0" in page for page in pages]
+            return sum(held) == ROLLOUT_PARTITIONS and all(ready)
+
+        worker.wait_until(spread, "one partition each, and all ready")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from prometheus_client.registry import Collector
+
 from understudy.streams.loading.loader import LoadCounters
 from understudy.streams.pairing.consumer import ConsumerTotals
-from understudy.streams.serving.health import Condition
+from understudy.streams.serving.health import Condition, Report, Status
+from understudy.streams.serving.process import Part
 from understudy.streams.serving.snapshot import PartitionSnapshot, ReaderSnapshot, Snapshot
+from understudy.streams.serving.specs import SpecCollector
 
+FINE = Report(Status.OK)
 NOW_MS = 1_772_452_800_000
 
 
@@ -40,6 +45,11 @@ def snapshot(**changes: Any) -> Snapshot:
         "buffered_bytes": 55,
         "condition": Condition(outside=()),
         "now_ms": NOW_MS,
-        "cpu_s": 1.5,
     }
     return Snapshot(**{**given, **changes})
+
+
+def part(report: Report = FINE, metrics: Collector | None = None) -> Part:
+    """What tells of itself alone."""
+    collector = metrics or SpecCollector[None]((), lambda: None)
+    return Part(health=lambda: report, readiness=lambda: report, metrics=collector)
