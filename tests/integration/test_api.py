@@ -65,6 +65,17 @@ class Client:
         return self.ask("GET", path)
 
 
+def gates(client: Client) -> tuple[str, int, int]:
+    """What Argo Rollouts and Flagger are told: a verdict, may it be promoted, must it go."""
+    hook = json.dumps({"name": "a", "namespace": "b", "metadata": {"rollout_id": ROLLOUT}}).encode()
+    promotion, rollback = (
+        client.ask("POST", f"/api/v1/gates/flagger/{name}", hook, Content_Type="application/json")
+        for name in ("confirm-promotion", "rollback")
+    )
+    argo = client.ask("GET", f"/api/v1/gates/argo/{ROLLOUT}")
+    return argo.json["data"]["verdict"], promotion.status, rollback.status
+
+
 def _lower(headers: list[tuple[str, str]]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers}
 
@@ -108,6 +119,7 @@ def test_from_a_policy_to_its_rollback_and_back(
     assert client.ask("PUT", ONE, POLICY, Content_Type="application/yaml").status == 201
     first = client.ask("GET", f"{ONE}/decision", Prefer="wait=60")
     assert (first.status, first.json["verdict"]) == (200, "hold")
+    assert gates(client) == ("inconclusive", 409, 409)
 
     messages = BROKEN.messages(5, 40)
     threading.Timer(0.5, send, (kafka_broker, specs.windows.name, messages)).start()
@@ -118,6 +130,7 @@ def test_from_a_policy_to_its_rollback_and_back(
         tag, verdict = polled.headers["etag"], polled.json["verdict"]
     assert verdict == "rollback"
     assert polled.json["candidate_share"] == 0.0
+    assert gates(client) == ("fail", 409, 200)
 
     (breach,) = [
         one
@@ -145,3 +158,4 @@ def test_from_a_policy_to_its_rollback_and_back(
 
     assert client.ask("DELETE", ONE).status == 204
     client.wait(f"{ONE}/decision", lambda answer: answer.status == 404)
+    assert gates(client) == ("inconclusive", 404, 404)

@@ -25,6 +25,7 @@ VALUES = st.text(LETTERS + r"*\|(", max_size=12)
 @example(".+.+", "ab")
 @example(".*ab.*ab", "abab")
 @example("a.*a", "a")
+@example(".*a.*a.*", "ba")
 def test_a_match_is_one_of_re(pattern: str, value: str) -> None:
     wanted = re.fullmatch(pattern, value, re.DOTALL) is not None
     assert whole_match(pattern)(value) == wanted
