@@ -32,6 +32,9 @@ KEEP_FOREVER: Final = -1
 
 _DAY_MS: Final = 86_400_000
 _MIB: Final = 1_048_576
+_SMALL_SEGMENTS: Final = {"segment.bytes": str(64 * _MIB), "segment.ms": "3600000"}
+"""Kafka compacts closed segments alone. By default those are a week old or 1 GiB large, and whoever
+reads a compacted topic from its beginning, as after every restart, would have to read all that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,14 @@ class TopicSpec:
     @property
     def config(self) -> dict[str, str]:
         """Kafka's topic configuration, as names and values."""
+        segments = _SMALL_SEGMENTS if self.cleanup_policy == "compact" else {}
         return {
             "cleanup.policy": self.cleanup_policy,
             "compression.type": "producer",
             "max.message.bytes": str(self.max_message_bytes),
             "message.timestamp.type": self.timestamp_type,
             "retention.ms": str(self.retention_ms),
+            **segments,
         }
 
 
