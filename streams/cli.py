@@ -425,14 +425,30 @@ def worker(context: click.Context, role: Literal["pairing", "deciding", "all"]) 
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep the ClickHouse data here, to query it afterwards.",
 )
-def demo(seed: int, pairs: int, healthy: bool, keep: Path | None) -> None:
-    """Watch a rollout go wrong, in one process, with nothing installed.
+@click.option(
+    "--print-policy", is_flag=True, help="Print the policy that the demo judges by, and end."
+)
+def demo(seed: int, pairs: int, healthy: bool, keep: Path | None, print_policy: bool) -> None:
+    """Watch a rollout go wrong and be rolled back, in one process, with nothing installed.
 
     A simulated gateway mirrors requests in nine languages to two models. After a healthy start the
-    candidate breaks one thing in one language. Broker and ClickHouse run inside this process.
-    """
-    from understudy.streams.embedded.demo import run_demo
+    candidate breaks one thing in one language. The evidence grows until the rollout is rolled back;
+    then the gateway stops mirroring. With --healthy nothing breaks, and the verdict is to promote.
+    Broker and ClickHouse run inside this process, everything else is the service itself.
 
+    Ends with 0 when the verdict is the right one, and on hold, since few requests (--pairs) show
+    nothing; with 1 when it is wrong or something failed.
+
+    \b
+      understudy demo
+      understudy demo --healthy
+      understudy demo --print-policy > policy.yaml
+    """
+    from understudy.streams.embedded.demo import policy_text, run_demo
+
+    if print_policy:
+        click.echo(policy_text(), nl=False)
+        return
     run_demo(seed=seed, pairs=pairs, healthy=healthy, keep=keep)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from understudy.streams.embedded.slices import printable
+from understudy.streams.deciding.words import printable
 
 Document = dict[str, Any]
 WIDTH_IN_FILES = 120

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +22,18 @@ from understudy.streams.deciding.words import duration, natural_value, printable
 
 STYLES: Final = {"rollback": "bold red", "hold": "bold yellow", "promote": "bold green"}
 _STANDINGS: Final = {"breach": "red", "pass": "green", "open": "", "waiting": "dim"}
+_COLUMNS: Final[dict[str, JustifyMethod]] = {
+    "guardrail": "left",
+    "slice": "left",
+    "limit": "left",
+    "units": "right",
+    "stable → candidate": "right",
+    "harm": "right",
+    "95 % interval": "right",
+    "rollback": "right",
+    "promotion": "right",
+    "": "left",
+}
 _SUSPICIOUS: Final = 0.1
 """Multiple of the bar from which a slice is shown although nothing asks for it."""
 
@@ -48,19 +60,20 @@ def _verdict(decision: Decision) -> Text:
     return text
 
 
-def evidence_table(decision: Decision) -> RenderableType:
+def evidence_table(
+    decision: Decision, *, leave_out: Sequence[str] = (), hint: str = "; all of them with --json"
+) -> RenderableType:
     """One row for each guardrail and slice that says something, the rest counted."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("guardrail", "slice", "limit"):
-        table.add_column(name, no_wrap=True)
-    for name in ("units", "stable → candidate", "harm", "95 % interval", "rollback", "promotion"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
+    kept = [title for title in _COLUMNS if title not in leave_out]
+    for title in kept:
+        table.add_column(title, justify=_COLUMNS[title], no_wrap=True)
     shown = [one for one in decision.evidence if _is_telling(one, decision)]
     for one in shown:
-        table.add_row(*_cells(one, decision), style=_STANDINGS[one.standing])
+        cells = dict(zip(_COLUMNS, _cells(one, decision), strict=True))
+        table.add_row(*(cells[title] for title in kept), style=_STANDINGS[one.standing])
     left = len(decision.evidence) - len(shown)
-    note = f"{left} more slices without a finding; all of them with --json\n" if left else ""
+    note = f"{left} more slices without a finding{hint}\n" if left else ""
     return Group(table, Text(note, "dim"))
 
 
@@ -93,8 +106,8 @@ def _cells(one: Evidence, decision: Decision) -> list[Text]:
         _sides(one),
         _harm(one, one.harm),
         "–" if low is None or high is None else f"{_harm(one, low)} to {_harm(one, high)}",
-        _times(rollback_multiple(one, decision)),
-        _times(promotion),
+        times(rollback_multiple(one, decision)),
+        times(promotion),
         one.note if one.standing == "waiting" else one.standing,
     ]
     return [Text(cell) for cell in cells]
@@ -132,10 +145,12 @@ def _harm(one: Evidence, value: float | None) -> str:
     return f"{100 * value:+.1f} %" if one.relative else natural_value(one.unit, value)
 
 
-def _times(value: float) -> str:
-    """`0`, `0.03`, `4.1`, `>1000`."""
+def times(value: float) -> str:
+    """`0`, `<0.001`, `0.03`, `4.1`, `>1000`."""
     if value > 1_000:
         return ">1000"
+    if 0.0 < value < 0.001:
+        return "<0.001"
     return f"{value:.0f}" if value == 0 or value >= 10 else f"{value:.2g}"
 
 

@@ -89,11 +89,10 @@ def make_app(settings: Settings) -> DecidingApp:
     app = DecidingApp(settings.deciding.group_id, **_options(settings, names))
     partitions = names.rollouts.partitions
     table: Any = app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=partitions)
-    changelog = _changelog(changelog_topic(settings), partitions)
     app.make_topics = partial(
         ensure_topics,
         client_config(settings.kafka),
-        [*names, changelog],
+        [*names, changelog(settings)],
         replication_factor=settings.kafka.replication_factor,
     )
     app.give_up = end_process
@@ -104,16 +103,14 @@ def make_app(settings: Settings) -> DecidingApp:
     return app
 
 
-def changelog_topic(settings: Settings) -> str:
-    """Where the table is kept, by Faust's own rule."""
-    return f"{settings.deciding.group_id}-{TABLE}-changelog"
+def changelog(settings: Settings) -> TopicSpec:
+    """Where the table is kept, under the name that Faust gives it.
 
-
-def _changelog(name: str, partitions: int) -> TopicSpec:
-    """Made here, since Faust would take the replication factor 1 and messages up to 1 MiB."""
+    Made here, since Faust would take the replication factor 1 and messages up to 1 MiB.
+    """
     return TopicSpec(
-        name=name,
-        partitions=partitions,
+        name=f"{settings.deciding.group_id}-{TABLE}-changelog",
+        partitions=topics(settings.kafka).rollouts.partitions,
         retention_ms=KEEP_FOREVER,
         cleanup_policy="compact",
         max_message_bytes=MAX_MESSAGE_BYTES,

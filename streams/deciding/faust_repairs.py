@@ -16,15 +16,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
-from faust.transport.drivers.aiokafka import Consumer, Transport, ensure_aiokafka_TP
+from faust.transport.drivers.aiokafka import (
+    AIOKafkaConsumerThread,
+    Consumer,
+    Transport,
+    ensure_aiokafka_TP,
+)
 from faust.types import TP
 
 log = structlog.get_logger(__name__)
+
+FETCH_WAIT_MS: Final = 200
 
 
 class OrderlyRecovery(Recovery):
@@ -88,8 +95,24 @@ class OrderlyTables(TableManager):
         return self._recovery
 
 
+class PromptThread(AIOKafkaConsumerThread):
+    """Asks for messages again soon; Faust lets a request wait for 1.5 s.
+
+    A broker answers as soon as there is something, but the embedded one answers a request that
+    found nothing only when its time is over.
+    """
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer: Any = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+
 class OrderlyConsumer(Consumer):
     """Takes from aiokafka's buffer only what is delivered."""
+
+    def _new_consumer_thread(self) -> PromptThread:
+        return PromptThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         """With a copy: aiokafka looks at the set again while it waits.

@@ -18,6 +18,8 @@ from understudy.streams.deciding.slices import ALL, slice_title
 from understudy.streams.deciding.state import RolloutState
 
 MOST_REASONS = 5
+SUSPICION = "harm is suspected"
+"""How a reason to hold begins that is a suspicion."""
 
 
 def reasons_for_rollback(
@@ -246,7 +248,7 @@ def _lacking(
         ]
     if name == "suspected_harm":
         suspects = weightiest(judgement.found, "rollback")
-        return [f"harm is suspected: {reason}" for reason in _reasons(state, suspects)[:1]]
+        return [f"{SUSPICION}: {reason}" for reason in _reasons(state, suspects)[:1]]
     if name == "guardrails":
         return ["no required guardrail has been measured yet"]
     if name in judgement.promotion.breaches:

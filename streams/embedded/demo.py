@@ -1,7 +1,7 @@
-"""`understudy demo`: a simulated gateway, a mock broker, pairing and chDB in one process.
+"""`understudy demo`: a simulated gateway, a mock broker, the whole service and chDB in one process.
 
-The path of an event is the service's own, from the Kafka topic to the tables; only the broker and
-the ClickHouse engine are smaller. The simulated clock runs faster than the wall.
+The path of an event is the service's own, from the Kafka topic to the tables and the verdict; only
+the broker and the ClickHouse engine are smaller. The simulated clock runs faster than the wall.
 """
 
 from __future__ import annotations
@@ -13,170 +13,254 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-from confluent_kafka import Consumer, Producer
+import click
+from confluent_kafka import Producer
 from rich.console import Console
 
 from understudy.analyzers.compare.json_output import compile_json_schema
-from understudy.schemas.windows import WindowsMessage
+from understudy.schemas.manifests import read_manifest
+from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.streams.alerting.service import run_alerting
+from understudy.streams.deciding.faust_app import changelog
+from understudy.streams.deciding.service import run_deciding
 from understudy.streams.embedded.broker import EmbeddedBroker
+from understudy.streams.embedded.following import Following
+from understudy.streams.embedded.gateway import RUN_S, Gateway
 from understudy.streams.embedded.phrases import JSON_SCHEMAS
 from understudy.streams.embedded.simulator import (
     DEFAULT_RATE_PER_S,
-    SimulatedMessage,
+    ROLLOUT_ID,
     describe_regression,
     simulate,
 )
-from understudy.streams.embedded.slices import Slices
-from understudy.streams.embedded.summary import summarise
+from understudy.streams.embedded.summary import Ending, summarise
 from understudy.streams.embedded.view import DemoView, Snapshot
 from understudy.streams.errors import FAILED, CommandError
-from understudy.streams.kafka import consumer_config, producer_config, topics
+from understudy.streams.kafka import producer_config, topics
+from understudy.streams.loading.migrate import client_opener
 from understudy.streams.logs import configure_logs
 from understudy.streams.pairing.consumer import PairingConsumer
-from understudy.streams.settings import ClickHouseSettings, KafkaSettings, Settings
+from understudy.streams.settings import (
+    ClickHouseSettings,
+    KafkaSettings,
+    PairingSettings,
+    Settings,
+)
 from understudy.streams.topics import ensure_topics
 from understudy.streams.worker import pairing
 
-RUN_S: Final = 30.0
-"""Wall time that the simulated traffic is spread over."""
-MOST_PAIRS_PER_S: Final = 2_500.0
-"""Longer runs go at this rate."""
-MAX_UNREAD: Final = 3_000
-"""Messages that may wait in the mock broker, which drops the oldest beyond a few MB."""
 REFRESH_S: Final = 0.5
 DRAIN_S: Final = 30.0
 START_S: Final = 30.0
+STOP_S: Final = 15.0
+STORE_S: Final = 10.0
+
+Work = Callable[[], object]
+
+
+def policy_text() -> str:
+    """The policy that the demo judges by, YAML."""
+    return resources.files(__package__).joinpath("policy.yaml").read_text("utf-8")
 
 
 @dataclass(slots=True)
 class _Run:
     """What the threads of a demo share."""
 
-    pairs: int
-    start: dt.datetime
     stop: threading.Event = field(default_factory=threading.Event)
-    sent: int = 0
-    all_sent: bool = False
-    event_time: dt.datetime | None = None
     failure: BaseException | None = None
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self, work: Work) -> None:
+        """Work in a thread; what it raises ends the demo."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as failure:
+                self.fail(failure)
+
+        thread = threading.Thread(target=guarded, daemon=True)
+        self.threads.append(thread)
+        thread.start()
 
     def fail(self, failure: BaseException) -> None:
         """Stop the demo for a reason."""
         self.failure = self.failure or failure
         self.stop.set()
 
+    def end(self) -> None:
+        """Stop all threads and wait for them."""
+        self.stop.set()
+        deadline = time.monotonic() + STOP_S
+        for thread in self.threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
-def run_demo(*, seed: int, pairs: int, healthy: bool, keep: Path | None) -> None:
-    """Run the demo and print its summary. Raises `CommandError` when something broke."""
+
+def run_demo(
+    *,
+    seed: int,
+    pairs: int,
+    healthy: bool,
+    keep: Path | None,
+    policy: str | None = None,
+    run_s: float = RUN_S,
+) -> None:
+    """Run the demo and print its summary. Raises `CommandError` when something broke.
+
+    Its own policy judges, and `run_s` is the wall time of the traffic, unless a test knows better.
+    Ends the process with the code `FAILED` when the verdict is the wrong one.
+    """
     configure_logs(logging.WARNING)
-    folder = _data_folder(keep)
-    url = f"chdb://{folder}"
     span = dt.timedelta(seconds=pairs / DEFAULT_RATE_PER_S)
     start = (dt.datetime.now(dt.UTC) - span).replace(microsecond=0) - dt.timedelta(minutes=5)
-    run = _Run(pairs, start)
     console = Console()
-    with EmbeddedBroker() as broker:
-        settings = Settings(
-            kafka=KafkaSettings(
-                bootstrap_servers=broker.bootstrap_servers,
-                client={"log_level": 0, "group.protocol": "consumer"},
-            ),
-            clickhouse=ClickHouseSettings(url=url),
-        )
-        ensure_topics(broker.client_config, topics(settings.kafka))
+    with _data_folder(keep) as folder, EmbeddedBroker() as broker:
+        settings = _settings(broker, f"chdb://{folder}")
+        ensure_topics(broker.client_config, [*topics(settings.kafka), changelog(settings)])
+        _apply(settings.kafka, policy or policy_text(), start)
         messages = simulate(seed=seed, pairs=pairs, healthy=healthy, start=start)
-        snapshot, slices = _watch(settings, run, messages, console)
-    if run.failure is not None:
-        raise CommandError(f"the demo stopped: {run.failure}", FAILED)
+        gateway = Gateway(settings.kafka, messages, pairs=pairs, start=start, run_s=run_s)
+        snapshot, following = _watch(settings, gateway, pairs, console)
     regression = describe_regression(pairs=pairs, healthy=healthy, start=start)
-    summarise(snapshot, slices.rows, clickhouse_url=url, injected=regression).print(console)
+    ending = Ending(snapshot, following.outcome, following.slices.rows, regression, gateway)
+    summary = summarise(ending, clickhouse_url=settings.clickhouse.url)
+    summary.print(console)
+    if summary.is_wrong:
+        raise click.exceptions.Exit(FAILED)
 
 
-def _data_folder(keep: Path | None) -> Path:
-    """Where chDB keeps its data; the last demo's unless another folder is asked for."""
+def _settings(broker: EmbeddedBroker, clickhouse_url: str) -> Settings:
+    """The service's own, but for the clock: requests time out after 30 s, and ten minutes pass in
+    half of one."""
+    return Settings(
+        kafka=KafkaSettings(
+            bootstrap_servers=broker.bootstrap_servers,
+            client={"log_level": 0, "group.protocol": "consumer", "fetch.wait.max.ms": 50},
+        ),
+        clickhouse=ClickHouseSettings(url=clickhouse_url),
+        pairing=PairingSettings(
+            join_timeout_s=60.0, allowed_lateness_s=70.0, flush_interval_s=0.25
+        ),
+    )
+
+
+def _apply(kafka: KafkaSettings, policy: str, at: dt.datetime) -> None:
+    """Put the policy in force as `understudy rollout apply` does, by the simulated clock."""
+    record = RolloutRecord(manifest=read_manifest(policy))
+    producer = Producer(producer_config(kafka))
+    producer.produce(
+        topics(kafka).rollouts.name,
+        encode_rollout_record(record),
+        record.manifest.rollout_id.encode(),
+        timestamp=int(at.timestamp() * 1000),
+    )
+    producer.flush()
+
+
+@contextmanager
+def _data_folder(keep: Path | None) -> Iterator[Path]:
+    """Where chDB keeps its data; the last demo's unless another folder is asked for.
+
+    Without an ending there is nothing to ask, and nothing stays.
+    """
     if keep is not None:
         if keep.exists() and any(keep.iterdir()):
             raise CommandError(f"{keep} is not empty; name a new folder for --keep")
-        return keep.resolve()
+        yield keep.resolve()
+        return
     folder = Path(tempfile.gettempdir()) / f"understudy-demo-{os.getuid()}"
     shutil.rmtree(folder, ignore_errors=True)
-    return folder
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _watch(
-    settings: Settings, run: _Run, messages: Iterator[SimulatedMessage], console: Console
-) -> tuple[Snapshot, Slices]:
-    """Run all threads, drawing what comes out, until everything has been read."""
-    slices = Slices()
+    settings: Settings, gateway: Gateway, pairs: int, console: Console
+) -> tuple[Snapshot, Following]:
+    """Run all threads, drawing what comes out, until everything has been judged."""
+    run = _Run()
     schemas = {name: compile_json_schema(schema) for name, schema in JSON_SCHEMAS.items()}
     policy = settings.pairing_policy()
     policy = replace(policy, compare=replace(policy.compare, json_schemas=schemas))
     with (
         pairing(settings, policy, sources=("events",)) as (consumer,),
-        _window_rows(settings) as rows,
+        closing(Following(settings, ROLLOUT_ID)) as following,
         DemoView(console) as view,
     ):
-        threads = [
-            _thread(run, lambda: consumer.run(run.stop)),
-            _thread(run, lambda: _send(settings, run, messages, consumer)),
-        ]
         try:
-            snapshot = _draw(run, consumer, slices, rows, view)
+            run.start(lambda: run_deciding(settings, run.stop, give_up=run.fail))
+            run.start(lambda: run_alerting(settings, run.stop))
+            run.start(lambda: consumer.run(run.stop))
+            run.start(lambda: _mirror(run, gateway, consumer, following))
+            snapshot = _draw(run, gateway, pairs, consumer, following, view)
+            if run.failure is None:
+                _wait_until_stored(settings, len(following.told))
         finally:
-            run.stop.set()
-            for thread in threads:
-                thread.join()
-        slices.update(row for message in rows.take() for row in message.rows)
-        snapshot = replace(snapshot, slices=slices.deltas())
-        view.show(snapshot)
-    return snapshot, slices
+            run.end()
+    if run.failure is not None:
+        raise CommandError(f"the demo stopped: {run.failure!r}", FAILED)
+    return snapshot, following
 
 
-def _thread(run: _Run, work: Any) -> threading.Thread:
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException as failure:
-            run.fail(failure)
-
-    thread = threading.Thread(target=guarded, daemon=True)
-    thread.start()
-    return thread
+def _mirror(run: _Run, gateway: Gateway, consumer: PairingConsumer, following: Following) -> None:
+    """Let the gateway begin once both groups have formed and the policy counts."""
+    deadline = time.monotonic() + START_S
+    while not (consumer.partitions and following.told):
+        if run.stop.wait(0.05):
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError("the consumer groups did not form")
+    gateway.run(run.stop, lambda: consumer.progress()["read"])
 
 
 def _draw(
-    run: _Run, consumer: PairingConsumer, slices: Slices, rows: _WindowRows, view: DemoView
+    run: _Run,
+    gateway: Gateway,
+    pairs: int,
+    consumer: PairingConsumer,
+    following: Following,
+    view: DemoView,
 ) -> Snapshot:
-    """Refresh the view until all events have been read and their windows have come back."""
+    """Refresh the view until all events have been read and their windows have been judged."""
     started = time.monotonic()
     drained_at: float | None = None
     last_read, last_s = 0, 0.0
     while True:
         elapsed_s = time.monotonic() - started
-        slices.update(row for message in rows.take() for row in message.rows)
+        following.update()
         progress = consumer.progress()
         rate = (progress["read"] - last_read) / max(elapsed_s - last_s, 1e-3)
         last_read, last_s = progress["read"], elapsed_s
-        snapshot = _snapshot(run, progress, slices, elapsed_s, rate)
+        snapshot = _snapshot(gateway, pairs, progress, following, elapsed_s, rate)
         view.show(snapshot)
         if run.stop.is_set():
             return snapshot
-        if run.all_sent and progress["read"] >= run.sent:
+        if gateway.is_done and progress["read"] >= gateway.sent:
             drained_at = drained_at or elapsed_s
-            if slices.events.paired >= 2 * progress["pairs"] or elapsed_s - drained_at > DRAIN_S:
+            has_rows = following.slices.events.paired >= 2 * progress["pairs"]
+            if (has_rows and following.is_judged) or elapsed_s - drained_at > DRAIN_S:
                 return snapshot
         time.sleep(REFRESH_S)
 
 
 def _snapshot(
-    run: _Run, progress: dict[str, int], slices: Slices, elapsed_s: float, rate: float
+    gateway: Gateway,
+    pairs: int,
+    progress: dict[str, int],
+    following: Following,
+    elapsed_s: float,
+    rate: float,
 ) -> Snapshot:
     return Snapshot(
         elapsed_s=elapsed_s,
@@ -188,70 +272,23 @@ def _snapshot(
         late=progress["late"],
         invalid=progress["invalid"],
         pending=progress["waiting"],
-        progress=min(1.0, progress["pairs"] / run.pairs),
-        slices=slices.deltas(),
-        event_time=run.event_time,
-        note="" if progress["partitions"] else "joining the consumer group",
+        progress=min(1.0, progress["pairs"] / pairs),
+        slices=following.slices.deltas(),
+        event_time=gateway.event_time,
+        decision=following.now,
+        obeyed_after_s=gateway.obeyed.after_s if gateway.obeyed is not None else None,
     )
 
 
-def _send(
-    settings: Settings, run: _Run, messages: Iterator[SimulatedMessage], consumer: PairingConsumer
-) -> None:
-    """Play the gateway: write messages when the simulated clock says so, and not too far ahead."""
-    producer = Producer({**producer_config(settings.kafka), "compression.type": "zstd"})
-    topic = topics(settings.kafka).events.name
-    _wait_for_assignment(run, consumer)
-    span_s = run.pairs / DEFAULT_RATE_PER_S
-    speed = span_s / max(RUN_S, run.pairs / MOST_PAIRS_PER_S)
-    started = time.monotonic()
-    for message in messages:
-        while (
-            message.arrival_offset_s > (time.monotonic() - started) * speed
-            or run.sent - consumer.progress()["read"] > MAX_UNREAD
-        ):
-            if run.stop.wait(0.01):
-                return
-        at = run.start + dt.timedelta(seconds=message.arrival_offset_s)
-        producer.produce(topic, message.payload, message.key, timestamp=int(at.timestamp() * 1000))
-        producer.poll(0)
-        run.sent += 1
-        run.event_time = at
-    producer.flush()
-    run.all_sent = True
-
-
-def _wait_for_assignment(run: _Run, consumer: PairingConsumer) -> None:
-    deadline = time.monotonic() + START_S
-    while not consumer.partitions and not run.stop.wait(0.05):
-        if time.monotonic() > deadline:
-            raise TimeoutError("the consumer group did not form")
-
-
-class _WindowRows:
-    """What pairing writes to the windows topic, as anyone else would read it."""
-
-    def __init__(self, consumer: Consumer) -> None:
-        self._consumer = consumer
-        self._decoder = msgspec.json.Decoder(WindowsMessage)
-
-    def take(self) -> list[WindowsMessage]:
-        """What has come since the last call."""
-        messages: list[WindowsMessage] = []
-        while batch := self._consumer.consume(500, 0.05):
-            for message in batch:
-                value = message.value()
-                if message.error() is None and value is not None:
-                    messages.append(self._decoder.decode(value))
-        return messages
-
-
-@contextmanager
-def _window_rows(settings: Settings) -> Iterator[_WindowRows]:
-    kafka = msgspec.structs.replace(settings.kafka, group_id="understudy-demo-view")
-    consumer = Consumer(consumer_config(kafka))
-    consumer.subscribe([topics(kafka).windows.name])
+def _wait_until_stored(settings: Settings, decisions: int) -> None:
+    """Let alerting bring the last decisions into the table."""
+    client = client_opener(settings.clickhouse.url)()
     try:
-        yield _WindowRows(consumer)
+        deadline = time.monotonic() + STORE_S
+        while time.monotonic() < deadline:
+            ((stored,),) = client.query("SELECT count() FROM decisions").result_rows
+            if stored >= decisions:
+                return
+            time.sleep(0.1)
     finally:
-        consumer.close()
+        client.close()

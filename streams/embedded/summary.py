@@ -1,66 +1,94 @@
-"""The last page of the demo: what broke and where, in words, and how to look further.
+"""The last page of the demo: the verdict, what it rests on, and how to look further.
 
-It describes the run; the verdict of a rollout is reached elsewhere.
+All of it comes from the decision that was told, except what the simulator broke, which is told
+after it.
 """
 
 from __future__ import annotations
 
-import math
+import datetime as dt
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Final
+from typing import Final, Protocol
 
 from rich.console import Console
 from rich.text import Text
 
+from understudy.schemas.decisions import Decision
+from understudy.schemas.rollout_metrics import METRICS
 from understudy.schemas.windows import WindowRow
-from understudy.streams.embedded.discrepancies import (
-    ERROR_PROBABILITY,
-    Discrepancy,
-    Search,
-    search,
-)
-from understudy.streams.embedded.simulator import Regression
-from understudy.streams.embedded.slices import (
-    ERROR,
-    JSON_VALID,
-    METRICS,
-    Metric,
-    SliceKey,
-    SliceSums,
-)
+from understudy.streams.deciding.evidence_table import STYLES, evidence_table
+from understudy.streams.deciding.slices import slice_name
+from understudy.streams.deciding.words import printable, spaced
+from understudy.streams.embedded.evidence import weightiest
+from understudy.streams.embedded.gateway import Obedience
+from understudy.streams.embedded.simulator import CANDIDATE_MODEL, Regression
 from understudy.streams.embedded.view import Snapshot, ascii_text
 
-_CONFIDENCE_Z: Final = NormalDist().inv_cdf(0.975)
-_NOT_FOUND: Final = "Not found in this run; more pairs would tell it from chance."
-_SQL_SAFE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PLAIN_LANGUAGE: Final = re.compile(r"language:([A-Za-z0-9][A-Za-z0-9-]{0,34})")
+_LEFT_OUT: Final = ((130, "stable → candidate"), (130, ""), (98, "95 % interval"))
+"""Columns of the evidence that narrower consoles have no room for."""
+
+_HOW_TO_READ: Final = (
+    "rollback, promotion: evidence as a multiple of what the verdict takes. A rollback needs the "
+    "sum of its column to reach 1, promotion each row of all requests."
+)
+
+
+class Mirroring(Protocol):
+    """What the gateway knows."""
+
+    obeyed: Obedience | None
+
+    def requests_between(self, since: dt.datetime, until: dt.datetime) -> int:
+        """How many requests of that time were mirrored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A run that has ended."""
+
+    snapshot: Snapshot
+    decision: Decision | None
+    """What was told, or the state of the evidence when nothing was settled."""
+    rows: Sequence[WindowRow]
+    """The latest version of every window row."""
+    injected: Regression | None
+    """What the simulator broke."""
+    gateway: Mirroring
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Paragraphs for people, commands to copy, and the finding behind them."""
+    """Paragraphs for people, the decision behind them, and commands to copy."""
 
     headline: str
     paragraphs: tuple[str, ...]
+    decision: Decision | None
     commands: tuple[str, ...]
-    found: Discrepancy | None
+    is_wrong: bool
+    """Whether the verdict is the opposite of what the simulator did."""
 
     @property
     def text(self) -> str:
-        """All of it as plain text."""
+        """All of it but the table as plain text."""
         return "\n".join([self.headline, "", *self.paragraphs, "", *self.commands])
 
     def print(self, console: Console) -> None:
         """Paragraphs are wrapped to the console, commands stay whole to be copied."""
-        accused = self.found is not None and self.found.is_worse
+        style = STYLES[self.decision.verdict] if self.decision is not None else "bold"
         console.print()
-        console.print(_fit(console, self.headline, "bold red" if accused else "bold"))
+        console.print(_fit(console, self.headline, style))
         for paragraph in self.paragraphs:
             console.print()
             console.print(_fit(console, paragraph))
+        if self.decision is not None and not console.options.ascii_only:
+            left_out = [column for width, column in _LEFT_OUT if console.width < width]
+            console.print()
+            console.print(evidence_table(self.decision, leave_out=left_out, hint=""))
+            console.print(_fit(console, _HOW_TO_READ, "dim"))
         console.print()
         console.print(_fit(console, "Ask it yourself:", "bold"))
         for command in self.commands:
@@ -71,182 +99,167 @@ def _fit(console: Console, text: str, style: str = "") -> Text:
     return Text(ascii_text(text) if console.options.ascii_only else text, style=style)
 
 
-def summarise(
-    snapshot: Snapshot,
-    rows: Iterable[WindowRow],
-    *,
-    clickhouse_url: str,
-    injected: Regression | None = None,
-) -> Summary:
-    """Put a finished run into words.
-
-    `rows` are all its window rows, in any order and version; `injected` is what the simulator
-    broke, which is told after what the counts show.
-    """
-    result = search(rows)
-    found = result.found
-    paragraphs = [_coverage(snapshot, result)]
-    if found is not None:
-        paragraphs += [_evidence(found, result)]
-    elif result.overall.pair.pairs:
-        paragraphs += [_nothing_found(result)]
-    if injected is not None:
-        paragraphs.append(_truth(injected, found))
-    commands = [_command(clickhouse_url, sql) for sql in _queries(found)]
-    return Summary(_headline(result), tuple(paragraphs), tuple(commands), found)
+def summarise(ending: Ending, *, clickhouse_url: str) -> Summary:
+    """Put a finished run into words."""
+    decision, injected = ending.decision, ending.injected
+    paragraphs = [_coverage(ending)]
+    if decision is not None:
+        paragraphs += [printable(f"{reason}.") for reason in decision.reasons[1:]]
+        paragraphs += [_consequence(decision, ending.gateway)]
+        paragraphs += [_truth(decision, injected), *_detection(ending)]
+    commands = [*_queries(decision, clickhouse_url), "understudy demo --print-policy"]
+    return Summary(
+        headline=_headline(decision),
+        paragraphs=tuple(filter(None, paragraphs)),
+        decision=decision,
+        commands=tuple(commands),
+        is_wrong=decision is not None and _is_wrong(decision, injected),
+    )
 
 
-def _headline(result: Search) -> str:
-    if result.found is not None:
-        return _discrepancy_in_words(result.found)
-    if result.overall.pair.pairs:
-        return "Nothing stands out: no slice differs beyond chance in what was compared."
-    return "No pair was compared, so there is nothing to say about the candidate."
+def _headline(decision: Decision | None) -> str:
+    if decision is None:
+        return "Nothing was decided, since nothing was compared."
+    return f"{decision.verdict.upper()}: {printable(next(iter(decision.reasons), ''))}"
 
 
-def _discrepancy_in_words(found: Discrepancy) -> str:
-    """Such as: JSON validity in ja/extract: stable 99.3 % → candidate 87.9 % (−11.4 points)."""
-    stable, candidate = found.sums.rates(found.metric)
-    if stable is None or candidate is None:
-        raise ValueError("a discrepancy needs answers on both sides")
-    points = 100 * (candidate - stable)
-    since = f" since {found.since:%H:%M:%S}" if found.since else " over the whole run"
-    better = "" if found.is_worse else ", better"
+def _coverage(ending: Ending) -> str:
+    snapshot = ending.snapshot
     return (
-        f"{found.metric.title} in {found.key.title}: stable {100 * stable:.1f} % → "
-        f"candidate {100 * candidate:.1f} % ({_signed(points)} points{better}){since}"
+        f"{snapshot.events:,} events, {snapshot.pairs:,} pairs; {snapshot.unmatched:,} unmatched, "
+        f"{snapshot.duplicate:,} duplicate, {snapshot.late:,} late, {snapshot.invalid:,} invalid, "
+        f"{snapshot.pending:,} pending."
     )
 
 
-def _coverage(snapshot: Snapshot, result: Search) -> str:
-    languages = f"{result.languages} language{'' if result.languages == 1 else 's'}"
+def _consequence(decision: Decision, gateway: Mirroring) -> str:
+    """What the verdict did, or is for."""
+    if decision.verdict == "rollback":
+        obeyed = gateway.obeyed
+        told = f"Decided at {decision.since:%H:%M:%S} in the log"
+        if obeyed is None:
+            return f"{told}; the gateway had nothing left to mirror."
+        return (
+            f"{told}. The gateway read it {obeyed.after_s:.1f} s after it was written and mirrors "
+            f"nothing more to {CANDIDATE_MODEL}, until an operator resumes. In shadow mode no user "
+            "had seen an answer of it."
+        )
+    if decision.verdict == "promote":
+        following = decision.stage.next
+        return (
+            f"Decided at {decision.since:%H:%M:%S} in the log, in closed windows alone. The policy "
+            f"leaves the next stage, {following}, to an operator."
+        )
     return (
-        f"{snapshot.events:,} events, {snapshot.pairs:,} pairs in {languages}; "
-        f"{snapshot.unmatched:,} unmatched, {snapshot.duplicate:,} duplicate, "
-        f"{snapshot.late:,} late, {snapshot.invalid:,} invalid, {snapshot.pending:,} pending."
+        "Neither is shown: not that the candidate breaks a limit, nor that it keeps those that "
+        "promotion asks for. More requests would tell (--pairs)."
     )
 
 
-def _evidence(found: Discrepancy, result: Search) -> str:
-    contrast = found.sums.contrast(found.metric)
-    counts = (
-        f"Of {contrast.pairs:,} pairs there, only the candidate failed in {contrast.worse:,}, "
-        f"only stable in {contrast.better:,}."
-        if found.metric.higher_is_better
-        else f"Of {contrast.pairs:,} pairs there, it hit only the candidate in "
-        f"{contrast.worse:,}, only stable in {contrast.better:,}."
-    )
-    reasons = _json_reasons(found) if found.metric == JSON_VALID else ""
-    return (
-        f"{counts}{reasons} Without a difference, {_probability(found.corrected_p)} for any of "
-        f"{result.tests} comparisons to differ this much (exact McNemar test, "
-        "corrected for their number). This describes the run afterwards; it is not the verdict."
-    )
-
-
-def _json_reasons(found: Discrepancy) -> str:
-    side = found.sums.candidate
-    reasons = {
-        "fenced in markdown": side.json_fenced,
-        "broken off": side.json_truncated,
-        "with text around": side.json_trailing_text,
-        "not JSON": side.json_not_json,
-        "nested too deep": side.json_too_deep,
-    }
-    told = [f"{count:,} {reason}" for reason, count in reasons.items() if count]
-    return f" The candidate's invalid answers: {', '.join(told)}." if told else ""
-
-
-def _probability(p: float) -> str:
-    if p < 1e-6:
-        return "the odds are under one in a million"
-    return f"the probability is at most {p:.2g}"
-
-
-def _nothing_found(result: Search) -> str:
-    intervals = [_interval(result.overall, metric) for metric in (JSON_VALID, ERROR)]
-    told = "; ".join(text for text in intervals if text)
-    return (
-        f"{result.tests} comparisons of slices and metrics, none beyond chance (exact McNemar "
-        f"tests, {100 * ERROR_PROBABILITY:.0f} % in all). All languages, 95 % interval: {told}. "
-        "A smaller difference, or one in a small language, can still be there."
-    )
-
-
-def _interval(sums: SliceSums, metric: Metric) -> str:
-    """Candidate − stable in points, with the normal interval of a paired difference."""
-    contrast = sums.contrast(metric)
-    if not contrast.pairs:
-        return ""
-    share = contrast.excess / contrast.pairs
-    discordant = (contrast.worse + contrast.better) / contrast.pairs
-    half = _CONFIDENCE_Z * math.sqrt(max(0.0, discordant - share**2) / contrast.pairs)
-    delta = -share if metric.higher_is_better else share
-    low, high = 100 * (delta - half), 100 * (delta + half)
-    return f"{metric.title} {_signed(low, 2)} to {_signed(high, 2)} points"
-
-
-def _truth(injected: Regression, found: Discrepancy | None) -> str:
-    what = next(metric.title for metric in METRICS if metric.name == injected.metric)
-    where = SliceKey(injected.language, injected.workflow).title
+def _truth(decision: Decision, injected: Regression | None) -> str:
+    """What the simulator did, and whether the verdict says so."""
+    if injected is None:
+        told = {"promote": "Right.", "rollback": "A false alarm.", "hold": "Not shown yet."}
+        return f"What the simulator broke: nothing. {told[decision.verdict]}"
+    metric = METRICS[f"{injected.metric}_rate"].title
     truth = (
-        f"What the simulator broke: {what} in {where}, {100 * injected.rate:.0f} % of the "
-        f"candidate's answers from {injected.since:%H:%M:%S} on."
+        f"What the simulator broke: {metric} in {injected.language}/{injected.workflow}, "
+        f"{100 * injected.rate:.0f} % of the candidate's answers from "
+        f"{injected.since:%H:%M:%S} on."
     )
-    return f"{truth} {'Found.' if is_truth(injected, found) else _NOT_FOUND}"
+    return f"{truth} {_found(decision, injected)}"
 
 
-def is_truth(injected: Regression, found: Discrepancy | None) -> bool:
-    """Whether a discrepancy is the one that was injected."""
-    return (
-        found is not None
-        and found.is_worse
-        and found.metric.name == injected.metric
-        and found.key == SliceKey(injected.language, injected.workflow)
-    )
+def _found(decision: Decision, injected: Regression) -> str:
+    if names(decision, injected):
+        return "The verdict names it."
+    if decision.verdict == "rollback":
+        return "The verdict names something else."
+    return "Not found in this run."
 
 
-def _command(clickhouse_url: str, sql: str) -> str:
-    return f'understudy query --clickhouse {shlex.quote(clickhouse_url)} "{sql}"'
+def names(decision: Decision, injected: Regression) -> bool:
+    """Whether a rollback rests most on what was injected, by its language."""
+    most = weightiest(decision)
+    if decision.verdict != "rollback" or most is None or decision.since < injected.since:
+        return False
+    language = slice_name(injected.language)
+    part = slice_name(injected.language, injected.workflow)
+    return most.metric == f"{injected.metric}_rate" and most.slice in (language, part)
 
 
-def _queries(found: Discrepancy | None) -> list[str]:
-    """Every slice; the named one over time; where all events ended."""
-    metric = found.metric if found else JSON_VALID
-    where = _where(found.key) if found else ""
-    rates = _rates_sql(metric)
+def _is_wrong(decision: Decision, injected: Regression | None) -> bool:
+    """Holding is never wrong: too few requests show nothing."""
+    if injected is None:
+        return decision.verdict == "rollback"
+    is_other = decision.verdict == "rollback" and not names(decision, injected)
+    return is_other or decision.verdict == "promote"
+
+
+def _detection(ending: Ending) -> list[str]:
+    """How long a true rollback took, in event time, requests and broken answers."""
+    decision, injected = ending.decision, ending.injected
+    if decision is None or injected is None or not names(decision, injected):
+        return []
+    took_s = (decision.since - injected.since).total_seconds()
+    requests = ending.gateway.requests_between(injected.since, decision.since)
+    broken, answers = _broken_answers(ending.rows, injected, decision.since)
     return [
-        f"SELECT language, workflow, sum(pair_pairs) AS pairs, {rates} FROM windows FINAL "
-        f"GROUP BY language, workflow HAVING sum(stable_{metric.side_total}) > 0 "
-        f"ORDER BY abs(candidate - stable) DESC LIMIT 10",
-        f"SELECT toStartOfMinute(window_start) AS minute, {rates} FROM windows FINAL{where} "
+        f"That took {took_s:.0f} s of the log and {spaced(requests)} requests, "
+        f"{spaced(answers)} of which came there and asked for JSON; "
+        f"{spaced(broken)} of the candidate's answers to these were broken."
+    ]
+
+
+def _broken_answers(
+    rows: Sequence[WindowRow], injected: Regression, until: dt.datetime
+) -> tuple[int, int]:
+    """The candidate's broken JSON answers and all of them, in the windows of that time."""
+    where = (injected.language, injected.workflow)
+    there = [
+        row
+        for row in rows
+        if (row.language, row.workflow) == where
+        and row.window_start + dt.timedelta(seconds=row.window_s) > injected.since
+        and row.window_start < until
+    ]
+    answers = sum(row.candidate.json_expected for row in there)
+    return answers - sum(row.candidate.json_valid for row in there), answers
+
+
+_JSON_VALID: Final = ", ".join(
+    f"round(100 * sum({side}_json_valid) / sum({side}_json_expected), 1) AS {side}"
+    for side in ("stable", "candidate")
+)
+_DECISIONS: Final = (
+    "SELECT decided_at, verdict, reasons[1] AS reason FROM decisions FINAL WHERE NOT is_refresh "
+    "ORDER BY decided_at"
+)
+_ACCOUNT: Final = (
+    "SELECT sum(events) AS events, sum(paired) AS paired, sum(unmatched) AS unmatched, "
+    "sum(duplicate) AS duplicate, sum(late) AS late, sum(invalid) AS invalid FROM accounting"
+)
+
+
+def _queries(decision: Decision | None, clickhouse_url: str) -> list[str]:
+    """Decisions, workflows of the guilty language, the course of it, where all events ended."""
+    where = _where(decision)
+    sql = [
+        _DECISIONS,
+        f"SELECT language, workflow, sum(pair_pairs) AS pairs, {_JSON_VALID} FROM slices{where} "
+        f"GROUP BY language, workflow HAVING sum(stable_json_expected) > 0 "
+        f"ORDER BY candidate - stable LIMIT 10",
+        f"SELECT toStartOfMinute(window_start) AS minute, {_JSON_VALID} FROM slices{where} "
         f"GROUP BY minute ORDER BY minute",
-        "SELECT sum(events_paired) AS paired, sum(events_unmatched_stable + "
-        "events_unmatched_candidate + events_unmatched_control) AS unmatched, "
-        "sum(events_duplicate) AS duplicate, sum(events_late) AS late, "
-        "sum(events_invalid) AS invalid FROM windows FINAL",
+        _ACCOUNT,
     ]
+    return [f'understudy query --clickhouse {shlex.quote(clickhouse_url)} "{one}"' for one in sql]
 
 
-def _rates_sql(metric: Metric) -> str:
-    return ", ".join(
-        f"round(100 * sum({side}_{metric.side_count}) / sum({side}_{metric.side_total}), 1) "
-        f"AS {side}"
-        for side in ("stable", "candidate")
-    )
-
-
-def _where(key: SliceKey) -> str:
-    """A filter for a slice; labels that could be anything but a plain word are left out."""
-    conditions = [
-        f"{column} = '{value}'"
-        for column, value in (("language", key.language), ("workflow", key.workflow))
-        if value is not None and _SQL_SAFE.fullmatch(value)
-    ]
-    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
-
-
-def _signed(value: float, digits: int = 1) -> str:
-    rounded = round(value, digits)
-    sign = "−" if rounded < 0 else "+" if rounded > 0 else ""
-    return f"{sign}{abs(rounded):.{digits}f}"
+def _where(decision: Decision | None) -> str:
+    """A filter for the language that the verdict accuses; left out unless it is a plain word."""
+    most = weightiest(decision) if decision is not None else None
+    if decision is None or decision.verdict != "rollback" or most is None:
+        return ""
+    found = _PLAIN_LANGUAGE.fullmatch(most.slice)
+    return f" WHERE language = '{found[1]}'" if found else ""

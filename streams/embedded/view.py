@@ -1,4 +1,4 @@
-"""The live terminal of the demo: rates of the pipeline and deltas per language.
+"""The live terminal of the demo: the verdict, the evidence for it, and deltas per language.
 
 Takes finished numbers and draws them; it measures nothing and has no clock. On a terminal it
 redraws in place, elsewhere (a file, a build log) it prints a line every few seconds and the
@@ -8,30 +8,47 @@ table once at the end. Colour is never the only sign, so NO_COLOR loses nothing.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from rich.console import Console, Group, OverflowMethod, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from understudy.streams.embedded.slices import SliceDelta, printable
+from understudy.schemas.decisions import Decision
+from understudy.streams.deciding.evidence_table import STYLES, times
+from understudy.streams.deciding.slices import slice_title
+from understudy.streams.deciding.words import SUSPICION, duration, printable, spaced
+from understudy.streams.embedded.evidence import Stake, by_slice, overall, proof
+from understudy.streams.embedded.slices import SliceDelta
 
-STANDS_OUT_Z: Final = 4.0
-"""Marked from this standard score on: far from chance, since it is looked at all the time."""
 LINE_EVERY_S: Final = 5.0
 
 _WIDE: Final = 100
-_LINES_AROUND_TABLE: Final = 12
+_WIDEST: Final = 120
+_LINES_AROUND_TABLE: Final = 14
 _FEWEST_ROWS: Final = 3
+_LONGEST_BAR: Final = 120
 _MARK: Final = "!"
-_LEGEND: Final = "stable → candidate · same: identical texts · p50, p95: ratio of durations"
+_LABEL_WIDTH: Final = 10
+_LEGEND: Final = "stable → candidate · p95: ratio of durations · evidence: rolled back at 1"
+_STARTING: Final = "the consumer groups are forming"
 _ASCII: Final = str.maketrans(
-    {"−": "-", "→": "->", "×": "x", "·": "-", "━": "=", "─": "-", "Δ": "d", "…": "."}
-)
+    {"−": "-", "→": "->", "×": "x", "·": "-", "━": "=", "─": "-", "Δ": "d", "…": ".",
+     "≤": "<=", "≥": ">="}
+)  # fmt: skip
+_SHORT: Final = {
+    "json_valid_rate": "JSON",
+    "error_rate": "errors",
+    "duration_p50": "p50",
+    "duration_p95": "p95",
+    "duration_p99": "p99",
+    "cost_usd": "cost",
+}
+"""Metrics by the titles of their columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +69,10 @@ class Snapshot:
     slices: Sequence[SliceDelta] = ()
     event_time: dt.datetime | None = None
     """How far the simulated gateway's clock has come."""
-    note: str = ""
-    """What is going on, in a few words."""
+    decision: Decision | None = None
+    """With the evidence as of now."""
+    obeyed_after_s: float | None = None
+    """How long after its decision the gateway heeded a rollback."""
 
 
 class DemoView:
@@ -101,18 +120,16 @@ class DemoView:
 
     def render(self, snapshot: Snapshot) -> RenderableType:
         """The whole picture, for the console's width and height."""
-        parts: list[RenderableType] = [
+        return Group(
             self._headline(snapshot),
-            self._bar(snapshot),
+            self._progress(snapshot),
+            Text(),
+            *self._verdict(snapshot),
             Text(),
             self._counters(snapshot),
             Text(),
-        ]
-        if snapshot.slices:
-            parts += [self._deltas(snapshot.slices), self._legend(snapshot.slices)]
-        else:
-            parts.append(Text("No pair has been compared yet.", style="dim"))
-        return Group(*parts)
+            *self._table(snapshot),
+        )
 
     @property
     def _overflow(self) -> OverflowMethod:
@@ -130,19 +147,49 @@ class DemoView:
         grid.add_column(justify="right", no_wrap=True)
         clock = f"{snapshot.event_time:%H:%M:%S} UTC in the log" if snapshot.event_time else ""
         title = self._fit(printable(self._title), "bold")
-        if snapshot.note:
-            title.append_text(self._fit(f" · {printable(snapshot.note)}", "dim"))
+        title.append_text(self._fit(f" · {_gateway(snapshot)}", "dim"))
         grid.add_row(title, self._fit(clock, "dim"))
         return grid
 
-    def _bar(self, snapshot: Snapshot) -> Text:
+    def _progress(self, snapshot: Snapshot) -> Text:
         progress = min(1.0, max(0.0, snapshot.progress))
         end = f" {_percent(progress):>4} %  {_minutes(snapshot.elapsed_s)}"
-        room = max(10, min(self._console.width, 120) - len(end))
-        filled = int(room * progress)
-        bar = self._fit("━" * filled, "green")
-        bar.append_text(self._fit("─" * (room - filled), "dim"))
-        return bar.append_text(self._fit(end))
+        room = max(10, min(self._console.width, _LONGEST_BAR) - len(end))
+        return self._bar(progress, room, "green").append_text(self._fit(end))
+
+    def _bar(self, share: float, width: int, style: str) -> Text:
+        filled = int(width * share)
+        bar = self._fit("━" * filled, style)
+        return bar.append_text(self._fit("─" * (width - filled), "dim"))
+
+    def _verdict(self, snapshot: Snapshot) -> list[RenderableType]:
+        """The verdict and its reason in two lines at most, then how far the evidence is."""
+        decision = snapshot.decision
+        if decision is None:
+            return [self._fit("No verdict yet.", "dim")]
+        stake, style = overall(decision), STYLES[decision.verdict]
+        label = self._fit(f"{decision.verdict.upper():<{_LABEL_WIDTH}} ", style)
+        reason = _reason(decision)
+        room = max(20, self._console.width - _LABEL_WIDTH - 1)
+        lines = self._fit(reason).wrap(self._console, room, no_wrap=False)[:2]
+        if sum(map(len, lines)) < len(reason) - len(lines):
+            lines[-1].truncate(room, overflow=self._overflow)
+        for number, line in enumerate(lines):
+            line.stylize("bold red" if decision.verdict == "rollback" else "")
+            lines[number] = (label if number == 0 else Text(" " * (_LABEL_WIDTH + 1))).append_text(
+                line
+            )
+        told = f"{times(stake.multiple)} × what it takes"
+        return [
+            *lines,
+            self._measure("rollback", stake.growth, _style(stake), told),
+            self._measure("promotion", proof(decision).share, "green", _proof(decision)),
+        ]
+
+    def _measure(self, label: str, share: float, style: str, words: str) -> Text:
+        text = self._fit(f"{label:<{_LABEL_WIDTH}} ", "dim")
+        text.append_text(self._bar(share, 10 if self._console.width < _WIDE else 24, style))
+        return text.append_text(self._fit(f" {words}"))
 
     def _counters(self, snapshot: Snapshot) -> Table:
         table = Table.grid(padding=(0, 2), pad_edge=False)
@@ -153,52 +200,54 @@ class DemoView:
         table.add_row(*(self._fit(value, "bold") for value in counts.values()))
         return table
 
-    def _deltas(self, slices: Sequence[SliceDelta]) -> Table:
-        wide = self._console.width >= _WIDE
-        gap = 2 if wide else 1
+    def _table(self, snapshot: Snapshot) -> list[RenderableType]:
+        if not snapshot.slices:
+            return [Text("No pair has been compared yet.", style="dim")]
+        stakes = by_slice(snapshot.decision) if snapshot.decision is not None else {}
+        width = self._console.width
+        gap = 2 if width >= _WIDE else 1
+        columns = [column for column in _COLUMNS if width >= column.from_width]
         table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
         table.add_column("", width=len(_MARK))
-        table.add_column(
-            self._fit("\nlanguage"),
-            max_width=20 if wide else 10,
-            no_wrap=True,
-            overflow=self._overflow,
-        )
-        for title in _TITLES:
-            table.add_column(self._fit(title), justify="right", no_wrap=True)
-        worst = worst_slice(slices)
-        for delta in self._visible(slices):
-            self._add_row(table, delta, worst, " → " if wide else "→")
-        return table
+        table.add_column(self._fit("\nslice"), max_width=10, no_wrap=True, overflow=self._overflow)
+        for column in columns:
+            table.add_column(self._fit(column.title), justify="right", no_wrap=True)
+        table.add_column(self._fit("evidence\nof harm"), no_wrap=True)
+        shown = self._visible(snapshot.slices, stakes)
+        for delta in shown:
+            self._add_row(table, columns, delta, stakes.get(delta.slice))
+        hidden = len(snapshot.slices) - len(shown)
+        more = [self._fit(f"and {hidden} more", "dim")] if hidden else []
+        return [table, *more, self._fit(_LEGEND, "dim")]
 
     def _add_row(
-        self, table: Table, delta: SliceDelta, worst: SliceDelta | None, arrow: str
+        self, table: Table, columns: Sequence[_Column], delta: SliceDelta, stake: Stake | None
     ) -> None:
-        mark = self._fit(_MARK if delta is worst else "", "bold red")
-        name = self._fit(delta.key.title, "bold red" if delta is worst else "")
-        cells = [self._fit(text, style) for text, style in _cells(delta, arrow)]
-        table.add_row(mark, name, *cells)
+        style = _style(stake) if stake is not None and stake.is_suspicious else ""
+        arrow = " → " if self._console.width >= _WIDE else "→"
+        table.add_row(
+            self._fit(_MARK if style else "", style),
+            self._fit(printable(slice_title(delta.slice)), style),
+            *(self._fit(column.cell(delta, arrow)) for column in columns),
+            self._evidence(stake),
+        )
 
-    def _visible(self, slices: Sequence[SliceDelta]) -> list[SliceDelta]:
-        """The worst slice, then as many others as the console's height allows."""
-        worst = worst_slice(slices)
-        ordered = ([worst] if worst else []) + [delta for delta in slices if delta is not worst]
-        if not self._console.is_terminal:
-            return ordered
-        return ordered[: max(_FEWEST_ROWS, self._console.height - _LINES_AROUND_TABLE)]
+    def _evidence(self, stake: Stake | None) -> Text:
+        if stake is None:
+            return self._fit("·", "dim")
+        bar = self._bar(stake.growth, 8 if self._console.width >= _WIDE else 5, _style(stake))
+        words = f" {times(stake.multiple):<6} {_SHORT.get(stake.metric, stake.metric)[:6]:<6}"
+        return bar.append_text(self._fit(words, _style(stake) if stake.growth else "dim"))
 
-    def _legend(self, slices: Sequence[SliceDelta]) -> Text:
-        hidden = len(slices) - len(self._visible(slices))
-        lines = [Text("")]
-        if hidden:
-            lines.append(self._fit(f"and {hidden} more", "dim"))
-        worst = worst_slice(slices)
-        if worst is None:
-            lines.append(self._fit("No language stands out.", "dim"))
-        else:
-            lines.append(self._fit(f"{_MARK} {_worst_in_words(worst)}", "bold red"))
-        lines.append(self._fit(_LEGEND, "dim"))
-        return Text("\n").join(lines)
+    def _visible(
+        self, slices: Sequence[SliceDelta], stakes: dict[str, Stake]
+    ) -> Sequence[SliceDelta]:
+        """As many as the console's height allows; those with suspicious evidence in any case."""
+        room = max(_FEWEST_ROWS, self._console.height - _LINES_AROUND_TABLE)
+        if not self._console.is_terminal or len(slices) <= room:
+            return slices
+        kept = sorted(slices, key=lambda delta: not _is_suspicious(delta, stakes))[: room - 1]
+        return [delta for delta in slices if delta in kept]
 
 
 def ascii_text(text: str) -> str:
@@ -206,59 +255,57 @@ def ascii_text(text: str) -> str:
     return text.translate(_ASCII).encode("ascii", "replace").decode()
 
 
-def worst_slice(slices: Sequence[SliceDelta]) -> SliceDelta | None:
-    """The slice in which the candidate is most clearly worse; None while none stands out."""
-    worst = max(slices, key=_harm_z, default=None)
-    return worst if worst is not None and _harm_z(worst) >= STANDS_OUT_Z else None
+def _is_suspicious(delta: SliceDelta, stakes: dict[str, Stake]) -> bool:
+    return delta.slice in stakes and stakes[delta.slice].is_suspicious
 
 
-def _harm_z(delta: SliceDelta) -> float:
-    return max(delta.json_valid_z, delta.error_z)
+def _style(stake: Stake) -> str:
+    return "bold red" if stake.is_suspicious else "yellow"
 
 
-def _worst_in_words(delta: SliceDelta) -> str:
-    if delta.json_valid_z >= delta.error_z:
-        return (
-            f"JSON validity in {delta.key.title}: {_signed(delta.json_valid_delta_points)} points"
-        )
-    return f"Error rate in {delta.key.title}: {_signed(delta.error_delta_points)} points"
+def _gateway(snapshot: Snapshot) -> str:
+    if snapshot.decision is None:
+        return _STARTING
+    if snapshot.obeyed_after_s is None:
+        return "the gateway mirrors to both models"
+    return f"the gateway stopped after {snapshot.obeyed_after_s:.1f} s"
 
 
-_TITLES: Final = (
-    "\npairs",
-    "errors\n%",
-    "JSON valid\n%",
-    "Δ\npoints",
-    "same\n%",
-    "simil.\n0 to 1",
-    "p50\n×",
-    "p95\n×",
-    "cost Δ\n%",
+def _reason(decision: Decision) -> str:
+    """The first reason; of those to hold rather a suspicion."""
+    suspicions = [reason for reason in decision.reasons if reason.startswith(SUSPICION)]
+    return next(iter([*suspicions, *decision.reasons]), "")
+
+
+def _proof(decision: Decision) -> str:
+    done, stage = proof(decision), decision.stage
+    return (
+        f"{done.proven} of {done.required} proven · "
+        f"{spaced(stage.requests)} of {spaced(stage.stage.min_requests)} requests · "
+        f"{duration(stage.duration_s)} of {duration(stage.stage.min_duration_s)}"
+    )
+
+
+class _Column(NamedTuple):
+    title: str
+    from_width: int
+    """Left out on narrower consoles."""
+    cell: Callable[[SliceDelta, str], str]
+
+
+_COLUMNS: Final = (
+    _Column("\npairs", 0, lambda d, _: f"{d.pairs:,}"),
+    _Column("errors\n%", 0, lambda d, to: _change(d.error_rate_stable, d.error_rate_candidate, to)),
+    _Column(
+        "JSON valid\n%", 0, lambda d, to: _change(d.json_valid_stable, d.json_valid_candidate, to)
+    ),
+    _Column("Δ\npoints", 0, lambda d, _: _signed(d.json_valid_delta_points)),
+    _Column("same\n%", _WIDEST, lambda d, _: _percent(d.identical_rate)),
+    _Column("simil.\n0 to 1", _WIDEST, lambda d, _: _number(d.similarity_mean)),
+    _Column("p50\n×", _WIDE, lambda d, _: _number(d.duration_p50_ratio)),
+    _Column("p95\n×", 0, lambda d, _: _number(d.duration_p95_ratio)),
+    _Column("cost Δ\n%", 0, lambda d, _: _signed(_change_percent(d.cost_ratio))),
 )
-
-
-def _cells(delta: SliceDelta, arrow: str) -> list[tuple[str, str]]:
-    """Text and style of each number, in the order of `_TITLES`."""
-    errors = _change(delta.error_rate_stable, delta.error_rate_candidate, arrow)
-    json_valid = _change(delta.json_valid_stable, delta.json_valid_candidate, arrow)
-    cost_percent = None if delta.cost_ratio is None else 100 * (delta.cost_ratio - 1)
-    return [
-        (f"{delta.pairs:,}", ""),
-        (errors, _style(delta.error_z)),
-        (json_valid, ""),
-        (_signed(delta.json_valid_delta_points), _style(delta.json_valid_z)),
-        (_percent(delta.identical_rate), ""),
-        (_number(delta.similarity_mean), ""),
-        (_number(delta.duration_p50_ratio), ""),
-        (_number(delta.duration_p95_ratio), ""),
-        (_signed(cost_percent), ""),
-    ]
-
-
-def _style(z: float) -> str:
-    if z >= STANDS_OUT_Z:
-        return "bold red"
-    return "green" if z <= -STANDS_OUT_Z else ""
 
 
 def _counts(snapshot: Snapshot) -> dict[str, str]:
@@ -276,12 +323,19 @@ def _counts(snapshot: Snapshot) -> dict[str, str]:
 
 def _progress_line(snapshot: Snapshot) -> str:
     counts = _counts(snapshot)
-    shown = ("events", "events/s", "pairs", "unmatched", "invalid")
     line = f"{_percent(snapshot.progress):>4} %  {_minutes(snapshot.elapsed_s)}  " + "  ".join(
-        f"{counts[name]} {name}" for name in shown
+        f"{counts[name]} {name}" for name in ("events", "pairs")
     )
-    worst = worst_slice(snapshot.slices)
-    return line if worst is None else f"{line}  {_MARK} {_worst_in_words(worst)}"
+    decision = snapshot.decision
+    if decision is None:
+        return f"{line}  {_STARTING}"
+    line += f"  {decision.verdict}, {times(overall(decision).multiple)} of a rollback"
+    suspects = {name: stake for name, stake in by_slice(decision).items() if stake.is_suspicious}
+    worst = max(suspects, key=lambda name: suspects[name].multiple, default=None)
+    if worst is None:
+        return line
+    metric = suspects[worst].metric
+    return f"{line}  {_MARK} {_SHORT.get(metric, metric)} in {printable(slice_title(worst))}"
 
 
 def _minutes(seconds: float) -> str:
@@ -295,6 +349,10 @@ def _percent(share: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "·" if value is None else f"{value:.2f}"
+
+
+def _change_percent(ratio: float | None) -> float | None:
+    return None if ratio is None else 100 * (ratio - 1)
 
 
 def _signed(value: float | None) -> str:

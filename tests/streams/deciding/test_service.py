@@ -11,7 +11,7 @@ import pytest
 from understudy.schemas.manifests import read_manifest
 from understudy.streams.deciding import faust_app
 from understudy.streams.deciding.docket import Docket
-from understudy.streams.deciding.faust_app import changelog_topic, make_app
+from understudy.streams.deciding.faust_app import changelog, make_app
 from understudy.streams.deciding.service import run_deciding
 from understudy.streams.embedded.broker import EmbeddedBroker
 from understudy.streams.kafka import topics
@@ -115,4 +115,4 @@ def test_a_stop_while_it_starts_is_heeded(embedded_broker: EmbeddedBroker) -> No
 def test_the_table_is_kept_where_faust_says() -> None:
     settings = Settings()
     (table,) = make_app(settings).tables.values()
-    assert table.changelog_topic_name == changelog_topic(settings)
+    assert table.changelog_topic_name == changelog(settings).name

@@ -1,233 +1,204 @@
-"""The summary names what broke and where, dates it, and accuses nobody without cause."""
+"""The summary says what was decided and why, and whether that is what the simulator did."""
 
 from __future__ import annotations
 
 import datetime as dt
 import io
-import math
-import re
 import shlex
-from collections.abc import Sequence
-from random import Random
 
 import pytest
 from rich.console import Console
 
-from understudy.schemas.windows import SECTIONS, PairSums, SideSums, WindowRow
-from understudy.streams.embedded.discrepancies import log_p_value, search
+from tests.streams.embedded.decisions import (
+    AT,
+    PROMOTED,
+    REASON,
+    ROLLED_BACK,
+    SUSPICIOUS,
+    at_multiple,
+    decision,
+    evidence,
+)
+from understudy.schemas.decisions import Decision
+from understudy.schemas.windows import SideSums, WindowRow
+from understudy.streams.embedded.gateway import Obedience
 from understudy.streams.embedded.simulator import Regression
-from understudy.streams.embedded.slices import ERROR, JSON_VALID, Contrast, SliceKey
-from understudy.streams.embedded.summary import Summary, is_truth, summarise
+from understudy.streams.embedded.summary import Ending, Summary, names, summarise
 from understudy.streams.embedded.view import Snapshot
 
-START = dt.datetime(2026, 11, 3, 12, 0, tzinfo=dt.UTC)
 SNAPSHOT = Snapshot(40.0, 1_000.0, 41_000, 20_000, 53, 39, 16, 12, 0, 1.0)
-LANGUAGES = ("en", "zh-Hans", "ja", "ar")
-WORKFLOWS = ("chat", "extract", "classify")
-INJECTED = Regression("json_valid", "zh-Hans", "extract", 0.12, START + dt.timedelta(seconds=200))
+INJECTED = Regression("json_valid", "zh-Hans", "extract", 0.12, AT - dt.timedelta(seconds=118))
 
 
-def row(
-    language: str, workflow: str, window: int, rng: Random, *, pairs: int, broken: float
-) -> WindowRow:
-    """One window in which both sides fail now and then, and the candidate `broken` more."""
-    expects_json = workflow != "chat"
-    stable_bad = [rng.random() < 0.01 for _ in range(pairs)]
-    candidate_bad = [rng.random() < 0.01 + broken for _ in range(pairs)]
-    only_candidate = sum(c and not s for s, c in zip(stable_bad, candidate_bad, strict=True))
-    only_stable = sum(s and not c for s, c in zip(stable_bad, candidate_bad, strict=True))
-    bad = {"stable": sum(stable_bad), "candidate": sum(candidate_bad)}
-    pair = PairSums(pairs=pairs, answered=pairs)
-    sides = {side: SideSums(requests=pairs) for side in bad}
-    if expects_json:
-        pair.json_expected_both = pairs
-        pair.json_valid_only_stable, pair.json_valid_only_candidate = only_candidate, only_stable
-        for side, sums in sides.items():
-            sums.json_expected, sums.json_valid = pairs, pairs - bad[side]
-            sums.json_fenced = bad[side]
-    else:
-        pair.error_only_candidate, pair.error_only_stable = only_candidate, only_stable
-        for side, sums in sides.items():
-            sums.errors = bad[side]
+class Gateway:
+    """Mirrored ten requests a second."""
+
+    def __init__(self, obeyed: Obedience | None = None) -> None:
+        self.obeyed = obeyed
+
+    def requests_between(self, since: dt.datetime, until: dt.datetime) -> int:
+        return int(10 * (until - since).total_seconds())
+
+
+OBEYED = Obedience(AT + dt.timedelta(seconds=3), 0.12)
+
+
+def row(after_s: float, workflow: str = "extract", *, asked: int = 10, valid: int = 9) -> WindowRow:
+    """A window of the candidate's JSON answers in zh-Hans, so long after the beginning."""
     return WindowRow(
         rollout_id="r",
         mode="shadow",
-        language=language,
+        language="zh-Hans",
         workflow=workflow,
-        window_start=START + dt.timedelta(seconds=10 * window),
+        window_start=INJECTED.since + dt.timedelta(seconds=after_s),
         window_s=10,
         partition=0,
         version=1,
-        pair=pair,
-        **sides,
+        candidate=SideSums(json_expected=asked, json_valid=valid),
     )
 
 
-def run(
-    broken: dict[tuple[str, str], float], *, seed: int = 1, since: int = 20, pairs: int = 20
-) -> list[WindowRow]:
-    rng = Random(seed)
-    return [
-        row(
-            language,
-            workflow,
-            window,
-            rng,
-            pairs=pairs,
-            broken=broken.get((language, workflow), 0.0) if window >= since else 0.0,
-        )
-        for language in LANGUAGES
-        for workflow in WORKFLOWS
-        for window in range(60)
-    ]
+ROWS = [
+    row(-10.0, asked=1000),
+    row(-5.0),
+    row(5.0, valid=7),
+    row(5.0, "classify", asked=1000),
+    row(115.0, valid=8),
+    row(120.0, asked=1000),
+]
 
 
-REGRESSED = {("zh-Hans", "extract"): 0.12}
+def summary(
+    some: Decision | None,
+    injected: Regression | None = None,
+    obeyed: Obedience | None = None,
+    url: str = "chdb://./demo data",
+) -> Summary:
+    ending = Ending(SNAPSHOT, some, ROWS, injected, Gateway(obeyed))
+    return summarise(ending, clickhouse_url=url)
 
 
-def summary(rows: Sequence[WindowRow], injected: Regression | None = None) -> Summary:
-    return summarise(SNAPSHOT, rows, clickhouse_url="chdb://./demo data", injected=injected)
+def test_a_rollback_is_told_with_its_reason_and_how_long_it_took() -> None:
+    told = summary(ROLLED_BACK, INJECTED, OBEYED)
+    assert told.headline == f"ROLLBACK: {REASON}"
+    assert "The verdict names it." in told.text
+    assert "That took 118 s of the log and 1 180 requests, 30 of which came there" in told.text
+    assert "6 of the candidate's answers to these were broken" in told.text
+    assert "The gateway read it 0.1 s after it was written" in told.text
+    assert "no user had seen" in told.text
+    assert not told.is_wrong
 
 
-def test_names_what_broke_where_and_since_when() -> None:
-    result = summary(run(REGRESSED), INJECTED)
-    assert re.fullmatch(
-        r"JSON validity in zh-Hans/extract: stable 9\d\.\d % → candidate 8\d\.\d % "
-        r"\(−1\d\.\d points\) since 12:03:\d0",
-        result.headline,
-    )
-    assert result.found is not None
-    assert result.found.since is not None
-    assert abs(result.found.since - INJECTED.since) <= dt.timedelta(seconds=30)
-    assert is_truth(INJECTED, result.found)
-    assert "Found." in result.text
-    assert "fenced in markdown" in result.text
-    assert "not the verdict" in result.text
+def test_a_promotion_says_what_comes_next() -> None:
+    told = summary(PROMOTED)
+    assert told.headline.startswith("PROMOTE: every required guardrail")
+    assert "next stage, 1%, to an operator" in told.text
+    assert "What the simulator broke: nothing. Right." in told.text
+    assert not told.is_wrong
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_healthy_run_is_not_accused(seed: int) -> None:
-    result = summary(run({}, seed=seed))
-    assert result.found is None
-    assert result.headline.startswith("Nothing stands out")
-    assert "can still be there" in result.text
-    assert "What the simulator broke" not in result.text
+@pytest.mark.parametrize("injected", [None, INJECTED])
+def test_holding_is_told_as_it_is(injected: Regression | None) -> None:
+    told = summary(SUSPICIOUS, injected)
+    assert told.headline == "HOLD: 4 000 of 8 000 requests in closed windows"
+    assert f"harm is suspected: {REASON}." in told.text
+    assert "More requests would tell (--pairs)" in told.text
+    assert ("Not found in this run." in told.text) == (injected is not None)
+    assert not told.is_wrong
 
 
-def test_says_when_it_did_not_find_what_was_broken() -> None:
-    assert "Not found" in summary(run({}), INJECTED).text
+def test_nothing_compared_is_no_verdict() -> None:
+    told = summary(None)
+    assert told.headline == "Nothing was decided, since nothing was compared."
+    assert not told.is_wrong
 
 
-def test_no_pairs_are_no_finding() -> None:
-    assert summary([]).headline.startswith("No pair was compared")
+OTHER = decision("rollback", evidence("language:ja", at_multiple(3.0)))
+ERRORS = decision("rollback", evidence("language:zh-Hans", at_multiple(3.0), metric="error_rate"))
+TOO_SOON = decision(
+    "rollback",
+    evidence("language:zh-Hans", at_multiple(3.0)),
+    since=INJECTED.since - dt.timedelta(seconds=1),
+)
+WORKFLOW = decision("rollback", evidence("language:zh-Hans,workflow:extract", at_multiple(3.0)))
 
 
 @pytest.mark.parametrize(
-    ("broken", "expected"),
+    ("some", "is_named"),
     [
-        (REGRESSED, SliceKey("zh-Hans", "extract")),
-        ({("ja", w): 0.1 for w in ("extract", "classify")}, SliceKey("ja")),
-        ({(lang, "extract"): 0.1 for lang in LANGUAGES}, SliceKey()),
+        (ROLLED_BACK, True),
+        (WORKFLOW, True),
+        (OTHER, False),
+        (ERRORS, False),
+        (TOO_SOON, False),
+        (SUSPICIOUS, False),
+        (PROMOTED, False),
     ],
-    ids=["one workflow", "one language", "every language"],
 )
-def test_names_the_smallest_slice_that_explains_it(
-    broken: dict[tuple[str, str], float], expected: SliceKey
+def test_what_was_broken_is_named_or_not(some: Decision, is_named: bool) -> None:
+    assert names(some, INJECTED) is is_named
+
+
+@pytest.mark.parametrize(
+    ("some", "injected", "words"),
+    [
+        (ROLLED_BACK, None, "A false alarm."),
+        (OTHER, INJECTED, "The verdict names something else."),
+        (TOO_SOON, INJECTED, "The verdict names something else."),
+        (PROMOTED, INJECTED, "Not found in this run."),
+    ],
+)
+def test_a_wrong_verdict_is_called_wrong(
+    some: Decision, injected: Regression | None, words: str
 ) -> None:
-    found = search(run(broken)).found
-    assert found is not None
-    assert found.key == expected
+    told = summary(some, injected)
+    assert words in told.text
+    assert "That took" not in told.text
+    assert told.is_wrong
 
 
-def test_broken_all_along_has_no_date() -> None:
-    result = summary(run(REGRESSED, since=0))
-    assert result.headline.endswith("over the whole run")
-
-
-def test_errors_count_the_other_way_round() -> None:
-    result = summary(run({("en", "chat"): 0.08}))
-    assert result.found is not None
-    assert result.found.metric == ERROR
-    assert re.match(r"Error rate in en/chat: stable .* \(\+\d\.\d points\)", result.headline)
-
-
-def test_an_improvement_is_not_called_a_break() -> None:
-    rows = run(REGRESSED, since=0)
-    for better in rows:
-        pair = better.pair
-        better.stable, better.candidate = better.candidate, better.stable
-        pair.json_valid_only_stable, pair.json_valid_only_candidate = (
-            pair.json_valid_only_candidate,
-            pair.json_valid_only_stable,
-        )
-    result = summary(rows, INJECTED)
-    assert "points, better)" in result.headline
-    assert "Not found" in result.text
-
-
-def test_harm_is_named_before_help() -> None:
-    rows = run({("ja", "extract"): 0.06})
-    for window in rows:
-        if window.language == "en":
-            window.pair.json_valid_only_candidate += 9
-            window.stable.json_valid -= 9
-    found = search(rows).found
-    assert found is not None
-    assert found.is_worse
-
-
-def test_the_cause_is_named_and_not_its_consequence() -> None:
-    rows = run(REGRESSED)
-    for window in rows:
-        pair = window.pair
-        pair.json_schema_checked_both = pair.json_expected_both
-        pair.json_schema_valid_only_stable = 2 * pair.json_valid_only_stable
-    found = search(rows).found
-    assert found is not None
-    assert found.metric == JSON_VALID
-
-
-@pytest.mark.parametrize(("worse", "better"), [(0, 0), (1, 0), (5, 5), (9, 1), (40, 12), (0, 30)])
-def test_p_value_is_the_binomial_one(worse: int, better: int) -> None:
-    n, extreme = worse + better, max(worse, better)
-    exact = min(1.0, 2 * sum(math.comb(n, k) for k in range(extreme, n + 1)) / 2**n)
-    assert math.exp(log_p_value(Contrast(100, worse, better))) == pytest.approx(exact)
-
-
-def test_p_value_of_much_evidence_is_finite() -> None:
-    assert -math.inf < log_p_value(Contrast(10**6, 50_000, 100)) < -10_000
-
-
-def test_commands_can_be_pasted_and_name_columns_that_exist() -> None:
-    known = {f"{s}_{name}" for s, kind in SECTIONS.items() for name in kind.__struct_fields__}
-    for command in summary(run(REGRESSED)).commands:
+def test_commands_can_be_pasted_and_look_at_the_accused_language() -> None:
+    *queries, policy = summary(ROLLED_BACK, INJECTED, OBEYED).commands
+    for command in queries:
         words = shlex.split(command)
         assert words[:4] == ["understudy", "query", "--clickhouse", "chdb://./demo data"]
-        (sql,) = words[4:]
-        named = re.findall(r"\b(?:stable|candidate|pair|control|events)_\w+", sql)
-        assert named
-        assert set(named) <= known
+        assert len(words) == 5
+    assert sum("WHERE language = 'zh-Hans'" in command for command in queries) == 2
+    assert "FROM decisions" in queries[0]
+    assert policy == "understudy demo --print-policy"
+    assert not any("WHERE language" in command for command in summary(PROMOTED).commands)
 
 
 def test_hostile_labels_reach_neither_sql_nor_the_terminal() -> None:
-    rows = run({("zh-Hans", "extract"): 0.3})
-    for window in rows:
-        if window.workflow == "extract":
-            window.workflow = "x' OR \"$(reboot)`\x1b[2J"
-    result = summary(rows)
-    assert all("reboot" not in command for command in result.commands)
-    assert "\x1b" not in result.text
-    assert "reboot" in result.headline
+    hostile = decision(
+        "rollback",
+        evidence("language:x' OR \"$(reboot)`\x1b[2J", at_multiple(3.0)),
+        reasons=("JSON validity in `\x1b[2J` fell", "errors in `\x1b[2J` rose"),
+    )
+    told = summary(hostile, INJECTED)
+    assert all("reboot" not in command for command in told.commands)
+    assert "\x1b" not in told.text
+    file = io.StringIO()
+    told.print(Console(file=file, width=160))
+    assert "\x1b" not in file.getvalue()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_prints_paragraphs_wrapped_and_commands_whole(encoding: str) -> None:
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("some", [ROLLED_BACK, PROMOTED, SUSPICIOUS])
+def test_prints_within_the_console_and_commands_whole(
+    some: Decision, width: int, encoding: str
+) -> None:
     buffer = io.BytesIO()
     file = io.TextIOWrapper(buffer, encoding=encoding)
-    result = summary(run(REGRESSED), INJECTED)
-    result.print(Console(file=file, width=80))
+    told = summary(some, INJECTED, OBEYED)
+    told.print(Console(file=file, width=width))
     file.flush()
     lines = buffer.getvalue().decode(encoding).splitlines()
-    commands = [line for line in lines if line.startswith("understudy query")]
-    assert commands == list(result.commands)
-    assert all(len(line) <= 80 for line in lines if line not in commands)
+    commands = [line for line in lines if line.startswith("understudy ")]
+    assert commands == list(told.commands)
+    rest = [line.rstrip() for line in lines if line not in commands]
+    assert all(len(line) <= width for line in rest)
+    assert not any("…" in line for line in rest)
+    if encoding == "utf-8":
+        assert any(line.startswith("guardrail") for line in rest)
