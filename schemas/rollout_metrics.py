@@ -28,6 +28,8 @@ class Metric:
     """Of quantiles: the measure whose quantile it is."""
     quantile: float = 0.0
     per_rollout: bool = False
+    counts: str = ""
+    """What it counts, in words; empty for pairs or requests."""
 
 
 class Quantity(NamedTuple):
@@ -48,10 +50,10 @@ _HIGHER: Final[Mapping[Limit, str]] = {
 _BUT_MAX: Final[tuple[Limit, ...]] = ("min", "max_increase", "max_drop")
 
 
-def _rate(name: str, title: str, *, higher_is_better: bool = False) -> Metric:
+def _rate(name: str, title: str, *, higher_is_better: bool = False, counts: str = "") -> Metric:
     limits: tuple[Limit, ...] = ("min", "max_drop") if higher_is_better else ("max", "max_increase")
     refused = _HIGHER if higher_is_better else _LOWER
-    return Metric(name, title, "rate", "share", higher_is_better, limits, refused)
+    return Metric(name, title, "rate", "share", higher_is_better, limits, refused, counts=counts)
 
 
 def _quantiles(name: str, title: str) -> list[Metric]:
@@ -69,6 +71,7 @@ _ALL: Final = (
     _rate("json_valid_rate", "JSON validity", higher_is_better=True),
     _rate("json_schema_valid_rate", "JSON Schema validity", higher_is_better=True),
     _rate("language_match_rate", "answers in the request's language", higher_is_better=True),
+    _rate("feedback", "positive feedback", higher_is_better=True, counts="ratings"),
     Metric(
         "tool_call_match", "tool call match", "agreement", "share", True, ("min", "max_drop"),
         _HIGHER,
@@ -94,7 +97,6 @@ _ALL: Final = (
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _ALL}
 
 RESERVED: Final[Mapping[str, str]] = {
-    "feedback": "feedback is reserved: windows do not hold it yet, so it cannot be judged",
     "duration": "say which quantile: duration_p50, duration_p95 or duration_p99",
     "time_to_first_token": "say which quantile: time_to_first_token_p50, …_p95 or …_p99",
     "similarity": "similarity to stable says nothing by itself; use similarity_excess, which "

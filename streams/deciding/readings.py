@@ -52,9 +52,10 @@ _RATES: Final[Mapping[str, tuple[str, str, bool, str, str]]] = {
     "language_match_rate": (
         "language_checked", "language_match", False, "language_checked_both", "language_match",
     ),
+    "feedback": ("feedbacks", "feedbacks_positive", False, "", ""),
 }  # fmt: skip
 """Metric: a side's units, its count, whether that count is bad; units of pairs, name of the
-discordant counts."""
+discordant counts. Without these the sides are never paired: two users' opinions are two arms."""
 
 
 def rate_reader(metric: str) -> Reader:
@@ -62,7 +63,7 @@ def rate_reader(metric: str) -> Reader:
     _, _, bad, pairs, name = _RATES[metric]
 
     def read(row: WindowRow) -> Reading:
-        if is_paired(row):
+        if pairs and is_paired(row):
             only_stable: int = getattr(row.pair, f"{name}_only_stable")
             only_candidate: int = getattr(row.pair, f"{name}_only_candidate")
             alone = (only_stable, only_candidate) if bad else (only_candidate, only_stable)

@@ -70,6 +70,8 @@ def sentence(check: Check, name: str, state: RolloutState) -> str:
 
 def unit_word(check: Check, counts: Reading) -> str:
     """What a check counts: pairs, or requests of the candidate."""
+    if check.metric.counts:
+        return check.metric.counts
     if check.metric.kind == "accounting" or len(counts) == 3:
         return "requests"
     return "pairs" if counts[0] or check.metric.kind in ("agreement", "excess") else "requests"

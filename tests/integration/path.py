@@ -84,7 +84,7 @@ def run_whole_path(
     with running(folder, environment) as worker:
         group_id = environment["UNDERSTUDY_KAFKA_GROUP_ID"]
         worker.wait_until(
-            lambda: flushed_positions(broker, topics, group_id) == ends, f"positions {ends}"
+            lambda: flushed_positions(broker, topics.events, group_id) == ends, f"positions {ends}"
         )
         exit_code = worker.terminate()
         stdout = worker.stdout

@@ -17,7 +17,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.brokers.contract import Broker
-from understudy.schemas.topics import Topics
+from understudy.schemas.topics import Topics, TopicSpec
 from understudy.schemas.windows import SECTIONS, WindowRow
 
 COMMAND = (sys.executable, "-m", "understudy.streams.cli")
@@ -165,9 +165,9 @@ class Worker:
         return [json.loads(line) for line in run.stdout.splitlines()]
 
 
-def flushed_positions(broker: Broker, topics: Topics, group_id: str) -> list[int]:
-    """Up to where each partition has been read and stored, as the commits' metadata say."""
-    names = [TopicPartition(topics.events.name, n) for n in range(topics.events.partitions)]
+def flushed_positions(broker: Broker, spec: TopicSpec, group_id: str) -> list[int]:
+    """Up to where a topic's partitions have been read and stored, as the commits' metadata say."""
+    names = [TopicPartition(spec.name, n) for n in range(spec.partitions)]
     consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": group_id})
     try:
         found = consumer.committed(names, timeout=_ADMIN_TIMEOUT_S)

@@ -49,7 +49,7 @@ def test_a_worker_takes_over_from_another(
     with running(tmp_path, environment, "first") as first:
         publish(before, tmp_path, environment)
         first.wait_until(
-            lambda: any(flushed_positions(kafka_broker, names, group_id)), "a first commit"
+            lambda: any(flushed_positions(kafka_broker, names.events, group_id)), "a first commit"
         )
         with running(tmp_path, environment, "second") as second:
             publishing = threading.Thread(target=publish, args=(between, tmp_path, environment))
@@ -60,7 +60,7 @@ def test_a_worker_takes_over_from_another(
             publish(after, tmp_path, environment)
             ends = ends_of(kafka_broker, names.events.name)
             second.wait_until(
-                lambda: flushed_positions(kafka_broker, names, group_id) == ends, f"{ends}"
+                lambda: flushed_positions(kafka_broker, names.events, group_id) == ends, f"{ends}"
             )
             assert second.terminate() == 0, second.log
     accounts = [account_of(records) for records in read_topic(kafka_broker, names.events.name)]
