@@ -16,9 +16,7 @@ from understudy.analyzers.aggregate.window_sums import SliceKey, number_rows
 from understudy.schemas.events import InvalidEvent
 from understudy.schemas.feedback import Feedback, decode_feedback, feedback_time_ms
 from understudy.schemas.windows import Source
-from understudy.streams.pairing.offsets import CommitMetadata
 from understudy.streams.pairing.open_windows import WatermarkSteps
-from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.recent import Recent
 from understudy.streams.pairing.records import DeadLetter, Outcome, RecordBatch
 from understudy.streams.pairing.state import PartitionState, clock_ahead, slice_of, tagged_language
@@ -38,17 +36,8 @@ class FeedbackPartition(PartitionState):
 
     source: ClassVar[Source] = "feedback"
 
-    def __init__(
-        self,
-        number: int,
-        policy: PairingPolicy,
-        *,
-        start_offset: int = 0,
-        resumed: CommitMetadata | None = None,
-    ) -> None:
-        """Start at an offset, with what was committed there if anything was."""
-        super().__init__(number, policy, start_offset=start_offset, resumed=resumed)
-        self._recent = Recent(policy.join_timeout_ms, policy.max_join_bytes)
+    def _begin(self) -> None:
+        self._recent = Recent(self.policy.join_timeout_ms, self.policy.max_join_bytes)
 
     def process(self, records: RecordBatch) -> Outcome:
         """Take the next records of the partition, in order."""

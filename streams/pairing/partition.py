@@ -36,9 +36,7 @@ from understudy.streams.pairing.join import (
     Side,
     UnmatchedReason,
 )
-from understudy.streams.pairing.offsets import CommitMetadata
 from understudy.streams.pairing.open_windows import WatermarkSteps
-from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.records import DeadLetter, Outcome, RecordBatch, UnmatchedSide
 from understudy.streams.pairing.state import PartitionState, clock_ahead, slice_of, tagged_language
 
@@ -60,17 +58,8 @@ class Partition(PartitionState):
 
     source: ClassVar[Source] = "events"
 
-    def __init__(
-        self,
-        number: int,
-        policy: PairingPolicy,
-        *,
-        start_offset: int = 0,
-        resumed: CommitMetadata | None = None,
-    ) -> None:
-        """Start at an offset, with what was committed there if anything was."""
-        super().__init__(number, policy, start_offset=start_offset, resumed=resumed)
-        self._join = Join(policy.max_join_bytes)
+    def _begin(self) -> None:
+        self._join = Join(self.policy.max_join_bytes)
 
     @property
     def waiting_sides(self) -> int:

@@ -57,6 +57,11 @@ class PartitionState(ABC):
         )
         self._commits = CommitRule(policy.horizon_ms)
         self._commits.passed(start_offset, self.watermark_ms, 0)
+        self._begin()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Make what reading this kind of record needs beside that."""
 
     @abstractmethod
     def process(self, records: RecordBatch) -> Outcome:
