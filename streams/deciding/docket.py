@@ -1,18 +1,21 @@
 """The docket: every rollout's policy and evidence, between two topics and a table. Pure.
 
 Raw messages of `understudy.rollouts` and `understudy.windows` go in; a `Step` comes out: what to
-tell the topic of decisions, then what to keep in the table. In this order: a crash in between
-computes the same decision again, and loses none.
+tell the topic of decisions, and whether the table is to change. A decision is told first: a crash
+in between computes the same decision again, and loses none.
 
-The table maps `rollout_id` to an `Entry`, JSON in zstd. Deciders made of entries are kept in memory
-until `forget`, which whoever loses a partition has to call.
+The table maps `rollout_id` to an `Entry`, JSON in zstd. An entry is large, so it need not be
+written after each step: `value` has the newest, `saved` says that the table holds it, and what came
+since is to be read again after a crash. Deciders made of entries are kept in memory until `forget`,
+which whoever loses a partition has to call.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +40,10 @@ class Refused(ValueError):
     """A message that cannot be used; a dead letter."""
 
 
+class Irreproducible(RuntimeError):
+    """The messages that the table lacks failed when taken again: nothing to go on after."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What the table holds of a rollout."""
 
@@ -52,14 +59,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a message brought: first send, then keep."""
+    """What a message brought: first send, then keep what `Docket.value` says."""
 
     key: bytes
     told: tuple[bytes | None, ...] = ()
     """Values for the topic of decisions; None deletes."""
     changes: bool = False
-    entry: bytes | None = None
-    """The table's new value where it changes; None deletes."""
+    """Whether the table does not hold all any more."""
 
 
 @dataclass(slots=True)
@@ -71,6 +77,8 @@ class _Docketed:
     obeyed: int
     offset: int
     timestamp_ms: int
+    since: list[bytes] = field(default_factory=list)
+    """Messages that the table's entry does not have yet."""
 
     def entry(self) -> bytes:
         entry = Entry(
@@ -95,8 +103,18 @@ class Docket:
         """Commands of the last record that made no sense, and why."""
 
     def forget(self) -> None:
-        """Drop what is in memory; the table has it."""
+        """Drop what is in memory: the table has it, or it is read again."""
         self._known.clear()
+
+    def value(self, key: bytes) -> bytes | None:
+        """What the table is to hold of a rollout; None for nothing."""
+        docketed = self._known.get(key)
+        return docketed.entry() if docketed else None
+
+    def saved(self, key: bytes) -> None:
+        """The table holds the `value` of a rollout now."""
+        if key in self._known:
+            self._known[key].since.clear()
 
     def windows(self, key: bytes | None, payload: bytes | None) -> Step:
         """Judge a message of windows. Raises `Refused`; then nothing has changed."""
@@ -106,16 +124,19 @@ class Docket:
         if docketed is None:
             self.ignored[message.rollout_id] += 1
             return Step(name)
-        with _Undoing(self._known, name):
-            decision = docketed.decider.take(message)
-            return Step(name, _encoded([decision]), True, docketed.entry())
+        with self._undoing(name):
+            told = _encoded([docketed.decider.take(message)])
+            docketed.since.append(payload or b"")
+            return Step(name, told, changes=True)
 
     def rollout(
         self, key: bytes | None, payload: bytes | None, offset: int, timestamp_ms: int
     ) -> Step:
         """Take a record: a new or changed policy, commands, or its end. Raises `Refused`.
 
-        A policy that counts from now on is told at once, before there is any evidence.
+        A policy that counts from now on is told at once, before there is any evidence. What the
+        table lacks must be saved before a record is taken and right after: unlike messages of
+        windows, which come again in their order, a record may then stand between others.
         """
         self.refused_commands = []
         if key is None:
@@ -127,7 +148,7 @@ class Docket:
             self._known.pop(key, None)
             return Step(key, (None,), changes=key in self._table)
         record = _record(key, payload)
-        with _Undoing(self._known, key):
+        with self._undoing(key):
             return self._taken(key, known, record, offset, timestamp_ms)
 
     def _taken(
@@ -142,7 +163,7 @@ class Docket:
         told += [self._obey(decider, command) for command in record.commands_after(obeyed)]
         docketed = _Docketed(record, decider, max(obeyed, record.last_number), offset, at_ms)
         self._known[key] = docketed
-        return Step(key, _encoded(told), True, docketed.entry())
+        return Step(key, _encoded(told), changes=True)
 
     def _obey(self, decider: Decider, command: Command) -> Decision | None:
         decider.hear(round(command.at.timestamp() * 1000))
@@ -162,22 +183,29 @@ class Docket:
             self._known[key] = _restored(self._table[key])
         return self._known.get(key)
 
+    @contextmanager
+    def _undoing(self, key: bytes) -> Iterator[None]:
+        """Take a rollout back to where it was when what was to change it failed half-way."""
+        try:
+            yield
+        except Exception as error:
+            self._take_back(key)
+            if isinstance(error, ValueError):
+                raise Refused(str(error)) from error
+            raise
 
-class _Undoing:
-    """Forget a rollout in memory when what was to change it failed half-way."""
-
-    def __init__(self, known: dict[bytes, _Docketed], key: bytes) -> None:
-        self._known, self._key = known, key
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is None:
+    def _take_back(self, key: bytes) -> None:
+        """To the table's entry and what came since: the same messages give the same state."""
+        docketed = self._known.pop(key, None)
+        before = self._find(key)
+        if docketed is None or before is None:
             return
-        self._known.pop(self._key, None)
-        if isinstance(error, ValueError):
-            raise Refused(str(error)) from error
+        try:
+            for payload in docketed.since:
+                before.decider.take(_windows_message(key, payload))
+                before.since.append(payload)
+        except Exception as error:
+            raise Irreproducible(repr(error)) from error
 
 
 def decision_as_of(entry: bytes) -> Decision:

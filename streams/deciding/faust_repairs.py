@@ -10,13 +10,15 @@ any commit before, they go past it and the messages are lost for good.
 `OrderlyRecovery` seeks first, then empties queues, then lets the fetcher have the partitions.
 `OrderlyConsumer` closes the ways by which messages were taken from the broker's buffer and
 dropped. `docs/reliability.md` has what was measured.
+
+`OrderlyThread` lets the app know of heartbeats, which Faust keeps to itself.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, cast
 
 import structlog
 from faust.tables.manager import TableManager
@@ -28,6 +30,8 @@ from faust.transport.drivers.aiokafka import (
     ensure_aiokafka_TP,
 )
 from faust.types import TP
+
+from understudy.streams.deciding.lease import Lease
 
 log = structlog.get_logger(__name__)
 
@@ -95,24 +99,41 @@ class OrderlyTables(TableManager):
         return self._recovery
 
 
-class PromptThread(AIOKafkaConsumerThread):
-    """Asks for messages again soon; Faust lets a request wait for 1.5 s.
-
-    A broker answers as soon as there is something, but the embedded one answers a request that
-    found nothing only when its time is over.
-    """
+class OrderlyThread(AIOKafkaConsumerThread):
+    """Asks for messages soon, and renews the app's lease with each heartbeat that is accepted."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
+        """Faust lets a request wait for 1.5 s.
+
+        A broker answers as soon as there is something, but the embedded one answers a request that
+        found nothing only when its time is over.
+        """
         consumer: Any = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
+
+    async def on_start(self) -> None:
+        """Listen in as soon as there is a coordinator."""
+        await super().on_start()
+        coordinator: Any = self._ensure_consumer()._coordinator
+        lease: Lease = cast(Any, self.app).lease
+        beat: Callable[[], Awaitable[bool]] = coordinator._do_heartbeat
+
+        async def leased() -> bool:
+            asked_s = lease.now()
+            is_member = await beat()
+            if is_member:
+                lease.renew(asked_s)
+            return is_member
+
+        coordinator._do_heartbeat = leased
 
 
 class OrderlyConsumer(Consumer):
     """Takes from aiokafka's buffer only what is delivered."""
 
-    def _new_consumer_thread(self) -> PromptThread:
-        return PromptThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> OrderlyThread:
+        return OrderlyThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         """With a copy: aiokafka looks at the set again while it waits.

@@ -11,7 +11,8 @@ from typing import Any, Final, cast
 
 import structlog
 
-from understudy.streams.deciding.faust_app import DecidingApp, end_process, make_app
+from understudy.streams.deciding.desk import end_process
+from understudy.streams.deciding.faust_app import DecidingApp, make_app
 from understudy.streams.deciding.progress import Progress
 from understudy.streams.settings import Settings
 
@@ -41,8 +42,8 @@ def run_deciding(
 ) -> None:
     """Decide until told to stop, in an event loop of this thread's own.
 
-    `give_up` is called when going on is impossible; unless it ends the process, the message that
-    could not be handled counts as done. Raises what ended the app, or `SettingsError`.
+    `give_up` is called when going on is impossible; unless it ends the process, it has to see to it
+    that deciding stops. Raises what ended the app, or `SettingsError`.
     """
     asyncio.run(_run(settings, stop, give_up, watch))
 

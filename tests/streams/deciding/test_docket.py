@@ -16,7 +16,14 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
 from understudy.schemas.windows import PairSums, SideSums, WindowsMessage
 from understudy.streams.deciding import Decider
-from understudy.streams.deciding.docket import Docket, Entry, Refused, Step, decision_as_of
+from understudy.streams.deciding.docket import (
+    Docket,
+    Entry,
+    Irreproducible,
+    Refused,
+    Step,
+    decision_as_of,
+)
 
 KEY = ROLLOUT.encode()
 AT = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
@@ -59,17 +66,20 @@ class Desk:
         self._offset += 1
         return self.do(self.docket.rollout(KEY, value, self._offset, WRITTEN_MS + self._offset))
 
-    def windows(self, messages: Sequence[WindowsMessage]) -> None:
+    def windows(self, messages: Sequence[WindowsMessage], *, saves: bool = True) -> None:
         for message in messages:
-            self.do(self.docket.windows(KEY, msgspec.json.encode(message)))
+            step = self.docket.windows(KEY, msgspec.json.encode(message))
+            self.do(step, saves=saves)
 
-    def do(self, step: Step, *, crashes: bool = False) -> Step:
+    def do(self, step: Step, *, saves: bool = True) -> Step:
         self.told += [None if value is None else decode_decision(value) for value in step.told]
-        if step.changes and not crashes:
-            if step.entry is None:
+        if step.changes and saves:
+            value = self.docket.value(step.key)
+            if value is None:
                 del self.table[step.key]
             else:
-                self.table[step.key] = step.entry
+                self.table[step.key] = value
+            self.docket.saved(step.key)
         return step
 
     @property
@@ -114,7 +124,7 @@ def test_a_crash_before_the_table_is_written_tells_the_same_again() -> None:
     desk = Desk()
     desk.apply(RECORD)
     for message in messages:
-        desk.do(desk.docket.windows(KEY, msgspec.json.encode(message)), crashes=True)
+        desk.do(desk.docket.windows(KEY, msgspec.json.encode(message)), saves=False)
         desk.restart()
         desk.windows([message, message])
     assert [one for at, one in enumerate(desk.told) if one not in desk.told[:at]] == undisturbed(
@@ -282,6 +292,66 @@ def test_a_deleted_rollout_leaves_nothing_and_may_begin_again() -> None:
 def test_bad_windows_are_refused(key: bytes | None, payload: bytes | None, why: str) -> None:
     with pytest.raises(Refused, match=why):
         Desk().docket.windows(key, payload)
+
+
+@pytest.mark.parametrize("poison", [ValueError("half-way"), ZeroDivisionError("half-way")])
+def test_what_fails_half_way_is_undone_though_the_table_is_behind(
+    poison: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = BROKEN.messages(3, 20)
+    calm, desk = Desk(), Desk()
+    calm.apply(RECORD)
+    calm.windows(messages)
+    desk.apply(RECORD)
+    desk.windows(messages[:4], saves=False)
+    take = Decider.take
+
+    def taken(decider: Decider, message: WindowsMessage) -> Decision | None:
+        decision = take(decider, message)
+        if message.version == messages[4].version:
+            raise poison
+        return decision
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Decider, "take", taken)
+        with pytest.raises(Refused if isinstance(poison, ValueError) else ZeroDivisionError):
+            desk.windows(messages[4:5])
+    desk.windows(messages[4:])
+    assert desk.told == calm.told
+    assert desk.table == calm.table
+
+
+def test_messages_that_cannot_be_taken_again_stop_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Going on would forget what they said."""
+    messages = BROKEN.messages(3, 3)
+    desk = Desk()
+    desk.apply(RECORD)
+    desk.windows(messages[:2], saves=False)
+
+    def fail(_: Decider, message: WindowsMessage) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Decider, "take", fail)
+    with pytest.raises(Irreproducible):
+        desk.windows(messages[2:])
+
+
+def test_what_was_not_saved_is_read_again_and_judged_the_same() -> None:
+    messages = BROKEN.messages(3, 20)
+    calm, desk = Desk(), Desk()
+    for one in (calm, desk):
+        one.apply(RECORD)
+    calm.windows(messages)
+    for start in range(0, 20, 4):
+        desk.windows(messages[start : start + 3], saves=False)
+        desk.restart()
+        desk.windows(messages[start : start + 4])
+    assert list(dict.fromkeys(map(encode_decision, filter(None, desk.told)))) == [
+        encode_decision(one) for one in calm.told if one
+    ]
+    assert desk.table == calm.table
 
 
 def test_counts_that_shrink_are_refused_and_change_nothing() -> None:

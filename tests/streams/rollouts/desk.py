@@ -43,10 +43,14 @@ class Desk:
     def _keep(self, step: Step) -> None:
         for value in step.told:
             self._kafka.write(DECISIONS, (step.key.decode(), value))
-        if step.entry is not None:
-            self._table[step.key] = step.entry
-        elif step.changes:
+        if not step.changes:
+            return
+        value = self._docket.value(step.key)
+        if value is None:
             del self._table[step.key]
+        else:
+            self._table[step.key] = value
+        self._docket.saved(step.key)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -1,0 +1,60 @@
+"""The lease: nothing is sent that could arrive when somebody else owns the partitions."""
+
+from __future__ import annotations
+
+import asyncio
+
+from understudy.streams.deciding.lease import Lease
+
+SESSION_S = 10.0
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_what_is_sent_arrives_or_is_given_up_within_the_session() -> None:
+    clock = Clock()
+    lease = Lease(SESSION_S, clock)
+    assert not lease.is_held
+    lease.renew(clock.now_s)
+    held_s = 0.0
+    while lease.is_held:
+        held_s += 0.1
+        clock.now_s += 0.1
+    assert held_s > 0.0
+    assert held_s - 0.1 + lease.sending_s <= SESSION_S
+
+
+def test_it_counts_from_when_the_broker_was_asked() -> None:
+    """The answer may have come to a process that was suspended meanwhile."""
+    clock = Clock()
+    lease = Lease(SESSION_S, clock)
+    asked_s = lease.now()
+    clock.now_s += SESSION_S
+    lease.renew(asked_s)
+    assert not lease.is_held
+    lease.renew(lease.now())
+    lease.renew(asked_s)
+    assert lease.is_held
+
+
+def test_who_waits_goes_on_when_it_is_renewed() -> None:
+    clock = Clock()
+    lease = Lease(SESSION_S, clock)
+
+    async def wait() -> bool:
+        waiting = asyncio.ensure_future(lease.held())
+        await asyncio.sleep(0.1)
+        was_waiting = not waiting.done()
+        lease.renew(clock.now_s)
+        await asyncio.wait_for(waiting, 1.0)
+        return was_waiting
+
+    assert asyncio.run(wait())
