@@ -164,15 +164,16 @@ class PairingConsumer:
             self._consumer.close()
 
     def _consume(self) -> None:
-        flushed_at = time.monotonic()
+        flush_at = time.monotonic() + self._flush_interval_s
         while not self._stop.is_set():
-            self._take(self._consumer.consume(self._batch_records, POLL_S))
+            wait_s = min(POLL_S, max(0.0, flush_at - time.monotonic()))
+            self._take(self._consumer.consume(self._batch_records, wait_s))
             self._put_held()
-            if time.monotonic() - flushed_at >= self._flush_interval_s:
+            if time.monotonic() >= flush_at:
+                flush_at = time.monotonic() + self._flush_interval_s
                 self.flush()
                 if self._between_batches is not None:
                     self._between_batches()
-                flushed_at = time.monotonic()
 
     @property
     def source(self) -> Source:
