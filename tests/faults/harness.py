@@ -27,7 +27,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import ClickHouseServer, Fault
-from tests.faults.processes import CommandWorker, Killable, Worker, stop, wait_until
+from tests.faults.processes import CommandWorker, Killable, Role, Worker, stop, wait_until
 from tests.faults.truth import Record, Rules, Truth, truth_of
 from tests.faults.workload import Message
 from understudy.schemas.topics import understudy_topics
@@ -62,6 +62,8 @@ class Run:
         *,
         protocol: str = "classic",
         partitions: int = PARTITIONS,
+        rollout_partitions: int = 1,
+        role: Role = "pairing",
         rules: Rules = RULES,
         **settings: str | float,
     ) -> None:
@@ -70,10 +72,12 @@ class Run:
         self.broker = broker
         self.clickhouse = clickhouse
         self.protocol = protocol
+        self.role = role
         self.rules = rules
         self.group = f"{name}-pairing"
+        self.deciding_group = f"{name}-deciding"
         self.topics = understudy_topics(
-            f"{name}.", event_partitions=partitions, rollout_partitions=1
+            f"{name}.", event_partitions=partitions, rollout_partitions=rollout_partitions
         )
         self.workers: list[Killable] = []
         self.published = 0
@@ -145,6 +149,8 @@ class Run:
             "kafka_bootstrap_servers": self.broker.bootstrap_servers,
             "kafka_topic_prefix": f"{self.name}.",
             "kafka_group_id": self.group,
+            "deciding_group_id": self.deciding_group,
+            "alerting_group_id": f"{self.name}-alerting",
             "clickhouse_url": self.clickhouse.url(self.name),
             "clickhouse_batch_age_s": 0.05,
             "pairing_flush_interval_s": 0.1,
@@ -160,13 +166,15 @@ class Run:
 
     def worker(self, instance: str | None = None) -> Worker:
         """A worker in a forked process."""
-        worker = Worker(self.environment(instance), self._new_log())
+        worker = Worker(self.environment(instance), self._new_log(), self.role)
         self.workers.append(worker)
         return worker
 
     def command_worker(self, *, script: str | None = None, **more: str) -> CommandWorker:
         """A worker as the command starts it."""
-        worker = CommandWorker({**self.environment(), **more}, self._new_log(), script=script)
+        worker = CommandWorker(
+            {**self.environment(), **more}, self._new_log(), self.role, script=script
+        )
         self.workers.append(worker)
         return worker
 
@@ -187,15 +195,23 @@ class Run:
     def publish(self, messages: Iterable[Message]) -> None:
         """Write to the events topic, and wait until Kafka has it."""
         for message in messages:
-            while True:
-                try:
-                    self._producer.produce(self.topics.events.name, message.value, message.key)
-                except BufferError:
-                    self._producer.poll(0.1)
-                else:
-                    break
+            self.write(self.topics.events.name, message.key, message.value)
             self.published += 1
-        assert self._producer.flush(SETTLED_S) == 0, "Kafka took no events"
+        self.flush()
+
+    def write(self, topic: str, key: bytes, value: bytes | None) -> None:
+        """Queue a message."""
+        while True:
+            try:
+                self._producer.produce(topic, value, key)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def flush(self) -> None:
+        """Wait until Kafka has what was queued."""
+        assert self._producer.flush(SETTLED_S) == 0, "Kafka took no messages"
 
     def read(self, topic: str) -> dict[int, list[Record]]:
         """All that is in a topic, in order."""

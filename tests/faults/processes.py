@@ -14,15 +14,18 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 ROOT: Final = Path(__file__).parents[2]
 EXIT_S: Final = 60.0
 _POLL_S: Final = 0.05
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.faults.processes", "understudy.streams.worker"])
+_CONTEXT.set_forkserver_preload(
+    ["tests.faults.processes", "understudy.streams.worker", "understudy.streams.deciding.service"]
+)
 
 Environment = Mapping[str, str]
+Role = Literal["pairing", "deciding", "all"]
 
 
 class Killable(Protocol):
@@ -46,9 +49,9 @@ class Killable(Protocol):
 class Worker:
     """`run_worker` in a forked process, with settings from an environment."""
 
-    def __init__(self, environment: Environment, log: Path) -> None:
+    def __init__(self, environment: Environment, log: Path, role: Role = "pairing") -> None:
         self._log = log
-        self._process = _CONTEXT.Process(target=_run, args=(dict(environment), str(log)))
+        self._process = _CONTEXT.Process(target=_run, args=(dict(environment), str(log), role))
         self._process.daemon = True
         self._process.start()
 
@@ -76,14 +79,14 @@ class Worker:
         os.kill(self._process.pid or 0, signal.SIGCONT)
 
 
-def _run(environment: dict[str, str], log: str) -> None:
+def _run(environment: dict[str, str], log: str, role: Role) -> None:
     from understudy.streams.errors import CommandError
     from understudy.streams.settings import load_settings
     from understudy.streams.worker import run_worker
 
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
     try:
-        run_worker(load_settings(None, environment), "pairing")
+        run_worker(load_settings(None, environment), role)
     except CommandError as error:
         print(f"Error: {error.message}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
@@ -92,13 +95,20 @@ def _run(environment: dict[str, str], log: str) -> None:
 class CommandWorker:
     """`understudy worker`, as a command."""
 
-    def __init__(self, environment: Environment, log: Path, *, script: str | None = None) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        log: Path,
+        role: Role = "pairing",
+        *,
+        script: str | None = None,
+    ) -> None:
         self._log = log
         started = ["-c", script] if script else ["-m", "understudy.streams.cli"]
         ours = {k: v for k, v in os.environ.items() if not k.startswith("UNDERSTUDY_")}
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, *started, "worker", "--role", "pairing"],
+                [sys.executable, *started, "worker", "--role", role],
                 cwd=log.parent,
                 env={**ours, **environment},
                 stdout=stderr,

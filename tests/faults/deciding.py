@@ -1,0 +1,176 @@
+"""A run of deciding workers: windows of several rollouts, and what a docket makes of the log.
+
+The truth is one undisturbed docket that takes what Kafka has kept, record by record. Decisions must
+be its decisions, to the byte, and the changelog must end with its entries, to the byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from tests.brokers.contract import Broker
+from tests.faults.clickhouse_server import ClickHouseServer
+from tests.faults.harness import Run
+from tests.faults.processes import Worker, wait_until
+from tests.streams.deciding.world import Harm, World
+from understudy.schemas.manifests import read_manifest
+from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.schemas.windows import WindowsMessage
+from understudy.streams.deciding.docket import Docket
+
+ROLLOUTS: Final = tuple(f"helpdesk-{number}" for number in range(6))
+EVENT_PARTITIONS: Final = (0, 1)
+WINDOW_PARTITIONS: Final = 4
+SESSION_S: Final = 3.0
+DECIDED_S: Final = 90.0
+_POLICY: Final = """
+rollout_id: {rollout_id}
+models: {{stable: a, candidate: b}}
+stages: [shadow, 1%, 5%, 25%]
+promotion: automatic
+min_requests: 300
+min_duration: 1m
+independent_requests: true
+guardrails:
+  - {{metric: error_rate, max_increase: 3pp, warn_margin: 1pp}}
+  - {{metric: fallback_rate, max_increase: 5pp, warn_margin: 2pp}}
+  - {{metric: duration_p95, max_increase: 50%, action: pause}}
+"""
+
+Told = tuple[bytes, bytes | None]
+
+
+def windows(seed: int, rollout_id: str, count: int) -> Iterator[WindowsMessage]:
+    """Messages about a rollout that is healthy, warned of or broken, of two event partitions.
+
+    Each window is told twice, open and closed, and now and then a message comes again.
+    """
+    rng = Random(f"{seed} {rollout_id}")
+    harm = rng.choice((Harm(), Harm(bad={"error": 0.04}), Harm(bad={"error": 0.15})))
+    worlds = [World(requests=25, harm=harm, partition=number) for number in EVENT_PARTITIONS]
+    logs = [list(_early_and_closed(w.messages(rng.getrandbits(32), count))) for w in worlds]
+    for message in chain.from_iterable(zip(*logs, strict=True)):
+        yield _about(message, rollout_id)
+        if rng.random() < 0.05:
+            yield _about(message, rollout_id)
+
+
+def _early_and_closed(messages: Iterable[WindowsMessage]) -> Iterator[WindowsMessage]:
+    """The windows of one message open, those of the one before closed."""
+    before: WindowsMessage | None = None
+    for message in messages:
+        early = [msgspec.structs.replace(row, closed=False) for row in message.rows]
+        version = message.version
+        closed = (
+            [msgspec.structs.replace(row, version=version) for row in before.rows] if before else []
+        )
+        yield msgspec.structs.replace(message, rows=[*closed, *early])
+        before = message
+
+
+def _about(message: WindowsMessage, rollout_id: str) -> WindowsMessage:
+    rows = [msgspec.structs.replace(row, rollout_id=rollout_id) for row in message.rows]
+    return msgspec.structs.replace(message, rollout_id=rollout_id, rows=rows)
+
+
+class DecidingRun(Run):
+    """Topics, a group and workers that decide."""
+
+    def __init__(self, broker: Broker, clickhouse: ClickHouseServer, **settings: Any) -> None:
+        super().__init__(
+            broker, clickhouse, role="deciding", rollout_partitions=WINDOW_PARTITIONS,
+            deciding_session_timeout_s=SESSION_S, **settings,
+        )  # fmt: skip
+
+    @property
+    def changelog(self) -> str:
+        """The topic of the table."""
+        return f"{self.deciding_group}-rollouts-changelog"
+
+    def deciding_worker(self, instance: str = "") -> Worker:
+        """A worker, under a name of its own or as the same member of the group again."""
+        worker = Worker(
+            {**self.environment(), "UNDERSTUDY_DECIDING_INSTANCE_ID": instance},
+            self._new_log(),
+            self.role,
+        )
+        self.workers.append(worker)
+        return worker
+
+    def apply(self, rollouts: Iterable[str] = ROLLOUTS) -> None:
+        """Write the records, and wait until a worker has obeyed them: windows come after."""
+        names = list(rollouts)
+        for name in names:
+            record = RolloutRecord(manifest=read_manifest(_POLICY.format(rollout_id=name)))
+            self.write(self.topics.rollouts.name, name.encode(), encode_rollout_record(record))
+        self.flush()
+        self.wait_until_decided(f"{len(names)} policies")
+
+    def windows(self, seed: int, count: int) -> list[WindowsMessage]:
+        """Messages about all rollouts, interleaved at random, in order for each."""
+        rng = Random(seed)
+        logs = {name: list(windows(seed, name, count)) for name in ROLLOUTS}
+        turns = [name for name, log in logs.items() for _ in log]
+        rng.shuffle(turns)
+        iterators = {name: iter(log) for name, log in logs.items()}
+        return [next(iterators[name]) for name in turns]
+
+    def tell(self, messages: Iterable[WindowsMessage]) -> None:
+        """Write messages of windows, and wait until Kafka has them."""
+        for message in messages:
+            key = message.rollout_id.encode()
+            self.write(self.topics.windows.name, key, msgspec.json.encode(message))
+        self.flush()
+
+    def truth(self) -> tuple[list[Told], dict[bytes, bytes]]:  # type: ignore[override]
+        """Decisions in order and the table, by the log."""
+        table: dict[bytes, bytes] = {}
+        docket = Docket(table)
+        told: list[Told] = []
+        for record in chain.from_iterable(self.read(self.topics.rollouts.name).values()):
+            step = docket.rollout(record.key, record.value, record.offset, record.timestamp_ms)
+            told += [(step.key, value) for value in step.told]
+        for record in chain.from_iterable(self.read(self.topics.windows.name).values()):
+            step = docket.windows(record.key, record.value)
+            told += [(step.key, value) for value in step.told]
+        for key in {key for key, _ in told}:
+            table[key] = docket.value(key) or b""
+        return told, table
+
+    def decisions(self) -> list[Told]:
+        """All that was told, in order for each rollout."""
+        logs = self.read(self.topics.decisions.name).values()
+        return [(record.key or b"", record.value) for record in chain.from_iterable(logs)]
+
+    def table(self) -> dict[bytes, bytes]:
+        """What a new worker would find: the last entry of each rollout."""
+        logs = self.read(self.changelog).values()
+        return {record.key or b"": record.value or b"" for record in chain.from_iterable(logs)}
+
+    def wait_until_decided(self, what: str = "everything", within_s: float = DECIDED_S) -> None:
+        """Wait until the table is that of an undisturbed docket."""
+        _, table = self.truth()
+
+        def done() -> bool:
+            ended = [w for w in self.workers if w.exit_code not in (None, 0, -9, -15)]
+            assert not ended, f"a worker ended with {ended[0].exit_code}:\n{ended[0].log[-6000:]}"
+            return bool(self.living) and self.table() == table
+
+        wait_until(done, f"{what} decided", within_s, self.living[-1] if self.living else None)
+
+    def check_decisions(self) -> int:
+        """Fails unless all was told, in order, and the last word is the right one; how many."""
+        told, table = self.truth()
+        found = self.decisions()
+        for name in ROLLOUTS:
+            wanted = [value for key, value in told if key == name.encode()]
+            values = [value for key, value in found if key == name.encode()]
+            assert list(dict.fromkeys(values)) == wanted, f"{name}: {len(values)} told"
+            assert values[-1] == wanted[-1], f"{name}: an old decision stands last"
+        assert self.table() == table, "the table differs"
+        return len(told)
