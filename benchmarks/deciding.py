@@ -1,12 +1,12 @@
-"""CPU time per message of deciding, stage by stage, and how large a rollout's entry is.
+"""CPU time of deciding, per message and per table entry, and how many rollouts a worker carries.
 
 The messages are made by the service's own pairing from the simulated gateway's events: languages
 get regions until there are twenty, requests are spread over twelve partitions, and each partition
 tells what changed once a second. So there are fourteen open windows at a time, of each language and
 partition. The policy has nine guardrails, most of them in every language.
 
-Counted is the CPU time of this process from when the first windows have closed, which is when the
-state has its full size. Kafka is left out; `latency.py` has it.
+Counted is the CPU time of this process, from when the first windows have closed and the state has
+its full size. Kafka is left out; `latency.py` has it.
 
     python benchmarks/deciding.py [--rate 200] [--workflows 1] [--partitions 12] [--seconds 30]
         [--json]
@@ -14,22 +14,35 @@ state has its full size. Kafka is left out; `latency.py` has it.
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
+import json
+import os
+import platform
+import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, cast
 from zlib import crc32
 
 import msgspec
+import zstandard
 from confluent_kafka import Producer
+from rich.console import Console
+from rich.table import Table
 
 from understudy.schemas.events import encode_event
 from understudy.schemas.manifests import read_manifest
-from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.schemas.rollout_records import RolloutRecord
+from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.topics import understudy_topics
-from understudy.streams.deciding.docket import Docket
+from understudy.schemas.windows import WindowsMessage
+from understudy.streams.deciding.decider import Decider
+from understudy.streams.deciding.desk import SAVE_EVERY_S
+from understudy.streams.deciding.docket import ZSTD_LEVEL, Docket, Entry
 from understudy.streams.embedded.simulator import ROLLOUT_ID, SimulatedMessage, simulate
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.policy import PairingPolicy
@@ -45,6 +58,9 @@ REGIONS: Final = {
 }
 START: Final = dt.datetime(2026, 11, 2, 9, 0, tzinfo=dt.UTC)
 KEY: Final = ROLLOUT_ID.encode()
+OPEN_S: Final = 150
+"""So long until the first windows have closed."""
+FLUSHES_PER_S: Final = 1.0
 POLICY: Final = f"""
 rollout_id: {ROLLOUT_ID}
 models: {{stable: heron-4, candidate: heron-5-preview}}
@@ -83,7 +99,9 @@ def window_messages(rate: float, workflows: int, partitions: int, seconds: int) 
         for state in states:
             state.process(_records(batches[state.number], state.position))
             rows = state.take_rows()
-            publisher.send_rows(rows, state.number, state.position, state.watermark_ms)
+            publisher.send_rows(
+                rows, state.source, state.number, state.position, state.watermark_ms
+            )
     return collected.values
 
 
@@ -131,22 +149,123 @@ def _records(messages: list[SimulatedMessage], position: int) -> RecordBatch:
 # --- stages -----------------------------------------------------------------------------------
 
 
-def docket() -> Docket:
-    """A docket that has the policy."""
-    made = Docket({})
-    record = RolloutRecord(manifest=read_manifest(POLICY))
-    made.rollout(KEY, encode_rollout_record(record), 0, round(START.timestamp() * 1000))
-    return made
-
-
 @dataclass
 class Clock:
-    """CPU time by stage, milliseconds, one figure a message."""
+    """CPU time by stage, milliseconds, one figure each time."""
 
     taken_ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def time(self, stage: str, work: Callable[[], Any]) -> Any:
+        """Do some work."""
         begun_s = time.process_time()
         result = work()
         self.taken_ms[stage].append(1000 * (time.process_time() - begun_s))
         return result
+
+
+PER_MESSAGE: Final = ("decode", "fold and judge")
+PER_ENTRY: Final = ("state as lists", "JSON", "compress")
+RESTORE: Final = "restore"
+
+
+def measure(values: list[bytes], settled: int, partitions: int) -> tuple[Clock, dict[str, int]]:
+    """The stages of every message after the first `settled`, and an entry every second of them."""
+    record = RolloutRecord(manifest=read_manifest(POLICY))
+    decider = Decider(compile_manifest(record.manifest))
+    decoder = msgspec.json.Decoder(WindowsMessage)
+    for value in values[:settled]:
+        decider.take(decoder.decode(value))
+    clock, sizes = Clock(), dict[str, int]()
+    for number, value in enumerate(values[settled:]):
+        message = clock.time(PER_MESSAGE[0], partial(decoder.decode, value))
+        clock.time(PER_MESSAGE[1], partial(decider.take, message))
+        if (number + 1) % partitions == 0:
+            sizes = _entry(clock, record, decider)
+    return clock, sizes
+
+
+def _entry(clock: Clock, record: RolloutRecord, decider: Decider) -> dict[str, int]:
+    """What the desk writes once a second, in its steps; and what a new worker does with it."""
+    kept = clock.time(PER_ENTRY[0], decider.to_builtins)
+    entry = Entry(record=record, kept=kept, obeyed=0, offset=0, timestamp_ms=0)
+    encoded = clock.time(PER_ENTRY[1], lambda: msgspec.json.encode(entry))
+    value = clock.time(PER_ENTRY[2], lambda: zstandard.compress(encoded, ZSTD_LEVEL))
+    clock.time(RESTORE, lambda: Docket({KEY: value}).windows(KEY, _NOTHING))
+    rows = sum(len(rows) for *_, (*_, rows) in kept["partitions"])
+    return {"open_rows": rows, "json_bytes": len(encoded), "entry_bytes": len(value)}
+
+
+_NOTHING: Final = msgspec.json.encode(
+    WindowsMessage(rollout_id=ROLLOUT_ID, partition=0, version=0, watermark=None, rows=[])
+)
+
+
+# --- the report -------------------------------------------------------------------------------
+
+
+def report(clock: Clock, sizes: dict[str, int], partitions: int) -> dict[str, Any]:
+    """Medians and means; a mean has Python's garbage collector in it, a median has not."""
+    stages = {
+        name: {"median_ms": statistics.median(taken), "mean_ms": statistics.fmean(taken)}
+        for name, taken in clock.taken_ms.items()
+    }
+    message_ms = sum(stages[name]["mean_ms"] for name in PER_MESSAGE)
+    entry_ms = sum(stages[name]["mean_ms"] for name in PER_ENTRY)
+    busy_ms_per_s = partitions * FLUSHES_PER_S * message_ms + entry_ms / SAVE_EVERY_S
+    return {
+        "messages": len(clock.taken_ms[PER_MESSAGE[0]]),
+        "partitions": partitions,
+        "stages": stages,
+        "message_ms": message_ms,
+        "entry_ms": entry_ms,
+        **sizes,
+        "busy_ms_per_s": busy_ms_per_s,
+        "rollouts_per_core": 1000 / busy_ms_per_s,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def show(console: Console, found: dict[str, Any]) -> None:
+    table = Table(
+        title=f"{found['messages']:,} messages, state of {found['open_rows']:,} open rows",
+        caption=f"{found['machine']}, load {found['load_average'][0]}",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("stage")
+    table.add_column("of")
+    table.add_column("median ms", justify="right")
+    table.add_column("mean ms", justify="right")
+    for name, taken in found["stages"].items():
+        kind = "message" if name in PER_MESSAGE else "entry" if name in PER_ENTRY else "start"
+        table.add_row(name, kind, f"{taken['median_ms']:.1f}", f"{taken['mean_ms']:.1f}")
+    console.print(table)
+    console.print(
+        f"a message {found['message_ms']:.1f} ms, an entry {found['entry_ms']:.1f} ms, of "
+        f"{found['json_bytes'] / 1000:,.0f} kB, {found['entry_bytes'] / 1000:,.0f} kB compressed\n"
+        f"a rollout of {found['partitions']} partitions takes {found['busy_ms_per_s']:.0f} ms of a "
+        f"second: a core carries {found['rollouts_per_core']:.1f} of them"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--rate", type=float, default=200.0, help="requests a second")
+    parser.add_argument("--workflows", type=int, default=1)
+    parser.add_argument("--partitions", type=int, default=12)
+    parser.add_argument("--seconds", type=int, default=30, help="of event time that are measured")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    chosen = parser.parse_args()
+    values = window_messages(
+        chosen.rate, chosen.workflows, chosen.partitions, OPEN_S + chosen.seconds
+    )
+    settled = len(values) * OPEN_S // (OPEN_S + chosen.seconds)
+    found = report(*measure(values, settled, chosen.partitions), chosen.partitions)
+    show(Console(stderr=chosen.json), found)
+    if chosen.json:
+        print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
