@@ -19,7 +19,7 @@ from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.events import Mode
 from understudy.schemas.rollouts import Rollout
 from understudy.schemas.windows import EventCounts, SideSums, WindowRow, WindowsMessage
-from understudy.streams.deciding import Decider
+from understudy.streams.deciding import Decider, stored
 
 DROP = "{metric: feedback, max_drop: 5pp, required: if_measured}"
 ERRORS = "{metric: error_rate, max_increase: 1pp}"
@@ -219,12 +219,25 @@ def test_read_again_it_changes_nothing_and_its_state_is_json() -> None:
     assert kept == json.loads(json.dumps(once.to_builtins()))
 
 
+def test_a_backtest_on_stored_windows_sees_it_too() -> None:
+    """As ClickHouse gives the rows back: of both sources, in the order of their windows."""
+    events = World(mode="canary", share=0.5).messages(14, 60)
+    feedback = Opinions(candidate=0.5, harmed=("ja",)).messages(1, 60)
+    rows = [row for one in alternating(events, feedback) for row in one.rows]
+    rollout = canary(f"{DROP}, {ERRORS}")
+    decider, decisions = told(rollout, list(stored.told(rows, 130_000)))
+    assert decisions[-1].reasons[0].startswith("positive feedback in `ja` fell ")
+    units = evidence_of(decider.decision(), "feedback").units
+    assert units == sum(r.candidate.feedbacks for one in feedback for r in one.rows)
+
+
 def test_invalid_records_that_name_no_mode_are_passed_over() -> None:
     decider, _ = told(canary(DROP), Opinions(mode=None, candidate=0.0).messages(13, 20))
     assert evidence_of(decider.decision(), "feedback").units == 0
 
 
-def test_equal_feedback_is_seldom_rolled_back() -> None:
+@pytest.mark.slow
+def test_feedback_at_the_limit_is_seldom_rolled_back() -> None:
     """Exactly at the limit, looked at with every window: 1 % of the rollouts at most."""
     rollouts = [
         told(canary(DROP), Opinions(candidate=0.75, ratings=20).messages(seed, 60))[0].decision()
