@@ -21,6 +21,7 @@ import structlog
 
 from understudy.schemas.topics import Topics
 from understudy.streams.deciding.docket import Docket, Irreproducible, Refused, Step
+from understudy.streams.deciding.policies_first import PoliciesFirst
 from understudy.streams.errors import FAILED
 from understudy.streams.pairing.publishing import MAX_LETTER_BYTES
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SAVE_EVERY_S: Final = 1.0
+LOOK_EVERY_S: Final = 0.02
 MOST_UNSAVED: Final = 200
 """Messages that are read again after a crash, at most."""
 INVALID_WINDOWS: Final = "invalid_windows"
@@ -52,6 +54,9 @@ class Desk:
         self._app = app
         self._table = table
         self._docket = Docket(table)
+        self._policies = PoliciesFirst(app, names.rollouts.name)
+        self._term = 0
+        """Counts how often partitions were handed over."""
         self._windows = self._topic(names.windows.name)
         self._rollouts = self._topic(names.rollouts.name)
         self._decisions = self._topic(names.decisions.name)
@@ -80,6 +85,7 @@ class Desk:
 
     def hand_over(self) -> None:
         """Partitions are about to go: save now. Gives up where they may be gone already."""
+        self._term += 1
         if not self._unacknowledged:
             return
         if not self._app.lease.is_held:
@@ -90,18 +96,31 @@ class Desk:
     async def _forget(self, *_: Any, **__: Any) -> None:
         """Another worker may have written the table since."""
         self._docket.forget()
+        self._policies.forget()
 
     # Taking
 
     async def _take_windows(self, stream: Stream) -> None:
         stream.enable_acks = False
         async for event in stream.events():
-            await asyncio.shield(self._begun(self._take(event, self._judged, INVALID_WINDOWS)))
+            if await self._may_judge(event):
+                await asyncio.shield(self._begun(self._take(event, self._judged, INVALID_WINDOWS)))
+            else:
+                self._let_go(event)
 
     async def _take_rollouts(self, stream: Stream) -> None:
         stream.enable_acks = False
         async for event in stream.events():
             await asyncio.shield(self._begun(self._take_record(event)))
+
+    async def _may_judge(self, event: Any) -> bool:
+        """Wait for the policies; False when the partitions go meanwhile."""
+        term = self._term
+        while not await self._policies.are_read(event.message.partition):
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self._term != term or self._app.should_stop:
+                return False
+        return True
 
     def _begun(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """To be brought to its end, even when a rebalance cancels the agent meanwhile."""

@@ -10,6 +10,7 @@ import pytest
 
 from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import ClickHouseServer
+from tests.faults.deciding import DecidingRun
 from tests.faults.harness import Run
 
 
@@ -36,5 +37,18 @@ def run(kafka_broker: Broker, clickhouse: ClickHouseServer) -> Iterator[Callable
 
         def make(**settings: Any) -> Run:
             return stack.enter_context(Run(kafka_broker, clickhouse, **settings))
+
+        yield make
+
+
+@pytest.fixture
+def deciding(
+    kafka_broker: Broker, clickhouse: ClickHouseServer
+) -> Iterator[Callable[..., DecidingRun]]:
+    """Makes a run on the shared servers."""
+    with ExitStack() as stack:
+
+        def make(**settings: Any) -> DecidingRun:
+            return stack.enter_context(DecidingRun(kafka_broker, clickhouse, **settings))
 
         yield make

@@ -12,16 +12,18 @@ from random import Random
 from typing import Any, Final
 
 import msgspec
+from confluent_kafka import Consumer, TopicPartition
 
 from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import ClickHouseServer
 from tests.faults.harness import Run
 from tests.faults.processes import Worker, wait_until
+from tests.faults.truth import Record
 from tests.streams.deciding.world import Harm, World
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.docket import Docket
+from understudy.streams.deciding.docket import Docket, Refused
 
 ROLLOUTS: Final = tuple(f"helpdesk-{number}" for number in range(6))
 EVENT_PARTITIONS: Final = (0, 1)
@@ -78,14 +80,25 @@ def _about(message: WindowsMessage, rollout_id: str) -> WindowsMessage:
     return msgspec.structs.replace(message, rollout_id=rollout_id, rows=rows)
 
 
+def _judged(docket: Docket, record: Record) -> list[Told]:
+    try:
+        step = docket.windows(record.key, record.value)
+    except Refused:
+        return []
+    return [(step.key, value) for value in step.told]
+
+
 class DecidingRun(Run):
     """Topics, a group and workers that decide."""
 
     def __init__(self, broker: Broker, clickhouse: ClickHouseServer, **settings: Any) -> None:
         super().__init__(
             broker, clickhouse, role="deciding", rollout_partitions=WINDOW_PARTITIONS,
-            deciding_session_timeout_s=SESSION_S, **settings,
+            deciding_session_timeout_s=SESSION_S, api_enabled=False, **settings,
         )  # fmt: skip
+
+        self.poison: frozenset[int] = frozenset()
+        """Versions of messages that judging fails on."""
 
     @property
     def changelog(self) -> str:
@@ -104,12 +117,15 @@ class DecidingRun(Run):
 
     def apply(self, rollouts: Iterable[str] = ROLLOUTS) -> None:
         """Write the records, and wait until a worker has obeyed them: windows come after."""
-        names = list(rollouts)
-        for name in names:
+        self.write_records(rollouts)
+        self.wait_until_decided("the policies")
+
+    def write_records(self, rollouts: Iterable[str] = ROLLOUTS) -> None:
+        """Write the records."""
+        for name in rollouts:
             record = RolloutRecord(manifest=read_manifest(_POLICY.format(rollout_id=name)))
             self.write(self.topics.rollouts.name, name.encode(), encode_rollout_record(record))
         self.flush()
-        self.wait_until_decided(f"{len(names)} policies")
 
     def windows(self, seed: int, count: int) -> list[WindowsMessage]:
         """Messages about all rollouts, interleaved at random, in order for each."""
@@ -136,11 +152,17 @@ class DecidingRun(Run):
             step = docket.rollout(record.key, record.value, record.offset, record.timestamp_ms)
             told += [(step.key, value) for value in step.told]
         for record in chain.from_iterable(self.read(self.topics.windows.name).values()):
-            step = docket.windows(record.key, record.value)
-            told += [(step.key, value) for value in step.told]
+            if not self.is_poison(record):
+                told += _judged(docket, record)
         for key in {key for key, _ in told}:
             table[key] = docket.value(key) or b""
         return told, table
+
+    def is_poison(self, record: Record) -> bool:
+        """Whether judging fails on a message of windows."""
+        if not self.poison:
+            return False
+        return msgspec.json.decode(record.value or b"", type=WindowsMessage).version in self.poison
 
     def decisions(self) -> list[Told]:
         """All that was told, in order for each rollout."""
@@ -170,7 +192,33 @@ class DecidingRun(Run):
         for name in ROLLOUTS:
             wanted = [value for key, value in told if key == name.encode()]
             values = [value for key, value in found if key == name.encode()]
+            assert wanted, f"{name} is not among {len(told)} decisions: was its record written?"
             assert list(dict.fromkeys(values)) == wanted, f"{name}: {len(values)} told"
             assert values[-1] == wanted[-1], f"{name}: an old decision stands last"
         assert self.table() == table, "the table differs"
         return len(told)
+
+    def ends_of(self, topic: str) -> dict[int, int]:
+        """How many records of each partition could be read."""
+        return {number: len(log) for number, log in self.read(topic).items()}
+
+    def check_committed_is_kept(self) -> None:
+        """What was committed of the windows, and no more, gives at most the table that is there."""
+        name = self.topics.windows.name
+        places = [TopicPartition(name, number) for number in range(WINDOW_PARTITIONS)]
+        asker = Consumer(
+            {"bootstrap.servers": self.broker.bootstrap_servers, "group.id": self.deciding_group}
+        )
+        try:
+            offsets = {p.partition: p.offset for p in asker.committed(places, timeout=15.0)}
+        finally:
+            asker.close()
+        told = {value for _, value in self.decisions()}
+        table = self.table()
+        docket = Docket(table)
+        for number, log in self.read(name).items():
+            for record in log:
+                if record.offset < offsets[number]:
+                    step = docket.windows(record.key, record.value)
+                    assert set(step.told) <= told, "a decision was committed past"
+                    assert docket.value(step.key) == table[step.key], "windows were committed past"

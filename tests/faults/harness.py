@@ -16,7 +16,8 @@ from typing import Any, Final, Self
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Message as Delivered
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -82,6 +83,7 @@ class Run:
         self.workers: list[Killable] = []
         self.published = 0
         self._settings = settings
+        self._undelivered: list[str] = []
         self._deleted: dict[int, list[Record]] = {}
         self._askers: dict[str, Consumer] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="understudy-faults-")
@@ -203,7 +205,7 @@ class Run:
         """Queue a message."""
         while True:
             try:
-                self._producer.produce(topic, value, key)
+                self._producer.produce(topic, value, key, on_delivery=self._delivered)
             except BufferError:
                 self._producer.poll(0.1)
             else:
@@ -212,6 +214,11 @@ class Run:
     def flush(self) -> None:
         """Wait until Kafka has what was queued."""
         assert self._producer.flush(SETTLED_S) == 0, "Kafka took no messages"
+        assert not self._undelivered, self._undelivered
+
+    def _delivered(self, error: KafkaError | None, message: Delivered) -> None:
+        if error is not None:
+            self._undelivered.append(f"{message.topic()}: {error.str()}")
 
     def read(self, topic: str) -> dict[int, list[Record]]:
         """All that is in a topic, in order."""
@@ -250,6 +257,15 @@ class Run:
             self._deleted.setdefault(number, []).extend(gone)
         places = [TopicPartition(self.topics.events.name, n, o) for n, o in offsets.items()]
         for future in self._admin.delete_records(places).values():
+            future.result(_ADMIN_S)
+
+    def limit(self, topic: str, size: int) -> None:
+        """The topic takes no larger messages."""
+        entry = ConfigEntry(
+            "max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET
+        )
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        for future in self._admin.incremental_alter_configs([resource]).values():
             future.result(_ADMIN_S)
 
     def wait_until_settled(self, within_s: float = SETTLED_S) -> float:

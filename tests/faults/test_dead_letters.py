@@ -9,13 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient
 
 from tests.faults.harness import Run
 from tests.faults.processes import wait_until
@@ -156,7 +150,7 @@ def test_the_topic_refuses(run: Callable[..., Run]) -> None:
     refused.publish(chunks[0])
     refused.wait_until_settled()
     before = {n: c.position for n, c in refused.committed().items()}
-    limit(refused, 10)
+    refused.limit(refused.topics.dead_letters.name, 10)
     refused.publish(chunks[1])
     wait_until(lambda: worker.exit_code is not None, "it ends", 30, worker)
     assert worker.exit_code == 1
@@ -166,18 +160,8 @@ def test_the_topic_refuses(run: Callable[..., Run]) -> None:
         passed = {o for n, o in invalid if n == number and before[n] <= o < committed.position}
         assert not passed, f"committed past dead letters {passed}"
     refused.workers.remove(worker)
-    limit(refused, 8 * 1024 * 1024)
+    refused.limit(refused.topics.dead_letters.name, 8 * 1024 * 1024)
     refused.worker(instance="one")
     refused.wait_until_settled()
     refused.stop_workers()
     refused.check()
-
-
-def limit(run: Run, size: int) -> None:
-    """The topic of dead letters takes no larger messages."""
-    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-    name = run.topics.dead_letters.name
-    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": run.broker.bootstrap_servers})
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(10)

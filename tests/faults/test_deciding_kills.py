@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -21,19 +19,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.integration]
 KILLS = int(os.environ.get("UNDERSTUDY_TEST_KILLS", "6"))
 SEED = int(os.environ.get("UNDERSTUDY_TEST_SEED", "1"))
 AT_WORK = '"deciding.recovered"'
-
-
-@pytest.fixture
-def deciding(
-    kafka_broker: Broker, clickhouse: ClickHouseServer
-) -> Iterator[Callable[..., DecidingRun]]:
-    """Makes a run on the shared servers."""
-    with ExitStack() as stack:
-
-        def make(**settings: Any) -> DecidingRun:
-            return stack.enter_context(DecidingRun(kafka_broker, clickhouse, **settings))
-
-        yield make
 
 
 def wait_at_work(worker: Killable) -> None:
