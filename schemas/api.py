@@ -98,11 +98,18 @@ class HistoryPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an operator says to a command."""
+    """What an operator says to another command."""
+
+    reason: Annotated[str, Meta(max_length=1024, description="Why; kept with the command.")] = ""
+
+
+class Kill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an operator says to a kill."""
 
     reason: Annotated[
-        str, Meta(max_length=1024, description="Why; a kill needs one. Shown to everybody.")
-    ] = ""
+        str,
+        Meta(min_length=1, max_length=1024, description="Why; shown wherever the rollback is."),
+    ]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ STATUSES: Final[Mapping[int, str]] = {
     409: "Not as things stand",
     412: "The decision is another by now",
     413: "The body is too large",
-    415: "Neither YAML nor JSON",
+    415: "Neither YAML nor JSON, or compressed",
     422: "Understood, and not usable",
     503: "Kafka, ClickHouse, or how rollouts stand, is not there now",
 }
@@ -129,14 +129,14 @@ def _read(
     )  # fmt: skip
 
 
-def _command(name: str, summary: str, *, is_body_needed: bool = False) -> Operation:
+def _command(name: str, summary: str, body: type[msgspec.Struct]) -> Operation:
     return Operation(
         "post", f"{ROLLOUT}/{name}", f"{name}Rollout", summary,
         {200: (JSON, api.Asked), 202: (JSON, api.Asked)},
-        (400, 401, 403, 404, 408, 409, 412, 413, 422, 503),
+        (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 503),
         details="200 when a decision shows that it was obeyed; 202 when none did within 10 s, or "
         "what `Prefer: wait` says. The command stands either way.",
-        parameters=(ID, PREFER, IF_MATCH), body={JSON: api.Ask}, is_body_needed=is_body_needed,
+        parameters=(ID, PREFER, IF_MATCH), body={JSON: body}, is_body_needed=body is api.Kill,
         needs_token=True,
     )  # fmt: skip
 
@@ -203,9 +203,9 @@ OPERATIONS: Final = (
                       {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}),
         ),
     ),
-    _command("kill", "Roll back now, whatever the evidence", is_body_needed=True),
-    _command("resume", "Take back a rollback or a pause"),
-    _command("promote", "Move to the next stage, whatever the evidence"),
+    _command("kill", "Roll back now, whatever the evidence", api.Kill),
+    _command("resume", "Take back a rollback or a pause", api.Ask),
+    _command("promote", "Move to the next stage, whatever the evidence", api.Ask),
     Operation("get", "/api/v1/openapi.json", "getDescription", "This description",
               {200: (JSON, ANY_OBJECT)}, (400,)),
     Operation("get", "/metrics", "getMetrics", "All rollouts as Prometheus series",

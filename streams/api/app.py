@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -18,6 +20,13 @@ from understudy.streams.api.tokens import read_tokens
 from understudy.streams.rollouts.store import RolloutStore
 from understudy.streams.settings import Settings
 
+QUIET: Final = logging.getLogger("understudy.api.http")
+"""What aiohttp would log of requests that are none; scanners send them all day."""
+QUIET.setLevel(logging.CRITICAL)
+RUNNER: Final[Mapping[str, Any]] = {
+    "access_log": None, "auto_decompress": False, "handle_signals": False, "logger": QUIET,
+}  # fmt: skip
+"""How the application is to be run. Bodies are not unpacked: what is small may be large then."""
 ROUTES: Final = (reading.routes, writing.routes, gates.routes)
 
 

@@ -22,7 +22,7 @@ from understudy.streams.rollouts.store import CannotChange, NoTopic, UnknownRoll
 log = structlog.get_logger(__name__)
 
 CONTENT_TYPE: Final = "application/problem+json"
-KEPT_HEADERS: Final = ("Allow", "Accept", "Retry-After")
+KEPT_HEADERS: Final = ("Allow",)
 RETRY: Final[Mapping[str, str]] = {"Retry-After": "5"}
 _MAX_DETAIL: Final = 2_000
 
@@ -34,6 +34,7 @@ _STATUSES: Final[Mapping[type[Exception], HTTPStatus]] = {
     WrongWords: HTTPStatus.UNPROCESSABLE_ENTITY,
     Unreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     TooManyWait: HTTPStatus.SERVICE_UNAVAILABLE,
+    web.RequestPayloadError: HTTPStatus.BAD_REQUEST,
     NoTopic: HTTPStatus.SERVICE_UNAVAILABLE,
     KafkaException: HTTPStatus.SERVICE_UNAVAILABLE,
     SinkBusy: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -90,6 +91,8 @@ def _words(error: Exception) -> str:
         return f"Kafka: {error.args[0].str()}"
     if isinstance(error, SinkBusy | SinkBroken):
         return f"ClickHouse: {error}"
+    if isinstance(error, web.RequestPayloadError):
+        return "the body cannot be read"
     return str(error)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from understudy.streams.api.app import make_app, make_context
+from understudy.streams.api.app import RUNNER, make_app, make_context
 from understudy.streams.api.board import Board, Seen
 from understudy.streams.api.context import Context
 from understudy.streams.api.feed import feed
@@ -57,9 +57,7 @@ async def _serve(settings: Settings, stop: threading.Event) -> None:
 @asynccontextmanager
 async def _listening(api: ApiSettings, context: Context) -> AsyncIterator[None]:
     """Raises `OSError` when the address cannot be had."""
-    runner = web.AppRunner(
-        make_app(context), access_log=None, handle_signals=False, shutdown_timeout=CLOSE_S
-    )
+    runner = web.AppRunner(make_app(context), shutdown_timeout=CLOSE_S, **RUNNER)
     await runner.setup()
     try:
         await web.TCPSite(runner, api.host, api.port).start()

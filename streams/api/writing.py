@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from understudy.schemas.api import Applied, Ask, Asked
+from understudy.schemas.api import Applied, Ask, Asked, Kill
 from understudy.schemas.manifests import json_as_yaml
 from understudy.schemas.rollout_records import CommandKind
 from understudy.schemas.rollouts import RolloutManifest
@@ -47,7 +47,7 @@ YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-ya
 POLICY: Final = "policy"
 """What errors call the body."""
 
-_Record = TypeVar("_Record")
+_Words = TypeVar("_Words", bound=Ask | Kill)
 
 
 @routes.put(ANY_ROLLOUT)
@@ -125,7 +125,7 @@ async def _tell(request: web.Request, kind: CommandKind) -> web.Response:
     only(request)
     rollout_id = request.match_info["rollout_id"]
     _check_match(context, request)
-    words = _decoded(await _body(request) or b"{}", Ask)
+    words = _decoded(await _body(request) or b"{}", Kill if kind == "kill" else Ask)
     changing.check_words(kind, reason=words.reason, by=who)
     asked = await in_thread(
         context.telling,
@@ -184,6 +184,9 @@ def _check_match(context: Context, request: web.Request) -> None:
 
 async def _body(request: web.Request) -> bytes:
     """All of it; whoever sends it drop by drop is let go."""
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body as it is, not compressed",
+                      {"Accept-Encoding": "identity"})  # fmt: skip
     try:
         async with asyncio.timeout(BODY_WITHIN_S):
             return await request.read()
@@ -191,7 +194,7 @@ async def _body(request: web.Request) -> bytes:
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from None
 
 
-def _decoded(body: bytes, record: type[_Record]) -> _Record:
+def _decoded(body: bytes, record: type[_Words]) -> _Words:
     try:
         return msgspec.json.decode(body, type=record)
     except (msgspec.ValidationError, UnicodeDecodeError) as error:

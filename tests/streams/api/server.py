@@ -17,7 +17,7 @@ from yarl import URL
 from tests.streams.api.described import Answer, check
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
-from understudy.streams.api.app import make_app
+from understudy.streams.api.app import RUNNER, make_app
 from understudy.streams.api.board import Board, Seen
 from understudy.streams.api.context import Context
 from understudy.streams.api.feed import feed
@@ -40,6 +40,10 @@ class Api:
     def __init__(self, context: Context, runner: asyncio.Runner, server: TestServer) -> None:
         self.context, self.board = context, context.board
         self._runner, self._server = runner, server
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self._server.host, self._server.port or 0
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """On the loop of the application."""
@@ -93,7 +97,7 @@ def api(
     board.is_complete = is_complete
     with asyncio.Runner() as runner, _feeding(kafka, OnLoop(runner.get_loop(), board)):
         server = TestServer(make_app(context))
-        runner.run(server.start_server())
+        runner.run(server.start_server(**RUNNER))
         try:
             yield Api(context, runner, server)
         finally:

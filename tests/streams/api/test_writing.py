@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from tests.streams.api.server import SECRET, Api, api
 from tests.streams.rollouts.desk import Desk
@@ -211,7 +213,8 @@ def test_who_looked_at_another_decision_promotes_nothing(server: Api, kafka: Kaf
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
-        ("kill", b"", 422, "reason must say why"),
+        ("kill", b"", 422, "missing required field `reason`"),
+        ("kill", {"reason": ""}, 422, "length >= 1"),
         ("kill", {"reason": " \n"}, 422, "reason must say why"),
         ("kill", {"reason": "x" * 1025}, 422, "length <= 1024"),
         ("kill", {"reason": 7}, 422, "Expected `str`, got `int` - at `$.reason`"),
@@ -315,6 +318,46 @@ def test_a_body_in_pieces_has_an_end(alone: Api) -> None:
         return (await alone.asking("PUT", ONE, data=pieces(), headers=headers)).status
 
     assert alone.run(send()) == 413
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", ONE), ("POST", f"{ONE}/resume")])
+@pytest.mark.parametrize("body", [gzip.compress(b"#" * 20_000_000), b"no gzip"])
+def test_what_is_compressed_is_not_unpacked(
+    alone: Api, method: str, path: str, body: bytes
+) -> None:
+    answer = alone.write(method, path, body, Content_Encoding="gzip", **YAML)
+    assert (answer.status, answer.headers["accept-encoding"]) == (415, "identity")
+
+
+def raw(server: Api, sent: bytes, *, ends: bool) -> bytes:
+    """What comes back for bytes as they are; `ends` hangs up in the middle."""
+
+    async def exchange() -> bytes:
+        reader, writer = await asyncio.open_connection(*server.address)
+        writer.write(sent)
+        await writer.drain()
+        if ends:
+            writer.write_eof()
+        try:
+            async with asyncio.timeout(5.0):
+                return await reader.read()
+        finally:
+            writer.close()
+
+    return server.run(exchange())
+
+
+def test_what_is_no_http_harms_nobody(alone: Api, caplog: pytest.LogCaptureFixture) -> None:
+    head = b"POST %s/kill HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+    asked = head % (ONE.encode(), SECRET.encode())
+    chunk = asked + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n"
+    with structlog.testing.capture_logs() as logs:
+        for sent in (b"\x00\xff\r\n\r\n", asked + b"Content-Length: -5\r\n\r\n", chunk):
+            assert b" 400 " in raw(alone, sent, ends=False).partition(b"\r\n")[0]
+        raw(alone, asked + b"Content-Length: 50\r\n\r\n{", ends=True)
+        assert alone.get(f"{ONE}/decision").status == 404
+    assert [log for log in logs if log["log_level"] == "error"] == []
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_who_sends_drop_by_drop_is_let_go(alone: Api, monkeypatch: pytest.MonkeyPatch) -> None:
