@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from understudy.schemas.api import EvidenceList, RolloutList
 from understudy.schemas.decisions import Decision
 from understudy.schemas.openapi import ROLLOUT, ROLLOUTS, render
 from understudy.schemas.rollouts import nearest
-from understudy.streams.api.board import Told
+from understudy.streams.api.board import Standing, Told
 from understudy.streams.api.bodies import Body, body_of, encoded
 from understudy.streams.api.conditional import conditional, wait_s
 from understudy.streams.api.context import CONTEXT, Context, in_thread
@@ -50,27 +52,13 @@ async def rollouts(request: web.Request) -> web.Response:
 @routes.get(ANY_ROLLOUT)
 async def rollout(request: web.Request) -> web.Response:
     """One rollout with its policy and commands."""
-    only(request)
-    context = request.app[CONTEXT]
-
-    def make() -> Body:
-        standing = context.standing(request)
-        return body_of(detail_of(standing.record, standing.decision))
-
-    return await conditional(request, context.board, make)
+    return await _about_one(request, lambda s: detail_of(s.record, s.decision))
 
 
 @routes.get(f"{ANY_ROLLOUT}/status")
 async def status(request: web.Request) -> web.Response:
     """One rollout in short."""
-    only(request)
-    context = request.app[CONTEXT]
-
-    def make() -> Body:
-        standing = context.standing(request)
-        return body_of(status_of(standing.record, standing.decision))
-
-    return await conditional(request, context.board, make)
+    return await _about_one(request, lambda s: status_of(s.record, s.decision))
 
 
 @routes.get(f"{ANY_ROLLOUT}/decision")
@@ -134,6 +122,16 @@ async def ready(request: web.Request) -> web.Response:
     """Whether this worker can answer for all rollouts now."""
     request.app[CONTEXT].complete_board()
     return web.Response(body=encoded({"status": "ok"}), content_type="application/json")
+
+
+async def _about_one(
+    request: web.Request, describe: Callable[[Standing], msgspec.Struct]
+) -> web.Response:
+    only(request)
+    context = request.app[CONTEXT]
+    return await conditional(
+        request, context.board, lambda: body_of(describe(context.standing(request)))
+    )
 
 
 def _told(context: Context, request: web.Request) -> Told | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from confluent_kafka import Producer
 
 from tests.brokers.contract import Broker
 from tests.integration.processes import COMMAND, Worker, settings
-from tests.streams.api.described import Answer, check
+from tests.streams.api.described import Answer, ask
 from tests.streams.deciding.world import ROLLOUT, Harm, World
 from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics
 from understudy.streams.kafka import PARTITIONER
@@ -43,18 +41,8 @@ class Client:
         self._worker, self._token = worker, token
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        named["Authorization"] = f"Bearer {self._token}"
-        request = urllib.request.Request(
-            f"{self._worker.address('api.started')}{path}", body, named, method=method
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=70) as found:
-                answer = Answer(found.status, _lower(found.headers.items()), found.read())
-        except urllib.error.HTTPError as error:
-            answer = Answer(error.code, _lower(error.headers.items()), error.read())
-        check(method, path, answer)
-        return answer
+        headers["Authorization"] = f"Bearer {self._token}"
+        return ask(self._worker.address("api.started"), path, method, body, **headers)
 
     def tell(self, kind: str, reason: str) -> Answer:
         body = json.dumps({"reason": reason}).encode()
@@ -74,10 +62,6 @@ def gates(client: Client) -> tuple[str, int, int]:
     )
     argo = client.ask("GET", f"/api/v1/gates/argo/{ROLLOUT}")
     return argo.json["data"]["verdict"], promotion.status, rollback.status
-
-
-def _lower(headers: list[tuple[str, str]]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers}
 
 
 @pytest.fixture

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
+from email.message import Message
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +17,8 @@ import jsonschema_rs
 from understudy.schemas import openapi
 
 DESCRIPTION = openapi.build()
+_TIMEOUT_S = 70.0
+"""Longer than anybody may wait for a change."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,25 @@ class Answer:
         assert self.headers["content-type"].startswith("application/problem+json")
         found: str = self.json["detail"]
         return found
+
+
+def ask(
+    base: str, path: str, method: str = "GET", body: bytes | None = None, **headers: str
+) -> Answer:
+    """Ask a server; fails when its answer is not described. `If_Match` stands for `If-Match`."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(f"{base}{path}", body, named, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as found:
+            answer = Answer(found.status, _lower(found.headers), found.read())
+    except urllib.error.HTTPError as error:
+        answer = Answer(error.code, _lower(error.headers), error.read())
+    check(method, path, answer)
+    return answer
+
+
+def _lower(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def check(method: str, url: str, answer: Answer) -> None:

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 import structlog
 
 from tests.brokers.ports import free_ports
-from tests.streams.api.described import Answer, check
+from tests.streams.api.described import Answer, ask
 from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka, killed, manifest
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
@@ -57,25 +56,13 @@ class Service:
             self._thread.join()
 
     def get(self, path: str, **headers: str) -> Answer:
-        url = f"http://127.0.0.1:{self.port}{path}"
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers=named)) as found:
-                answer = Answer(found.status, _lower(found.headers.items()), found.read())
-        except urllib.error.HTTPError as error:
-            answer = Answer(error.code, _lower(error.headers.items()), error.read())
-        check("GET", path, answer)
-        return answer
+        return ask(f"http://127.0.0.1:{self.port}", path, **headers)
 
     def status_of(self, path: str) -> int:
         try:
             return self.get(path).status
         except urllib.error.URLError:
             return 0
-
-
-def _lower(headers: list[tuple[str, str]]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers}
 
 
 def until(done: Callable[[], bool]) -> None:
