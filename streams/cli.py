@@ -399,7 +399,7 @@ def publish(context: click.Context, files: tuple[Path, ...], source: Source) -> 
     type=click.Choice(["pairing", "deciding", "all"]),
     default="all",
     show_default=True,
-    help="Pairing joins and compares events, deciding judges rollouts.",
+    help="Pairing joins and compares events, deciding judges rollouts and serves the API.",
 )
 @click.pass_context
 def worker(context: click.Context, role: Literal["pairing", "deciding", "all"]) -> None:
