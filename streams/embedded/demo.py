@@ -7,6 +7,7 @@ the broker and the ClickHouse engine are smaller. The simulated clock runs faste
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import logging
 import os
 import shutil
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Producer
 from rich.console import Console
 
@@ -44,6 +46,7 @@ from understudy.streams.embedded.summary import Ending, summarise
 from understudy.streams.embedded.view import DemoView, Snapshot
 from understudy.streams.errors import FAILED, CommandError
 from understudy.streams.kafka import producer_config, topics
+from understudy.streams.loading.errors import SinkBroken, SinkBusy
 from understudy.streams.loading.migrate import client_opener
 from understudy.streams.logs import configure_logs
 from understudy.streams.pairing.consumer import PairingConsumer
@@ -122,7 +125,7 @@ def run_demo(
     span = dt.timedelta(seconds=pairs / DEFAULT_RATE_PER_S)
     start = (dt.datetime.now(dt.UTC) - span).replace(microsecond=0) - dt.timedelta(minutes=5)
     console = Console()
-    with _data_folder(keep) as folder, EmbeddedBroker() as broker:
+    with data_folder(keep) as folder, EmbeddedBroker() as broker:
         settings = _settings(broker, f"chdb://{folder}")
         ensure_topics(broker.client_config, [*topics(settings.kafka), changelog(settings)])
         _apply(settings.kafka, policy or policy_text(), start)
@@ -166,7 +169,7 @@ def _apply(kafka: KafkaSettings, policy: str, at: dt.datetime) -> None:
 
 
 @contextmanager
-def _data_folder(keep: Path | None) -> Iterator[Path]:
+def data_folder(keep: Path | None) -> Iterator[Path]:
     """Where chDB keeps its data; the last demo's unless another folder is asked for.
 
     Without an ending there is nothing to ask, and nothing stays.
@@ -177,12 +180,30 @@ def _data_folder(keep: Path | None) -> Iterator[Path]:
         yield keep.resolve()
         return
     folder = Path(tempfile.gettempdir()) / f"understudy-demo-{os.getuid()}"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    with _locked(folder):
+        for old in folder.iterdir():
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+        try:
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """For this process alone. Raises `CommandError` when another demo has it."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise CommandError(
+            f"another demo is running in {folder}; name a folder of your own with --keep"
+        ) from None
+    finally:
+        os.close(descriptor)
 
 
 def _watch(
@@ -282,13 +303,13 @@ def _snapshot(
 
 def _wait_until_stored(settings: Settings, decisions: int) -> None:
     """Let alerting bring the last decisions into the table."""
-    client = client_opener(settings.clickhouse.url)()
     try:
-        deadline = time.monotonic() + STORE_S
-        while time.monotonic() < deadline:
-            ((stored,),) = client.query("SELECT count() FROM decisions").result_rows
-            if stored >= decisions:
-                return
-            time.sleep(0.1)
-    finally:
-        client.close()
+        with closing(client_opener(settings.clickhouse.url)()) as client:
+            deadline = time.monotonic() + STORE_S
+            while time.monotonic() < deadline:
+                ((stored,),) = client.query("SELECT count() FROM decisions").result_rows
+                if stored >= decisions:
+                    return
+                time.sleep(0.1)
+    except (SinkBusy, SinkBroken, ClickHouseError) as error:
+        raise CommandError(f"ClickHouse: {error}", FAILED) from None

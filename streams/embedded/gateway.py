@@ -28,9 +28,10 @@ from understudy.streams.kafka import producer_config, topics
 from understudy.streams.settings import KafkaSettings
 
 RUN_S: Final = 30.0
-"""Wall time that the simulated traffic is spread over."""
-MOST_PAIRS_PER_S: Final = 2_500.0
-"""Longer runs go at this rate."""
+"""Wall time that the simulated traffic is spread over, as far as the speeds allow."""
+LOWEST_SPEED: Final = 20.0
+HIGHEST_SPEED: Final = 75.0
+"""Of the simulated clock; 2 500 pairs a second."""
 MAX_UNREAD: Final = 3_000
 """Messages that may wait in the mock broker, which drops the oldest beyond a few MB."""
 LOOK_EVERY_S: Final = 0.05
@@ -58,7 +59,7 @@ class Gateway:
         self._messages = messages
         self._start = start
         span_s = pairs / DEFAULT_RATE_PER_S
-        self._speed = span_s / max(run_s, pairs / MOST_PAIRS_PER_S)
+        self._speed = min(max(span_s / run_s, LOWEST_SPEED), HIGHEST_SPEED)
         self._longest_s = span_s + _TIMEOUT.total_seconds()
         self._request_times_s = array("d")
         self._looked_at_s = 0.0

@@ -21,7 +21,7 @@ from understudy.schemas.rollout_metrics import METRICS
 from understudy.schemas.windows import WindowRow
 from understudy.streams.deciding.evidence_table import STYLES, evidence_table
 from understudy.streams.deciding.slices import slice_name
-from understudy.streams.deciding.words import printable, spaced
+from understudy.streams.deciding.words import natural_value, printable, spaced
 from understudy.streams.embedded.evidence import weightiest
 from understudy.streams.embedded.gateway import Obedience
 from understudy.streams.embedded.simulator import CANDIDATE_MODEL, Regression
@@ -104,7 +104,7 @@ def summarise(ending: Ending, *, clickhouse_url: str) -> Summary:
     decision, injected = ending.decision, ending.injected
     paragraphs = [_coverage(ending)]
     if decision is not None:
-        paragraphs += [printable(f"{reason}.") for reason in decision.reasons[1:]]
+        paragraphs += ["\n".join(printable(f"– {reason}") for reason in decision.reasons[1:])]
         paragraphs += [_consequence(decision, ending.gateway)]
         paragraphs += [_truth(decision, injected), *_detection(ending)]
     commands = [*_queries(decision, clickhouse_url), "understudy demo --print-policy"]
@@ -139,8 +139,9 @@ def _consequence(decision: Decision, gateway: Mirroring) -> str:
         told = f"Decided at {decision.since:%H:%M:%S} in the log"
         if obeyed is None:
             return f"{told}; the gateway had nothing left to mirror."
+        after = natural_value("ms", round(1000 * obeyed.after_s))
         return (
-            f"{told}. The gateway read it {obeyed.after_s:.1f} s after it was written and mirrors "
+            f"{told}. The gateway read it {after} after it was written and mirrors "
             f"nothing more to {CANDIDATE_MODEL}, until an operator resumes. In shadow mode no user "
             "had seen an answer of it."
         )

@@ -21,7 +21,7 @@ from rich.text import Text
 from understudy.schemas.decisions import Decision
 from understudy.streams.deciding.evidence_table import STYLES, times
 from understudy.streams.deciding.slices import slice_title
-from understudy.streams.deciding.words import SUSPICION, duration, printable, spaced
+from understudy.streams.deciding.words import SUSPICION, duration, natural_value, printable, spaced
 from understudy.streams.embedded.evidence import Stake, by_slice, overall, proof
 from understudy.streams.embedded.slices import SliceDelta
 
@@ -37,7 +37,7 @@ _LABEL_WIDTH: Final = 10
 _LEGEND: Final = "stable → candidate · p95: ratio of durations · evidence: rolled back at 1"
 _STARTING: Final = "the consumer groups are forming"
 _ASCII: Final = str.maketrans(
-    {"−": "-", "→": "->", "×": "x", "·": "-", "━": "=", "─": "-", "Δ": "d", "…": ".",
+    {"−": "-", "–": "-", "→": "->", "×": "x", "·": "-", "━": "=", "─": "-", "Δ": "d", "…": ".",
      "≤": "<=", "≥": ">="}
 )  # fmt: skip
 _SHORT: Final = {
@@ -268,7 +268,7 @@ def _gateway(snapshot: Snapshot) -> str:
         return _STARTING
     if snapshot.obeyed_after_s is None:
         return "the gateway mirrors to both models"
-    return f"the gateway stopped after {snapshot.obeyed_after_s:.1f} s"
+    return f"the gateway stopped after {natural_value('ms', round(1000 * snapshot.obeyed_after_s))}"
 
 
 def _reason(decision: Decision) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from tests.streams.deciding.test_simulated import trial_of
 from understudy.schemas.manifests import read_policy
-from understudy.streams.embedded.demo import policy_text
+from understudy.streams.embedded.demo import data_folder, policy_text
 from understudy.streams.embedded.phrases import phrasebooks
 from understudy.streams.embedded.simulator import (
     CANDIDATE_MODEL,
@@ -22,6 +23,7 @@ from understudy.streams.embedded.simulator import (
     ROLLOUT_ID,
     STABLE_MODEL,
 )
+from understudy.streams.errors import CommandError
 
 TIMEOUT_S = 90.0
 COMMAND = (sys.executable, "-m", "understudy.streams.cli")
@@ -141,6 +143,20 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, after_s: float) -> N
     assert "Aborted!" in told
     assert "Traceback" not in told
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_demos_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with data_folder(None) as first:
+        (first / "data").mkdir()
+        with pytest.raises(CommandError, match="another demo is running"), data_folder(None):
+            pass
+        assert list(first.iterdir()) == [first / "data"]
+    with data_folder(None) as again:
+        assert again == first
+        assert list(again.iterdir()) == []
+    with pytest.raises(CommandError, match="not empty"), data_folder(tmp_path):
+        pass
 
 
 @pytest.mark.embedded

@@ -84,7 +84,7 @@ def test_a_rollback_is_told_with_its_reason_and_how_long_it_took() -> None:
     assert "The verdict names it." in told.text
     assert "That took 118 s of the log and 1 180 requests, 30 of which came there" in told.text
     assert "6 of the candidate's answers to these were broken" in told.text
-    assert "The gateway read it 0.1 s after it was written" in told.text
+    assert "The gateway read it 120 ms after it was written" in told.text
     assert "no user had seen" in told.text
     assert not told.is_wrong
 
@@ -101,7 +101,7 @@ def test_a_promotion_says_what_comes_next() -> None:
 def test_holding_is_told_as_it_is(injected: Regression | None) -> None:
     told = summary(SUSPICIOUS, injected)
     assert told.headline == "HOLD: 4 000 of 8 000 requests in closed windows"
-    assert f"harm is suspected: {REASON}." in told.text
+    assert f"\n– harm is suspected: {REASON}\n" in told.text
     assert "More requests would tell (--pairs)" in told.text
     assert ("Not found in this run." in told.text) == (injected is not None)
     assert not told.is_wrong

@@ -150,7 +150,7 @@ def test_the_verdict_stands_on_top_with_its_reason() -> None:
         assert lines[3].startswith(label)
     assert "fell 6.1 points, limit 0.5; 1 840 pairs" in lines[3]
     assert "mirrors to both models" in drawn(SUSPECTED, console())
-    assert "the gateway stopped after 0.1 s" in drawn(BROKEN, console())
+    assert "the gateway stopped after 130 ms" in drawn(BROKEN, console())
 
 
 def test_a_suspicion_is_told_before_what_else_is_missing() -> None:
