@@ -17,7 +17,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(VENV)/installed ## Watch a rollout break in one language, all in one process
+demo: $(VENV)/installed ## Watch a rollout break in one language and be rolled back, all in one process
 	@$(BIN)/understudy demo $(ARGS)
 
 .PHONY: test

@@ -8,6 +8,8 @@ What holds, measured with librdkafka 2.16:
 - Consumer groups, both protocols; committed offsets with metadata; idempotent producers.
   A group's first assignment takes about 4 s with the classic protocol (the mock waits 3 s for
   more members) and 1 s with `group.protocol=consumer`.
+- A fetch that finds nothing is answered when its wait is over, not when something comes: keep
+  `fetch.wait.max.ms` short.
 - Topics come into being when a client asks for them, always with `EMBEDDED_PARTITIONS`
   partitions. CreateTopics, DescribeConfigs and every other request to a controller time out;
   `understudy.streams.topics.ensure_topics` knows.

@@ -180,10 +180,11 @@ class DemoView:
                 line
             )
         told = f"{times(stake.multiple)} × what it takes"
+        green = "dim" if decision.verdict == "rollback" else "green"
         return [
             *lines,
             self._measure("rollback", stake.growth, _style(stake), told),
-            self._measure("promotion", proof(decision).share, "green", _proof(decision)),
+            self._measure("promotion", proof(decision).share, green, _proof(decision)),
         ]
 
     def _measure(self, label: str, share: float, style: str, words: str) -> Text:
