@@ -1,14 +1,13 @@
 """What anybody sees who reads a rollout's topics: window rows, decisions, evidence in between.
 
-Decisions are told when the verdict changes. How far the evidence has grown stands in the table of
-the deciding app, whose changelog is a topic like any other.
+Decisions are told when the verdict changes. How far the evidence has grown since stands in the
+table of the deciding app, which is written once a second; its changelog is a topic like any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
@@ -31,7 +30,7 @@ _decode_windows: Final = msgspec.json.Decoder(WindowsMessage).decode
 
 
 class Tail:
-    """Reads topics from their beginning, outside any group; a context manager."""
+    """Reads topics from their beginning, outside any group."""
 
     def __init__(self, kafka: KafkaSettings, names: Sequence[str]) -> None:
         self._consumer = Consumer(reader_config(kafka), logger=KAFKA_LOGGER)
@@ -40,15 +39,8 @@ class Tail:
              for name in names for number in self._partitions(name)]
         )  # fmt: skip
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop reading."""
         self._consumer.close()
 
     def _partitions(self, name: str) -> list[int]:
@@ -86,7 +78,7 @@ class Following:
 
     def close(self) -> None:
         """Stop reading."""
-        self._tail.__exit__(None, None, None)
+        self._tail.close()
 
     def update(self) -> None:
         """Take what has come."""
@@ -98,10 +90,16 @@ class Following:
                 self._take_windows(_decode_windows(value))
             elif message.topic() == self._decisions:
                 self.told.append(decode_decision(value))
+                self._show(self.told[-1])
             else:
                 entry = value
         if entry is not None:
-            self.now = decision_as_of(entry)
+            self._show(decision_as_of(entry))
+
+    def _show(self, decision: Decision) -> None:
+        """The two topics are read side by side, so what comes later may be older."""
+        if self.now is None or _read(decision) >= _read(self.now):
+            self.now = decision
 
     def _take_windows(self, message: WindowsMessage) -> None:
         self.slices.update(message.rows)
@@ -119,3 +117,8 @@ class Following:
         """The decision that settled something, as it was first told; else the one as of now."""
         last = next((told for told in reversed(self.told) if not told.is_refresh), None)
         return last if last is not None and last.verdict != "hold" else self.now
+
+
+def _read(decision: Decision) -> int:
+    """How much of the windows a decision rests on."""
+    return sum(decision.partitions.values())

@@ -12,6 +12,7 @@ import time
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,7 +74,7 @@ class Gateway:
         producer = Producer({**producer_config(self._kafka), "compression.type": "zstd"})
         names = topics(self._kafka)
         started = time.monotonic()
-        with Tail(self._kafka, [names.decisions.name]) as decisions:
+        with closing(Tail(self._kafka, [names.decisions.name])) as decisions:
             for message in self._messages:
                 while self._is_early(message, started) or self.sent - read() > MAX_UNREAD:
                     if stop.wait(0.01):

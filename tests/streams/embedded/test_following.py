@@ -83,11 +83,14 @@ def test_evidence_comes_from_the_table_until_all_windows_are_judged(bench: Bench
     bench.wait(lambda: bool(bench.following.slices.rows))
     assert not bench.following.is_judged
     for message in MESSAGES:
-        entry = docket.windows(KEY, msgspec.json.encode(message)).entry
+        docket.windows(KEY, msgspec.json.encode(message))
+        entry = docket.value(KEY)
         assert entry is not None
         bench.write(changelog(bench.settings).name, entry)
     bench.wait(lambda: bench.following.is_judged)
     assert bench.following.outcome == bench.following.now
+    bench.tell(msgspec.structs.replace(SUSPICIOUS, partitions={0: -1}))
+    bench.wait(lambda: bool(bench.following.told))
     assert bench.following.now is not None
     assert bench.following.now.verdict == "hold"
     assert bench.following.now.evidence

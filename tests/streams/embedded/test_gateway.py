@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from confluent_kafka import Producer
@@ -46,7 +47,7 @@ class Bench:
         assert producer.flush(10.0) == 0
 
     def written(self) -> set[bytes]:
-        with Tail(self.kafka, [self.names.events.name]) as tail:
+        with closing(Tail(self.kafka, [self.names.events.name])) as tail:
             found: set[bytes] = set()
             while taken := tail.take(wait_s=1.0):
                 found |= {value for _, value in taken}
