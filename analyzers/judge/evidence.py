@@ -36,9 +36,15 @@ class Evidence:
         """After (n_bets,) increments of closed windows."""
         return Evidence(self.rollback, self.promotion.fold(increments, overdispersion))
 
+    def divided(self, overdispersion: float) -> Evidence:
+        """The same units, divided by what has been learnt of overdispersion since."""
+        return Evidence(
+            self.rollback.divided(overdispersion), self.promotion.divided(overdispersion)
+        )
+
     def next_stage(self) -> Evidence:
         """At the next step of a ramp: promotion is earned anew, suspicion of harm stays."""
-        return Evidence(self.rollback, Wealth.begin(len(self.promotion.log_wealth)))
+        return Evidence(self.rollback, Wealth.begin(len(self.promotion.won)))
 
     def to_list(self) -> list[list[float]]:
         """Two lists of numbers."""

@@ -13,11 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-PRIOR_WINDOWS: Final = 3.0
+PRIOR_WINDOWS: Final = 1.0
 """Windows that the first guess is worth."""
-FIRST_GUESS: Final = 2.0
+FIRST_GUESS: Final = 5.0
 """Phi before anything was seen. Too low a guess lets the first windows of clustered traffic raise
-false alarms before phi is known; a high one costs a few windows of delay."""
+false alarms before phi is known; a high one costs a few windows of delay, as what they brought is
+divided again by what is learnt meanwhile (see `restart` and `wealth`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,7 @@ class Overdispersion:
     """Scatter seen and scatter expected under independence, over the windows so far.
 
     Folding is sequential, as each window is compared with the one before it. `guess` is phi before
-    anything was seen: 1 where units are known to be independent, such as conversations that the
-    gateway names.
+    anything was seen: 1 where units are known to be independent, as in a test set.
     """
 
     windows: int = 0

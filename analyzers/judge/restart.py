@@ -5,11 +5,15 @@ weighted sum of the wealths of bettors who began at every window so far. A budge
 out a total of 1 (one half at the first window, the other half evenly), so within the budget the
 chance of ever crossing 1/alpha without a regression is at most alpha, and at most alpha/2 more for
 every further budget.
+
+The first windows bring no fresh wealth but the first: there is no long past yet to hide behind, and
+overdispersion is still being learnt. What they won is kept whole, and divided by whatever is known
+until the last of them has been folded.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,15 +21,19 @@ import numpy as np
 from understudy.analyzers.judge.bets import FloatArray, log_evidence
 
 DEFAULT_BUDGET_WINDOWS: Final = 1_440
+LEARNING_WINDOWS: Final = 20
+"""Windows at the beginning whose increments are divided again as overdispersion is learnt."""
 
 
 def log_share(step: int, budget_windows: int = DEFAULT_BUDGET_WINDOWS) -> float:
-    """Log of the fresh wealth that joins at window `step`, counted from 0.
+    """Log of the fresh wealth that joins at window `step`, counted from 0; -inf for none.
 
     Raises ValueError when the step is negative or the budget has no window.
     """
     if step < 0 or budget_windows < 1:
         raise ValueError("a step counts from 0 and a budget has at least one window")
+    if 0 < step < LEARNING_WINDOWS:
+        return -np.inf
     return float(-np.log(2.0) if step == 0 else -np.log(2.0 * budget_windows))
 
 
@@ -48,6 +56,8 @@ class RestartedWealth:
     log_wealth: tuple[float, ...]
     steps: int = 0
     budget_windows: int = DEFAULT_BUDGET_WINDOWS
+    learning: tuple[float, ...] = ()
+    """(n_bets,) increments of the first windows, undivided; empty before and after those."""
 
     @classmethod
     def begin(cls, n_bets: int, budget_windows: int = DEFAULT_BUDGET_WINDOWS) -> RestartedWealth:
@@ -75,14 +85,26 @@ class RestartedWealth:
         if overdispersion < 1.0:
             raise ValueError("overdispersion is at least 1")
         restart = restart or self.steps == 0
+        steps = self.steps + restart
+        if steps <= LEARNING_WINDOWS:
+            won = increments + (np.array(self.learning) if self.steps else 0.0)
+            learning = RestartedWealth((), steps, self.budget_windows, tuple(won.tolist()))
+            return learning.divided(overdispersion)
         fresh = log_share(self.steps, self.budget_windows) if restart else -np.inf
         wealth = restarted(np.array(self.log_wealth), increments / overdispersion, fresh)
-        return RestartedWealth(tuple(wealth.tolist()), self.steps + restart, self.budget_windows)
+        return RestartedWealth(tuple(wealth.tolist()), steps, self.budget_windows)
+
+    def divided(self, overdispersion: float) -> RestartedWealth:
+        """What the first windows won, divided by what is known by now; itself after those."""
+        if not self.learning:
+            return self
+        wealth = log_share(0) + np.array(self.learning) / overdispersion
+        return replace(self, log_wealth=tuple(wealth.tolist()))
 
     def to_list(self) -> list[float]:
-        """Budget, steps, then the log-wealths: finite numbers only, so that JSON can hold them."""
+        """Budget, steps, log-wealths, what was won while learning: finite numbers, as JSON has."""
         wealth = list(self.log_wealth) if self.steps else [0.0] * len(self.log_wealth)
-        return [float(self.budget_windows), float(self.steps), *wealth]
+        return [float(self.budget_windows), float(self.steps), *wealth, *self.learning]
 
     @classmethod
     def from_list(cls, numbers: list[float]) -> RestartedWealth:
@@ -90,4 +112,5 @@ class RestartedWealth:
         budget, steps, *wealth = numbers
         if steps == 0:
             return cls.begin(len(wealth), int(budget))
-        return cls(tuple(wealth), int(steps), int(budget))
+        n_bets = len(wealth) // 2 if steps <= LEARNING_WINDOWS else len(wealth)
+        return cls(tuple(wealth[:n_bets]), int(steps), int(budget), tuple(wealth[n_bets:]))

@@ -261,8 +261,11 @@ class MeanRule:
         return counts[0] + counts[6]
 
     def scatter(self, counts: Counts) -> Scatter | None:
-        """Of pairs; separate arms give one observation a batch, which scatters as it does."""
-        if counts[0] < 2 or counts[6]:
+        pairs = counts[0]
+        if min(counts[6], counts[9]) > 1 and not pairs:
+            units, total, _, spread = self._arms(counts)
+            return Scatter(units, total, spread / units)
+        if pairs < 2 or counts[6]:
             return None
         batch = self._batch(counts)
         mean = batch.total / batch.units

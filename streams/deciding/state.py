@@ -18,7 +18,7 @@ from understudy.streams.deciding.references import References
 from understudy.streams.deciding.slices import Arrivals
 from understudy.streams.deciding.weighing import Weighing
 
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 Rollback takes new units as they come, restarting once a window; promotion takes closed windows.
 Each looks after what has to wait for the other arm, and learns its scale from earlier batches only.
+Overdispersion is learnt from closed windows, and evidence is divided again as it is.
 """
 
 from __future__ import annotations
@@ -145,6 +146,7 @@ class Weighing:
             scatter = rule.scatter(self.scattered)
             if scatter is not None and scatter.units >= SCATTER_UNITS:
                 self.phi = self.phi.fold(*scatter)
+                self.evidence = self.evidence.divided(self.phi.phi)
                 self.scattered = (0,) * rule.width
             self.scattered_ms = window_ms
         self.scattered = plus(self.scattered, counts)

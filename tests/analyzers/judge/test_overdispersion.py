@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from understudy.analyzers.judge.overdispersion import Overdispersion
+from understudy.analyzers.judge.overdispersion import FIRST_GUESS, PRIOR_WINDOWS, Overdispersion
 
 
 def folded(sums, units, variance):
@@ -35,7 +35,9 @@ def test_control_sides_are_measured_against_no_harm():
     state = Overdispersion()
     for total in (30.0, -30.0) * 50:
         state = state.fold_control(100, total, 1.0)
-    assert state.phi == pytest.approx((3 * 2 + 100 * 9.0) / 103)
+    assert state.phi == pytest.approx(
+        (PRIOR_WINDOWS * FIRST_GUESS + 100 * 9.0) / (PRIOR_WINDOWS + 100)
+    )
 
 
 def test_the_first_guess_holds_until_there_is_data():
@@ -45,7 +47,7 @@ def test_the_first_guess_holds_until_there_is_data():
         assert nothing.fold(0, 0.0, 0.0) == nothing
         assert nothing.fold_control(0, 0.0, 0.0) == nothing
         assert nothing.fold(10, 1.0, 0.1).phi == phi
-    assert folded([0, 0, 0], 10, 0.0).phi == 2.0
+    assert folded([0, 0, 0], 10, 0.0).phi == FIRST_GUESS
 
 
 def test_state_survives_a_list():

@@ -8,10 +8,11 @@ from hypothesis.extra import numpy as hnp
 
 from understudy.analyzers.judge.bets import log_evidence
 from understudy.analyzers.judge.evidence import Evidence
-from understudy.analyzers.judge.restart import RestartedWealth, log_share
+from understudy.analyzers.judge.restart import LEARNING_WINDOWS, RestartedWealth, log_share
 from understudy.analyzers.judge.wealth import Wealth
 
-increments = hnp.arrays(np.float64, (12, 3), elements=st.floats(-3.0, 3.0))
+increments = hnp.arrays(np.float64, (LEARNING_WINDOWS + 10, 3), elements=st.floats(-3.0, 3.0))
+overdispersions = st.floats(1.0, 9.0)
 
 
 @given(increments, st.integers(1, 20))
@@ -30,8 +31,46 @@ def test_a_budget_of_windows_shares_out_at_most_one():
     for budget in (1, 7, 1_440):
         shares = [np.exp(log_share(step, budget)) for step in range(budget)]
         assert sum(shares) <= 1.0
-        further = sum(np.exp(log_share(step, budget)) for step in range(budget, 2 * budget))
+        start = max(budget, LEARNING_WINDOWS)
+        further = sum(np.exp(log_share(step, budget)) for step in range(start, start + budget))
         assert further == pytest.approx(0.5)
+
+
+@given(increments, st.lists(overdispersions, min_size=LEARNING_WINDOWS + 10), overdispersions)
+def test_the_first_windows_are_divided_by_what_is_known_by_now(windows, known, final):
+    state = RestartedWealth.begin(3)
+    for step, (window, overdispersion) in enumerate(zip(windows, known, strict=False), start=1):
+        state = state.fold(window, overdispersion)
+        if step <= LEARNING_WINDOWS:
+            whole = windows[:step].sum(axis=0)
+            assert state.log_wealth == pytest.approx(log_share(0) + whole / overdispersion)
+            again = state.divided(final)
+            assert again.log_wealth == pytest.approx(log_share(0) + whole / final)
+            assert again.divided(overdispersion) == state
+        else:
+            assert state.divided(final) is state
+
+
+def test_after_the_first_windows_each_is_divided_by_what_was_known_then():
+    window = np.array([1.0, -1.0])
+    state = RestartedWealth.begin(2)
+    for _ in range(LEARNING_WINDOWS):
+        state = state.fold(window, 4.0)
+    before = np.array(state.log_wealth)
+    fresh = log_share(LEARNING_WINDOWS)
+    assert np.isfinite(fresh)
+    expected = np.logaddexp(before, fresh) + window / 2.0
+    assert state.fold(window, 2.0).log_wealth == pytest.approx(expected)
+
+
+@given(increments, overdispersions, overdispersions)
+def test_promotion_divides_all_windows_alike(windows, first, last):
+    state = Wealth.begin(3)
+    for window in windows[:-1]:
+        state = state.fold(window, first)
+    state = state.fold(windows[-1], last)
+    assert state.log_wealth == pytest.approx(windows.sum(axis=0) / last)
+    assert state.divided(first).log_wealth == pytest.approx(windows.sum(axis=0) / first)
 
 
 @given(increments)
@@ -79,7 +118,7 @@ def test_states_survive_json(windows):
     state = Evidence.begin(3)
     assert Evidence.from_list(json.loads(json.dumps(state.to_list(), allow_nan=False))) == state
     for window in windows:
-        state = state.fold_rollback(window).fold_promotion(-window)
+        state = state.fold_rollback(window, 1.5).fold_promotion(-window, 1.7)
         copy = Evidence.from_list(json.loads(json.dumps(state.to_list(), allow_nan=False)))
         assert copy == state
 
@@ -105,7 +144,9 @@ def test_a_new_stage_forgets_promotion_and_keeps_suspicion():
 
 def test_overdispersion_divides_and_cannot_multiply():
     window = np.array([2.0, 1.0])
-    assert Wealth.begin(2).fold(window, 2.0).log_wealth == (1.0, 0.5)
+    assert Wealth.begin(2).fold(window, 2.0).log_wealth.tolist() == [1.0, 0.5]
+    with pytest.raises(ValueError, match="at least 1"):
+        Wealth.begin(2).divided(0.5)
     for state in (Wealth.begin(2), RestartedWealth.begin(2)):
         with pytest.raises(ValueError, match="at least 1"):
             state.fold(window, 0.9)

@@ -1,5 +1,8 @@
 """Real model outputs: the judge tells near-identical models from clear regressions, by language.
 
+A test set is a fixed list of prompts, and each run of one is a draw of its own: the policies say
+that requests are independent, as is advised for test sets.
+
 What is real: outputs, tool calls, errors, latencies and token counts where the source has them.
 Made up: the order, request times (one pair every 200 ms), and a cost of a hundredth of a cent per
 output token. A near-identical pair is a model against itself, or a re-run.
@@ -32,6 +35,7 @@ POLICY = read_policy(
 rollout_id: real
 models: {stable: a, candidate: b}
 min_requests: 50
+independent_requests: true
 min_duration: 5s
 guardrails:
   - {metric: error_rate, max_increase: 2pp}
@@ -45,6 +49,7 @@ TOOLS = read_policy(
     """
 rollout_id: real
 models: {stable: a, candidate: b}
+independent_requests: true
 guardrails:
   - {metric: error_rate, max_increase: 2pp, slices: [all]}
   - {metric: tool_call_match, min: 35%, slices: [all]}
