@@ -13,17 +13,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.brokers.contract import Broker
+from tests.integration.path import running
 from tests.integration.processes import COMMAND, flushed_positions, settings, understudy
 from tests.integration.test_deciding import Bench
+from tests.integration.test_two_workers import QUICK_REBALANCES
 from tests.integration.topic_log import ends_of, read_topic
 from tests.streams.deciding.world import ROLLOUT
+from understudy.analyzers.aggregate.rows import latest, total
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics
-from understudy.schemas.windows import SOURCES, Source
+from understudy.schemas.windows import SOURCES, Source, WindowRow, WindowsMessage
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -147,6 +151,63 @@ def test_what_users_thought_rolls_a_candidate_back(
     assert {one["source"] for one in messages} == set(SOURCES)
     for one in messages:
         assert {row.get("source", "events") for row in one["rows"]} == {one["source"]}
+
+
+def test_a_killed_worker_loses_and_doubles_no_opinion(
+    kafka_broker: Broker, topics: Callable[..., Topics], tmp_path: Path
+) -> None:
+    """Two kills in the middle of the log; the topic of windows holds what one worker would say."""
+    specs = topics()
+    environment = settings(kafka_broker, specs, **QUICK_REBALANCES)
+    _, opinions = recordings(8)
+    third = len(opinions) // 3
+    parts = [opinions[:third], opinions[third : 2 * third], opinions[2 * third :]]
+    for number, part in enumerate(parts):
+        file = tmp_path / f"{number}.ndjson"
+        file.write_bytes(b"\n".join([*part, part[0]]))
+        told = ratings_told(kafka_broker, specs) if number else 0
+        with running(tmp_path, environment, f"worker-{number}") as worker:
+            done = understudy("publish", "--to", "feedback", file, folder=tmp_path,
+                              environment=environment)  # fmt: skip
+            assert done.returncode == 0, done.stderr.decode()
+            if number < 2:
+                worker.wait_until(
+                    lambda told=told: ratings_told(kafka_broker, specs) > told, "first rows"
+                )
+                worker.kill()
+            else:
+                worker.wait_until(lambda: has_stored(kafka_broker, specs, "feedback"), "the end")
+                assert worker.terminate() == 0, worker.log
+    rows = latest(rows_told(kafka_broker, specs))
+    assert {row.source for row in rows} == {"feedback"}
+    documents = [msgspec.to_builtins(row, order="deterministic") for row in rows]
+    assert_equal_counts(stored([flat(one) for one in documents]), counted(opinions))
+    ended = msgspec.to_builtins(total(rows).events)
+    assert ended == {"single": len(opinions), "duplicate": len(parts)}
+
+
+def rows_told(broker: Broker, specs: Topics) -> list[WindowRow]:
+    """Rows of all messages of windows, whatever their version."""
+    return [
+        row
+        for log in read_topic(broker, specs.windows.name)
+        for record in log
+        for row in msgspec.json.decode(record.value, type=WindowsMessage).rows
+    ]
+
+
+def ratings_told(broker: Broker, specs: Topics) -> int:
+    return total(latest(rows_told(broker, specs))).events.single
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the topic with the columns that ClickHouse has."""
+    sides = {
+        f"{side}_{name}": row.get(side, {}).get(name, 0)
+        for side in ("stable", "candidate")
+        for name in ("feedbacks", "feedbacks_positive", "feedback_score_sum")
+    }
+    return {"language": row["language"], "window_start": str(row["window_start"]), **sides}
 
 
 def has_stored(broker: Broker, specs: Topics, source: Source) -> bool:
