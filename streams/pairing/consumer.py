@@ -37,6 +37,8 @@ REVOKE_DEADLINE_S: Final = 10.0
 ASSIGN_DEADLINE_S: Final = 60.0
 STORE_AWAY_S: Final = 1.0
 """How long a partition that goes waits for a store that takes nothing anyway."""
+BROKER_AWAY_S: Final = 2.0
+"""And for a broker to answer at all."""
 
 NOTHING_YET: Final = -1
 _HOPELESS: Final = (
@@ -81,6 +83,8 @@ class _Assigned:
 
     state: PartitionState
     committed: int
+    kept: tuple[int, str | None] | None = None
+    """The commit that the group is known to have: offset and metadata."""
     published: int = NOTHING_YET
     """Where the rows stood that the broker has taken, with all dead letters before."""
     published_before: int = NOTHING_YET
@@ -128,7 +132,9 @@ class PairingConsumer:
         self.group_id = str(consumer_config["group.id"])
         self._log = log.bind(topic=topic)
         self._state = state
-        self._consumer = Consumer(dict(consumer_config), logger=KAFKA_LOGGER)
+        self._consumer = Consumer(
+            {**consumer_config, "on_commit": self._on_commit}, logger=KAFKA_LOGGER
+        )
         self._policy = policy
         self._publisher = publisher
         self._store = store
@@ -333,7 +339,7 @@ class PairingConsumer:
         if not self._deliver():
             return
         _note_published(emitted)
-        self._commit(list(self._assigned), asynchronous=True)
+        self._commit(list(self._assigned))
         self._rewind_if_possible()
 
     def _emit(self, numbers: list[int]) -> list[tuple[_Assigned, int]]:
@@ -376,20 +382,26 @@ class PairingConsumer:
         assigned = self._assigned.get(place.partition)
         return assigned is not None and assigned.held is None
 
-    def _commit(self, numbers: list[int], *, asynchronous: bool) -> None:
-        """Commit, for each partition, the offset that its rule calls safe."""
+    def _commit(self, numbers: list[int], *, deadline: float | None = None) -> None:
+        """Commit, for each partition, the offset that its rule calls safe, unless it has been.
+
+        With a deadline it waits for the answer, if there is anybody who gives one. To commit again
+        what the group has kept would be no use, and closing waits long for an answer to it.
+        """
         commits: list[TopicPartition] = []
         for number in numbers:
             assigned = self._assigned[number]
             flushed_to = min(assigned.published, self._store.stored(number))
             safe = assigned.state.safe_commit(flushed_to)
             if safe is not None:
-                commits.append(self._commit_of(number, safe))
+                commit = self._commit_of(number, safe)
+                if assigned.kept != (commit.offset, commit.metadata):
+                    commits.append(commit)
                 assigned.committed = safe.offset
-        if not commits:
+        if not commits or (deadline is not None and not self._group_answers(commits, deadline)):
             return
         try:
-            if asynchronous:
+            if deadline is None:
                 self._consumer.commit(offsets=commits, asynchronous=True)
             else:
                 self._consumer.commit(offsets=commits, asynchronous=False)
@@ -397,6 +409,24 @@ class PairingConsumer:
             self._log.warning("commit.failed", error=str(error))
         else:
             self.totals.commits += 1
+
+    def _group_answers(self, places: list[TopicPartition], deadline: float) -> bool:
+        """Whether a commit can succeed: one that is waited for knows no time limit."""
+        left_s = max(0.0, deadline - time.monotonic())
+        asked = [TopicPartition(place.topic, place.partition) for place in places]
+        try:
+            self._consumer.committed(asked, timeout=min(BROKER_AWAY_S, left_s))
+        except KafkaException as error:
+            self._log.warning("commit.failed", error=str(error))
+            return False
+        return True
+
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        """Note what the group has kept; what failed is tried again with the next flush."""
+        for place in places:
+            assigned = self._assigned.get(place.partition)
+            if assigned is not None and error is None and place.error is None:
+                assigned.kept = (place.offset, place.metadata)
 
     def _commit_of(self, number: int, safe: SafeCommit) -> TopicPartition:
         return TopicPartition(self.topic, number, safe.offset, metadata=safe.metadata.encode())
@@ -456,7 +486,7 @@ class PairingConsumer:
             self._log.warning("flush.incomplete", delivered=delivered, stored=stored)
         if delivered:
             _note_published(emitted)
-            self._commit(numbers, asynchronous=False)
+            self._commit(numbers, deadline=deadline)
         for number in numbers:
             self._drop(number)
 

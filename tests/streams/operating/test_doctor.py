@@ -33,12 +33,13 @@ from tests.streams.operating.brokers import (
     write,
 )
 from understudy.schemas.topics import Topics
+from understudy.schemas.windows import Source
 from understudy.streams.cli import main
 from understudy.streams.loading.clickhouse import connect
 from understudy.streams.loading.migrate import migrate
 from understudy.streams.operating.doctor import examine
 from understudy.streams.operating.findings import Finding, Level
-from understudy.streams.pairing.consumer import PairingConsumer
+from understudy.streams.operating.positions import positions_of
 from understudy.streams.settings import Settings
 from understudy.streams.worker import pairing
 
@@ -74,31 +75,29 @@ def pairs(count: int, *, first: int = 0) -> list[tuple[bytes, bytes, Headers]]:
 
 
 @contextmanager
-def working(settings: Settings) -> Iterator[tuple[PairingConsumer, ...]]:
-    """A worker in threads; the reader of events, that of feedback runs beside."""
+def working(settings: Settings) -> Iterator[None]:
+    """A worker in threads."""
     stop = threading.Event()
     with pairing(settings, settings.pairing_policy()) as readers:
         threads = [threading.Thread(target=reader.run, args=(stop,)) for reader in readers]
         for thread in threads:
             thread.start()
         try:
-            yield readers
+            yield
         finally:
             stop.set()
             for thread in threads:
                 thread.join()
 
 
-def wait_for_commit(consumer: PairingConsumer, records: int) -> None:
-    """Until a reader has read so many and committed afterwards."""
+def wait_for_commit(settings: Settings, source: Source, records: int) -> None:
+    """Until a group has read and stored so many, and told so."""
     pause = threading.Event()
     for _ in range(300):
-        if consumer.progress()["read"] >= records:
-            break
+        if sum(one.position for one in positions_of(settings.kafka, source)) >= records:
+            return
         pause.wait(0.1)
-    commits = consumer.totals.commits
-    while consumer.totals.commits < commits + 2:
-        pause.wait(0.1)
+    raise AssertionError(f"{records} records of {source} were not read")
 
 
 def opinions(count: int) -> list[tuple[bytes | None, bytes | None, Headers]]:
@@ -115,9 +114,9 @@ def test_a_healthy_installation(kafka_broker: Broker, topics: MakeTopics, url: s
     settings = quick(settings_for(kafka_broker, specs, url))
     write(kafka_broker, specs.events.name, pairs(100))
     write(kafka_broker, specs.feedback.name, opinions(30))
-    with working(settings) as (events, of_feedback):
-        wait_for_commit(events, 200)
-        wait_for_commit(of_feedback, 30)
+    with working(settings):
+        wait_for_commit(settings, "events", 200)
+        wait_for_commit(settings, "feedback", 30)
         findings = examine(settings, newest=500)
     assert levels(findings) == dict.fromkeys(
         ("settings", "broker", "topics", "partitioner", "keys", "clocks", "sides", "dead letters",
@@ -271,9 +270,10 @@ def test_every_event_read_is_accounted_for(
     write(kafka_broker, specs.events.name, some)
     said = [*opinions(9), *opinions(2), (key(9), b"{", [])]
     write(kafka_broker, specs.feedback.name, said)
-    with working(quick(settings_for(kafka_broker, specs, url))) as (events, of_feedback):
-        wait_for_commit(events, len(some))
-        wait_for_commit(of_feedback, len(said))
+    settings = quick(settings_for(kafka_broker, specs, url))
+    with working(settings):
+        wait_for_commit(settings, "events", len(some))
+        wait_for_commit(settings, "feedback", len(said))
     accounts = _account(kafka_broker, specs, url)
     assert [one["difference"] for one in accounts] == [0, 0, 0]
     assert sum(one["read"] for one in accounts) == len(some)
