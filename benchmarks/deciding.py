@@ -34,19 +34,19 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.schemas.events import encode_event
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.decider import Decider
-from understudy.streams.deciding.desk import SAVE_EVERY_S
-from understudy.streams.deciding.docket import ZSTD_LEVEL, Docket, Entry
-from understudy.streams.embedded.simulator import ROLLOUT_ID, SimulatedMessage, simulate
+from understudy.streams.deciding.processor import SAVE_EVERY_S
+from understudy.streams.deciding.state_store import ZSTD_LEVEL, Docket, Entry
+from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage, simulate
+from understudy.streams.pairing.kafka_results import Publisher
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
-from understudy.streams.pairing.policy import PairingPolicy
-from understudy.streams.pairing.publishing import Publisher
 from understudy.streams.pairing.records import RecordBatch
 
 REGIONS: Final = {

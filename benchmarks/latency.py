@@ -43,8 +43,8 @@ from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.topics import Topics, understudy_topics
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.embedded.simulator import SimulatedMessage, simulate
-from understudy.streams.kafka import PARTITIONER
+from understudy.streams.demo.simulator import SimulatedMessage, simulate
+from understudy.streams.kafka.client_config import PARTITIONER
 
 HEALTHY_S: Final = 3.0
 DECIDED_S: Final = 30.0
@@ -88,7 +88,7 @@ def worker(servers: str, prefix: str, folder: Path) -> Iterator[None]:
     log = folder / "log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "understudy.streams.cli", "worker"],
+            [sys.executable, "-m", "understudy.streams.commands.main", "worker"],
             cwd=folder, env={**ours, **settings}, stderr=stderr,
         )  # fmt: skip
     try:

@@ -44,21 +44,21 @@ from understudy.analyzers.compare.json_output import compile_json_schema
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import InvalidEvent, decode_side, encode_event
 from understudy.schemas.topics import understudy_topics
-from understudy.streams.embedded.broker import EmbeddedBroker
-from understudy.streams.embedded.phrases import DEPARTMENTS, JSON_SCHEMAS
-from understudy.streams.embedded.simulator import SimulatedMessage, simulate
-from understudy.streams.kafka import PARTITIONER, consumer_config
-from understudy.streams.loading.clickhouse import connect
-from understudy.streams.loading.loader import Loader
-from understudy.streams.loading.migrate import migrate
-from understudy.streams.loading.native import Block
-from understudy.streams.pairing.garbage import CollectBetweenBatches
+from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.loader import Loader
+from understudy.streams.clickhouse.migrate import migrate
+from understudy.streams.clickhouse.native_format import Block
+from understudy.streams.demo.phrases import DEPARTMENTS, JSON_SCHEMAS
+from understudy.streams.demo.simulator import SimulatedMessage, simulate
+from understudy.streams.kafka.client_config import PARTITIONER, consumer_config
+from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.kafka.topic_admin import ensure_topics
+from understudy.streams.pairing.clickhouse_results import ClickHouseResults
+from understudy.streams.pairing.gc_control import CollectBetweenBatches
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
-from understudy.streams.pairing.policy import PairingPolicy
 from understudy.streams.pairing.records import Outcome, RecordBatch
-from understudy.streams.pairing.results import ClickHouseResults
 from understudy.streams.settings import KafkaSettings
-from understudy.streams.topics import ensure_topics
 
 RATE_PER_S: Final = 10_000.0
 """Mirrored requests a second; two events each."""

@@ -27,23 +27,23 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from understudy.analyzers.judge import Arm, Arms, Overdispersion, exact, two_arm
-from understudy.analyzers.judge.bets import (
+from understudy.analyzers.sequential import Arm, Arms, Overdispersion, exact, two_arm
+from understudy.analyzers.sequential.bets import (
     Direction,
     FloatArray,
     log_evidence,
     log_sum_exp,
     signed_bets,
 )
-from understudy.analyzers.judge.overdispersion import FIRST_GUESS, PRIOR_WINDOWS
-from understudy.analyzers.judge.restart import (
+from understudy.analyzers.sequential.overdispersion import FIRST_GUESS, PRIOR_WINDOWS
+from understudy.analyzers.sequential.restart import (
     LEARNING_WINDOWS,
     RestartedWealth,
     log_share,
     restarted,
 )
-from understudy.analyzers.judge.tail import GAMMA, raised_bucket
-from understudy.analyzers.judge.unbounded import (
+from understudy.analyzers.sequential.tail import GAMMA, raised_bucket
+from understudy.analyzers.sequential.unbounded import (
     CALIBRATION_UNITS,
     PRIOR_UNITS,
     Batch,
@@ -53,8 +53,8 @@ from understudy.analyzers.judge.unbounded import (
     paired_ratio,
     unpaired,
 )
-from understudy.analyzers.judge.unbounded import staked as staked_increments
-from understudy.analyzers.judge.weights import ALL, slice_weights
+from understudy.analyzers.sequential.unbounded import staked as staked_increments
+from understudy.analyzers.sequential.weights import ALL, slice_weights
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]

@@ -1,6 +1,6 @@
 """Topics of the service: name, partitions, retention and limits of each, as plain records.
 
-Nothing here talks to Kafka; `understudy.streams.topics` applies the records to a broker.
+Nothing here talks to Kafka; `understudy.streams.kafka.topic_admin` applies the records to a broker.
 
 How many partitions, and why:
 

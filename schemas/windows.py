@@ -26,7 +26,7 @@ Source = Literal["events", "feedback"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
 Histogram = dict[int, int]
-"""Bucket index to count; see `understudy.analyzers.aggregate.histogram` for the two scales."""
+"""Bucket index to count; see `understudy.analyzers.windows.histogram` for the two scales."""
 
 
 class EventCounts(msgspec.Struct, omit_defaults=True, kw_only=True):

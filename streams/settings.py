@@ -19,7 +19,7 @@ from msgspec import Meta
 from understudy.analyzers.compare.json_output import JsonSchemaValidator, compile_json_schema
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import MAX_EVENT_BYTES
-from understudy.streams.pairing.policy import PairingPolicy
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 DEFAULT_FILE: Final = Path("understudy.toml")
 ENVIRONMENT_PREFIX: Final = "UNDERSTUDY_"

@@ -20,34 +20,34 @@ from confluent_kafka.admin import AdminClient
 
 from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.alerting.service import run_alerting
-from understudy.streams.api.tokens import read_tokens
+from understudy.streams.clickhouse.load_buffer import LoadPolicy
+from understudy.streams.clickhouse.loader import Loader
+from understudy.streams.clickhouse.migrate import client_opener
+from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
-from understudy.streams.kafka import (
+from understudy.streams.http.probe_server import serving, watching
+from understudy.streams.http.tokens import read_tokens
+from understudy.streams.kafka.client_config import (
     client_config,
     consumer_config,
     producer_config,
     topic_of,
     topics,
 )
-from understudy.streams.loading.buffer import LoadPolicy
-from understudy.streams.loading.errors import SinkBroken
-from understudy.streams.loading.loader import Loader
-from understudy.streams.loading.migrate import client_opener
+from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
+from understudy.streams.monitoring.deciding_metrics import telling
+from understudy.streams.monitoring.process import Process
+from understudy.streams.monitoring.worker_snapshot import Parts
+from understudy.streams.pairing.clickhouse_results import ClickHouseResults
 from understudy.streams.pairing.consumer import PairingConsumer
-from understudy.streams.pairing.feedback import FeedbackPartition
-from understudy.streams.pairing.garbage import CollectBetweenBatches
+from understudy.streams.pairing.feedback_partition import FeedbackPartition
+from understudy.streams.pairing.gc_control import CollectBetweenBatches
+from understudy.streams.pairing.kafka_results import DeliveryFailed, Publisher
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
-from understudy.streams.pairing.policy import PairingPolicy
-from understudy.streams.pairing.publishing import DeliveryFailed, Publisher
-from understudy.streams.pairing.results import ClickHouseResults
-from understudy.streams.pairing.state import PartitionState
-from understudy.streams.serving.deciding import telling
-from understudy.streams.serving.process import Process
-from understudy.streams.serving.server import serving, watching
-from understudy.streams.serving.snapshot import Parts
+from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.settings import Settings, SettingsError
-from understudy.streams.topics import ensure_topics
 
 log = structlog.get_logger(__name__)
 
@@ -179,7 +179,7 @@ def _aside(run: Aside, name: str, settings: Settings, stop: threading.Event) -> 
 
 
 def _serve_api(settings: Settings, stop: threading.Event) -> None:
-    from understudy.streams.api.service import run_api
+    from understudy.streams.http.service import run_api
 
     if settings.api.enabled:
         run_api(settings, stop)

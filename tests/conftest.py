@@ -22,8 +22,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from understudy.schemas.topics import Topics, understudy_topics
-from understudy.streams.embedded.broker import EmbeddedBroker
-from understudy.streams.topics import ensure_topics
+from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.kafka.topic_admin import ensure_topics
 
 ROOT: Final = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:

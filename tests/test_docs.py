@@ -21,12 +21,12 @@ from understudy.schemas.events import Event, InvalidReason, decode_event
 from understudy.schemas.feedback import Feedback, decode_feedback
 from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import SECTIONS, WindowRow
-from understudy.streams.api.series import series_names
-from understudy.streams.cli import main as command
-from understudy.streams.loading.clickhouse import OPTIONS
-from understudy.streams.loading.migrate import migrate, migrations
+from understudy.streams.clickhouse.connect import OPTIONS
+from understudy.streams.clickhouse.migrate import migrate, migrations
+from understudy.streams.commands.main import main as command
+from understudy.streams.http.rollout_series import series_names
+from understudy.streams.monitoring.pairing_metrics import METRICS
 from understudy.streams.pairing.join import UnmatchedReason
-from understudy.streams.serving.metrics import METRICS
 from understudy.streams.settings import known_keys
 
 ROOT: Final = Path(__file__).parents[1]
@@ -336,7 +336,7 @@ def test_settings_shown_are_known() -> None:
 
 def test_queries_run(clickhouse_database: str, clickhouse_url: str) -> None:
     """Each statement is accepted by tables of this release, empty as they are."""
-    from understudy.streams.loading.clickhouse import connect
+    from understudy.streams.clickhouse.connect import connect
 
     client = connect(clickhouse_url, database=clickhouse_database)
     try:

@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from understudy.analyzers.guardrails.explanations import printable
 from understudy.schemas.decisions import Decision, Evidence
-from understudy.streams.deciding.words import printable
 
 Severity = Literal["critical", "warning"]
 

@@ -33,15 +33,15 @@ from understudy.schemas.decisions import decode_decision
 from understudy.streams.alerting.alertmanager import Alertmanager
 from understudy.streams.alerting.delivery import Delivery, Patience, Receiver
 from understudy.streams.alerting.notices import Notice
-from understudy.streams.alerting.rows import decision_block
 from understudy.streams.alerting.slack import Slack
 from understudy.streams.alerting.webhook import Webhook
-from understudy.streams.kafka import consumer_config, topics
-from understudy.streams.loading.buffer import LoadPolicy
-from understudy.streams.loading.errors import SinkBroken, SinkBusy
-from understudy.streams.loading.loader import Loader
-from understudy.streams.loading.migrate import client_opener
-from understudy.streams.loading.native import Block
+from understudy.streams.clickhouse.decision_rows import decision_block
+from understudy.streams.clickhouse.load_buffer import LoadPolicy
+from understudy.streams.clickhouse.loader import Loader
+from understudy.streams.clickhouse.migrate import client_opener
+from understudy.streams.clickhouse.native_format import Block
+from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
+from understudy.streams.kafka.client_config import consumer_config, topics
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.settings import AlertingSettings, Settings
 

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
+from understudy.analyzers.guardrails.explanations import printable
 from understudy.schemas.decisions import Decision
 from understudy.streams.alerting.delivery import Letter
 from understudy.streams.alerting.links import link_to
 from understudy.streams.alerting.notices import Notice, Standing, signature_of
-from understudy.streams.deciding.words import printable
 
 MAX_SECTION_CHARACTERS: Final = 3_000
 """Slack refuses a section with a longer text."""

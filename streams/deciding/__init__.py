@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from understudy.streams.deciding.decider import Decider
+from understudy.analyzers.guardrails.evaluator import Decider
 
 if TYPE_CHECKING:
     from understudy.streams.deciding.faust_app import DecidingApp

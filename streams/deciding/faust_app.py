@@ -18,14 +18,19 @@ import faust
 from faust.types import TP
 
 from understudy.schemas.topics import KEEP_FOREVER, Topics, TopicSpec
-from understudy.streams.deciding.credentials import broker_credentials
-from understudy.streams.deciding.desk import Desk, end_process
-from understudy.streams.deciding.faust_repairs import OrderlyTables, OrderlyTransport
+from understudy.streams.deciding.faust_patches import OrderlyTables, OrderlyTransport
+from understudy.streams.deciding.faust_security import broker_credentials
 from understudy.streams.deciding.lease import Lease
+from understudy.streams.deciding.processor import Desk, end_process
 from understudy.streams.deciding.progress import Progress
-from understudy.streams.kafka import CLIENT_ID, MAX_MESSAGE_BYTES, client_config, topics
+from understudy.streams.kafka.client_config import (
+    CLIENT_ID,
+    MAX_MESSAGE_BYTES,
+    client_config,
+    topics,
+)
+from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.settings import Settings, load_settings
-from understudy.streams.topics import ensure_topics
 
 TABLE: Final = "rollouts"
 HEARTBEATS_A_SESSION: Final = 4

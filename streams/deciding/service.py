@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 
 import structlog
 
-from understudy.streams.deciding.desk import end_process
 from understudy.streams.deciding.faust_app import DecidingApp, make_app
+from understudy.streams.deciding.processor import end_process
 from understudy.streams.deciding.progress import Progress
 from understudy.streams.settings import Settings
 

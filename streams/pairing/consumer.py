@@ -19,14 +19,14 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from understudy.schemas.windows import Source, WindowRow
-from understudy.streams.loading.errors import SinkBusy
+from understudy.streams.clickhouse.sink_errors import SinkBusy
 from understudy.streams.logs import KAFKA_LOGGER
-from understudy.streams.pairing.offsets import CommitMetadata, SafeCommit
+from understudy.streams.pairing.commit_rule import CommitMetadata, SafeCommit
+from understudy.streams.pairing.kafka_results import Publisher
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
-from understudy.streams.pairing.policy import PairingPolicy
-from understudy.streams.pairing.publishing import Publisher
+from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.pairing.records import Outcome, RecordBatch
-from understudy.streams.pairing.state import PartitionState
 
 log = structlog.get_logger(__name__)
 

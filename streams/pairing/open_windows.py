@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.analyzers.aggregate.columns import WindowColumns
-from understudy.analyzers.aggregate.window_sums import SliceKey, WindowSums, add_batch
+from understudy.analyzers.windows.columns import WindowColumns
+from understudy.analyzers.windows.window_sums import SliceKey, WindowSums, add_batch
 from understudy.schemas.windows import Source, WindowRow
 
 

@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from understudy.analyzers.aggregate.window_sums import number_rows
+from understudy.analyzers.windows.window_sums import number_rows
 from understudy.schemas.events import (
     InvalidEvent,
     InvalidReason,
@@ -20,7 +20,7 @@ from understudy.schemas.events import (
     request_time_ms,
 )
 from understudy.schemas.windows import Source
-from understudy.streams.pairing.comparing import (
+from understudy.streams.pairing.comparison import (
     Comparisons,
     compare_requests,
     control_window_columns,
@@ -37,8 +37,13 @@ from understudy.streams.pairing.join import (
     UnmatchedReason,
 )
 from understudy.streams.pairing.open_windows import WatermarkSteps
+from understudy.streams.pairing.partition_state import (
+    PartitionState,
+    clock_ahead,
+    slice_of,
+    tagged_language,
+)
 from understudy.streams.pairing.records import DeadLetter, Outcome, RecordBatch, UnmatchedSide
-from understudy.streams.pairing.state import PartitionState, clock_ahead, slice_of, tagged_language
 
 PART_RECORDS: Final = 256
 """Records that are read and compared together: few enough to stay in a core's cache."""

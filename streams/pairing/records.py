@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from understudy.schemas.events import InvalidReason
-from understudy.streams.pairing.comparing import Comparisons
+from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.join import Side, UnmatchedReason
 
 

@@ -14,16 +14,16 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
+from tests.analyzers.guardrails.world import Harm, World
 from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import ClickHouseServer
 from tests.faults.harness import Run
 from tests.faults.processes import Worker, wait_until
 from tests.faults.truth import Record
-from tests.streams.deciding.world import Harm, World
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.docket import Docket, Refused
+from understudy.streams.deciding.state_store import Docket, Refused
 
 ROLLOUTS: Final = tuple(f"helpdesk-{number}" for number in range(6))
 EVENT_PARTITIONS: Final = (0, 1)

@@ -32,7 +32,7 @@ from tests.faults.processes import CommandWorker, Killable, Role, Worker, stop, 
 from tests.faults.truth import Record, Rules, Truth, truth_of
 from tests.faults.workload import Message
 from understudy.schemas.topics import understudy_topics
-from understudy.streams.topics import ensure_topics
+from understudy.streams.kafka.topic_admin import ensure_topics
 
 PARTITIONS: Final = 3
 SETTLED_S: Final = 120.0

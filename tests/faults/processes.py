@@ -104,7 +104,7 @@ class CommandWorker:
         script: str | None = None,
     ) -> None:
         self._log = log
-        started = ["-c", script] if script else ["-m", "understudy.streams.cli"]
+        started = ["-c", script] if script else ["-m", "understudy.streams.commands.main"]
         ours = {k: v for k, v in os.environ.items() if not k.startswith("UNDERSTUDY_")}
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
 POISONED = """
 import sys
-from understudy.streams.cli import main
+from understudy.streams.commands.main import main
 from understudy.streams.pairing import partition
 
 honest = partition.compare_requests

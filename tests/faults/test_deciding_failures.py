@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
 POISONED = """
 import sys
-from understudy.streams.cli import main
-from understudy.streams.deciding.decider import Decider
+from understudy.streams.commands.main import main
+from understudy.analyzers.guardrails.evaluator import Decider
 
 honest = Decider.take
 

@@ -20,7 +20,7 @@ from tests.brokers.contract import Broker
 from understudy.schemas.topics import Topics, TopicSpec
 from understudy.schemas.windows import SECTIONS, WindowRow
 
-COMMAND = (sys.executable, "-m", "understudy.streams.cli")
+COMMAND = (sys.executable, "-m", "understudy.streams.commands.main")
 TIMEOUT_S = 60.0
 _POLL_S = 0.1
 _COORDINATOR_COMING = (

@@ -13,12 +13,12 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
+from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.brokers.contract import Broker
 from tests.integration.processes import COMMAND, Worker, settings
-from tests.streams.api.described import Answer, ask
-from tests.streams.deciding.world import ROLLOUT, Harm, World
+from tests.streams.http.described import Answer, ask
 from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics
-from understudy.streams.kafka import PARTITIONER
+from understudy.streams.kafka.client_config import PARTITIONER
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -14,10 +14,10 @@ from tests.brokers.contract import Broker
 from tests.integration.bad_input import CASES, pair
 from tests.integration.oracle import Report, differences
 from tests.integration.path import run_whole_path
-from understudy.analyzers.aggregate.rows import total
 from understudy.analyzers.compare.language import detect_language
+from understudy.analyzers.windows.rows import total
 from understudy.schemas.topics import Topics
-from understudy.streams.report import report
+from understudy.streams.replay.report import report
 
 pytestmark = pytest.mark.integration
 

@@ -16,14 +16,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.analyzers.guardrails.world import ROLLOUT
 from tests.brokers.contract import Broker
 from tests.integration.path import running
 from tests.integration.processes import COMMAND, flushed_positions, settings, understudy
 from tests.integration.test_deciding import Bench
 from tests.integration.test_two_workers import QUICK_REBALANCES
 from tests.integration.topic_log import ends_of, read_topic
-from tests.streams.deciding.world import ROLLOUT
-from understudy.analyzers.aggregate.rows import latest, total
+from understudy.analyzers.windows.rows import latest, total
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics

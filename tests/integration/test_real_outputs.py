@@ -21,13 +21,13 @@ from tests.integration.oracle import Report, Request, differences, join
 from tests.integration.path import WholePath, run_whole_path
 from tests.integration.real_outputs import real_events
 from tests.integration.topic_log import partition_of
-from understudy.analyzers.aggregate.rows import latest, row_key, total
 from understudy.analyzers.compare.language import detect_language
+from understudy.analyzers.windows.rows import latest, row_key, total
 from understudy.schemas.topics import Topics, understudy_topics
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.embedded.simulator import simulate
-from understudy.streams.report import report
-from understudy.streams.topics import ensure_topics
+from understudy.streams.demo.simulator import simulate
+from understudy.streams.kafka.topic_admin import ensure_topics
+from understudy.streams.replay.report import report
 
 pytestmark = pytest.mark.integration
 

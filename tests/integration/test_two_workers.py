@@ -21,11 +21,11 @@ from tests.integration.path import account_of, running
 from tests.integration.processes import COMMAND, clean_environment, flushed_positions, settings
 from tests.integration.test_real_outputs import simulated_lines
 from tests.integration.topic_log import ends_of, read_topic
-from understudy.analyzers.aggregate.rows import latest, total
 from understudy.analyzers.compare.language import detect_language
+from understudy.analyzers.windows.rows import latest, total
 from understudy.schemas.topics import Topics
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.report import report
+from understudy.streams.replay.report import report
 
 pytestmark = pytest.mark.integration
 

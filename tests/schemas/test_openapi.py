@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from understudy.schemas import openapi
-from understudy.streams.api.app import ROUTES
+from understudy.streams.http.app import ROUTES
 
 DESCRIPTION = openapi.build()
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from understudy.streams.kafka import client_config, consumer_config, producer_config
+from understudy.streams.kafka.client_config import client_config, consumer_config, producer_config
 from understudy.streams.settings import Settings, SettingsError, known_keys, load_settings
 
 EVERYTHING = """

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.analyzers.aggregate.events import random_pairs
 from tests.analyzers.compare.test_sides import ERROR, event, read
+from tests.analyzers.windows.events import random_pairs
 from understudy.analyzers.compare.measures import ControlMeasures, PairMeasures, SimilarityMethod
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.pairs import compare_control, compare_pairs

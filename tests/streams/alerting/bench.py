@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.streams.alerting.service import run_alerting
-from understudy.streams.kafka import topics as topics_of
+from understudy.streams.kafka.client_config import topics as topics_of
 from understudy.streams.settings import (
     AlertingSettings,
     ClickHouseSettings,

@@ -15,8 +15,8 @@ from tests.streams.alerting.bench import TIMEOUT_S, Bench, alerting, bench_on, e
 from tests.streams.alerting.http_receiver import HttpReceiver, Reply
 from tests.streams.alerting.samples import decision
 from understudy.schemas.topics import Topics
-from understudy.streams.embedded.broker import EmbeddedBroker
-from understudy.streams.loading.clickhouse import connect
+from understudy.streams.clickhouse.connect import connect
+from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.settings import ClickHouseSettings
 
 NOWHERE = "clickhouse://127.0.0.1:9/understudy"

@@ -10,14 +10,14 @@ import pytest
 
 from understudy.schemas.manifests import read_manifest
 from understudy.streams.deciding import faust_app
-from understudy.streams.deciding.docket import Docket
 from understudy.streams.deciding.faust_app import changelog, make_app
 from understudy.streams.deciding.service import run_deciding
-from understudy.streams.embedded.broker import EmbeddedBroker
-from understudy.streams.kafka import topics
-from understudy.streams.rollouts.store import RolloutStore
+from understudy.streams.deciding.state_store import Docket
+from understudy.streams.kafka.client_config import topics
+from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.kafka.topic_admin import ensure_topics
+from understudy.streams.rollouts.registry import RolloutStore
 from understudy.streams.settings import KafkaSettings, Settings
-from understudy.streams.topics import ensure_topics
 
 pytestmark = pytest.mark.embedded
 

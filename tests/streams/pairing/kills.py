@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from tests.streams.pairing.log import EPOCH
-from understudy.analyzers.aggregate.rows import row_key
+from understudy.analyzers.windows.rows import row_key
 from understudy.schemas.windows import WindowRow
-from understudy.streams.pairing.offsets import SafeCommit
+from understudy.streams.pairing.commit_rule import SafeCommit
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
-from understudy.streams.pairing.policy import PairingPolicy
+from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.pairing.records import RecordBatch
-from understudy.streams.pairing.state import PartitionState
 
 FAR_MS = int(EPOCH.timestamp() * 1000) + 10**9
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from understudy.analyzers.aggregate.rows import latest, total
+from understudy.analyzers.windows.rows import latest, total
 from understudy.schemas.windows import WindowRow
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
-from understudy.streams.pairing.policy import PairingPolicy
+from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.pairing.records import Outcome, RecordBatch
-from understudy.streams.pairing.state import PartitionState
 
 EPOCH = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 POLICY = PairingPolicy(window_s=10, join_timeout_s=30, allowed_lateness_s=30, max_clock_skew_s=5)

@@ -16,10 +16,10 @@ from tests.streams.pairing.kills import (
     undisturbed,
 )
 from tests.streams.pairing.log import opinion
-from understudy.analyzers.aggregate.rows import total
-from understudy.streams.pairing.feedback import FeedbackPartition
-from understudy.streams.pairing.policy import PairingPolicy
-from understudy.streams.pairing.recent import Recent
+from understudy.analyzers.windows.rows import total
+from understudy.streams.pairing.dedup_cache import Recent
+from understudy.streams.pairing.feedback_partition import FeedbackPartition
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 POLICY = PairingPolicy(window_s=2, join_timeout_s=6, allowed_lateness_s=7)
 SMALL_POLICY = PairingPolicy(

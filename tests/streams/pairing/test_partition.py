@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.streams.pairing.log import EPOCH, Log, event
-from understudy.analyzers.aggregate.rows import latest, total
+from understudy.analyzers.windows.rows import latest, total
 from understudy.schemas.events import InvalidReason
-from understudy.streams.pairing.offsets import CommitMetadata
-from understudy.streams.pairing.policy import PairingPolicy
+from understudy.streams.pairing.commit_rule import CommitMetadata
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 PUSH = 45.0
 """A request this late moves the watermark past the timeout and the lateness of second 0."""

@@ -25,9 +25,9 @@ from tests.streams.pairing.kills import (
     undisturbed,
 )
 from tests.streams.pairing.log import event
-from understudy.analyzers.aggregate.rows import total
+from understudy.analyzers.windows.rows import total
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
-from understudy.streams.pairing.policy import PairingPolicy
 
 POLICY = PairingPolicy(window_s=2, join_timeout_s=6, allowed_lateness_s=7)
 SIDES3 = ["stable", "candidate", "control"]

@@ -11,7 +11,7 @@ import msgspec
 
 from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.docket import Docket, Step
+from understudy.streams.deciding.state_store import Docket, Step
 
 _LOOK_S: Final = 0.1
 

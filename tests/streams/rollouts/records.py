@@ -11,12 +11,12 @@ from understudy.schemas.decisions import Decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
 from understudy.streams.deciding import Decider
-from understudy.streams.embedded.broker import EmbeddedBroker
-from understudy.streams.kafka import producer_config, topics
-from understudy.streams.operating.reading import TopicReader
-from understudy.streams.rollouts.store import RolloutStore
+from understudy.streams.kafka.client_config import producer_config, topics
+from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.kafka.topic_admin import ensure_topics
+from understudy.streams.kafka.topic_reader import TopicReader
+from understudy.streams.rollouts.registry import RolloutStore
 from understudy.streams.settings import KafkaSettings
-from understudy.streams.topics import ensure_topics
 
 ROLLOUTS, DECISIONS = "understudy.rollouts", "understudy.decisions"
 

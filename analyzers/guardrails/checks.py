@@ -1,0 +1,149 @@
+"""Checks: what the guardrails of a policy come down to.
+
+A guardrail is one check; with a warn margin it is two, the second of which only alerts. A check
+knows how to read a window row and by which rule its evidence grows. Quantiles compared with stable
+can be read only once stable's own is known: see `references`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from understudy.analyzers.guardrails.sequential_tests import BinaryRule, LimitRule, MeanRule, Rule
+from understudy.analyzers.guardrails.statistics import (
+    TICKS,
+    Reader,
+    agreement_limit_reader,
+    agreement_reader,
+    excess_reader,
+    mean_limit_reader,
+    mean_reader,
+    rate_limit_reader,
+    rate_reader,
+    tail_reader,
+    time_limit_reader,
+    unmatched_reader,
+)
+from understudy.analyzers.sequential.tail import GAMMA, raised_bucket
+from understudy.schemas.rollout_metrics import METRICS, Metric
+from understudy.schemas.rollouts import Action, Guardrail, Rollout
+
+WARNING_SUFFIX: Final = ".warn"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One limit under test; `weight` is its share of the error of its action."""
+
+    name: str
+    guardrail: Guardrail
+    metric: Metric
+    value: float
+    action: Action
+    is_warning: bool
+    rule: Rule
+    probe: str
+    """Checks with the same probe read the same numbers."""
+    reader: Reader | None
+    """None where stable's quantile must be known first."""
+    weight: float = 0.0
+
+    @property
+    def is_tail(self) -> bool:
+        """Whether it compares quantiles with stable's."""
+        return self.reader is None
+
+    @property
+    def stops_promotion(self) -> bool:
+        """Whether promotion waits for it."""
+        return self.action != "alert"
+
+    def tail_reader(self, reference: int) -> Reader:
+        """Reads a tail, given the bucket that holds stable's quantile."""
+        if self.guardrail.relative:
+            up = raised_bucket(reference, 1.0 + self.value, "rollback")
+            down = raised_bucket(reference, 1.0 + self.value, "promotion")
+        else:
+            edge = GAMMA**reference + self.value
+            up, down = bucket_above(edge), bucket_below(edge)
+        return tail_reader(self.metric.measure, reference, up, down)
+
+
+def checks_of(rollout: Rollout) -> tuple[Check, ...]:
+    """All checks of a policy, in its order, with their weights."""
+    checks = [check for guardrail in rollout.guardrails for check in _checks_of(guardrail)]
+    actions = [check.action for check in checks]
+    return tuple(replace(check, weight=1.0 / actions.count(check.action)) for check in checks)
+
+
+def _checks_of(guardrail: Guardrail) -> Iterable[Check]:
+    yield _check(guardrail, guardrail.name, guardrail.value, guardrail.action, False)
+    if guardrail.warn_value is not None:
+        yield _check(
+            guardrail, guardrail.name + WARNING_SUFFIX, guardrail.warn_value, "alert", True
+        )
+
+
+def _check(
+    guardrail: Guardrail, name: str, value: float, action: Action, is_warning: bool
+) -> Check:
+    metric = METRICS[guardrail.metric]
+    probe, reader = _probe(guardrail, metric, value)
+    rule = _rule(guardrail, metric, value)
+    return Check(name, guardrail, metric, value, action, is_warning, rule, probe, reader)
+
+
+def _probe(guardrail: Guardrail, metric: Metric, value: float) -> tuple[str, Reader | None]:
+    """What is read and how; checks that read alike share the name."""
+    on_candidate = guardrail.limit in ("max", "min")
+    if metric.kind == "quantile":
+        if not on_candidate:
+            kind = "x" if guardrail.relative else "+"
+            return f"{metric.name}{kind}{value!r}", None
+        reader = time_limit_reader(metric.measure, bucket_above(value), bucket_below(value))
+        return f"{metric.measure}>{value!r}", reader
+    suffix = ".candidate" if on_candidate and metric.kind in ("rate", "agreement", "mean") else ""
+    if metric.kind == "rate":
+        read = rate_limit_reader if suffix else rate_reader
+        return metric.name + suffix, read(metric.name)
+    if metric.kind == "agreement":
+        return metric.name + suffix, agreement_limit_reader if suffix else agreement_reader
+    if metric.kind == "mean":
+        read = mean_limit_reader if suffix else mean_reader
+        return metric.name + suffix, read(metric.name)
+    return metric.name, excess_reader if metric.kind == "excess" else unmatched_reader
+
+
+def _rule(guardrail: Guardrail, metric: Metric, value: float) -> Rule:
+    limit = guardrail.limit
+    if metric.kind == "excess":
+        return MeanRule(TICKS[metric.name], shift=value)
+    if metric.kind == "mean":
+        return _mean_rule(TICKS[metric.name], guardrail, value)
+    if metric.kind == "quantile":
+        return LimitRule(1.0 - metric.quantile) if limit == "max" else BinaryRule(0.0)
+    if limit in ("max", "min"):
+        return LimitRule(value if limit == "max" else 1.0 - value)
+    return BinaryRule(value)
+
+
+def _mean_rule(tick: float, guardrail: Guardrail, value: float) -> MeanRule:
+    sign = -1.0 if guardrail.limit in ("min", "max_drop") else 1.0
+    if guardrail.limit in ("max", "min"):
+        return MeanRule(tick, sign=sign, factor=0.0, shift=value)
+    if guardrail.relative:
+        return MeanRule(tick, sign=sign, factor=1.0 + sign * value, relative=True)
+    return MeanRule(tick, sign=sign, shift=sign * value)
+
+
+def bucket_above(edge: float) -> int:
+    """The lowest bucket whose upper edge is at least `edge`: rounded for rollback."""
+    return math.ceil(math.log(edge) / math.log(GAMMA) - 1e-9)
+
+
+def bucket_below(edge: float) -> int:
+    """The highest bucket whose upper edge is at most `edge`: rounded for promotion."""
+    return math.floor(math.log(edge) / math.log(GAMMA) + 1e-9)

@@ -1,0 +1,84 @@
+"""Slices: parts of the traffic that are judged apart, and the names they go by.
+
+A slice's name is `all`, or `language:ja`, `workflow:extract`, `language:ja,workflow:extract`.
+Languages and workflows turn up while a rollout runs; each keeps the place at which it arrived, on
+which its weight depends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from understudy.analyzers.sequential.weights import arrival_share
+from understudy.schemas.rollouts import SliceChoice, SliceManifest
+from understudy.schemas.windows import WindowRow
+
+ALL: Final = "all"
+MAX_ARRIVALS: Final = 64
+"""Languages, and as many workflows, that are judged apart; later ones count in `all` alone."""
+
+
+def slice_name(language: str | None = None, workflow: str | None = None) -> str:
+    """The name of a slice; `all` without either."""
+    parts = [("language", language), ("workflow", workflow)]
+    return ",".join(f"{kind}:{value}" for kind, value in parts if value is not None) or ALL
+
+
+def slice_title(name: str) -> str:
+    """The slice for a table: `all`, `ja`, `workflow extract`, `ja, workflow extract`."""
+    return name.replace("language:", "").replace("workflow:", "workflow ").replace(",", ", ")
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """Languages and workflows in the order in which they turned up."""
+
+    languages: list[str] = field(default_factory=list)
+    workflows: list[str] = field(default_factory=list)
+
+    def note(self, row: WindowRow) -> None:
+        """Take down what a row is about."""
+        for known, value in ((self.languages, row.language), (self.workflows, row.workflow)):
+            if value and value not in known and len(known) < MAX_ARRIVALS:
+                known.append(value)
+
+    def slices_of(self, row: WindowRow) -> Iterator[str]:
+        """The slices that a row belongs to, whether or not anybody looks at them."""
+        yield ALL
+        if row.language in self.languages:
+            yield slice_name(language=row.language)
+        if row.workflow in self.workflows:
+            yield slice_name(workflow=row.workflow)
+            if row.language in self.languages:
+                yield slice_name(row.language, row.workflow)
+
+    def weights(self, choice: SliceChoice) -> dict[str, float]:
+        """Weight of each slice that a guardrail looks at, at most 1 together.
+
+        Half goes to all requests together, the rest evenly to languages, workflows and named
+        slices, as far as they are looked at. Named slices share evenly; what turns up gets its
+        share on arrival.
+        """
+        families = [
+            *([_arrived(self.languages, "language")] if choice.each_language else []),
+            *([_arrived(self.workflows, "workflow")] if choice.each_workflow else []),
+            *([_evenly(choice.named)] if choice.named else []),
+        ]
+        weights: dict[str, float] = {}
+        if choice.all:
+            weights[ALL] = 0.5 if families else 1.0
+        left = (0.5 if choice.all else 1.0) / max(1, len(families))
+        for family in families:
+            for name, share in family.items():
+                weights[name] = weights.get(name, 0.0) + left * share
+        return weights
+
+
+def _arrived(values: list[str], kind: str) -> dict[str, float]:
+    return {f"{kind}:{value}": arrival_share(rank) for rank, value in enumerate(values)}
+
+
+def _evenly(named: tuple[SliceManifest, ...]) -> dict[str, float]:
+    return {slice_name(one.language, one.workflow): 1.0 / len(named) for one in named}

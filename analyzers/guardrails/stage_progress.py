@@ -1,0 +1,92 @@
+"""Data quality and progress of a stage, from its closed windows.
+
+Requests that went missing are seldom random ones, so what is missing blocks promotion. It never
+stops a rollback.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from understudy.analyzers.sequential import DataQuality, Progress, sample_ratio
+from understudy.schemas.events import SINGLE_MODES
+from understudy.schemas.rollouts import Stage
+from understudy.schemas.windows import WindowRow
+
+
+@dataclass(slots=True)
+class StageCounts:
+    """What adds up over a stage. Times are epoch milliseconds of event time."""
+
+    since_ms: int = 0
+    """Windows that start before this belong to the stage before."""
+    first_ms: int | None = None
+    last_ms: int | None = None
+    requests: int = 0
+    events: int = 0
+    late: int = 0
+    pairs: int = 0
+    unmatched: int = 0
+    alone_candidate: int = 0
+    alone: int = 0
+    log_ratio_seen: float = 0.0
+    """The most evidence ever against the planned share: a breach stays one."""
+
+    def counts(self, row: WindowRow, stage: Stage, start_ms: int) -> bool:
+        """Whether a row belongs to the stage."""
+        return row.mode == stage.mode and start_ms >= self.since_ms
+
+    def add(self, row: WindowRow, stage: Stage, start_ms: int) -> None:
+        """Take a closed row of the stage."""
+        if row.stable.requests or row.candidate.requests:
+            self._span(start_ms, start_ms + row.window_s * 1000)
+        events = row.events
+        lost = events.unmatched_stable + events.unmatched_candidate
+        self.requests += row.candidate.requests
+        self.pairs += row.pair.pairs
+        self.unmatched += lost
+        self.late += events.late
+        self.events += events.paired + events.single + lost + events.unmatched_control + events.late
+        if stage.mode in SINGLE_MODES:
+            self.alone_candidate += row.candidate.requests
+            self.alone += row.candidate.requests + row.stable.requests
+
+    def _span(self, start_ms: int, ended_ms: int) -> None:
+        """Windows with requests make the duration; what is invalid may count in that of 1970."""
+        self.first_ms = start_ms if self.first_ms is None else min(self.first_ms, start_ms)
+        self.last_ms = ended_ms if self.last_ms is None else max(self.last_ms, ended_ms)
+
+    def look(self, stage: Stage) -> None:
+        """Hold the shares of the arms against the planned ones."""
+        if stage.mode in SINGLE_MODES and 0.0 < stage.share < 1.0:
+            evidence = sample_ratio.log_evidence(self.alone_candidate, self.alone, stage.share)
+            self.log_ratio_seen = max(self.log_ratio_seen, evidence)
+
+    @property
+    def quality(self) -> DataQuality:
+        """Shares of what is missing, and the evidence on the arms."""
+        return DataQuality(
+            _share(self.unmatched, self.pairs + self.unmatched),
+            _share(self.late, self.events),
+            self.log_ratio_seen,
+        )
+
+    @property
+    def progress(self) -> Progress:
+        """How far the stage has come."""
+        duration_ms = (self.last_ms or 0) - (self.first_ms or 0)
+        return Progress(self.requests, duration_ms / 1000.0, self.quality)
+
+    def to_builtins(self) -> list[Any]:
+        """The fields in order."""
+        return [getattr(self, name) for name in self.__slots__]
+
+    @classmethod
+    def from_builtins(cls, kept: list[Any]) -> StageCounts:
+        """What `to_builtins` wrote."""
+        return cls(*kept)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,77 @@
+"""Quantiles judged as tail exceedance, from log-bucketed histograms.
+
+"The candidate's p99 is at most r times stable's" becomes "the candidate exceeds r·y no more often
+than stable exceeds y", y being stable's p99 in earlier data. Both are binary outcomes with margin
+0, so they go to `two_arm`, or to `exact` where each pair's joint outcome was counted.
+
+A histogram is sparse, {bucket: count}; bucket k covers (gamma^(k-1), gamma^k]. A threshold is
+a bucket's upper edge and is named by that bucket, so that counting above it is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from understudy.analyzers.sequential.bets import Direction
+from understudy.analyzers.sequential.two_arm import Arm, Arms
+
+GAMMA: Final = 1.01 / 0.99
+"""Ratio of a bucket's edges: 1 % relative error (Masson, Rim and Lee, 2019: DDSketch)."""
+ENOUGH_UNITS: Final = 3_000
+"""Stable requests that a threshold should rest on."""
+
+
+def reference_bucket(
+    histogram: Mapping[int, int], quantile: float, *, enough_units: int = ENOUGH_UNITS
+) -> int | None:
+    """The bucket that holds stable's `quantile`, or None below `enough_units` units.
+
+    Take it from data earlier than what it will judge. Raises ValueError unless 0 < quantile < 1.
+    """
+    if not 0.0 < quantile < 1.0:
+        raise ValueError(f"a quantile lies between 0 and 1, not at {quantile}")
+    units = sum(histogram.values())
+    if units < max(1, enough_units):
+        return None
+    rank, below = quantile * units, 0
+    for bucket in sorted(histogram):
+        below += histogram[bucket]
+        if below >= rank:
+            return bucket
+    return max(histogram)
+
+
+def raised_bucket(bucket: int, ratio: float, direction: Direction) -> int:
+    """The bucket whose upper edge stands for `ratio` times that of `bucket`.
+
+    Rounded up for rollback and down for promotion, so rounding never helps either verdict. Raises
+    ValueError when the ratio is not positive.
+    """
+    if ratio <= 0.0:
+        raise ValueError("a tolerated ratio is positive")
+    steps = math.log(ratio) / math.log(GAMMA)
+    nearest = round(steps)
+    # A ratio that is a whole number of buckets must not be moved by the last bit of its logarithm.
+    if abs(steps - nearest) < 1e-9:
+        return bucket + nearest
+    return bucket + (math.ceil(steps) if direction == "rollback" else math.floor(steps))
+
+
+def exceedances(histogram: Mapping[int, int], bucket: int) -> Arm:
+    """Units of a histogram, those above the upper edge of `bucket` being the bad ones."""
+    bad = sum(count for index, count in histogram.items() if index > bucket)
+    return Arm(sum(histogram.values()), bad)
+
+
+def tail_arms(
+    candidate: Mapping[int, int],
+    stable: Mapping[int, int],
+    bucket: int,
+    ratio: float,
+    direction: Direction,
+) -> Arms:
+    """Both arms of a window for `two_arm.log_increments` with margin 0."""
+    raised = raised_bucket(bucket, ratio, direction)
+    return Arms(exceedances(candidate, raised), exceedances(stable, bucket))

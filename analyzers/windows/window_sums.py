@@ -1,0 +1,182 @@
+"""The sums of one slice in one window, and adding a batch to many of them at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.analyzers.windows.columns import WindowColumns
+from understudy.analyzers.windows.histogram import merge
+from understudy.analyzers.windows.layout import (
+    NUMBERS,
+    PRODUCT_TICKS,
+    SLOTS,
+    SUM_TICKS,
+    VECTOR_LENGTH,
+)
+from understudy.analyzers.windows.moments import join_limbs
+from understudy.schemas.windows import SECTIONS, Source, WindowRow
+
+_BUCKET_BITS: Final = 20
+_BUCKET_OFFSET: Final = 1 << (_BUCKET_BITS - 1)
+
+
+class SliceKey(NamedTuple):
+    """What a window row is about; `window_start_ms` is epoch milliseconds."""
+
+    rollout_id: str
+    mode: str
+    language: str
+    workflow: str
+    window_start_ms: int
+
+
+def number_rows(*labels: Sequence[Any]) -> tuple[NDArray[np.int64], list[SliceKey]]:
+    """Number the slices of n rows, given as the columns of `SliceKey`.
+
+    Returns the index of each row's slice (n,), and the slices.
+    """
+    indices: dict[tuple[Any, ...], int] = {}
+    keys = zip(*labels, strict=True)
+    rows = np.array([indices.setdefault(key, len(indices)) for key in keys], dtype=np.int64)
+    return rows, [SliceKey(*key) for key in indices]
+
+
+@dataclass(slots=True)
+class WindowSums:
+    """Everything that adds up in one slice and window; `a + b` is the sums of both."""
+
+    vector: NDArray[np.int64] = field(default_factory=lambda: np.zeros(VECTOR_LENGTH, np.int64))
+    histograms: dict[str, dict[int, int]] = field(default_factory=dict)
+
+    def __add__(self, other: WindowSums) -> WindowSums:
+        names = self.histograms.keys() | other.histograms.keys()
+        merged = {
+            name: merge(self.histograms.get(name, {}), other.histograms.get(name, {}))
+            for name in names
+        }
+        return WindowSums(self.vector + other.vector, merged)
+
+    def add_count(self, column: str, count: int) -> None:
+        """Add to one plain count."""
+        self.vector[SLOTS[column]] += count
+
+    def add_bucket(self, column: str, bucket: int, count: int) -> None:
+        """Add to one bucket of a histogram."""
+        histogram = self.histograms.setdefault(column, {})
+        histogram[bucket] = histogram.get(bucket, 0) + count
+
+    def to_row(
+        self,
+        key: SliceKey,
+        *,
+        window_s: int,
+        partition: int,
+        version: int,
+        closed: bool,
+        source: Source = "events",
+    ) -> WindowRow:
+        """The row of the contract, in natural units."""
+        sections: dict[str, Any] = {
+            name: SECTIONS[name](**values) for name, values in self._sections().items()
+        }
+        return WindowRow(
+            rollout_id=key.rollout_id,
+            mode=key.mode or None,  # type: ignore[arg-type]
+            language=key.language,
+            workflow=key.workflow,
+            window_start=dt.datetime.fromtimestamp(key.window_start_ms / 1000, dt.UTC),
+            window_s=window_s,
+            source=source,
+            partition=partition,
+            version=version,
+            closed=closed,
+            **sections,
+        )
+
+    def _sections(self) -> dict[str, dict[str, Any]]:
+        """Field values by section, zeros left out."""
+        sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+        parts: list[int] = self.vector.tolist()
+        for slot, section, name in _COUNTS:
+            if parts[slot]:
+                sections[section][name] = parts[slot]
+        for slot, section, name, inverse_tick in _SUMS:
+            if parts[slot]:
+                sections[section][name] = parts[slot] / inverse_tick
+        for slot, section, name, inverse_tick in _PRODUCTS:
+            ticks = join_limbs(*parts[slot : slot + 3])
+            if ticks:
+                sections[section][name] = ticks if inverse_tick == 1 else ticks / inverse_tick
+        for column, histogram in self.histograms.items():
+            section, name = column.split("_", 1)
+            sections[section][name] = dict(sorted(histogram.items()))
+        return sections
+
+
+_COUNTS: Final = [
+    (SLOTS[column], section, name)
+    for column, section, name in NUMBERS
+    if column not in SUM_TICKS and column not in PRODUCT_TICKS
+]
+_SUMS: Final = [
+    (SLOTS[column], section, name, round(1 / SUM_TICKS[column]))
+    for column, section, name in NUMBERS
+    if column in SUM_TICKS
+]
+_PRODUCTS: Final = [
+    (SLOTS[column], section, name, round(1 / PRODUCT_TICKS[column]) ** 2)
+    for column, section, name in NUMBERS
+    if column in PRODUCT_TICKS
+]
+"""Where the numbers of a row stand in the vector, and what their sums are divided by."""
+
+
+def sum_by_slice(
+    slices: NDArray[np.int64], n_slices: int, columns: WindowColumns
+) -> NDArray[np.int64]:
+    """Add up all number columns per slice.
+
+    `slices` (n,) holds the index of each row's slice. Returns (n_slices, VECTOR_LENGTH).
+    """
+    totals = np.zeros((VECTOR_LENGTH, n_slices), np.int64)
+    order = np.argsort(slices, kind="stable")
+    present, starts = np.unique(slices[order], return_index=True)
+    for column, values in columns.numbers.items():
+        slot = SLOTS[column]
+        if values.ndim == 2:
+            totals[slot : slot + 3, present] = np.add.reduceat(values[:, order], starts, axis=1)
+        else:
+            totals[slot, present] = np.add.reduceat(values[order], starts)
+    return totals.T
+
+
+def buckets_by_slice(
+    slices: NDArray[np.int64], columns: WindowColumns
+) -> Iterator[tuple[int, str, int, int]]:
+    """Yield (slice, histogram, bucket, count) of all histograms."""
+    for column, (rows, buckets) in columns.buckets.items():
+        codes = (slices[rows] << _BUCKET_BITS) + (buckets + _BUCKET_OFFSET)
+        unique, counts = np.unique(codes, return_counts=True)
+        owners = (unique >> _BUCKET_BITS).tolist()
+        indices = ((unique & ((1 << _BUCKET_BITS) - 1)) - _BUCKET_OFFSET).tolist()
+        for owner, bucket, count in zip(owners, indices, counts.tolist(), strict=True):
+            yield owner, column, bucket, count
+
+
+def add_batch(
+    sums: Sequence[WindowSums], slices: NDArray[np.int64], columns: WindowColumns
+) -> None:
+    """Add a batch to the sums of its slices; `slices` (n,) index into `sums`."""
+    if not len(slices):
+        return
+    totals = sum_by_slice(slices, len(sums), columns)
+    for target, total in zip(sums, totals, strict=True):
+        target.vector += total
+    for owner, column, bucket, count in buckets_by_slice(slices, columns):
+        sums[owner].add_bucket(column, bucket, count)

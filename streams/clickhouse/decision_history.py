@@ -1,0 +1,109 @@
+"""Earlier decisions that changed something, out of ClickHouse."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import msgspec
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from understudy.schemas.api import HistoryPage, PastDecision
+from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.sink_errors import sink_error
+
+TIMEOUT_S: Final = 10.0
+COLUMNS: Final = PastDecision.__struct_fields__
+_SQL: Final = f"""
+SELECT {", ".join(COLUMNS)}, decision_hash
+FROM decisions FINAL
+WHERE rollout_id = {{rollout_id:String}} AND NOT is_refresh
+  AND (decided_at, decision_hash) < ({{time:DateTime64(3, 'UTC')}}, {{hash:UInt64}})
+ORDER BY decided_at DESC, decision_hash DESC
+LIMIT {{limit:UInt32}}
+"""
+_MAX_HASH: Final = 2**64 - 1
+MAX_DIGITS: Final = len(str(_MAX_HASH))
+_FIRST: Final = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
+_LAST: Final = dt.datetime(2299, 12, 31, tzinfo=dt.UTC)
+"""What a DateTime64 holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place among the decisions of a rollout: those before it come next.
+
+    Of decisions of one time their hash says which comes first; without one it is before them all.
+    """
+
+    time: dt.datetime
+    hash: int = 0
+
+    @classmethod
+    def at(cls, time: dt.datetime, hash: int) -> Self:
+        """As near as ClickHouse can say it."""
+        return cls(min(max(time, _FIRST), _LAST), min(hash, _MAX_HASH))
+
+    def __str__(self) -> str:
+        time = self.time.astimezone(dt.UTC).isoformat(timespec="milliseconds")
+        return f"{time.removesuffix('+00:00')}Z,{self.hash}"
+
+
+END: Final = Cursor(_LAST, _MAX_HASH)
+
+
+class History:
+    """One connection, opened when it is needed. To be used by one thread at a time."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client: Client | None = None
+
+    def page(self, rollout_id: str, before: Cursor, limit: int) -> HistoryPage:
+        """Decisions, the newest first. Raises `SinkBusy` and `SinkBroken`."""
+        rows = self._rows(rollout_id, before, limit + 1)
+        shown = rows[:limit]
+        following = str(_cursor(shown[-1])) if len(rows) > limit else None
+        return HistoryPage(decisions=[_decision(row) for row in shown], next_before=following)
+
+    def close(self) -> None:
+        """Let the connection go; the next question opens another."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _rows(self, rollout_id: str, before: Cursor, limit: int) -> list[Any]:
+        parameters = {
+            "rollout_id": rollout_id,
+            "time": before.time.astimezone(dt.UTC),
+            "hash": before.hash,
+            "limit": limit,
+        }
+        try:
+            return list(self._open().query(_SQL, parameters=parameters).result_rows)
+        except ClickHouseError as error:
+            self.close()
+            raise sink_error(error) from error
+
+    def _open(self) -> Client:
+        if self._client is None:
+            self._client = connect(self._url, timeout_s=TIMEOUT_S, create=False)
+        return self._client
+
+
+def _decision(row: Any) -> PastDecision:
+    values = dict(zip(COLUMNS, map(_aware, row), strict=False))
+    return msgspec.convert(values, PastDecision)
+
+
+def _cursor(row: Any) -> Cursor:
+    return Cursor(_aware(row[COLUMNS.index("decided_at")]), int(row[-1]))
+
+
+def _aware(value: Any) -> Any:
+    """ClickHouse's times come without their zone, UTC."""
+    if isinstance(value, dt.datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=dt.UTC)
+    return value

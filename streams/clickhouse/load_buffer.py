@@ -1,0 +1,180 @@
+"""What waits to be inserted: bounded, batched, and acknowledged in order. No clock, no thread.
+
+An *entry* is what one `offer` brought: blocks of one or several tables and, per partition, the
+position up to which everything has then been offered. Blocks of a table are gathered into batches;
+an entry is stored once all its blocks are, and a partition's position moves only over entries
+that are stored, in the order in which they came. What a partition goes by is its owner's business.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from understudy.streams.clickhouse.native_format import Block
+
+Place = Hashable
+"""What a partition goes by; those who share a buffer choose what differs from each other's."""
+
+NOTHING_STORED: Final = -1
+_MIB: Final = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPolicy:
+    """When to insert, how much to hold, how to try again."""
+
+    batch_rows: int = 50_000
+    batch_bytes: int = 16 * _MIB
+    batch_age_s: float = 1.0
+    """A batch is inserted when it has this many rows or bytes, or its first row has waited so."""
+    buffer_bytes: int = 256 * _MIB
+    """Of encoded rows, those being inserted included."""
+    insert_timeout_s: float = 30.0
+    """How long ClickHouse may work on one insert."""
+    first_pause_s: float = 0.2
+    longest_pause_s: float = 15.0
+    """The pause before trying again doubles from the one to the other."""
+    patience_s: float = 60.0
+    """How long a loader without a thread goes on trying before it raises."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    positions: Mapping[Place, int]
+    blocks_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Blocks of the same columns of one table, for one insert."""
+
+    table: str
+    columns: tuple[str, ...]
+    rows: int
+    nbytes: int
+    _blocks: Sequence[tuple[Block, _Entry]]
+
+    @property
+    def payload(self) -> bytes:
+        """The blocks end to end, in ClickHouse's Native format."""
+        return b"".join(block.payload for block, _ in self._blocks)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Blocks that may share an insert, oldest first, each with the time of its arrival."""
+
+    waiting: deque[tuple[Block, _Entry, float]] = field(default_factory=deque)
+    rows: int = 0
+    nbytes: int = 0
+
+    def add(self, block: Block, entry: _Entry, now_s: float) -> None:
+        self.waiting.append((block, entry, now_s))
+        self.rows += block.rows
+        self.nbytes += len(block.payload)
+
+    def take(self, policy: LoadPolicy) -> list[tuple[Block, _Entry]]:
+        """The oldest blocks up to the limits of a batch, at least one."""
+        taken: list[tuple[Block, _Entry]] = []
+        rows = nbytes = 0
+        while self.waiting and rows < policy.batch_rows and nbytes < policy.batch_bytes:
+            block, entry, _ = self.waiting.popleft()
+            taken.append((block, entry))
+            rows += block.rows
+            nbytes += len(block.payload)
+        self.rows -= rows
+        self.nbytes -= nbytes
+        return taken
+
+
+class LoadBuffer:
+    """Holds encoded rows until they are stored; times are seconds of any steady clock."""
+
+    def __init__(self, policy: LoadPolicy) -> None:
+        self._policy = policy
+        self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
+        self._unstored: dict[Place, deque[_Entry]] = {}
+        self._positions: dict[Place, int] = {}
+        self._nbytes = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, those being inserted included."""
+        return self._nbytes
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything offered has been stored."""
+        return self._nbytes == 0
+
+    def offer(self, blocks: Sequence[Block], positions: Mapping[Place, int], now_s: float) -> bool:
+        """Take all of the blocks or, when they do not fit, none.
+
+        What is larger than the whole buffer is taken when nothing else is held.
+        """
+        filled = [block for block in blocks if block.rows]
+        nbytes = sum(len(block.payload) for block in filled)
+        if self._nbytes and self._nbytes + nbytes > self._policy.buffer_bytes:
+            return False
+        entry = _Entry(dict(positions), len(filled))
+        for partition in entry.positions:
+            self._unstored.setdefault(partition, deque()).append(entry)
+        for block in filled:
+            group = self._groups.setdefault((block.table, block.columns), _Group())
+            group.add(block, entry, now_s)
+        self._nbytes += nbytes
+        self._advance(entry)
+        return True
+
+    def take_due(self, now_s: float, *, everything: bool = False) -> Batch | None:
+        """The next batch to insert, if one is full or old enough; the one that waits longest.
+
+        It stays in `nbytes` until `stored` is called with it.
+        """
+        due = [
+            (group.waiting[0][2], key)
+            for key, group in self._groups.items()
+            if group.waiting and (everything or self._due_at(group) <= now_s)
+        ]
+        if not due:
+            return None
+        table, columns = min(due)[1]
+        blocks = self._groups[table, columns].take(self._policy)
+        rows = sum(block.rows for block, _ in blocks)
+        nbytes = sum(len(block.payload) for block, _ in blocks)
+        return Batch(table, columns, rows, nbytes, blocks)
+
+    def due_at(self) -> float | None:
+        """The time at which the next batch is due, as things stand."""
+        return min(
+            (self._due_at(group) for group in self._groups.values() if group.waiting), default=None
+        )
+
+    def stored(self, batch: Batch) -> None:
+        """The batch is in ClickHouse."""
+        self._nbytes -= batch.nbytes
+        for _, entry in batch._blocks:
+            entry.blocks_left -= 1
+            self._advance(entry)
+
+    def position(self, partition: Place) -> int:
+        """Up to where everything offered is stored; `NOTHING_STORED` when nothing is known."""
+        return self._positions.get(partition, NOTHING_STORED)
+
+    def forget(self, partition: Place) -> None:
+        """Start again for a partition; rows that wait are still inserted, but move nothing."""
+        self._unstored.pop(partition, None)
+        self._positions.pop(partition, None)
+
+    def _due_at(self, group: _Group) -> float:
+        full = group.rows >= self._policy.batch_rows or group.nbytes >= self._policy.batch_bytes
+        return group.waiting[0][2] + (0.0 if full else self._policy.batch_age_s)
+
+    def _advance(self, entry: _Entry) -> None:
+        for partition in entry.positions:
+            unstored = self._unstored.get(partition, ())
+            while unstored and unstored[0].blocks_left == 0:
+                self._positions[partition] = unstored.popleft().positions[partition]

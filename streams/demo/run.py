@@ -1,0 +1,315 @@
+"""`understudy demo`: a simulated gateway, a mock broker, the whole service and chDB in one process.
+
+The path of an event is the service's own, from the Kafka topic to the tables and the verdict; only
+the broker and the ClickHouse engine are smaller. The simulated clock runs faster than the wall.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import click
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from confluent_kafka import Producer
+from rich.console import Console
+
+from understudy.analyzers.compare.json_output import compile_json_schema
+from understudy.schemas.manifests import read_manifest
+from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.streams.alerting.service import run_alerting
+from understudy.streams.clickhouse.migrate import client_opener
+from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
+from understudy.streams.deciding.faust_app import changelog
+from understudy.streams.deciding.service import run_deciding
+from understudy.streams.demo.gateway import RUN_S, Gateway
+from understudy.streams.demo.phrases import JSON_SCHEMAS
+from understudy.streams.demo.screen import DemoView, Snapshot
+from understudy.streams.demo.simulator import (
+    DEFAULT_RATE_PER_S,
+    ROLLOUT_ID,
+    describe_regression,
+    simulate,
+)
+from understudy.streams.demo.summary import Ending, summarise
+from understudy.streams.demo.topic_follower import Following
+from understudy.streams.errors import FAILED, CommandError
+from understudy.streams.kafka.client_config import producer_config, topics
+from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.kafka.topic_admin import ensure_topics
+from understudy.streams.logs import configure_logs
+from understudy.streams.pairing.consumer import PairingConsumer
+from understudy.streams.settings import (
+    ClickHouseSettings,
+    KafkaSettings,
+    PairingSettings,
+    Settings,
+)
+from understudy.streams.worker import pairing
+
+REFRESH_S: Final = 0.5
+DRAIN_S: Final = 30.0
+START_S: Final = 30.0
+STOP_S: Final = 15.0
+STORE_S: Final = 10.0
+
+Work = Callable[[], object]
+
+
+def policy_text() -> str:
+    """The policy that the demo judges by, YAML."""
+    return resources.files(__package__).joinpath("policy.yaml").read_text("utf-8")
+
+
+@dataclass(slots=True)
+class _Run:
+    """What the threads of a demo share."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    failure: BaseException | None = None
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self, work: Work) -> None:
+        """Work in a thread; what it raises ends the demo."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as failure:
+                self.fail(failure)
+
+        thread = threading.Thread(target=guarded, daemon=True)
+        self.threads.append(thread)
+        thread.start()
+
+    def fail(self, failure: BaseException) -> None:
+        """Stop the demo for a reason."""
+        self.failure = self.failure or failure
+        self.stop.set()
+
+    def end(self) -> None:
+        """Stop all threads and wait for them."""
+        self.stop.set()
+        deadline = time.monotonic() + STOP_S
+        for thread in self.threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def run_demo(
+    *,
+    seed: int,
+    pairs: int,
+    healthy: bool,
+    keep: Path | None,
+    policy: str | None = None,
+    run_s: float = RUN_S,
+) -> None:
+    """Run the demo and print its summary. Raises `CommandError` when something broke.
+
+    Its own policy judges, and `run_s` is the wall time of the traffic, unless a test knows better.
+    Ends the process with the code `FAILED` when the verdict is the wrong one.
+    """
+    configure_logs(logging.WARNING)
+    span = dt.timedelta(seconds=pairs / DEFAULT_RATE_PER_S)
+    start = (dt.datetime.now(dt.UTC) - span).replace(microsecond=0) - dt.timedelta(minutes=5)
+    console = Console()
+    with data_folder(keep) as folder, EmbeddedBroker() as broker:
+        settings = _settings(broker, f"chdb://{folder}")
+        ensure_topics(broker.client_config, [*topics(settings.kafka), changelog(settings)])
+        _apply(settings.kafka, policy or policy_text(), start)
+        messages = simulate(seed=seed, pairs=pairs, healthy=healthy, start=start)
+        gateway = Gateway(settings.kafka, messages, pairs=pairs, start=start, run_s=run_s)
+        snapshot, following = _watch(settings, gateway, pairs, console)
+    regression = describe_regression(pairs=pairs, healthy=healthy, start=start)
+    ending = Ending(snapshot, following.outcome, following.slices.rows, regression, gateway)
+    summary = summarise(ending, clickhouse_url=settings.clickhouse.url)
+    summary.print(console)
+    if summary.is_wrong:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _settings(broker: EmbeddedBroker, clickhouse_url: str) -> Settings:
+    """The service's own, but for the clock: requests time out after 30 s, and ten minutes pass in
+    half of one."""
+    return Settings(
+        kafka=KafkaSettings(
+            bootstrap_servers=broker.bootstrap_servers,
+            client={"log_level": 0, "group.protocol": "consumer", "fetch.wait.max.ms": 50},
+        ),
+        clickhouse=ClickHouseSettings(url=clickhouse_url),
+        pairing=PairingSettings(
+            join_timeout_s=60.0, allowed_lateness_s=70.0, flush_interval_s=0.25
+        ),
+    )
+
+
+def _apply(kafka: KafkaSettings, policy: str, at: dt.datetime) -> None:
+    """Put the policy in force as `understudy rollout apply` does, by the simulated clock."""
+    record = RolloutRecord(manifest=read_manifest(policy))
+    producer = Producer(producer_config(kafka))
+    producer.produce(
+        topics(kafka).rollouts.name,
+        encode_rollout_record(record),
+        record.manifest.rollout_id.encode(),
+        timestamp=int(at.timestamp() * 1000),
+    )
+    producer.flush()
+
+
+@contextmanager
+def data_folder(keep: Path | None) -> Iterator[Path]:
+    """Where chDB keeps its data; the last demo's unless another folder is asked for.
+
+    Without an ending there is nothing to ask, and nothing stays.
+    """
+    if keep is not None:
+        if keep.exists() and any(keep.iterdir()):
+            raise CommandError(f"{keep} is not empty; name a new folder for --keep")
+        yield keep.resolve()
+        return
+    folder = Path(tempfile.gettempdir()) / f"understudy-demo-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    with _locked(folder):
+        for old in folder.iterdir():
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+        try:
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """For this process alone. Raises `CommandError` when another demo has it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise CommandError(
+            f"another demo is running in {folder}; name a folder of your own with --keep"
+        ) from None
+    finally:
+        os.close(descriptor)
+
+
+def _watch(
+    settings: Settings, gateway: Gateway, pairs: int, console: Console
+) -> tuple[Snapshot, Following]:
+    """Run all threads, drawing what comes out, until everything has been judged."""
+    run = _Run()
+    schemas = {name: compile_json_schema(schema) for name, schema in JSON_SCHEMAS.items()}
+    policy = settings.pairing_policy()
+    policy = replace(policy, compare=replace(policy.compare, json_schemas=schemas))
+    with (
+        pairing(settings, policy, sources=("events",)) as (consumer,),
+        closing(Following(settings, ROLLOUT_ID)) as following,
+        DemoView(console) as view,
+    ):
+        try:
+            run.start(lambda: run_deciding(settings, run.stop, give_up=run.fail))
+            run.start(lambda: run_alerting(settings, run.stop))
+            run.start(lambda: consumer.run(run.stop))
+            run.start(lambda: _mirror(run, gateway, consumer, following))
+            snapshot = _draw(run, gateway, pairs, consumer, following, view)
+            if run.failure is None:
+                _wait_until_stored(settings, len(following.told))
+        finally:
+            run.end()
+    if run.failure is not None:
+        raise CommandError(f"the demo stopped: {run.failure!r}", FAILED)
+    return snapshot, following
+
+
+def _mirror(run: _Run, gateway: Gateway, consumer: PairingConsumer, following: Following) -> None:
+    """Let the gateway begin once both groups have formed and the policy counts."""
+    deadline = time.monotonic() + START_S
+    while not (consumer.partitions and following.told):
+        if run.stop.wait(0.05):
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError("the consumer groups did not form")
+    gateway.run(run.stop, lambda: consumer.progress()["read"])
+
+
+def _draw(
+    run: _Run,
+    gateway: Gateway,
+    pairs: int,
+    consumer: PairingConsumer,
+    following: Following,
+    view: DemoView,
+) -> Snapshot:
+    """Refresh the view until all events have been read and their windows have been judged."""
+    started = time.monotonic()
+    drained_at: float | None = None
+    last_read, last_s = 0, 0.0
+    while True:
+        elapsed_s = time.monotonic() - started
+        following.update()
+        progress = consumer.progress()
+        rate = (progress["read"] - last_read) / max(elapsed_s - last_s, 1e-3)
+        last_read, last_s = progress["read"], elapsed_s
+        snapshot = _snapshot(gateway, pairs, progress, following, elapsed_s, rate)
+        view.show(snapshot)
+        if run.stop.is_set():
+            return snapshot
+        if gateway.is_done and progress["read"] >= gateway.sent:
+            drained_at = drained_at or elapsed_s
+            has_rows = following.slices.events.paired >= 2 * progress["pairs"]
+            if (has_rows and following.is_judged) or elapsed_s - drained_at > DRAIN_S:
+                return snapshot
+        time.sleep(REFRESH_S)
+
+
+def _snapshot(
+    gateway: Gateway,
+    pairs: int,
+    progress: dict[str, int],
+    following: Following,
+    elapsed_s: float,
+    rate: float,
+) -> Snapshot:
+    return Snapshot(
+        elapsed_s=elapsed_s,
+        events_per_s=rate,
+        events=progress["read"],
+        pairs=progress["pairs"],
+        unmatched=progress["unmatched"],
+        duplicate=progress["duplicate"],
+        late=progress["late"],
+        invalid=progress["invalid"],
+        pending=progress["waiting"],
+        progress=min(1.0, progress["pairs"] / pairs),
+        slices=following.slices.deltas(),
+        event_time=gateway.event_time,
+        decision=following.now,
+        obeyed_after_s=gateway.obeyed.after_s if gateway.obeyed is not None else None,
+    )
+
+
+def _wait_until_stored(settings: Settings, decisions: int) -> None:
+    """Let alerting bring the last decisions into the table."""
+    try:
+        with closing(client_opener(settings.clickhouse.url)()) as client:
+            deadline = time.monotonic() + STORE_S
+            while time.monotonic() < deadline:
+                ((stored,),) = client.query("SELECT count() FROM decisions").result_rows
+                if stored >= decisions:
+                    return
+                time.sleep(0.1)
+    except (SinkBusy, SinkBroken, ClickHouseError) as error:
+        raise CommandError(f"ClickHouse: {error}", FAILED) from None

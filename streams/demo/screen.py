@@ -1,0 +1,379 @@
+"""The live terminal of the demo: the verdict, the evidence for it, and deltas per language.
+
+Takes finished numbers and draws them; it measures nothing and has no clock. On a terminal it
+redraws in place, elsewhere (a file, a build log) it prints a line every few seconds and the
+table once at the end. Colour is never the only sign, so NO_COLOR loses nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from rich.console import Console, Group, OverflowMethod, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from understudy.analyzers.guardrails.explanations import (
+    SUSPICION,
+    duration,
+    natural_value,
+    printable,
+    spaced,
+)
+from understudy.analyzers.guardrails.slices import slice_title
+from understudy.schemas.decisions import Decision
+from understudy.streams.demo.evidence_progress import Stake, by_slice, overall, proof
+from understudy.streams.demo.slice_deltas import SliceDelta
+from understudy.streams.terminal.evidence_table import STYLES, times
+
+LINE_EVERY_S: Final = 5.0
+
+_WIDE: Final = 100
+_WIDEST: Final = 120
+_LINES_AROUND_TABLE: Final = 14
+_FEWEST_ROWS: Final = 3
+_LONGEST_BAR: Final = 120
+_MARK: Final = "!"
+_LABEL_WIDTH: Final = 10
+_LEGEND: Final = "stable → candidate · p95: ratio of durations · evidence: rolled back at 1"
+_STARTING: Final = "the consumer groups are forming"
+_ASCII: Final = str.maketrans(
+    {"−": "-", "–": "-", "→": "->", "×": "x", "·": "-", "━": "=", "─": "-", "Δ": "d", "…": ".",
+     "≤": "<=", "≥": ">="}
+)  # fmt: skip
+_SHORT: Final = {
+    "json_valid_rate": "JSON",
+    "error_rate": "errors",
+    "duration_p50": "p50",
+    "duration_p95": "p95",
+    "duration_p99": "p99",
+    "cost_usd": "cost",
+}
+"""Metrics by the titles of their columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of a run at one moment."""
+
+    elapsed_s: float
+    events_per_s: float
+    events: int
+    pairs: int
+    unmatched: int
+    duplicate: int
+    late: int
+    invalid: int
+    pending: int
+    progress: float
+    """0 to 1."""
+    slices: Sequence[SliceDelta] = ()
+    event_time: dt.datetime | None = None
+    """How far the simulated gateway's clock has come."""
+    decision: Decision | None = None
+    """With the evidence as of now."""
+    obeyed_after_s: float | None = None
+    """How long after its decision the gateway heeded a rollback."""
+
+
+class DemoView:
+    """Shows snapshots on a console, as a context manager; leaves the last one standing."""
+
+    def __init__(
+        self,
+        console: Console | None = None,
+        *,
+        title: str = "understudy demo",
+        line_every_s: float = LINE_EVERY_S,
+    ) -> None:
+        self._console = console or Console()
+        self._title = title
+        self._line_every_s = line_every_s
+        self._live: Live | None = None
+        self._last: Snapshot | None = None
+        self._next_line_s = 0.0
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+        elif self._last is not None:
+            self._console.print(self.render(self._last))
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw a snapshot; without a terminal, when a line is due."""
+        self._last = snapshot
+        if self._live is not None:
+            self._live.update(self.render(snapshot), refresh=True)
+        elif snapshot.elapsed_s >= self._next_line_s:
+            self._next_line_s = snapshot.elapsed_s + self._line_every_s
+            self._console.print(self._fit(_progress_line(snapshot)), soft_wrap=True)
+
+    def render(self, snapshot: Snapshot) -> RenderableType:
+        """The whole picture, for the console's width and height."""
+        return Group(
+            self._headline(snapshot),
+            self._progress(snapshot),
+            Text(),
+            *self._verdict(snapshot),
+            Text(),
+            self._counters(snapshot),
+            Text(),
+            *self._table(snapshot),
+        )
+
+    @property
+    def _overflow(self) -> OverflowMethod:
+        return "crop" if self._console.options.ascii_only else "ellipsis"
+
+    def _fit(self, text: str, style: str = "") -> Text:
+        """Text that the console's encoding can write."""
+        if self._console.options.ascii_only:
+            text = ascii_text(text)
+        return Text(text, style=style, no_wrap=True, overflow=self._overflow)
+
+    def _headline(self, snapshot: Snapshot) -> RenderableType:
+        grid = Table.grid(expand=True, padding=(0, 1, 0, 0), pad_edge=False)
+        grid.add_column(ratio=1, no_wrap=True, overflow=self._overflow)
+        grid.add_column(justify="right", no_wrap=True)
+        clock = f"{snapshot.event_time:%H:%M:%S} UTC in the log" if snapshot.event_time else ""
+        title = self._fit(printable(self._title), "bold")
+        title.append_text(self._fit(f" · {_gateway(snapshot)}", "dim"))
+        grid.add_row(title, self._fit(clock, "dim"))
+        return grid
+
+    def _progress(self, snapshot: Snapshot) -> Text:
+        progress = min(1.0, max(0.0, snapshot.progress))
+        end = f" {_percent(progress):>4} %  {_minutes(snapshot.elapsed_s)}"
+        room = max(10, min(self._console.width, _LONGEST_BAR) - len(end))
+        return self._bar(progress, room, "green").append_text(self._fit(end))
+
+    def _bar(self, share: float, width: int, style: str) -> Text:
+        filled = int(width * share)
+        bar = self._fit("━" * filled, style)
+        return bar.append_text(self._fit("─" * (width - filled), "dim"))
+
+    def _verdict(self, snapshot: Snapshot) -> list[RenderableType]:
+        """The verdict and its reason in two lines at most, then how far the evidence is."""
+        decision = snapshot.decision
+        if decision is None:
+            return [self._fit("No verdict yet.", "dim")]
+        stake, style = overall(decision), STYLES[decision.verdict]
+        label = self._fit(f"{decision.verdict.upper():<{_LABEL_WIDTH}} ", style)
+        reason = _reason(decision)
+        room = max(20, self._console.width - _LABEL_WIDTH - 1)
+        lines = self._fit(reason).wrap(self._console, room, no_wrap=False)[:2]
+        if sum(map(len, lines)) < len(reason) - len(lines):
+            lines[-1].truncate(room, overflow=self._overflow)
+        for number, line in enumerate(lines):
+            line.stylize("bold red" if decision.verdict == "rollback" else "")
+            lines[number] = (label if number == 0 else Text(" " * (_LABEL_WIDTH + 1))).append_text(
+                line
+            )
+        told = f"{times(stake.multiple)} × what it takes"
+        green = "dim" if decision.verdict == "rollback" else "green"
+        return [
+            *lines,
+            self._measure("rollback", stake.growth, _style(stake), told),
+            self._measure("promotion", proof(decision).share, green, _proof(decision)),
+        ]
+
+    def _measure(self, label: str, share: float, style: str, words: str) -> Text:
+        text = self._fit(f"{label:<{_LABEL_WIDTH}} ", "dim")
+        text.append_text(self._bar(share, 10 if self._console.width < _WIDE else 24, style))
+        return text.append_text(self._fit(f" {words}"))
+
+    def _counters(self, snapshot: Snapshot) -> Table:
+        table = Table.grid(padding=(0, 2), pad_edge=False)
+        counts = _counts(snapshot)
+        for _ in counts:
+            table.add_column(justify="right", no_wrap=True)
+        table.add_row(*(self._fit(name, "dim") for name in counts))
+        table.add_row(*(self._fit(value, "bold") for value in counts.values()))
+        return table
+
+    def _table(self, snapshot: Snapshot) -> list[RenderableType]:
+        if not snapshot.slices:
+            return [Text("No pair has been compared yet.", style="dim")]
+        stakes = by_slice(snapshot.decision) if snapshot.decision is not None else {}
+        width = self._console.width
+        gap = 2 if width >= _WIDE else 1
+        columns = [column for column in _COLUMNS if width >= column.from_width]
+        table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
+        table.add_column("", width=len(_MARK))
+        table.add_column(self._fit("\nslice"), max_width=10, no_wrap=True, overflow=self._overflow)
+        for column in columns:
+            table.add_column(self._fit(column.title), justify="right", no_wrap=True)
+        table.add_column(self._fit("evidence\nof harm"), no_wrap=True)
+        shown = self._visible(snapshot.slices, stakes)
+        for delta in shown:
+            self._add_row(table, columns, delta, stakes.get(delta.slice))
+        hidden = len(snapshot.slices) - len(shown)
+        more = [self._fit(f"and {hidden} more", "dim")] if hidden else []
+        return [table, *more, self._fit(_LEGEND, "dim")]
+
+    def _add_row(
+        self, table: Table, columns: Sequence[_Column], delta: SliceDelta, stake: Stake | None
+    ) -> None:
+        style = _style(stake) if stake is not None and stake.is_suspicious else ""
+        arrow = " → " if self._console.width >= _WIDE else "→"
+        table.add_row(
+            self._fit(_MARK if style else "", style),
+            self._fit(printable(slice_title(delta.slice)), style),
+            *(self._fit(column.cell(delta, arrow)) for column in columns),
+            self._evidence(stake),
+        )
+
+    def _evidence(self, stake: Stake | None) -> Text:
+        if stake is None:
+            return self._fit("·", "dim")
+        bar = self._bar(stake.growth, 8 if self._console.width >= _WIDE else 5, _style(stake))
+        words = f" {times(stake.multiple):<6} {_SHORT.get(stake.metric, stake.metric)[:6]:<6}"
+        return bar.append_text(self._fit(words, _style(stake) if stake.growth else "dim"))
+
+    def _visible(
+        self, slices: Sequence[SliceDelta], stakes: dict[str, Stake]
+    ) -> Sequence[SliceDelta]:
+        """As many as the console's height allows; those with suspicious evidence in any case."""
+        room = max(_FEWEST_ROWS, self._console.height - _LINES_AROUND_TABLE)
+        if not self._console.is_terminal or len(slices) <= room:
+            return slices
+        kept = sorted(slices, key=lambda delta: not _is_suspicious(delta, stakes))[: room - 1]
+        return [delta for delta in slices if delta in kept]
+
+
+def ascii_text(text: str) -> str:
+    """Text for a console that can write nothing else."""
+    return text.translate(_ASCII).encode("ascii", "replace").decode()
+
+
+def _is_suspicious(delta: SliceDelta, stakes: dict[str, Stake]) -> bool:
+    return delta.slice in stakes and stakes[delta.slice].is_suspicious
+
+
+def _style(stake: Stake) -> str:
+    return "bold red" if stake.is_suspicious else "yellow"
+
+
+def _gateway(snapshot: Snapshot) -> str:
+    if snapshot.decision is None:
+        return _STARTING
+    if snapshot.obeyed_after_s is None:
+        return "the gateway mirrors to both models"
+    return f"the gateway stopped after {natural_value('ms', round(1000 * snapshot.obeyed_after_s))}"
+
+
+def _reason(decision: Decision) -> str:
+    """The first reason; of those to hold rather a suspicion."""
+    suspicions = [reason for reason in decision.reasons if reason.startswith(SUSPICION)]
+    return next(iter([*suspicions, *decision.reasons]), "")
+
+
+def _proof(decision: Decision) -> str:
+    done, stage = proof(decision), decision.stage
+    return (
+        f"{done.proven} of {done.required} proven · "
+        f"{spaced(stage.requests)} of {spaced(stage.stage.min_requests)} requests · "
+        f"{duration(stage.duration_s)} of {duration(stage.stage.min_duration_s)}"
+    )
+
+
+class _Column(NamedTuple):
+    title: str
+    from_width: int
+    """Left out on narrower consoles."""
+    cell: Callable[[SliceDelta, str], str]
+
+
+_COLUMNS: Final = (
+    _Column("\npairs", 0, lambda d, _: f"{d.pairs:,}"),
+    _Column("errors\n%", 0, lambda d, to: _change(d.error_rate_stable, d.error_rate_candidate, to)),
+    _Column(
+        "JSON valid\n%", 0, lambda d, to: _change(d.json_valid_stable, d.json_valid_candidate, to)
+    ),
+    _Column("Δ\npoints", 0, lambda d, _: _signed(d.json_valid_delta_points)),
+    _Column("same\n%", _WIDEST, lambda d, _: _percent(d.identical_rate)),
+    _Column("simil.\n0 to 1", _WIDEST, lambda d, _: _number(d.similarity_mean)),
+    _Column("p50\n×", _WIDE, lambda d, _: _number(d.duration_p50_ratio)),
+    _Column("p95\n×", 0, lambda d, _: _number(d.duration_p95_ratio)),
+    _Column("cost Δ\n%", 0, lambda d, _: _signed(_change_percent(d.cost_ratio))),
+)
+
+
+def _counts(snapshot: Snapshot) -> dict[str, str]:
+    return {
+        "events": f"{snapshot.events:,}",
+        "events/s": f"{snapshot.events_per_s:,.0f}",
+        "pairs": f"{snapshot.pairs:,}",
+        "pending": f"{snapshot.pending:,}",
+        "unmatched": f"{snapshot.unmatched:,}",
+        "duplicate": f"{snapshot.duplicate:,}",
+        "late": f"{snapshot.late:,}",
+        "invalid": f"{snapshot.invalid:,}",
+    }
+
+
+def _progress_line(snapshot: Snapshot) -> str:
+    counts = _counts(snapshot)
+    line = f"{_percent(snapshot.progress):>4} %  {_minutes(snapshot.elapsed_s)}  " + "  ".join(
+        f"{counts[name]} {name}" for name in ("events", "pairs")
+    )
+    decision = snapshot.decision
+    if decision is None:
+        return f"{line}  {_STARTING}"
+    line += f"  {decision.verdict}, {times(overall(decision).multiple)} of a rollback"
+    suspects = {name: stake for name, stake in by_slice(decision).items() if stake.is_suspicious}
+    worst = max(suspects, key=lambda name: suspects[name].multiple, default=None)
+    if worst is None:
+        return line
+    metric = suspects[worst].metric
+    return f"{line}  {_MARK} {_SHORT.get(metric, metric)} in {printable(slice_title(worst))}"
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes:02d}:{rest:02d}"
+
+
+def _percent(share: float | None) -> str:
+    return "·" if share is None else f"{100 * share:.0f}"
+
+
+def _number(value: float | None) -> str:
+    return "·" if value is None else f"{value:.2f}"
+
+
+def _change_percent(ratio: float | None) -> float | None:
+    return None if ratio is None else 100 * (ratio - 1)
+
+
+def _signed(value: float | None) -> str:
+    """One decimal with a sign, none on zero."""
+    if value is None:
+        return "·"
+    rounded = round(value, 1)
+    if rounded == 0:
+        return "0.0"
+    return f"{'−' if rounded < 0 else '+'}{abs(rounded):.1f}"
+
+
+def _change(stable: float | None, candidate: float | None, arrow: str) -> str:
+    """Two shares in per cent, side by side."""
+    if stable is None or candidate is None:
+        return "·"
+    return f"{100 * stable:.1f}{arrow}{100 * candidate:.1f}"

@@ -1,0 +1,266 @@
+"""The last page of the demo: the verdict, what it rests on, and how to look further.
+
+All of it comes from the decision that was told, except what the simulator broke, which is told
+after it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from rich.console import Console
+from rich.text import Text
+
+from understudy.analyzers.guardrails.explanations import natural_value, printable, spaced
+from understudy.analyzers.guardrails.slices import slice_name
+from understudy.schemas.decisions import Decision
+from understudy.schemas.rollout_metrics import METRICS
+from understudy.schemas.windows import WindowRow
+from understudy.streams.demo.evidence_progress import weightiest
+from understudy.streams.demo.gateway import Obedience
+from understudy.streams.demo.screen import Snapshot, ascii_text
+from understudy.streams.demo.simulator import CANDIDATE_MODEL, Regression
+from understudy.streams.terminal.evidence_table import STYLES, evidence_table
+
+_PLAIN_LANGUAGE: Final = re.compile(r"language:([A-Za-z0-9][A-Za-z0-9-]{0,34})")
+_LEFT_OUT: Final = ((130, "stable → candidate"), (130, ""), (98, "95 % interval"))
+"""Columns of the evidence that narrower consoles have no room for."""
+
+_HOW_TO_READ: Final = (
+    "rollback, promotion: evidence as a multiple of what the verdict takes. A rollback needs the "
+    "sum of its column to reach 1, promotion each row of all requests."
+)
+
+
+class Mirroring(Protocol):
+    """What the gateway knows."""
+
+    obeyed: Obedience | None
+
+    def requests_between(self, since: dt.datetime, until: dt.datetime) -> int:
+        """How many requests of that time were mirrored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A run that has ended."""
+
+    snapshot: Snapshot
+    decision: Decision | None
+    """What was told, or the state of the evidence when nothing was settled."""
+    rows: Sequence[WindowRow]
+    """The latest version of every window row."""
+    injected: Regression | None
+    """What the simulator broke."""
+    gateway: Mirroring
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Paragraphs for people, the decision behind them, and commands to copy."""
+
+    headline: str
+    paragraphs: tuple[str, ...]
+    decision: Decision | None
+    commands: tuple[str, ...]
+    is_wrong: bool
+    """Whether the verdict is the opposite of what the simulator did."""
+
+    @property
+    def text(self) -> str:
+        """All of it but the table as plain text."""
+        return "\n".join([self.headline, "", *self.paragraphs, "", *self.commands])
+
+    def print(self, console: Console) -> None:
+        """Paragraphs are wrapped to the console, commands stay whole to be copied."""
+        style = STYLES[self.decision.verdict] if self.decision is not None else "bold"
+        console.print()
+        console.print(_fit(console, self.headline, style))
+        for paragraph in self.paragraphs:
+            console.print()
+            console.print(_fit(console, paragraph))
+        if self.decision is not None and not console.options.ascii_only:
+            left_out = [column for width, column in _LEFT_OUT if console.width < width]
+            console.print()
+            console.print(evidence_table(self.decision, leave_out=left_out, hint=""))
+            console.print(_fit(console, _HOW_TO_READ, "dim"))
+        console.print()
+        console.print(_fit(console, "Ask it yourself:", "bold"))
+        for command in self.commands:
+            console.print(_fit(console, command, "cyan"), soft_wrap=True)
+
+
+def _fit(console: Console, text: str, style: str = "") -> Text:
+    return Text(ascii_text(text) if console.options.ascii_only else text, style=style)
+
+
+def summarise(ending: Ending, *, clickhouse_url: str) -> Summary:
+    """Put a finished run into words."""
+    decision, injected = ending.decision, ending.injected
+    paragraphs = [_coverage(ending)]
+    if decision is not None:
+        paragraphs += ["\n".join(printable(f"– {reason}") for reason in decision.reasons[1:])]
+        paragraphs += [_consequence(decision, ending.gateway)]
+        paragraphs += [_truth(decision, injected), *_detection(ending)]
+    commands = [*_queries(decision, clickhouse_url), "understudy demo --print-policy"]
+    return Summary(
+        headline=_headline(decision),
+        paragraphs=tuple(filter(None, paragraphs)),
+        decision=decision,
+        commands=tuple(commands),
+        is_wrong=decision is not None and _is_wrong(decision, injected),
+    )
+
+
+def _headline(decision: Decision | None) -> str:
+    if decision is None:
+        return "Nothing was decided, since nothing was compared."
+    return f"{decision.verdict.upper()}: {printable(next(iter(decision.reasons), ''))}"
+
+
+def _coverage(ending: Ending) -> str:
+    snapshot = ending.snapshot
+    return (
+        f"{snapshot.events:,} events, {snapshot.pairs:,} pairs; {snapshot.unmatched:,} unmatched, "
+        f"{snapshot.duplicate:,} duplicate, {snapshot.late:,} late, {snapshot.invalid:,} invalid, "
+        f"{snapshot.pending:,} pending."
+    )
+
+
+def _consequence(decision: Decision, gateway: Mirroring) -> str:
+    """What the verdict did, or is for."""
+    if decision.verdict == "rollback":
+        obeyed = gateway.obeyed
+        told = f"Decided at {decision.since:%H:%M:%S} in the log"
+        if obeyed is None:
+            return f"{told}; the gateway had nothing left to mirror."
+        after = natural_value("ms", round(1000 * obeyed.after_s))
+        return (
+            f"{told}. The gateway read it {after} after it was written and mirrors "
+            f"nothing more to {CANDIDATE_MODEL}, until an operator resumes. In shadow mode no user "
+            "had seen an answer of it."
+        )
+    if decision.verdict == "promote":
+        following = decision.stage.next
+        return (
+            f"Decided at {decision.since:%H:%M:%S} in the log, in closed windows alone. The policy "
+            f"leaves the next stage, {following}, to an operator."
+        )
+    return (
+        "Neither is shown: not that the candidate breaks a limit, nor that it keeps those that "
+        "promotion asks for. More requests would tell (--pairs)."
+    )
+
+
+def _truth(decision: Decision, injected: Regression | None) -> str:
+    """What the simulator did, and whether the verdict says so."""
+    if injected is None:
+        told = {"promote": "Right.", "rollback": "A false alarm.", "hold": "Not shown yet."}
+        return f"What the simulator broke: nothing. {told[decision.verdict]}"
+    metric = METRICS[f"{injected.metric}_rate"].title
+    truth = (
+        f"What the simulator broke: {metric} in {injected.language}/{injected.workflow}, "
+        f"{100 * injected.rate:.0f} % of the candidate's answers from "
+        f"{injected.since:%H:%M:%S} on."
+    )
+    return f"{truth} {_found(decision, injected)}"
+
+
+def _found(decision: Decision, injected: Regression) -> str:
+    if names(decision, injected):
+        return "The verdict names it."
+    if decision.verdict == "rollback":
+        return "The verdict names something else."
+    return "Not found in this run."
+
+
+def names(decision: Decision, injected: Regression) -> bool:
+    """Whether a rollback rests most on what was injected, by its language."""
+    most = weightiest(decision)
+    if decision.verdict != "rollback" or most is None or decision.since < injected.since:
+        return False
+    language = slice_name(injected.language)
+    part = slice_name(injected.language, injected.workflow)
+    return most.metric == f"{injected.metric}_rate" and most.slice in (language, part)
+
+
+def _is_wrong(decision: Decision, injected: Regression | None) -> bool:
+    """Holding is never wrong: too few requests show nothing."""
+    if injected is None:
+        return decision.verdict == "rollback"
+    is_other = decision.verdict == "rollback" and not names(decision, injected)
+    return is_other or decision.verdict == "promote"
+
+
+def _detection(ending: Ending) -> list[str]:
+    """How long a true rollback took, in event time, requests and broken answers."""
+    decision, injected = ending.decision, ending.injected
+    if decision is None or injected is None or not names(decision, injected):
+        return []
+    took_s = (decision.since - injected.since).total_seconds()
+    requests = ending.gateway.requests_between(injected.since, decision.since)
+    broken, answers = _broken_answers(ending.rows, injected, decision.since)
+    return [
+        f"That took {took_s:.0f} s of the log and {spaced(requests)} requests, "
+        f"{spaced(answers)} of which came there and asked for JSON; "
+        f"{spaced(broken)} of the candidate's answers to these were broken."
+    ]
+
+
+def _broken_answers(
+    rows: Sequence[WindowRow], injected: Regression, until: dt.datetime
+) -> tuple[int, int]:
+    """The candidate's broken JSON answers and all of them, in the windows of that time."""
+    where = (injected.language, injected.workflow)
+    there = [
+        row
+        for row in rows
+        if (row.language, row.workflow) == where
+        and row.window_start + dt.timedelta(seconds=row.window_s) > injected.since
+        and row.window_start < until
+    ]
+    answers = sum(row.candidate.json_expected for row in there)
+    return answers - sum(row.candidate.json_valid for row in there), answers
+
+
+_JSON_VALID: Final = ", ".join(
+    f"round(100 * sum({side}_json_valid) / sum({side}_json_expected), 1) AS {side}"
+    for side in ("stable", "candidate")
+)
+_DECISIONS: Final = (
+    "SELECT decided_at, verdict, reasons[1] AS reason FROM decisions FINAL WHERE NOT is_refresh "
+    "ORDER BY decided_at"
+)
+_ACCOUNT: Final = (
+    "SELECT sum(events) AS events, sum(paired) AS paired, sum(unmatched) AS unmatched, "
+    "sum(duplicate) AS duplicate, sum(late) AS late, sum(invalid) AS invalid FROM accounting"
+)
+
+
+def _queries(decision: Decision | None, clickhouse_url: str) -> list[str]:
+    """Decisions, workflows of the guilty language, the course of it, where all events ended."""
+    where = _where(decision)
+    sql = [
+        _DECISIONS,
+        f"SELECT language, workflow, sum(pair_pairs) AS pairs, {_JSON_VALID} FROM slices{where} "
+        f"GROUP BY language, workflow HAVING sum(stable_json_expected) > 0 "
+        f"ORDER BY candidate - stable LIMIT 10",
+        f"SELECT toStartOfMinute(window_start) AS minute, {_JSON_VALID} FROM slices{where} "
+        f"GROUP BY minute ORDER BY minute",
+        _ACCOUNT,
+    ]
+    return [f'understudy query --clickhouse {shlex.quote(clickhouse_url)} "{one}"' for one in sql]
+
+
+def _where(decision: Decision | None) -> str:
+    """A filter for the language that the verdict accuses; left out unless it is a plain word."""
+    most = weightiest(decision) if decision is not None else None
+    if decision is None or decision.verdict != "rollback" or most is None:
+        return ""
+    found = _PLAIN_LANGUAGE.fullmatch(most.slice)
+    return f" WHERE language = '{found[1]}'" if found else ""

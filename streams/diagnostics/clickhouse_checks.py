@@ -1,0 +1,82 @@
+"""Whether ClickHouse answers and holds the tables of this release. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from understudy.streams.clickhouse.connect import connect, parse_url
+from understudy.streams.clickhouse.migrate import pending
+from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
+from understudy.streams.clickhouse.tables import TABLES
+from understudy.streams.diagnostics.findings import Finding, Level, fail, or_ok, warn
+
+CLICKHOUSE: Final = "clickhouse"
+_TIMEOUT_S: Final = 10.0
+_MIGRATE: Final = "run `understudy migrate`, or start a worker, which does"
+
+Columns = Mapping[str, Mapping[str, str]]
+"""Table to column to type."""
+
+
+def check_clickhouse(url: str) -> list[Finding]:
+    """Reach it, and look at migrations and tables."""
+    try:
+        if not parse_url(url).is_there:
+            return [fail(CLICKHOUSE, f"{url} is no folder yet", _MIGRATE)]
+        client = connect(url, timeout_s=_TIMEOUT_S, create=False)
+    except SinkBusy as error:
+        advice = "start it, or correct clickhouse.url; meanwhile windows go to Kafka alone"
+        return [Finding(CLICKHOUSE, Level.FAIL, _without_details(error), advice, unreachable=True)]
+    except SinkBroken as error:
+        if url.startswith("chdb://"):
+            return [warn(CLICKHOUSE, str(error), "fine while a worker runs; else correct the URL")]
+        missing = "has no database" in str(error)
+        return [fail(CLICKHOUSE, str(error), _MIGRATE if missing else "correct clickhouse.url")]
+    try:
+        return _examine(client)
+    except (ClickHouseError, SinkBusy, SinkBroken) as error:
+        return [fail(CLICKHOUSE, str(error), "see ClickHouse's log, and the rights of this user")]
+    finally:
+        client.close()
+
+
+def _without_details(error: SinkBusy) -> str:
+    """What cannot be reached, without the client's stack of causes."""
+    said, found, _ = str(error).partition(" cannot be reached")
+    return said + found
+
+
+def _examine(client: Client) -> list[Finding]:
+    release = str(client.server_version)
+    waiting = pending(client)
+    if waiting:
+        return [fail(CLICKHOUSE, f"migrations not applied: {', '.join(waiting)}", _MIGRATE)]
+    findings = schema_findings(_columns(client), TABLES)
+    return or_ok(CLICKHOUSE, findings, f"{release}, tables are up to date")
+
+
+def _columns(client: Client) -> dict[str, dict[str, str]]:
+    rows = client.query(
+        "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()"
+    ).result_rows
+    found: dict[str, dict[str, str]] = {}
+    for table, name, kind in rows:
+        found.setdefault(str(table), {})[str(name)] = str(kind)
+    return found
+
+
+def schema_findings(found: Columns, wanted: Columns) -> Iterator[Finding]:
+    """Tables, columns and types that are not as this release writes them."""
+    for table, columns in wanted.items():
+        if table not in found:
+            yield fail(CLICKHOUSE, f"table {table} is missing although migrations say it was made",
+                       "somebody dropped it; restore it from a backup or its DDL")  # fmt: skip
+            continue
+        wrong = [name for name, kind in columns.items() if found[table].get(name) != kind]
+        if wrong:
+            yield fail(CLICKHOUSE, f"table {table} differs in {', '.join(wrong[:5])}",
+                       "somebody altered it; inserts would fail. Undo that")  # fmt: skip

@@ -1,0 +1,285 @@
+"""`understudy doctor`: looks at everything around a worker, and says what to do.
+
+It reads and changes nothing: no topic, no table, no group comes into being.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Final
+
+import click
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaException, Message
+from confluent_kafka.admin import AdminClient
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from understudy.schemas.topics import Topics
+from understudy.schemas.windows import SOURCES, Source
+from understudy.streams.commands.dead_letters import read_letters
+from understudy.streams.dead_letters.selection import Selection
+from understudy.streams.diagnostics.clickhouse_checks import check_clickhouse
+from understudy.streams.diagnostics.dead_letter_checks import DEAD_LETTERS, check_dead_letters
+from understudy.streams.diagnostics.findings import Finding, Level, ok
+from understudy.streams.diagnostics.group_checks import (
+    LAG,
+    Group,
+    Member,
+    Progress,
+    check_lag,
+    check_workers,
+)
+from understudy.streams.diagnostics.sample_checks import (
+    SampledEvent,
+    check_clocks,
+    check_keys,
+    check_partitioner,
+    check_sides,
+    sampled,
+)
+from understudy.streams.diagnostics.settings_checks import check_settings
+from understudy.streams.diagnostics.topic_checks import TOPICS, check_topics
+from understudy.streams.errors import FAILED, UNREACHABLE
+from understudy.streams.kafka.broker_release import broker_release
+from understudy.streams.kafka.client_config import client_config, group_of, topic_of, topics
+from understudy.streams.kafka.topic_admin import TopicsFound, examine_topics
+from understudy.streams.kafka.topic_reader import Range, TopicReader
+from understudy.streams.logs import KAFKA_LOGGER, configure_logs
+from understudy.streams.pairing.group_positions import GroupPosition, positions_of
+from understudy.streams.settings import Settings
+
+BROKER: Final = "broker"
+ANSWER_WITHIN_S: Final = 10.0
+SECOND_LOOK_S: Final = 3.0
+_HOUR_MS: Final = 3_600_000
+_WIDTH_IN_FILES: Final = 140
+_COLOURS: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+
+
+def examine(settings: Settings, *, newest: int) -> list[Finding]:
+    """All findings; `newest` events of each partition are looked at."""
+    return [
+        *check_settings(settings),
+        *_check_kafka(settings, newest),
+        *check_clickhouse(settings.clickhouse.url),
+    ]
+
+
+def _check_kafka(settings: Settings, newest: int) -> list[Finding]:
+    where = settings.kafka.bootstrap_servers
+    try:
+        release = broker_release(client_config(settings.kafka), ANSWER_WITHIN_S)
+    except KafkaException as error:
+        return [Finding(BROKER, Level.FAIL, f"{where} does not answer: {error.args[0].str()}",
+                        "start it, or correct kafka.bootstrap_servers and [kafka.client]",
+                        unreachable=True)]  # fmt: skip
+    findings = [ok(BROKER, " ".join(filter(None, (where, "answers,", release))).rstrip(","))]
+    specs = topics(settings.kafka)
+    try:
+        config = {**client_config(settings.kafka), "log_level": 0}
+        found = examine_topics(config, specs, timeout_s=ANSWER_WITHIN_S)
+    except KafkaException as error:
+        return [*findings, _unknown(TOPICS, error)]
+    findings += check_topics(found, specs)
+    sources = [source for source in SOURCES if topic_of(settings.kafka, source) in found.partitions]
+    if "events" in sources:
+        findings += _check_traffic(settings, specs, found, newest, sources)
+    return findings
+
+
+def _check_traffic(
+    settings: Settings, specs: Topics, found: TopicsFound, newest: int, sources: list[Source]
+) -> list[Finding]:
+    looked_at_s = time.monotonic()
+    try:
+        before = {source: positions_of(settings.kafka, source) for source in sources}
+    except KafkaException as error:
+        return [_unknown(LAG, error)]
+    findings = _attempt("events", lambda: _check_sample(settings, specs, found, newest))
+    if specs.dead_letters.name in found.partitions:
+        findings += _attempt(DEAD_LETTERS, lambda: _check_letters(settings, sources))
+    for source in sources:
+        group = _described(settings, source)
+        partitions = found.partitions[topic_of(settings.kafka, source)]
+        findings += check_workers(group, partitions) if group else []
+        look = _Look(source, before[source], looked_at_s, len(group.members) if group else 0)
+        findings += _attempt(LAG, partial(_check_progress, settings, look))
+    return findings
+
+
+def _attempt(check: str, run: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        return run()
+    except KafkaException as error:
+        return [_unknown(check, error)]
+
+
+def _unknown(check: str, error: KafkaException) -> Finding:
+    return Finding(check, Level.FAIL, f"cannot be told: {error.args[0].str()}",
+                   "see whether this user may describe and read it")  # fmt: skip
+
+
+# The newest events
+
+
+def _check_sample(
+    settings: Settings, specs: Topics, found: TopicsFound, newest: int
+) -> list[Finding]:
+    sample = _sample(settings, specs.events.name, newest)
+    policy = settings.pairing
+    return [
+        *check_partitioner(sample, found.partitions[specs.events.name]),
+        *check_keys(sample),
+        *check_clocks(
+            sample,
+            max_clock_skew_ms=round(policy.max_clock_skew_s * 1000),
+            join_timeout_ms=round(policy.join_timeout_s * 1000),
+        ),
+        *check_sides(sample),
+    ]
+
+
+def _sample(settings: Settings, topic: str, newest: int) -> list[SampledEvent]:
+    with TopicReader(settings.kafka, topic) as reader:
+        ranges = {n: (max(low, high - newest), high) for n, (low, high) in reader.bounds().items()}
+        taken = [_sampled(message, settings) for message in reader.read(ranges)]
+    return [one for one in taken if one is not None]
+
+
+def _sampled(message: Message, settings: Settings) -> SampledEvent | None:
+    kind, timestamp_ms = message.timestamp()
+    return sampled(
+        message.partition() or 0,
+        timestamp_ms,
+        kind == TIMESTAMP_LOG_APPEND_TIME,
+        message.key(),
+        message.value(),
+        settings.pairing.max_event_bytes,
+    )
+
+
+def _check_letters(settings: Settings, sources: list[Source]) -> list[Finding]:
+    hour_ago_ms = round(time.time() * 1000) - _HOUR_MS
+    letters = read_letters(settings, Selection(since_ms=hour_ago_ms))
+    reasons = Counter(letter.reason for letter in letters)
+    came = sum(_came_since(hour_ago_ms, settings, source) for source in sources)
+    return check_dead_letters(reasons, came)
+
+
+def _came_since(time_ms: int, settings: Settings, source: Source) -> int:
+    """How many records of a source were stored since then."""
+    with TopicReader(settings.kafka, topic_of(settings.kafka, source)) as reader:
+        recent = reader.since(time_ms, reader.bounds())
+    return sum(end - start for start, end in recent.values())
+
+
+# The groups
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Where a source's group stood when it was first looked at."""
+
+    source: Source
+    before: list[GroupPosition]
+    at_s: float
+    workers: int
+
+
+def _described(settings: Settings, source: Source) -> Group | None:
+    name = group_of(settings.kafka, source)
+    admin = AdminClient(client_config(settings.kafka), logger=KAFKA_LOGGER)
+    try:
+        asked = admin.describe_consumer_groups([name], request_timeout=ANSWER_WITHIN_S)
+        described = asked[name].result()
+    except KafkaException:
+        return None
+    members = tuple(
+        Member(tuple(place.partition for place in one.assignment.topic_partitions))
+        for one in described.members
+    )
+    return Group(name, described.state.name, members)
+
+
+def _check_progress(settings: Settings, look: _Look) -> list[Finding]:
+    if look.workers and any(one.lag for one in look.before):
+        time.sleep(max(0.0, SECOND_LOOK_S - (time.monotonic() - look.at_s)))
+    topic = topic_of(settings.kafka, look.source)
+    after = positions_of(settings.kafka, look.source)
+    was = {one.partition: one.position for one in look.before}
+    still = {
+        one.partition: (max(one.position, one.first), one.end)
+        for one in after
+        if one.lag and was.get(one.partition) == one.position
+    }
+    unread = _readable(settings, topic, still) if look.workers else frozenset[int]()
+    progress = Progress(look.before, after, time.monotonic() - look.at_s, unread, look.source)
+    return check_lag(progress, workers=look.workers)
+
+
+def _readable(settings: Settings, topic: str, ranges: dict[int, Range]) -> frozenset[int]:
+    """Those of the ranges that hold something to read, not only marks of transactions."""
+    found: set[int] = set()
+    for number, (start, end) in ranges.items():
+        with TopicReader(settings.kafka, topic) as reader:
+            if next(reader.read({number: (start, end)}), None) is not None:
+                found.add(number)
+    return frozenset(found)
+
+
+# Telling
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    worst: Level
+    exit_code: int
+
+
+def _verdict(findings: list[Finding]) -> _Verdict:
+    levels = {one.level for one in findings}
+    worst = next((w for w in (Level.FAIL, Level.WARN) if w in levels), Level.OK)
+    if any(one.unreachable for one in findings):
+        return _Verdict(worst, UNREACHABLE)
+    return _Verdict(worst, FAILED if worst is Level.FAIL else 0)
+
+
+def run_doctor(settings: Settings, *, newest: int, as_json: bool) -> None:
+    """Print all findings; ends with 1 when something needs action, 3 when a service is away."""
+    configure_logs(logging.ERROR)
+    for noisy in (KAFKA_LOGGER, logging.getLogger("urllib3")):
+        noisy.setLevel(logging.CRITICAL)
+    findings = examine(settings, newest=newest)
+    verdict = _verdict(findings)
+    if as_json:
+        click.echo(json.dumps(_document(findings, verdict), indent=2))
+    else:
+        _print(findings)
+    raise SystemExit(verdict.exit_code)
+
+
+def _document(findings: list[Finding], verdict: _Verdict) -> dict[str, Any]:
+    return {"status": verdict.worst, "findings": [asdict(one) for one in findings]}
+
+
+def _print(findings: list[Finding]) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH_IN_FILES
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("check", no_wrap=True)
+    table.add_column("seen", ratio=3, overflow="fold")
+    table.add_column("what to do", ratio=2, overflow="fold")
+    for one in findings:
+        table.add_row(Text(one.level, style=_COLOURS[one.level]), Text(one.check), Text(one.seen),
+                      Text(one.advice))  # fmt: skip
+    console.print(table)

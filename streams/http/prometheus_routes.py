@@ -1,0 +1,116 @@
+"""Handlers for tools that query a Prometheus: `/api/v1/query`, as its HTTP API has it.
+
+A query is about the present: it is what the board knows. So times far from now are refused instead
+of answered wrongly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import re
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from understudy.streams.http.context import CONTEXT
+from understudy.streams.http.instant_query import BadQuery, answer
+from understudy.streams.http.rollout_series import samples
+
+PRESENT_S: Final = 300.0
+"""As long as Prometheus looks back for a value."""
+_DURATION: Final = re.compile(r"\d+(\.\d*)?|(\d+(ms|[smhdwy]))+", re.ASCII)
+_STATUS: Final = {
+    "bad_data": HTTPStatus.BAD_REQUEST,
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class Failure(msgspec.Struct, frozen=True, rename="camel"):
+    """Prometheus's envelope of an error."""
+
+    error_type: str
+    error: str
+    status: str = "error"
+
+
+class Success(msgspec.Struct, frozen=True):
+    """Prometheus's envelope of a result."""
+
+    data: dict[str, Any]
+    status: str = "success"
+
+
+async def query(request: web.Request) -> web.Response:
+    """Answers `GET`: parameters in the URL."""
+    return await _answer(request, request.query)
+
+
+async def query_form(request: web.Request) -> web.Response:
+    """Answers `POST`: parameters in a form or in the URL; the form counts."""
+    try:
+        form = await request.post()
+    except (ValueError, LookupError) as error:
+        return _envelope(Failure("bad_data", f"the body is no form: {error}"))
+    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    return await _answer(request, {**request.query, **fields})
+
+
+async def _answer(request: web.Request, parameters: Mapping[str, str]) -> web.Response:
+    board = request.app[CONTEXT].board
+    try:
+        time_s = _time_s(parameters)
+        _check_timeout(parameters)
+        if not board.is_complete:
+            return _envelope(Failure("unavailable", "the topics have not been read to their ends"))
+        standings = board.all()
+        data = await asyncio.to_thread(
+            lambda: answer(parameters.get("query", ""), samples(standings), time_s)
+        )
+    except BadQuery as error:
+        return _envelope(Failure("bad_data", str(error)))
+    return _envelope(Success(data))
+
+
+def _envelope(body: Success | Failure) -> web.Response:
+    status = _STATUS[body.error_type] if isinstance(body, Failure) else HTTPStatus.OK
+    headers = {"Cache-Control": "no-store"}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "1"
+    return web.Response(status=status, body=msgspec.json.encode(body),
+                        content_type="application/json", headers=headers)  # fmt: skip
+
+
+def _time_s(parameters: Mapping[str, str]) -> float:
+    """The time asked about, seconds since 1970; now when none is. Raises `BadQuery`."""
+    now_s, written = time.time(), parameters.get("time", "")
+    time_s = _parsed(written) if written else now_s
+    if time_s is None:
+        raise BadQuery(f'invalid parameter "time": {written[:100]!r} is no timestamp')
+    if not abs(time_s - now_s) <= PRESENT_S:
+        raise BadQuery('invalid parameter "time": only the present is known here')
+    return round(time_s, 3)
+
+
+def _parsed(written: str) -> float | None:
+    """Seconds since 1970 out of a number or RFC 3339."""
+    try:
+        return float(written)
+    except ValueError:
+        pass
+    try:
+        parsed = dt.datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    return parsed.timestamp() if parsed.tzinfo else None
+
+
+def _check_timeout(parameters: Mapping[str, str]) -> None:
+    """An answer takes no time worth limiting; a parameter that is no duration is still wrong."""
+    written = parameters.get("timeout", "")
+    if written and not _DURATION.fullmatch(written):
+        raise BadQuery(f'invalid parameter "timeout": {written[:100]!r} is no duration')

@@ -1,0 +1,1 @@
+"""Kafka: client configuration, topics, reading them outside any group, the embedded broker."""

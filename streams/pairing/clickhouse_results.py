@@ -1,0 +1,132 @@
+"""What pairing brings, laid out for ClickHouse and handed to the loader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from understudy.schemas.events import request_time_ms
+from understudy.schemas.windows import Source, WindowRow
+from understudy.streams.clickhouse.loader import Loader
+from understudy.streams.clickhouse.native_format import Block
+from understudy.streams.clickhouse.tables import (
+    COMPARISONS,
+    UNMATCHED,
+    WINDOWS,
+    ComparisonIdentity,
+    UnmatchedSides,
+    block,
+    comparison_columns,
+    unmatched_columns,
+    window_columns,
+)
+from understudy.streams.pairing.comparison import Comparisons
+from understudy.streams.pairing.records import Outcome, UnmatchedSide
+
+
+class ClickHouseResults:
+    """Results of this worker's partitions of one source on their way to ClickHouse."""
+
+    def __init__(self, loader: Loader, window_ms: int, source: Source = "events") -> None:
+        self._loader = loader
+        self._source = source
+        self._window_ms = window_ms
+        self._put_to: dict[int, int] = {}
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last insert succeeded."""
+        return self._loader.healthy
+
+    @property
+    def inserts(self) -> int:
+        """How many inserts have succeeded."""
+        return self._loader.counters.batches
+
+    def put(self, partition: int, outcome: Outcome) -> None:
+        """Queue what a batch brought. Raises `SinkBusy` when the buffer is full."""
+        blocks = [
+            comparison_block(some, partition, self._window_ms) for some in outcome.comparisons
+        ]
+        if outcome.unmatched:
+            blocks.append(unmatched_block(outcome.unmatched, partition))
+        if blocks:
+            self._loader.put(blocks, {self._place(partition): self._put_to.get(partition, -1)})
+
+    def put_rows(self, partition: int, rows: Sequence[WindowRow], position: int) -> None:
+        """Queue window rows; all before `position` has then been queued. Raises `SinkBusy`."""
+        blocks = [block(WINDOWS, window_columns(rows))] if rows else []
+        self._loader.put(blocks, {self._place(partition): position})
+        self._put_to[partition] = position
+
+    def stored(self, partition: int) -> int:
+        """The position up to which everything queued has been stored; -1 when nothing has."""
+        return self._loader.flushed(self._place(partition))
+
+    def forget(self, partition: int) -> None:
+        """The partition starts again or has gone; what was stored counts no more."""
+        self._loader.forget(self._place(partition))
+        self._put_to.pop(partition, None)
+
+    def flush(self, deadline_s: float) -> bool:
+        """Whether everything queued has been stored in time."""
+        return self._loader.flush(deadline_s)
+
+    def _place(self, partition: int) -> tuple[Source, int]:
+        """What the loader, which sources share, knows a partition by."""
+        return self._source, partition
+
+
+def comparison_block(comparisons: Comparisons, partition: int, window_ms: int) -> Block:
+    """Comparisons as rows to insert."""
+    requests = comparisons.requests
+    times_ms = requests.request_time_ms
+    identity = ComparisonIdentity(
+        rollout_id=requests.rollout_id,
+        pair_id=requests.pair_id,
+        mode=requests.mode,
+        language=requests.language,
+        workflow=requests.workflow,
+        request_time_ms=times_ms,
+        expects=requests.expects,
+        schema_id=requests.schema_id,
+        window_start_ms=times_ms - times_ms % window_ms,
+        partition=partition,
+        offset=requests.offset,
+    )
+    return block(
+        COMPARISONS,
+        comparison_columns(
+            identity,
+            stable=comparisons.stable,
+            candidate=comparisons.candidate,
+            pair=comparisons.pair,
+            control=comparisons.control,
+            control_rows=comparisons.control_rows,
+        ),
+    )
+
+
+def unmatched_block(unmatched: Sequence[UnmatchedSide], partition: int) -> Block:
+    """Unmatched and late sides as rows to insert."""
+    events = [one.side.event for one in unmatched]
+    durations = [event.timing.duration_ms if event.timing else None for event in events]
+    sides = UnmatchedSides(
+        rollout_id=[event.rollout_id for event in events],
+        pair_id=[event.pair_id for event in events],
+        side=[event.side for event in events],
+        mode=[event.mode for event in events],
+        language=[one.language for one in unmatched],
+        workflow=[event.workflow or "" for event in events],
+        request_time_ms=np.array([request_time_ms(event) for event in events], dtype=np.int64),
+        window_start_ms=np.array([one.window_start_ms for one in unmatched], dtype=np.int64),
+        reason=[one.reason.value for one in unmatched],
+        partition=partition,
+        offset=np.array([one.side.offset for one in unmatched], dtype=np.int64),
+        model=[(event.response.model if event.response else None) or "" for event in events],
+        error=np.array([event.error is not None for event in events], dtype=bool),
+        error_type=[event.error.type if event.error else "" for event in events],
+        duration_ms=np.array(durations, dtype=np.float64),
+    )
+    return block(UNMATCHED, unmatched_columns(sides))

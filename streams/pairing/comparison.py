@@ -1,0 +1,228 @@
+"""Complete requests to measures: the analyzers applied to what the join handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.analyzers.compare.language import detect_language, normalize_tag
+from understudy.analyzers.compare.measures import (
+    ControlMeasures,
+    Ints,
+    PairMeasures,
+    SideMeasures,
+    concatenate,
+    select,
+)
+from understudy.analyzers.compare.options import CompareOptions
+from understudy.analyzers.compare.pairs import compare_control, compare_pairs
+from understudy.analyzers.compare.sides import SideReading, read_sides
+from understudy.analyzers.windows.columns import (
+    WindowColumns,
+    control_columns,
+    pair_columns,
+    side_columns,
+)
+from understudy.schemas.events import CANDIDATE, CONTROL, STABLE, Event, Request
+from understudy.streams.pairing.join import Entry
+
+UNDETERMINED: Final = "und"
+_NO_REQUEST: Final = Request()
+M = TypeVar("M", SideMeasures, PairMeasures, ControlMeasures)
+_NO_ROWS: Final = np.array([], dtype=np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What all sides of a request share; n rows."""
+
+    rollout_id: list[str]
+    pair_id: list[str]
+    mode: list[str]
+    language: list[str]
+    workflow: list[str]
+    """Empty where the gateway named none."""
+    expects: list[str]
+    schema_id: list[str]
+    """Empty where there is none."""
+    request_time_ms: Ints
+    offset: Ints
+    """Of the side that came last."""
+
+    def __len__(self) -> int:
+        return len(self.pair_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """The measures of n complete requests of one kind: pairs, or sides that are alone by design.
+
+    `stable` and `candidate` are None where that side is not there; `control` has one row for each
+    index in `control_rows`.
+    """
+
+    requests: Requests
+    stable: SideMeasures | None
+    candidate: SideMeasures | None
+    pair: PairMeasures | None = None
+    control: ControlMeasures | None = None
+    control_rows: NDArray[np.intp] = field(default_factory=lambda: _NO_ROWS)
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    @property
+    def sides(self) -> Ints:
+        """How many sides each request has."""
+        sides = np.full(len(self), 1 if self.pair is None else 2, dtype=np.int64)
+        sides[self.control_rows] += 1
+        return sides
+
+
+def merge_comparisons(parts: Sequence[Comparisons]) -> list[Comparisons]:
+    """The same comparisons, in at most one part of each kind."""
+    kinds: dict[tuple[bool, bool], list[Comparisons]] = {}
+    for part in parts:
+        kinds.setdefault((part.stable is None, part.candidate is None), []).append(part)
+    return [_merge_kind(same) if len(same) > 1 else same[0] for same in kinds.values()]
+
+
+def _merge_kind(parts: list[Comparisons]) -> Comparisons:
+    starts = np.cumsum([0, *map(len, parts)]).tolist()
+    rows = [part.control_rows + start for part, start in zip(parts, starts, strict=False)]
+    return Comparisons(
+        requests=concatenate([part.requests for part in parts]),
+        stable=_merge_measures([part.stable for part in parts]),
+        candidate=_merge_measures([part.candidate for part in parts]),
+        pair=_merge_measures([part.pair for part in parts]),
+        control=_merge_measures([part.control for part in parts]),
+        control_rows=np.concatenate(rows),
+    )
+
+
+def _merge_measures(parts: Sequence[M | None]) -> M | None:
+    present = [part for part in parts if part is not None]
+    return concatenate(present) if present else None
+
+
+def request_language(events: Sequence[Event]) -> str:
+    """The language of a request from its sides: a tag, else detected in prompt, then output."""
+    for event in events:
+        if event.language:
+            tag = normalize_tag(event.language)
+            if tag != UNDETERMINED:
+                return tag
+    for event in events:
+        if event.request is not None and event.request.prompt:
+            detected = detect_language(event.request.prompt)
+            if detected != UNDETERMINED:
+                return detected
+    for event in events:
+        if event.response is not None and event.response.output:
+            return detect_language(event.response.output)
+    return UNDETERMINED
+
+
+def compare_requests(entries: Sequence[Entry], options: CompareOptions) -> list[Comparisons]:
+    """Measure complete requests: pairs, stable sides alone, candidate sides alone."""
+    pairs = [e for e in entries if STABLE in e.sides and CANDIDATE in e.sides]
+    comparisons = [_compare_pairs(pairs, options)] if pairs else []
+    if len(pairs) < len(entries):
+        for bit in (STABLE, CANDIDATE):
+            alone = [e for e in entries if e.wanted == bit]
+            if alone:
+                comparisons.append(_read_single(alone, bit, options))
+    return comparisons
+
+
+def _compare_pairs(entries: list[Entry], options: CompareOptions) -> Comparisons:
+    """All sides are measured together, then taken apart: stable, candidate, control."""
+    stable_events = [e.sides[STABLE].event for e in entries]
+    candidate_events = [e.sides[CANDIDATE].event for e in entries]
+    with_control = [i for i, e in enumerate(entries) if CONTROL in e.sides]
+    control_events = [entries[i].sides[CONTROL].event for i in with_control]
+    languages = _languages(stable_events, candidate_events)
+    sides = read_sides(
+        [*stable_events, *candidate_events, *control_events],
+        [*languages, *languages, *(languages[i] for i in with_control)],
+        options,
+    )
+    n = len(entries)
+    stable, candidate = select(sides, slice(n)), select(sides, slice(n, 2 * n))
+    control = select(sides, slice(2 * n, None))
+    return Comparisons(
+        requests=_requests(entries, stable_events, languages),
+        stable=stable.measures,
+        candidate=candidate.measures,
+        pair=compare_pairs(stable, candidate, options),
+        control=_compare_control(stable, control, with_control, options),
+        control_rows=np.array(with_control, dtype=np.intp),
+    )
+
+
+def _compare_control(
+    stable: SideReading, control: SideReading, rows: list[int], options: CompareOptions
+) -> ControlMeasures | None:
+    return compare_control(select(stable, rows), control, options) if rows else None
+
+
+def _languages(events: list[Event], others: list[Event]) -> list[str]:
+    """The language of each request; most are tagged, so the tag is looked up first."""
+    languages = [normalize_tag(e.language) if e.language else UNDETERMINED for e in events]
+    for row, tag in enumerate(languages):
+        if tag == UNDETERMINED:
+            languages[row] = request_language((events[row], others[row]))
+    return languages
+
+
+def _requests(entries: list[Entry], events: list[Event], languages: list[str]) -> Requests:
+    """What is shared, read from one side of each request."""
+    asked = [event.request or _NO_REQUEST for event in events]
+    return Requests(
+        rollout_id=[event.rollout_id for event in events],
+        pair_id=[event.pair_id for event in events],
+        mode=[event.mode for event in events],
+        language=languages,
+        workflow=[event.workflow or "" for event in events],
+        expects=[request.expects for request in asked],
+        schema_id=[request.schema_id or "" for request in asked],
+        request_time_ms=np.array([e.request_time_ms for e in entries], dtype=np.int64),
+        offset=np.array([e.last_offset for e in entries], dtype=np.int64),
+    )
+
+
+def _read_single(entries: list[Entry], bit: int, options: CompareOptions) -> Comparisons:
+    events = [e.sides[bit].event for e in entries]
+    languages = [request_language((event,)) for event in events]
+    measures = read_sides(events, languages, options).measures
+    return Comparisons(
+        requests=_requests(entries, events, languages),
+        stable=measures if bit == STABLE else None,
+        candidate=measures if bit == CANDIDATE else None,
+    )
+
+
+def window_columns(comparisons: Comparisons) -> WindowColumns:
+    """What the requests add to their windows, controls apart."""
+    columns = WindowColumns()
+    if comparisons.stable is not None:
+        side_columns("stable", comparisons.stable, columns)
+    if comparisons.candidate is not None:
+        side_columns("candidate", comparisons.candidate, columns)
+    if comparisons.pair is not None and comparisons.stable and comparisons.candidate:
+        pair_columns(comparisons.stable, comparisons.candidate, comparisons.pair, columns)
+    paired = comparisons.pair is not None
+    columns.count("events_paired" if paired else "events_single", comparisons.sides)
+    return columns
+
+
+def control_window_columns(comparisons: Comparisons) -> WindowColumns:
+    """What the control sides add; one row for each of `control_rows`."""
+    columns = WindowColumns()
+    if comparisons.control is not None:
+        control_columns(comparisons.control, columns)
+    return columns

@@ -1,0 +1,126 @@
+"""The state of a partition of the feedback topic: decode, tell copies, window. Pure.
+
+An opinion says all that it is about and waits for nobody. It counts in the window of its own
+`feedback_time`, since people answer long after the request's window has closed. Every record read
+ends in exactly one place: single (measured), duplicate, late or invalid.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from understudy.analyzers.windows.columns import WindowColumns, feedback_columns
+from understudy.analyzers.windows.window_sums import SliceKey, number_rows
+from understudy.schemas.events import InvalidEvent
+from understudy.schemas.feedback import Feedback, decode_feedback, feedback_time_ms
+from understudy.schemas.windows import Source
+from understudy.streams.pairing.dedup_cache import Recent
+from understudy.streams.pairing.open_windows import WatermarkSteps
+from understudy.streams.pairing.partition_state import (
+    PartitionState,
+    clock_ahead,
+    slice_of,
+    tagged_language,
+)
+from understudy.streams.pairing.records import DeadLetter, Outcome, RecordBatch
+
+
+class _Read(NamedTuple):
+    """One record as it came."""
+
+    offset: int
+    timestamp_ms: int
+    payload: bytes | None
+    key: bytes | None
+
+
+class FeedbackPartition(PartitionState):
+    """What users thought, from one partition of the feedback topic."""
+
+    source: ClassVar[Source] = "feedback"
+
+    def _begin(self) -> None:
+        self._recent = Recent(self.policy.join_timeout_ms, self.policy.max_join_bytes)
+
+    def process(self, records: RecordBatch) -> Outcome:
+        """Take the next records of the partition, in order."""
+        outcome, steps = Outcome(), WatermarkSteps()
+        opinions: list[Feedback] = []
+        for record in map(
+            _Read, records.offsets, records.timestamps_ms, records.payloads, records.keys
+        ):
+            self._read(record, opinions, outcome, steps)
+        self._note_read(records)
+        self._add(opinions)
+        if self.watermark_ms is not None:
+            self._recent.forget(self.watermark_ms)
+        self._end_batch(steps)
+        return outcome
+
+    def _read(
+        self, record: _Read, opinions: list[Feedback], outcome: Outcome, steps: WatermarkSteps
+    ) -> None:
+        """Decode a record and judge it by the watermark before it."""
+        feedback: Feedback | None = None
+        before = self.watermark_ms
+        self._recent.log_bytes += len(record.payload or b"")
+        try:
+            feedback = decode_feedback(record.payload)
+            time_ms = feedback_time_ms(feedback)
+            if time_ms > record.timestamp_ms + self.policy.max_clock_skew_ms:
+                raise clock_ahead("feedback_time", time_ms - record.timestamp_ms)
+        except InvalidEvent as error:
+            letter = DeadLetter(
+                record.offset, error.reason, error.detail, record.key, record.payload
+            )
+            self._count_invalid(letter, feedback, before, outcome)
+            return
+        if before is None or time_ms > before:
+            self.watermark_ms = steps.rise(time_ms, record.offset + 1)
+        self._take(feedback, time_ms, time_ms if before is None else before, record, opinions)
+
+    def _take(
+        self,
+        feedback: Feedback,
+        time_ms: int,
+        watermark_ms: int,
+        record: _Read,
+        opinions: list[Feedback],
+    ) -> None:
+        """Late, a copy, settled by an earlier run, or an opinion to measure."""
+        is_settled = self._was_settled(time_ms)
+        is_new = record.offset >= self.settled_position
+        if time_ms < watermark_ms - self.policy.join_timeout_ms or (is_settled and is_new):
+            self._count_late(feedback, watermark_ms, record.offset)
+        elif self._recent.is_copy(_identity(feedback), time_ms, max(time_ms, watermark_ms)):
+            self._count_duplicate(feedback, time_ms)
+        elif is_settled:
+            self.tally.settled += 1
+        else:
+            opinions.append(feedback)
+
+    def _add(self, opinions: list[Feedback]) -> None:
+        """Add opinions to their windows, by side."""
+        self.tally.single += len(opinions)
+        for side in ("stable", "candidate"):
+            some = [feedback for feedback in opinions if feedback.side == side]
+            if some:
+                self._add_side(side, some)
+
+    def _add_side(self, side: str, opinions: list[Feedback]) -> None:
+        rows, slices = number_rows(*zip(*map(self._slice, opinions), strict=True))
+        columns = WindowColumns()
+        columns.count("events_single", np.ones(len(opinions), dtype=np.int64))
+        feedback_columns(side, np.array([one.score_value for one in opinions]), columns)
+        self._windows.add(slices, rows, columns)
+
+    def _slice(self, feedback: Feedback) -> SliceKey:
+        start_ms = self._windows.start_of(feedback_time_ms(feedback))
+        return slice_of(feedback, tagged_language(feedback), start_ms)
+
+
+def _identity(feedback: Feedback) -> tuple[str, str, str, str]:
+    """What the same opinion, written again, has in common."""
+    return feedback.rollout_id, feedback.pair_id, feedback.side, feedback.name

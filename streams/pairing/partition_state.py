@@ -1,0 +1,204 @@
+"""What every partition's state has: a clock of its own, open windows, an account, safe commits.
+
+How records are read is the subclasses' business: `Partition` joins events, `FeedbackPartition`
+takes opinions as they are. Pure; the consumer loop stands elsewhere. State at a position is a
+function of the log alone, so reading again from a committed offset gives the same rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Final
+
+from understudy.analyzers.compare.language import normalize_tag
+from understudy.analyzers.windows.window_sums import SliceKey
+from understudy.schemas.events import Event, InvalidEvent, InvalidReason, peek
+from understudy.schemas.feedback import Feedback
+from understudy.schemas.windows import Source, WindowRow
+from understudy.streams.pairing.commit_rule import CommitMetadata, CommitRule, SafeCommit
+from understudy.streams.pairing.comparison import UNDETERMINED
+from understudy.streams.pairing.open_windows import OpenWindows, WatermarkSteps
+from understudy.streams.pairing.pairing_policy import PairingPolicy
+from understudy.streams.pairing.records import DeadLetter, Outcome, RecordBatch, Tally
+
+BEFORE_ANY_WATERMARK: Final = 0
+"""What is invalid before any record has set the clock counts in the window of 1970."""
+
+_BEFORE_ALL_TIME: Final = -(1 << 63)
+_MODES: Final = ("shadow", "interleave", "canary", "ab")
+
+
+class PartitionState(ABC):
+    """The state of one partition of one topic; records in, what they brought out."""
+
+    source: ClassVar[Source]
+
+    def __init__(
+        self,
+        number: int,
+        policy: PairingPolicy,
+        *,
+        start_offset: int = 0,
+        resumed: CommitMetadata | None = None,
+    ) -> None:
+        """Start at an offset, with what was committed there if anything was."""
+        self.number = number
+        self.policy = policy
+        self.position = start_offset
+        self.tally = Tally()
+        self.settled_until_ms = resumed.settled_until_ms if resumed else None
+        self._settled_before_ms = _end_of_window(self.settled_until_ms, policy.window_ms)
+        self.settled_position = resumed.position if resumed else 0
+        self.dead_letters_from = self.settled_position
+        """Dead letters below this offset have been sent by an earlier run."""
+        self.watermark_ms = self.settled_until_ms
+        self._windows = OpenWindows(
+            number, policy.window_s, policy.allowed_lateness_ms, self.source
+        )
+        self._commits = CommitRule(policy.horizon_ms)
+        self._commits.passed(start_offset, self.watermark_ms, 0)
+        self._begin()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Make what reading this kind of record needs beside that."""
+
+    @abstractmethod
+    def process(self, records: RecordBatch) -> Outcome:
+        """Take the next records of the partition, in order."""
+
+    @property
+    def waiting_sides(self) -> int:
+        """Sides that wait for a partner."""
+        return 0
+
+    @property
+    def open_windows(self) -> int:
+        """Slices whose window may still change."""
+        return len(self._windows)
+
+    def take_rows(self) -> list[WindowRow]:
+        """Window rows that closed or changed since the last call."""
+        return self._windows.take_rows(self.position)
+
+    def take_closed_rows(self) -> list[WindowRow]:
+        """Window rows that closed since the last call; the open ones stay for later."""
+        return self._windows.take_closed_rows()
+
+    def safe_commit(self, flushed_to: int) -> SafeCommit | None:
+        """What may be committed once every sink holds all before `flushed_to`.
+
+        None while an earlier run had flushed further: its commit says more.
+        """
+        if flushed_to < self.settled_position:
+            return None
+        return self._commits.safe_commit(flushed_to)
+
+    def _note_read(self, records: RecordBatch) -> None:
+        if len(records):
+            self.position = records.offsets[-1] + 1
+            self.tally.read += len(records)
+            self.tally.read_bytes += sum(map(len, filter(None, records.payloads)))
+
+    def _end_batch(self, steps: WatermarkSteps) -> None:
+        """Close what the watermark has left behind, and note what may be committed here."""
+        if self.watermark_ms is not None and steps.values_ms:
+            self._windows.close(self.watermark_ms, steps)
+        self._commits.passed(self.position, self.watermark_ms, self.waiting_sides)
+
+    # Where records end that are not measured
+
+    def _was_settled(self, time_ms: int) -> bool:
+        """Whether an earlier run closed and flushed the window of this time."""
+        return time_ms < self._settled_before_ms
+
+    def _accounting_window(self, watermark_ms: int, offset: int) -> int | None:
+        """Where late and invalid records count; None where an earlier run has counted them."""
+        start = self._windows.start_of(watermark_ms)
+        if not self._was_settled(start):
+            return start
+        return None if offset < self.settled_position else self._settled_before_ms
+
+    def _count_late(self, record: Event | Feedback, watermark_ms: int, offset: int) -> int | None:
+        """Count a late record; the window that does, None where an earlier run has."""
+        start = self._accounting_window(watermark_ms, offset)
+        if start is None:
+            self.tally.settled += 1
+            return None
+        self.tally.late += 1
+        self._windows.count(slice_of(record, tagged_language(record), start), "events_late")
+        return start
+
+    def _count_duplicate(self, record: Event | Feedback, time_ms: int) -> None:
+        if self._was_settled(time_ms):
+            self.tally.settled += 1
+            return
+        start = self._windows.start_of(time_ms)
+        self.tally.duplicate += 1
+        self._windows.count(slice_of(record, tagged_language(record), start), "events_duplicate")
+
+    def _count_invalid(
+        self,
+        letter: DeadLetter,
+        record: Event | Feedback | None,
+        watermark_ms: int | None,
+        outcome: Outcome,
+    ) -> None:
+        """Count what goes to dead letters, in the slice that it names as far as it can be read."""
+        if letter.offset >= self.dead_letters_from:
+            outcome.dead_letters.append(letter)
+        self.tally.invalid += 1
+        start = self._accounting_window(watermark_ms or BEFORE_ANY_WATERMARK, letter.offset)
+        if start is not None:
+            self._windows.count(SliceKey(*_labels(record, letter), start), "events_invalid")
+
+
+def _end_of_window(time_ms: int | None, window_ms: int) -> int:
+    """The first millisecond after the window of a time; before all time when there is none."""
+    return _BEFORE_ALL_TIME if time_ms is None else time_ms - time_ms % window_ms + window_ms
+
+
+def slice_of(record: Event | Feedback, language: str, window_start_ms: int) -> SliceKey:
+    """The slice that a record belongs to, in a window."""
+    workflow = record.workflow or ""
+    return SliceKey(record.rollout_id, record.mode, language, workflow, window_start_ms)
+
+
+def tagged_language(record: Event | Feedback) -> str:
+    """The language as a record names it."""
+    return normalize_tag(record.language) if record.language else UNDETERMINED
+
+
+def clock_ahead(field: str, by_ms: int) -> InvalidEvent:
+    """What to raise when a record's time lies after the time at which the broker stored it."""
+    return InvalidEvent(
+        InvalidReason.CLOCK_AHEAD, f"{field} lies {by_ms / 1000:.1f} s after the record's timestamp"
+    )
+
+
+def _labels(record: Event | Feedback | None, letter: DeadLetter) -> tuple[str, str, str, str]:
+    """Rollout, mode, language and workflow of an invalid record, as far as it tells."""
+    if record is not None:
+        return record.rollout_id, record.mode, tagged_language(record), record.workflow or ""
+    if letter.reason is InvalidReason.TOO_LARGE:
+        return _rollout_of(letter.key), "", UNDETERMINED, ""
+    fields = peek(letter.payload)
+    rollout_id = _text(fields.get("rollout_id"), 128) or _rollout_of(letter.key)
+    mode = fields.get("mode")
+    language = _text(fields.get("language"), 35)
+    return (
+        rollout_id,
+        mode if mode in _MODES else "",
+        normalize_tag(language) if language else UNDETERMINED,
+        _text(fields.get("workflow"), 128),
+    )
+
+
+def _text(value: object, limit: int) -> str:
+    return value if isinstance(value, str) and len(value) <= limit else ""
+
+
+def _rollout_of(key: bytes | None) -> str:
+    """The rollout that a record's key names, if it has the form of ours."""
+    head, slash, _ = (key or b"").partition(b"/")
+    return head.decode("utf-8", "replace")[:128] if slash else ""

@@ -1,0 +1,174 @@
+"""A decision on a terminal: the verdict with its reasons, and a table of the evidence.
+
+The evidence is shown as multiples of what a verdict needs, `1/α`: at 1 it is enough. Rollback needs
+the sum of its column to reach 1, promotion each required row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, JustifyMethod, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from understudy.analyzers.guardrails.explanations import duration, natural_value, printable, spaced
+from understudy.analyzers.guardrails.slices import ALL, slice_title
+from understudy.schemas.decisions import Decision, Evidence
+from understudy.schemas.rollout_metrics import METRICS
+
+STYLES: Final = {"rollback": "bold red", "hold": "bold yellow", "promote": "bold green"}
+_STANDINGS: Final = {"breach": "red", "pass": "green", "open": "", "waiting": "dim"}
+_COLUMNS: Final[dict[str, JustifyMethod]] = {
+    "guardrail": "left",
+    "slice": "left",
+    "limit": "left",
+    "units": "right",
+    "stable → candidate": "right",
+    "harm": "right",
+    "95 % interval": "right",
+    "rollback": "right",
+    "promotion": "right",
+    "": "left",
+}
+_SUSPICIOUS: Final = 0.1
+"""Multiple of the bar from which a slice is shown although nothing asks for it."""
+
+
+def show_decision(decision: Decision) -> RenderableType:
+    """Verdict, reasons, alerts and evidence."""
+    return Group(_verdict(decision), evidence_table(decision))
+
+
+def _verdict(decision: Decision) -> Text:
+    text = Text()
+    text.append(f"{decision.verdict.upper()}", STYLES[decision.verdict])
+    stage = decision.stage
+    text.append(
+        f"  {printable(decision.rollout_id)}, stage {printable(stage.stage.name)}: "
+        f"{spaced(stage.requests)} requests in closed windows, {duration(stage.duration_s)}\n"
+    )
+    if decision.verdict != "hold":
+        text.append(f"since {decision.since:%Y-%m-%d %H:%M:%S} UTC (event time)\n", "dim")
+    for reason in decision.reasons:
+        text.append(f"  {reason}\n")
+    for alert in decision.alerts:
+        text.append(f"  alert: {alert}\n", "yellow")
+    return text
+
+
+def evidence_table(
+    decision: Decision, *, leave_out: Sequence[str] = (), hint: str = "; all of them with --json"
+) -> RenderableType:
+    """One row for each guardrail and slice that says something, the rest counted."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
+    kept = [title for title in _COLUMNS if title not in leave_out]
+    for title in kept:
+        table.add_column(title, justify=_COLUMNS[title], no_wrap=True)
+    shown = [one for one in decision.evidence if _is_telling(one, decision)]
+    for one in shown:
+        cells = dict(zip(_COLUMNS, _cells(one, decision), strict=True))
+        table.add_row(*(cells[title] for title in kept), style=_STANDINGS[one.standing])
+    left = len(decision.evidence) - len(shown)
+    note = f"{left} more slices without a finding{hint}\n" if left else ""
+    return Group(table, Text(note, "dim"))
+
+
+def multiple(log_evidence: float | None, log_bar: float) -> float:
+    """Evidence in units of what a verdict needs; 0 for none."""
+    return 0.0 if log_evidence is None else math.exp(min(log_evidence - log_bar, 700.0))
+
+
+def rollback_multiple(one: Evidence, decision: Decision) -> float:
+    """A row's weighted evidence for rollback as a share of what is needed."""
+    if one.weight <= 0.0 or one.log_rollback is None:
+        return 0.0
+    return multiple(one.log_rollback + math.log(one.weight), decision.bounds.log_rollback)
+
+
+def _is_telling(one: Evidence, decision: Decision) -> bool:
+    if one.slice == ALL or one.required or one.standing == "breach":
+        return True
+    return rollback_multiple(one, decision) >= _SUSPICIOUS
+
+
+def _cells(one: Evidence, decision: Decision) -> list[Text]:
+    low, high = one.interval
+    promotion = multiple(one.log_promotion, decision.bounds.log_promotion)
+    cells = [
+        printable(one.guardrail),
+        printable(slice_title(one.slice)),
+        _limit(one),
+        spaced(one.units),
+        _sides(one),
+        _harm(one, one.harm),
+        "–" if low is None or high is None else f"{_harm(one, low)} to {_harm(one, high)}",
+        times(rollback_multiple(one, decision)),
+        times(promotion),
+        one.note if one.standing == "waiting" else one.standing,
+    ]
+    return [Text(cell) for cell in cells]
+
+
+def _sides(one: Evidence) -> str:
+    """Both sides' values; of paired yes-or-no, the pairs in which one side alone was bad."""
+    if one.candidate is not None:
+        stable = "" if one.stable is None else f"{natural_value(one.unit, one.stable)} → "
+        return stable + natural_value(one.unit, one.candidate)
+    is_paired = one.limit in ("max_increase", "max_drop") and any(one.counts)
+    return f"{one.counts[1]} → {one.counts[2]} alone bad" if is_paired else "–"
+
+
+def _limit(one: Evidence) -> str:
+    sign = {"max": "≤ ", "min": "≥ ", "max_increase": "≤ +", "max_drop": "≥ −"}[one.limit]
+    metric = METRICS[one.metric]
+    if one.relative:
+        return f"{sign}{100 * one.margin:g} %"
+    points = one.limit in ("max_increase", "max_drop") or metric.kind == "excess"
+    if metric.unit == "share" and points:
+        return f"{sign}{100 * one.margin:g} pp"
+    return sign + natural_value(metric.unit, one.margin)
+
+
+def _harm(one: Evidence, value: float | None) -> str:
+    """What the limit is about: points, per cent of stable, or the value itself."""
+    if value is None:
+        return "–"
+    if one.limit in ("max", "min") and METRICS[one.metric].kind != "excess":
+        return natural_value(one.unit, abs(value))
+    is_tail = METRICS[one.metric].kind == "quantile"
+    if is_tail or (one.unit == "share" and not one.relative):
+        return f"{100 * value:+.2f} pp"
+    return f"{100 * value:+.1f} %" if one.relative else natural_value(one.unit, value)
+
+
+def times(value: float) -> str:
+    """`0`, `<0.001`, `0.03`, `4.1`, `>1000`."""
+    if value > 1_000:
+        return ">1000"
+    if 0.0 < value < 0.001:
+        return "<0.001"
+    return f"{value:.0f}" if value == 0 or value >= 10 else f"{value:.2g}"
+
+
+def timeline(decisions: Sequence[Decision]) -> RenderableType:
+    """What would have been decided when, in event time."""
+    table = Table(title="Decisions over event time", title_justify="left", box=SIMPLE_HEAD,
+                  pad_edge=False)  # fmt: skip
+    for name in ("time (UTC)", "after", "verdict", "stage"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for decision in decisions:
+        after_s = (decision.decided_at - decisions[0].decided_at).total_seconds()
+        why = "\n".join([*decision.reasons, *(f"alert: {alert}" for alert in decision.alerts)])
+        table.add_row(
+            Text(f"{decision.decided_at:%Y-%m-%d %H:%M:%S}"),
+            Text(duration(after_s)),
+            Text(decision.verdict, STYLES[decision.verdict]),
+            Text(printable(decision.stage.stage.name)),
+            Text(why),
+        )
+    return table

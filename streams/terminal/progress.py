@@ -1,0 +1,57 @@
+"""Progress bars, on stderr, and only on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from understudy.streams.replay.recordings import Progress as Told
+from understudy.streams.replay.recordings import total_bytes
+
+Item = TypeVar("Item")
+
+
+@contextmanager
+def file_progress(files: Sequence[Path], label: str) -> Iterator[Told]:
+    """Show how much of the files has been read; yields what to call with bytes read."""
+    bar = _bar(DownloadColumn(), TransferSpeedColumn())
+    with bar:
+        task = bar.add_task(label, total=total_bytes(files))
+        yield lambda read: bar.advance(task, read)
+
+
+def counted(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
+    """The items, while a bar shows how many of them have been taken."""
+    bar = _bar(MofNCompleteColumn())
+    with bar:
+        task = bar.add_task(label, total=total)
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+def _bar(*columns: ProgressColumn) -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

@@ -1,0 +1,359 @@
+"""Verdicts on made-up worlds: each metric, each mode, latching, stages, quality, determinism."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+
+from tests.analyzers.guardrails.world import Harm, World
+from understudy.schemas.decisions import Decision, decode_decision, encode_decision
+from understudy.schemas.manifests import read_policy
+from understudy.schemas.rollouts import Rollout
+from understudy.schemas.windows import EventCounts, WindowRow, WindowsMessage
+from understudy.streams.deciding import Decider
+
+HEALTHY = Harm()
+
+
+def policy(
+    guardrails: str, *, stages: str = "[shadow]", mode: str = "shadow", rest: str = ""
+) -> Rollout:
+    return read_policy(
+        f"""
+rollout_id: helpdesk
+models: {{stable: a, candidate: b}}
+mode: {mode}
+min_requests: 1500
+min_duration: 2m
+stages: {stages}
+guardrails: [{guardrails}]
+{rest}
+"""
+    )
+
+
+def told(rollout: Rollout, messages: list[WindowsMessage]) -> tuple[Decider, list[Decision]]:
+    """What was decided, but for refreshed numbers."""
+    decider = Decider(rollout)
+    decisions = [decider.take(one) for one in messages]
+    return decider, [one for one in decisions if one is not None and not one.is_refresh]
+
+
+def verdict_of(rollout: Rollout, world: World, windows: int = 45, seed: int = 5) -> Decision:
+    decider, _ = told(rollout, world.messages(seed, windows))
+    return decider.decision()
+
+
+BAD = {
+    "{metric: error_rate, max: 3%}": (Harm(bad={"error": 0.06}), "error rate"),
+    "{metric: error_rate, max_increase: 2pp}": (Harm(bad={"error": 0.06}), "error rate"),
+    "{metric: fallback_rate, max_increase: 2pp}": (Harm(bad={"fallback": 0.08}), "fallback rate"),
+    "{metric: truncation_rate, max: 5%}": (Harm(bad={"truncated": 0.1}), "truncation rate"),
+    "{metric: json_valid_rate, max_drop: 2pp}": (Harm(bad={"json_valid": 0.1}), "JSON validity"),
+    "{metric: json_valid_rate, min: 95%}": (Harm(bad={"json_valid": 0.1}), "JSON validity"),
+    "{metric: json_schema_valid_rate, max_drop: 2pp}": (
+        Harm(bad={"json_schema_valid": 0.1}), "JSON Schema validity",
+    ),
+    "{metric: language_match_rate, max_drop: 2pp}": (
+        Harm(bad={"language_match": 0.1}), "answers in the request's language",
+    ),
+    "{metric: duration_p95, max_increase: 20%}": (Harm(slower=2.0), "duration p95"),
+    "{metric: duration_p99, max_increase: 300ms}": (Harm(slower=2.5), "duration p99"),
+    "{metric: duration_p95, max: 4s}": (Harm(slower=3.0), "duration p95"),
+    "{metric: time_to_first_token_p50, max_increase: 20%}": (
+        Harm(slower=2.0), "time to first token p50",
+    ),
+    "{metric: cost_usd, max_increase: 10%}": (Harm(dearer=1.5), "mean cost"),
+    "{metric: cost_usd, max_increase: 0.0005}": (Harm(dearer=2.0), "mean cost"),
+    "{metric: cost_usd, max: 0.003usd}": (Harm(dearer=2.5), "mean cost"),
+    "{metric: output_tokens, max_increase: 20%}": (Harm(longer=1.6), "mean output tokens"),
+    "{metric: output_tokens, max_drop: 20%}": (Harm(longer=0.5), "mean output tokens"),
+    "{metric: output_tokens, min: 180}": (Harm(longer=0.5), "mean output tokens"),
+}  # fmt: skip
+PAIRED_ONLY = {
+    "{metric: tool_call_match, max_drop: 10pp}": (Harm(bad={"tool_calls": 0.3}), "tool call"),
+    "{metric: tool_call_match, min: 70%}": (Harm(bad={"tool_calls": 0.3}), "tool call match"),
+    "{metric: similarity_excess, max: 5pp}": (Harm(disagreement=0.2), "disagreement"),
+    "{metric: unmatched_share, max: 2%}": (Harm(lost=0.1), "unmatched share"),
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "guardrail"),
+    [(mode, one) for mode in ("shadow", "canary") for one in BAD]
+    + [("shadow", one) for one in PAIRED_ONLY],
+)
+def test_each_metric_tells_harm_from_health(mode: str, guardrail: str) -> None:
+    harm, title = {**BAD, **PAIRED_ONLY}[guardrail]
+    stages = "[shadow]" if mode == "shadow" else "[{share: 40%}]"
+    rollout = policy(guardrail, stages=stages, mode=mode)
+    bad = verdict_of(rollout, World(mode=mode, share=0.4, harm=harm))
+    assert bad.verdict == "rollback"
+    assert bad.reasons[0].startswith(title)
+    assert any(one.standing == "breach" for one in bad.evidence)
+    healthy = verdict_of(rollout, World(mode=mode, share=0.4))
+    assert healthy.verdict in ("hold", "promote")
+    assert healthy.log_evidence["rollback"] < 0.0
+
+
+def test_the_reason_names_metric_language_amount_and_limit() -> None:
+    rollout = policy("{metric: json_valid_rate, max_drop: 0.5pp}")
+    harm = Harm(bad={"json_valid": 0.08}, languages=("ja",))
+    decision = verdict_of(rollout, World(harm=harm, languages=("en", "ja", "de")))
+    words = decision.reasons[0]
+    assert words.startswith("JSON validity in `ja` fell ")
+    assert ", limit 0.5; " in words
+    assert words.endswith(" pairs")
+    assert decision.candidate_share == 0.0
+
+
+def test_a_late_regression_is_told_by_what_came_late() -> None:
+    rollout = policy("{metric: error_rate, max_increase: 1pp, slices: [all]}")
+    healthy = World().messages(1, 150)
+    harm = World(harm=Harm(bad={"error": 0.08})).messages(2, 15, first=150)
+    decider, decisions = told(rollout, healthy + harm)
+    words = decider.decision().reasons[0]
+    assert decisions[-1].verdict == "rollback"
+    assert float(words.split("rose ")[1].split(" ")[0]) > 4.0, words
+
+
+def test_promotion_takes_requests_time_and_every_required_guardrail() -> None:
+    rollout = policy(
+        "{metric: error_rate, max_increase: 2pp}, {metric: cost_usd, max_increase: 20%}"
+    )
+    decider = Decider(rollout)
+    seen = {}
+    for place, one in enumerate(World().messages(3, 60)):
+        decider.take(one)
+        seen[place] = decider.decision()
+    assert seen[3].verdict == "hold"
+    assert {"requests", "duration"} <= set(seen[3].missing)
+    assert "800 of 1 500 requests" in seen[3].reasons[0]
+    assert seen[59].verdict == "promote"
+    first = min(place for place, decision in seen.items() if decision.verdict == "promote")
+    assert seen[first].stage.requests >= 1_500
+    assert seen[first].stage.duration_s >= 120
+    assert all(e.standing == "pass" for e in seen[first].evidence if e.required)
+
+
+def test_what_was_invalid_before_any_watermark_makes_no_stage_longer() -> None:
+    """It counts in the window of 1970, which closes like any other."""
+    rollout = policy("{metric: error_rate, max_increase: 2pp}")
+    row = WindowRow(
+        rollout_id="helpdesk",
+        mode="shadow",
+        language="und",
+        window_start=dt.datetime(1970, 1, 1, tzinfo=dt.UTC),
+        window_s=10,
+        partition=0,
+        version=1,
+        closed=True,
+        events=EventCounts(invalid=1),
+    )
+    early = WindowsMessage(rollout_id="helpdesk", partition=0, version=1, rows=[row])
+    decider, _ = told(rollout, [early, *World(requests=500).messages(3, 4, first=1)])
+    stage = decider.decision().stage
+    assert (stage.requests, stage.duration_s) == (4_000, 40.0)
+
+
+def test_early_rows_roll_back_and_never_promote() -> None:
+    def still_open(messages: list[WindowsMessage]) -> list[WindowsMessage]:
+        for one in messages:
+            for row in one.rows:
+                row.closed = False
+        return messages
+
+    rollout = policy("{metric: error_rate, max_increase: 2pp}")
+    harm = World(harm=Harm(bad={"error": 0.1}))
+    assert told(rollout, still_open(harm.messages(1, 40)))[0].decision().verdict == "rollback"
+    decision = told(rollout, still_open(World().messages(1, 80)))[0].decision()
+    assert decision.verdict == "hold"
+    assert decision.stage.requests == 0
+
+
+def test_rollback_latches_until_an_operator_resumes() -> None:
+    rollout = policy("{metric: error_rate, max_increase: 1pp}")
+    decider, decisions = told(rollout, World(harm=Harm(bad={"error": 0.1})).messages(1, 30))
+    reasons = decisions[-1].reasons
+    for one in World().messages(2, 60, first=30):
+        later = decider.take(one)
+        assert later is None or later.is_refresh
+    latched = decider.decision()
+    assert (latched.verdict, latched.is_latched, latched.reasons) == ("rollback", True, reasons)
+    resumed = decider.resume()
+    assert resumed is not None
+    assert resumed.verdict == "hold"
+    assert not resumed.is_latched
+    assert "other arm" not in " ".join(resumed.reasons), "both sides were there"
+    for one in World(harm=Harm(bad={"error": 0.1})).messages(4, 40, first=90):
+        decider.take(one)
+    assert decider.decision().verdict == "rollback"
+
+
+def test_numbers_are_refreshed_once_a_minute() -> None:
+    decider = Decider(policy("{metric: error_rate, max_increase: 1pp}"))
+    taken = [decider.take(one) for one in World(requests=5).messages(1, 30)]
+    first, *later = [decision for decision in taken if decision is not None]
+    assert not first.is_refresh
+    assert all(one.is_refresh and one.verdict == "hold" for one in later)
+    after_s = [(one.decided_at - first.decided_at).total_seconds() for one in later]
+    assert after_s == [60.0, 120.0, 180.0, 240.0]
+    units = [decision.evidence[0].units for decision in (first, *later)]
+    assert units == sorted(set(units)), "each has counted more"
+
+
+def test_an_operator_can_kill() -> None:
+    decider = Decider(policy("{metric: error_rate, max_increase: 1pp}"))
+    killed = decider.kill("paged at three")
+    assert killed is not None
+    assert (killed.verdict, killed.reasons) == ("rollback", ["paged at three"])
+    assert decider.kill("again") is None
+
+
+def test_pause_stops_promotion_and_alert_only_tells() -> None:
+    harm = World(harm=Harm(bad={"error": 0.1}))
+    extra = "{metric: cost_usd, max_increase: 20%, slices: [all]}"
+    pausing = policy("{metric: error_rate, max_increase: 1pp, action: pause}, " + extra)
+    paused = verdict_of(pausing, harm)
+    assert (paused.verdict, paused.is_paused, paused.is_latched) == ("hold", True, False)
+    assert paused.reasons[0].startswith("paused: error rate")
+    alerting = policy("{metric: error_rate, max_increase: 1pp, action: alert}, " + extra)
+    alerted = verdict_of(alerting, harm)
+    assert alerted.verdict == "promote"
+    assert alerted.alerts[0].startswith("error rate")
+
+
+def test_a_warn_margin_alerts_before_the_limit_is_reached() -> None:
+    rollout = policy("{metric: error_rate, max_increase: 6pp, warn_margin: 1pp, slices: [all]}")
+    decision = verdict_of(rollout, World(harm=Harm(bad={"error": 0.04})), windows=100)
+    assert decision.verdict != "rollback"
+    assert "limit 1;" in decision.alerts[0]
+    assert decision.is_within_tolerance
+
+
+def test_missing_sides_hold_a_rollout_that_would_be_promoted() -> None:
+    rollout = policy("{metric: error_rate, max_increase: 2pp}")
+    decision = verdict_of(rollout, World(harm=Harm(lost=0.1)))
+    assert decision.verdict == "hold"
+    assert decision.quality.breaches == ["unmatched_share"]
+    assert any("lack a side" in alert for alert in decision.alerts)
+
+
+def test_shares_not_as_planned_hold_a_canary() -> None:
+    rollout = policy("{metric: error_rate, max_increase: 3pp, slices: [all]}",
+                     stages="[{share: 50%}]", mode="canary")  # fmt: skip
+    assert verdict_of(rollout, World(mode="canary"), windows=100).verdict == "promote"
+    skewed = verdict_of(rollout, World(mode="canary", share=0.4), windows=100)
+    assert skewed.verdict == "hold"
+    assert skewed.quality.breaches == ["sample_ratio"]
+    assert any("planned are 50 %" in alert for alert in skewed.alerts)
+
+
+def test_stages_move_by_hand_or_by_themselves() -> None:
+    guardrail = "{metric: error_rate, max_increase: 3pp, slices: [all]}"
+    stages = "[shadow, 50%, 100%]"
+    by_hand, decisions = told(policy(guardrail, stages=stages), World().messages(1, 60))
+    assert [d.verdict for d in decisions] == ["hold", "promote"]
+    moved = by_hand.promote()
+    assert moved is not None
+    assert (moved.verdict, moved.stage.stage.name, moved.candidate_share) == ("hold", "50%", 0.5)
+    alone, decisions = told(
+        policy(guardrail, stages=stages, rest="promotion: automatic"),
+        World().messages(1, 40) + World(mode="canary").messages(2, 90, first=40),
+    )
+    assert [(d.verdict, d.stage.stage.name) for d in decisions] == [
+        ("hold", "shadow"), ("promote", "shadow"), ("hold", "50%"), ("promote", "50%"),
+        ("hold", "100%"),
+    ]  # fmt: skip
+    assert alone.decision().reasons == ["the candidate has all requests; there is no further stage"]
+    with pytest.raises(ValueError, match="last stage"):
+        alone.promote()
+
+
+def test_required_none_never_blocks_and_every_always_does() -> None:
+    extra = "{metric: error_rate, max_increase: 3pp, slices: [all]}"
+    undecided = (
+        "{metric: json_valid_rate, max_drop: 2pp, slices: [all, each language], required: %s}"
+    )
+    at_margin = World(harm=Harm(bad={"json_valid": 0.02}))
+    free = verdict_of(policy(extra + ", " + undecided % "none"), at_margin)
+    assert free.verdict == "promote"
+    bound = verdict_of(policy(extra + ", " + undecided % "every"), at_margin)
+    assert bound.verdict == "hold"
+    assert any(name.startswith("json_valid_rate/language:") for name in bound.missing)
+
+
+def test_a_guardrail_that_measures_nothing_blocks_unless_told_otherwise() -> None:
+    extra = "{metric: error_rate, max_increase: 3pp, slices: [all]}, "
+    silent = "{metric: tool_call_match, max_drop: 5pp, slices: [all]%s}"
+    world = World(mode="canary", requests=150)
+    kwargs = {"stages": "[{share: 50%}]", "mode": "canary"}
+    held = verdict_of(policy(extra + silent % "", **kwargs), world)
+    assert held.verdict == "hold"
+    assert any("nothing measured yet" in reason for reason in held.reasons)
+    free = verdict_of(policy(extra + silent % ", required: if_measured", **kwargs), world)
+    assert free.verdict == "promote"
+
+
+MANY = (
+    "{metric: error_rate, max_increase: 1pp, warn_margin: 0.5pp}, "
+    "{metric: duration_p95, max_increase: 20%}, {metric: cost_usd, max_increase: 10%}, "
+    "{metric: similarity_excess, max: 5pp}, {metric: unmatched_share, max: 2%, action: pause}"
+)
+
+
+def test_the_same_messages_give_the_same_bytes_also_through_a_table() -> None:
+    rollout = policy(MANY)
+    messages = World(harm=Harm(bad={"error": 0.01})).messages(9, 50)
+    straight = Decider(rollout)
+    kept = Decider(rollout).to_builtins()
+    for one in messages:
+        told_straight = straight.take(one)
+        revived = Decider(rollout, json.loads(json.dumps(kept, allow_nan=False, sort_keys=True)))
+        told_revived = revived.take(one)
+        assert told_revived == told_straight
+        kept = revived.to_builtins()
+    assert encode_decision(straight.decision()) == encode_decision(revived.decision())
+    again, _ = told(rollout, messages)
+    payload = encode_decision(again.decision())
+    assert payload == encode_decision(straight.decision())
+    assert decode_decision(payload) == straight.decision()
+
+
+def test_state_of_another_policy_is_refused() -> None:
+    kept = Decider(policy(MANY)).to_builtins()
+    with pytest.raises(ValueError, match="another policy"):
+        Decider(policy("{metric: error_rate, max: 2%}"), kept)
+    with pytest.raises(ValueError, match="no stage 7"):
+        Decider(policy(MANY), stage=7)
+
+
+def test_state_stays_small() -> None:
+    languages = tuple(f"l{n}" for n in range(20))
+    world = World(languages=languages, requests=5)
+    decider, _ = told(policy(MANY), world.messages(1, 12))
+    kept = decider.to_builtins()
+    assert len(json.dumps(kept["head"])) < 2_000
+    assert len(json.dumps(kept["slices"])) < 150_000
+    hostile = World(languages=tuple(f"x{n}" for n in range(100)), requests=3)
+    for one in hostile.messages(2, 2, first=12):
+        decider.take(one)
+    assert len(decider.to_builtins()["head"]["arrivals"][0]) == 64
+
+
+def test_the_decision_tells_what_it_rests_on() -> None:
+    rollout = policy(MANY)
+    decision = verdict_of(rollout, World(), windows=40)
+    assert decision.partitions == {0: 40}
+    assert len(decision.policy_hash) == 64
+    assert decision.bounds.log_rollback == pytest.approx(4.60517)
+    error = next(e for e in decision.evidence if (e.guardrail, e.slice) == ("error_rate", "all"))
+    assert error.counts[0] == error.units == 40 * 200
+    assert error.harm == pytest.approx((error.counts[2] - error.counts[1]) / error.counts[0])
+    low, high = error.interval
+    assert low is not None
+    assert high is not None
+    assert low < error.harm < high
+    assert sum(e.weight for e in decision.evidence if e.action == "rollback") <= 1.0

@@ -1,0 +1,65 @@
+import math
+
+import numpy as np
+import pytest
+
+from understudy.analyzers.sequential import tail
+from understudy.analyzers.sequential.two_arm import Arm
+
+
+def bucket_of(value):
+    return math.ceil(math.log(value) / math.log(tail.GAMMA))
+
+
+def histogram(values):
+    buckets, counts = np.unique([bucket_of(v) for v in values], return_counts=True)
+    return dict(zip(buckets.tolist(), counts.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.95, 0.99])
+def test_the_reference_holds_the_quantile(quantile):
+    values = np.random.default_rng(4).lognormal(6.0, 0.5, 5_000)
+    bucket = tail.reference_bucket(histogram(values), quantile)
+    exact = np.quantile(values, quantile, method="inverted_cdf")
+    assert tail.GAMMA ** (bucket - 1) < exact <= tail.GAMMA**bucket
+
+
+def test_a_quantile_between_two_buckets_lies_in_the_lower():
+    assert tail.reference_bucket({7: 50, -2: 50}, 0.5, enough_units=100) == -2
+    assert tail.reference_bucket({7: 50, -2: 50}, 0.51, enough_units=100) == 7
+
+
+def test_no_reference_before_enough_requests():
+    assert tail.reference_bucket({}, 0.99) is None
+    assert tail.reference_bucket({}, 0.99, enough_units=0) is None
+    assert tail.reference_bucket({3: 2_999}, 0.99) is None
+    assert tail.reference_bucket({3: 3_000}, 0.99) == 3
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        tail.reference_bucket({3: 3_000}, 1.0)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.05, 1.2, 1.5, 3.0])
+def test_the_raised_threshold_is_rounded_against_each_verdict(ratio):
+    up = tail.raised_bucket(100, ratio, "rollback")
+    down = tail.raised_bucket(100, ratio, "promotion")
+    assert up == down + 1
+    assert tail.GAMMA**down < ratio * tail.GAMMA**100 < tail.GAMMA**up
+
+
+@pytest.mark.parametrize("steps", [-7, 0, 1, 23])
+def test_a_ratio_of_whole_buckets_is_not_rounded(steps):
+    for direction in ("rollback", "promotion"):
+        assert tail.raised_bucket(100, tail.GAMMA**steps, direction) == 100 + steps
+    with pytest.raises(ValueError, match="positive"):
+        tail.raised_bucket(100, 0.0, "rollback")
+
+
+def test_exceedances_count_what_lies_above_the_threshold():
+    rng = np.random.default_rng(8)
+    stable, candidate = rng.lognormal(6.0, 0.5, 4_000), rng.lognormal(6.2, 0.5, 300)
+    bucket = tail.reference_bucket(histogram(stable), 0.95)
+    raised = tail.raised_bucket(bucket, 1.2, "rollback")
+    arms = tail.tail_arms(histogram(candidate), histogram(stable), bucket, 1.2, "rollback")
+    assert arms.stable == Arm(4_000, int((stable > tail.GAMMA**bucket).sum()))
+    assert arms.candidate == Arm(300, int((candidate > tail.GAMMA**raised).sum()))
+    assert tail.exceedances({}, 5) == Arm(0, 0)

@@ -1,0 +1,165 @@
+"""Rows with every kind of value, made from a seed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import get_type_hints
+
+import numpy as np
+
+from understudy.analyzers.compare.measures import (
+    ControlMeasures,
+    JsonState,
+    PairMeasures,
+    SideMeasures,
+    SimilarityMethod,
+)
+from understudy.schemas.windows import SECTIONS, WindowRow
+from understudy.streams.clickhouse.tables import ComparisonIdentity, UnmatchedSides
+
+NOON_MS = 1_772_452_800_000
+NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+LANGUAGES = ("ja", "zh-Hant", "ar", "und")
+Rng = np.random.Generator
+
+
+def bools(rng: Rng, n: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return rng.random(n) < 0.5
+
+
+def floats(rng: Rng, n: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Positive numbers, about a fifth of them missing."""
+    return np.where(rng.random(n) < 0.2, np.nan, rng.lognormal(5, 2, n))
+
+
+def words(rng: Rng, n: int, *choices: str) -> list[str]:
+    return [choices[i] for i in rng.integers(0, len(choices), n)]
+
+
+def identity(rng: Rng, n: int, *, partition: int = 3, first: int = 0) -> ComparisonIdentity:
+    return ComparisonIdentity(
+        rollout_id=words(rng, n, "helpdesk", "search 🔎"),
+        pair_id=[f"pair-{first + i}" for i in range(n)],
+        mode=words(rng, n, "shadow", "interleave"),
+        language=words(rng, n, *LANGUAGES),
+        workflow=words(rng, n, "", "billing"),
+        request_time_ms=NOON_MS + rng.integers(-200_000_000, 200_000_000, n),
+        expects=words(rng, n, "text", "json", "json_schema"),
+        schema_id=words(rng, n, "", "invoice"),
+        window_start_ms=NOON_MS + 10_000 * rng.integers(0, 10, n),
+        partition=partition,
+        offset=np.arange(first, first + n),
+    )
+
+
+def side_measures(rng: Rng, n: int) -> SideMeasures:
+    return SideMeasures(
+        model=words(rng, n, "house-large", "house-small", ""),
+        served=bools(rng, n),
+        error=bools(rng, n),
+        timeout=bools(rng, n),
+        error_type=words(rng, n, "", "timeout"),
+        error_status=rng.choice([0, 429, 504], n),
+        finish_reason=words(rng, n, "stop", "length"),
+        truncated=bools(rng, n),
+        content_filtered=bools(rng, n),
+        fallback=bools(rng, n),
+        attempts=rng.integers(1, 5, n),
+        text=bools(rng, n),
+        output_characters=rng.integers(0, 5000, n),
+        output_hash=rng.integers(0, 2**64 - 1, n, dtype=np.uint64, endpoint=True),
+        json_state=rng.integers(0, len(JsonState), n).astype(np.int8),
+        json_schema_valid=rng.integers(-1, 2, n).astype(np.int8),
+        tools_offered=bools(rng, n),
+        tool_call_count=rng.integers(0, 3, n),
+        tool_arguments_invalid=bools(rng, n),
+        output_language=words(rng, n, *LANGUAGES, ""),
+        language_match=rng.integers(-1, 2, n).astype(np.int8),
+        duration_ms=floats(rng, n),
+        first_token_ms=floats(rng, n),
+        input_tokens=rng.integers(-1, 5, n),
+        output_tokens=rng.integers(-1, 5000, n),
+        cost_usd=floats(rng, n),
+    )
+
+
+def pair_measures(rng: Rng, n: int) -> PairMeasures:
+    counts = rng.integers(0, 4, n)
+    return PairMeasures(
+        answered=bools(rng, n),
+        texts=bools(rng, n),
+        identical=bools(rng, n),
+        identical_folded=bools(rng, n),
+        similarity=floats(rng, n),
+        similarity_method=rng.integers(0, len(SimilarityMethod), n).astype(np.int8),
+        json_compared=bools(rng, n),
+        json_equal=bools(rng, n),
+        json_difference_count=counts,
+        json_difference_paths=[[f"/items/{i}/名" for i in range(count)] for count in counts],
+        json_difference_kinds=[words(rng, count, "missing", "value") for count in counts],
+        tool_calls_compared=bools(rng, n),
+        tool_names_match=bools(rng, n),
+        tool_calls_match=bools(rng, n),
+        finish_reason_match=bools(rng, n),
+    )
+
+
+def control_measures(rng: Rng, n: int) -> ControlMeasures:
+    return ControlMeasures(
+        answered=bools(rng, n),
+        texts=bools(rng, n),
+        identical=bools(rng, n),
+        identical_folded=bools(rng, n),
+        similarity=floats(rng, n),
+        json_compared=bools(rng, n),
+        json_equal=bools(rng, n),
+        tool_calls_compared=bools(rng, n),
+        tool_calls_match=bools(rng, n),
+    )
+
+
+def unmatched_sides(rng: Rng, n: int) -> UnmatchedSides:
+    return UnmatchedSides(
+        rollout_id=["helpdesk"] * n,
+        pair_id=[f"pair-{i}" for i in range(n)],
+        side=words(rng, n, "stable", "candidate", "control"),
+        mode=["shadow"] * n,
+        language=words(rng, n, *LANGUAGES),
+        workflow=words(rng, n, "", "billing"),
+        request_time_ms=NOON_MS + rng.integers(0, 100_000, n),
+        window_start_ms=NOON_MS + 10_000 * rng.integers(0, 10, n),
+        reason=words(rng, n, "timeout", "late", "memory"),
+        partition=2,
+        offset=np.arange(n),
+        model=words(rng, n, "house-large", ""),
+        error=bools(rng, n),
+        error_type=words(rng, n, "", "timeout"),
+        duration_ms=floats(rng, n),
+    )
+
+
+def window_row(rng: Rng, *, version: int = 1, partition: int = 0) -> WindowRow:
+    """A row in which every measure has a value of its own."""
+    row = WindowRow(
+        rollout_id="helpdesk",
+        mode="shadow",
+        language="ja",
+        workflow="billing",
+        window_start=NOON,
+        window_s=10,
+        partition=partition,
+        version=version,
+        closed=bool(version % 2),
+    )
+    for section, record in SECTIONS.items():
+        for name, hint in get_type_hints(record).items():
+            setattr(getattr(row, section), name, _value(rng, hint))
+    return row
+
+
+def _value(rng: Rng, hint: object) -> object:
+    if hint is int:
+        return int(rng.integers(0, 2**40))
+    if hint is float:
+        return float(rng.normal(0, 1e6))
+    return {int(k): int(v) for k, v in zip(rng.integers(-700, 900, 6), range(1, 7), strict=True)}

@@ -1,0 +1,68 @@
+"""Decisions in ClickHouse: all columns, and one row however often a decision comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from tests.streams.alerting.samples import AT, ROLLOUT, decision, evidence
+from understudy.schemas.decisions import encode_decision
+from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.decision_rows import DECISIONS, TYPES, decision_block
+from understudy.streams.clickhouse.migrate import migrate
+
+
+@pytest.fixture
+def client(clickhouse_url: str, clickhouse_database: str) -> Iterator[Client]:
+    client = connect(clickhouse_url, database=clickhouse_database)
+    migrate(client)
+    yield client
+    client.close()
+
+
+def insert(client: Client, *decisions: tuple[str, int]) -> None:
+    made = [decision(v, minute=m, alarming=(evidence(),)) for v, m in decisions]  # type: ignore[arg-type]
+    block = decision_block([(one, encode_decision(one)) for one in made])
+    client.raw_insert(DECISIONS, block.columns, block.payload, fmt="Native")
+
+
+def test_the_types_are_those_of_the_ddl(client: Client) -> None:
+    described = client.query(f"DESCRIBE TABLE {DECISIONS}").result_rows
+    kinds = {row[0]: row[1] for row in described if row[2] != "MATERIALIZED"}
+    assert kinds == TYPES
+
+
+def test_a_decision_is_a_row(client: Client) -> None:
+    insert(client, ("rollback", 3))
+    (row,) = client.query(f"SELECT * FROM {DECISIONS} FINAL").named_results()
+    assert json.loads(row.pop("decision"))["evidence"][0]["guardrail"] == "duration_p95"
+    assert row.pop("decided_at").minute == 3
+    assert row.pop("since").hour == AT.hour
+    assert row == {
+        "rollout_id": ROLLOUT,
+        "is_refresh": False,
+        "verdict": "rollback",
+        "stage": "canary",
+        "candidate_share": 0.0,
+        "is_latched": True,
+        "is_paused": False,
+        "reasons": ["JSON validity in `ja` fell 9.1 points <!channel>"],
+        "alerts": ["duration_p95 is slow"],
+        "policy_hash": "abc",
+        "partitions": {0: 41, 3: 7},
+        "feedback_partitions": {2: 5},
+    }
+
+
+def test_the_same_decision_twice_is_one_row(client: Client) -> None:
+    for _ in range(2):
+        insert(client, ("hold", 0), ("rollback", 0), ("rollback", 1))
+    count = f"SELECT count() FROM {DECISIONS} FINAL"
+    assert client.query(count).result_rows == [(3,)]
+
+
+def test_no_decisions_are_no_rows() -> None:
+    assert decision_block([]).rows == 0

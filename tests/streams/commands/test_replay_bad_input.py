@@ -1,0 +1,141 @@
+"""Bad input through `understudy replay`: every event in exactly one counted place."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from click.testing import CliRunner, Result
+
+from tests.integration.bad_input import CASES, Case, event, pair
+from understudy.streams.commands.main import main
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def replay(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["replay", *map(str, arguments)])
+
+
+def report_of(file: Path) -> dict[str, Any]:
+    run = replay("--json", file)
+    assert run.exit_code == 0, run.stderr
+    document: dict[str, Any] = json.loads(run.stdout)
+    return document
+
+
+def places(document: dict[str, Any]) -> dict[str, int]:
+    """Where the events ended; pairs and what is not zero."""
+    counts = {
+        "pairs": document["pairs"],
+        **{f"unmatched_{side}": n for side, n in document["unmatched"].items()},
+        **{f"single_{side}": n for side, n in document["single"].items()},
+        **{name: n for name, n in document["events"].items() if name != "read"},
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def written(folder: Path, *lines: bytes) -> Path:
+    file = folder / "events.ndjson"
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    return file
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_event_ends_in_one_place(case: Case, tmp_path: Path) -> None:
+    file = written(tmp_path, *case.lines)
+    document = report_of(file)
+    assert document["events"]["read"] == len(case.lines)
+    assert places(document) == {name: n for name, n in case.places.items() if n}
+    told = replay(file)
+    assert told.exit_code == 0
+    reasons = re.findall(r"^invalid: (\d+) (\w+)$", told.stderr, re.MULTILINE)
+    assert reasons == [(str(case.reasons.count(r)), r) for r in sorted(set(case.reasons))]
+    if case.candidate:
+        whole = document["rollouts"][0]["slices"][0]["candidate"]
+        assert {name: whole[name] for name in case.candidate} == case.candidate
+
+
+def test_good_events_among_bad_ones_are_not_harmed(tmp_path: Path) -> None:
+    bad = [case.lines[0] for case in CASES if case.places == {"invalid": 1}]
+    lines = [line for n, one in enumerate(bad) for line in (*pair(f"good-{n}"), one)]
+    random.Random(1).shuffle(lines)
+    document = report_of(written(tmp_path, *lines))
+    assert places(document) == {"pairs": len(bad), "invalid": len(bad)}
+
+
+def test_an_empty_file_is_a_report_of_nothing(tmp_path: Path) -> None:
+    empty = {
+        "events": {"read": 0, "invalid": 0, "duplicate": 0, "late": 0},
+        "pairs": 0,
+        "unmatched": {"stable": 0, "candidate": 0},
+        "single": {"stable": 0, "candidate": 0},
+        "rollouts": [],
+    }
+    assert report_of(written(tmp_path)) == empty
+    assert report_of(written(tmp_path, b"", b"  ", b"\t\r")) == empty
+    assert replay(written(tmp_path)).exit_code == 0
+
+
+def test_empty_lines_and_other_line_ends_are_no_events(tmp_path: Path) -> None:
+    stable, candidate = pair("x")
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(b"\n\r\n" + stable + b"\r\n\n  \n" + candidate)
+    document = report_of(file)
+    assert document["events"]["read"] == 2
+    assert document["pairs"] == 1
+
+
+def _compressed(name: str) -> bytes:
+    plain = b"".join(event(f"p{n}") + b"\n" for n in range(200))
+    return gzip.compress(plain) if name.endswith(".gz") else zstandard.compress(plain)
+
+
+@pytest.mark.parametrize("name", ["events.ndjson.gz", "events.ndjson.zst"])
+@pytest.mark.parametrize("damage", ["truncated", "garbled", "another format", "empty"])
+def test_a_damaged_file_fails_and_is_named(name: str, damage: str, tmp_path: Path) -> None:
+    whole = _compressed(name)
+    middle = len(whole) // 2
+    content = {
+        "truncated": whole[:middle],
+        "garbled": whole[:middle] + bytes(64) + whole[middle + 64 :],
+        "another format": event("plain"),
+        "empty": b"",
+    }[damage]
+    file = tmp_path / name
+    file.write_bytes(content)
+    run = replay("--json", file)
+    if damage == "empty":
+        assert run.exit_code == 0
+        assert json.loads(run.stdout)["events"]["read"] == 0
+        return
+    assert run.exit_code == 1, run.stdout
+    assert run.stdout == ""
+    assert name in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("name", ["missing.ndjson", "."])
+def test_a_file_that_is_not_there_is_wrong_usage(name: str) -> None:
+    run = replay(name)
+    assert run.exit_code == 2
+    assert name in run.stderr
+    assert run.stdout == ""
+
+
+def test_binary_garbage_is_counted_line_by_line(tmp_path: Path) -> None:
+    garbage = random.Random(5).randbytes(200_000)
+    file = tmp_path / "garbage"
+    file.write_bytes(garbage)
+    document = report_of(file)
+    lines = sum(1 for line in garbage.split(b"\n") if line.strip())
+    assert document["events"] == {"read": lines, "invalid": lines, "duplicate": 0, "late": 0}

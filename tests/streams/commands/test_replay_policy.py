@@ -1,0 +1,108 @@
+"""`replay --policy` and `rollout backtest`: screens, documents, exit codes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from understudy.streams.commands.main import main
+from understudy.streams.demo.simulator import ROLLOUT_ID, simulate
+
+START = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+HEAD = f"rollout_id: {ROLLOUT_ID}\nmodels: {{stable: heron-4, candidate: heron-5}}\n"
+STRICT = HEAD + "guardrails: [{metric: tool_call_match, min: 99%, slices: [all]}]\n"
+LENIENT = (
+    HEAD + "min_requests: 500\nmin_duration: 10s\n"
+    "guardrails: [{metric: error_rate, max: 5%, slices: [all]}]\n"
+)
+UNDECIDED = HEAD + "guardrails: [{metric: error_rate, max: 5%, slices: [all]}]\n"
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("recording") / "events.ndjson"
+    messages = simulate(seed=1, pairs=1_500, healthy=True, start=START)
+    file.write_bytes(b"\n".join(message.payload for message in messages))
+    return file
+
+
+def run(tmp_path: Path, policy: str, *arguments: str) -> Result:
+    file = tmp_path / "policy.yaml"
+    file.write_text(policy, "utf-8")
+    words = [str(file) if argument == "POLICY" else argument for argument in arguments]
+    return CliRunner().invoke(main, words)
+
+
+@pytest.mark.parametrize(
+    ("policy", "fail_on", "verdict", "code"),
+    [
+        (STRICT, None, "rollback", 0),
+        (STRICT, "rollback", "rollback", 4),
+        (STRICT, "hold", "rollback", 4),
+        (UNDECIDED, "rollback", "hold", 0),
+        (UNDECIDED, "hold", "hold", 4),
+        (LENIENT, "hold", "promote", 0),
+    ],
+)
+def test_the_exit_code_follows_the_verdict(
+    recording: Path, tmp_path: Path, policy: str, fail_on: str | None, verdict: str, code: int
+) -> None:
+    options = ["--fail-on", fail_on] if fail_on else []
+    result = run(tmp_path, policy, "replay", str(recording), "--policy", "POLICY", *options)
+    assert result.exit_code == code, result.output
+    assert f"\n{verdict.upper()}  {ROLLOUT_ID}, stage shadow" in result.output
+    assert "guardrail" in result.output
+
+
+def test_json_keeps_the_report_and_adds_the_decision(recording: Path, tmp_path: Path) -> None:
+    plain = json.loads(run(tmp_path, "", "replay", str(recording), "--json").stdout)
+    judged = run(tmp_path, STRICT, "replay", str(recording), "--json", "--policy", "POLICY")
+    document = json.loads(judged.stdout)
+    decision = document.pop("decision")
+    assert document == plain
+    assert decision["verdict"] == "rollback"
+    assert decision["evidence"][0]["guardrail"] == "tool_call_match"
+
+
+def test_backtest_shows_when_what_would_have_been_decided(recording: Path, tmp_path: Path) -> None:
+    arguments = ["rollout", "backtest", "-f", "POLICY", str(recording)]
+    screen = run(tmp_path, STRICT, *arguments)
+    assert screen.exit_code == 0, screen.output
+    assert "Decisions over event time" in screen.output
+    assert "2026-03-02 12:00" in screen.output
+    document = json.loads(run(tmp_path, STRICT, *arguments, "--json").stdout)
+    verdicts = [decision["verdict"] for decision in document["timeline"]]
+    assert verdicts[-1] == document["decision"]["verdict"] == "rollback"
+    times = [decision["decided_at"] for decision in document["timeline"]]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize(
+    ("policy", "arguments", "code", "words"),
+    [
+        (HEAD + "mod: shadow", ["--policy", "POLICY"], 2, "policy.yaml:3:1: unknown key mod"),
+        (LENIENT.replace(ROLLOUT_ID, ROLLOUT_ID + "x"), ["--policy", "POLICY"], 1,
+         f"did you mean {ROLLOUT_ID}?"),
+        (HEAD + "mode: canary", ["--policy", "POLICY"], 1, "the recording is in mode shadow"),
+        (LENIENT, ["--fail-on", "hold"], 2, "needs a --policy"),
+        (LENIENT, ["--policy", "missing.yaml"], 2, "does not exist"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_judged_says_why(
+    recording: Path, tmp_path: Path, policy: str, arguments: list[str], code: int, words: str
+) -> None:
+    result = run(tmp_path, policy, "replay", str(recording), *arguments)
+    assert result.exit_code == code, result.output
+    assert words in result.output
+
+
+def test_a_stage_can_be_named(recording: Path, tmp_path: Path) -> None:
+    arguments = ["rollout", "backtest", "-f", "POLICY", str(recording), "--stage"]
+    assert "stage 5%" in run(tmp_path, LENIENT, *arguments, "5%").output
+    wrong = run(tmp_path, LENIENT, *arguments, "6%")
+    assert wrong.exit_code == 2
+    assert "it has shadow, 1%" in wrong.output

@@ -1,0 +1,179 @@
+"""The demo as its user runs it: its policy, its endings, and what an interrupted one leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.analyzers.guardrails.test_simulated import trial_of
+from understudy.schemas.manifests import read_policy
+from understudy.streams.demo.phrases import phrasebooks
+from understudy.streams.demo.run import data_folder, policy_text
+from understudy.streams.demo.simulator import (
+    CANDIDATE_MODEL,
+    LANGUAGE_SHARES,
+    ROLLOUT_ID,
+    STABLE_MODEL,
+)
+from understudy.streams.errors import CommandError
+
+TIMEOUT_S = 90.0
+COMMAND = (sys.executable, "-m", "understudy.streams.commands.main")
+HEAD = f"""
+rollout_id: {ROLLOUT_ID}
+models: {{stable: a, candidate: b}}
+independent_requests: true
+min_requests: 1000
+min_duration: 20s
+"""
+QUICK_TO_ROLL_BACK = f"""{HEAD}
+false_rollback: 0.2
+guardrails:
+  - metric: json_valid_rate
+    max_drop: 0.5pp
+    slices: [{{language: zh-Hans, workflow: extract}}]
+    required: every
+"""
+QUICK_TO_PROMOTE = f"{HEAD}guardrails: [{{metric: error_rate, max: 5%, slices: [all]}}]"
+POLICY = read_policy(policy_text())
+
+
+def test_the_policy_is_about_what_is_simulated() -> None:
+    assert POLICY.rollout_id == ROLLOUT_ID
+    assert (POLICY.models.stable, POLICY.models.candidate) == (STABLE_MODEL, CANDIDATE_MODEL)
+    named = {one.language for guardrail in POLICY.guardrails for one in guardrail.slices.named}
+    assert named == set(LANGUAGE_SHARES) == set(phrasebooks())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [7, 3])
+def test_its_policy_promotes_the_healthy(seed: int) -> None:
+    trial = trial_of(seed, 20_000, healthy=True, policy=POLICY)
+    assert trial.outcome().verdict == "promote"
+    assert "rollback" not in {decision.verdict for decision in trial.decisions}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [7, 3])
+def test_its_policy_rolls_the_broken_back_and_says_where(seed: int) -> None:
+    trial = trial_of(seed, 20_000, healthy=False, policy=POLICY)
+    verdicts = dict.fromkeys(decision.verdict for decision in trial.decisions)
+    assert list(verdicts) == ["hold", "rollback"]
+    assert trial.outcome().reasons[0].startswith("JSON validity in `zh-Hans` fell")
+
+
+def run_quickly(
+    tmp_path: Path, policy: str, *, healthy: bool
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """The demo in a process of its own, since chDB opens one folder a process."""
+    keep = tmp_path / "kept"
+    code = (
+        "from pathlib import Path; from understudy.streams.demo.run import run_demo; "
+        f"run_demo(seed=7, pairs=12_000, healthy={healthy}, keep=Path({str(keep)!r}), "
+        f"policy={policy!r}, run_s=8.0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    return done, keep
+
+
+def stored_verdicts(folder: Path) -> list[str]:
+    """The verdicts in ClickHouse in their order, asked for as the summary says."""
+    sql = "SELECT verdict, reasons[1] AS reason FROM decisions FINAL ORDER BY decided_at"
+    command = [*COMMAND, "query", "--json", "--clickhouse", f"chdb://{folder}", sql]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    verdicts = [orjson.loads(line)["verdict"] for line in done.stdout.splitlines()]
+    return list(dict.fromkeys(verdicts))
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+def test_a_broken_candidate_is_rolled_back_and_the_gateway_obeys(tmp_path: Path) -> None:
+    done, folder = run_quickly(tmp_path, QUICK_TO_ROLL_BACK, healthy=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "ROLLBACK: JSON validity in `zh-Hans, workflow extract` fell" in done.stdout
+    assert "The verdict names it." in done.stdout
+    assert "mirrors nothing more to heron-5-preview" in " ".join(done.stdout.split())
+    assert stored_verdicts(folder) == ["hold", "rollback"]
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+def test_a_healthy_candidate_is_promoted(tmp_path: Path) -> None:
+    done, folder = run_quickly(tmp_path, QUICK_TO_PROMOTE, healthy=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "PROMOTE: every required guardrail" in done.stdout
+    assert "What the simulator broke: nothing. Right." in done.stdout
+    assert stored_verdicts(folder) == ["hold", "promote"]
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+def test_the_wrong_verdict_ends_with_1(tmp_path: Path) -> None:
+    done, _ = run_quickly(tmp_path, QUICK_TO_PROMOTE, healthy=False)
+    assert done.returncode == 1
+    assert "PROMOTE" in done.stdout
+    assert "Not found in this run." in done.stdout
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", [3.0, 9.0])
+def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, after_s: float) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [*COMMAND, "demo"], env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=30.0)
+    assert process.returncode == 1
+    assert "Aborted!" in told
+    assert "Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_demos_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with data_folder(None) as first:
+        (first / "data").mkdir()
+        with pytest.raises(CommandError, match="another demo is running"), data_folder(None):
+            pass
+        assert list(first.iterdir()) == [first / "data"]
+    with data_folder(None) as again:
+        assert again == first
+        assert list(again.iterdir()) == []
+    with pytest.raises(CommandError, match="not empty"), data_folder(tmp_path):
+        pass
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+def test_what_breaks_inside_is_explained(tmp_path: Path) -> None:
+    code = (
+        "from understudy.streams.deciding.state_store import Docket\n"
+        "def broken(*_): raise MemoryError('no room')\n"
+        "Docket.windows = broken\n"
+        "from understudy.streams.commands.main import main\n"
+        "main(['demo', '--pairs', '500'])"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Error: the demo stopped: MemoryError('no room')" in done.stderr
+    assert list(tmp_path.iterdir()) == []

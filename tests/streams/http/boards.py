@@ -1,0 +1,104 @@
+"""Boards with decisions that a decider has made of a made-up world, and clients that ask them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
+
+from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
+from understudy.schemas.decisions import Decision, encode_decision
+from understudy.schemas.manifests import read_manifest
+from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.schemas.rollouts import RolloutManifest, compile_manifest
+from understudy.streams.clickhouse.decision_history import History
+from understudy.streams.deciding import Decider
+from understudy.streams.http.app import make_app
+from understudy.streams.http.context import Context
+from understudy.streams.http.materialized_view import Board, Seen, Standing, Told
+from understudy.streams.http.rollout_series import RolloutCollector
+from understudy.streams.rollouts.registry import RolloutStore
+
+ERRORS = "{metric: error_rate, max_increase: 2pp}"
+RAMP = "[shadow, {name: half, share: 50%}, {name: whole, share: 100%}]"
+BROKEN = World(harm=Harm(bad={"error": 0.1}))
+LOSSY = World(harm=Harm(lost=0.1))
+
+
+def policy(
+    guardrails: str = ERRORS, *, rollout_id: str = ROLLOUT, stages: str = RAMP
+) -> RolloutManifest:
+    return read_manifest(
+        f"""
+rollout_id: {rollout_id}
+models: {{stable: heron-4, candidate: heron-5}}
+min_requests: 1500
+min_duration: 2m
+stages: {stages}
+guardrails: [{guardrails}]
+"""
+    )
+
+
+def decided(manifest: RolloutManifest, world: World = World(), windows: int = 45) -> Decider:  # noqa: B008
+    """A decider that has seen so many windows, as of the default where none are given."""
+    decider = Decider(compile_manifest(manifest))
+    decider.hear(1_772_450_000_000)
+    for message in world.messages(5, windows):
+        decider.take(message)
+    return decider
+
+
+def standing(manifest: RolloutManifest, decision: Decision | None) -> Standing:
+    told = None if decision is None else Told(decision, encode_decision(decision))
+    return Standing(RolloutRecord(manifest=manifest), told)
+
+
+def board(*standings: Standing, is_complete: bool = True) -> Board:
+    """A board that has read these from their topics."""
+    made = Board()
+    for one in standings:
+        name = one.record.manifest.rollout_id
+        made.take([Seen("rollout", name, encode_rollout_record(one.record))])
+        if one.told is not None:
+            made.take([Seen("decision", name, one.told.payload)])
+    if is_complete:
+        made.complete()
+    return made
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client got."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+def ask(board: Board, method: str, path: str, **more: Any) -> Answer:
+    """Ask the application, over a socket, about no more than its board knows."""
+
+    async def asked() -> Answer:
+        registry = CollectorRegistry()
+        registry.register(RolloutCollector(board))
+        context = Context(
+            board=board,
+            store=cast(RolloutStore, None),
+            history=cast(History, None),
+            tokens=(),
+            registry=registry,
+        )
+        async with TestClient(TestServer(make_app(context))) as client:
+            response = await client.request(method, path, **more)
+            return Answer(response.status, dict(response.headers), await response.read())
+
+    return asyncio.run(asked())

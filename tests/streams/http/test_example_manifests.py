@@ -1,0 +1,225 @@
+"""The examples: their URLs are served, their queries answered, their series told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.streams.http.boards import BROKEN, Answer, ask, board, decided, policy, standing
+from tests.streams.http.rollout_tools import (
+    first_value,
+    hook_payload,
+    hook_succeeds,
+    is_in_range,
+    phase_of,
+    query_path,
+    web_measurement,
+)
+from understudy.schemas.manifests import read_manifest
+from understudy.schemas.rollouts import compile_manifest
+from understudy.streams.http.materialized_view import Board
+from understudy.streams.http.rollout_series import series_names
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+NAMES = series_names()
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((EXAMPLES / name).read_text("utf-8")))
+
+
+# Argo Rollouts
+
+RAMP = read_manifest((EXAMPLES / "argo-rollouts" / "policy.yaml").read_text("utf-8"))
+TEMPLATES = {
+    one["metadata"]["name"]: one["spec"]
+    for one in documents("argo-rollouts/analysis-templates.yaml")
+}
+(ROLLOUT,) = documents("argo-rollouts/rollout.yaml")
+CANARY_STEPS = ROLLOUT["spec"]["strategy"]["canary"]
+
+
+def analyses() -> Iterator[tuple[str, dict[str, str]]]:
+    """Each use of a template, with its arguments; the one in the background first."""
+    for one in [CANARY_STEPS["analysis"], *(s["analysis"] for s in CANARY_STEPS["steps"]
+                                            if "analysis" in s)]:  # fmt: skip
+        (template,) = one["templates"]
+        yield template["templateName"], {arg["name"]: arg["value"] for arg in one["args"]}
+
+
+def test_argos_arguments_are_those_of_the_policy() -> None:
+    stages = [stage.name for stage in compile_manifest(RAMP).stages]
+    used = list(analyses())
+    assert [name for name, _ in used] == ["understudy-no-harm"] + ["understudy-passed"] * 3
+    assert [args.get("stage") for _, args in used] == [None, *stages]
+    for name, args in used:
+        assert set(args) == {arg["name"] for arg in TEMPLATES[name]["args"]}
+        assert args["rollout-id"] == RAMP.rollout_id
+
+
+def test_argos_weights_are_the_shares_of_the_stages() -> None:
+    shares = [100 * stage.share for stage in compile_manifest(RAMP).stages if stage.share]
+    weights = [step["setWeight"] for step in CANARY_STEPS["steps"] if "setWeight" in step]
+    assert weights == shares
+    assert RAMP.promotion == "automatic"
+
+
+def measure(made: Board, name: str, args: dict[str, str]) -> Any:
+    (metric,) = TEMPLATES[name]["metrics"]
+    url = re.sub(r"\{\{args\.([\w-]+)\}\}", lambda found: args[found[1]],
+                 metric["provider"]["web"]["url"])  # fmt: skip
+    parts = urlsplit(url)
+    answer = ask(made, "GET", f"{parts.path}?{parts.query}")
+    return web_measurement(metric, answer.status, answer.body)
+
+
+@pytest.mark.embedded
+def test_argos_templates_follow_a_rollout() -> None:
+    def phases(made: Board) -> list[str]:
+        return [measure(made, name, args) for name, args in analyses()]
+
+    started = board(standing(RAMP, decided(RAMP, windows=0).decision()))
+    assert phases(started) == ["Successful"] + ["Inconclusive"] * 3
+    moved = decided(RAMP, windows=0)
+    moved.promote()
+    second = board(standing(RAMP, moved.decision()))
+    assert phases(second) == ["Successful", "Successful", "Inconclusive", "Inconclusive"]
+    killed = board(standing(RAMP, moved.kill("no")))
+    assert phases(killed) == ["Failed"] * 4
+    assert phases(board()) == ["Inconclusive"] * 4
+
+
+def test_argos_limits_wait_for_days_and_end_with_the_first_pass_or_failure() -> None:
+    (passed,) = TEMPLATES["understudy-passed"]["metrics"]
+    day = 24 * 60 * 2
+    assert phase_of(passed, ["Inconclusive"] * 13 * day) == "Running"
+    assert phase_of(passed, ["Inconclusive"] * 15 * day) == "Inconclusive"
+    assert phase_of(passed, ["Inconclusive"] * day + ["Successful"]) == "Successful"
+    assert phase_of(passed, ["Inconclusive"] * day + ["Failed"]) == "Failed"
+    (harmless,) = TEMPLATES["understudy-no-harm"]["metrics"]
+    assert phase_of(harmless, ["Successful"] * 20 * day) == "Running"
+    assert phase_of(harmless, ["Successful"] * day + ["Failed"]) == "Failed"
+    assert phase_of(harmless, ["Error"] * 50 + ["Successful"]) == "Running"
+
+
+# Flagger
+
+(CANARY,) = documents("flagger/canary.yaml")
+METRIC_TEMPLATES = {
+    (one["metadata"]["namespace"], one["metadata"]["name"]): one["spec"]
+    for one in documents("flagger/metric-templates.yaml")
+}
+
+
+def flagger_boards() -> dict[str, Board]:
+    """Decisions of the made-up world, told under the example's name."""
+    made = policy(stages="[shadow]")
+    return {
+        "holding": board(standing(made, decided(made, windows=5).decision())),
+        "promotable": board(standing(made, decided(made).decision())),
+        "rolled back": board(standing(made, decided(made, BROKEN).decision())),
+        "unknown": board(),
+    }
+
+
+@pytest.mark.embedded
+def test_flaggers_hooks_hold_promote_and_roll_back() -> None:
+    hooks = CANARY["spec"]["analysis"]["webhooks"]
+    assert [hook["type"] for hook in hooks] == ["confirm-rollout", "confirm-promotion", "rollback"]
+
+    def called(made: Board, hook: dict[str, Any]) -> Answer:
+        assert hook["metadata"]["rollout_id"] == "assistant-heron-5"
+        metadata = {**hook["metadata"], "rollout_id": "helpdesk"}
+        return ask(made, "POST", urlsplit(hook["url"]).path, json=hook_payload(metadata))
+
+    succeeds = {
+        name: [hook_succeeds(called(made, hook).status) for hook in hooks]
+        for name, made in flagger_boards().items()
+    }
+    assert succeeds == {
+        "holding": [True, False, False],
+        "promotable": [True, True, False],
+        "rolled back": [False, False, True],
+        "unknown": [False, False, False],
+    }
+
+
+@pytest.mark.embedded
+def test_flaggers_metrics_always_have_one_value_and_fail_with_a_rollback() -> None:
+    def check(made: Board, metric: dict[str, Any]) -> bool:
+        place = (CANARY["metadata"]["namespace"], metric["templateRef"]["name"])
+        template = METRIC_TEMPLATES[place]
+        assert template["provider"]["type"] == "prometheus"
+        path = urlsplit(template["provider"]["address"]).path
+        variables = {**metric["templateVariables"], "rollout": "helpdesk"}
+        query = re.sub(r"\{\{ variables\.(\w+) \}\}", lambda v: variables[v[1]], template["query"])
+        answer = ask(made, "GET", path + query_path(query))
+        assert len(answer.json()["data"]["result"]) == 1
+        return is_in_range(first_value(answer.status, answer.body), metric["thresholdRange"])
+
+    metrics = CANARY["spec"]["analysis"]["metrics"]
+    assert len(metrics) == len(METRIC_TEMPLATES) == 2
+    boards = flagger_boards()
+    made = policy(stages="[shadow]")
+    boards["fresh"] = board(standing(made, decided(made, windows=0).decision()))
+    for name in ("fresh", "holding", "promotable"):
+        assert all(check(boards[name], metric) for metric in metrics)
+    assert [check(boards["rolled back"], metric) for metric in metrics] == [False, True]
+
+
+# Prometheus
+
+(ALERTS,) = documents("prometheus/alerts.yaml")
+RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_rules_use_series_and_labels_that_are_told(rule: dict[str, Any]) -> None:
+    told: set[str] = set()
+    for name, inside in re.findall(r"(understudy_\w+)(?:\{([^}]*)\})?", rule["expr"]):
+        labels, _ = NAMES[name]
+        assert set(re.findall(r"(\w+)=", inside)) <= set(labels)
+        told |= set(labels)
+    assert told
+    for label in re.findall(r"(?:ignoring|on) \((\w+)\)", rule["expr"]):
+        assert label in told
+    for text in rule["annotations"].values():
+        assert set(re.findall(r"\$labels\.(\w+)", text)) <= told
+    assert rule["labels"]["severity"] in ("critical", "warning", "info")
+
+
+def test_rules_compare_series_of_the_same_labels() -> None:
+    """So that one finds its threshold; what only one side has is ignored by name."""
+    for rule in RULES:
+        for left, ignored, right in re.findall(
+            r"(understudy_\w+)\S*\s+(?:>|and)\s+(?:ignoring \((\w+)\) )?(?:[\d.]+ \* )?"
+            r"(understudy_\w+)", rule["expr"]
+        ):  # fmt: skip
+            assert set(NAMES[left][0]) - {ignored} == set(NAMES[right][0]), rule["alert"]
+
+
+@pytest.mark.embedded
+def test_the_page_to_scrape_has_the_series() -> None:
+    (config,) = documents("prometheus/scrape.yaml")
+    (job,) = config["scrape_configs"]
+    answer = ask(flagger_boards()["rolled back"], "GET", job["metrics_path"])
+    assert answer.status == 200
+    families = {one.name for one in text_string_to_metric_families(answer.body.decode())}
+    rules = {name for rule in RULES for name in re.findall(r"understudy_\w+", rule["expr"])}
+    assert rules <= families
+
+
+# All
+
+
+def test_every_address_is_the_apis() -> None:
+    texts = [file.read_text("utf-8") for file in sorted(EXAMPLES.rglob("*.yaml"))]
+    addresses = re.findall(r"https?://([\w.:-]+)|targets: \[\"([\w.:-]+)\"\]", "\n".join(texts))
+    assert {a or b for a, b in addresses} == {"understudy.understudy.svc:8780"}

@@ -1,0 +1,162 @@
+"""Which decision opens the gate, which closes it, and which says nothing yet."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.streams.http.boards import BROKEN, ERRORS, LOSSY, board, decided, policy, standing
+from understudy.schemas.decisions import Decision
+from understudy.schemas.rollouts import RolloutManifest
+from understudy.streams.deciding import Decider
+from understudy.streams.http.materialized_view import Seen
+from understudy.streams.http.rollout_gate import Gate, gate, gate_of
+
+Judged = tuple[str, bool | None]
+PASS: Judged = ("pass", True)
+FAIL: Judged = ("fail", False)
+HELD: Judged = ("inconclusive", True)
+OPEN: Judged = ("inconclusive", None)
+
+
+def judged(found: Gate) -> Judged:
+    return found.verdict, found.ok
+
+
+def opened(manifest: RolloutManifest, decision: Decision | None, stage: str = "") -> Gate:
+    return gate(standing(manifest, decision), stage)
+
+
+def promoted(decider: Decider, times: int) -> Decision:
+    for _ in range(times):
+        decider.promote()
+    return decider.decision()
+
+
+@pytest.mark.parametrize(
+    ("windows", "promotions", "stage", "expected"),
+    [
+        (0, 0, "", HELD),
+        (5, 0, "", HELD),
+        (5, 0, "shadow", HELD),
+        (45, 0, "shadow", PASS),  # a promote verdict for this stage
+        (45, 0, "half", HELD),
+        (45, 0, "", HELD),
+        (45, 1, "shadow", PASS),  # it is behind
+        (45, 1, "half", HELD),
+        (45, 2, "half", PASS),
+        (45, 2, "whole", PASS),  # the candidate has everything
+        (45, 2, "", PASS),
+        (45, 0, "quarter", OPEN),
+    ],
+)
+def test_a_stage_passes_once_it_may_be_left(
+    windows: int, promotions: int, stage: str, expected: Judged
+) -> None:
+    manifest = policy()
+    decision = promoted(decided(manifest, windows=windows), promotions)
+    assert judged(opened(manifest, decision, stage)) == expected
+
+
+def test_without_a_stage_the_last_one_counts() -> None:
+    manifest = policy(stages="[shadow]")
+    assert judged(opened(manifest, decided(manifest, windows=5).decision())) == HELD
+    assert judged(opened(manifest, decided(manifest).decision())) == PASS
+
+
+def test_a_rollback_fails_whatever_was_reached() -> None:
+    manifest = policy()
+    decider = decided(manifest)
+    decider.promote()
+    decision = decider.kill("paged at three")
+    for stage in ("", "shadow", "half", "no such stage"):
+        found = opened(manifest, decision, stage)
+        assert (judged(found), found.score, found.reason) == (FAIL, 0.0, "paged at three")
+
+
+def test_a_measured_rollback_gives_its_reason() -> None:
+    manifest = policy()
+    found = opened(manifest, decided(manifest, BROKEN).decision())
+    assert judged(found) == FAIL
+    assert found.reason.startswith("error rate over all requests rose")
+
+
+def test_after_resuming_it_is_open_again() -> None:
+    manifest = policy()
+    decider = decided(manifest, BROKEN)
+    decider.resume()
+    assert judged(opened(manifest, decider.decision())) == HELD
+
+
+def test_what_speaks_against_going_on_is_neither_yes_nor_no() -> None:
+    pausing = policy("{metric: error_rate, max_increase: 2pp, action: pause}")
+    paused = decided(pausing, BROKEN).decision()
+    assert paused.is_paused
+    assert judged(opened(pausing, paused)) == OPEN
+    manifest = policy()
+    lossy = decided(manifest, LOSSY).decision()
+    assert lossy.quality.breaches == ["unmatched_share"]
+    assert judged(opened(manifest, lossy)) == OPEN
+    held = decided(manifest, windows=5).decision()
+    suspected = msgspec.structs.replace(held, missing=[*held.missing, "suspected_harm"])
+    assert judged(opened(manifest, suspected)) == OPEN
+
+
+def test_a_pause_is_no_pass_for_a_stage_behind() -> None:
+    manifest = policy("{metric: error_rate, max_increase: 2pp, action: pause}")
+    decider = decided(manifest)
+    decider.promote()
+    paused = msgspec.structs.replace(decider.decision(), is_paused=True)
+    assert judged(opened(manifest, paused, "shadow")) == OPEN
+
+
+def test_a_changed_policy_waits_for_its_own_decision() -> None:
+    before, after = policy(), policy("{metric: error_rate, max_increase: 1pp}")
+    found = opened(after, decided(before).decision(), "shadow")
+    assert judged(found) == OPEN
+    assert "earlier policy" in found.reason
+
+
+def test_a_policy_that_cannot_be_used_is_open() -> None:
+    manifest = policy()
+    decision = decided(manifest, windows=5).decision()
+    broken = msgspec.structs.replace(manifest, max_late_share="many")
+    found = opened(broken, decision)
+    assert judged(found) == OPEN
+    assert "many" in found.reason
+
+
+def test_score_is_the_share_of_required_guardrails_that_passed() -> None:
+    manifest = policy(ERRORS + ", {metric: json_valid_rate, max_drop: 0.1pp}")
+    decision = decided(manifest).decision()
+    assert [one.standing for one in decision.evidence if one.required] == ["pass", "open"]
+    assert opened(manifest, decision).score == 0.5
+    assert opened(manifest, decided(manifest, windows=0).decision()).score == 0.0
+
+
+def test_what_is_not_known_is_open() -> None:
+    manifest = policy()
+    assert judged(gate_of(board(), "nobody")) == OPEN
+    undecided = board(standing(manifest, None))
+    assert judged(gate_of(undecided, manifest.rollout_id)) == OPEN
+    killed = standing(manifest, decided(manifest, windows=0).kill("no"))
+    half_read = board(killed, is_complete=False)
+    assert judged(gate_of(half_read, manifest.rollout_id)) == OPEN
+    assert judged(gate_of(board(killed), manifest.rollout_id)) == FAIL
+
+
+def test_what_cannot_be_read_is_open() -> None:
+    manifest = policy()
+    made = board(standing(manifest, decided(manifest, windows=0).kill("no")))
+    made.take([Seen("decision", manifest.rollout_id, b'{"schema_version": 99}')])
+    found = gate_of(made, manifest.rollout_id)
+    assert judged(found) == OPEN
+    assert "schema version 99" in found.reason
+    made.take([Seen("rollout", manifest.rollout_id, b"{}")])
+    assert judged(gate_of(made, manifest.rollout_id)) == OPEN
+
+
+def test_names_from_outside_are_made_printable() -> None:
+    assert "\x1b" not in gate_of(board(), "a\x1b[31m").reason
+    manifest = policy()
+    assert "\n" not in opened(manifest, decided(manifest, windows=0).kill("a\nb")).reason

@@ -1,0 +1,62 @@
+"""Tokens: what is taken for one, and whose it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from understudy.streams.http.tokens import holder, read_tokens
+from understudy.streams.settings import SettingsError
+
+SECRET, OTHER = "0123456789abcdef", "fedcba9876543210=="
+TOKENS = read_tokens(f"anna:{SECRET}, ci@build.example:{OTHER},")
+
+
+@pytest.mark.parametrize(
+    ("shown", "name"),
+    [
+        (f"Bearer {SECRET}", "anna"),
+        (f"bearer  {SECRET} ", "anna"),
+        (f"BEARER {OTHER}", "ci@build.example"),
+        (f"Bearer {SECRET}0", None),
+        (f"Bearer {SECRET[:-1]}", None),
+        (f"Basic {SECRET}", None),
+        (f"Bearer anna:{SECRET}", None),
+        (SECRET, None),
+        ("Bearer ", None),
+        ("Bearer", None),
+        ("", None),
+        ("Bearer é", None),
+        (f"Bearer {SECRET}\n", None),
+    ],
+)
+def test_whose_a_token_is(shown: str, name: str | None) -> None:
+    assert holder(TOKENS, shown) == name
+
+
+def test_nobody_has_the_empty_token() -> None:
+    assert holder((), "") is None
+    assert holder((), "Bearer x") is None
+    assert read_tokens("") == read_tokens(" , ") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SECRET, "number 1 is not name:secret"),
+        (f":{SECRET}", "number 1 is not name:secret"),
+        (f"an na:{SECRET}", "number 1 is not name:secret"),
+        (f"anna:{SECRET},ben:", "number 2 is not name:secret"),
+        ("anna:short", "number 1, of anna: a secret has at least 16"),
+        ("anna:0123456789 abcdef", "number 1, of anna: a secret has at least 16"),
+    ],
+)
+def test_what_is_no_token(text: str, words: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_tokens(text)
+    assert words in str(raised.value)
+    assert SECRET not in str(raised.value)
+    assert "short" not in str(raised.value)
+
+
+def test_a_token_does_not_hold_its_secret() -> None:
+    assert SECRET not in repr(TOKENS)

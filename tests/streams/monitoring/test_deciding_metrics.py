@@ -1,0 +1,84 @@
+"""Deciding as probes and Prometheus are told of it, with time as a number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from understudy.streams.deciding.progress import Progress
+from understudy.streams.monitoring.deciding_metrics import (
+    deciding_health,
+    deciding_readiness,
+    telling,
+)
+from understudy.streams.monitoring.health import Status
+from understudy.streams.monitoring.process import Process
+
+STALL_S = 60.0
+
+
+def progress(
+    *, recovered: bool = True, lags: Mapping[int, int] | None = None, looked_s: float = 100.0
+) -> Progress:
+    return Progress(
+        Counter({"understudy.windows": 7, "understudy.rollouts": 0}),
+        is_recovered=recovered, lags=lags, looked_s=looked_s, decisions=2, ignored=3,
+        refused=Counter({"invalid_windows": 1}), refused_commands=4,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "now_s", "alive", "ready"),
+    [
+        (progress(lags={0: 5}), 102.0, Status.OK, Status.OK),
+        (progress(lags={}), 102.0, Status.OK, Status.OK),
+        (progress(lags={}, recovered=False), 102.0, Status.OK, Status.BAD),
+        (progress(lags=None, recovered=False), 102.0, Status.OK, Status.BAD),
+        (progress(lags=None), 102.0, Status.DEGRADED, Status.DEGRADED),
+        (progress(lags={0: 5}), 159.9, Status.OK, Status.OK),
+        (progress(lags={0: 5}), 160.0, Status.BAD, Status.BAD),
+        (progress(lags=None), 160.0, Status.BAD, Status.BAD),
+    ],
+)
+def test_reports(state: Progress, now_s: float, alive: Status, ready: Status) -> None:
+    assert deciding_health(state, now_s, STALL_S).status is alive
+    assert deciding_readiness(state, now_s, STALL_S).status is ready
+
+
+def served(state: Progress) -> dict[tuple[str, str], float]:
+    process, registry = Process(("deciding",)), CollectorRegistry()
+    registry.register(process)
+    with telling(process, STALL_S, state):
+        text = generate_latest(registry).decode()
+    return {
+        (sample.name.removeprefix("understudy_deciding_"), "".join(sample.labels.values())): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_values() -> None:
+    found = served(progress(lags={0: 5, 3: 0}))
+    expected = {
+        ("messages_total", "understudy.windows"): 7,
+        ("messages_total", "understudy.rollouts"): 0,
+        ("decisions_total", ""): 2,
+        ("refused_total", "invalid_windows"): 1,
+        ("refused_commands_total", ""): 4,
+        ("ignored_total", ""): 3,
+        ("recovered", ""): 1,
+        ("partitions", ""): 2,
+        ("lag_records", "0"): 5,
+        ("lag_records", "3"): 0,
+    }
+    assert found.items() >= expected.items()
+
+
+def test_what_kafka_does_not_tell_is_left_out() -> None:
+    assert ("lag_records", "0") not in served(progress(lags=None))

@@ -1,0 +1,163 @@
+"""A worker in a process of its own answers over HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.brokers.contract import Broker
+from tests.integration.processes import COMMAND, Worker, settings
+from tests.streams.diagnostics.brokers import MakeTopics, event, key, settings_for, write
+from understudy.schemas.topics import ROLLOUT_PARTITIONS
+from understudy.streams.http.probe_server import serving, watching
+from understudy.streams.monitoring.process import Process
+from understudy.streams.settings import ServingSettings
+from understudy.streams.worker import pairing
+
+pytestmark = pytest.mark.integration
+
+
+def ask(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def status_of(url: str) -> Callable[[], Any]:
+    return lambda: json.loads(ask(url)[1])["status"]
+
+
+def test_from_start_to_metrics(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
+    specs = topics()
+    write(kafka_broker, specs.events.name, [(key(n), event(n), []) for n in range(20)])
+    environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
+    with Worker(tmp_path, environment) as worker:
+        address = worker.address("serving.started")
+        worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
+        for counter in ('read_total{source="events"} 20.0', 'read_total{source="feedback"} 0.0'):
+            worker.wait_until(lambda c=counter: c in ask(f"{address}/metrics")[1], counter)
+        assert ask(f"{address}/healthz") == (200, '{"status":"ok","reasons":[]}\n')
+        assert worker.terminate() == 0
+
+
+def test_without_clickhouse_it_is_ready_and_degraded(
+    kafka_broker: Broker, topics: MakeTopics
+) -> None:
+    specs = topics()
+    write(kafka_broker, specs.events.name, [(key(2), b"{", [])])
+    whole = settings_for(kafka_broker, specs, "clickhouse://127.0.0.1:1/understudy")
+    whole = msgspec.structs.replace(whole, serving=ServingSettings(port=free_port()))
+    address = f"http://127.0.0.1:{whole.serving.port}"
+    stop = threading.Event()
+    process = Process(("pairing",))
+    with (
+        serving(whole.serving, process),
+        pairing(whole, whole.pairing_policy(), partial(watching, whole, process)) as readers,
+    ):
+        threads = [threading.Thread(target=reader.run, args=(stop,)) for reader in readers]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 30
+        while status_of(f"{address}/readyz")() != "degraded" and time.monotonic() < deadline:
+            time.sleep(0.1)
+        ready, alive = ask(f"{address}/readyz"), ask(f"{address}/healthz")
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert (ready[0], alive[0]) == (200, 200)
+    assert "ClickHouse does not take inserts" in alive[1]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def test_a_port_that_is_taken_does_not_stop_a_worker(
+    kafka_broker: Broker, topics: MakeTopics, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environment = settings(kafka_broker, topics(), UNDERSTUDY_SERVING_PORT=port)
+        with Worker(tmp_path, environment) as worker:
+            worker.wait_for_log('"serving.unavailable"')
+            worker.wait_for_log('"partitions.assigned"')
+            assert worker.terminate() == 0
+
+
+DECIDING = (*COMMAND, "worker", "--role", "deciding")
+LITTLE = b'{"rollout_id": "helpdesk", "rows": 7}'
+
+
+def test_deciding_tells_of_itself(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
+    specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
+    write(kafka_broker, specs.windows.name, [(b"helpdesk", LITTLE, [])])
+    environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
+    with Worker(tmp_path, environment, DECIDING) as worker:
+        address = worker.address("serving.started")
+        status, body = ask(f"{address}/readyz")
+        assert (status, json.loads(body)["status"]) == (503, "bad"), "nothing is recovered yet"
+        assert ask(f"{address}/healthz")[0] == 200
+        worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
+        wanted = (
+            f'understudy_deciding_messages_total{{topic="{specs.windows.name}"}} 1.0',
+            'understudy_deciding_refused_total{reason="invalid_windows"} 1.0',
+            "understudy_deciding_partitions 4.0",
+            "understudy_deciding_recovered 1.0",
+            'understudy_deciding_lag_records{partition="0"} 0.0',
+            "understudy_ready 1.0",
+        )
+        worker.wait_until(
+            lambda: all(line in ask(f"{address}/metrics")[1] for line in wanted), "metrics"
+        )
+        assert "understudy_events_total" not in ask(f"{address}/metrics")[1]
+        assert worker.terminate() == 0
+
+
+def test_one_page_tells_of_both(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
+    specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
+    environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
+    with Worker(tmp_path, environment, (*COMMAND, "worker")) as worker:
+        address = worker.address("serving.started")
+        worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
+        page = ask(f"{address}/metrics")[1]
+        for name in ("understudy_events_read_total", "understudy_deciding_decisions_total"):
+            assert f"# TYPE {name}" in page
+        assert page.count("# TYPE understudy_healthy") == 1
+        assert worker.terminate() == 0
+
+
+def test_a_deciding_worker_without_partitions_is_ready(
+    kafka_broker: Broker, topics: MakeTopics, tmp_path: Path
+) -> None:
+    specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
+    environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
+    with ExitStack() as stack:
+        addresses = []
+        for number in range(ROLLOUT_PARTITIONS + 1):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            worker = stack.enter_context(Worker(folder, environment, DECIDING))
+            addresses.append(worker.address("serving.started"))
+
+        def spread() -> bool:
+            pages = [ask(f"{address}/metrics")[1] for address in addresses]
+            held = ["understudy_deciding_partitions 1.0" in page for page in pages]
+            ready = ["understudy_ready 1.0" in page for page in pages]
+            return sum(held) == ROLLOUT_PARTITIONS and all(ready)
+
+        worker.wait_until(spread, "one partition each, and all ready")
