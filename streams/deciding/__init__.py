@@ -1,20 +1,15 @@
-"""Deciding: window rows in, verdicts out.
+"""Deciding at the edge: a Faust app that feeds window rows to the guardrails and emits decisions.
 
-`Decider` is all that an edge has to call; it is pure: no clock, no I/O. `docket` puts policies,
-commands and a table around it, as pure; `faust_app` is the edge. `faust -A` looks for `app` here,
-which is made when asked for: whoever wants only `Decider` does not import Faust.
+`faust -A understudy.streams.deciding` looks for `app` here; it is made of this environment's
+settings when asked for, so that importing the package does not import Faust.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from understudy.analyzers.guardrails.evaluator import Decider
-
 if TYPE_CHECKING:
     from understudy.streams.deciding.faust_app import DecidingApp
-
-__all__ = ["Decider"]
 
 _made: dict[str, DecidingApp] = {}
 

@@ -8,11 +8,11 @@ from typing import Final, Literal
 import orjson
 from rich.console import Console
 
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import ManifestError, read_policy
 from understudy.schemas.rollouts import Rollout, nearest
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding import Decider
 from understudy.streams.errors import WRONG_USAGE, CommandError
 from understudy.streams.terminal.evidence_table import show_decision
 

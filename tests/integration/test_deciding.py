@@ -18,13 +18,13 @@ from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.brokers.contract import Broker
 from tests.integration.processes import COMMAND, Worker, settings
 from tests.integration.topic_log import Record, read_topic
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics, understudy_topics
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding import Decider
 from understudy.streams.deciding.state_store import Entry
 from understudy.streams.kafka.client_config import PARTITIONER
 from understudy.streams.kafka.topic_admin import ensure_topics

@@ -8,11 +8,11 @@ import json
 import pytest
 
 from tests.analyzers.guardrails.world import Harm, World
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.rollouts import Rollout
 from understudy.schemas.windows import EventCounts, WindowRow, WindowsMessage
-from understudy.streams.deciding import Decider
 
 HEALTHY = Harm()
 

@@ -14,13 +14,13 @@ import pytest
 
 from tests.analyzers.guardrails.test_evaluator import policy, told
 from tests.analyzers.guardrails.world import START, WINDOW_S, World, message
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.analyzers.sequential import Arm, Arms, signed_bets, two_arm
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.events import Mode
 from understudy.schemas.rollouts import Rollout
 from understudy.schemas.windows import EventCounts, SideSums, WindowRow, WindowsMessage
-from understudy.streams.deciding import Decider
-from understudy.streams.replay.replay_events import from_clickhouse as stored
+from understudy.streams.replay import from_clickhouse as stored
 
 DROP = "{metric: feedback, max_drop: 5pp, required: if_measured}"
 ERRORS = "{metric: error_rate, max_increase: 1pp}"

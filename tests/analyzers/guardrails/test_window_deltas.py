@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from tests.analyzers.guardrails.world import World, message
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.analyzers.windows.rows import total
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.windows import SECTIONS, WindowRow, WindowsMessage
-from understudy.streams.deciding import Decider
 
 POLICY = read_policy(
     """

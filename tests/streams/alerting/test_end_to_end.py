@@ -13,13 +13,13 @@ import pytest
 from tests.analyzers.guardrails.world import START, Harm, World
 from tests.streams.alerting.bench import TIMEOUT_S, alerting, bench_on, eventually
 from tests.streams.alerting.http_receiver import HttpReceiver
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_policy
 from understudy.streams.alerting.alertmanager import Alertmanager
 from understudy.streams.alerting.delivery import Letter
 from understudy.streams.alerting.notices import Notice, Standing, standing_of
 from understudy.streams.alerting.slack import Slack
-from understudy.streams.deciding import Decider
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 
 POLICY = """

@@ -10,12 +10,12 @@ import pytest
 import zstandard
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
 from understudy.schemas.windows import PairSums, SideSums, WindowsMessage
-from understudy.streams.deciding import Decider
 from understudy.streams.deciding.state_store import (
     Docket,
     Entry,

@@ -12,12 +12,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
 from understudy.streams.clickhouse.decision_history import History
-from understudy.streams.deciding import Decider
 from understudy.streams.http.app import make_app
 from understudy.streams.http.context import Context
 from understudy.streams.http.materialized_view import Board, Seen, Standing, Told

@@ -15,7 +15,7 @@ from tests.streams.http.rollout_tools import (
     phase_of,
     web_measurement,
 )
-from understudy.streams.deciding import Decider
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.streams.http.materialized_view import Board
 
 pytestmark = pytest.mark.embedded

@@ -15,10 +15,10 @@ from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.streams.http.described import DESCRIPTION, Answer
 from tests.streams.http.server import Api, api
 from tests.streams.rollouts.records import killed, manifest
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import compile_manifest, policy_hash
-from understudy.streams.deciding import Decider
 from understudy.streams.http.materialized_view import Seen
 
 pytestmark = pytest.mark.embedded

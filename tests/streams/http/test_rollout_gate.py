@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from tests.streams.http.boards import BROKEN, ERRORS, LOSSY, board, decided, policy, standing
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import RolloutManifest
-from understudy.streams.deciding import Decider
 from understudy.streams.http.materialized_view import Seen
 from understudy.streams.http.rollout_gate import Gate, gate, gate_of
 

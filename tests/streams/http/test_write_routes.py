@@ -19,7 +19,7 @@ from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.streams.http import materialized_view as board
 from understudy.streams.http import write_routes as writing
-from understudy.streams.kafka.client_config import topic_reader as reading
+from understudy.streams.kafka import topic_reader as reading
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 
 pytestmark = pytest.mark.embedded

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analyzers.guardrails.world import START, World
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.analyzers.windows.rows import row_key
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.windows import SideSums, Source, WindowRow, WindowsMessage
-from understudy.streams.deciding import Decider
 from understudy.streams.replay.from_clickhouse import told
 
 START_MS = round(START.timestamp() * 1000)

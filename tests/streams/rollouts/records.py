@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 from confluent_kafka import Message, Producer
 
+from understudy.analyzers.guardrails.evaluator import Decider
 from understudy.schemas.decisions import Decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
-from understudy.streams.deciding import Decider
 from understudy.streams.kafka.client_config import producer_config, topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
