@@ -34,7 +34,7 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.events import encode_event
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord
@@ -42,7 +42,7 @@ from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.processor import SAVE_EVERY_S
-from understudy.streams.deciding.state_store import ZSTD_LEVEL, Docket, Entry
+from understudy.streams.deciding.state_store import ZSTD_LEVEL, Entry, RolloutStateStore
 from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage, simulate
 from understudy.streams.pairing.kafka_results import Publisher
 from understudy.streams.pairing.pairing_policy import PairingPolicy
@@ -171,26 +171,26 @@ RESTORE: Final = "restore"
 def measure(values: list[bytes], settled: int, partitions: int) -> tuple[Clock, dict[str, int]]:
     """The stages of every message after the first `settled`, and an entry every second of them."""
     record = RolloutRecord(manifest=read_manifest(POLICY))
-    decider = Decider(compile_manifest(record.manifest))
+    evaluator = RolloutEvaluator(compile_manifest(record.manifest))
     decoder = msgspec.json.Decoder(WindowsMessage)
     for value in values[:settled]:
-        decider.take(decoder.decode(value))
+        evaluator.take(decoder.decode(value))
     clock, sizes = Clock(), dict[str, int]()
     for number, value in enumerate(values[settled:]):
         message = clock.time(PER_MESSAGE[0], partial(decoder.decode, value))
-        clock.time(PER_MESSAGE[1], partial(decider.take, message))
+        clock.time(PER_MESSAGE[1], partial(evaluator.take, message))
         if (number + 1) % partitions == 0:
-            sizes = _entry(clock, record, decider)
+            sizes = _entry(clock, record, evaluator)
     return clock, sizes
 
 
-def _entry(clock: Clock, record: RolloutRecord, decider: Decider) -> dict[str, int]:
-    """What the desk writes once a second, in its steps; and what a new worker does with it."""
-    kept = clock.time(PER_ENTRY[0], decider.to_builtins)
+def _entry(clock: Clock, record: RolloutRecord, evaluator: RolloutEvaluator) -> dict[str, int]:
+    """What the processor writes once a second, in its steps; and what a new worker does with it."""
+    kept = clock.time(PER_ENTRY[0], evaluator.to_builtins)
     entry = Entry(record=record, kept=kept, obeyed=0, offset=0, timestamp_ms=0)
     encoded = clock.time(PER_ENTRY[1], lambda: msgspec.json.encode(entry))
     value = clock.time(PER_ENTRY[2], lambda: zstandard.compress(encoded, ZSTD_LEVEL))
-    clock.time(RESTORE, lambda: Docket({KEY: value}).windows(KEY, _NOTHING))
+    clock.time(RESTORE, lambda: RolloutStateStore({KEY: value}).windows(KEY, _NOTHING))
     rows = sum(len(rows) for *_, (*_, rows) in kept["partitions"])
     return {"open_rows": rows, "json_bytes": len(encoded), "entry_bytes": len(value)}
 

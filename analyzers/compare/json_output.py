@@ -262,7 +262,7 @@ def _next_bracket(text: str, start: int) -> int:
 def compile_json_schema(schema: bytes | str | Mapping[str, Any]) -> JsonSchemaValidator:
     """Compile a JSON Schema, given as a document or as its bytes.
 
-    References must lead to places in the schema itself: nothing is fetched. Raises `ValueError`
+    TailThresholds must lead to places in the schema itself: nothing is fetched. Raises `ValueError`
     that says what is wrong.
     """
     try:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.evidence import Weighing, plus
+from understudy.analyzers.guardrails.evidence import EvidenceState, plus
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.window_deltas import (
     Change,
@@ -186,10 +186,12 @@ def _weigh(rollout: Rollout, checks: tuple[Check, ...], state: RolloutState, bat
                 weighing.close(check.rule, windows[start_ms][probe], start_ms)
 
 
-def _weighing(rollout: Rollout, state: RolloutState, check: Check, name: str) -> Weighing:
+def _weighing(rollout: Rollout, state: RolloutState, check: Check, name: str) -> EvidenceState:
     of_slice = state.slices.setdefault(name, {})
     if check.name not in of_slice:
-        of_slice[check.name] = Weighing.begin(check.rule, independent=rollout.independent_requests)
+        of_slice[check.name] = EvidenceState.begin(
+            check.rule, independent=rollout.independent_requests
+        )
     return of_slice[check.name]
 
 
@@ -201,7 +203,7 @@ def judged(checks: tuple[Check, ...], state: RolloutState) -> Iterator[tuple[Che
 
 
 def _learn(state: RolloutState, batch: _Batch, message: WindowsMessage) -> None:
-    """References take closed windows; what they judge begins past every window seen."""
+    """TailThresholds take closed windows; what they judge begins past every window seen."""
     if not state.references.measures:
         return
     window_ms = max((row.window_s for row in message.rows), default=0) * 1000

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from understudy.analyzers.guardrails.sequential_tests import BinaryRule, LimitRule, MeanRule, Rule
+from understudy.analyzers.guardrails.sequential_tests import BinaryTest, LimitTest, MeanTest, Rule
 from understudy.analyzers.guardrails.statistics import (
     TICKS,
     Reader,
@@ -120,23 +120,23 @@ def _probe(guardrail: Guardrail, metric: Metric, value: float) -> tuple[str, Rea
 def _rule(guardrail: Guardrail, metric: Metric, value: float) -> Rule:
     limit = guardrail.limit
     if metric.kind == "excess":
-        return MeanRule(TICKS[metric.name], shift=value)
+        return MeanTest(TICKS[metric.name], shift=value)
     if metric.kind == "mean":
         return _mean_rule(TICKS[metric.name], guardrail, value)
     if metric.kind == "quantile":
-        return LimitRule(1.0 - metric.quantile) if limit == "max" else BinaryRule(0.0)
+        return LimitTest(1.0 - metric.quantile) if limit == "max" else BinaryTest(0.0)
     if limit in ("max", "min"):
-        return LimitRule(value if limit == "max" else 1.0 - value)
-    return BinaryRule(value)
+        return LimitTest(value if limit == "max" else 1.0 - value)
+    return BinaryTest(value)
 
 
-def _mean_rule(tick: float, guardrail: Guardrail, value: float) -> MeanRule:
+def _mean_rule(tick: float, guardrail: Guardrail, value: float) -> MeanTest:
     sign = -1.0 if guardrail.limit in ("min", "max_drop") else 1.0
     if guardrail.limit in ("max", "min"):
-        return MeanRule(tick, sign=sign, factor=0.0, shift=value)
+        return MeanTest(tick, sign=sign, factor=0.0, shift=value)
     if guardrail.relative:
-        return MeanRule(tick, sign=sign, factor=1.0 + sign * value, relative=True)
-    return MeanRule(tick, sign=sign, shift=sign * value)
+        return MeanTest(tick, sign=sign, factor=1.0 + sign * value, relative=True)
+    return MeanTest(tick, sign=sign, shift=sign * value)
 
 
 def bucket_above(edge: float) -> int:

@@ -1,8 +1,8 @@
 """The deciding core of one rollout: messages of window rows in, decisions out.
 
-    decider = Decider(rollout)                  # or Decider(rollout, kept) with what was kept
-    decision = decider.take(message)            # a Decision when there is something new to tell
-    kept = decider.to_builtins()                # for a table; JSON can hold it
+    evaluator = RolloutEvaluator(rollout)         # or with what was kept as a second argument
+    decision = evaluator.take(message)            # a Decision when there is something new to tell
+    kept = evaluator.to_builtins()                # for a table; JSON can hold it
 
 Nothing here reads a clock: times are those of the rows, so the same messages give the same bytes.
 """
@@ -25,7 +25,7 @@ REFRESH_MS: Final = 60_000
 """Event time after which a decision is told again although only its numbers have changed."""
 
 
-class Decider:
+class RolloutEvaluator:
     """One rollout under one policy. Not thread-safe."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Decider:
         fold(self.rollout, self._checks, self._state, message)
         return self._judged()
 
-    def hear(self, at_ms: int) -> None:
+    def advance_clock(self, at_ms: int) -> None:
         """A record or a command was written then, epoch milliseconds: the time until windows come.
 
         It must stand in the log, so that reading again gives the same.

@@ -1,4 +1,4 @@
-"""Weighing: the evidence of one check in one slice, and what it rests on.
+"""EvidenceState: the evidence of one check in one slice, and what it rests on.
 
 Rollback takes new units as they come, restarting once a window; promotion takes closed windows.
 Each looks after what has to wait for the other arm, and learns its scale from earlier batches only.
@@ -37,7 +37,7 @@ class Stream:
 
 
 @dataclass(slots=True)
-class Weighing:
+class EvidenceState:
     """All that is kept of a check in a slice."""
 
     evidence: Evidence
@@ -59,7 +59,7 @@ class Weighing:
     """Evidence and its logarithms, as every look asks for them and few change."""
 
     @classmethod
-    def begin(cls, rule: Rule, *, independent: bool) -> Weighing:
+    def begin(cls, rule: Rule, *, independent: bool) -> EvidenceState:
         """Nothing seen yet."""
         nothing = (0,) * rule.width
         phi = Overdispersion(guess=1.0) if independent else Overdispersion()
@@ -164,7 +164,7 @@ class Weighing:
         ]
 
     @classmethod
-    def from_builtins(cls, kept: Sequence[Any]) -> Weighing:
+    def from_builtins(cls, kept: Sequence[Any]) -> EvidenceState:
         """What `to_builtins` wrote."""
         evidence, phi, rollback, promotion, total, closed, scattered, times, shown, *marks = kept
         return cls(

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.state import Standing
 from understudy.schemas.rollouts import Rollout
 
 
-def successor(rollout: Rollout, previous: Rollout, kept: dict[str, Any]) -> Decider:
-    """A decider under a new policy, at the stage of the same name or at the first.
+def successor(rollout: Rollout, previous: Rollout, kept: dict[str, Any]) -> RolloutEvaluator:
+    """An evaluator under a new policy, at the stage of the same name or at the first.
 
     A rollback stays latched. What time it is stays too, so that no decision is dated 1970.
     """
     old = _standing(kept)
-    begun = Decider(rollout, stage=_same_stage(rollout, previous, old["stage"])).to_builtins()
+    begun = RolloutEvaluator(
+        rollout, stage=_same_stage(rollout, previous, old["stage"])
+    ).to_builtins()
     new = _standing(begun)
     for name in ("rolled_back", "watermark_ms", "told_ms"):
         new[name] = old[name]
     begun["head"]["standing"] = list(new.values())
-    return Decider(rollout, begun)
+    return RolloutEvaluator(rollout, begun)
 
 
 def _standing(kept: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Rules: how the numbers of a reading become evidence, one for each kind of test.
 
-`BinaryRule` compares two sides by a yes or no, `LimitRule` holds the candidate's own share against
-a limit, `MeanRule` compares means without a bound. All speak of harm: positive is worse.
+`BinaryTest` compares two sides by a yes or no, `LimitTest` holds the candidate's own share against
+a limit, `MeanTest` compares means without a bound. All speak of harm: positive is worse.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Rule(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class BinaryRule:
+class BinaryTest:
     """Both sides, a yes or no: discordant pairs exactly, separate arms by all their pairings."""
 
     margin: float
@@ -178,7 +178,7 @@ class BinaryRule:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitRule:
+class LimitTest:
     """The candidate's share of bad units against a limit, exactly."""
 
     margin: float
@@ -219,7 +219,7 @@ class LimitRule:
 
 
 @dataclass(frozen=True, slots=True)
-class MeanRule:
+class MeanTest:
     """Means without a bound: harm x = sign · (candidate - factor · stable - shift).
 
     `tick` is the size of the whole numbers that a reading counts in; `shift` is in natural units.

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from understudy.analyzers.guardrails.checks import Check, checks_of
-from understudy.analyzers.guardrails.evidence import Weighing
+from understudy.analyzers.guardrails.evidence import EvidenceState
 from understudy.analyzers.guardrails.slices import Arrivals
 from understudy.analyzers.guardrails.stage_progress import StageCounts
-from understudy.analyzers.guardrails.tail_thresholds import References
+from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
 from understudy.analyzers.guardrails.window_deltas import Partition
 from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import Source
@@ -59,19 +59,19 @@ class RolloutState:
     """State of one rollout under one policy."""
 
     policy_hash: str
-    references: References
+    references: TailThresholds
     standing: Standing = field(default_factory=Standing)
     stage: StageCounts = field(default_factory=StageCounts)
     arrivals: Arrivals = field(default_factory=Arrivals)
     partitions: dict[tuple[Source, int], Partition] = field(default_factory=dict)
     """By source and number."""
-    slices: dict[str, dict[str, Weighing]] = field(default_factory=dict)
+    slices: dict[str, dict[str, EvidenceState]] = field(default_factory=dict)
     """By slice, by check."""
 
     @classmethod
     def begin(cls, rollout: Rollout, stage: int = 0) -> RolloutState:
         """Nothing seen yet."""
-        references = References(_measures(checks_of(rollout)))
+        references = TailThresholds(_measures(checks_of(rollout)))
         return cls(policy_hash(rollout), references, Standing(stage=stage))
 
     def to_builtins(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class RolloutState:
         measures = _measures(checks_of(rollout))
         return cls(
             head["policy_hash"],
-            References.from_builtins(measures, slices["references"]),
+            TailThresholds.from_builtins(measures, slices["references"]),
             standing,
             StageCounts.from_builtins(head["stage"]),
             Arrivals(*map(list, head["arrivals"])),
@@ -129,7 +129,7 @@ class RolloutState:
                 for source, number, partition in kept["partitions"]
             },
             {
-                name: {check: Weighing.from_builtins(one) for check, one in of_slice.items()}
+                name: {check: EvidenceState.from_builtins(one) for check, one in of_slice.items()}
                 for name, of_slice in slices["evidence"].items()
             },
         )

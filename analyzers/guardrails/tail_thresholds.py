@@ -1,4 +1,4 @@
-"""References: where stable's tail begins, learnt from windows before those that are judged by it.
+"""Where stable's tail begins, learnt from windows before those that are judged by it.
 
 A quantile cannot be tested directly; how often both sides exceed a fixed time can. The time is
 stable's own quantile in the first closed windows of a slice, a few thousand requests of it, and
@@ -21,7 +21,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 
 @dataclass(slots=True)
-class Reference:
+class TailThreshold:
     """Stable's quantiles of one measure in one slice, once enough was seen."""
 
     histogram: dict[int, int] = field(default_factory=dict)
@@ -58,28 +58,28 @@ class Reference:
         return [histogram, self.buckets, self.since_ms]
 
     @classmethod
-    def from_builtins(cls, kept: list[Any]) -> Reference:
+    def from_builtins(cls, kept: list[Any]) -> TailThreshold:
         """The reference that `to_builtins` wrote."""
         histogram, buckets, since_ms = kept
         return cls({int(b): n for b, n in histogram.items()}, dict(buckets), since_ms)
 
 
 @dataclass(slots=True)
-class References:
+class TailThresholds:
     """All references of a rollout, by slice and measure."""
 
     measures: frozenset[str]
-    kept: dict[str, dict[str, Reference]] = field(default_factory=dict)
+    kept: dict[str, dict[str, TailThreshold]] = field(default_factory=dict)
 
-    def get(self, name: str, measure: str) -> Reference:
+    def get(self, name: str, measure: str) -> TailThreshold:
         """The reference of a slice, possibly empty."""
-        return self.kept.get(name, {}).get(measure) or Reference()
+        return self.kept.get(name, {}).get(measure) or TailThreshold()
 
     def learn(self, name: str, rows: list[WindowRow], unseen_from_ms: int) -> None:
         """Take the closed rows of a slice."""
         for measure in sorted(self.measures):
             of_slice = self.kept.setdefault(name, {})
-            reference = of_slice.setdefault(measure, Reference())
+            reference = of_slice.setdefault(measure, TailThreshold())
             if not reference.buckets:
                 histograms = (times(measure, row.stable)[0] for row in rows)
                 reference.learn(merge(*histograms), unseen_from_ms)
@@ -92,12 +92,12 @@ class References:
         }
 
     @classmethod
-    def from_builtins(cls, measures: frozenset[str], kept: dict[str, Any]) -> References:
+    def from_builtins(cls, measures: frozenset[str], kept: dict[str, Any]) -> TailThresholds:
         """The references that `to_builtins` wrote."""
         return cls(
             measures,
             {
-                name: {m: Reference.from_builtins(one) for m, one in of_slice.items()}
+                name: {m: TailThreshold.from_builtins(one) for m, one in of_slice.items()}
                 for name, of_slice in kept.items()
             },
         )

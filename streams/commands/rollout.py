@@ -25,8 +25,8 @@ from understudy.streams.replay.policy_trial import widen
 from understudy.streams.rollouts.command_results import is_done
 from understudy.streams.rollouts.operator_commands import (
     MAX_BY,
-    CannotBeDone,
-    WrongWords,
+    CommandRejected,
+    InvalidCommandText,
     apply_policy,
     ask,
     check_ask,
@@ -75,9 +75,9 @@ def _errors(settings: Settings) -> Iterator[None]:
         raise CommandError(f"Kafka at {where}: {reason}", code) from None
     except UnknownRollout as error:
         raise CommandError(one_line(str(error), _MESSAGE), WRONG_USAGE) from None
-    except WrongWords as error:
+    except InvalidCommandText as error:
         raise CommandError(f"--{error}", WRONG_USAGE) from None
-    except (NoTopic, CannotChange, CannotBeDone) as error:
+    except (NoTopic, CannotChange, CommandRejected) as error:
         raise CommandError(one_line(str(error), _MESSAGE)) from None
     except ValueError as error:
         raise CommandError(one_line(str(error), _MESSAGE), WRONG_USAGE) from None

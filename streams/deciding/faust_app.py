@@ -1,4 +1,4 @@
-"""The Faust app: topics, a table and a desk that takes their messages.
+"""The Faust app: topics, a table and a processor that takes their messages.
 
     faust -A understudy.streams.deciding worker
 
@@ -21,7 +21,7 @@ from understudy.schemas.topics import KEEP_FOREVER, Topics, TopicSpec
 from understudy.streams.deciding.faust_patches import OrderlyTables, OrderlyTransport
 from understudy.streams.deciding.faust_security import broker_credentials
 from understudy.streams.deciding.lease import Lease
-from understudy.streams.deciding.processor import Desk, end_process
+from understudy.streams.deciding.processor import DecisionProcessor, end_process
 from understudy.streams.deciding.progress import Progress
 from understudy.streams.kafka.client_config import (
     CLIENT_ID,
@@ -51,7 +51,7 @@ class DecidingApp(faust.App):
     windows_topic: str
     progress: Progress
     lease: Lease
-    desk: Desk
+    processor: DecisionProcessor
 
     def _create_directories(self) -> None:
         """Nothing to put there."""
@@ -61,7 +61,7 @@ class DecidingApp(faust.App):
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Everything is saved first, unless a successor may have taken over already."""
-        self.desk.hand_over()
+        self.processor.hand_over()
         await super()._on_partitions_revoked(revoked)
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -99,8 +99,8 @@ def make_app(settings: Settings) -> DecidingApp:
     app.progress = Progress(Counter({names.windows.name: 0, names.rollouts.name: 0}))
     app.windows_topic = names.windows.name
     app.lease = lease
-    app.desk = Desk(app, names, table)
-    app.desk.open()
+    app.processor = DecisionProcessor(app, names, table)
+    app.processor.open()
     return app
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from understudy.streams.deciding.faust_app import DecidingApp
 
 
-class PoliciesFirst:
+class PolicyBarrier:
     """How far the records have to be read, by partition."""
 
     def __init__(self, app: DecidingApp, topic: str) -> None:

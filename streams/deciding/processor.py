@@ -1,4 +1,4 @@
-"""The desk: takes messages, tells decisions, keeps the table.
+"""The processor: takes messages, tells decisions, keeps the table.
 
 Faust takes an event for done whatever its handler raises, so nothing is left to it: what the
 message is to blame for becomes a dead letter, and what the surroundings are to blame for ends the
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from understudy.schemas.topics import Topics
-from understudy.streams.deciding.policy_barrier import PoliciesFirst
-from understudy.streams.deciding.state_store import Docket, Irreproducible, Refused, Step
+from understudy.streams.deciding.policy_barrier import PolicyBarrier
+from understudy.streams.deciding.state_store import Refused, ReplayDiverged, RolloutStateStore, Step
 from understudy.streams.errors import FAILED
 from understudy.streams.pairing.kafka_results import MAX_LETTER_BYTES
 
@@ -43,18 +43,18 @@ Stream = Any
 Judge = Callable[[Any], Step]
 
 
-class Expelled(RuntimeError):
+class Fenced(RuntimeError):
     """The group may have given the partitions to somebody else, unnoticed."""
 
 
-class Desk:
+class DecisionProcessor:
     """Takes messages one at a time, whichever topic they come from."""
 
     def __init__(self, app: DecidingApp, names: Topics, table: Any) -> None:
         self._app = app
         self._table = table
-        self._docket = Docket(table)
-        self._policies = PoliciesFirst(app, names.rollouts.name)
+        self._store = RolloutStateStore(table)
+        self._policies = PolicyBarrier(app, names.rollouts.name)
         self._term = 0
         """Counts how often partitions were handed over."""
         self._windows = self._topic(names.windows.name)
@@ -90,12 +90,12 @@ class Desk:
             return
         if not self._app.lease.is_held:
             log.error("deciding.expelled", unsaved=len(self._unacknowledged))
-            self._give_up(Expelled("another worker may have taken over"))
+            self._give_up(Fenced("another worker may have taken over"))
         self._begin_to_save()
 
     async def _forget(self, *_: Any, **__: Any) -> None:
         """Another worker may have written the table since."""
-        self._docket.forget()
+        self._store.forget()
         self._policies.forget()
 
     # Taking
@@ -184,9 +184,9 @@ class Desk:
             return judge(event)
         except Refused as error:
             detail = str(error)
-        except (MemoryError, Irreproducible):
+        except (MemoryError, ReplayDiverged):
             raise
-        except Exception as error:  # the docket is pure, so the message is to blame
+        except Exception as error:  # the store is pure, so the message is to blame
             log.error("deciding.failed", exc_info=True, **_place(event))
             reason, detail = DECIDING_FAILED, repr(error)
         log.warning("deciding.refused", reason=reason, detail=detail[:200], **_place(event))
@@ -195,10 +195,10 @@ class Desk:
         return Step(event.key or b"")
 
     def _judged(self, event: Any) -> Step:
-        step = self._docket.windows(event.key, event.value)
+        step = self._store.windows(event.key, event.value)
         name = step.key.decode()
         self._app.progress.ignored += not step.changes
-        if self._docket.ignored[name] == 1 and not step.changes:
+        if self._store.ignored[name] == 1 and not step.changes:
             log.warning("deciding.no_policy", rollout_id=name)
         if step.told:
             log.info("deciding.decided", rollout_id=name)
@@ -207,12 +207,12 @@ class Desk:
     def _recorded(self, event: Any) -> Step:
         message = event.message
         timestamp_ms = round(1000 * message.timestamp)
-        step = self._docket.rollout(event.key, event.value, message.offset, timestamp_ms)
-        self._app.progress.refused_commands += len(self._docket.refused_commands)
-        for refused in self._docket.refused_commands:
+        step = self._store.rollout(event.key, event.value, message.offset, timestamp_ms)
+        self._app.progress.refused_commands += len(self._store.refused_commands)
+        for refused in self._store.refused_commands:
             log.warning("deciding.command_refused", rollout_id=_text(step.key), command=refused)
         if step.changes:
-            self._docket.ignored.pop(_text(step.key), None)
+            self._store.ignored.pop(_text(step.key), None)
             what = "deciding.deleted" if step.told == (None,) else "deciding.applied"
             log.info(what, rollout_id=_text(step.key))
         return step
@@ -245,8 +245,8 @@ class Desk:
         if self._has_given_up:
             return
         for key, partition in self._unsaved.items():
-            await self._write(key, self._docket.value(key), partition)
-            self._docket.saved(key)
+            await self._write(key, self._store.value(key), partition)
+            self._store.saved(key)
         self._unsaved.clear()
         for event in self._unacknowledged:
             event.ack()

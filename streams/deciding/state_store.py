@@ -1,4 +1,4 @@
-"""The docket: every rollout's policy and evidence, between two topics and a table. Pure.
+"""The store: every rollout's policy and evidence, between two topics and a table. Pure.
 
 Raw messages of `understudy.rollouts` and `understudy.windows` go in; a `Step` comes out: what to
 tell the topic of decisions, and whether the table is to change. A decision is told first: a crash
@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 import zstandard
 
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.policy_change import successor
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.rollout_records import (
@@ -40,7 +40,7 @@ class Refused(ValueError):
     """A message that cannot be used; a dead letter."""
 
 
-class Irreproducible(RuntimeError):
+class ReplayDiverged(RuntimeError):
     """The messages that the table lacks failed when taken again: nothing to go on after."""
 
 
@@ -49,7 +49,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     record: RolloutRecord
     kept: dict[str, Any]
-    """State of the decider."""
+    """State of the evaluator."""
     obeyed: int
     """Number of the last command obeyed."""
     offset: int
@@ -59,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a message brought: first send, then keep what `Docket.value` says."""
+    """What a message brought: first send, then keep what `RolloutStateStore.value` says."""
 
     key: bytes
     told: tuple[bytes | None, ...] = ()
@@ -69,11 +69,11 @@ class Step:
 
 
 @dataclass(slots=True)
-class _Docketed:
+class _LiveRollout:
     """A rollout in memory."""
 
     record: RolloutRecord
-    decider: Decider
+    evaluator: RolloutEvaluator
     obeyed: int
     offset: int
     timestamp_ms: int
@@ -83,7 +83,7 @@ class _Docketed:
     def entry(self) -> bytes:
         entry = Entry(
             record=self.record,
-            kept=self.decider.to_builtins(),
+            kept=self.evaluator.to_builtins(),
             obeyed=self.obeyed,
             offset=self.offset,
             timestamp_ms=self.timestamp_ms,
@@ -91,12 +91,12 @@ class _Docketed:
         return zstandard.compress(msgspec.json.encode(entry), ZSTD_LEVEL)
 
 
-class Docket:
+class RolloutStateStore:
     """Rollouts of the partitions held; reads the table, never writes it. Not thread-safe."""
 
     def __init__(self, table: Mapping[bytes, bytes]) -> None:
         self._table = table
-        self._known: dict[bytes, _Docketed] = {}
+        self._known: dict[bytes, _LiveRollout] = {}
         self.ignored: Counter[str] = Counter()
         """Messages of windows without a policy, by rollout."""
         self.refused_commands: list[str] = []
@@ -108,8 +108,8 @@ class Docket:
 
     def value(self, key: bytes) -> bytes | None:
         """What the table is to hold of a rollout; None for nothing."""
-        docketed = self._known.get(key)
-        return docketed.entry() if docketed else None
+        live = self._known.get(key)
+        return live.entry() if live else None
 
     def saved(self, key: bytes) -> None:
         """The table holds the `value` of a rollout now."""
@@ -120,13 +120,13 @@ class Docket:
         """Judge a message of windows. Raises `Refused`; then nothing has changed."""
         message = _windows_message(key, payload)
         name = message.rollout_id.encode()
-        docketed = self._find(name)
-        if docketed is None:
+        live = self._find(name)
+        if live is None:
             self.ignored[message.rollout_id] += 1
             return Step(name)
         with self._undoing(name):
-            told = _encoded([docketed.decider.take(message)])
-            docketed.since.append(payload or b"")
+            told = _encoded([live.evaluator.take(message)])
+            live.since.append(payload or b"")
             return Step(name, told, changes=True)
 
     def rollout(
@@ -152,32 +152,32 @@ class Docket:
             return self._taken(key, known, record, offset, timestamp_ms)
 
     def _taken(
-        self, key: bytes, known: _Docketed | None, record: RolloutRecord, offset: int, at_ms: int
+        self, key: bytes, known: _LiveRollout | None, record: RolloutRecord, offset: int, at_ms: int
     ) -> Step:
         told: list[Decision | None] = []
-        decider = _decider(record, known)
-        decider.hear(at_ms)
-        if known is None or decider is not known.decider:
-            told.append(decider.decision())
+        evaluator = _evaluator(record, known)
+        evaluator.advance_clock(at_ms)
+        if known is None or evaluator is not known.evaluator:
+            told.append(evaluator.decision())
         obeyed = known.obeyed if known else 0
-        told += [self._obey(decider, command) for command in record.commands_after(obeyed)]
-        docketed = _Docketed(record, decider, max(obeyed, record.last_number), offset, at_ms)
-        self._known[key] = docketed
+        told += [self._obey(evaluator, command) for command in record.commands_after(obeyed)]
+        live = _LiveRollout(record, evaluator, max(obeyed, record.last_number), offset, at_ms)
+        self._known[key] = live
         return Step(key, _encoded(told), changes=True)
 
-    def _obey(self, decider: Decider, command: Command) -> Decision | None:
-        decider.hear(round(command.at.timestamp() * 1000))
+    def _obey(self, evaluator: RolloutEvaluator, command: Command) -> Decision | None:
+        evaluator.advance_clock(round(command.at.timestamp() * 1000))
         if command.kind == "kill":
-            return decider.kill(_why(command))
+            return evaluator.kill(_why(command))
         if command.kind == "resume":
-            return decider.resume()
+            return evaluator.resume()
         try:
-            return decider.promote()
+            return evaluator.promote()
         except ValueError as error:
             self.refused_commands.append(f"{command.number} {command.kind}: {error}")
             return None
 
-    def _find(self, key: bytes) -> _Docketed | None:
+    def _find(self, key: bytes) -> _LiveRollout | None:
         """From memory or else from the table."""
         if key not in self._known and key in self._table:
             self._known[key] = _restored(self._table[key])
@@ -196,42 +196,42 @@ class Docket:
 
     def _take_back(self, key: bytes) -> None:
         """To the table's entry and what came since: the same messages give the same state."""
-        docketed = self._known.pop(key, None)
+        live = self._known.pop(key, None)
         before = self._find(key)
-        if docketed is None or before is None:
+        if live is None or before is None:
             return
         try:
-            for payload in docketed.since:
-                before.decider.take(_windows_message(key, payload))
+            for payload in live.since:
+                before.evaluator.take(_windows_message(key, payload))
                 before.since.append(payload)
         except Exception as error:
-            raise Irreproducible(repr(error)) from error
+            raise ReplayDiverged(repr(error)) from error
 
 
 def decision_as_of(entry: bytes) -> Decision:
     """The decision that follows from the table's value, with all evidence: for pages and views."""
-    return _restored(entry).decider.decision()
+    return _restored(entry).evaluator.decision()
 
 
-def _restored(value: bytes) -> _Docketed:
+def _restored(value: bytes) -> _LiveRollout:
     entry = msgspec.json.decode(zstandard.decompress(value), type=Entry)
     rollout = compile_manifest(entry.record.manifest)
     try:
-        decider = Decider(rollout, entry.kept)
+        evaluator = RolloutEvaluator(rollout, entry.kept)
     except ValueError:  # another release wrote it
-        decider = successor(rollout, rollout, entry.kept)
-    return _Docketed(entry.record, decider, entry.obeyed, entry.offset, entry.timestamp_ms)
+        evaluator = successor(rollout, rollout, entry.kept)
+    return _LiveRollout(entry.record, evaluator, entry.obeyed, entry.offset, entry.timestamp_ms)
 
 
-def _decider(record: RolloutRecord, known: _Docketed | None) -> Decider:
+def _evaluator(record: RolloutRecord, known: _LiveRollout | None) -> RolloutEvaluator:
     """The known one if the policy still means the same."""
     rollout = compile_manifest(record.manifest)
     if known is None:
-        return Decider(rollout)
-    previous = known.decider.rollout
+        return RolloutEvaluator(rollout)
+    previous = known.evaluator.rollout
     if policy_hash(rollout) == policy_hash(previous):
-        return known.decider
-    return successor(rollout, previous, known.decider.to_builtins())
+        return known.evaluator
+    return successor(rollout, previous, known.evaluator.to_builtins())
 
 
 def _windows_message(key: bytes | None, payload: bytes | None) -> WindowsMessage:

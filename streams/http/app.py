@@ -15,7 +15,7 @@ from understudy.streams.http import gate_routes as gates
 from understudy.streams.http import read_routes as reading
 from understudy.streams.http import write_routes as writing
 from understudy.streams.http.context import CONTEXT, Context
-from understudy.streams.http.materialized_view import Board
+from understudy.streams.http.materialized_view import MaterializedView
 from understudy.streams.http.problems import as_problems
 from understudy.streams.http.rollout_series import RolloutCollector
 from understudy.streams.http.tokens import read_tokens
@@ -33,11 +33,11 @@ ROUTES: Final = (reading.routes, writing.routes, gates.routes)
 
 
 def make_context(settings: Settings) -> Context:
-    """What handlers need, with an empty board. Raises `SettingsError`."""
-    board, registry = Board(), CollectorRegistry()
-    registry.register(RolloutCollector(board))
+    """What handlers need, with an empty view. Raises `SettingsError`."""
+    view, registry = MaterializedView(), CollectorRegistry()
+    registry.register(RolloutCollector(view))
     return Context(
-        board=board,
+        view=view,
         store=RolloutStore(settings.kafka),
         history=History(settings.clickhouse.url),
         tokens=read_tokens(settings.api.tokens),

@@ -14,7 +14,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from understudy.streams.clickhouse.decision_history import History
-from understudy.streams.http.materialized_view import Board, Standing
+from understudy.streams.http.materialized_view import MaterializedView, Standing
 from understudy.streams.http.problems import Problem
 from understudy.streams.http.tokens import Token
 from understudy.streams.rollouts.registry import RolloutStore, UnknownRollout
@@ -24,13 +24,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The board, the store, and threads for what blocks.
+    """The view, the store, and threads for what blocks.
 
     Commands have threads of their own: a kill waits neither for a slow ClickHouse nor for a large
     policy.
     """
 
-    board: Board
+    view: MaterializedView
     store: RolloutStore
     history: History
     tokens: tuple[Token, ...]
@@ -45,23 +45,23 @@ class Context:
         default_factory=partial(ThreadPoolExecutor, 1, "understudy-api-history")
     )
 
-    def complete_board(self) -> Board:
-        """The board once it has been read; a problem before."""
-        if not self.board.is_complete:
+    def complete_board(self) -> MaterializedView:
+        """The view once it has been read; a problem before."""
+        if not self.view.is_complete:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "the topics are being read, or Kafka is away: how rollouts stand is not known now",
                 {"Retry-After": "1"},
             )
-        return self.board
+        return self.view
 
     def standing(self, request: web.Request) -> Standing:
         """The rollout in the path. Raises `UnknownRollout`."""
-        board = self.complete_board()
+        view = self.complete_board()
         rollout_id = request.match_info["rollout_id"]
-        found = board.find(rollout_id)
+        found = view.find(rollout_id)
         if found is None:
-            raise UnknownRollout(rollout_id, board.all())
+            raise UnknownRollout(rollout_id, view.all())
         return found
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import ETag, web
 
 from understudy.streams.http.bodies import Body
-from understudy.streams.http.materialized_view import Board
+from understudy.streams.http.materialized_view import MaterializedView
 
 MAX_WAIT_S: Final = 60.0
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE)
@@ -28,12 +28,12 @@ def wait_s(request: web.Request) -> float | None:
     return min(float(found[1]), MAX_WAIT_S) if found else None
 
 
-async def conditional(request: web.Request, board: Board, make: Make) -> web.Response:
+async def conditional(request: web.Request, view: MaterializedView, make: Make) -> web.Response:
     """What `make` makes, or 304 when the client has it; waits for a change when asked to."""
     body, waits_s = make(), wait_s(request)
     if waits_s and has(request.if_none_match, body.tag):
         known = body.tag
-        await board.until(lambda: make().tag != known, waits_s)
+        await view.until(lambda: make().tag != known, waits_s)
         body = make()
     headers = {"Cache-Control": "no-cache", "Vary": "Prefer"}
     if waits_s is not None:

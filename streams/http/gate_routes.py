@@ -14,7 +14,7 @@ from aiohttp import web
 
 from understudy.schemas.api import Gate, HookCall, Measured
 from understudy.streams.http.context import CONTEXT
-from understudy.streams.http.materialized_view import Board, Unreadable
+from understudy.streams.http.materialized_view import MaterializedView, Unreadable
 from understudy.streams.http.prometheus_routes import query, query_form
 from understudy.streams.http.rollout_gate import UNREAD, gate_of
 
@@ -29,8 +29,8 @@ _NOT_KEPT: Final = {"Cache-Control": "no-store"}
 @routes.get("/api/v1/gates/argo/{rollout_id:[^/]+}")
 async def argo(request: web.Request) -> web.Response:
     """Always 200: Argo takes other answers for errors, and a few of those for a failure."""
-    board, rollout_id = request.app[CONTEXT].board, request.match_info["rollout_id"]
-    found = gate_of(board, rollout_id, request.query.get("stage", ""))
+    view, rollout_id = request.app[CONTEXT].view, request.match_info["rollout_id"]
+    found = gate_of(view, rollout_id, request.query.get("stage", ""))
     body = msgspec.json.encode(Measured(found))
     return web.Response(body=body, content_type="application/json", headers=_NOT_KEPT)
 
@@ -81,19 +81,19 @@ async def _answer(request: web.Request, agrees: Callable[[Gate, str], bool]) -> 
         rollout_id, stage = _asked(request, await request.read())
     except BadCall as error:
         return _text(HTTPStatus.BAD_REQUEST, str(error))
-    board = request.app[CONTEXT].board
-    found = gate_of(board, rollout_id, stage)
+    view = request.app[CONTEXT].view
+    found = gate_of(view, rollout_id, stage)
     if agrees(found, stage):
         return _text(HTTPStatus.OK, found.reason)
     if found is UNREAD:
         return _text(HTTPStatus.SERVICE_UNAVAILABLE, found.reason, {"Retry-After": "1"})
-    status = HTTPStatus.CONFLICT if _is_known(board, rollout_id) else HTTPStatus.NOT_FOUND
+    status = HTTPStatus.CONFLICT if _is_known(view, rollout_id) else HTTPStatus.NOT_FOUND
     return _text(status, f"{found.verdict}: {found.reason}")
 
 
-def _is_known(board: Board, rollout_id: str) -> bool:
+def _is_known(view: MaterializedView, rollout_id: str) -> bool:
     try:
-        return board.find(rollout_id) is not None
+        return view.find(rollout_id) is not None
     except Unreadable:
         return True
 

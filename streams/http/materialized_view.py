@@ -1,6 +1,6 @@
 """Rollouts and decisions as they stand, in memory, kept up to date by a feed.
 
-A board lives on one event loop: nothing is locked, and what waits for a change waits there.
+A view lives on one event loop: nothing is locked, and what waits for a change waits there.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class TooManyWait(RuntimeError):
     """No more requests can be kept waiting."""
 
 
-class Board:
+class MaterializedView:
     """All rollouts of one installation."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from understudy.schemas.manifests import ManifestError
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.http.bodies import encoded
 from understudy.streams.http.materialized_view import TooManyWait, Unreadable
-from understudy.streams.rollouts.operator_commands import CannotBeDone, WrongWords
+from understudy.streams.rollouts.operator_commands import CommandRejected, InvalidCommandText
 from understudy.streams.rollouts.registry import CannotChange, NoTopic, UnknownRollout
 
 log = structlog.get_logger(__name__)
@@ -29,9 +29,9 @@ _MAX_DETAIL: Final = 2_000
 _STATUSES: Final[Mapping[type[Exception], HTTPStatus]] = {
     UnknownRollout: HTTPStatus.NOT_FOUND,
     CannotChange: HTTPStatus.CONFLICT,
-    CannotBeDone: HTTPStatus.CONFLICT,
+    CommandRejected: HTTPStatus.CONFLICT,
     ManifestError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    WrongWords: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidCommandText: HTTPStatus.UNPROCESSABLE_ENTITY,
     Unreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     TooManyWait: HTTPStatus.SERVICE_UNAVAILABLE,
     web.RequestPayloadError: HTTPStatus.BAD_REQUEST,

@@ -1,6 +1,6 @@
 """Handlers for tools that query a Prometheus: `/api/v1/query`, as its HTTP API has it.
 
-A query is about the present: it is what the board knows. So times far from now are refused instead
+A query is about the present: it is what the view knows. So times far from now are refused instead
 of answered wrongly.
 """
 
@@ -61,13 +61,13 @@ async def query_form(request: web.Request) -> web.Response:
 
 
 async def _answer(request: web.Request, parameters: Mapping[str, str]) -> web.Response:
-    board = request.app[CONTEXT].board
+    view = request.app[CONTEXT].view
     try:
         time_s = _time_s(parameters)
         _check_timeout(parameters)
-        if not board.is_complete:
+        if not view.is_complete:
             return _envelope(Failure("unavailable", "the topics have not been read to their ends"))
-        standings = board.all()
+        standings = view.all()
         data = await asyncio.to_thread(
             lambda: answer(parameters.get("query", ""), samples(standings), time_s)
         )

@@ -46,7 +46,7 @@ async def rollouts(request: web.Request) -> web.Response:
         standings = context.complete_board().all().values()
         return body_of(RolloutList(rollouts=[status_of(s.record, s.decision) for s in standings]))
 
-    return await conditional(request, context.board, make)
+    return await conditional(request, context.view, make)
 
 
 @routes.get(ANY_ROLLOUT)
@@ -68,8 +68,8 @@ async def decision(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     waits_s = wait_s(request)
     if waits_s:
-        await context.board.until(lambda: _told(context, request) is not None, waits_s)
-    return await conditional(request, context.board, lambda: _decided(context, request).body)
+        await context.view.until(lambda: _told(context, request) is not None, waits_s)
+    return await conditional(request, context.view, lambda: _decided(context, request).body)
 
 
 @routes.get(f"{ANY_ROLLOUT}/evidence")
@@ -81,7 +81,7 @@ async def evidence(request: web.Request) -> web.Response:
     def make() -> Body:
         return body_of(_evidence(request, _decided(context, request).decision))
 
-    return await conditional(request, context.board, make)
+    return await conditional(request, context.view, make)
 
 
 @routes.get(f"{ANY_ROLLOUT}/history")
@@ -130,14 +130,14 @@ async def _about_one(
     only(request)
     context = request.app[CONTEXT]
     return await conditional(
-        request, context.board, lambda: body_of(describe(context.standing(request)))
+        request, context.view, lambda: body_of(describe(context.standing(request)))
     )
 
 
 def _told(context: Context, request: web.Request) -> Told | None:
     """The newest decision. Raises `UnknownRollout` where there is neither policy nor decision."""
-    board = context.complete_board()
-    told = board.told(request.match_info["rollout_id"])
+    view = context.complete_board()
+    told = view.told(request.match_info["rollout_id"])
     if told is None:
         context.standing(request)
     return told

@@ -8,19 +8,19 @@ from understudy.analyzers.guardrails.explanations import printable
 from understudy.schemas.api import Gate
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import PolicyError, Rollout, compile_manifest, policy_hash
-from understudy.streams.http.materialized_view import Board, Standing, Unreadable
+from understudy.streams.http.materialized_view import MaterializedView, Standing, Unreadable
 
 UNREAD: Final = Gate("inconclusive", None, 0.0, "the topics have not been read to their ends yet")
 _SUSPECTED: Final = "suspected_harm"
 
 
-def gate_of(board: Board, rollout_id: str, stage: str = "") -> Gate:
+def gate_of(view: MaterializedView, rollout_id: str, stage: str = "") -> Gate:
     """The gate of a rollout, whether or not there is one of that name."""
-    if not board.is_complete:
+    if not view.is_complete:
         return UNREAD
     try:
-        standing = board.find(rollout_id)
-        board.told(rollout_id)  # one that cannot be read is not the same as none
+        standing = view.find(rollout_id)
+        view.told(rollout_id)  # one that cannot be read is not the same as none
     except Unreadable as error:
         return _open(str(error))
     if standing is None:

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from understudy.analyzers.sequential.sample_ratio import LOG_THRESHOLD
 from understudy.schemas.decisions import Decision, Evidence, Verdict
-from understudy.streams.http.materialized_view import Board, Standing
+from understudy.streams.http.materialized_view import MaterializedView, Standing
 
 PREFIX: Final = "understudy_"
 UNITS: Final[Mapping[str, str]] = {"share": "_ratio", "usd": "_usd", "tokens": "_tokens"}
@@ -213,17 +213,17 @@ def _of_guardrails(decision: Decision) -> Iterator[Sample]:
 
 
 class RolloutCollector(Collector):
-    """All series, for a registry. Used on the board's loop."""
+    """All series, for a registry. Used on the view's loop."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, view: MaterializedView) -> None:
+        self._view = view
 
     def collect(self) -> Iterator[Metric]:
-        """Families in the order in which they first come up; none of a board half read."""
-        if not self._board.is_complete:
+        """Families in the order in which they first come up; none of a view half read."""
+        if not self._view.is_complete:
             return
         families: dict[str, GaugeMetricFamily] = {}
-        for sample in samples(self._board.all()):
+        for sample in samples(self._view.all()):
             if sample.name not in families:
                 families[sample.name] = GaugeMetricFamily(
                     sample.name, sample.meaning, labels=list(sample.labels)

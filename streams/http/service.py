@@ -13,7 +13,7 @@ from aiohttp import web
 
 from understudy.streams.http.app import RUNNER, make_app, make_context
 from understudy.streams.http.context import Context
-from understudy.streams.http.materialized_view import Board, Seen
+from understudy.streams.http.materialized_view import MaterializedView, Seen
 from understudy.streams.http.view_feed import feed
 from understudy.streams.settings import ApiSettings, Settings
 
@@ -47,7 +47,7 @@ def run_api(settings: Settings, stop: threading.Event) -> None:
 async def _serve(settings: Settings, stop: threading.Event) -> None:
     context = make_context(settings)
     try:
-        async with _listening(settings.api, context), _fed(settings, context.board):
+        async with _listening(settings.api, context), _fed(settings, context.view):
             while not stop.is_set():
                 await asyncio.sleep(LOOK_EVERY_S)
     finally:
@@ -65,15 +65,15 @@ async def _listening(api: ApiSettings, context: Context) -> AsyncIterator[None]:
         log.info("api.started", host=host, port=port, writers=len(context.tokens))
         yield
     finally:
-        context.board.close()
+        context.view.close()
         await runner.cleanup()
 
 
 @asynccontextmanager
-async def _fed(settings: Settings, board: Board) -> AsyncIterator[None]:
-    """Feed the board from a thread meanwhile."""
+async def _fed(settings: Settings, view: MaterializedView) -> AsyncIterator[None]:
+    """Feed the view from a thread meanwhile."""
     done = threading.Event()
-    readers = OnLoop(asyncio.get_running_loop(), board)
+    readers = OnLoop(asyncio.get_running_loop(), view)
     thread = threading.Thread(
         target=feed, args=(settings.kafka, readers, done), name="understudy-api-feed", daemon=True
     )
@@ -86,22 +86,22 @@ async def _fed(settings: Settings, board: Board) -> AsyncIterator[None]:
 
 
 class OnLoop:
-    """Hands over to a board on another thread's loop."""
+    """Hands over to a view on another thread's loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, board: Board) -> None:
-        self._loop, self._board = loop, board
+    def __init__(self, loop: asyncio.AbstractEventLoop, view: MaterializedView) -> None:
+        self._loop, self._view = loop, view
 
     def begin(self) -> None:
         """Everything is to be read anew."""
-        self._call(self._board.begin)
+        self._call(self._view.begin)
 
     def take(self, messages: list[Seen]) -> None:
         """Some was read."""
-        self._call(lambda: self._board.take(messages))
+        self._call(lambda: self._view.take(messages))
 
     def complete(self) -> None:
         """Everything has been read once."""
-        self._call(self._board.complete)
+        self._call(self._view.complete)
 
     def _call(self, what: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # the loop has ended; so does the feed

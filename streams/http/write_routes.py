@@ -142,9 +142,9 @@ async def _answer(
     """200 when it was obeyed, 202 when that was not seen; the command stands in either case."""
     done, status = False, None
     with suppress(Unreadable, TooManyWait):
-        done = await context.board.until(partial(_is_obeyed, context, rollout_id, asked), waits_s)
+        done = await context.view.until(partial(_is_obeyed, context, rollout_id, asked), waits_s)
     with suppress(Unreadable):
-        standing = context.board.find(rollout_id) if context.board.is_complete else None
+        standing = context.view.find(rollout_id) if context.view.is_complete else None
         status = status_of(standing.record, standing.decision) if standing else None
     answer = Asked(rollout_id=rollout_id, command=asked.command, is_done=done, status=status)
     return web.Response(
@@ -155,7 +155,7 @@ async def _answer(
 
 
 def _is_obeyed(context: Context, rollout_id: str, asked: changing.Asked) -> bool:
-    told = context.board.told(rollout_id) if context.board.is_complete else None
+    told = context.view.told(rollout_id) if context.view.is_complete else None
     return is_done(asked.command.kind, asked.before, told.decision if told else None)
 
 
@@ -163,14 +163,14 @@ async def _shown(
     context: Context, rollout_id: str, is_it: Callable[[RolloutManifest | None], bool]
 ) -> None:
     """Wait a moment until this worker shows what was written, so that whoever asks next sees it."""
-    board = context.board
+    view = context.view
 
     def ready() -> bool:
-        standing = board.find(rollout_id)
-        return not board.is_complete or is_it(standing.record.manifest if standing else None)
+        standing = view.find(rollout_id)
+        return not view.is_complete or is_it(standing.record.manifest if standing else None)
 
     with suppress(Unreadable, TooManyWait):
-        await board.until(ready, SHOWN_WITHIN_S)
+        await view.until(ready, SHOWN_WITHIN_S)
 
 
 def _check_match(context: Context, request: web.Request) -> None:

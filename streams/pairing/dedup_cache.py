@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Recent:
+class DedupCache:
     """Keys with the time and the place in the log at which they last came.
 
     Whoever reads adds the size of every record to `log_bytes`, of those without a key, too: the

@@ -16,7 +16,7 @@ from understudy.analyzers.windows.window_sums import SliceKey, number_rows
 from understudy.schemas.events import InvalidEvent
 from understudy.schemas.feedback import Feedback, decode_feedback, feedback_time_ms
 from understudy.schemas.windows import Source
-from understudy.streams.pairing.dedup_cache import Recent
+from understudy.streams.pairing.dedup_cache import DedupCache
 from understudy.streams.pairing.open_windows import WatermarkSteps
 from understudy.streams.pairing.partition_state import (
     PartitionState,
@@ -42,7 +42,7 @@ class FeedbackPartition(PartitionState):
     source: ClassVar[Source] = "feedback"
 
     def _begin(self) -> None:
-        self._recent = Recent(self.policy.join_timeout_ms, self.policy.max_join_bytes)
+        self._recent = DedupCache(self.policy.join_timeout_ms, self.policy.max_join_bytes)
 
     def process(self, records: RecordBatch) -> Outcome:
         """Take the next records of the partition, in order."""

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import orjson
 from rich.console import Console
 
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import ManifestError, read_policy
 from understudy.schemas.rollouts import Rollout, nearest
@@ -37,7 +37,7 @@ class PolicyTrial:
         """Begin at a stage by its name, or at the first one in the recording's mode."""
         self._rollout = rollout
         self._stage = None if stage is None else _stage_named(rollout, stage)
-        self._decider: Decider | None = None
+        self._evaluator: RolloutEvaluator | None = None
         self._seen: set[str] = set()
         self.decisions: list[Decision] = []
         """What would have been told, in order, but for refreshed numbers."""
@@ -47,16 +47,16 @@ class PolicyTrial:
         self._seen.add(message.rollout_id)
         if message.rollout_id != self._rollout.rollout_id:
             return
-        if self._decider is None:
-            self._decider = self._begin(message)
-        if self._decider is not None:
-            decision = self._decider.take(message)
+        if self._evaluator is None:
+            self._evaluator = self._begin(message)
+        if self._evaluator is not None:
+            decision = self._evaluator.take(message)
             if decision is not None and not decision.is_refresh:
                 self.decisions.append(decision)
 
     def outcome(self) -> Decision:
         """The decision at the end. Raises `CommandError` when the rollout never turned up."""
-        if self._decider is None:
+        if self._evaluator is None:
             wanted = self._rollout.rollout_id
             if wanted in self._seen:
                 raise CommandError(f"no event of rollout {wanted} says in which mode it was sent")
@@ -66,17 +66,17 @@ class PolicyTrial:
                 f"the policy is for rollout {wanted}{nearest(wanted, names)}; "
                 f"in the recording: {there}"
             )
-        return self._decider.decision()
+        return self._evaluator.decision()
 
-    def _begin(self, message: WindowsMessage) -> Decider | None:
+    def _begin(self, message: WindowsMessage) -> RolloutEvaluator | None:
         mode = next((row.mode for row in message.rows if row.mode is not None), None)
         if mode is None:
             return None
         if self._stage is not None:
-            return Decider(self._rollout, stage=self._stage)
+            return RolloutEvaluator(self._rollout, stage=self._stage)
         for place, stage in enumerate(self._rollout.stages):
             if stage.mode == mode:
-                return Decider(self._rollout, stage=place)
+                return RolloutEvaluator(self._rollout, stage=place)
         raise CommandError(f"the recording is in mode {mode}, and no stage of the policy is")
 
 

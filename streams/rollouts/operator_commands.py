@@ -19,7 +19,7 @@ MAX_BY: Final = 256
 """What a record takes of each."""
 
 
-class WrongWords(ValueError):
+class InvalidCommandText(ValueError):
     """Words that a record would refuse; `name` says which."""
 
     def __init__(self, name: str, problem: str) -> None:
@@ -27,7 +27,7 @@ class WrongWords(ValueError):
         self.name, self.problem = name, problem
 
 
-class CannotBeDone(RuntimeError):
+class CommandRejected(RuntimeError):
     """Nobody could obey; the message says why."""
 
 
@@ -48,18 +48,18 @@ def apply_policy(store: RolloutStore, file: PolicyFile, *, dry_run: bool) -> Out
 
 
 def check_words(kind: CommandKind, *, reason: str, by: str) -> None:
-    """Raises `WrongWords`."""
+    """Raises `InvalidCommandText`."""
     if kind == "kill" and not reason.strip():
-        raise WrongWords("reason", "must say why; it is shown wherever the rollback is")
+        raise InvalidCommandText("reason", "must say why; it is shown wherever the rollback is")
     for name, text, most in (("reason", reason, MAX_REASON), ("by", by, MAX_BY)):
         if len(text) > most:
-            raise WrongWords(name, f"is longer than {most:,} characters")
+            raise InvalidCommandText(name, f"is longer than {most:,} characters")
 
 
 def check_ask(store: RolloutStore, rollout_id: str, kind: CommandKind) -> Decision | None:
     """The decision before the command, where it matters.
 
-    Raises `UnknownRollout`, and `CannotBeDone` when nobody could obey.
+    Raises `UnknownRollout`, and `CommandRejected` when nobody could obey.
     """
     record = store.find(rollout_id)
     if record is None:
@@ -69,7 +69,7 @@ def check_ask(store: RolloutStore, rollout_id: str, kind: CommandKind) -> Decisi
     before = store.decisions().get(rollout_id)
     why_not = cannot_be_done(record, kind, before)
     if why_not:
-        raise CannotBeDone(why_not)
+        raise CommandRejected(why_not)
     return before
 
 

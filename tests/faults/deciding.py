@@ -1,6 +1,6 @@
-"""A run of deciding workers: windows of several rollouts, and what a docket makes of the log.
+"""A run of deciding workers: windows of several rollouts, and what a store makes of the log.
 
-The truth is one undisturbed docket that takes what Kafka has kept, record by record. Decisions must
+The truth is one undisturbed store that takes what Kafka has kept, record by record. Decisions must
 be its decisions, to the byte, and the changelog must end with its entries, to the byte.
 """
 
@@ -23,7 +23,7 @@ from tests.faults.truth import Record
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import Docket, Refused
+from understudy.streams.deciding.state_store import Refused, RolloutStateStore
 
 ROLLOUTS: Final = tuple(f"helpdesk-{number}" for number in range(6))
 EVENT_PARTITIONS: Final = (0, 1)
@@ -80,9 +80,9 @@ def _about(message: WindowsMessage, rollout_id: str) -> WindowsMessage:
     return msgspec.structs.replace(message, rollout_id=rollout_id, rows=rows)
 
 
-def _judged(docket: Docket, record: Record) -> list[Told]:
+def _judged(store: RolloutStateStore, record: Record) -> list[Told]:
     try:
-        step = docket.windows(record.key, record.value)
+        step = store.windows(record.key, record.value)
     except Refused:
         return []
     return [(step.key, value) for value in step.told]
@@ -146,16 +146,16 @@ class DecidingRun(Run):
     def truth(self) -> tuple[list[Told], dict[bytes, bytes]]:  # type: ignore[override]
         """Decisions in order and the table, by the log."""
         table: dict[bytes, bytes] = {}
-        docket = Docket(table)
+        store = RolloutStateStore(table)
         told: list[Told] = []
         for record in chain.from_iterable(self.read(self.topics.rollouts.name).values()):
-            step = docket.rollout(record.key, record.value, record.offset, record.timestamp_ms)
+            step = store.rollout(record.key, record.value, record.offset, record.timestamp_ms)
             told += [(step.key, value) for value in step.told]
         for record in chain.from_iterable(self.read(self.topics.windows.name).values()):
             if not self.is_poison(record):
-                told += _judged(docket, record)
+                told += _judged(store, record)
         for key in {key for key, _ in told}:
-            table[key] = docket.value(key) or b""
+            table[key] = store.value(key) or b""
         return told, table
 
     def is_poison(self, record: Record) -> bool:
@@ -175,7 +175,7 @@ class DecidingRun(Run):
         return {record.key or b"": record.value or b"" for record in chain.from_iterable(logs)}
 
     def wait_until_decided(self, what: str = "everything", within_s: float = DECIDED_S) -> None:
-        """Wait until the table is that of an undisturbed docket."""
+        """Wait until the table is that of an undisturbed store."""
         _, table = self.truth()
 
         def done() -> bool:
@@ -215,10 +215,10 @@ class DecidingRun(Run):
             asker.close()
         told = {value for _, value in self.decisions()}
         table = self.table()
-        docket = Docket(table)
+        store = RolloutStateStore(table)
         for number, log in self.read(name).items():
             for record in log:
                 if record.offset < offsets[number]:
-                    step = docket.windows(record.key, record.value)
+                    step = store.windows(record.key, record.value)
                     assert set(step.told) <= told, "a decision was committed past"
-                    assert docket.value(step.key) == table[step.key], "windows were committed past"
+                    assert store.value(step.key) == table[step.key], "windows were committed past"

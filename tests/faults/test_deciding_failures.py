@@ -16,17 +16,17 @@ pytestmark = [pytest.mark.faults, pytest.mark.integration]
 POISONED = """
 import sys
 from understudy.streams.commands.main import main
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 
-honest = Decider.take
+honest = RolloutEvaluator.take
 
-def take(decider, message):
-    decision = honest(decider, message)
+def take(evaluator, message):
+    decision = honest(evaluator, message)
     if message.version in (VERSIONS):
         raise ZeroDivisionError("the judge\\nfell over")
     return decision
 
-Decider.take = take
+RolloutEvaluator.take = take
 sys.argv[0] = "understudy"
 main()
 """

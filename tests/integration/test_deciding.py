@@ -18,7 +18,7 @@ from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.brokers.contract import Broker
 from tests.integration.processes import COMMAND, Worker, settings
 from tests.integration.topic_log import Record, read_topic
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
@@ -94,24 +94,24 @@ class Bench:
         )
 
     def has_kept(self, messages: Sequence[WindowsMessage]) -> bool:
-        """Whether the table holds what an undisturbed decider would."""
+        """Whether the table holds what an undisturbed evaluator would."""
         name = self.topics.events.name.removesuffix("events")
         found = self.records(f"{name}deciding-rollouts-changelog")
         if not found or not found[-1].value:
             return False
         entry = msgspec.json.decode(zstandard.decompress(found[-1].value), type=Entry)
-        decider = Decider(compile_manifest(MANIFEST))
-        decider.hear(entry.timestamp_ms)
+        evaluator = RolloutEvaluator(compile_manifest(MANIFEST))
+        evaluator.advance_clock(entry.timestamp_ms)
         for message in messages:
-            decider.take(message)
-        return entry.kept == decider.to_builtins()
+            evaluator.take(message)
+        return entry.kept == evaluator.to_builtins()
 
     def undisturbed(self, messages: Sequence[WindowsMessage]) -> list[bytes]:
-        """What one decider tells that is never interrupted, from the first record on."""
-        decider = Decider(compile_manifest(MANIFEST))
-        decider.hear(self.records(self.topics.rollouts.name)[0].timestamp_ms)
-        begun = decider.decision()
-        taken = [decider.take(message) for message in messages]
+        """What one evaluator tells that is never interrupted, from the first record on."""
+        evaluator = RolloutEvaluator(compile_manifest(MANIFEST))
+        evaluator.advance_clock(self.records(self.topics.rollouts.name)[0].timestamp_ms)
+        begun = evaluator.decision()
+        taken = [evaluator.take(message) for message in messages]
         return [encode_decision(one) for one in (begun, *taken) if one is not None]
 
     def send(self, messages: Sequence[WindowsMessage]) -> None:
@@ -140,9 +140,9 @@ def bench(kafka_broker: Broker, topics: Callable[..., Topics], tmp_path: Path) -
 
 def tipping(messages: Sequence[WindowsMessage]) -> int:
     """How many messages it takes until the rollback."""
-    decider = Decider(compile_manifest(MANIFEST))
+    evaluator = RolloutEvaluator(compile_manifest(MANIFEST))
     for number, message in enumerate(messages, 1):
-        decision = decider.take(message)
+        decision = evaluator.take(message)
         if decision is not None and decision.verdict == "rollback":
             return number
     raise AssertionError("no rollback")

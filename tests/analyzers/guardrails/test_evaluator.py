@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.analyzers.guardrails.world import Harm, World
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.rollouts import Rollout
@@ -34,16 +34,18 @@ guardrails: [{guardrails}]
     )
 
 
-def told(rollout: Rollout, messages: list[WindowsMessage]) -> tuple[Decider, list[Decision]]:
+def told(
+    rollout: Rollout, messages: list[WindowsMessage]
+) -> tuple[RolloutEvaluator, list[Decision]]:
     """What was decided, but for refreshed numbers."""
-    decider = Decider(rollout)
-    decisions = [decider.take(one) for one in messages]
-    return decider, [one for one in decisions if one is not None and not one.is_refresh]
+    evaluator = RolloutEvaluator(rollout)
+    decisions = [evaluator.take(one) for one in messages]
+    return evaluator, [one for one in decisions if one is not None and not one.is_refresh]
 
 
 def verdict_of(rollout: Rollout, world: World, windows: int = 45, seed: int = 5) -> Decision:
-    decider, _ = told(rollout, world.messages(seed, windows))
-    return decider.decision()
+    evaluator, _ = told(rollout, world.messages(seed, windows))
+    return evaluator.decision()
 
 
 BAD = {
@@ -113,8 +115,8 @@ def test_a_late_regression_is_told_by_what_came_late() -> None:
     rollout = policy("{metric: error_rate, max_increase: 1pp, slices: [all]}")
     healthy = World().messages(1, 150)
     harm = World(harm=Harm(bad={"error": 0.08})).messages(2, 15, first=150)
-    decider, decisions = told(rollout, healthy + harm)
-    words = decider.decision().reasons[0]
+    evaluator, decisions = told(rollout, healthy + harm)
+    words = evaluator.decision().reasons[0]
     assert decisions[-1].verdict == "rollback"
     assert float(words.split("rose ")[1].split(" ")[0]) > 4.0, words
 
@@ -123,11 +125,11 @@ def test_promotion_takes_requests_time_and_every_required_guardrail() -> None:
     rollout = policy(
         "{metric: error_rate, max_increase: 2pp}, {metric: cost_usd, max_increase: 20%}"
     )
-    decider = Decider(rollout)
+    evaluator = RolloutEvaluator(rollout)
     seen = {}
     for place, one in enumerate(World().messages(3, 60)):
-        decider.take(one)
-        seen[place] = decider.decision()
+        evaluator.take(one)
+        seen[place] = evaluator.decision()
     assert seen[3].verdict == "hold"
     assert {"requests", "duration"} <= set(seen[3].missing)
     assert "800 of 1 500 requests" in seen[3].reasons[0]
@@ -153,8 +155,8 @@ def test_what_was_invalid_before_any_watermark_makes_no_stage_longer() -> None:
         events=EventCounts(invalid=1),
     )
     early = WindowsMessage(rollout_id="helpdesk", partition=0, version=1, rows=[row])
-    decider, _ = told(rollout, [early, *World(requests=500).messages(3, 4, first=1)])
-    stage = decider.decision().stage
+    evaluator, _ = told(rollout, [early, *World(requests=500).messages(3, 4, first=1)])
+    stage = evaluator.decision().stage
     assert (stage.requests, stage.duration_s) == (4_000, 40.0)
 
 
@@ -175,26 +177,26 @@ def test_early_rows_roll_back_and_never_promote() -> None:
 
 def test_rollback_latches_until_an_operator_resumes() -> None:
     rollout = policy("{metric: error_rate, max_increase: 1pp}")
-    decider, decisions = told(rollout, World(harm=Harm(bad={"error": 0.1})).messages(1, 30))
+    evaluator, decisions = told(rollout, World(harm=Harm(bad={"error": 0.1})).messages(1, 30))
     reasons = decisions[-1].reasons
     for one in World().messages(2, 60, first=30):
-        later = decider.take(one)
+        later = evaluator.take(one)
         assert later is None or later.is_refresh
-    latched = decider.decision()
+    latched = evaluator.decision()
     assert (latched.verdict, latched.is_latched, latched.reasons) == ("rollback", True, reasons)
-    resumed = decider.resume()
+    resumed = evaluator.resume()
     assert resumed is not None
     assert resumed.verdict == "hold"
     assert not resumed.is_latched
     assert "other arm" not in " ".join(resumed.reasons), "both sides were there"
     for one in World(harm=Harm(bad={"error": 0.1})).messages(4, 40, first=90):
-        decider.take(one)
-    assert decider.decision().verdict == "rollback"
+        evaluator.take(one)
+    assert evaluator.decision().verdict == "rollback"
 
 
 def test_numbers_are_refreshed_once_a_minute() -> None:
-    decider = Decider(policy("{metric: error_rate, max_increase: 1pp}"))
-    taken = [decider.take(one) for one in World(requests=5).messages(1, 30)]
+    evaluator = RolloutEvaluator(policy("{metric: error_rate, max_increase: 1pp}"))
+    taken = [evaluator.take(one) for one in World(requests=5).messages(1, 30)]
     first, *later = [decision for decision in taken if decision is not None]
     assert not first.is_refresh
     assert all(one.is_refresh and one.verdict == "hold" for one in later)
@@ -205,11 +207,11 @@ def test_numbers_are_refreshed_once_a_minute() -> None:
 
 
 def test_an_operator_can_kill() -> None:
-    decider = Decider(policy("{metric: error_rate, max_increase: 1pp}"))
-    killed = decider.kill("paged at three")
+    evaluator = RolloutEvaluator(policy("{metric: error_rate, max_increase: 1pp}"))
+    killed = evaluator.kill("paged at three")
     assert killed is not None
     assert (killed.verdict, killed.reasons) == ("rollback", ["paged at three"])
-    assert decider.kill("again") is None
+    assert evaluator.kill("again") is None
 
 
 def test_pause_stops_promotion_and_alert_only_tells() -> None:
@@ -307,11 +309,13 @@ MANY = (
 def test_the_same_messages_give_the_same_bytes_also_through_a_table() -> None:
     rollout = policy(MANY)
     messages = World(harm=Harm(bad={"error": 0.01})).messages(9, 50)
-    straight = Decider(rollout)
-    kept = Decider(rollout).to_builtins()
+    straight = RolloutEvaluator(rollout)
+    kept = RolloutEvaluator(rollout).to_builtins()
     for one in messages:
         told_straight = straight.take(one)
-        revived = Decider(rollout, json.loads(json.dumps(kept, allow_nan=False, sort_keys=True)))
+        revived = RolloutEvaluator(
+            rollout, json.loads(json.dumps(kept, allow_nan=False, sort_keys=True))
+        )
         told_revived = revived.take(one)
         assert told_revived == told_straight
         kept = revived.to_builtins()
@@ -323,24 +327,24 @@ def test_the_same_messages_give_the_same_bytes_also_through_a_table() -> None:
 
 
 def test_state_of_another_policy_is_refused() -> None:
-    kept = Decider(policy(MANY)).to_builtins()
+    kept = RolloutEvaluator(policy(MANY)).to_builtins()
     with pytest.raises(ValueError, match="another policy"):
-        Decider(policy("{metric: error_rate, max: 2%}"), kept)
+        RolloutEvaluator(policy("{metric: error_rate, max: 2%}"), kept)
     with pytest.raises(ValueError, match="no stage 7"):
-        Decider(policy(MANY), stage=7)
+        RolloutEvaluator(policy(MANY), stage=7)
 
 
 def test_state_stays_small() -> None:
     languages = tuple(f"l{n}" for n in range(20))
     world = World(languages=languages, requests=5)
-    decider, _ = told(policy(MANY), world.messages(1, 12))
-    kept = decider.to_builtins()
+    evaluator, _ = told(policy(MANY), world.messages(1, 12))
+    kept = evaluator.to_builtins()
     assert len(json.dumps(kept["head"])) < 2_000
     assert len(json.dumps(kept["slices"])) < 150_000
     hostile = World(languages=tuple(f"x{n}" for n in range(100)), requests=3)
     for one in hostile.messages(2, 2, first=12):
-        decider.take(one)
-    assert len(decider.to_builtins()["head"]["arrivals"][0]) == 64
+        evaluator.take(one)
+    assert len(evaluator.to_builtins()["head"]["arrivals"][0]) == 64
 
 
 def test_the_decision_tells_what_it_rests_on() -> None:

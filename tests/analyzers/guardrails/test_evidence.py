@@ -1,16 +1,16 @@
-"""Weighing: what is learnt of overdispersion reaches evidence that is already there."""
+"""EvidenceState: what is learnt of overdispersion reaches evidence that is already there."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from understudy.analyzers.guardrails.evidence import Weighing
-from understudy.analyzers.guardrails.sequential_tests import BinaryRule, MeanRule
+from understudy.analyzers.guardrails.evidence import EvidenceState
+from understudy.analyzers.guardrails.sequential_tests import BinaryTest, MeanTest
 from understudy.analyzers.guardrails.statistics import MEAN_WIDTH
 from understudy.analyzers.sequential.overdispersion import FIRST_GUESS
 
-RULE = BinaryRule(margin=0.01)
+RULE = BinaryTest(margin=0.01)
 WINDOW_MS = 10_000
 
 
@@ -18,8 +18,8 @@ def pairs(stable_alone: int, candidate_alone: int, n: int = 200) -> tuple[int, .
     return (n, stable_alone, candidate_alone, 0, 0, 0, 0, 0)
 
 
-def begun(windows: list[tuple[int, ...]]) -> Weighing:
-    weighing = Weighing.begin(RULE, independent=False)
+def begun(windows: list[tuple[int, ...]]) -> EvidenceState:
+    weighing = EvidenceState.begin(RULE, independent=False)
     for number, counts in enumerate(windows):
         weighing.add(RULE, counts, number * WINDOW_MS)
     return weighing
@@ -48,10 +48,10 @@ def test_evidence_shrinks_when_windows_close_that_scatter_much() -> None:
 
 def test_means_of_separate_arms_learn_how_they_scatter() -> None:
     """Arms of independent requests scatter as expected; requests in fives five times as much."""
-    rule = MeanRule(tick=0.01, factor=1.1, relative=True)
+    rule = MeanTest(tick=0.01, factor=1.1, relative=True)
     for repeats, expected in ((1, 1.0), (5, 5.0)):
         rng = np.random.default_rng(3)
-        weighing = Weighing.begin(rule, independent=False)
+        weighing = EvidenceState.begin(rule, independent=False)
         for number in range(600):
             arms = []
             for units in (40, 160):

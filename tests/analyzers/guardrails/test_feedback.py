@@ -14,7 +14,7 @@ import pytest
 
 from tests.analyzers.guardrails.test_evaluator import policy, told
 from tests.analyzers.guardrails.world import START, WINDOW_S, World, message
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.sequential import Arm, Arms, signed_bets, two_arm
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.events import Mode
@@ -95,14 +95,14 @@ def evidence_of(decision: Decision, metric: str, name: str = "all") -> Evidence:
 
 def test_a_drop_in_one_language_is_rolled_back() -> None:
     feedback = Opinions(candidate=0.5, harmed=("ja",)).messages(1, 60)
-    decider, decisions = told(canary(DROP), feedback)
+    evaluator, decisions = told(canary(DROP), feedback)
     decision = decisions[-1]
     assert decision.verdict == "rollback"
     words = decision.reasons[0]
     assert words.startswith("positive feedback in `ja` fell ")
     assert ", limit 5; " in words
     assert words.endswith(" ratings")
-    seen = evidence_of(decider.decision(), "feedback", "language:ja")
+    seen = evidence_of(evaluator.decision(), "feedback", "language:ja")
     assert seen.candidate == pytest.approx(0.5, abs=0.1)
     assert seen.stable == pytest.approx(0.8, abs=0.1)
     assert seen.standing == "breach"
@@ -112,26 +112,26 @@ def test_a_drop_in_one_language_is_rolled_back() -> None:
 def test_equal_feedback_passes_and_lets_a_rollout_go_on() -> None:
     events = World(mode="canary", share=0.5).messages(2, 60)
     feedback = Opinions(ratings=200).messages(3, 60)
-    decider, decisions = told(canary(f"{DROP}, {ERRORS}"),
+    evaluator, decisions = told(canary(f"{DROP}, {ERRORS}"),
                               list(alternating(events, feedback)))  # fmt: skip
     assert "rollback" not in {decision.verdict for decision in decisions}
-    assert decider.decision().verdict == "promote"
-    assert evidence_of(decider.decision(), "feedback").standing == "pass"
+    assert evaluator.decision().verdict == "promote"
+    assert evidence_of(evaluator.decision(), "feedback").standing == "pass"
 
 
 def test_a_drop_beyond_the_limit_blocks_promotion_before_it_is_harm_for_certain() -> None:
     events = World(mode="canary", share=0.5).messages(2, 60)
     feedback = Opinions(stable=0.8, candidate=0.75, ratings=30).messages(4, 60)
-    decider, _ = told(canary(f"{DROP}, {ERRORS}"), list(alternating(events, feedback)))
-    decision = decider.decision()
+    evaluator, _ = told(canary(f"{DROP}, {ERRORS}"), list(alternating(events, feedback)))
+    decision = evaluator.decision()
     assert decision.verdict == "hold"
     assert any("positive feedback" in reason for reason in decision.reasons)
 
 
 def test_who_is_not_rated_is_not_held_up() -> None:
     events = World(mode="canary", share=0.5).messages(2, 60)
-    decider, _ = told(canary(f"{DROP}, {ERRORS}"), events)
-    assert decider.decision().verdict == "promote"
+    evaluator, _ = told(canary(f"{DROP}, {ERRORS}"), events)
+    assert evaluator.decision().verdict == "promote"
     required = canary(f"{DROP.replace('if_measured', 'all')}, {ERRORS}")
     decision = told(required, events)[0].decision()
     assert decision.verdict == "hold"
@@ -153,9 +153,9 @@ def test_a_limit_on_the_candidates_own_share() -> None:
 def test_opinions_are_two_arms_in_every_mode(mode: Mode) -> None:
     """Also where requests are paired: no two opinions are about the same moment of one user."""
     rollout = policy(DROP, stages="[shadow]")
-    decider, _ = told(rollout, Opinions(candidate=0.4, mode=mode).messages(6, 20))
-    seen = evidence_of(decider.decision(), "feedback")
-    assert decider.decision().verdict == "rollback"
+    evaluator, _ = told(rollout, Opinions(candidate=0.4, mode=mode).messages(6, 20))
+    seen = evidence_of(evaluator.decision(), "feedback")
+    assert evaluator.decision().verdict == "rollback"
     assert seen.counts[:3] == [0, 0, 0]
     assert (seen.counts[3], seen.counts[6]) == (seen.units, 2 * 20 * 40 - seen.units)
 
@@ -171,10 +171,10 @@ def test_evidence_is_that_of_all_pairings_of_the_two_arms() -> None:
     bets = signed_bets("rollback", 0.05)
     rollout = canary(DROP.replace("required", "slices: [all], required"),
                      rest="independent_requests: true")  # fmt: skip
-    decider, _ = told(rollout, [only])
+    evaluator, _ = told(rollout, [only])
     won = np.exp(two_arm.log_increments(arms, 0.05, bets))
     expected = np.log(won.mean()) + np.log(0.5)
-    seen = evidence_of(decider.decision(), "feedback")
+    seen = evidence_of(evaluator.decision(), "feedback")
     assert seen.log_rollback == pytest.approx(expected)
 
 
@@ -197,8 +197,8 @@ def test_feedback_moves_nothing_but_its_own_guardrail() -> None:
 
 
 def test_feedback_alone_is_no_progress() -> None:
-    decider, _ = told(canary(f"{DROP}, {ERRORS}"), Opinions(ratings=3000).messages(10, 30))
-    decision = decider.decision()
+    evaluator, _ = told(canary(f"{DROP}, {ERRORS}"), Opinions(ratings=3000).messages(10, 30))
+    decision = evaluator.decision()
     assert decision.verdict == "hold"
     assert (decision.stage.requests, decision.stage.duration_s) == (0, 0.0)
     assert decision.quality.late_share == 0.0
@@ -210,13 +210,13 @@ def test_read_again_it_changes_nothing_and_its_state_is_json() -> None:
         alternating(World(mode="canary", share=0.5).messages(11, 20), Opinions().messages(12, 20))
     )
     once, _ = told(rollout, messages)
-    kept = json.loads(json.dumps(Decider(rollout).to_builtins()))
+    kept = json.loads(json.dumps(RolloutEvaluator(rollout).to_builtins()))
     for place, one in enumerate(messages):
-        decider = Decider(rollout, kept)
-        decider.take(one)
+        evaluator = RolloutEvaluator(rollout, kept)
+        evaluator.take(one)
         for again in messages[max(0, place - 3) : place + 1]:
-            assert decider.take(again) is None
-        kept = json.loads(json.dumps(decider.to_builtins()))
+            assert evaluator.take(again) is None
+        kept = json.loads(json.dumps(evaluator.to_builtins()))
     assert kept == json.loads(json.dumps(once.to_builtins()))
 
 
@@ -226,15 +226,15 @@ def test_a_backtest_on_stored_windows_sees_it_too() -> None:
     feedback = Opinions(candidate=0.5, harmed=("ja",)).messages(1, 60)
     rows = [row for one in alternating(events, feedback) for row in one.rows]
     rollout = canary(f"{DROP}, {ERRORS}")
-    decider, decisions = told(rollout, list(stored.told(rows, 130_000)))
+    evaluator, decisions = told(rollout, list(stored.told(rows, 130_000)))
     assert decisions[-1].reasons[0].startswith("positive feedback in `ja` fell ")
-    units = evidence_of(decider.decision(), "feedback").units
+    units = evidence_of(evaluator.decision(), "feedback").units
     assert units == sum(r.candidate.feedbacks for one in feedback for r in one.rows)
 
 
 def test_invalid_records_that_name_no_mode_are_passed_over() -> None:
-    decider, _ = told(canary(DROP), Opinions(mode=None, candidate=0.0).messages(13, 20))
-    assert evidence_of(decider.decision(), "feedback").units == 0
+    evaluator, _ = told(canary(DROP), Opinions(mode=None, candidate=0.0).messages(13, 20))
+    assert evidence_of(evaluator.decision(), "feedback").units == 0
 
 
 @pytest.mark.slow

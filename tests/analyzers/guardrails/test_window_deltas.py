@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.analyzers.guardrails.world import World, message
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.windows.rows import total
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.windows import SECTIONS, WindowRow, WindowsMessage
@@ -70,16 +70,16 @@ def closed_at_once(histories: list[list[WindowRow]]) -> list[WindowsMessage]:
     return [message(rows, version=v + 1) for v, rows in enumerate(windows)]
 
 
-def counts_of(decider: Decider) -> dict[tuple[str, str], tuple[list[int], int]]:
-    evidence = decider.decision().evidence
+def counts_of(evaluator: RolloutEvaluator) -> dict[tuple[str, str], tuple[list[int], int]]:
+    evidence = evaluator.decision().evidence
     return {(e.guardrail, e.slice): (e.counts, e.units_closed) for e in evidence}
 
 
-def fold(messages: list[WindowsMessage]) -> Decider:
-    decider = Decider(POLICY)
+def fold(messages: list[WindowsMessage]) -> RolloutEvaluator:
+    evaluator = RolloutEvaluator(POLICY)
     for one in messages:
-        decider.take(one)
-    return decider
+        evaluator.take(one)
+    return evaluator
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -94,7 +94,7 @@ def test_any_chopping_gives_the_same_counts(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_read_twice_changes_nothing(seed: int) -> None:
     messages = chopped(versions_of(seed))
-    once, twice = Decider(POLICY), Decider(POLICY)
+    once, twice = RolloutEvaluator(POLICY), RolloutEvaluator(POLICY)
     for place, one in enumerate(messages):
         once.take(one)
         twice.take(one)
@@ -105,14 +105,14 @@ def test_what_is_read_twice_changes_nothing(seed: int) -> None:
 
 def test_a_worker_that_reads_again_changes_nothing_even_hours_later() -> None:
     messages = chopped(versions_of(1, windows=20))
-    decider = fold(messages)
-    before = json.dumps(decider.to_builtins())
+    evaluator = fold(messages)
+    before = json.dumps(evaluator.to_builtins())
     for one in messages:
         # Read again, its flushes fall elsewhere: the versions of open rows differ.
         moved = [r if r.closed else msgspec.structs.replace(r, version=r.version - 1)
                  for r in one.rows]  # fmt: skip
-        assert decider.take(msgspec.structs.replace(one, rows=moved)) is None
-    assert json.dumps(decider.to_builtins()) == before
+        assert evaluator.take(msgspec.structs.replace(one, rows=moved)) is None
+    assert json.dumps(evaluator.to_builtins()) == before
 
 
 def test_one_flush_may_come_in_several_messages() -> None:
@@ -131,27 +131,27 @@ def test_partitions_do_not_wait_for_each_other() -> None:
 
 
 def test_the_open_rows_kept_are_those_that_are_open() -> None:
-    decider = fold(chopped(versions_of(5)))
-    ((_, _, partition),) = decider.to_builtins()["partitions"]
+    evaluator = fold(chopped(versions_of(5)))
+    ((_, _, partition),) = evaluator.to_builtins()["partitions"]
     assert partition[-1] == []
 
 
 def test_counts_that_shrink_are_refused_and_change_nothing() -> None:
     early, *_, late = max(versions_of(2), key=len)
-    decider = fold([message([msgspec.structs.replace(late, closed=False)], version=1)])
-    before = decider.to_builtins()
+    evaluator = fold([message([msgspec.structs.replace(late, closed=False)], version=1)])
+    before = evaluator.to_builtins()
     with pytest.raises(ValueError, match="holds less"):
-        decider.take(message([early], version=2))
-    assert decider.to_builtins() == before
+        evaluator.take(message([early], version=2))
+    assert evaluator.to_builtins() == before
 
 
 def test_invalid_events_of_no_mode_are_nobodys_evidence() -> None:
     row = msgspec.structs.replace(rows_of(2, windows=1)[0], mode=None)
-    decider = fold([message([row], version=1)])
-    assert all(units == 0 for _, units in counts_of(decider).values())
+    evaluator = fold([message([row], version=1)])
+    assert all(units == 0 for _, units in counts_of(evaluator).values())
 
 
 def test_another_rollouts_message_is_refused() -> None:
     other = msgspec.structs.replace(message(rows_of(1, windows=1), version=1), rollout_id="x")
     with pytest.raises(ValueError, match="about x"):
-        Decider(POLICY).take(other)
+        RolloutEvaluator(POLICY).take(other)

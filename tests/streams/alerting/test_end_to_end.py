@@ -1,6 +1,7 @@
-"""Decisions that a decider makes of a made-up world, down to what an Alertmanager shows and people
-read. The Alertmanager is a model of the documented one: alerts are told apart by their labels, the
-last sent counts, and one is over when its `endsAt` has passed."""
+"""Decisions that an evaluator makes of a made-up world, down to what people read.
+
+The Alertmanager is a model of the documented one: alerts are told apart by their labels, the last
+sent counts, and one is over when its `endsAt` has passed."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import pytest
 from tests.analyzers.guardrails.world import START, Harm, World
 from tests.streams.alerting.bench import TIMEOUT_S, alerting, bench_on, eventually
 from tests.streams.alerting.http_receiver import HttpReceiver
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_policy
 from understudy.streams.alerting.alertmanager import Alertmanager
@@ -71,7 +72,7 @@ class Scene:
     """A rollout that is decided on, told about and looked at, window by window."""
 
     def __init__(self) -> None:
-        self.decider = Decider(read_policy(POLICY))
+        self.evaluator = RolloutEvaluator(read_policy(POLICY))
         self.manager = ModelOfAlertmanager()
         self.messages: list[dict[str, Any]] = []
         self.told: list[Decision] = []
@@ -88,7 +89,7 @@ class Scene:
     def goes_on(self, world: World, windows: int) -> Scene:
         for message in world.messages(7 + self._windows, windows, first=self._windows):
             self._windows += 1
-            self.tell(self.decider.take(message))
+            self.tell(self.evaluator.take(message))
             if self._standing is not None:
                 self._post(self._receiver.reminder([self._standing], self.now))
         return self
@@ -128,7 +129,7 @@ def test_nothing_fires_while_all_is_well() -> None:
 
 def test_a_warn_margin_fires_and_ends_when_evidence_has_gone() -> None:
     scene = Scene().goes_on(HEALTHY, 30).goes_on(LITTLE, 60)
-    assert scene.decider.decision().verdict != "rollback"
+    assert scene.evaluator.decision().verdict != "rollback"
     assert scene.fires() == [("UnderstudyGuardrail", "error_rate.warn", "all")]
     assert scene.description("UnderstudyGuardrail").startswith("error rate over all requests rose")
     assert "limit 1;" in scene.description("UnderstudyGuardrail")
@@ -165,7 +166,7 @@ def test_data_that_cannot_be_trusted_fires_with_its_own_words() -> None:
 def test_a_pause_fires_until_an_operator_resumes() -> None:
     scene = Scene().goes_on(FALLS_BACK, 40).goes_on(HEALTHY, 100)
     assert scene.fires() == [("UnderstudyPaused", "", "")]
-    scene.tell(scene.decider.resume())
+    scene.tell(scene.evaluator.resume())
     assert scene.fires() == []
 
 
@@ -178,7 +179,7 @@ def test_a_rollback_fires_until_an_operator_resumes() -> None:
                if a["labels"]["alertname"] == "UnderstudyRollback"]  # fmt: skip
     assert [time_of(one) for one in started] == [scene.told[-1].since]
     assert scene.messages[-1]["text"] == ":red_circle: Rolled back: helpdesk"
-    scene.tell(scene.decider.resume())
+    scene.tell(scene.evaluator.resume())
     assert scene.fires() == []
     assert scene.messages[-1]["text"].startswith(":large_yellow_circle: Hold")
     scene.goes_on(BROKEN, 40)
@@ -197,7 +198,7 @@ def test_the_service_resolves_after_a_restart_what_it_raised_before(
 ) -> None:
     """On a topic, over HTTP: a rollback alerts, the service restarts, resuming ends the alert."""
     scene = Scene().goes_on(HEALTHY, 20).goes_on(BROKEN, 20)
-    scene.tell(scene.decider.resume())
+    scene.tell(scene.evaluator.resume())
     *before, resumed = scene.told
     assert before[-1].is_latched
     bench = bench_on(

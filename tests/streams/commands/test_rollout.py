@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
-from tests.streams.rollouts.desk import Desk
+from tests.streams.rollouts.processor import DecisionProcessor
 from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka, killed, manifest, policy
 from understudy.schemas.decisions import decode_decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, decode_rollout_record
@@ -190,11 +190,11 @@ def test_show_before_anything_was_decided(kafka: Kafka, run: Run) -> None:
 
 
 def test_show_after_a_rollback(kafka: Kafka, run: Run) -> None:
-    desk = Desk(kafka)
+    processor = DecisionProcessor(kafka)
     kafka.store.apply(manifest(ROLLOUT))
-    desk.obey()
+    processor.obey()
     for message in BROKEN.messages(5, 40):
-        desk.judge(message)
+        processor.judge(message)
     ended(run("show", ROLLOUT), 0, f"ROLLBACK  {ROLLOUT}, stage shadow", "error_rate", "breach")
     document = json.loads(run("show", ROLLOUT, "--json").stdout)
     told = kafka.messages(DECISIONS)[-1].value()
@@ -207,7 +207,7 @@ def test_what_operators_wrote_acts_on_no_terminal(kafka: Kafka, run: Run) -> Non
     kafka.store.apply(manifest())
     ended(run("kill", "checkout", "--reason", "\x1b[2J\x1b]0;owned\x07", "--by", "\x9b1m",
               "--wait", "0"), 0)  # fmt: skip
-    Desk(kafka).obey()
+    DecisionProcessor(kafka).obey()
     for arguments in (["show", "checkout"], ["list"], ["show", "checkout", "--json"]):
         printed = ended(run(*arguments), 0)
         assert not any(character in printed for character in "\x1b\x07\x9b"), arguments
@@ -219,7 +219,7 @@ def test_what_operators_wrote_acts_on_no_terminal(kafka: Kafka, run: Run) -> Non
 
 def test_commands_wait_until_they_are_obeyed(kafka: Kafka, run: Run) -> None:
     kafka.store.apply(manifest())
-    with Desk(kafka).at_work():
+    with DecisionProcessor(kafka).at_work():
         printed = ended(run("kill", "checkout", "--reason", "tone", "--by", "anna"), 0)
         assert printed.splitlines() == [
             "asked to kill checkout (command 1)",
@@ -288,12 +288,12 @@ def test_a_reason_is_needed_to_kill_and_has_an_end(kafka: Kafka, run: Run) -> No
 
 def test_a_rollout_is_deleted_with_its_decision(kafka: Kafka, run: Run) -> None:
     kafka.store.apply(manifest())
-    desk = Desk(kafka)
-    desk.obey()
+    processor = DecisionProcessor(kafka)
+    processor.obey()
     ended(run("delete", "checkout", "--dry-run"), 0, "would delete checkout\n", "dry run")
     assert list(kafka.store.rollouts()) == ["checkout"]
     assert ended(run("delete", "checkout"), 0) == "deleted checkout\n"
-    desk.obey()
+    processor.obey()
     assert kafka.store.rollouts() == {}
     assert kafka.store.decisions() == {}
     ended(run("delete", "checkout"), 2, "there is no rollout checkout")

@@ -12,7 +12,7 @@ from understudy.schemas.manifests import read_manifest
 from understudy.streams.deciding import faust_app
 from understudy.streams.deciding.faust_app import changelog, make_app
 from understudy.streams.deciding.service import run_deciding
-from understudy.streams.deciding.state_store import Docket
+from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
@@ -81,7 +81,7 @@ def test_what_cannot_go_on_is_handed_to_whoever_runs_it(
     def out_of_memory(*_: Any) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr(Docket, "rollout", out_of_memory)
+    monkeypatch.setattr(RolloutStateStore, "rollout", out_of_memory)
     with Deciding(embedded_broker) as deciding:
         deciding.store.apply(MANIFEST)
         wait_until(lambda: deciding.given_up)

@@ -1,4 +1,4 @@
-"""The docket: records and commands, restarts from the table, what is refused."""
+"""The store: records and commands, restarts from the table, what is refused."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 import zstandard
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
 from understudy.schemas.windows import PairSums, SideSums, WindowsMessage
 from understudy.streams.deciding.state_store import (
-    Docket,
     Entry,
-    Irreproducible,
     Refused,
+    ReplayDiverged,
+    RolloutStateStore,
     Step,
     decision_as_of,
 )
@@ -49,37 +49,37 @@ def moment(epoch_ms: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(epoch_ms / 1000, dt.UTC)
 
 
-class Desk:
+class DecisionProcessor:
     """Does with steps what the app does; `restart` is a crash."""
 
     def __init__(self) -> None:
         self.table: dict[bytes, bytes] = {}
         self.told: list[Decision | None] = []
-        self.docket = Docket(self.table)
+        self.store = RolloutStateStore(self.table)
         self._offset = 0
 
     def restart(self) -> None:
-        self.docket = Docket(self.table)
+        self.store = RolloutStateStore(self.table)
 
     def apply(self, record: RolloutRecord | None) -> Step:
         value = None if record is None else encode_rollout_record(record)
         self._offset += 1
-        return self.do(self.docket.rollout(KEY, value, self._offset, WRITTEN_MS + self._offset))
+        return self.do(self.store.rollout(KEY, value, self._offset, WRITTEN_MS + self._offset))
 
     def windows(self, messages: Sequence[WindowsMessage], *, saves: bool = True) -> None:
         for message in messages:
-            step = self.docket.windows(KEY, msgspec.json.encode(message))
+            step = self.store.windows(KEY, msgspec.json.encode(message))
             self.do(step, saves=saves)
 
     def do(self, step: Step, *, saves: bool = True) -> Step:
         self.told += [None if value is None else decode_decision(value) for value in step.told]
         if step.changes and saves:
-            value = self.docket.value(step.key)
+            value = self.store.value(step.key)
             if value is None:
                 del self.table[step.key]
             else:
                 self.table[step.key] = value
-            self.docket.saved(step.key)
+            self.store.saved(step.key)
         return step
 
     @property
@@ -89,189 +89,197 @@ class Desk:
 
 
 def undisturbed(messages: Sequence[WindowsMessage], written_ms: int = FIRST_MS) -> list[Decision]:
-    """What a decider tells from a record on that is never interrupted."""
-    decider = Decider(compile_manifest(RECORD.manifest))
-    decider.hear(written_ms)
-    begun = decider.decision()
-    taken = [decider.take(message) for message in messages]
+    """What an evaluator tells from a record on that is never interrupted."""
+    evaluator = RolloutEvaluator(compile_manifest(RECORD.manifest))
+    evaluator.advance_clock(written_ms)
+    begun = evaluator.decision()
+    taken = [evaluator.take(message) for message in messages]
     return [begun, *(decision for decision in taken if decision is not None)]
 
 
 def test_decisions_are_those_of_a_decider_whenever_it_restarts() -> None:
     messages = BROKEN.messages(3, 20)
-    desk = Desk()
-    desk.apply(RECORD)
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
     for message in messages:
-        desk.windows([message])
-        desk.restart()
-    assert desk.told == undisturbed(messages)
-    assert desk.last.verdict == "rollback"
+        processor.windows([message])
+        processor.restart()
+    assert processor.told == undisturbed(messages)
+    assert processor.last.verdict == "rollback"
 
 
 def test_the_table_tells_the_decision_as_of_now() -> None:
-    decider = Decider(compile_manifest(RECORD.manifest))
-    decider.hear(FIRST_MS)
-    desk = Desk()
-    desk.apply(RECORD)
+    evaluator = RolloutEvaluator(compile_manifest(RECORD.manifest))
+    evaluator.advance_clock(FIRST_MS)
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
     for message in BROKEN.messages(3, 6):
-        desk.windows([message])
-        decider.take(message)
-        assert decision_as_of(desk.table[KEY]) == decider.decision()
+        processor.windows([message])
+        evaluator.take(message)
+        assert decision_as_of(processor.table[KEY]) == evaluator.decision()
 
 
 def test_a_crash_before_the_table_is_written_tells_the_same_again() -> None:
     messages = BROKEN.messages(3, 20)
-    desk = Desk()
-    desk.apply(RECORD)
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
     for message in messages:
-        desk.do(desk.docket.windows(KEY, msgspec.json.encode(message)), saves=False)
-        desk.restart()
-        desk.windows([message, message])
-    assert [one for at, one in enumerate(desk.told) if one not in desk.told[:at]] == undisturbed(
-        messages
-    )
+        processor.do(processor.store.windows(KEY, msgspec.json.encode(message)), saves=False)
+        processor.restart()
+        processor.windows([message, message])
+    assert [
+        one for at, one in enumerate(processor.told) if one not in processor.told[:at]
+    ] == undisturbed(messages)
 
 
 def test_without_a_policy_windows_are_counted_and_those_that_follow_are_judged() -> None:
     messages = BROKEN.messages(3, 20)
-    desk = Desk()
-    desk.windows(messages[:5])
-    assert desk.docket.ignored == {ROLLOUT: 5}
-    assert desk.table == {}
-    desk.apply(RECORD)
-    desk.windows(messages[5:])
-    assert desk.told == undisturbed(messages[5:])
+    processor = DecisionProcessor()
+    processor.windows(messages[:5])
+    assert processor.store.ignored == {ROLLOUT: 5}
+    assert processor.table == {}
+    processor.apply(RECORD)
+    processor.windows(messages[5:])
+    assert processor.told == undisturbed(messages[5:])
 
 
 def test_each_command_is_obeyed_once() -> None:
-    desk = Desk()
-    desk.apply(RECORD)
-    desk.windows(World().messages(4, 3))
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
+    processor.windows(World().messages(4, 3))
     killed = RECORD.told("kill", AT, reason="users complain", by="anna")
-    desk.apply(killed)
-    assert desk.last.verdict == "rollback"
-    assert "killed by anna: users complain" in desk.last.reasons[0]
+    processor.apply(killed)
+    assert processor.last.verdict == "rollback"
+    assert "killed by anna: users complain" in processor.last.reasons[0]
     resumed = killed.told("resume", AT, reason="", by="anna")
-    desk.restart()
-    desk.apply(resumed)
-    assert desk.last.verdict != "rollback"
-    told = len(desk.told)
-    desk.restart()
-    desk.apply(resumed)
-    assert len(desk.told) == told
+    processor.restart()
+    processor.apply(resumed)
+    assert processor.last.verdict != "rollback"
+    told = len(processor.told)
+    processor.restart()
+    processor.apply(resumed)
+    assert len(processor.told) == told
 
 
 def test_promote_moves_on_and_is_refused_at_the_last_stage() -> None:
-    desk = Desk()
-    desk.apply(RECORD)
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
     record = RECORD
     for stage in ("5%", "25%"):
         record = record.told("promote", AT, reason="", by="anna")
-        desk.apply(record)
-        assert desk.last.stage.stage.name == stage
-    step = desk.apply(record.told("promote", AT, reason="", by="anna"))
-    assert desk.docket.refused_commands == ["3 promote: this is the last stage"]
+        processor.apply(record)
+        assert processor.last.stage.stage.name == stage
+    step = processor.apply(record.told("promote", AT, reason="", by="anna"))
+    assert processor.store.refused_commands == ["3 promote: this is the last stage"]
     assert step.told == ()
 
 
 def test_a_policy_is_told_at_once_with_the_time_of_its_record() -> None:
-    desk = Desk()
-    step = desk.apply(RECORD)
+    processor = DecisionProcessor()
+    step = processor.apply(RECORD)
     (told,) = map(decode_decision, filter(None, step.told))
     assert (told.verdict, told.stage.requests, told.partitions) == ("hold", 0, {})
     assert told.decided_at == told.since == moment(FIRST_MS)
     assert all(evidence.units == 0 for evidence in told.evidence)
-    assert desk.apply(RECORD).told == ()
-    changed = desk.apply(RolloutRecord(manifest=manifest("2pp")))
+    assert processor.apply(RECORD).told == ()
+    changed = processor.apply(RolloutRecord(manifest=manifest("2pp")))
     assert len(changed.told) == 1
-    assert desk.last.decided_at == desk.last.since == moment(WRITTEN_MS + 3)
-    assert desk.last.policy_hash != told.policy_hash
+    assert processor.last.decided_at == processor.last.since == moment(WRITTEN_MS + 3)
+    assert processor.last.policy_hash != told.policy_hash
 
 
 def test_before_any_window_commands_count_from_when_they_were_given() -> None:
-    desk = Desk()
-    desk.apply(RECORD)
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
     record = RECORD.told("kill", AT, reason="", by="anna")
-    desk.apply(record)
-    assert (desk.last.verdict, desk.last.decided_at, desk.last.since) == ("rollback", AT, AT)
+    processor.apply(record)
+    assert (processor.last.verdict, processor.last.decided_at, processor.last.since) == (
+        "rollback",
+        AT,
+        AT,
+    )
     later = AT + dt.timedelta(minutes=5)
     record = record.told("resume", later, reason="", by="anna")
-    desk.restart()
-    desk.apply(record)
-    assert (desk.last.verdict, desk.last.decided_at, desk.last.since) == ("hold", later, later)
-    desk.apply(record.told("promote", later, reason="", by="anna"))
-    assert desk.last.decided_at == later
+    processor.restart()
+    processor.apply(record)
+    assert (processor.last.verdict, processor.last.decided_at, processor.last.since) == (
+        "hold",
+        later,
+        later,
+    )
+    processor.apply(record.told("promote", later, reason="", by="anna"))
+    assert processor.last.decided_at == later
 
 
 def test_windows_have_a_time_of_their_own() -> None:
     """Recorded ones may be older than the record; a latch from before them keeps its date."""
     messages = World().messages(4, 3)
-    desk = Desk()
-    desk.apply(RECORD.told("kill", AT + dt.timedelta(days=9), reason="", by=""))
-    desk.windows(messages[:2])
-    desk.apply(msgspec.structs.replace(RECORD, manifest=manifest("2pp")))
-    assert desk.last.decided_at == messages[1].watermark
-    assert desk.last.since == AT + dt.timedelta(days=9)
+    processor = DecisionProcessor()
+    processor.apply(RECORD.told("kill", AT + dt.timedelta(days=9), reason="", by=""))
+    processor.windows(messages[:2])
+    processor.apply(msgspec.structs.replace(RECORD, manifest=manifest("2pp")))
+    assert processor.last.decided_at == messages[1].watermark
+    assert processor.last.since == AT + dt.timedelta(days=9)
 
 
 def test_a_table_of_the_release_before_is_understood() -> None:
     """Its head has no time of the record."""
-    desk = Desk()
-    desk.apply(RECORD)
-    desk.windows(BROKEN.messages(3, 20))
-    entry = msgspec.json.decode(zstandard.decompress(desk.table[KEY]), type=Entry)
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
+    processor.windows(BROKEN.messages(3, 20))
+    entry = msgspec.json.decode(zstandard.decompress(processor.table[KEY]), type=Entry)
     entry.kept["head"]["standing"].pop()
-    desk.table[KEY] = zstandard.compress(msgspec.json.encode(entry))
-    desk.restart()
-    desk.apply(RolloutRecord(manifest=manifest("2pp")))
-    assert desk.last.is_latched
-    assert desk.last.decided_at == BROKEN.messages(3, 20)[-1].watermark
+    processor.table[KEY] = zstandard.compress(msgspec.json.encode(entry))
+    processor.restart()
+    processor.apply(RolloutRecord(manifest=manifest("2pp")))
+    assert processor.last.is_latched
+    assert processor.last.decided_at == BROKEN.messages(3, 20)[-1].watermark
 
 
 def test_an_older_record_that_is_read_again_changes_nothing() -> None:
-    desk = Desk()
-    desk.apply(RECORD)
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
     newer = RolloutRecord(manifest=manifest("2pp"))
-    desk.apply(newer)
-    before = dict(desk.table)
-    step = desk.docket.rollout(KEY, encode_rollout_record(RECORD), 1, FIRST_MS)
+    processor.apply(newer)
+    before = dict(processor.table)
+    step = processor.store.rollout(KEY, encode_rollout_record(RECORD), 1, FIRST_MS)
     assert not step.changes
-    assert desk.table == before
+    assert processor.table == before
 
 
 def test_a_topic_made_anew_is_obeyed_although_offsets_fall() -> None:
-    desk = Desk()
+    processor = DecisionProcessor()
     for _ in range(5):
-        desk.apply(RECORD)
+        processor.apply(RECORD)
     newer = encode_rollout_record(RolloutRecord(manifest=manifest("2pp")))
-    assert desk.docket.rollout(KEY, newer, 0, WRITTEN_MS + 99).changes
+    assert processor.store.rollout(KEY, newer, 0, WRITTEN_MS + 99).changes
 
 
 def test_a_changed_policy_keeps_latch_stage_and_obeyed_commands() -> None:
     record = RECORD.told("promote", AT, reason="", by="anna")
-    desk = Desk()
-    desk.apply(record)
-    desk.windows(BROKEN.messages(3, 20))
-    assert desk.last.is_latched
+    processor = DecisionProcessor()
+    processor.apply(record)
+    processor.windows(BROKEN.messages(3, 20))
+    assert processor.last.is_latched
     changed = msgspec.structs.replace(record, manifest=manifest("2pp", "[shadow, 1%, 5%]"))
-    desk.apply(changed)
-    assert desk.last.is_latched
-    assert desk.last.verdict == "rollback"
-    assert (desk.last.stage.index, desk.last.stage.stage.name) == (2, "5%")
-    assert all(evidence.units == 0 for evidence in desk.last.evidence)
-    desk.apply(changed.told("resume", AT, reason="", by="anna"))
-    assert desk.last.verdict != "rollback"
+    processor.apply(changed)
+    assert processor.last.is_latched
+    assert processor.last.verdict == "rollback"
+    assert (processor.last.stage.index, processor.last.stage.stage.name) == (2, "5%")
+    assert all(evidence.units == 0 for evidence in processor.last.evidence)
+    processor.apply(changed.told("resume", AT, reason="", by="anna"))
+    assert processor.last.verdict != "rollback"
 
 
 def test_a_deleted_rollout_leaves_nothing_and_may_begin_again() -> None:
-    desk = Desk()
-    desk.apply(RECORD.told("kill", AT, reason="", by=""))
-    desk.apply(None)
-    assert desk.table == {}
-    assert desk.told[-1] is None
-    desk.apply(RECORD)
-    desk.windows(World().messages(4, 3))
-    assert desk.last.verdict != "rollback"
+    processor = DecisionProcessor()
+    processor.apply(RECORD.told("kill", AT, reason="", by=""))
+    processor.apply(None)
+    assert processor.table == {}
+    assert processor.told[-1] is None
+    processor.apply(RECORD)
+    processor.windows(World().messages(4, 3))
+    assert processor.last.verdict != "rollback"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +299,7 @@ def test_a_deleted_rollout_leaves_nothing_and_may_begin_again() -> None:
 )
 def test_bad_windows_are_refused(key: bytes | None, payload: bytes | None, why: str) -> None:
     with pytest.raises(Refused, match=why):
-        Desk().docket.windows(key, payload)
+        DecisionProcessor().store.windows(key, payload)
 
 
 @pytest.mark.parametrize("poison", [ValueError("half-way"), ZeroDivisionError("half-way")])
@@ -299,26 +307,26 @@ def test_what_fails_half_way_is_undone_though_the_table_is_behind(
     poison: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = BROKEN.messages(3, 20)
-    calm, desk = Desk(), Desk()
+    calm, processor = DecisionProcessor(), DecisionProcessor()
     calm.apply(RECORD)
     calm.windows(messages)
-    desk.apply(RECORD)
-    desk.windows(messages[:4], saves=False)
-    take = Decider.take
+    processor.apply(RECORD)
+    processor.windows(messages[:4], saves=False)
+    take = RolloutEvaluator.take
 
-    def taken(decider: Decider, message: WindowsMessage) -> Decision | None:
-        decision = take(decider, message)
+    def taken(evaluator: RolloutEvaluator, message: WindowsMessage) -> Decision | None:
+        decision = take(evaluator, message)
         if message.version == messages[4].version:
             raise poison
         return decision
 
     with monkeypatch.context() as patch:
-        patch.setattr(Decider, "take", taken)
+        patch.setattr(RolloutEvaluator, "take", taken)
         with pytest.raises(Refused if isinstance(poison, ValueError) else ZeroDivisionError):
-            desk.windows(messages[4:5])
-    desk.windows(messages[4:])
-    assert desk.told == calm.told
-    assert desk.table == calm.table
+            processor.windows(messages[4:5])
+    processor.windows(messages[4:])
+    assert processor.told == calm.told
+    assert processor.table == calm.table
 
 
 def test_messages_that_cannot_be_taken_again_stop_everything(
@@ -326,41 +334,41 @@ def test_messages_that_cannot_be_taken_again_stop_everything(
 ) -> None:
     """Going on would forget what they said."""
     messages = BROKEN.messages(3, 3)
-    desk = Desk()
-    desk.apply(RECORD)
-    desk.windows(messages[:2], saves=False)
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
+    processor.windows(messages[:2], saves=False)
 
-    def fail(_: Decider, message: WindowsMessage) -> None:
+    def fail(_: RolloutEvaluator, message: WindowsMessage) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Decider, "take", fail)
-    with pytest.raises(Irreproducible):
-        desk.windows(messages[2:])
+    monkeypatch.setattr(RolloutEvaluator, "take", fail)
+    with pytest.raises(ReplayDiverged):
+        processor.windows(messages[2:])
 
 
 def test_what_was_not_saved_is_read_again_and_judged_the_same() -> None:
     messages = BROKEN.messages(3, 20)
-    calm, desk = Desk(), Desk()
-    for one in (calm, desk):
+    calm, processor = DecisionProcessor(), DecisionProcessor()
+    for one in (calm, processor):
         one.apply(RECORD)
     calm.windows(messages)
     for start in range(0, 20, 4):
-        desk.windows(messages[start : start + 3], saves=False)
-        desk.restart()
-        desk.windows(messages[start : start + 4])
-    assert list(dict.fromkeys(map(encode_decision, filter(None, desk.told)))) == [
+        processor.windows(messages[start : start + 3], saves=False)
+        processor.restart()
+        processor.windows(messages[start : start + 4])
+    assert list(dict.fromkeys(map(encode_decision, filter(None, processor.told)))) == [
         encode_decision(one) for one in calm.told if one
     ]
-    assert desk.table == calm.table
+    assert processor.table == calm.table
 
 
 def test_counts_that_shrink_are_refused_and_change_nothing() -> None:
-    desk = Desk()
-    desk.apply(RECORD)
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
     (early,) = BROKEN.messages(3, 1)
     early.rows = [msgspec.structs.replace(row, closed=False) for row in early.rows]
-    desk.windows([early])
-    before = dict(desk.table)
+    processor.windows([early])
+    before = dict(processor.table)
     fewer = msgspec.json.decode(msgspec.json.encode(early), type=WindowsMessage)
     fewer.version += 1
     for row in fewer.rows:
@@ -369,10 +377,10 @@ def test_counts_that_shrink_are_refused_and_change_nothing() -> None:
         row.stable = SideSums()
         row.candidate = SideSums()
     with pytest.raises(Refused, match="holds less"):
-        desk.windows([fewer])
-    assert desk.table == before
-    desk.windows(BROKEN.messages(3, 20))
-    assert desk.last.verdict == "rollback"
+        processor.windows([fewer])
+    assert processor.table == before
+    processor.windows(BROKEN.messages(3, 20))
+    assert processor.last.verdict == "rollback"
 
 
 @pytest.mark.parametrize(
@@ -387,15 +395,15 @@ def test_counts_that_shrink_are_refused_and_change_nothing() -> None:
 )
 def test_bad_records_are_refused(key: bytes | None, payload: bytes) -> None:
     with pytest.raises(Refused):
-        Desk().docket.rollout(key, payload, 0, 0)
+        DecisionProcessor().store.rollout(key, payload, 0, 0)
 
 
 def test_equal_states_give_equal_bytes() -> None:
     messages = BROKEN.messages(3, 10)
-    first, second = Desk(), Desk()
-    for desk in (first, second):
-        desk.apply(RECORD)
-        desk.windows(messages)
+    first, second = DecisionProcessor(), DecisionProcessor()
+    for processor in (first, second):
+        processor.apply(RECORD)
+        processor.windows(messages)
     assert first.table == second.table
     assert [encode_decision(one) for one in first.told if one] == [
         encode_decision(one) for one in second.told if one

@@ -163,9 +163,9 @@ def test_two_demos_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_what_breaks_inside_is_explained(tmp_path: Path) -> None:
     code = (
-        "from understudy.streams.deciding.state_store import Docket\n"
+        "from understudy.streams.deciding.state_store import RolloutStateStore\n"
         "def broken(*_): raise MemoryError('no room')\n"
-        "Docket.windows = broken\n"
+        "RolloutStateStore.windows = broken\n"
         "from understudy.streams.commands.main import main\n"
         "main(['demo', '--pairs', '500'])"
     )

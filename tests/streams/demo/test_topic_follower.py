@@ -15,7 +15,7 @@ from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.deciding.faust_app import changelog
-from understudy.streams.deciding.state_store import Docket
+from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.demo.topic_follower import Following, Tail
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
@@ -76,15 +76,15 @@ def test_the_outcome_is_what_settled_it_as_first_told(bench: Bench) -> None:
 
 def test_evidence_comes_from_the_table_until_all_windows_are_judged(bench: Bench) -> None:
     table: dict[bytes, bytes] = {}
-    docket = Docket(table)
-    docket.rollout(KEY, encode_rollout_record(RECORD), 0, 1_700_000_000_000)
+    store = RolloutStateStore(table)
+    store.rollout(KEY, encode_rollout_record(RECORD), 0, 1_700_000_000_000)
     for message in MESSAGES:
         bench.write(bench.names.windows.name, msgspec.json.encode(message))
     bench.wait(lambda: bool(bench.following.slices.rows))
     assert not bench.following.is_judged
     for message in MESSAGES:
-        docket.windows(KEY, msgspec.json.encode(message))
-        entry = docket.value(KEY)
+        store.windows(KEY, msgspec.json.encode(message))
+        entry = store.value(KEY)
         assert entry is not None
         bench.write(changelog(bench.settings).name, entry)
     bench.wait(lambda: bench.following.is_judged)

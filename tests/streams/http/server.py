@@ -1,4 +1,4 @@
-"""The application on a loop of the test's own, with a board that the test fills."""
+"""The application on a loop of the test's own, with a view that the test fills."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.streams.clickhouse.decision_history import History
 from understudy.streams.http.app import RUNNER, make_app
 from understudy.streams.http.context import Context
-from understudy.streams.http.materialized_view import Board, Seen
+from understudy.streams.http.materialized_view import MaterializedView, Seen
 from understudy.streams.http.rollout_series import RolloutCollector
 from understudy.streams.http.service import OnLoop
 from understudy.streams.http.tokens import read_tokens
@@ -38,7 +38,7 @@ class Api:
     """Asks the application, and fails when an answer is not as described."""
 
     def __init__(self, context: Context, runner: asyncio.Runner, server: TestServer) -> None:
-        self.context, self.board = context, context.board
+        self.context, self.view = context, context.view
         self._runner, self._server = runner, server
 
     @property
@@ -75,10 +75,10 @@ class Api:
         """Put up a record, a decision, or both."""
         if record is not None:
             name = record.manifest.rollout_id
-            self.board.take([Seen("rollout", name, encode_rollout_record(record))])
+            self.view.take([Seen("rollout", name, encode_rollout_record(record))])
         if decision is not None:
             name = decision.rollout_id
-            self.board.take([Seen("decision", name, encode_decision(decision))])
+            self.view.take([Seen("decision", name, encode_decision(decision))])
 
 
 @contextmanager
@@ -89,19 +89,19 @@ def api(
     clickhouse: str = "clickhouse://127.0.0.1:1/understudy",
     is_complete: bool = True,
 ) -> Iterator[Api]:
-    """An application whose Kafka and ClickHouse are away unless given; Kafka feeds its board."""
-    board, registry = Board(), CollectorRegistry()
-    registry.register(RolloutCollector(board))
+    """An application whose Kafka and ClickHouse are away unless given; Kafka feeds its view."""
+    view, registry = MaterializedView(), CollectorRegistry()
+    registry.register(RolloutCollector(view))
     store = RolloutStore(kafka) if kafka else RolloutStore(NOWHERE, timeout_s=1.0)
-    context = Context(board, store, History(clickhouse), read_tokens(tokens), registry)
-    board.is_complete = is_complete
-    with asyncio.Runner() as runner, _feeding(kafka, OnLoop(runner.get_loop(), board)):
+    context = Context(view, store, History(clickhouse), read_tokens(tokens), registry)
+    view.is_complete = is_complete
+    with asyncio.Runner() as runner, _feeding(kafka, OnLoop(runner.get_loop(), view)):
         server = TestServer(make_app(context))
         runner.run(server.start_server(**RUNNER))
         try:
             yield Api(context, runner, server)
         finally:
-            board.close()
+            view.close()
             runner.run(server.close())
             context.close()
 

@@ -12,7 +12,6 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.streams.http.boards import BROKEN, Answer, ask, board, decided, policy, standing
 from tests.streams.http.rollout_tools import (
     first_value,
     hook_payload,
@@ -22,9 +21,10 @@ from tests.streams.http.rollout_tools import (
     query_path,
     web_measurement,
 )
+from tests.streams.http.views import BROKEN, Answer, ask, decided, policy, standing, view
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollouts import compile_manifest
-from understudy.streams.http.materialized_view import Board
+from understudy.streams.http.materialized_view import MaterializedView
 from understudy.streams.http.rollout_series import series_names
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -71,7 +71,7 @@ def test_argos_weights_are_the_shares_of_the_stages() -> None:
     assert RAMP.promotion == "automatic"
 
 
-def measure(made: Board, name: str, args: dict[str, str]) -> Any:
+def measure(made: MaterializedView, name: str, args: dict[str, str]) -> Any:
     (metric,) = TEMPLATES[name]["metrics"]
     url = re.sub(r"\{\{args\.([\w-]+)\}\}", lambda found: args[found[1]],
                  metric["provider"]["web"]["url"])  # fmt: skip
@@ -82,18 +82,18 @@ def measure(made: Board, name: str, args: dict[str, str]) -> Any:
 
 @pytest.mark.embedded
 def test_argos_templates_follow_a_rollout() -> None:
-    def phases(made: Board) -> list[str]:
+    def phases(made: MaterializedView) -> list[str]:
         return [measure(made, name, args) for name, args in analyses()]
 
-    started = board(standing(RAMP, decided(RAMP, windows=0).decision()))
+    started = view(standing(RAMP, decided(RAMP, windows=0).decision()))
     assert phases(started) == ["Successful"] + ["Inconclusive"] * 3
     moved = decided(RAMP, windows=0)
     moved.promote()
-    second = board(standing(RAMP, moved.decision()))
+    second = view(standing(RAMP, moved.decision()))
     assert phases(second) == ["Successful", "Successful", "Inconclusive", "Inconclusive"]
-    killed = board(standing(RAMP, moved.kill("no")))
+    killed = view(standing(RAMP, moved.kill("no")))
     assert phases(killed) == ["Failed"] * 4
-    assert phases(board()) == ["Inconclusive"] * 4
+    assert phases(view()) == ["Inconclusive"] * 4
 
 
 def test_argos_limits_wait_for_days_and_end_with_the_first_pass_or_failure() -> None:
@@ -118,14 +118,14 @@ METRIC_TEMPLATES = {
 }
 
 
-def flagger_boards() -> dict[str, Board]:
+def flagger_views() -> dict[str, MaterializedView]:
     """Decisions of the made-up world, told under the example's name."""
     made = policy(stages="[shadow]")
     return {
-        "holding": board(standing(made, decided(made, windows=5).decision())),
-        "promotable": board(standing(made, decided(made).decision())),
-        "rolled back": board(standing(made, decided(made, BROKEN).decision())),
-        "unknown": board(),
+        "holding": view(standing(made, decided(made, windows=5).decision())),
+        "promotable": view(standing(made, decided(made).decision())),
+        "rolled back": view(standing(made, decided(made, BROKEN).decision())),
+        "unknown": view(),
     }
 
 
@@ -134,14 +134,14 @@ def test_flaggers_hooks_hold_promote_and_roll_back() -> None:
     hooks = CANARY["spec"]["analysis"]["webhooks"]
     assert [hook["type"] for hook in hooks] == ["confirm-rollout", "confirm-promotion", "rollback"]
 
-    def called(made: Board, hook: dict[str, Any]) -> Answer:
+    def called(made: MaterializedView, hook: dict[str, Any]) -> Answer:
         assert hook["metadata"]["rollout_id"] == "assistant-heron-5"
         metadata = {**hook["metadata"], "rollout_id": "helpdesk"}
         return ask(made, "POST", urlsplit(hook["url"]).path, json=hook_payload(metadata))
 
     succeeds = {
         name: [hook_succeeds(called(made, hook).status) for hook in hooks]
-        for name, made in flagger_boards().items()
+        for name, made in flagger_views().items()
     }
     assert succeeds == {
         "holding": [True, False, False],
@@ -153,7 +153,7 @@ def test_flaggers_hooks_hold_promote_and_roll_back() -> None:
 
 @pytest.mark.embedded
 def test_flaggers_metrics_always_have_one_value_and_fail_with_a_rollback() -> None:
-    def check(made: Board, metric: dict[str, Any]) -> bool:
+    def check(made: MaterializedView, metric: dict[str, Any]) -> bool:
         place = (CANARY["metadata"]["namespace"], metric["templateRef"]["name"])
         template = METRIC_TEMPLATES[place]
         assert template["provider"]["type"] == "prometheus"
@@ -166,12 +166,12 @@ def test_flaggers_metrics_always_have_one_value_and_fail_with_a_rollback() -> No
 
     metrics = CANARY["spec"]["analysis"]["metrics"]
     assert len(metrics) == len(METRIC_TEMPLATES) == 2
-    boards = flagger_boards()
+    views = flagger_views()
     made = policy(stages="[shadow]")
-    boards["fresh"] = board(standing(made, decided(made, windows=0).decision()))
+    views["fresh"] = view(standing(made, decided(made, windows=0).decision()))
     for name in ("fresh", "holding", "promotable"):
-        assert all(check(boards[name], metric) for metric in metrics)
-    assert [check(boards["rolled back"], metric) for metric in metrics] == [False, True]
+        assert all(check(views[name], metric) for metric in metrics)
+    assert [check(views["rolled back"], metric) for metric in metrics] == [False, True]
 
 
 # Prometheus
@@ -209,7 +209,7 @@ def test_rules_compare_series_of_the_same_labels() -> None:
 def test_the_page_to_scrape_has_the_series() -> None:
     (config,) = documents("prometheus/scrape.yaml")
     (job,) = config["scrape_configs"]
-    answer = ask(flagger_boards()["rolled back"], "GET", job["metrics_path"])
+    answer = ask(flagger_views()["rolled back"], "GET", job["metrics_path"])
     assert answer.status == 200
     families = {one.name for one in text_string_to_metric_families(answer.body.decode())}
     rules = {name for rule in RULES for name in re.findall(r"understudy_\w+", rule["expr"])}

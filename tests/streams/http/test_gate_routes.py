@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.streams.http.boards import BROKEN, LOSSY, Answer, ask, board, decided, policy, standing
 from tests.streams.http.rollout_tools import (
     Phase,
     hook_payload,
@@ -15,8 +14,9 @@ from tests.streams.http.rollout_tools import (
     phase_of,
     web_measurement,
 )
-from understudy.analyzers.guardrails.evaluator import Decider
-from understudy.streams.http.materialized_view import Board
+from tests.streams.http.views import BROKEN, LOSSY, Answer, ask, decided, policy, standing, view
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.streams.http.materialized_view import MaterializedView
 
 pytestmark = pytest.mark.embedded
 
@@ -25,11 +25,11 @@ ARGO = "/api/v1/gates/argo/helpdesk"
 FLAGGER = "/api/v1/gates/flagger/"
 
 
-def standing_of(name: str) -> Board:
-    """A board on which one rollout stands so."""
+def standing_of(name: str) -> MaterializedView:
+    """A view on which one rollout stands so."""
     pausing = policy("{metric: error_rate, max_increase: 2pp, action: pause}", stages=ONE_STAGE)
     manifest = pausing if name == "paused" else policy(stages=ONE_STAGE)
-    deciders: dict[str, Decider] = {
+    evaluators: dict[str, RolloutEvaluator] = {
         "holding": decided(manifest, windows=5),
         "promotable": decided(manifest),
         "rolled back": decided(manifest, BROKEN),
@@ -37,13 +37,13 @@ def standing_of(name: str) -> Board:
         "lossy": decided(manifest, LOSSY),
     }
     if name == "unread":
-        killed = standing(manifest, deciders["rolled back"].decision())
-        return board(killed, is_complete=False)
+        killed = standing(manifest, evaluators["rolled back"].decision())
+        return view(killed, is_complete=False)
     if name == "unknown":
-        return board()
+        return view()
     if name == "undecided":
-        return board(standing(manifest, None))
-    return board(standing(manifest, deciders[name].decision()))
+        return view(standing(manifest, None))
+    return view(standing(manifest, evaluators[name].decision()))
 
 
 BOARDS = {
@@ -117,7 +117,7 @@ def test_the_answer_to_argo_field_by_field() -> None:
 
 def test_argo_may_ask_about_a_stage() -> None:
     manifest = policy(stages="[shadow, 5%, 50%]")
-    made = board(standing(manifest, decided(manifest).decision()))
+    made = view(standing(manifest, decided(manifest).decision()))
     verdicts = {
         stage: ask(made, "GET", f"{ARGO}?stage={stage}").json()["data"]["verdict"]
         for stage in ("shadow", "5%25", "50%25", "7%25", "")
@@ -130,10 +130,10 @@ def test_argo_may_ask_about_a_stage() -> None:
 
 def test_names_in_the_path_are_decoded() -> None:
     manifest = policy(rollout_id="a b?ü")
-    made = board(standing(manifest, decided(policy()).kill("no")))
+    made = view(standing(manifest, decided(policy()).kill("no")))
     assert ask(made, "GET", "/api/v1/gates/argo/a%20b%3F%C3%BC").json()["data"]["ok"] is None
-    killed = Decider.kill(decided(manifest, windows=0), "no")
-    made = board(standing(manifest, killed))
+    killed = RolloutEvaluator.kill(decided(manifest, windows=0), "no")
+    made = view(standing(manifest, killed))
     assert ask(made, "GET", "/api/v1/gates/argo/a%20b%3F%C3%BC").json()["data"]["ok"] is False
 
 
@@ -166,7 +166,9 @@ HOOKS: dict[str, dict[str, int]] = {
 }  # fmt: skip
 
 
-def call(made: Board, hook: str, metadata: dict[str, str] | None, query: str = "") -> Answer:
+def call(
+    made: MaterializedView, hook: str, metadata: dict[str, str] | None, query: str = ""
+) -> Answer:
     return ask(made, "POST", FLAGGER + hook + query, json=hook_payload(metadata))
 
 
@@ -220,7 +222,7 @@ def test_a_stage_named_must_have_passed_before_traffic_increases() -> None:
     manifest = policy(stages="[shadow, 5%]")
     metadata = {"rollout_id": "helpdesk", "stage": "shadow"}
     for windows, status in ((5, 409), (45, 200)):
-        made = board(standing(manifest, decided(manifest, windows=windows).decision()))
+        made = view(standing(manifest, decided(manifest, windows=windows).decision()))
         for hook in CONFIRM:
             assert call(made, hook, metadata).status == status
         assert call(made, "confirm-promotion", {"rollout_id": "helpdesk"}).status == 409

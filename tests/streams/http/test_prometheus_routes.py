@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.streams.http.boards import BROKEN, Answer, ask, board, decided, policy, standing
 from tests.streams.http.rollout_tools import (
     first_value,
     is_in_range,
@@ -17,20 +16,21 @@ from tests.streams.http.rollout_tools import (
     prometheus_measurement,
     query_path,
 )
-from understudy.streams.http.materialized_view import Board
+from tests.streams.http.views import BROKEN, Answer, ask, decided, policy, standing, view
+from understudy.streams.http.materialized_view import MaterializedView
 
 pytestmark = pytest.mark.embedded
 
 PATH = "/api/v1/query"
 LATCHED = 'understudy_rollout_latched{rollout_id="helpdesk"}'
 MANIFEST = policy()
-HEALTHY = board(standing(MANIFEST, decided(MANIFEST).decision()))
-ROLLED_BACK = board(standing(MANIFEST, decided(MANIFEST, BROKEN).decision()))
-FRESH = board(standing(MANIFEST, decided(MANIFEST, windows=0).decision()))
-UNREAD = board(is_complete=False)
+HEALTHY = view(standing(MANIFEST, decided(MANIFEST).decision()))
+ROLLED_BACK = view(standing(MANIFEST, decided(MANIFEST, BROKEN).decision()))
+FRESH = view(standing(MANIFEST, decided(MANIFEST, windows=0).decision()))
+UNREAD = view(is_complete=False)
 
 
-def get(made: Board, query: str, **more: str) -> Answer:
+def get(made: MaterializedView, query: str, **more: str) -> Answer:
     return ask(made, "GET", PATH, params={"query": query, **more})
 
 
@@ -137,7 +137,7 @@ def test_before_the_topics_are_read_it_is_unavailable() -> None:
 # Clients
 
 
-def flagger(made: Board, query: str) -> float:
+def flagger(made: MaterializedView, query: str) -> float:
     answer = ask(made, "GET", query_path(query))
     return first_value(answer.status, answer.body)
 
@@ -171,7 +171,7 @@ def test_flagger_is_told_that_there_is_no_value() -> None:
 def test_argo_takes_a_vector_for_a_list() -> None:
     metric = {"successCondition": "result[0] == 0", "failureCondition": "result[0] == 1"}
 
-    def phase(made: Board, query: str) -> str:
+    def phase(made: MaterializedView, query: str) -> str:
         answer = ask(made, "POST", PATH, data={"query": query, "time": f"{time.time()}"})
         return prometheus_measurement(metric, answer.status, answer.body)
 

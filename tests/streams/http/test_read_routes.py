@@ -15,7 +15,7 @@ from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.streams.http.described import DESCRIPTION, Answer
 from tests.streams.http.server import Api, api
 from tests.streams.rollouts.records import killed, manifest
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import compile_manifest, policy_hash
@@ -32,10 +32,10 @@ BROKEN = World(requests=100, harm=Harm(bad={"error": 0.08}))
 
 def decided() -> Decision:
     """A rollback with evidence."""
-    decider = Decider(compile_manifest(manifest(ROLLOUT)))
+    evaluator = RolloutEvaluator(compile_manifest(manifest(ROLLOUT)))
     for message in BROKEN.messages(5, 40):
-        decider.take(message)
-    found = decider.decision()
+        evaluator.take(message)
+    found = evaluator.decision()
     assert found.verdict == "rollback"
     return found
 
@@ -153,7 +153,7 @@ def test_tools_are_answered_as_described(
 
 def test_no_gate_opens_on_what_cannot_be_read(server: Api) -> None:
     server.show(RECORD, killed())
-    server.board.take([Seen("rollout", "checkout", b"{")])
+    server.view.take([Seen("rollout", "checkout", b"{")])
     found = server.get("/api/v1/gates/argo/checkout").json["data"]
     assert (found["verdict"], found["ok"]) == ("inconclusive", None)
     assert "cannot be read" in found["reason"]
@@ -174,13 +174,13 @@ def test_nothing_is_known_before_everything_was_read(path: str) -> None:
         answer = server.get(path)
         assert answer.status == 503
         assert answer.headers["retry-after"] == "1"
-        server.board.complete()
+        server.view.complete()
         assert server.get(path).status == 200
 
 
 def test_what_this_release_cannot_read_is_not_known(server: Api) -> None:
     server.show(RECORD, killed())
-    server.board.take([Seen("decision", "checkout", b'{"schema_version": 9}')])
+    server.view.take([Seen("decision", "checkout", b'{"schema_version": 9}')])
     answer = server.get(f"{ONE}/decision")
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert "schema version 9" in answer.detail
@@ -318,15 +318,15 @@ def test_nobody_waits_for_what_is_gone_or_no_longer_known(server: Api) -> None:
     tag = server.get(f"{ONE}/status").headers["etag"]
     wait = {"If-None-Match": tag, "Prefer": "respond-async, wait=60"}
     gone = [Seen("rollout", "checkout", None)]
-    assert waiting(server, f"{ONE}/status", lambda: server.board.take(gone), **wait).status == 404
+    assert waiting(server, f"{ONE}/status", lambda: server.view.take(gone), **wait).status == 404
     server.show(RECORD)
-    assert waiting(server, f"{ONE}/status", server.board.begin, **wait).status == 503
+    assert waiting(server, f"{ONE}/status", server.view.begin, **wait).status == 503
 
 
 def test_a_worker_that_stops_lets_nobody_wait(server: Api) -> None:
     server.show(RECORD, killed())
     tag = server.get(f"{ONE}/status").headers["etag"]
-    answer = waiting(server, f"{ONE}/status", server.board.close,
+    answer = waiting(server, f"{ONE}/status", server.view.close,
                      **{"If-None-Match": tag, "Prefer": "wait=60"})  # fmt: skip
     assert answer.status == 304
 

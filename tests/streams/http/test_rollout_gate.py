@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.streams.http.boards import BROKEN, ERRORS, LOSSY, board, decided, policy, standing
-from understudy.analyzers.guardrails.evaluator import Decider
+from tests.streams.http.views import BROKEN, ERRORS, LOSSY, decided, policy, standing, view
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import RolloutManifest
 from understudy.streams.http.materialized_view import Seen
@@ -27,10 +27,10 @@ def opened(manifest: RolloutManifest, decision: Decision | None, stage: str = ""
     return gate(standing(manifest, decision), stage)
 
 
-def promoted(decider: Decider, times: int) -> Decision:
+def promoted(evaluator: RolloutEvaluator, times: int) -> Decision:
     for _ in range(times):
-        decider.promote()
-    return decider.decision()
+        evaluator.promote()
+    return evaluator.decision()
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_without_a_stage_the_last_one_counts() -> None:
 
 def test_a_rollback_fails_whatever_was_reached() -> None:
     manifest = policy()
-    decider = decided(manifest)
-    decider.promote()
-    decision = decider.kill("paged at three")
+    evaluator = decided(manifest)
+    evaluator.promote()
+    decision = evaluator.kill("paged at three")
     for stage in ("", "shadow", "half", "no such stage"):
         found = opened(manifest, decision, stage)
         assert (judged(found), found.score, found.reason) == (FAIL, 0.0, "paged at three")
@@ -83,9 +83,9 @@ def test_a_measured_rollback_gives_its_reason() -> None:
 
 def test_after_resuming_it_is_open_again() -> None:
     manifest = policy()
-    decider = decided(manifest, BROKEN)
-    decider.resume()
-    assert judged(opened(manifest, decider.decision())) == HELD
+    evaluator = decided(manifest, BROKEN)
+    evaluator.resume()
+    assert judged(opened(manifest, evaluator.decision())) == HELD
 
 
 def test_what_speaks_against_going_on_is_neither_yes_nor_no() -> None:
@@ -104,9 +104,9 @@ def test_what_speaks_against_going_on_is_neither_yes_nor_no() -> None:
 
 def test_a_pause_is_no_pass_for_a_stage_behind() -> None:
     manifest = policy("{metric: error_rate, max_increase: 2pp, action: pause}")
-    decider = decided(manifest)
-    decider.promote()
-    paused = msgspec.structs.replace(decider.decision(), is_paused=True)
+    evaluator = decided(manifest)
+    evaluator.promote()
+    paused = msgspec.structs.replace(evaluator.decision(), is_paused=True)
     assert judged(opened(manifest, paused, "shadow")) == OPEN
 
 
@@ -136,18 +136,18 @@ def test_score_is_the_share_of_required_guardrails_that_passed() -> None:
 
 def test_what_is_not_known_is_open() -> None:
     manifest = policy()
-    assert judged(gate_of(board(), "nobody")) == OPEN
-    undecided = board(standing(manifest, None))
+    assert judged(gate_of(view(), "nobody")) == OPEN
+    undecided = view(standing(manifest, None))
     assert judged(gate_of(undecided, manifest.rollout_id)) == OPEN
     killed = standing(manifest, decided(manifest, windows=0).kill("no"))
-    half_read = board(killed, is_complete=False)
+    half_read = view(killed, is_complete=False)
     assert judged(gate_of(half_read, manifest.rollout_id)) == OPEN
-    assert judged(gate_of(board(killed), manifest.rollout_id)) == FAIL
+    assert judged(gate_of(view(killed), manifest.rollout_id)) == FAIL
 
 
 def test_what_cannot_be_read_is_open() -> None:
     manifest = policy()
-    made = board(standing(manifest, decided(manifest, windows=0).kill("no")))
+    made = view(standing(manifest, decided(manifest, windows=0).kill("no")))
     made.take([Seen("decision", manifest.rollout_id, b'{"schema_version": 99}')])
     found = gate_of(made, manifest.rollout_id)
     assert judged(found) == OPEN
@@ -157,6 +157,6 @@ def test_what_cannot_be_read_is_open() -> None:
 
 
 def test_names_from_outside_are_made_printable() -> None:
-    assert "\x1b" not in gate_of(board(), "a\x1b[31m").reason
+    assert "\x1b" not in gate_of(view(), "a\x1b[31m").reason
     manifest = policy()
     assert "\n" not in opened(manifest, decided(manifest, windows=0).kill("a\nb")).reason

@@ -12,10 +12,10 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.streams.http.boards import BROKEN, LOSSY, board, decided, policy, standing
+from tests.streams.http.views import BROKEN, LOSSY, decided, policy, standing, view
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import RolloutManifest, default_guardrails
-from understudy.streams.http.materialized_view import Board, Standing
+from understudy.streams.http.materialized_view import MaterializedView, Standing
 from understudy.streams.http.rollout_series import (
     GUARDRAIL_LABELS,
     PREFIX,
@@ -46,9 +46,9 @@ def value(found: list[Sample], name: str, **labels: str) -> float:
     return one.value
 
 
-def registry(board: Board) -> CollectorRegistry:
+def registry(view: MaterializedView) -> CollectorRegistry:
     made = CollectorRegistry()
-    made.register(RolloutCollector(board))
+    made.register(RolloutCollector(view))
     return made
 
 
@@ -190,7 +190,7 @@ def test_the_text_can_be_read_back(many: Standing) -> None:
     decision = decided(policy()).decision()
     odd = [msgspec.structs.replace(one, slice='language:"\\\n') for one in decision.evidence[:1]]
     decision = msgspec.structs.replace(decision, rollout_id=wild.rollout_id, evidence=odd)
-    made = registry(board(many, standing(wild, decision)))
+    made = registry(view(many, standing(wild, decision)))
     expected = [*samples({"a": standing(wild, decision)}), *samples({"b": many})]
     wanted = {(s.name, frozenset(s.labels.items())): s.value for s in expected}
     for text, read in (
@@ -204,7 +204,7 @@ def test_the_text_can_be_read_back(many: Standing) -> None:
 
 
 def test_a_board_half_read_tells_nothing(many: Standing) -> None:
-    assert generate_latest(registry(board(many, is_complete=False))) == b""
+    assert generate_latest(registry(view(many, is_complete=False))) == b""
 
 
 def test_labels_of_guardrails_name_no_request() -> None:

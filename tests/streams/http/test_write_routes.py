@@ -12,12 +12,12 @@ import pytest
 import structlog
 
 from tests.streams.http.server import SECRET, Api, api
-from tests.streams.rollouts.desk import Desk
+from tests.streams.rollouts.processor import DecisionProcessor
 from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka, killed, manifest, policy
 from understudy.schemas import openapi
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import RolloutRecord
-from understudy.streams.http import materialized_view as board
+from understudy.streams.http import materialized_view as view
 from understudy.streams.http import write_routes as writing
 from understudy.streams.kafka import topic_reader as reading
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
@@ -50,8 +50,8 @@ def alone() -> Iterator[Api]:
 
 
 def see(server: Api, done: Callable[[], bool]) -> None:
-    """Wait until the board has read something."""
-    assert server.run(server.board.until(done, 20.0))
+    """Wait until the view has read something."""
+    assert server.run(server.view.until(done, 20.0))
 
 
 def applied(server: Api) -> None:
@@ -141,7 +141,7 @@ def test_what_curl_sends_unless_told_otherwise_is_told_what_to_send(alone: Api) 
 
 def test_a_kill_is_answered_when_it_was_obeyed(server: Api, kafka: Kafka) -> None:
     applied(server)
-    with Desk(kafka).at_work():
+    with DecisionProcessor(kafka).at_work():
         answer = server.write("POST", f"{ONE}/kill", {"reason": "tone"})
     assert answer.status == 200
     found = answer.json
@@ -154,7 +154,7 @@ def test_a_kill_is_answered_when_it_was_obeyed(server: Api, kafka: Kafka) -> Non
 
 def test_a_rollout_goes_back_and_on(server: Api, kafka: Kafka) -> None:
     applied(server)
-    with Desk(kafka).at_work():
+    with DecisionProcessor(kafka).at_work():
         assert server.write("POST", f"{ONE}/kill", {"reason": "tone"}).status == 200
         resumed = server.write("POST", f"{ONE}/resume")
         assert (resumed.status, resumed.json["status"]["verdict"]) == (200, "hold")
@@ -179,7 +179,7 @@ def test_a_kill_needs_no_board(kafka: Kafka) -> None:
     """What was asked stands, though this worker cannot tell what became of it."""
     kafka.store.apply(manifest())
     with api(kafka=kafka.settings) as server:
-        server.board.complete = lambda: None  # type: ignore[method-assign]
+        server.view.complete = lambda: None  # type: ignore[method-assign]
         answer = server.write("POST", f"{ONE}/kill", {"reason": "tone"}, Prefer="wait=1")
         assert server.get(ONE).status == 503
     assert (answer.status, answer.json["status"]) == (202, None)
@@ -191,7 +191,7 @@ def test_a_command_that_was_written_is_no_failure(
 ) -> None:
     """Whatever keeps this worker from seeing what became of it."""
     applied(server)
-    monkeypatch.setattr(board, "MAX_WAITING", 0)
+    monkeypatch.setattr(view, "MAX_WAITING", 0)
     assert server.write("POST", f"{ONE}/kill", {"reason": "tone"}).status == 202
     monkeypatch.undo()
     kafka.write(DECISIONS, ("checkout", b'{"schema_version": 9}'))
@@ -202,8 +202,8 @@ def test_a_command_that_was_written_is_no_failure(
 def test_who_looked_at_another_decision_promotes_nothing(server: Api, kafka: Kafka) -> None:
     applied(server)
     assert server.write("POST", f"{ONE}/promote", If_Match='"any"').status == 412
-    with Desk(kafka).at_work():
-        see(server, lambda: server.board.told("checkout") is not None)
+    with DecisionProcessor(kafka).at_work():
+        see(server, lambda: server.view.told("checkout") is not None)
         tag = server.get(f"{ONE}/decision").headers["etag"]
         assert server.write("POST", f"{ONE}/promote", If_Match=tag).status == 200
         answer = server.write("POST", f"{ONE}/promote", If_Match=tag)
@@ -247,11 +247,11 @@ def test_an_unknown_rollout_has_a_likely_name(server: Api, kind: str) -> None:
 
 def test_a_rollout_is_deleted_with_its_decision(server: Api, kafka: Kafka) -> None:
     applied(server)
-    with Desk(kafka).at_work():
-        see(server, lambda: server.board.told("checkout") is not None)
+    with DecisionProcessor(kafka).at_work():
+        see(server, lambda: server.view.told("checkout") is not None)
         assert server.write("DELETE", ONE).status == 204
         assert server.get(ONE).status == 404
-        see(server, lambda: server.board.told("checkout") is None)
+        see(server, lambda: server.view.told("checkout") is None)
     assert server.get(f"{ONE}/decision").status == 404
     assert server.write("DELETE", ONE).status == 404
     assert kafka.store.rollouts() == {}
@@ -396,7 +396,7 @@ def test_without_kafka_nothing_is_pretended(alone: Api, monkeypatch: pytest.Monk
 def test_a_slow_clickhouse_keeps_no_kill_waiting(server: Api, kafka: Kafka) -> None:
     applied(server)
     kafka.write(DECISIONS, ("checkout", encode_decision(killed())))
-    see(server, lambda: server.board.told("checkout") is not None)
+    see(server, lambda: server.view.told("checkout") is not None)
     blocked = asyncio.Event()
 
     async def both() -> tuple[int, bool]:

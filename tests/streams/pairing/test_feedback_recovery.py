@@ -17,7 +17,7 @@ from tests.streams.pairing.kills import (
 )
 from tests.streams.pairing.log import opinion
 from understudy.analyzers.windows.rows import total
-from understudy.streams.pairing.dedup_cache import Recent
+from understudy.streams.pairing.dedup_cache import DedupCache
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 
@@ -101,12 +101,12 @@ def test_mutation_a_copy_told_from_the_first_alone_is_noticed(
 ) -> None:
     """Where the first was not read again, a copy of a copy would be judged by the second."""
 
-    def from_the_first(self: Recent, key: str, time_ms: int, watermark_ms: int) -> bool:
+    def from_the_first(self: DedupCache, key: str, time_ms: int, watermark_ms: int) -> bool:
         last = self._last.setdefault(key, (time_ms, self.log_bytes))
         is_near = self._is_near(*last, watermark_ms)
         if not is_near:
             self._last[key] = (time_ms, self.log_bytes)
         return is_near and last[1] != self.log_bytes
 
-    monkeypatch.setattr(Recent, "is_copy", from_the_first)
+    monkeypatch.setattr(DedupCache, "is_copy", from_the_first)
     assert is_noticed(range(1000))

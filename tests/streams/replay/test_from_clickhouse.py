@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analyzers.guardrails.world import START, World
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.windows.rows import row_key
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.windows import SideSums, Source, WindowRow, WindowsMessage
@@ -130,10 +130,10 @@ def test_deciding_counts_every_row_once(rows: list[WindowRow]) -> None:
         )
         for i, one in enumerate(rows)
     ]
-    decider = Decider(POLICY)
+    evaluator = RolloutEvaluator(POLICY)
     for message in tell(rows):
-        decider.take(message)
-    decision = decider.decision()
+        evaluator.take(message)
+    decision = evaluator.decision()
     assert decision.stage.requests == 2 ** len(rows) - 1
     units = {one.slice: one.units for one in decision.evidence}
     assert units.get("all", 0) == 2 ** len(rows) - 1
@@ -141,7 +141,7 @@ def test_deciding_counts_every_row_once(rows: list[WindowRow]) -> None:
 
 def test_stored_and_live_rows_end_in_the_same_verdict() -> None:
     world = World(requests=50)
-    live, stored = Decider(POLICY), Decider(POLICY)
+    live, stored = RolloutEvaluator(POLICY), RolloutEvaluator(POLICY)
     messages = world.messages(3, 40)
     for message in messages:
         live.take(message)

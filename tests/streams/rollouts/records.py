@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import Message, Producer
 
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
@@ -35,12 +35,12 @@ guardrails: [{{metric: error_rate, max_increase: 1pp}}]
 """
 
 
-def decider(rollout_id: str = "checkout") -> Decider:
-    return Decider(compile_manifest(manifest(rollout_id)))
+def evaluator(rollout_id: str = "checkout") -> RolloutEvaluator:
+    return RolloutEvaluator(compile_manifest(manifest(rollout_id)))
 
 
 def killed(why: str = "tone", rollout_id: str = "checkout") -> Decision:
-    decision = decider(rollout_id).kill(why)
+    decision = evaluator(rollout_id).kill(why)
     assert decision is not None
     return decision
 

@@ -15,7 +15,7 @@ from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka, killed, m
 from understudy.schemas.decisions import decode_decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import PolicyError
-from understudy.streams.deciding.state_store import Docket
+from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.kafka.embedded_broker import EMBEDDED_PARTITIONS, EmbeddedBroker
 from understudy.streams.rollouts.registry import (
     CannotChange,
@@ -151,10 +151,10 @@ def test_an_unknown_rollout_has_a_likely_name(kafka: Kafka) -> None:
 
 def obeyed(kafka: Kafka) -> tuple[int, bool]:
     """Stage and latch of who reads the whole topic."""
-    docket = Docket({})
+    store = RolloutStateStore({})
     told: list[bytes] = []
     for message in kafka.messages(ROLLOUTS):
-        step = docket.rollout(message.key(), message.value(), message.offset() or 0, 0)
+        step = store.rollout(message.key(), message.value(), message.offset() or 0, 0)
         told += [value for value in step.told if value is not None]
     last = decode_decision(told[-1])
     return last.stage.index, last.is_latched

@@ -1,4 +1,4 @@
-"""Boards with decisions that a decider has made of a made-up world, and clients that ask them."""
+"""Views of decisions that an evaluator made of a made-up world, and clients that ask them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
-from understudy.analyzers.guardrails.evaluator import Decider
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
@@ -20,7 +20,7 @@ from understudy.schemas.rollouts import RolloutManifest, compile_manifest
 from understudy.streams.clickhouse.decision_history import History
 from understudy.streams.http.app import make_app
 from understudy.streams.http.context import Context
-from understudy.streams.http.materialized_view import Board, Seen, Standing, Told
+from understudy.streams.http.materialized_view import MaterializedView, Seen, Standing, Told
 from understudy.streams.http.rollout_series import RolloutCollector
 from understudy.streams.rollouts.registry import RolloutStore
 
@@ -45,13 +45,17 @@ guardrails: [{guardrails}]
     )
 
 
-def decided(manifest: RolloutManifest, world: World = World(), windows: int = 45) -> Decider:  # noqa: B008
-    """A decider that has seen so many windows, as of the default where none are given."""
-    decider = Decider(compile_manifest(manifest))
-    decider.hear(1_772_450_000_000)
+def decided(
+    manifest: RolloutManifest,
+    world: World = World(),  # noqa: B008
+    windows: int = 45,
+) -> RolloutEvaluator:
+    """An evaluator that has seen so many windows, as of the default where none are given."""
+    evaluator = RolloutEvaluator(compile_manifest(manifest))
+    evaluator.advance_clock(1_772_450_000_000)
     for message in world.messages(5, windows):
-        decider.take(message)
-    return decider
+        evaluator.take(message)
+    return evaluator
 
 
 def standing(manifest: RolloutManifest, decision: Decision | None) -> Standing:
@@ -59,9 +63,9 @@ def standing(manifest: RolloutManifest, decision: Decision | None) -> Standing:
     return Standing(RolloutRecord(manifest=manifest), told)
 
 
-def board(*standings: Standing, is_complete: bool = True) -> Board:
-    """A board that has read these from their topics."""
-    made = Board()
+def view(*standings: Standing, is_complete: bool = True) -> MaterializedView:
+    """A view that has read these from their topics."""
+    made = MaterializedView()
     for one in standings:
         name = one.record.manifest.rollout_id
         made.take([Seen("rollout", name, encode_rollout_record(one.record))])
@@ -84,14 +88,14 @@ class Answer:
         return msgspec.json.decode(self.body)
 
 
-def ask(board: Board, method: str, path: str, **more: Any) -> Answer:
-    """Ask the application, over a socket, about no more than its board knows."""
+def ask(view: MaterializedView, method: str, path: str, **more: Any) -> Answer:
+    """Ask the application, over a socket, about no more than its view knows."""
 
     async def asked() -> Answer:
         registry = CollectorRegistry()
-        registry.register(RolloutCollector(board))
+        registry.register(RolloutCollector(view))
         context = Context(
-            board=board,
+            view=view,
             store=cast(RolloutStore, None),
             history=cast(History, None),
             tokens=(),

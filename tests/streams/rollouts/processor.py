@@ -11,18 +11,18 @@ import msgspec
 
 from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import Docket, Step
+from understudy.streams.deciding.state_store import RolloutStateStore, Step
 
 _LOOK_S: Final = 0.1
 
 
-class Desk:
+class DecisionProcessor:
     """What a worker does with records and windows, without Faust."""
 
     def __init__(self, kafka: Kafka) -> None:
         self._kafka = kafka
         self._table: dict[bytes, bytes] = {}
-        self._docket = Docket(self._table)
+        self._store = RolloutStateStore(self._table)
         self._read = 0
 
     def obey(self) -> None:
@@ -32,25 +32,25 @@ class Desk:
             _, at_ms = message.timestamp()
             key, offset = message.key(), message.offset()
             assert offset is not None
-            self._keep(self._docket.rollout(key, message.value(), offset, at_ms))
+            self._keep(self._store.rollout(key, message.value(), offset, at_ms))
         self._read = len(found)
 
     def judge(self, message: WindowsMessage) -> None:
         """Take window rows."""
         payload = msgspec.json.encode(message)
-        self._keep(self._docket.windows(message.rollout_id.encode(), payload))
+        self._keep(self._store.windows(message.rollout_id.encode(), payload))
 
     def _keep(self, step: Step) -> None:
         for value in step.told:
             self._kafka.write(DECISIONS, (step.key.decode(), value))
         if not step.changes:
             return
-        value = self._docket.value(step.key)
+        value = self._store.value(step.key)
         if value is None:
             del self._table[step.key]
         else:
             self._table[step.key] = value
-        self._docket.saved(step.key)
+        self._store.saved(step.key)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
