@@ -27,7 +27,7 @@ test: lint ## Run lint and all tests, on a real Kafka broker where one can be ha
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint
-lint: $(VENV)/installed-dev typing ## Check style, format and types
+lint: $(VENV)/installed-dev typing ## Check style, format, types and who imports whom
 	@echo "== ruff …"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -35,6 +35,8 @@ lint: $(VENV)/installed-dev typing ## Check style, format and types
 	@cd $(TYPING) && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --strict \
 		--config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache \
 		$(PACKAGES:%=-p understudy.%) -p tests.brokers
+	@echo "== import-linter …"
+	@cd $(TYPING) && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --no-cache $(CURDIR)/pyproject.toml
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Run a benchmark: BENCH=pairing is benchmarks/pairing.py

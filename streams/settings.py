@@ -19,7 +19,6 @@ from msgspec import Meta
 from understudy.analyzers.compare.json_output import JsonSchemaValidator, compile_json_schema
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import MAX_EVENT_BYTES
-from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 DEFAULT_FILE: Final = Path("understudy.toml")
 ENVIRONMENT_PREFIX: Final = "UNDERSTUDY_"
@@ -195,21 +194,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serving: ServingSettings = ServingSettings()
     api: ApiSettings = ApiSettings()
     alerting: AlertingSettings = AlertingSettings()
-
-    def pairing_policy(self) -> PairingPolicy:
-        """The policy these settings describe. Raises `SettingsError`."""
-        try:
-            return PairingPolicy(
-                window_s=self.pairing.window_s,
-                join_timeout_s=self.pairing.join_timeout_s,
-                allowed_lateness_s=self.pairing.allowed_lateness_s,
-                max_clock_skew_s=self.pairing.max_clock_skew_s,
-                max_event_bytes=self.pairing.max_event_bytes,
-                max_join_bytes=self.pairing.max_join_bytes,
-                compare=self.compare_options(),
-            )
-        except ValueError as error:
-            raise SettingsError(f"[pairing] {error}") from None
 
     def compare_options(self) -> CompareOptions:
         """What the analyzers are told. Raises `SettingsError` for a bad JSON Schema."""

@@ -187,7 +187,7 @@ def _serve_api(settings: Settings, stop: threading.Event) -> None:
 
 def _policy(settings: Settings) -> PairingPolicy:
     try:
-        return settings.pairing_policy()
+        return PairingPolicy.from_settings(settings)
     except SettingsError as error:
         raise CommandError(str(error), WRONG_USAGE) from None
 

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from understudy.schemas.rollouts import Rollout, nearest
 from understudy.schemas.windows import WindowRow
+from understudy.streams.clickhouse.command_client import open_client
 from understudy.streams.clickhouse.migrate import pending
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.stored_windows import (
@@ -28,7 +29,6 @@ from understudy.streams.clickhouse.stored_windows import (
     read_rows,
     spans,
 )
-from understudy.streams.commands.query import open_client
 from understudy.streams.commands.replay import pairing_policy
 from understudy.streams.errors import UNREACHABLE, CommandError
 from understudy.streams.logs import configure_logs
@@ -39,7 +39,7 @@ from understudy.streams.replay.policy_trial import (
     read_policy_file,
     widen,
 )
-from understudy.streams.replay.recordings import RecordingError, read_recordings
+from understudy.streams.replay.recordings import RecordingError, read_recordings, total_bytes
 from understudy.streams.replay.replay_events import replay
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.evidence_table import show_decision, timeline
@@ -68,7 +68,7 @@ def backtest_files(
     trial = PolicyTrial(policy, stage)
     pairing = pairing_policy(settings, json_schemas)
     try:
-        with file_progress(files, "replaying") as progress:
+        with file_progress(total_bytes(files), "replaying") as progress:
             lines = read_recordings(files, progress)
             replay(lines, pairing, int(time.time() * 1000), None, trial)
     except RecordingError as error:

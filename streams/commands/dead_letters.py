@@ -21,6 +21,7 @@ from rich.text import Text
 
 from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.dead_letters.forecast import Fate, Forecast, Forecaster
+from understudy.streams.dead_letters.reading import read_letters
 from understudy.streams.dead_letters.selection import (
     REPLAY_CAN_HELP,
     REPLAYED_FROM,
@@ -28,14 +29,12 @@ from understudy.streams.dead_letters.selection import (
     Letter,
     Place,
     Selection,
-    letter_from,
-    once_each,
 )
 from understudy.streams.errors import FAILED, UNREACHABLE, WRONG_USAGE, CommandError
 from understudy.streams.kafka.client_config import producer_config, topic_of, topics
-from understudy.streams.kafka.topic_reader import TopicReader
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.pairing.group_positions import positions_of
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.plain_text import lines, one_line, payload_text
 
@@ -56,26 +55,6 @@ def _broker_errors(settings: Settings) -> Iterator[None]:
     except KafkaException as error:
         where = settings.kafka.bootstrap_servers
         raise CommandError(f"Kafka at {where}: {error.args[0]}", UNREACHABLE) from None
-
-
-def read_letters(settings: Settings, selection: Selection) -> Iterator[Letter]:
-    """Letters of a selection, each once, up to what the topic holds now."""
-    name = topics(settings.kafka).dead_letters.name
-    with TopicReader(settings.kafka, name) as reader:
-        ranges = reader.bounds()
-        if not ranges:
-            raise CommandError(f"there is no topic {name}; `understudy topics` creates it")
-        if selection.since_ms is not None:
-            ranges = reader.since(selection.since_ms, ranges)
-        letters = once_each(_letter(message, name) for message in reader.read(ranges))
-        yield from (letter for letter in letters if letter in selection)
-
-
-def _letter(message: Message, topic: str) -> Letter:
-    given: Any = message.headers() or []
-    headers = {name: value for name, value in given if isinstance(value, bytes)}
-    own = Place(topic, message.partition() or 0, message.offset() or 0)
-    return letter_from(headers, own, message.timestamp()[1], message.key(), message.value())
 
 
 def list_letters(settings: Settings, selection: Selection, limit: int, *, as_json: bool) -> None:
@@ -253,7 +232,7 @@ def _forecasters(settings: Settings) -> dict[str, Forecaster]:
 
 
 def _forecaster(settings: Settings, source: Source) -> Forecaster:
-    policy = settings.pairing_policy()
+    policy = PairingPolicy.from_settings(settings)
     positions = positions_of(settings.kafka, source)
     if not positions:
         name = topic_of(settings.kafka, source)

@@ -19,7 +19,7 @@ from understudy.streams.errors import FAILED, UNREACHABLE, CommandError
 from understudy.streams.kafka.client_config import client_config, producer_config, topic_of, topics
 from understudy.streams.kafka.topic_admin import TopicsReport, ensure_topics
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
-from understudy.streams.replay.recordings import RecordingError, read_recordings
+from understudy.streams.replay.recordings import RecordingError, read_recordings, total_bytes
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.progress import file_progress
 
@@ -114,7 +114,7 @@ def publish_files(settings: Settings, files: Sequence[Path], source: Source = "e
 
 def _lines(files: Sequence[Path]) -> Iterator[bytes]:
     try:
-        with file_progress(files, "publishing") as progress:
+        with file_progress(total_bytes(files), "publishing") as progress:
             yield from read_recordings(files, progress)
     except RecordingError as error:
         raise CommandError(str(error)) from None

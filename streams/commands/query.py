@@ -8,26 +8,15 @@ from typing import Any, Final
 
 import click
 import orjson
-from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.command_client import open_client
 from understudy.streams.clickhouse.migrate import migrate
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
-from understudy.streams.errors import FAILED, UNREACHABLE, CommandError
-
-
-def open_client(url: str, *, create: bool = True) -> Client:
-    """Connect for a command. Raises `CommandError`, without `create` also for what is not there."""
-    try:
-        return connect(url, create=create)
-    except SinkBusy as error:
-        raise CommandError(str(error), UNREACHABLE) from None
-    except SinkBroken as error:
-        raise CommandError(str(error), FAILED) from None
+from understudy.streams.errors import CommandError
 
 
 def run_query(url: str, sql: str, *, as_json: bool) -> None:

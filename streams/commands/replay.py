@@ -32,7 +32,7 @@ from understudy.streams.replay.policy_trial import (
     print_decision,
     read_policy_file,
 )
-from understudy.streams.replay.recordings import RecordingError, read_recordings
+from understudy.streams.replay.recordings import RecordingError, read_recordings, total_bytes
 from understudy.streams.replay.replay_events import ReplayResult, ReplaySink, replay
 from understudy.streams.replay.report import report
 from understudy.streams.settings import Settings, SettingsError
@@ -73,7 +73,7 @@ def replay_files(
     policy = pairing_policy(settings, json_schemas)
     started = time.monotonic()
     try:
-        with file_progress(files, "replaying") as progress, _sink(url, policy) as sink:
+        with file_progress(total_bytes(files), "replaying") as progress, _sink(url, policy) as sink:
             result = replay(read_recordings(files, progress), policy, _now_ms(), sink, trial)
     except RecordingError as error:
         raise CommandError(str(error)) from None
@@ -109,7 +109,7 @@ def pairing_policy(settings: Settings, json_schemas: str | None) -> PairingPolic
         compare = msgspec.structs.replace(settings.compare, json_schemas=json_schemas)
         settings = msgspec.structs.replace(settings, compare=compare)
     try:
-        return settings.pairing_policy()
+        return PairingPolicy.from_settings(settings)
     except SettingsError as error:
         raise CommandError(str(error), WRONG_USAGE) from None
 

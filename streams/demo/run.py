@@ -51,6 +51,7 @@ from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.logs import configure_logs
 from understudy.streams.pairing.consumer import PairingConsumer
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import (
     ClickHouseSettings,
     KafkaSettings,
@@ -212,7 +213,7 @@ def _watch(
     """Run all threads, drawing what comes out, until everything has been judged."""
     run = _Run()
     schemas = {name: compile_json_schema(schema) for name, schema in JSON_SCHEMAS.items()}
-    policy = settings.pairing_policy()
+    policy = PairingPolicy.from_settings(settings)
     policy = replace(policy, compare=replace(policy.compare, json_schemas=schemas))
     with (
         pairing(settings, policy, sources=("events",)) as (consumer,),

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from understudy.schemas.windows import SOURCES, Source
+from understudy.streams.clickhouse.command_client import open_client
 from understudy.streams.clickhouse.migrate import pending
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
-from understudy.streams.commands.query import open_client
 from understudy.streams.errors import UNREACHABLE, CommandError
 from understudy.streams.kafka.client_config import topic_of
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs

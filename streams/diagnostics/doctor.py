@@ -24,7 +24,7 @@ from rich.text import Text
 
 from understudy.schemas.topics import Topics
 from understudy.schemas.windows import SOURCES, Source
-from understudy.streams.commands.dead_letters import read_letters
+from understudy.streams.dead_letters.reading import read_letters
 from understudy.streams.dead_letters.selection import Selection
 from understudy.streams.diagnostics.clickhouse_checks import check_clickhouse
 from understudy.streams.diagnostics.dead_letter_checks import DEAD_LETTERS, check_dead_letters

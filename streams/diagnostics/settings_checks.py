@@ -8,6 +8,7 @@ from typing import Final
 from understudy.streams.diagnostics.findings import Finding, fail, or_ok, warn
 from understudy.streams.http.tokens import read_tokens
 from understudy.streams.kafka.client_config import PARTITIONER, topics
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import Settings, SettingsError
 
 SETTINGS: Final = "settings"
@@ -22,7 +23,10 @@ def check_settings(settings: Settings) -> list[Finding]:
 
 
 def _readable(settings: Settings) -> Iterator[Finding]:
-    for read in (settings.pairing_policy, lambda: read_tokens(settings.api.tokens)):
+    for read in (
+        lambda: PairingPolicy.from_settings(settings),
+        lambda: read_tokens(settings.api.tokens),
+    ):
         try:
             read()
         except SettingsError as error:

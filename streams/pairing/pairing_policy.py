@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import MAX_EVENT_BYTES
+from understudy.streams.settings import Settings, SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,23 @@ class PairingPolicy:
                 f"allowed_lateness_s ({self.allowed_lateness_s}) must be at least "
                 f"join_timeout_s ({self.join_timeout_s}): a window must outlive its joins"
             )
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> PairingPolicy:
+        """The policy that settings describe. Raises `SettingsError`."""
+        pairing = settings.pairing
+        try:
+            return cls(
+                window_s=pairing.window_s,
+                join_timeout_s=pairing.join_timeout_s,
+                allowed_lateness_s=pairing.allowed_lateness_s,
+                max_clock_skew_s=pairing.max_clock_skew_s,
+                max_event_bytes=pairing.max_event_bytes,
+                max_join_bytes=pairing.max_join_bytes,
+                compare=settings.compare_options(),
+            )
+        except ValueError as error:
+            raise SettingsError(f"[pairing] {error}") from None
 
     @property
     def window_ms(self) -> int:

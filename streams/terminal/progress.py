@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -19,18 +18,15 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from understudy.streams.replay.recordings import Progress as Told
-from understudy.streams.replay.recordings import total_bytes
-
 Item = TypeVar("Item")
 
 
 @contextmanager
-def file_progress(files: Sequence[Path], label: str) -> Iterator[Told]:
+def file_progress(total_bytes: int, label: str) -> Iterator[Callable[[int], None]]:
     """Show how much of the files has been read; yields what to call with bytes read."""
     bar = _bar(DownloadColumn(), TransferSpeedColumn())
     with bar:
-        task = bar.add_task(label, total=total_bytes(files))
+        task = bar.add_task(label, total=total_bytes)
         yield lambda read: bar.advance(task, read)
 
 

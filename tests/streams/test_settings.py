@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from understudy.streams.kafka.client_config import client_config, consumer_config, producer_config
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import Settings, SettingsError, known_keys, load_settings
 
 EVERYTHING = """
@@ -55,7 +56,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_given_is_all_defaults() -> None:
     settings = load_settings(None, {"HOME": "/", "PATH": ""})
     assert settings == Settings()
-    assert settings.pairing_policy().window_s == 10
+    assert PairingPolicy.from_settings(settings).window_s == 10
 
 
 def test_the_file_of_the_folder_is_read(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_a_file_sets_everything(tmp_path: Path) -> None:
     assert settings.kafka.replication_factor == 3
     assert settings.clickhouse.batch_rows == 7
     assert settings.compare_options().similarity is False
-    policy = settings.pairing_policy()
+    policy = PairingPolicy.from_settings(settings)
     assert (policy.window_ms, policy.allowed_lateness_ms) == (60_000, 300_500)
 
 
@@ -161,7 +162,7 @@ def test_an_unknown_variable_names_the_nearest(variable: str, nearest: str) -> N
 def test_a_wrong_value_is_told_with_its_place(text: str, place: str, tmp_path: Path) -> None:
     file = written(tmp_path, text)
     with pytest.raises(SettingsError, match=place.replace(".", r"\.")) as caught:
-        load_settings(file, {}).pairing_policy()
+        PairingPolicy.from_settings(load_settings(file, {}))
     assert "Traceback" not in str(caught.value)
 
 
@@ -173,7 +174,7 @@ def test_a_wrong_variable_is_told_with_its_place() -> None:
 def test_windows_must_outlive_their_joins(tmp_path: Path) -> None:
     file = written(tmp_path, "[pairing]\njoin_timeout_s = 200")
     with pytest.raises(SettingsError, match=r"allowed_lateness_s.*join_timeout_s"):
-        load_settings(file, {}).pairing_policy()
+        PairingPolicy.from_settings(load_settings(file, {}))
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -226,7 +227,7 @@ def test_a_bad_json_schema_is_told_by_name(text: str, tmp_path: Path) -> None:
 def test_a_missing_folder_of_json_schemas_is_told() -> None:
     settings = load_settings(None, {"UNDERSTUDY_COMPARE_JSON_SCHEMAS": "nowhere"})
     with pytest.raises(SettingsError, match="nowhere is not a folder"):
-        settings.pairing_policy()
+        PairingPolicy.from_settings(settings)
 
 
 def test_every_setting_is_described() -> None:

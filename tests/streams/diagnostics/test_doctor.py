@@ -40,6 +40,7 @@ from understudy.streams.commands.main import main
 from understudy.streams.diagnostics.doctor import examine
 from understudy.streams.diagnostics.findings import Finding, Level
 from understudy.streams.pairing.group_positions import positions_of
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import Settings
 from understudy.streams.worker import pairing
 
@@ -78,7 +79,7 @@ def pairs(count: int, *, first: int = 0) -> list[tuple[bytes, bytes, Headers]]:
 def working(settings: Settings) -> Iterator[None]:
     """A worker in threads."""
     stop = threading.Event()
-    with pairing(settings, settings.pairing_policy()) as readers:
+    with pairing(settings, PairingPolicy.from_settings(settings)) as readers:
         threads = [threading.Thread(target=reader.run, args=(stop,)) for reader in readers]
         for thread in threads:
             thread.start()

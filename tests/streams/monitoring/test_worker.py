@@ -23,6 +23,7 @@ from tests.streams.diagnostics.brokers import MakeTopics, event, key, settings_f
 from understudy.schemas.topics import ROLLOUT_PARTITIONS
 from understudy.streams.http.probe_server import serving, watching
 from understudy.streams.monitoring.process import Process
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import ServingSettings
 from understudy.streams.worker import pairing
 
@@ -66,7 +67,9 @@ def test_without_clickhouse_it_is_ready_and_degraded(
     process = Process(("pairing",))
     with (
         serving(whole.serving, process),
-        pairing(whole, whole.pairing_policy(), partial(watching, whole, process)) as readers,
+        pairing(
+            whole, PairingPolicy.from_settings(whole), partial(watching, whole, process)
+        ) as readers,
     ):
         threads = [threading.Thread(target=reader.run, args=(stop,)) for reader in readers]
         for thread in threads:
