@@ -12,7 +12,7 @@ import pytest
 from pytest_socket import SocketBlockedError
 
 ROOT = Path(__file__).parents[2]
-ASKS_FOR_A_BROKER = ["tests/streams/test_topics.py", "-k", "real_broker_round_trip"]
+ASKS_FOR_A_BROKER = ["tests/streams/kafka/test_topic_admin.py", "-k", "real_broker_round_trip"]
 
 
 def test_unmarked_test_cannot_open_a_network_socket() -> None:
