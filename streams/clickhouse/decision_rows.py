@@ -7,27 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from understudy.schemas.decisions import Decision
-from understudy.streams.clickhouse.native_format import Block, encode_block
-
-DECISIONS: Final = "decisions"
-TYPES: Final[dict[str, str]] = {
-    "rollout_id": "LowCardinality(String)",
-    "decided_at": "DateTime64(3, 'UTC')",
-    "is_refresh": "Bool",
-    "verdict": "LowCardinality(String)",
-    "since": "DateTime64(3, 'UTC')",
-    "stage": "LowCardinality(String)",
-    "candidate_share": "Float64",
-    "is_latched": "Bool",
-    "is_paused": "Bool",
-    "reasons": "Array(String)",
-    "alerts": "Array(String)",
-    "policy_hash": "LowCardinality(String)",
-    "partitions": "Map(Int32, UInt64)",
-    "feedback_partitions": "Map(Int32, UInt64)",
-    "decision": "String",
-}
-"""Types of the columns in the DDL; a test holds the two together."""
+from understudy.streams.clickhouse.native_format import Block
+from understudy.streams.clickhouse.tables import DECISION_TYPES, DECISIONS, block
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND: Final = dt.timedelta(milliseconds=1)
@@ -36,7 +17,7 @@ _MILLISECOND: Final = dt.timedelta(milliseconds=1)
 def decision_block(decisions: Sequence[tuple[Decision, bytes]]) -> Block:
     """Decisions, each with its bytes from the topic, as a block to insert."""
     rows = [row_of(decision, payload) for decision, payload in decisions]
-    return encode_block(DECISIONS, TYPES, {name: [row[name] for row in rows] for name in TYPES})
+    return block(DECISIONS, {name: [row[name] for row in rows] for name in DECISION_TYPES})
 
 
 def row_of(decision: Decision, payload: bytes) -> dict[str, object]:

@@ -30,6 +30,7 @@ from understudy.streams.clickhouse.native_format import Block, Column, encode_bl
 COMPARISONS: Final = "comparisons"
 UNMATCHED: Final = "unmatched"
 WINDOWS: Final = "windows"
+DECISIONS: Final = "decisions"
 
 Columns = dict[str, Column]
 Ints = NDArray[np.int64]
@@ -220,10 +221,28 @@ def _sum_type(name: str, hint: object) -> str:
 
 
 WINDOW_TYPES: Final[dict[str, str]] = _window_types()
+DECISION_TYPES: Final[dict[str, str]] = {
+    "rollout_id": _LABEL,
+    "decided_at": _TIME,
+    "is_refresh": "Bool",
+    "verdict": _LABEL,
+    "since": _TIME,
+    "stage": _LABEL,
+    "candidate_share": "Float64",
+    "is_latched": "Bool",
+    "is_paused": "Bool",
+    "reasons": "Array(String)",
+    "alerts": "Array(String)",
+    "policy_hash": _LABEL,
+    "partitions": "Map(Int32, UInt64)",
+    "feedback_partitions": "Map(Int32, UInt64)",
+    "decision": "String",
+}
 TABLES: Final[dict[str, Mapping[str, str]]] = {
     COMPARISONS: COMPARISON_TYPES,
     UNMATCHED: UNMATCHED_TYPES,
     WINDOWS: WINDOW_TYPES,
+    DECISIONS: DECISION_TYPES,
 }
 """Table to column to ClickHouse type, in the order of the DDL."""
 

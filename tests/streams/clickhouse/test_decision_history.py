@@ -14,7 +14,6 @@ from tests.streams.http.server import Api, api
 from understudy.schemas.decisions import encode_decision
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.decision_history import END, Cursor, History
-from understudy.streams.clickhouse.decision_rows import DECISIONS as ROWS
 from understudy.streams.clickhouse.decision_rows import decision_block
 from understudy.streams.clickhouse.migrate import migrate
 from understudy.streams.http import read_routes as reading
@@ -41,7 +40,7 @@ def url(clickhouse_url: str) -> Iterator[str]:
     migrate(client)
     for told in (DECISIONS, [DECISIONS[-1], decision("hold", rollout_id="other")]):
         block = decision_block([(one, encode_decision(one)) for one in told])
-        client.raw_insert(ROWS, block.columns, block.payload, fmt="Native")
+        client.raw_insert(block.table, block.columns, block.payload, fmt="Native")
     yield f"{clickhouse_url}?database={database}"
     client.command(f"DROP DATABASE {database}")
     client.close()
