@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import operator
 import re
 import shlex
 import tomllib
@@ -216,6 +218,26 @@ def test_decisions_are_listed() -> None:
     listed = text_of("decisions/README.md")
     records = {file.name for file in (DOCS / "decisions").glob("0*.md")}
     assert {name for name in records if f"({name})" not in listed} == set()
+
+
+def test_code_that_the_glossary_names_exists() -> None:
+    """Each term says where it lives: in a module, as attributes of that module."""
+    rows = re.findall(r"^\| \*\*(.+?)\*\* \|.*\| (.+?) \|$", text_of("glossary.md"), re.MULTILINE)
+    assert len(rows) > 30
+    for term, cell in rows:
+        links = re.findall(r"\[([^\]]+)\]\(\.\./([\w/]+)\.py\)", cell)
+        assert links, f"{term}: no module"
+        for names, path in links:
+            module = importlib.import_module(f"understudy.{path.replace('/', '.')}")
+            assert module.__doc__
+            for name in code(names) - {path.rpartition("/")[2]}:
+                operator.attrgetter(name)(module)
+
+
+def test_every_page_is_in_the_index() -> None:
+    listed = re.findall(r"\]\(([\w/]+\.md)[)#]", text_of("README.md"))
+    pages = {page.name for page in DOCS.glob("*.md")} - {"README.md"}
+    assert pages - set(listed) == set()
 
 
 def sources(folder: str) -> list[Path]:
