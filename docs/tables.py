@@ -21,7 +21,7 @@ from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import SECTIONS
 from understudy.streams.commands.main import main as command
 from understudy.streams.http.rollout_series import series_names
-from understudy.streams.monitoring.pairing_metrics import METRICS
+from understudy.streams.monitoring.metric_catalogue import METRICS
 from understudy.streams.settings import ENVIRONMENT_PREFIX, Settings
 
 FOLDER: Final = Path(__file__).parent

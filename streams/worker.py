@@ -25,7 +25,7 @@ from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrate import client_opener
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
-from understudy.streams.http.probe_server import serving, watching
+from understudy.streams.http.probe_server import serving
 from understudy.streams.http.tokens import read_tokens
 from understudy.streams.kafka.client_config import (
     client_config,
@@ -36,9 +36,10 @@ from understudy.streams.kafka.client_config import (
 )
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
-from understudy.streams.monitoring.deciding_metrics import telling
-from understudy.streams.monitoring.process import Process
-from understudy.streams.monitoring.worker_snapshot import Parts
+from understudy.streams.monitoring.deciding_metrics import expose_deciding
+from understudy.streams.monitoring.pairing_monitor import monitor_pairing
+from understudy.streams.monitoring.pairing_snapshot import PairingParts
+from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
 from understudy.streams.pairing.consumer import PairingConsumer
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
@@ -72,7 +73,7 @@ STATES: Final[dict[Source, type[PartitionState]]] = {
     "events": Partition,
     "feedback": FeedbackPartition,
 }
-Serve = Callable[[Parts], AbstractContextManager[object]]
+Serve = Callable[[PairingParts], AbstractContextManager[object]]
 
 
 def run_worker(settings: Settings, role: Role = "all") -> None:
@@ -88,14 +89,14 @@ def run_worker(settings: Settings, role: Role = "all") -> None:
             return
         ensure_topics(client_config(settings.kafka), topics(settings.kafka),
                       replication_factor=settings.kafka.replication_factor)  # fmt: skip
-        process = Process(PARTS[role])
-        pair = partial(_run_pairing, settings, policy, process)
-        with serving(settings.serving, process):
+        components = WorkerComponents(PARTS[role])
+        pair = partial(_run_pairing, settings, policy, components)
+        with serving(settings.serving, components):
             if role == "pairing":
                 pair(stop)
             else:
                 beside = pair if role == "all" else None
-                _run_deciding(settings, process, stop, beside)
+                _run_deciding(settings, components, stop, beside)
     log.info("worker.stopped")
 
 
@@ -115,11 +116,11 @@ def _told_to_people() -> Iterator[None]:
 
 
 def _run_pairing(
-    settings: Settings, policy: PairingPolicy, process: Process, stop: threading.Event
+    settings: Settings, policy: PairingPolicy, components: WorkerComponents, stop: threading.Event
 ) -> None:
     """Read events in this thread and feedback beside it."""
     with (
-        pairing(settings, policy, partial(watching, settings, process)) as (events, feedback),
+        pairing(settings, policy, _monitor(settings, components)) as (events, feedback),
         _reporting((events, feedback)),
     ):
         log.info("worker.started", topic=events.topic, group=events.group_id)
@@ -127,13 +128,19 @@ def _run_pairing(
             events.run(stop)
 
 
+def _monitor(settings: Settings, components: WorkerComponents) -> Serve:
+    if not settings.serving.enabled:
+        return nullcontext
+    return partial(monitor_pairing, settings.kafka, settings.serving.stall_s, components)
+
+
 def _run_deciding(
-    settings: Settings, process: Process, stop: threading.Event, beside: Beside | None
+    settings: Settings, components: WorkerComponents, stop: threading.Event, beside: Beside | None
 ) -> None:
     """Decide in this thread and do the rest beside it; when either ends, so does the other."""
     from understudy.streams.deciding.service import run_deciding
 
-    watch = partial(telling, process, settings.serving.stall_s)
+    watch = partial(expose_deciding, components, settings.serving.stall_s)
     with (
         _aside(run_alerting, "understudy-alerting", settings, stop),
         _aside(_serve_api, "understudy-api", settings, stop),
@@ -225,7 +232,7 @@ def pairing(
     try:
         with CollectBetweenBatches() as garbage:
             readers = tuple(_reader(settings, policy, s, loader, garbage) for s in sources)
-            with serve(Parts(readers, loader)):
+            with serve(PairingParts(readers, loader)):
                 yield readers
     finally:
         loader.close(CLOSE_S)

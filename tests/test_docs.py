@@ -27,7 +27,7 @@ from understudy.streams.clickhouse.connect import OPTIONS
 from understudy.streams.clickhouse.migrate import migrate, migrations
 from understudy.streams.commands.main import main as command
 from understudy.streams.http.rollout_series import series_names
-from understudy.streams.monitoring.pairing_metrics import METRICS
+from understudy.streams.monitoring.metric_catalogue import METRICS
 from understudy.streams.pairing.join import UnmatchedReason
 from understudy.streams.settings import known_keys
 

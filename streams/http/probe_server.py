@@ -20,13 +20,9 @@ import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from understudy.streams.monitoring.health import Report, health, readiness
-from understudy.streams.monitoring.metric_specs import SpecCollector
-from understudy.streams.monitoring.observer import Observer
-from understudy.streams.monitoring.pairing_metrics import PAIRING
-from understudy.streams.monitoring.process import Part, Process
-from understudy.streams.monitoring.worker_snapshot import Parts
-from understudy.streams.settings import ServingSettings, Settings
+from understudy.streams.monitoring.health import HealthReport
+from understudy.streams.monitoring.worker_components import WorkerComponents
+from understudy.streams.settings import ServingSettings
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +43,7 @@ Page = Callable[[str], Answer]
 NOT_FOUND: Final = Answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found\n")
 
 
-def report_page(report: Callable[[], Report]) -> Page:
+def report_page(report: Callable[[], HealthReport]) -> Page:
     """A page with a probe's answer: 200 or 503, and why as JSON."""
 
     def page(_: str) -> Answer:
@@ -130,7 +126,7 @@ class PageServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(serving_settings: ServingSettings, process: Process) -> Iterator[None]:
+def serving(serving_settings: ServingSettings, process: WorkerComponents) -> Iterator[None]:
     """Answer for a worker meanwhile.
 
     When the address is taken, the worker does its work all the same, and says so.
@@ -151,27 +147,7 @@ def serving(serving_settings: ServingSettings, process: Process) -> Iterator[Non
         yield
 
 
-@contextmanager
-def watching(settings: Settings, process: Process, parts: Parts) -> Iterator[None]:
-    """Watch pairing meanwhile, and tell of it."""
-    if not settings.serving.enabled:
-        yield
-        return
-    observer = Observer(settings.kafka, parts, stall_s=settings.serving.stall_s)
-    part = Part(
-        health=lambda: health(observer.condition()),
-        readiness=lambda: readiness(observer.condition()),
-        metrics=SpecCollector(PAIRING, observer.look),
-    )
-    observer.start()
-    try:
-        with process.having("pairing", part):
-            yield
-    finally:
-        observer.stop()
-
-
-def _pages(process: Process) -> dict[str, Page]:
+def _pages(process: WorkerComponents) -> dict[str, Page]:
     registry = CollectorRegistry()
     registry.register(process)
     ProcessCollector(registry=registry)

@@ -1,1 +1,1 @@
-"""What other machines ask a worker over HTTP: health, readiness, metrics."""
+"""What a worker exposes about itself: health, readiness and metrics. HTTP serves them."""

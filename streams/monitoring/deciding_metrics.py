@@ -1,4 +1,4 @@
-"""Deciding, as probes and Prometheus are told of it."""
+"""Health, readiness and metrics of deciding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from understudy.streams.deciding.progress import Progress
-from understudy.streams.monitoring.health import Report, Status, joined
+from understudy.streams.monitoring.health import HealthReport, HealthStatus, combined
 from understudy.streams.monitoring.metric_specs import (
     PREFIX,
     MetricSpec,
@@ -16,62 +16,67 @@ from understudy.streams.monitoring.metric_specs import (
     counter,
     gauge,
 )
-from understudy.streams.monitoring.process import Part, Process
+from understudy.streams.monitoring.worker_components import WorkerComponent, WorkerComponents
 
 Spec = MetricSpec[Progress]
 
 
-def deciding_health(progress: Progress, now_s: float, stall_s: float) -> Report:
-    """Bad when the event loop no longer turns. Deciding that stands still ends by itself."""
-    reports = []
+def deciding_health(progress: Progress, now_s: float, stall_timeout_s: float) -> HealthReport:
+    """Health; failing when the event loop hangs. Deciding that stalls otherwise ends by itself."""
     silent_s = now_s - progress.looked_s
-    if silent_s >= stall_s:
-        reports.append(Report(Status.BAD, (f"deciding has done nothing for {silent_s:.0f} s",)))
+    reports = []
+    if silent_s >= stall_timeout_s:
+        reason = f"deciding has not responded for {silent_s:.0f} s"
+        reports.append(HealthReport(HealthStatus.FAILING, (reason,)))
     if progress.lags is None and progress.is_recovered:
-        reports.append(Report(Status.DEGRADED, ("Kafka does not tell deciding what there is",)))
-    return joined(reports)
+        reason = "Kafka does not answer deciding's request for the lag"
+        reports.append(HealthReport(HealthStatus.DEGRADED, (reason,)))
+    return combined(reports)
 
 
-def deciding_readiness(progress: Progress, now_s: float, stall_s: float) -> Report:
-    """Bad also until the table is there: at the start, and while partitions change hands."""
-    alive = deciding_health(progress, now_s, stall_s)
+def deciding_readiness(progress: Progress, now_s: float, stall_timeout_s: float) -> HealthReport:
+    """Readiness; also failing until the table is recovered: at the start and in rebalances."""
+    health = deciding_health(progress, now_s, stall_timeout_s)
     if progress.is_recovered:
-        return alive
-    return joined([alive, Report(Status.BAD, ("deciding has not recovered its table yet",))])
+        return health
+    reason = "deciding has not recovered its table yet"
+    return combined([health, HealthReport(HealthStatus.FAILING, (reason,))])
 
 
 @contextmanager
-def telling(process: Process, stall_s: float, progress: Progress) -> Iterator[None]:
-    """Tell of deciding meanwhile."""
-    part = Part(
-        health=lambda: deciding_health(progress, time.monotonic(), stall_s),
-        readiness=lambda: deciding_readiness(progress, time.monotonic(), stall_s),
+def expose_deciding(
+    components: WorkerComponents, stall_timeout_s: float, progress: Progress
+) -> Iterator[None]:
+    """Expose deciding inside the context."""
+    component = WorkerComponent(
+        health=lambda: deciding_health(progress, time.monotonic(), stall_timeout_s),
+        readiness=lambda: deciding_readiness(progress, time.monotonic(), stall_timeout_s),
         metrics=SpecCollector(DECIDING, lambda: progress),
     )
-    with process.having("deciding", part):
+    with components.running("deciding", component):
         yield
 
 
 DECIDING: Final[tuple[Spec, ...]] = (
     MetricSpec(
         f"{PREFIX}deciding_messages_total", "counter", ("topic",),
-        "Messages of windows and of rollouts that deciding has handled; what is read again counts "
-        "again",
+        "Messages from the topics of windows and rollouts that deciding has processed; messages "
+        "that are read again count again",
         lambda p: {(topic,): count for topic, count in dict(p.messages).items()},
     ),
-    counter("deciding_decisions", "Decisions told", lambda p: p.decisions),
+    counter("deciding_decisions", "Decisions emitted", lambda p: p.decisions),
     MetricSpec(f"{PREFIX}deciding_refused_total", "counter", ("reason",),
-               "Messages that became dead letters of deciding, by reason",
+               "Messages that deciding sent to the dead letters, by reason",
                lambda p: {(reason,): count for reason, count in dict(p.refused).items()}),
-    counter("deciding_refused_commands", "Commands that made no sense, such as promote at the last "
+    counter("deciding_refused_commands", "Commands that were rejected, such as promote in the last "
             "stage", lambda p: p.refused_commands),
-    counter("deciding_ignored", "Messages of windows of rollouts without a policy",
+    counter("deciding_ignored", "Messages with windows of rollouts without a policy",
             lambda p: p.ignored),
-    gauge("deciding_recovered", "1 while the table is there and windows are judged",
+    gauge("deciding_recovered", "1 while the table is recovered and windows are evaluated",
           lambda p: p.is_recovered),
-    gauge("deciding_partitions", "Partitions of windows that this worker holds",
+    gauge("deciding_partitions", "Partitions of the windows topic assigned to this worker",
           lambda p: len(p.lags or {})),
     MetricSpec(f"{PREFIX}deciding_lag_records", "gauge", ("partition",),
-               "Messages of windows to be handled; absent while Kafka does not tell",
+               "Messages with windows waiting to be processed; absent without an answer from Kafka",
                lambda p: {(str(number),): lag for number, lag in (p.lags or {}).items()}),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a metric is: its name, its meaning, and how it is read off a snapshot."""
+"""The declaration of a metric: its name, its meaning, and how to read it from a snapshot."""
 
 from __future__ import annotations
 
@@ -13,59 +13,57 @@ from prometheus_client.registry import Collector
 PREFIX: Final = "understudy_"
 
 Values = Mapping[tuple[str, ...], float]
-"""By values of the labels, in their order."""
+"""Values by label values, in the order of the labels."""
 Kind = Literal["counter", "gauge"]
-Look = TypeVar("Look")
-"""What was seen of something at one time."""
+Observed = TypeVar("Observed")
+"""What a metric is read from."""
 
 
 @dataclass(frozen=True, slots=True)
-class MetricSpec(Generic[Look]):
+class MetricSpec(Generic[Observed]):
     """One metric."""
 
     name: str
     kind: Kind
     labels: tuple[str, ...]
     meaning: str
-    read: Callable[[Look], Values]
+    read: Callable[[Observed], Values]
 
 
-def counter(name: str, meaning: str, read: Callable[[Look], float]) -> MetricSpec[Look]:
+def counter(name: str, meaning: str, read: Callable[[Observed], float]) -> MetricSpec[Observed]:
     """A counter without labels."""
     return MetricSpec(f"{PREFIX}{name}_total", "counter", (), meaning, lambda s: {(): read(s)})
 
 
-def gauge(name: str, meaning: str, read: Callable[[Look], float]) -> MetricSpec[Look]:
+def gauge(name: str, meaning: str, read: Callable[[Observed], float]) -> MetricSpec[Observed]:
     """A gauge without labels."""
     return MetricSpec(PREFIX + name, "gauge", (), meaning, lambda s: {(): read(s)})
 
 
-class SpecCollector(Collector, Generic[Look]):
-    """Serves a table of metrics from a fresh look.
+class SpecCollector(Collector, Generic[Observed]):
+    """Collects a table of metrics from a fresh snapshot.
 
-    Counters never go back: while a partition changes hands, its counts may be missing for an
-    instant, and a dip would look like a restart.
+    Counters never decrease: while a partition is moved its counts may be missing for an instant,
+    and Prometheus would take the dip for a restart.
     """
 
-    def __init__(self, specs: Sequence[MetricSpec[Look]], look: Callable[[], Look]) -> None:
-        self._specs, self._look = specs, look
+    def __init__(
+        self, specs: Sequence[MetricSpec[Observed]], snapshot: Callable[[], Observed]
+    ) -> None:
+        self._specs, self._snapshot = specs, snapshot
         self._lock = threading.Lock()
         self._highest: dict[tuple[str, tuple[str, ...]], float] = {}
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics as they are now."""
-        seen = self._look()
+        """All metrics as of now."""
+        observed = self._snapshot()
         for spec in self._specs:
-            yield self._family(spec, spec.read(seen))
+            yield self._family(spec, spec.read(observed))
 
-    def describe(self) -> list[Metric]:
-        """Nothing is collected at registration."""
-        return []
-
-    def _family(self, spec: MetricSpec[Look], values: Values) -> Metric:
+    def _family(self, spec: MetricSpec[Observed], values: Values) -> Metric:
         family: CounterMetricFamily | GaugeMetricFamily
         if spec.kind == "counter":
-            values = self._never_back(spec.name, values)
+            values = self._monotonic(spec.name, values)
             family = CounterMetricFamily(spec.name, spec.meaning, labels=spec.labels)
         else:
             family = GaugeMetricFamily(spec.name, spec.meaning, labels=spec.labels)
@@ -73,7 +71,7 @@ class SpecCollector(Collector, Generic[Look]):
             family.add_metric(labels, value)
         return family
 
-    def _never_back(self, name: str, values: Values) -> Values:
+    def _monotonic(self, name: str, values: Values) -> Values:
         with self._lock:
             for labels, value in values.items():
                 known = self._highest.get((name, labels), 0.0)

@@ -1,35 +1,32 @@
-"""Metrics of pairing, in one table: names, meaning, and where each is read from.
+"""The metrics of pairing in one table: name, meaning, and how each is read.
 
-`METRICS`, with those of deciding and of the process, is what the endpoint serves and what the
-documentation is held against. No label names a pair, a rollout or a language: those are questions
-for ClickHouse, and rollouts for the `/metrics` of the API.
+No label names a pair, a rollout or a language: those are questions for ClickHouse. Rollouts have
+series of their own (`streams/http/rollout_series.py`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from understudy.streams.monitoring.deciding_metrics import DECIDING
 from understudy.streams.monitoring.metric_specs import PREFIX, MetricSpec, Values, counter, gauge
-from understudy.streams.monitoring.process import PROCESS
-from understudy.streams.monitoring.worker_snapshot import (
+from understudy.streams.monitoring.pairing_snapshot import (
+    PairingSnapshot,
     PartitionSnapshot,
     ReaderSnapshot,
-    Snapshot,
 )
 
 OUTCOMES: Final = ("paired", "single", "unmatched", "duplicate", "late", "invalid", "settled")
-"""Fields of the tally that a record ends in."""
+"""Fields of the tally that count where records ended up."""
 
-Spec = MetricSpec[Snapshot]
+Spec = MetricSpec[PairingSnapshot]
 
 _SOURCE: Final = ("source",)
 _PARTITION: Final = ("source", "partition")
 
 
-def _by_source(read: Callable[[ReaderSnapshot], float]) -> Callable[[Snapshot], Values]:
+def _by_source(read: Callable[[ReaderSnapshot], float]) -> Callable[[PairingSnapshot], Values]:
     return lambda s: {(source,): read(reader) for source, reader in s.readers.items()}
 
 
@@ -40,9 +37,9 @@ def _source_counter(name: str, meaning: str, read: Callable[[ReaderSnapshot], fl
 def _by_partition(
     name: str, meaning: str, read: Callable[[PartitionSnapshot, int], float | None]
 ) -> Spec:
-    """A gauge of each partition, given the time of day in ms; None is left out."""
+    """A gauge for each partition. `read` is given the Unix time in ms; None is left out."""
 
-    def values(snapshot: Snapshot) -> Values:
+    def values(snapshot: PairingSnapshot) -> Values:
         found = {
             (source, str(number)): read(one, snapshot.now_ms)
             for source, reader in snapshot.readers.items()
@@ -53,7 +50,7 @@ def _by_partition(
     return MetricSpec(PREFIX + name, "gauge", _PARTITION, meaning, values)
 
 
-def _outcomes(snapshot: Snapshot) -> Values:
+def _outcomes(snapshot: PairingSnapshot) -> Values:
     return {
         (source, outcome): reader.tally.get(outcome, 0)
         for source, reader in snapshot.readers.items()
@@ -61,7 +58,7 @@ def _outcomes(snapshot: Snapshot) -> Values:
     }
 
 
-def _dead_letters(snapshot: Snapshot) -> Values:
+def _dead_letters(snapshot: PairingSnapshot) -> Values:
     sent: Counter[str] = Counter()
     for reader in snapshot.readers.values():
         sent.update(reader.dead_letters)
@@ -79,33 +76,34 @@ def _position_lag(one: PartitionSnapshot, _: int) -> float | None:
 PAIRING: Final[tuple[Spec, ...]] = (
     MetricSpec(
         f"{PREFIX}events_total", "counter", ("source", "outcome"),
-        "Records by source (events or feedback) and where they ended: paired, single, unmatched, "
-        "duplicate, late, invalid, or settled (read again, counted by an earlier run). What is "
-        "read again counts again; the lasting account is the view `accounting`",
+        "Records by source (events or feedback) and outcome: paired, single, unmatched, duplicate, "
+        "late, invalid, or settled (read again, counted by an earlier run). Records that are read "
+        "again count again; the view `accounting` counts each once",
         _outcomes,
     ),
     _source_counter("events_read", "Records read", lambda r: r.tally.get("read", 0)),
     _source_counter("events_read_bytes", "Bytes of the records read",
                     lambda r: r.tally.get("read_bytes", 0)),
     counter("pairs", "Pairs compared",
-             lambda s: sum(reader.tally.get("pairs", 0) for reader in s.readers.values())),
+            lambda s: sum(reader.tally.get("pairs", 0) for reader in s.readers.values())),
     MetricSpec(f"{PREFIX}dead_letters_total", "counter", ("reason",),
                "Dead letters sent, by reason", _dead_letters),
     _source_counter("lost_records", "Records that retention deleted before they were read, and "
-                    "sides that could not be joined for it; must stay 0",
+                    "sides that could not be joined because of it; must stay 0",
                     lambda r: r.totals.lost_records),
-    _source_counter("rewinds", "Times that a partition was read again because ClickHouse had been "
-                    "away", lambda r: r.totals.rewinds),
+    _source_counter("rewinds", "Times that a partition was rewound because ClickHouse had been "
+                    "unavailable", lambda r: r.totals.rewinds),
     _source_counter("commits", "Commits of offsets", lambda r: r.totals.commits),
-    MetricSpec(f"{PREFIX}partitions", "gauge", _SOURCE, "Partitions that this worker holds",
+    MetricSpec(f"{PREFIX}partitions", "gauge", _SOURCE, "Partitions assigned to this worker",
                _by_source(lambda r: len(r.partitions))),
     _by_partition("position_offset", "Next offset to read", lambda p, _: p.position),
-    _by_partition("position_lag_records", "Records not read yet: end of the log less position",
+    _by_partition("position_lag_records", "Records not yet read: end of the log minus position",
                   _position_lag),
     _by_partition("committed_offset", "Offset last committed; trails the position by window, "
                   "lateness and join timeout on purpose", lambda p, _: p.committed),
-    _by_partition("watermark_lag_seconds", "Wall time less the watermark, the newest time read of "
-                  "requests or feedback; grows when nothing comes, too", _watermark_lag_s),
+    _by_partition("watermark_lag_seconds", "Wall-clock time minus the watermark, the newest time "
+                  "of requests or feedback that was read; grows also while nothing arrives",
+                  _watermark_lag_s),
     _by_partition("waiting_sides", "Sides that wait for their partner",
                   lambda p, _: p.waiting_sides),
     _by_partition("open_windows", "Slices whose window may still change",
@@ -114,14 +112,12 @@ PAIRING: Final[tuple[Spec, ...]] = (
     counter("loader_bytes", "Bytes of the rows stored, as encoded", lambda s: s.loader.nbytes),
     counter("loader_batches", "Inserts that succeeded", lambda s: s.loader.batches),
     counter("loader_failures", "Inserts or connections that failed", lambda s: s.loader.failures),
-    counter("loader_retries", "Inserts that were tried again", lambda s: s.loader.retries),
-    counter("loader_refused", "Times that the buffer was full; comparisons are then read again "
-             "later", lambda s: s.loader.refused),
+    counter("loader_retries", "Inserts that were retried", lambda s: s.loader.retries),
+    counter("loader_refused", "Times that the buffer was full; the comparisons are read again "
+            "later", lambda s: s.loader.refused),
     gauge("loader_buffered_bytes", "Bytes that wait to be stored", lambda s: s.buffered_bytes),
     gauge("clickhouse_up", "1 when the last insert succeeded, or none was due yet",
-           lambda s: s.condition.clickhouse_healthy),
-    gauge("kafka_up", "1 when the broker told the ends of the partitions when last asked",
-           lambda s: s.condition.kafka_reachable),
+          lambda s: s.condition.clickhouse_healthy),
+    gauge("kafka_up", "1 when the broker answered the last request for the ends of partitions",
+          lambda s: s.condition.kafka_reachable),
 )  # fmt: skip
-METRICS: Final[tuple[MetricSpec[Any], ...]] = (*PAIRING, *DECIDING, *PROCESS)
-"""Every metric of ours. Beside them stand the usual `process_…` ones, on Linux."""

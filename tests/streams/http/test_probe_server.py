@@ -13,10 +13,11 @@ from http.client import HTTPResponse
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.streams.monitoring.workers import snapshot
+from tests.streams.monitoring.snapshots import snapshot
 from understudy.streams.http.probe_server import PageServer, metrics_page, report_page
-from understudy.streams.monitoring.health import Condition, Report, health
+from understudy.streams.monitoring.health import HealthReport
 from understudy.streams.monitoring.metric_specs import SpecCollector
+from understudy.streams.monitoring.pairing_health import PairingCondition, pairing_health
 from understudy.streams.monitoring.pairing_metrics import PAIRING
 
 pytestmark = pytest.mark.embedded
@@ -25,10 +26,10 @@ pytestmark = pytest.mark.embedded
 class Worker:
     """What the pages tell of."""
 
-    condition = Condition(outside=())
+    condition = PairingCondition(not_joined=())
 
-    def report(self) -> Report:
-        return health(self.condition)
+    def report(self) -> HealthReport:
+        return pairing_health(self.condition)
 
 
 @pytest.fixture
@@ -63,12 +64,12 @@ def ask(
 def test_good_and_bad(address: tuple[str, int], worker: Worker) -> None:
     status, body, _ = ask(address, "/healthz")
     assert (status, json.loads(body)) == (200, {"status": "ok", "reasons": []})
-    worker.condition = Condition(outside=(), clickhouse_healthy=False)
+    worker.condition = PairingCondition(not_joined=(), clickhouse_healthy=False)
     assert ask(address, "/healthz?verbose")[0] == 200
-    worker.condition = Condition(loader_broken="no rights \x1b[2J")
+    worker.condition = PairingCondition(loader_failure="no rights \x1b[2J")
     status, body, response = ask(address, "/healthz")
     assert status == 503
-    assert json.loads(body)["status"] == "bad"
+    assert json.loads(body)["status"] == "failing"
     assert b"\x1b" not in body
     assert response.headers["Content-Type"] == "application/json"
 

@@ -24,7 +24,7 @@ from understudy.streams.http.rollout_series import (
     samples,
     series_names,
 )
-from understudy.streams.monitoring.pairing_metrics import METRICS
+from understudy.streams.monitoring.metric_catalogue import METRICS
 
 MANY = policy(
     "{metric: error_rate, max_increase: 2pp, warn_margin: 1pp}, {metric: cost_usd, "

@@ -1,4 +1,4 @@
-"""Deciding as probes and Prometheus are told of it, with time as a number."""
+"""Health, readiness and metrics of deciding, with time as a number."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from understudy.streams.deciding.progress import Progress
 from understudy.streams.monitoring.deciding_metrics import (
     deciding_health,
     deciding_readiness,
-    telling,
+    expose_deciding,
 )
-from understudy.streams.monitoring.health import Status
-from understudy.streams.monitoring.process import Process
+from understudy.streams.monitoring.health import HealthStatus
+from understudy.streams.monitoring.worker_components import WorkerComponents
 
 STALL_S = 60.0
 
@@ -34,25 +34,25 @@ def progress(
 @pytest.mark.parametrize(
     ("state", "now_s", "alive", "ready"),
     [
-        (progress(lags={0: 5}), 102.0, Status.OK, Status.OK),
-        (progress(lags={}), 102.0, Status.OK, Status.OK),
-        (progress(lags={}, recovered=False), 102.0, Status.OK, Status.BAD),
-        (progress(lags=None, recovered=False), 102.0, Status.OK, Status.BAD),
-        (progress(lags=None), 102.0, Status.DEGRADED, Status.DEGRADED),
-        (progress(lags={0: 5}), 159.9, Status.OK, Status.OK),
-        (progress(lags={0: 5}), 160.0, Status.BAD, Status.BAD),
-        (progress(lags=None), 160.0, Status.BAD, Status.BAD),
+        (progress(lags={0: 5}), 102.0, HealthStatus.OK, HealthStatus.OK),
+        (progress(lags={}), 102.0, HealthStatus.OK, HealthStatus.OK),
+        (progress(lags={}, recovered=False), 102.0, HealthStatus.OK, HealthStatus.FAILING),
+        (progress(lags=None, recovered=False), 102.0, HealthStatus.OK, HealthStatus.FAILING),
+        (progress(lags=None), 102.0, HealthStatus.DEGRADED, HealthStatus.DEGRADED),
+        (progress(lags={0: 5}), 159.9, HealthStatus.OK, HealthStatus.OK),
+        (progress(lags={0: 5}), 160.0, HealthStatus.FAILING, HealthStatus.FAILING),
+        (progress(lags=None), 160.0, HealthStatus.FAILING, HealthStatus.FAILING),
     ],
 )
-def test_reports(state: Progress, now_s: float, alive: Status, ready: Status) -> None:
+def test_reports(state: Progress, now_s: float, alive: HealthStatus, ready: HealthStatus) -> None:
     assert deciding_health(state, now_s, STALL_S).status is alive
     assert deciding_readiness(state, now_s, STALL_S).status is ready
 
 
-def served(state: Progress) -> dict[tuple[str, str], float]:
-    process, registry = Process(("deciding",)), CollectorRegistry()
-    registry.register(process)
-    with telling(process, STALL_S, state):
+def collected(state: Progress) -> dict[tuple[str, str], float]:
+    worker, registry = WorkerComponents(("deciding",)), CollectorRegistry()
+    registry.register(worker)
+    with expose_deciding(worker, STALL_S, state):
         text = generate_latest(registry).decode()
     return {
         (sample.name.removeprefix("understudy_deciding_"), "".join(sample.labels.values())): (
@@ -64,7 +64,7 @@ def served(state: Progress) -> dict[tuple[str, str], float]:
 
 
 def test_values() -> None:
-    found = served(progress(lags={0: 5, 3: 0}))
+    found = collected(progress(lags={0: 5, 3: 0}))
     expected = {
         ("messages_total", "understudy.windows"): 7,
         ("messages_total", "understudy.rollouts"): 0,
@@ -81,4 +81,4 @@ def test_values() -> None:
 
 
 def test_what_kafka_does_not_tell_is_left_out() -> None:
-    assert ("lag_records", "0") not in served(progress(lags=None))
+    assert ("lag_records", "0") not in collected(progress(lags=None))

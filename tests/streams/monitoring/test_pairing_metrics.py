@@ -10,21 +10,22 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.streams.monitoring.workers import snapshot
+from tests.streams.monitoring.snapshots import snapshot
+from understudy.streams.monitoring.metric_catalogue import METRICS
 from understudy.streams.monitoring.metric_specs import MetricSpec, SpecCollector
-from understudy.streams.monitoring.pairing_metrics import METRICS, OUTCOMES, PAIRING
-from understudy.streams.monitoring.worker_snapshot import Snapshot
+from understudy.streams.monitoring.pairing_metrics import OUTCOMES, PAIRING
+from understudy.streams.monitoring.pairing_snapshot import PairingSnapshot
 from understudy.streams.pairing.records import Tally
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
 
-def served(*looks: Snapshot) -> dict[tuple[str, str], float]:
+def collected(*snapshots: PairingSnapshot) -> dict[tuple[str, str], float]:
     """Samples by name and label values, the source first, after the last of several scrapes."""
-    pending = list(looks)
+    pending = list(snapshots)
     registry = CollectorRegistry()
     registry.register(SpecCollector(PAIRING, lambda: pending.pop(0)))
-    for _ in looks:
+    for _ in snapshots:
         text = generate_latest(registry).decode()
     return {
         (sample.name, _values(sample.labels)): sample.value
@@ -39,7 +40,7 @@ def _values(labels: dict[str, str]) -> str:
 
 
 def test_values() -> None:
-    found = served(snapshot())
+    found = collected(snapshot())
     expected = {
         ("understudy_events_total", "events/paired"): 8,
         ("understudy_events_total", "events/late"): 1,
@@ -65,18 +66,18 @@ def test_values() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    found = served(snapshot())
+    found = collected(snapshot())
     for name in ("position_lag_records", "committed_offset", "watermark_lag_seconds"):
         assert (f"understudy_{name}", "events/1") not in found
 
 
 def test_counters_never_fall() -> None:
     dip = snapshot(tally={"read": 5}, dead_letters={})
-    found = served(snapshot(), dip)
+    found = collected(snapshot(), dip)
     assert found["understudy_events_read_total", "events"] == 12
     assert found["understudy_events_total", "events/paired"] == 8
     assert found["understudy_dead_letters_total", "schema"] == 3
-    assert served(snapshot(), dip, snapshot(tally={"read": 13}))[
+    assert collected(snapshot(), dip, snapshot(tally={"read": 13}))[
         "understudy_events_read_total", "events"
     ] == 13  # fmt: skip
 

@@ -21,8 +21,9 @@ from tests.brokers.contract import Broker
 from tests.integration.processes import COMMAND, Worker, settings
 from tests.streams.diagnostics.brokers import MakeTopics, event, key, settings_for, write
 from understudy.schemas.topics import ROLLOUT_PARTITIONS
-from understudy.streams.http.probe_server import serving, watching
-from understudy.streams.monitoring.process import Process
+from understudy.streams.http.probe_server import serving
+from understudy.streams.monitoring.pairing_monitor import monitor_pairing
+from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import ServingSettings
 from understudy.streams.worker import pairing
@@ -64,11 +65,13 @@ def test_without_clickhouse_it_is_ready_and_degraded(
     whole = msgspec.structs.replace(whole, serving=ServingSettings(port=free_port()))
     address = f"http://127.0.0.1:{whole.serving.port}"
     stop = threading.Event()
-    process = Process(("pairing",))
+    worker = WorkerComponents(("pairing",))
     with (
-        serving(whole.serving, process),
+        serving(whole.serving, worker),
         pairing(
-            whole, PairingPolicy.from_settings(whole), partial(watching, whole, process)
+            whole,
+            PairingPolicy.from_settings(whole),
+            partial(monitor_pairing, whole.kafka, whole.serving.stall_s, worker),
         ) as readers,
     ):
         threads = [threading.Thread(target=reader.run, args=(stop,)) for reader in readers]
@@ -82,7 +85,7 @@ def test_without_clickhouse_it_is_ready_and_degraded(
         for thread in threads:
             thread.join()
     assert (ready[0], alive[0]) == (200, 200)
-    assert "ClickHouse does not take inserts" in alive[1]
+    assert "inserts into ClickHouse fail" in alive[1]
 
 
 def free_port() -> int:
@@ -113,7 +116,7 @@ def test_deciding_tells_of_itself(kafka_broker: Broker, topics: MakeTopics, tmp_
     with Worker(tmp_path, environment, DECIDING) as worker:
         address = worker.address("serving.started")
         status, body = ask(f"{address}/readyz")
-        assert (status, json.loads(body)["status"]) == (503, "bad"), "nothing is recovered yet"
+        assert (status, json.loads(body)["status"]) == (503, "failing"), "nothing is recovered yet"
         assert ask(f"{address}/healthz")[0] == 200
         worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
         wanted = (

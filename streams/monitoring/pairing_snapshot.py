@@ -1,4 +1,4 @@
-"""What is to be known of a worker at one time, copied out of its running parts."""
+"""The state of pairing at one time, copied out of its running parts for the metrics."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from understudy.schemas.windows import Source
 from understudy.streams.clickhouse.loader import LoadCounters, Loader
-from understudy.streams.monitoring.health import Condition
-from understudy.streams.monitoring.tally_ledger import TallyLedger
+from understudy.streams.monitoring.pairing_health import PairingCondition
+from understudy.streams.monitoring.tally_totals import TallyTotals
 from understudy.streams.pairing.consumer import ConsumerTotals, PairingConsumer
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The running parts of a worker; they are only looked at."""
+class PairingParts:
+    """The running parts of pairing; monitoring only reads them."""
 
     readers: Sequence[PairingConsumer]
     """One for each source."""
@@ -23,7 +23,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class PartitionSnapshot:
-    """One partition that the worker holds."""
+    """A partition that the worker holds."""
 
     position: int
     committed: int | None
@@ -31,36 +31,36 @@ class PartitionSnapshot:
     waiting_sides: int
     open_windows: int
     end: int | None = None
-    """Of the log, where it is known."""
+    """End of the log, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderSnapshot:
-    """What reads one source."""
+    """The consumer of one source."""
 
     partitions: Mapping[int, PartitionSnapshot]
     tally: Mapping[str, int]
-    """Sums over the process's life, by field of `Tally`."""
+    """Sums over the lifetime of the process, by field of `Tally`."""
     totals: ConsumerTotals
     dead_letters: Mapping[str, int]
-    """Sent, by reason."""
+    """Dead letters sent, by reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that metrics are made from."""
+class PairingSnapshot:
+    """Everything that the metrics of pairing are made from."""
 
     readers: Mapping[Source, ReaderSnapshot]
     loader: LoadCounters
     buffered_bytes: int
-    condition: Condition
+    condition: PairingCondition
     now_ms: int
 
 
-def take_reader(
-    reader: PairingConsumer, ledger: TallyLedger, ends: Mapping[int, int]
+def snapshot_reader(
+    reader: PairingConsumer, totals: TallyTotals, ends: Mapping[int, int]
 ) -> ReaderSnapshot:
-    """Look at a reader once; `ends` are those of the log's partitions that are known."""
+    """Copy the state of a consumer; `ends` has the ends of partitions as far as they are known."""
     states = reader.partitions
     committed = reader.committed
     return ReaderSnapshot(
@@ -75,7 +75,7 @@ def take_reader(
             )
             for number, state in states.items()
         },
-        tally=ledger.total(state.tally for state in states.values()),
+        tally=totals.total(state.tally for state in states.values()),
         totals=reader.totals,
         dead_letters=dict(reader.dead_letters),
     )

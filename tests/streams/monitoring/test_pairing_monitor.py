@@ -1,4 +1,4 @@
-"""The observer against a real broker: what is stuck, and what only looks like it."""
+"""The monitor of pairing against a real broker: what is stuck, and what only looks like it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,16 @@ from confluent_kafka import Producer
 
 from tests.brokers.contract import Broker
 from tests.streams.diagnostics.brokers import MakeTopics, event, key, write
-from understudy.streams.monitoring import observer as module
-from understudy.streams.monitoring.health import Place, Status, health, readiness
-from understudy.streams.monitoring.observer import Observer
-from understudy.streams.monitoring.worker_snapshot import Parts
+from understudy.streams.monitoring.health import HealthStatus
+from understudy.streams.monitoring.pairing_health import pairing_health, pairing_readiness
+from understudy.streams.monitoring.pairing_monitor import PairingMonitor
+from understudy.streams.monitoring.pairing_snapshot import PairingParts
+from understudy.streams.monitoring.stall_detector import SourcePartition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.settings import KafkaSettings
 
-STALL_S = 0.5
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.1)
+STALL_TIMEOUT_S = 0.5
 
 
 class StuckConsumer:
@@ -43,14 +39,14 @@ class StuckConsumer:
 
 
 @contextmanager
-def observing(broker: Broker, consumer: Any) -> Iterator[Observer]:
+def monitoring(broker: Broker, consumer: Any) -> Iterator[PairingMonitor]:
     loader = SimpleNamespace(healthy=True, broken=None)
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
-    parts = Parts([consumer], loader)  # type: ignore[arg-type]
-    observer = Observer(kafka, parts, stall_s=STALL_S)
-    observer.start()
-    yield observer
-    observer.stop()
+    parts = PairingParts([consumer], loader)  # type: ignore[arg-type]
+    monitor = PairingMonitor(kafka, parts, stall_timeout_s=STALL_TIMEOUT_S, interval_s=0.1)
+    monitor.start()
+    yield monitor
+    monitor.stop()
 
 
 def wait_for(done: Callable[[], bool], within_s: float = 10.0) -> bool:
@@ -67,21 +63,21 @@ def test_records_that_another_reader_gets_are_a_stall(
     name = topics(event_partitions=1).events.name
     write(kafka_broker, name, [(key(n), event(n), []) for n in range(3)])
     consumer = StuckConsumer(name, 1)
-    with observing(kafka_broker, consumer) as observer:
-        assert wait_for(lambda: not health(observer.condition()).ok)
-        (stall,) = observer.condition().stalls
+    with monitoring(kafka_broker, consumer) as monitor:
+        assert wait_for(lambda: not pairing_health(monitor.condition()).ok)
+        (stall,) = monitor.condition().stalled
         assert (stall.position, stall.lag) == (1, 2)
         consumer.partitions[0].position = 2
-        assert wait_for(lambda: health(observer.condition()).ok)
+        assert wait_for(lambda: pairing_health(monitor.condition()).ok)
 
 
 @pytest.mark.integration
 def test_an_idle_partition_is_well(kafka_broker: Broker, topics: MakeTopics) -> None:
     name = topics(event_partitions=2).events.name
-    with observing(kafka_broker, StuckConsumer(name, 0, 0)) as observer:
-        assert wait_for(lambda: not observer.condition().outside)
-        assert not wait_for(lambda: not health(observer.condition()).ok, 4 * STALL_S)
-        assert observer.condition().kafka_reachable
+    with monitoring(kafka_broker, StuckConsumer(name, 0, 0)) as monitor:
+        assert wait_for(lambda: not monitor.condition().not_joined)
+        assert not wait_for(lambda: not pairing_health(monitor.condition()).ok, 4 * STALL_TIMEOUT_S)
+        assert monitor.condition().kafka_reachable
 
 
 @pytest.mark.integration
@@ -94,25 +90,25 @@ def test_marks_of_transactions_are_no_stall(kafka_broker: Broker, topics: MakeTo
     producer.begin_transaction()
     producer.produce(name, event(1), key(1))
     producer.commit_transaction()
-    with observing(kafka_broker, StuckConsumer(name, 1)) as observer:
-        assert wait_for(lambda: observer._ends == {Place("events", 0): 2})
-        assert not wait_for(lambda: not health(observer.condition()).ok, 6 * STALL_S)
+    with monitoring(kafka_broker, StuckConsumer(name, 1)) as monitor:
+        assert wait_for(lambda: monitor._ends == {SourcePartition("events", 0): 2})
+        assert not wait_for(lambda: not pairing_health(monitor.condition()).ok, 6 * STALL_TIMEOUT_S)
 
 
 @pytest.mark.integration
 def test_who_is_unknown_to_the_group_is_not_ready(kafka_broker: Broker, topics: MakeTopics) -> None:
     consumer = StuckConsumer(topics().events.name)
     consumer.member_id = "made up"
-    with observing(kafka_broker, consumer) as observer:
+    with monitoring(kafka_broker, consumer) as monitor:
         time.sleep(1)
-        assert readiness(observer.condition()).status is Status.BAD
+        assert pairing_readiness(monitor.condition()).status is HealthStatus.FAILING
 
 
 @pytest.mark.faults
 def test_a_broker_that_went_away_is_no_illness(own_broker: Broker) -> None:
-    with observing(own_broker, StuckConsumer("nothing", 0)) as observer:
+    with monitoring(own_broker, StuckConsumer("nothing", 0)) as monitor:
         own_broker.stop()
-        assert wait_for(lambda: not observer.condition().kafka_reachable, 20)
-        report = health(observer.condition())
-        assert report.status is Status.DEGRADED
+        assert wait_for(lambda: not monitor.condition().kafka_reachable, 20)
+        report = pairing_health(monitor.condition())
+        assert report.status is HealthStatus.DEGRADED
         assert report.reasons == ("Kafka does not answer",)

@@ -1,4 +1,4 @@
-"""Counts that only grow, from tallies that start anew with every assignment and every rewind."""
+"""Counters that only grow, from tallies that restart with every assignment and every rewind."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import asdict
 from understudy.streams.pairing.records import Tally
 
 
-class TallyLedger:
-    """Adds up tallies over the process's life.
+class TallyTotals:
+    """Adds up tallies over the lifetime of the process.
 
-    It keeps the tallies of partitions that are still held, and reads each a last time after it has
-    been let go: nothing that was counted after the previous look is lost. Only a partition that was
-    given and taken between two looks goes unseen.
+    It keeps the tallies of the partitions that are held and reads each once more after the
+    partition was revoked: nothing counted after the previous reading is lost. Only a partition
+    that was assigned and revoked between two readings goes unnoticed.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class TallyLedger:
         self._past: dict[str, int] = {}
 
     def total(self, held: Iterable[Tally]) -> dict[str, int]:
-        """The sums of all tallies ever seen, by field, with those held now."""
+        """Sum all tallies ever seen by field, given those held now."""
         with self._lock:
             now = {id(tally): tally for tally in held}
             for key in self._held.keys() - now.keys():

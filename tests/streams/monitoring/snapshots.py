@@ -1,4 +1,4 @@
-"""Snapshots to make metrics from."""
+"""Snapshots and components to make metrics from."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 from prometheus_client.registry import Collector
 
 from understudy.streams.clickhouse.loader import LoadCounters
-from understudy.streams.monitoring.health import Condition, Report, Status
-from understudy.streams.monitoring.metric_specs import SpecCollector
-from understudy.streams.monitoring.process import Part
-from understudy.streams.monitoring.worker_snapshot import (
+from understudy.streams.monitoring.health import HealthReport, HealthStatus
+from understudy.streams.monitoring.pairing_health import PairingCondition
+from understudy.streams.monitoring.pairing_snapshot import (
+    PairingSnapshot,
     PartitionSnapshot,
     ReaderSnapshot,
-    Snapshot,
 )
+from understudy.streams.monitoring.worker_components import WorkerComponent
 from understudy.streams.pairing.consumer import ConsumerTotals
 
-FINE = Report(Status.OK)
+FINE = HealthReport(HealthStatus.OK)
 NOW_MS = 1_772_452_800_000
 
 
-def snapshot(**changes: Any) -> Snapshot:
+def snapshot(**changes: Any) -> PairingSnapshot:
     """A worker with two partitions of events, one of which has not begun, and one of feedback.
 
     `tally` and `dead_letters` are those of events.
@@ -47,13 +47,12 @@ def snapshot(**changes: Any) -> Snapshot:
         "readers": {"events": events, "feedback": feedback},
         "loader": LoadCounters(rows=70, nbytes=900, batches=3, failures=2, retries=1, refused=1),
         "buffered_bytes": 55,
-        "condition": Condition(outside=()),
+        "condition": PairingCondition(not_joined=()),
         "now_ms": NOW_MS,
     }
-    return Snapshot(**{**given, **changes})
+    return PairingSnapshot(**{**given, **changes})
 
 
-def part(report: Report = FINE, metrics: Collector | None = None) -> Part:
-    """What tells of itself alone."""
-    collector = metrics or SpecCollector[None]((), lambda: None)
-    return Part(health=lambda: report, readiness=lambda: report, metrics=collector)
+def component(report: HealthReport = FINE, metrics: Collector | None = None) -> WorkerComponent:
+    """A component that is as healthy as it is ready."""
+    return WorkerComponent(health=lambda: report, readiness=lambda: report, metrics=metrics)
