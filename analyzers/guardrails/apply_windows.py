@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.evidence import EvidenceState, plus
+from understudy.analyzers.guardrails.evidence import EvidenceState
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.window_deltas import (
     Change,
@@ -128,7 +128,7 @@ def _read(
             bucket = reference.bucket(check.metric.quantile, start_ms)
             if bucket is not None:
                 readings[tail_probe(check, name)] = check.tail_reader(bucket)(row)
-    return {probe: reading for probe, reading in readings.items() if any(reading)}
+    return {probe: reading for probe, reading in readings.items() if reading}
 
 
 def tail_probe(check: Check, name: str) -> str:
@@ -165,7 +165,7 @@ def _gather(
 def _add(into: Readings, readings: Readings) -> None:
     for probe, reading in readings.items():
         known = into.get(probe)
-        into[probe] = reading if known is None else plus(known, reading)
+        into[probe] = reading if known is None else known + reading
 
 
 def _weigh(rollout: Rollout, checks: tuple[Check, ...], state: RolloutState, batch: _Batch) -> None:
@@ -180,17 +180,17 @@ def _weigh(rollout: Rollout, checks: tuple[Check, ...], state: RolloutState, bat
             continue
         weighing = _weighing(rollout, state, check, name)
         if probe in added:
-            weighing.add(check.rule, added[probe], batch.newest_ms[name])
+            weighing.add(check.test, added[probe], batch.newest_ms[name])
         for start_ms in sorted(windows):
             if probe in windows[start_ms]:
-                weighing.close(check.rule, windows[start_ms][probe], start_ms)
+                weighing.close(check.test, windows[start_ms][probe], start_ms)
 
 
 def _weighing(rollout: Rollout, state: RolloutState, check: Check, name: str) -> EvidenceState:
     of_slice = state.slices.setdefault(name, {})
     if check.name not in of_slice:
         of_slice[check.name] = EvidenceState.begin(
-            check.rule, independent=rollout.independent_requests
+            check.test, independent=rollout.independent_requests
         )
     return of_slice[check.name]
 

@@ -1,7 +1,7 @@
 """Checks: what the guardrails of a policy come down to.
 
 A guardrail is one check; with a warn margin it is two, the second of which only alerts. A check
-knows how to read a window row and by which rule its evidence grows. Quantiles compared with stable
+knows how to read a window row and by which test its evidence grows. Quantiles compared with stable
 can be read only once stable's own is known: see `references`.
 """
 
@@ -12,7 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from understudy.analyzers.guardrails.sequential_tests import BinaryTest, LimitTest, MeanTest, Rule
+from understudy.analyzers.guardrails.sequential_tests import (
+    AnyTest,
+    BinaryTest,
+    LimitTest,
+    MeanTest,
+)
 from understudy.analyzers.guardrails.statistics import (
     TICKS,
     Reader,
@@ -44,7 +49,7 @@ class Check:
     value: float
     action: Action
     is_warning: bool
-    rule: Rule
+    test: AnyTest
     probe: str
     """Checks with the same probe read the same numbers."""
     reader: Reader | None
@@ -92,8 +97,8 @@ def _check(
 ) -> Check:
     metric = METRICS[guardrail.metric]
     probe, reader = _probe(guardrail, metric, value)
-    rule = _rule(guardrail, metric, value)
-    return Check(name, guardrail, metric, value, action, is_warning, rule, probe, reader)
+    test = _test(guardrail, metric, value)
+    return Check(name, guardrail, metric, value, action, is_warning, test, probe, reader)
 
 
 def _probe(guardrail: Guardrail, metric: Metric, value: float) -> tuple[str, Reader | None]:
@@ -117,12 +122,12 @@ def _probe(guardrail: Guardrail, metric: Metric, value: float) -> tuple[str, Rea
     return metric.name, excess_reader if metric.kind == "excess" else unmatched_reader
 
 
-def _rule(guardrail: Guardrail, metric: Metric, value: float) -> Rule:
+def _test(guardrail: Guardrail, metric: Metric, value: float) -> AnyTest:
     limit = guardrail.limit
     if metric.kind == "excess":
         return MeanTest(TICKS[metric.name], shift=value)
     if metric.kind == "mean":
-        return _mean_rule(TICKS[metric.name], guardrail, value)
+        return _mean_test(TICKS[metric.name], guardrail, value)
     if metric.kind == "quantile":
         return LimitTest(1.0 - metric.quantile) if limit == "max" else BinaryTest(0.0)
     if limit in ("max", "min"):
@@ -130,7 +135,7 @@ def _rule(guardrail: Guardrail, metric: Metric, value: float) -> Rule:
     return BinaryTest(value)
 
 
-def _mean_rule(tick: float, guardrail: Guardrail, value: float) -> MeanTest:
+def _mean_test(tick: float, guardrail: Guardrail, value: float) -> MeanTest:
     sign = -1.0 if guardrail.limit in ("min", "max_drop") else 1.0
     if guardrail.limit in ("max", "min"):
         return MeanTest(tick, sign=sign, factor=0.0, shift=value)

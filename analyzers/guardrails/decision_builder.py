@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 
+from msgspec.structs import astuple
+
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evaluate import Found, Judgement, bar_of
 from understudy.analyzers.guardrails.evidence import Mark
@@ -110,9 +112,9 @@ def _bounds(rollout: Rollout, state: RolloutState) -> decisions.Bounds:
 def _evidence(rollout: Rollout, state: RolloutState, found: Found) -> decisions.Evidence:
     check, finding = found.check, found.finding
     weighing = state.slices.get(finding.slice, {}).get(check.name)
-    total = weighing.total if weighing else (0,) * check.rule.width
-    recent = weighing.recent() if weighing else Mark(-1, (0,) * check.rule.width)
-    seen = check.rule.observed(total)
+    total = weighing.total if weighing else check.test.none()
+    recent = weighing.recent() if weighing else Mark(-1, check.test.none())
+    seen = check.test.observed(total)
     return decisions.Evidence(
         guardrail=check.name,
         metric=check.metric.name,
@@ -130,14 +132,14 @@ def _evidence(rollout: Rollout, state: RolloutState, found: Found) -> decisions.
         stable=own_value(check, seen.stable),
         harm=seen.harm,
         interval=(_finite(finding.interval[0]), _finite(finding.interval[1])),
-        harm_margin=check.rule.margin,
+        harm_margin=check.test.margin,
         note=_note(check, finding.slice, state),
         weight=finding.weight,
         log_rollback=_finite(finding.log_rollback),
         log_promotion=finding.log_promotion,
         phi=weighing.phi.phi if weighing else 1.0,
-        counts=list(total),
-        counts_recent=list(recent.total),
+        counts=list(astuple(total)),
+        counts_recent=list(astuple(recent.total)),
         recent_since=_time(recent.since_ms) if recent.since_ms >= 0 else None,
     )
 

@@ -142,15 +142,15 @@ def _finding(
     weighing = state.slices.get(name, {}).get(check.name)
     if weighing is None:
         return Finding(
-            check.name, name, weight, -math.inf, 0.0, 0, check.rule.margin,
+            check.name, name, weight, -math.inf, 0.0, 0, check.test.margin,
             required=is_required(check, name, 0),
         )  # fmt: skip
     interval = (-math.inf, math.inf)
     if with_intervals:
-        interval = check.rule.interval(
+        interval = check.test.interval(
             weighing.total, weighing.shown, weighing.rollback.scale, SHOWN_ALPHA
         )
-    closed = check.rule.units(weighing.closed)
+    closed = check.test.units(weighing.closed)
     return Finding(
         guardrail=check.name,
         slice=name,
@@ -158,7 +158,7 @@ def _finding(
         log_rollback=weighing.log_evidence("rollback"),
         log_promotion=weighing.log_evidence("promotion"),
         requests=closed,
-        margin=check.rule.margin,
+        margin=check.test.margin,
         required=is_required(check, name, closed),
         interval=interval,
     )

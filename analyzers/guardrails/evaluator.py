@@ -86,7 +86,7 @@ class RolloutEvaluator:
         for check in self._checks:
             for of_slice in self._state.slices.values():
                 if check.name in of_slice:
-                    of_slice[check.name].forgive(check.rule)
+                    of_slice[check.name].forgive(check.test)
         return self._judged()
 
     def promote(self) -> Decision | None:

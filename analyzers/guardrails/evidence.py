@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from understudy.analyzers.guardrails.sequential_tests import Rule, Shown
-from understudy.analyzers.guardrails.statistics import Reading
+import msgspec
+
+from understudy.analyzers.guardrails.sequential_tests import AnyTest, IntervalSums
+from understudy.analyzers.guardrails.statistics import AnyStatistics
 from understudy.analyzers.sequential import Direction, Evidence, Overdispersion, Scale
 from understudy.analyzers.sequential.restart import log_share
 
@@ -25,14 +27,14 @@ class Mark(NamedTuple):
     """A moment in event time, start of a window in epoch milliseconds, and units by then."""
 
     since_ms: int
-    total: Reading
+    total: AnyStatistics
 
 
 @dataclass(slots=True)
 class Stream:
     """One direction: what waits, and the scale learnt so far."""
 
-    waiting: Reading
+    waiting: AnyStatistics
     scale: Scale = field(default_factory=Scale)
 
 
@@ -44,69 +46,69 @@ class EvidenceState:
     phi: Overdispersion
     rollback: Stream
     promotion: Stream
-    total: Reading
+    total: AnyStatistics
     """All units since the rollout began, early ones included."""
-    closed: Reading
+    closed: AnyStatistics
     """Units of closed windows since the stage began."""
-    scattered: Reading
+    scattered: AnyStatistics
     """The window that overdispersion will learn from next."""
     marks: list[Mark] = field(default_factory=list)
     """Where each stake last stood at its beginning."""
     fresh_ms: int = _NEVER
     scattered_ms: int = _NEVER
-    shown: Shown = field(default_factory=Shown)
+    shown: IntervalSums = field(default_factory=IntervalSums)
     _logs: tuple[Evidence, float, float] | None = field(default=None, repr=False, compare=False)
     """Evidence and its logarithms, as every look asks for them and few change."""
 
     @classmethod
-    def begin(cls, rule: Rule, *, independent: bool) -> EvidenceState:
+    def begin(cls, test: AnyTest, *, independent: bool) -> EvidenceState:
         """Nothing seen yet."""
-        nothing = (0,) * rule.width
+        nothing = test.none()
         phi = Overdispersion(guess=1.0) if independent else Overdispersion()
-        evidence = Evidence.begin(rule.n_bets)
+        evidence = Evidence.begin(test.n_bets)
         return cls(evidence, phi, Stream(nothing), Stream(nothing), nothing, nothing, nothing)
 
-    def add(self, rule: Rule, counts: Reading, newest_window_ms: int) -> None:
+    def add(self, test: AnyTest, counts: AnyStatistics, newest_window_ms: int) -> None:
         """Take new units as they came, the newest of them from the given window."""
-        if not any(counts):
+        if not counts:
             return
-        ready = self._take(self.rollback, rule, counts)
+        ready = self._take(self.rollback, test, counts)
         restart = newest_window_ms > self.fresh_ms
         if restart or not self.marks:
             self._mark(newest_window_ms)
-        self.total = plus(self.total, counts)
-        if any(ready):
+        self.total = self.total + counts
+        if ready:
             scale = self.rollback.scale
-            won = rule.increments(ready, "rollback", scale)
+            won = test.increments(ready, "rollback", scale)
             self.evidence = self.evidence.fold_rollback(won, self.phi.phi, restart=restart)
-            self.shown = rule.shown(ready, scale, self.shown)
-            self.rollback.scale = rule.seen(ready, scale)
+            self.shown = test.interval_sums(ready, scale, self.shown)
+            self.rollback.scale = test.updated_scale(ready, scale)
             self.fresh_ms = max(self.fresh_ms, newest_window_ms)
 
-    def close(self, rule: Rule, counts: Reading, window_ms: int) -> None:
+    def close(self, test: AnyTest, counts: AnyStatistics, window_ms: int) -> None:
         """Take what closed windows hold that start at `window_ms`."""
-        if not any(counts):
+        if not counts:
             return
-        self.closed = plus(self.closed, counts)
-        ready = self._take(self.promotion, rule, counts)
-        if any(ready):
-            won = rule.increments(ready, "promotion", self.promotion.scale)
+        self.closed = self.closed + counts
+        ready = self._take(self.promotion, test, counts)
+        if ready:
+            won = test.increments(ready, "promotion", self.promotion.scale)
             self.evidence = self.evidence.fold_promotion(won, self.phi.phi)
-            self.promotion.scale = rule.seen(ready, self.promotion.scale)
-        self._scatter(rule, counts, window_ms)
+            self.promotion.scale = test.updated_scale(ready, self.promotion.scale)
+        self._scatter(test, counts, window_ms)
 
     def next_stage(self) -> None:
         """Promotion is earned anew."""
-        nothing = (0,) * len(self.closed)
+        nothing = type(self.closed)()
         self.evidence = self.evidence.next_stage()
         self.closed, self.promotion.waiting = nothing, nothing
 
-    def forgive(self, rule: Rule) -> None:
+    def forgive(self, test: AnyTest) -> None:
         """Rollback evidence begins anew, after an operator resumed."""
-        fresh = Evidence.begin(rule.n_bets)
+        fresh = Evidence.begin(test.n_bets)
         self.evidence = Evidence(fresh.rollback, self.evidence.promotion)
         self.fresh_ms, self.marks = _NEVER, []
-        self.rollback.waiting = (0,) * rule.width
+        self.rollback.waiting = test.none()
 
     def recent(self) -> Mark:
         """Units since the winning stake last stood at its beginning, and when: what to report."""
@@ -114,7 +116,7 @@ class EvidenceState:
             return Mark(_NEVER, self.total)
         wealth = self.evidence.rollback.log_wealth
         begun = self.marks[wealth.index(max(wealth))]
-        return Mark(begun.since_ms, minus(self.total, begun.total))
+        return Mark(begun.since_ms, self.total - begun.total)
 
     def log_evidence(self, direction: Direction) -> float:
         """Natural logarithm; -inf for rollback before any unit."""
@@ -126,8 +128,9 @@ class EvidenceState:
         _, rollback, promotion = self._logs
         return rollback if direction == "rollback" else promotion
 
-    def _take(self, stream: Stream, rule: Rule, counts: Reading) -> Reading:
-        ready, stream.waiting = rule.split(plus(stream.waiting, counts))
+    def _take(self, stream: Stream, test: AnyTest, counts: AnyStatistics) -> AnyStatistics:
+        ready: AnyStatistics
+        ready, stream.waiting = test.split(stream.waiting + counts)
         return ready
 
     def _mark(self, window_ms: int) -> None:
@@ -141,25 +144,28 @@ class EvidenceState:
             for wealth, mark in zip(rollback.log_wealth, marks, strict=True)
         ]
 
-    def _scatter(self, rule: Rule, counts: Reading, window_ms: int) -> None:
+    def _scatter(self, test: AnyTest, counts: AnyStatistics, window_ms: int) -> None:
         if window_ms != self.scattered_ms:
-            scatter = rule.scatter(self.scattered)
+            scatter = test.window_harm(self.scattered)
             if scatter is not None and scatter.units >= SCATTER_UNITS:
                 self.phi = self.phi.fold(*scatter)
                 self.evidence = self.evidence.divided(self.phi.phi)
-                self.scattered = (0,) * rule.width
+                self.scattered = test.none()
             self.scattered_ms = window_ms
-        self.scattered = plus(self.scattered, counts)
+        self.scattered = self.scattered + counts
 
     def to_builtins(self) -> list[Any]:
         """Numbers and lists of numbers."""
         return [
             self.evidence.to_list(),
             self.phi.to_list(),
-            *([list(s.waiting), s.scale.to_list()] for s in (self.rollback, self.promotion)),
-            *map(list, (self.total, self.closed, self.scattered)),
+            *(
+                [msgspec.to_builtins(s.waiting), s.scale.to_list()]
+                for s in (self.rollback, self.promotion)
+            ),
+            *map(msgspec.to_builtins, (self.total, self.closed, self.scattered)),
             [self.fresh_ms, self.scattered_ms],
-            list(self.shown),
+            msgspec.to_builtins(self.shown),
             *_marks_to_builtins(self.marks),
         ]
 
@@ -172,41 +178,33 @@ class EvidenceState:
             phi=Overdispersion.from_list(phi),
             rollback=_stream(rollback),
             promotion=_stream(promotion),
-            total=tuple(total),
-            closed=tuple(closed),
-            scattered=tuple(scattered),
+            total=_statistics(total),
+            closed=_statistics(closed),
+            scattered=_statistics(scattered),
             marks=_marks_from_builtins(*marks),
             fresh_ms=times[0],
             scattered_ms=times[1],
-            shown=Shown(*shown),
+            shown=IntervalSums(*shown),
         )
 
 
 def _stream(kept: Sequence[Any]) -> Stream:
     waiting, scale = kept
-    return Stream(tuple(waiting), Scale.from_list(scale))
+    return Stream(_statistics(waiting), Scale.from_list(scale))
 
 
 def _marks_to_builtins(marks: list[Mark]) -> tuple[list[Any], list[int]]:
     """Marks that differ, and which of them each stake has: most stakes share theirs."""
     distinct = list(dict.fromkeys(marks))
     places = [distinct.index(mark) for mark in marks]
-    return [[mark.since_ms, list(mark.total)] for mark in distinct], places
+    return [[mark.since_ms, msgspec.to_builtins(mark.total)] for mark in distinct], places
 
 
 def _marks_from_builtins(distinct: list[Any], places: list[int]) -> list[Mark]:
-    marks = [Mark(since_ms, tuple(total)) for since_ms, total in distinct]
+    marks = [Mark(since_ms, _statistics(total)) for since_ms, total in distinct]
     return [marks[place] for place in places]
 
 
-def plus(left: Reading, right: Reading) -> Reading:
-    """Readings added up."""
-    return tuple(a + b for a, b in zip(left, right, strict=True))
-
-
-def minus(left: Reading, right: Reading) -> Reading:
-    """What came on top. Raises ValueError where something went away: counts only grow."""
-    difference = tuple(a - b for a, b in zip(left, right, strict=True))
-    if min(difference, default=0) < 0:
-        raise ValueError("a newer version of a window row holds less than an older one")
-    return difference
+def _statistics(kept: Any) -> AnyStatistics:
+    statistics: AnyStatistics = msgspec.convert(kept, AnyStatistics)
+    return statistics

@@ -13,7 +13,7 @@ from understudy.analyzers.guardrails.sequential_tests import Observed
 from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.analyzers.guardrails.stage_progress import StageCounts
 from understudy.analyzers.guardrails.state import RolloutState
-from understudy.analyzers.guardrails.statistics import Reading
+from understudy.analyzers.guardrails.statistics import AnyStatistics, LimitStatistics
 from understudy.analyzers.sequential.tail import ENOUGH_UNITS, GAMMA
 from understudy.schemas.rollouts import Rollout, Stage
 
@@ -60,21 +60,21 @@ def sentence(check: Check, name: str, state: RolloutState) -> str:
     """What was seen of a check in a slice since its evidence began to grow."""
     weighing = state.slices[name][check.name]
     recent = weighing.recent().total
-    counts = recent if any(recent) else weighing.total
-    seen = check.rule.observed(counts)
+    counts = recent if recent else weighing.total
+    seen = check.test.observed(counts)
     where, units = _where(name), f"{spaced(seen.units)} {unit_word(check, counts)}"
     if check.is_tail:
         return f"{_tail(check, name, state, seen, where)}; {units}"
     return f"{check.metric.title} {where} {_seen(check, seen)}, {_limit(check)}; {units}"
 
 
-def unit_word(check: Check, counts: Reading) -> str:
+def unit_word(check: Check, counts: AnyStatistics) -> str:
     """What a check counts: pairs, or requests of the candidate."""
     if check.metric.counts:
         return check.metric.counts
-    if check.metric.kind == "accounting" or len(counts) == 3:
+    if check.metric.kind == "accounting" or isinstance(counts, LimitStatistics):
         return "requests"
-    return "pairs" if counts[0] or check.metric.kind in ("agreement", "excess") else "requests"
+    return "pairs" if counts.pairs or check.metric.kind in ("agreement", "excess") else "requests"
 
 
 def waiting(check: Check, name: str, state: RolloutState) -> str:
@@ -88,12 +88,12 @@ def waiting(check: Check, name: str, state: RolloutState) -> str:
                 f"{spaced(ENOUGH_UNITS)} requests"
             )
         return "stable's tail is known; waits for the windows after"
-    if weighing is None or not any(weighing.total):
+    if weighing is None or not weighing.total:
         return "nothing measured yet"
-    if check.rule.n_bets == 7 and weighing.rollback.scale.prior <= 0.0:
+    if check.test.n_bets == 7 and weighing.rollback.scale.prior <= 0.0:
         what = "control sides" if check.metric.kind == "excess" else "units"
         return f"learning how much values scatter; too few {what} yet"
-    if weighing.evidence.rollback.steps == 0 and any(weighing.rollback.waiting):
+    if weighing.evidence.rollback.steps == 0 and weighing.rollback.waiting:
         kinds = ("agreement", "excess")
         return f"no {'control side' if check.metric.kind in kinds else 'other arm'} yet"
     return ""
@@ -207,7 +207,7 @@ def _percent(share: float | None) -> str:
 def _limit(check: Check) -> str:
     value = check.value
     if check.metric.kind == "quantile":
-        return f"limit {100 * check.rule.margin:.3g} %"
+        return f"limit {100 * check.test.margin:.3g} %"
     if check.guardrail.relative:
         return f"limit {100 * value:g} %"
     if check.metric.unit == "share":

@@ -1,22 +1,22 @@
-"""Rules: how the numbers of a reading become evidence, one for each kind of test.
+"""Sequential tests: how the statistics of a check become evidence, one class for each kind.
 
 `BinaryTest` compares two sides by a yes or no, `LimitTest` holds the candidate's own share against
-a limit, `MeanTest` compares means without a bound. All speak of harm: positive is worse.
+a limit, `MeanTest` compares means without a bound. All count harm: positive is worse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+import msgspec
 import numpy as np
 
 from understudy.analyzers.guardrails.statistics import (
-    BINARY_WIDTH,
-    LIMIT_WIDTH,
-    MEAN_WIDTH,
-    Reading,
+    BinaryStatistics,
+    LimitStatistics,
+    MeanStatistics,
+    Statistics,
 )
 from understudy.analyzers.sequential import (
     Arm,
@@ -34,15 +34,14 @@ from understudy.analyzers.sequential import (
 from understudy.analyzers.sequential.bets import SIGNED_GRID, UNIT_GRID, FloatArray
 from understudy.analyzers.sequential.confidence import Interval
 
-Counts = Sequence[int]
-
 MEAN_ARM_UNITS: Final = 20
 """Units that each arm needs before their means are compared: a variance must be estimable."""
-NOWHERE: Final[Interval] = (-np.inf, np.inf)
+UNBOUNDED: Final[Interval] = (-np.inf, np.inf)
+S = TypeVar("S", bound=Statistics)
 
 
 class Observed(NamedTuple):
-    """What was seen, in the metric's natural unit; None where there is nothing or no such side.
+    """What was observed, in the metric's natural unit; None without data or without such a side.
 
     `harm` is what is held against the margin, positive where the candidate is worse.
     """
@@ -53,28 +52,24 @@ class Observed(NamedTuple):
     harm: float | None
 
 
-class Scatter(NamedTuple):
-    """Units, their summed harm and the variance of one, for overdispersion."""
+class WindowHarm(NamedTuple):
+    """Units of a window, their summed harm and the variance of one, for overdispersion."""
 
     units: float
     total: float
     variance: float
 
 
-class Shown(NamedTuple):
+class IntervalSums(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a mean's interval needs, added up over batches: Σ harm, Σ weight, Σ penalty."""
 
-    total: float = 0.0
+    harm: float = 0.0
     weight: float = 0.0
     penalty: float = 0.0
 
 
-class Rule(Protocol):
-    """What a check's evidence is made by."""
-
-    @property
-    def width(self) -> int:
-        """Numbers in a reading."""
+class SequentialTest(Protocol[S]):
+    """Turns statistics into evidence against, and for, a harm beyond the margin."""
 
     @property
     def n_bets(self) -> int:
@@ -84,29 +79,35 @@ class Rule(Protocol):
     def margin(self) -> float:
         """The harm tolerated."""
 
-    def split(self, counts: Counts) -> tuple[Reading, Reading]:
-        """What can be staked on now, and what must wait for units of the other arm."""
+    def none(self) -> S:
+        """Statistics of nothing."""
 
-    def increments(self, counts: Counts, direction: Direction, scale: Scale) -> FloatArray:
-        """Log-wealth won on a batch, (n_bets,)."""
+    def split(self, statistics: S) -> tuple[S, S]:
+        """Split off what can be staked on now from what must wait for units of the other arm."""
 
-    def seen(self, counts: Counts, scale: Scale) -> Scale:
-        """The scale after a batch."""
+    def increments(self, statistics: S, direction: Direction, scale: Scale) -> FloatArray:
+        """Return the log-wealth won on a batch, (n_bets,)."""
 
-    def shown(self, counts: Counts, scale: Scale, so_far: Shown) -> Shown:
-        """What the interval rests on, after a batch."""
+    def updated_scale(self, statistics: S, scale: Scale) -> Scale:
+        """Return the scale after a batch."""
 
-    def units(self, counts: Counts) -> int:
-        """Candidate's units."""
+    def interval_sums(self, statistics: S, scale: Scale, so_far: IntervalSums) -> IntervalSums:
+        """Return the sums that the interval rests on, after a batch."""
 
-    def scatter(self, counts: Counts) -> Scatter | None:
-        """How a window's harm lies; None where that needs no looking after."""
+    def units(self, statistics: S) -> int:
+        """Return the candidate's units."""
 
-    def observed(self, counts: Counts) -> Observed:
-        """What was seen."""
+    def window_harm(self, statistics: S) -> WindowHarm | None:
+        """Return how a window's harm varies; None where the window is too small to say."""
 
-    def interval(self, counts: Counts, shown: Shown, scale: Scale, alpha: float) -> Interval:
-        """Where the harm lies, `alpha` on both sides together."""
+    def observed(self, statistics: S) -> Observed:
+        """Return what was observed."""
+
+    def interval(self, statistics: S, sums: IntervalSums, scale: Scale, alpha: float) -> Interval:
+        """Return where the harm lies, `alpha` for both ends together."""
+
+
+AnyTest = SequentialTest[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,67 +115,101 @@ class BinaryTest:
     """Both sides, a yes or no: discordant pairs exactly, separate arms by all their pairings."""
 
     margin: float
-    width: int = BINARY_WIDTH
     n_bets: int = SIGNED_GRID.size
 
-    def split(self, counts: Counts) -> tuple[Reading, Reading]:
-        if counts[3] and counts[6]:
-            return tuple(counts), (0,) * BINARY_WIDTH
-        return (*counts[:3], 0, 0, 0, 0, 0), (0, 0, 0, *counts[3:])
+    def none(self) -> BinaryStatistics:
+        return BinaryStatistics()
 
-    def increments(self, counts: Counts, direction: Direction, scale: Scale) -> FloatArray:
+    def split(self, statistics: BinaryStatistics) -> tuple[BinaryStatistics, BinaryStatistics]:
+        if statistics.has_both_arms:
+            return statistics, BinaryStatistics()
+        paired = BinaryStatistics(
+            statistics.pairs, statistics.stable_only, statistics.candidate_only
+        )
+        return paired, statistics - paired
+
+    def increments(
+        self, statistics: BinaryStatistics, direction: Direction, scale: Scale
+    ) -> FloatArray:
         bets = signed_bets(direction, self.margin)
-        pairs = exact.paired_counts(*counts[:3])
-        won = exact.log_increments(pairs, exact.PAIRED_VALUES, self.margin, bets)
-        if counts[3] and counts[6]:
-            won = won + two_arm.log_increments(self._arms(counts, direction), self.margin, bets)
+        won = exact.log_increments(_discordant(statistics), exact.PAIRED_VALUES, self.margin, bets)
+        if statistics.has_both_arms:
+            arms = self._arms(statistics, direction)
+            won = won + two_arm.log_increments(arms, self.margin, bets)
         return won
 
-    def seen(self, counts: Counts, scale: Scale) -> Scale:
+    def updated_scale(self, statistics: BinaryStatistics, scale: Scale) -> Scale:
         return scale
 
-    def shown(self, counts: Counts, scale: Scale, so_far: Shown) -> Shown:
+    def interval_sums(
+        self, statistics: BinaryStatistics, scale: Scale, so_far: IntervalSums
+    ) -> IntervalSums:
         return so_far
 
-    def units(self, counts: Counts) -> int:
-        return counts[0] + counts[3]
+    def units(self, statistics: BinaryStatistics) -> int:
+        return statistics.pairs + statistics.candidate_units
 
-    def scatter(self, counts: Counts) -> Scatter | None:
-        pairs, stable_only, candidate_only, cu, cb, _, su, sb = counts
-        if cu and su:
-            units = cu * su / (cu + su)
-            spread = _variance(cb, cu) / cu + _variance(sb, su) / su
-            return Scatter(units, units * (cb / cu - sb / su), units * spread)
-        if pairs < 2:
+    def window_harm(self, statistics: BinaryStatistics) -> WindowHarm | None:
+        s = statistics
+        if s.has_both_arms:
+            units = _paired_units(s)
+            variance = _variance_of_difference(s)
+            return WindowHarm(units, units * _difference(s), units * variance)
+        if s.pairs < 2:
             return None
-        mean = (candidate_only - stable_only) / pairs
-        variance = (candidate_only + stable_only) / pairs - mean**2
-        return Scatter(pairs, candidate_only - stable_only, variance * pairs / (pairs - 1))
+        mean = (s.candidate_only - s.stable_only) / s.pairs
+        variance = (s.candidate_only + s.stable_only) / s.pairs - mean**2
+        unbiased = variance * s.pairs / (s.pairs - 1)
+        return WindowHarm(s.pairs, s.candidate_only - s.stable_only, unbiased)
 
-    def observed(self, counts: Counts) -> Observed:
-        pairs, stable_only, candidate_only, cu, cb, _, su, sb = counts
-        units = self.units(counts)
-        if cu and su:
-            return Observed(units, cb / cu, sb / su, cb / cu - sb / su)
-        harm = (candidate_only - stable_only) / pairs if pairs else None
-        return Observed(units, cb / cu if cu else None, sb / su if su else None, harm)
+    def observed(self, statistics: BinaryStatistics) -> Observed:
+        s, units = statistics, self.units(statistics)
+        candidate = _ratio(s.candidate_bad_rollback, s.candidate_units)
+        stable = _ratio(s.stable_bad, s.stable_units)
+        if candidate is not None and stable is not None:
+            return Observed(units, candidate, stable, candidate - stable)
+        return Observed(units, candidate, stable, _ratio(s.candidate_only - s.stable_only, s.pairs))
 
-    def interval(self, counts: Counts, shown: Shown, scale: Scale, alpha: float) -> Interval:
-        pairs, stable_only, candidate_only, cu, cb, _, su, sb = counts
-        if pairs:
-            paired = exact.paired_counts(pairs, stable_only, candidate_only)
-            return confidence.exact_interval(paired, exact.PAIRED_VALUES, alpha / 2)
-        if not (cu and su):
-            return NOWHERE
+    def interval(
+        self, statistics: BinaryStatistics, sums: IntervalSums, scale: Scale, alpha: float
+    ) -> Interval:
+        if statistics.pairs:
+            return confidence.exact_interval(
+                _discordant(statistics), exact.PAIRED_VALUES, alpha / 2
+            )
+        if not statistics.has_both_arms:
+            return UNBOUNDED
         # Half a bad unit more than seen: none at all is no proof that there never will be one.
-        variance = _variance(cb + 0.5, cu + 1) / cu + _variance(sb + 0.5, su + 1) / su
-        units = cu * su / (cu + su)
-        return confidence.asymptotic_interval(cb / cu - sb / su, variance, units, alpha)
+        variance = _variance_of_difference(statistics, bad=0.5, units=1)
+        return confidence.asymptotic_interval(
+            _difference(statistics), variance, _paired_units(statistics), alpha
+        )
 
-    def _arms(self, counts: Counts, direction: Direction) -> Arms:
-        _, _, _, cu, as_rollback, as_promotion, su, sb = counts
-        bad = as_rollback if direction == "rollback" else as_promotion
-        return Arms(Arm(cu, bad), Arm(su, sb))
+    def _arms(self, statistics: BinaryStatistics, direction: Direction) -> Arms:
+        s = statistics
+        bad = s.candidate_bad_rollback if direction == "rollback" else s.candidate_bad_promotion
+        return Arms(Arm(s.candidate_units, bad), Arm(s.stable_units, s.stable_bad))
+
+
+def _discordant(statistics: BinaryStatistics) -> FloatArray:
+    return exact.paired_counts(statistics.pairs, statistics.stable_only, statistics.candidate_only)
+
+
+def _paired_units(s: BinaryStatistics | MeanStatistics) -> float:
+    """How many pairs two arms are worth."""
+    return s.candidate_units * s.stable_units / (s.candidate_units + s.stable_units)
+
+
+def _difference(s: BinaryStatistics) -> float:
+    """Candidate's share of bad units minus stable's."""
+    return s.candidate_bad_rollback / s.candidate_units - s.stable_bad / s.stable_units
+
+
+def _variance_of_difference(s: BinaryStatistics, bad: float = 0.0, units: int = 0) -> float:
+    """Variance of the arms' difference, each with so many `bad` and `units` added."""
+    candidate = _variance(s.candidate_bad_rollback + bad, s.candidate_units + units)
+    stable = _variance(s.stable_bad + bad, s.stable_units + units)
+    return candidate / s.candidate_units + stable / s.stable_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,39 +217,46 @@ class LimitTest:
     """The candidate's share of bad units against a limit, exactly."""
 
     margin: float
-    width: int = LIMIT_WIDTH
     n_bets: int = UNIT_GRID.size
 
-    def split(self, counts: Counts) -> tuple[Reading, Reading]:
-        return tuple(counts), (0,) * LIMIT_WIDTH
+    def none(self) -> LimitStatistics:
+        return LimitStatistics()
 
-    def increments(self, counts: Counts, direction: Direction, scale: Scale) -> FloatArray:
-        units, as_rollback, as_promotion = counts
-        bad = as_rollback if direction == "rollback" else as_promotion
+    def split(self, statistics: LimitStatistics) -> tuple[LimitStatistics, LimitStatistics]:
+        return statistics, LimitStatistics()
+
+    def increments(
+        self, statistics: LimitStatistics, direction: Direction, scale: Scale
+    ) -> FloatArray:
+        s = statistics
+        bad = s.bad_rollback if direction == "rollback" else s.bad_promotion
         bets = signed_bets(direction, self.margin, low=0.0)
-        outcomes = exact.limit_counts(units, bad)
+        outcomes = exact.limit_counts(s.units, bad)
         return exact.log_increments(outcomes, exact.LIMIT_VALUES, self.margin, bets)
 
-    def seen(self, counts: Counts, scale: Scale) -> Scale:
+    def updated_scale(self, statistics: LimitStatistics, scale: Scale) -> Scale:
         return scale
 
-    def shown(self, counts: Counts, scale: Scale, so_far: Shown) -> Shown:
+    def interval_sums(
+        self, statistics: LimitStatistics, scale: Scale, so_far: IntervalSums
+    ) -> IntervalSums:
         return so_far
 
-    def units(self, counts: Counts) -> int:
-        return counts[0]
+    def units(self, statistics: LimitStatistics) -> int:
+        return statistics.units
 
-    def scatter(self, counts: Counts) -> Scatter | None:
-        units, bad, _ = counts
-        return Scatter(units, bad, _variance(bad, units)) if units > 1 else None
+    def window_harm(self, statistics: LimitStatistics) -> WindowHarm | None:
+        units, bad = statistics.units, statistics.bad_rollback
+        return WindowHarm(units, bad, _variance(bad, units)) if units > 1 else None
 
-    def observed(self, counts: Counts) -> Observed:
-        units, bad, _ = counts
-        share = bad / units if units else None
-        return Observed(units, share, None, share)
+    def observed(self, statistics: LimitStatistics) -> Observed:
+        share = _ratio(statistics.bad_rollback, statistics.units)
+        return Observed(statistics.units, share, None, share)
 
-    def interval(self, counts: Counts, shown: Shown, scale: Scale, alpha: float) -> Interval:
-        outcomes = exact.limit_counts(counts[0], counts[1])
+    def interval(
+        self, statistics: LimitStatistics, sums: IntervalSums, scale: Scale, alpha: float
+    ) -> Interval:
+        outcomes = exact.limit_counts(statistics.units, statistics.bad_rollback)
         return confidence.exact_interval(outcomes, exact.LIMIT_VALUES, alpha / 2, low=0.0, high=1.0)
 
 
@@ -222,7 +264,8 @@ class LimitTest:
 class MeanTest:
     """Means without a bound: harm x = sign · (candidate - factor · stable - shift).
 
-    `tick` is the size of the whole numbers that a reading counts in; `shift` is in natural units.
+    `tick` is the size of the whole numbers that the statistics count in; `shift` is in natural
+    units.
     """
 
     tick: float
@@ -230,60 +273,75 @@ class MeanTest:
     factor: float = 1.0
     shift: float = 0.0
     relative: bool = False
-    width: int = MEAN_WIDTH
     n_bets: int = unbounded.STAKES.size
 
     @property
     def margin(self) -> float:
-        """What is tolerated, as a share of stable where relative."""
+        """The harm tolerated, as a share of stable where relative."""
         return self.sign * ((self.factor - 1.0) if self.relative else self.shift)
 
-    def split(self, counts: Counts) -> tuple[Reading, Reading]:
-        if min(counts[6], counts[9]) >= MEAN_ARM_UNITS:
-            return tuple(counts), (0,) * MEAN_WIDTH
-        return (*counts[:6], *(0,) * 6), (*(0,) * 6, *counts[6:])
+    def none(self) -> MeanStatistics:
+        return MeanStatistics()
 
-    def increments(self, counts: Counts, direction: Direction, scale: Scale) -> FloatArray:
-        return unbounded.log_increments(self._batch(counts), scale, direction)
+    def split(self, statistics: MeanStatistics) -> tuple[MeanStatistics, MeanStatistics]:
+        s = statistics
+        if min(s.candidate_units, s.stable_units) >= MEAN_ARM_UNITS:
+            return s, MeanStatistics()
+        paired = MeanStatistics(
+            s.pairs,
+            s.paired_candidate,
+            s.paired_stable,
+            s.paired_candidate_squares,
+            s.paired_products,
+            s.paired_stable_squares,
+        )
+        return paired, s - paired
 
-    def seen(self, counts: Counts, scale: Scale) -> Scale:
-        return scale.seen(self._batch(counts))
+    def increments(
+        self, statistics: MeanStatistics, direction: Direction, scale: Scale
+    ) -> FloatArray:
+        return unbounded.log_increments(self._observations(statistics), scale, direction)
 
-    def shown(self, counts: Counts, scale: Scale, so_far: Shown) -> Shown:
-        """Nothing before the scale is calibrated, as nothing is staked before."""
+    def updated_scale(self, statistics: MeanStatistics, scale: Scale) -> Scale:
+        return scale.seen(self._observations(statistics))
+
+    def interval_sums(
+        self, statistics: MeanStatistics, scale: Scale, so_far: IntervalSums
+    ) -> IntervalSums:
+        """Return the sums after a batch; before calibration none, as nothing is staked before."""
         if scale.prior <= 0.0:
             return so_far
-        batch, weight = self._batch(counts), self._weight(counts)
-        # The batch stands at the policy's margin; the interval asks where the harm itself lies.
-        total = batch.total + self.margin * weight
-        return Shown(
-            so_far.total + total,
+        observations, weight = self._observations(statistics), self._margin_weight(statistics)
+        # Observations are counted from the margin; the interval asks where the harm itself lies.
+        harm = observations.total + self.margin * weight
+        return IntervalSums(
+            so_far.harm + harm,
             so_far.weight + weight,
-            so_far.penalty + unbounded.penalty(batch, scale),
+            so_far.penalty + unbounded.penalty(observations, scale),
         )
 
-    def units(self, counts: Counts) -> int:
-        return counts[0] + counts[6]
+    def units(self, statistics: MeanStatistics) -> int:
+        return statistics.pairs + statistics.candidate_units
 
-    def scatter(self, counts: Counts) -> Scatter | None:
-        pairs = counts[0]
-        if min(counts[6], counts[9]) > 1 and not pairs:
-            units, total, _, spread = self._arms(counts)
-            return Scatter(units, total, spread / units)
-        if pairs < 2 or counts[6]:
+    def window_harm(self, statistics: MeanStatistics) -> WindowHarm | None:
+        s = statistics
+        if min(s.candidate_units, s.stable_units) > 1 and not s.pairs:
+            arms = self._of_arms(s)
+            return WindowHarm(arms.units, arms.total, arms.spread / arms.units)
+        if s.pairs < 2 or s.candidate_units:
             return None
-        batch = self._batch(counts)
-        mean = batch.total / batch.units
-        variance = max(0.0, batch.square / batch.units - mean**2)
-        return Scatter(batch.units, batch.total, variance * batch.units / (batch.units - 1))
+        pairs = self._of_pairs(s)
+        mean = pairs.total / pairs.units
+        variance = max(0.0, pairs.square / pairs.units - mean**2)
+        return WindowHarm(pairs.units, pairs.total, variance * pairs.units / (pairs.units - 1))
 
-    def observed(self, counts: Counts) -> Observed:
-        candidate = _mean(counts[1] + counts[7], counts[0] + counts[6], self.tick)
-        stable = _mean(counts[2] + counts[10], counts[0] + counts[9], self.tick)
-        units = self.units(counts)
+    def observed(self, statistics: MeanStatistics) -> Observed:
+        s, units = statistics, self.units(statistics)
+        candidate = self._mean(s.paired_candidate + s.candidate_total, units)
+        stable = self._mean(s.paired_stable + s.stable_total, s.pairs + s.stable_units)
         if self.factor == 0.0:
-            return Observed(units, candidate, None, None if candidate is None else
-                            self.sign * candidate)  # fmt: skip
+            harm = None if candidate is None else self.sign * candidate
+            return Observed(units, candidate, None, harm)
         if candidate is None or stable is None:
             return Observed(units, candidate, stable, None)
         harm = self.sign * (candidate - stable)
@@ -291,50 +349,65 @@ class MeanTest:
             return Observed(units, candidate, stable, harm)
         return Observed(units, candidate, stable, harm / stable if stable > 0.0 else None)
 
-    def interval(self, counts: Counts, shown: Shown, scale: Scale, alpha: float) -> Interval:
+    def interval(
+        self, statistics: MeanStatistics, sums: IntervalSums, scale: Scale, alpha: float
+    ) -> Interval:
         return confidence.mean_interval(
-            shown.total, shown.weight, shown.penalty, scale.prior, alpha / 2
+            sums.harm, sums.weight, sums.penalty, scale.prior, alpha / 2
         )
 
-    def _weight(self, counts: Counts) -> float:
+    def _mean(self, total: int, units: int) -> float | None:
+        return total * self.tick / units if units else None
+
+    def _margin_weight(self, s: MeanStatistics) -> float:
         """By what the margin is multiplied in a batch's total."""
-        n, _, stable, *_ = counts
-        cu, su = counts[6], counts[9]
-        arms = cu * su / (cu + su) if cu and su else 0.0
+        arms = _paired_units(s) if s.has_both_arms else 0.0
         if not self.relative:
-            return n + arms
-        return stable * self.tick + (arms * counts[10] / su * self.tick if arms else 0.0)
+            return s.pairs + arms
+        stable = s.paired_stable * self.tick
+        return stable + (arms * s.stable_total / s.stable_units * self.tick if arms else 0.0)
 
-    def _batch(self, counts: Counts) -> Batch:
-        """Both layouts together; one of them is empty in nearly every batch."""
-        pairs, arms = self._pairs(counts), self._arms(counts)
-        return Batch(*(mine + theirs for mine, theirs in zip(pairs, arms, strict=True)))
-
-    def _pairs(self, counts: Counts) -> tuple[float, float, float, float]:
-        n = counts[0]
-        c, s = (value * self.tick for value in counts[1:3])
-        cc, cs, ss = (value * self.tick**2 for value in counts[3:6])
-        batch = unbounded.paired_ratio(n, c, s, cc, cs, ss, self.factor - 1.0)
-        total = batch.total - n * self.shift
-        square = max(0.0, batch.square - 2.0 * self.shift * batch.total + n * self.shift**2)
-        return batch.units, self.sign * total, square, square
-
-    def _arms(self, counts: Counts) -> tuple[float, float, float, float]:
-        if not (counts[6] and counts[9]):
-            return 0.0, 0.0, 0.0, 0.0
-        candidate, stable = (
-            Moments(counts[at], counts[at + 1] * self.tick, counts[at + 2] * self.tick**2)
-            for at in (6, 9)
+    def _observations(self, s: MeanStatistics) -> Batch:
+        """Return pairs and arms together; one of them is empty in nearly every batch."""
+        pairs, arms = self._of_pairs(s), self._of_arms(s)
+        return Batch(
+            pairs.units + arms.units,
+            pairs.total + arms.total,
+            pairs.square + arms.square,
+            pairs.spread + arms.spread,
         )
-        batch = unbounded.unpaired(candidate, stable, self.factor, self.shift)
-        return batch.units, self.sign * batch.total, batch.square, batch.spread
+
+    def _of_pairs(self, s: MeanStatistics) -> Batch:
+        n, tick, square_tick = s.pairs, self.tick, self.tick**2
+        ratio = unbounded.paired_ratio(
+            n,
+            s.paired_candidate * tick,
+            s.paired_stable * tick,
+            s.paired_candidate_squares * square_tick,
+            s.paired_products * square_tick,
+            s.paired_stable_squares * square_tick,
+            self.factor - 1.0,
+        )
+        total = ratio.total - n * self.shift
+        square = max(0.0, ratio.square - 2.0 * self.shift * ratio.total + n * self.shift**2)
+        return Batch(ratio.units, self.sign * total, square, square)
+
+    def _of_arms(self, s: MeanStatistics) -> Batch:
+        tick, square_tick = self.tick, self.tick**2
+        arms = unbounded.unpaired(
+            Moments(s.candidate_units, s.candidate_total * tick, s.candidate_squares * square_tick),
+            Moments(s.stable_units, s.stable_total * tick, s.stable_squares * square_tick),
+            self.factor,
+            self.shift,
+        )
+        return Batch(arms.units, self.sign * arms.total, arms.square, arms.spread)
+
+
+def _ratio(count: int, units: int) -> float | None:
+    return count / units if units else None
 
 
 def _variance(bad: float, units: float) -> float:
     """Unbiased variance of a yes or no; 0 of fewer than two."""
     share = bad / units if units else 0.0
     return share * (1.0 - share) * units / (units - 1) if units > 1 else 0.0
-
-
-def _mean(total: int, units: int, tick: float) -> float | None:
-    return total * tick / units if units else None

@@ -18,7 +18,7 @@ from understudy.analyzers.guardrails.window_deltas import Partition
 from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import Source
 
-STATE_VERSION: Final = 3
+STATE_VERSION: Final = 4
 
 
 @dataclass(slots=True)

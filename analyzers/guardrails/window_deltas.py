@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from understudy.analyzers.guardrails.evidence import minus
-from understudy.analyzers.guardrails.statistics import Reading
+import msgspec
+
+from understudy.analyzers.guardrails.statistics import AnyStatistics
 from understudy.schemas.windows import WindowRow
 
-Readings = dict[str, Reading]
+Readings = dict[str, AnyStatistics]
 """Probe to numbers; a probe that read nothing but zeros is left out."""
 
 
@@ -76,7 +77,7 @@ class Partition:
         if missing:
             raise ValueError("a newer version of a window row holds less than an older one")
         added = {
-            probe: minus(reading, before[probe]) if probe in before else reading
+            probe: reading - before[probe] if probe in before else reading
             for probe, reading in whole.items()
         }
         return Change(row, key.start_ms, added, whole)
@@ -109,7 +110,10 @@ class Partition:
 
     def to_builtins(self) -> list[Any]:
         """Lists, numbers and text."""
-        rows = [[list(key), version, whole] for key, (version, whole) in self.rows.items()]
+        rows = [
+            [list(key), version, msgspec.to_builtins(whole)]
+            for key, (version, whole) in self.rows.items()
+        ]
         closing = [list(key) for key in sorted(self.closing)]
         return [self.version, self.settled_ms, self.closing_ms, closing, rows]
 
@@ -122,8 +126,5 @@ class Partition:
             settled_ms,
             closing_ms,
             {RowKey(*key) for key in closing},
-            {
-                RowKey(*key): (of, {probe: tuple(reading) for probe, reading in whole.items()})
-                for key, of, whole in rows
-            },
+            {RowKey(*key): (of, msgspec.convert(whole, Readings)) for key, of, whole in rows},
         )

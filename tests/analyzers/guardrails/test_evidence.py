@@ -7,18 +7,18 @@ import pytest
 
 from understudy.analyzers.guardrails.evidence import EvidenceState
 from understudy.analyzers.guardrails.sequential_tests import BinaryTest, MeanTest
-from understudy.analyzers.guardrails.statistics import MEAN_WIDTH
+from understudy.analyzers.guardrails.statistics import BinaryStatistics, MeanStatistics
 from understudy.analyzers.sequential.overdispersion import FIRST_GUESS
 
 RULE = BinaryTest(margin=0.01)
 WINDOW_MS = 10_000
 
 
-def pairs(stable_alone: int, candidate_alone: int, n: int = 200) -> tuple[int, ...]:
-    return (n, stable_alone, candidate_alone, 0, 0, 0, 0, 0)
+def pairs(stable_alone: int, candidate_alone: int, n: int = 200) -> BinaryStatistics:
+    return BinaryStatistics(n, stable_alone, candidate_alone)
 
 
-def begun(windows: list[tuple[int, ...]]) -> EvidenceState:
+def begun(windows: list[BinaryStatistics]) -> EvidenceState:
     weighing = EvidenceState.begin(RULE, independent=False)
     for number, counts in enumerate(windows):
         weighing.add(RULE, counts, number * WINDOW_MS)
@@ -57,6 +57,6 @@ def test_means_of_separate_arms_learn_how_they_scatter() -> None:
             for units in (40, 160):
                 costs = np.repeat(rng.gamma(4.0, 100.0, units // repeats), repeats).astype(int)
                 arms += [units, int(costs.sum()), int((costs**2).sum())]
-            counts = (*(0,) * (MEAN_WIDTH - 6), *arms)
+            counts = MeanStatistics(0, 0, 0, 0, 0, 0, *arms)
             weighing.close(rule, counts, number * WINDOW_MS)
         assert weighing.phi.phi == pytest.approx(expected, rel=0.2)
