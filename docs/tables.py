@@ -129,8 +129,10 @@ def _commands() -> list[str]:
 
 def subcommands(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
     """All commands that do something, with their names as typed, in alphabetical order."""
-    for name in sorted(group.commands):
-        sub = group.commands[name]
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        sub = group.get_command(context, name)
+        assert sub is not None
         if isinstance(sub, click.Group):
             yield from subcommands(sub, f"{above}{name} ")
         else:

@@ -1,29 +1,29 @@
-"""`understudy publish` and `understudy topics`: recorded events and feedback to Kafka."""
+"""`understudy publish`."""
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from rich.console import Console
 
 from understudy.schemas.events import event_key, peek
-from understudy.schemas.windows import Source
+from understudy.schemas.windows import SOURCES, Source
+from understudy.streams.commands.invocation import quiet_logs, with_settings
+from understudy.streams.commands.options import files_argument
+from understudy.streams.commands.topics import create_missing_topics
 from understudy.streams.errors import FAILED, UNREACHABLE, CommandError
-from understudy.streams.kafka.client_config import client_config, producer_config, topic_of, topics
-from understudy.streams.kafka.topic_admin import TopicsReport, ensure_topics
-from understudy.streams.logs import KAFKA_LOGGER, configure_logs
-from understudy.streams.replay.recordings import RecordingError, read_recordings, total_bytes
+from understudy.streams.kafka.client_config import producer_config, topic_of
+from understudy.streams.logs import KAFKA_LOGGER
+from understudy.streams.replay.recordings import read_recordings, total_bytes
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.progress import file_progress
 
 DELIVERY_TIMEOUT_S: Final = 60.0
+"""Outlasts a broker's restart."""
 
 
 class _Identity(msgspec.Struct, gc=False):
@@ -35,7 +35,7 @@ _identity = msgspec.json.Decoder(_Identity)
 
 
 def key_of(line: bytes) -> bytes | None:
-    """The key of a recorded event or opinion; None where it names no rollout and pair."""
+    """The key of a recorded event or feedback record; None where it names no rollout."""
     try:
         identity = _identity.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -45,9 +45,11 @@ def key_of(line: bytes) -> bytes | None:
 
 
 class RecordWriter:
-    """Writes records as they are; what the broker refuses is counted, not lost from sight."""
+    """Writes records as they are, and counts what the broker takes and refuses."""
 
-    def __init__(self, config: dict[str, Any], topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str) -> None:
+        timeout_ms = int(DELIVERY_TIMEOUT_S * 1e3)
+        config = {**producer_config(settings.kafka), "message.timeout.ms": timeout_ms}
         self._producer = Producer(config, logger=KAFKA_LOGGER)
         self._topic = topic
         self.delivered = 0
@@ -57,7 +59,7 @@ class RecordWriter:
         """Queue one record; waits while the queue is full."""
         while True:
             try:
-                self._producer.produce(self._topic, line, key_of(line), on_delivery=self._told)
+                self._producer.produce(self._topic, line, key_of(line), on_delivery=self._count)
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:
@@ -67,7 +69,7 @@ class RecordWriter:
                 self._producer.poll(0)
                 return
 
-    def _told(self, error: KafkaError | None, _: Message) -> None:
+    def _count(self, error: KafkaError | None, _: Message) -> None:
         if error is None:
             self.delivered += 1
         else:
@@ -77,70 +79,52 @@ class RecordWriter:
         self.refused[error.str()] = self.refused.get(error.str(), 0) + 1
 
     def finish(self) -> None:
-        """Wait until all has been delivered. Raises `CommandError` when the broker is away."""
+        """Wait for the broker. Raises `CommandError` when it does not confirm all in time."""
         left = self._producer.flush(DELIVERY_TIMEOUT_S)
         if left:
             raise CommandError(
-                f"{left:,} records could not be delivered in {DELIVERY_TIMEOUT_S:.0f} s; "
-                "is the broker there?",
+                f"the broker did not confirm {left:,} records within {DELIVERY_TIMEOUT_S:.0f} s; "
+                "they may be missing, so publish them again",
                 UNREACHABLE,
             )
 
 
-def publish_files(settings: Settings, files: Sequence[Path], source: Source = "events") -> None:
-    """Write recordings to the topic of a source, and print what came of it."""
-    configure_logs(logging.WARNING)
-    report = create_missing_topics(settings)
+@click.command("publish")
+@files_argument
+@click.option(
+    "--to",
+    "source",
+    type=click.Choice(SOURCES),
+    default="events",
+    show_default=True,
+    help="The topic: events, or feedback about answers.",
+)
+@with_settings
+def command(settings: Settings, files: tuple[Path, ...], source: Source) -> None:
+    """Write recorded events or feedback to Kafka, with the keys that gateways use.
+
+    FILE is a recording, as for replay. Topics that are missing are created.
+
+    \b
+    Examples:
+      understudy publish events.ndjson.gz
+      understudy publish --to feedback thumbs.ndjson
+    """
+    quiet_logs()
+    created = create_missing_topics(settings).created
     topic = topic_of(settings.kafka, source)
-    what = "events" if source == "events" else "feedback records"
-    config = {
-        **producer_config(settings.kafka),
-        "message.timeout.ms": int(DELIVERY_TIMEOUT_S * 1e3),
-    }
-    writer = RecordWriter(config, topic)
+    name = "events" if source == "events" else "feedback records"
+    writer = RecordWriter(settings, topic)
     started = time.monotonic()
-    for line in _lines(files):
-        writer.write(line)
+    with file_progress(total_bytes(files), "publishing") as progress:
+        for line in read_recordings(files, progress):
+            writer.write(line)
     writer.finish()
     took_s = time.monotonic() - started
-    if topic in report.created:
+    if topic in created:
         click.echo(f"created {topic}", err=True)
-    click.echo(f"{writer.delivered:,} {what} to {topic} in {took_s:.1f} s")
+    click.echo(f"{writer.delivered:,} {name} written to {topic} in {took_s:.1f} s")
     for why, count in writer.refused.items():
-        click.echo(f"{count:,} {what} refused: {why}", err=True)
+        click.echo(f"{count:,} {name} refused by the broker: {why}", err=True)
     if writer.refused:
-        raise SystemExit(FAILED)
-
-
-def _lines(files: Sequence[Path]) -> Iterator[bytes]:
-    try:
-        with file_progress(total_bytes(files), "publishing") as progress:
-            yield from read_recordings(files, progress)
-    except RecordingError as error:
-        raise CommandError(str(error)) from None
-
-
-def create_missing_topics(settings: Settings) -> TopicsReport:
-    """Create what is missing. Raises `CommandError` when there is no broker."""
-    try:
-        return ensure_topics(
-            client_config(settings.kafka),
-            topics(settings.kafka),
-            replication_factor=settings.kafka.replication_factor,
-        )
-    except KafkaException as error:
-        where = settings.kafka.bootstrap_servers
-        raise CommandError(f"Kafka at {where}: {error.args[0]}", UNREACHABLE) from None
-
-
-def create_topics(settings: Settings) -> None:
-    """`understudy topics`: create, and say what differs from what is wanted."""
-    configure_logs(logging.ERROR)
-    report = create_missing_topics(settings)
-    console = Console()
-    for name in report.created:
-        console.print(f"created   {name}", highlight=False)
-    for name in report.existing:
-        console.print(f"existing  {name}", highlight=False)
-    for finding in report.findings:
-        console.print(f"differs   {finding}", style="yellow", highlight=False)
+        raise click.exceptions.Exit(FAILED)

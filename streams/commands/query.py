@@ -1,42 +1,48 @@
-"""`understudy query` and `understudy migrate`: ClickHouse from the command line."""
+"""`understudy query`."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Any, Final
 
 import click
 import orjson
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from understudy.streams.clickhouse.command_client import open_client
-from understudy.streams.clickhouse.migrate import migrate
-from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
-from understudy.streams.errors import CommandError
-
-
-def run_query(url: str, sql: str, *, as_json: bool) -> None:
-    """Print what a statement returns: a table, or JSON lines."""
-    client = open_client(url)
-    try:
-        result = client.query(sql)
-    except ClickHouseError as error:
-        raise CommandError(str(error)) from None
-    finally:
-        client.close()
-    if as_json:
-        for row in result.result_rows:
-            click.echo(_json_line(dict(zip(result.column_names, row, strict=True))))
-        return
-    _print_table(result.column_names, result.result_rows)
-
+from understudy.streams.clickhouse.connect import connect
+from understudy.streams.commands.invocation import with_settings
+from understudy.streams.commands.options import clickhouse_option
+from understudy.streams.settings import Settings
 
 _JSON_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_NAIVE_UTC
 """Histograms have whole numbers as keys; ClickHouse's times come without their zone, UTC."""
+
+
+@click.command("query")
+@click.argument("sql")
+@clickhouse_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@with_settings
+def command(settings: Settings, sql: str, url: str | None, as_json: bool) -> None:
+    """Run an SQL statement in ClickHouse, on a server or in an embedded folder.
+
+    \b
+    Examples:
+      understudy query "SELECT language, sum(pair_pairs) FROM windows FINAL GROUP BY language"
+      understudy query --clickhouse chdb://results "SHOW TABLES"
+    """
+    with closing(connect(url or settings.clickhouse.url)) as client:
+        result = client.query(sql)
+    if not as_json:
+        Console().print(_table(result.column_names, result.result_rows))
+        return
+    for row in result.result_rows:
+        click.echo(_json_line(dict(zip(result.column_names, row, strict=True))))
 
 
 def _json_line(row: dict[str, Any]) -> bytes:
@@ -52,14 +58,14 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _print_table(names: tuple[str, ...], rows: Any) -> None:
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     table = Table()
-    for name in names:
-        numeric = bool(rows) and isinstance(rows[0][names.index(name)], int | float)
-        table.add_column(Text(name), justify="right" if numeric else "left")
+    for number, name in enumerate(names):
+        is_numeric = bool(rows) and isinstance(rows[0][number], int | float)
+        table.add_column(Text(name), justify="right" if is_numeric else "left")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
-    Console().print(table)
+    return table
 
 
 def _cell(value: object) -> str:
@@ -68,18 +74,3 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.6g}"
     return str(value)
-
-
-def run_migrations(url: str) -> None:
-    """Apply what is missing, and say so."""
-    client = open_client(url)
-    try:
-        applied = migrate(client)
-    except (SinkBusy, SinkBroken) as error:
-        raise CommandError(str(error)) from None
-    finally:
-        client.close()
-    for name in applied:
-        click.echo(f"applied {name}")
-    if not applied:
-        click.echo("up to date")

@@ -1,1 +1,1 @@
-"""Events that could not be used: which there are, and which of them are worth writing again."""
+"""Records that could not be used: reading them back, and writing them to their topics again."""

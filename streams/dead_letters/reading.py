@@ -1,4 +1,4 @@
-"""Dead letters read from their topic, up to what it holds now."""
+"""Reads the dead-letter topic, up to what it holds now."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from understudy.streams.dead_letters.selection import (
-    Letter,
-    Place,
-    Selection,
-    letter_from,
-    once_each,
+from understudy.streams.dead_letters.dead_letter_record import (
+    DeadLetterRecord,
+    RecordPosition,
+    dead_letter_record,
 )
+from understudy.streams.dead_letters.selection import Selection, once_each
 from understudy.streams.errors import CommandError
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.topic_reader import TopicReader
 from understudy.streams.settings import Settings
 
 
-def read_letters(settings: Settings, selection: Selection) -> Iterator[Letter]:
-    """Letters of a selection, each once, up to what the topic holds now."""
+def read_dead_letters(settings: Settings, selection: Selection) -> Iterator[DeadLetterRecord]:
+    """The selected dead letters, one for each source record, up to what the topic holds now.
+
+    Raises `CommandError` where there is no such topic.
+    """
     name = topics(settings.kafka).dead_letters.name
     with TopicReader(settings.kafka, name) as reader:
         ranges = reader.bounds()
@@ -29,12 +31,12 @@ def read_letters(settings: Settings, selection: Selection) -> Iterator[Letter]:
             raise CommandError(f"there is no topic {name}; `understudy topics` creates it")
         if selection.since_ms is not None:
             ranges = reader.since(selection.since_ms, ranges)
-        letters = once_each(_letter(message, name) for message in reader.read(ranges))
-        yield from (letter for letter in letters if letter in selection)
+        records = once_each(_record(message, name) for message in reader.read(ranges))
+        yield from (record for record in records if record in selection)
 
 
-def _letter(message: Message, topic: str) -> Letter:
+def _record(message: Message, topic: str) -> DeadLetterRecord:
     given: Any = message.headers() or []
     headers = {name: value for name, value in given if isinstance(value, bytes)}
-    own = Place(topic, message.partition() or 0, message.offset() or 0)
-    return letter_from(headers, own, message.timestamp()[1], message.key(), message.value())
+    own = RecordPosition(topic, message.partition() or 0, message.offset() or 0)
+    return dead_letter_record(headers, own, message.timestamp()[1], message.key(), message.value())

@@ -24,7 +24,7 @@ from rich.text import Text
 
 from understudy.schemas.topics import Topics
 from understudy.schemas.windows import SOURCES, Source
-from understudy.streams.dead_letters.reading import read_letters
+from understudy.streams.dead_letters.reading import read_dead_letters
 from understudy.streams.dead_letters.selection import Selection
 from understudy.streams.diagnostics.clickhouse_checks import check_clickhouse
 from understudy.streams.diagnostics.dead_letter_checks import DEAD_LETTERS, check_dead_letters
@@ -168,7 +168,7 @@ def _sampled(message: Message, settings: Settings) -> SampledEvent | None:
 
 def _check_letters(settings: Settings, sources: list[Source]) -> list[Finding]:
     hour_ago_ms = round(time.time() * 1000) - _HOUR_MS
-    letters = read_letters(settings, Selection(since_ms=hour_ago_ms))
+    letters = read_dead_letters(settings, Selection(since_ms=hour_ago_ms))
     reasons = Counter(letter.reason for letter in letters)
     came = sum(_came_since(hour_ago_ms, settings, source) for source in sources)
     return check_dead_letters(reasons, came)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import orjson
-from rich.console import Console
 
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, encode_decision
@@ -14,10 +13,8 @@ from understudy.schemas.manifests import ManifestError, read_policy
 from understudy.schemas.rollouts import Rollout, nearest
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.errors import WRONG_USAGE, CommandError
-from understudy.streams.terminal.evidence_table import show_decision
 
 FailOn = Literal["rollback", "hold"]
-WIDTH_IN_FILES: Final = 160
 
 
 def read_policy_file(path: Path) -> Rollout:
@@ -99,15 +96,3 @@ def fails(decision: Decision, fail_on: FailOn | None) -> bool:
 def decision_json(decision: Decision) -> orjson.Fragment:
     """The decision as it would stand on the topic, to put into a larger document."""
     return orjson.Fragment(encode_decision(decision))
-
-
-def print_decision(decision: Decision, console: Console) -> None:
-    """Verdict and evidence on a terminal or in a file."""
-    widen(console)
-    console.print(show_decision(decision))
-
-
-def widen(console: Console) -> None:
-    """Tables in files are not cut to the width of a terminal that is not there."""
-    if not console.is_terminal:
-        console.width = max(console.width, WIDTH_IN_FILES)

@@ -6,8 +6,9 @@ direction. Whatever is not a visible character comes out as its number.
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -39,6 +40,11 @@ def payload_text(payload: bytes | None) -> str:
         return msgspec.json.format(payload, indent=2).decode("utf-8", "backslashreplace")
     except (msgspec.DecodeError, RecursionError):
         return payload.decode("utf-8", "backslashreplace")
+
+
+def json_text(document: Any) -> str:
+    """JSON in ASCII, without any character that acts on a terminal."""
+    return json.dumps(document, ensure_ascii=True).replace("\x7f", "\\u007f")
 
 
 def _visible(character: str) -> str:

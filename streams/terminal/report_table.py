@@ -5,21 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from understudy.analyzers.guardrails.explanations import printable
 
 Document = dict[str, Any]
-WIDTH_IN_FILES = 120
 
 
-def print_report(document: Document, console: Console) -> None:
-    """Print counts, then one table for each rollout."""
-    if not console.is_terminal:
-        console.width = max(console.width, WIDTH_IN_FILES)
-    console.print(Group(_counts(document), *(_rollout(r) for r in document["rollouts"])))
+def report_tables(document: Document) -> RenderableType:
+    """Counts, then one table for each rollout."""
+    return Group(_counts(document), *(_rollout(r) for r in document["rollouts"]))
 
 
 def _counts(document: Document) -> RenderableType:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -137,8 +136,3 @@ def rollout_json(record: RolloutRecord, decision: Decision | None) -> dict[str, 
 def _through_json(decision: Decision) -> Any:
     """Through JSON, whose keys are texts."""
     return msgspec.json.decode(msgspec.json.encode(decision))
-
-
-def json_text(document: Any) -> str:
-    """JSON in ASCII, without any character that a terminal obeys."""
-    return json.dumps(document, ensure_ascii=True).replace("\x7f", "\\u007f")

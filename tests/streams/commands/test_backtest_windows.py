@@ -164,7 +164,7 @@ def test_the_settings_name_the_clickhouse(
         (LENIENT.replace("2026-11", "2026-10"), [], 1, f"{ROLLOUT_ID}  2026-03-02T12:00:00 to "),
         (LENIENT, ["--since", "2026-03-03"], 1, "start in that range; it has 2026-03-02T12:00:00"),
         (LENIENT, ["--until", "2026-03-02T12:00"], 1, "start in that range"),
-        (LENIENT, ["--since", "2d", "--until", "3d"], 2, "--until must lie after --since"),
+        (LENIENT, ["--since", "2d", "--until", "3d"], 2, "--until must be later than --since"),
         (LENIENT, ["--since", "yesterday"], 2, "neither an age (30m, 2d) nor a time"),
         (LENIENT, ["--stage", "6%"], 2, "the policy has no stage 6%"),
         (HEAD + "mode: canary", [], 1, "the recording is in mode shadow"),
@@ -200,7 +200,7 @@ def test_no_windows_at_all_and_no_tables(
     url = f"{clickhouse_url}{'&' if '?' in clickhouse_url else '?'}database={clickhouse_database}"
     missing = backtest(tmp_path, LENIENT, "--clickhouse", url)
     assert (missing.exit_code, missing.stdout) == (1, "")
-    assert "`understudy migrate` makes them" in missing.output
+    assert "`understudy migrate` creates them" in missing.output
     assert CliRunner().invoke(main, ["migrate", "--clickhouse", url]).exit_code == 0
     empty = backtest(tmp_path, LENIENT, "--clickhouse", url)
     assert empty.exit_code == 1

@@ -20,17 +20,30 @@ from confluent_kafka import KafkaError, KafkaException
 
 from tests.integration.bad_input import event, pair
 from tests.integration.processes import COMMAND, clean_environment, understudy
+from understudy.streams.commands import command_group
 from understudy.streams.commands.main import main
 
 ESCAPE = b"\x1b["
 
 
-def commands(group: click.Group = main, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every command and subcommand by its words."""
-    for name, command in group.commands.items():
-        yield (*prefix, name)
+def commands(
+    group: click.Group = main, above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command and subcommand with its words."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*above, name), command
         if isinstance(command, click.Group):
-            yield from commands(command, (*prefix, name))
+            yield from commands(command, (*above, name))
+
+
+COMMANDS = dict(commands())
+GROUPS: dict[tuple[str, ...], click.Group] = {
+    (): main,
+    **{words: one for words, one in COMMANDS.items() if isinstance(one, click.Group)},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -52,34 +65,75 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [*map(str, arguments)])
 
 
-@pytest.mark.parametrize("words", [(), *commands()], ids=" ".join)
+@pytest.mark.parametrize("words", [(), *COMMANDS], ids=" ".join)
 def test_help_teaches(words: tuple[str, ...]) -> None:
-    told = run(*words, "--help")
-    assert told.exit_code == 0
-    assert told.stdout.startswith("Usage: ")
-    description = told.stdout.split("\n\n")[1].strip()
+    shown = run(*words, "--help")
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("Usage: ")
+    description = shown.stdout.split("\n\n")[1].strip()
     assert len(description) > 20
-    assert told.stdout == run(*words, "-h").stdout
-    assert max(map(len, told.stdout.splitlines())) <= 100
+    assert shown.stdout == run(*words, "-h").stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 100
+    assert f"  understudy {' '.join(words)}".rstrip() in shown.stdout, "an example"
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+@pytest.mark.parametrize("words", [(), *COMMANDS], ids=" ".join)
+def test_no_line_of_help_is_cut(words: tuple[str, ...], columns: int) -> None:
+    text = CliRunner().invoke(main, [*words, "--help"], terminal_width=columns).stdout
+    _usage, *described = text.splitlines()
+    assert not [line for line in described if line.rstrip().endswith(("...", "…"))]
+
+
+@pytest.mark.parametrize("words", GROUPS, ids=" ".join)
+def test_a_group_describes_each_command_on_one_line_of_80_columns(words: tuple[str, ...]) -> None:
+    text = CliRunner().invoke(main, [*words, "--help"], terminal_width=80).stdout
+    listed = text.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed] == list(
+        GROUPS[words].list_commands(click.Context(main))
+    )
+
+
+def test_a_command_is_in_the_file_of_its_name() -> None:
+    for words, command in COMMANDS.items():
+        assert command.callback is not None
+        name = "_".join(words).replace("-", "_")
+        assert command.callback.__module__ == f"understudy.streams.commands.{name}"
+        assert command.name == ("command" if isinstance(command, click.Group) else words[-1])
+
+
+def test_every_command_that_the_program_calls_is_listed() -> None:
+    """A file with a command that no group lists would never be found."""
+    package = Path(command_group.__file__).parent
+    found = {f.stem for f in package.glob("*.py") if "@click.command(" in f.read_text("utf-8")}
+    assert found <= {"_".join(words).replace("-", "_") for words in COMMANDS}
 
 
 def test_the_first_help_shows_where_to_begin_and_the_exit_codes() -> None:
-    told = run("--help").stdout
+    shown = run("--help").stdout
     for expected in ("understudy demo", "understudy replay", "understudy worker", "Exit codes"):
-        assert expected in told
-    for name in main.commands:
-        assert re.search(rf"^  {name} ", told, re.MULTILINE)
-    assert "0 done, 1 failed, 2 wrong usage or settings, 3" in told
+        assert expected in shown
+    for name in main.list_commands(click.Context(main)):
+        assert re.search(rf"^  {name} ", shown, re.MULTILINE)
+    assert "0 done, 1 failed, 2 wrong usage or settings, 3" in shown
+
+
+def test_listing_the_commands_imports_none_of_them() -> None:
+    script = (
+        "import sys; from understudy.streams.commands.main import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "heavy = {'confluent_kafka', 'clickhouse_connect', 'faust', 'numpy', 'rich'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_option_is_described() -> None:
-    for words in commands():
-        command: Any = main
-        for word in words:
-            command = command.commands[word]
+    for words, command in COMMANDS.items():
         for parameter in command.params:
             if isinstance(parameter, click.Option):
-                assert parameter.help or parameter.name == "seed", f"{words} {parameter.name}"
+                assert parameter.help, f"{words} {parameter.name}"
 
 
 def test_version_names_the_package() -> None:
@@ -101,23 +155,23 @@ def test_version_names_the_package() -> None:
     ids=" ".join,
 )
 def test_wrong_usage_is_2_and_says_what(arguments: tuple[str, ...], recording: Path) -> None:
-    told = run(*arguments)
-    assert told.exit_code == 2
-    assert told.stdout == ""
-    assert "Error: " in told.stderr
-    assert "Traceback" not in told.stderr
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Error: " in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_wrong_settings_are_2_and_help(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("understudy.toml").write_text("[pairing]\nwindows = 5\n")
-    told = run("replay", recording)
-    assert told.exit_code == 2
-    assert "understudy.toml: unknown key pairing.windows; did you mean" in told.stderr
+    result = run("replay", recording)
+    assert result.exit_code == 2
+    assert "understudy.toml: unknown key pairing.windows; did you mean" in result.stderr
     Path("understudy.toml").unlink()
     monkeypatch.setenv("UNDERSTUDY_PAIRING_WINDOW_S", "never")
-    told = run("replay", recording)
-    assert (told.exit_code, told.stdout) == (2, "")
-    assert "pairing.window_s" in told.stderr
+    result = run("replay", recording)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "pairing.window_s" in result.stderr
     monkeypatch.setenv("UNDERSTUDY_PAIRING_WINDOW_S", "10")
     monkeypatch.setenv("UNDERSTUDY_PAIRING_JOIN_TIMEOUT_S", "900")
     assert run("replay", recording).exit_code == 2
@@ -126,9 +180,9 @@ def test_wrong_settings_are_2_and_help(recording: Path, monkeypatch: pytest.Monk
 def test_a_damaged_recording_is_1(tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson.gz"
     file.write_bytes(b"not gzip")
-    told = run("replay", "--json", file)
-    assert (told.exit_code, told.stdout) == (1, "")
-    assert "events.ndjson.gz" in told.stderr
+    result = run("replay", "--json", file)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "events.ndjson.gz" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["topics", "publish"])
@@ -136,19 +190,19 @@ def test_no_broker_is_3(command: str, recording: Path, monkeypatch: pytest.Monke
     def nobody_there(*_: Any, **__: Any) -> None:
         raise KafkaException(KafkaError(KafkaError._TRANSPORT, "Failed to get metadata"))
 
-    monkeypatch.setattr("understudy.streams.commands.publish.ensure_topics", nobody_there)
+    monkeypatch.setattr("understudy.streams.commands.topics.ensure_topics", nobody_there)
     monkeypatch.setenv("UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS", "nobody:9092")
-    told = run(command, *([recording] if command == "publish" else []))
-    assert (told.exit_code, told.stdout) == (3, "")
-    assert "nobody:9092" in told.stderr
+    result = run(command, *([recording] if command == "publish" else []))
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "nobody:9092" in result.stderr
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("arguments", [("query", "SELECT 1"), ("migrate",)], ids=" ".join)
 def test_no_clickhouse_is_3(arguments: tuple[str, ...]) -> None:
-    told = run(*arguments, "--clickhouse", "clickhouse://127.0.0.1:1/x")
-    assert (told.exit_code, told.stdout) == (3, "")
-    assert "127.0.0.1:1" in told.stderr
+    result = run(*arguments, "--clickhouse", "clickhouse://127.0.0.1:1/x")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "127.0.0.1:1" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -156,18 +210,18 @@ def test_no_clickhouse_is_3(arguments: tuple[str, ...]) -> None:
     [("postgres://host/x", "no ClickHouse URL"), ("chdb://", "names no folder")],
 )
 def test_a_wrong_clickhouse_url_is_1_and_says_what_would_do(url: str, expected: str) -> None:
-    told = run("query", "SELECT 1", "--clickhouse", url)
-    assert (told.exit_code, told.stdout) == (1, "")
-    assert expected in told.stderr
-    assert "chdb://" in told.stderr
+    result = run("query", "SELECT 1", "--clickhouse", url)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert expected in result.stderr
+    assert "chdb://" in result.stderr
 
 
 def test_query_prints_tables_and_json_lines(clickhouse_url: str) -> None:
     sql = "SELECT 1 AS n, 'a' AS name, toDateTime64('2025-01-01 00:00:00', 3, 'UTC') AS at, "
     sql += "map(toInt32(-3), toUInt64(7)) AS buckets, toUInt128('100000000000000000000') AS big"
-    told = run("query", "--json", "--clickhouse", clickhouse_url, sql)
-    assert told.exit_code == 0, told.stderr
-    assert json.loads(told.stdout) == {
+    result = run("query", "--json", "--clickhouse", clickhouse_url, sql)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout) == {
         "n": 1, "name": "a", "at": "2025-01-01T00:00:00+00:00", "buckets": {"-3": 7},
         "big": 10**20,
     }  # fmt: skip
@@ -177,10 +231,10 @@ def test_query_prints_tables_and_json_lines(clickhouse_url: str) -> None:
 
 
 def test_a_wrong_statement_is_1(clickhouse_url: str) -> None:
-    told = run("query", "--clickhouse", clickhouse_url, "SELEKT 1")
-    assert (told.exit_code, told.stdout) == (1, "")
-    assert "Syntax error" in told.stderr
-    assert "Traceback" not in told.stderr
+    result = run("query", "--clickhouse", clickhouse_url, "SELEKT 1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Syntax error" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def on_terminals(

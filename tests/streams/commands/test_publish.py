@@ -13,6 +13,7 @@ from tests.integration.topic_log import partition_of
 from understudy.streams.commands.main import main
 from understudy.streams.commands.publish import key_of
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.kafka.topic_admin import TopicsReport
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_both_sides_of_a_pair_reach_one_partition(
     candidate.write_bytes(b"\n".join([*(other for _, other in pairs), b"{"]))
     done = CliRunner().invoke(main, ["publish", str(stable), str(candidate)])
     assert done.exit_code == 0, done.stderr
-    assert done.stdout.startswith("401 events to understudy.events in ")
+    assert done.stdout.startswith("401 events written to understudy.events in ")
     consumer = Consumer(
         {
             "bootstrap.servers": embedded_broker.bootstrap_servers,
@@ -75,7 +76,10 @@ def test_both_sides_of_a_pair_reach_one_partition(
 
 def test_a_damaged_file_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("understudy.streams.commands.publish.ensure_topics", lambda *_, **__: None)
+    monkeypatch.setattr(
+        "understudy.streams.commands.publish.create_missing_topics",
+        lambda _: TopicsReport((), (), ()),
+    )
     file = tmp_path / "events.gz"
     file.write_bytes(b"\x1f\x8b\x08broken")
     done = CliRunner().invoke(main, ["publish", str(file)])

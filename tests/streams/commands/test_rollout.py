@@ -162,7 +162,7 @@ def test_differences_are_coloured_where_colours_are_wanted(
 
 
 def test_without_rollouts_the_list_says_what_to_do(run: Run) -> None:
-    ended(run("list"), 0, "no rollouts; `understudy rollout apply -f POLICY` begins one")
+    ended(run("list"), 0, "no rollouts; `understudy rollout apply -f POLICY` starts one")
     assert json.loads(run("list", "--json").stdout) == []
 
 
@@ -217,19 +217,19 @@ def test_what_operators_wrote_acts_on_no_terminal(kafka: Kafka, run: Run) -> Non
 # kill, resume, promote
 
 
-def test_commands_wait_until_they_are_obeyed(kafka: Kafka, run: Run) -> None:
+def test_commands_wait_until_a_decision_confirms_them(kafka: Kafka, run: Run) -> None:
     kafka.store.apply(manifest())
     with DecisionProcessor(kafka).at_work():
         printed = ended(run("kill", "checkout", "--reason", "tone", "--by", "anna"), 0)
         assert printed.splitlines() == [
-            "asked to kill checkout (command 1)",
+            "issued command 1: kill checkout",
             "rolled back  checkout: rollback, stage shadow, candidate 0 %: killed by anna: tone",
         ]
         ended(run("show", "checkout"), 0, "ROLLBACK", "killed by anna: tone")
-        ended(run("resume", "checkout"), 0, "asked to resume checkout (command 2)\n",
+        ended(run("resume", "checkout"), 0, "issued command 2: resume checkout\n",
               "resumed  checkout: hold, stage shadow")  # fmt: skip
-        ended(run("promote", "checkout"), 0, "(command 3)\n", "promoted  checkout: hold, stage 5%, "
-              "candidate 5 %")  # fmt: skip
+        ended(run("promote", "checkout"), 0, "issued command 3: promote checkout\n",
+              "promoted  checkout: hold, stage 5%, candidate 5 %")  # fmt: skip
         ended(run("promote", "checkout"), 0, "stage 25%")
     ended(run("promote", "checkout"), 1, "Error: checkout is at its last stage, 25%")
     assert kafka.store.rollouts()["checkout"].last_number == 4
@@ -239,23 +239,23 @@ def test_commands_wait_until_they_are_obeyed(kafka: Kafka, run: Run) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["kill", "--reason", "tone"], ["resume"], ["promote"]])
-def test_nobody_answers(kafka: Kafka, run: Run, arguments: list[str]) -> None:
+def test_no_decision_in_time(kafka: Kafka, run: Run, arguments: list[str]) -> None:
     kafka.store.apply(manifest())
     kafka.write(DECISIONS, ("checkout", encode_decision(killed())))
     if arguments[0] == "kill":
         kafka.write(DECISIONS, ("checkout", None))
     result = run(*arguments, "checkout", "--wait", "0.5")
-    ended(result, 1, f"asked to {arguments[0]} checkout (command 1)\n")
-    assert "Error: nobody answered in 0.5 s; is a deciding worker running?" in result.stderr
+    ended(result, 1, f"issued command 1: {arguments[0]} checkout\n")
+    assert "Error: no decision confirmed the command within 0.5 s; it is stored" in result.stderr
     assert kafka.store.rollouts()["checkout"].last_number == 1
-    ended(run(*arguments, "checkout", "--wait", "0"), 0, "(command 2)")
+    ended(run(*arguments, "checkout", "--wait", "0"), 0, "issued command 2")
 
 
 @pytest.mark.parametrize("arguments", [["kill", "--reason", "tone"], ["resume"], ["promote"]])
-def test_a_dry_run_asks_nobody(kafka: Kafka, run: Run, arguments: list[str]) -> None:
+def test_a_dry_run_issues_nothing(kafka: Kafka, run: Run, arguments: list[str]) -> None:
     kafka.store.apply(manifest())
     result = run(*arguments, "checkout", "--dry-run")
-    ended(result, 0, f"would ask to {arguments[0]} checkout\n", "dry run: nothing was written")
+    ended(result, 0, f"would issue: {arguments[0]} checkout\n", "dry run: nothing was written")
     assert kafka.store.rollouts()["checkout"].commands == ()
 
 

@@ -14,7 +14,8 @@ from rich.console import Console
 from understudy.analyzers.windows.histogram import log_bucket
 from understudy.schemas.windows import EventCounts, PairSums, SideSums, WindowRow
 from understudy.streams.replay.report import report
-from understudy.streams.terminal.report_table import print_report
+from understudy.streams.terminal.consoles import table_console
+from understudy.streams.terminal.report_table import report_tables
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SIDE_KEYS = [
@@ -152,7 +153,7 @@ def test_the_table_prints_at_any_width(width: int) -> None:
     screen = io.StringIO()
     console = Console(file=screen, width=width, force_terminal=True, color_system=None)
     odd = paired(2, rollout_id="[bold]odd[/]", language="xx", workflow="w[/]")
-    print_report(report([paired(3), odd], 10), console)
+    console.print(report_tables(report([paired(3), odd], 10)))
     assert "5 pairs" in screen.getvalue().replace("\n", " ")
     assert "10 events" in screen.getvalue()
 
@@ -160,7 +161,7 @@ def test_the_table_prints_at_any_width(width: int) -> None:
 def test_the_table_in_a_file_is_whole() -> None:
     screen = io.StringIO()
     hostile = paired(3, rollout_id="[red]hostile[/red]\x1b]0;owned\x07", workflow="\x1b[2J\u202e")
-    print_report(report([paired(3), hostile], 6), Console(file=screen, width=40))
+    table_console(screen).print(report_tables(report([paired(3), hostile], 6)))
     text = screen.getvalue()
     assert "\x1b" not in text
     assert "\u202e" not in text

@@ -1,0 +1,55 @@
+"""`understudy demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from understudy.streams.demo.run import policy_text, run_demo
+
+
+@click.command("demo")
+@click.option(
+    "--seed",
+    default=7,
+    show_default=True,
+    help="Seed of the simulated requests; the same seed gives the same requests.",
+)
+@click.option(
+    "--pairs",
+    default=20_000,
+    show_default=True,
+    type=click.IntRange(100, 1_000_000),
+    help="How many mirrored requests to simulate.",
+)
+@click.option("--healthy", is_flag=True, help="Simulate a candidate with nothing wrong.")
+@click.option(
+    "--keep",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the ClickHouse data in this new folder, to query it afterwards.",
+)
+@click.option("--print-policy", is_flag=True, help="Print the policy of the demo, and exit.")
+def command(seed: int, pairs: int, healthy: bool, keep: Path | None, print_policy: bool) -> None:
+    """Watch a rollout go wrong and be rolled back, in one process, with nothing installed.
+
+    A simulated gateway mirrors requests in nine languages to two models. After a healthy start,
+    the candidate breaks one thing in one language. The evidence grows until the rollout is rolled
+    back; then the gateway stops mirroring. With --healthy nothing breaks, and the verdict is to
+    promote. Kafka and ClickHouse are small ones inside this process; everything else is the
+    service itself.
+
+    The exit code is 0 when the verdict is right, and when it is hold, since a few requests
+    (--pairs) show nothing; it is 1 when the verdict is wrong or something failed.
+
+    \b
+    Examples:
+      understudy demo
+      understudy demo --healthy
+      understudy demo --print-policy > policy.yaml
+    """
+    if print_policy:
+        click.echo(policy_text(), nl=False)
+        return
+    run_demo(seed=seed, pairs=pairs, healthy=healthy, keep=keep)

@@ -1,0 +1,54 @@
+"""Which exception ends a command with which message and exit code: one place for all commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from confluent_kafka import KafkaError, KafkaException
+
+from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
+from understudy.streams.commands.invocation import settings_of
+from understudy.streams.errors import FAILED, UNREACHABLE, WRONG_USAGE, CommandError
+from understudy.streams.replay.recordings import RecordingError
+from understudy.streams.rollouts.operator_commands import CommandRejected, InvalidCommandText
+from understudy.streams.rollouts.policy_diff import UnusablePolicy
+from understudy.streams.rollouts.registry import CannotChange, NoTopic, UnknownRollout
+from understudy.streams.settings import SettingsError
+from understudy.streams.terminal.plain_text import one_line
+
+_MAX_CHARACTERS: Final = 2_000
+"""Of a message that quotes what others wrote: enough for a reason, not for a screenful."""
+
+
+def command_error(error: Exception, meta: Mapping[str, Any]) -> CommandError | None:
+    """Message and exit code for an expected failure, None for a bug.
+
+    `meta` is the context's, which says with which settings the command ran.
+    """
+    match error:
+        case KafkaException():
+            return _kafka_error(error, settings_of(meta).kafka.bootstrap_servers)
+        case SinkBusy():
+            return CommandError(f"ClickHouse: {error}", UNREACHABLE)
+        case SinkBroken() | ClickHouseError():
+            return CommandError(f"ClickHouse: {error}", FAILED)
+        case InvalidCommandText():
+            return CommandError(f"--{error}", WRONG_USAGE)
+        case UnknownRollout() | UnusablePolicy() | SettingsError():
+            return CommandError(_on_one_line(error), WRONG_USAGE)
+        case NoTopic() | CannotChange() | CommandRejected() | RecordingError():
+            return CommandError(_on_one_line(error), FAILED)
+    return None
+
+
+def _kafka_error(error: KafkaException, servers: str) -> CommandError:
+    """Errors of librdkafka itself, which are negative, mean that no broker answered."""
+    reason: KafkaError = error.args[0]
+    code = UNREACHABLE if reason.code() < 0 else FAILED
+    return CommandError(f"Kafka at {servers}: {reason.str()}", code)
+
+
+def _on_one_line(error: Exception) -> str:
+    return one_line(str(error), _MAX_CHARACTERS)

@@ -1,0 +1,34 @@
+"""`understudy migrate`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import click
+
+from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.migrate import migrate
+from understudy.streams.commands.invocation import with_settings
+from understudy.streams.commands.options import clickhouse_option
+from understudy.streams.settings import Settings
+
+
+@click.command("migrate")
+@clickhouse_option
+@with_settings
+def command(settings: Settings, url: str | None) -> None:
+    """Create the tables in ClickHouse, or bring them up to date.
+
+    Several may run at the same time. Workers do this themselves when they start.
+
+    \b
+    Examples:
+      understudy migrate
+      understudy migrate --clickhouse clickhouse://analytics:8123/understudy
+    """
+    with closing(connect(url or settings.clickhouse.url)) as client:
+        applied = migrate(client)
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("up to date")

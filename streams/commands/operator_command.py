@@ -1,0 +1,105 @@
+"""What `rollout kill`, `resume` and `promote` share: options, and waiting for the decision."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from understudy.schemas.decisions import Decision
+from understudy.schemas.rollout_records import CommandKind
+from understudy.streams.commands.invocation import quiet_logs
+from understudy.streams.commands.options import dry_run_option, rollout_argument
+from understudy.streams.errors import CommandError
+from understudy.streams.rollouts.command_results import is_done
+from understudy.streams.rollouts.operator_commands import MAX_BY, ask, check_ask, check_words
+from understudy.streams.rollouts.registry import RolloutStore
+from understudy.streams.settings import Settings
+from understudy.streams.terminal.plain_text import one_line
+from understudy.streams.terminal.rollout_pages import verdict_line
+
+_POLL_S: Final = 0.3
+"""Between two looks at the decisions: soon enough for a person, seldom enough for the broker."""
+_MAX_ROLLOUT_ID: Final = 2_000
+_DONE: Final[dict[CommandKind, str]] = {
+    "kill": "rolled back",
+    "resume": "resumed",
+    "promote": "promoted",
+}
+
+
+def operator_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The rollout and the options of an operator's command, but for its reason."""
+    for option in (
+        dry_run_option,
+        click.option("--wait", "wait_s", metavar="SECONDS", default=10.0, show_default=True,
+                     type=click.FloatRange(0, 3600),
+                     help="How long to wait for a decision that confirms it; 0: do not wait."),
+        click.option("--by", metavar="NAME", help="Who issues it; user@host if not given."),
+        rollout_argument,
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCommand:
+    """A command of an operator as the command line has it."""
+
+    rollout_id: str
+    kind: CommandKind
+    reason: str
+    by: str | None
+    wait_s: float
+    dry_run: bool
+
+    def run(self, settings: Settings) -> None:
+        """Issue the command, and wait until a decision confirms it."""
+        quiet_logs()
+        store = RolloutStore(settings.kafka)
+        shown = f"{self.kind} {one_line(self.rollout_id, _MAX_ROLLOUT_ID)}"
+        if self.dry_run:
+            check_words(self.kind, reason=self.reason, by=self.by or "")
+            check_ask(store, self.rollout_id, self.kind)
+            click.echo(f"would issue: {shown}")
+            click.echo("dry run: nothing was written", err=True)
+            return
+        issued = ask(
+            store, self.rollout_id, self.kind, reason=self.reason, by=self.by or user_at_host()
+        )
+        click.echo(f"issued command {issued.command.number}: {shown}")
+        if self.wait_s > 0:
+            self._print_result(self._wait(store, issued.before))
+
+    def _wait(self, store: RolloutStore, before: Decision | None) -> Decision | None:
+        """The decision that confirms the command; None when there is none in time."""
+        deadline = time.monotonic() + self.wait_s
+        while True:
+            now = store.decisions().get(self.rollout_id)
+            if is_done(self.kind, before, now):
+                return now
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(_POLL_S)
+
+    def _print_result(self, confirmation: Decision | None) -> None:
+        if confirmation is None:
+            raise CommandError(
+                f"no decision confirmed the command within {self.wait_s:g} s; it is stored and "
+                "will be applied when a deciding worker runs"
+            )
+        click.echo(f"{_DONE[self.kind]}  {verdict_line(confirmation)}")
+
+
+def user_at_host() -> str:
+    """Who issues a command, as far as this machine knows."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"[:MAX_BY]

@@ -1,0 +1,72 @@
+"""`understudy rollout apply`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import click
+
+from understudy.streams.commands.invocation import quiet_logs, with_settings
+from understudy.streams.commands.options import dry_run_option
+from understudy.streams.rollouts.operator_commands import apply_policy
+from understudy.streams.rollouts.policy_diff import Outcome, read_policy_files
+from understudy.streams.rollouts.registry import RolloutStore
+from understudy.streams.settings import Settings
+from understudy.streams.terminal.plain_text import one_line
+
+_MAX_LINE: Final = 2_000
+_STYLES: Final = {"-": "red", "+": "green"}
+
+
+@click.command("apply")
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    metavar="POLICY",
+    required=True,
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="Policy in YAML, one or several in a file; - is stdin. May be given several times.",
+)
+@dry_run_option
+@with_settings
+def command(settings: Settings, files: tuple[Path, ...], dry_run: bool) -> None:
+    """Start rollouts, or change them, from policy files.
+
+    Prints for each policy whether it is created, unchanged, reworded (other words, same meaning)
+    or changed, and every difference. When the meaning changes, the evidence begins anew; a
+    rollback stays in force, and so do operators' commands. If one policy cannot be read, none is
+    applied.
+
+    \b
+    Examples:
+      understudy rollout apply -f policy.yaml --dry-run
+      understudy rollout apply -f checkout.yaml -f search.yaml
+      envsubst < policy.yaml | understudy rollout apply -f -
+    """
+    quiet_logs()
+    policies = read_policy_files(files)
+    store = RolloutStore(settings.kafka)
+    for policy in policies:
+        _print(apply_policy(store, policy, dry_run=dry_run), dry_run=dry_run)
+    if dry_run:
+        click.echo("dry run: nothing was written", err=True)
+
+
+def _print(outcome: Outcome, *, dry_run: bool) -> None:
+    is_planned = dry_run and outcome.effect != "unchanged"
+    effect = f"would be {outcome.effect}" if is_planned else outcome.effect
+    click.echo(f"{effect:9} {one_line(outcome.rollout_id, _MAX_LINE)}")
+    for line in outcome.lines:
+        text = f"  {line}"
+        click.echo(text if _is_plain() else click.style(text, fg=_STYLES.get(line[:1])))
+    if outcome.note:
+        click.echo(f"  {one_line(outcome.note, _MAX_LINE)}")
+
+
+def _is_plain() -> bool:
+    """Whether colours are unwanted (no-color.org); where there is no terminal, click knows."""
+    return bool(os.environ.get("NO_COLOR"))

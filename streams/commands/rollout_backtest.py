@@ -1,0 +1,220 @@
+"""`understudy rollout backtest`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+import orjson
+from clickhouse_connect.driver.client import Client
+
+from understudy.schemas.rollouts import nearest
+from understudy.schemas.windows import WindowRow
+from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.migrate import pending
+from understudy.streams.clickhouse.stored_windows import (
+    Kept,
+    WindowRange,
+    kept_rollouts,
+    read_rows,
+    spans,
+)
+from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
+from understudy.streams.commands.options import (
+    EXISTING_FILE,
+    clickhouse_option,
+    json_option,
+    json_schemas_option,
+)
+from understudy.streams.commands.parameter_types import TimeType
+from understudy.streams.errors import CommandError
+from understudy.streams.pairing.pairing_policy import PairingPolicy
+from understudy.streams.replay.from_clickhouse import told
+from understudy.streams.replay.policy_trial import PolicyTrial, decision_json, read_policy_file
+from understudy.streams.replay.recordings import read_recordings, total_bytes
+from understudy.streams.replay.replay_events import replay
+from understudy.streams.settings import Settings
+from understudy.streams.terminal.consoles import table_console
+from understudy.streams.terminal.evidence_table import show_decision, timeline
+from understudy.streams.terminal.progress import counted, file_progress
+
+_MOST_SHOWN: Final = 10
+"""Rollouts in a message that lists which there are."""
+
+
+@click.command("backtest")
+@click.option(
+    "-f",
+    "--file",
+    "policy_file",
+    metavar="POLICY",
+    required=True,
+    type=EXISTING_FILE,
+    help="The policy, in YAML.",
+)
+@click.argument("files", nargs=-1, metavar="[FILE]...", type=EXISTING_FILE)
+@click.option(
+    "--since",
+    "since_ms",
+    metavar="WHEN",
+    type=TimeType(),
+    help="Windows that start then or later: an age (30m, 6h, 2d) or an ISO time, UTC.",
+)
+@click.option(
+    "--until", "until_ms", metavar="WHEN", type=TimeType(), help="Windows that start before then."
+)
+@clickhouse_option
+@click.option(
+    "--rollout-id",
+    metavar="ID",
+    help="Apply the policy to the data of this rollout instead of its own.",
+)
+@click.option("--stage", help="Stage to begin at; by default the first in the data's mode.")
+@json_option
+@json_schemas_option
+@with_settings
+def command(
+    settings: Settings,
+    policy_file: Path,
+    files: tuple[Path, ...],
+    since_ms: int | None,
+    until_ms: int | None,
+    url: str | None,
+    rollout_id: str | None,
+    stage: str | None,
+    as_json: bool,
+    json_schemas: str | None,
+) -> None:
+    """Show what a policy would have decided, and when, before it is put in force.
+
+    FILE is a recording, as for replay. Without one, the policy judges the windows that ClickHouse
+    has stored: all of the rollout, or those from --since until --until.
+
+    A window in ClickHouse is judged as it was in the end, once when it ends and once more when it
+    closes, whereas a worker sees it grow. So the time of a verdict differs from a worker's by about
+    a window, or by the wait for a slow answer. Counts at the end are the same.
+
+    \b
+    Examples:
+      understudy rollout backtest -f policy.yaml events.ndjson.gz
+      understudy rollout backtest -f policy.yaml --since 2d
+      understudy rollout backtest -f policy.yaml --since 2026-11-01 --until 2026-11-02T12:00
+      understudy rollout backtest -f policy.yaml --clickhouse chdb://results --rollout-id search-v2
+    """
+    of_windows = {"--since": since_ms, "--until": until_ms, "--clickhouse": url}
+    given = [name for name, value in of_windows.items() if value is not None]
+    if files and given:
+        raise click.UsageError(f"{given[0]} is about ClickHouse: give it or files, not both")
+    if json_schemas is not None and not files:
+        raise click.UsageError("--json-schemas needs files: windows hold no outputs to validate")
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise click.UsageError("--until must be later than --since")
+    policy = read_policy_file(policy_file)
+    if rollout_id is not None:
+        policy = msgspec.structs.replace(policy, rollout_id=rollout_id)
+    trial = PolicyTrial(policy, stage)
+    if files:
+        _judge_files(trial, files, with_json_schemas(settings, json_schemas))
+        _print(trial, as_json=as_json)
+        return
+    bounds = {"since_ms": since_ms, "until_ms": until_ms}
+    wanted = WindowRange(
+        policy.rollout_id, **{name: ms for name, ms in bounds.items() if ms is not None}
+    )
+    open_rows = _judge_windows(trial, url or settings.clickhouse.url, wanted, settings)
+    _print(trial, as_json=as_json)
+    open_rows.report()
+
+
+def _judge_files(trial: PolicyTrial, files: Sequence[Path], settings: Settings) -> None:
+    quiet_logs()
+    pairing_policy = PairingPolicy.from_settings(settings)
+    with file_progress(total_bytes(files), "replaying") as progress:
+        lines = read_recordings(files, progress)
+        replay(lines, pairing_policy, int(time.time() * 1000), None, trial)
+
+
+def _judge_windows(
+    trial: PolicyTrial, url: str, wanted: WindowRange, settings: Settings
+) -> _OpenRowCount:
+    quiet_logs(logging.ERROR)
+    lateness_ms = PairingPolicy.from_settings(settings).allowed_lateness_ms
+    open_rows = _OpenRowCount()
+    with closing(connect(url, create=False)) as client:
+        rows = open_rows.counting(_rows(client, wanted))
+        for message in told(rows, lateness_ms):
+            trial(message)
+    return open_rows
+
+
+class _OpenRowCount:
+    """Counts the rows that were not closed: workers may have added to them since."""
+
+    def __init__(self) -> None:
+        self._rows = self._open = 0
+
+    def counting(self, rows: Iterator[WindowRow]) -> Iterator[WindowRow]:
+        """The rows, counted as they pass."""
+        for row in rows:
+            self._rows += 1
+            self._open += not row.closed
+            yield row
+
+    def report(self) -> None:
+        """Say how many there were."""
+        click.echo(f"{self._rows:,} window rows read", err=True)
+        if self._open:
+            click.echo(
+                f"{self._open:,} of them had not closed in ClickHouse and were counted as stored: "
+                "a worker may still add to them, or their recording ended there",
+                err=True,
+            )
+
+
+def _rows(client: Client, wanted: WindowRange) -> Iterator[WindowRow]:
+    """The rows of the range. Raises `CommandError` when there are none."""
+    if pending(client):
+        raise CommandError(
+            "ClickHouse does not have all tables of this release; `understudy migrate` creates them"
+        )
+    spans_of_rows = spans(client, wanted)
+    if not spans_of_rows:
+        raise CommandError(_nothing_found(wanted, kept_rollouts(client)))
+    total = sum(span.rows for span in spans_of_rows)
+    yield from counted(read_rows(client, wanted, spans_of_rows), total, "judging windows")
+
+
+def _nothing_found(wanted: WindowRange, kept: Sequence[Kept]) -> str:
+    """A message that says which windows there are instead."""
+    if not kept:
+        return "ClickHouse holds no windows yet"
+    names = {one.rollout_id: one for one in kept}
+    here = names.get(wanted.rollout_id)
+    if here is not None:
+        return f"no windows of rollout {here.rollout_id} start in that range; it has {_times(here)}"
+    shown = [f"  {one.rollout_id}  {_times(one)}" for one in kept[:_MOST_SHOWN]]
+    if len(kept) > _MOST_SHOWN:
+        shown.append("  and more")
+    head = f"ClickHouse has no windows of rollout {wanted.rollout_id}"
+    return "\n".join([f"{head}{nearest(wanted.rollout_id, names)}. It has:", *shown])
+
+
+def _times(one: Kept) -> str:
+    return f"{one.since:%Y-%m-%dT%H:%M:%S} to {one.until:%Y-%m-%dT%H:%M:%S} UTC"
+
+
+def _print(trial: PolicyTrial, *, as_json: bool) -> None:
+    outcome = trial.outcome()
+    if as_json:
+        decisions = [decision_json(decision) for decision in trial.decisions]
+        click.echo(orjson.dumps({"timeline": decisions, "decision": decision_json(outcome)}))
+        return
+    console = table_console()
+    console.print(timeline(trial.decisions))
+    console.print(show_decision(outcome))

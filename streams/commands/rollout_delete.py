@@ -1,0 +1,36 @@
+"""`understudy rollout delete`."""
+
+from __future__ import annotations
+
+import click
+
+from understudy.streams.commands.invocation import quiet_logs, with_settings
+from understudy.streams.commands.options import dry_run_option, rollout_argument
+from understudy.streams.rollouts.registry import RolloutStore, UnknownRollout
+from understudy.streams.settings import Settings
+from understudy.streams.terminal.plain_text import one_line
+
+
+@click.command("delete")
+@rollout_argument
+@dry_run_option
+@with_settings
+def command(settings: Settings, rollout_id: str, dry_run: bool) -> None:
+    """Delete a rollout: its policy, its evidence and its decision, even a rollback.
+
+    What ClickHouse has stored about it stays there.
+
+    \b
+    Examples:
+      understudy rollout delete checkout-assistant-2026-11 --dry-run
+      understudy rollout delete checkout-assistant-2026-11
+    """
+    quiet_logs()
+    store = RolloutStore(settings.kafka)
+    if not dry_run:
+        store.delete(rollout_id)
+    elif store.find(rollout_id) is None:
+        raise UnknownRollout(rollout_id, store.rollouts())
+    click.echo(f"{'would delete' if dry_run else 'deleted'} {one_line(rollout_id, 2_000)}")
+    if dry_run:
+        click.echo("dry run: nothing was written", err=True)

@@ -1,0 +1,45 @@
+"""`understudy topics`."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+from rich.console import Console
+
+from understudy.streams.commands.invocation import quiet_logs, with_settings
+from understudy.streams.kafka.client_config import client_config, topics
+from understudy.streams.kafka.topic_admin import TopicsReport, ensure_topics
+from understudy.streams.settings import Settings
+
+
+@click.command("topics")
+@with_settings
+def command(settings: Settings) -> None:
+    """Create the topics that are missing, and say how existing ones differ from what is wanted.
+
+    Existing topics are not changed, and it does no harm to run this again.
+
+    \b
+    Examples:
+      understudy topics
+      UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS=broker:9092 understudy topics
+    """
+    quiet_logs(logging.ERROR)
+    report = create_missing_topics(settings)
+    console = Console()
+    for name in report.created:
+        console.print(f"created   {name}", highlight=False)
+    for name in report.existing:
+        console.print(f"existing  {name}", highlight=False)
+    for finding in report.findings:
+        console.print(f"differs   {finding}", style="yellow", highlight=False)
+
+
+def create_missing_topics(settings: Settings) -> TopicsReport:
+    """Create the topics that are missing. Raises `KafkaException` when there is no broker."""
+    return ensure_topics(
+        client_config(settings.kafka),
+        topics(settings.kafka),
+        replication_factor=settings.kafka.replication_factor,
+    )
