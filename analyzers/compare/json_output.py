@@ -100,8 +100,11 @@ def parse_json(text: str | bytes, max_depth: int = MAX_DEPTH) -> Any:
     """
     try:
         value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        return _parse_what_orjson_cannot(text, max_depth, error)
+    except orjson.JSONDecodeError:
+        value = _parse_what_orjson_cannot(text, max_depth)
+        if value is NO_DOCUMENT:
+            raise
+        return value
     if nests_deeper(text, max_depth):
         raise TooDeep(f"nested deeper than {max_depth}")
     return value
@@ -112,27 +115,27 @@ _unusual = re.compile(r"\\u[dD][89a-fA-F]|[eE]\+?\d{2}|\d{300}").search
 _surrogate = re.compile("[\ud800-\udfff]").search
 
 
-def _parse_what_orjson_cannot(
-    text: str | bytes, max_depth: int, error: orjson.JSONDecodeError
-) -> Any:
-    """The value, if the text is in the grammar all the same; else the error goes on."""
+def _parse_what_orjson_cannot(text: str | bytes, max_depth: int) -> Any:
+    """The value if the text is in the grammar all the same, else `NO_DOCUMENT`. Raises `TooDeep`.
+
+    orjson's error is not handed in to be raised here: its traceback would hold this frame, and this
+    frame it, and with them, until the garbage collector came, all that a batch had read.
+    """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     if not _may_be_json(text):
-        raise error
+        return NO_DOCUMENT
     if nests_deeper(text, max_depth):
         raise TooDeep(f"nested deeper than {max_depth}")
     if not _unusual(text) or _surrogate(text):
-        raise error
+        return NO_DOCUMENT
     try:
         value, end = _decoder.raw_decode(text.lstrip(_WHITE_SPACE))
     except RecursionError:
         raise TooDeep("nested deeper than the parser can go") from None
     except ValueError:
-        raise error from None
-    if end != len(text.strip(_WHITE_SPACE)):
-        raise error
-    return value
+        return NO_DOCUMENT
+    return value if end == len(text.strip(_WHITE_SPACE)) else NO_DOCUMENT
 
 
 def _reject(constant: str) -> NoReturn:

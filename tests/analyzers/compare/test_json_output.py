@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import time
 from typing import Any, NoReturn
@@ -281,3 +282,17 @@ def test_a_pattern_that_backtracks_ends() -> None:
     found = check_json_schema(columns.documents, columns.state, ["slow"], validators)
     assert found.tolist() == [0]
     assert time.process_time() - started < 2.0
+
+
+@pytest.mark.parametrize(
+    "output", ["no JSON", "{", "[1e400, }", "[" * 200, '"\\ud800"', "[1, 2", '{"a": 1} {"b": 2}']
+)
+def test_an_answer_that_is_no_json_leaves_no_reference_cycle(output: str) -> None:
+    """It would keep the frames above alive, and with them a whole batch."""
+    gc.collect()
+    gc.disable()
+    try:
+        states([output])
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
