@@ -50,11 +50,11 @@ from understudy.streams.clickhouse.migrate import migrate
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.demo.phrases import DEPARTMENTS, JSON_SCHEMAS
 from understudy.streams.demo.simulator import SimulatedMessage, simulate
+from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.kafka.client_config import PARTITIONER, consumer_config
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
-from understudy.streams.pairing.gc_control import CollectBetweenBatches
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.records import Outcome, RecordBatch
@@ -355,14 +355,13 @@ class Pairing:
     states: dict[int, Partition] = field(default_factory=dict)
 
     def __call__(self, topic: Topic) -> None:
-        with CollectBetweenBatches() as garbage:
+        with garbage_collection_of_a_worker():
             unflushed = 0
             for number, records in batches(topic):
                 self._put(number, self._state(number).process(records))
                 unflushed += len(records)
                 if unflushed >= FLUSH_EVENTS:
                     self._flush()
-                    garbage.collect_if_due()
                     unflushed = 0
             for number, state in self.states.items():
                 self._put(number, state.finish())

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from importlib import import_module
 from typing import Final, Literal
 
 import structlog
@@ -25,6 +26,7 @@ from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrate import client_opener
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
+from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.http.probe_server import serving
 from understudy.streams.http.tokens import read_tokens
 from understudy.streams.kafka.client_config import (
@@ -43,7 +45,6 @@ from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
 from understudy.streams.pairing.consumer import PairingConsumer
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
-from understudy.streams.pairing.gc_control import CollectBetweenBatches
 from understudy.streams.pairing.kafka_results import DeliveryFailed, Publisher
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
@@ -91,7 +92,9 @@ def run_worker(settings: Settings, role: Role = "all") -> None:
                       replication_factor=settings.kafka.replication_factor)  # fmt: skip
         components = WorkerComponents(PARTS[role])
         pair = partial(_run_pairing, settings, policy, components)
-        with serving(settings.serving, components):
+        if role != "pairing":
+            import_module("understudy.streams.deciding.service")  # before what exists is frozen
+        with garbage_collection_of_a_worker(), serving(settings.serving, components):
             if role == "pairing":
                 pair(stop)
             else:
@@ -230,22 +233,16 @@ def pairing(
     )
     loader = Loader(client_opener(settings.clickhouse.url), load_policy).start()
     try:
-        with CollectBetweenBatches() as garbage:
-            readers = tuple(_reader(settings, policy, s, loader, garbage) for s in sources)
-            with serve(PairingParts(readers, loader)):
-                yield readers
+        readers = tuple(_reader(settings, policy, source, loader) for source in sources)
+        with serve(PairingParts(readers, loader)):
+            yield readers
     finally:
         loader.close(CLOSE_S)
 
 
 def _reader(
-    settings: Settings,
-    policy: PairingPolicy,
-    source: Source,
-    loader: Loader,
-    garbage: CollectBetweenBatches,
+    settings: Settings, policy: PairingPolicy, source: Source, loader: Loader
 ) -> PairingConsumer:
-    """Garbage is collected when events can spare the time; feedback has plenty."""
     producer = Producer(producer_config(settings.kafka), logger=KAFKA_LOGGER)
     return PairingConsumer(
         consumer_config(settings.kafka, source),
@@ -256,7 +253,6 @@ def _reader(
         state=STATES[source],
         batch_records=settings.pairing.batch_records,
         flush_interval_s=settings.pairing.flush_interval_s,
-        between_batches=garbage.collect_if_due if source == "events" else None,
     )
 
 

@@ -46,6 +46,7 @@ from understudy.streams.demo.simulator import (
 from understudy.streams.demo.summary import Ending, summarise
 from understudy.streams.demo.topic_follower import Following
 from understudy.streams.errors import FAILED, CommandError
+from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.kafka.client_config import producer_config, topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
@@ -216,6 +217,7 @@ def _watch(
     policy = PairingPolicy.from_settings(settings)
     policy = replace(policy, compare=replace(policy.compare, json_schemas=schemas))
     with (
+        garbage_collection_of_a_worker(),
         pairing(settings, policy, sources=("events",)) as (consumer,),
         closing(Following(settings, ROLLOUT_ID)) as following,
         DemoView(console) as view,

@@ -122,12 +122,8 @@ class PairingConsumer:
         state: type[PartitionState] = Partition,
         batch_records: int = 10_000,
         flush_interval_s: float = 1.0,
-        between_batches: Callable[[], None] | None = None,
     ) -> None:
-        """Read a topic whose partitions have states of the given kind.
-
-        `between_batches` is called after every flush, when a pause harms least.
-        """
+        """Read a topic whose partitions have states of the given kind."""
         self.topic = topic
         self.group_id = str(consumer_config["group.id"])
         self._log = log.bind(topic=topic)
@@ -140,7 +136,6 @@ class PairingConsumer:
         self._store = store
         self._batch_records = batch_records
         self._flush_interval_s = flush_interval_s
-        self._between_batches = between_batches
         self._stop = threading.Event()
         self._closing = False
         self._assigned: dict[int, _Assigned] = {}
@@ -178,8 +173,6 @@ class PairingConsumer:
             if time.monotonic() >= flush_at:
                 flush_at = time.monotonic() + self._flush_interval_s
                 self.flush()
-                if self._between_batches is not None:
-                    self._between_batches()
 
     @property
     def source(self) -> Source:
