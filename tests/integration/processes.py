@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,18 +16,16 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.brokers.contract import Broker
+from tests.waiting import DEADLINE_S, wait_until
 from understudy.schemas.topics import Topics, TopicSpec
 from understudy.schemas.windows import SECTIONS, WindowRow
 
 COMMAND = (sys.executable, "-m", "understudy.streams.commands.main")
-TIMEOUT_S = 60.0
-_POLL_S = 0.1
 _COORDINATOR_COMING = (
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 )
-_ADMIN_TIMEOUT_S = 10.0
 
 Environment = Mapping[str, str]
 
@@ -42,7 +39,7 @@ def understudy(
         cwd=folder,
         env=clean_environment(environment),
         capture_output=True,
-        timeout=TIMEOUT_S,
+        timeout=DEADLINE_S,
         check=False,
     )
 
@@ -119,7 +116,7 @@ class Worker:
     def terminate(self) -> int:
         """Ask it to stop; its exit code."""
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(TIMEOUT_S)
+        return self._process.wait(DEADLINE_S)
 
     @property
     def stdout(self) -> bytes:
@@ -143,20 +140,14 @@ class Worker:
         """Wait until it has logged this."""
         self.wait_until(lambda: what in self.log, what)
 
-    def wait_until(self, done: Any, what: str) -> None:
+    def wait_until(self, done: Callable[[], object], reason: str) -> None:
         """Wait for a condition while the worker lives."""
-        deadline = time.monotonic() + TIMEOUT_S
-        while not done():
-            assert self._process.poll() is None, f"the worker ended:\n{self.log}"
-            assert time.monotonic() < deadline, f"not in time: {what}\n{self.log}"
-            time.sleep(_POLL_S)
+        wait_until(lambda: self._has_ended or done(), reason, details=lambda: self.log)
+        assert not self._has_ended or done(), f"the worker ended; not yet: {reason}\n{self.log}"
 
-    def wait_until_ended_or(self, done: Callable[[], bool]) -> None:
-        """Wait for a condition, or for the end of a worker that sees it will not come."""
-        deadline = time.monotonic() + TIMEOUT_S
-        while self._process.poll() is None and not done():
-            assert time.monotonic() < deadline, self.log
-            time.sleep(_POLL_S)
+    @property
+    def _has_ended(self) -> bool:
+        return self._process.poll() is not None
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """What its ClickHouse holds, once it has ended."""
@@ -170,7 +161,7 @@ def flushed_positions(broker: Broker, spec: TopicSpec, group_id: str) -> list[in
     names = [TopicPartition(spec.name, n) for n in range(spec.partitions)]
     consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": group_id})
     try:
-        found = consumer.committed(names, timeout=_ADMIN_TIMEOUT_S)
+        found = consumer.committed(names, timeout=DEADLINE_S)
     except KafkaException as error:
         if error.args[0].code() not in _COORDINATOR_COMING:
             raise

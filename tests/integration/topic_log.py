@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.brokers.contract import Broker
+from tests.waiting import DEADLINE_S
 
-_TIMEOUT_S = 10.0
 _POLL_S = 0.2
 _BATCH = 5000
 
@@ -31,9 +31,9 @@ def ends_of(broker: Broker, topic: str) -> list[int]:
     """The offset after the last message of each partition."""
     consumer = _reader(broker)
     try:
-        found = consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions
+        found = consumer.list_topics(topic, timeout=DEADLINE_S).topics[topic].partitions
         places = [TopicPartition(topic, number) for number in sorted(found)]
-        return [consumer.get_watermark_offsets(p, timeout=_TIMEOUT_S)[1] for p in places]
+        return [consumer.get_watermark_offsets(p, timeout=DEADLINE_S)[1] for p in places]
     finally:
         consumer.close()
 
@@ -45,7 +45,7 @@ def read_topic(broker: Broker, topic: str) -> list[list[Record]]:
     consumer.assign([TopicPartition(topic, number, 0) for number in range(len(ends))])
     logs: list[list[Record]] = [[] for _ in ends]
     try:
-        deadline = time.monotonic() + _TIMEOUT_S
+        deadline = time.monotonic() + DEADLINE_S
         while (left := sum(ends) - sum(map(len, logs))) > 0:
             assert time.monotonic() < deadline, f"{topic}: {left} messages are missing"
             for message in consumer.consume(min(left, _BATCH), _POLL_S):
