@@ -26,6 +26,11 @@ test: lint ## Run lint and all tests, on a real Kafka broker where one can be ha
 	@echo "== tests …"
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: quick
+quick: $(VENV)/installed-dev ## Run the tests that need no network and take no time, within a minute
+	@HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal \
+		-m "not (integration or embedded or faults or slow or data)" $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/installed-dev typing ## Check style, format, types and who imports whom
 	@echo "== ruff …"

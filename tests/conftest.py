@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import clickhouse_connect
 import hypothesis
@@ -43,17 +43,37 @@ _NETWORK_MARKERS: Final = ("integration", "faults", "embedded")
 _NO_BROKER: Final = "no Kafka broker: "
 _TOPIC_PARTITIONS: Final = 3
 _DELETE_TIMEOUT_S: Final = 5.0
-_BROKER: Final = pytest.StashKey[str]()
+_BROKER: Final = "kafka_broker"
+"""Under this name a worker process of pytest-xdist says which broker it had."""
+_brokers: Final = pytest.StashKey[dict[str, None]]()
+
+_QUICK_EXAMPLES: Final = 20
+"""Per property in `make quick`: a fifth of what `make test` tries, since it answers in a minute."""
 
 hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=_QUICK_EXAMPLES)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_brokers] = {}
     config.option.disable_socket = True
     config.option.allow_unix_socket = True
     profile = "ci" if os.environ.get("CI") == "true" else "dev"
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", profile))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker process of pytest-xdist used, for the summary."""
+    described = getattr(node, "workeroutput", {}).get(_BROKER, [])
+    node.config.stash[_brokers].update(dict.fromkeys(described))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_BROKER] = list(session.config.stash[_brokers])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -76,7 +96,7 @@ def kafka_broker(pytestconfig: pytest.Config) -> Iterator[Broker]:
     Without one the test skips, or fails where a broker is required.
     """
     broker = _broker_or_skip(start_shared_broker)
-    pytestconfig.stash[_BROKER] = broker.describe()
+    pytestconfig.stash[_brokers][broker.describe()] = None
     yield broker
     broker.close()
 
@@ -85,7 +105,7 @@ def kafka_broker(pytestconfig: pytest.Config) -> Iterator[Broker]:
 def own_broker(pytestconfig: pytest.Config) -> Iterator[Broker]:
     """A real broker of this test's own, to stop, kill and restart; takes about 3 s."""
     broker = _broker_or_skip(start_own_broker)
-    pytestconfig.stash.setdefault(_BROKER, broker.describe())
+    pytestconfig.stash[_brokers][broker.describe()] = None
     yield broker
     broker.close()
 
@@ -192,9 +212,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _broker_line(reporter: pytest.TerminalReporter) -> str:
-    described = reporter.config.stash.get(_BROKER, None)
-    if described is not None:
-        return described
+    described = reporter.config.stash[_brokers]
+    if described:
+        return ", ".join(described)
     skipped = [report for report in reporter.stats.get("skipped", []) if _NO_BROKER in _why(report)]
     if skipped:
         return f"none ({len(skipped)} integration tests skipped)"

@@ -11,6 +11,8 @@ import clickhouse_connect
 import pytest
 from pytest_socket import SocketBlockedError
 
+from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+
 ROOT = Path(__file__).parents[2]
 ASKS_FOR_A_BROKER = ["tests/streams/kafka/test_topic_admin.py", "-k", "real_broker_round_trip"]
 
@@ -49,6 +51,7 @@ def test_clickhouse_database_is_empty_and_takes_tables(
     client.close()
 
 
+@pytest.mark.parametrize("processes", ["0", "1"], ids=["one process", "a worker process"])
 @pytest.mark.parametrize(
     ("required", "status", "line"),
     [
@@ -57,12 +60,33 @@ def test_clickhouse_database_is_empty_and_takes_tables(
     ],
 )
 def test_run_without_a_broker_skips_or_fails_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, required: str, status: int, line: str
+    monkeypatch: pytest.MonkeyPatch, required: str, status: int, line: str, processes: str
 ) -> None:
-    monkeypatch.setenv("UNDERSTUDY_TEST_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("UNDERSTUDY_TEST_REQUIRE_BROKER", required)
-    monkeypatch.delenv("CI", raising=False)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *ASKS_FOR_A_BROKER]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    run = run_on("127.0.0.1:1", processes, monkeypatch)
     assert run.returncode == status, run.stdout
     assert line in run.stdout
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("processes", ["0", "1"], ids=["one process", "a worker process"])
+def test_run_says_which_broker_served(
+    monkeypatch: pytest.MonkeyPatch, embedded_broker: EmbeddedBroker, processes: str
+) -> None:
+    servers = embedded_broker.bootstrap_servers
+    run = run_on(servers, processes, monkeypatch, "--setup-only")
+    line = f"Kafka broker: the one at {servers} (UNDERSTUDY_TEST_BOOTSTRAP_SERVERS)"
+    assert line in run.stdout.splitlines(), run.stdout
+
+
+def run_on(
+    servers: str, processes: str, monkeypatch: pytest.MonkeyPatch, *options: str
+) -> subprocess.CompletedProcess[str]:
+    """A test run of its own, for tests that ask for the broker at `servers`."""
+    monkeypatch.setenv("UNDERSTUDY_TEST_BOOTSTRAP_SERVERS", servers)
+    monkeypatch.delenv("CI", raising=False)
+    workers = f"--numprocesses={processes}"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", workers, *options]
+    return subprocess.run(
+        [*command, *ASKS_FOR_A_BROKER], cwd=ROOT, capture_output=True, text=True, check=False
+    )
