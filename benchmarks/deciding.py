@@ -42,7 +42,7 @@ from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.processor import SAVE_EVERY_S
-from understudy.streams.deciding.state_store import ZSTD_LEVEL, Entry, RolloutStateStore
+from understudy.streams.deciding.state_store import ZSTD_LEVEL, RolloutSnapshot, RolloutStateStore
 from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage, simulate
 from understudy.streams.pairing.kafka_results import Publisher
 from understudy.streams.pairing.pairing_policy import PairingPolicy
@@ -187,10 +187,12 @@ def measure(values: list[bytes], settled: int, partitions: int) -> tuple[Clock, 
 def _entry(clock: Clock, record: RolloutRecord, evaluator: RolloutEvaluator) -> dict[str, int]:
     """What the processor writes once a second, in its steps; and what a new worker does with it."""
     kept = clock.time(PER_ENTRY[0], evaluator.to_builtins)
-    entry = Entry(record=record, kept=kept, obeyed=0, offset=0, timestamp_ms=0)
+    entry = RolloutSnapshot(
+        record=record, state=kept, last_applied_command=0, record_offset=0, record_timestamp_ms=0
+    )
     encoded = clock.time(PER_ENTRY[1], lambda: msgspec.json.encode(entry))
     value = clock.time(PER_ENTRY[2], lambda: zstandard.compress(encoded, ZSTD_LEVEL))
-    clock.time(RESTORE, lambda: RolloutStateStore({KEY: value}).windows(KEY, _NOTHING))
+    clock.time(RESTORE, lambda: RolloutStateStore({KEY: value}).apply_windows(KEY, _NOTHING))
     rows = sum(len(rows) for *_, (*_, rows) in kept["partitions"])
     return {"open_rows": rows, "json_bytes": len(encoded), "entry_bytes": len(value)}
 

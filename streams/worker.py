@@ -93,7 +93,7 @@ def run_worker(settings: Settings, role: Role = "all") -> None:
         components = WorkerComponents(PARTS[role])
         pair = partial(_run_pairing, settings, policy, components)
         if role != "pairing":
-            import_module("understudy.streams.deciding.service")  # before what exists is frozen
+            import_module("understudy.streams.deciding.runner")  # before what exists is frozen
         with garbage_collection_of_a_worker(), serving(settings.serving, components):
             if role == "pairing":
                 pair(stop)
@@ -141,7 +141,7 @@ def _run_deciding(
     settings: Settings, components: WorkerComponents, stop: threading.Event, beside: Beside | None
 ) -> None:
     """Decide in this thread and do the rest beside it; when either ends, so does the other."""
-    from understudy.streams.deciding.service import run_deciding
+    from understudy.streams.deciding.runner import run_deciding
 
     watch = partial(expose_deciding, components, settings.serving.stall_s)
     with (

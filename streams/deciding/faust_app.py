@@ -18,11 +18,11 @@ import faust
 from faust.types import TP
 
 from understudy.schemas.topics import KEEP_FOREVER, Topics, TopicSpec
+from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.deciding.faust_patches import OrderlyTables, OrderlyTransport
 from understudy.streams.deciding.faust_security import broker_credentials
-from understudy.streams.deciding.lease import Lease
 from understudy.streams.deciding.processor import DecisionProcessor, end_process
-from understudy.streams.deciding.progress import Progress
+from understudy.streams.deciding.session_lease import SessionLease
 from understudy.streams.kafka.client_config import (
     CLIENT_ID,
     MAX_MESSAGE_BYTES,
@@ -49,8 +49,8 @@ class DecidingApp(faust.App):
     handled: dict[tuple[str, int], int]
     """Topic and partition to the offset after the last message brought to its end."""
     windows_topic: str
-    progress: Progress
-    lease: Lease
+    progress: DecidingProgress
+    lease: SessionLease
     processor: DecisionProcessor
 
     def _create_directories(self) -> None:
@@ -84,7 +84,7 @@ def app_from_environment() -> DecidingApp:
 def make_app(settings: Settings) -> DecidingApp:
     """The app with its table and its two agents. Raises `SettingsError`."""
     names = topics(settings.kafka)
-    lease = Lease(settings.deciding.session_timeout_s)
+    lease = SessionLease(settings.deciding.session_timeout_s)
     app = DecidingApp(settings.deciding.group_id, **_options(settings, names, lease))
     partitions = names.rollouts.partitions
     table: Any = app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=partitions)
@@ -96,7 +96,7 @@ def make_app(settings: Settings) -> DecidingApp:
     )
     app.give_up = end_process
     app.handled = {}
-    app.progress = Progress(Counter({names.windows.name: 0, names.rollouts.name: 0}))
+    app.progress = DecidingProgress(Counter({names.windows.name: 0, names.rollouts.name: 0}))
     app.windows_topic = names.windows.name
     app.lease = lease
     app.processor = DecisionProcessor(app, names, table)
@@ -118,7 +118,7 @@ def changelog(settings: Settings) -> TopicSpec:
     )
 
 
-def _options(settings: Settings, names: Topics, lease: Lease) -> dict[str, Any]:
+def _options(settings: Settings, names: Topics, lease: SessionLease) -> dict[str, Any]:
     session_s = settings.deciding.session_timeout_s
     servers = settings.kafka.bootstrap_servers.split(",")
     return {
@@ -135,7 +135,7 @@ def _options(settings: Settings, names: Topics, lease: Lease) -> dict[str, Any]:
         "producer_compression_type": "zstd",
         "producer_linger": LINGER_S,
         "producer_max_request_size": MAX_MESSAGE_BYTES,
-        "producer_request_timeout": lease.sending_s,
+        "producer_request_timeout": lease.send_timeout_s,
         "store": "memory://",
         "table_standby_replicas": 0,
         "TableManager": OrderlyTables,

@@ -31,7 +31,7 @@ from faust.transport.drivers.aiokafka import (
 )
 from faust.types import TP
 
-from understudy.streams.deciding.lease import Lease
+from understudy.streams.deciding.session_lease import SessionLease
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +116,7 @@ class OrderlyThread(AIOKafkaConsumerThread):
         """Listen in as soon as there is a coordinator."""
         await super().on_start()
         coordinator: Any = self._ensure_consumer()._coordinator
-        lease: Lease = cast(Any, self.app).lease
+        lease: SessionLease = cast(Any, self.app).lease
         beat: Callable[[], Awaitable[bool]] = coordinator._do_heartbeat
 
         async def leased() -> bool:

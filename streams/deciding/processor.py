@@ -21,7 +21,12 @@ import structlog
 
 from understudy.schemas.topics import Topics
 from understudy.streams.deciding.policy_barrier import PolicyBarrier
-from understudy.streams.deciding.state_store import Refused, ReplayDiverged, RolloutStateStore, Step
+from understudy.streams.deciding.state_store import (
+    InvalidMessage,
+    Output,
+    ReplayDiverged,
+    RolloutStateStore,
+)
 from understudy.streams.errors import FAILED
 from understudy.streams.pairing.kafka_results import MAX_LETTER_BYTES
 
@@ -40,7 +45,7 @@ DECIDING_FAILED: Final = "deciding_failed"
 """Reasons of dead letters, beside those of events."""
 
 Stream = Any
-Judge = Callable[[Any], Step]
+Judge = Callable[[Any], Output]
 
 
 class Fenced(RuntimeError):
@@ -88,14 +93,14 @@ class DecisionProcessor:
         self._term += 1
         if not self._unacknowledged:
             return
-        if not self._app.lease.is_held:
+        if not self._app.lease.is_valid:
             log.error("deciding.expelled", unsaved=len(self._unacknowledged))
             self._give_up(Fenced("another worker may have taken over"))
         self._begin_to_save()
 
     async def _forget(self, *_: Any, **__: Any) -> None:
         """Another worker may have written the table since."""
-        self._store.forget()
+        self._store.clear()
         self._policies.forget()
 
     # Taking
@@ -165,10 +170,10 @@ class DecisionProcessor:
             return
         self._unacknowledged.append(event)
         step = await self._step(event, judge, reason)
-        for value in step.told:
+        for value in step.decisions:
             await self._send(self._decisions, key=step.key, value=value)
             self._app.progress.decisions += 1
-        if step.changes:
+        if step.is_state_changed:
             self._unsaved[step.key] = self._table.partition_for_key(step.key)
         message = event.message
         self._app.handled[message.topic, message.partition] = message.offset + 1
@@ -178,11 +183,11 @@ class DecisionProcessor:
         elif self._timer is None:
             self._timer = self._app.loop.call_later(SAVE_EVERY_S, self._begin_to_save)
 
-    async def _step(self, event: Any, judge: Judge, reason: str) -> Step:
+    async def _step(self, event: Any, judge: Judge, reason: str) -> Output:
         """What the message brings; nothing but a dead letter where it is to blame."""
         try:
             return judge(event)
-        except Refused as error:
+        except InvalidMessage as error:
             detail = str(error)
         except (MemoryError, ReplayDiverged):
             raise
@@ -191,29 +196,29 @@ class DecisionProcessor:
             reason, detail = DECIDING_FAILED, repr(error)
         log.warning("deciding.refused", reason=reason, detail=detail[:200], **_place(event))
         await self._bury(event, reason, detail)
-        self._app.progress.refused[reason] += 1
-        return Step(event.key or b"")
+        self._app.progress.dead_letters[reason] += 1
+        return Output(event.key or b"")
 
-    def _judged(self, event: Any) -> Step:
-        step = self._store.windows(event.key, event.value)
+    def _judged(self, event: Any) -> Output:
+        step = self._store.apply_windows(event.key, event.value)
         name = step.key.decode()
-        self._app.progress.ignored += not step.changes
-        if self._store.ignored[name] == 1 and not step.changes:
+        self._app.progress.ignored_messages += not step.is_state_changed
+        if self._store.ignored_windows[name] == 1 and not step.is_state_changed:
             log.warning("deciding.no_policy", rollout_id=name)
-        if step.told:
+        if step.decisions:
             log.info("deciding.decided", rollout_id=name)
         return step
 
-    def _recorded(self, event: Any) -> Step:
+    def _recorded(self, event: Any) -> Output:
         message = event.message
         timestamp_ms = round(1000 * message.timestamp)
-        step = self._store.rollout(event.key, event.value, message.offset, timestamp_ms)
-        self._app.progress.refused_commands += len(self._store.refused_commands)
-        for refused in self._store.refused_commands:
+        step = self._store.apply_record(event.key, event.value, message.offset, timestamp_ms)
+        self._app.progress.rejected_commands += len(self._store.rejected_commands)
+        for refused in self._store.rejected_commands:
             log.warning("deciding.command_refused", rollout_id=_text(step.key), command=refused)
-        if step.changes:
-            self._store.ignored.pop(_text(step.key), None)
-            what = "deciding.deleted" if step.told == (None,) else "deciding.applied"
+        if step.is_state_changed:
+            self._store.ignored_windows.pop(_text(step.key), None)
+            what = "deciding.deleted" if step.decisions == (None,) else "deciding.applied"
             log.info(what, rollout_id=_text(step.key))
         return step
 
@@ -245,8 +250,8 @@ class DecisionProcessor:
         if self._has_given_up:
             return
         for key, partition in self._unsaved.items():
-            await self._write(key, self._store.value(key), partition)
-            self._store.saved(key)
+            await self._write(key, self._store.snapshot(key), partition)
+            self._store.mark_saved(key)
         self._unsaved.clear()
         for event in self._unacknowledged:
             event.ack()
@@ -269,7 +274,7 @@ class DecisionProcessor:
         Raises what Kafka has against the message.
         """
         while True:
-            await self._app.lease.held()
+            await self._app.lease.wait_until_valid()
             try:
                 await (await topic.send(**message))
             except Exception as error:

@@ -1,13 +1,13 @@
-"""The store: every rollout's policy and evidence, between two topics and a table. Pure.
+"""The state store: the policy and evidence of every rollout of the partitions held. Pure.
 
-Raw messages of `understudy.rollouts` and `understudy.windows` go in; a `Step` comes out: what to
-tell the topic of decisions, and whether the table is to change. A decision is told first: a crash
-in between computes the same decision again, and loses none.
+Raw messages of `understudy.rollouts` and `understudy.windows` go in; an `Output` comes out: the
+decisions to emit, and whether the rollout's state has changed. A decision is emitted before the
+state is saved: after a crash in between the same decision is computed again, and none is lost.
 
-The table maps `rollout_id` to an `Entry`, JSON in zstd. An entry is large, so it need not be
-written after each step: `value` has the newest, `saved` says that the table holds it, and what came
-since is to be read again after a crash. Deciders made of entries are kept in memory until `forget`,
-which whoever loses a partition has to call.
+The table maps a `rollout_id` to a `RolloutSnapshot`, JSON in zstd. A snapshot is large, so it need
+not be written after each message: `snapshot` returns the newest, `mark_saved` says that the table
+holds it, and the messages since then are read again after a crash. Evaluators restored from
+snapshots stay in memory until `clear`, which has to be called when partitions change hands.
 """
 
 from __future__ import annotations
@@ -34,38 +34,55 @@ from understudy.schemas.rollouts import compile_manifest, policy_hash
 from understudy.schemas.windows import WINDOWS_SCHEMA_VERSION, WindowsMessage
 
 ZSTD_LEVEL: Final = 3
+"""zstd's default: higher levels take several times as long for a few percent less."""
 
 
-class Refused(ValueError):
-    """A message that cannot be used; a dead letter."""
+class InvalidMessage(ValueError):
+    """A message that cannot be used: it becomes a dead letter."""
 
 
 class ReplayDiverged(RuntimeError):
-    """The messages that the table lacks failed when taken again: nothing to go on after."""
+    """Messages newer than the snapshot failed when applied again, so the state is unknown.
+
+    Going on would lose what they said: the process has to end and read them again.
+    """
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class RolloutSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What the table holds of a rollout."""
 
     record: RolloutRecord
-    kept: dict[str, Any]
+    state: dict[str, Any]
     """State of the evaluator."""
-    obeyed: int
-    """Number of the last command obeyed."""
-    offset: int
-    timestamp_ms: int
-    """Where and when the record stood in its topic: an older one that is read again is ignored."""
+    last_applied_command: int
+    """Number of the command."""
+    record_offset: int
+    record_timestamp_ms: int
+    """Offset and timestamp of the record: an older one that is read again is ignored."""
+
+
+_decoder: Final = msgspec.json.Decoder(RolloutSnapshot)
+
+
+def encode_snapshot(snapshot: RolloutSnapshot) -> bytes:
+    """A value of the table."""
+    return zstandard.compress(msgspec.json.encode(snapshot), ZSTD_LEVEL)
+
+
+def decode_snapshot(value: bytes) -> RolloutSnapshot:
+    """The snapshot that a value of the table holds."""
+    return _decoder.decode(zstandard.decompress(value))
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What a message brought: first send, then keep what `RolloutStateStore.value` says."""
+class Output:
+    """What applying a message led to: emit the decisions, then save the rollout's snapshot."""
 
     key: bytes
-    told: tuple[bytes | None, ...] = ()
+    decisions: tuple[bytes | None, ...] = ()
     """Values for the topic of decisions; None deletes."""
-    changes: bool = False
-    """Whether the table does not hold all any more."""
+    is_state_changed: bool = False
+    """Whether the table's snapshot is behind now."""
 
 
 @dataclass(slots=True)
@@ -74,21 +91,24 @@ class _LiveRollout:
 
     record: RolloutRecord
     evaluator: RolloutEvaluator
-    obeyed: int
-    offset: int
-    timestamp_ms: int
-    since: list[bytes] = field(default_factory=list)
-    """Messages that the table's entry does not have yet."""
+    last_applied_command: int
+    record_offset: int
+    record_timestamp_ms: int
+    unsaved_messages: list[bytes] = field(default_factory=list)
+    """Messages of windows that the table's snapshot does not include yet."""
 
-    def entry(self) -> bytes:
-        entry = Entry(
+    def has_applied(self, offset: int, timestamp_ms: int) -> bool:
+        """Whether a record has been applied already; offsets begin anew with a topic made anew."""
+        return offset <= self.record_offset and timestamp_ms <= self.record_timestamp_ms
+
+    def snapshot(self) -> RolloutSnapshot:
+        return RolloutSnapshot(
             record=self.record,
-            kept=self.evaluator.to_builtins(),
-            obeyed=self.obeyed,
-            offset=self.offset,
-            timestamp_ms=self.timestamp_ms,
+            state=self.evaluator.to_builtins(),
+            last_applied_command=self.last_applied_command,
+            record_offset=self.record_offset,
+            record_timestamp_ms=self.record_timestamp_ms,
         )
-        return zstandard.compress(msgspec.json.encode(entry), ZSTD_LEVEL)
 
 
 class RolloutStateStore:
@@ -96,155 +116,162 @@ class RolloutStateStore:
 
     def __init__(self, table: Mapping[bytes, bytes]) -> None:
         self._table = table
-        self._known: dict[bytes, _LiveRollout] = {}
-        self.ignored: Counter[str] = Counter()
+        self._live: dict[bytes, _LiveRollout] = {}
+        self.ignored_windows: Counter[str] = Counter()
         """Messages of windows without a policy, by rollout."""
-        self.refused_commands: list[str] = []
-        """Commands of the last record that made no sense, and why."""
+        self.rejected_commands: list[str] = []
+        """Commands of the last record that could not be applied, and why."""
 
-    def forget(self) -> None:
-        """Drop what is in memory: the table has it, or it is read again."""
-        self._known.clear()
+    def clear(self) -> None:
+        """Drop what is in memory: it is restored from the table, or read again."""
+        self._live.clear()
 
-    def value(self, key: bytes) -> bytes | None:
-        """What the table is to hold of a rollout; None for nothing."""
-        live = self._known.get(key)
-        return live.entry() if live else None
+    def snapshot(self, key: bytes) -> bytes | None:
+        """The value that the table should hold for a rollout; None to delete it."""
+        live = self._live.get(key)
+        return encode_snapshot(live.snapshot()) if live else None
 
-    def saved(self, key: bytes) -> None:
-        """The table holds the `value` of a rollout now."""
-        if key in self._known:
-            self._known[key].since.clear()
+    def mark_saved(self, key: bytes) -> None:
+        """The table holds the newest snapshot of a rollout now."""
+        if key in self._live:
+            self._live[key].unsaved_messages.clear()
 
-    def windows(self, key: bytes | None, payload: bytes | None) -> Step:
-        """Judge a message of windows. Raises `Refused`; then nothing has changed."""
+    def apply_windows(self, key: bytes | None, payload: bytes | None) -> Output:
+        """Add a message of windows to the evidence and evaluate it.
+
+        Raises `InvalidMessage`; nothing has changed then.
+        """
         message = _windows_message(key, payload)
         name = message.rollout_id.encode()
         live = self._find(name)
         if live is None:
-            self.ignored[message.rollout_id] += 1
-            return Step(name)
-        with self._undoing(name):
-            told = _encoded([live.evaluator.take(message)])
-            live.since.append(payload or b"")
-            return Step(name, told, changes=True)
+            self.ignored_windows[message.rollout_id] += 1
+            return Output(name)
+        with self._undone_on_error(name):
+            decisions = _encoded([live.evaluator.take(message)])
+            live.unsaved_messages.append(payload or b"")
+            return Output(name, decisions, is_state_changed=True)
 
-    def rollout(
+    def apply_record(
         self, key: bytes | None, payload: bytes | None, offset: int, timestamp_ms: int
-    ) -> Step:
-        """Take a record: a new or changed policy, commands, or its end. Raises `Refused`.
+    ) -> Output:
+        """Apply a new or changed policy, its commands, or its deletion. Raises `InvalidMessage`.
 
-        A policy that counts from now on is told at once, before there is any evidence. What the
-        table lacks must be saved before a record is taken and right after: unlike messages of
-        windows, which come again in their order, a record may then stand between others.
+        A new policy is answered by a decision at once, before there is any evidence. The table has
+        to be saved before a record is applied and right after: messages of windows are read again
+        in their order, but a record, read again, might come between others of them.
         """
-        self.refused_commands = []
+        self.rejected_commands = []
         if key is None:
-            raise Refused("without a key")
-        known = self._find(key)
-        if known and offset <= known.offset and timestamp_ms <= known.timestamp_ms:
-            return Step(key)
+            raise InvalidMessage("the message has no key")
+        live = self._find(key)
+        if live is not None and live.has_applied(offset, timestamp_ms):
+            return Output(key)
         if payload is None:
-            self._known.pop(key, None)
-            return Step(key, (None,), changes=key in self._table)
+            self._live.pop(key, None)
+            return Output(key, (None,), is_state_changed=key in self._table)
         record = _record(key, payload)
-        with self._undoing(key):
-            return self._taken(key, known, record, offset, timestamp_ms)
+        with self._undone_on_error(key):
+            return self._apply_policy(key, live, record, offset, timestamp_ms)
 
-    def _taken(
-        self, key: bytes, known: _LiveRollout | None, record: RolloutRecord, offset: int, at_ms: int
-    ) -> Step:
-        told: list[Decision | None] = []
-        evaluator = _evaluator(record, known)
+    def _apply_policy(
+        self, key: bytes, live: _LiveRollout | None, record: RolloutRecord, offset: int, at_ms: int
+    ) -> Output:
+        decisions: list[Decision | None] = []
+        evaluator = _evaluator(record, live)
         evaluator.advance_clock(at_ms)
-        if known is None or evaluator is not known.evaluator:
-            told.append(evaluator.decision())
-        obeyed = known.obeyed if known else 0
-        told += [self._obey(evaluator, command) for command in record.commands_after(obeyed)]
-        live = _LiveRollout(record, evaluator, max(obeyed, record.last_number), offset, at_ms)
-        self._known[key] = live
-        return Step(key, _encoded(told), changes=True)
+        if live is None or evaluator is not live.evaluator:
+            decisions.append(evaluator.decision())
+        last = live.last_applied_command if live else 0
+        decisions += [self._apply_command(evaluator, new) for new in record.commands_after(last)]
+        self._live[key] = _LiveRollout(
+            record, evaluator, max(last, record.last_number), offset, at_ms
+        )
+        return Output(key, _encoded(decisions), is_state_changed=True)
 
-    def _obey(self, evaluator: RolloutEvaluator, command: Command) -> Decision | None:
+    def _apply_command(self, evaluator: RolloutEvaluator, command: Command) -> Decision | None:
         evaluator.advance_clock(round(command.at.timestamp() * 1000))
         if command.kind == "kill":
-            return evaluator.kill(_why(command))
+            return evaluator.kill(_why_killed(command))
         if command.kind == "resume":
             return evaluator.resume()
         try:
             return evaluator.promote()
         except ValueError as error:
-            self.refused_commands.append(f"{command.number} {command.kind}: {error}")
+            self.rejected_commands.append(f"{command.number} {command.kind}: {error}")
             return None
 
     def _find(self, key: bytes) -> _LiveRollout | None:
-        """From memory or else from the table."""
-        if key not in self._known and key in self._table:
-            self._known[key] = _restored(self._table[key])
-        return self._known.get(key)
+        """From memory, or else restored from the table."""
+        if key not in self._live and key in self._table:
+            self._live[key] = _restored(self._table[key])
+        return self._live.get(key)
 
     @contextmanager
-    def _undoing(self, key: bytes) -> Iterator[None]:
-        """Take a rollout back to where it was when what was to change it failed half-way."""
+    def _undone_on_error(self, key: bytes) -> Iterator[None]:
+        """Take a rollout back to its state before a message that failed half-way."""
         try:
             yield
         except Exception as error:
-            self._take_back(key)
+            self._restore(key)
             if isinstance(error, ValueError):
-                raise Refused(str(error)) from error
+                raise InvalidMessage(str(error)) from error
             raise
 
-    def _take_back(self, key: bytes) -> None:
-        """To the table's entry and what came since: the same messages give the same state."""
-        live = self._known.pop(key, None)
-        before = self._find(key)
-        if live is None or before is None:
+    def _restore(self, key: bytes) -> None:
+        """From the table's snapshot and the messages since: the same ones give the same state."""
+        failed = self._live.pop(key, None)
+        restored = self._find(key)
+        if failed is None or restored is None:
             return
         try:
-            for payload in live.since:
-                before.evaluator.take(_windows_message(key, payload))
-                before.since.append(payload)
+            for payload in failed.unsaved_messages:
+                restored.evaluator.take(_windows_message(key, payload))
+                restored.unsaved_messages.append(payload)
         except Exception as error:
             raise ReplayDiverged(repr(error)) from error
 
 
-def decision_as_of(entry: bytes) -> Decision:
-    """The decision that follows from the table's value, with all evidence: for pages and views."""
-    return _restored(entry).evaluator.decision()
+def decision_from_snapshot(value: bytes) -> Decision:
+    """The decision that follows from a value of the table, with all evidence: for views."""
+    return _restored(value).evaluator.decision()
 
 
 def _restored(value: bytes) -> _LiveRollout:
-    entry = msgspec.json.decode(zstandard.decompress(value), type=Entry)
-    rollout = compile_manifest(entry.record.manifest)
+    snapshot = decode_snapshot(value)
+    rollout = compile_manifest(snapshot.record.manifest)
     try:
-        evaluator = RolloutEvaluator(rollout, entry.kept)
+        evaluator = RolloutEvaluator(rollout, snapshot.state)
     except ValueError:  # another release wrote it
-        evaluator = successor(rollout, rollout, entry.kept)
-    return _LiveRollout(entry.record, evaluator, entry.obeyed, entry.offset, entry.timestamp_ms)
+        evaluator = successor(rollout, rollout, snapshot.state)
+    return _LiveRollout(
+        snapshot.record,
+        evaluator,
+        snapshot.last_applied_command,
+        snapshot.record_offset,
+        snapshot.record_timestamp_ms,
+    )
 
 
-def _evaluator(record: RolloutRecord, known: _LiveRollout | None) -> RolloutEvaluator:
-    """The known one if the policy still means the same."""
+def _evaluator(record: RolloutRecord, live: _LiveRollout | None) -> RolloutEvaluator:
+    """The live one if the policy still means the same, else its successor."""
     rollout = compile_manifest(record.manifest)
-    if known is None:
+    if live is None:
         return RolloutEvaluator(rollout)
-    previous = known.evaluator.rollout
+    previous = live.evaluator.rollout
     if policy_hash(rollout) == policy_hash(previous):
-        return known.evaluator
-    return successor(rollout, previous, known.evaluator.to_builtins())
+        return live.evaluator
+    return successor(rollout, previous, live.evaluator.to_builtins())
 
 
 def _windows_message(key: bytes | None, payload: bytes | None) -> WindowsMessage:
     if payload is None:
-        raise Refused("without a value")
+        raise InvalidMessage("the message has no value")
     try:
         message = msgspec.json.decode(payload, type=WindowsMessage)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(str(error)) from None
-    if message.schema_version != WINDOWS_SCHEMA_VERSION:
-        raise Refused(f"schema_version {message.schema_version} is not known here")
-    if key != message.rollout_id.encode():
-        raise Refused("the key is not the rollout_id")
+        raise InvalidMessage(str(error)) from None
+    _check_envelope(key, message.rollout_id, message.schema_version, WINDOWS_SCHEMA_VERSION)
     return message
 
 
@@ -253,18 +280,22 @@ def _record(key: bytes, payload: bytes) -> RolloutRecord:
         record = decode_rollout_record(payload)
         compile_manifest(record.manifest)
     except (msgspec.DecodeError, ValueError) as error:
-        raise Refused(str(error)) from None
-    if record.schema_version != ROLLOUTS_SCHEMA_VERSION:
-        raise Refused(f"schema_version {record.schema_version} is not known here")
-    if key != record.manifest.rollout_id.encode():
-        raise Refused("the key is not the rollout_id")
+        raise InvalidMessage(str(error)) from None
+    _check_envelope(key, record.manifest.rollout_id, record.schema_version, ROLLOUTS_SCHEMA_VERSION)
     return record
+
+
+def _check_envelope(key: bytes | None, rollout_id: str, version: int, known_version: int) -> None:
+    if version != known_version:
+        raise InvalidMessage(f"schema_version is {version}; this release reads {known_version}")
+    if key != rollout_id.encode():
+        raise InvalidMessage("the message's key is not its rollout_id")
 
 
 def _encoded(decisions: list[Decision | None]) -> tuple[bytes | None, ...]:
     return tuple(encode_decision(decision) for decision in decisions if decision is not None)
 
 
-def _why(command: Command) -> str:
-    told = f"killed by {command.by or 'an operator'}"
-    return f"{told}: {command.reason}" if command.reason else told
+def _why_killed(command: Command) -> str:
+    killed = f"killed by {command.by or 'an operator'}"
+    return f"{killed}: {command.reason}" if command.reason else killed

@@ -33,7 +33,7 @@ from understudy.streams.alerting.service import run_alerting
 from understudy.streams.clickhouse.migrate import client_opener
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.deciding.faust_app import changelog
-from understudy.streams.deciding.service import run_deciding
+from understudy.streams.deciding.runner import run_deciding
 from understudy.streams.demo.gateway import RUN_S, Gateway
 from understudy.streams.demo.phrases import JSON_SCHEMAS
 from understudy.streams.demo.screen import DemoView, Snapshot

@@ -15,7 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from understudy.schemas.decisions import Decision, decode_decision
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.faust_app import changelog
-from understudy.streams.deciding.state_store import decision_as_of
+from understudy.streams.deciding.state_store import decision_from_snapshot
 from understudy.streams.demo.slice_deltas import Slices
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.topic_reader import reader_config
@@ -94,7 +94,7 @@ class Following:
             else:
                 entry = value
         if entry is not None:
-            self._show(decision_as_of(entry))
+            self._show(decision_from_snapshot(entry))
 
     def _show(self, decision: Decision) -> None:
         """The two topics are read side by side, so what comes later may be older."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from understudy.streams.deciding.progress import Progress
+from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.monitoring.health import HealthReport, HealthStatus, combined
 from understudy.streams.monitoring.metric_specs import (
     PREFIX,
@@ -18,12 +18,14 @@ from understudy.streams.monitoring.metric_specs import (
 )
 from understudy.streams.monitoring.worker_components import WorkerComponent, WorkerComponents
 
-Spec = MetricSpec[Progress]
+Spec = MetricSpec[DecidingProgress]
 
 
-def deciding_health(progress: Progress, now_s: float, stall_timeout_s: float) -> HealthReport:
+def deciding_health(
+    progress: DecidingProgress, now_s: float, stall_timeout_s: float
+) -> HealthReport:
     """Health; failing when the event loop hangs. Deciding that stalls otherwise ends by itself."""
-    silent_s = now_s - progress.looked_s
+    silent_s = now_s - progress.updated_s
     reports = []
     if silent_s >= stall_timeout_s:
         reason = f"deciding has not responded for {silent_s:.0f} s"
@@ -34,7 +36,9 @@ def deciding_health(progress: Progress, now_s: float, stall_timeout_s: float) ->
     return combined(reports)
 
 
-def deciding_readiness(progress: Progress, now_s: float, stall_timeout_s: float) -> HealthReport:
+def deciding_readiness(
+    progress: DecidingProgress, now_s: float, stall_timeout_s: float
+) -> HealthReport:
     """Readiness; also failing until the table is recovered: at the start and in rebalances."""
     health = deciding_health(progress, now_s, stall_timeout_s)
     if progress.is_recovered:
@@ -45,7 +49,7 @@ def deciding_readiness(progress: Progress, now_s: float, stall_timeout_s: float)
 
 @contextmanager
 def expose_deciding(
-    components: WorkerComponents, stall_timeout_s: float, progress: Progress
+    components: WorkerComponents, stall_timeout_s: float, progress: DecidingProgress
 ) -> Iterator[None]:
     """Expose deciding inside the context."""
     component = WorkerComponent(
@@ -65,13 +69,13 @@ DECIDING: Final[tuple[Spec, ...]] = (
         lambda p: {(topic,): count for topic, count in dict(p.messages).items()},
     ),
     counter("deciding_decisions", "Decisions emitted", lambda p: p.decisions),
-    MetricSpec(f"{PREFIX}deciding_refused_total", "counter", ("reason",),
+    MetricSpec(f"{PREFIX}deciding_dead_letters_total", "counter", ("reason",),
                "Messages that deciding sent to the dead letters, by reason",
-               lambda p: {(reason,): count for reason, count in dict(p.refused).items()}),
-    counter("deciding_refused_commands", "Commands that were rejected, such as promote in the last "
-            "stage", lambda p: p.refused_commands),
-    counter("deciding_ignored", "Messages with windows of rollouts without a policy",
-            lambda p: p.ignored),
+               lambda p: {(reason,): count for reason, count in dict(p.dead_letters).items()}),
+    counter("deciding_rejected_commands", "Commands that were rejected, such as promote in the "
+            "last stage", lambda p: p.rejected_commands),
+    counter("deciding_ignored_messages", "Messages with windows of rollouts without a policy",
+            lambda p: p.ignored_messages),
     gauge("deciding_recovered", "1 while the table is recovered and windows are evaluated",
           lambda p: p.is_recovered),
     gauge("deciding_partitions", "Partitions of the windows topic assigned to this worker",

@@ -23,7 +23,7 @@ from tests.faults.truth import Record
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import Refused, RolloutStateStore
+from understudy.streams.deciding.state_store import InvalidMessage, RolloutStateStore
 
 ROLLOUTS: Final = tuple(f"helpdesk-{number}" for number in range(6))
 EVENT_PARTITIONS: Final = (0, 1)
@@ -82,10 +82,10 @@ def _about(message: WindowsMessage, rollout_id: str) -> WindowsMessage:
 
 def _judged(store: RolloutStateStore, record: Record) -> list[Told]:
     try:
-        step = store.windows(record.key, record.value)
-    except Refused:
+        step = store.apply_windows(record.key, record.value)
+    except InvalidMessage:
         return []
-    return [(step.key, value) for value in step.told]
+    return [(step.key, value) for value in step.decisions]
 
 
 class DecidingRun(Run):
@@ -149,13 +149,13 @@ class DecidingRun(Run):
         store = RolloutStateStore(table)
         told: list[Told] = []
         for record in chain.from_iterable(self.read(self.topics.rollouts.name).values()):
-            step = store.rollout(record.key, record.value, record.offset, record.timestamp_ms)
-            told += [(step.key, value) for value in step.told]
+            step = store.apply_record(record.key, record.value, record.offset, record.timestamp_ms)
+            told += [(step.key, value) for value in step.decisions]
         for record in chain.from_iterable(self.read(self.topics.windows.name).values()):
             if not self.is_poison(record):
                 told += _judged(store, record)
         for key in {key for key, _ in told}:
-            table[key] = store.value(key) or b""
+            table[key] = store.snapshot(key) or b""
         return told, table
 
     def is_poison(self, record: Record) -> bool:
@@ -219,6 +219,8 @@ class DecidingRun(Run):
         for number, log in self.read(name).items():
             for record in log:
                 if record.offset < offsets[number]:
-                    step = store.windows(record.key, record.value)
-                    assert set(step.told) <= told, "a decision was committed past"
-                    assert store.value(step.key) == table[step.key], "windows were committed past"
+                    step = store.apply_windows(record.key, record.value)
+                    assert set(step.decisions) <= told, "a decision was committed past"
+                    assert store.snapshot(step.key) == table[step.key], (
+                        "windows were committed past"
+                    )

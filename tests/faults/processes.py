@@ -21,7 +21,7 @@ EXIT_S: Final = 60.0
 _POLL_S: Final = 0.05
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["tests.faults.processes", "understudy.streams.worker", "understudy.streams.deciding.service"]
+    ["tests.faults.processes", "understudy.streams.worker", "understudy.streams.deciding.runner"]
 )
 
 Environment = Mapping[str, str]

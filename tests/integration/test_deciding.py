@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import zstandard
 from confluent_kafka import Producer
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
@@ -25,7 +24,7 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics, understudy_topics
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import Entry
+from understudy.streams.deciding.state_store import decode_snapshot
 from understudy.streams.kafka.client_config import PARTITIONER
 from understudy.streams.kafka.topic_admin import ensure_topics
 
@@ -99,12 +98,12 @@ class Bench:
         found = self.records(f"{name}deciding-rollouts-changelog")
         if not found or not found[-1].value:
             return False
-        entry = msgspec.json.decode(zstandard.decompress(found[-1].value), type=Entry)
+        snapshot = decode_snapshot(found[-1].value)
         evaluator = RolloutEvaluator(compile_manifest(MANIFEST))
-        evaluator.advance_clock(entry.timestamp_ms)
+        evaluator.advance_clock(snapshot.record_timestamp_ms)
         for message in messages:
             evaluator.take(message)
-        return entry.kept == evaluator.to_builtins()
+        return snapshot.state == evaluator.to_builtins()
 
     def undisturbed(self, messages: Sequence[WindowsMessage]) -> list[bytes]:
         """What one evaluator tells that is never interrupted, from the first record on."""

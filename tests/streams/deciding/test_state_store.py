@@ -17,12 +17,12 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
 from understudy.schemas.windows import PairSums, SideSums, WindowsMessage
 from understudy.streams.deciding.state_store import (
-    Entry,
-    Refused,
+    InvalidMessage,
+    Output,
     ReplayDiverged,
+    RolloutSnapshot,
     RolloutStateStore,
-    Step,
-    decision_as_of,
+    decision_from_snapshot,
 )
 
 KEY = ROLLOUT.encode()
@@ -54,42 +54,44 @@ class DecisionProcessor:
 
     def __init__(self) -> None:
         self.table: dict[bytes, bytes] = {}
-        self.told: list[Decision | None] = []
+        self.emitted: list[Decision | None] = []
         self.store = RolloutStateStore(self.table)
         self._offset = 0
 
     def restart(self) -> None:
         self.store = RolloutStateStore(self.table)
 
-    def apply(self, record: RolloutRecord | None) -> Step:
+    def apply(self, record: RolloutRecord | None) -> Output:
         value = None if record is None else encode_rollout_record(record)
         self._offset += 1
-        return self.do(self.store.rollout(KEY, value, self._offset, WRITTEN_MS + self._offset))
+        return self.do(self.store.apply_record(KEY, value, self._offset, WRITTEN_MS + self._offset))
 
     def windows(self, messages: Sequence[WindowsMessage], *, saves: bool = True) -> None:
         for message in messages:
-            step = self.store.windows(KEY, msgspec.json.encode(message))
-            self.do(step, saves=saves)
+            output = self.store.apply_windows(KEY, msgspec.json.encode(message))
+            self.do(output, saves=saves)
 
-    def do(self, step: Step, *, saves: bool = True) -> Step:
-        self.told += [None if value is None else decode_decision(value) for value in step.told]
-        if step.changes and saves:
-            value = self.store.value(step.key)
+    def do(self, output: Output, *, saves: bool = True) -> Output:
+        self.emitted += [
+            None if value is None else decode_decision(value) for value in output.decisions
+        ]
+        if output.is_state_changed and saves:
+            value = self.store.snapshot(output.key)
             if value is None:
-                del self.table[step.key]
+                del self.table[output.key]
             else:
-                self.table[step.key] = value
-            self.store.saved(step.key)
-        return step
+                self.table[output.key] = value
+            self.store.mark_saved(output.key)
+        return output
 
     @property
     def last(self) -> Decision:
-        assert self.told[-1] is not None
-        return self.told[-1]
+        assert self.emitted[-1] is not None
+        return self.emitted[-1]
 
 
 def undisturbed(messages: Sequence[WindowsMessage], written_ms: int = FIRST_MS) -> list[Decision]:
-    """What an evaluator tells from a record on that is never interrupted."""
+    """What an evaluator decides from a record on that is never interrupted."""
     evaluator = RolloutEvaluator(compile_manifest(RECORD.manifest))
     evaluator.advance_clock(written_ms)
     begun = evaluator.decision()
@@ -97,18 +99,18 @@ def undisturbed(messages: Sequence[WindowsMessage], written_ms: int = FIRST_MS) 
     return [begun, *(decision for decision in taken if decision is not None)]
 
 
-def test_decisions_are_those_of_a_decider_whenever_it_restarts() -> None:
+def test_decisions_are_those_of_an_evaluator_whenever_it_restarts() -> None:
     messages = BROKEN.messages(3, 20)
     processor = DecisionProcessor()
     processor.apply(RECORD)
     for message in messages:
         processor.windows([message])
         processor.restart()
-    assert processor.told == undisturbed(messages)
+    assert processor.emitted == undisturbed(messages)
     assert processor.last.verdict == "rollback"
 
 
-def test_the_table_tells_the_decision_as_of_now() -> None:
+def test_the_table_tells_the_decision_from_snapshot_now() -> None:
     evaluator = RolloutEvaluator(compile_manifest(RECORD.manifest))
     evaluator.advance_clock(FIRST_MS)
     processor = DecisionProcessor()
@@ -116,19 +118,19 @@ def test_the_table_tells_the_decision_as_of_now() -> None:
     for message in BROKEN.messages(3, 6):
         processor.windows([message])
         evaluator.take(message)
-        assert decision_as_of(processor.table[KEY]) == evaluator.decision()
+        assert decision_from_snapshot(processor.table[KEY]) == evaluator.decision()
 
 
-def test_a_crash_before_the_table_is_written_tells_the_same_again() -> None:
+def test_a_crash_before_the_table_is_written_emits_the_same_again() -> None:
     messages = BROKEN.messages(3, 20)
     processor = DecisionProcessor()
     processor.apply(RECORD)
     for message in messages:
-        processor.do(processor.store.windows(KEY, msgspec.json.encode(message)), saves=False)
+        processor.do(processor.store.apply_windows(KEY, msgspec.json.encode(message)), saves=False)
         processor.restart()
         processor.windows([message, message])
     assert [
-        one for at, one in enumerate(processor.told) if one not in processor.told[:at]
+        one for at, one in enumerate(processor.emitted) if one not in processor.emitted[:at]
     ] == undisturbed(messages)
 
 
@@ -136,14 +138,14 @@ def test_without_a_policy_windows_are_counted_and_those_that_follow_are_judged()
     messages = BROKEN.messages(3, 20)
     processor = DecisionProcessor()
     processor.windows(messages[:5])
-    assert processor.store.ignored == {ROLLOUT: 5}
+    assert processor.store.ignored_windows == {ROLLOUT: 5}
     assert processor.table == {}
     processor.apply(RECORD)
     processor.windows(messages[5:])
-    assert processor.told == undisturbed(messages[5:])
+    assert processor.emitted == undisturbed(messages[5:])
 
 
-def test_each_command_is_obeyed_once() -> None:
+def test_each_command_is_applied_once() -> None:
     processor = DecisionProcessor()
     processor.apply(RECORD)
     processor.windows(World().messages(4, 3))
@@ -155,10 +157,10 @@ def test_each_command_is_obeyed_once() -> None:
     processor.restart()
     processor.apply(resumed)
     assert processor.last.verdict != "rollback"
-    told = len(processor.told)
+    emitted = len(processor.emitted)
     processor.restart()
     processor.apply(resumed)
-    assert len(processor.told) == told
+    assert len(processor.emitted) == emitted
 
 
 def test_promote_moves_on_and_is_refused_at_the_last_stage() -> None:
@@ -169,23 +171,23 @@ def test_promote_moves_on_and_is_refused_at_the_last_stage() -> None:
         record = record.told("promote", AT, reason="", by="anna")
         processor.apply(record)
         assert processor.last.stage.stage.name == stage
-    step = processor.apply(record.told("promote", AT, reason="", by="anna"))
-    assert processor.store.refused_commands == ["3 promote: this is the last stage"]
-    assert step.told == ()
+    output = processor.apply(record.told("promote", AT, reason="", by="anna"))
+    assert processor.store.rejected_commands == ["3 promote: this is the last stage"]
+    assert output.decisions == ()
 
 
-def test_a_policy_is_told_at_once_with_the_time_of_its_record() -> None:
+def test_a_policy_is_answered_at_once_with_the_time_of_its_record() -> None:
     processor = DecisionProcessor()
-    step = processor.apply(RECORD)
-    (told,) = map(decode_decision, filter(None, step.told))
-    assert (told.verdict, told.stage.requests, told.partitions) == ("hold", 0, {})
-    assert told.decided_at == told.since == moment(FIRST_MS)
-    assert all(evidence.units == 0 for evidence in told.evidence)
-    assert processor.apply(RECORD).told == ()
+    output = processor.apply(RECORD)
+    (emitted,) = map(decode_decision, filter(None, output.decisions))
+    assert (emitted.verdict, emitted.stage.requests, emitted.partitions) == ("hold", 0, {})
+    assert emitted.decided_at == emitted.since == moment(FIRST_MS)
+    assert all(evidence.units == 0 for evidence in emitted.evidence)
+    assert processor.apply(RECORD).decisions == ()
     changed = processor.apply(RolloutRecord(manifest=manifest("2pp")))
-    assert len(changed.told) == 1
+    assert len(changed.decisions) == 1
     assert processor.last.decided_at == processor.last.since == moment(WRITTEN_MS + 3)
-    assert processor.last.policy_hash != told.policy_hash
+    assert processor.last.policy_hash != emitted.policy_hash
 
 
 def test_before_any_window_commands_count_from_when_they_were_given() -> None:
@@ -227,8 +229,8 @@ def test_a_table_of_the_release_before_is_understood() -> None:
     processor = DecisionProcessor()
     processor.apply(RECORD)
     processor.windows(BROKEN.messages(3, 20))
-    entry = msgspec.json.decode(zstandard.decompress(processor.table[KEY]), type=Entry)
-    entry.kept["head"]["standing"].pop()
+    entry = msgspec.json.decode(zstandard.decompress(processor.table[KEY]), type=RolloutSnapshot)
+    entry.state["head"]["standing"].pop()
     processor.table[KEY] = zstandard.compress(msgspec.json.encode(entry))
     processor.restart()
     processor.apply(RolloutRecord(manifest=manifest("2pp")))
@@ -242,20 +244,20 @@ def test_an_older_record_that_is_read_again_changes_nothing() -> None:
     newer = RolloutRecord(manifest=manifest("2pp"))
     processor.apply(newer)
     before = dict(processor.table)
-    step = processor.store.rollout(KEY, encode_rollout_record(RECORD), 1, FIRST_MS)
-    assert not step.changes
+    output = processor.store.apply_record(KEY, encode_rollout_record(RECORD), 1, FIRST_MS)
+    assert not output.is_state_changed
     assert processor.table == before
 
 
-def test_a_topic_made_anew_is_obeyed_although_offsets_fall() -> None:
+def test_a_topic_made_anew_is_applied_although_offsets_fall() -> None:
     processor = DecisionProcessor()
     for _ in range(5):
         processor.apply(RECORD)
     newer = encode_rollout_record(RolloutRecord(manifest=manifest("2pp")))
-    assert processor.store.rollout(KEY, newer, 0, WRITTEN_MS + 99).changes
+    assert processor.store.apply_record(KEY, newer, 0, WRITTEN_MS + 99).is_state_changed
 
 
-def test_a_changed_policy_keeps_latch_stage_and_obeyed_commands() -> None:
+def test_a_changed_policy_keeps_latch_stage_and_applied_commands() -> None:
     record = RECORD.told("promote", AT, reason="", by="anna")
     processor = DecisionProcessor()
     processor.apply(record)
@@ -276,7 +278,7 @@ def test_a_deleted_rollout_leaves_nothing_and_may_begin_again() -> None:
     processor.apply(RECORD.told("kill", AT, reason="", by=""))
     processor.apply(None)
     assert processor.table == {}
-    assert processor.told[-1] is None
+    assert processor.emitted[-1] is None
     processor.apply(RECORD)
     processor.windows(World().messages(4, 3))
     assert processor.last.verdict != "rollback"
@@ -285,21 +287,21 @@ def test_a_deleted_rollout_leaves_nothing_and_may_begin_again() -> None:
 @pytest.mark.parametrize(
     ("key", "payload", "why"),
     [
-        (KEY, None, "without a value"),
+        (KEY, None, "has no value"),
         (KEY, b"\xff", "malformed"),
         (KEY, b"{}", "missing required field"),
-        (KEY, b'{"rollout_id":"x","partition":0,"version":1,"rows":[]}', "the key is not"),
-        (None, b'{"rollout_id":"helpdesk","partition":0,"version":1,"rows":[]}', "the key is not"),
+        (KEY, b'{"rollout_id":"x","partition":0,"version":1,"rows":[]}', "key is not its"),
+        (None, b'{"rollout_id":"helpdesk","partition":0,"version":1,"rows":[]}', "key is not its"),
         (
             KEY,
             b'{"schema_version":9,"rollout_id":"helpdesk","partition":0,"version":1,"rows":[]}',
-            "schema_version 9",
+            "schema_version is 9",
         ),
     ],
 )
-def test_bad_windows_are_refused(key: bytes | None, payload: bytes | None, why: str) -> None:
-    with pytest.raises(Refused, match=why):
-        DecisionProcessor().store.windows(key, payload)
+def test_bad_windows_are_invalid(key: bytes | None, payload: bytes | None, why: str) -> None:
+    with pytest.raises(InvalidMessage, match=why):
+        DecisionProcessor().store.apply_windows(key, payload)
 
 
 @pytest.mark.parametrize("poison", [ValueError("half-way"), ZeroDivisionError("half-way")])
@@ -322,10 +324,10 @@ def test_what_fails_half_way_is_undone_though_the_table_is_behind(
 
     with monkeypatch.context() as patch:
         patch.setattr(RolloutEvaluator, "take", taken)
-        with pytest.raises(Refused if isinstance(poison, ValueError) else ZeroDivisionError):
+        with pytest.raises(InvalidMessage if isinstance(poison, ValueError) else ZeroDivisionError):
             processor.windows(messages[4:5])
     processor.windows(messages[4:])
-    assert processor.told == calm.told
+    assert processor.emitted == calm.emitted
     assert processor.table == calm.table
 
 
@@ -346,7 +348,7 @@ def test_messages_that_cannot_be_taken_again_stop_everything(
         processor.windows(messages[2:])
 
 
-def test_what_was_not_saved_is_read_again_and_judged_the_same() -> None:
+def test_what_was_not_saved_is_read_again_and_decided_the_same() -> None:
     messages = BROKEN.messages(3, 20)
     calm, processor = DecisionProcessor(), DecisionProcessor()
     for one in (calm, processor):
@@ -356,13 +358,13 @@ def test_what_was_not_saved_is_read_again_and_judged_the_same() -> None:
         processor.windows(messages[start : start + 3], saves=False)
         processor.restart()
         processor.windows(messages[start : start + 4])
-    assert list(dict.fromkeys(map(encode_decision, filter(None, processor.told)))) == [
-        encode_decision(one) for one in calm.told if one
+    assert list(dict.fromkeys(map(encode_decision, filter(None, processor.emitted)))) == [
+        encode_decision(one) for one in calm.emitted if one
     ]
     assert processor.table == calm.table
 
 
-def test_counts_that_shrink_are_refused_and_change_nothing() -> None:
+def test_counts_that_shrink_are_invalid_and_change_nothing() -> None:
     processor = DecisionProcessor()
     processor.apply(RECORD)
     (early,) = BROKEN.messages(3, 1)
@@ -376,7 +378,7 @@ def test_counts_that_shrink_are_refused_and_change_nothing() -> None:
         row.pair = PairSums()
         row.stable = SideSums()
         row.candidate = SideSums()
-    with pytest.raises(Refused, match="holds less"):
+    with pytest.raises(InvalidMessage, match="holds less"):
         processor.windows([fewer])
     assert processor.table == before
     processor.windows(BROKEN.messages(3, 20))
@@ -393,9 +395,9 @@ def test_counts_that_shrink_are_refused_and_change_nothing() -> None:
         (KEY, encode_rollout_record(RECORD).replace(b"error_rate", b"errors_rate")),
     ],
 )
-def test_bad_records_are_refused(key: bytes | None, payload: bytes) -> None:
-    with pytest.raises(Refused):
-        DecisionProcessor().store.rollout(key, payload, 0, 0)
+def test_bad_records_are_invalid(key: bytes | None, payload: bytes) -> None:
+    with pytest.raises(InvalidMessage):
+        DecisionProcessor().store.apply_record(key, payload, 0, 0)
 
 
 def test_equal_states_give_equal_bytes() -> None:
@@ -405,6 +407,6 @@ def test_equal_states_give_equal_bytes() -> None:
         processor.apply(RECORD)
         processor.windows(messages)
     assert first.table == second.table
-    assert [encode_decision(one) for one in first.told if one] == [
-        encode_decision(one) for one in second.told if one
+    assert [encode_decision(one) for one in first.emitted if one] == [
+        encode_decision(one) for one in second.emitted if one
     ]

@@ -165,7 +165,7 @@ def test_what_breaks_inside_is_explained(tmp_path: Path) -> None:
     code = (
         "from understudy.streams.deciding.state_store import RolloutStateStore\n"
         "def broken(*_): raise MemoryError('no room')\n"
-        "RolloutStateStore.windows = broken\n"
+        "RolloutStateStore.apply_windows = broken\n"
         "from understudy.streams.commands.main import main\n"
         "main(['demo', '--pairs', '500'])"
     )

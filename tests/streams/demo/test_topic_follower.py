@@ -77,14 +77,14 @@ def test_the_outcome_is_what_settled_it_as_first_told(bench: Bench) -> None:
 def test_evidence_comes_from_the_table_until_all_windows_are_judged(bench: Bench) -> None:
     table: dict[bytes, bytes] = {}
     store = RolloutStateStore(table)
-    store.rollout(KEY, encode_rollout_record(RECORD), 0, 1_700_000_000_000)
+    store.apply_record(KEY, encode_rollout_record(RECORD), 0, 1_700_000_000_000)
     for message in MESSAGES:
         bench.write(bench.names.windows.name, msgspec.json.encode(message))
     bench.wait(lambda: bool(bench.following.slices.rows))
     assert not bench.following.is_judged
     for message in MESSAGES:
-        store.windows(KEY, msgspec.json.encode(message))
-        entry = store.value(KEY)
+        store.apply_windows(KEY, msgspec.json.encode(message))
+        entry = store.snapshot(KEY)
         assert entry is not None
         bench.write(changelog(bench.settings).name, entry)
     bench.wait(lambda: bench.following.is_judged)

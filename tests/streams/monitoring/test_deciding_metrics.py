@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from understudy.streams.deciding.progress import Progress
+from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.monitoring.deciding_metrics import (
     deciding_health,
     deciding_readiness,
@@ -22,12 +22,12 @@ STALL_S = 60.0
 
 
 def progress(
-    *, recovered: bool = True, lags: Mapping[int, int] | None = None, looked_s: float = 100.0
-) -> Progress:
-    return Progress(
+    *, recovered: bool = True, lags: Mapping[int, int] | None = None, updated_s: float = 100.0
+) -> DecidingProgress:
+    return DecidingProgress(
         Counter({"understudy.windows": 7, "understudy.rollouts": 0}),
-        is_recovered=recovered, lags=lags, looked_s=looked_s, decisions=2, ignored=3,
-        refused=Counter({"invalid_windows": 1}), refused_commands=4,
+        is_recovered=recovered, lags=lags, updated_s=updated_s, decisions=2, ignored_messages=3,
+        dead_letters=Counter({"invalid_windows": 1}), rejected_commands=4,
     )  # fmt: skip
 
 
@@ -44,12 +44,14 @@ def progress(
         (progress(lags=None), 160.0, HealthStatus.FAILING, HealthStatus.FAILING),
     ],
 )
-def test_reports(state: Progress, now_s: float, alive: HealthStatus, ready: HealthStatus) -> None:
+def test_reports(
+    state: DecidingProgress, now_s: float, alive: HealthStatus, ready: HealthStatus
+) -> None:
     assert deciding_health(state, now_s, STALL_S).status is alive
     assert deciding_readiness(state, now_s, STALL_S).status is ready
 
 
-def collected(state: Progress) -> dict[tuple[str, str], float]:
+def collected(state: DecidingProgress) -> dict[tuple[str, str], float]:
     worker, registry = WorkerComponents(("deciding",)), CollectorRegistry()
     registry.register(worker)
     with expose_deciding(worker, STALL_S, state):
@@ -69,9 +71,9 @@ def test_values() -> None:
         ("messages_total", "understudy.windows"): 7,
         ("messages_total", "understudy.rollouts"): 0,
         ("decisions_total", ""): 2,
-        ("refused_total", "invalid_windows"): 1,
-        ("refused_commands_total", ""): 4,
-        ("ignored_total", ""): 3,
+        ("dead_letters_total", "invalid_windows"): 1,
+        ("rejected_commands_total", ""): 4,
+        ("ignored_messages_total", ""): 3,
         ("recovered", ""): 1,
         ("partitions", ""): 2,
         ("lag_records", "0"): 5,

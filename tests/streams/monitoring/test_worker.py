@@ -121,7 +121,7 @@ def test_deciding_tells_of_itself(kafka_broker: Broker, topics: MakeTopics, tmp_
         worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
         wanted = (
             f'understudy_deciding_messages_total{{topic="{specs.windows.name}"}} 1.0',
-            'understudy_deciding_refused_total{reason="invalid_windows"} 1.0',
+            'understudy_deciding_dead_letters_total{reason="invalid_windows"} 1.0',
             "understudy_deciding_partitions 4.0",
             "understudy_deciding_recovered 1.0",
             'understudy_deciding_lag_records{partition="0"} 0.0',

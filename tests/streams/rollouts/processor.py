@@ -11,7 +11,7 @@ import msgspec
 
 from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import RolloutStateStore, Step
+from understudy.streams.deciding.state_store import Output, RolloutStateStore
 
 _LOOK_S: Final = 0.1
 
@@ -32,25 +32,25 @@ class DecisionProcessor:
             _, at_ms = message.timestamp()
             key, offset = message.key(), message.offset()
             assert offset is not None
-            self._keep(self._store.rollout(key, message.value(), offset, at_ms))
+            self._keep(self._store.apply_record(key, message.value(), offset, at_ms))
         self._read = len(found)
 
     def judge(self, message: WindowsMessage) -> None:
         """Take window rows."""
         payload = msgspec.json.encode(message)
-        self._keep(self._store.windows(message.rollout_id.encode(), payload))
+        self._keep(self._store.apply_windows(message.rollout_id.encode(), payload))
 
-    def _keep(self, step: Step) -> None:
-        for value in step.told:
-            self._kafka.write(DECISIONS, (step.key.decode(), value))
-        if not step.changes:
+    def _keep(self, output: Output) -> None:
+        for value in output.decisions:
+            self._kafka.write(DECISIONS, (output.key.decode(), value))
+        if not output.is_state_changed:
             return
-        value = self._store.value(step.key)
+        value = self._store.snapshot(output.key)
         if value is None:
-            del self._table[step.key]
+            del self._table[output.key]
         else:
-            self._table[step.key] = value
-        self._store.saved(step.key)
+            self._table[output.key] = value
+        self._store.mark_saved(output.key)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

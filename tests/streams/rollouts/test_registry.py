@@ -154,8 +154,8 @@ def obeyed(kafka: Kafka) -> tuple[int, bool]:
     store = RolloutStateStore({})
     told: list[bytes] = []
     for message in kafka.messages(ROLLOUTS):
-        step = store.rollout(message.key(), message.value(), message.offset() or 0, 0)
-        told += [value for value in step.told if value is not None]
+        output = store.apply_record(message.key(), message.value(), message.offset() or 0, 0)
+        told += [value for value in output.decisions if value is not None]
     last = decode_decision(told[-1])
     return last.stage.index, last.is_latched
 

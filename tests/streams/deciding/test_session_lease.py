@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from understudy.streams.deciding.lease import Lease
+from understudy.streams.deciding.session_lease import SessionLease
 
 SESSION_S = 10.0
 
@@ -21,36 +21,36 @@ class Clock:
 
 def test_what_is_sent_arrives_or_is_given_up_within_the_session() -> None:
     clock = Clock()
-    lease = Lease(SESSION_S, clock)
-    assert not lease.is_held
+    lease = SessionLease(SESSION_S, clock)
+    assert not lease.is_valid
     lease.renew(clock.now_s)
     held_s = 0.0
-    while lease.is_held:
+    while lease.is_valid:
         held_s += 0.1
         clock.now_s += 0.1
     assert held_s > 0.0
-    assert held_s - 0.1 + lease.sending_s <= SESSION_S
+    assert held_s - 0.1 + lease.send_timeout_s <= SESSION_S
 
 
 def test_it_counts_from_when_the_broker_was_asked() -> None:
     """The answer may have come to a process that was suspended meanwhile."""
     clock = Clock()
-    lease = Lease(SESSION_S, clock)
+    lease = SessionLease(SESSION_S, clock)
     asked_s = lease.now()
     clock.now_s += SESSION_S
     lease.renew(asked_s)
-    assert not lease.is_held
+    assert not lease.is_valid
     lease.renew(lease.now())
     lease.renew(asked_s)
-    assert lease.is_held
+    assert lease.is_valid
 
 
 def test_who_waits_goes_on_when_it_is_renewed() -> None:
     clock = Clock()
-    lease = Lease(SESSION_S, clock)
+    lease = SessionLease(SESSION_S, clock)
 
     async def wait() -> bool:
-        waiting = asyncio.ensure_future(lease.held())
+        waiting = asyncio.ensure_future(lease.wait_until_valid())
         await asyncio.sleep(0.1)
         was_waiting = not waiting.done()
         lease.renew(clock.now_s)

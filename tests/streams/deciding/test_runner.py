@@ -11,7 +11,7 @@ import pytest
 from understudy.schemas.manifests import read_manifest
 from understudy.streams.deciding import faust_app
 from understudy.streams.deciding.faust_app import changelog, make_app
-from understudy.streams.deciding.service import run_deciding
+from understudy.streams.deciding.runner import run_deciding
 from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker

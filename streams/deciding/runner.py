@@ -11,9 +11,9 @@ from typing import Any, Final, cast
 
 import structlog
 
+from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.deciding.faust_app import DecidingApp, make_app
 from understudy.streams.deciding.processor import end_process
-from understudy.streams.deciding.progress import Progress
 from understudy.streams.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -29,7 +29,7 @@ Lags = dict[int, int] | None
 GiveUp = Callable[[BaseException], object]
 
 
-Watch = Callable[[Progress], AbstractContextManager[object]]
+Watch = Callable[[DecidingProgress], AbstractContextManager[object]]
 """Tells of the progress meanwhile."""
 
 
@@ -99,7 +99,7 @@ def _note(app: DecidingApp, lags: Lags) -> None:
     recovery = cast(Any, app.tables).recovery
     app.progress.is_recovered = recovery.completed.is_set() and not app.rebalancing
     app.progress.lags = lags
-    app.progress.looked_s = time.monotonic()
+    app.progress.updated_s = time.monotonic()
 
 
 async def _lags(app: DecidingApp) -> Lags:
