@@ -197,15 +197,19 @@ def test_series_are_documented() -> None:
 
 
 def test_log_events_are_documented() -> None:
-    logged = {
+    assert logged()
+    assert undocumented(logged(), "operations.md") == set()
+
+
+def logged() -> set[str]:
+    """All events that the service logs."""
+    return {
         event
         for file in sources("streams")
         for event in re.findall(
-            r"\blog\.(?:info|warning|error)\(\s*\"([^\"]+)\"", file.read_text("utf-8")
+            r"log\.(?:info|warning|error|exception)\(\s*\"([^\"]+)\"", file.read_text("utf-8")
         )
     }
-    assert logged
-    assert undocumented(logged, "operations.md") == set()
 
 
 def test_dependencies_are_explained() -> None:
@@ -287,6 +291,44 @@ def anchors(page: Path) -> set[str]:
         re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower()).strip().replace(" ", "-")
         for heading in headings
     }
+
+
+def test_settings_and_log_events_named_exist() -> None:
+    """`section.key` on any page is a setting or a log event; decision records may name old ones."""
+    sections = {section for section, _ in known_keys().values()} | {"worker"}
+    literals = {
+        literal
+        for file in sources("streams")
+        for literal in re.findall(r"\"(\w+\.\w+)\"", file.read_text("utf-8"))
+    }
+    known = known_keys().keys() | literals
+    for page in PAGES:
+        named = {
+            name
+            for name in code(page.read_text("utf-8"))
+            if re.fullmatch(rf"({'|'.join(sections)})\.[a-z_]+", name) and not name.endswith(".py")
+        }
+        assert page.parent.name == "decisions" or named - known == set(), page.name
+
+
+def test_variables_named_exist() -> None:
+    known = {f"UNDERSTUDY_{section}_{field}".upper() for section, field in known_keys().values()}
+    for page in PAGES:
+        named = set(re.findall(r"UNDERSTUDY_\w*[A-Z]\b", page.read_text("utf-8")))
+        settings = {name for name in named if not re.match(r"\w+_(TEST|KAFKA_CLIENT)_", name)}
+        assert settings - known == set(), page.name
+
+
+def test_metrics_and_functions_named_exist() -> None:
+    functions = {name.partition("(")[0] for name in code(text_of("windows.md"))}
+    known = {spec.name for spec in METRICS} | set(series_names()) | functions
+    for page in PAGES:
+        named = {
+            name
+            for text in code(page.read_text("utf-8"))
+            for name in re.findall(r"\bunderstudy_\w*[a-z]\b", text)
+        }
+        assert named - known == set(), page.name
 
 
 def test_readme_names_only_make_targets_that_exist() -> None:
