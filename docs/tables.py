@@ -10,15 +10,15 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 import click
 import msgspec
 
+from understudy.schemas.clickhouse.schema import RELATIONS, Column, Table
+from understudy.schemas.measures import SIDE, SUMS
 from understudy.schemas.topics import understudy_topics
-from understudy.schemas.windows import SECTIONS
 from understudy.streams.commands.main import main as command
 from understudy.streams.http.rollout_series import series_names
 from understudy.streams.monitoring.metric_catalogue import METRICS
@@ -29,20 +29,15 @@ FOLDER: Final = Path(__file__).parent
 Row = tuple[str, ...]
 
 _MARKED: Final = re.compile(r"(<!-- table: ([\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_COLUMN: Final = re.compile(
-    r"^    (\w+) (.+?) (?:(?:DEFAULT|MATERIALIZED) \S+ )?COMMENT '((?:[^'\\]|\\.)*)'", re.MULTILINE
-)
+_COLUMN_HEAD: Final = ("column", "type", "what it is")
 _MIB: Final = 1_048_576
 _DAY_MS: Final = 86_400_000
 
 
-def ddl_columns(table: str) -> list[Row]:
-    """Name, type and comment of each column of a table, as the DDL says."""
-    for file in sorted(files("understudy.schemas.clickhouse").iterdir(), key=lambda f: f.name):
-        if file.name.endswith(f"_{table}.sql"):
-            found = _COLUMN.findall(file.read_text("utf-8"))
-            return [(name, kind, comment.replace("\\'", "'")) for name, kind, comment in found]
-    raise KeyError(table)
+def table_columns(name: str) -> list[Column]:
+    """All columns of a table or view, those that ClickHouse fills in among them."""
+    made = RELATIONS[name]
+    return [*made.columns, *(made.materialized if isinstance(made, Table) else ())]
 
 
 def _settings() -> list[str]:
@@ -169,49 +164,40 @@ def _option_default(option: click.Option) -> str:
 
 def _section(name: str) -> Callable[[], list[str]]:
     """Measures of a window row: of both sides in one table, since they are the same."""
+    sections = ("stable", "candidate") if name == "stable" else (name,)
 
     def build() -> list[str]:
-        prefix = f"{name}_"
         rows = [
-            (_code(column), _code(kind), _without(comment))
-            for column, kind, comment in ddl_columns("windows")
-            if column.startswith(prefix)
+            (
+                " ".join(_code(f"{section}_{one.name}") for section in sections),
+                _code(one.clickhouse_type),
+                one.description,
+            )
+            for one in SUMS[name]
         ]
-        if name == "stable":
-            rows = [(f"{c} {c.replace('stable_', 'candidate_', 1)}", k, t) for c, k, t in rows]
         return _table(("column", "type", "what it counts or sums"), rows)
 
     return build
 
 
-def _without(comment: str) -> str:
-    """The comment less the words that the heading says."""
-    kept = re.sub(r"^(Events|Stable against control|Stable|Pairs): ", "", comment)
-    return kept[:1].upper() + kept[1:]
-
-
 def _identity() -> list[str]:
-    rows = [
-        (_code(column), _code(kind), comment)
-        for column, kind, comment in ddl_columns("windows")
-        if column.partition("_")[0] not in SECTIONS
-    ]
-    return _table(("column", "type", "what it is"), rows)
+    measured = {f"{section}_{one.name}" for section, sums in SUMS.items() for one in sums}
+    return _columns(one for one in table_columns("windows") if one.name not in measured)
 
 
 def _comparisons() -> list[str]:
     """Both sides in one row."""
+    sides = {f"stable_{one.name}": one for one in SIDE}
+    others = {f"candidate_{one.name}" for one in SIDE}
     rows: list[Row] = []
-    for column, kind, comment in ddl_columns("comparisons"):
-        if column.startswith("candidate_"):
-            continue
-        name = _code(column)
-        if column.startswith("stable_"):
-            name = f"{name} `candidate_{column.removeprefix('stable_')}`"
-            comment = comment.removeprefix("Stable: ")
-            comment = comment[:1].upper() + comment[1:]
-        rows.append((name, _type(kind), comment))
-    return _table(("column", "type", "what it is"), rows)
+    for one in table_columns("comparisons"):
+        if one.name in sides:
+            side = sides[one.name]
+            names = f"{_code(one.name)} {_code(f'candidate_{side.name}')}"
+            rows.append((names, _type(one.type), side.description))
+        elif one.name not in others:
+            rows.append((_code(one.name), _type(one.type), one.comment))
+    return _table(_COLUMN_HEAD, rows)
 
 
 def _type(kind: str) -> str:
@@ -220,14 +206,13 @@ def _type(kind: str) -> str:
     return " ".join(map(_code, names)) if names else _code(kind)
 
 
-def _plain(table: str) -> Callable[[], list[str]]:
+def _plain(name: str) -> Callable[[], list[str]]:
     """All columns of a table or view, as they are."""
+    return lambda: _columns(table_columns(name))
 
-    def build() -> list[str]:
-        rows = [(_code(c), _type(kind), comment) for c, kind, comment in ddl_columns(table)]
-        return _table(("column", "type", "what it is"), rows)
 
-    return build
+def _columns(some: Iterable[Column]) -> list[str]:
+    return _table(_COLUMN_HEAD, [(_code(one.name), _type(one.type), one.comment) for one in some])
 
 
 def _escaped(text: str) -> str:

@@ -1,16 +1,12 @@
 """JSON Schema files made from the records, for gateways that are not written in Python.
 
-`python -m understudy.schemas.json_schema` writes them to `schemas/json`, and the description of the
-HTTP API beside them; with `--check` it
-writes nothing and fails when a file differs. What the decoder demands beyond types is added
-where JSON Schema can say it; an integer written as `1.0` is the one thing it lets pass that the
-decoder refuses.
+They stand in `schemas/json`, with the description of the HTTP API. What the decoder demands beyond
+types is added where JSON Schema can say it; an integer written as `1.0` is the one thing it lets
+pass that the decoder refuses.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,29 +102,3 @@ def files() -> dict[Path, str]:
     """Every file and its text, by path."""
     contracts = {contract.path: render(contract) for contract in CONTRACTS}
     return {**contracts, FOLDER / openapi.FILE: openapi.render()}
-
-
-def outdated() -> list[Path]:
-    """Files that are missing or differ from the records."""
-    return [path for path, text in files().items() if _written(path) != text]
-
-
-def _written(path: Path) -> str:
-    return path.read_text("utf-8") if path.exists() else ""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the files or check them; the exit status."""
-    parser = argparse.ArgumentParser(description="Write the JSON Schema files.")
-    parser.add_argument("--check", action="store_true", help="only tell what differs")
-    if parser.parse_args(arguments).check:
-        for path in outdated():
-            print(f"{path.name} differs from the records", file=sys.stderr)
-        return 1 if outdated() else 0
-    for path, text in files().items():
-        path.write_text(text, "utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,7 @@
 """The HTTP API's description, OpenAPI 3.1, made from the records it takes and answers.
 
 `OPERATIONS` is the whole of it: a test holds it against the routes and against what they answer.
-`python -m understudy.schemas.json_schema` writes the file.
+`python -m understudy.schemas.generate` writes the file.
 """
 
 from __future__ import annotations

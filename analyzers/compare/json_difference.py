@@ -10,18 +10,30 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import chain, islice, zip_longest
 from typing import Any, Final
 
 import numpy as np
 import orjson
 
+from understudy.analyzers.compare.arrays import Bools, Ints
 from understudy.analyzers.compare.json_output import NO_DOCUMENT
-from understudy.analyzers.compare.measures import Bools, DifferenceKind, Ints
 
 MAX_DIFFERENCES: Final = 32
 MAX_VISITS: Final = 10_000
 MAX_PATH_CHARACTERS: Final = 256
+
+
+class DifferenceKind(StrEnum):
+    """How two JSON documents differ at a path."""
+
+    MISSING = "missing"
+    EXTRA = "extra"
+    TYPE = "type"
+    VALUE = "value"
+    ORDER = "order"
+
 
 Difference = tuple[str, DifferenceKind]
 """RFC 6901 JSON Pointer and kind."""

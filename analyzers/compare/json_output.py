@@ -25,7 +25,8 @@ import jsonschema_rs
 import numpy as np
 import orjson
 
-from understudy.analyzers.compare.measures import Bools, Bytes, JsonState
+from understudy.analyzers.compare.arrays import Bools, Bytes
+from understudy.schemas.measures import JsonState
 
 MAX_DEPTH: Final = 128
 

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import pycld2
 
-from understudy.analyzers.compare.measures import Bools, Bytes
+from understudy.analyzers.compare.arrays import Bools, Bytes
 
 UNDETERMINED: Final = "und"
 

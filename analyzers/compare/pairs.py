@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from understudy.analyzers.compare.arrays import Bools
 from understudy.analyzers.compare.json_difference import compare_documents
-from understudy.analyzers.compare.measures import Bools, ControlMeasures, PairMeasures
+from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.sides import SideReading
 from understudy.analyzers.compare.text import compare_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from understudy.analyzers.compare.measures import Bools, Floats
+from understudy.analyzers.compare.arrays import Bools, Floats
 
 
 def comparable(stable: Floats, candidate: Floats, answered: Bools) -> Bools:

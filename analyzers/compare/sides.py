@@ -12,9 +12,10 @@ from typing import Any, Final
 import numpy as np
 import xxhash
 
+from understudy.analyzers.compare.arrays import Bools, Floats, Hashes, Ints
 from understudy.analyzers.compare.json_output import check_json, check_json_schema
 from understudy.analyzers.compare.language import match_languages
-from understudy.analyzers.compare.measures import Bools, Floats, Hashes, Ints, SideMeasures
+from understudy.analyzers.compare.measure_arrays import SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.tool_calls import arguments_invalid
 from understudy.schemas.events import (
@@ -95,7 +96,7 @@ def read_sides(
         output_language=spoken.output_language,
         language_match=spoken.match,
         duration_ms=_floats([t.duration_ms for t in timings]),
-        first_token_ms=_first_token_ms(timings, responses),
+        time_to_first_token_ms=_first_token_ms(timings, responses),
         input_tokens=_counts([u.input_tokens for u in usages]),
         output_tokens=_counts([u.output_tokens for u in usages]),
         cost_usd=_floats([u.cost_usd for u in usages]),

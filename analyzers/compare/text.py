@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import Indel, Prefix
 
-from understudy.analyzers.compare.measures import Bools, Bytes, Floats, SimilarityMethod
+from understudy.analyzers.compare.arrays import Bools, Bytes, Floats
+from understudy.schemas.measures import SimilarityMethod
 
 DEFAULT_MAX_INDEL_CHARACTERS: Final = 2048
 

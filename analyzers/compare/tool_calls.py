@@ -18,9 +18,9 @@ import msgspec
 import numpy as np
 import orjson
 
+from understudy.analyzers.compare.arrays import Bools
 from understudy.analyzers.compare.json_difference import json_equal
 from understudy.analyzers.compare.json_output import MAX_DEPTH, nests_deeper, parse_json
-from understudy.analyzers.compare.measures import Bools
 from understudy.schemas.events import ToolCall
 
 Calls = tuple[ToolCall, ...] | None

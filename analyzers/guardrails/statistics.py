@@ -15,12 +15,13 @@ from typing import Final, NamedTuple, Self
 import msgspec
 from msgspec.structs import astuple
 
-from understudy.analyzers.windows.moments import COST_USD_TICK, TOKEN_TICK
 from understudy.schemas.events import PAIRED_MODES
-from understudy.schemas.windows import SideSums, WindowRow
+from understudy.schemas.measures import TOKEN_TICK, USD_TICK
+from understudy.schemas.window_measures import SideSums
+from understudy.schemas.windows import WindowRow
 
 TICKS: Final[Mapping[str, float]] = {
-    "cost_usd": COST_USD_TICK,
+    "cost_usd": USD_TICK,
     "output_tokens": TOKEN_TICK,
     "similarity_excess": 1.0 / 200.0,
 }
@@ -143,7 +144,7 @@ _RATES: Final[Mapping[str, _Rate]] = {
         "language_checked", "language_match", False, "language_checked_both", "language_match"
     ),
     # Two users' opinions are never a pair.
-    "feedback": _Rate("feedbacks", "feedbacks_positive", False),
+    "feedback": _Rate("feedback_score_count", "feedback_positive", False),
 }  # fmt: skip
 
 
@@ -221,8 +222,8 @@ def unmatched_reader(row: WindowRow) -> LimitStatistics:
 def times(measure: str, side: SideSums) -> tuple[Mapping[int, int], int]:
     """Return a measure's histogram and the number of timeouts that are not in it."""
     if measure == "time_to_first_token":
-        return side.first_token_ms_histogram, 0
-    return side.duration_ms_histogram, min(side.timeouts, side.requests - side.durations)
+        return side.time_to_first_token_ms_histogram, 0
+    return side.duration_ms_histogram, min(side.timeouts, side.requests - side.duration_ms_count)
 
 
 def exceeding(measure: str, side: SideSums, bucket: int) -> tuple[int, int]:
@@ -265,8 +266,8 @@ def tail_reader(
 
 # Means
 
-_TICKS_PER_USD: Final = 1.0 / COST_USD_TICK
-_SQUARE_TICKS_PER_USD: Final = 1.0 / COST_USD_TICK**2
+_TICKS_PER_USD: Final = 1.0 / USD_TICK
+_SQUARE_TICKS_PER_USD: Final = 1.0 / USD_TICK**2
 Sums = tuple[int, int, int]
 """Units of one side, the sum of their values and the sum of squares, in ticks."""
 
@@ -297,9 +298,9 @@ def mean_limit_reader(metric: str) -> Reader:
 def _paired_cost(row: WindowRow) -> MeanStatistics:
     pair = row.pair
     return MeanStatistics(
-        pair.costs,
-        round(pair.cost_usd_candidate * _TICKS_PER_USD),
-        round(pair.cost_usd_stable * _TICKS_PER_USD),
+        pair.cost_usd_count,
+        round(pair.cost_usd_candidate_sum * _TICKS_PER_USD),
+        round(pair.cost_usd_stable_sum * _TICKS_PER_USD),
         round(pair.cost_usd_candidate_squares * _SQUARE_TICKS_PER_USD),
         round(pair.cost_usd_products * _SQUARE_TICKS_PER_USD),
         round(pair.cost_usd_stable_squares * _SQUARE_TICKS_PER_USD),
@@ -309,9 +310,9 @@ def _paired_cost(row: WindowRow) -> MeanStatistics:
 def _paired_tokens(row: WindowRow) -> MeanStatistics:
     pair = row.pair
     return MeanStatistics(
-        pair.usages,
-        pair.output_tokens_candidate,
-        pair.output_tokens_stable,
+        pair.output_tokens_count,
+        pair.output_tokens_candidate_sum,
+        pair.output_tokens_stable_sum,
         pair.output_tokens_candidate_squares,
         pair.output_tokens_products,
         pair.output_tokens_stable_squares,
@@ -320,14 +321,14 @@ def _paired_tokens(row: WindowRow) -> MeanStatistics:
 
 def _cost(side: SideSums) -> Sums:
     return (
-        side.costs,
-        round(side.cost_usd * _TICKS_PER_USD),
+        side.cost_usd_count,
+        round(side.cost_usd_sum * _TICKS_PER_USD),
         round(side.cost_usd_squares * _SQUARE_TICKS_PER_USD),
     )
 
 
 def _tokens(side: SideSums) -> Sums:
-    return side.usages, side.output_tokens, side.output_tokens_squares
+    return side.output_tokens_count, side.output_tokens_sum, side.output_tokens_squares
 
 
 _MEANS: Final[

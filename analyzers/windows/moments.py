@@ -13,14 +13,10 @@ from numpy.typing import NDArray
 
 Ticks = NDArray[np.int64]
 
-DURATION_MS_TICK: Final = 1e-3
-LN_TICK: Final = 1e-9
-SIMILARITY_TICK: Final = 1e-9
-COST_USD_TICK: Final = 1e-10
-SCORE_TICK: Final = 1e-9
-TOKEN_TICK: Final = 1.0
-
+LIMBS: Final = 3
+"""Parts that a product is added in."""
 _LIMB_BITS: Final = 20
+"""Two factors below 2^44 make parts below 2^49: 2^14 of them add up within 63 bits."""
 _LIMB_MASK: Final = (1 << _LIMB_BITS) - 1
 MAX_TICKS: Final = 1 << 44
 """Products of ticks up to this size can be added 10 000 at a time without overflow."""

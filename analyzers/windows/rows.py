@@ -11,14 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from understudy.analyzers.windows.histogram import merge
-from understudy.schemas.windows import (
-    SECTIONS,
-    ControlSums,
-    EventCounts,
-    PairSums,
-    SideSums,
-    WindowRow,
-)
+from understudy.schemas.window_measures import ControlSums, EventCounts, PairSums, SideSums
+from understudy.schemas.windows import SECTIONS, WindowRow
 
 Key = TypeVar("Key", bound=Hashable)
 Sums = TypeVar("Sums", bound=msgspec.Struct)

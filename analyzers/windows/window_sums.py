@@ -12,14 +12,9 @@ from numpy.typing import NDArray
 
 from understudy.analyzers.windows.columns import WindowColumns
 from understudy.analyzers.windows.histogram import merge
-from understudy.analyzers.windows.layout import (
-    NUMBERS,
-    PRODUCT_TICKS,
-    SLOTS,
-    SUM_TICKS,
-    VECTOR_LENGTH,
-)
-from understudy.analyzers.windows.moments import join_limbs
+from understudy.analyzers.windows.layout import PLACES, SLOTS, VECTOR_LENGTH
+from understudy.analyzers.windows.moments import LIMBS, join_limbs
+from understudy.schemas.measure_kinds import SumKind
 from understudy.schemas.windows import SECTIONS, Source, WindowRow
 
 _BUCKET_BITS: Final = 20
@@ -106,11 +101,11 @@ class WindowSums:
         for slot, section, name in _COUNTS:
             if parts[slot]:
                 sections[section][name] = parts[slot]
-        for slot, section, name, inverse_tick in _SUMS:
+        for slot, section, name, inverse_tick in _TOTALS:
             if parts[slot]:
                 sections[section][name] = parts[slot] / inverse_tick
         for slot, section, name, inverse_tick in _PRODUCTS:
-            ticks = join_limbs(*parts[slot : slot + 3])
+            ticks = join_limbs(*parts[slot : slot + LIMBS])
             if ticks:
                 sections[section][name] = ticks if inverse_tick == 1 else ticks / inverse_tick
         for column, histogram in self.histograms.items():
@@ -120,19 +115,19 @@ class WindowSums:
 
 
 _COUNTS: Final = [
-    (SLOTS[column], section, name)
-    for column, section, name in NUMBERS
-    if column not in SUM_TICKS and column not in PRODUCT_TICKS
+    (place.slot, place.section, place.name)
+    for place in PLACES.values()
+    if place.kind is not SumKind.PRODUCT and place.tick == 1.0
 ]
-_SUMS: Final = [
-    (SLOTS[column], section, name, round(1 / SUM_TICKS[column]))
-    for column, section, name in NUMBERS
-    if column in SUM_TICKS
+_TOTALS: Final = [
+    (place.slot, place.section, place.name, round(1 / place.tick))
+    for place in PLACES.values()
+    if place.kind is SumKind.TOTAL and place.tick != 1.0
 ]
 _PRODUCTS: Final = [
-    (SLOTS[column], section, name, round(1 / PRODUCT_TICKS[column]) ** 2)
-    for column, section, name in NUMBERS
-    if column in PRODUCT_TICKS
+    (place.slot, place.section, place.name, round(1 / place.tick) ** 2)
+    for place in PLACES.values()
+    if place.kind is SumKind.PRODUCT
 ]
 """Where the numbers of a row stand in the vector, and what their sums are divided by."""
 
@@ -150,7 +145,7 @@ def sum_by_slice(
     for column, values in columns.numbers.items():
         slot = SLOTS[column]
         if values.ndim == 2:
-            totals[slot : slot + 3, present] = np.add.reduceat(values[:, order], starts, axis=1)
+            totals[slot : slot + LIMBS, present] = np.add.reduceat(values[:, order], starts, axis=1)
         else:
             totals[slot, present] = np.add.reduceat(values[order], starts)
     return totals.T

@@ -1,4 +1,5 @@
 -- Unmatched: sides whose partner never came, or that came too late.
+-- Written by schemas/generate.py; change schemas/clickhouse/schema.py instead.
 
 CREATE TABLE IF NOT EXISTS unmatched (
     rollout_id LowCardinality(String) COMMENT 'The rollout',
@@ -12,10 +13,10 @@ CREATE TABLE IF NOT EXISTS unmatched (
     reason Enum8('timeout' = 1, 'late' = 2, 'memory' = 3) COMMENT 'timeout: its partner never came; late: read after the join timeout; memory: given up to bound memory',
     partition UInt32 COMMENT 'Partition of the events topic',
     offset UInt64 COMMENT 'Offset of the record',
-    model LowCardinality(String) COMMENT 'Model that answered; empty when not told',
-    error Bool COMMENT 'No answer',
+    model LowCardinality(String) COMMENT 'Model that answered; empty when unknown',
+    error Bool COMMENT 'Gave no answer',
     error_type LowCardinality(String) COMMENT 'Type of the error; empty without one',
-    duration_ms Nullable(Float64) COMMENT 'Time to the whole answer in ms; NULL when not told',
+    duration_ms Nullable(Float64) COMMENT 'Time to the complete answer in ms; NULL when unknown',
     loaded_at DateTime('UTC') MATERIALIZED now('UTC') COMMENT 'When the row was stored; for the TTL alone, SELECT * leaves it out'
 )
 ENGINE = ReplacingMergeTree

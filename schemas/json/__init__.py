@@ -1,1 +1,1 @@
-"""JSON Schema files made from the records (`python -m understudy.schemas.json_schema`)."""
+"""JSON Schema files made from the records (`python -m understudy.schemas.generate`)."""

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from understudy.schemas.decisions import Decision
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.streams.clickhouse.native_format import Block
-from understudy.streams.clickhouse.tables import DECISION_TYPES, DECISIONS, block
-
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MILLISECOND: Final = dt.timedelta(milliseconds=1)
+from understudy.streams.clickhouse.tables import DECISIONS, TABLES, block
 
 
 def decision_block(decisions: Sequence[tuple[Decision, bytes]]) -> Block:
     """Decisions, each with its bytes from the topic, as a block to insert."""
     rows = [row_of(decision, payload) for decision, payload in decisions]
-    return block(DECISIONS, {name: [row[name] for row in rows] for name in DECISION_TYPES})
+    return block(DECISIONS, {name: [row[name] for row in rows] for name in TABLES[DECISIONS]})
 
 
 def row_of(decision: Decision, payload: bytes) -> dict[str, object]:
     """One row by column."""
     return {
         "rollout_id": decision.rollout_id,
-        "decided_at": _ms(decision.decided_at),
+        "decided_at": to_epoch_ms(decision.decided_at),
         "is_refresh": decision.is_refresh,
         "verdict": decision.verdict,
-        "since": _ms(decision.since),
+        "since": to_epoch_ms(decision.since),
         "stage": decision.stage.stage.name,
         "candidate_share": decision.candidate_share,
         "is_latched": decision.is_latched,
@@ -43,7 +39,3 @@ def row_of(decision: Decision, payload: bytes) -> dict[str, object]:
 
 def _versions(partitions: Mapping[int, int]) -> dict[int, int]:
     return {number: max(0, version) for number, version in partitions.items()}
-
-
-def _ms(time: dt.datetime) -> int:
-    return (time - _EPOCH) // _MILLISECOND

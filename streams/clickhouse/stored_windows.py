@@ -16,7 +16,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.sink_errors import sink_error
-from understudy.streams.clickhouse.tables import WINDOW_TYPES, window_rows
+from understudy.streams.clickhouse.tables import TABLES, WINDOWS
+from understudy.streams.clickhouse.window_rows import window_rows
 
 SPAN_ROWS: Final = 5_000
 """Rows read at once; more where the windows of one instant have more."""
@@ -42,7 +43,7 @@ FROM (
 GROUP BY span ORDER BY span
 """
 _ROWS: Final = f"""
-SELECT {", ".join(WINDOW_TYPES)} FROM windows FINAL WHERE {_RANGE}
+SELECT {", ".join(TABLES[WINDOWS])} FROM windows FINAL WHERE {_RANGE}
 ORDER BY window_start, source, partition, window_s, mode, language, workflow
 """
 _ROLLOUTS: Final = f"""
@@ -97,7 +98,7 @@ def read_rows(client: Client, some: WindowRange, wanted: list[Span]) -> Iterator
         result = _query(client, _ROWS, _parameters(part), {"window_start": "int"})
         if result.result_rows:
             columns = zip(*result.result_rows, strict=True)
-            yield from window_rows(dict(zip(WINDOW_TYPES, columns, strict=True)))
+            yield from window_rows(dict(zip(TABLES[WINDOWS], columns, strict=True)))
 
 
 def kept_rollouts(client: Client) -> list[Kept]:

@@ -15,13 +15,14 @@ import msgspec
 from understudy.analyzers.guardrails.slices import ALL, slice_name
 from understudy.analyzers.windows.histogram import quantile
 from understudy.analyzers.windows.rows import row_key
-from understudy.schemas.windows import EventCounts, Histogram, PairSums, SideSums, WindowRow
+from understudy.schemas.window_measures import EventCounts, Histogram, PairSums, SideSums
+from understudy.schemas.windows import WindowRow
 from understudy.streams.replay.report import mean
 
 _SIDE_COUNTS: Final = ("requests", "errors", "json_expected", "json_valid")
 _PAIR_COUNTS: Final = (
-    "pairs", "texts", "identical", "similarities", "similarity_sum",
-    "cost_usd_stable", "cost_usd_candidate",
+    "pairs", "texts", "identical", "similarity_count", "similarity_sum",
+    "cost_usd_stable_sum", "cost_usd_candidate_sum",
 )  # fmt: skip
 
 
@@ -129,10 +130,10 @@ def _delta(name: str, sums: SliceSums) -> SliceDelta:
         json_valid_stable=mean(stable.json_valid, stable.json_expected),
         json_valid_candidate=mean(candidate.json_valid, candidate.json_expected),
         identical_rate=mean(pair.identical, pair.texts),
-        similarity_mean=mean(pair.similarity_sum, pair.similarities),
+        similarity_mean=mean(pair.similarity_sum, pair.similarity_count),
         duration_p50_ratio=_quantile_ratio(sums, 0.50),
         duration_p95_ratio=_quantile_ratio(sums, 0.95),
-        cost_ratio=mean(pair.cost_usd_candidate, pair.cost_usd_stable),
+        cost_ratio=mean(pair.cost_usd_candidate_sum, pair.cost_usd_stable_sum),
     )
 
 

@@ -8,19 +8,16 @@ import numpy as np
 
 from understudy.schemas.events import request_time_ms
 from understudy.schemas.windows import Source, WindowRow
-from understudy.streams.clickhouse.loader import Loader
-from understudy.streams.clickhouse.native_format import Block
-from understudy.streams.clickhouse.tables import (
-    COMPARISONS,
-    UNMATCHED,
-    WINDOWS,
+from understudy.streams.clickhouse.comparison_rows import (
     ComparisonIdentity,
     UnmatchedSides,
-    block,
     comparison_columns,
     unmatched_columns,
-    window_columns,
 )
+from understudy.streams.clickhouse.loader import Loader
+from understudy.streams.clickhouse.native_format import Block
+from understudy.streams.clickhouse.tables import COMPARISONS, UNMATCHED, WINDOWS, block
+from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.records import Outcome, UnmatchedSide
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from understudy.analyzers.windows.histogram import quantile
 from understudy.analyzers.windows.rows import RowTotals, total, total_by
-from understudy.schemas.windows import SideSums, WindowRow
+from understudy.schemas.window_measures import SideSums
+from understudy.schemas.windows import WindowRow
 
 Document = dict[str, Any]
 
@@ -82,10 +83,10 @@ def _side(side: SideSums) -> Document:
         "json_schema_valid": side.json_schema_valid,
         "truncated": side.truncated,
         "duration_ms": _percentiles(side.duration_ms_histogram),
-        "time_to_first_token_ms": _percentiles(side.first_token_ms_histogram),
-        "input_tokens": side.input_tokens,
-        "output_tokens": side.output_tokens,
-        "cost_usd": side.cost_usd,
+        "time_to_first_token_ms": _percentiles(side.time_to_first_token_ms_histogram),
+        "input_tokens": side.input_tokens_sum,
+        "output_tokens": side.output_tokens_sum,
+        "cost_usd": side.cost_usd_sum,
     }
 
 
@@ -100,12 +101,16 @@ def _delta(totals: RowTotals) -> Document:
     pair = totals.pair
     return {
         "identical_rate": mean(pair.identical, pair.texts),
-        "similarity_mean": mean(pair.similarity_sum, pair.similarities),
+        "similarity_mean": mean(pair.similarity_sum, pair.similarity_count),
         "json_valid_only_stable": pair.json_valid_only_stable,
         "json_valid_only_candidate": pair.json_valid_only_candidate,
         "tool_calls_match_rate": mean(pair.tool_calls_match, pair.tool_calls_compared),
-        "duration_ratio_geometric_mean": _exp(mean(pair.duration_ratio_ln_sum, pair.durations)),
-        "cost_usd_diff_mean": mean(pair.cost_usd_candidate - pair.cost_usd_stable, pair.costs),
+        "duration_ratio_geometric_mean": _exp(
+            mean(pair.duration_ratio_ln_sum, pair.duration_ratio_count)
+        ),
+        "cost_usd_diff_mean": mean(
+            pair.cost_usd_candidate_sum - pair.cost_usd_stable_sum, pair.cost_usd_count
+        ),
     }
 
 

@@ -445,8 +445,8 @@ class Run:
 
 
 _MEASURES: Final = {
-    "stable_requests", "stable_errors", "stable_output_tokens", "candidate_requests",
-    "candidate_errors", "candidate_output_tokens", "pair_pairs", "pair_identical",
+    "stable_requests", "stable_errors", "stable_output_tokens_sum", "candidate_requests",
+    "candidate_errors", "candidate_output_tokens_sum", "pair_pairs", "pair_identical",
     "control_pairs", "control_identical",
 }  # fmt: skip
 

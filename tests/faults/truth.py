@@ -182,7 +182,7 @@ class Reader:
         self._count(labels, at, f"{name}_requests")
         self._count(labels, at, f"{name}_errors", bool(event.get("error")))
         tokens = (event.get("usage") or {}).get("output_tokens") or 0
-        self._count(labels, at, f"{name}_output_tokens", tokens)
+        self._count(labels, at, f"{name}_output_tokens_sum", tokens)
 
     def _give_up(self, key: tuple[str, str]) -> None:
         """The partner will not come any more."""

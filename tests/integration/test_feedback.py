@@ -46,6 +46,7 @@ guardrails:
 REQUESTS = 800
 Counts = dict[tuple[str, str, str], list[float]]
 """Language, start of the window and side to ratings, positive ones and the sum of scores."""
+SUMS = ("feedback_score_count", "feedback_positive", "feedback_score_sum")
 
 
 def recordings(seed: int) -> tuple[list[bytes], list[bytes]]:
@@ -95,7 +96,7 @@ def stored(rows: list[dict[str, Any]]) -> Counts:
     for row in rows:
         for side in ("stable", "candidate"):
             here = counts[row["language"], row["window_start"][11:19], side]
-            for place, name in enumerate(("feedbacks", "feedbacks_positive", "feedback_score_sum")):
+            for place, name in enumerate(SUMS):
                 here[place] += float(row[f"{side}_{name}"])
     return {key: value for key, value in counts.items() if value[0]}
 
@@ -130,7 +131,8 @@ def test_what_users_thought_rolls_a_candidate_back(
     assert_equal_counts(stored(rows), counted(opinions))
     assert all(row["stable_requests"] == row["candidate_requests"] == 0 for row in rows)
     of_events = worker.rows("SELECT sum(stable_requests + candidate_requests) AS requests, "
-                            "sum(stable_feedbacks + candidate_feedbacks) AS ratings "
+                            "sum(stable_feedback_score_count) + "
+                            "sum(candidate_feedback_score_count) AS ratings "
                             "FROM windows FINAL WHERE source = 'events'")  # fmt: skip
     assert of_events == [{"requests": REQUESTS, "ratings": 0}]
     account = worker.rows("SELECT source, sum(single) AS single, sum(duplicate) AS duplicate, "
@@ -205,7 +207,7 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
     sides = {
         f"{side}_{name}": row.get(side, {}).get(name, 0)
         for side in ("stable", "candidate")
-        for name in ("feedbacks", "feedbacks_positive", "feedback_score_sum")
+        for name in SUMS
     }
     return {"language": row["language"], "window_start": str(row["window_start"]), **sides}
 

@@ -17,7 +17,7 @@ from understudy.analyzers.compare.json_output import (
     check_json_schema,
     compile_json_schema,
 )
-from understudy.analyzers.compare.measures import JsonState
+from understudy.schemas.measures import JsonState
 
 NOT_EXPECTED, VALID, FENCED, TRUNCATED, TRAILING_TEXT, NOT_JSON, TOO_DEEP = JsonState
 

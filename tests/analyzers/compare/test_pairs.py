@@ -9,10 +9,11 @@ import pytest
 
 from tests.analyzers.compare.test_sides import ERROR, event, read
 from tests.analyzers.windows.events import random_pairs
-from understudy.analyzers.compare.measures import ControlMeasures, PairMeasures, SimilarityMethod
+from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.pairs import compare_control, compare_pairs
 from understudy.analyzers.compare.sides import read_sides
+from understudy.schemas.measures import SimilarityMethod
 
 OPTIONS = CompareOptions()
 Changes = dict[str, Any]

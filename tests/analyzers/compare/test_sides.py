@@ -10,10 +10,10 @@ import pytest
 import xxhash
 
 from understudy.analyzers.compare.json_output import NO_DOCUMENT, compile_json_schema
-from understudy.analyzers.compare.measures import JsonState
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.sides import SideReading, read_sides
 from understudy.schemas.events import Event, decode_event
+from understudy.schemas.measures import JsonState
 
 ERROR = {"type": "server_error", "status": 503}
 
@@ -159,8 +159,8 @@ def test_json_schemas_by_name() -> None:
 
 def test_time_to_first_token_only_when_streamed() -> None:
     timing = {"duration_ms": 900.0, "time_to_first_token_ms": 100.0}
-    assert measure("first_token_ms", timing=timing, response={"stream": True}) == 100.0
-    assert math.isnan(measure("first_token_ms", timing=timing, response={"stream": False}))
+    assert measure("time_to_first_token_ms", timing=timing, response={"stream": True}) == 100.0
+    assert math.isnan(measure("time_to_first_token_ms", timing=timing, response={"stream": False}))
     assert measure("duration_ms", timing=timing) == 900.0
 
 

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from understudy.analyzers.compare.measures import SimilarityMethod
 from understudy.analyzers.compare.text import (
     _STANDS_ALONE,
     _beginning,
@@ -22,6 +21,7 @@ from understudy.analyzers.compare.text import (
     fold,
     ngram_similarity,
 )
+from understudy.schemas.measures import SimilarityMethod
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 NONE, IDENTICAL, INDEL, NGRAM = SimilarityMethod

@@ -12,7 +12,8 @@ from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.rollouts import Rollout
-from understudy.schemas.windows import EventCounts, WindowRow, WindowsMessage
+from understudy.schemas.window_measures import EventCounts
+from understudy.schemas.windows import WindowRow, WindowsMessage
 
 HEALTHY = Harm()
 

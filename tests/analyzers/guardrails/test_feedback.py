@@ -19,7 +19,8 @@ from understudy.analyzers.sequential import Arm, Arms, signed_bets, two_arm
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.events import Mode
 from understudy.schemas.rollouts import Rollout
-from understudy.schemas.windows import EventCounts, SideSums, WindowRow, WindowsMessage
+from understudy.schemas.window_measures import EventCounts, SideSums
+from understudy.schemas.windows import WindowRow, WindowsMessage
 from understudy.streams.replay import from_clickhouse as stored
 
 DROP = "{metric: feedback, max_drop: 5pp, required: if_measured}"
@@ -71,7 +72,9 @@ class Opinions:
 
 def _rated(rng: np.random.Generator, ratings: int, share: float) -> SideSums:
     positive = int(rng.binomial(ratings, share))
-    return SideSums(feedbacks=ratings, feedbacks_positive=positive, feedback_score_sum=positive)
+    return SideSums(
+        feedback_score_count=ratings, feedback_positive=positive, feedback_score_sum=positive
+    )
 
 
 def of_feedback(rows: list[WindowRow], window: int) -> WindowsMessage:
@@ -165,8 +168,14 @@ def test_evidence_is_that_of_all_pairings_of_the_two_arms() -> None:
     (only,) = Opinions(languages=("en",), candidate=0.5, ratings=60).messages(7, 1)
     (row,) = only.rows
     arms = Arms(
-        Arm(row.candidate.feedbacks, row.candidate.feedbacks - row.candidate.feedbacks_positive),
-        Arm(row.stable.feedbacks, row.stable.feedbacks - row.stable.feedbacks_positive),
+        Arm(
+            row.candidate.feedback_score_count,
+            row.candidate.feedback_score_count - row.candidate.feedback_positive,
+        ),
+        Arm(
+            row.stable.feedback_score_count,
+            row.stable.feedback_score_count - row.stable.feedback_positive,
+        ),
     )
     bets = signed_bets("rollback", 0.05)
     rollout = canary(DROP.replace("required", "slices: [all], required"),
@@ -229,7 +238,7 @@ def test_a_backtest_on_stored_windows_sees_it_too() -> None:
     evaluator, decisions = told(rollout, list(stored.told(rows, 130_000)))
     assert decisions[-1].reasons[0].startswith("positive feedback in `ja` fell ")
     units = evidence_of(evaluator.decision(), "feedback").units
-    assert units == sum(r.candidate.feedbacks for one in feedback for r in one.rows)
+    assert units == sum(r.candidate.feedback_score_count for one in feedback for r in one.rows)
 
 
 def test_invalid_records_that_name_no_mode_are_passed_over() -> None:

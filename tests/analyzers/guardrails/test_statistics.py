@@ -22,7 +22,8 @@ from understudy.analyzers.guardrails.statistics import (
     time_limit_reader,
     unmatched_reader,
 )
-from understudy.schemas.windows import PairSums, SideSums, WindowRow
+from understudy.schemas.window_measures import PairSums, SideSums
+from understudy.schemas.windows import WindowRow
 
 BINARY = BinaryStatistics(10, 1, 2, 5, 3, 2, 4, 1)
 LIMIT = LimitStatistics(7, 3, 2)
@@ -98,8 +99,8 @@ def test_separate_arms_count_each_side() -> None:
 def test_opinions_are_never_paired() -> None:
     liked = msgspec.structs.replace(
         row("interleave"),
-        candidate=SideSums(feedbacks=10, feedbacks_positive=4),
-        stable=SideSums(feedbacks=8, feedbacks_positive=7),
+        candidate=SideSums(feedback_score_count=10, feedback_positive=4),
+        stable=SideSums(feedback_score_count=8, feedback_positive=7),
     )
     assert rate_reader("feedback")(liked) == BinaryStatistics(0, 0, 0, 10, 6, 6, 8, 1)
 
@@ -120,7 +121,9 @@ def test_requests_without_a_side_are_counted_where_both_are_due() -> None:
 
 
 def test_timeouts_without_a_duration_are_slower_than_any_limit() -> None:
-    side = SideSums(requests=13, timeouts=3, durations=11, duration_ms_histogram={10: 6, 20: 5})
+    side = SideSums(
+        requests=13, timeouts=3, duration_ms_count=11, duration_ms_histogram={10: 6, 20: 5}
+    )
     slow = msgspec.structs.replace(row("canary"), candidate=side, stable=side)
     assert time_limit_reader("duration", 15, 25)(slow) == LimitStatistics(13, 7, 2)
     assert tail_reader("duration", 10, 20, 15)(slow) == BinaryStatistics(0, 0, 0, 13, 2, 7, 13, 7)

@@ -10,14 +10,8 @@ import numpy as np
 
 from understudy.analyzers.windows.histogram import hundredths, log_bucket
 from understudy.schemas.events import PAIRED_MODES
-from understudy.schemas.windows import (
-    ControlSums,
-    EventCounts,
-    PairSums,
-    SideSums,
-    WindowRow,
-    WindowsMessage,
-)
+from understudy.schemas.window_measures import ControlSums, EventCounts, PairSums, SideSums
+from understudy.schemas.windows import WindowRow, WindowsMessage
 
 ROLLOUT = "helpdesk"
 START = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
@@ -137,16 +131,16 @@ def _side(rng, n, harm, effort):
         json_schema_valid=n - int(bad["json_schema_valid"].sum()),
         language_checked=n,
         language_match=n - int(bad["language_match"].sum()),
-        durations=n,
-        first_tokens=n,
-        usages=n,
-        output_tokens=int(tokens.sum()),
+        duration_ms_count=n,
+        time_to_first_token_ms_count=n,
+        output_tokens_count=n,
+        output_tokens_sum=int(tokens.sum()),
         output_tokens_squares=int((tokens**2).sum()),
-        costs=n,
-        cost_usd=float(cost.sum()),
+        cost_usd_count=n,
+        cost_usd_sum=float(cost.sum()),
         cost_usd_squares=float((cost**2).sum()),
         duration_ms_histogram=histogram,
-        first_token_ms_histogram=histogram,
+        time_to_first_token_ms_histogram=histogram,
     )
     return side, bad, (tokens, cost)
 
@@ -171,19 +165,19 @@ def _pair(rng, n, s_bad, c_bad, s_values, c_values, harm):
         language_checked_both=n,
         tool_calls_compared=n,
         tool_calls_match=n - int(c_bad["tool_calls"].sum()),
-        usages=n,
-        output_tokens_stable=int(s_tokens.sum()),
-        output_tokens_candidate=int(c_tokens.sum()),
+        output_tokens_count=n,
+        output_tokens_stable_sum=int(s_tokens.sum()),
+        output_tokens_candidate_sum=int(c_tokens.sum()),
         output_tokens_stable_squares=int((s_tokens**2).sum()),
         output_tokens_candidate_squares=int((c_tokens**2).sum()),
         output_tokens_products=int((s_tokens * c_tokens).sum()),
-        costs=n,
-        cost_usd_stable=float(s_cost.sum()),
-        cost_usd_candidate=float(c_cost.sum()),
+        cost_usd_count=n,
+        cost_usd_stable_sum=float(s_cost.sum()),
+        cost_usd_candidate_sum=float(c_cost.sum()),
         cost_usd_stable_squares=float((s_cost**2).sum()),
         cost_usd_candidate_squares=float((c_cost**2).sum()),
         cost_usd_products=float((s_cost * c_cost).sum()),
-        similarities=n,
+        similarity_count=n,
         similarity_histogram=_counts(hundredths(similarity)),
         **alone,
     )
@@ -197,7 +191,7 @@ def _control(rng, n):
         answered=n,
         tool_calls_compared=n,
         tool_calls_match=n - changed,
-        similarities=n,
+        similarity_count=n,
         similarity_histogram=_counts(hundredths(similarity)),
     )
 

@@ -10,17 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.analyzers.windows.moments import (
-    COST_USD_TICK,
-    DURATION_MS_TICK,
-    LN_TICK,
     MAX_TICKS,
-    SIMILARITY_TICK,
-    TOKEN_TICK,
     join_limbs,
     product_limbs,
     to_ticks,
 )
 from understudy.schemas.events import MAX_COST_USD, MAX_DURATION_MS
+from understudy.schemas.measure_kinds import LN_TICK
+from understudy.schemas.measures import MS_TICK, SHARE_TICK, TOKEN_TICK, USD_TICK
 
 TICKS = st.integers(-MAX_TICKS + 1, MAX_TICKS - 1)
 ROWS = 10_000
@@ -51,7 +48,7 @@ def test_ten_thousand_of_the_largest_do_not_overflow(value: int) -> None:
 
 @given(
     st.floats(-1000, 1000),
-    st.sampled_from([DURATION_MS_TICK, LN_TICK, SIMILARITY_TICK, COST_USD_TICK, TOKEN_TICK]),
+    st.sampled_from([MS_TICK, LN_TICK, SHARE_TICK, USD_TICK, TOKEN_TICK]),
 )
 def test_ticks_are_the_value_within_half_a_tick(value: float, tick: float) -> None:
     (ticks,) = to_ticks(np.array([value]), tick).tolist()
@@ -68,11 +65,11 @@ def test_nan_adds_nothing() -> None:
 @pytest.mark.parametrize(
     ("value", "tick"),
     [
-        (MAX_COST_USD, COST_USD_TICK),
-        (MAX_DURATION_MS, DURATION_MS_TICK),
+        (MAX_COST_USD, USD_TICK),
+        (MAX_DURATION_MS, MS_TICK),
         (2.0**31 - 1, TOKEN_TICK),
         (np.log(MAX_DURATION_MS / 1e-6), LN_TICK),
-        (1.0, SIMILARITY_TICK),
+        (1.0, SHARE_TICK),
     ],
 )
 def test_every_limit_of_the_contract_fits(value: float, tick: float) -> None:

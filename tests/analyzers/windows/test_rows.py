@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.analyzers.windows.rows import RowTotals, latest, row_key, total, total_by
-from understudy.schemas.windows import EventCounts, PairSums, SideSums, WindowRow
+from understudy.schemas.window_measures import EventCounts, PairSums, SideSums
+from understudy.schemas.windows import WindowRow
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -23,7 +24,9 @@ def row(**changes: Any) -> WindowRow:
 
 
 def measured(requests: int, cost_usd: float, bucket: int) -> WindowRow:
-    side = SideSums(requests=requests, cost_usd=cost_usd, duration_ms_histogram={bucket: requests})
+    side = SideSums(
+        requests=requests, cost_usd_sum=cost_usd, duration_ms_histogram={bucket: requests}
+    )
     return row(stable=side, pair=PairSums(pairs=requests), events=EventCounts(paired=2 * requests))
 
 
@@ -48,7 +51,7 @@ def test_counts_of_parts_add_up_to_the_whole(rows: list[WindowRow]) -> None:
     assert whole.events == parts.events
     assert whole.stable.requests == parts.stable.requests == sum(r.stable.requests for r in rows)
     assert whole.stable.duration_ms_histogram == parts.stable.duration_ms_histogram
-    assert abs(whole.stable.cost_usd - parts.stable.cost_usd) < 1e-12
+    assert abs(whole.stable.cost_usd_sum - parts.stable.cost_usd_sum) < 1e-12
 
 
 def test_totals_by_key() -> None:

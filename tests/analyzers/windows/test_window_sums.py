@@ -25,10 +25,10 @@ from understudy.analyzers.windows.columns import (
     pair_columns,
     side_columns,
 )
-from understudy.analyzers.windows.layout import NUMBERS, SLOTS, VECTOR_LENGTH
-from understudy.analyzers.windows.moments import DURATION_MS_TICK
+from understudy.analyzers.windows.layout import PLACES, SLOTS, VECTOR_LENGTH
 from understudy.analyzers.windows.window_sums import SliceKey, WindowSums, add_batch
 from understudy.schemas.events import Event
+from understudy.schemas.measures import MS_TICK
 from understudy.schemas.windows import SECTIONS, WindowRow
 
 OPTIONS = CompareOptions()
@@ -147,20 +147,22 @@ SIDE_SUMS: dict[str, Callable[[Event], Any]] = {
     ),
     "tools_offered": lambda e: not e.error and bool(e.request.tools),
     "tools_called": lambda e: not e.error and bool(e.response.tool_calls),
-    "durations": lambda e: _duration(e) is not None,
+    "duration_ms_count": lambda e: _duration(e) is not None,
     "duration_ms_sum": lambda e: _duration(e) or 0.0,
-    "duration_ln_sum": lambda e: math.log(max(_duration(e), 1e-6)) if _has(_duration(e)) else 0.0,
-    "duration_ln_squares": lambda e: (
+    "duration_ms_ln_sum": lambda e: (
+        math.log(max(_duration(e), 1e-6)) if _has(_duration(e)) else 0.0
+    ),
+    "duration_ms_ln_squares": lambda e: (
         math.log(max(_duration(e), 1e-6)) ** 2 if _has(_duration(e)) else 0.0
     ),
-    "first_tokens": lambda e: _first(e) is not None,
-    "first_token_ms_sum": lambda e: _first(e) or 0.0,
-    "usages": lambda e: _usage(e, "output_tokens") is not None,
-    "input_tokens": lambda e: _usage(e, "input_tokens") or 0,
-    "output_tokens": lambda e: _usage(e, "output_tokens") or 0,
+    "time_to_first_token_ms_count": lambda e: _first(e) is not None,
+    "time_to_first_token_ms_sum": lambda e: _first(e) or 0.0,
+    "output_tokens_count": lambda e: _usage(e, "output_tokens") is not None,
+    "input_tokens_sum": lambda e: _usage(e, "input_tokens") or 0,
+    "output_tokens_sum": lambda e: _usage(e, "output_tokens") or 0,
     "output_tokens_squares": lambda e: (_usage(e, "output_tokens") or 0) ** 2,
-    "costs": lambda e: _usage(e, "cost_usd") is not None,
-    "cost_usd": lambda e: _usage(e, "cost_usd") or 0.0,
+    "cost_usd_count": lambda e: _usage(e, "cost_usd") is not None,
+    "cost_usd_sum": lambda e: _usage(e, "cost_usd") or 0.0,
     "cost_usd_squares": lambda e: (_usage(e, "cost_usd") or 0.0) ** 2,
 }  # type: ignore[union-attr]
 
@@ -172,7 +174,7 @@ def _has(value: float | None) -> bool:
 @pytest.mark.parametrize("name", SIDE_SUMS)
 def test_side_sums_equal_a_plain_loop(name: str) -> None:
     row = row_of(sums_of(PAIRS))
-    ticks_lost = len(PAIRS) * DURATION_MS_TICK / 2
+    ticks_lost = len(PAIRS) * MS_TICK / 2
     for section, place in (("stable", 0), ("candidate", 1)):
         values = [SIDE_SUMS[name](pair[place]) for pair in PAIRS]
         found = getattr(getattr(row, section), name)
@@ -202,15 +204,15 @@ def test_pair_sums_equal_a_plain_loop() -> None:
     ]
     assert pair.pairs == len(PAIRS)
     assert pair.answered == len(answered)
-    assert pair.usages == len(tokens)
-    assert pair.output_tokens_stable == sum(a for a, _ in tokens)
+    assert pair.output_tokens_count == len(tokens)
+    assert pair.output_tokens_stable_sum == sum(a for a, _ in tokens)
     assert pair.output_tokens_stable_squares == sum(a * a for a, _ in tokens)
     assert pair.output_tokens_products == sum(a * b for a, b in tokens)
-    assert pair.durations == len(ratios)
+    assert pair.duration_ratio_count == len(ratios)
     assert pair.duration_ratio_ln_sum == pytest.approx(math.fsum(ratios), rel=1e-9)
     assert pair.duration_ratio_ln_squares == pytest.approx(math.fsum(r * r for r in ratios))
     assert sum(pair.duration_ratio_histogram.values()) == len(ratios)
-    assert pair.costs == len(costs)
+    assert pair.cost_usd_count == len(costs)
     assert pair.cost_usd_products == pytest.approx(math.fsum(a * b for a, b in costs))
     assert pair.error_only_stable == sum(1 for a, b in PAIRS if a.error and not b.error)
     assert pair.error_only_candidate == sum(1 for a, b in PAIRS if b.error and not a.error)
@@ -225,9 +227,12 @@ def test_pair_sums_equal_a_plain_loop() -> None:
 
 def test_histograms_count_what_was_measured() -> None:
     row = row_of(sums_of(PAIRS))
-    assert sum(row.stable.duration_ms_histogram.values()) == row.stable.durations
-    assert sum(row.candidate.first_token_ms_histogram.values()) == row.candidate.first_tokens
-    assert sum(row.pair.similarity_histogram.values()) == row.pair.similarities
+    assert sum(row.stable.duration_ms_histogram.values()) == row.stable.duration_ms_count
+    assert (
+        sum(row.candidate.time_to_first_token_ms_histogram.values())
+        == row.candidate.time_to_first_token_ms_count
+    )
+    assert sum(row.pair.similarity_histogram.values()) == row.pair.similarity_count
     assert list(row.stable.duration_ms_histogram) == sorted(row.stable.duration_ms_histogram)
 
 
@@ -246,10 +251,10 @@ def test_ten_thousand_rows_at_every_limit_do_not_overflow() -> None:
     tokens = 2**31 - 1
     for side in (row.stable, row.candidate):
         assert side.requests == LIMIT_ROWS
-        assert side.input_tokens == side.output_tokens == LIMIT_ROWS * tokens
+        assert side.input_tokens_sum == side.output_tokens_sum == LIMIT_ROWS * tokens
         assert side.output_tokens_squares == LIMIT_ROWS * tokens**2
         assert side.duration_ms_sum == LIMIT_ROWS * 604_800_000.0
-        assert side.cost_usd == LIMIT_ROWS * 1000.0
+        assert side.cost_usd_sum == LIMIT_ROWS * 1000.0
         assert side.cost_usd_squares == LIMIT_ROWS * 1e6
     assert row.pair.output_tokens_products == LIMIT_ROWS * tokens**2
     assert row.pair.cost_usd_products == LIMIT_ROWS * 1e6
@@ -291,7 +296,7 @@ def test_plain_counts_can_be_added_one_by_one() -> None:
 
 
 def test_every_number_of_the_contract_has_its_own_place() -> None:
-    names = {column for column, _, _ in NUMBERS}
+    names = set(PLACES)
     wanted = {
         f"{section}_{field}"
         for section, record in SECTIONS.items()
@@ -299,9 +304,10 @@ def test_every_number_of_the_contract_has_its_own_place() -> None:
         if not field.endswith("_histogram")
     }
     assert names == wanted == set(SLOTS)
-    places = sorted(SLOTS.values())
-    assert len(set(places)) == len(places)
-    assert max(places) < VECTOR_LENGTH
+    slots = [
+        slot for place in PLACES.values() for slot in range(place.slot, place.slot + place.width)
+    ]
+    assert slots == list(range(VECTOR_LENGTH))
 
 
 def test_columns_are_those_of_the_contract() -> None:
@@ -332,5 +338,5 @@ def test_feedback_is_counted_and_its_scores_add_up_in_any_order(
             feedback_columns("candidate", np.array([score]), columns)
             add_batch([sums], np.zeros(1, np.int64), columns)
         side = row_of(sums).candidate
-        assert (side.feedbacks, side.feedbacks_positive) == (len(scores), positive)
+        assert (side.feedback_score_count, side.feedback_positive) == (len(scores), positive)
         assert side.feedback_score_sum == pytest.approx(sum(scores), abs=1e-9 * len(scores))

@@ -7,15 +7,10 @@ from typing import get_type_hints
 
 import numpy as np
 
-from understudy.analyzers.compare.measures import (
-    ControlMeasures,
-    JsonState,
-    PairMeasures,
-    SideMeasures,
-    SimilarityMethod,
-)
+from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures, SideMeasures
+from understudy.schemas.measures import JsonState, SimilarityMethod
 from understudy.schemas.windows import SECTIONS, WindowRow
-from understudy.streams.clickhouse.tables import ComparisonIdentity, UnmatchedSides
+from understudy.streams.clickhouse.comparison_rows import ComparisonIdentity, UnmatchedSides
 
 NOON_MS = 1_772_452_800_000
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
@@ -76,7 +71,7 @@ def side_measures(rng: Rng, n: int) -> SideMeasures:
         output_language=words(rng, n, *LANGUAGES, ""),
         language_match=rng.integers(-1, 2, n).astype(np.int8),
         duration_ms=floats(rng, n),
-        first_token_ms=floats(rng, n),
+        time_to_first_token_ms=floats(rng, n),
         input_tokens=rng.integers(-1, 5, n),
         output_tokens=rng.integers(-1, 5000, n),
         cost_usd=floats(rng, n),

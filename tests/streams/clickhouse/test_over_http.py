@@ -12,19 +12,15 @@ from clickhouse_connect.driver.client import Client
 
 from tests.streams.clickhouse import samples
 from tests.streams.clickhouse.http_front import HttpFront
+from understudy.streams.clickhouse.comparison_rows import comparison_columns
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.load_buffer import LoadPolicy
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrate import migrate
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
-from understudy.streams.clickhouse.tables import (
-    COMPARISONS,
-    WINDOWS,
-    block,
-    comparison_columns,
-    window_columns,
-)
+from understudy.streams.clickhouse.tables import COMPARISONS, WINDOWS, block
+from understudy.streams.clickhouse.window_rows import window_columns
 
 pytestmark = pytest.mark.embedded
 

@@ -10,8 +10,9 @@ from clickhouse_connect.driver.client import Client
 
 from tests.streams.clickhouse import samples
 from understudy.analyzers.windows.histogram import bucket_value, log_bucket, quantile
-from understudy.schemas.windows import SideSums
-from understudy.streams.clickhouse.tables import WINDOWS, block, window_columns
+from understudy.schemas.window_measures import SideSums
+from understudy.streams.clickhouse.tables import WINDOWS, block
+from understudy.streams.clickhouse.window_rows import window_columns
 
 QUANTILES = (0.0, 0.001, 0.25, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0)
 

@@ -25,7 +25,8 @@ from understudy.streams.clickhouse.stored_windows import (
     read_rows,
     spans,
 )
-from understudy.streams.clickhouse.tables import WINDOW_TYPES, WINDOWS, block, window_columns
+from understudy.streams.clickhouse.tables import TABLES, WINDOWS, block
+from understudy.streams.clickhouse.window_rows import window_columns
 
 NOON = samples.NOON
 SECOND = dt.timedelta(seconds=1)
@@ -42,7 +43,7 @@ NUMBERS = {
 def section(name: str) -> st.SearchStrategy[Any]:
     record = SECTIONS[name]
     return st.builds(
-        record, **{key: NUMBERS[WINDOW_TYPES[f"{name}_{key}"]] for key in get_type_hints(record)}
+        record, **{key: NUMBERS[TABLES[WINDOWS][f"{name}_{key}"]] for key in get_type_hints(record)}
     )
 
 

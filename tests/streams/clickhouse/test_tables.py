@@ -15,25 +15,19 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from tests.streams.clickhouse import samples
-from understudy.analyzers.compare.measures import (
-    ControlMeasures,
-    PairMeasures,
-    SideMeasures,
-)
-from understudy.schemas.windows import SECTIONS, EventCounts, SideSums, WindowRow
+from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures, SideMeasures
+from understudy.schemas.window_measures import EventCounts, SideSums
+from understudy.schemas.windows import SECTIONS, WindowRow
+from understudy.streams.clickhouse.comparison_rows import comparison_columns, unmatched_columns
 from understudy.streams.clickhouse.native_format import Block, Column
 from understudy.streams.clickhouse.tables import (
-    COMPARISON_TYPES,
     COMPARISONS,
     TABLES,
     UNMATCHED,
-    WINDOW_TYPES,
     WINDOWS,
     block,
-    comparison_columns,
-    unmatched_columns,
-    window_columns,
 )
+from understudy.streams.clickhouse.window_rows import window_columns
 
 ENUM_MEMBER = re.compile(r"'(\w+)' = (-?\d+)")
 
@@ -92,14 +86,14 @@ def test_the_tables_follow_the_contracts() -> None:
         ("control", ControlMeasures),
     ):
         for field in fields(record):
-            assert f"{prefix}_{field.name}" in COMPARISON_TYPES
+            assert f"{prefix}_{field.name}" in TABLES[COMPARISONS]
     measures = [
         f"{section}_{name}"
         for section, section_record in SECTIONS.items()
         for name in section_record.__struct_fields__
     ]
     identity = [name for name in WindowRow.__struct_fields__ if name not in SECTIONS]
-    assert list(WINDOW_TYPES) == identity + measures
+    assert list(TABLES[WINDOWS]) == identity + measures
 
 
 def test_pairs_round_trip(client: Client) -> None:
@@ -209,7 +203,7 @@ def test_slices_add_partitions_up(client: Client) -> None:
     old = samples.window_row(rng, version=0, partition=2)
     insert(client, block(WINDOWS, window_columns([old, *rows])))
     got = stored(client, "slices", "language").items()
-    for name, (value,) in ((n, v) for n, v in got if n in WINDOW_TYPES):
+    for name, (value,) in ((n, v) for n, v in got if n in TABLES[WINDOWS]):
         section, _, field = name.partition("_")
         if section not in SECTIONS:
             continue
@@ -229,8 +223,8 @@ def test_slices_take_feedback_with_its_events_but_not_its_account(client: Client
     feedback = msgspec.structs.replace(samples.window_row(rng), source="feedback")
     insert(client, block(WINDOWS, window_columns([events, feedback])))
     got = stored(client, "slices", "language")
-    both = events.candidate.feedbacks + feedback.candidate.feedbacks
-    assert got["candidate_feedbacks"] == [both]
+    both = events.candidate.feedback_score_count + feedback.candidate.feedback_score_count
+    assert got["candidate_feedback_score_count"] == [both]
     assert got["events_late"] == [events.events.late]
 
 

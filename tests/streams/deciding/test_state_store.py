@@ -15,7 +15,8 @@ from understudy.schemas.decisions import Decision, decode_decision, encode_decis
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
-from understudy.schemas.windows import PairSums, SideSums, WindowsMessage
+from understudy.schemas.window_measures import PairSums, SideSums
+from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.state_store import (
     InvalidMessage,
     Output,

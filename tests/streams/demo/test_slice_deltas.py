@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from understudy.schemas.windows import EventCounts, PairSums, SideSums, WindowRow
+from understudy.schemas.window_measures import EventCounts, PairSums, SideSums
+from understudy.schemas.windows import WindowRow
 from understudy.streams.demo.slice_deltas import SliceDelta, Slices
 
 START = dt.datetime(2026, 11, 3, 12, 0, tzinfo=dt.UTC)
@@ -53,14 +54,14 @@ def row(
             answered=pairs,
             texts=pairs,
             identical=pairs // 2,
-            similarities=pairs,
+            similarity_count=pairs,
             similarity_sum=0.75 * pairs,
             json_expected_both=pairs,
             json_valid_only_stable=invalid,
             error_only_candidate=1,
-            costs=pairs,
-            cost_usd_stable=0.02 * pairs,
-            cost_usd_candidate=0.01 * pairs,
+            cost_usd_count=pairs,
+            cost_usd_stable_sum=0.02 * pairs,
+            cost_usd_candidate_sum=0.01 * pairs,
         ),
     )
 

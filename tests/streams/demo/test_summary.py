@@ -20,7 +20,8 @@ from tests.streams.demo.decisions import (
     evidence,
 )
 from understudy.schemas.decisions import Decision
-from understudy.schemas.windows import SideSums, WindowRow
+from understudy.schemas.window_measures import SideSums
+from understudy.schemas.windows import WindowRow
 from understudy.streams.demo.gateway import Obedience
 from understudy.streams.demo.screen import Snapshot
 from understudy.streams.demo.simulator import Regression

@@ -84,7 +84,7 @@ def test_opinions_count_by_side_slice_and_their_own_time() -> None:
     )
     found = {
         (row.language, row.workflow, row.mode, (row.window_start - EPOCH).seconds): [
-            (side.feedbacks, side.feedbacks_positive, side.feedback_score_sum)
+            (side.feedback_score_count, side.feedback_positive, side.feedback_score_sum)
             for side in (row.candidate, row.stable)
         ]
         for row in latest(log.rows)

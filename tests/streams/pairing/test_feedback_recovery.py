@@ -74,7 +74,10 @@ def test_every_record_is_counted_once() -> None:
         totals = total(worker.sinks.rows.values())
         events = msgspec.to_builtins(totals.events)
         assert sum(events.values()) == len(log), seed
-        assert totals.stable.feedbacks + totals.candidate.feedbacks == totals.events.single
+        assert (
+            totals.stable.feedback_score_count + totals.candidate.feedback_score_count
+            == totals.events.single
+        )
         for name, count in events.items():
             outcomes[name] = outcomes.get(name, 0) + count
     assert set(outcomes) == {"single", "duplicate", "late", "invalid"}, "the logs have them all"

@@ -15,7 +15,8 @@ from tests.analyzers.guardrails.world import START, World
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.windows.rows import row_key
 from understudy.schemas.manifests import read_policy
-from understudy.schemas.windows import SideSums, Source, WindowRow, WindowsMessage
+from understudy.schemas.window_measures import SideSums
+from understudy.schemas.windows import Source, WindowRow, WindowsMessage
 from understudy.streams.replay.from_clickhouse import told
 
 START_MS = round(START.timestamp() * 1000)

@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from understudy.analyzers.windows.histogram import log_bucket
-from understudy.schemas.windows import EventCounts, PairSums, SideSums, WindowRow
+from understudy.schemas.window_measures import EventCounts, PairSums, SideSums
+from understudy.schemas.windows import WindowRow
 from understudy.streams.replay.report import report
 from understudy.streams.terminal.consoles import table_console
 from understudy.streams.terminal.report_table import report_tables
@@ -84,9 +85,10 @@ def test_what_nothing_stands_under_is_null_and_a_count_is_zero() -> None:
 
 def test_rates_and_means_are_over_their_own_counts() -> None:
     pair = PairSums(
-        pairs=10, answered=9, texts=8, identical=2, similarities=8, similarity_sum=6.0,
-        tool_calls_compared=4, tool_calls_match=3, durations=2, duration_ratio_ln_sum=2.0,
-        costs=4, cost_usd_stable=1.0, cost_usd_candidate=3.0, json_valid_only_stable=1,
+        pairs=10, answered=9, texts=8, identical=2, similarity_count=8, similarity_sum=6.0,
+        tool_calls_compared=4, tool_calls_match=3, json_valid_only_stable=1,
+        duration_ratio_count=2, duration_ratio_ln_sum=2.0,
+        cost_usd_count=4, cost_usd_stable_sum=1.0, cost_usd_candidate_sum=3.0,
     )  # fmt: skip
     (whole, _) = report([paired(10, pair=pair)], 20)["rollouts"][0]["slices"]
     assert whole["delta"] == {

@@ -1,9 +1,10 @@
--- Decisions: every verdict that was told, with all that it takes to compute it again.
+-- Decisions: every decision that was emitted, with all that it takes to compute it again.
+-- Written by schemas/generate.py; change schemas/clickhouse/schema.py instead.
 
 CREATE TABLE IF NOT EXISTS decisions (
     rollout_id LowCardinality(String) COMMENT 'The rollout',
     decided_at DateTime64(3, 'UTC') COMMENT 'Event time: the furthest watermark',
-    is_refresh Bool COMMENT 'Nothing that anybody acts on has changed since the decision before; the numbers have',
+    is_refresh Bool COMMENT 'Only numbers have changed since the decision before, nothing that anyone acts on',
     verdict LowCardinality(String) COMMENT 'rollback, hold or promote',
     since DateTime64(3, 'UTC') COMMENT 'When the verdict became what it is',
     stage LowCardinality(String) COMMENT 'Stage of the rollout',
@@ -11,14 +12,14 @@ CREATE TABLE IF NOT EXISTS decisions (
     is_latched Bool COMMENT 'Rolled back until an operator resumes',
     is_paused Bool COMMENT 'A guardrail with the action pause was broken',
     reasons Array(String) COMMENT 'In words, the weightiest first',
-    alerts Array(String) COMMENT 'What somebody should look at although it rolls nothing back, in words',
+    alerts Array(String) COMMENT 'What an operator should look at although it rolls nothing back, in words',
     policy_hash LowCardinality(String) COMMENT 'Hash of the policy it was judged by',
-    partitions Map(Int32, UInt64) COMMENT 'Partition of the events topic to the version folded',
+    partitions Map(Int32, UInt64) COMMENT 'Partition of the events topic to the version applied',
     feedback_partitions Map(Int32, UInt64) COMMENT 'The same, of the feedback topic',
-    decision String CODEC(ZSTD(3)) COMMENT 'The whole decision as JSON, evidence included, as it stands in the topic',
+    decision String COMMENT 'The complete decision as JSON, evidence included, as it stands in the topic' CODEC(ZSTD(3)),
     decision_hash UInt64 MATERIALIZED xxHash64(decision) COMMENT 'Hash of the JSON; part of the sort key, SELECT * leaves it out'
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(decided_at)
 ORDER BY (rollout_id, decided_at, policy_hash, decision_hash)
-COMMENT 'One row for each decision told. Read with FINAL: a decision that is read again is stored again. One a minute of each rollout is a refresh; leave those out to see what changed. Kept for ever; to change: ALTER TABLE decisions MODIFY TTL toDateTime(decided_at) + INTERVAL 30 DAY DELETE WHERE is_refresh';
+COMMENT 'One row for each decision. Read with FINAL: a decision that is read again is stored again. One a minute of each rollout is a refresh; leave those out to see what changed. Kept for ever; to change: ALTER TABLE decisions MODIFY TTL toDateTime(decided_at) + INTERVAL 30 DAY DELETE WHERE is_refresh';

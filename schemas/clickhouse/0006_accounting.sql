@@ -1,12 +1,13 @@
--- Where every event and every feedback record ended, by source, partition of its topic and day of the
--- window that counts it. Invalid ones from before any valid one count in 1970.
+-- Accounting: where every record of the events and the feedback topic ended, by partition and day of
+-- the window that counts it. Invalid ones from before any valid one count in 1970.
+-- Written by schemas/generate.py; change schemas/clickhouse/schema.py instead.
 
 CREATE VIEW IF NOT EXISTS accounting (
     source LowCardinality(String) COMMENT 'Topic of the records: events or feedback',
     partition UInt32 COMMENT 'Partition of the source\'s topic',
-    day Date COMMENT 'UTC day of the windows that count the events',
+    day Date COMMENT 'UTC day of the windows that count the records',
     paired UInt64 COMMENT 'Sides that were joined into pairs',
-    single UInt64 COMMENT 'Sides that are alone by design (canary, ab), feedback measured',
+    single UInt64 COMMENT 'Sides that are alone by design (canary, ab); opinions that were measured',
     unmatched UInt64 COMMENT 'Sides whose partner never came',
     duplicate UInt64 COMMENT 'Further copies of a record already read',
     late UInt64 COMMENT 'Records past the join timeout',

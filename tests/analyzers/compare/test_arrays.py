@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from understudy.analyzers.compare.measures import Ints, concatenate, select
+from understudy.analyzers.compare.arrays import Ints, concatenate, select
 
 
 @dataclass(frozen=True)

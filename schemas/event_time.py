@@ -1,0 +1,23 @@
+"""Event time as whole milliseconds since 1970, which is how arrays and Kafka hold it, and back.
+
+Exact to the millisecond in both directions: floating-point seconds would be off by one now and
+then.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MILLISECOND: Final = dt.timedelta(milliseconds=1)
+
+
+def to_epoch_ms(time: dt.datetime) -> int:
+    """Milliseconds since 1970 of a time with a zone, rounded down."""
+    return (time - _EPOCH) // _MILLISECOND
+
+
+def from_epoch_ms(epoch_ms: int) -> dt.datetime:
+    """The time in UTC. Raises OverflowError outside the years 1 to 9999."""
+    return _EPOCH + epoch_ms * _MILLISECOND

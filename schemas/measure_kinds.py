@@ -1,0 +1,333 @@
+"""The kinds of measures, and the sums that each kind adds to a window row.
+
+A measure is one column of `comparisons`, taken per side or per pair, and some columns of `windows`
+that add up. Its kind says which, under which names, so that a declaration in
+`understudy.schemas.measures` is all that the tables, records and documents need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import Final, Literal, NamedTuple
+
+LABEL: Final = "LowCardinality(String)"
+
+Better = Literal["lower", "higher", "neither"]
+"""Which way a metric improves."""
+
+
+class SumKind(Enum):
+    """How the numbers of many rows become one."""
+
+    COUNT = "whole numbers"
+    TOTAL = "measured values, added as whole ticks"
+    PRODUCT = "products of two measured values, exact in three parts"
+    HISTOGRAM = "counts by bucket"
+
+
+class Scale(Enum):
+    """Which buckets a histogram has."""
+
+    LOGARITHMIC = "log buckets, within 1 %"
+    HUNDREDTHS = "floor(100 x value)"
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A number of a window row: adding rows is adding these."""
+
+    name: str
+    description: str
+    kind: SumKind = SumKind.COUNT
+    tick: float = 1.0
+    """Of totals and of a product's factors: the values are rounded to whole ticks."""
+
+    @property
+    def type_name(self) -> str:
+        """Type of the row's field, as Python writes it."""
+        if self.kind is SumKind.HISTOGRAM:
+            return "Histogram"
+        return "int" if self.tick == 1.0 else "float"
+
+    @property
+    def clickhouse_type(self) -> str:
+        """Squares of hostile counts outgrow 64 bits, hence 128."""
+        if self.type_name == "int":
+            return "UInt128" if self.kind is SumKind.PRODUCT else "UInt64"
+        return {"float": "Float64", "Histogram": "Map(Int32, UInt64)"}[self.type_name]
+
+
+class Subject(NamedTuple):
+    """What the rows are that are added up, for descriptions."""
+
+    noun: str
+    clause: str
+
+
+SIDES: Final = Subject("Sides", "Sides that")
+OPINIONS: Final = Subject("Opinions", "Opinions that")
+PAIRS: Final = Subject("Pairs", "Pairs in which")
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailMetric:
+    """How policies and sentences call a measure that a guardrail can limit."""
+
+    name: str
+    title: str
+    """For sentences: "JSON validity"."""
+    better: Better = "lower"
+    counts: str = ""
+    """What it counts, in words; empty for pairs or requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Text that comparisons keep and windows do not add up."""
+
+    name: str
+    description: str
+    clickhouse_type: str = LABEL
+    array_type: str = "list[str]"
+    on_control: bool = False
+
+    def sums(self, of: Subject) -> tuple[Sum, ...]:
+        """None."""
+        return ()
+
+    def paired_sums(self) -> tuple[Sum, ...]:
+        """None."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A whole number that is always known."""
+
+    name: str
+    description: str
+    clickhouse_type: str
+    array_type: str = "Ints"
+    on_control: bool = False
+    total: Sum | None = None
+    """Sum of what lies above `least`."""
+    least: int = 0
+    above_least: Sum | None = None
+    """How often it lies above `least`."""
+
+    def sums(self, of: Subject) -> tuple[Sum, ...]:
+        """Total and count, where they are asked for."""
+        return tuple(one for one in (self.total, self.above_least) if one is not None)
+
+    def paired_sums(self) -> tuple[Sum, ...]:
+        """None."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Yes or no. `says` is the predicate of a sentence: "gave no answer"."""
+
+    name: str
+    says: str
+    count: str = ""
+    """Name of the count; the measure's own unless it needs a plural."""
+    among: str = "requests"
+    """Name of the sum that counts the units of a rate."""
+    paired_among: str = ""
+    """Of a side's outcome: the sum of pairs among which it is compared; empty where it is not."""
+    on_control: bool = False
+    metric: GuardrailMetric | None = None
+    array_type: str = field(default="Bools", init=False)
+    clickhouse_type: str = field(default="Bool", init=False)
+
+    @property
+    def description(self) -> str:
+        """Of the column of comparisons."""
+        return capitalized(self.says)
+
+    @property
+    def success(self) -> str:
+        """Name of the count of rows that have the outcome."""
+        return self.count or self.name
+
+    def sums(self, of: Subject) -> tuple[Sum, ...]:
+        """The count."""
+        return (Sum(self.success, f"{of.clause} {self.says}"),)
+
+    def paired_sums(self) -> tuple[Sum, ...]:
+        """The discordant pairs."""
+        return discordant(self.name, self.says) if self.paired_among else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One of several states, stored as a small integer; `passing` is the good one among the known.
+
+    Where `known` is empty, windows do not count it.
+    """
+
+    name: str
+    description: str
+    states: type[IntEnum]
+    absent: IntEnum
+    """Stands for not examined."""
+    known: str = ""
+    """Name of the count of rows in any other state."""
+    known_says: str = ""
+    success: str = ""
+    """Name of the count of rows in the passing state."""
+    passing: IntEnum | None = None
+    passing_says: str = ""
+    failures: tuple[tuple[IntEnum, Sum], ...] = ()
+    """Counts of further states."""
+    on_control: bool = False
+    metric: GuardrailMetric | None = None
+    array_type: str = field(default="Bytes", init=False)
+
+    @property
+    def clickhouse_type(self) -> str:
+        """The states with their numbers."""
+        named = (f"'{state.name.lower()}' = {state.value}" for state in self.states)
+        return f"Enum8({', '.join(named)})"
+
+    @property
+    def among(self) -> str:
+        """Name of the sum that counts the units of a rate."""
+        return self.known
+
+    @property
+    def paired_among(self) -> str:
+        """The sum of answered pairs in which both sides are known."""
+        return f"{self.known}_both"
+
+    def sums(self, of: Subject) -> tuple[Sum, ...]:
+        """Counts of the known, of the passing and of further states."""
+        if not self.known:
+            return ()
+        return (
+            Sum(self.known, f"{of.clause} {self.known_says}"),
+            Sum(self.success, f"Of these, {of.clause.lower()} {self.passing_says}"),
+            *(one for _, one in self.failures),
+        )
+
+    def paired_sums(self) -> tuple[Sum, ...]:
+        """Pairs with two known states, and the discordant among them."""
+        if not self.known:
+            return ()
+        both = f"Answered pairs in which both sides {self.known_says}"
+        return (Sum(self.paired_among, both), *discordant(self.success, self.passing_says))
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A measured value that may be unknown: how often it is known, its sum, and more if asked for.
+
+    `noun` is what a sentence calls it, with the unit apart: "duration", "ms".
+    """
+
+    name: str
+    description: str
+    noun: str
+    unit: str
+    tick: float
+    """Values are rounded to whole ticks before they are added."""
+    array_type: str = "Floats"
+    """`Ints` for whole numbers, of which −1 is unknown."""
+    clickhouse_type: str = "Nullable(Float64)"
+    counted: bool = True
+    squares: bool = False
+    logarithms: bool = False
+    histogram: Scale | None = None
+    ratio: str = ""
+    """Of a side's value: name of candidate / stable over pairs."""
+    products: bool = False
+    """Of a side's value: sums and products of both sides over pairs."""
+    on_control: bool = False
+    metric: GuardrailMetric | None = None
+
+    def sums(self, of: Subject) -> tuple[Sum, ...]:
+        """Count and sum, squares, logarithms and histogram."""
+        name, noun = self.name, self.noun
+        sums = [Sum(f"{name}_count", f"{of.noun} with a known {noun}")] if self.counted else []
+        sums.append(Sum(f"{name}_sum", f"Sum of the {noun}, {self.unit}", SumKind.TOTAL, self.tick))
+        if self.squares:
+            text = f"Sum of the squared {noun}"
+            sums.append(Sum(f"{name}_squares", text, SumKind.PRODUCT, self.tick))
+        if self.logarithms:
+            sums += log_sums(f"{name}_ln", f"{noun} in {self.unit}")
+        if self.histogram:
+            text = f"Histogram of the {noun}: {self.histogram.value}"
+            sums.append(Sum(f"{name}_histogram", text, SumKind.HISTOGRAM))
+        return tuple(sums)
+
+    def paired_sums(self) -> tuple[Sum, ...]:
+        """Of the ratio, or of both values."""
+        return (*self._ratio_sums(), *self._product_sums())
+
+    def _ratio_sums(self) -> tuple[Sum, ...]:
+        if not self.ratio:
+            return ()
+        of = f"candidate / stable {self.noun}"
+        known = f"Answered pairs with a known {self.noun} above 0 on both sides"
+        return (
+            Sum(f"{self.ratio}_count", known),
+            *log_sums(f"{self.ratio}_ln", of),
+            Sum(f"{self.ratio}_histogram", f"Histogram of {of}: {Scale.LOGARITHMIC.value}",
+                SumKind.HISTOGRAM),
+        )  # fmt: skip
+
+    def _product_sums(self) -> tuple[Sum, ...]:
+        if not self.products:
+            return ()
+        name, noun, tick = self.name, self.noun, self.tick
+        total, product = SumKind.TOTAL, SumKind.PRODUCT
+        return (
+            Sum(f"{name}_count", f"Answered pairs with a known {noun} on both sides"),
+            Sum(f"{name}_stable_sum", f"Sum of stable's {noun} over these pairs", total, tick),
+            Sum(f"{name}_candidate_sum", f"Sum of the candidate's {noun} over these pairs",
+                total, tick),
+            Sum(f"{name}_stable_squares", f"Sum of stable's squared {noun}", product, tick),
+            Sum(f"{name}_candidate_squares", f"Sum of the candidate's squared {noun}",
+                product, tick),
+            Sum(f"{name}_products", f"Sum of stable's x the candidate's {noun}", product, tick),
+        )  # fmt: skip
+
+
+Measure = Label | Number | Outcome | Category | Distribution
+
+LN_TICK: Final = 1e-9
+"""Of natural logarithms: as fine as a relative error of 1e-9 of the value itself."""
+
+
+def discordant(name: str, says: str) -> tuple[Sum, Sum]:
+    """Counts of the pairs in which one side alone has an outcome: what McNemar's test needs."""
+    return (
+        Sum(only_stable(name), f"Pairs in which only the stable side {says}"),
+        Sum(only_candidate(name), f"Pairs in which only the candidate side {says}"),
+    )
+
+
+def only_stable(name: str) -> str:
+    """Name of the count of pairs in which the stable side alone has an outcome."""
+    return f"{name}_only_stable"
+
+
+def only_candidate(name: str) -> str:
+    """Name of the count of pairs in which the candidate side alone has an outcome."""
+    return f"{name}_only_candidate"
+
+
+def log_sums(name: str, of: str) -> tuple[Sum, Sum]:
+    """Sum and squares of natural logarithms."""
+    return (
+        Sum(f"{name}_sum", f"Sum of ln({of})", SumKind.TOTAL, LN_TICK),
+        Sum(f"{name}_squares", f"Sum of ln({of})^2", SumKind.PRODUCT, LN_TICK),
+    )
+
+
+def capitalized(text: str) -> str:
+    """With a capital first, unless the first word is a name written with capitals inside."""
+    head = text.partition(" ")[0]
+    return text if head != head.lower() else text[:1].upper() + text[1:]

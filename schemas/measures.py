@@ -1,0 +1,275 @@
+"""Every measure, declared once: what is taken of an answer, an opinion and a pair.
+
+From these declarations follow the columns of `comparisons` and `windows`, the sums of the views,
+the records of a window row, the arrays that analyzers fill, the metrics that a guardrail can name
+and the tables of the documentation. `python -m understudy.schemas.generate` writes what is a file.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from itertools import chain
+from typing import Final
+
+from understudy.schemas.measure_kinds import (
+    LABEL,
+    OPINIONS,
+    PAIRS,
+    SIDES,
+    Category,
+    Distribution,
+    GuardrailMetric,
+    Label,
+    Measure,
+    Number,
+    Outcome,
+    Scale,
+    Sum,
+)
+
+MS_TICK: Final = 1e-3
+"""Times are told to the microsecond at best."""
+SHARE_TICK: Final = 1e-9
+"""Of values between 0 and 1: finer than any test can tell."""
+USD_TICK: Final = 1e-10
+"""A tenth of a token at a dollar for a thousand million tokens."""
+TOKEN_TICK: Final = 1.0
+
+
+class JsonState(IntEnum):
+    """What became of an answer that should have been JSON."""
+
+    NOT_EXPECTED = 0
+    VALID = 1
+    FENCED = 2
+    TRUNCATED = 3
+    TRAILING_TEXT = 4
+    NOT_JSON = 5
+    TOO_DEEP = 6
+
+
+class Checked(IntEnum):
+    """Whether an answer passed a check."""
+
+    UNCHECKED = -1
+    NO = 0
+    YES = 1
+
+
+class SimilarityMethod(IntEnum):
+    """How a similarity was computed."""
+
+    NONE = 0
+    IDENTICAL = 1
+    INDEL = 2
+    NGRAM = 3
+
+
+SIDE: Final[tuple[Measure, ...]] = (
+    Label("model", "Model that answered; empty when unknown"),
+    Outcome("served", "went to the user"),
+    Outcome(
+        "error", "gave no answer", count="errors", paired_among="pairs",
+        metric=GuardrailMetric("error_rate", "error rate"),
+    ),
+    Outcome("timeout", "gave no answer because of a timeout", count="timeouts"),
+    Label("error_type", "Type of the error; empty without one"),
+    Number("error_status", "HTTP status of the error; 0 without one", "UInt16"),
+    Outcome(
+        "fallback", "came from a fallback model", count="fallbacks", paired_among="pairs",
+        metric=GuardrailMetric("fallback_rate", "fallback rate"),
+    ),
+    Number(
+        "attempts", "Attempts made, the last included", "UInt16",
+        total=Sum("retries", "Attempts beyond the first"), least=1,
+    ),
+    Label("finish_reason", "Why the model stopped, as the gateway normalised it"),
+    Outcome(
+        "truncated", "stopped at the length limit", paired_among="answered",
+        metric=GuardrailMetric("truncation_rate", "truncation rate"),
+    ),
+    Outcome("content_filtered", "ended at a content filter", paired_among="answered"),
+    Outcome("text", "answered with text that is not empty", count="texts"),
+    Number("output_characters", "Length of the text in code points", "UInt32"),
+    Number(
+        "output_hash",
+        "xxHash64 of the text in UTF-8, equal to xxHash64(text) in SQL; 0 without text",
+        "UInt64", array_type="Hashes",
+    ),
+    Category(
+        "json_state", "What became of an answer that should have been JSON",
+        JsonState, absent=JsonState.NOT_EXPECTED,
+        known="json_expected", known_says="answered where JSON was expected",
+        success="json_valid", passing=JsonState.VALID, passing_says="gave valid JSON (RFC 8259)",
+        failures=(
+            (JsonState.FENCED, Sum("json_fenced", "Invalid: fenced in markdown")),
+            (JsonState.TRUNCATED, Sum("json_truncated", "Invalid: breaks off")),
+            (JsonState.TRAILING_TEXT, Sum("json_trailing_text", "Invalid: text around the JSON")),
+            (JsonState.NOT_JSON, Sum("json_not_json", "Invalid: no JSON, empty included")),
+            (JsonState.TOO_DEEP, Sum("json_too_deep", "Invalid: nested beyond the limit")),
+        ),
+        metric=GuardrailMetric("json_valid_rate", "JSON validity", "higher"),
+    ),
+    Category(
+        "json_schema_valid", "Whether the JSON satisfies the schema named by schema_id",
+        Checked, absent=Checked.UNCHECKED,
+        known="json_schema_checked",
+        known_says="answered where a known JSON Schema was named (invalid JSON fails)",
+        success="json_schema_valid", passing=Checked.YES, passing_says="satisfied the schema",
+        metric=GuardrailMetric("json_schema_valid_rate", "JSON Schema validity", "higher"),
+    ),
+    Outcome("tools_offered", "answered a request that offered tools"),
+    Number(
+        "tool_call_count", "Tool calls in the answer", "UInt16",
+        above_least=Sum("tools_called", "Sides that called a tool"),
+    ),
+    Outcome("tool_arguments_invalid", "called a tool with arguments that form no JSON object"),
+    Label("output_language", "BCP 47 tag of the text, und when unsure, empty when not examined"),
+    Category(
+        "language_match", "Whether the text is in the language of the request",
+        Checked, absent=Checked.UNCHECKED,
+        known="language_checked",
+        known_says="answered with text of a known language to a request of a known language",
+        success="language_match", passing=Checked.YES,
+        passing_says="answered in the language of the request",
+        metric=GuardrailMetric(
+            "language_match_rate", "answers in the request's language", "higher"
+        ),
+    ),
+    Distribution(
+        "duration_ms", "Time to the complete answer in ms; NULL when unknown",
+        noun="duration", unit="ms", tick=MS_TICK, logarithms=True,
+        histogram=Scale.LOGARITHMIC, ratio="duration_ratio",
+        metric=GuardrailMetric("duration", "duration"),
+    ),
+    Distribution(
+        "time_to_first_token_ms", "Time to the first token in ms; NULL unless streamed",
+        noun="time to first token", unit="ms", tick=MS_TICK,
+        histogram=Scale.LOGARITHMIC, ratio="time_to_first_token_ratio",
+        metric=GuardrailMetric("time_to_first_token", "time to first token"),
+    ),
+    Distribution(
+        "input_tokens", "Tokens of the prompt; NULL when unknown",
+        noun="number of input tokens", unit="tokens", tick=TOKEN_TICK, array_type="Ints",
+        clickhouse_type="Nullable(UInt32)", counted=False,
+    ),
+    Distribution(
+        "output_tokens", "Tokens of the answer; NULL when unknown",
+        noun="number of output tokens", unit="tokens", tick=TOKEN_TICK, array_type="Ints",
+        clickhouse_type="Nullable(UInt32)", squares=True, products=True,
+        metric=GuardrailMetric("output_tokens", "mean output tokens", "neither"),
+    ),
+    Distribution(
+        "cost_usd", "Price of the call in US dollars; NULL when unknown",
+        noun="cost", unit="US dollars", tick=USD_TICK, squares=True, products=True,
+        metric=GuardrailMetric("cost_usd", "mean cost"),
+    ),
+)  # fmt: skip
+"""Of one side's answer."""
+
+FEEDBACK_SCORE: Final = Distribution(
+    "feedback_score", "Score of an opinion, 0 to 1",
+    noun="score", unit="0 to 1", tick=SHARE_TICK,
+)  # fmt: skip
+FEEDBACK_POSITIVE: Final = Outcome(
+    "feedback_positive", "have a score of at least 0.5", among="feedback_score_count",
+    metric=GuardrailMetric("feedback", "positive feedback", "higher", counts="ratings"),
+)  # fmt: skip
+"""Two users' opinions are two arms: they are never paired."""
+FEEDBACK: Final[tuple[Measure, ...]] = (FEEDBACK_SCORE, FEEDBACK_POSITIVE)
+"""Of users' opinions on one side's answers; in no column of `comparisons`."""
+
+PAIR: Final[tuple[Measure, ...]] = (
+    Outcome("answered", "both sides answered without error", among="pairs", on_control=True),
+    Outcome("texts", "both sides answered with text", among="answered", on_control=True),
+    Outcome("identical", "the texts are equal as given", among="texts", on_control=True),
+    Outcome(
+        "identical_folded", "the texts are equal after Unicode NFC and white-space folding",
+        among="texts", on_control=True,
+    ),
+    Distribution(
+        "similarity", "Similarity of the texts, 0 to 1; NULL unless both sides have text",
+        noun="similarity", unit="0 to 1", tick=SHARE_TICK, histogram=Scale.HUNDREDTHS,
+        on_control=True,
+        metric=GuardrailMetric("similarity_excess", "disagreement beyond the noise floor"),
+    ),
+    Category(
+        "similarity_method", "How the similarity was computed",
+        SimilarityMethod, absent=SimilarityMethod.NONE,
+    ),
+    Outcome(
+        "json_compared", "both answers are valid JSON that was expected", among="answered",
+        on_control=True,
+    ),
+    Outcome(
+        "json_equal", "the JSON values are equal", among="json_compared", on_control=True
+    ),
+    Number(
+        "json_difference_count", "Structural differences found, bounded per pair", "UInt16",
+        total=Sum("json_differences", "Structural differences found, bounded per pair"),
+    ),
+    Label(
+        "json_difference_paths", "Where the documents differ, the first few",
+        "Array(String)", "list[list[str]]",
+    ),
+    Label(
+        "json_difference_kinds",
+        "How they differ at each path: missing, extra, type, value or order",
+        f"Array({LABEL})", "list[list[str]]",
+    ),
+    Outcome(
+        "tool_calls_compared", "both sides answered, and tools were offered or called",
+        among="answered", on_control=True,
+    ),
+    Outcome(
+        "tool_names_match", "the same tools were called in the same order",
+        among="tool_calls_compared",
+    ),
+    Outcome(
+        "tool_calls_match", "the same tools were called in the same order with equal arguments",
+        among="tool_calls_compared", on_control=True,
+        metric=GuardrailMetric("tool_call_match", "tool call match", "higher"),
+    ),
+    Outcome(
+        "finish_reason_match", "both sides answered and stopped for the same reason",
+        among="answered",
+    ),
+)  # fmt: skip
+"""Of a stable and a candidate answer to the same request."""
+
+CONTROL: Final = tuple(measure for measure in PAIR if measure.on_control)
+"""The same of a stable answer and a second run of stable: how much stable differs from itself."""
+
+EVENTS: Final = (
+    Sum("paired", "Sides that were joined into pairs"),
+    Sum("single", "Sides that are alone by design (canary, ab); opinions that were measured"),
+    Sum("unmatched_stable", "Stable sides without a partner"),
+    Sum("unmatched_candidate", "Candidate sides without a partner"),
+    Sum("unmatched_control", "Control sides without a pair"),
+    Sum("duplicate", "Further copies of a record already read"),
+    Sum("late", "Records past the join timeout; in the watermark's window"),
+    Sum("invalid", "Records sent to dead letters; in the watermark's window"),
+)
+"""Where records ended; each of them in exactly one place."""
+
+
+def _sections() -> dict[str, tuple[Sum, ...]]:
+    side = (
+        Sum("requests", "Sides compared: in pairs, or single"),
+        *chain.from_iterable(measure.sums(SIDES) for measure in SIDE),
+        *chain.from_iterable(measure.sums(OPINIONS) for measure in FEEDBACK),
+    )
+    pair = (
+        Sum("pairs", "Pairs compared"),
+        *chain.from_iterable(measure.sums(PAIRS) for measure in PAIR),
+        *chain.from_iterable(measure.paired_sums() for measure in SIDE),
+    )
+    control = (
+        Sum("pairs", "Pairs that had a control side"),
+        *chain.from_iterable(measure.sums(PAIRS) for measure in CONTROL),
+    )
+    return {"events": EVENTS, "stable": side, "candidate": side, "pair": pair, "control": control}
+
+
+SUMS: Final = _sections()
+"""Section of a window row to its sums; a column of `windows` is named `<section>_<sum>`."""

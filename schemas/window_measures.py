@@ -1,0 +1,150 @@
+# Written by `python -m understudy.schemas.generate` from schemas/measures.py; do not edit.
+# fmt: off
+"""The sections of a window row: what adds up."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Histogram = dict[int, int]
+"""Bucket index to count; see `understudy.analyzers.windows.histogram` for the two scales."""
+
+
+class EventCounts(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Where the records of this slice and window ended; each of them in exactly one place.
+
+    In rows made from feedback a record is one opinion; only `single`, `duplicate`, `late` and
+    `invalid` occur there.
+    """
+
+    paired: Annotated[int, Meta(description="Sides that were joined into pairs.")] = 0
+    single: Annotated[int, Meta(description="Sides that are alone by design (canary, ab); opinions that were measured.")] = 0
+    unmatched_stable: Annotated[int, Meta(description="Stable sides without a partner.")] = 0
+    unmatched_candidate: Annotated[int, Meta(description="Candidate sides without a partner.")] = 0
+    unmatched_control: Annotated[int, Meta(description="Control sides without a pair.")] = 0
+    duplicate: Annotated[int, Meta(description="Further copies of a record already read.")] = 0
+    late: Annotated[int, Meta(description="Records past the join timeout; in the watermark's window.")] = 0
+    invalid: Annotated[int, Meta(description="Records sent to dead letters; in the watermark's window.")] = 0
+
+
+class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What adds up over the compared requests of one side."""
+
+    requests: Annotated[int, Meta(description="Sides compared: in pairs, or single.")] = 0
+    served: Annotated[int, Meta(description="Sides that went to the user.")] = 0
+    errors: Annotated[int, Meta(description="Sides that gave no answer.")] = 0
+    timeouts: Annotated[int, Meta(description="Sides that gave no answer because of a timeout.")] = 0
+    fallbacks: Annotated[int, Meta(description="Sides that came from a fallback model.")] = 0
+    retries: Annotated[int, Meta(description="Attempts beyond the first.")] = 0
+    truncated: Annotated[int, Meta(description="Sides that stopped at the length limit.")] = 0
+    content_filtered: Annotated[int, Meta(description="Sides that ended at a content filter.")] = 0
+    texts: Annotated[int, Meta(description="Sides that answered with text that is not empty.")] = 0
+    json_expected: Annotated[int, Meta(description="Sides that answered where JSON was expected.")] = 0
+    json_valid: Annotated[int, Meta(description="Of these, sides that gave valid JSON (RFC 8259).")] = 0
+    json_fenced: Annotated[int, Meta(description="Invalid: fenced in markdown.")] = 0
+    json_truncated: Annotated[int, Meta(description="Invalid: breaks off.")] = 0
+    json_trailing_text: Annotated[int, Meta(description="Invalid: text around the JSON.")] = 0
+    json_not_json: Annotated[int, Meta(description="Invalid: no JSON, empty included.")] = 0
+    json_too_deep: Annotated[int, Meta(description="Invalid: nested beyond the limit.")] = 0
+    json_schema_checked: Annotated[int, Meta(description="Sides that answered where a known JSON Schema was named (invalid JSON fails).")] = 0
+    json_schema_valid: Annotated[int, Meta(description="Of these, sides that satisfied the schema.")] = 0
+    tools_offered: Annotated[int, Meta(description="Sides that answered a request that offered tools.")] = 0
+    tools_called: Annotated[int, Meta(description="Sides that called a tool.")] = 0
+    tool_arguments_invalid: Annotated[int, Meta(description="Sides that called a tool with arguments that form no JSON object.")] = 0
+    language_checked: Annotated[int, Meta(description="Sides that answered with text of a known language to a request of a known language.")] = 0
+    language_match: Annotated[int, Meta(description="Of these, sides that answered in the language of the request.")] = 0
+    duration_ms_count: Annotated[int, Meta(description="Sides with a known duration.")] = 0
+    duration_ms_sum: Annotated[float, Meta(description="Sum of the duration, ms.")] = 0.0
+    duration_ms_ln_sum: Annotated[float, Meta(description="Sum of ln(duration in ms).")] = 0.0
+    duration_ms_ln_squares: Annotated[float, Meta(description="Sum of ln(duration in ms)^2.")] = 0.0
+    duration_ms_histogram: Annotated[Histogram, Meta(description="Histogram of the duration: log buckets, within 1 %.")] = msgspec.field(default_factory=dict)
+    time_to_first_token_ms_count: Annotated[int, Meta(description="Sides with a known time to first token.")] = 0
+    time_to_first_token_ms_sum: Annotated[float, Meta(description="Sum of the time to first token, ms.")] = 0.0
+    time_to_first_token_ms_histogram: Annotated[Histogram, Meta(description="Histogram of the time to first token: log buckets, within 1 %.")] = msgspec.field(default_factory=dict)
+    input_tokens_sum: Annotated[int, Meta(description="Sum of the number of input tokens, tokens.")] = 0
+    output_tokens_count: Annotated[int, Meta(description="Sides with a known number of output tokens.")] = 0
+    output_tokens_sum: Annotated[int, Meta(description="Sum of the number of output tokens, tokens.")] = 0
+    output_tokens_squares: Annotated[int, Meta(description="Sum of the squared number of output tokens.")] = 0
+    cost_usd_count: Annotated[int, Meta(description="Sides with a known cost.")] = 0
+    cost_usd_sum: Annotated[float, Meta(description="Sum of the cost, US dollars.")] = 0.0
+    cost_usd_squares: Annotated[float, Meta(description="Sum of the squared cost.")] = 0.0
+    feedback_score_count: Annotated[int, Meta(description="Opinions with a known score.")] = 0
+    feedback_score_sum: Annotated[float, Meta(description="Sum of the score, 0 to 1.")] = 0.0
+    feedback_positive: Annotated[int, Meta(description="Opinions that have a score of at least 0.5.")] = 0
+
+
+class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What adds up over pairs of a stable and a candidate side."""
+
+    pairs: Annotated[int, Meta(description="Pairs compared.")] = 0
+    answered: Annotated[int, Meta(description="Pairs in which both sides answered without error.")] = 0
+    texts: Annotated[int, Meta(description="Pairs in which both sides answered with text.")] = 0
+    identical: Annotated[int, Meta(description="Pairs in which the texts are equal as given.")] = 0
+    identical_folded: Annotated[int, Meta(description="Pairs in which the texts are equal after Unicode NFC and white-space folding.")] = 0
+    similarity_count: Annotated[int, Meta(description="Pairs with a known similarity.")] = 0
+    similarity_sum: Annotated[float, Meta(description="Sum of the similarity, 0 to 1.")] = 0.0
+    similarity_histogram: Annotated[Histogram, Meta(description="Histogram of the similarity: floor(100 x value).")] = msgspec.field(default_factory=dict)
+    json_compared: Annotated[int, Meta(description="Pairs in which both answers are valid JSON that was expected.")] = 0
+    json_equal: Annotated[int, Meta(description="Pairs in which the JSON values are equal.")] = 0
+    json_differences: Annotated[int, Meta(description="Structural differences found, bounded per pair.")] = 0
+    tool_calls_compared: Annotated[int, Meta(description="Pairs in which both sides answered, and tools were offered or called.")] = 0
+    tool_names_match: Annotated[int, Meta(description="Pairs in which the same tools were called in the same order.")] = 0
+    tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called in the same order with equal arguments.")] = 0
+    finish_reason_match: Annotated[int, Meta(description="Pairs in which both sides answered and stopped for the same reason.")] = 0
+    error_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave no answer.")] = 0
+    error_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side gave no answer.")] = 0
+    fallback_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side came from a fallback model.")] = 0
+    fallback_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side came from a fallback model.")] = 0
+    truncated_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side stopped at the length limit.")] = 0
+    truncated_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side stopped at the length limit.")] = 0
+    content_filtered_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side ended at a content filter.")] = 0
+    content_filtered_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side ended at a content filter.")] = 0
+    json_expected_both: Annotated[int, Meta(description="Answered pairs in which both sides answered where JSON was expected.")] = 0
+    json_valid_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave valid JSON (RFC 8259).")] = 0
+    json_valid_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side gave valid JSON (RFC 8259).")] = 0
+    json_schema_checked_both: Annotated[int, Meta(description="Answered pairs in which both sides answered where a known JSON Schema was named (invalid JSON fails).")] = 0
+    json_schema_valid_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side satisfied the schema.")] = 0
+    json_schema_valid_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side satisfied the schema.")] = 0
+    language_checked_both: Annotated[int, Meta(description="Answered pairs in which both sides answered with text of a known language to a request of a known language.")] = 0
+    language_match_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side answered in the language of the request.")] = 0
+    language_match_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side answered in the language of the request.")] = 0
+    duration_ratio_count: Annotated[int, Meta(description="Answered pairs with a known duration above 0 on both sides.")] = 0
+    duration_ratio_ln_sum: Annotated[float, Meta(description="Sum of ln(candidate / stable duration).")] = 0.0
+    duration_ratio_ln_squares: Annotated[float, Meta(description="Sum of ln(candidate / stable duration)^2.")] = 0.0
+    duration_ratio_histogram: Annotated[Histogram, Meta(description="Histogram of candidate / stable duration: log buckets, within 1 %.")] = msgspec.field(default_factory=dict)
+    time_to_first_token_ratio_count: Annotated[int, Meta(description="Answered pairs with a known time to first token above 0 on both sides.")] = 0
+    time_to_first_token_ratio_ln_sum: Annotated[float, Meta(description="Sum of ln(candidate / stable time to first token).")] = 0.0
+    time_to_first_token_ratio_ln_squares: Annotated[float, Meta(description="Sum of ln(candidate / stable time to first token)^2.")] = 0.0
+    time_to_first_token_ratio_histogram: Annotated[Histogram, Meta(description="Histogram of candidate / stable time to first token: log buckets, within 1 %.")] = msgspec.field(default_factory=dict)
+    output_tokens_count: Annotated[int, Meta(description="Answered pairs with a known number of output tokens on both sides.")] = 0
+    output_tokens_stable_sum: Annotated[int, Meta(description="Sum of stable's number of output tokens over these pairs.")] = 0
+    output_tokens_candidate_sum: Annotated[int, Meta(description="Sum of the candidate's number of output tokens over these pairs.")] = 0
+    output_tokens_stable_squares: Annotated[int, Meta(description="Sum of stable's squared number of output tokens.")] = 0
+    output_tokens_candidate_squares: Annotated[int, Meta(description="Sum of the candidate's squared number of output tokens.")] = 0
+    output_tokens_products: Annotated[int, Meta(description="Sum of stable's x the candidate's number of output tokens.")] = 0
+    cost_usd_count: Annotated[int, Meta(description="Answered pairs with a known cost on both sides.")] = 0
+    cost_usd_stable_sum: Annotated[float, Meta(description="Sum of stable's cost over these pairs.")] = 0.0
+    cost_usd_candidate_sum: Annotated[float, Meta(description="Sum of the candidate's cost over these pairs.")] = 0.0
+    cost_usd_stable_squares: Annotated[float, Meta(description="Sum of stable's squared cost.")] = 0.0
+    cost_usd_candidate_squares: Annotated[float, Meta(description="Sum of the candidate's squared cost.")] = 0.0
+    cost_usd_products: Annotated[float, Meta(description="Sum of stable's x the candidate's cost.")] = 0.0
+
+
+class ControlSums(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Stable against a second run of stable: how much stable differs from itself."""
+
+    pairs: Annotated[int, Meta(description="Pairs that had a control side.")] = 0
+    answered: Annotated[int, Meta(description="Pairs in which both sides answered without error.")] = 0
+    texts: Annotated[int, Meta(description="Pairs in which both sides answered with text.")] = 0
+    identical: Annotated[int, Meta(description="Pairs in which the texts are equal as given.")] = 0
+    identical_folded: Annotated[int, Meta(description="Pairs in which the texts are equal after Unicode NFC and white-space folding.")] = 0
+    similarity_count: Annotated[int, Meta(description="Pairs with a known similarity.")] = 0
+    similarity_sum: Annotated[float, Meta(description="Sum of the similarity, 0 to 1.")] = 0.0
+    similarity_histogram: Annotated[Histogram, Meta(description="Histogram of the similarity: floor(100 x value).")] = msgspec.field(default_factory=dict)
+    json_compared: Annotated[int, Meta(description="Pairs in which both answers are valid JSON that was expected.")] = 0
+    json_equal: Annotated[int, Meta(description="Pairs in which the JSON values are equal.")] = 0
+    tool_calls_compared: Annotated[int, Meta(description="Pairs in which both sides answered, and tools were offered or called.")] = 0
+    tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called in the same order with equal arguments.")] = 0

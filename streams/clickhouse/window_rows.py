@@ -1,0 +1,53 @@
+"""Window rows laid out as columns to insert, and made again from what a query returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from understudy.schemas.event_time import from_epoch_ms, to_epoch_ms
+from understudy.schemas.windows import SECTIONS, WindowRow
+from understudy.streams.clickhouse.tables import Columns
+
+_IDENTITY = [name for name in WindowRow.__struct_fields__ if name not in SECTIONS]
+
+
+def window_columns(rows: Sequence[WindowRow]) -> Columns:
+    """n window rows as columns of `windows`; a missing mode becomes the empty string."""
+    columns: Columns = {name: [getattr(row, name) for row in rows] for name in _IDENTITY}
+    columns["mode"] = [row.mode or "" for row in rows]
+    columns["window_start"] = [to_epoch_ms(row.window_start) for row in rows]
+    for section, record in SECTIONS.items():
+        columns.update(_section_columns(section, record.__struct_fields__, rows))
+    return columns
+
+
+def _section_columns(section: str, names: Sequence[str], rows: Sequence[WindowRow]) -> Columns:
+    read = attrgetter(*(f"{section}.{name}" for name in names))
+    values = zip(*map(read, rows), strict=True) if rows else ((),) * len(names)
+    return {f"{section}_{name}": column for name, column in zip(names, values, strict=True)}
+
+
+def window_rows(columns: Mapping[str, Sequence[Any]]) -> list[WindowRow]:
+    """The rows that `window_columns` laid out; `window_start` in milliseconds since 1970."""
+    identity = {
+        **{name: columns[name] for name in _IDENTITY},
+        "mode": [mode or None for mode in columns["mode"]],
+        "window_start": list(map(from_epoch_ms, columns["window_start"])),
+    }
+    sections = {name: _section_records(name, record, columns) for name, record in SECTIONS.items()}
+    parts = {**identity, **sections}
+    return [
+        WindowRow(**dict(zip(parts, row, strict=True))) for row in zip(*parts.values(), strict=True)
+    ]
+
+
+def _section_records(
+    section: str, record: type[msgspec.Struct], columns: Mapping[str, Sequence[Any]]
+) -> list[msgspec.Struct]:
+    names = record.__struct_fields__
+    rows = zip(*(columns[f"{section}_{name}"] for name in names), strict=True)
+    return [record(**dict(zip(names, values, strict=True))) for values in rows]
