@@ -10,44 +10,44 @@ from understudy.streams.terminal.evidence_table import multiple, rollback_multip
 
 
 @dataclass(frozen=True, slots=True)
-class Stake:
+class HarmEvidence:
     """Evidence of harm, as a multiple of what a rollback needs."""
 
     multiple: float
     growth: float
     """Share of the way from evidence 1, which says nothing, to a rollback; on a log scale."""
     is_suspicious: bool
-    """Whether it would keep a rollout from promotion by itself."""
+    """Whether it alone would prevent a promotion."""
     metric: str = ""
     """Of the guardrail that carries most of it; empty while it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class PromotionProgress:
     """How far the evidence for promotion has come."""
 
     proven: int
     required: int
-    """Guardrails in slices that must be shown to be within their limits."""
+    """Guardrails, by slice, that must be shown to be within their limits."""
     share: float
     """The least of requests, duration and required evidence as shares of what is needed."""
 
 
-def overall(decision: Decision) -> Stake:
+def overall_harm(decision: Decision) -> HarmEvidence:
     """All evidence for a rollback together."""
     log_evidence = decision.log_evidence.get("rollback")
-    return _stake(decision, multiple(log_evidence, decision.bounds.log_rollback),
-                  weightiest(decision))  # fmt: skip
+    return _harm_evidence(decision, multiple(log_evidence, decision.bounds.log_rollback),
+                  weightiest_evidence(decision))  # fmt: skip
 
 
-def by_slice(decision: Decision) -> dict[str, Stake]:
-    """Evidence for a rollback in each slice that is looked at."""
+def harm_by_slice(decision: Decision) -> dict[str, HarmEvidence]:
+    """Evidence for a rollback in each slice that a guardrail judges."""
     slices: dict[str, list[Evidence]] = {}
     for one in decision.evidence:
         if one.action == "rollback":
             slices.setdefault(one.slice, []).append(one)
     return {
-        name: _stake(
+        name: _harm_evidence(
             decision,
             sum(rollback_multiple(one, decision) for one in found),
             max(found, key=lambda one: rollback_multiple(one, decision)),
@@ -56,14 +56,14 @@ def by_slice(decision: Decision) -> dict[str, Stake]:
     }
 
 
-def weightiest(decision: Decision) -> Evidence | None:
-    """What carries most of the evidence for a rollback."""
+def weightiest_evidence(decision: Decision) -> Evidence | None:
+    """The row that carries most of the evidence for a rollback."""
     found = [one for one in decision.evidence if rollback_multiple(one, decision) > 0.0]
     return max(found, key=lambda one: rollback_multiple(one, decision), default=None)
 
 
-def proof(decision: Decision) -> Proof:
-    """What of promotion is done."""
+def promotion_progress(decision: Decision) -> PromotionProgress:
+    """How far a promotion has come."""
     stage, needed = decision.stage, decision.bounds.log_promotion
     required = [one for one in decision.evidence if one.required]
     shares = [
@@ -72,15 +72,15 @@ def proof(decision: Decision) -> Proof:
         *(one.log_promotion / needed for one in required),
     ]
     proven = sum(one.log_promotion >= needed for one in required)
-    return Proof(proven, len(required), _clipped(min(shares)))
+    return PromotionProgress(proven, len(required), _clipped(min(shares)))
 
 
-def _stake(decision: Decision, of_bar: float, most: Evidence | None) -> Stake:
-    log_bar = decision.bounds.log_rollback
-    log_evidence = math.log(of_bar) + log_bar if of_bar > 0.0 else -math.inf
-    growth = _clipped(log_evidence / log_bar)
-    return Stake(
-        of_bar,
+def _harm_evidence(decision: Decision, share: float, most: Evidence | None) -> HarmEvidence:
+    log_threshold = decision.bounds.log_rollback
+    log_evidence = math.log(share) + log_threshold if share > 0.0 else -math.inf
+    growth = _clipped(log_evidence / log_threshold)
+    return HarmEvidence(
+        share,
         growth,
         log_evidence >= decision.bounds.log_promotion,
         most.metric if most is not None and growth > 0.0 else "",

@@ -1,4 +1,4 @@
-"""The simulated gateway: mirrors requests as its clock says, and obeys decisions.
+"""The simulated gateway: mirrors requests as its clock says, and applies decisions.
 
 In shadow mode there is no traffic to take away from the candidate. What a gateway does on a
 rollback is to mirror nothing more to it.
@@ -19,67 +19,70 @@ from typing import Final
 from confluent_kafka import Message, Producer
 
 from understudy.schemas.decisions import decode_decision
+from understudy.streams.demo.rollout_follower import TopicTail
 from understudy.streams.demo.simulator import (
     DEFAULT_RATE_PER_S,
     REQUEST_TIMEOUT_MS,
     SimulatedMessage,
 )
-from understudy.streams.demo.topic_follower import Tail
 from understudy.streams.kafka.client_config import producer_config, topics
 from understudy.streams.settings import KafkaSettings
 
 RUN_S: Final = 30.0
 """Wall time that the simulated traffic is spread over, as far as the speeds allow."""
-LOWEST_SPEED: Final = 20.0
-HIGHEST_SPEED: Final = 75.0
-"""Of the simulated clock; 2 500 pairs a second."""
+MIN_SPEED: Final = 20.0
+"""Of the simulated clock: fewer pairs end sooner instead of trickling in."""
+MAX_SPEED: Final = 75.0
+"""Of the simulated clock: 2 500 pairs a second, which two idle cores can follow."""
 MAX_UNREAD: Final = 3_000
 """Messages that may wait in the mock broker, which drops the oldest beyond a few MB."""
-LOOK_EVERY_S: Final = 0.05
+CHECK_DECISIONS_EVERY_S: Final = 0.05
+"""Soon enough to stop within a second, seldom enough to cost nothing."""
 _TIMEOUT: Final = dt.timedelta(milliseconds=REQUEST_TIMEOUT_MS)
 
 
 @dataclass(frozen=True, slots=True)
-class Obedience:
-    """A rollback that the gateway obeyed."""
+class AppliedRollback:
+    """A rollback that the gateway has applied."""
 
     event_time: dt.datetime
-    """Requests from then on were not mirrored."""
+    """Later requests were not mirrored."""
     after_s: float
     """Wall time since the decision was written to its topic."""
 
 
 class Gateway:
-    """Writes messages to the events topic until there are no more or a rollback is told."""
+    """Writes messages to the events topic until there are no more, or a decision rolls back."""
 
     def __init__(
         self, kafka: KafkaSettings, messages: Iterator[SimulatedMessage], *,
-        pairs: int, start: dt.datetime, run_s: float = RUN_S,
+        pairs: int, start: dt.datetime, run_s: float = RUN_S, max_unread: int = MAX_UNREAD,
     ) -> None:  # fmt: skip
         self._kafka = kafka
         self._messages = messages
         self._start = start
+        self._max_unread = max_unread
         span_s = pairs / DEFAULT_RATE_PER_S
-        self._speed = min(max(span_s / run_s, LOWEST_SPEED), HIGHEST_SPEED)
+        self._speed = min(max(span_s / run_s, MIN_SPEED), MAX_SPEED)
         self._longest_s = span_s + _TIMEOUT.total_seconds()
         self._request_times_s = array("d")
-        self._looked_at_s = 0.0
+        self._checked_at_s = 0.0
         self.sent = 0
         self.is_done = False
         self.event_time: dt.datetime | None = None
-        self.obeyed: Obedience | None = None
+        self.rollback: AppliedRollback | None = None
 
     def run(self, stop: threading.Event, read: Callable[[], int]) -> None:
-        """Write until done or told to stop; `read` tells how many messages have been read."""
+        """Write until done or stopped; `read` returns how many messages have been read."""
         producer = Producer({**producer_config(self._kafka), "compression.type": "zstd"})
         names = topics(self._kafka)
         started = time.monotonic()
-        with closing(Tail(self._kafka, [names.decisions.name])) as decisions:
+        with closing(TopicTail(self._kafka, [names.decisions.name])) as decisions:
             for message in self._messages:
-                while self._is_early(message, started) or self.sent - read() > MAX_UNREAD:
+                while self._is_early(message, started) or self.sent - read() > self._max_unread:
                     if stop.wait(0.01):
                         return
-                self._look(decisions)
+                self._check_decisions(decisions)
                 if self._is_over(message):
                     break
                 if self._is_mirrored(message):
@@ -93,7 +96,7 @@ class Gateway:
         return bisect_right(times, until.timestamp()) - bisect_left(times, since.timestamp())
 
     def _is_early(self, message: SimulatedMessage, started: float) -> bool:
-        """Whether its time has not come; nobody waits for what is late when all else is over."""
+        """Whether its time has not come; late messages are not waited for when all else is over."""
         due_s = min(message.arrival_offset_s, self._longest_s)
         return due_s > (time.monotonic() - started) * self._speed
 
@@ -109,28 +112,28 @@ class Gateway:
         self.sent += 1
         self.event_time = at
 
-    def _look(self, decisions: Tail) -> None:
-        """Read decisions now and then; obey the first that rolls back."""
+    def _check_decisions(self, decisions: TopicTail) -> None:
+        """Read decisions now and then; apply the first that rolls back."""
         now_s = time.monotonic()
-        if self.obeyed is not None or now_s - self._looked_at_s < LOOK_EVERY_S:
+        if self.rollback is not None or now_s - self._checked_at_s < CHECK_DECISIONS_EVERY_S:
             return
-        self._looked_at_s = now_s
+        self._checked_at_s = now_s
         for message, value in decisions.take(wait_s=0.0):
             if decode_decision(value).verdict == "rollback" and self.event_time is not None:
-                self.obeyed = Obedience(self.event_time, _age_s(message))
+                self.rollback = AppliedRollback(self.event_time, _age_s(message))
                 return
 
     def _is_mirrored(self, message: SimulatedMessage) -> bool:
-        """Of requests under way the rest is still written."""
-        if self.obeyed is None:
+        """The rest of a request under way is still written."""
+        if self.rollback is None:
             return True
-        return message.event is not None and message.event.request_time <= self.obeyed.event_time
+        return message.event is not None and message.event.request_time <= self.rollback.event_time
 
     def _is_over(self, message: SimulatedMessage) -> bool:
         """Whether everything under way at the rollback has come back or timed out."""
-        if self.obeyed is None:
+        if self.rollback is None:
             return False
-        return self._at(message) > self.obeyed.event_time + _TIMEOUT
+        return self._at(message) > self.rollback.event_time + _TIMEOUT
 
 
 def _age_s(message: Message) -> float:

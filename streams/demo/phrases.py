@@ -87,7 +87,7 @@ def phrasebooks() -> dict[str, Phrasebook]:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SimulatedAnswer:
     """What a model said: text, or tool calls, now and then neither."""
 
     output: str | None
@@ -102,7 +102,7 @@ class Task:
     workflow: str
     request: Request
     streamed: bool
-    answer: Callable[[Random], Answer]
+    answer: Callable[[Random], SimulatedAnswer]
 
 
 def make_task(rng: Random, language: str, workflow: str) -> Task:
@@ -135,12 +135,12 @@ def _chat(rng: Random, language: str, book: Phrasebook) -> Task:
     order_lines = _order_lines(rng, book) if rng.random() < 0.15 else ""
     space = "" if language in _UNSPACED else " "
 
-    def answer(run: Random) -> Answer:
+    def answer(run: Random) -> SimulatedAnswer:
         paragraphs = [
             space.join([_worded(run, point) for point in topic.points]) for topic in topics
         ]
         parts = [_worded(run, book.openings), *paragraphs, _worded(run, book.closings)]
-        return Answer("\n\n".join(parts).format_map(facts) + order_lines)
+        return SimulatedAnswer("\n\n".join(parts).format_map(facts) + order_lines)
 
     request = Request(prompt="\n".join(topic.ask for topic in topics).format_map(facts))
     return Task(language, "chat", request, streamed=True, answer=answer)
@@ -177,8 +177,8 @@ def _extract(rng: Random, language: str, book: Phrasebook) -> Task:
         "note": note,
     }
 
-    def answer(run: Random) -> Answer:
-        return Answer(_written_order(run, order))
+    def answer(run: Random) -> SimulatedAnswer:
+        return SimulatedAnswer(_written_order(run, order))
 
     request = Request(
         prompt=f"{book.extract}\n{message}", expects="json_schema", schema_id=ORDER_SCHEMA_ID
@@ -204,7 +204,7 @@ def _classify(rng: Random, language: str, book: Phrasebook) -> Task:
     reason = topic.points[0]
     usual_confidence = 0.80 + int(rng.random() * 20) / 100
 
-    def answer(run: Random) -> Answer:
+    def answer(run: Random) -> SimulatedAnswer:
         unsure = run.random() < 0.25
         verdict = {
             "intent": topic.intent,
@@ -212,7 +212,7 @@ def _classify(rng: Random, language: str, book: Phrasebook) -> Task:
             "confidence": round(usual_confidence - (0.05 if unsure else 0.0), 2),
             "reason": _worded(run, reason).format_map(facts),
         }
-        return Answer(_as_json(verdict))
+        return SimulatedAnswer(_as_json(verdict))
 
     request = Request(prompt=f"{book.classify}\n{topic.ask.format_map(facts)}", expects="json")
     return Task(language, "classify", request, streamed=False, answer=answer)
@@ -222,10 +222,10 @@ def _assistant(rng: Random, language: str, book: Phrasebook) -> Task:
     facts = _facts(rng, book)
     wanted = int(rng.random() * len(TOOLS))
 
-    def answer(run: Random) -> Answer:
+    def answer(run: Random) -> SimulatedAnswer:
         if run.random() < 0.06:
-            return Answer(_worded(run, book.openings))
-        return Answer(None, _tool_calls(run, TOOLS[wanted], facts))
+            return SimulatedAnswer(_worded(run, book.openings))
+        return SimulatedAnswer(None, _tool_calls(run, TOOLS[wanted], facts))
 
     request = Request(prompt=book.tool_asks[wanted].format_map(facts), tools=TOOLS)
     return Task(language, "assistant", request, streamed=True, answer=answer)

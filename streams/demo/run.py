@@ -36,15 +36,15 @@ from understudy.streams.deciding.faust_app import changelog
 from understudy.streams.deciding.runner import run_deciding
 from understudy.streams.demo.gateway import RUN_S, Gateway
 from understudy.streams.demo.phrases import JSON_SCHEMAS
-from understudy.streams.demo.screen import DemoView, Snapshot
+from understudy.streams.demo.rollout_follower import RolloutFollower
+from understudy.streams.demo.screen import DemoStatus, DemoView
 from understudy.streams.demo.simulator import (
     DEFAULT_RATE_PER_S,
     ROLLOUT_ID,
     describe_regression,
     simulate,
 )
-from understudy.streams.demo.summary import Ending, summarise
-from understudy.streams.demo.topic_follower import Following
+from understudy.streams.demo.summary import DemoResult, summarise
 from understudy.streams.errors import FAILED, CommandError
 from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.kafka.client_config import producer_config, topics
@@ -62,29 +62,32 @@ from understudy.streams.settings import (
 from understudy.streams.worker import pairing
 
 REFRESH_S: Final = 0.5
-DRAIN_S: Final = 30.0
-START_S: Final = 30.0
-STOP_S: Final = 15.0
-STORE_S: Final = 10.0
-
-Work = Callable[[], object]
+"""Between two pictures: fluent enough, and redrawing costs little."""
+START_TIMEOUT_S: Final = 30.0
+"""For the consumer groups to form, which takes about two seconds."""
+DRAIN_TIMEOUT_S: Final = 30.0
+"""For the last windows to be judged after the last event, as long as the traffic itself."""
+STOP_TIMEOUT_S: Final = 15.0
+"""For the threads to end; they are daemons, so the process ends in any case."""
+STORE_TIMEOUT_S: Final = 10.0
+"""For the last decisions to reach ClickHouse, so that the suggested queries find them."""
 
 
 def policy_text() -> str:
-    """The policy that the demo judges by, YAML."""
+    """The policy of the demo, in YAML."""
     return resources.files(__package__).joinpath("policy.yaml").read_text("utf-8")
 
 
 @dataclass(slots=True)
-class _Run:
-    """What the threads of a demo share."""
+class _DemoThreads:
+    """The threads of a demo, which end together."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     failure: BaseException | None = None
     threads: list[threading.Thread] = field(default_factory=list)
 
-    def start(self, work: Work) -> None:
-        """Work in a thread; what it raises ends the demo."""
+    def start(self, work: Callable[[], object]) -> None:
+        """Work in a thread; an exception ends the demo."""
 
         def guarded() -> None:
             try:
@@ -97,14 +100,14 @@ class _Run:
         thread.start()
 
     def fail(self, failure: BaseException) -> None:
-        """Stop the demo for a reason."""
+        """Stop the demo because of a failure."""
         self.failure = self.failure or failure
         self.stop.set()
 
     def end(self) -> None:
         """Stop all threads and wait for them."""
         self.stop.set()
-        deadline = time.monotonic() + STOP_S
+        deadline = time.monotonic() + STOP_TIMEOUT_S
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -120,8 +123,8 @@ def run_demo(
 ) -> None:
     """Run the demo and print its summary. Raises `CommandError` when something broke.
 
-    Its own policy judges, and `run_s` is the wall time of the traffic, unless a test knows better.
-    Ends the process with the code `FAILED` when the verdict is the wrong one.
+    `run_s` is the wall time of the traffic; `policy` replaces the demo's own. The command exits
+    with `FAILED` when the verdict is wrong.
     """
     configure_logs(logging.WARNING)
     span = dt.timedelta(seconds=pairs / DEFAULT_RATE_PER_S)
@@ -130,21 +133,20 @@ def run_demo(
     with data_folder(keep) as folder, EmbeddedBroker() as broker:
         settings = _settings(broker, f"chdb://{folder}")
         ensure_topics(broker.client_config, [*topics(settings.kafka), changelog(settings)])
-        _apply(settings.kafka, policy or policy_text(), start)
+        _apply_policy(settings.kafka, policy or policy_text(), start)
         messages = simulate(seed=seed, pairs=pairs, healthy=healthy, start=start)
         gateway = Gateway(settings.kafka, messages, pairs=pairs, start=start, run_s=run_s)
-        snapshot, following = _watch(settings, gateway, pairs, console)
+        status, follower = _watch(settings, gateway, pairs, console)
     regression = describe_regression(pairs=pairs, healthy=healthy, start=start)
-    ending = Ending(snapshot, following.outcome, following.slices.rows, regression, gateway)
-    summary = summarise(ending, clickhouse_url=settings.clickhouse.url)
+    result = DemoResult(status, follower.outcome, follower.slices.rows, regression, gateway)
+    summary = summarise(result, clickhouse_url=settings.clickhouse.url)
     summary.print(console)
     if summary.is_wrong:
         raise click.exceptions.Exit(FAILED)
 
 
 def _settings(broker: EmbeddedBroker, clickhouse_url: str) -> Settings:
-    """The service's own, but for the clock: requests time out after 30 s, and ten minutes pass in
-    half of one."""
+    """The service's own, except for times: the simulated clock runs twenty times as fast."""
     return Settings(
         kafka=KafkaSettings(
             bootstrap_servers=broker.bootstrap_servers,
@@ -157,7 +159,7 @@ def _settings(broker: EmbeddedBroker, clickhouse_url: str) -> Settings:
     )
 
 
-def _apply(kafka: KafkaSettings, policy: str, at: dt.datetime) -> None:
+def _apply_policy(kafka: KafkaSettings, policy: str, at: dt.datetime) -> None:
     """Put the policy in force as `understudy rollout apply` does, by the simulated clock."""
     record = RolloutRecord(manifest=read_manifest(policy))
     producer = Producer(producer_config(kafka))
@@ -172,13 +174,13 @@ def _apply(kafka: KafkaSettings, policy: str, at: dt.datetime) -> None:
 
 @contextmanager
 def data_folder(keep: Path | None) -> Iterator[Path]:
-    """Where chDB keeps its data; the last demo's unless another folder is asked for.
+    """A folder for chDB's data: a new one to keep, or the one that every demo uses again.
 
-    Without an ending there is nothing to ask, and nothing stays.
+    When the demo fails or is interrupted, the folder that is used again is removed.
     """
     if keep is not None:
         if keep.exists() and any(keep.iterdir()):
-            raise CommandError(f"{keep} is not empty; name a new folder for --keep")
+            raise CommandError(f"the folder {keep} is not empty; name a new one with --keep")
         yield keep.resolve()
         return
     folder = Path(tempfile.gettempdir()) / f"understudy-demo-{os.getuid()}"
@@ -195,7 +197,7 @@ def data_folder(keep: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """For this process alone. Raises `CommandError` when another demo has it."""
+    """Lock the folder for this process. Raises `CommandError` when another demo has it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -210,83 +212,85 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _watch(
     settings: Settings, gateway: Gateway, pairs: int, console: Console
-) -> tuple[Snapshot, Following]:
-    """Run all threads, drawing what comes out, until everything has been judged."""
-    run = _Run()
+) -> tuple[DemoStatus, RolloutFollower]:
+    """Run all threads and draw their progress until everything has been judged."""
+    threads = _DemoThreads()
     schemas = {name: compile_json_schema(schema) for name, schema in JSON_SCHEMAS.items()}
     policy = PairingPolicy.from_settings(settings)
     policy = replace(policy, compare=replace(policy.compare, json_schemas=schemas))
     with (
         garbage_collection_of_a_worker(),
         pairing(settings, policy, sources=("events",)) as (consumer,),
-        closing(Following(settings, ROLLOUT_ID)) as following,
+        closing(RolloutFollower(settings, ROLLOUT_ID)) as follower,
         DemoView(console) as view,
     ):
         try:
-            run.start(lambda: run_deciding(settings, run.stop, give_up=run.fail))
-            run.start(lambda: run_alerting(settings, run.stop))
-            run.start(lambda: consumer.run(run.stop))
-            run.start(lambda: _mirror(run, gateway, consumer, following))
-            snapshot = _draw(run, gateway, pairs, consumer, following, view)
-            if run.failure is None:
-                _wait_until_stored(settings, len(following.told))
+            threads.start(lambda: run_deciding(settings, threads.stop, give_up=threads.fail))
+            threads.start(lambda: run_alerting(settings, threads.stop))
+            threads.start(lambda: consumer.run(threads.stop))
+            threads.start(lambda: _mirror(threads, gateway, consumer, follower))
+            status = _draw(threads, gateway, pairs, consumer, follower, view)
+            if threads.failure is None:
+                _wait_until_stored(settings, len(follower.decisions))
         finally:
-            run.end()
-    if run.failure is not None:
-        raise CommandError(f"the demo stopped: {run.failure!r}", FAILED)
-    return snapshot, following
+            threads.end()
+    if threads.failure is not None:
+        raise CommandError(f"the demo stopped: {threads.failure!r}", FAILED)
+    return status, follower
 
 
-def _mirror(run: _Run, gateway: Gateway, consumer: PairingConsumer, following: Following) -> None:
-    """Let the gateway begin once both groups have formed and the policy counts."""
-    deadline = time.monotonic() + START_S
-    while not (consumer.partitions and following.told):
-        if run.stop.wait(0.05):
+def _mirror(
+    threads: _DemoThreads, gateway: Gateway, consumer: PairingConsumer, follower: RolloutFollower
+) -> None:
+    """Let the gateway begin once both groups have formed and the policy is in force."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not (consumer.partitions and follower.decisions):
+        if threads.stop.wait(0.05):
             return
         if time.monotonic() > deadline:
-            raise TimeoutError("the consumer groups did not form")
-    gateway.run(run.stop, lambda: consumer.progress()["read"])
+            raise TimeoutError(f"the consumer groups did not form within {START_TIMEOUT_S:.0f} s")
+    gateway.run(threads.stop, lambda: consumer.progress()["read"])
 
 
 def _draw(
-    run: _Run,
+    threads: _DemoThreads,
     gateway: Gateway,
     pairs: int,
     consumer: PairingConsumer,
-    following: Following,
+    follower: RolloutFollower,
     view: DemoView,
-) -> Snapshot:
+) -> DemoStatus:
     """Refresh the view until all events have been read and their windows have been judged."""
     started = time.monotonic()
     drained_at: float | None = None
     last_read, last_s = 0, 0.0
     while True:
         elapsed_s = time.monotonic() - started
-        following.update()
+        follower.update()
         progress = consumer.progress()
         rate = (progress["read"] - last_read) / max(elapsed_s - last_s, 1e-3)
         last_read, last_s = progress["read"], elapsed_s
-        snapshot = _snapshot(gateway, pairs, progress, following, elapsed_s, rate)
-        view.show(snapshot)
-        if run.stop.is_set():
-            return snapshot
+        status = _status(gateway, pairs, progress, follower, elapsed_s, rate)
+        view.show(status)
+        if threads.stop.is_set():
+            return status
         if gateway.is_done and progress["read"] >= gateway.sent:
             drained_at = drained_at or elapsed_s
-            has_rows = following.slices.events.paired >= 2 * progress["pairs"]
-            if (has_rows and following.is_judged) or elapsed_s - drained_at > DRAIN_S:
-                return snapshot
+            has_rows = follower.slices.events.paired >= 2 * progress["pairs"]
+            if (has_rows and follower.is_judged) or elapsed_s - drained_at > DRAIN_TIMEOUT_S:
+                return status
         time.sleep(REFRESH_S)
 
 
-def _snapshot(
+def _status(
     gateway: Gateway,
     pairs: int,
     progress: dict[str, int],
-    following: Following,
+    follower: RolloutFollower,
     elapsed_s: float,
     rate: float,
-) -> Snapshot:
-    return Snapshot(
+) -> DemoStatus:
+    return DemoStatus(
         elapsed_s=elapsed_s,
         events_per_s=rate,
         events=progress["read"],
@@ -297,18 +301,18 @@ def _snapshot(
         invalid=progress["invalid"],
         pending=progress["waiting"],
         progress=min(1.0, progress["pairs"] / pairs),
-        slices=following.slices.deltas(),
+        slices=follower.slices.deltas(),
         event_time=gateway.event_time,
-        decision=following.now,
-        obeyed_after_s=gateway.obeyed.after_s if gateway.obeyed is not None else None,
+        decision=follower.current,
+        rollback_applied_after_s=gateway.rollback.after_s if gateway.rollback is not None else None,
     )
 
 
 def _wait_until_stored(settings: Settings, decisions: int) -> None:
-    """Let alerting bring the last decisions into the table."""
+    """Wait until alerting has stored the last decisions."""
     try:
         with closing(client_opener(settings.clickhouse.url)()) as client:
-            deadline = time.monotonic() + STORE_S
+            deadline = time.monotonic() + STORE_TIMEOUT_S
             while time.monotonic() < deadline:
                 ((stored,),) = client.query("SELECT count() FROM decisions").result_rows
                 if stored >= decisions:

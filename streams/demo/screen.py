@@ -27,7 +27,12 @@ from understudy.analyzers.guardrails.explanations import (
 )
 from understudy.analyzers.guardrails.slices import slice_title
 from understudy.schemas.decisions import Decision
-from understudy.streams.demo.evidence_progress import Stake, by_slice, overall, proof
+from understudy.streams.demo.evidence_progress import (
+    HarmEvidence,
+    harm_by_slice,
+    overall_harm,
+    promotion_progress,
+)
 from understudy.streams.demo.slice_deltas import SliceDelta
 from understudy.streams.terminal.evidence_table import STYLES, times
 
@@ -58,8 +63,8 @@ _SHORT: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The state of a run at one moment."""
+class DemoStatus:
+    """How far a run has come."""
 
     elapsed_s: float
     events_per_s: float
@@ -77,12 +82,12 @@ class Snapshot:
     """How far the simulated gateway's clock has come."""
     decision: Decision | None = None
     """With the evidence as of now."""
-    obeyed_after_s: float | None = None
-    """How long after its decision the gateway heeded a rollback."""
+    rollback_applied_after_s: float | None = None
+    """How long after its decision the gateway applied a rollback."""
 
 
 class DemoView:
-    """Shows snapshots on a console, as a context manager; leaves the last one standing."""
+    """Shows the status of a run on a console, as a context manager; the last one stays."""
 
     def __init__(
         self,
@@ -95,7 +100,7 @@ class DemoView:
         self._title = title
         self._line_every_s = line_every_s
         self._live: Live | None = None
-        self._last: Snapshot | None = None
+        self._last: DemoStatus | None = None
         self._next_line_s = 0.0
 
     def __enter__(self) -> Self:
@@ -115,26 +120,26 @@ class DemoView:
         elif self._last is not None:
             self._console.print(self.render(self._last))
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Draw a snapshot; without a terminal, when a line is due."""
-        self._last = snapshot
+    def show(self, status: DemoStatus) -> None:
+        """Draw a status; without a terminal, when a line is due."""
+        self._last = status
         if self._live is not None:
-            self._live.update(self.render(snapshot), refresh=True)
-        elif snapshot.elapsed_s >= self._next_line_s:
-            self._next_line_s = snapshot.elapsed_s + self._line_every_s
-            self._console.print(self._fit(_progress_line(snapshot)), soft_wrap=True)
+            self._live.update(self.render(status), refresh=True)
+        elif status.elapsed_s >= self._next_line_s:
+            self._next_line_s = status.elapsed_s + self._line_every_s
+            self._console.print(self._fit(_progress_line(status)), soft_wrap=True)
 
-    def render(self, snapshot: Snapshot) -> RenderableType:
+    def render(self, status: DemoStatus) -> RenderableType:
         """The whole picture, for the console's width and height."""
         return Group(
-            self._headline(snapshot),
-            self._progress(snapshot),
+            self._headline(status),
+            self._progress(status),
             Text(),
-            *self._verdict(snapshot),
+            *self._verdict(status),
             Text(),
-            self._counters(snapshot),
+            self._counters(status),
             Text(),
-            *self._table(snapshot),
+            *self._table(status),
         )
 
     @property
@@ -147,19 +152,19 @@ class DemoView:
             text = ascii_text(text)
         return Text(text, style=style, no_wrap=True, overflow=self._overflow)
 
-    def _headline(self, snapshot: Snapshot) -> RenderableType:
+    def _headline(self, status: DemoStatus) -> RenderableType:
         grid = Table.grid(expand=True, padding=(0, 1, 0, 0), pad_edge=False)
         grid.add_column(ratio=1, no_wrap=True, overflow=self._overflow)
         grid.add_column(justify="right", no_wrap=True)
-        clock = f"{snapshot.event_time:%H:%M:%S} UTC in the log" if snapshot.event_time else ""
+        clock = f"{status.event_time:%H:%M:%S} UTC in the log" if status.event_time else ""
         title = self._fit(printable(self._title), "bold")
-        title.append_text(self._fit(f" · {_gateway(snapshot)}", "dim"))
+        title.append_text(self._fit(f" · {_gateway(status)}", "dim"))
         grid.add_row(title, self._fit(clock, "dim"))
         return grid
 
-    def _progress(self, snapshot: Snapshot) -> Text:
-        progress = min(1.0, max(0.0, snapshot.progress))
-        end = f" {_percent(progress):>4} %  {_minutes(snapshot.elapsed_s)}"
+    def _progress(self, status: DemoStatus) -> Text:
+        progress = min(1.0, max(0.0, status.progress))
+        end = f" {_percent(progress):>4} %  {_minutes(status.elapsed_s)}"
         room = max(10, min(self._console.width, _LONGEST_BAR) - len(end))
         return self._bar(progress, room, "green").append_text(self._fit(end))
 
@@ -168,12 +173,12 @@ class DemoView:
         bar = self._fit("━" * filled, style)
         return bar.append_text(self._fit("─" * (width - filled), "dim"))
 
-    def _verdict(self, snapshot: Snapshot) -> list[RenderableType]:
+    def _verdict(self, status: DemoStatus) -> list[RenderableType]:
         """The verdict and its reason in two lines at most, then how far the evidence is."""
-        decision = snapshot.decision
+        decision = status.decision
         if decision is None:
             return [self._fit("No verdict yet.", "dim")]
-        stake, style = overall(decision), STYLES[decision.verdict]
+        harm, style = overall_harm(decision), STYLES[decision.verdict]
         label = self._fit(f"{decision.verdict.upper():<{_LABEL_WIDTH}} ", style)
         reason = _reason(decision)
         room = max(20, self._console.width - _LABEL_WIDTH - 1)
@@ -185,12 +190,14 @@ class DemoView:
             lines[number] = (label if number == 0 else Text(" " * (_LABEL_WIDTH + 1))).append_text(
                 line
             )
-        told = f"{times(stake.multiple)} × what it takes"
+        words = f"{times(harm.multiple)} × what it takes"
         green = "dim" if decision.verdict == "rollback" else "green"
         return [
             *lines,
-            self._measure("rollback", stake.growth, _style(stake), told),
-            self._measure("promotion", proof(decision).share, green, _proof(decision)),
+            self._measure("rollback", harm.growth, _style(harm), words),
+            self._measure(
+                "promotion", promotion_progress(decision).share, green, _promotion_text(decision)
+            ),
         ]
 
     def _measure(self, label: str, share: float, style: str, words: str) -> Text:
@@ -198,19 +205,19 @@ class DemoView:
         text.append_text(self._bar(share, 10 if self._console.width < _WIDE else 24, style))
         return text.append_text(self._fit(f" {words}"))
 
-    def _counters(self, snapshot: Snapshot) -> Table:
+    def _counters(self, status: DemoStatus) -> Table:
         table = Table.grid(padding=(0, 2), pad_edge=False)
-        counts = _counts(snapshot)
+        counts = _counts(status)
         for _ in counts:
             table.add_column(justify="right", no_wrap=True)
         table.add_row(*(self._fit(name, "dim") for name in counts))
         table.add_row(*(self._fit(value, "bold") for value in counts.values()))
         return table
 
-    def _table(self, snapshot: Snapshot) -> list[RenderableType]:
-        if not snapshot.slices:
+    def _table(self, status: DemoStatus) -> list[RenderableType]:
+        if not status.slices:
             return [Text("No pair has been compared yet.", style="dim")]
-        stakes = by_slice(snapshot.decision) if snapshot.decision is not None else {}
+        harms = harm_by_slice(status.decision) if status.decision is not None else {}
         width = self._console.width
         gap = 2 if width >= _WIDE else 1
         columns = [column for column in _COLUMNS if width >= column.from_width]
@@ -220,40 +227,40 @@ class DemoView:
         for column in columns:
             table.add_column(self._fit(column.title), justify="right", no_wrap=True)
         table.add_column(self._fit("evidence\nof harm"), no_wrap=True)
-        shown = self._visible(snapshot.slices, stakes)
+        shown = self._visible(status.slices, harms)
         for delta in shown:
-            self._add_row(table, columns, delta, stakes.get(delta.slice))
-        hidden = len(snapshot.slices) - len(shown)
+            self._add_row(table, columns, delta, harms.get(delta.slice))
+        hidden = len(status.slices) - len(shown)
         more = [self._fit(f"and {hidden} more", "dim")] if hidden else []
         return [table, *more, self._fit(_LEGEND, "dim")]
 
     def _add_row(
-        self, table: Table, columns: Sequence[_Column], delta: SliceDelta, stake: Stake | None
+        self, table: Table, columns: Sequence[_Column], delta: SliceDelta, harm: HarmEvidence | None
     ) -> None:
-        style = _style(stake) if stake is not None and stake.is_suspicious else ""
+        style = _style(harm) if harm is not None and harm.is_suspicious else ""
         arrow = " → " if self._console.width >= _WIDE else "→"
         table.add_row(
             self._fit(_MARK if style else "", style),
             self._fit(printable(slice_title(delta.slice)), style),
             *(self._fit(column.cell(delta, arrow)) for column in columns),
-            self._evidence(stake),
+            self._evidence(harm),
         )
 
-    def _evidence(self, stake: Stake | None) -> Text:
-        if stake is None:
+    def _evidence(self, harm: HarmEvidence | None) -> Text:
+        if harm is None:
             return self._fit("·", "dim")
-        bar = self._bar(stake.growth, 8 if self._console.width >= _WIDE else 5, _style(stake))
-        words = f" {times(stake.multiple):<6} {_SHORT.get(stake.metric, stake.metric)[:6]:<6}"
-        return bar.append_text(self._fit(words, _style(stake) if stake.growth else "dim"))
+        bar = self._bar(harm.growth, 8 if self._console.width >= _WIDE else 5, _style(harm))
+        words = f" {times(harm.multiple):<6} {_SHORT.get(harm.metric, harm.metric)[:6]:<6}"
+        return bar.append_text(self._fit(words, _style(harm) if harm.growth else "dim"))
 
     def _visible(
-        self, slices: Sequence[SliceDelta], stakes: dict[str, Stake]
+        self, slices: Sequence[SliceDelta], harms: dict[str, HarmEvidence]
     ) -> Sequence[SliceDelta]:
         """As many as the console's height allows; those with suspicious evidence in any case."""
         room = max(_FEWEST_ROWS, self._console.height - _LINES_AROUND_TABLE)
         if not self._console.is_terminal or len(slices) <= room:
             return slices
-        kept = sorted(slices, key=lambda delta: not _is_suspicious(delta, stakes))[: room - 1]
+        kept = sorted(slices, key=lambda delta: not _is_suspicious(delta, harms))[: room - 1]
         return [delta for delta in slices if delta in kept]
 
 
@@ -262,20 +269,21 @@ def ascii_text(text: str) -> str:
     return text.translate(_ASCII).encode("ascii", "replace").decode()
 
 
-def _is_suspicious(delta: SliceDelta, stakes: dict[str, Stake]) -> bool:
-    return delta.slice in stakes and stakes[delta.slice].is_suspicious
+def _is_suspicious(delta: SliceDelta, harms: dict[str, HarmEvidence]) -> bool:
+    return delta.slice in harms and harms[delta.slice].is_suspicious
 
 
-def _style(stake: Stake) -> str:
-    return "bold red" if stake.is_suspicious else "yellow"
+def _style(harm: HarmEvidence) -> str:
+    return "bold red" if harm.is_suspicious else "yellow"
 
 
-def _gateway(snapshot: Snapshot) -> str:
-    if snapshot.decision is None:
+def _gateway(status: DemoStatus) -> str:
+    if status.decision is None:
         return _STARTING
-    if snapshot.obeyed_after_s is None:
+    if status.rollback_applied_after_s is None:
         return "the gateway mirrors to both models"
-    return f"the gateway stopped after {natural_value('ms', round(1000 * snapshot.obeyed_after_s))}"
+    after_ms = round(1000 * status.rollback_applied_after_s)
+    return f"the gateway stopped after {natural_value('ms', after_ms)}"
 
 
 def _reason(decision: Decision) -> str:
@@ -284,8 +292,8 @@ def _reason(decision: Decision) -> str:
     return next(iter([*suspicions, *decision.reasons]), "")
 
 
-def _proof(decision: Decision) -> str:
-    done, stage = proof(decision), decision.stage
+def _promotion_text(decision: Decision) -> str:
+    done, stage = promotion_progress(decision), decision.stage
     return (
         f"{done.proven} of {done.required} proven · "
         f"{spaced(stage.requests)} of {spaced(stage.stage.min_requests)} requests · "
@@ -315,29 +323,29 @@ _COLUMNS: Final = (
 )
 
 
-def _counts(snapshot: Snapshot) -> dict[str, str]:
+def _counts(status: DemoStatus) -> dict[str, str]:
     return {
-        "events": f"{snapshot.events:,}",
-        "events/s": f"{snapshot.events_per_s:,.0f}",
-        "pairs": f"{snapshot.pairs:,}",
-        "pending": f"{snapshot.pending:,}",
-        "unmatched": f"{snapshot.unmatched:,}",
-        "duplicate": f"{snapshot.duplicate:,}",
-        "late": f"{snapshot.late:,}",
-        "invalid": f"{snapshot.invalid:,}",
+        "events": f"{status.events:,}",
+        "events/s": f"{status.events_per_s:,.0f}",
+        "pairs": f"{status.pairs:,}",
+        "pending": f"{status.pending:,}",
+        "unmatched": f"{status.unmatched:,}",
+        "duplicate": f"{status.duplicate:,}",
+        "late": f"{status.late:,}",
+        "invalid": f"{status.invalid:,}",
     }
 
 
-def _progress_line(snapshot: Snapshot) -> str:
-    counts = _counts(snapshot)
-    line = f"{_percent(snapshot.progress):>4} %  {_minutes(snapshot.elapsed_s)}  " + "  ".join(
+def _progress_line(status: DemoStatus) -> str:
+    counts = _counts(status)
+    line = f"{_percent(status.progress):>4} %  {_minutes(status.elapsed_s)}  " + "  ".join(
         f"{counts[name]} {name}" for name in ("events", "pairs")
     )
-    decision = snapshot.decision
+    decision = status.decision
     if decision is None:
         return f"{line}  {_STARTING}"
-    line += f"  {decision.verdict}, {times(overall(decision).multiple)} of a rollback"
-    suspects = {name: stake for name, stake in by_slice(decision).items() if stake.is_suspicious}
+    line += f"  {decision.verdict}, {times(overall_harm(decision).multiple)} of a rollback"
+    suspects = {name: harm for name, harm in harm_by_slice(decision).items() if harm.is_suspicious}
     worst = max(suspects, key=lambda name: suspects[name].multiple, default=None)
     if worst is None:
         return line

@@ -32,7 +32,7 @@ from understudy.schemas.events import (
     encode_event,
     event_key,
 )
-from understudy.streams.demo.phrases import Answer, Task, make_task, phrasebooks
+from understudy.streams.demo.phrases import SimulatedAnswer, Task, make_task, phrasebooks
 
 ROLLOUT_ID: Final = "checkout-assistant-2026-11"
 MODE: Final[Mode] = "shadow"
@@ -322,7 +322,7 @@ def _fallback(rng: Random) -> Fallback | None:
     )
 
 
-def _spoiled(rng: Random, task: Task, broken_rate: float) -> tuple[Answer, str]:
+def _spoiled(rng: Random, task: Task, broken_rate: float) -> tuple[SimulatedAnswer, str]:
     """An answer and its finish reason, with the rare mishaps of any model and the regression's."""
     answer = task.answer(rng)
     mishap = rng.random()
@@ -337,18 +337,18 @@ def _spoiled(rng: Random, task: Task, broken_rate: float) -> tuple[Answer, str]:
     return answer, "stop"
 
 
-def _broken(rng: Random, output: str) -> tuple[Answer, str]:
+def _broken(rng: Random, output: str) -> tuple[SimulatedAnswer, str]:
     """JSON that no strict parser takes: fenced in markdown, or broken off at the token limit."""
     if rng.random() < 0.7:
-        return Answer(f"```json\n{output}\n```"), "stop"
-    return Answer(_cut(rng, output)), "length"
+        return SimulatedAnswer(f"```json\n{output}\n```"), "stop"
+    return SimulatedAnswer(_cut(rng, output)), "length"
 
 
 def _cut(rng: Random, output: str) -> str:
     return output[: int(len(output) * (0.4 + 0.5 * rng.random()))]
 
 
-def _output_tokens(answer: Answer, characters_per_token: float) -> int:
+def _output_tokens(answer: SimulatedAnswer, characters_per_token: float) -> int:
     calls = answer.tool_calls or ()
     characters = len(answer.output or "") + sum(20 + len(bytes(call.arguments)) for call in calls)
     return max(1, round(characters / characters_per_token))

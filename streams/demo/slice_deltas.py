@@ -1,57 +1,19 @@
 """Rates and deltas of all requests and of each language, from window rows added up.
 
-The terminal's own arithmetic: what the demo shows is what anyone gets by adding rows of the
-table `windows`. Nothing here judges.
+What the demo shows is what anyone gets by adding rows of the table `windows`. Nothing here judges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
-
-import msgspec
 
 from understudy.analyzers.guardrails.slices import ALL, slice_name
 from understudy.analyzers.windows.histogram import quantile
-from understudy.analyzers.windows.rows import row_key
-from understudy.schemas.window_measures import EventCounts, Histogram, PairSums, SideSums
+from understudy.analyzers.windows.rows import RowTotals, row_key, total
+from understudy.schemas.window_measures import EventCounts
 from understudy.schemas.windows import WindowRow
 from understudy.streams.replay.report import mean
-
-_SIDE_COUNTS: Final = ("requests", "errors", "json_expected", "json_valid")
-_PAIR_COUNTS: Final = (
-    "pairs", "texts", "identical", "similarity_count", "similarity_sum",
-    "cost_usd_stable_sum", "cost_usd_candidate_sum",
-)  # fmt: skip
-
-
-class SliceSums(msgspec.Struct):
-    """What the demo needs of a slice's window rows, added up."""
-
-    stable: SideSums = msgspec.field(default_factory=SideSums)
-    candidate: SideSums = msgspec.field(default_factory=SideSums)
-    pair: PairSums = msgspec.field(default_factory=PairSums)
-
-    def add(self, row: WindowRow, times: int = 1) -> None:
-        """Add the sums of a row; take them away again with `times` −1."""
-        for total, part in ((self.stable, row.stable), (self.candidate, row.candidate)):
-            _add_counts(total, part, _SIDE_COUNTS, times)
-            _add_histogram(total.duration_ms_histogram, part.duration_ms_histogram, times)
-        _add_counts(self.pair, row.pair, _PAIR_COUNTS, times)
-
-
-def _add_counts(
-    total: msgspec.Struct, part: msgspec.Struct, names: Iterable[str], times: int
-) -> None:
-    for name in names:
-        if value := getattr(part, name):
-            setattr(total, name, getattr(total, name) + times * value)
-
-
-def _add_histogram(total: Histogram, part: Histogram, times: int) -> None:
-    for bucket, count in part.items():
-        total[bucket] = total.get(bucket, 0) + times * count
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +41,29 @@ class SliceDelta:
         return 100.0 * (self.json_valid_candidate - self.json_valid_stable)
 
 
-class Slices:
+class SliceTotals:
     """Sums of all requests and of every language, kept up to date row by row.
 
-    A newer version of a row replaces what the older one added, an older one is ignored, so rows
-    may come in any order and as often as they like. Of equal versions the last one counts.
+    A newer version of a row replaces an older one, an older one is ignored, so rows may come in any
+    order and as often as they like. Of equal versions the last one counts.
     """
 
     def __init__(self) -> None:
         self._rows: dict[tuple[object, ...], WindowRow] = {}
-        self._sums: dict[str, SliceSums] = {}
-        self.events = EventCounts()
-        """Where all events ended."""
+        self._open: dict[tuple[object, ...], WindowRow] = {}
+        """Rows that are not in the sums of closed rows yet."""
+        self._closed: dict[str, RowTotals] = {}
+        """Closed rows by slice; they do not change any more, so they are added only once."""
 
     @property
     def rows(self) -> list[WindowRow]:
         """The latest version of every row."""
         return list(self._rows.values())
+
+    @property
+    def events(self) -> EventCounts:
+        """Where all events ended."""
+        return self._totals().get(ALL, RowTotals()).events
 
     def update(self, rows: Iterable[WindowRow]) -> None:
         """Take new rows, or new versions of known ones."""
@@ -104,23 +72,33 @@ class Slices:
             known = self._rows.get(key)
             if known is not None and row.version < known.version:
                 continue
-            if known is not None:
-                self._add(known, -1)
-            self._add(row, 1)
-            self._rows[key] = row
-
-    def _add(self, row: WindowRow, times: int) -> None:
-        for name in dict.fromkeys((ALL, slice_name(row.language))):
-            self._sums.setdefault(name, SliceSums()).add(row, times)
-        _add_counts(self.events, row.events, EventCounts.__struct_fields__, times)
+            if known is not None and key not in self._open:
+                self._open, self._closed = dict(self._rows), {}
+            self._rows[key] = self._open[key] = row
 
     def deltas(self) -> list[SliceDelta]:
         """Deltas of the slices that have pairs, those with the most pairs first."""
-        deltas = [_delta(name, sums) for name, sums in self._sums.items() if sums.pair.pairs]
+        totals = self._totals().items()
+        deltas = [_delta(name, sums) for name, sums in totals if sums.pair.pairs]
         return sorted(deltas, key=lambda delta: (delta.slice != ALL, -delta.pairs, delta.slice))
 
+    def _totals(self) -> dict[str, RowTotals]:
+        """The sums of each slice."""
+        closed = [key for key, row in self._open.items() if row.closed]
+        self._closed = _added(self._closed, [self._open.pop(key) for key in closed])
+        return _added(self._closed, self._open.values())
 
-def _delta(name: str, sums: SliceSums) -> SliceDelta:
+
+def _added(totals: Mapping[str, RowTotals], rows: Iterable[WindowRow]) -> dict[str, RowTotals]:
+    """The sums of slices with more rows in them."""
+    parts: dict[str, list[WindowRow | RowTotals]] = {name: [one] for name, one in totals.items()}
+    for row in rows:
+        for name in {ALL, slice_name(row.language)}:
+            parts.setdefault(name, []).append(row)
+    return {name: total(some) for name, some in parts.items()}
+
+
+def _delta(name: str, sums: RowTotals) -> SliceDelta:
     stable, candidate, pair = sums.stable, sums.candidate, sums.pair
     return SliceDelta(
         slice=name,
@@ -137,7 +115,7 @@ def _delta(name: str, sums: SliceSums) -> SliceDelta:
     )
 
 
-def _quantile_ratio(sums: SliceSums, q: float) -> float | None:
+def _quantile_ratio(sums: RowTotals, q: float) -> float | None:
     stable, candidate = sums.stable.duration_ms_histogram, sums.candidate.duration_ms_histogram
     if not stable or not candidate:
         return None

@@ -1,7 +1,6 @@
 """The last page of the demo: the verdict, what it rests on, and how to look further.
 
-All of it comes from the decision that was told, except what the simulator broke, which is told
-after it.
+All of it comes from the decision, except what the simulator broke, which follows it.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from understudy.analyzers.guardrails.slices import slice_name
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_metrics import METRICS
 from understudy.schemas.windows import WindowRow
-from understudy.streams.demo.evidence_progress import weightiest
-from understudy.streams.demo.gateway import Obedience
-from understudy.streams.demo.screen import Snapshot, ascii_text
+from understudy.streams.demo.evidence_progress import weightiest_evidence
+from understudy.streams.demo.gateway import AppliedRollback
+from understudy.streams.demo.screen import DemoStatus, ascii_text
 from understudy.streams.demo.simulator import CANDIDATE_MODEL, Regression
 from understudy.streams.terminal.evidence_table import STYLES, evidence_table
 
@@ -37,27 +36,27 @@ _HOW_TO_READ: Final = (
 )
 
 
-class Mirroring(Protocol):
-    """What the gateway knows."""
+class MirroringGateway(Protocol):
+    """What the summary asks of a gateway."""
 
-    obeyed: Obedience | None
+    rollback: AppliedRollback | None
 
     def requests_between(self, since: dt.datetime, until: dt.datetime) -> int:
         """How many requests of that time were mirrored."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class DemoResult:
     """A run that has ended."""
 
-    snapshot: Snapshot
+    status: DemoStatus
     decision: Decision | None
-    """What was told, or the state of the evidence when nothing was settled."""
+    """The decision to roll back or promote; without one, the newest."""
     rows: Sequence[WindowRow]
     """The latest version of every window row."""
     injected: Regression | None
     """What the simulator broke."""
-    gateway: Mirroring
+    gateway: MirroringGateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +98,14 @@ def _fit(console: Console, text: str, style: str = "") -> Text:
     return Text(ascii_text(text) if console.options.ascii_only else text, style=style)
 
 
-def summarise(ending: Ending, *, clickhouse_url: str) -> Summary:
-    """Put a finished run into words."""
-    decision, injected = ending.decision, ending.injected
-    paragraphs = [_coverage(ending)]
+def summarise(result: DemoResult, *, clickhouse_url: str) -> Summary:
+    """Describe a finished run."""
+    decision, injected = result.decision, result.injected
+    paragraphs = [_coverage(result)]
     if decision is not None:
         paragraphs += ["\n".join(printable(f"– {reason}") for reason in decision.reasons[1:])]
-        paragraphs += [_consequence(decision, ending.gateway)]
-        paragraphs += [_truth(decision, injected), *_detection(ending)]
+        paragraphs += [_consequence(decision, result.gateway)]
+        paragraphs += [_truth(decision, injected), *_detection(result)]
     commands = [*_queries(decision, clickhouse_url), "understudy demo --print-policy"]
     return Summary(
         headline=_headline(decision),
@@ -123,27 +122,27 @@ def _headline(decision: Decision | None) -> str:
     return f"{decision.verdict.upper()}: {printable(next(iter(decision.reasons), ''))}"
 
 
-def _coverage(ending: Ending) -> str:
-    snapshot = ending.snapshot
+def _coverage(result: DemoResult) -> str:
+    status = result.status
     return (
-        f"{snapshot.events:,} events, {snapshot.pairs:,} pairs; {snapshot.unmatched:,} unmatched, "
-        f"{snapshot.duplicate:,} duplicate, {snapshot.late:,} late, {snapshot.invalid:,} invalid, "
-        f"{snapshot.pending:,} pending."
+        f"{status.events:,} events, {status.pairs:,} pairs; {status.unmatched:,} unmatched, "
+        f"{status.duplicate:,} duplicate, {status.late:,} late, {status.invalid:,} invalid, "
+        f"{status.pending:,} pending."
     )
 
 
-def _consequence(decision: Decision, gateway: Mirroring) -> str:
-    """What the verdict did, or is for."""
+def _consequence(decision: Decision, gateway: MirroringGateway) -> str:
+    """What the verdict did, or asks for."""
     if decision.verdict == "rollback":
-        obeyed = gateway.obeyed
-        told = f"Decided at {decision.since:%H:%M:%S} in the log"
-        if obeyed is None:
-            return f"{told}; the gateway had nothing left to mirror."
-        after = natural_value("ms", round(1000 * obeyed.after_s))
+        rollback = gateway.rollback
+        decided = f"Decided at {decision.since:%H:%M:%S} in the log"
+        if rollback is None:
+            return f"{decided}; the gateway had nothing left to mirror."
+        after = natural_value("ms", round(1000 * rollback.after_s))
         return (
-            f"{told}. The gateway read it {after} after it was written and mirrors "
+            f"{decided}. The gateway read it {after} after it was written and mirrors "
             f"nothing more to {CANDIDATE_MODEL}, until an operator resumes. In shadow mode no user "
-            "had seen an answer of it."
+            "had seen one of its answers."
         )
     if decision.verdict == "promote":
         following = decision.stage.next
@@ -153,15 +152,15 @@ def _consequence(decision: Decision, gateway: Mirroring) -> str:
         )
     return (
         "Neither is shown: not that the candidate breaks a limit, nor that it keeps those that "
-        "promotion asks for. More requests would tell (--pairs)."
+        "promotion asks for. More requests (--pairs) would decide it."
     )
 
 
 def _truth(decision: Decision, injected: Regression | None) -> str:
     """What the simulator did, and whether the verdict says so."""
     if injected is None:
-        told = {"promote": "Right.", "rollback": "A false alarm.", "hold": "Not shown yet."}
-        return f"What the simulator broke: nothing. {told[decision.verdict]}"
+        judgement = {"promote": "Right.", "rollback": "A false alarm.", "hold": "Not shown yet."}
+        return f"What the simulator broke: nothing. {judgement[decision.verdict]}"
     metric = METRICS[f"{injected.metric}_rate"].title
     truth = (
         f"What the simulator broke: {metric} in {injected.language}/{injected.workflow}, "
@@ -181,7 +180,7 @@ def _found(decision: Decision, injected: Regression) -> str:
 
 def names(decision: Decision, injected: Regression) -> bool:
     """Whether a rollback rests most on what was injected, by its language."""
-    most = weightiest(decision)
+    most = weightiest_evidence(decision)
     if decision.verdict != "rollback" or most is None or decision.since < injected.since:
         return False
     language = slice_name(injected.language)
@@ -197,14 +196,14 @@ def _is_wrong(decision: Decision, injected: Regression | None) -> bool:
     return is_other or decision.verdict == "promote"
 
 
-def _detection(ending: Ending) -> list[str]:
+def _detection(result: DemoResult) -> list[str]:
     """How long a true rollback took, in event time, requests and broken answers."""
-    decision, injected = ending.decision, ending.injected
+    decision, injected = result.decision, result.injected
     if decision is None or injected is None or not names(decision, injected):
         return []
     took_s = (decision.since - injected.since).total_seconds()
-    requests = ending.gateway.requests_between(injected.since, decision.since)
-    broken, answers = _broken_answers(ending.rows, injected, decision.since)
+    requests = result.gateway.requests_between(injected.since, decision.since)
+    broken, answers = _broken_answers(result.rows, injected, decision.since)
     return [
         f"That took {took_s:.0f} s of the log and {spaced(requests)} requests, "
         f"{spaced(answers)} of which came there and asked for JSON; "
@@ -243,7 +242,7 @@ _ACCOUNT: Final = (
 
 
 def _queries(decision: Decision | None, clickhouse_url: str) -> list[str]:
-    """Decisions, workflows of the guilty language, the course of it, where all events ended."""
+    """Decisions, workflows of the accused language, its course, and where all events ended."""
     where = _where(decision)
     sql = [
         _DECISIONS,
@@ -259,7 +258,7 @@ def _queries(decision: Decision | None, clickhouse_url: str) -> list[str]:
 
 def _where(decision: Decision | None) -> str:
     """A filter for the language that the verdict accuses; left out unless it is a plain word."""
-    most = weightiest(decision) if decision is not None else None
+    most = weightiest_evidence(decision) if decision is not None else None
     if decision is None or decision.verdict != "rollback" or most is None:
         return ""
     found = _PLAIN_LANGUAGE.fullmatch(most.slice)

@@ -7,16 +7,21 @@ import math
 import pytest
 
 from tests.streams.demo.decisions import SUSPICIOUS, at_multiple, decision, evidence
-from understudy.streams.demo.evidence_progress import by_slice, overall, proof, weightiest
+from understudy.streams.demo.evidence_progress import (
+    harm_by_slice,
+    overall_harm,
+    promotion_progress,
+    weightiest_evidence,
+)
 
 
 def test_no_evidence_is_nothing() -> None:
     empty = decision()
-    assert overall(empty).multiple == 0.0
-    assert overall(empty).growth == 0.0
-    assert by_slice(empty) == {}
-    assert weightiest(empty) is None
-    assert proof(decision(requests=0)).share == 0.0
+    assert overall_harm(empty).multiple == 0.0
+    assert overall_harm(empty).growth == 0.0
+    assert harm_by_slice(empty) == {}
+    assert weightiest_evidence(empty) is None
+    assert promotion_progress(decision(requests=0)).share == 0.0
 
 
 @pytest.mark.parametrize(
@@ -35,10 +40,10 @@ def test_growth_runs_from_evidence_one_to_a_rollback(
     multiple: float, growth: float, is_suspicious: bool
 ) -> None:
     some = decision("hold", evidence("language:ja", at_multiple(multiple)))
-    for stake in (overall(some), by_slice(some)["language:ja"]):
-        assert stake.multiple == pytest.approx(multiple)
-        assert stake.growth == pytest.approx(growth, abs=1e-9)
-        assert stake.is_suspicious is is_suspicious
+    for harm in (overall_harm(some), harm_by_slice(some)["language:ja"]):
+        assert harm.multiple == pytest.approx(multiple)
+        assert harm.growth == pytest.approx(growth, abs=1e-9)
+        assert harm.is_suspicious is is_suspicious
 
 
 def test_a_slice_adds_its_guardrails_up_and_names_the_weightiest() -> None:
@@ -49,18 +54,20 @@ def test_a_slice_adds_its_guardrails_up_and_names_the_weightiest() -> None:
         evidence("language:ja", at_multiple(9.0), metric="cost_usd", action="alert"),
         evidence("language:en", None),
     )
-    stakes = by_slice(some)
-    assert stakes["language:ja"].multiple == pytest.approx(0.4)
-    assert stakes["language:ja"].metric == "json_valid_rate"
-    assert stakes["language:en"].multiple == 0.0
-    assert stakes["language:en"].metric == ""
+    harms = harm_by_slice(some)
+    assert harms["language:ja"].multiple == pytest.approx(0.4)
+    assert harms["language:ja"].metric == "json_valid_rate"
+    assert harms["language:en"].multiple == 0.0
+    assert harms["language:en"].metric == ""
 
 
 def test_proof_is_the_least_of_what_is_needed() -> None:
-    assert proof(SUSPICIOUS).proven == 1
-    assert proof(SUSPICIOUS).required == 1
-    assert proof(SUSPICIOUS).share == pytest.approx(0.5)
+    assert promotion_progress(SUSPICIOUS).proven == 1
+    assert promotion_progress(SUSPICIOUS).required == 1
+    assert promotion_progress(SUSPICIOUS).share == pytest.approx(0.5)
     unproven = evidence("all", required=True, log_promotion=math.log(20) / 4)
-    assert proof(decision("hold", unproven, requests=9_000)).share == pytest.approx(0.25)
+    assert promotion_progress(decision("hold", unproven, requests=9_000)).share == pytest.approx(
+        0.25
+    )
     against = evidence("all", required=True, log_promotion=-7.0)
-    assert proof(decision("hold", against, requests=9_000)).share == 0.0
+    assert promotion_progress(decision("hold", against, requests=9_000)).share == 0.0

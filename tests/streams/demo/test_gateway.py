@@ -1,4 +1,4 @@
-"""The simulated gateway writes what it is given and stops when a rollback is told."""
+"""The simulated gateway writes what it is given and stops when a decision rolls back."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from confluent_kafka import Producer
 
 from tests.streams.demo.decisions import PROMOTED, ROLLED_BACK
 from understudy.schemas.decisions import Decision, encode_decision
-from understudy.streams.demo import gateway as gateway_module
-from understudy.streams.demo.gateway import Gateway
+from understudy.streams.demo.gateway import MAX_UNREAD, Gateway
+from understudy.streams.demo.rollout_follower import TopicTail
 from understudy.streams.demo.simulator import SimulatedMessage, simulate
-from understudy.streams.demo.topic_follower import Tail
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
@@ -38,16 +37,20 @@ class Bench:
         self.names = topics(self.kafka)
         ensure_topics(broker.client_config, self.names)
 
-    def gateway(self, messages: Iterator[SimulatedMessage]) -> Gateway:
-        return Gateway(self.kafka, messages, pairs=PAIRS, start=START, run_s=1.0)
+    def gateway(
+        self, messages: Iterator[SimulatedMessage], max_unread: int = MAX_UNREAD
+    ) -> Gateway:
+        return Gateway(
+            self.kafka, messages, pairs=PAIRS, start=START, run_s=1.0, max_unread=max_unread
+        )
 
-    def tell(self, decision: Decision) -> None:
+    def decide(self, decision: Decision) -> None:
         producer = Producer({"bootstrap.servers": self.kafka.bootstrap_servers, "log_level": 0})
         producer.produce(self.names.decisions.name, encode_decision(decision), b"r")
         assert producer.flush(10.0) == 0
 
     def written(self) -> set[bytes]:
-        with closing(Tail(self.kafka, [self.names.events.name])) as tail:
+        with closing(TopicTail(self.kafka, [self.names.events.name])) as tail:
             found: set[bytes] = set()
             while taken := tail.take(wait_s=1.0):
                 found |= {value for _, value in taken}
@@ -66,32 +69,32 @@ def traffic() -> list[SimulatedMessage]:
 def test_everything_is_written_when_nothing_is_rolled_back(bench: Bench) -> None:
     messages = traffic()
     gateway = bench.gateway(iter(messages))
-    bench.tell(PROMOTED)
+    bench.decide(PROMOTED)
     gateway.run(threading.Event(), lambda: gateway.sent)
     assert gateway.is_done
-    assert gateway.obeyed is None
+    assert gateway.rollback is None
     assert gateway.sent == len(messages)
     assert bench.written() == {message.payload for message in messages}
 
 
 def test_after_a_rollback_only_requests_under_way_are_finished(bench: Bench) -> None:
     messages = traffic()
-    told = threading.Event()
+    decided = threading.Event()
 
-    def telling() -> Iterator[SimulatedMessage]:
+    def deciding_on_the_way() -> Iterator[SimulatedMessage]:
         for number, message in enumerate(messages):
             if number == len(messages) // 3:
-                bench.tell(ROLLED_BACK)
-                told.set()
+                bench.decide(ROLLED_BACK)
+                decided.set()
             yield message
 
-    gateway = bench.gateway(telling())
+    gateway = bench.gateway(deciding_on_the_way())
     gateway.run(threading.Event(), lambda: gateway.sent)
-    assert told.is_set()
+    assert decided.is_set()
     assert gateway.is_done
-    assert gateway.obeyed is not None
-    assert gateway.obeyed.after_s < 2.0
-    until = gateway.obeyed.event_time
+    assert gateway.rollback is not None
+    assert gateway.rollback.after_s < 2.0
+    until = gateway.rollback.event_time
     assert len(messages) // 3 <= gateway.sent < len(messages)
     requests = [m for m in messages if m.event is not None and m.event.request_time <= until]
     under_way = {m.payload for m in requests if m.arrival_offset_s <= (until - START).seconds + 25}
@@ -102,12 +105,9 @@ def test_after_a_rollback_only_requests_under_way_are_finished(bench: Bench) -> 
     assert not late & written
 
 
-def test_it_does_not_run_ahead_of_whoever_reads(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gateway_module, "MAX_UNREAD", 300)
+def test_it_does_not_run_ahead_of_the_reader(bench: Bench) -> None:
     stop = threading.Event()
-    gateway = bench.gateway(iter(traffic()))
+    gateway = bench.gateway(iter(traffic()), max_unread=300)
     thread = threading.Thread(target=lambda: gateway.run(stop, lambda: 0), daemon=True)
     thread.start()
     thread.join(2.0)

@@ -18,10 +18,10 @@ from tests.streams.demo.decisions import (
     decision,
     evidence,
 )
-from understudy.streams.demo.screen import DemoView, Snapshot
+from understudy.streams.demo.screen import DemoStatus, DemoView
 from understudy.streams.demo.slice_deltas import SliceDelta
 
-NOTHING = Snapshot(0.0, 0.0, 0, 0, 0, 0, 0, 0, 0, 0.0)
+NOTHING = DemoStatus(0.0, 0.0, 0, 0, 0, 0, 0, 0, 0, 0.0)
 
 
 def delta(language: str, json_valid: float = 0.993) -> SliceDelta:
@@ -40,7 +40,7 @@ def delta(language: str, json_valid: float = 0.993) -> SliceDelta:
     )
 
 
-HEALTHY = Snapshot(
+HEALTHY = DemoStatus(
     elapsed_s=21.4,
     events_per_s=1_024.2,
     events=20_480,
@@ -60,7 +60,7 @@ SUSPECTED = replace(
     slices=[delta("all"), delta("en"), delta("zh-Hans", 0.897), delta("ja")],
     decision=SUSPICIOUS,
 )
-BROKEN = replace(SUSPECTED, decision=ROLLED_BACK, obeyed_after_s=0.13)
+BROKEN = replace(SUSPECTED, decision=ROLLED_BACK, rollback_applied_after_s=0.13)
 UNMEASURED = replace(HEALTHY, slices=[SliceDelta("language:hi", 3)])
 EXTREME = replace(
     HEALTHY,
@@ -76,7 +76,7 @@ EXTREME = replace(
         requests=123_456_789,
         duration_s=9e6,
     ),
-    obeyed_after_s=12_345.6,
+    rollback_applied_after_s=12_345.6,
     slices=[
         replace(
             delta("zh-Hant-TW-x-private-use"),
@@ -110,8 +110,8 @@ def console(width: int = 80, **options: object) -> Console:
     return Console(**(settings | options))  # type: ignore[arg-type]
 
 
-def drawn(snapshot: Snapshot, screen: Console) -> str:
-    screen.print(DemoView(screen).render(snapshot))
+def drawn(status: DemoStatus, screen: Console) -> str:
+    screen.print(DemoView(screen).render(status))
     return screen.export_text(styles=False)
 
 
@@ -153,7 +153,7 @@ def test_the_verdict_stands_on_top_with_its_reason() -> None:
     assert "the gateway stopped after 130 ms" in drawn(BROKEN, console())
 
 
-def test_a_suspicion_is_told_before_what_else_is_missing() -> None:
+def test_a_suspicion_is_shown_before_what_else_is_missing() -> None:
     text = drawn(SUSPECTED, console())
     assert "HOLD       harm is suspected: JSON validity in `zh-Hans` fell" in text
     assert "requests in closed windows" not in text
@@ -209,8 +209,8 @@ def test_labels_are_data_not_markup_or_control() -> None:
 def test_a_console_without_unicode_gets_ascii() -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     screen = Console(file=file, width=80, force_terminal=True, color_system=None)
-    for snapshot in STATES.values():
-        screen.print(DemoView(screen).render(snapshot))
+    for status in STATES.values():
+        screen.print(DemoView(screen).render(status))
 
 
 def test_without_a_terminal_it_prints_lines_now_and_then_and_the_table_once() -> None:
@@ -237,7 +237,7 @@ def test_on_a_terminal_the_last_picture_stays() -> None:
     assert "ROLLBACK" in screen.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_leaving_without_a_snapshot_prints_nothing() -> None:
+def test_leaving_without_a_status_prints_nothing() -> None:
     screen = console(force_terminal=False)
     with DemoView(screen):
         pass

@@ -1,4 +1,4 @@
-"""Slices add window rows up, whichever way they come."""
+"""SliceTotals add window rows up, whichever way they come."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from understudy.schemas.window_measures import EventCounts, PairSums, SideSums
 from understudy.schemas.windows import WindowRow
-from understudy.streams.demo.slice_deltas import SliceDelta, Slices
+from understudy.streams.demo.slice_deltas import SliceDelta, SliceTotals
 
 START = dt.datetime(2026, 11, 3, 12, 0, tzinfo=dt.UTC)
 
@@ -67,7 +67,7 @@ def row(
 
 
 def deltas(*rows: WindowRow) -> list[SliceDelta]:
-    slices = Slices()
+    slices = SliceTotals()
     slices.update(rows)
     return slices.deltas()
 
@@ -118,7 +118,7 @@ def test_order_and_repetition_of_versions_do_not_matter(order: tuple[int, ...]) 
         row(version=9, pairs=20, invalid=1),
         row(version=9, pairs=20, invalid=1),
     ]
-    slices = Slices()
+    slices = SliceTotals()
     for index in order:
         slices.update([versions[index]])
     assert slices.deltas() == deltas(versions[2])

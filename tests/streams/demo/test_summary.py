@@ -22,26 +22,26 @@ from tests.streams.demo.decisions import (
 from understudy.schemas.decisions import Decision
 from understudy.schemas.window_measures import SideSums
 from understudy.schemas.windows import WindowRow
-from understudy.streams.demo.gateway import Obedience
-from understudy.streams.demo.screen import Snapshot
+from understudy.streams.demo.gateway import AppliedRollback
+from understudy.streams.demo.screen import DemoStatus
 from understudy.streams.demo.simulator import Regression
-from understudy.streams.demo.summary import Ending, Summary, names, summarise
+from understudy.streams.demo.summary import DemoResult, Summary, names, summarise
 
-SNAPSHOT = Snapshot(40.0, 1_000.0, 41_000, 20_000, 53, 39, 16, 12, 0, 1.0)
+STATUS = DemoStatus(40.0, 1_000.0, 41_000, 20_000, 53, 39, 16, 12, 0, 1.0)
 INJECTED = Regression("json_valid", "zh-Hans", "extract", 0.12, AT - dt.timedelta(seconds=118))
 
 
 class Gateway:
     """Mirrored ten requests a second."""
 
-    def __init__(self, obeyed: Obedience | None = None) -> None:
-        self.obeyed = obeyed
+    def __init__(self, rollback: AppliedRollback | None = None) -> None:
+        self.rollback = rollback
 
     def requests_between(self, since: dt.datetime, until: dt.datetime) -> int:
         return int(10 * (until - since).total_seconds())
 
 
-OBEYED = Obedience(AT + dt.timedelta(seconds=3), 0.12)
+APPLIED_ROLLBACK = AppliedRollback(AT + dt.timedelta(seconds=3), 0.12)
 
 
 def row(after_s: float, workflow: str = "extract", *, asked: int = 10, valid: int = 9) -> WindowRow:
@@ -72,46 +72,46 @@ ROWS = [
 def summary(
     some: Decision | None,
     injected: Regression | None = None,
-    obeyed: Obedience | None = None,
+    rollback: AppliedRollback | None = None,
     url: str = "chdb://./demo data",
 ) -> Summary:
-    ending = Ending(SNAPSHOT, some, ROWS, injected, Gateway(obeyed))
-    return summarise(ending, clickhouse_url=url)
+    result = DemoResult(STATUS, some, ROWS, injected, Gateway(rollback))
+    return summarise(result, clickhouse_url=url)
 
 
-def test_a_rollback_is_told_with_its_reason_and_how_long_it_took() -> None:
-    told = summary(ROLLED_BACK, INJECTED, OBEYED)
-    assert told.headline == f"ROLLBACK: {REASON}"
-    assert "The verdict names it." in told.text
-    assert "That took 118 s of the log and 1 180 requests, 30 of which came there" in told.text
-    assert "6 of the candidate's answers to these were broken" in told.text
-    assert "The gateway read it 120 ms after it was written" in told.text
-    assert "no user had seen" in told.text
-    assert not told.is_wrong
+def test_a_rollback_is_shown_with_its_reason_and_how_long_it_took() -> None:
+    shown = summary(ROLLED_BACK, INJECTED, APPLIED_ROLLBACK)
+    assert shown.headline == f"ROLLBACK: {REASON}"
+    assert "The verdict names it." in shown.text
+    assert "That took 118 s of the log and 1 180 requests, 30 of which came there" in shown.text
+    assert "6 of the candidate's answers to these were broken" in shown.text
+    assert "The gateway read it 120 ms after it was written" in shown.text
+    assert "no user had seen" in shown.text
+    assert not shown.is_wrong
 
 
 def test_a_promotion_says_what_comes_next() -> None:
-    told = summary(PROMOTED)
-    assert told.headline.startswith("PROMOTE: every required guardrail")
-    assert "next stage, 1%, to an operator" in told.text
-    assert "What the simulator broke: nothing. Right." in told.text
-    assert not told.is_wrong
+    shown = summary(PROMOTED)
+    assert shown.headline.startswith("PROMOTE: every required guardrail")
+    assert "next stage, 1%, to an operator" in shown.text
+    assert "What the simulator broke: nothing. Right." in shown.text
+    assert not shown.is_wrong
 
 
 @pytest.mark.parametrize("injected", [None, INJECTED])
-def test_holding_is_told_as_it_is(injected: Regression | None) -> None:
-    told = summary(SUSPICIOUS, injected)
-    assert told.headline == "HOLD: 4 000 of 8 000 requests in closed windows"
-    assert f"\n– harm is suspected: {REASON}\n" in told.text
-    assert "More requests would tell (--pairs)" in told.text
-    assert ("Not found in this run." in told.text) == (injected is not None)
-    assert not told.is_wrong
+def test_holding_is_described_as_it_is(injected: Regression | None) -> None:
+    shown = summary(SUSPICIOUS, injected)
+    assert shown.headline == "HOLD: 4 000 of 8 000 requests in closed windows"
+    assert f"\n– harm is suspected: {REASON}\n" in shown.text
+    assert "More requests (--pairs) would decide it" in shown.text
+    assert ("Not found in this run." in shown.text) == (injected is not None)
+    assert not shown.is_wrong
 
 
 def test_nothing_compared_is_no_verdict() -> None:
-    told = summary(None)
-    assert told.headline == "Nothing was decided, since nothing was compared."
-    assert not told.is_wrong
+    shown = summary(None)
+    assert shown.headline == "Nothing was decided, since nothing was compared."
+    assert not shown.is_wrong
 
 
 OTHER = decision("rollback", evidence("language:ja", at_multiple(3.0)))
@@ -152,14 +152,14 @@ def test_what_was_broken_is_named_or_not(some: Decision, is_named: bool) -> None
 def test_a_wrong_verdict_is_called_wrong(
     some: Decision, injected: Regression | None, words: str
 ) -> None:
-    told = summary(some, injected)
-    assert words in told.text
-    assert "That took" not in told.text
-    assert told.is_wrong
+    shown = summary(some, injected)
+    assert words in shown.text
+    assert "That took" not in shown.text
+    assert shown.is_wrong
 
 
 def test_commands_can_be_pasted_and_look_at_the_accused_language() -> None:
-    *queries, policy = summary(ROLLED_BACK, INJECTED, OBEYED).commands
+    *queries, policy = summary(ROLLED_BACK, INJECTED, APPLIED_ROLLBACK).commands
     for command in queries:
         words = shlex.split(command)
         assert words[:4] == ["understudy", "query", "--clickhouse", "chdb://./demo data"]
@@ -176,11 +176,11 @@ def test_hostile_labels_reach_neither_sql_nor_the_terminal() -> None:
         evidence("language:x' OR \"$(reboot)`\x1b[2J", at_multiple(3.0)),
         reasons=("JSON validity in `\x1b[2J` fell", "errors in `\x1b[2J` rose"),
     )
-    told = summary(hostile, INJECTED)
-    assert all("reboot" not in command for command in told.commands)
-    assert "\x1b" not in told.text
+    shown = summary(hostile, INJECTED)
+    assert all("reboot" not in command for command in shown.commands)
+    assert "\x1b" not in shown.text
     file = io.StringIO()
-    told.print(Console(file=file, width=160))
+    shown.print(Console(file=file, width=160))
     assert "\x1b" not in file.getvalue()
 
 
@@ -192,12 +192,12 @@ def test_prints_within_the_console_and_commands_whole(
 ) -> None:
     buffer = io.BytesIO()
     file = io.TextIOWrapper(buffer, encoding=encoding)
-    told = summary(some, INJECTED, OBEYED)
-    told.print(Console(file=file, width=width))
+    shown = summary(some, INJECTED, APPLIED_ROLLBACK)
+    shown.print(Console(file=file, width=width))
     file.flush()
     lines = buffer.getvalue().decode(encoding).splitlines()
     commands = [line for line in lines if line.startswith("understudy ")]
-    assert commands == list(told.commands)
+    assert commands == list(shown.commands)
     rest = [line.rstrip() for line in lines if line not in commands]
     assert all(len(line) <= width for line in rest)
     assert not any("…" in line for line in rest)

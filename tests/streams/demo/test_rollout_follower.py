@@ -16,7 +16,7 @@ from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.deciding.faust_app import changelog
 from understudy.streams.deciding.state_store import RolloutStateStore
-from understudy.streams.demo.topic_follower import Following, Tail
+from understudy.streams.demo.rollout_follower import RolloutFollower, TopicTail
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
@@ -29,7 +29,7 @@ RECORD = RolloutRecord(
     manifest=read_manifest(f"rollout_id: {ROLLOUT}\nmodels: {{stable: a, candidate: b}}\n")
 )
 MESSAGES = World().messages(1, 3)
-PATIENCE_S = 20.0
+DEADLINE_S = 20.0
 
 
 class Bench:
@@ -42,36 +42,36 @@ class Bench:
         self.names = topics(kafka)
         ensure_topics(broker.client_config, [*self.names, changelog(self.settings)])
         self._producer = Producer(broker.client_config)
-        self.following = Following(self.settings, ROLLOUT)
+        self.follower = RolloutFollower(self.settings, ROLLOUT)
 
     def write(self, topic: str, value: bytes, key: bytes = KEY) -> None:
         self._producer.produce(topic, value, key)
-        assert self._producer.flush(PATIENCE_S) == 0
+        assert self._producer.flush(DEADLINE_S) == 0
 
-    def tell(self, *decisions: Decision) -> None:
+    def announce(self, *decisions: Decision) -> None:
         for decision in decisions:
             self.write(self.names.decisions.name, encode_decision(decision))
 
     def wait(self, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + DEADLINE_S
         while not done():
             assert time.monotonic() < deadline
-            self.following.update()
+            self.follower.update()
 
 
 @pytest.fixture
 def bench(embedded_broker: EmbeddedBroker) -> Iterator[Bench]:
     bench = Bench(embedded_broker)
     yield bench
-    bench.following.close()
+    bench.follower.close()
 
 
 def test_the_outcome_is_what_settled_it_as_first_told(bench: Bench) -> None:
     refresh = msgspec.structs.replace(ROLLED_BACK, is_refresh=True)
-    assert bench.following.outcome is None
-    bench.tell(SUSPICIOUS, PROMOTED, ROLLED_BACK, refresh)
-    bench.wait(lambda: len(bench.following.told) == 4)
-    assert bench.following.outcome == ROLLED_BACK
+    assert bench.follower.outcome is None
+    bench.announce(SUSPICIOUS, PROMOTED, ROLLED_BACK, refresh)
+    bench.wait(lambda: len(bench.follower.decisions) == 4)
+    assert bench.follower.outcome == ROLLED_BACK
 
 
 def test_evidence_comes_from_the_table_until_all_windows_are_judged(bench: Bench) -> None:
@@ -80,32 +80,32 @@ def test_evidence_comes_from_the_table_until_all_windows_are_judged(bench: Bench
     store.apply_record(KEY, encode_rollout_record(RECORD), 0, 1_700_000_000_000)
     for message in MESSAGES:
         bench.write(bench.names.windows.name, msgspec.json.encode(message))
-    bench.wait(lambda: bool(bench.following.slices.rows))
-    assert not bench.following.is_judged
+    bench.wait(lambda: bool(bench.follower.slices.rows))
+    assert not bench.follower.is_judged
     for message in MESSAGES:
         store.apply_windows(KEY, msgspec.json.encode(message))
         entry = store.snapshot(KEY)
         assert entry is not None
         bench.write(changelog(bench.settings).name, entry)
-    bench.wait(lambda: bench.following.is_judged)
-    assert bench.following.outcome == bench.following.now
-    bench.tell(msgspec.structs.replace(SUSPICIOUS, partitions={0: -1}))
-    bench.wait(lambda: bool(bench.following.told))
-    assert bench.following.now is not None
-    assert bench.following.now.verdict == "hold"
-    assert bench.following.now.evidence
-    assert bench.following.slices.deltas()[0].pairs == sum(
+    bench.wait(lambda: bench.follower.is_judged)
+    assert bench.follower.outcome == bench.follower.current
+    bench.announce(msgspec.structs.replace(SUSPICIOUS, partitions={0: -1}))
+    bench.wait(lambda: bool(bench.follower.decisions))
+    assert bench.follower.current is not None
+    assert bench.follower.current.verdict == "hold"
+    assert bench.follower.current.evidence
+    assert bench.follower.slices.deltas()[0].pairs == sum(
         row.pair.pairs for message in MESSAGES for row in message.rows if row.closed
     )
 
 
 def test_other_rollouts_are_passed_over(bench: Bench) -> None:
     bench.write(bench.names.decisions.name, b"not even JSON", b"another")
-    bench.tell(PROMOTED)
-    bench.wait(lambda: bool(bench.following.told))
-    assert bench.following.told == [PROMOTED]
+    bench.announce(PROMOTED)
+    bench.wait(lambda: bool(bench.follower.decisions))
+    assert bench.follower.decisions == [PROMOTED]
 
 
 def test_a_topic_that_is_missing_is_told(bench: Bench) -> None:
     with pytest.raises(LookupError, match="nowhere"):
-        Tail(bench.settings.kafka, ["nowhere"])
+        TopicTail(bench.settings.kafka, ["nowhere"])

@@ -1,7 +1,7 @@
-"""What anybody sees who reads a rollout's topics: window rows, decisions, evidence in between.
+"""Follows one rollout by its topics: window rows, decisions, and the evidence in between.
 
-Decisions are told when the verdict changes. How far the evidence has grown since stands in the
-table of the deciding app, which is written once a second; its changelog is a topic like any other.
+A decision is emitted when the verdict changes. How far the evidence has grown since is in the state
+of the deciding worker, which is written once a second; its changelog is a topic like any other.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from understudy.schemas.decisions import Decision, decode_decision
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.faust_app import changelog
 from understudy.streams.deciding.state_store import decision_from_snapshot
-from understudy.streams.demo.slice_deltas import Slices
+from understudy.streams.demo.slice_deltas import SliceTotals
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.topic_reader import reader_config
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.settings import KafkaSettings, Settings
 
-_BATCH: Final = 500
+_BATCH_RECORDS: Final = 500
 _WAIT_S: Final = 0.05
+"""For a first record; short, since the screen waits."""
 _METADATA_TIMEOUT_S: Final = 10.0
+"""The broker is in this process, so only a hang takes so long."""
 
 _decode_windows: Final = msgspec.json.Decoder(WindowsMessage).decode
 
 
-class Tail:
+class TopicTail:
     """Reads topics from their beginning, outside any group."""
 
     def __init__(self, kafka: KafkaSettings, names: Sequence[str]) -> None:
@@ -50,9 +52,9 @@ class Tail:
         return list(found.partitions)
 
     def take(self, wait_s: float = _WAIT_S) -> list[tuple[Message, bytes]]:
-        """What has come since the last call, with its value; deletions are left out."""
+        """The messages since the last call, with their values; deletions are left out."""
         taken: list[tuple[Message, bytes]] = []
-        while batch := self._consumer.consume(_BATCH, wait_s):
+        while batch := self._consumer.consume(_BATCH_RECORDS, wait_s):
             for message in batch:
                 value = message.value()
                 if message.error() is None and isinstance(value, bytes):
@@ -60,46 +62,46 @@ class Tail:
         return taken
 
 
-class Following:
-    """The state of one rollout, as far as its topics have told."""
+class RolloutFollower:
+    """One rollout, as far as its topics have been read."""
 
     def __init__(self, settings: Settings, rollout_id: str) -> None:
         self._key = rollout_id.encode()
         names = topics(settings.kafka)
         self._windows, self._decisions = names.windows.name, names.decisions.name
         self._changelog = changelog(settings).name
-        self._tail = Tail(settings.kafka, [self._windows, self._decisions, self._changelog])
+        self._tail = TopicTail(settings.kafka, [self._windows, self._decisions, self._changelog])
         self._versions: dict[int, int] = {}
-        self.slices = Slices()
-        self.told: list[Decision] = []
-        """Every decision told, in order."""
-        self.now: Decision | None = None
-        """The decision as of now, with all evidence so far."""
+        self.slices = SliceTotals()
+        self.decisions: list[Decision] = []
+        """Every decision that was emitted, in order."""
+        self.current: Decision | None = None
+        """The newest decision, with all evidence so far."""
 
     def close(self) -> None:
         """Stop reading."""
         self._tail.close()
 
     def update(self) -> None:
-        """Take what has come."""
-        entry: bytes | None = None
+        """Read what has been written since the last call."""
+        snapshot: bytes | None = None
         for message, value in self._tail.take():
             if message.key() != self._key:
                 continue
             if message.topic() == self._windows:
                 self._take_windows(_decode_windows(value))
             elif message.topic() == self._decisions:
-                self.told.append(decode_decision(value))
-                self._show(self.told[-1])
+                self.decisions.append(decode_decision(value))
+                self._update_current(self.decisions[-1])
             else:
-                entry = value
-        if entry is not None:
-            self._show(decision_from_snapshot(entry))
+                snapshot = value
+        if snapshot is not None:
+            self._update_current(decision_from_snapshot(snapshot))
 
-    def _show(self, decision: Decision) -> None:
-        """The two topics are read side by side, so what comes later may be older."""
-        if self.now is None or _read(decision) >= _read(self.now):
-            self.now = decision
+    def _update_current(self, decision: Decision) -> None:
+        """Keep the newer one: of two topics that are read in turn, the later may hold the older."""
+        if self.current is None or _windows_read(decision) >= _windows_read(self.current):
+            self.current = decision
 
     def _take_windows(self, message: WindowsMessage) -> None:
         self.slices.update(message.rows)
@@ -108,17 +110,17 @@ class Following:
 
     @property
     def is_judged(self) -> bool:
-        """Whether the evidence holds all window rows that were seen."""
-        folded = self.now.partitions if self.now is not None else {}
-        return all(folded.get(number, -1) >= seen for number, seen in self._versions.items())
+        """Whether the evidence contains all window rows that were read."""
+        judged = self.current.partitions if self.current is not None else {}
+        return all(judged.get(number, -1) >= seen for number, seen in self._versions.items())
 
     @property
     def outcome(self) -> Decision | None:
-        """The decision that settled something, as it was first told; else the one as of now."""
-        last = next((told for told in reversed(self.told) if not told.is_refresh), None)
-        return last if last is not None and last.verdict != "hold" else self.now
+        """The decision to roll back or promote, as first emitted; without one, the newest."""
+        last = next((one for one in reversed(self.decisions) if not one.is_refresh), None)
+        return last if last is not None and last.verdict != "hold" else self.current
 
 
-def _read(decision: Decision) -> int:
-    """How much of the windows a decision rests on."""
+def _windows_read(decision: Decision) -> int:
+    """How many window messages a decision rests on, over all partitions."""
     return sum(decision.partitions.values())
