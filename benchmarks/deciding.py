@@ -29,7 +29,6 @@ from typing import Any, Final, cast
 from zlib import crc32
 
 import msgspec
-import zstandard
 from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
@@ -42,7 +41,12 @@ from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.processor import SAVE_EVERY_S
-from understudy.streams.deciding.state_store import ZSTD_LEVEL, RolloutSnapshot, RolloutStateStore
+from understudy.streams.deciding.state_store import (
+    ZSTD_LEVEL,
+    RolloutSnapshot,
+    RolloutStateStore,
+    zstd,
+)
 from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage, simulate
 from understudy.streams.pairing.kafka_results import Publisher
 from understudy.streams.pairing.pairing_policy import PairingPolicy
@@ -191,7 +195,7 @@ def _entry(clock: Clock, record: RolloutRecord, evaluator: RolloutEvaluator) -> 
         record=record, state=kept, last_applied_command=0, record_offset=0, record_timestamp_ms=0
     )
     encoded = clock.time(PER_ENTRY[1], lambda: msgspec.json.encode(entry))
-    value = clock.time(PER_ENTRY[2], lambda: zstandard.compress(encoded, ZSTD_LEVEL))
+    value = clock.time(PER_ENTRY[2], lambda: zstd.compress(encoded, ZSTD_LEVEL))
     clock.time(RESTORE, lambda: RolloutStateStore({KEY: value}).apply_windows(KEY, _NOTHING))
     rows = sum(len(rows) for *_, (*_, rows) in kept["partitions"])
     return {"open_rows": rows, "json_bytes": len(encoded), "entry_bytes": len(value)}

@@ -12,6 +12,7 @@ snapshots stay in memory until `clear`, which has to be called when partitions c
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
-import zstandard
 
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.policy_change import successor
@@ -32,6 +32,11 @@ from understudy.schemas.rollout_records import (
 )
 from understudy.schemas.rollouts import compile_manifest, policy_hash
 from understudy.schemas.windows import WINDOWS_SCHEMA_VERSION, WindowsMessage
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 ZSTD_LEVEL: Final = 3
 """zstd's default: higher levels take several times as long for a few percent less."""
@@ -66,12 +71,12 @@ _decoder: Final = msgspec.json.Decoder(RolloutSnapshot)
 
 def encode_snapshot(snapshot: RolloutSnapshot) -> bytes:
     """A value of the table."""
-    return zstandard.compress(msgspec.json.encode(snapshot), ZSTD_LEVEL)
+    return zstd.compress(msgspec.json.encode(snapshot), ZSTD_LEVEL)
 
 
 def decode_snapshot(value: bytes) -> RolloutSnapshot:
     """The snapshot that a value of the table holds."""
-    return _decoder.decode(zstandard.decompress(value))
+    return _decoder.decode(zstd.decompress(value))
 
 
 @dataclass(frozen=True, slots=True)

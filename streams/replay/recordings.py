@@ -11,23 +11,24 @@ import datetime as dt
 import gzip
 import heapq
 import io
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, Annotated, Final
 
 import msgspec
-import zstandard
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 Progress = Callable[[int], None]
 """Called with the number of bytes of the files read since the last call."""
 
-_PROGRESS_LINES = 2000
-_ZSTD_CHUNK_BYTES = 16 * 1024
-"""Read at a time; what it unpacks to is held in memory."""
+_PROGRESS_LINES: Final = 2000
+"""Between two calls of `Progress`, so that they cost nothing."""
 
 
 class RecordingError(Exception):
@@ -75,56 +76,23 @@ def _with_time(lines: Iterator[bytes]) -> Iterator[tuple[dt.datetime, bytes]]:
 def _lines(path: Path, progress: Progress | None) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
-            told = 0
+            reported = 0
             for number, line in enumerate(_unpacked(path, file)):
                 if progress and number % _PROGRESS_LINES == 0:
-                    progress(file.tell() - told)
-                    told = file.tell()
+                    progress(file.tell() - reported)
+                    reported = file.tell()
                 if line := line.strip():
                     yield line
             if progress:
-                progress(file.tell() - told)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+                progress(file.tell() - reported)
+    except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
         raise RecordingError(f"{path}: {error}") from None
 
 
-def _unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
-    """The file's content by its ending."""
+def _unpacked(path: Path, file: io.BufferedReader) -> IO[bytes]:
+    """The file's content by its ending; an empty file has none, whatever it is called."""
     if path.suffix == ".gz":
         return gzip.open(file)  # type: ignore[return-value]
     if path.suffix == ".zst":
-        return io.BufferedReader(_ZstdFrames(file), 1 << 20)
+        return zstd.open(file) if file.peek(1) else file  # type: ignore[return-value]
     return file
-
-
-class _ZstdFrames(io.RawIOBase):
-    """The content of all frames of a file. Raises `EOFError` where the last one breaks off.
-
-    zstandard's own reader takes a file that breaks off for one that ends.
-    """
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._frame: zstandard.ZstdDecompressionObj | None = None
-        self._content = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        target = memoryview(buffer).cast("B")
-        while not self._content and (packed := self._file.read(_ZSTD_CHUNK_BYTES)):
-            self._content = memoryview(self._unpack(packed))
-        taken = min(len(self._content), len(target))
-        if not taken and self._frame is not None:
-            raise EOFError("the file breaks off before its end")
-        target[:taken], self._content = self._content[:taken], self._content[taken:]
-        return taken
-
-    def _unpack(self, packed: bytes) -> bytes:
-        parts = []
-        while packed:
-            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-            parts.append(frame.decompress(packed))
-            self._frame, packed = (None, frame.unused_data) if frame.eof else (frame, b"")
-        return b"".join(parts)

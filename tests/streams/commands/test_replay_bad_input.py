@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 from click.testing import CliRunner, Result
 
 from tests.integration.bad_input import CASES, Case, event, pair
 from understudy.streams.commands.main import main
+from understudy.streams.replay.recordings import zstd
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,7 @@ def test_empty_lines_and_other_line_ends_are_no_events(tmp_path: Path) -> None:
 
 def _compressed(name: str) -> bytes:
     plain = b"".join(event(f"p{n}") + b"\n" for n in range(200))
-    return gzip.compress(plain) if name.endswith(".gz") else zstandard.compress(plain)
+    return gzip.compress(plain) if name.endswith(".gz") else zstd.compress(plain)
 
 
 @pytest.mark.parametrize("name", ["events.ndjson.gz", "events.ndjson.zst"])

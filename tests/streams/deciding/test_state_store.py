@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-import zstandard
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
@@ -24,6 +23,7 @@ from understudy.streams.deciding.state_store import (
     RolloutSnapshot,
     RolloutStateStore,
     decision_from_snapshot,
+    zstd,
 )
 
 KEY = ROLLOUT.encode()
@@ -230,9 +230,9 @@ def test_a_table_of_the_release_before_is_understood() -> None:
     processor = DecisionProcessor()
     processor.apply(RECORD)
     processor.windows(BROKEN.messages(3, 20))
-    entry = msgspec.json.decode(zstandard.decompress(processor.table[KEY]), type=RolloutSnapshot)
+    entry = msgspec.json.decode(zstd.decompress(processor.table[KEY]), type=RolloutSnapshot)
     entry.state["head"]["standing"].pop()
-    processor.table[KEY] = zstandard.compress(msgspec.json.encode(entry))
+    processor.table[KEY] = zstd.compress(msgspec.json.encode(entry))
     processor.restart()
     processor.apply(RolloutRecord(manifest=manifest("2pp")))
     assert processor.last.is_latched
