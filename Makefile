@@ -41,7 +41,7 @@ lint: $(VENV)/installed-dev typing ## Check style, format, types and who imports
 		--config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache \
 		$(PACKAGES:%=-p understudy.%) -p tests.brokers
 	@echo "== import-linter …"
-	@cd $(TYPING) && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --no-cache $(CURDIR)/pyproject.toml
+	@cd $(TYPING) && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --no-cache --no-logo $(CURDIR)/pyproject.toml
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Run a benchmark: BENCH=pairing is benchmarks/pairing.py
