@@ -244,6 +244,11 @@ class Run:
         found = self._askers[self.group].committed(places, timeout=_ADMIN_S)
         return {p.partition: _committed(p) for p in found if p.offset >= 0}
 
+    def members(self) -> int:
+        """How many members the group has, by the classic protocol."""
+        described = self._admin.describe_consumer_groups([self.group])[self.group]
+        return len(described.result(_ADMIN_S).members)
+
     @property
     def partitions(self) -> int:
         return self.topics.events.partitions

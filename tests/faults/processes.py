@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -16,9 +17,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
+from tests import waiting
+
 ROOT: Final = Path(__file__).parents[2]
 EXIT_S: Final = 60.0
-_POLL_S: Final = 0.05
+"""Twice what Kubernetes grants: a worker that takes longer hangs."""
+GRACE_S: Final = 30.0
+"""What Kubernetes grants a container between SIGTERM and SIGKILL, unless told otherwise."""
+_LOG_TAIL: Final = 6000
+"""Characters of a worker's log that a failure shows: its last hundred lines or so."""
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     ["tests.faults.processes", "understudy.streams.worker", "understudy.streams.deciding.runner"]
@@ -151,12 +158,28 @@ def stop(worker: Killable, within_s: float = EXIT_S) -> float:
 
 
 def wait_until(
-    done: Callable[[], bool], what: str, within_s: float, worker: Killable | None = None
+    done: Callable[[], bool],
+    what: str,
+    within_s: float = waiting.DEADLINE_S,
+    worker: Killable | None = None,
 ) -> None:
-    """Poll until something is so; fails with the worker's log when it takes too long."""
-    deadline = time.monotonic() + within_s
-    while not done():
-        if time.monotonic() > deadline:
-            log = worker.log[-6000:] if worker else ""
-            raise AssertionError(f"not within {within_s:g} s: {what}\n{log}")
-        time.sleep(_POLL_S)
+    """Wait until something is so; fails with the worker's log when it does not come."""
+    waiting.wait_until(
+        done, what, within_s, details=lambda: worker.log[-_LOG_TAIL:] if worker else ""
+    )
+
+
+def wait_until_logged(worker: Killable, event: str) -> None:
+    """Wait until a worker has logged an event."""
+    wait_until(lambda: f'"{event}"' in worker.log, f"{event} is logged", worker=worker)
+
+
+def partitions_of(worker: Killable) -> set[int]:
+    """The partitions that a worker has, by its log."""
+    owned: set[int] = set()
+    for line in worker.log.splitlines():
+        if '"partitions.assigned"' in line:
+            owned.update(json.loads(line)["partitions"])
+        elif '"partitions.revoked"' in line or '"partitions.lost"' in line:
+            owned.difference_update(json.loads(line)["partitions"])
+    return owned

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -12,8 +11,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from tests.faults.harness import Run
-from tests.faults.processes import wait_until
+from tests.faults.processes import wait_until, wait_until_logged
 from tests.faults.workload import Message, Workload
+from tests.waiting import stays_true
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
@@ -69,7 +69,7 @@ def test_poison(run: Callable[..., Run]) -> None:
     poisoned.wait_until_settled()
     worker.kill()
     second = poisoned.command_worker(script=POISONED)
-    wait_until(lambda: "partitions.assigned" in second.log, "assigned", 30, second)
+    wait_until_logged(second, "partitions.assigned")
     poisoned.publish(Workload(50, 20).messages)
     poisoned.wait_until_settled()
     poisoned.stop_workers()
@@ -124,14 +124,15 @@ def test_the_topic_is_deleted(run: Callable[..., Run]) -> None:
     broken.publish(chunks[1])
     wait_until(
         lambda: worker.exit_code is not None or "kafka.undelivered" in worker.log,
-        "it stops reading", 30, worker,
+        "it stops reading", worker=worker,
     )  # fmt: skip
-    time.sleep(1.0)
-    written = {n: c.position for n, c in broken.committed().items()}
     invalid = broken.truth().invalid
-    for number, position in written.items():
-        skipped = {o for n, o in invalid if n == number and before[number] <= o < position}
-        assert not skipped, f"committed past dead letters {skipped}"
+
+    def nothing_skipped() -> bool:
+        written = {n: c.position for n, c in broken.committed().items()}
+        return not any(before[n] <= offset < written[n] for n, offset in invalid)
+
+    stays_true(nothing_skipped, "nothing is committed past a dead letter", for_s=1.0)
     if worker.exit_code is None:
         worker.kill()
     broken.workers.remove(worker)
@@ -152,7 +153,7 @@ def test_the_topic_refuses(run: Callable[..., Run]) -> None:
     before = {n: c.position for n, c in refused.committed().items()}
     refused.limit(refused.topics.dead_letters.name, 10)
     refused.publish(chunks[1])
-    wait_until(lambda: worker.exit_code is not None, "it ends", 30, worker)
+    wait_until(lambda: worker.exit_code is not None, "it ends", worker=worker)
     assert worker.exit_code == 1
     assert f"Error: {refused.topics.dead_letters.name}" in worker.log
     invalid = refused.truth().invalid

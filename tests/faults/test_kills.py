@@ -11,14 +11,13 @@ from random import Random
 import pytest
 
 from tests.faults.harness import RULES, Run
-from tests.faults.processes import stop, wait_until
+from tests.faults.processes import GRACE_S, partitions_of, stop, wait_until, wait_until_logged
 from tests.faults.workload import Workload
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
 PROTOCOLS = ("classic", "consumer")
 KILLS = int(os.environ.get("UNDERSTUDY_TEST_KILLS", "20"))
-STOP_S = 10.0
 BATCH_MS = 2500
 """Commits lie where batches began; ten records span about a second."""
 
@@ -45,11 +44,11 @@ def kill_at_random_instants(run: Run, seed: int, kills: int) -> None:
     for number in range(kills):
         worker = run.worker(instance="one")
         run.publish(next(chunks))
-        wait_until(lambda: "partitions.assigned" in worker.log, "assigned", 30, worker)  # noqa: B023
+        wait_until_logged(worker, "partitions.assigned")
         if number % 2:
             run.wait_until_settled()
         run.publish(next(chunks))
-        time.sleep(rng.random() * 0.4)
+        time.sleep(rng.random() * 0.4)  # killed anywhere in reading and storing a chunk
         worker.kill()
     assert all(committed.offset > 0 for committed in run.committed().values())
     run.worker(instance="one")
@@ -83,7 +82,7 @@ def test_killed_among_others(run: Callable[..., Run], protocol: str) -> None:
     shared.worker()
     for chunk in Workload(3, 1500).chunks(5):
         shared.publish(chunk)
-        time.sleep(rng.random() * 0.5)
+        time.sleep(rng.random() * 0.5)  # killed anywhere in reading and storing a chunk
         shared.living[0].kill()
         shared.worker()
     shared.wait_until_settled()
@@ -96,10 +95,10 @@ def test_sigterm_flushes_commits_and_leaves(run: Callable[..., Run]) -> None:
     chunks = Workload(4, 1200).chunks(4)
     for chunk, number in zip(chunks, count(), strict=False):
         worker = stopped.command_worker()
-        wait_until(lambda: "partitions.assigned" in worker.log, "assigned", 30, worker)  # noqa: B023
+        wait_until_logged(worker, "partitions.assigned")
         stopped.publish(chunk)
-        time.sleep(0.2 * number)
-        assert stop(worker) < STOP_S
+        time.sleep(0.2 * number)  # each is stopped further into its chunk
+        assert stop(worker) < GRACE_S
         assert "worker.stopped" in worker.log
         positions = {n: c.position for n, c in stopped.committed().items()}
         assert positions, "nothing was committed"
@@ -137,11 +136,12 @@ def test_a_worker_that_hangs_loses_its_partitions(run: Callable[..., Run], proto
     first = hung.worker()
     chunks = Workload(7, 900).chunks(3)
     hung.publish(chunks[0])
-    wait_until(lambda: "partitions.assigned" in first.log, "assigned", 30, first)
+    wait_until_logged(first, "partitions.assigned")
     first.pause()
-    hung.worker()
+    second = hung.worker()
     hung.publish(chunks[1])
-    time.sleep(2.5)
+    everything = set(range(hung.partitions))
+    wait_until(lambda: partitions_of(second) == everything, "all are the second's", worker=second)
     first.go_on()
     hung.publish(chunks[2])
     hung.wait_until_settled()

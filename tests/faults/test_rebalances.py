@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from tests.faults.harness import Run
-from tests.faults.processes import stop, wait_until
+from tests.faults.processes import stop, wait_until_logged
 from tests.faults.workload import Workload
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
@@ -44,7 +44,7 @@ def test_a_rolling_restart_pauses_each_partition_for_moments(
     rolling = run(protocol=protocol)
     first, second = rolling.worker(), rolling.worker()
     for worker in (first, second):
-        wait_until(lambda: "partitions.assigned" in worker.log, "assigned", 30, worker)  # noqa: B023
+        wait_until_logged(worker, "partitions.assigned")
     load = Load(rolling, seed=12, requests=3000)
     for worker in (first, second):
         load.publish_for(1.0)

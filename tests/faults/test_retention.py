@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -95,7 +94,6 @@ def test_deleted_before_they_were_read(run: Callable[..., Run]) -> None:
         behind.publish(rest[start : start + 20])
     gone_to = behind.ends()[0] - 100
     behind.delete_before({0: gone_to})
-    time.sleep(0.2)
     worker.go_on()
     behind.wait_until_settled()
     behind.stop_workers()
@@ -115,9 +113,9 @@ def test_deleted_while_it_hangs_for_longer(run: Callable[..., Run]) -> None:
     worker.pause()
     behind.publish(chunks[1])
     behind.delete_before({0: committed.position + 50})
-    time.sleep(3.0)
+    wait_until(lambda: behind.members() == 0, "the group has given its member up")
     worker.go_on()
-    wait_until(lambda: lost(worker)[0] > 0, "the loss is told", 30, worker)
+    wait_until(lambda: lost(worker)[0] > 0, "the worker logs the loss", worker=worker)
     behind.wait_until_settled()
     behind.stop_workers()
     assert committed.position + 50 <= behind.ends()[0]
