@@ -11,6 +11,8 @@ TYPING := build/typing
 # more arguments: make test ARGS='-k join -x', make demo ARGS='--healthy'
 ARGS ?=
 BENCH ?= pairing
+# processes of make test; one more than two cores, since half of its time is waiting for brokers
+WORKERS ?= 3
 
 .PHONY: help
 help: ## Show this list
@@ -24,7 +26,8 @@ demo: $(VENV)/installed ## Watch a rollout break in one language and be rolled b
 test: lint ## Run lint and all tests, on a real Kafka broker where one can be had
 	@$(BIN)/python -m tests.brokers.prepare
 	@echo "== tests …"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		--durations 15 $(ARGS)
 
 .PHONY: quick
 quick: $(VENV)/installed-dev ## Run the tests that need no network and take no time, within a minute

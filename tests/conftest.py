@@ -11,6 +11,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -29,17 +30,15 @@ ROOT: Final = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # pytest does not, in importlib mode; `tests.…` needs it
 
-from tests.brokers.choose import (  # noqa: E402
-    is_broker_required,
-    start_own_broker,
-    start_shared_broker,
-)
+from tests.brokers.choose import is_broker_required, start_own_broker  # noqa: E402
 from tests.brokers.contract import Broker, NoBroker  # noqa: E402
+from tests.brokers.shared import broker_of_run  # noqa: E402
 
 CLICKHOUSE_VARIABLE: Final = "UNDERSTUDY_TEST_CLICKHOUSE_URL"
 MODEL_OUTPUTS_VARIABLE: Final = "UNDERSTUDY_TEST_MODEL_OUTPUTS"
 _MODEL_OUTPUTS_BESIDE_REPOSITORY: Final = Path("..", "shared", "data")
 _NETWORK_MARKERS: Final = ("integration", "faults", "embedded")
+_LONGEST_FIRST: Final = ("faults", "slow", "integration", "embedded")
 _NO_BROKER: Final = "no Kafka broker: "
 _TOPIC_PARTITIONS: Final = 3
 _DELETE_TIMEOUT_S: Final = 5.0
@@ -76,10 +75,21 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         output[_BROKER] = list(session.config.stash[_brokers])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if _needs_network(item):
             item.add_marker(pytest.mark.enable_socket)
+    if hasattr(config, "workerinput"):
+        _longest_files_first(items)
+
+
+def _longest_files_first(items: list[pytest.Item]) -> None:
+    """Processes that take a file at a time should not wait for one long file in the end."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        marked = (n for n, name in enumerate(_LONGEST_FIRST) if item.get_closest_marker(name))
+        ranks[item.path] = min([ranks.get(item.path, len(_LONGEST_FIRST)), *marked])
+    items.sort(key=lambda item: ranks[item.path])
 
 
 def _needs_network(item: pytest.Item) -> bool:
@@ -90,15 +100,21 @@ def _needs_network(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session")
-def kafka_broker(pytestconfig: pytest.Config) -> Iterator[Broker]:
+def kafka_broker(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
     """The real broker that integration tests share; not to be stopped. Use `own_broker` for that.
 
     Without one the test skips, or fails where a broker is required.
     """
-    broker = _broker_or_skip(start_shared_broker)
-    pytestconfig.stash[_brokers][broker.describe()] = None
-    yield broker
-    broker.close()
+    folder = tmp_path_factory.getbasetemp()
+    is_one_of_many = hasattr(pytestconfig, "workerinput")
+    with ExitStack() as stack:
+        broker = _broker_or_skip(
+            lambda: stack.enter_context(broker_of_run(folder.parent if is_one_of_many else folder))
+        )
+        pytestconfig.stash[_brokers][broker.describe()] = None
+        yield broker
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Final
 
 from .container import ContainerBroker
 from .contract import Broker, NoBroker
-from .existing import VARIABLE, ExistingBroker
+from .existing import VARIABLE, named_broker
 from .kraft import KraftBroker
 
 REQUIRE_VARIABLE: Final = "UNDERSTUDY_TEST_REQUIRE_BROKER"
@@ -21,7 +21,7 @@ def start_shared_broker() -> Broker:
     An existing one is taken if its variable is set, and then it alone. Raises `NoBroker`.
     """
     if os.environ.get(VARIABLE):
-        return _start_first((ExistingBroker,))
+        return _start_first((named_broker,))
     return start_own_broker()
 
 

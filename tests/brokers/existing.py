@@ -1,4 +1,4 @@
-"""A broker that runs already, named by UNDERSTUDY_TEST_BOOTSTRAP_SERVERS."""
+"""A broker that runs already: named by the environment, or started by another process."""
 
 from __future__ import annotations
 
@@ -13,33 +13,37 @@ VARIABLE: Final = "UNDERSTUDY_TEST_BOOTSTRAP_SERVERS"
 
 
 class ExistingBroker:
-    """Somebody's broker: used, never started or stopped.
+    """A broker that is used, never started or stopped."""
 
-    Making one raises `NoBroker` when the variable is not set.
-    """
-
-    def __init__(self) -> None:
-        self._bootstrap_servers = os.environ.get(VARIABLE, "")
-        if not self._bootstrap_servers:
-            raise NoBroker(f"{VARIABLE} is not set")
+    def __init__(self, bootstrap_servers: str, description: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._description = description
 
     @property
     def bootstrap_servers(self) -> str:
         return self._bootstrap_servers
 
     def describe(self) -> str:
-        return f"the one at {self._bootstrap_servers} ({VARIABLE})"
+        return self._description
 
     def start(self) -> None:
         admin = AdminClient({"bootstrap.servers": self._bootstrap_servers, "log_level": 0})
         if not answers(admin):
-            raise NoBroker(f"{VARIABLE}={self._bootstrap_servers} does not answer")
+            raise NoBroker(f"{self._description} does not answer")
 
     def stop(self) -> NoReturn:
-        raise NotImplementedError("a broker that the tests did not start is not theirs to stop")
+        raise NotImplementedError("a broker that this process did not start is not its to stop")
 
     kill = stop
     restart = stop
 
     def close(self) -> None:
-        """Nothing of it is ours."""
+        """Nothing to do: whoever started it ends it."""
+
+
+def named_broker() -> ExistingBroker:
+    """The broker that the environment names. Raises `NoBroker` when it names none."""
+    servers = os.environ.get(VARIABLE, "")
+    if not servers:
+        raise NoBroker(f"{VARIABLE} is not set")
+    return ExistingBroker(servers, f"the one at {servers} ({VARIABLE})")
