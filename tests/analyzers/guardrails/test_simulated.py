@@ -46,6 +46,7 @@ def trial_of(
     return trial
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_healthy_candidate_is_never_rolled_back(seed: int) -> None:
     trial = trial_of(seed, 4_000, healthy=True)
@@ -58,6 +59,7 @@ def test_a_healthy_candidate_ends_in_promotion() -> None:
     assert outcome.verdict == "promote", outcome.reasons
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "language"), [(7, "zh-Hans"), (3, "en")])
 def test_a_regression_is_rolled_back_by_language_and_metric(seed: int, language: str) -> None:
     trial = trial_of(seed, 13_000, healthy=False, language=language)

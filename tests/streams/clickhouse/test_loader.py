@@ -129,6 +129,7 @@ def test_an_insert_that_failed_after_all_is_there_once(
     assert (rows(client, COMPARISONS), rows(client, WINDOWS), rows(client, UNMATCHED)) == (10, 1, 3)
 
 
+@pytest.mark.slow
 def test_clickhouse_down_for_longer_than_the_buffer(client: Client, failing: FailingClient) -> None:
     """What did not fit is read again; meanwhile positions stay and memory is bounded."""
     failing.down = AWAY

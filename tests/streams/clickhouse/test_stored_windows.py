@@ -92,6 +92,7 @@ def ms(time: dt.datetime) -> int:
     return round(time.timestamp() * 1000)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=30,
     suppress_health_check=[

@@ -70,6 +70,7 @@ def time_of_verdict(outcome: Any) -> dt.datetime:
     return dt.datetime.fromisoformat(outcome["decision"]["since"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "verdict"),
     [(BROKEN_JSON, "rollback"), (LENIENT, "promote"), (UNDECIDED, "hold")],
@@ -136,6 +137,7 @@ def test_a_range_leaves_out_what_lies_beyond_it(url: str, tmp_path: Path) -> Non
     assert whole["stage"]["requests"] > decision["stage"]["requests"] > 1_000
 
 
+@pytest.mark.slow
 def test_a_policy_can_be_tried_on_another_rollout(
     recording: Path, url: str, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ def has_differences(seed: int, policy: PairingPolicy = POLICY) -> bool:
     return bool(differences_between(whole, disturbed(log, rng, policy, FeedbackPartition)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [POLICY, SMALL_POLICY], ids=["time", "bytes"])
 def test_kills_do_not_show(policy: PairingPolicy) -> None:
     assert [seed for seed in range(250) if has_differences(seed, policy)] == []
@@ -99,6 +100,7 @@ def test_mutation_counting_settled_windows_again_is_noticed(
     assert is_noticed()
 
 
+@pytest.mark.slow
 def test_mutation_a_copy_told_from_the_first_alone_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -99,6 +99,7 @@ def test_only_a_clock_more_than_a_year_ahead_is_wrong() -> None:
     assert replay([at(limit + 1)], PairingPolicy(), NOW_MS).dead_letters == {"clock_ahead": 1}
 
 
+@pytest.mark.slow
 def test_replay_into_clickhouse_twice_is_once(tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
     lines = [line for n in range(50) for line in pair(f"p{n}")] + [b"{", event("alone")]
