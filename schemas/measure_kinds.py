@@ -156,9 +156,14 @@ class Outcome:
         """The count."""
         return (Sum(self.success, f"{of.clause} {self.says}"),)
 
+    @property
+    def discordant(self) -> str:
+        """What the counts of pairs with the outcome on one side only are named after."""
+        return self.name
+
     def paired_sums(self) -> tuple[Sum, ...]:
         """The discordant pairs."""
-        return discordant(self.name, self.says) if self.paired_among else ()
+        return discordant_sums(self.discordant, self.says) if self.paired_among else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +207,11 @@ class Category:
         """The sum of answered pairs in which both sides are known."""
         return f"{self.known}_both"
 
+    @property
+    def discordant(self) -> str:
+        """What the counts of pairs with the passing state on one side only are named after."""
+        return self.success
+
     def sums(self, of: Subject) -> tuple[Sum, ...]:
         """Counts of the known, of the passing and of further states."""
         if not self.known:
@@ -217,7 +227,7 @@ class Category:
         if not self.known:
             return ()
         both = f"Answered pairs in which both sides {self.known_says}"
-        return (Sum(self.paired_among, both), *discordant(self.success, self.passing_says))
+        return (Sum(self.paired_among, both), *discordant_sums(self.discordant, self.passing_says))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +252,8 @@ class Distribution:
     histogram: Scale | None = None
     ratio: str = ""
     """Of a side's value: name of candidate / stable over pairs."""
+    slow_when_timed_out: bool = False
+    """Whether a request that timed out without a value counts as slower than any limit."""
     products: bool = False
     """Of a side's value: sums and products of both sides over pairs."""
     on_control: bool = False
@@ -301,7 +313,7 @@ LN_TICK: Final = 1e-9
 """Of natural logarithms: as fine as a relative error of 1e-9 of the value itself."""
 
 
-def discordant(name: str, says: str) -> tuple[Sum, Sum]:
+def discordant_sums(name: str, says: str) -> tuple[Sum, Sum]:
     """Counts of the pairs in which one side alone has an outcome: what McNemar's test needs."""
     return (
         Sum(only_stable(name), f"Pairs in which only the stable side {says}"),

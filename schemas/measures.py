@@ -139,7 +139,7 @@ SIDE: Final[tuple[Measure, ...]] = (
     Distribution(
         "duration_ms", "Time to the complete answer in ms; NULL when unknown",
         noun="duration", unit="ms", tick=MS_TICK, logarithms=True,
-        histogram=Scale.LOGARITHMIC, ratio="duration_ratio",
+        histogram=Scale.LOGARITHMIC, ratio="duration_ratio", slow_when_timed_out=True,
         metric=GuardrailMetric("duration", "duration"),
     ),
     Distribution(

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
+
+from understudy.schemas.measure_kinds import (
+    Better,
+    Category,
+    Distribution,
+    GuardrailMetric,
+    Outcome,
+)
+from understudy.schemas.measures import FEEDBACK, PAIR, SIDE
 
 Limit = Literal["max", "min", "max_increase", "max_drop"]
 Kind = Literal["rate", "agreement", "quantile", "mean", "excess", "accounting"]
@@ -21,15 +30,20 @@ class Metric:
     """For sentences: "JSON validity"."""
     kind: Kind
     unit: Unit
-    higher_is_better: bool
+    better: Better
     limits: tuple[Limit, ...]
     refused: Mapping[Limit, str] = field(default_factory=dict)
     measure: str = ""
-    """Of quantiles: the measure whose quantile it is."""
+    """Of quantiles: the measure whose quantile it is, a key of `TIMES`."""
     quantile: float = 0.0
     per_rollout: bool = False
     counts: str = ""
     """What it counts, in words; empty for pairs or requests."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a lower value is harm."""
+        return self.better == "higher"
 
 
 class Quantity(NamedTuple):
@@ -39,62 +53,102 @@ class Quantity(NamedTuple):
     relative: bool
 
 
-_LOWER: Final[Mapping[Limit, str]] = {
-    "min": "it is better when lower; use max",
-    "max_drop": "it is better when lower; use max_increase",
+_LIMITS: Final[Mapping[Better, tuple[Limit, ...]]] = {
+    "lower": ("max", "max_increase"),
+    "higher": ("min", "max_drop"),
+    "neither": ("max", "min", "max_increase", "max_drop"),
 }
-_HIGHER: Final[Mapping[Limit, str]] = {
-    "max": "it is better when higher; use min",
-    "max_increase": "it is better when higher; use max_drop",
+_REFUSED: Final[Mapping[Better, Mapping[Limit, str]]] = {
+    "lower": {
+        "min": "it is better when lower; use max",
+        "max_drop": "it is better when lower; use max_increase",
+    },
+    "higher": {
+        "max": "it is better when higher; use min",
+        "max_increase": "it is better when higher; use max_drop",
+    },
+    "neither": {},
 }
 _BUT_MAX: Final[tuple[Limit, ...]] = ("min", "max_increase", "max_drop")
+_QUANTILES: Final = (50, 95, 99)
+"""In percent: the median, and the tails that service level objectives name."""
 
 
-def _rate(name: str, title: str, *, higher_is_better: bool = False, counts: str = "") -> Metric:
-    limits: tuple[Limit, ...] = ("min", "max_drop") if higher_is_better else ("max", "max_increase")
-    refused = _HIGHER if higher_is_better else _LOWER
-    return Metric(name, title, "rate", "share", higher_is_better, limits, refused, counts=counts)
+def _metric(
+    called: GuardrailMetric, kind: Kind, unit: Unit = "share", percent: int | None = None
+) -> Metric:
+    suffix = "" if percent is None else f"_p{percent}"
+    return Metric(
+        name=called.name + suffix,
+        title=called.title + suffix.replace("_", " "),
+        kind=kind,
+        unit=unit,
+        better=called.better,
+        limits=_LIMITS[called.better],
+        refused=_REFUSED[called.better],
+        measure="" if percent is None else called.name,
+        quantile=(percent or 0) / 100,
+        counts=called.counts,
+    )
 
 
-def _quantiles(name: str, title: str) -> list[Metric]:
-    return [
-        Metric(f"{name}_p{q}", f"{title} p{q}", "quantile", "ms", False, ("max", "max_increase"),
-               _LOWER, measure=name, quantile=q / 100)
-        for q in (50, 95, 99)
-    ]  # fmt: skip
+def _max_only(name: str, title: str, kind: Kind, why: str, *, per_rollout: bool = False) -> Metric:
+    refused = dict.fromkeys(_BUT_MAX, f"{why}; use max")
+    return Metric(name, title, kind, "share", "lower", ("max",), refused, per_rollout=per_rollout)
 
 
-_ALL: Final = (
-    _rate("error_rate", "error rate"),
-    _rate("fallback_rate", "fallback rate"),
-    _rate("truncation_rate", "truncation rate"),
-    _rate("json_valid_rate", "JSON validity", higher_is_better=True),
-    _rate("json_schema_valid_rate", "JSON Schema validity", higher_is_better=True),
-    _rate("language_match_rate", "answers in the request's language", higher_is_better=True),
-    _rate("feedback", "positive feedback", higher_is_better=True, counts="ratings"),
-    Metric(
-        "tool_call_match", "tool call match", "agreement", "share", True, ("min", "max_drop"),
-        _HIGHER,
-    ),
-    *_quantiles("duration", "duration"),
-    *_quantiles("time_to_first_token", "time to first token"),
-    Metric("cost_usd", "mean cost", "mean", "usd", False, ("max", "max_increase"), _LOWER),
-    Metric(
-        "output_tokens", "mean output tokens", "mean", "tokens", False,
-        ("max", "min", "max_increase", "max_drop"),
-    ),
-    Metric(
-        "similarity_excess", "disagreement beyond the noise floor", "excess", "share", False,
-        ("max",),
-        dict.fromkeys(_BUT_MAX, "it is an excess over stable's own noise already; use max"),
-    ),
-    Metric(
-        "unmatched_share", "unmatched share", "accounting", "share", False, ("max",),
-        dict.fromkeys(_BUT_MAX, "a request without a partner belongs to no side; use max"),
-        per_rollout=True,
-    ),
-)  # fmt: skip
-METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _ALL}
+RATES: Final[Mapping[str, Outcome | Category]] = {
+    one.metric.name: one
+    for one in (*SIDE, *FEEDBACK)
+    if isinstance(one, Outcome | Category) and one.metric
+}
+"""Name in policies to the measure of a side: the share of requests with an outcome."""
+AGREEMENTS: Final[Mapping[str, Outcome]] = {
+    one.metric.name: one for one in PAIR if isinstance(one, Outcome) and one.metric
+}
+"""To the measure of pairs: the share of pairs that agree, against stable and its second run."""
+TIMES: Final[Mapping[str, Distribution]] = {
+    one.metric.name: one
+    for one in SIDE
+    if isinstance(one, Distribution) and one.metric and one.histogram
+}
+"""To the measure whose quantiles can be limited."""
+MEANS: Final[Mapping[str, Distribution]] = {
+    one.metric.name: one
+    for one in SIDE
+    if isinstance(one, Distribution) and one.metric and one.squares
+}
+"""To the measure whose mean can be limited."""
+EXCESSES: Final[Mapping[str, Distribution]] = {
+    one.metric.name: one for one in PAIR if isinstance(one, Distribution) and one.metric
+}
+"""To the measure of pairs of which only the excess over stable's own noise says anything."""
+
+
+def _metrics() -> Iterator[Metric]:
+    for one in (*SIDE, *FEEDBACK):
+        match one:
+            case Outcome(metric=GuardrailMetric() as called):
+                yield _metric(called, "rate")
+            case Category(metric=GuardrailMetric() as called):
+                yield _metric(called, "rate")
+            case Distribution(metric=GuardrailMetric() as called, squares=True):
+                yield _metric(called, "mean", _UNITS[one.unit])
+            case Distribution(metric=GuardrailMetric() as called):
+                yield from (_metric(called, "quantile", "ms", percent) for percent in _QUANTILES)
+    for one in PAIR:
+        match one:
+            case Outcome(metric=GuardrailMetric() as called):
+                yield _metric(called, "agreement")
+            case Distribution(metric=GuardrailMetric() as called):
+                why = "it is an excess over stable's own noise already"
+                yield _max_only(called.name, called.title, "excess", why)
+    why = "a request without a partner belongs to no side"
+    yield _max_only("unmatched_share", "unmatched share", "accounting", why, per_rollout=True)
+
+
+_UNITS: Final[Mapping[str, Unit]] = {"tokens": "tokens", "US dollars": "usd"}
+METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _metrics()}
 
 RESERVED: Final[Mapping[str, str]] = {
     "duration": "say which quantile: duration_p50, duration_p95 or duration_p99",

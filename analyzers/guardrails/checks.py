@@ -115,11 +115,14 @@ def _probe(guardrail: Guardrail, metric: Metric, value: float) -> tuple[str, Rea
         read = rate_limit_reader if suffix else rate_reader
         return metric.name + suffix, read(metric.name)
     if metric.kind == "agreement":
-        return metric.name + suffix, agreement_limit_reader if suffix else agreement_reader
+        read = agreement_limit_reader if suffix else agreement_reader
+        return metric.name + suffix, read(metric.name)
     if metric.kind == "mean":
         read = mean_limit_reader if suffix else mean_reader
         return metric.name + suffix, read(metric.name)
-    return metric.name, excess_reader if metric.kind == "excess" else unmatched_reader
+    if metric.kind == "excess":
+        return metric.name, excess_reader(metric.name)
+    return metric.name, unmatched_reader
 
 
 def _test(guardrail: Guardrail, metric: Metric, value: float) -> AnyTest:

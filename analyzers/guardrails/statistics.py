@@ -10,20 +10,26 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import msgspec
 from msgspec.structs import astuple
 
 from understudy.schemas.events import PAIRED_MODES
-from understudy.schemas.measures import TOKEN_TICK, USD_TICK
-from understudy.schemas.window_measures import SideSums
+from understudy.schemas.measure_kinds import (
+    Category,
+    Distribution,
+    Outcome,
+    only_candidate,
+    only_stable,
+)
+from understudy.schemas.rollout_metrics import AGREEMENTS, EXCESSES, MEANS, METRICS, RATES, TIMES
+from understudy.schemas.window_measures import ControlSums, PairSums, SideSums
 from understudy.schemas.windows import WindowRow
 
 TICKS: Final[Mapping[str, float]] = {
-    "cost_usd": USD_TICK,
-    "output_tokens": TOKEN_TICK,
-    "similarity_excess": 1.0 / 200.0,
+    **{name: mean.tick for name, mean in MEANS.items()},
+    **dict.fromkeys(EXCESSES, 1.0 / 200.0),
 }
 """Metric to the size of the whole numbers in which its means are counted."""
 
@@ -115,71 +121,46 @@ def is_paired(row: WindowRow) -> bool:
 # Yes or no
 
 
-class _Rate(NamedTuple):
-    """Where a rate's counts stand in a window row."""
-
-    units: str
-    """Field of a side: the units counted."""
-    true_units: str
-    """Field of a side: those of which the measure is true."""
-    true_is_bad: bool
-    pairs: str = ""
-    """Field of pairs: the pairs compared. Without it sides are separate arms in every mode."""
-    discordant: str = ""
-    """Prefix of the fields of pairs in which the measure is true on one side only."""
-
-
-_RATES: Final[Mapping[str, _Rate]] = {
-    "error_rate": _Rate("requests", "errors", True, "pairs", "error"),
-    "fallback_rate": _Rate("requests", "fallbacks", True, "pairs", "fallback"),
-    "truncation_rate": _Rate("requests", "truncated", True, "answered", "truncated"),
-    "json_valid_rate": _Rate(
-        "json_expected", "json_valid", False, "json_expected_both", "json_valid"
-    ),
-    "json_schema_valid_rate": _Rate(
-        "json_schema_checked", "json_schema_valid", False,
-        "json_schema_checked_both", "json_schema_valid",
-    ),
-    "language_match_rate": _Rate(
-        "language_checked", "language_match", False, "language_checked_both", "language_match"
-    ),
-    # Two users' opinions are never a pair.
-    "feedback": _Rate("feedback_score_count", "feedback_positive", False),
-}  # fmt: skip
-
-
 def rate_reader(metric: str) -> Reader:
     """Return the reader of a rate on both sides: discordant pairs, or separate arms."""
-    rate = _RATES[metric]
+    rate, true_is_bad = RATES[metric], not METRICS[metric].higher_is_better
+    stable_only, candidate_only = only_stable(rate.discordant), only_candidate(rate.discordant)
+    if not true_is_bad:  # true on one side only is bad on the other one
+        stable_only, candidate_only = candidate_only, stable_only
 
     def read(row: WindowRow) -> BinaryStatistics:
-        if rate.pairs and is_paired(row):
-            stable: int = getattr(row.pair, f"{rate.discordant}_only_stable")
-            candidate: int = getattr(row.pair, f"{rate.discordant}_only_candidate")
-            if not rate.true_is_bad:  # true on one side only is bad on the other one
-                stable, candidate = candidate, stable
-            return BinaryStatistics(getattr(row.pair, rate.pairs), stable, candidate)
-        return _two_arms(_side(rate, row.candidate), _side(rate, row.stable))
+        if rate.paired_among and is_paired(row):
+            pair = row.pair
+            return BinaryStatistics(
+                getattr(pair, rate.paired_among),
+                getattr(pair, stable_only),
+                getattr(pair, candidate_only),
+            )
+        return _two_arms(
+            _bad(rate, row.candidate, true_is_bad), _bad(rate, row.stable, true_is_bad)
+        )
 
     return read
 
 
 def rate_limit_reader(metric: str) -> Reader:
     """Return the reader of a rate of the candidate alone."""
-    rate = _RATES[metric]
+    rate, true_is_bad = RATES[metric], not METRICS[metric].higher_is_better
 
     def read(row: WindowRow) -> LimitStatistics:
-        units, bad = _side(rate, row.candidate)
+        units, bad = _bad(rate, row.candidate, true_is_bad)
         return LimitStatistics(units, bad, bad)
 
     return read
 
 
-def _side(rate: _Rate, side: SideSums) -> tuple[int, int]:
-    """Units of one side and the bad ones among them."""
-    units: int = getattr(side, rate.units)
-    true_units: int = getattr(side, rate.true_units)
-    return units, true_units if rate.true_is_bad else units - true_units
+def _bad(
+    rate: Outcome | Category, sums: SideSums | PairSums | ControlSums, true_is_bad: bool
+) -> tuple[int, int]:
+    """Units and the bad ones among them."""
+    units: int = getattr(sums, rate.among)
+    true_units: int = getattr(sums, rate.success)
+    return units, true_units if true_is_bad else units - true_units
 
 
 def _two_arms(candidate: tuple[int, int], stable: tuple[int, int]) -> BinaryStatistics:
@@ -193,19 +174,25 @@ def _two_arms(candidate: tuple[int, int], stable: tuple[int, int]) -> BinaryStat
     )
 
 
-def agreement_reader(row: WindowRow) -> BinaryStatistics:
-    """Read how often tool calls differ: candidate's from stable's, stable's from its second run."""
-    pair, control = row.pair, row.control
-    return _two_arms(
-        (pair.tool_calls_compared, pair.tool_calls_compared - pair.tool_calls_match),
-        (control.tool_calls_compared, control.tool_calls_compared - control.tool_calls_match),
-    )
+def agreement_reader(metric: str) -> Reader:
+    """Return the reader of how often the candidate differs from stable, and stable from itself."""
+    agreement = AGREEMENTS[metric]
+
+    def read(row: WindowRow) -> BinaryStatistics:
+        return _two_arms(_bad(agreement, row.pair, False), _bad(agreement, row.control, False))
+
+    return read
 
 
-def agreement_limit_reader(row: WindowRow) -> LimitStatistics:
-    """Read how often the candidate's tool calls differ from stable's."""
-    changed = row.pair.tool_calls_compared - row.pair.tool_calls_match
-    return LimitStatistics(row.pair.tool_calls_compared, changed, changed)
+def agreement_limit_reader(metric: str) -> Reader:
+    """Return the reader of how often the candidate differs from stable."""
+    agreement = AGREEMENTS[metric]
+
+    def read(row: WindowRow) -> LimitStatistics:
+        units, changed = _bad(agreement, row.pair, False)
+        return LimitStatistics(units, changed, changed)
+
+    return read
 
 
 def unmatched_reader(row: WindowRow) -> LimitStatistics:
@@ -221,9 +208,11 @@ def unmatched_reader(row: WindowRow) -> LimitStatistics:
 
 def times(measure: str, side: SideSums) -> tuple[Mapping[int, int], int]:
     """Return a measure's histogram and the number of timeouts that are not in it."""
-    if measure == "time_to_first_token":
-        return side.time_to_first_token_ms_histogram, 0
-    return side.duration_ms_histogram, min(side.timeouts, side.requests - side.duration_ms_count)
+    time = TIMES[measure]
+    histogram: Mapping[int, int] = getattr(side, f"{time.name}_histogram")
+    if not time.slow_when_timed_out:
+        return histogram, 0
+    return histogram, min(side.timeouts, side.requests - getattr(side, f"{time.name}_count"))
 
 
 def exceeding(measure: str, side: SideSums, bucket: int) -> tuple[int, int]:
@@ -266,86 +255,74 @@ def tail_reader(
 
 # Means
 
-_TICKS_PER_USD: Final = 1.0 / USD_TICK
-_SQUARE_TICKS_PER_USD: Final = 1.0 / USD_TICK**2
 Sums = tuple[int, int, int]
 """Units of one side, the sum of their values and the sum of squares, in ticks."""
 
 
 def mean_reader(metric: str) -> Reader:
-    """Return the reader of the mean cost or tokens on both sides: pairs, or separate arms."""
-    read_pair, read_side = _MEANS[metric]
+    """Return the reader of a mean on both sides: pairs, or separate arms."""
+    mean = MEANS[metric]
 
     def read(row: WindowRow) -> MeanStatistics:
         if is_paired(row):
-            return read_pair(row)
-        return _mean_arms(read_side(row.candidate), read_side(row.stable))
+            return _paired_sums(mean, row.pair)
+        return _mean_arms(_side_sums(mean, row.candidate), _side_sums(mean, row.stable))
 
     return read
 
 
 def mean_limit_reader(metric: str) -> Reader:
     """Return the reader of the candidate's own mean, as pairs of which stable's value is 0."""
-    _, read_side = _MEANS[metric]
+    mean = MEANS[metric]
 
     def read(row: WindowRow) -> MeanStatistics:
-        units, total, squares = read_side(row.candidate)
+        units, total, squares = _side_sums(mean, row.candidate)
         return MeanStatistics(units, total, paired_candidate_squares=squares)
 
     return read
 
 
-def _paired_cost(row: WindowRow) -> MeanStatistics:
-    pair = row.pair
+def _paired_sums(mean: Distribution, pair: PairSums) -> MeanStatistics:
+    name, tick, square = mean.name, mean.tick, mean.tick**2
     return MeanStatistics(
-        pair.cost_usd_count,
-        round(pair.cost_usd_candidate_sum * _TICKS_PER_USD),
-        round(pair.cost_usd_stable_sum * _TICKS_PER_USD),
-        round(pair.cost_usd_candidate_squares * _SQUARE_TICKS_PER_USD),
-        round(pair.cost_usd_products * _SQUARE_TICKS_PER_USD),
-        round(pair.cost_usd_stable_squares * _SQUARE_TICKS_PER_USD),
+        getattr(pair, f"{name}_count"),
+        _ticks(getattr(pair, f"{name}_candidate_sum"), tick),
+        _ticks(getattr(pair, f"{name}_stable_sum"), tick),
+        _ticks(getattr(pair, f"{name}_candidate_squares"), square),
+        _ticks(getattr(pair, f"{name}_products"), square),
+        _ticks(getattr(pair, f"{name}_stable_squares"), square),
     )
 
 
-def _paired_tokens(row: WindowRow) -> MeanStatistics:
-    pair = row.pair
-    return MeanStatistics(
-        pair.output_tokens_count,
-        pair.output_tokens_candidate_sum,
-        pair.output_tokens_stable_sum,
-        pair.output_tokens_candidate_squares,
-        pair.output_tokens_products,
-        pair.output_tokens_stable_squares,
-    )
-
-
-def _cost(side: SideSums) -> Sums:
+def _side_sums(mean: Distribution, side: SideSums) -> Sums:
+    name = mean.name
     return (
-        side.cost_usd_count,
-        round(side.cost_usd_sum * _TICKS_PER_USD),
-        round(side.cost_usd_squares * _SQUARE_TICKS_PER_USD),
+        getattr(side, f"{name}_count"),
+        _ticks(getattr(side, f"{name}_sum"), mean.tick),
+        _ticks(getattr(side, f"{name}_squares"), mean.tick**2),
     )
 
 
-def _tokens(side: SideSums) -> Sums:
-    return side.output_tokens_count, side.output_tokens_sum, side.output_tokens_squares
+def _ticks(value: float, tick: float) -> int:
+    """Return a sum in whole ticks; whole numbers are, and may be larger than floats are exact."""
+    return value if isinstance(value, int) else round(value * (1.0 / tick))
 
 
-_MEANS: Final[
-    Mapping[str, tuple[Callable[[WindowRow], MeanStatistics], Callable[[SideSums], Sums]]]
-] = {"cost_usd": (_paired_cost, _cost), "output_tokens": (_paired_tokens, _tokens)}
-"""Metric to the readers of its pairs and of one side."""
+def excess_reader(metric: str) -> Reader:
+    """Return the reader of how far pairs differ, in two-hundredths: candidate's and stable's own.
 
-
-def excess_reader(row: WindowRow) -> MeanStatistics:
-    """Read the disagreement with stable, in two-hundredths: candidate's and stable's second run's.
-
-    Only pairs count towards either arm. A bin stands for its middle, and equal texts for 0.
+    Stable's own difference is from its second run. Only pairs count towards either arm. A bin
+    stands for its middle, and equal texts for 0.
     """
-    return _mean_arms(
-        _disagreement(row.pair.similarity_histogram),
-        _disagreement(row.control.similarity_histogram),
-    )
+    histogram = f"{EXCESSES[metric].name}_histogram"
+
+    def read(row: WindowRow) -> MeanStatistics:
+        return _mean_arms(
+            _disagreement(getattr(row.pair, histogram)),
+            _disagreement(getattr(row.control, histogram)),
+        )
+
+    return read
 
 
 def _disagreement(histogram: Mapping[int, int]) -> Sums:

@@ -95,7 +95,7 @@ def pair_columns(
         left, right = getattr(stable, measure.name), getattr(candidate, measure.name)
         match measure:
             case Outcome(paired_among=units) if units:
-                _add_discordant(measure.name, left, right, among[units], into)
+                _add_discordant(measure.discordant, left, right, among[units], into)
             case Category():
                 _add_paired_category(measure, left, right, pair.answered, into)
             case Distribution():
@@ -187,7 +187,7 @@ def _add_paired_category(
         known = answered & (left != measure.absent) & (right != measure.absent)
         into.count(f"pair_{measure.paired_among}", known)
         passed = left == measure.passing, right == measure.passing
-        _add_discordant(measure.success, *passed, known, into)
+        _add_discordant(measure.discordant, *passed, known, into)
 
 
 def _add_ratio(

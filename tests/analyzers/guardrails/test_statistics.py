@@ -107,10 +107,12 @@ def test_opinions_are_never_paired() -> None:
 
 def test_tool_calls_are_held_against_the_second_run() -> None:
     changed = ROW.pair.tool_calls_compared - ROW.pair.tool_calls_match
-    arms = agreement_reader(ROW)
+    arms = agreement_reader("tool_call_match")(ROW)
     assert (arms.candidate_units, arms.candidate_bad_rollback) == (ROW.pair.pairs, changed)
     assert arms.stable_units == ROW.control.tool_calls_compared
-    assert agreement_limit_reader(ROW) == LimitStatistics(ROW.pair.pairs, changed, changed)
+    assert agreement_limit_reader("tool_call_match")(ROW) == LimitStatistics(
+        ROW.pair.pairs, changed, changed
+    )
 
 
 def test_requests_without_a_side_are_counted_where_both_are_due() -> None:
@@ -144,6 +146,6 @@ def test_means_of_pairs_and_of_arms_are_read_from_the_same_requests(metric: str)
 def test_equal_texts_disagree_by_nothing_and_others_by_the_middle_of_their_bin() -> None:
     pair = PairSums(similarity_histogram={100: 3, 49: 2})
     alike = msgspec.structs.replace(row("shadow"), pair=pair)
-    excess = excess_reader(alike)
+    excess = excess_reader("similarity_excess")(alike)
     assert (excess.candidate_units, excess.candidate_total) == (5, 2 * 101)
     assert excess.candidate_squares == 2 * 101**2
