@@ -6,8 +6,9 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.brokers.contract import Broker
+from tests.integration.topic_log import partition_of as independent
 from tests.streams.diagnostics.brokers import MakeTopics, read_all
-from understudy.streams.kafka.partitioner import murmur2, partition_of
+from understudy.streams.kafka.partitioner import partition_of
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,13 @@ from understudy.streams.kafka.partitioner import murmur2, partition_of
     ],
 )
 def test_values_that_kafkas_own_tests_hold(key: bytes, expected: int) -> None:
-    assert murmur2(key) == expected & 0xFFFF_FFFF
+    assert partition_of(key, 2**31) == expected & 0x7FFF_FFFF
+
+
+def test_two_hundred_keys_lie_where_an_independent_implementation_puts_them() -> None:
+    for number in range(200):
+        key = f"rollout {number % 7} 語/{'x' * (number % 9)}{number}".encode()
+        assert partition_of(key, 12) == independent(key, 12)
 
 
 @pytest.mark.integration
