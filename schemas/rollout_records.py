@@ -1,8 +1,8 @@
-"""What the compacted topic `understudy.rollouts` holds: a policy and what operators told it.
+"""What the compacted topic `understudy.rollouts` holds: a policy and the commands of operators.
 
 Key `rollout_id`; a message without a value deletes the rollout. Compaction keeps the last record
-alone, so the record carries its newest commands; their numbers only grow, and whoever obeys them
-remembers the last number obeyed. So a record read twice changes nothing.
+alone, so the record carries its newest commands. Their numbers only grow, and a deciding worker
+remembers the last number it applied: a record that is read twice changes nothing.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from understudy.schemas.rollouts import RolloutManifest
 
 ROLLOUTS_SCHEMA_VERSION: Final = 1
 MAX_COMMANDS: Final = 32
-"""Older ones are forgotten."""
+"""Older ones are dropped: workers apply commands in seconds, 32 are more than hours hold."""
 
 CommandKind = Literal["kill", "resume", "promote"]
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an operator asked for."""
+    """A command of an operator."""
 
     number: Annotated[int, Meta(ge=1, description="Counts the commands of a rollout.")]
     kind: CommandKind
     reason: Annotated[str, Meta(max_length=1024)] = ""
-    by: Annotated[str, Meta(max_length=256, description="Who asked.")] = ""
+    by: Annotated[str, Meta(max_length=256, description="Who issued it.")] = ""
     at: Annotated[dt.datetime, Meta(tz=True)]
 
 
 class RolloutRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rollout as it is to be run."""
+    """A rollout's policy and its newest commands."""
 
     schema_version: int = ROLLOUTS_SCHEMA_VERSION
     manifest: RolloutManifest
@@ -41,24 +41,26 @@ class RolloutRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @property
     def last_number(self) -> int:
-        """Of the newest command; 0 without any."""
+        """The number of the newest command; 0 without any."""
         return self.commands[-1].number if self.commands else 0
 
-    def told(self, kind: CommandKind, at: dt.datetime, *, reason: str, by: str) -> RolloutRecord:
-        """The record with one more command."""
+    def with_command(
+        self, kind: CommandKind, at: dt.datetime, *, reason: str, by: str
+    ) -> RolloutRecord:
+        """Return the record with one more command."""
         command = Command(number=self.last_number + 1, kind=kind, reason=reason, by=by, at=at)
         return msgspec.structs.replace(self, commands=(*self.commands, command)[-MAX_COMMANDS:])
 
     def commands_after(self, number: int) -> tuple[Command, ...]:
-        """Those that are newer."""
+        """Return the commands with a higher number."""
         return tuple(command for command in self.commands if command.number > number)
 
 
 def encode_rollout_record(record: RolloutRecord) -> bytes:
-    """The record as it stands on the wire."""
+    """Encode a record for its topic."""
     return msgspec.json.encode(record)
 
 
 def decode_rollout_record(payload: bytes) -> RolloutRecord:
-    """The record from the wire. Raises `msgspec.DecodeError`."""
+    """Decode a record. Raises `msgspec.DecodeError`."""
     return msgspec.json.decode(payload, type=RolloutRecord)

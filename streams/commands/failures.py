@@ -11,10 +11,11 @@ from confluent_kafka import KafkaError, KafkaException
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.commands.invocation import settings_of
 from understudy.streams.errors import FAILED, UNREACHABLE, WRONG_USAGE, CommandError
+from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.replay.recordings import RecordingError
 from understudy.streams.rollouts.operator_commands import CommandRejected, InvalidCommandText
 from understudy.streams.rollouts.policy_diff import UnusablePolicy
-from understudy.streams.rollouts.registry import CannotChange, NoTopic, UnknownRollout
+from understudy.streams.rollouts.registry import ChangeConflict, UnknownRollout
 from understudy.streams.settings import SettingsError
 from understudy.streams.terminal.plain_text import one_line
 
@@ -38,7 +39,7 @@ def command_error(error: Exception, meta: Mapping[str, Any]) -> CommandError | N
             return CommandError(f"--{error}", WRONG_USAGE)
         case UnknownRollout() | UnusablePolicy() | SettingsError():
             return CommandError(_on_one_line(error), WRONG_USAGE)
-        case NoTopic() | CannotChange() | CommandRejected() | RecordingError():
+        case MissingTopic() | ChangeConflict() | CommandRejected() | RecordingError():
             return CommandError(_on_one_line(error), FAILED)
     return None
 

@@ -16,9 +16,14 @@ from understudy.schemas.rollout_records import CommandKind
 from understudy.streams.commands.invocation import quiet_logs
 from understudy.streams.commands.options import dry_run_option, rollout_argument
 from understudy.streams.errors import CommandError
-from understudy.streams.rollouts.command_results import is_done
-from understudy.streams.rollouts.operator_commands import MAX_BY, ask, check_ask, check_words
-from understudy.streams.rollouts.registry import RolloutStore
+from understudy.streams.rollouts.confirmation import is_confirmed
+from understudy.streams.rollouts.operator_commands import (
+    MAX_BY_CHARACTERS,
+    check_command,
+    check_command_text,
+    issue_command,
+)
+from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.plain_text import one_line
 from understudy.streams.terminal.rollout_pages import verdict_line
@@ -61,27 +66,27 @@ class OperatorCommand:
     def run(self, settings: Settings) -> None:
         """Issue the command, and wait until a decision confirms it."""
         quiet_logs()
-        store = RolloutStore(settings.kafka)
+        store = RolloutRegistry(settings.kafka)
         shown = f"{self.kind} {one_line(self.rollout_id, _MAX_ROLLOUT_ID)}"
         if self.dry_run:
-            check_words(self.kind, reason=self.reason, by=self.by or "")
-            check_ask(store, self.rollout_id, self.kind)
+            check_command_text(self.kind, reason=self.reason, by=self.by or "")
+            check_command(store, self.rollout_id, self.kind)
             click.echo(f"would issue: {shown}")
             click.echo("dry run: nothing was written", err=True)
             return
-        issued = ask(
+        issued = issue_command(
             store, self.rollout_id, self.kind, reason=self.reason, by=self.by or user_at_host()
         )
         click.echo(f"issued command {issued.command.number}: {shown}")
         if self.wait_s > 0:
             self._print_result(self._wait(store, issued.before))
 
-    def _wait(self, store: RolloutStore, before: Decision | None) -> Decision | None:
+    def _wait(self, store: RolloutRegistry, before: Decision | None) -> Decision | None:
         """The decision that confirms the command; None when there is none in time."""
         deadline = time.monotonic() + self.wait_s
         while True:
             now = store.decisions().get(self.rollout_id)
-            if is_done(self.kind, before, now):
+            if is_confirmed(self.kind, before, now):
                 return now
             if time.monotonic() >= deadline:
                 return None
@@ -102,4 +107,4 @@ def user_at_host() -> str:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
         user = "unknown"
-    return f"{user}@{socket.gethostname()}"[:MAX_BY]
+    return f"{user}@{socket.gethostname()}"[:MAX_BY_CHARACTERS]

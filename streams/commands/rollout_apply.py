@@ -11,8 +11,8 @@ import click
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import dry_run_option
 from understudy.streams.rollouts.operator_commands import apply_policy
-from understudy.streams.rollouts.policy_diff import Outcome, read_policy_files
-from understudy.streams.rollouts.registry import RolloutStore
+from understudy.streams.rollouts.policy_diff import PolicyDiff, read_policy_files
+from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.plain_text import one_line
 
@@ -49,22 +49,22 @@ def command(settings: Settings, files: tuple[Path, ...], dry_run: bool) -> None:
     """
     quiet_logs()
     policies = read_policy_files(files)
-    store = RolloutStore(settings.kafka)
+    store = RolloutRegistry(settings.kafka)
     for policy in policies:
         _print(apply_policy(store, policy, dry_run=dry_run), dry_run=dry_run)
     if dry_run:
         click.echo("dry run: nothing was written", err=True)
 
 
-def _print(outcome: Outcome, *, dry_run: bool) -> None:
-    is_planned = dry_run and outcome.effect != "unchanged"
-    effect = f"would be {outcome.effect}" if is_planned else outcome.effect
-    click.echo(f"{effect:9} {one_line(outcome.rollout_id, _MAX_LINE)}")
-    for line in outcome.lines:
+def _print(diff: PolicyDiff, *, dry_run: bool) -> None:
+    is_planned = dry_run and diff.effect != "unchanged"
+    effect = f"would be {diff.effect}" if is_planned else diff.effect
+    click.echo(f"{effect:9} {one_line(diff.rollout_id, _MAX_LINE)}")
+    for line in diff.lines:
         text = f"  {line}"
         click.echo(text if _is_plain() else click.style(text, fg=_STYLES.get(line[:1])))
-    if outcome.note:
-        click.echo(f"  {one_line(outcome.note, _MAX_LINE)}")
+    if diff.note:
+        click.echo(f"  {one_line(diff.note, _MAX_LINE)}")
 
 
 def _is_plain() -> bool:

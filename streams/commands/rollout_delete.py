@@ -6,7 +6,7 @@ import click
 
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import dry_run_option, rollout_argument
-from understudy.streams.rollouts.registry import RolloutStore, UnknownRollout
+from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.plain_text import one_line
 
@@ -26,7 +26,7 @@ def command(settings: Settings, rollout_id: str, dry_run: bool) -> None:
       understudy rollout delete checkout-assistant-2026-11
     """
     quiet_logs()
-    store = RolloutStore(settings.kafka)
+    store = RolloutRegistry(settings.kafka)
     if not dry_run:
         store.delete(rollout_id)
     elif store.find(rollout_id) is None:

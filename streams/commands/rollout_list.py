@@ -7,7 +7,7 @@ import msgspec
 
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import json_option
-from understudy.streams.rollouts.registry import RolloutStore
+from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.rollouts.rollout_status import statuses
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.consoles import table_console
@@ -29,7 +29,7 @@ def command(settings: Settings, as_json: bool) -> None:
       understudy rollout list --json | jq -r '.[] | select(.verdict == "rollback") | .rollout_id'
     """
     quiet_logs()
-    store = RolloutStore(settings.kafka)
+    store = RolloutRegistry(settings.kafka)
     found = statuses(store.rollouts(), store.decisions())
     if as_json:
         click.echo(json_text(msgspec.to_builtins(found)))

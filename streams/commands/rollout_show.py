@@ -6,7 +6,7 @@ import click
 
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import json_option, rollout_argument
-from understudy.streams.rollouts.registry import RolloutStore, UnknownRollout
+from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.consoles import table_console
 from understudy.streams.terminal.plain_text import json_text
@@ -26,7 +26,7 @@ def command(settings: Settings, rollout_id: str, as_json: bool) -> None:
       understudy rollout show checkout-assistant-2026-11 --json | jq .decision.reasons
     """
     quiet_logs()
-    store = RolloutStore(settings.kafka)
+    store = RolloutRegistry(settings.kafka)
     record = store.find(rollout_id)
     if record is None:
         raise UnknownRollout(rollout_id, store.rollouts())

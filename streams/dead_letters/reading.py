@@ -13,7 +13,6 @@ from understudy.streams.dead_letters.dead_letter_record import (
     dead_letter_record,
 )
 from understudy.streams.dead_letters.selection import Selection, once_each
-from understudy.streams.errors import CommandError
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.topic_reader import TopicReader
 from understudy.streams.settings import Settings
@@ -22,13 +21,11 @@ from understudy.streams.settings import Settings
 def read_dead_letters(settings: Settings, selection: Selection) -> Iterator[DeadLetterRecord]:
     """The selected dead letters, one for each source record, up to what the topic holds now.
 
-    Raises `CommandError` where there is no such topic.
+    Raises `MissingTopic`.
     """
     name = topics(settings.kafka).dead_letters.name
     with TopicReader(settings.kafka, name) as reader:
         ranges = reader.bounds()
-        if not ranges:
-            raise CommandError(f"there is no topic {name}; `understudy topics` creates it")
         if selection.since_ms is not None:
             ranges = reader.since(selection.since_ms, ranges)
         records = once_each(_record(message, name) for message in reader.read(ranges))

@@ -14,7 +14,6 @@ from understudy.streams.dead_letters.dead_letter_record import DeadLetterRecord
 from understudy.streams.dead_letters.forecast import Forecast, Forecaster, ReplayEffect
 from understudy.streams.dead_letters.reading import read_dead_letters
 from understudy.streams.dead_letters.selection import REPLAY_CAN_HELP, Selection
-from understudy.streams.errors import CommandError
 from understudy.streams.kafka.client_config import producer_config, topic_of, topics
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.pairing.group_positions import positions_of
@@ -95,9 +94,6 @@ def _source_topic(record: DeadLetterRecord, settings: Settings) -> str:
 def _forecaster(settings: Settings, source: Source) -> Forecaster:
     policy = PairingPolicy.from_settings(settings)
     positions = positions_of(settings.kafka, source)
-    if not positions:
-        name = topic_of(settings.kafka, source)
-        raise CommandError(f"there is no topic {name}; `understudy topics` creates it")
     watermarks_ms = {
         one.partition: one.metadata.watermark_ms
         for one in positions

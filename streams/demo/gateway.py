@@ -12,20 +12,19 @@ import time
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
 from confluent_kafka import Message, Producer
 
 from understudy.schemas.decisions import decode_decision
-from understudy.streams.demo.rollout_follower import TopicTail
 from understudy.streams.demo.simulator import (
     DEFAULT_RATE_PER_S,
     REQUEST_TIMEOUT_MS,
     SimulatedMessage,
 )
 from understudy.streams.kafka.client_config import producer_config, topics
+from understudy.streams.kafka.compacted_topic import TopicFollower
 from understudy.streams.settings import KafkaSettings
 
 RUN_S: Final = 30.0
@@ -77,7 +76,7 @@ class Gateway:
         producer = Producer({**producer_config(self._kafka), "compression.type": "zstd"})
         names = topics(self._kafka)
         started = time.monotonic()
-        with closing(TopicTail(self._kafka, [names.decisions.name])) as decisions:
+        with TopicFollower(self._kafka, [names.decisions.name]) as decisions:
             for message in self._messages:
                 while self._is_early(message, started) or self.sent - read() > self._max_unread:
                     if stop.wait(0.01):
@@ -112,13 +111,13 @@ class Gateway:
         self.sent += 1
         self.event_time = at
 
-    def _check_decisions(self, decisions: TopicTail) -> None:
+    def _check_decisions(self, decisions: TopicFollower) -> None:
         """Read decisions now and then; apply the first that rolls back."""
         now_s = time.monotonic()
         if self.rollback is not None or now_s - self._checked_at_s < CHECK_DECISIONS_EVERY_S:
             return
         self._checked_at_s = now_s
-        for message, value in decisions.take(wait_s=0.0):
+        for message, value in decisions.take_values(wait_s=0.0):
             if decode_decision(value).verdict == "rollback" and self.event_time is not None:
                 self.rollback = AppliedRollback(self.event_time, _age_s(message))
                 return

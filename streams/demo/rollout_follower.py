@@ -6,11 +6,9 @@ of the deciding worker, which is written once a second; its changelog is a topic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from understudy.schemas.decisions import Decision, decode_decision
 from understudy.schemas.windows import WindowsMessage
@@ -18,48 +16,13 @@ from understudy.streams.deciding.faust_app import changelog
 from understudy.streams.deciding.state_store import decision_from_snapshot
 from understudy.streams.demo.slice_deltas import SliceTotals
 from understudy.streams.kafka.client_config import topics
-from understudy.streams.kafka.topic_reader import reader_config
-from understudy.streams.logs import KAFKA_LOGGER
-from understudy.streams.settings import KafkaSettings, Settings
+from understudy.streams.kafka.compacted_topic import TopicFollower
+from understudy.streams.settings import Settings
 
-_BATCH_RECORDS: Final = 500
 _WAIT_S: Final = 0.05
 """For a first record; short, since the screen waits."""
-_METADATA_TIMEOUT_S: Final = 10.0
-"""The broker is in this process, so only a hang takes so long."""
 
 _decode_windows: Final = msgspec.json.Decoder(WindowsMessage).decode
-
-
-class TopicTail:
-    """Reads topics from their beginning, outside any group."""
-
-    def __init__(self, kafka: KafkaSettings, names: Sequence[str]) -> None:
-        self._consumer = Consumer(reader_config(kafka), logger=KAFKA_LOGGER)
-        self._consumer.assign(
-            [TopicPartition(name, number, OFFSET_BEGINNING)
-             for name in names for number in self._partitions(name)]
-        )  # fmt: skip
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._consumer.close()
-
-    def _partitions(self, name: str) -> list[int]:
-        found = self._consumer.list_topics(name, timeout=_METADATA_TIMEOUT_S).topics[name]
-        if not found.partitions:
-            raise LookupError(f"there is no topic {name}")
-        return list(found.partitions)
-
-    def take(self, wait_s: float = _WAIT_S) -> list[tuple[Message, bytes]]:
-        """The messages since the last call, with their values; deletions are left out."""
-        taken: list[tuple[Message, bytes]] = []
-        while batch := self._consumer.consume(_BATCH_RECORDS, wait_s):
-            for message in batch:
-                value = message.value()
-                if message.error() is None and isinstance(value, bytes):
-                    taken.append((message, value))
-        return taken
 
 
 class RolloutFollower:
@@ -70,7 +33,9 @@ class RolloutFollower:
         names = topics(settings.kafka)
         self._windows, self._decisions = names.windows.name, names.decisions.name
         self._changelog = changelog(settings).name
-        self._tail = TopicTail(settings.kafka, [self._windows, self._decisions, self._changelog])
+        self._topics = TopicFollower(
+            settings.kafka, [self._windows, self._decisions, self._changelog]
+        )
         self._versions: dict[int, int] = {}
         self.slices = SliceTotals()
         self.decisions: list[Decision] = []
@@ -80,12 +45,12 @@ class RolloutFollower:
 
     def close(self) -> None:
         """Stop reading."""
-        self._tail.close()
+        self._topics.close()
 
     def update(self) -> None:
         """Read what has been written since the last call."""
         snapshot: bytes | None = None
-        for message, value in self._tail.take():
+        for message, value in self._topics.take_values(_WAIT_S):
             if message.key() != self._key:
                 continue
             if message.topic() == self._windows:

@@ -25,7 +25,7 @@ from understudy.streams.clickhouse.command_client import open_client
 from understudy.streams.clickhouse.migrate import pending
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.errors import UNREACHABLE, CommandError
-from understudy.streams.kafka.client_config import topic_of
+from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.pairing.group_positions import GroupPosition, positions_of
 from understudy.streams.settings import Settings
@@ -99,11 +99,9 @@ def run_accounting(settings: Settings, url: str, *, as_json: bool) -> None:
 
 def _positions(settings: Settings, source: Source) -> list[GroupPosition]:
     try:
-        found = positions_of(settings.kafka, source)
-        if not found:
-            name = topic_of(settings.kafka, source)
-            raise CommandError(f"there is no topic {name}; `understudy topics` creates it")
-        return found
+        return positions_of(settings.kafka, source)
+    except MissingTopic as error:
+        raise CommandError(str(error)) from None
     except KafkaException as error:
         where = settings.kafka.bootstrap_servers
         raise CommandError(f"Kafka at {where}: {error.args[0]}", UNREACHABLE) from None

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
@@ -50,8 +50,9 @@ from understudy.streams.diagnostics.topic_checks import TOPICS, check_topics
 from understudy.streams.errors import FAILED, UNREACHABLE
 from understudy.streams.kafka.broker_release import broker_release
 from understudy.streams.kafka.client_config import client_config, group_of, topic_of, topics
+from understudy.streams.kafka.offsets import has_record_at
 from understudy.streams.kafka.topic_admin import TopicsFound, examine_topics
-from understudy.streams.kafka.topic_reader import Range, TopicReader
+from understudy.streams.kafka.topic_reader import TopicReader
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.pairing.group_positions import GroupPosition, positions_of
 from understudy.streams.settings import Settings
@@ -216,7 +217,7 @@ def _check_progress(settings: Settings, look: _Look) -> list[Finding]:
     after = positions_of(settings.kafka, look.source)
     was = {one.partition: one.position for one in look.before}
     still = {
-        one.partition: (max(one.position, one.first), one.end)
+        one.partition: max(one.position, one.first)
         for one in after
         if one.lag and was.get(one.partition) == one.position
     }
@@ -225,14 +226,13 @@ def _check_progress(settings: Settings, look: _Look) -> list[Finding]:
     return check_lag(progress, workers=look.workers)
 
 
-def _readable(settings: Settings, topic: str, ranges: dict[int, Range]) -> frozenset[int]:
-    """Those of the ranges that hold something to read, not only marks of transactions."""
-    found: set[int] = set()
-    for number, (start, end) in ranges.items():
-        with TopicReader(settings.kafka, topic) as reader:
-            if next(reader.read({number: (start, end)}), None) is not None:
-                found.add(number)
-    return frozenset(found)
+def _readable(settings: Settings, topic: str, offsets: Mapping[int, int]) -> frozenset[int]:
+    """Return the partitions that hold a record there, and not only transaction markers."""
+    return frozenset(
+        number
+        for number, offset in offsets.items()
+        if has_record_at(settings.kafka, (topic, number), offset, ANSWER_WITHIN_S)
+    )
 
 
 # Telling

@@ -19,7 +19,7 @@ from understudy.streams.http.materialized_view import MaterializedView
 from understudy.streams.http.problems import as_problems
 from understudy.streams.http.rollout_series import RolloutCollector
 from understudy.streams.http.tokens import read_tokens
-from understudy.streams.rollouts.registry import RolloutStore
+from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
 
 QUIET: Final = logging.getLogger("understudy.api.http")
@@ -38,7 +38,7 @@ def make_context(settings: Settings) -> Context:
     registry.register(RolloutCollector(view))
     return Context(
         view=view,
-        store=RolloutStore(settings.kafka),
+        store=RolloutRegistry(settings.kafka),
         history=History(settings.clickhouse.url),
         tokens=read_tokens(settings.api.tokens),
         registry=registry,

@@ -17,7 +17,7 @@ from understudy.streams.clickhouse.decision_history import History
 from understudy.streams.http.materialized_view import MaterializedView, Standing
 from understudy.streams.http.problems import Problem
 from understudy.streams.http.tokens import Token
-from understudy.streams.rollouts.registry import RolloutStore, UnknownRollout
+from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
 
 Result = TypeVar("Result")
 
@@ -31,7 +31,7 @@ class Context:
     """
 
     view: MaterializedView
-    store: RolloutStore
+    store: RolloutRegistry
     history: History
     tokens: tuple[Token, ...]
     registry: CollectorRegistry

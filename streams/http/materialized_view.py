@@ -16,7 +16,7 @@ import structlog
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.streams.http.bodies import Body
-from understudy.streams.rollouts.record_decoding import gather, read_decision, read_record
+from understudy.streams.rollouts.record_decoding import merge_commands, read_decision, read_record
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +177,7 @@ class MaterializedView:
         if value is None:
             self._records.pop(name, None)
         else:
-            self._records[name] = gather(self._records.get(name), read_record(name, value))
+            self._records[name] = merge_commands(self._records.get(name), read_record(name, value))
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

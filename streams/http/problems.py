@@ -16,8 +16,9 @@ from understudy.schemas.manifests import ManifestError
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.http.bodies import encoded
 from understudy.streams.http.materialized_view import TooManyWait, Unreadable
+from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.rollouts.operator_commands import CommandRejected, InvalidCommandText
-from understudy.streams.rollouts.registry import CannotChange, NoTopic, UnknownRollout
+from understudy.streams.rollouts.registry import ChangeConflict, UnknownRollout
 
 log = structlog.get_logger(__name__)
 
@@ -28,14 +29,14 @@ _MAX_DETAIL: Final = 2_000
 
 _STATUSES: Final[Mapping[type[Exception], HTTPStatus]] = {
     UnknownRollout: HTTPStatus.NOT_FOUND,
-    CannotChange: HTTPStatus.CONFLICT,
+    ChangeConflict: HTTPStatus.CONFLICT,
     CommandRejected: HTTPStatus.CONFLICT,
     ManifestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidCommandText: HTTPStatus.UNPROCESSABLE_ENTITY,
     Unreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     TooManyWait: HTTPStatus.SERVICE_UNAVAILABLE,
     web.RequestPayloadError: HTTPStatus.BAD_REQUEST,
-    NoTopic: HTTPStatus.SERVICE_UNAVAILABLE,
+    MissingTopic: HTTPStatus.SERVICE_UNAVAILABLE,
     KafkaException: HTTPStatus.SERVICE_UNAVAILABLE,
     SinkBusy: HTTPStatus.SERVICE_UNAVAILABLE,
     SinkBroken: HTTPStatus.SERVICE_UNAVAILABLE,

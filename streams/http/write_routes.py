@@ -30,8 +30,8 @@ from understudy.streams.http.query_parameters import flag, only
 from understudy.streams.http.read_routes import ANY_ROLLOUT
 from understudy.streams.http.tokens import holder
 from understudy.streams.rollouts import operator_commands as changing
-from understudy.streams.rollouts.command_results import is_done
-from understudy.streams.rollouts.policy_diff import Outcome, PolicyFile, policy_file
+from understudy.streams.rollouts.confirmation import is_confirmed
+from understudy.streams.rollouts.policy_diff import PolicyDiff, PolicyFile, policy_file
 from understudy.streams.rollouts.rollout_status import status_of
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ async def apply(request: web.Request) -> web.Response:
     is_json = _is_json(request)
     text = await _body(request)
 
-    def work() -> tuple[PolicyFile, Outcome]:
+    def work() -> tuple[PolicyFile, PolicyDiff]:
         file = _policy(text, rollout_id, is_json=is_json)
         return file, changing.apply_policy(context.store, file, dry_run=is_dry_run)
 
@@ -126,10 +126,12 @@ async def _tell(request: web.Request, kind: CommandKind) -> web.Response:
     rollout_id = request.match_info["rollout_id"]
     _check_match(context, request)
     words = _decoded(await _body(request) or b"{}", Kill if kind == "kill" else Ask)
-    changing.check_words(kind, reason=words.reason, by=who)
+    changing.check_command_text(kind, reason=words.reason, by=who)
     asked = await in_thread(
         context.telling,
-        partial(changing.ask, context.store, rollout_id, kind, reason=words.reason, by=who),
+        partial(
+            changing.issue_command, context.store, rollout_id, kind, reason=words.reason, by=who
+        ),
     )
     log.info("api.asked", rollout_id=rollout_id, kind=kind, number=asked.command.number, by=who)
     waits_s = wait_s(request)
@@ -137,7 +139,7 @@ async def _tell(request: web.Request, kind: CommandKind) -> web.Response:
 
 
 async def _answer(
-    context: Context, rollout_id: str, asked: changing.Asked, waits_s: float
+    context: Context, rollout_id: str, asked: changing.IssuedCommand, waits_s: float
 ) -> web.Response:
     """200 when it was obeyed, 202 when that was not seen; the command stands in either case."""
     done, status = False, None
@@ -154,9 +156,9 @@ async def _answer(
     )
 
 
-def _is_obeyed(context: Context, rollout_id: str, asked: changing.Asked) -> bool:
+def _is_obeyed(context: Context, rollout_id: str, asked: changing.IssuedCommand) -> bool:
     told = context.view.told(rollout_id) if context.view.is_complete else None
-    return is_done(asked.command.kind, asked.before, told.decision if told else None)
+    return is_confirmed(asked.command.kind, asked.before, told.decision if told else None)
 
 
 async def _shown(
@@ -230,7 +232,7 @@ def _policy(text: bytes, rollout_id: str, *, is_json: bool) -> PolicyFile:
     return file
 
 
-def _applied(done: Outcome, path: str, *, is_dry_run: bool) -> web.Response:
+def _applied(done: PolicyDiff, path: str, *, is_dry_run: bool) -> web.Response:
     is_new = done.effect == "created" and not is_dry_run
     answer = Applied(
         rollout_id=done.rollout_id,

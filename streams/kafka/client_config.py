@@ -13,6 +13,8 @@ PARTITIONER: Final = "murmur2_random"
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 CLIENT_ID: Final = "understudy"
+READER_GROUP: Final = "understudy-reader"
+"""librdkafka requires a name; nothing is committed, so the group never comes into being."""
 
 
 def client_config(kafka: KafkaSettings) -> dict[str, Any]:
@@ -26,6 +28,7 @@ def client_config(kafka: KafkaSettings) -> dict[str, Any]:
 
 _CONSUMER_ONLY: Final = ("group.", "session.", "heartbeat.", "max.poll.", "fetch.", "queued.",
                          "partition.assignment.", "auto.offset.")  # fmt: skip
+_MEMBERS_ONLY: Final = ("group.", "session.", "heartbeat.", "partition.assignment.")
 _PRODUCER_ONLY: Final = ("linger.", "compression.", "acks", "batch.", "queue.buffering.",
                          "partitioner", "delivery.", "enable.idempotence")  # fmt: skip
 
@@ -44,6 +47,12 @@ def consumer_config(kafka: KafkaSettings, source: Source = "events") -> dict[str
     if config.get("group.protocol") != "consumer":
         config.setdefault("partition.assignment.strategy", "cooperative-sticky")
     return config
+
+
+def reader_config(kafka: KafkaSettings) -> dict[str, Any]:
+    """A consumer outside any group, which learns where a partition ends."""
+    config = {k: v for k, v in consumer_config(kafka).items() if not k.startswith(_MEMBERS_ONLY)}
+    return {**config, "group.id": READER_GROUP, "enable.partition.eof": True}
 
 
 def producer_config(kafka: KafkaSettings) -> dict[str, Any]:

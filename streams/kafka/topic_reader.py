@@ -1,36 +1,48 @@
-"""Reads parts of a topic once, outside any group: nothing is joined, moved or committed."""
+"""Reads ranges of a topic once, outside any group: nothing is joined, moved or committed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from understudy.streams.kafka.client_config import consumer_config
+from understudy.streams.kafka.client_config import reader_config
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.settings import KafkaSettings
 
-READER_GROUP: Final = "understudy-reader"
-"""librdkafka wants a name; the group never comes into being."""
 REQUEST_TIMEOUT_S: Final = 15.0
-SILENCE_S: Final = 30.0
-_BATCH: Final = 1000
+"""Longer than a broker's restart takes, so that one passes unseen."""
+_SILENCE_S: Final = 30.0
+"""Twice a request's timeout: librdkafka has then tried again at least once."""
+_BATCH_RECORDS: Final = 1000
 _POLL_S: Final = 0.2
+"""How soon a silent broker is noticed, and how often an election is asked about."""
 _ELECTING: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
-_OF_MEMBERS: Final = ("group.", "session.", "heartbeat.", "partition.assignment.")
+_BROKER_AWAY: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
+"""What librdkafka mends by itself once a broker is back."""
 
 Range = tuple[int, int]
 """First offset, and the one after the last."""
 
 
+class MissingTopic(LookupError):
+    """The broker has no such topic."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"there is no topic {topic}; `understudy topics` creates it")
+
+
 class TopicReader:
     """Reads one topic; a context manager. Raises `KafkaException` when the broker is away."""
 
-    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, topic: str, *, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> None:
         self._topic = topic
+        self._timeout_s = timeout_s
         self._consumer = Consumer(reader_config(kafka), logger=KAFKA_LOGGER)
 
     def __enter__(self) -> Self:
@@ -45,20 +57,19 @@ class TopicReader:
         self._consumer.close()
 
     def bounds(self) -> dict[int, Range]:
-        """What each partition holds now. Empty when there is no such topic."""
-        metadata = self._consumer.list_topics(timeout=REQUEST_TIMEOUT_S)
-        found = metadata.topics.get(self._topic)
-        return {
-            number: self._bounds_of(number) for number in sorted(found.partitions if found else ())
-        }
+        """Return what each partition holds now. Raises `MissingTopic`."""
+        found = self._consumer.list_topics(timeout=self._timeout_s).topics.get(self._topic)
+        if found is None or not found.partitions:
+            raise MissingTopic(self._topic)
+        return {number: self._bounds_of(number) for number in sorted(found.partitions)}
 
     def _bounds_of(self, number: int) -> Range:
-        """What one partition holds; waits while it changes its leader."""
+        """Return what one partition holds; waits while it changes its leader."""
         here = TopicPartition(self._topic, number)
-        deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        deadline = time.monotonic() + self._timeout_s
         while True:
             try:
-                low, high = self._consumer.get_watermark_offsets(here, timeout=REQUEST_TIMEOUT_S)
+                low, high = self._consumer.get_watermark_offsets(here, timeout=self._timeout_s)
             except KafkaException as error:
                 if error.args[0].code() not in _ELECTING or time.monotonic() > deadline:
                     raise
@@ -67,9 +78,9 @@ class TopicReader:
                 return low, high
 
     def since(self, time_ms: int, bounds: Mapping[int, Range]) -> dict[int, Range]:
-        """The parts of these ranges with timestamps from a time on, epoch milliseconds."""
+        """Return the parts of the ranges whose timestamps are at least `time_ms`."""
         asked = [TopicPartition(self._topic, number, time_ms) for number in bounds]
-        found = self._consumer.offsets_for_times(asked, timeout=REQUEST_TIMEOUT_S) if asked else []
+        found = self._consumer.offsets_for_times(asked, timeout=self._timeout_s) if asked else []
         starts = {p.partition: p.offset for p in found}
         return {
             number: (max(low, starts[number]) if starts[number] >= 0 else high, high)
@@ -77,62 +88,44 @@ class TopicReader:
         }
 
     def read(self, ranges: Mapping[int, Range]) -> Iterator[Message]:
-        """The messages of the ranges, in order within each partition.
+        """Yield the messages of the ranges, in order within each partition.
 
-        Ends where a partition ends, too, whatever the range says: the last offsets may be marks of
-        transactions, which are never delivered.
+        Stops where a partition ends, too, whatever the range says: the last offsets may be
+        transaction markers, which are never delivered.
         """
         left = {number: end for number, (start, end) in ranges.items() if start < end}
         self._consumer.assign(
             [TopicPartition(self._topic, number, ranges[number][0]) for number in left]
         )
-        heard_at = time.monotonic()
+        last_message_s = time.monotonic()
         while left:
-            for message in self._consumer.consume(_BATCH, _POLL_S):
-                heard_at = time.monotonic()
-                yield from _taken(message, left)
-            _check_silence(heard_at, self._topic)
+            for message in self._consumer.consume(_BATCH_RECORDS, _POLL_S):
+                last_message_s = time.monotonic()
+                yield from _within(message, left)
+            if time.monotonic() - last_message_s > _SILENCE_S:
+                raise KafkaException(
+                    KafkaError(
+                        KafkaError._TIMED_OUT, f"nothing of {self._topic} in {_SILENCE_S:g} s"
+                    )
+                )
         self._consumer.unassign()
 
 
-def _taken(message: Message, left: dict[int, int]) -> Iterator[Message]:
-    """The message, if it lies within what is left of its partition; notes where one ends."""
-    number, offset = message.partition(), message.offset()
+def _within(message: Message, left: dict[int, int]) -> Iterator[Message]:
+    """Yield a message of the ranges that are left; drop the range where it ends."""
+    number, offset, error = message.partition(), message.offset(), message.error()
+    is_end = error is not None and error.code() == KafkaError._PARTITION_EOF
+    if error is not None and not is_end:
+        _raise_if_permanent(error)
     if number is None or offset is None:
-        _raise_if_hopeless(message)
         return
-    wanted = offset < left.get(number, -1) and message.error() is None
-    if _is_end(message) or offset + 1 >= left.get(number, -1):
+    end = left.get(number, -1)
+    if is_end or offset + 1 >= end:
         left.pop(number, None)
-    if wanted:
+    if error is None and offset < end:
         yield message
 
 
-def reader_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """A consumer's settings without membership."""
-    members = {k: v for k, v in consumer_config(kafka).items() if not k.startswith(_OF_MEMBERS)}
-    return {**members, "group.id": READER_GROUP, "enable.partition.eof": True}
-
-
-def _is_end(message: Message) -> bool:
-    """Whether this says that the partition ends here. Raises `KafkaException` for real errors."""
-    error = message.error()
-    if error is not None and error.code() == KafkaError._PARTITION_EOF:
-        return True
-    _raise_if_hopeless(message)
-    return False
-
-
-def _raise_if_hopeless(message: Message) -> None:
-    error = message.error()
-    if error is not None and (error.fatal() or not error.retriable()):
-        if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
-            return
+def _raise_if_permanent(error: KafkaError) -> None:
+    if (error.fatal() or not error.retriable()) and error.code() not in _BROKER_AWAY:
         raise KafkaException(error)
-
-
-def _check_silence(heard_at: float, topic: str) -> None:
-    if time.monotonic() - heard_at > SILENCE_S:
-        raise KafkaException(
-            KafkaError(KafkaError._TIMED_OUT, f"nothing of {topic} in {SILENCE_S:g} s")
-        )

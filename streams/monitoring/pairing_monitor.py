@@ -13,17 +13,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import (
-    OFFSET_INVALID,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from understudy.streams.kafka.client_config import client_config
-from understudy.streams.kafka.topic_reader import reader_config
+from understudy.streams.kafka.offsets import PartitionId, has_record_at, request_ends
 from understudy.streams.monitoring.metric_specs import SpecCollector
 from understudy.streams.monitoring.pairing_health import (
     PairingCondition,
@@ -147,19 +141,12 @@ class PairingMonitor:
         )
 
     def _request_ends(self, places: Iterable[SourcePartition]) -> dict[SourcePartition, int]:
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        requested = {self._topic_partition(place): latest for place in places}
-        if not requested:
-            return {}
-        sources = {reader.topic: source for source, reader in self._readers.items()}
-        found = self._admin.list_offsets(requested, request_timeout=REQUEST_TIMEOUT_S)
-        return {SourcePartition(sources[at.topic], at.partition): one.result().offset
-                for at, one in found.items()}  # fmt: skip
+        requested = {self._partition(place): place for place in places}
+        found = request_ends(self._admin, requested, REQUEST_TIMEOUT_S)
+        return {requested[one]: answer.result().offset for one, answer in found.items()}
 
-    def _topic_partition(
-        self, place: SourcePartition, offset: int = OFFSET_INVALID
-    ) -> TopicPartition:
-        return TopicPartition(self._readers[place.source].topic, place.partition, offset)
+    def _partition(self, place: SourcePartition) -> PartitionId:
+        return self._readers[place.source].topic, place.partition
 
     def _is_member(self, reader: PairingConsumer) -> bool:
         """Whether the consumer group lists a consumer as a member, though without partitions."""
@@ -177,7 +164,9 @@ class PairingMonitor:
             place, position = suspect.place, suspect.position
             if (place, position) in self._confirmed:
                 continue
-            readable = self._is_readable(place, position)
+            readable = has_record_at(
+                self._kafka, self._partition(place), position, REQUEST_TIMEOUT_S
+            )
             if readable:
                 self._confirmed.add((place, position))
                 log.error("worker.stalled", source=place.source, partition=place.partition,
@@ -185,19 +174,6 @@ class PairingMonitor:
             elif readable is False:
                 self._detector.nothing_to_read(place, time.monotonic())
         return [s for s in suspects if (s.place, s.position) in self._confirmed]
-
-    def _is_readable(self, place: SourcePartition, offset: int) -> bool | None:
-        """Whether a consumer gets a record at this offset; None when the broker does not answer."""
-        consumer = Consumer({**reader_config(self._kafka), **_QUIET})
-        try:
-            consumer.assign([self._topic_partition(place, offset)])
-            message = consumer.poll(REQUEST_TIMEOUT_S)
-        finally:
-            consumer.close()
-        error = message.error() if message is not None else None
-        if message is None or (error and error.code() != KafkaError._PARTITION_EOF):
-            return None
-        return error is None
 
 
 @contextmanager

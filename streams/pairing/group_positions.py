@@ -12,13 +12,8 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, TopicPartition
 
 from understudy.schemas.windows import Source
-from understudy.streams.kafka.client_config import group_of, topic_of
-from understudy.streams.kafka.topic_reader import (
-    REQUEST_TIMEOUT_S,
-    Range,
-    TopicReader,
-    reader_config,
-)
+from understudy.streams.kafka.client_config import group_of, reader_config, topic_of
+from understudy.streams.kafka.topic_reader import REQUEST_TIMEOUT_S, Range, TopicReader
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.pairing.commit_rule import CommitMetadata
 from understudy.streams.settings import KafkaSettings
@@ -52,7 +47,10 @@ class GroupPosition:
 
 
 def positions_of(kafka: KafkaSettings, source: Source) -> list[GroupPosition]:
-    """Positions of a source's group; none when there is no topic. Raises `KafkaException`."""
+    """Return where a source's group is in each partition of its topic.
+
+    Raises `MissingTopic`, and `KafkaException` when the broker is away.
+    """
     with TopicReader(kafka, topic_of(kafka, source)) as reader:
         bounds = reader.bounds()
     return _group_positions(kafka, source, bounds)
@@ -66,7 +64,7 @@ def _group_positions(
     consumer = Consumer(config, logger=KAFKA_LOGGER)
     try:
         asked = [TopicPartition(topic, number) for number in bounds]
-        found = consumer.committed(asked, timeout=REQUEST_TIMEOUT_S) if asked else []
+        found = consumer.committed(asked, timeout=REQUEST_TIMEOUT_S)
     finally:
         consumer.close()
     return [_position(one, *bounds[one.partition]) for one in found]

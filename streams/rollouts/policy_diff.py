@@ -1,4 +1,4 @@
-"""What applying a policy would change: read from files, held against what is in force."""
+"""What applying a policy changes: policies are read from files and compared with those in force."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class PolicyFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What applying does to one rollout; `lines` are the difference, `-` before and `+` after."""
+class PolicyDiff:
+    """What applying a policy does to its rollout; `lines` are `-` before and `+` after."""
 
     rollout_id: str
     effect: Effect
@@ -56,42 +56,43 @@ class Outcome:
 
 
 def read_policy_files(paths: Sequence[Path]) -> list[PolicyFile]:
-    """All policies, or none: raises `UnusablePolicy` at the first that cannot be applied."""
+    """Read all policies. Raises `UnusablePolicy` at the first that cannot be applied."""
     files: list[PolicyFile] = []
     for path in paths:
         source, text = _read(path)
         for document in documents(text):
             file = _usable(document, source)
-            _refuse_twins(file, files)
+            _check_distinct(file, files)
             files.append(file)
     return files
 
 
 def documents(text: bytes) -> Iterator[bytes]:
-    """The YAML documents of a file, each with as many empty lines before it as it had lines.
+    """Yield the YAML documents of a file, each after as many empty lines as precede it there.
 
-    So whoever reads one counts lines as the file does. A file with nothing in it is one document.
+    So errors in a document name the lines of the file. An empty file is one empty document.
     """
     starts = [0, *(found.start() for found in _SEPARATOR.finditer(text))]
-    told = False
+    is_empty = True
     for start, end in pairwise([*starts, len(text)]):
         if not _NOTHING.fullmatch(text[start:end].removeprefix(b"---")):
-            told = True
+            is_empty = False
             yield b"\n" * text.count(b"\n", 0, start) + text[start:end]
-    if not told:
+    if is_empty:
         yield b""
 
 
-def _refuse_twins(file: PolicyFile, others: Sequence[PolicyFile]) -> None:
+def _check_distinct(file: PolicyFile, others: Sequence[PolicyFile]) -> None:
+    """Raise `UnusablePolicy` for a second policy of the same rollout."""
     rollout_id = file.rollout.rollout_id
     for other in others:
         if other.rollout.rollout_id == rollout_id:
-            where = "twice" if other.source == file.source else f"and {other.source}"
-            raise UnusablePolicy(f"{file.source}: a policy for {rollout_id} stands here {where}")
+            where = "twice here" if other.source == file.source else f"in {other.source}, too"
+            raise UnusablePolicy(f"{file.source}: there is a policy for {rollout_id} {where}")
 
 
 def _read(path: Path) -> tuple[str, bytes]:
-    """A file's name for people, and what is in it."""
+    """Return a file's name for messages, and its bytes."""
     try:
         if path == STDIN:
             return "stdin", sys.stdin.buffer.read()
@@ -108,40 +109,40 @@ def _usable(text: bytes, source: str) -> PolicyFile:
 
 
 def policy_file(text: bytes, source: str) -> PolicyFile:
-    """One policy. Raises `ManifestError`."""
+    """Read one policy. Raises `ManifestError`."""
     return PolicyFile(source, *read_both(text, source))
 
 
-def outcome(found: RolloutRecord | None, file: PolicyFile) -> Outcome:
-    """What applying the file does to the record in force."""
+def diff_policy(found: RolloutRecord | None, file: PolicyFile) -> PolicyDiff:
+    """Return what applying the file changes in the record in force."""
     rollout_id = file.rollout.rollout_id
     if found is None:
-        return Outcome(rollout_id, "created", note="judged from the next windows on")
+        return PolicyDiff(rollout_id, "created", note="decisions begin with the next windows")
     if found.manifest == file.manifest:
-        return Outcome(rollout_id, "unchanged")
+        return PolicyDiff(rollout_id, "unchanged")
     try:
         before = compile_manifest(found.manifest)
     except PolicyError as error:
-        note = f"the policy in force cannot be used by this release: {error.problem}"
-        return Outcome(rollout_id, "changed", note=note)
+        note = f"this release cannot use the policy in force: {error.problem}"
+        return PolicyDiff(rollout_id, "changed", note=note)
     if policy_hash(before) == policy_hash(file.rollout):
-        return Outcome(rollout_id, "reworded", note="it means the same; the evidence is kept")
+        return PolicyDiff(rollout_id, "reworded", note="the meaning is the same; evidence is kept")
     lines = tuple(_difference(before, file.rollout, file.source))
-    return Outcome(rollout_id, "changed", lines, _begins_anew(before, file.rollout))
+    return PolicyDiff(rollout_id, "changed", lines, _restart_note(before, file.rollout))
 
 
-def _begins_anew(before: Rollout, after: Rollout) -> str:
-    """What a changed meaning does to a rollout under way."""
-    kept = {stage.name for stage in after.stages}
-    gone = [stage.name for stage in before.stages if stage.name not in kept]
+def _restart_note(before: Rollout, after: Rollout) -> str:
+    """Say what a changed meaning does to a rollout that is running."""
+    names = {stage.name for stage in after.stages}
+    gone = [stage.name for stage in before.stages if stage.name not in names]
     moved = f" (from {', '.join(gone)}: at {after.stages[0].name})" if gone else ""
-    return f"the evidence begins anew, at the stage of the same name{moved}; a rollback stays"
+    return f"evidence starts again, at the stage of the same name{moved}; a rollback stays"
 
 
 def _difference(before: Rollout, after: Rollout, source: str) -> Iterator[str]:
-    """A unified diff without the numbers of lines that nobody wrote.
+    """Yield the lines of a unified diff of two policies, without hunk headers.
 
-    A stage or guardrail that comes or goes is one line, one that changes a line for each value.
+    A stage or guardrail that is added or removed is one line, one that changes a line per value.
     """
     old, new = _by_name(before), _by_name(after)
     shared = old.keys() & new.keys()
@@ -154,7 +155,7 @@ def _difference(before: Rollout, after: Rollout, source: str) -> Iterator[str]:
 
 
 def _by_name(rollout: Rollout) -> dict[str, Any]:
-    """The policy's parts by the way to them; stages and guardrails go by their own names."""
+    """Return the policy's parts by their paths; stages and guardrails by their own names."""
     parts: dict[str, Any] = {}
     for key, value in msgspec.to_builtins(rollout).items():
         if key in ("stages", "guardrails"):
@@ -170,27 +171,27 @@ def _lines_of(parts: dict[str, Any], shared: Set[str]) -> list[str]:
         if path in shared:
             lines += _leaves(value, path)
         else:
-            lines.append(f"{path}: {', '.join(_leaves(_telling(value), ''))}")
+            lines.append(f"{path}: {', '.join(_leaves(_without_defaults(value), ''))}")
     return lines
 
 
-def _telling(value: dict[str, Any]) -> dict[str, Any]:
-    """Without what stands in the line already, and what is off or not given."""
+def _without_defaults(value: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the name, which the line has already, and what is off or not given."""
     return {
-        key: _telling(inner) if isinstance(inner, dict) else inner
+        key: _without_defaults(inner) if isinstance(inner, dict) else inner
         for key, inner in value.items()
         if key != "name" and inner not in (None, False, (), [])
     }
 
 
 def _leaves(value: Any, path: str) -> Iterator[str]:
-    """One value each, with the way to it."""
+    """Yield a line for each value, with the path to it."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, f"{path}.{key}" if path else str(key))
     else:
-        yield f"{path}: {_written(value)}"
+        yield f"{path}: {_scalar(value)}"
 
 
-def _written(value: Any) -> str:
+def _scalar(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,4 +1,4 @@
-"""Messages of the two compacted topics as records and decisions, held against their keys."""
+"""Decodes messages of the two compacted topics, and checks them against their keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from understudy.schemas.rollout_records import (
 
 
 def read_record(key: str, value: bytes) -> RolloutRecord:
-    """Raises `ValueError` for one that this release cannot read or that is of another rollout."""
+    """Decode the record of a rollout.
+
+    Raises `ValueError` when this release cannot read it, or when it is another rollout's.
+    """
     _check_version(value, ROLLOUTS_SCHEMA_VERSION)
     record = decode_rollout_record(value)
     if record.manifest.rollout_id != key:
@@ -23,7 +26,7 @@ def read_record(key: str, value: bytes) -> RolloutRecord:
 
 
 def read_decision(key: str, value: bytes) -> Decision:
-    """Raises `ValueError` for one that this release cannot read or that is of another rollout."""
+    """Decode a decision about a rollout. Raises `ValueError` as `read_record` does."""
     _check_version(value, DECISIONS_SCHEMA_VERSION)
     decision = decode_decision(value)
     if decision.rollout_id != key:
@@ -31,8 +34,11 @@ def read_decision(key: str, value: bytes) -> Decision:
     return decision
 
 
-def gather(before: RolloutRecord | None, record: RolloutRecord) -> RolloutRecord:
-    """A record with the commands that were obeyed: of two with one number the first counts."""
+def merge_commands(before: RolloutRecord | None, record: RolloutRecord) -> RolloutRecord:
+    """Return a record with the commands that were applied, those of the record before among them.
+
+    Of two commands with one number the first was applied: workers skip a number they have seen.
+    """
     if before is None:
         return record
     commands = before.commands + record.commands_after(before.last_number)
@@ -44,7 +50,7 @@ class _Versioned(msgspec.Struct):
 
 
 def _check_version(value: bytes, known: int) -> None:
-    """A newer release may mean something else by the same words."""
+    """Raise `ValueError` for a newer schema: the same fields may mean something else there."""
     try:
         version = msgspec.json.decode(value, type=_Versioned).schema_version
     except RecursionError:

@@ -246,12 +246,12 @@ def test_commands_are_obeyed_and_a_deletion_too(bench: Bench) -> None:
         bench.wait_for(worker, lambda told: told[-1].verdict == "hold")
         bench.send(HEALTHY.messages(8, 5))
         bench.wait_for(worker, lambda told: len(told) > 1)
-        killed = RECORD.told("kill", AT, reason="users complain", by="anna")
+        killed = RECORD.with_command("kill", AT, reason="users complain", by="anna")
         bench.apply(killed, worker)
         told = bench.wait_for(worker, lambda told: told[-1].verdict == "rollback")
         assert told[-1].is_latched
         assert "users complain" in " ".join(told[-1].reasons)
-        bench.apply(killed.told("resume", AT, reason="", by="anna"), worker)
+        bench.apply(killed.with_command("resume", AT, reason="", by="anna"), worker)
         told = bench.wait_for(worker, lambda told: told[-1].verdict != "rollback")
         assert not told[-1].is_latched
         bench.write(bench.topics.rollouts.name, None)

@@ -15,7 +15,9 @@ RECORD = RolloutRecord(manifest=RolloutManifest("r", Models("a", "b")))
 
 
 def test_commands_are_numbered_and_survive_the_wire() -> None:
-    record = RECORD.told("kill", AT, reason="bad", by="ann").told("resume", AT, reason="", by="bo")
+    record = RECORD.with_command("kill", AT, reason="bad", by="ann").with_command(
+        "resume", AT, reason="", by="bo"
+    )
 
     back = decode_rollout_record(encode_rollout_record(record))
 
@@ -27,7 +29,7 @@ def test_commands_are_numbered_and_survive_the_wire() -> None:
 def test_old_commands_are_forgotten_and_numbers_go_on() -> None:
     record = RECORD
     for _ in range(MAX_COMMANDS + 5):
-        record = record.told("kill", AT, reason="", by="")
+        record = record.with_command("kill", AT, reason="", by="")
 
     assert len(record.commands) == MAX_COMMANDS
     assert record.last_number == MAX_COMMANDS + 5

@@ -70,7 +70,7 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing(kafka: Kafka, run: 
     changed = written("changed.yaml", policy().replace("1pp", "0.5pp"))
     result = run("apply", "-f", changed, "--dry-run")
     ended(result, 0, "would be changed checkout\n", "-guardrails.error_rate.value: 0.01\n",
-          "+guardrails.error_rate.value: 0.005\n", "the evidence begins anew")  # fmt: skip
+          "+guardrails.error_rate.value: 0.005\n", "evidence starts again")  # fmt: skip
     assert "unchanged checkout" in run("apply", "-f", file, "--dry-run").output
     assert len(kafka.messages(ROLLOUTS)) == 1
 
@@ -104,7 +104,7 @@ def test_applying_again_says_unchanged_and_writes_nothing(kafka: Kafka, run: Run
         ("", "policy.yaml: the policy is empty"),
         ("# nothing\n---\n", "policy.yaml: the policy is empty"),
         (policy() + "---\nrollout_id: x\nmodels: {stable: a}\n", "policy.yaml:9:"),
-        (policy() + "---" + policy(), "policy.yaml: a policy for checkout stands here twice"),
+        (policy() + "---" + policy(), "policy.yaml: there is a policy for checkout twice here"),
     ],
 )  # fmt: skip
 def test_a_policy_that_cannot_be_used_is_pointed_at(

@@ -16,7 +16,7 @@ from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
-from understudy.streams.rollouts.registry import RolloutStore
+from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import KafkaSettings, Settings
 
 pytestmark = pytest.mark.embedded
@@ -33,7 +33,7 @@ class Deciding:
             kafka=KafkaSettings(bootstrap_servers=broker.bootstrap_servers, client={"log_level": 0})
         )
         ensure_topics(broker.client_config, topics(self.settings.kafka))
-        self.store = RolloutStore(self.settings.kafka)
+        self.store = RolloutRegistry(self.settings.kafka)
         self.stop = threading.Event()
         self.given_up: list[BaseException] = []
         self.raised: list[BaseException] = []

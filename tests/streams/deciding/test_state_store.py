@@ -150,11 +150,11 @@ def test_each_command_is_applied_once() -> None:
     processor = DecisionProcessor()
     processor.apply(RECORD)
     processor.windows(World().messages(4, 3))
-    killed = RECORD.told("kill", AT, reason="users complain", by="anna")
+    killed = RECORD.with_command("kill", AT, reason="users complain", by="anna")
     processor.apply(killed)
     assert processor.last.verdict == "rollback"
     assert "killed by anna: users complain" in processor.last.reasons[0]
-    resumed = killed.told("resume", AT, reason="", by="anna")
+    resumed = killed.with_command("resume", AT, reason="", by="anna")
     processor.restart()
     processor.apply(resumed)
     assert processor.last.verdict != "rollback"
@@ -169,10 +169,10 @@ def test_promote_moves_on_and_is_refused_at_the_last_stage() -> None:
     processor.apply(RECORD)
     record = RECORD
     for stage in ("5%", "25%"):
-        record = record.told("promote", AT, reason="", by="anna")
+        record = record.with_command("promote", AT, reason="", by="anna")
         processor.apply(record)
         assert processor.last.stage.stage.name == stage
-    output = processor.apply(record.told("promote", AT, reason="", by="anna"))
+    output = processor.apply(record.with_command("promote", AT, reason="", by="anna"))
     assert processor.store.rejected_commands == ["3 promote: this is the last stage"]
     assert output.decisions == ()
 
@@ -194,7 +194,7 @@ def test_a_policy_is_answered_at_once_with_the_time_of_its_record() -> None:
 def test_before_any_window_commands_count_from_when_they_were_given() -> None:
     processor = DecisionProcessor()
     processor.apply(RECORD)
-    record = RECORD.told("kill", AT, reason="", by="anna")
+    record = RECORD.with_command("kill", AT, reason="", by="anna")
     processor.apply(record)
     assert (processor.last.verdict, processor.last.decided_at, processor.last.since) == (
         "rollback",
@@ -202,7 +202,7 @@ def test_before_any_window_commands_count_from_when_they_were_given() -> None:
         AT,
     )
     later = AT + dt.timedelta(minutes=5)
-    record = record.told("resume", later, reason="", by="anna")
+    record = record.with_command("resume", later, reason="", by="anna")
     processor.restart()
     processor.apply(record)
     assert (processor.last.verdict, processor.last.decided_at, processor.last.since) == (
@@ -210,7 +210,7 @@ def test_before_any_window_commands_count_from_when_they_were_given() -> None:
         later,
         later,
     )
-    processor.apply(record.told("promote", later, reason="", by="anna"))
+    processor.apply(record.with_command("promote", later, reason="", by="anna"))
     assert processor.last.decided_at == later
 
 
@@ -218,7 +218,7 @@ def test_windows_have_a_time_of_their_own() -> None:
     """Recorded ones may be older than the record; a latch from before them keeps its date."""
     messages = World().messages(4, 3)
     processor = DecisionProcessor()
-    processor.apply(RECORD.told("kill", AT + dt.timedelta(days=9), reason="", by=""))
+    processor.apply(RECORD.with_command("kill", AT + dt.timedelta(days=9), reason="", by=""))
     processor.windows(messages[:2])
     processor.apply(msgspec.structs.replace(RECORD, manifest=manifest("2pp")))
     assert processor.last.decided_at == messages[1].watermark
@@ -259,7 +259,7 @@ def test_a_topic_made_anew_is_applied_although_offsets_fall() -> None:
 
 
 def test_a_changed_policy_keeps_latch_stage_and_applied_commands() -> None:
-    record = RECORD.told("promote", AT, reason="", by="anna")
+    record = RECORD.with_command("promote", AT, reason="", by="anna")
     processor = DecisionProcessor()
     processor.apply(record)
     processor.windows(BROKEN.messages(3, 20))
@@ -270,13 +270,13 @@ def test_a_changed_policy_keeps_latch_stage_and_applied_commands() -> None:
     assert processor.last.verdict == "rollback"
     assert (processor.last.stage.index, processor.last.stage.stage.name) == (2, "5%")
     assert all(evidence.units == 0 for evidence in processor.last.evidence)
-    processor.apply(changed.told("resume", AT, reason="", by="anna"))
+    processor.apply(changed.with_command("resume", AT, reason="", by="anna"))
     assert processor.last.verdict != "rollback"
 
 
 def test_a_deleted_rollout_leaves_nothing_and_may_begin_again() -> None:
     processor = DecisionProcessor()
-    processor.apply(RECORD.told("kill", AT, reason="", by=""))
+    processor.apply(RECORD.with_command("kill", AT, reason="", by=""))
     processor.apply(None)
     assert processor.table == {}
     assert processor.emitted[-1] is None

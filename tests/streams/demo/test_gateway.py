@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 from confluent_kafka import Producer
@@ -13,9 +12,9 @@ from confluent_kafka import Producer
 from tests.streams.demo.decisions import PROMOTED, ROLLED_BACK
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.streams.demo.gateway import MAX_UNREAD, Gateway
-from understudy.streams.demo.rollout_follower import TopicTail
 from understudy.streams.demo.simulator import SimulatedMessage, simulate
 from understudy.streams.kafka.client_config import topics
+from understudy.streams.kafka.compacted_topic import TopicFollower
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.settings import KafkaSettings
@@ -50,9 +49,9 @@ class Bench:
         assert producer.flush(10.0) == 0
 
     def written(self) -> set[bytes]:
-        with closing(TopicTail(self.kafka, [self.names.events.name])) as tail:
+        with TopicFollower(self.kafka, [self.names.events.name]) as follower:
             found: set[bytes] = set()
-            while taken := tail.take(wait_s=1.0):
+            while taken := follower.take_values(wait_s=1.0):
                 found |= {value for _, value in taken}
         return found
 

@@ -16,7 +16,7 @@ from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.deciding.faust_app import changelog
 from understudy.streams.deciding.state_store import RolloutStateStore
-from understudy.streams.demo.rollout_follower import RolloutFollower, TopicTail
+from understudy.streams.demo.rollout_follower import RolloutFollower
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
@@ -104,8 +104,3 @@ def test_other_rollouts_are_passed_over(bench: Bench) -> None:
     bench.announce(PROMOTED)
     bench.wait(lambda: bool(bench.follower.decisions))
     assert bench.follower.decisions == [PROMOTED]
-
-
-def test_a_topic_that_is_missing_is_told(bench: Bench) -> None:
-    with pytest.raises(LookupError, match="nowhere"):
-        TopicTail(bench.settings.kafka, ["nowhere"])

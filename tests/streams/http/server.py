@@ -25,12 +25,13 @@ from understudy.streams.http.rollout_series import RolloutCollector
 from understudy.streams.http.service import OnLoop
 from understudy.streams.http.tokens import read_tokens
 from understudy.streams.http.view_feed import feed
-from understudy.streams.rollouts.registry import RolloutStore
+from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import KafkaSettings
 
 SECRET = "correct-horse-battery"
 WRITER = {"Authorization": f"Bearer {SECRET}"}
 NOWHERE = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+DEADLINE_S = 30.0
 Result = TypeVar("Result")
 
 
@@ -92,12 +93,15 @@ def api(
     """An application whose Kafka and ClickHouse are away unless given; Kafka feeds its view."""
     view, registry = MaterializedView(), CollectorRegistry()
     registry.register(RolloutCollector(view))
-    store = RolloutStore(kafka) if kafka else RolloutStore(NOWHERE, timeout_s=1.0)
+    store = RolloutRegistry(kafka) if kafka else RolloutRegistry(NOWHERE, timeout_s=1.0)
     context = Context(view, store, History(clickhouse), read_tokens(tokens), registry)
-    view.is_complete = is_complete
+    is_read = kafka is not None and is_complete
+    view.is_complete = is_complete and not is_read
     with asyncio.Runner() as runner, _feeding(kafka, OnLoop(runner.get_loop(), view)):
         server = TestServer(make_app(context))
         runner.run(server.start_server(**RUNNER))
+        if is_read:
+            assert runner.run(view.until(lambda: view.is_complete, DEADLINE_S)), "topics not read"
         try:
             yield Api(context, runner, server)
         finally:
@@ -112,7 +116,9 @@ def _feeding(kafka: KafkaSettings | None, readers: OnLoop) -> Iterator[None]:
     thread = threading.Thread(target=feed, args=(kafka, readers, done))
     if kafka is not None:
         thread.start()
-    yield
-    done.set()
-    if kafka is not None:
-        thread.join()
+    try:
+        yield
+    finally:
+        done.set()
+        if kafka is not None:
+            thread.join()

@@ -76,8 +76,8 @@ def test_what_cannot_be_read_hides_what_stood_before() -> None:
 
 def test_of_two_commands_with_one_number_the_first_counts() -> None:
     at = killed().decided_at
-    one = RECORD.told("kill", at, reason="tone", by="anna")
-    other = RECORD.told("promote", at, reason="", by="ben")
+    one = RECORD.with_command("kill", at, reason="tone", by="anna")
+    other = RECORD.with_command("promote", at, reason="", by="ben")
     view = MaterializedView()
     view.take([record(one), record(other)])
     assert view.all()["checkout"].record.commands == one.commands

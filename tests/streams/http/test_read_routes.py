@@ -61,7 +61,7 @@ def test_rollouts_in_short(server: Api) -> None:
 
 
 def test_a_rollout_at_length(server: Api) -> None:
-    server.show(RECORD.told("kill", AT, reason="tone", by="anna"))
+    server.show(RECORD.with_command("kill", AT, reason="tone", by="anna"))
     found = server.get(ONE).json
     assert found["manifest"] == msgspec.to_builtins(RECORD.manifest)
     assert [stage["name"] for stage in found["policy"]["stages"]] == ["shadow", "5%", "25%"]

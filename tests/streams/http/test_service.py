@@ -23,6 +23,7 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.streams.http import service
 from understudy.streams.http import view_feed as feed
 from understudy.streams.http.service import run_api
+from understudy.streams.kafka.compacted_topic import STALE_S, TopicFollower
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.settings import ApiSettings, KafkaSettings, Settings
 
@@ -113,13 +114,13 @@ def test_whoever_falls_behind_says_so_and_begins_anew(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kafka.write(ROLLOUTS, record())
-    looked = feed.Reach.look
+    has_caught_up = TopicFollower.has_caught_up
     falls = threading.Event()
 
-    def look(self: feed.Reach, now_s: float) -> bool:
-        return looked(self, now_s + (2 * feed.STALE_S if falls.is_set() else 0.0))
+    def later(self: TopicFollower, now_s: float) -> bool:
+        return has_caught_up(self, now_s + (2 * STALE_S if falls.is_set() else 0.0))
 
-    monkeypatch.setattr(feed.Reach, "look", look)
+    monkeypatch.setattr(TopicFollower, "has_caught_up", later)
     monkeypatch.setattr(feed, "RETRY_S", 0.5)
     some = Service(kafka.settings)
     with some.running():

@@ -22,7 +22,7 @@ from understudy.streams.http.app import make_app
 from understudy.streams.http.context import Context
 from understudy.streams.http.materialized_view import MaterializedView, Seen, Standing, Told
 from understudy.streams.http.rollout_series import RolloutCollector
-from understudy.streams.rollouts.registry import RolloutStore
+from understudy.streams.rollouts.registry import RolloutRegistry
 
 ERRORS = "{metric: error_rate, max_increase: 2pp}"
 RAMP = "[shadow, {name: half, share: 50%}, {name: whole, share: 100%}]"
@@ -96,7 +96,7 @@ def ask(view: MaterializedView, method: str, path: str, **more: Any) -> Answer:
         registry.register(RolloutCollector(view))
         context = Context(
             view=view,
-            store=cast(RolloutStore, None),
+            store=cast(RolloutRegistry, None),
             history=cast(History, None),
             tokens=(),
             registry=registry,

@@ -15,7 +15,7 @@ from understudy.streams.kafka.client_config import producer_config, topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.kafka.topic_reader import TopicReader
-from understudy.streams.rollouts.registry import RolloutStore
+from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import KafkaSettings
 
 ROLLOUTS, DECISIONS = "understudy.rollouts", "understudy.decisions"
@@ -51,7 +51,7 @@ class Kafka:
     def __init__(self, broker: EmbeddedBroker) -> None:
         self.settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         ensure_topics(broker.client_config, topics(self.settings))
-        self.store = RolloutStore(self.settings)
+        self.store = RolloutRegistry(self.settings)
 
     def write(self, topic: str, *messages: tuple[str, bytes | None]) -> None:
         producer = Producer(producer_config(self.settings))

@@ -17,11 +17,11 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.schemas.rollouts import PolicyError
 from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.kafka.embedded_broker import EMBEDDED_PARTITIONS, EmbeddedBroker
+from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.rollouts.registry import (
-    CannotChange,
-    NoTopic,
+    ChangeConflict,
     Place,
-    RolloutStore,
+    RolloutRegistry,
     UnknownRollout,
 )
 from understudy.streams.settings import KafkaSettings
@@ -37,7 +37,7 @@ def kafka(embedded_broker: EmbeddedBroker) -> Kafka:
     return Kafka(embedded_broker)
 
 
-class Interrupted(RolloutStore):
+class Interrupted(RolloutRegistry):
     """Somebody else does something between its first reading and its first write."""
 
     def __init__(self, settings: KafkaSettings, meanwhile: Callable[[], object]) -> None:
@@ -52,8 +52,8 @@ class Interrupted(RolloutStore):
 
 
 def test_without_topics(embedded_broker: EmbeddedBroker) -> None:
-    store = RolloutStore(KafkaSettings(bootstrap_servers=embedded_broker.bootstrap_servers))
-    with pytest.raises(NoTopic, match=r"understudy\.rollouts; `understudy topics`"):
+    store = RolloutRegistry(KafkaSettings(bootstrap_servers=embedded_broker.bootstrap_servers))
+    with pytest.raises(MissingTopic, match=r"understudy\.rollouts; `understudy topics`"):
         store.rollouts()
 
 
@@ -101,8 +101,8 @@ def test_what_cannot_be_read_is_left_out_and_not_written_over(kafka: Kafka, valu
     kafka.store.put(RolloutRecord(manifest=manifest("search")))
     kafka.write(ROLLOUTS, ("checkout", value))
     assert list(kafka.store.rollouts()) == ["search"]
-    with pytest.raises(CannotChange, match="rollout delete"):
-        kafka.store.tell("checkout", "kill")
+    with pytest.raises(ChangeConflict, match="rollout delete"):
+        kafka.store.add_command("checkout", "kill")
     kafka.store.delete("checkout")
     assert kafka.store.find("checkout") is None
 
@@ -115,8 +115,8 @@ def test_a_decision_of_a_newer_release_is_left_out(kafka: Kafka) -> None:
 
 def test_commands_are_numbered(kafka: Kafka) -> None:
     kafka.store.apply(RECORD.manifest)
-    kafka.store.tell("checkout", "kill", reason="tone", by="anna@host", at=AT)
-    told = kafka.store.tell("checkout", "resume")
+    kafka.store.add_command("checkout", "kill", reason="tone", by="anna@host", at=AT)
+    told = kafka.store.add_command("checkout", "resume")
     assert [(c.number, c.kind) for c in told.commands] == [(1, "kill"), (2, "resume")]
     assert told.commands[0].reason == "tone"
     assert told.commands[0].by == "anna@host"
@@ -126,7 +126,7 @@ def test_commands_are_numbered(kafka: Kafka) -> None:
 
 def test_applying_keeps_commands(kafka: Kafka) -> None:
     kafka.store.apply(RECORD.manifest)
-    told = kafka.store.tell("checkout", "kill")
+    told = kafka.store.add_command("checkout", "kill")
     changed = manifest(more="false_rollback: 0.02")
     assert kafka.store.apply(changed).commands == told.commands
     assert kafka.store.apply(changed).manifest == changed
@@ -136,7 +136,7 @@ def test_applying_keeps_commands(kafka: Kafka) -> None:
 def test_nothing_is_written_that_cannot_be_read_again(kafka: Kafka) -> None:
     kafka.store.apply(RECORD.manifest)
     with pytest.raises(ValueError, match="length <= 1024"):
-        kafka.store.tell("checkout", "kill", reason="x" * 2000)
+        kafka.store.add_command("checkout", "kill", reason="x" * 2000)
     with pytest.raises(PolicyError):
         kafka.store.apply(msgspec.structs.replace(RECORD.manifest, stages=[]))
     assert kafka.store.rollouts() == {"checkout": RECORD}
@@ -145,7 +145,7 @@ def test_nothing_is_written_that_cannot_be_read_again(kafka: Kafka) -> None:
 def test_an_unknown_rollout_has_a_likely_name(kafka: Kafka) -> None:
     kafka.store.apply(RECORD.manifest)
     with pytest.raises(UnknownRollout) as caught:
-        kafka.store.tell("chekout", "kill")
+        kafka.store.add_command("chekout", "kill")
     assert str(caught.value) == "there is no rollout chekout; did you mean checkout?"
 
 
@@ -162,8 +162,10 @@ def obeyed(kafka: Kafka) -> tuple[int, bool]:
 
 def test_two_who_promote_at_once_promote_twice(kafka: Kafka) -> None:
     kafka.store.apply(RECORD.manifest)
-    first = Interrupted(kafka.settings, lambda: kafka.store.tell("checkout", "promote", by="b"))
-    told = first.tell("checkout", "promote", by="a")
+    first = Interrupted(
+        kafka.settings, lambda: kafka.store.add_command("checkout", "promote", by="b")
+    )
+    told = first.add_command("checkout", "promote", by="a")
     assert [(c.number, c.by) for c in told.commands] == [(1, "b"), (2, "a")]
     assert kafka.store.rollouts() == {"checkout": told}
     assert obeyed(kafka) == (2, False)
@@ -173,7 +175,7 @@ def test_a_policy_applied_meanwhile_stays_and_the_command_counts_once(kafka: Kaf
     kafka.store.apply(RECORD.manifest)
     changed = manifest(more="promotion: automatic")
     first = Interrupted(kafka.settings, lambda: kafka.store.apply(changed))
-    told = first.tell("checkout", "promote")
+    told = first.add_command("checkout", "promote")
     assert told.manifest == changed
     assert len(told.commands) == 1
     assert kafka.store.rollouts() == {"checkout": told}
@@ -183,7 +185,7 @@ def test_a_policy_applied_meanwhile_stays_and_the_command_counts_once(kafka: Kaf
 def test_a_kill_while_a_policy_is_applied_is_not_lost(kafka: Kafka) -> None:
     kafka.store.apply(RECORD.manifest)
     changed = manifest(more="promotion: automatic")
-    first = Interrupted(kafka.settings, lambda: kafka.store.tell("checkout", "kill"))
+    first = Interrupted(kafka.settings, lambda: kafka.store.add_command("checkout", "kill"))
     assert first.apply(changed).manifest == changed
     found = kafka.store.rollouts()["checkout"]
     assert [command.kind for command in found.commands] == ["kill"]
@@ -195,13 +197,13 @@ def test_a_rollout_deleted_meanwhile(kafka: Kafka) -> None:
     kafka.store.apply(RECORD.manifest)
     first = Interrupted(kafka.settings, lambda: kafka.store.delete("checkout"))
     with pytest.raises(UnknownRollout):
-        first.tell("checkout", "kill")
+        first.add_command("checkout", "kill")
     assert kafka.store.rollouts() == {}
 
 
 def test_a_policy_applied_while_its_rollout_is_deleted_begins_anew(kafka: Kafka) -> None:
     kafka.store.apply(RECORD.manifest)
-    kafka.store.tell("checkout", "kill")
+    kafka.store.add_command("checkout", "kill")
     first = Interrupted(kafka.settings, lambda: kafka.store.delete("checkout"))
     assert first.apply(manifest(more="promotion: automatic")).commands == ()
     assert kafka.store.rollouts()["checkout"].commands == ()
@@ -211,7 +213,9 @@ def test_many_at_once_are_all_heard(kafka: Kafka) -> None:
     kafka.store.apply(RECORD.manifest)
     names = {f"operator {number}" for number in range(3)}
     threads = [
-        threading.Thread(target=kafka.store.tell, args=("checkout", "kill"), kwargs={"by": name})
+        threading.Thread(
+            target=kafka.store.add_command, args=("checkout", "kill"), kwargs={"by": name}
+        )
         for name in names
     ]
     for thread in threads:
@@ -223,10 +227,9 @@ def test_many_at_once_are_all_heard(kafka: Kafka) -> None:
     assert {command.by for command in commands} == names
 
 
-def test_without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("understudy.streams.kafka.topic_reader.REQUEST_TIMEOUT_S", 0.5)
+def test_without_a_broker() -> None:
     nobody = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(KafkaException):
-        RolloutStore(nobody).rollouts()
+        RolloutRegistry(nobody, timeout_s=0.5).rollouts()
     with pytest.raises(KafkaException):
-        RolloutStore(nobody, timeout_s=0.5).put(RECORD)
+        RolloutRegistry(nobody, timeout_s=0.5).put(RECORD)

@@ -1,0 +1,47 @@
+"""Where partitions end, and whether anything can be read there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from understudy.streams.kafka.client_config import reader_config
+from understudy.streams.settings import KafkaSettings
+
+PartitionId = tuple[str, int]
+"""Topic and number."""
+
+
+def request_ends(
+    admin: AdminClient, partitions: Iterable[PartitionId], timeout_s: float
+) -> dict[PartitionId, Future[Any]]:
+    """Ask where partitions end, without waiting; each answer has an `offset`."""
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    asked = {TopicPartition(*partition): latest for partition in partitions}
+    if not asked:
+        return {}
+    found = admin.list_offsets(asked, request_timeout=timeout_s)
+    return {(one.topic, one.partition): answer for one, answer in found.items()}
+
+
+def has_record_at(
+    kafka: KafkaSettings, partition: PartitionId, offset: int, timeout_s: float
+) -> bool | None:
+    """Whether a reader gets a record from an offset on; None when the broker does not answer.
+
+    The last offsets of a log may be transaction markers, which no reader ever gets.
+    """
+    reader = Consumer({**reader_config(kafka), "log_level": 0})
+    try:
+        reader.assign([TopicPartition(*partition, offset)])
+        message = reader.poll(timeout_s)
+    finally:
+        reader.close()
+    error = message.error() if message is not None else None
+    if message is None or (error and error.code() != KafkaError._PARTITION_EOF):
+        return None
+    return error is None
