@@ -35,7 +35,7 @@ from understudy.streams.commands.options import (
 from understudy.streams.commands.parameter_types import TimeType
 from understudy.streams.errors import CommandError
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.replay.from_clickhouse import told
+from understudy.streams.replay.from_clickhouse import window_messages
 from understudy.streams.replay.policy_trial import PolicyTrial, decision_json, read_policy_file
 from understudy.streams.replay.recordings import read_recordings, total_bytes
 from understudy.streams.replay.replay_events import replay
@@ -148,7 +148,7 @@ def _judge_windows(
     open_rows = _OpenRowCount()
     with closing(connect(url, create=False)) as client:
         rows = open_rows.counting(_rows(client, wanted))
-        for message in told(rows, lateness_ms):
+        for message in window_messages(rows, lateness_ms):
             trial(message)
     return open_rows
 

@@ -1,8 +1,8 @@
-"""Recorded events as the messages of window rows that a worker would have written.
+"""Window rows of recorded events as the messages that a worker would have written.
 
-A worker writes what changed every second or so and each window once more when it closes. A
-recording has no arrival times, so its own request times set the pace: rows are taken whenever
-they have gone on by a flush interval. What is open at the end of the recording closes there.
+A worker writes the rows that changed every second or so, and each window once more when it closes.
+A recording has no arrival times, so its request times set the pace: rows are flushed whenever they
+have advanced by an interval. Windows that are open at the end of the recording are closed there.
 """
 
 from __future__ import annotations
@@ -10,49 +10,44 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
 from understudy.analyzers.windows.rows import row_key
 from understudy.schemas.windows import WindowRow, WindowsMessage
 from understudy.streams.pairing.partition import Partition
+from understudy.streams.replay.recordings import request_time
 
 FLUSH_INTERVAL_S: Final = 5.0
-"""Event time between flushes; finer changes no verdict, only when it is noticed."""
-MOST_LINES: Final = 5_000
+"""Event time between flushes; a shorter one changes no verdict, only when it is noticed."""
+MAX_LINES: Final = 5_000
+"""Of a batch: large enough for the vectorised code, small enough for memory."""
 
 Listener = Callable[[WindowsMessage], None]
 
 
-class _Timed(msgspec.Struct, gc=False):
-    request_time: Annotated[dt.datetime, msgspec.Meta(tz=True)]
-
-
-_decoder = msgspec.json.Decoder(_Timed)
-
-
-def paced(
-    lines: Iterable[bytes], *, interval_s: float = FLUSH_INTERVAL_S, most: int = MOST_LINES
+def batches_by_event_time(
+    lines: Iterable[bytes], *, interval_s: float = FLUSH_INTERVAL_S, max_lines: int = MAX_LINES
 ) -> Iterator[list[bytes]]:
-    """Lines in batches that end when request times have gone on by an interval."""
+    """Lines in batches that end when request times have advanced by an interval."""
     batch: list[bytes] = []
-    begun: dt.datetime | None = None
+    start: dt.datetime | None = None
     interval = dt.timedelta(seconds=interval_s)
     for line in lines:
         batch.append(line)
-        time = _request_time(line)
+        time = request_time(line)
         if time is not None:
-            begun = begun or time
-        if len(batch) >= most or (begun and time and time - begun >= interval):
+            start = start or time
+        if len(batch) >= max_lines or (start and time and time - start >= interval):
             yield batch
-            batch, begun = [], None
+            batch, start = [], None
     if batch:
         yield batch
 
 
-class WindowFeed:
-    """What a worker would have written about a partition that is fed a recording."""
+class WindowEmitter:
+    """Passes the window rows of a partition to a listener, as a worker would emit them."""
 
     def __init__(self, partition: Partition, listener: Listener) -> None:
         self._partition = partition
@@ -60,27 +55,27 @@ class WindowFeed:
         self._open: dict[tuple[object, ...], WindowRow] = {}
 
     def flush(self) -> list[WindowRow]:
-        """Tell the listener of all rows that changed; the ones that closed."""
+        """Emit all rows that changed; return those that closed."""
         rows = self._partition.take_rows()
         for row in rows:
             if row.closed:
                 self._open.pop(row_key(row), None)
             else:
                 self._open[row_key(row)] = row
-        self._tell(rows, self._partition.position)
+        self._emit(rows, self._partition.position)
         return [row for row in rows if row.closed]
 
-    def end(self) -> list[WindowRow]:
-        """Close what is open, now that the recording has ended; those rows as they stood."""
+    def close(self) -> list[WindowRow]:
+        """Close all windows, since the recording has ended; return their last rows."""
         closed = self.flush()
         version = self._partition.position + 1
         left = list(self._open.values())
-        self._tell(
+        self._emit(
             [msgspec.structs.replace(row, closed=True, version=version) for row in left], version
         )
         return closed + left
 
-    def _tell(self, rows: Sequence[WindowRow], version: int) -> None:
+    def _emit(self, rows: Sequence[WindowRow], version: int) -> None:
         for message in messages(rows, version, self._partition.watermark_ms):
             self._listener(message)
 
@@ -104,10 +99,3 @@ def messages(
             watermark=watermark,
             rows=some,
         )
-
-
-def _request_time(line: bytes) -> dt.datetime | None:
-    try:
-        return _decoder.decode(line).request_time
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None

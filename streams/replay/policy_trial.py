@@ -1,9 +1,9 @@
-"""A policy watching a recording: what `replay --policy` and `rollout backtest` share."""
+"""Judges a recording by a policy: what `replay --policy` and `rollout backtest` share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import orjson
 
@@ -15,10 +15,12 @@ from understudy.schemas.windows import WindowsMessage
 from understudy.streams.errors import WRONG_USAGE, CommandError
 
 FailOn = Literal["rollback", "hold"]
+_MAX_NAMES: Final = 5
+"""Rollouts that a message lists."""
 
 
 def read_policy_file(path: Path) -> Rollout:
-    """The policy in a file. Raises `CommandError` that points at the line."""
+    """The policy in a file. Raises `CommandError`, which names the line of a mistake."""
     try:
         return read_policy(path.read_bytes(), str(path))
     except OSError as error:
@@ -28,7 +30,7 @@ def read_policy_file(path: Path) -> Rollout:
 
 
 class PolicyTrial:
-    """A policy watching a recording; a listener of `replay`."""
+    """Judges a recording by a policy, as a listener of `replay`."""
 
     def __init__(self, rollout: Rollout, stage: str | None = None) -> None:
         """Begin at a stage by its name, or at the first one in the recording's mode."""
@@ -37,10 +39,10 @@ class PolicyTrial:
         self._evaluator: RolloutEvaluator | None = None
         self._seen: set[str] = set()
         self.decisions: list[Decision] = []
-        """What would have been told, in order, but for refreshed numbers."""
+        """The decisions that would have been emitted, in order, without those that only refresh."""
 
     def __call__(self, message: WindowsMessage) -> None:
-        """Take a message of window rows, of whatever rollout."""
+        """Take a message of window rows; those of other rollouts are skipped."""
         self._seen.add(message.rollout_id)
         if message.rollout_id != self._rollout.rollout_id:
             return
@@ -52,16 +54,18 @@ class PolicyTrial:
                 self.decisions.append(decision)
 
     def outcome(self) -> Decision:
-        """The decision at the end. Raises `CommandError` when the rollout never turned up."""
+        """The decision at the end. Raises `CommandError` when there was no row of the rollout."""
         if self._evaluator is None:
             wanted = self._rollout.rollout_id
             if wanted in self._seen:
-                raise CommandError(f"no event of rollout {wanted} says in which mode it was sent")
+                raise CommandError(
+                    f"no event of rollout {wanted} names its mode, so no stage can judge it"
+                )
             names = sorted(filter(None, self._seen))
-            there = ", ".join(names[:5]) or "none"
+            there = ", ".join(names[:_MAX_NAMES]) or "none"
             raise CommandError(
                 f"the policy is for rollout {wanted}{nearest(wanted, names)}; "
-                f"in the recording: {there}"
+                f"rollouts in the recording: {there}"
             )
         return self._evaluator.decision()
 
@@ -71,10 +75,10 @@ class PolicyTrial:
             return None
         if self._stage is not None:
             return RolloutEvaluator(self._rollout, stage=self._stage)
-        for place, stage in enumerate(self._rollout.stages):
+        for index, stage in enumerate(self._rollout.stages):
             if stage.mode == mode:
-                return RolloutEvaluator(self._rollout, stage=place)
-        raise CommandError(f"the recording is in mode {mode}, and no stage of the policy is")
+                return RolloutEvaluator(self._rollout, stage=index)
+        raise CommandError(f"the recording is in mode {mode}, but no stage of the policy is")
 
 
 def _stage_named(rollout: Rollout, name: str) -> int:
@@ -87,12 +91,12 @@ def _stage_named(rollout: Rollout, name: str) -> int:
 
 
 def fails(decision: Decision, fail_on: FailOn | None) -> bool:
-    """Whether a verdict is at least as bad as what a build should fail on."""
+    """Whether a verdict is at least as bad as the one to fail on."""
     if fail_on is None:
         return False
     return decision.verdict == "rollback" or (fail_on == "hold" and decision.verdict == "hold")
 
 
 def decision_json(decision: Decision) -> orjson.Fragment:
-    """The decision as it would stand on the topic, to put into a larger document."""
+    """The decision as it would be on its topic, to embed in a larger document."""
     return orjson.Fragment(encode_decision(decision))

@@ -1,12 +1,11 @@
-"""Recorded events: NDJSON files, plain, .gz or .zst, read line by line.
+"""Recordings of events: NDJSON files, plain, .gz or .zst, read line by line.
 
-Several files are read side by side in the order of their `request_time`, as several gateways (or
-one file a side) would have written them; within a file the order is the file's.
+Several files, such as one for each gateway or side, are merged in the order of `request_time`;
+within a file the order stays.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import gzip
 import heapq
@@ -39,7 +38,15 @@ class _Timed(msgspec.Struct, gc=False):
     request_time: Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
 
-_timed = msgspec.json.Decoder(_Timed)
+_timed: Final = msgspec.json.Decoder(_Timed)
+
+
+def request_time(line: bytes) -> dt.datetime | None:
+    """The request time of a recorded event; None where it has none that can be read."""
+    try:
+        return _timed.decode(line).request_time
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def total_bytes(paths: Sequence[Path]) -> int:
@@ -68,8 +75,7 @@ def _with_time(lines: Iterator[bytes]) -> Iterator[tuple[dt.datetime, bytes]]:
     """Each line with the largest request_time of its file so far."""
     latest = dt.datetime.min.replace(tzinfo=dt.UTC)
     for line in lines:
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            latest = max(latest, _timed.decode(line).request_time)
+        latest = max(latest, request_time(line) or latest)
         yield latest, line
 
 

@@ -1,11 +1,12 @@
-"""Recorded events through the same decode, join, compare and window code, without Kafka.
+"""Runs recorded events through the decoding, joining, comparing and windowing of a worker.
 
-The recording is read as one partition. A recording has no broker's timestamps to hold clocks
-against; only what lies more than a year after the time of the replay is invalid for its clock.
+A recording is read as one partition. It has no broker's timestamps to check clocks against; only
+events more than a year after the time of the replay are invalid because of their clock.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,17 +16,22 @@ from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.records import Outcome, RecordBatch, Tally
-from understudy.streams.replay.from_events import Listener, WindowFeed, paced
+from understudy.streams.replay.from_events import (
+    MAX_LINES,
+    Listener,
+    WindowEmitter,
+    batches_by_event_time,
+)
 
-BATCH_LINES: Final = 5000
 CLOCK_ALLOWANCE_MS: Final = 366 * 86_400_000
+"""A year: recordings may be of another day, but not of another age."""
 
 
 class ReplaySink(Protocol):
-    """Where a replay's results go; ClickHouse, or nothing."""
+    """Where the results of a replay go, such as ClickHouse."""
 
     def put(self, outcome: Outcome, rows: list[WindowRow], position: int) -> None:
-        """Take what a batch brought."""
+        """Take the results of a batch."""
 
 
 @dataclass(slots=True)
@@ -34,7 +40,7 @@ class ReplayResult:
 
     rows: list[WindowRow] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-    dead_letters: dict[str, int] = field(default_factory=dict)
+    dead_letters: Counter[str] = field(default_factory=Counter)
     """Invalid events by reason."""
 
 
@@ -45,21 +51,21 @@ def replay(
     sink: ReplaySink | None = None,
     listener: Listener | None = None,
 ) -> ReplayResult:
-    """Run recorded events through pairing; what still waits at the end counts as unmatched.
+    """Run recorded events through pairing; sides that still wait at the end are unmatched.
 
-    A `listener` is told of window rows as a worker would have written them, early ones included,
-    at the recording's own pace. The result is the same with and without it.
+    A `listener` gets the messages that a worker would have written, with early versions of rows,
+    at the pace of the recording. The result is the same with and without it.
     """
     partition = Partition(0, policy)
     result = ReplayResult(tally=partition.tally)
-    feed = None if listener is None else WindowFeed(partition, listener)
-    in_batches = _by_number(lines) if feed is None else paced(lines, most=BATCH_LINES)
-    for batch in _batches(in_batches, now_ms + CLOCK_ALLOWANCE_MS):
+    emitter = None if listener is None else WindowEmitter(partition, listener)
+    batches = _batches_by_number(lines) if emitter is None else batches_by_event_time(lines)
+    for batch in _record_batches(batches, now_ms + CLOCK_ALLOWANCE_MS):
         outcome = partition.process(batch)
-        rows = partition.take_closed_rows() if feed is None else feed.flush()
+        rows = partition.take_closed_rows() if emitter is None else emitter.flush()
         _gather(partition, outcome, rows, result, sink)
     outcome = partition.finish()
-    rows = partition.take_rows() if feed is None else feed.end()
+    rows = partition.take_rows() if emitter is None else emitter.close()
     _gather(partition, outcome, rows, result, sink)
     return result
 
@@ -72,19 +78,19 @@ def _gather(
     sink: ReplaySink | None,
 ) -> None:
     result.rows.extend(rows)
-    for letter in outcome.dead_letters:
-        result.dead_letters[letter.reason] = result.dead_letters.get(letter.reason, 0) + 1
+    for dead_letter in outcome.dead_letters:
+        result.dead_letters[dead_letter.reason] += 1
     if sink is not None:
         sink.put(outcome, rows, partition.position)
 
 
-def _by_number(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+def _batches_by_number(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
     stream = iter(lines)
-    while batch := list(islice(stream, BATCH_LINES)):
+    while batch := list(islice(stream, MAX_LINES)):
         yield batch
 
 
-def _batches(batches: Iterable[list[bytes]], timestamp_ms: int) -> Iterator[RecordBatch]:
+def _record_batches(batches: Iterable[list[bytes]], timestamp_ms: int) -> Iterator[RecordBatch]:
     offset = 0
     for payloads in batches:
         n = len(payloads)

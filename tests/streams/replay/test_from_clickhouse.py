@@ -1,4 +1,4 @@
-"""Stored rows told again: each once when its window ends and once when it closes, in order."""
+"""Stored rows are emitted once when their window ends and once when it closes, in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from understudy.analyzers.windows.rows import row_key
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.window_measures import SideSums
 from understudy.schemas.windows import Source, WindowRow, WindowsMessage
-from understudy.streams.replay.from_clickhouse import told
+from understudy.streams.replay.from_clickhouse import window_messages
 
 START_MS = round(START.timestamp() * 1000)
 LATENESS_S = 130
@@ -53,12 +53,12 @@ def story(messages: list[WindowsMessage]) -> list[tuple[float, int, list[tuple[f
     ]
 
 
-def tell(rows: list[WindowRow]) -> list[WindowsMessage]:
-    return list(told(iter(rows), LATENESS_S * 1000))
+def emitted(rows: list[WindowRow]) -> list[WindowsMessage]:
+    return list(window_messages(iter(rows), LATENESS_S * 1000))
 
 
-def test_a_window_is_told_at_its_end_and_closes_after_the_lateness() -> None:
-    assert story(tell([row(0), row(10), row(150)])) == [
+def test_a_window_is_emitted_at_its_end_and_closes_after_the_lateness() -> None:
+    assert story(emitted([row(0), row(10), row(150)])) == [
         (10, 0, [(0, False)]),
         (20, 0, [(10, False)]),
         (140, 0, [(0, True)]),
@@ -70,7 +70,7 @@ def test_a_window_is_told_at_its_end_and_closes_after_the_lateness() -> None:
 
 def test_what_ends_and_what_closes_at_once_is_one_message_of_each_partition() -> None:
     rows = [row(0, partition=1), row(0), row(130, partition=1), row(130)]
-    assert story(tell(rows))[2:4] == [
+    assert story(emitted(rows))[2:4] == [
         (140, 0, [(0, True), (130, False)]),
         (140, 1, [(0, True), (130, False)]),
     ]
@@ -78,8 +78,8 @@ def test_what_ends_and_what_closes_at_once_is_one_message_of_each_partition() ->
 
 def test_the_end_of_the_rows_closes_what_is_left() -> None:
     rows = [row(0), row(10, partition=1, closed=False)]
-    assert story(tell(rows))[2:] == [(20.001, 0, [(0, True)]), (20.001, 1, [(10, True)])]
-    assert tell([]) == []
+    assert story(emitted(rows))[2:] == [(20.001, 0, [(0, True)]), (20.001, 1, [(10, True)])]
+    assert emitted([]) == []
 
 
 def rows_of(lengths_s: Sequence[int], sources: Sequence[str]) -> st.SearchStrategy[list[WindowRow]]:
@@ -100,8 +100,8 @@ def rows_of(lengths_s: Sequence[int], sources: Sequence[str]) -> st.SearchStrate
 
 
 @given(rows_of([1, 10, 60, 400], get_args(Source)))
-def test_any_rows_are_told_as_a_worker_would(rows: list[WindowRow]) -> None:
-    messages = tell(rows)
+def test_any_rows_are_emitted_as_a_worker_would(rows: list[WindowRow]) -> None:
+    messages = emitted(rows)
     assert [m.watermark for m in messages] == sorted(m.watermark for m in messages if m.watermark)
     versions: dict[tuple[str, int], list[int]] = defaultdict(list)
     seen: dict[Any, list[WindowRow]] = defaultdict(list)
@@ -122,7 +122,7 @@ def test_any_rows_are_told_as_a_worker_would(rows: list[WindowRow]) -> None:
 
 @given(rows_of([10], ["events"]))
 def test_deciding_counts_every_row_once(rows: list[WindowRow]) -> None:
-    """Each row has requests of its own, so that a row lost, or told twice, would show."""
+    """Each row has requests of its own, so that a row lost, or emitted twice, would show."""
     rows = [
         msgspec.structs.replace(
             one,
@@ -132,7 +132,7 @@ def test_deciding_counts_every_row_once(rows: list[WindowRow]) -> None:
         for i, one in enumerate(rows)
     ]
     evaluator = RolloutEvaluator(POLICY)
-    for message in tell(rows):
+    for message in emitted(rows):
         evaluator.take(message)
     decision = evaluator.decision()
     assert decision.stage.requests == 2 ** len(rows) - 1
@@ -147,7 +147,7 @@ def test_stored_and_live_rows_end_in_the_same_verdict() -> None:
     for message in messages:
         live.take(message)
     rows = [one for message in messages for one in message.rows]
-    for message in tell(rows):
+    for message in emitted(rows):
         stored.take(message)
     ended, expected = stored.decision(), live.decision()
     assert ended.verdict == expected.verdict == "promote"

@@ -17,7 +17,8 @@ from tests.streams.pairing.test_recovery import random_log
 from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import Outcome
-from understudy.streams.replay.replay_events import BATCH_LINES, CLOCK_ALLOWANCE_MS, replay
+from understudy.streams.replay.from_events import MAX_LINES
+from understudy.streams.replay.replay_events import CLOCK_ALLOWANCE_MS, replay
 from understudy.streams.replay.report import report
 
 POLICY = PairingPolicy(window_s=2, join_timeout_s=6, allowed_lateness_s=7)
@@ -57,12 +58,12 @@ class Collecting:
         self.positions.append(position)
 
 
-def test_the_sink_gets_all_that_the_result_tells() -> None:
-    lines = [line for n in range(BATCH_LINES) for line in pair(f"p{n}")] + [b"{", event("alone")]
+def test_the_sink_gets_all_that_the_result_counts() -> None:
+    lines = [line for n in range(MAX_LINES) for line in pair(f"p{n}")] + [b"{", event("alone")]
     sink = Collecting()
     result = replay(lines, PairingPolicy(), NOW_MS, sink)
     assert sink.rows == result.rows
-    assert sum(len(some) for o in sink.outcomes for some in o.comparisons) == BATCH_LINES
+    assert sum(len(some) for o in sink.outcomes for some in o.comparisons) == MAX_LINES
     assert sum(len(outcome.unmatched) for outcome in sink.outcomes) == 1
     assert sink.positions == sorted(sink.positions)
     assert sink.positions[-1] == len(lines)
@@ -77,14 +78,14 @@ def test_lines_are_taken_as_they_come() -> None:
         nonlocal taken
         while True:
             taken += 1
-            if taken > 3 * BATCH_LINES:
+            if taken > 3 * MAX_LINES:
                 raise InterruptedError
             yield event(f"p{taken}", mode="canary", sides=["stable"])
 
     sink = Collecting()
     with pytest.raises(InterruptedError):
         replay(endless(), PairingPolicy(), NOW_MS, sink)
-    assert sink.positions == [BATCH_LINES, 2 * BATCH_LINES, 3 * BATCH_LINES]
+    assert sink.positions == [MAX_LINES, 2 * MAX_LINES, 3 * MAX_LINES]
 
 
 def test_only_a_clock_more_than_a_year_ahead_is_wrong() -> None:
