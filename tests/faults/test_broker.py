@@ -81,8 +81,7 @@ def test_not_there_yet(own_broker: Broker, clickhouse: ClickHouseServer) -> None
         run.publish(Workload(33, 200).messages)
         own_broker.stop()
         stopped = run.command_worker()
-        wait_until(lambda: stopped.log != "", "the worker has begun", worker=stopped)
-        time.sleep(AWAY_S)
+        time.sleep(AWAY_S)  # it may be starting or waiting: either way it ends when told
         assert stop(stopped) < GRACE_S
         worker = run.worker()
         time.sleep(AWAY_S)
