@@ -81,7 +81,7 @@ def test_what_cannot_go_on_is_handed_to_whoever_runs_it(
     def out_of_memory(*_: Any) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr(RolloutStateStore, "rollout", out_of_memory)
+    monkeypatch.setattr(RolloutStateStore, "apply_record", out_of_memory)
     with Deciding(embedded_broker) as deciding:
         deciding.store.apply(MANIFEST)
         wait_until(lambda: deciding.given_up)
