@@ -40,7 +40,7 @@ from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.processor import SAVE_EVERY_S
+from understudy.streams.deciding.processor import CHECKPOINT_INTERVAL_S
 from understudy.streams.deciding.state_store import (
     ZSTD_LEVEL,
     RolloutSnapshot,
@@ -217,7 +217,7 @@ def report(clock: Clock, sizes: dict[str, int], partitions: int) -> dict[str, An
     }
     message_ms = sum(stages[name]["mean_ms"] for name in PER_MESSAGE)
     entry_ms = sum(stages[name]["mean_ms"] for name in PER_ENTRY)
-    busy_ms_per_s = partitions * FLUSHES_PER_S * message_ms + entry_ms / SAVE_EVERY_S
+    busy_ms_per_s = partitions * FLUSHES_PER_S * message_ms + entry_ms / CHECKPOINT_INTERVAL_S
     return {
         "messages": len(clock.taken_ms[PER_MESSAGE[0]]),
         "partitions": partitions,

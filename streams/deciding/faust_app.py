@@ -1,27 +1,29 @@
-"""The Faust app: topics, a table and a processor that takes their messages.
+"""The Faust app: the topics, the table and the agents that hand messages to the processor.
 
-    faust -A understudy.streams.deciding worker
-
-is `understudy worker --role deciding` under Faust's own command.
+Faust gives group membership, co-partitioned assignment, and a table loaded from its changelog. What
+is done with a message is the processor's; `faust_port` is what it sees of Faust.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
-import faust
 from faust.types import TP
 
 from understudy.schemas.topics import KEEP_FOREVER, Topics, TopicSpec
 from understudy.streams.deciding.deciding_progress import DecidingProgress
-from understudy.streams.deciding.faust_patches import OrderlyTables, OrderlyTransport
+from understudy.streams.deciding.faust_patches.patched import PatchedTransport
+from understudy.streams.deciding.faust_patches.pause_until_recovered import PauseUntilRecovered
+from understudy.streams.deciding.faust_patches.seek_before_resume import PatchedTables
+from understudy.streams.deciding.faust_port import FaustMessage, FaustPort
 from understudy.streams.deciding.faust_security import broker_credentials
-from understudy.streams.deciding.processor import DecisionProcessor, end_process
+from understudy.streams.deciding.policy_barrier import PolicyBarrier
+from understudy.streams.deciding.ports import InputMessage
+from understudy.streams.deciding.processor import DecisionProcessor, GiveUp
 from understudy.streams.deciding.session_lease import SessionLease
 from understudy.streams.kafka.client_config import (
     CLIENT_ID,
@@ -30,59 +32,51 @@ from understudy.streams.kafka.client_config import (
     topics,
 )
 from understudy.streams.kafka.topic_admin import ensure_topics
-from understudy.streams.settings import Settings, load_settings
+from understudy.streams.settings import Settings
 
 TABLE: Final = "rollouts"
-HEARTBEATS_A_SESSION: Final = 4
+HEARTBEATS_PER_SESSION: Final = 4
+"""Kafka advises three at least; with four the lease of half a session outlives a late one."""
 LINGER_S: Final = 0.0
+"""A decision is sent at once: there is nothing to gather."""
+
+Process = Callable[[InputMessage], Awaitable[None]]
 
 
-class DecidingApp(faust.App):
-    """Makes the topics before anything subscribes to them, and no folders: its table is in memory.
-
-    Faust ignores a topic that is not there when it starts, and never looks again.
-    """
+class DecidingApp(PauseUntilRecovered):
+    """A Faust app that hands its partitions to a `DecisionProcessor`."""
 
     make_topics: Callable[[], object]
-    give_up: Callable[[BaseException], object]
-    """What to do when going on is impossible; it must not commit."""
-    handled: dict[tuple[str, int], int]
-    """Topic and partition to the offset after the last message brought to its end."""
-    windows_topic: str
-    progress: DecidingProgress
     lease: SessionLease
+    port: FaustPort
     processor: DecisionProcessor
+    progress: DecidingProgress
 
     def _create_directories(self) -> None:
-        """Nothing to put there."""
+        """None: the table is in memory."""
 
-    def _new_transport(self) -> OrderlyTransport:
-        return OrderlyTransport(self.conf.broker_consumer, self)
+    def _new_transport(self) -> PatchedTransport:
+        return PatchedTransport(self.conf.broker_consumer, self)
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Everything is saved first, unless a successor may have taken over already."""
+        """Save everything first, unless another worker may have taken over already."""
         self.processor.hand_over()
         await super()._on_partitions_revoked(revoked)
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Nothing is delivered before its table is there, to a worker that had nothing either."""
+        """To be assigned partitions is to be a member now."""
         self.lease.renew(self.lease.now())
-        self.consumer.pause_partitions(assigned)
         await super()._on_partitions_assigned(assigned, generation_id)
 
     async def on_first_start(self) -> None:
-        """Before its consumer starts."""
+        """Make the topics: Faust ignores one that is missing when it subscribes, and never looks
+        again."""
         await super().on_first_start()
         await asyncio.to_thread(self.make_topics)
 
 
-def app_from_environment() -> DecidingApp:
-    """The app as `faust -A` wants it. Raises `SettingsError`."""
-    return make_app(load_settings(None, os.environ))
-
-
-def make_app(settings: Settings) -> DecidingApp:
-    """The app with its table and its two agents. Raises `SettingsError`."""
+def make_app(settings: Settings, give_up: GiveUp) -> DecidingApp:
+    """The app with its table, processor and agents. Raises `SettingsError`."""
     names = topics(settings.kafka)
     lease = SessionLease(settings.deciding.session_timeout_s)
     app = DecidingApp(settings.deciding.group_id, **_options(settings, names, lease))
@@ -94,18 +88,39 @@ def make_app(settings: Settings) -> DecidingApp:
         [*names, changelog(settings)],
         replication_factor=settings.kafka.replication_factor,
     )
-    app.give_up = end_process
-    app.handled = {}
-    app.progress = DecidingProgress(Counter({names.windows.name: 0, names.rollouts.name: 0}))
-    app.windows_topic = names.windows.name
     app.lease = lease
-    app.processor = DecisionProcessor(app, names, table)
-    app.processor.open()
+    app.progress = DecidingProgress(Counter({names.windows.name: 0, names.rollouts.name: 0}))
+    app.port = FaustPort(app, names, table)
+    barrier = PolicyBarrier(app.port, lambda: app.should_stop)
+    app.processor = DecisionProcessor(app.port, app.port, barrier, lease, app.progress, give_up)
+    _connect(app)
     return app
 
 
+def _connect(app: DecidingApp) -> None:
+    """Have Faust call the processor."""
+    processor, port = app.processor, app.port
+    app.agent(port.rollouts, name="rollouts", concurrency=1)(_agent(processor.process_record))
+    app.agent(port.windows, name="windows", concurrency=1)(_agent(processor.process_windows))
+
+    async def clear(*_: Any, **__: Any) -> None:
+        processor.clear()
+
+    app.on_partitions_revoked.connect(clear, weak=False)
+    app.on_partitions_assigned.connect(clear, weak=False)
+
+
+def _agent(process: Process) -> Callable[[Any], Awaitable[None]]:
+    async def take(stream: Any) -> None:
+        stream.enable_acks = False  # the processor acknowledges, after its checkpoint
+        async for event in stream.events():
+            await process(FaustMessage(event))
+
+    return take
+
+
 def changelog(settings: Settings) -> TopicSpec:
-    """Where the table is kept, under the name that Faust gives it.
+    """The topic of the table, under the name that Faust gives it.
 
     Made here, since Faust would take the replication factor 1 and messages up to 1 MiB.
     """
@@ -126,7 +141,7 @@ def _options(settings: Settings, names: Topics, lease: SessionLease) -> dict[str
         "broker_client_id": f"{CLIENT_ID}-deciding",
         "broker_credentials": broker_credentials(settings.kafka.client),
         "broker_session_timeout": session_s,
-        "broker_heartbeat_interval": session_s / HEARTBEATS_A_SESSION,
+        "broker_heartbeat_interval": session_s / HEARTBEATS_PER_SESSION,
         "consumer_auto_offset_reset": "earliest",
         "consumer_group_instance_id": settings.deciding.instance_id or None,
         "consumer_max_fetch_size": MAX_MESSAGE_BYTES,
@@ -138,7 +153,7 @@ def _options(settings: Settings, names: Topics, lease: SessionLease) -> dict[str
         "producer_request_timeout": lease.send_timeout_s,
         "store": "memory://",
         "table_standby_replicas": 0,
-        "TableManager": OrderlyTables,
+        "TableManager": PatchedTables,
         "stream_wait_empty": True,
         "topic_allow_declare": False,
         "topic_disable_leader": True,

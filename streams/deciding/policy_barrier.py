@@ -1,51 +1,59 @@
-"""Policies first: what stands in the topic of records counts before any window is judged.
+"""The policy barrier: windows wait until the policies that exist already have been read.
 
 Two topics come in whatever order Kafka delivers them. A worker that starts with both to read would
-judge by luck: windows that came before their policy are ignored. So windows wait until the records
-have been read up to where their topic ended when the partition was assigned. What is written later
-counts from then on.
+decide by luck: windows that came before their policy are ignored. So windows wait until the records
+have been applied up to where their topic ended when the partition was assigned. Records written
+later count from then on.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import asyncio
+from collections.abc import Callable
+from typing import Final
 
-from faust.types import TP
+from understudy.streams.deciding.ports import RecordOffsets
 
-if TYPE_CHECKING:
-    from understudy.streams.deciding.faust_app import DecidingApp
+POLL_S: Final = 0.02
+"""Small beside the second that windows take to come; the barrier holds once per assignment."""
 
 
 class PolicyBarrier:
-    """How far the records have to be read, by partition."""
+    """How far the records have to be applied, by partition."""
 
-    def __init__(self, app: DecidingApp, topic: str) -> None:
-        self._app = app
-        self._topic = topic
-        self._ends: dict[int, int] = {}
+    def __init__(self, records: RecordOffsets, is_stopping: Callable[[], bool]) -> None:
+        self._records = records
+        self._is_stopping = is_stopping
+        self._required: dict[int, int] = {}
+        self._applied: dict[int, int] = {}
+        self._resets = 0
 
-    def forget(self) -> None:
-        """Partitions changed hands: look anew."""
-        self._ends.clear()
+    def reset(self) -> None:
+        """Partitions change hands: whoever waits gives up, and ends are looked up anew."""
+        self._required.clear()
+        self._resets += 1
 
-    async def are_read(self, partition: int) -> bool:
-        """Whether windows of a partition may be judged."""
-        place = TP(self._topic, partition)
-        if partition not in self._ends:
-            try:
-                self._ends[partition] = await self._end(place)
-            except Exception:  # the broker is away
+    def record_applied(self, partition: int, offset: int) -> None:
+        """A record has been applied, or has become a dead letter."""
+        self._applied[partition] = offset + 1
+
+    async def wait(self, partition: int) -> bool:
+        """Wait until windows of a partition may be applied.
+
+        Returns False when the partition is revoked or the app stops meanwhile.
+        """
+        resets = self._resets
+        while not await self._is_open(partition):
+            await asyncio.sleep(POLL_S)
+            if self._resets != resets or self._is_stopping():
                 return False
-        return self._read_to(place) >= self._ends[partition]
+        return True
 
-    async def _end(self, place: TP) -> int:
-        """The offset after the last record; 0 where none is left."""
-        consumer = self._app.consumer
-        end = (await consumer.highwaters(place))[place] or 0
-        begin = (await consumer.earliest_offsets(place))[place] or 0
-        return end if end > begin else 0
-
-    def _read_to(self, place: TP) -> int:
-        committed: dict[TP, int | None] = cast(Any, self._app.consumer)._committed_offset
-        handled = self._app.handled.get((place.topic, place.partition), 0)
-        return max(committed.get(place) or 0, handled)
+    async def _is_open(self, partition: int) -> bool:
+        if partition not in self._required:
+            try:
+                self._required[partition] = await self._records.end_offset(partition)
+            except Exception:  # the broker is away: ask again
+                return False
+        read = max(self._records.committed_offset(partition), self._applied.get(partition, 0))
+        return read >= self._required[partition]

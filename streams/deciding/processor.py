@@ -1,299 +1,266 @@
-"""The processor: takes messages, tells decisions, keeps the table.
+"""The decision processor: applies messages, emits decisions, writes checkpoints.
 
-Faust takes an event for done whatever its handler raises, so nothing is left to it: what the
-message is to blame for becomes a dead letter, and what the surroundings are to blame for ends the
-process before anything is committed. A new process reads the message again.
+It trusts nothing to whoever delivers the messages: Faust takes an event for done whatever its
+handler raises. A message that is itself to blame becomes a dead letter; any other failure ends the
+process before anything more is committed, and a new process reads the message again.
 
-Decisions are told at once. The table is written once a second for all messages since, for an entry
-is large; only then are they acknowledged. After a crash they come again and are judged the same.
+Decisions are emitted at once. Snapshots are large, so they are saved once a second for all messages
+since; only then are those messages acknowledged. After a crash they are read again and lead to the
+same decisions.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-from collections.abc import Callable, Coroutine
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Final
 
 import structlog
 
-from understudy.schemas.topics import Topics
+from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.deciding.policy_barrier import PolicyBarrier
+from understudy.streams.deciding.ports import (
+    CheckpointStore,
+    DecisionLog,
+    InputMessage,
+    RetriableSendError,
+)
+from understudy.streams.deciding.session_lease import SessionLease
 from understudy.streams.deciding.state_store import (
     InvalidMessage,
     Output,
     ReplayDiverged,
     RolloutStateStore,
 )
-from understudy.streams.errors import FAILED
-from understudy.streams.pairing.kafka_results import MAX_LETTER_BYTES
-
-if TYPE_CHECKING:
-    from understudy.streams.deciding.faust_app import DecidingApp
 
 log = structlog.get_logger(__name__)
 
-SAVE_EVERY_S: Final = 1.0
-LOOK_EVERY_S: Final = 0.02
-MOST_UNSAVED: Final = 200
-"""Messages that are read again after a crash, at most."""
+CHECKPOINT_INTERVAL_S: Final = 1.0
+"""A snapshot costs several times what a message costs, so it is shared by those of a second."""
+MAX_UNSAVED_MESSAGES: Final = 200
+"""Read again after a crash, at most: well below a second of work."""
+MAX_LOGGED_DETAIL: Final = 200
+"""Characters; the dead letter has more."""
 INVALID_WINDOWS: Final = "invalid_windows"
 INVALID_ROLLOUT: Final = "invalid_rollout"
 DECIDING_FAILED: Final = "deciding_failed"
-"""Reasons of dead letters, beside those of events."""
+"""Reasons of deciding's dead letters."""
 
-Stream = Any
-Judge = Callable[[Any], Output]
+GiveUp = Callable[[BaseException], object]
+Apply = Callable[[InputMessage], Output]
 
 
 class Fenced(RuntimeError):
-    """The group may have given the partitions to somebody else, unnoticed."""
+    """Another worker may own the partitions already, so nothing may be sent any more."""
 
 
 class DecisionProcessor:
-    """Takes messages one at a time, whichever topic they come from."""
+    """Applies one message at a time, whichever topic it comes from."""
 
-    def __init__(self, app: DecidingApp, names: Topics, table: Any) -> None:
-        self._app = app
-        self._table = table
-        self._store = RolloutStateStore(table)
-        self._policies = PolicyBarrier(app, names.rollouts.name)
-        self._term = 0
-        """Counts how often partitions were handed over."""
-        self._windows = self._topic(names.windows.name)
-        self._rollouts = self._topic(names.rollouts.name)
-        self._decisions = self._topic(names.decisions.name)
-        self._dead_letters = self._topic(names.dead_letters.name)
-        self._unsaved: dict[bytes, int] = {}
-        """Rollouts that the table is behind with, and their partitions."""
-        self._unacknowledged: list[Any] = []
-        """Events whose effect the table may lack."""
+    def __init__(
+        self,
+        decisions: DecisionLog,
+        checkpoints: CheckpointStore,
+        barrier: PolicyBarrier,
+        lease: SessionLease,
+        progress: DecidingProgress,
+        give_up: GiveUp,
+        *,
+        checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
+        max_unsaved_messages: int = MAX_UNSAVED_MESSAGES,
+    ) -> None:
+        """`give_up` is called when going on is impossible; nothing may be committed after it."""
+        self._decisions = decisions
+        self._checkpoints = checkpoints
+        self._barrier = barrier
+        self._lease = lease
+        self._progress = progress
+        self._on_give_up = give_up
+        self._checkpoint_interval_s = checkpoint_interval_s
+        self._max_unsaved_messages = max_unsaved_messages
+        self._store = RolloutStateStore(checkpoints.snapshots)
+        self.applied_offsets: dict[tuple[str, int], int] = {}
+        """Topic and partition to the offset after the last message applied."""
+        self._unsaved_rollouts: dict[bytes, int] = {}
+        """Rollouts whose snapshot in the table is behind, and their partitions."""
+        self._unacknowledged: list[InputMessage] = []
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._saving: asyncio.Task[None] | None = None
         self._has_given_up = False
 
-    def _topic(self, name: str) -> Any:
-        """Raw bytes, deletions included."""
-        return self._app.topic(
-            name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw",
-            allow_empty=True,
-        )  # fmt: skip
+    # What the consumer calls
 
-    def open(self) -> None:
-        """Register agents and signals."""
-        self._app.agent(self._rollouts, name="rollouts", concurrency=1)(self._take_rollouts)
-        self._app.agent(self._windows, name="windows", concurrency=1)(self._take_windows)
-        self._app.on_partitions_revoked.connect(self._forget, weak=False)
-        self._app.on_partitions_assigned.connect(self._forget, weak=False)
+    async def process_windows(self, message: InputMessage) -> None:
+        """Apply a message of windows, when the policies have been read."""
+        if await self._barrier.wait(message.partition):
+            await self._run(self._process(message, self._apply_windows, INVALID_WINDOWS))
+        else:
+            message.abandon()
+
+    async def process_record(self, message: InputMessage) -> None:
+        """Apply a record of the topic of rollouts."""
+        await self._run(self._process_record(message))
 
     def hand_over(self) -> None:
-        """Partitions are about to go: save now. Gives up where they may be gone already."""
-        self._term += 1
+        """Partitions are about to be revoked: save now, or give up if they may be gone already."""
+        self._barrier.reset()
         if not self._unacknowledged:
             return
-        if not self._app.lease.is_valid:
-            log.error("deciding.expelled", unsaved=len(self._unacknowledged))
-            self._give_up(Fenced("another worker may have taken over"))
-        self._begin_to_save()
+        if not self._lease.is_valid:
+            log.error("deciding.fenced", unsaved_messages=len(self._unacknowledged))
+            self._give_up(Fenced("another worker may own the partitions already"))
+            return
+        self._start(self._checkpoint())
 
-    async def _forget(self, *_: Any, **__: Any) -> None:
-        """Another worker may have written the table since."""
+    def clear(self) -> None:
+        """Partitions have changed hands: another worker may have written the table since."""
         self._store.clear()
-        self._policies.forget()
+        self._barrier.reset()
 
-    # Taking
+    # One thing at a time
 
-    async def _take_windows(self, stream: Stream) -> None:
-        stream.enable_acks = False
-        async for event in stream.events():
-            if await self._may_judge(event):
-                await asyncio.shield(self._begun(self._take(event, self._judged, INVALID_WINDOWS)))
-            else:
-                self._let_go(event)
+    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Bring work to its end, even if a rebalance cancels the caller meanwhile."""
+        await asyncio.shield(self._start(work))
 
-    async def _take_rollouts(self, stream: Stream) -> None:
-        stream.enable_acks = False
-        async for event in stream.events():
-            await asyncio.shield(self._begun(self._take_record(event)))
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._exclusively(work))
+        self._tasks.add(task)  # the event loop alone would not keep it alive
+        task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _may_judge(self, event: Any) -> bool:
-        """Wait for the policies; False when the partitions go meanwhile."""
-        term = self._term
-        while not await self._policies.are_read(event.message.partition):
-            await asyncio.sleep(LOOK_EVERY_S)
-            if self._term != term or self._app.should_stop:
-                return False
-        return True
-
-    def _begun(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """To be brought to its end, even when a rebalance cancels the agent meanwhile."""
-        return self._app.loop.create_task(self._alone(work))
-
-    async def _alone(self, work: Coroutine[Any, Any, None]) -> None:
-        """One thing at a time; after what fails here nothing may go on."""
+    async def _exclusively(self, work: Coroutine[Any, Any, None]) -> None:
+        """After what fails here nothing may go on."""
         try:
             async with self._lock:
                 await work
         except BaseException as error:
-            log.error("deciding.broken", error=repr(error), exc_info=error)
+            log.error("deciding.gave_up", error=repr(error), exc_info=error)
             self._give_up(error)
 
     def _give_up(self, error: BaseException) -> None:
-        """Nothing is sent, kept or committed any more; whoever comes next reads it again."""
+        """Send, save and acknowledge nothing any more; the next worker reads it again."""
         self._has_given_up = True
-        for event in self._unacknowledged:
-            self._let_go(event)
+        for message in self._unacknowledged:
+            message.abandon()
         self._unacknowledged.clear()
-        self._app.give_up(error)
+        self._on_give_up(error)
 
-    def _let_go(self, event: Any) -> None:
-        """Do not have Faust wait for an event that will never be done."""
-        self._app.consumer.unacked.discard(event.message)
+    # Applying
 
-    @cached_property
-    def _lock(self) -> asyncio.Lock:
-        """Made when the loop runs."""
-        return asyncio.Lock()
+    async def _process_record(self, message: InputMessage) -> None:
+        """Checkpoints before and after: so a record keeps its place among messages of windows."""
+        await self._checkpoint()
+        await self._process(message, self._apply_record, INVALID_ROLLOUT)
+        await self._checkpoint()
+        self._barrier.record_applied(message.partition, message.offset)
 
-    async def _take_record(self, event: Any) -> None:
-        """Saved before and after: so it keeps its place among the messages of windows."""
-        await self._save()
-        await self._take(event, self._recorded, INVALID_ROLLOUT)
-        await self._save()
-
-    async def _take(self, event: Any, judge: Judge, reason: str) -> None:
-        """Tell what a message brings, and see to it that it is saved."""
+    async def _process(self, message: InputMessage, apply: Apply, invalid: str) -> None:
+        """Emit what a message leads to, and see to it that its effect is saved."""
         if self._has_given_up:
-            self._let_go(event)
+            message.abandon()
             return
-        self._unacknowledged.append(event)
-        step = await self._step(event, judge, reason)
-        for value in step.decisions:
-            await self._send(self._decisions, key=step.key, value=value)
-            self._app.progress.decisions += 1
-        if step.is_state_changed:
-            self._unsaved[step.key] = self._table.partition_for_key(step.key)
-        message = event.message
-        self._app.handled[message.topic, message.partition] = message.offset + 1
-        self._app.progress.messages[message.topic] += 1
-        if len(self._unacknowledged) >= MOST_UNSAVED:
-            await self._save()
-        elif self._timer is None:
-            self._timer = self._app.loop.call_later(SAVE_EVERY_S, self._begin_to_save)
+        self._unacknowledged.append(message)
+        output = await self._applied(message, apply, invalid)
+        for decision in output.decisions:
+            await self._deliver(partial(self._decisions.emit, output.key, decision))
+            self._progress.decisions += 1
+        if output.is_state_changed:
+            self._unsaved_rollouts[output.key] = message.partition
+        self.applied_offsets[message.topic, message.partition] = message.offset + 1
+        self._progress.messages[message.topic] += 1
+        await self._checkpoint_if_due()
 
-    async def _step(self, event: Any, judge: Judge, reason: str) -> Output:
-        """What the message brings; nothing but a dead letter where it is to blame."""
+    async def _applied(self, message: InputMessage, apply: Apply, invalid: str) -> Output:
+        """What applying a message leads to; nothing but a dead letter if it is to blame."""
         try:
-            return judge(event)
+            return apply(message)
         except InvalidMessage as error:
-            detail = str(error)
+            reason, detail = invalid, str(error)
         except (MemoryError, ReplayDiverged):
             raise
         except Exception as error:  # the store is pure, so the message is to blame
-            log.error("deciding.failed", exc_info=True, **_place(event))
+            log.error("deciding.evaluation_failed", exc_info=True, **_place(message))
             reason, detail = DECIDING_FAILED, repr(error)
-        log.warning("deciding.refused", reason=reason, detail=detail[:200], **_place(event))
-        await self._bury(event, reason, detail)
-        self._app.progress.dead_letters[reason] += 1
-        return Output(event.key or b"")
+        log.warning(
+            "deciding.dead_letter", reason=reason, detail=detail[:MAX_LOGGED_DETAIL],
+            **_place(message),
+        )  # fmt: skip
+        await self._deliver(partial(self._decisions.write_dead_letter, message, reason, detail))
+        self._progress.dead_letters[reason] += 1
+        return Output(message.key or b"")
 
-    def _judged(self, event: Any) -> Output:
-        step = self._store.apply_windows(event.key, event.value)
-        name = step.key.decode()
-        self._app.progress.ignored_messages += not step.is_state_changed
-        if self._store.ignored_windows[name] == 1 and not step.is_state_changed:
-            log.warning("deciding.no_policy", rollout_id=name)
-        if step.decisions:
-            log.info("deciding.decided", rollout_id=name)
-        return step
+    def _apply_windows(self, message: InputMessage) -> Output:
+        output = self._store.apply_windows(message.key, message.value)
+        rollout_id = _text(output.key)
+        if output.decisions:
+            log.info("deciding.decided", rollout_id=rollout_id)
+        if not output.is_state_changed:
+            self._progress.ignored_messages += 1
+            if self._store.ignored_windows[rollout_id] == 1:
+                log.warning("deciding.no_policy", rollout_id=rollout_id)
+        return output
 
-    def _recorded(self, event: Any) -> Output:
-        message = event.message
-        timestamp_ms = round(1000 * message.timestamp)
-        step = self._store.apply_record(event.key, event.value, message.offset, timestamp_ms)
-        self._app.progress.rejected_commands += len(self._store.rejected_commands)
-        for refused in self._store.rejected_commands:
-            log.warning("deciding.command_refused", rollout_id=_text(step.key), command=refused)
-        if step.is_state_changed:
-            self._store.ignored_windows.pop(_text(step.key), None)
-            what = "deciding.deleted" if step.decisions == (None,) else "deciding.applied"
-            log.info(what, rollout_id=_text(step.key))
-        return step
+    def _apply_record(self, message: InputMessage) -> Output:
+        output = self._store.apply_record(
+            message.key, message.value, message.offset, message.timestamp_ms
+        )
+        rollout_id = _text(output.key)
+        self._progress.rejected_commands += len(self._store.rejected_commands)
+        for command in self._store.rejected_commands:
+            log.warning("deciding.command_rejected", rollout_id=rollout_id, command=command)
+        if output.is_state_changed:
+            self._store.ignored_windows.pop(rollout_id, None)
+            is_deletion = output.decisions == (None,)
+            event = "deciding.rollout_deleted" if is_deletion else "deciding.record_applied"
+            log.info(event, rollout_id=rollout_id)
+        return output
 
-    async def _bury(self, event: Any, reason: str, detail: str) -> None:
-        """A dead letter like pairing's."""
-        message, value = event.message, event.value
-        headers = [
-            ("reason", reason.encode()),
-            ("detail", detail[:1000].encode("utf-8", "replace")),
-            ("topic", message.topic.encode()),
-            ("partition", str(message.partition).encode()),
-            ("offset", str(message.offset).encode()),
-        ]
-        if value is not None and len(value) > MAX_LETTER_BYTES:
-            headers.append(("cut_from_bytes", str(len(value)).encode()))
-            value = value[:MAX_LETTER_BYTES]
-        await self._send(self._dead_letters, key=event.key, value=value, headers=headers)
+    # Checkpoints
 
-    # Saving and sending
+    async def _checkpoint_if_due(self) -> None:
+        if len(self._unacknowledged) >= self._max_unsaved_messages:
+            await self._checkpoint()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(
+                self._checkpoint_interval_s, lambda: self._start(self._checkpoint())
+            )
 
-    def _begin_to_save(self) -> None:
-        self._saving = self._begun(self._save())
-
-    async def _save(self) -> None:
-        """Write what the table is behind with; then the messages are done."""
+    async def _checkpoint(self) -> None:
+        """Save every snapshot that is behind; then acknowledge the messages."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._has_given_up:
             return
-        for key, partition in self._unsaved.items():
-            await self._write(key, self._store.snapshot(key), partition)
+        for key, partition in self._unsaved_rollouts.items():
+            snapshot = self._store.snapshot(key)
+            await self._deliver(partial(self._checkpoints.save, key, partition, snapshot))
             self._store.mark_saved(key)
-        self._unsaved.clear()
-        for event in self._unacknowledged:
-            event.ack()
+        self._unsaved_rollouts.clear()
+        for message in self._unacknowledged:
+            message.acknowledge()
         self._unacknowledged.clear()
 
-    async def _write(self, key: bytes, value: bytes | None, partition: int) -> None:
-        """To the changelog first."""
-        await self._send(
-            self._table.changelog_topic, key=key, value=value, partition=partition,
-            key_serializer="raw", value_serializer="raw",
-        )  # fmt: skip
-        if value is None:
-            self._table.data.pop(key, None)
-        else:
-            self._table.data[key] = value
+    async def _deliver(self, send: Callable[[], Awaitable[None]]) -> None:
+        """Send, and retry for as long as no other worker can have taken over.
 
-    async def _send(self, topic: Any, **message: Any) -> None:
-        """Wait until the broker has it; again for as long as nobody else can have taken over.
-
-        Raises what Kafka has against the message.
+        Raises what Kafka refuses the message for.
         """
         while True:
-            await self._app.lease.wait_until_valid()
+            await self._lease.wait_until_valid()
             try:
-                await (await topic.send(**message))
-            except Exception as error:
-                cause = error.__cause__ or error  # Faust wraps what aiokafka raises
-                if not getattr(cause, "retriable", False):
-                    raise
-                log.warning("deciding.undelivered", topic=topic.get_topic_name(), error=repr(cause))
+                await send()
+            except RetriableSendError as error:
+                log.warning("deciding.send_retried", error=str(error))
             else:
                 return
 
 
-def end_process(error: BaseException) -> None:
-    """At once: what has been judged and not saved must not be sent or committed any more."""
-    sys.stderr.flush()
-    os._exit(FAILED)
-
-
-def _place(event: Any) -> dict[str, Any]:
-    message = event.message
+def _place(message: InputMessage) -> dict[str, Any]:
     return {"topic": message.topic, "partition": message.partition, "offset": message.offset}
 
 

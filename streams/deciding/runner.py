@@ -1,11 +1,13 @@
-"""The Faust app as a service of a process that has other things to do, too."""
+"""Runs the Faust app in a thread of a process that has other things to do, too."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, cast
 
@@ -13,24 +15,31 @@ import structlog
 
 from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.deciding.faust_app import DecidingApp, make_app
-from understudy.streams.deciding.processor import end_process
+from understudy.streams.deciding.processor import GiveUp
+from understudy.streams.deciding.stall_watchdog import StallWatchdog
+from understudy.streams.errors import FAILED
 from understudy.streams.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S: Final = 0.1
-LAG_EVERY_S: Final = 2.0
-ANSWER_WITHIN_S: Final = 5.0
-STALL_S: Final = 20.0
-STOP_S: Final = 30.0
+POLL_S: Final = 0.1
+"""A stop is noticed as soon; nothing else waits for it."""
+WATCH_INTERVAL_S: Final = 2.0
+"""Each look asks the broker twice."""
+LAGS_TIMEOUT_S: Final = 5.0
+"""Then they are unknown, and probes are answered all the same."""
+STOP_TIMEOUT_S: Final = 30.0
+"""A stop takes a few seconds at most; beyond this it hangs, and the process ends with an error."""
 
-
-Lags = dict[int, int] | None
-GiveUp = Callable[[BaseException], object]
-
-
+Lags = Mapping[int, int] | None
 Watch = Callable[[DecidingProgress], AbstractContextManager[object]]
-"""Tells of the progress meanwhile."""
+"""Exposes the progress while its context is open."""
+
+
+def end_process(_: BaseException) -> None:
+    """End at once: what is decided and not saved must not be sent or committed any more."""
+    sys.stderr.flush()
+    os._exit(FAILED)
 
 
 def run_deciding(
@@ -40,7 +49,7 @@ def run_deciding(
     give_up: GiveUp = end_process,
     watch: Watch = nullcontext,
 ) -> None:
-    """Decide until told to stop, in an event loop of this thread's own.
+    """Decide until `stop` is set, in an event loop of this thread's own.
 
     `give_up` is called when going on is impossible; unless it ends the process, it has to see to it
     that deciding stops. Raises what ended the app, or `SettingsError`.
@@ -49,22 +58,23 @@ def run_deciding(
 
 
 async def _run(settings: Settings, stop: threading.Event, give_up: GiveUp, watch: Watch) -> None:
-    app = make_app(settings)
-    app.give_up = give_up
+    app = make_app(settings, give_up)
     with watch(app.progress):
-        await _decide(app, settings, stop)
+        await _run_app(app, settings, stop, give_up)
 
 
-async def _decide(app: DecidingApp, settings: Settings, stop: threading.Event) -> None:
+async def _run_app(
+    app: DecidingApp, settings: Settings, stop: threading.Event, give_up: GiveUp
+) -> None:
     starting = asyncio.ensure_future(app.start())
-    watching = asyncio.ensure_future(_watch(app))
-    told = False
+    watching = asyncio.ensure_future(_watch(app, give_up))
+    is_started = False
     try:
         while not stop.is_set() and not app.crashed:
-            await asyncio.sleep(LOOK_EVERY_S)
-            if starting.done() and not told:
+            await asyncio.sleep(POLL_S)
+            if starting.done() and not is_started:
                 starting.result()
-                told = True
+                is_started = True
                 log.info("deciding.started", group=settings.deciding.group_id)
     finally:  # also when it could not start: its consumer's thread would outlive the process
         watching.cancel()
@@ -73,60 +83,34 @@ async def _decide(app: DecidingApp, settings: Settings, stop: threading.Event) -
         raise app.crash_reason
 
 
-async def _watch(app: DecidingApp) -> None:
-    """End the process when windows wait and nothing moves.
-
-    Commits alone do not tell: after another worker died, Faust 0.15.3 was seen to judge on for a
-    while without committing. A process that starts anew reads again, which changes nothing.
-    """
-    handled, still_s = dict(app.handled), 0.0
+async def _watch(app: DecidingApp, give_up: GiveUp) -> None:
+    """Keep the progress up to date, and give up when windows wait and nothing moves."""
+    watchdog = StallWatchdog(WATCH_INTERVAL_S)
     asked: asyncio.Future[Lags] | None = None
     while True:
-        await asyncio.sleep(LAG_EVERY_S)
-        asked = asked or asyncio.ensure_future(_lags(app))
-        await asyncio.wait({asked}, timeout=ANSWER_WITHIN_S)
+        await asyncio.sleep(WATCH_INTERVAL_S)
+        applied = app.processor.applied_offsets
+        asked = asked or asyncio.ensure_future(app.port.window_lags(applied))
+        await asyncio.wait({asked}, timeout=LAGS_TIMEOUT_S)
         lags, asked = (asked.result(), None) if asked.done() else (None, asked)
-        _note(app, lags)
-        moves = app.handled != handled or not any((lags or {}).values())
-        handled, still_s = dict(app.handled), 0.0 if moves else still_s + LAG_EVERY_S
-        if still_s >= STALL_S:
-            log.error("deciding.stalled", seconds=still_s)
-            app.give_up(TimeoutError(f"windows wait, and nothing moved for {still_s:g} s"))
+        _update(app, lags)
+        if watchdog.is_stalled(applied, lags):
+            stalled_s = watchdog.stalled_s
+            log.error("deciding.stalled", stalled_s=stalled_s)
+            give_up(TimeoutError(f"windows wait, and none was applied for {stalled_s:g} s"))
             return
 
 
-def _note(app: DecidingApp, lags: Lags) -> None:
+def _update(app: DecidingApp, lags: Lags) -> None:
     recovery = cast(Any, app.tables).recovery
     app.progress.is_recovered = recovery.completed.is_set() and not app.rebalancing
     app.progress.lags = lags
     app.progress.updated_s = time.monotonic()
 
 
-async def _lags(app: DecidingApp) -> Lags:
-    """Windows neither committed nor handled, by partition held; None when nobody can tell."""
-    held = {place for place in app.consumer.assignment() if place.topic == app.windows_topic}
-    if not held:
-        return {}
-    try:
-        ends = await app.consumer.highwaters(*held)
-        begins = await app.consumer.earliest_offsets(*held)
-    except Exception:  # the broker is away: nothing can move
-        return None
-    committed = cast(Any, app.consumer)._committed_offset
-    done = {
-        place: max(
-            begins[place] or 0,
-            committed.get(place) or 0,
-            app.handled.get((place.topic, place.partition), 0),
-        )
-        for place in held
-    }
-    return {place.partition: max(0, (ends[place] or 0) - done[place]) for place in held}
-
-
 async def _stop(app: DecidingApp, starting: asyncio.Future[None]) -> None:
     """An app that is still recovering its table notices, too."""
-    await asyncio.wait_for(app.stop(), STOP_S)
+    await asyncio.wait_for(app.stop(), STOP_TIMEOUT_S)
     if not starting.done():
         starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiokafka.partitioner import murmur2  # type: ignore[import-untyped]
+from aiokafka.partitioner import murmur2
 
 _SIGN_CLEARED = 0x7FFF_FFFF
 """Java's hash is a signed integer; its client clears the sign before it takes the remainder."""

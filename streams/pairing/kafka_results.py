@@ -12,17 +12,13 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from understudy.schemas.topics import Topics
 from understudy.schemas.windows import Source, WindowRow, WindowsMessage
+from understudy.streams.kafka.dead_letter_format import Headers, dead_letter_headers, shortened
 from understudy.streams.pairing.records import DeadLetter
-
-Headers = list[tuple[str, str | bytes | None]]
 
 MAX_MESSAGE_ROWS: Final = 200
 """Rows that travel in one message; a row takes about 3 kB."""
 MAX_MESSAGE_BYTES: Final = 6 * 1024 * 1024
 """Larger messages are cut into two; the topics take 8 MiB."""
-MAX_LETTER_BYTES: Final = 4 * 1024 * 1024
-MAX_KEY_BYTES: Final = 64 * 1024
-"""Of an event that compression let through, a dead letter keeps the beginning."""
 
 
 class DeliveryFailed(Exception):
@@ -76,18 +72,10 @@ class Publisher:
     def send_dead_letters(self, letters: Iterable[DeadLetter], topic: str, partition: int) -> None:
         """Queue records that could not be used, each with where it came from and why."""
         for letter in letters:
-            headers: Headers = [
-                ("reason", letter.reason.encode()),
-                ("detail", letter.detail[:1000].encode("utf-8", "replace")),
-                ("topic", topic.encode()),
-                ("partition", str(partition).encode()),
-                ("offset", str(letter.offset).encode()),
-            ]
-            key = None if len(letter.key or b"") > MAX_KEY_BYTES else letter.key
-            payload = letter.payload
-            if payload is not None and len(payload) > MAX_LETTER_BYTES:
-                headers.append(("cut_from_bytes", str(len(payload)).encode()))
-                payload = payload[:MAX_LETTER_BYTES]
+            headers = dead_letter_headers(
+                letter.reason, letter.detail, topic, partition, letter.offset, letter.payload
+            )
+            key, payload = shortened(letter.key, letter.payload)
             self._send(self._topics.dead_letters.name, key, payload, headers)
             self.dead_letters[letter.reason] += 1
 

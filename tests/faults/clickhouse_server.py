@@ -29,6 +29,7 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.brokers.ports import free_ports
+from tests.waiting import DEADLINE_S
 
 ROOT: Final = Path(__file__).parents[2]
 _START_S: Final = 30.0
@@ -124,21 +125,46 @@ class Front:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._faults: dict[str, Fault] = defaultdict(lambda: Fault.NONE)
+        self._running: dict[str, set[object]] = defaultdict(set)
+        """Requests that reach the engine, by user."""
+        self._changed = threading.Condition()
         self.inserts: Counter[str] = Counter()
 
     def control(self, query: str) -> Answer:
-        """Set a fault; answers with the number of inserts carried out."""
+        """Set a fault; answers with the number of inserts carried out.
+
+        Requests that began without the fault have ended then: on a busy machine an insert takes
+        seconds, and a test would count it as one carried out in spite of the fault.
+        """
         asked = dict(parse_qsl(query))
         if "fault" in asked:
-            self._faults[asked["user"]] = Fault(asked["fault"])
+            running = self._running[asked["user"]]
+            with self._changed:
+                self._faults[asked["user"]] = Fault(asked["fault"])
+                before = set(running)
+                self._changed.wait_for(lambda: not before & running, DEADLINE_S)
         return Answer(200, body=str(self.inserts[asked["user"]]).encode())
 
     def answer(self, user: str, statement: bytes, parameters: dict[str, str]) -> Answer:
         """Run a statement unless a fault forbids."""
-        fault = self._faults[user]
+        request = object()
+        with self._changed:
+            fault = self._faults[user]
+            if fault not in (Fault.REFUSE, Fault.HANG):
+                self._running[user].add(request)
+        try:
+            return self._answer(user, fault, statement, parameters)
+        finally:
+            with self._changed:
+                self._running[user].discard(request)
+                self._changed.notify_all()
+
+    def _answer(
+        self, user: str, fault: Fault, statement: bytes, parameters: dict[str, str]
+    ) -> Answer:
         inserting = _INSERT.match(statement) is not None
-        self._hang_while_told(user)
         if fault in (Fault.REFUSE, Fault.HANG):
+            self._hang_while_asked_to(user)
             return CUT
         if inserting and fault is Fault.BUSY:
             return _refusal()
@@ -156,7 +182,7 @@ class Front:
             return _refusal()
         return Answer(200, body=body)
 
-    def _hang_while_told(self, user: str) -> None:
+    def _hang_while_asked_to(self, user: str) -> None:
         until = time.monotonic() + _HANG_S
         while self._faults[user] is Fault.HANG and time.monotonic() < until:
             time.sleep(0.02)
@@ -270,7 +296,7 @@ class ClickHouseServer:
         return self._control(user=user)
 
     def _control(self, **asked: str) -> int:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_S)
         try:
             connection.request("GET", f"{_CONTROL}?{urlencode(asked)}")
             return int(connection.getresponse().read())

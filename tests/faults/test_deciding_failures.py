@@ -78,7 +78,7 @@ def test_a_topic_refuses(deciding: Callable[..., DecidingRun], topic: str) -> No
     run.tell(messages[30:])
     wait_until(lambda: worker.exit_code is not None, "it ends", 30, worker)
     assert worker.exit_code == 1
-    assert '"deciding.broken"' in worker.log
+    assert '"deciding.gave_up"' in worker.log
     assert "MessageSizeTooLarge" in worker.log
     assert run.ends_of(name) == before, "it was to refuse"
     run.check_committed_is_kept()

@@ -107,7 +107,7 @@ def test_who_hangs_beyond_its_session_says_nothing_when_it_wakes(
     before = run.read(run.topics.decisions.name), run.read(run.changelog)
     hung.go_on()
     wait_until(lambda: hung.exit_code is not None, "it ends", 30, hung)
-    assert '"deciding.expelled"' in hung.log, hung.log
+    assert '"deciding.fenced"' in hung.log, hung.log
     assert (run.read(run.topics.decisions.name), run.read(run.changelog)) == before
     run.workers.remove(hung)
     run.tell(messages[-20:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -81,15 +80,15 @@ class Bench:
 
     def apply(self, record: RolloutRecord, worker: Worker) -> None:
         """Write a record and wait until it counts."""
-        before = worker.log.count('"deciding.applied"')
+        before = worker.log.count('"deciding.record_applied"')
         self.write(self.topics.rollouts.name, encode_rollout_record(record))
-        worker.wait_until(lambda: worker.log.count('"deciding.applied"') > before, "applied")
+        worker.wait_until(lambda: worker.log.count('"deciding.record_applied"') > before, "applied")
 
     def apply_anywhere(self, record: RolloutRecord, *workers: Worker) -> None:
         """The same, whichever worker has the rollout."""
         self.write(self.topics.rollouts.name, encode_rollout_record(record))
         workers[0].wait_until(
-            lambda: any('"deciding.applied"' in worker.log for worker in workers), "applied"
+            lambda: any('"deciding.record_applied"' in worker.log for worker in workers), "applied"
         )
 
     def has_kept(self, messages: Sequence[WindowsMessage]) -> bool:
@@ -213,16 +212,6 @@ def test_a_broker_may_restart(own_broker: Broker, tmp_path: Path) -> None:
     assert list(dict.fromkeys(found)) == expected
 
 
-def test_faust_has_a_command_of_its_own(bench: Bench) -> None:
-    command = [sys.executable, "-m", "faust", "-A", "understudy.streams.deciding", "worker"]
-    with bench.worker([*command, "--without-web", "-l", "info"]) as worker:
-        bench.write(bench.topics.rollouts.name, encode_rollout_record(RECORD))
-        worker.wait_for_log("deciding.applied")
-        bench.send(HEALTHY.messages(10, 3))
-        bench.wait_for(worker, lambda told: len(told) > 1)
-        assert worker.terminate() == 0, worker.log
-
-
 def test_poison_becomes_a_dead_letter_and_judging_goes_on(bench: Bench) -> None:
     messages = BROKEN.messages(7, 40)
     with bench.worker() as worker:
@@ -240,7 +229,7 @@ def test_poison_becomes_a_dead_letter_and_judging_goes_on(bench: Bench) -> None:
     assert [encode_decision(decision) for decision in told] == expected
 
 
-def test_commands_are_obeyed_and_a_deletion_too(bench: Bench) -> None:
+def test_commands_and_a_deletion_are_applied(bench: Bench) -> None:
     with bench.worker([*COMMAND, "worker"]) as worker:
         bench.apply(RECORD, worker)
         bench.wait_for(worker, lambda told: told[-1].verdict == "hold")
@@ -255,6 +244,6 @@ def test_commands_are_obeyed_and_a_deletion_too(bench: Bench) -> None:
         told = bench.wait_for(worker, lambda told: told[-1].verdict != "rollback")
         assert not told[-1].is_latched
         bench.write(bench.topics.rollouts.name, None)
-        worker.wait_for_log('"deciding.deleted"')
+        worker.wait_for_log('"deciding.rollout_deleted"')
         assert worker.terminate() == 0, worker.log
     assert bench.records(bench.topics.decisions.name)[-1].value == b""

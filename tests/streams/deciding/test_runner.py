@@ -11,7 +11,7 @@ import pytest
 from understudy.schemas.manifests import read_manifest
 from understudy.streams.deciding import faust_app
 from understudy.streams.deciding.faust_app import changelog, make_app
-from understudy.streams.deciding.runner import run_deciding
+from understudy.streams.deciding.runner import end_process, run_deciding
 from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
@@ -114,5 +114,5 @@ def test_a_stop_while_it_starts_is_heeded(embedded_broker: EmbeddedBroker) -> No
 
 def test_the_table_is_kept_where_faust_says() -> None:
     settings = Settings()
-    (table,) = make_app(settings).tables.values()
+    (table,) = make_app(settings, end_process).tables.values()
     assert table.changelog_topic_name == changelog(settings).name

@@ -1,0 +1,20 @@
+"""What Faust 0.15.3 on aiokafka 0.14.0 gets wrong when partitions change hands, one file a patch.
+
+| patch | mends |
+|---|---|
+| `seek_before_resume` | messages fetched between resuming and seeking are thrown away for good |
+| `fetch_of_paused_partitions` | paused partitions are fetched from while others are resumed |
+| `seek_without_commit` | a partition without a commit stays where it is instead of starting over |
+| `queues_of_paused_partitions` | a paused partition wakes up when its queue is empty |
+| `pause_until_recovered` | messages are delivered before the table has been loaded |
+| `heartbeat_lease` | nobody can know when the last heartbeat was accepted |
+| `fetch_wait` | a message takes up to 1.5 s to arrive from a broker that answers late |
+
+Each is a subclass that overrides one method; `patched` puts them together. They rest on private
+attributes, so both libraries are pinned to the release, and `guard` fails this import with one
+sentence when another release lacks an attribute. `docs/reliability.md` has what was measured.
+"""
+
+from understudy.streams.deciding.faust_patches.guard import check_patched_attributes
+
+check_patched_attributes()

@@ -1,0 +1,78 @@
+"""A stand-in for Faust and Kafka: a log of what the processor did, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from understudy.streams.deciding.ports import InputMessage
+
+WINDOWS, ROLLOUTS = "understudy.windows", "understudy.rollouts"
+
+
+@dataclass
+class FakeMessage:
+    """A message that notes what became of it."""
+
+    port: FakePort
+    topic: str
+    offset: int
+    value: bytes | None
+    key: bytes | None = b"helpdesk"
+    partition: int = 3
+    timestamp_ms: int = 1_772_366_400_000
+
+    def acknowledge(self) -> None:
+        self.port.happened.append(("acknowledge", self.offset))
+
+    def abandon(self) -> None:
+        self.port.happened.append(("abandon", self.offset))
+
+
+@dataclass
+class FakePort:
+    """A decision log, a checkpoint store and the offsets of records."""
+
+    snapshots: dict[bytes, bytes] = field(default_factory=dict)
+    happened: list[tuple[str, object]] = field(default_factory=list)
+    """What was sent, saved, acknowledged and abandoned, in order."""
+    failures: list[BaseException] = field(default_factory=list)
+    """What the next attempts to send raise, in order."""
+    end: int = 0
+    committed: int = 0
+    is_away: bool = False
+
+    def message(self, topic: str, offset: int, value: bytes | None) -> FakeMessage:
+        return FakeMessage(self, topic, offset, value)
+
+    async def emit(self, key: bytes, decision: bytes | None) -> None:
+        self._fail()
+        self.happened.append(("emit", decision))
+
+    async def write_dead_letter(self, message: InputMessage, reason: str, detail: str) -> None:
+        self._fail()
+        self.happened.append(("dead_letter", (message.offset, reason, detail)))
+
+    async def save(self, key: bytes, partition: int, snapshot: bytes | None) -> None:
+        self._fail()
+        self.happened.append(("save", (key, partition)))
+        if snapshot is None:
+            self.snapshots.pop(key, None)
+        else:
+            self.snapshots[key] = snapshot
+
+    async def end_offset(self, partition: int) -> int:
+        if self.is_away:
+            raise ConnectionError
+        return self.end
+
+    def committed_offset(self, partition: int) -> int:
+        return self.committed
+
+    @property
+    def kinds(self) -> list[str]:
+        """What happened, without to what."""
+        return [kind for kind, _ in self.happened]
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)

@@ -1,0 +1,353 @@
+"""The decision processor without Faust: what it does with a message, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+
+from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
+from tests.streams.deciding.fake_port import ROLLOUTS, WINDOWS, FakeMessage, FakePort
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.schemas.decisions import Decision, decode_decision
+from understudy.schemas.manifests import read_manifest
+from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.schemas.windows import WindowsMessage
+from understudy.streams.deciding.deciding_progress import DecidingProgress
+from understudy.streams.deciding.policy_barrier import PolicyBarrier
+from understudy.streams.deciding.ports import RetriableSendError
+from understudy.streams.deciding.processor import DecisionProcessor, Fenced
+from understudy.streams.deciding.session_lease import SessionLease
+
+SESSION_S = 60.0
+NEVER_S = 3600.0
+MESSAGES = [
+    msgspec.json.encode(message)
+    for message in World(harm=Harm(bad={"error": 0.08})).messages(3, 20)
+]
+POLICY = encode_rollout_record(
+    RolloutRecord(
+        manifest=read_manifest(f"""
+rollout_id: {ROLLOUT}
+models: {{stable: a, candidate: b}}
+guardrails: [{{metric: error_rate, max_increase: 1pp}}]
+""")
+    )
+)
+
+
+@dataclass
+class Bench:
+    """A processor on a fake port, with a policy applied or not."""
+
+    checkpoint_interval_s: float = NEVER_S
+    max_unsaved_messages: int = 1000
+    port: FakePort = field(default_factory=FakePort)
+    now_s: float = 1000.0
+    given_up: list[BaseException] = field(default_factory=list)
+    is_stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self.lease = SessionLease(SESSION_S, lambda: self.now_s)
+        self.lease.renew(self.now_s)
+        self.progress = DecidingProgress()
+        self.processor = DecisionProcessor(
+            self.port, self.port, PolicyBarrier(self.port, lambda: self.is_stopping),
+            self.lease, self.progress, self.given_up.append,
+            checkpoint_interval_s=self.checkpoint_interval_s,
+            max_unsaved_messages=self.max_unsaved_messages,
+        )  # fmt: skip
+
+    async def apply(self, record: bytes | None = POLICY, offset: int = 0) -> None:
+        await self.processor.process_record(self.record(record, offset))
+
+    def record(self, value: bytes | None = POLICY, offset: int = 0) -> FakeMessage:
+        return self.port.message(ROLLOUTS, offset, value)
+
+    async def take(self, values: list[bytes], first: int = 0) -> None:
+        for offset, value in enumerate(values, first):
+            await self.processor.process_windows(self.port.message(WINDOWS, offset, value))
+
+    def happened_since(self, count: int) -> list[str]:
+        return self.port.kinds[count:]
+
+
+def decide(work: Callable[[Bench], Awaitable[None]], bench: Bench | None = None) -> Bench:
+    """Run some work with a bench, in an event loop."""
+    bench = bench or Bench()
+
+    async def run() -> None:
+        await work(bench)
+
+    asyncio.run(run())
+    return bench
+
+
+def decisions(bench: Bench) -> list[Decision | None]:
+    return [
+        decode_decision(value) if isinstance(value, bytes) else None
+        for kind, value in bench.port.happened
+        if kind == "emit"
+    ]
+
+
+def test_a_decision_is_emitted_then_saved_then_acknowledged() -> None:
+    bench = decide(Bench.apply)
+    assert bench.port.happened[0][0] == "emit"
+    assert bench.port.happened[1:] == [("save", (b"helpdesk", 3)), ("acknowledge", 0)]
+    assert list(bench.port.snapshots) == [b"helpdesk"]
+    assert bench.given_up == []
+
+
+def test_decisions_come_at_once_and_one_checkpoint_for_all_messages() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        before = len(bench.port.happened)
+        await bench.take(MESSAGES)
+        assert set(bench.happened_since(before)) == {"emit"}
+        bench.processor.hand_over()
+        await asyncio.sleep(0.01)
+
+    bench = decide(work)
+    last = decisions(bench)[-1]
+    assert last is not None
+    assert last.verdict == "rollback"
+    assert bench.port.happened[-21:] == [
+        ("save", (b"helpdesk", 3)),
+        *(("acknowledge", offset) for offset in range(20)),
+    ]
+    assert bench.progress.decisions == len(decisions(bench))
+    assert bench.progress.messages == {ROLLOUTS: 1, WINDOWS: 20}
+    assert bench.processor.applied_offsets == {(ROLLOUTS, 3): 1, (WINDOWS, 3): 20}
+
+
+def test_a_checkpoint_follows_soon_without_further_messages() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(MESSAGES[:2])
+        assert bench.port.happened[-1][0] == "emit"
+        async with asyncio.timeout(10):
+            while bench.port.happened[-1] != ("acknowledge", 1):
+                await asyncio.sleep(0.01)
+
+    decide(work, Bench(checkpoint_interval_s=0.05))
+
+
+def test_so_many_messages_are_not_left_unsaved() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        before = len(bench.port.happened)
+        await bench.take(MESSAGES[:7])
+        assert bench.happened_since(before).count("save") == 2
+        assert bench.happened_since(before).count("acknowledge") == 6
+
+    decide(work, Bench(max_unsaved_messages=3))
+
+
+def test_a_record_keeps_its_place_by_checkpoints_around_it() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(MESSAGES[:2])
+        before = len(bench.port.happened)
+        await bench.apply(POLICY, 1)
+        assert bench.happened_since(before) == [
+            "save", "acknowledge", "acknowledge", "save", "acknowledge",
+        ]  # fmt: skip
+
+    decide(work)
+
+
+def test_a_deletion_deletes_decision_and_snapshot() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.apply(None, 1)
+
+    bench = decide(work)
+    assert decisions(bench)[-1] is None
+    assert bench.port.snapshots == {}
+
+
+def test_what_kafka_does_not_take_this_time_is_sent_again() -> None:
+    async def work(bench: Bench) -> None:
+        bench.port.failures += [RetriableSendError("not now"), RetriableSendError("nor now")]
+        await bench.apply()
+
+    bench = decide(work)
+    assert bench.port.kinds == ["emit", "save", "acknowledge"]
+    assert bench.given_up == []
+
+
+def test_nothing_is_sent_again_before_the_lease_is_renewed() -> None:
+    async def work(bench: Bench) -> None:
+        bench.now_s += SESSION_S
+        applying = asyncio.ensure_future(bench.apply())
+        await asyncio.sleep(0.2)
+        assert bench.port.happened == []
+        bench.lease.renew(bench.now_s)
+        await asyncio.wait_for(applying, 10)
+
+    assert decide(work).port.kinds == ["emit", "save", "acknowledge"]
+
+
+@pytest.mark.parametrize("sent", [0, 1])
+def test_what_kafka_refuses_ends_it_with_nothing_acknowledged(sent: int) -> None:
+    """The decision is refused, or the checkpoint after it."""
+    refusal = ValueError("message too large")
+
+    async def work(bench: Bench) -> None:
+        if sent:
+            bench.port.failures = _AfterSome(sent, refusal)
+        else:
+            bench.port.failures.append(refusal)
+        await bench.apply()
+        await bench.take(MESSAGES[:2])
+
+    bench = decide(work)
+    assert bench.given_up == [refusal]
+    assert bench.port.kinds == ["emit"] * sent + ["abandon"] * 3
+
+
+class _AfterSome(list[BaseException]):
+    """Failures that begin after some messages were sent."""
+
+    def __init__(self, sent: int, failure: BaseException) -> None:
+        super().__init__([failure])
+        self._left = sent
+
+    def __bool__(self) -> bool:
+        self._left -= 1
+        return self._left < 0 and len(self) > 0
+
+
+def test_an_invalid_message_is_a_dead_letter_and_deciding_goes_on() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take([b"no JSON", *MESSAGES])
+        await bench.apply(b"{}", 1)
+
+    bench = decide(work)
+    letters = [letter for kind, letter in bench.port.happened if kind == "dead_letter"]
+    assert [(offset, reason) for offset, reason, _ in letters] == [  # type: ignore[misc]
+        (0, "invalid_windows"), (1, "invalid_rollout"),
+    ]  # fmt: skip
+    assert bench.progress.dead_letters == {"invalid_windows": 1, "invalid_rollout": 1}
+    last = decisions(bench)[-1]
+    assert last is not None
+    assert last.verdict == "rollback"
+    assert [at for kind, at in bench.port.happened if kind == "acknowledge"][-2:] == [20, 1]
+
+
+def test_a_message_that_makes_evaluation_raise_is_a_dead_letter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: RolloutEvaluator, message: WindowsMessage) -> None:
+        raise ZeroDivisionError("half-way")
+
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        monkeypatch.setattr(RolloutEvaluator, "take", fail)
+        await bench.take(MESSAGES[:1])
+
+    bench = decide(work)
+    assert bench.port.happened[-1] == (
+        "dead_letter",
+        (0, "deciding_failed", "ZeroDivisionError('half-way')"),
+    )
+    assert bench.given_up == []
+
+
+def test_what_the_message_is_not_to_blame_for_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: RolloutEvaluator, message: WindowsMessage) -> None:
+        raise MemoryError("no room")
+
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        monkeypatch.setattr(RolloutEvaluator, "take", fail)
+        await bench.take(MESSAGES[:1])
+
+    bench = decide(work)
+    assert [str(error) for error in bench.given_up] == ["no room"]
+    assert bench.port.happened[-1] == ("abandon", 0)
+
+
+def test_a_worker_whose_session_may_have_run_out_is_fenced() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(MESSAGES[:3])
+        before = len(bench.port.happened)
+        bench.now_s += SESSION_S
+        bench.processor.hand_over()
+        await asyncio.sleep(0.01)
+        assert bench.port.happened[before:] == [("abandon", 0), ("abandon", 1), ("abandon", 2)]
+
+    bench = decide(work)
+    assert [type(error) for error in bench.given_up] == [Fenced]
+
+
+def test_with_nothing_unsaved_partitions_go_whatever_the_lease_says() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        bench.now_s += SESSION_S
+        bench.processor.hand_over()
+
+    assert decide(work).given_up == []
+
+
+def test_after_a_rebalance_state_comes_from_the_table() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(MESSAGES[:2])
+        bench.processor.hand_over()
+        await asyncio.sleep(0.01)
+        bench.port.snapshots.clear()  # another worker has deleted the rollout
+        bench.processor.clear()
+        await bench.take(MESSAGES[2:], 2)
+
+    bench = decide(work)
+    assert bench.progress.ignored_messages == len(MESSAGES) - 2
+
+
+def test_work_is_brought_to_its_end_though_its_caller_is_cancelled() -> None:
+    """A rebalance cancels agents."""
+
+    async def work(bench: Bench) -> None:
+        bench.now_s += SESSION_S
+        applying = asyncio.ensure_future(bench.apply())
+        await asyncio.sleep(0.1)
+        applying.cancel()
+        await asyncio.sleep(0.1)
+        bench.lease.renew(bench.now_s)
+        async with asyncio.timeout(10):
+            while bench.port.kinds != ["emit", "save", "acknowledge"]:
+                await asyncio.sleep(0.01)
+
+    decide(work)
+
+
+def test_windows_wait_for_the_policies_that_exist() -> None:
+    async def work(bench: Bench) -> None:
+        bench.port.end = 2
+        windows = asyncio.ensure_future(bench.take(MESSAGES))
+        await bench.apply(POLICY, 0)
+        await asyncio.sleep(0.1)
+        assert bench.progress.messages[WINDOWS] == 0
+        await bench.apply(POLICY, 1)
+        await asyncio.wait_for(windows, 10)
+
+    bench = decide(work)
+    assert bench.progress.messages[WINDOWS] == len(MESSAGES)
+    assert bench.progress.ignored_messages == 0
+
+
+def test_windows_that_wait_are_abandoned_when_partitions_are_revoked() -> None:
+    async def work(bench: Bench) -> None:
+        bench.port.end = 1
+        windows = asyncio.ensure_future(bench.take(MESSAGES[:1]))
+        await asyncio.sleep(0.1)
+        bench.processor.hand_over()
+        await asyncio.wait_for(windows, 10)
+
+    assert decide(work).port.happened == [("abandon", 0)]
