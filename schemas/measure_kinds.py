@@ -205,7 +205,7 @@ class Category:
     @property
     def paired_among(self) -> str:
         """The sum of answered pairs in which both sides are known."""
-        return f"{self.known}_both"
+        return f"{self.known}_both" if self.known else ""
 
     @property
     def discordant(self) -> str:

@@ -8,7 +8,15 @@ from typing import Any
 
 from understudy.analyzers.windows.histogram import quantile
 from understudy.analyzers.windows.rows import RowTotals, total, total_by
-from understudy.schemas.window_measures import SideSums
+from understudy.schemas.measure_kinds import (
+    Category,
+    Distribution,
+    Outcome,
+    only_candidate,
+    only_stable,
+)
+from understudy.schemas.measures import PAIR, SIDE
+from understudy.schemas.window_measures import PairSums, SideSums
 from understudy.schemas.windows import WindowRow
 
 Document = dict[str, Any]
@@ -69,25 +77,27 @@ def _slice(
         "pairs": totals.pair.pairs,
         "stable": _side(totals.stable),
         "candidate": _side(totals.candidate),
-        "delta": _delta(totals),
+        "delta": _delta(totals.pair),
     }
 
 
 def _side(side: SideSums) -> Document:
-    return {
-        "requests": side.requests,
-        "errors": side.errors,
-        "fallbacks": side.fallbacks,
-        "json_expected": side.json_expected,
-        "json_valid": side.json_valid,
-        "json_schema_valid": side.json_schema_valid,
-        "truncated": side.truncated,
-        "duration_ms": _percentiles(side.duration_ms_histogram),
-        "time_to_first_token_ms": _percentiles(side.time_to_first_token_ms_histogram),
-        "input_tokens": side.input_tokens_sum,
-        "output_tokens": side.output_tokens_sum,
-        "cost_usd": side.cost_usd_sum,
-    }
+    """Requests, the counts of all outcomes, and percentiles or sums of what was measured."""
+    figures: Document = {"requests": side.requests}
+    for measure in SIDE:
+        if isinstance(measure, Outcome | Category) and measure.success:
+            for name in (measure.among, measure.success):
+                figures[name] = getattr(side, name)
+        elif isinstance(measure, Distribution):
+            figures[measure.name] = _distribution(measure, side)
+    return figures
+
+
+def _distribution(measure: Distribution, side: SideSums) -> Any:
+    """Percentiles, or the sum where there is no histogram."""
+    if measure.histogram:
+        return _percentiles(getattr(side, f"{measure.name}_histogram"))
+    return getattr(side, f"{measure.name}_sum")
 
 
 def _percentiles(histogram: Mapping[int, int]) -> Document:
@@ -97,21 +107,38 @@ def _percentiles(histogram: Mapping[int, int]) -> Document:
     return {f"p{p}": quantile(histogram, p / 100) for p in (50, 95, 99)}
 
 
-def _delta(totals: RowTotals) -> Document:
-    pair = totals.pair
-    return {
-        "identical_rate": mean(pair.identical, pair.texts),
-        "similarity_mean": mean(pair.similarity_sum, pair.similarity_count),
-        "json_valid_only_stable": pair.json_valid_only_stable,
-        "json_valid_only_candidate": pair.json_valid_only_candidate,
-        "tool_calls_match_rate": mean(pair.tool_calls_match, pair.tool_calls_compared),
-        "duration_ratio_geometric_mean": _exp(
-            mean(pair.duration_ratio_ln_sum, pair.duration_ratio_count)
-        ),
-        "cost_usd_diff_mean": mean(
-            pair.cost_usd_candidate_sum - pair.cost_usd_stable_sum, pair.cost_usd_count
-        ),
-    }
+def _delta(pair: PairSums) -> Document:
+    """What pairs agree in, then what one side has more of than the other."""
+    return {**_agreements(pair), **_changes(pair)}
+
+
+def _agreements(pair: PairSums) -> Document:
+    figures: Document = {}
+    for measure in PAIR:
+        if isinstance(measure, Outcome):
+            agreed, among = getattr(pair, measure.success), getattr(pair, measure.among)
+            figures[f"{measure.name}_rate"] = mean(agreed, among)
+        elif isinstance(measure, Distribution):
+            total, count = (getattr(pair, f"{measure.name}_{name}") for name in ("sum", "count"))
+            figures[f"{measure.name}_mean"] = mean(total, count)
+    return figures
+
+
+def _changes(pair: PairSums) -> Document:
+    figures: Document = {}
+    for measure in SIDE:
+        if isinstance(measure, Outcome | Category) and measure.paired_among:
+            for name in (only_stable(measure.discordant), only_candidate(measure.discordant)):
+                figures[name] = getattr(pair, name)
+        elif isinstance(measure, Distribution) and measure.ratio:
+            total = getattr(pair, f"{measure.ratio}_ln_sum")
+            logarithm = mean(total, getattr(pair, f"{measure.ratio}_count"))
+            figures[f"{measure.ratio}_geometric_mean"] = _exp(logarithm)
+        elif isinstance(measure, Distribution) and measure.products:
+            name = measure.name
+            more = getattr(pair, f"{name}_candidate_sum") - getattr(pair, f"{name}_stable_sum")
+            figures[f"{name}_diff_mean"] = mean(more, getattr(pair, f"{name}_count"))
+    return figures
 
 
 def mean(part: float, whole: float) -> float | None:

@@ -20,14 +20,31 @@ from understudy.streams.terminal.report_table import report_tables
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SIDE_KEYS = [
-    "requests", "errors", "fallbacks", "json_expected", "json_valid", "json_schema_valid",
-    "truncated", "duration_ms", "time_to_first_token_ms", "input_tokens", "output_tokens",
-    "cost_usd",
+    "requests", "served", "errors", "timeouts", "fallbacks", "truncated", "content_filtered",
+    "texts", "json_expected", "json_valid", "json_schema_checked", "json_schema_valid",
+    "tools_offered", "tool_arguments_invalid", "language_checked", "language_match",
+    "duration_ms", "time_to_first_token_ms", "input_tokens", "output_tokens", "cost_usd",
 ]  # fmt: skip
-DELTA_KEYS = [
-    "identical_rate", "similarity_mean", "json_valid_only_stable", "json_valid_only_candidate",
-    "tool_calls_match_rate", "duration_ratio_geometric_mean", "cost_usd_diff_mean",
-]  # fmt: skip
+NO_CHANGES = {
+    f"{outcome}_only_{side}": 0
+    for outcome in (
+        "error", "fallback", "truncated", "content_filtered", "json_valid", "json_schema_valid",
+        "language_match",
+    )
+    for side in ("stable", "candidate")
+}  # fmt: skip
+NOTHING_MEASURED = {
+    **dict.fromkeys((
+        "answered_rate", "texts_rate", "identical_rate", "identical_folded_rate",
+        "similarity_mean", "json_compared_rate", "json_equal_rate", "tool_calls_compared_rate",
+        "tool_names_match_rate", "tool_calls_match_rate", "finish_reason_match_rate",
+    )),
+    **NO_CHANGES,
+    **dict.fromkeys((
+        "duration_ratio_geometric_mean", "time_to_first_token_ratio_geometric_mean",
+        "output_tokens_diff_mean", "cost_usd_diff_mean",
+    )),
+}  # fmt: skip
 
 
 def row(**changes: Any) -> WindowRow:
@@ -61,7 +78,7 @@ def test_the_shape_is_the_promised_one() -> None:
             "mode", "language", "workflow", "pairs", "stable", "candidate", "delta",
         ]  # fmt: skip
         assert list(piece["stable"]) == list(piece["candidate"]) == SIDE_KEYS
-        assert list(piece["delta"]) == DELTA_KEYS
+        assert list(piece["delta"]) == list(NOTHING_MEASURED)
         assert list(piece["stable"]["duration_ms"]) == ["p50", "p95", "p99"]
     assert json.loads(orjson.dumps(document)) == document
 
@@ -74,11 +91,7 @@ def test_nothing_is_an_empty_report() -> None:
 
 def test_what_nothing_stands_under_is_null_and_a_count_is_zero() -> None:
     (_, piece) = report([paired(2)], 4)["rollouts"][0]["slices"]
-    assert piece["delta"] == {
-        "identical_rate": None, "similarity_mean": None, "json_valid_only_stable": 0,
-        "json_valid_only_candidate": 0, "tool_calls_match_rate": None,
-        "duration_ratio_geometric_mean": None, "cost_usd_diff_mean": None,
-    }  # fmt: skip
+    assert piece["delta"] == NOTHING_MEASURED | {"answered_rate": 0.0}
     assert piece["stable"]["duration_ms"] == {"p50": None, "p95": None, "p99": None}
     assert piece["stable"]["cost_usd"] == 0.0
 
@@ -91,9 +104,12 @@ def test_rates_and_means_are_over_their_own_counts() -> None:
         cost_usd_count=4, cost_usd_stable_sum=1.0, cost_usd_candidate_sum=3.0,
     )  # fmt: skip
     (whole, _) = report([paired(10, pair=pair)], 20)["rollouts"][0]["slices"]
-    assert whole["delta"] == {
-        "identical_rate": 0.25, "similarity_mean": 0.75, "json_valid_only_stable": 1,
-        "json_valid_only_candidate": 0, "tool_calls_match_rate": 0.75,
+    assert whole["delta"] == NOTHING_MEASURED | {
+        "answered_rate": 0.9, "texts_rate": pytest.approx(8 / 9), "identical_rate": 0.25,
+        "identical_folded_rate": 0.0, "similarity_mean": 0.75, "json_valid_only_stable": 1,
+        "json_compared_rate": 0.0, "tool_calls_compared_rate": pytest.approx(4 / 9),
+        "tool_calls_match_rate": 0.75, "tool_names_match_rate": 0.0,
+        "finish_reason_match_rate": 0.0,
         "duration_ratio_geometric_mean": pytest.approx(2.718281828),
         "cost_usd_diff_mean": 0.5,
     }  # fmt: skip
