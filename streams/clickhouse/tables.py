@@ -20,7 +20,10 @@ Columns = dict[str, Column]
 
 TABLES: Final[dict[str, Mapping[str, str]]] = {table.name: table.types for table in schema.TABLES}
 """Table to column to ClickHouse type, in the order of the DDL."""
-VIEWS: Final[dict[str, Mapping[str, str]]] = {view.name: view.types for view in schema.VIEWS}
+VIEWS: Final[dict[str, Mapping[str, str]]] = {
+    "windows_latest": schema.WINDOWS.types,
+    **{view.name: view.types for view in schema.VIEWS},
+}
 """The same of the views."""
 
 

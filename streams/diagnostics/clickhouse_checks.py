@@ -11,7 +11,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from understudy.streams.clickhouse.connect import connect, parse_url
 from understudy.streams.clickhouse.migrate import pending
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
-from understudy.streams.clickhouse.tables import TABLES
+from understudy.streams.clickhouse.tables import TABLES, VIEWS
 from understudy.streams.diagnostics.findings import Finding, Level, fail, or_ok, warn
 
 CLICKHOUSE: Final = "clickhouse"
@@ -55,7 +55,7 @@ def _examine(client: Client) -> list[Finding]:
     waiting = pending(client)
     if waiting:
         return [fail(CLICKHOUSE, f"migrations not applied: {', '.join(waiting)}", _MIGRATE)]
-    findings = schema_findings(_columns(client), TABLES)
+    findings = schema_findings(_columns(client), TABLES | VIEWS)
     return or_ok(CLICKHOUSE, findings, f"{release}, tables are up to date")
 
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import get_type_hints
+from collections.abc import Iterable
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures, SideMeasures
-from understudy.schemas.measures import JsonState, SimilarityMethod
+from understudy.schemas.measure_kinds import (
+    Category,
+    Distribution,
+    Label,
+    Measure,
+    Number,
+    Outcome,
+)
+from understudy.schemas.measures import CONTROL, PAIR, SIDE
 from understudy.schemas.windows import SECTIONS, WindowRow
 from understudy.streams.clickhouse.comparison_rows import ComparisonIdentity, UnmatchedSides
 
@@ -48,69 +57,41 @@ def identity(rng: Rng, n: int, *, partition: int = 3, first: int = 0) -> Compari
 
 
 def side_measures(rng: Rng, n: int) -> SideMeasures:
-    return SideMeasures(
-        model=words(rng, n, "house-large", "house-small", ""),
-        served=bools(rng, n),
-        error=bools(rng, n),
-        timeout=bools(rng, n),
-        error_type=words(rng, n, "", "timeout"),
-        error_status=rng.choice([0, 429, 504], n),
-        finish_reason=words(rng, n, "stop", "length"),
-        truncated=bools(rng, n),
-        content_filtered=bools(rng, n),
-        fallback=bools(rng, n),
-        attempts=rng.integers(1, 5, n),
-        text=bools(rng, n),
-        output_characters=rng.integers(0, 5000, n),
-        output_hash=rng.integers(0, 2**64 - 1, n, dtype=np.uint64, endpoint=True),
-        json_state=rng.integers(0, len(JsonState), n).astype(np.int8),
-        json_schema_valid=rng.integers(-1, 2, n).astype(np.int8),
-        tools_offered=bools(rng, n),
-        tool_call_count=rng.integers(0, 3, n),
-        tool_arguments_invalid=bools(rng, n),
-        output_language=words(rng, n, *LANGUAGES, ""),
-        language_match=rng.integers(-1, 2, n).astype(np.int8),
-        duration_ms=floats(rng, n),
-        time_to_first_token_ms=floats(rng, n),
-        input_tokens=rng.integers(-1, 5, n),
-        output_tokens=rng.integers(-1, 5000, n),
-        cost_usd=floats(rng, n),
-    )
+    return SideMeasures(**measured(rng, n, SIDE))
 
 
 def pair_measures(rng: Rng, n: int) -> PairMeasures:
-    counts = rng.integers(0, 4, n)
-    return PairMeasures(
-        answered=bools(rng, n),
-        texts=bools(rng, n),
-        identical=bools(rng, n),
-        identical_folded=bools(rng, n),
-        similarity=floats(rng, n),
-        similarity_method=rng.integers(0, len(SimilarityMethod), n).astype(np.int8),
-        json_compared=bools(rng, n),
-        json_equal=bools(rng, n),
-        json_difference_count=counts,
-        json_difference_paths=[[f"/items/{i}/名" for i in range(count)] for count in counts],
-        json_difference_kinds=[words(rng, count, "missing", "value") for count in counts],
-        tool_calls_compared=bools(rng, n),
-        tool_names_match=bools(rng, n),
-        tool_calls_match=bools(rng, n),
-        finish_reason_match=bools(rng, n),
-    )
+    kinds = [words(rng, count, "missing", "value") for count in rng.integers(0, 4, n)]
+    paths = [[f"/items/{i}/名" for i in range(len(some))] for some in kinds]
+    lists = {"json_difference_paths": paths, "json_difference_kinds": kinds}
+    return PairMeasures(**measured(rng, n, PAIR) | lists)
 
 
 def control_measures(rng: Rng, n: int) -> ControlMeasures:
-    return ControlMeasures(
-        answered=bools(rng, n),
-        texts=bools(rng, n),
-        identical=bools(rng, n),
-        identical_folded=bools(rng, n),
-        similarity=floats(rng, n),
-        json_compared=bools(rng, n),
-        json_equal=bools(rng, n),
-        tool_calls_compared=bools(rng, n),
-        tool_calls_match=bools(rng, n),
-    )
+    return ControlMeasures(**measured(rng, n, CONTROL))
+
+
+def measured(rng: Rng, n: int, measures: Iterable[Measure]) -> dict[str, Any]:
+    """Every measure in an array of its type."""
+    return {one.name: _array(rng, n, one) for one in measures}
+
+
+def _array(rng: Rng, n: int, measure: Measure) -> Any:
+    match measure:
+        case Label():
+            return words(rng, n, "", "house-large", "ja", "zh-Hant")
+        case Outcome():
+            return bools(rng, n)
+        case Category(states=states):
+            return rng.choice(list(states), n).astype(np.int8)
+        case Number(array_type="Hashes"):
+            return rng.integers(0, 2**64 - 1, n, dtype=np.uint64, endpoint=True)
+        case Number(least=least):
+            return rng.integers(least, 600, n)
+        case Distribution(array_type="Ints"):
+            return rng.integers(-1, 5000, n)
+        case Distribution():
+            return floats(rng, n)
 
 
 def unmatched_sides(rng: Rng, n: int) -> UnmatchedSides:

@@ -24,6 +24,7 @@ from understudy.streams.clickhouse.tables import (
     COMPARISONS,
     TABLES,
     UNMATCHED,
+    VIEWS,
     WINDOWS,
     block,
 )
@@ -68,14 +69,14 @@ def expect(table: str, columns: Mapping[str, Column], got: Mapping[str, list[Any
         assert got[name] == plain(TABLES[table][name], values), name
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_the_ddl_has_the_columns_and_types_that_are_inserted(client: Client, table: str) -> None:
+@pytest.mark.parametrize("table", TABLES | VIEWS)
+def test_the_ddl_has_the_columns_and_types_that_are_declared(client: Client, table: str) -> None:
     rows = client.query(
         "SELECT name, type FROM system.columns WHERE database = currentDatabase() "
         "AND table = {table:String} AND default_kind != 'MATERIALIZED' ORDER BY position",
         parameters={"table": table},
     ).result_rows
-    assert [tuple(row) for row in rows] == list(TABLES[table].items())
+    assert [tuple(row) for row in rows] == list((TABLES | VIEWS)[table].items())
 
 
 def test_the_tables_follow_the_contracts() -> None:
