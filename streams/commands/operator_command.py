@@ -66,26 +66,26 @@ class OperatorCommand:
     def run(self, settings: Settings) -> None:
         """Issue the command, and wait until a decision confirms it."""
         quiet_logs()
-        store = RolloutRegistry(settings.kafka)
+        registry = RolloutRegistry(settings.kafka)
         shown = f"{self.kind} {one_line(self.rollout_id, _MAX_ROLLOUT_ID)}"
         if self.dry_run:
             check_command_text(self.kind, reason=self.reason, by=self.by or "")
-            check_command(store, self.rollout_id, self.kind)
+            check_command(registry, self.rollout_id, self.kind)
             click.echo(f"would issue: {shown}")
             click.echo("dry run: nothing was written", err=True)
             return
         issued = issue_command(
-            store, self.rollout_id, self.kind, reason=self.reason, by=self.by or user_at_host()
+            registry, self.rollout_id, self.kind, reason=self.reason, by=self.by or user_at_host()
         )
         click.echo(f"issued command {issued.command.number}: {shown}")
         if self.wait_s > 0:
-            self._print_result(self._wait(store, issued.before))
+            self._print_result(self._wait(registry, issued.before))
 
-    def _wait(self, store: RolloutRegistry, before: Decision | None) -> Decision | None:
+    def _wait(self, registry: RolloutRegistry, before: Decision | None) -> Decision | None:
         """The decision that confirms the command; None when there is none in time."""
         deadline = time.monotonic() + self.wait_s
         while True:
-            now = store.decisions().get(self.rollout_id)
+            now = registry.decisions().get(self.rollout_id)
             if is_confirmed(self.kind, before, now):
                 return now
             if time.monotonic() >= deadline:

@@ -8,7 +8,6 @@ from typing import Final
 
 import click
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from understudy.schemas.events import event_key, peek
 from understudy.schemas.windows import SOURCES, Source
@@ -17,7 +16,7 @@ from understudy.streams.commands.options import files_argument
 from understudy.streams.commands.topics import create_missing_topics
 from understudy.streams.errors import FAILED, UNREACHABLE, CommandError
 from understudy.streams.kafka.client_config import producer_config, topic_of
-from understudy.streams.logs import KAFKA_LOGGER
+from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.replay.recordings import read_recordings, total_bytes
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.progress import file_progress
@@ -42,51 +41,6 @@ def key_of(line: bytes) -> bytes | None:
         rollout_id = peek(line).get("rollout_id")
         return f"{rollout_id}/".encode() if isinstance(rollout_id, str) else None
     return event_key(identity.rollout_id, identity.pair_id).encode()
-
-
-class RecordWriter:
-    """Writes records as they are, and counts what the broker takes and refuses."""
-
-    def __init__(self, settings: Settings, topic: str) -> None:
-        timeout_ms = int(DELIVERY_TIMEOUT_S * 1e3)
-        config = {**producer_config(settings.kafka), "message.timeout.ms": timeout_ms}
-        self._producer = Producer(config, logger=KAFKA_LOGGER)
-        self._topic = topic
-        self.delivered = 0
-        self.refused: dict[str, int] = {}
-
-    def write(self, line: bytes) -> None:
-        """Queue one record; waits while the queue is full."""
-        while True:
-            try:
-                self._producer.produce(self._topic, line, key_of(line), on_delivery=self._count)
-            except BufferError:
-                self._producer.poll(0.1)
-            except KafkaException as error:
-                self._refuse(error.args[0])
-                return
-            else:
-                self._producer.poll(0)
-                return
-
-    def _count(self, error: KafkaError | None, _: Message) -> None:
-        if error is None:
-            self.delivered += 1
-        else:
-            self._refuse(error)
-
-    def _refuse(self, error: KafkaError) -> None:
-        self.refused[error.str()] = self.refused.get(error.str(), 0) + 1
-
-    def finish(self) -> None:
-        """Wait for the broker. Raises `CommandError` when it does not confirm all in time."""
-        left = self._producer.flush(DELIVERY_TIMEOUT_S)
-        if left:
-            raise CommandError(
-                f"the broker did not confirm {left:,} records within {DELIVERY_TIMEOUT_S:.0f} s; "
-                "they may be missing, so publish them again",
-                UNREACHABLE,
-            )
 
 
 @click.command("publish")
@@ -114,17 +68,25 @@ def command(settings: Settings, files: tuple[Path, ...], source: Source) -> None
     created = create_missing_topics(settings).created
     topic = topic_of(settings.kafka, source)
     name = "events" if source == "events" else "feedback records"
-    writer = RecordWriter(settings, topic)
+    timeout_ms = int(DELIVERY_TIMEOUT_S * 1e3)
+    config = {**producer_config(settings.kafka), "message.timeout.ms": timeout_ms}
+    producer = BufferedProducer(config, raise_refusals=False)
     started = time.monotonic()
     with file_progress(total_bytes(files), "publishing") as progress:
         for line in read_recordings(files, progress):
-            writer.write(line)
-    writer.finish()
+            producer.send(topic, line, key_of(line))
+    unconfirmed = producer.flush(DELIVERY_TIMEOUT_S)
+    if unconfirmed:
+        raise CommandError(
+            f"the broker did not confirm {unconfirmed:,} {name} within "
+            f"{DELIVERY_TIMEOUT_S:.0f} s; they may be missing, so publish them again",
+            UNREACHABLE,
+        )
     took_s = time.monotonic() - started
     if topic in created:
         click.echo(f"created {topic}", err=True)
-    click.echo(f"{writer.delivered:,} {name} written to {topic} in {took_s:.1f} s")
-    for why, count in writer.refused.items():
+    click.echo(f"{producer.delivered[topic]:,} {name} written to {topic} in {took_s:.1f} s")
+    for why, count in producer.refused.items():
         click.echo(f"{count:,} {name} refused by the broker: {why}", err=True)
-    if writer.refused:
+    if producer.refused:
         raise click.exceptions.Exit(FAILED)

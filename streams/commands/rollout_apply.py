@@ -49,9 +49,9 @@ def command(settings: Settings, files: tuple[Path, ...], dry_run: bool) -> None:
     """
     quiet_logs()
     policies = read_policy_files(files)
-    store = RolloutRegistry(settings.kafka)
+    registry = RolloutRegistry(settings.kafka)
     for policy in policies:
-        _print(apply_policy(store, policy, dry_run=dry_run), dry_run=dry_run)
+        _print(apply_policy(registry, policy, dry_run=dry_run), dry_run=dry_run)
     if dry_run:
         click.echo("dry run: nothing was written", err=True)
 

@@ -26,11 +26,11 @@ def command(settings: Settings, rollout_id: str, dry_run: bool) -> None:
       understudy rollout delete checkout-assistant-2026-11
     """
     quiet_logs()
-    store = RolloutRegistry(settings.kafka)
+    registry = RolloutRegistry(settings.kafka)
     if not dry_run:
-        store.delete(rollout_id)
-    elif store.find(rollout_id) is None:
-        raise UnknownRollout(rollout_id, store.rollouts())
+        registry.delete(rollout_id)
+    elif registry.find(rollout_id) is None:
+        raise UnknownRollout(rollout_id, registry.rollouts())
     click.echo(f"{'would delete' if dry_run else 'deleted'} {one_line(rollout_id, 2_000)}")
     if dry_run:
         click.echo("dry run: nothing was written", err=True)

@@ -29,8 +29,8 @@ def command(settings: Settings, as_json: bool) -> None:
       understudy rollout list --json | jq -r '.[] | select(.verdict == "rollback") | .rollout_id'
     """
     quiet_logs()
-    store = RolloutRegistry(settings.kafka)
-    found = statuses(store.rollouts(), store.decisions())
+    registry = RolloutRegistry(settings.kafka)
+    found = statuses(registry.rollouts(), registry.decisions())
     if as_json:
         click.echo(json_text(msgspec.to_builtins(found)))
     elif not found:

@@ -26,11 +26,11 @@ def command(settings: Settings, rollout_id: str, as_json: bool) -> None:
       understudy rollout show checkout-assistant-2026-11 --json | jq .decision.reasons
     """
     quiet_logs()
-    store = RolloutRegistry(settings.kafka)
-    record = store.find(rollout_id)
+    registry = RolloutRegistry(settings.kafka)
+    record = registry.find(rollout_id)
     if record is None:
-        raise UnknownRollout(rollout_id, store.rollouts())
-    decision = store.decisions().get(rollout_id)
+        raise UnknownRollout(rollout_id, registry.rollouts())
+    decision = registry.decisions().get(rollout_id)
     if as_json:
         click.echo(json_text(rollout_json(record, decision)))
     else:

@@ -7,15 +7,13 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
 from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.dead_letters.dead_letter_record import DeadLetterRecord
 from understudy.streams.dead_letters.forecast import Forecast, Forecaster, ReplayEffect
 from understudy.streams.dead_letters.reading import read_dead_letters
 from understudy.streams.dead_letters.selection import REPLAY_CAN_HELP, Selection
 from understudy.streams.kafka.client_config import producer_config, topic_of, topics
-from understudy.streams.logs import KAFKA_LOGGER
+from understudy.streams.kafka.producer import BufferedProducer, Headers
 from understudy.streams.pairing.group_positions import positions_of
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import Settings
@@ -35,24 +33,18 @@ class DeadLetterReplay:
     selected: Counter[str] = field(default_factory=Counter)
     """Records to write, by topic."""
     delivered: Counter[str] = field(default_factory=Counter)
-    """Records that the broker acknowledged, by topic."""
+    """Records that the broker confirmed, by topic."""
     refused_by_broker: Counter[str] = field(default_factory=Counter)
     """By the broker's words."""
     unconfirmed: int = 0
-    """Records that the broker did not acknowledge in time."""
+    """Records that the broker did not confirm in time."""
     effects: Counter[ReplayEffect] = field(default_factory=Counter)
+    """All records, by what pairing would do with them."""
     examples: list[tuple[DeadLetterRecord, Forecast]] = field(default_factory=list)
     """The first few."""
 
-    def count_delivery(self, error: KafkaError | None, message: Message) -> None:
-        """Count what the broker said about a record."""
-        if error is None:
-            self.delivered[message.topic() or ""] += 1
-        else:
-            self.refused_by_broker[error.str()] += 1
-
-    def count_forecast(self, record: DeadLetterRecord, forecast: Forecast) -> None:
-        """Count what is expected of a record."""
+    def add_forecast(self, record: DeadLetterRecord, forecast: Forecast) -> None:
+        """Count what pairing would do with a record."""
         self.effects[forecast.effect] += 1
         if len(self.examples) < _MAX_EXAMPLES:
             self.examples.append((record, forecast))
@@ -64,24 +56,28 @@ def replay_dead_letters(
     """Write the selected records that pairing would accept, and wait for the broker.
 
     A selection by neither reason nor position means those whose reason a replay can remove. Raises
-    `KafkaException` when the broker is away, `CommandError` when a topic is missing.
+    `MissingTopic`, and `KafkaException` when the broker is away.
     """
     if not selection.reasons and selection.source is None:
         selection = replace(selection, reasons=frozenset(REPLAY_CAN_HELP))
-    report = DeadLetterReplay()
+    replay = DeadLetterReplay()
     forecasters = {topic_of(settings.kafka, one): _forecaster(settings, one) for one in SOURCES}
     wanted = {ReplayEffect.ACCEPTED} | ({ReplayEffect.LATE} if include_late else set())
-    producer = _producer(settings)
+    timeout_ms = int(DELIVERY_TIMEOUT_S * 1e3)
+    config = {**producer_config(settings.kafka), "message.timeout.ms": timeout_ms}
+    producer = BufferedProducer(config, raise_refusals=False)
     for record in read_dead_letters(settings, selection):
         topic = _source_topic(record, settings)
         forecast = _forecast(forecasters.get(topic), record)
-        report.count_forecast(record, forecast)
+        replay.add_forecast(record, forecast)
         if forecast.effect in wanted:
-            report.selected[topic] += 1
+            replay.selected[topic] += 1
             if not dry_run:
-                _send(producer, topic, record, forecast.key, report)
-    report.unconfirmed = producer.flush(DELIVERY_TIMEOUT_S)
-    return report
+                headers: Headers = [(REPLAYED_FROM, str(record.source).encode())]
+                producer.send(topic, record.payload, forecast.key, headers=headers)
+    replay.unconfirmed = producer.flush(DELIVERY_TIMEOUT_S)
+    replay.delivered, replay.refused_by_broker = producer.delivered, producer.refused
+    return replay
 
 
 def _source_topic(record: DeadLetterRecord, settings: Settings) -> str:
@@ -114,28 +110,3 @@ def _forecast(forecaster: Forecaster | None, record: DeadLetterRecord) -> Foreca
         why = "neither an event nor feedback"
         return Forecast(ReplayEffect.REFUSED, record.key or b"", why)
     return forecaster.forecast(record, int(time.time() * 1000))
-
-
-def _producer(settings: Settings) -> Producer:
-    timeout_ms = int(DELIVERY_TIMEOUT_S * 1e3)
-    config = {**producer_config(settings.kafka), "message.timeout.ms": timeout_ms}
-    return Producer(config, logger=KAFKA_LOGGER)
-
-
-def _send(
-    producer: Producer, topic: str, record: DeadLetterRecord, key: bytes, report: DeadLetterReplay
-) -> None:
-    headers: list[tuple[str, str | bytes | None]] = [(REPLAYED_FROM, str(record.source).encode())]
-    while True:
-        try:
-            producer.produce(
-                topic, record.payload, key, headers=headers, on_delivery=report.count_delivery
-            )
-        except BufferError:
-            producer.poll(0.1)
-        except KafkaException as error:
-            report.refused_by_broker[error.args[0].str()] += 1
-            return
-        else:
-            producer.poll(0)
-            return

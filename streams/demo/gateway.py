@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import Message
 
 from understudy.schemas.decisions import decode_decision
 from understudy.streams.demo.simulator import (
@@ -25,6 +25,7 @@ from understudy.streams.demo.simulator import (
 )
 from understudy.streams.kafka.client_config import producer_config, topics
 from understudy.streams.kafka.compacted_topic import TopicFollower
+from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.settings import KafkaSettings
 
 RUN_S: Final = 30.0
@@ -37,6 +38,8 @@ MAX_UNREAD: Final = 3_000
 """Messages that may wait in the mock broker, which drops the oldest beyond a few MB."""
 CHECK_DECISIONS_EVERY_S: Final = 0.05
 """Soon enough to stop within a second, seldom enough to cost nothing."""
+FLUSH_TIMEOUT_S: Final = 10.0
+"""The broker is in this process, so only a hang takes so long."""
 _TIMEOUT: Final = dt.timedelta(milliseconds=REQUEST_TIMEOUT_MS)
 
 
@@ -73,7 +76,8 @@ class Gateway:
 
     def run(self, stop: threading.Event, read: Callable[[], int]) -> None:
         """Write until done or stopped; `read` returns how many messages have been read."""
-        producer = Producer({**producer_config(self._kafka), "compression.type": "zstd"})
+        config = {**producer_config(self._kafka), "compression.type": "zstd"}
+        producer = BufferedProducer(config)
         names = topics(self._kafka)
         started = time.monotonic()
         with TopicFollower(self._kafka, [names.decisions.name]) as decisions:
@@ -86,7 +90,7 @@ class Gateway:
                     break
                 if self._is_mirrored(message):
                     self._write(producer, names.events.name, message)
-        producer.flush()
+        producer.flush(FLUSH_TIMEOUT_S)
         self.is_done = True
 
     def requests_between(self, since: dt.datetime, until: dt.datetime) -> int:
@@ -102,10 +106,10 @@ class Gateway:
     def _at(self, message: SimulatedMessage) -> dt.datetime:
         return self._start + dt.timedelta(seconds=message.arrival_offset_s)
 
-    def _write(self, producer: Producer, topic: str, message: SimulatedMessage) -> None:
+    def _write(self, producer: BufferedProducer, topic: str, message: SimulatedMessage) -> None:
         at = self._at(message)
-        producer.produce(topic, message.payload, message.key, timestamp=int(at.timestamp() * 1000))
-        producer.poll(0)
+        timestamp_ms = int(at.timestamp() * 1000)
+        producer.send(topic, message.payload, message.key, timestamp_ms=timestamp_ms)
         if message.event is not None and message.event.side == "candidate":
             self._request_times_s.append(message.event.request_time.timestamp())
         self.sent += 1

@@ -23,7 +23,6 @@ from typing import Final
 
 import click
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import Producer
 from rich.console import Console
 
 from understudy.analyzers.compare.json_output import compile_json_schema
@@ -49,6 +48,7 @@ from understudy.streams.errors import FAILED, CommandError
 from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.kafka.client_config import producer_config, topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.logs import configure_logs
 from understudy.streams.pairing.consumer import PairingConsumer
@@ -162,14 +162,14 @@ def _settings(broker: EmbeddedBroker, clickhouse_url: str) -> Settings:
 def _apply_policy(kafka: KafkaSettings, policy: str, at: dt.datetime) -> None:
     """Put the policy in force as `understudy rollout apply` does, by the simulated clock."""
     record = RolloutRecord(manifest=read_manifest(policy))
-    producer = Producer(producer_config(kafka))
-    producer.produce(
+    producer = BufferedProducer(producer_config(kafka))
+    producer.send(
         topics(kafka).rollouts.name,
         encode_rollout_record(record),
-        record.manifest.rollout_id.encode(),
-        timestamp=int(at.timestamp() * 1000),
+        record.manifest.rollout_id,
+        timestamp_ms=int(at.timestamp() * 1000),
     )
-    producer.flush()
+    producer.flush(START_TIMEOUT_S)
 
 
 @contextmanager
