@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from .container import ContainerBroker
-from .contract import Broker, NoBroker
-from .existing import VARIABLE, named_broker
-from .kraft import KraftBroker
+from tests.brokers.container import ContainerBroker
+from tests.brokers.contract import Broker, NoBroker
+from tests.brokers.existing import VARIABLE, named_broker
+from tests.brokers.kraft import KraftBroker
 
 REQUIRE_VARIABLE: Final = "UNDERSTUDY_TEST_REQUIRE_BROKER"
 _OWN_KINDS: Final[Sequence[Callable[[], Broker]]] = (ContainerBroker, KraftBroker)

@@ -6,10 +6,10 @@ import atexit
 import socket
 from typing import Any, Final
 
-from .contract import NoBroker, wait_until_ready
-from .jars import kafka_version
-from .ports import free_ports
-from .settings import TEST_SETTINGS, listeners
+from tests.brokers.contract import NoBroker, wait_until_ready
+from tests.brokers.jars import kafka_version
+from tests.brokers.ports import free_ports
+from tests.brokers.settings import TEST_SETTINGS, listeners
 
 IMAGE: Final = f"apache/kafka:{kafka_version()}"
 _CLIENT_PORT: Final = 9092

@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 from confluent_kafka.admin import AdminClient
 
-from .contract import NoBroker, answers
+from tests.brokers.contract import NoBroker, answers
 
 VARIABLE: Final = "UNDERSTUDY_TEST_BOOTSTRAP_SERVERS"
 

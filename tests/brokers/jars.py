@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from .contract import NoBroker
-from .java import find_maven
+from tests.brokers.contract import NoBroker
+from tests.brokers.java import find_maven
 
 POM: Final = Path(__file__).with_name("pom.xml")
 _FETCH_TIMEOUT_S: Final = 900

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .contract import NoBroker
+from tests.brokers.contract import NoBroker
 
 OLDEST_JAVA: Final = 17
 

@@ -14,11 +14,11 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-from .contract import NoBroker, wait_until_ready
-from .jars import kafka_jars, kafka_version
-from .java import find_java
-from .ports import free_ports
-from .settings import TEST_SETTINGS, listeners
+from tests.brokers.contract import NoBroker, wait_until_ready
+from tests.brokers.jars import kafka_jars, kafka_version
+from tests.brokers.java import find_java
+from tests.brokers.ports import free_ports
+from tests.brokers.settings import TEST_SETTINGS, listeners
 
 _HEAP: Final = "-Xmx512m"
 _STOP_TIMEOUT_S: Final = 30.0

@@ -13,12 +13,12 @@ import subprocess
 import sys
 from typing import Final
 
-from .choose import is_broker_required
-from .container import ContainerBroker
-from .contract import NoBroker
-from .existing import VARIABLE
-from .jars import cached_jars, kafka_jars
-from .java import find_java, find_maven
+from tests.brokers.choose import is_broker_required
+from tests.brokers.container import ContainerBroker
+from tests.brokers.contract import NoBroker
+from tests.brokers.existing import VARIABLE
+from tests.brokers.jars import cached_jars, kafka_jars
+from tests.brokers.java import find_java, find_maven
 
 _JAVA_PACKAGES: Final = ("openjdk-17-jre-headless", "default-jre-headless")
 

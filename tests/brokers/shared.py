@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .choose import start_shared_broker
-from .contract import Broker
-from .existing import ExistingBroker
+from tests.brokers.choose import start_shared_broker
+from tests.brokers.contract import Broker
+from tests.brokers.existing import ExistingBroker
 
 
 @contextmanager
