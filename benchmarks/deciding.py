@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import encode_event
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord
@@ -141,7 +142,7 @@ def _relabelled(message: SimulatedMessage, number: int, workflows: int) -> Simul
 
 
 def _records(messages: list[SimulatedMessage], position: int) -> RecordBatch:
-    at_ms = round(START.timestamp() * 1000)
+    at_ms = to_epoch_ms(START)
     return RecordBatch(
         payloads=[message.payload for message in messages],
         offsets=range(position, position + len(messages)),

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import StrEnum
-from math import floor
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
+
+from understudy.schemas.event_time import to_epoch_ms
 
 SCHEMA_VERSION: Final = 1
 MAX_EVENT_BYTES: Final = 1_048_576
@@ -291,8 +292,7 @@ def event_key(rollout_id: str, pair_id: str) -> str:
 
 def request_time_ms(event: Event) -> int:
     """The request time in whole milliseconds since 1970, rounded down."""
-    half_a_microsecond = 0.0005
-    return floor(event.request_time.timestamp() * 1000.0 + half_a_microsecond)
+    return to_epoch_ms(event.request_time)
 
 
 def encode_event(event: Event) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import (
     Identifier,
     InvalidEvent,
@@ -21,9 +21,6 @@ from understudy.schemas.events import (
 )
 
 MAX_FEEDBACK_BYTES: Final = 65_536
-
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MILLISECOND: Final = dt.timedelta(milliseconds=1)
 
 
 class Feedback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -78,4 +75,4 @@ def decode_feedback(payload: bytes | None) -> Feedback:
 
 def feedback_time_ms(feedback: Feedback) -> int:
     """The feedback's own time in whole milliseconds since 1970, rounded down."""
-    return (feedback.feedback_time - _EPOCH) // _MILLISECOND
+    return to_epoch_ms(feedback.feedback_time)

@@ -21,6 +21,7 @@ from understudy.analyzers.guardrails.window_deltas import (
     RowKey,
     row_key,
 )
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.rollouts import Rollout
 from understudy.schemas.windows import WindowRow, WindowsMessage
 
@@ -50,7 +51,7 @@ def fold(
     partition.begin_flush(message.version)
     standing = state.standing
     if message.watermark is not None:
-        watermark_ms = round(message.watermark.timestamp() * 1000)
+        watermark_ms = to_epoch_ms(message.watermark)
         standing.watermark_ms = max(standing.watermark_ms, watermark_ms)
     batch = _gather(rollout, checks, state, changes)
     for key, change in changes:

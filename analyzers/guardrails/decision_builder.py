@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 
 from msgspec.structs import astuple
@@ -21,6 +20,7 @@ from understudy.analyzers.guardrails.explanations import (
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.schemas import decisions
 from understudy.schemas.decisions import Decision
+from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.rollouts import Rollout
 
 
@@ -44,8 +44,8 @@ def tell(
         is_refresh=is_refresh,
         verdict=judgement.verdict,
         reasons=_reasons(rollout, state, judgement),
-        decided_at=_time(standing.now_ms),
-        since=_time(since_ms),
+        decided_at=from_epoch_ms(standing.now_ms),
+        since=from_epoch_ms(since_ms),
         candidate_share=0.0 if judgement.is_rolled_back else stage.share,
         is_latched=standing.rolled_back is not None,
         is_paused=judgement.is_paused,
@@ -140,7 +140,7 @@ def _evidence(rollout: Rollout, state: RolloutState, found: Found) -> decisions.
         phi=weighing.phi.phi if weighing else 1.0,
         counts=list(astuple(total)),
         counts_recent=list(astuple(recent.total)),
-        recent_since=_time(recent.since_ms) if recent.since_ms >= 0 else None,
+        recent_since=from_epoch_ms(recent.since_ms) if recent.since_ms >= 0 else None,
     )
 
 
@@ -163,10 +163,6 @@ def _standing(rollout: Rollout, state: RolloutState, found: Found) -> decisions.
     if finding.log_promotion >= -math.log(rollout.false_promotion):
         return "pass"
     return "waiting" if waiting(found.check, finding.slice, state) else "open"
-
-
-def _time(epoch_ms: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(epoch_ms / 1000, dt.UTC)
 
 
 def _finite(value: float) -> float | None:

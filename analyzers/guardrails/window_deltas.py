@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from understudy.analyzers.guardrails.statistics import AnyStatistics
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.windows import WindowRow
 
 Readings = dict[str, AnyStatistics]
@@ -42,7 +43,7 @@ class Change(NamedTuple):
 
 def row_key(row: WindowRow) -> RowKey:
     """The key of a row within its rollout and partition."""
-    start_ms = round(row.window_start.timestamp() * 1000)
+    start_ms = to_epoch_ms(row.window_start)
     return RowKey(start_ms, row.window_s, row.mode or "", row.language, row.workflow)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -14,6 +13,7 @@ from understudy.analyzers.windows.columns import WindowColumns
 from understudy.analyzers.windows.histogram import merge
 from understudy.analyzers.windows.layout import PLACES, SLOTS, VECTOR_LENGTH
 from understudy.analyzers.windows.moments import LIMBS, join_limbs
+from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.measure_kinds import SumKind
 from understudy.schemas.windows import SECTIONS, Source, WindowRow
 
@@ -85,7 +85,7 @@ class WindowSums:
             mode=key.mode or None,  # type: ignore[arg-type]
             language=key.language,
             workflow=key.workflow,
-            window_start=dt.datetime.fromtimestamp(key.window_start_ms / 1000, dt.UTC),
+            window_start=from_epoch_ms(key.window_start_ms),
             window_s=window_s,
             source=source,
             partition=partition,

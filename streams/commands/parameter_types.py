@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.streams.dead_letters.dead_letter_record import RecordPosition, parse_position
 
 _AGE: Final = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[smhd])")
@@ -29,7 +30,7 @@ def epoch_ms(text: str, now: dt.datetime) -> int:
         raise ValueError(
             f"{text!r} is neither an age (30m, 2d) nor a time (2026-03-02T12:00)"
         ) from None
-    return round((at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp() * 1000)
+    return to_epoch_ms(at if at.tzinfo else at.replace(tzinfo=dt.UTC))
 
 
 class TimeType(click.ParamType):

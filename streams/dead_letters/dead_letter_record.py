@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.events import peek
 
 UNKNOWN: Final = "unknown"
@@ -65,7 +66,7 @@ class DeadLetterRecord:
     @property
     def stored_at(self) -> dt.datetime:
         """When it was written to the dead-letter topic."""
-        return dt.datetime.fromtimestamp(self.stored_at_ms / 1000, dt.UTC)
+        return from_epoch_ms(self.stored_at_ms)
 
     @property
     def rollout_id(self) -> str:

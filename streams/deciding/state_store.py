@@ -24,6 +24,7 @@ import msgspec
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.policy_change import successor
 from understudy.schemas.decisions import Decision, encode_decision
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.rollout_records import (
     ROLLOUTS_SCHEMA_VERSION,
     Command,
@@ -195,7 +196,7 @@ class RolloutStateStore:
         return Output(key, _encoded(decisions), is_state_changed=True)
 
     def _apply_command(self, evaluator: RolloutEvaluator, command: Command) -> Decision | None:
-        evaluator.advance_clock(round(command.at.timestamp() * 1000))
+        evaluator.advance_clock(to_epoch_ms(command.at))
         if command.kind == "kill":
             return evaluator.kill(_why_killed(command))
         if command.kind == "resume":

@@ -18,6 +18,7 @@ from typing import Final
 from confluent_kafka import Message
 
 from understudy.schemas.decisions import decode_decision
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.streams.demo.simulator import (
     DEFAULT_RATE_PER_S,
     REQUEST_TIMEOUT_MS,
@@ -108,7 +109,7 @@ class Gateway:
 
     def _write(self, producer: BufferedProducer, topic: str, message: SimulatedMessage) -> None:
         at = self._at(message)
-        timestamp_ms = int(at.timestamp() * 1000)
+        timestamp_ms = to_epoch_ms(at)
         producer.send(topic, message.payload, message.key, timestamp_ms=timestamp_ms)
         if message.event is not None and message.event.side == "candidate":
             self._request_times_s.append(message.event.request_time.timestamp())

@@ -26,6 +26,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 
 from understudy.analyzers.compare.json_output import compile_json_schema
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.alerting.service import run_alerting
@@ -167,7 +168,7 @@ def _apply_policy(kafka: KafkaSettings, policy: str, at: dt.datetime) -> None:
         topics(kafka).rollouts.name,
         encode_rollout_record(record),
         record.manifest.rollout_id,
-        timestamp_ms=int(at.timestamp() * 1000),
+        timestamp_ms=to_epoch_ms(at),
     )
     producer.flush(START_TIMEOUT_S)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
+from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.topics import Topics
 from understudy.schemas.windows import Source, WindowRow, WindowsMessage
 from understudy.streams.kafka.dead_letter_format import Headers, dead_letter_headers, shortened
@@ -44,9 +44,7 @@ class Publisher:
         watermark_ms: int | None,
     ) -> None:
         """Queue changed rows of a source's partition; all rows of one rollout travel together."""
-        watermark = (
-            None if watermark_ms is None else dt.datetime.fromtimestamp(watermark_ms / 1000, dt.UTC)
-        )
+        watermark = None if watermark_ms is None else from_epoch_ms(watermark_ms)
         for rollout_id, some in _by_rollout(rows):
             self._send_windows(
                 WindowsMessage(

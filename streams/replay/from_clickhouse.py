@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.windows import Source, WindowRow, WindowsMessage
 from understudy.streams.replay.from_events import messages
 
@@ -62,4 +63,4 @@ def _emit(due: list[_DueRow], until_ms: int) -> Iterator[WindowsMessage]:
 
 
 def _start_ms(row: WindowRow) -> int:
-    return round(row.window_start.timestamp() * 1000)
+    return to_epoch_ms(row.window_start)

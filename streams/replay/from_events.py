@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from understudy.analyzers.windows.rows import row_key
+from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.windows import WindowRow, WindowsMessage
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.replay.recordings import request_time
@@ -87,9 +88,7 @@ def messages(
     by_rollout: dict[str, list[WindowRow]] = defaultdict(list)
     for row in rows:
         by_rollout[row.rollout_id].append(row)
-    watermark = (
-        None if watermark_ms is None else dt.datetime.fromtimestamp(watermark_ms / 1000, dt.UTC)
-    )
+    watermark = None if watermark_ms is None else from_epoch_ms(watermark_ms)
     for rollout_id, some in by_rollout.items():
         yield WindowsMessage(
             rollout_id=rollout_id,
