@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.analyzers.guardrails.state import decode_state
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import encode_event
 from understudy.schemas.manifests import read_manifest
@@ -168,8 +169,8 @@ class Clock:
         return result
 
 
-PER_MESSAGE: Final = ("decode", "fold and judge")
-PER_ENTRY: Final = ("state as lists", "JSON", "compress")
+PER_MESSAGE: Final = ("decode", "apply and evaluate")
+PER_ENTRY: Final = ("encode state", "encode snapshot", "compress")
 RESTORE: Final = "restore"
 
 
@@ -191,14 +192,19 @@ def measure(values: list[bytes], settled: int, partitions: int) -> tuple[Clock, 
 
 def _entry(clock: Clock, record: RolloutRecord, evaluator: RolloutEvaluator) -> dict[str, int]:
     """What the processor writes once a second, in its steps; and what a new worker does with it."""
-    kept = clock.time(PER_ENTRY[0], evaluator.to_builtins)
+    state = clock.time(PER_ENTRY[0], evaluator.encode_state)
     entry = RolloutSnapshot(
-        record=record, state=kept, last_applied_command=0, record_offset=0, record_timestamp_ms=0
+        record=record,
+        state=msgspec.Raw(state),
+        last_applied_command=0,
+        record_offset=0,
+        record_timestamp_ms=0,
     )
     encoded = clock.time(PER_ENTRY[1], lambda: msgspec.json.encode(entry))
     value = clock.time(PER_ENTRY[2], lambda: zstd.compress(encoded, ZSTD_LEVEL))
     clock.time(RESTORE, lambda: RolloutStateStore({KEY: value}).apply_windows(KEY, _NOTHING))
-    rows = sum(len(rows) for *_, (*_, rows) in kept["partitions"])
+    partitions = decode_state(evaluator.rollout, state).partitions
+    rows = sum(len(open_rows.rows) for open_rows in partitions["events"].values())
     return {"open_rows": rows, "json_bytes": len(encoded), "entry_bytes": len(value)}
 
 

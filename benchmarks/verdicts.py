@@ -46,15 +46,14 @@ from understudy.analyzers.sequential.tail import GAMMA, raised_bucket
 from understudy.analyzers.sequential.unbounded import (
     CALIBRATION_UNITS,
     PRIOR_UNITS,
-    Batch,
     Moments,
+    Observations,
     Scale,
     log_increments,
     paired_ratio,
     unpaired,
 )
 from understudy.analyzers.sequential.unbounded import staked as staked_increments
-from understudy.analyzers.sequential.weights import ALL, slice_weights
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -120,9 +119,9 @@ def evidence_of_restarts(increments: FloatArray, phi: FloatArray | None = None) 
 
 def _check_restarts(increments: FloatArray, phi: FloatArray, evidence: FloatArray) -> None:
     """The vectors must be what the package computes window by window."""
-    state = RestartedWealth.begin(increments.shape[1])
+    state = RestartedWealth()
     for look in range(2 * LEARNING_WINDOWS):
-        state = state.fold(increments[look], float(phi[look]))
+        state = state.after(increments[look], float(phi[look]))
         assert np.isclose(state.log_evidence, evidence[look], rtol=1e-6)
 
 
@@ -278,24 +277,6 @@ def error_limit(rng: np.random.Generator, rollouts: int) -> Iterator[tuple[str, 
         square = counts @ (exact.LIMIT_VALUES - limit) ** 2
         stable = rng.binomial(PER_LOOK, limit, size=(rollouts, LOOKS)) + 0.0
         yield name, Sample(rollback, promotion, bad - limit * PER_LOOK, square, bad + 0.0, stable)
-
-
-def similarity(rng: np.random.Generator, rollouts: int) -> Iterator[tuple[str, Sample]]:
-    """Disagreement with mean 0.10 in twenty bins, at most 0.15 or 0.10 tolerated."""
-    edges = np.linspace(0.0, 1.0, 21)
-    shape = rng.beta(9.0, 1.0, 400_000)
-    chances = np.histogram(shape, edges)[0] / shape.size
-    counts = rng.multinomial(PER_LOOK, chances, size=(rollouts, LOOKS))
-    for name, margin in (
-        ("similarity 0.90 (at least 0.80)", 0.20),
-        ("similarity 0.90 (at least 0.90), at the limit", 0.10),
-    ):
-        both = []
-        for direction in DIRECTIONS:
-            values = exact.disagreement_values(edges, direction)
-            bets = signed_bets(direction, margin, low=0.0)
-            both.append(exact.log_increments(counts, values, margin, bets))
-        yield name, Sample(both[0], both[1])
 
 
 @lru_cache(maxsize=500_000)
@@ -468,10 +449,10 @@ def _mean_increments(
     return both[0], both[1]
 
 
-def _checked(batch: Batch, scale: Scale, increments: FloatArray) -> Scale:
+def _checked(batch: Observations, scale: Scale, increments: FloatArray) -> Scale:
     """The vectors must be what the package computes window by window; the scale after one."""
     assert np.allclose(log_increments(batch, scale, "rollback"), increments, rtol=1e-6)
-    return scale.seen(batch)
+    return scale.after(batch)
 
 
 def cost_of_arms(rng: np.random.Generator, rollouts: int) -> Iterator[tuple[str, Sample]]:
@@ -530,9 +511,8 @@ def languages(rng: np.random.Generator, rollouts: int, bad: FloatArray) -> First
     """
     metrics, tongues = 5, bad.size
     share = 1.0 / np.arange(1, tongues + 1)
-    names = [f"l{n}" for n in range(tongues)]
-    given = slice_weights(metrics, names, named=names)
-    weights = np.log(np.array([given[ALL], *(given[name] for name in names)]))
+    # Half of a guardrail's weight goes to all requests, half to the named languages evenly.
+    weights = np.log(np.array([0.5, *[0.5 / tongues] * tongues]) / metrics)
     margin, bets = 0.005, signed_bets("rollback", 0.005)
     wealth = np.full((rollouts, metrics, tongues + 1, bets.size), -np.inf)
     sums = np.zeros((3, rollouts, metrics, tongues + 1))
@@ -618,9 +598,9 @@ def _check_phi(counts: IntArray, phi: FloatArray) -> None:
     """The vectors must be what the package computes window by window."""
     state = Overdispersion()
     for (below, _, above), expected in zip(counts.tolist(), phi, strict=True):
-        assert np.isclose(state.phi, expected)
+        assert np.isclose(state.factor, expected)
         mean = (above - below) / PER_LOOK
-        state = state.fold(PER_LOOK, above - below, (above + below) / PER_LOOK - mean**2)
+        state = state.after_window(PER_LOOK, above - below, (above + below) / PER_LOOK - mean**2)
 
 
 def speed() -> dict[str, float]:
@@ -681,7 +661,6 @@ FAMILIES: Final[tuple[Callable[[np.random.Generator, int], Iterator[tuple[str, S
     cost,
     heavier_cost,
     cost_of_arms,
-    similarity,
 )
 METHODS: Final = ("ours", "z", "threshold", "mann_whitney", "promotion", "late", "plain", "early")
 HEADINGS: Final = {
@@ -717,7 +696,6 @@ AIMS: Final[dict[str, tuple[str, int]]] = {
     "p99 ×1.5 (×1.2), correlation 0.8, joint": ("ours", 1_100),
     "cost equal (+10 %)": ("promotion", 400),
     "cost +15 % (+10 %)": ("ours", 3_050),
-    "similarity 0.90 (at least 0.80)": ("promotion", 400),
     "JSON 99 → 97 % after 200 000 healthy requests": ("ours", 3_100),
     "JSON in single turns with phi, 99 → 97 %": ("ours", 1_700),
 }

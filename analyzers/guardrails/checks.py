@@ -2,7 +2,7 @@
 
 A guardrail is one check; with a warn margin it is two, the second of which only alerts. A check
 knows how to read a window row and by which test its evidence grows. Quantiles compared with stable
-can be read only once stable's own is known: see `references`.
+can be read only once stable's own is known: see `tail_thresholds`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from understudy.schemas.rollout_metrics import METRICS, Metric
 from understudy.schemas.rollouts import Action, Guardrail, Rollout
 
 WARNING_SUFFIX: Final = ".warn"
+_ROUNDING: Final = 1e-9
+"""Buckets by which a logarithm may be off: an edge must not move by its last bit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class Check:
     action: Action
     is_warning: bool
     test: AnyTest
-    probe: str
-    """Checks with the same probe read the same numbers."""
+    key: str
+    """Checks with the same key read the same statistics; see `key_in`."""
     reader: Reader | None
     """None where stable's quantile must be known first."""
     weight: float = 0.0
@@ -66,19 +68,36 @@ class Check:
         """Whether promotion waits for it."""
         return self.action != "alert"
 
-    def tail_reader(self, reference: int) -> Reader:
-        """Reads a tail, given the bucket that holds stable's quantile."""
+    def key_in(self, slice_name: str) -> str:
+        """Return the key of its statistics: each slice has tail thresholds of its own."""
+        return f"{self.key}@{slice_name}" if self.is_tail else self.key
+
+    def tail_reader(self, stable_bucket: int) -> Reader:
+        """Return the reader of a tail, given the bucket that holds stable's quantile."""
         if self.guardrail.relative:
-            up = raised_bucket(reference, 1.0 + self.value, "rollback")
-            down = raised_bucket(reference, 1.0 + self.value, "promotion")
+            up = raised_bucket(stable_bucket, 1.0 + self.value, "rollback")
+            down = raised_bucket(stable_bucket, 1.0 + self.value, "promotion")
         else:
-            edge = GAMMA**reference + self.value
+            edge = GAMMA**stable_bucket + self.value
             up, down = bucket_above(edge), bucket_below(edge)
-        return tail_reader(self.metric.measure, reference, up, down)
+        return tail_reader(self.metric.measure, stable_bucket, up, down)
+
+    def tail_limit_ms(self, stable_bucket: int) -> tuple[float, float]:
+        """Return the times that stable and the candidate are held against."""
+        stable_ms = GAMMA**stable_bucket
+        if self.guardrail.relative:
+            return stable_ms, stable_ms * (1.0 + self.value)
+        return stable_ms, stable_ms + self.value
+
+    def own_value(self, bad_share: float | None) -> float | None:
+        """Return the metric's own value: tests count what is bad, JSON validity what is good."""
+        if bad_share is None or not self.metric.higher_is_better:
+            return bad_share
+        return 1.0 - bad_share
 
 
 def checks_of(rollout: Rollout) -> tuple[Check, ...]:
-    """All checks of a policy, in its order, with their weights."""
+    """Return all checks of a policy, in its order, with their weights."""
     checks = [check for guardrail in rollout.guardrails for check in _checks_of(guardrail)]
     actions = [check.action for check in checks]
     return tuple(replace(check, weight=1.0 / actions.count(check.action)) for check in checks)
@@ -96,13 +115,15 @@ def _check(
     guardrail: Guardrail, name: str, value: float, action: Action, is_warning: bool
 ) -> Check:
     metric = METRICS[guardrail.metric]
-    probe, reader = _probe(guardrail, metric, value)
+    key, reader = _key_and_reader(guardrail, metric, value)
     test = _test(guardrail, metric, value)
-    return Check(name, guardrail, metric, value, action, is_warning, test, probe, reader)
+    return Check(name, guardrail, metric, value, action, is_warning, test, key, reader)
 
 
-def _probe(guardrail: Guardrail, metric: Metric, value: float) -> tuple[str, Reader | None]:
-    """What is read and how; checks that read alike share the name."""
+def _key_and_reader(
+    guardrail: Guardrail, metric: Metric, value: float
+) -> tuple[str, Reader | None]:
+    """Return how a row is read; checks that read alike share the key."""
     on_candidate = guardrail.limit in ("max", "min")
     if metric.kind == "quantile":
         if not on_candidate:
@@ -148,10 +169,10 @@ def _mean_test(tick: float, guardrail: Guardrail, value: float) -> MeanTest:
 
 
 def bucket_above(edge: float) -> int:
-    """The lowest bucket whose upper edge is at least `edge`: rounded for rollback."""
-    return math.ceil(math.log(edge) / math.log(GAMMA) - 1e-9)
+    """Return the lowest bucket whose upper edge is at least `edge`: rounded for rollback."""
+    return math.ceil(math.log(edge) / math.log(GAMMA) - _ROUNDING)
 
 
 def bucket_below(edge: float) -> int:
-    """The highest bucket whose upper edge is at most `edge`: rounded for promotion."""
-    return math.floor(math.log(edge) / math.log(GAMMA) + 1e-9)
+    """Return the highest bucket whose upper edge is at most `edge`: rounded for promotion."""
+    return math.floor(math.log(edge) / math.log(GAMMA) + _ROUNDING)

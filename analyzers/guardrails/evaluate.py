@@ -1,7 +1,8 @@
-"""Judging: from all evidence of a rollout to a verdict.
+"""Evaluate all evidence of a rollout under its policy: what should happen, and what is lacking.
 
-Each action has an error of its own: the evidence of the guardrails that roll back is summed apart
-from that of those that pause or alert.
+The statistics of it are in `sequential.verdict`. The policy adds its actions, each with an error of
+its own (evidence of the guardrails that roll back is summed apart from that of those that pause or
+alert), what it requires, what is latched, and the stages.
 """
 
 from __future__ import annotations
@@ -9,58 +10,66 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-import numpy as np
-
-from understudy.analyzers.guardrails.apply_windows import judged
+from understudy.analyzers.guardrails.apply_windows import slices_under_test
 from understudy.analyzers.guardrails.checks import Check
+from understudy.analyzers.guardrails.evidence_state import EvidenceState
 from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.guardrails.state import RolloutState
-from understudy.analyzers.sequential import Bar, Finding, Verdict, judge
-from understudy.analyzers.sequential.bets import log_sum_exp
-from understudy.schemas.decisions import Verdict as VerdictName
+from understudy.analyzers.sequential import (
+    SliceEvidence,
+    StatisticalVerdict,
+    VerdictThresholds,
+    reach_verdict,
+)
+from understudy.analyzers.sequential.weights import log_weighted_sum, weightiest
+from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Action, Rollout, Stage
 
-ENOUGH_MEASURED = 100
-"""Units from which something counts as measured."""
-SHOWN_ALPHA = 0.05
-"""Doubt in the intervals shown, both ends together."""
+ENOUGH_MEASURED: Final = 100
+"""Units from which a metric counts as measured at all, for `required: if_measured`."""
+INTERVAL_ALPHA: Final = 0.05
+"""Doubt in the intervals shown, both ends together: 95 % is what readers expect."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A check, a slice and what was found there."""
+class CheckResult:
+    """A check in a slice: its evidence now, and the state that it rests on."""
 
     check: Check
-    finding: Finding
+    evidence: SliceEvidence
+    state: EvidenceState | None
+    """None before any unit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Evaluation:
     """What all evidence says together."""
 
-    verdict: VerdictName
-    promotion: Verdict
-    found: list[Found]
+    verdict: Verdict
+    statistical: StatisticalVerdict
+    """Of the guardrails that promotion waits for, before anything latched."""
+    results: list[CheckResult]
     log_evidence: dict[Action, float]
     rolls_back: bool
     pauses: bool
     is_rolled_back: bool
     is_paused: bool
     missing: list[str] = field(default_factory=list)
-    alarming: list[Found] = field(default_factory=list)
-    """What the guardrails that alert are alarmed by, weightiest first."""
+    alerting: list[CheckResult] = field(default_factory=list)
+    """What carries the evidence of the guardrails that alert, weightiest first."""
 
     def signature(self, stage: int) -> str:
-        """What must change for another decision to be told."""
-        alarms = sorted({found.check.name for found in self.alarming})
+        """Return what must change for another decision to be emitted."""
+        alerts = sorted({result.check.name for result in self.alerting})
         flags = [self.is_rolled_back, self.is_paused]
-        return repr([self.verdict, stage, flags, list(self.promotion.breaches), alarms])
+        return repr([self.verdict, stage, flags, list(self.statistical.breaches), alerts])
 
 
-def bar_of(rollout: Rollout, stage: Stage) -> Bar:
-    """What evidence is held against in a stage."""
-    return Bar(
+def thresholds_of(rollout: Rollout, stage: Stage) -> VerdictThresholds:
+    """Return what evidence is held against in a stage."""
+    return VerdictThresholds(
         false_rollback=rollout.false_rollback,
         false_promotion=rollout.false_promotion,
         min_requests=stage.min_requests,
@@ -70,102 +79,99 @@ def bar_of(rollout: Rollout, stage: Stage) -> Bar:
     )
 
 
-def judge_rollout(
+def evaluate(
     rollout: Rollout, checks: tuple[Check, ...], state: RolloutState, *, with_intervals: bool
-) -> Judgement:
-    """The verdict on what the state holds. Intervals take time and change no verdict."""
-    stage = rollout.stages[state.standing.stage]
-    found = [
-        Found(check, _finding(check, name, weight, state, with_intervals=with_intervals))
-        for check, name, weight in judged(checks, state)
+) -> Evaluation:
+    """Return the verdict on the state. Intervals take time and change no verdict."""
+    stage = rollout.stages[state.status.stage]
+    results = [
+        _result(check, name, weight, state, with_intervals=with_intervals)
+        for check, name, weight in slices_under_test(checks, state)
     ]
-    bar = bar_of(rollout, stage)
-    promotion = judge(_for_promotion(found), state.stage.progress, bar)
-    logs = {action: _log_evidence(found, action) for action in ("rollback", "pause", "alert")}
-    needed = -math.log(rollout.false_rollback)
-    rolls_back, pauses = promotion.action == "rollback", logs["pause"] >= needed
-    is_rolled_back = rolls_back or state.standing.rolled_back is not None
-    is_paused = pauses or state.standing.paused is not None
-    is_last = state.standing.stage + 1 == len(rollout.stages)
-    missing = [*promotion.missing, *(["paused"] if is_paused else [])]
-    verdict: VerdictName = "hold" if missing or is_last_and_whole(stage, is_last) else "promote"
-    return Judgement(
+    thresholds = thresholds_of(rollout, stage)
+    statistical = reach_verdict(_for_promotion(results), state.stage.totals, thresholds)
+    actions: tuple[Action, ...] = ("rollback", "pause", "alert")
+    log_evidence = {action: _log_evidence(results, action) for action in actions}
+    rolls_back = statistical.action == "rollback"
+    pauses = log_evidence["pause"] >= thresholds.log_rollback
+    is_rolled_back = rolls_back or state.status.rolled_back is not None
+    is_paused = pauses or state.status.paused is not None
+    missing = [*statistical.missing, *(["paused"] if is_paused else [])]
+    can_promote = not missing and not is_complete(rollout, state)
+    verdict: Verdict = "promote" if can_promote else "hold"
+    alerts = log_evidence["alert"] >= thresholds.log_rollback
+    return Evaluation(
         verdict="rollback" if is_rolled_back else verdict,
-        promotion=promotion,
-        found=found,
-        log_evidence=logs,  # type: ignore[arg-type]
+        statistical=statistical,
+        results=results,
+        log_evidence=log_evidence,
         rolls_back=rolls_back,
         pauses=pauses,
         is_rolled_back=is_rolled_back,
         is_paused=is_paused,
         missing=missing,
-        alarming=weightiest(found, "alert") if logs["alert"] >= needed else [],
+        alerting=weightiest_of(results, "alert") if alerts else [],
     )
 
 
-def is_last_and_whole(stage: Stage, is_last: bool) -> bool:
-    """Whether the candidate has all requests: there is nothing left to promote."""
-    return is_last and stage.share >= 1.0
+def is_complete(rollout: Rollout, state: RolloutState) -> bool:
+    """Return whether the candidate has all requests: there is nothing left to promote."""
+    is_last = state.status.stage + 1 == len(rollout.stages)
+    return is_last and rollout.stages[state.status.stage].share >= 1.0
 
 
-def weightiest(found: Sequence[Found], action: Action) -> list[Found]:
-    """What carries the evidence of an action, weightiest first, down to a twentieth of the top."""
-    some = [f for f in found if f.check.action == action and math.isfinite(f.finding.weighted)]
-    some.sort(key=lambda f: -f.finding.weighted)
-    return [f for f in some if f.finding.weighted >= some[0].finding.weighted - math.log(20.0)]
+def weightiest_of(results: Sequence[CheckResult], action: Action) -> list[CheckResult]:
+    """Return what carries the evidence for an action, weightiest first."""
+    of_action = [result for result in results if result.check.action == action]
+    return weightiest(of_action, lambda result: result.evidence.weighted)
 
 
-def _log_evidence(found: Sequence[Found], action: Action) -> float:
-    weighted = [f.finding.weighted for f in found if f.check.action == action]
-    return float(log_sum_exp(np.array(weighted))) if weighted else -math.inf
+def _log_evidence(results: Sequence[CheckResult], action: Action) -> float:
+    return log_weighted_sum(r.evidence.weighted for r in results if r.check.action == action)
 
 
-def _for_promotion(found: Sequence[Found]) -> list[Finding]:
-    """Findings as the library's judge takes them: those that pause weigh nothing there.
+def _for_promotion(results: Sequence[CheckResult]) -> list[SliceEvidence]:
+    """Return the evidence that promotion waits for.
 
-    A guardrail that is required nowhere must not block either, however much it has seen.
+    Guardrails that pause must pass too, but have no weight in the evidence for a rollback. One that
+    is required nowhere must not block promotion, however many requests it has seen.
     """
     return [
         replace(
-            f.finding,
-            weight=f.finding.weight if f.check.action == "rollback" else 0.0,
-            requests=0 if f.check.guardrail.required == "none" else f.finding.requests,
+            result.evidence,
+            weight=result.evidence.weight if result.check.action == "rollback" else 0.0,
+            requests=0 if result.check.guardrail.required == "none" else result.evidence.requests,
         )
-        for f in found
-        if f.check.stops_promotion
+        for result in results
+        if result.check.stops_promotion
     ]
 
 
-def _finding(
+def _result(
     check: Check, name: str, weight: float, state: RolloutState, *, with_intervals: bool
-) -> Finding:
-    weighing = state.slices.get(name, {}).get(check.name)
-    if weighing is None:
-        return Finding(
-            check.name, name, weight, -math.inf, 0.0, 0, check.test.margin,
-            required=is_required(check, name, 0),
-        )  # fmt: skip
-    interval = (-math.inf, math.inf)
-    if with_intervals:
-        interval = check.test.interval(
-            weighing.total, weighing.shown, weighing.rollback.scale, SHOWN_ALPHA
-        )
-    closed = check.test.units(weighing.closed)
-    return Finding(
+) -> CheckResult:
+    of_check = state.find_evidence(name, check.name)
+    closed = check.test.units(of_check.closed) if of_check else 0
+    evidence = SliceEvidence(
         guardrail=check.name,
         slice=name,
         weight=weight,
-        log_rollback=weighing.log_evidence("rollback"),
-        log_promotion=weighing.log_evidence("promotion"),
+        log_rollback=of_check.log_evidence("rollback") if of_check else -math.inf,
+        log_promotion=of_check.log_evidence("promotion") if of_check else 0.0,
         requests=closed,
         margin=check.test.margin,
         required=is_required(check, name, closed),
-        interval=interval,
     )
+    if of_check and with_intervals:
+        interval = check.test.interval(
+            of_check.total, of_check.interval_sums, of_check.rollback.scale, INTERVAL_ALPHA
+        )
+        evidence = replace(evidence, interval=interval)
+    return CheckResult(check, evidence, of_check)
 
 
 def is_required(check: Check, name: str, units: int) -> bool:
-    """Whether a slice must be shown harmless before promotion."""
+    """Return whether a slice must be shown harmless before promotion."""
     required = check.guardrail.required
     if required == "every":
         return True

@@ -1,285 +1,234 @@
-"""Reasons in words: what an on-call person reads at three in the morning.
+"""The sentences of a decision: why it rolls back, pauses, holds, promotes or alerts.
 
-Slices and names come from whoever writes events, so what cannot be printed is replaced here.
+They are what an on-call engineer reads at three in the morning, so each says what was measured,
+where, by how much, and what the limit is:
+
+    JSON validity in `ja` fell 2.1 points, limit 0.5; 1 840 pairs
 """
 
 from __future__ import annotations
 
-import math
+from typing import Final
 
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.evaluate import Found, Judgement, is_last_and_whole, weightiest
-from understudy.analyzers.guardrails.sequential_tests import Observed
+from understudy.analyzers.guardrails.evaluate import (
+    CheckResult,
+    Evaluation,
+    is_complete,
+    weightiest_of,
+)
+from understudy.analyzers.guardrails.formatting import (
+    format_count,
+    format_duration,
+    format_limit,
+    format_limit_value,
+    format_percent,
+    format_points,
+    format_value,
+    printable,
+)
+from understudy.analyzers.guardrails.sequential_tests import MeanTest, Observed
 from understudy.analyzers.guardrails.slices import ALL, slice_title
-from understudy.analyzers.guardrails.stage_progress import StageCounts
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.statistics import AnyStatistics, LimitStatistics
-from understudy.analyzers.sequential.tail import ENOUGH_UNITS, GAMMA
+from understudy.analyzers.sequential.tail import ENOUGH_UNITS
 from understudy.schemas.rollouts import Rollout, Stage
 
-MOST_REASONS = 5
-SUSPICION = "harm is suspected"
+MOST_REASONS: Final = 5
+"""As many as a message on a phone shows without scrolling."""
+SUSPICION: Final = "harm is suspected"
 """How a reason to hold begins that is a suspicion."""
 
 
-def reasons_for_rollback(
-    checks: tuple[Check, ...], state: RolloutState, judgement: Judgement
-) -> list[str]:
-    """What carries the evidence for a rollback, weightiest first."""
-    return _reasons(state, weightiest(judgement.found, "rollback"))
+def reasons_for_rollback(state: RolloutState, evaluation: Evaluation) -> list[str]:
+    """Return what carries the evidence for a rollback, weightiest first."""
+    return _sentences(state, weightiest_of(evaluation.results, "rollback"))
 
 
-def reasons_for_pause(
-    checks: tuple[Check, ...], state: RolloutState, judgement: Judgement
-) -> list[str]:
-    """What carries the evidence for a pause, weightiest first."""
-    return _reasons(state, weightiest(judgement.found, "pause"))
+def reasons_for_pause(state: RolloutState, evaluation: Evaluation) -> list[str]:
+    """Return what carries the evidence for a pause, weightiest first."""
+    return _sentences(state, weightiest_of(evaluation.results, "pause"))
 
 
-def alerts(rollout: Rollout, state: RolloutState, judgement: Judgement) -> list[str]:
-    """What somebody should look at although it rolls nothing back."""
-    counts, stage = state.stage, rollout.stages[state.standing.stage]
-    broken = [_broken(name, counts, rollout, stage) for name in judgement.promotion.breaches]
-    return _reasons(state, judgement.alarming) + broken
+def reasons_for_promotion(rollout: Rollout, state: RolloutState) -> list[str]:
+    """Return what has been shown."""
+    stage = rollout.stages[state.status.stage]
+    return [
+        f"every required guardrail is shown to be within its limit after "
+        f"{format_count(state.stage.requests)} requests in stage {printable(stage.name)}"
+    ]
 
 
-def reasons_for_hold(rollout: Rollout, state: RolloutState, judgement: Judgement) -> list[str]:
-    """What promotion lacks, in words."""
-    stage, counts = rollout.stages[state.standing.stage], state.stage
-    words: list[str] = []
-    if state.standing.paused is not None:
-        words.extend(f"paused: {reason}" for reason in state.standing.paused.reasons)
-    if is_last_and_whole(stage, state.standing.stage + 1 == len(rollout.stages)):
-        return [*words, "the candidate has all requests; there is no further stage"]
-    for name in judgement.missing:
-        words.extend(_lacking(name, rollout, stage, counts, state, judgement))
-    return words
+def reasons_for_hold(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> list[str]:
+    """Return what promotion lacks."""
+    reasons: list[str] = []
+    if state.status.paused is not None:
+        reasons.extend(f"paused: {reason}" for reason in state.status.paused.reasons)
+    if is_complete(rollout, state):
+        return [*reasons, "the candidate has all requests; there is no further stage"]
+    for name in evaluation.missing:
+        reasons.extend(_lacking(name, rollout, state, evaluation))
+    return reasons
 
 
-def sentence(check: Check, name: str, state: RolloutState) -> str:
-    """What was seen of a check in a slice since its evidence began to grow."""
-    weighing = state.slices[name][check.name]
-    recent = weighing.recent().total
-    counts = recent if recent else weighing.total
-    seen = check.test.observed(counts)
-    where, units = _where(name), f"{spaced(seen.units)} {unit_word(check, counts)}"
-    if check.is_tail:
-        return f"{_tail(check, name, state, seen, where)}; {units}"
-    return f"{check.metric.title} {where} {_seen(check, seen)}, {_limit(check)}; {units}"
+def alerts(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> list[str]:
+    """Return what an engineer should look at although it rolls nothing back."""
+    quality = [_broken(name, rollout, state) for name in evaluation.statistical.breaches]
+    return _sentences(state, evaluation.alerting) + quality
 
 
-def unit_word(check: Check, counts: AnyStatistics) -> str:
-    """What a check counts: pairs, or requests of the candidate."""
-    if check.metric.counts:
-        return check.metric.counts
-    if check.metric.kind == "accounting" or isinstance(counts, LimitStatistics):
-        return "requests"
-    return "pairs" if counts.pairs or check.metric.kind in ("agreement", "excess") else "requests"
-
-
-def waiting(check: Check, name: str, state: RolloutState) -> str:
-    """Why a check has no evidence yet; empty when it has."""
-    weighing = state.slices.get(name, {}).get(check.name)
-    if check.is_tail and weighing is None:
-        reference = state.references.get(name, check.metric.measure)
-        if not reference.buckets:
+def waiting(check: Check, slice_name: str, state: RolloutState) -> str:
+    """Return why a check has no evidence yet; empty when it has."""
+    evidence = state.find_evidence(slice_name, check.name)
+    if check.is_tail and evidence is None:
+        threshold = state.tail_threshold(slice_name, check.metric.measure)
+        if not threshold.buckets:
             return (
-                f"learning stable's {check.metric.title}: {spaced(reference.units)} of "
-                f"{spaced(ENOUGH_UNITS)} requests"
+                f"learning stable's {check.metric.title}: {format_count(threshold.units)} of "
+                f"{format_count(ENOUGH_UNITS)} requests"
             )
-        return "stable's tail is known; waits for the windows after"
-    if weighing is None or not weighing.total:
+        return "stable's quantile is known; waiting for later windows to compare"
+    if evidence is None or not evidence.total:
         return "nothing measured yet"
-    if check.test.n_bets == 7 and weighing.rollback.scale.prior <= 0.0:
-        what = "control sides" if check.metric.kind == "excess" else "units"
-        return f"learning how much values scatter; too few {what} yet"
-    if weighing.evidence.rollback.steps == 0 and weighing.rollback.waiting:
-        kinds = ("agreement", "excess")
-        return f"no {'control side' if check.metric.kind in kinds else 'other arm'} yet"
+    needs_control = check.metric.kind in ("agreement", "excess")
+    if isinstance(check.test, MeanTest) and evidence.rollback.scale.prior <= 0.0:
+        units = "control sides" if needs_control else "requests"
+        return f"learning how much values vary; too few {units} yet"
+    if evidence.rollback.wealth.windows == 0 and evidence.rollback.waiting:
+        return f"no {'control side' if needs_control else 'request on the other arm'} yet"
     return ""
 
 
-def tail_times(check: Check, name: str, state: RolloutState) -> tuple[float, float] | None:
-    """Milliseconds that stable and candidate are held against; None before they are known."""
-    buckets = state.references.get(name, check.metric.measure).buckets
-    if not buckets:
-        return None
-    stable = GAMMA ** buckets[str(check.metric.quantile)]
-    raised = stable * (1.0 + check.value) if check.guardrail.relative else stable + check.value
-    return stable, raised
+def _sentences(state: RolloutState, results: list[CheckResult]) -> list[str]:
+    return [_sentence(r.check, r.evidence.slice, state) for r in results[:MOST_REASONS]]
 
 
-def spaced(number: int) -> str:
-    """1 840."""
-    return f"{number:,}".replace(",", " ")
+def _sentence(check: Check, slice_name: str, state: RolloutState) -> str:
+    """Say what was observed of a check in a slice since its evidence began to grow."""
+    evidence = state.evidence[slice_name][check.name]
+    statistics = evidence.recent().statistics or evidence.total
+    observed = check.test.observed(statistics)
+    what = f"{check.metric.title} {_where(slice_name)}"
+    units = f"{format_count(observed.units)} {_unit_word(check, statistics)}"
+    if check.is_tail:
+        return f"{what} {_beyond_tail(check, slice_name, state, observed)}; {units}"
+    return f"{what} {_change(check, observed)}, limit {_limit(check)}; {units}"
 
 
-def duration(seconds: float) -> str:
-    """90 s, 12 min or 3.5 h."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3600:.1f} h"
-
-
-def printable(text: str) -> str:
-    """Text whose control and direction characters are replaced."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def limit_text(check: Check) -> str:
-    """The limit as a policy writes it: `≤ +0.5 pp`, `≤ 1 %`, `≥ 99 %`, `≤ +20 %`."""
-    value, limit = check.value, check.guardrail.limit
-    sign = {"max": "≤ ", "min": "≥ ", "max_increase": "≤ +", "max_drop": "≥ −"}[limit]
-    if check.guardrail.relative:
-        return f"{sign}{100 * value:g} %"
-    if check.metric.unit == "share":
-        points = limit in ("max_increase", "max_drop") or check.metric.kind == "excess"
-        return f"{sign}{100 * value:g} {'pp' if points else '%'}"
-    return sign + natural(check, value)
-
-
-def own_value(check: Check, bad_share: float | None) -> float | None:
-    """A metric's own value: rules count what is bad, JSON validity is about what is good."""
-    if bad_share is None or not check.metric.higher_is_better:
-        return bad_share
-    return 1.0 - bad_share
-
-
-def natural(check: Check, value: float | None) -> str:
-    """A value of a check's metric with its unit."""
-    return natural_value(check.metric.unit, value)
-
-
-def natural_value(unit: str, value: float | None) -> str:
-    """A value with its unit: `1.2 %`, `8.15 s`, `$0.0012`, `311`."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if unit == "share":
-        return f"{100 * value:.3g} %"
-    if unit == "ms":
-        return f"{value / 1000:.3g} s" if value >= 1000 else f"{value:.3g} ms"
-    return f"${value:.3g}" if unit == "usd" else f"{value:.4g}"
-
-
-def _reasons(state: RolloutState, found: list[Found]) -> list[str]:
-    return [sentence(f.check, f.finding.slice, state) for f in found[:MOST_REASONS]]
-
-
-def _where(name: str) -> str:
-    if name == ALL:
+def _where(slice_name: str) -> str:
+    if slice_name == ALL:
         return "over all requests"
-    language, workflow = name.startswith("language:"), "workflow:" in name
-    title = printable(slice_title(name))
-    if language and not workflow:
+    title = printable(slice_title(slice_name))
+    if slice_name.startswith("language:"):
         return f"in `{title}`"
-    return f"in workflow `{title.removeprefix('workflow ')}`" if not language else f"in `{title}`"
+    return f"in workflow `{title.removeprefix('workflow ')}`"
 
 
-def _seen(check: Check, seen: Observed) -> str:
-    """`fell 2.1 points`, `rose 15 %`, `is 2.3 %`."""
+def _change(check: Check, observed: Observed) -> str:
+    """Say `fell 2.1 points`, `rose 15 %`, `is 2.3 %`."""
+    unit = check.metric.unit
     if check.metric.kind == "quantile":
-        return (
-            f"is over {natural(check, check.value)} in {_percent(seen.candidate)} of the requests"
-        )
+        share = format_percent(observed.candidate)
+        return f"is over {format_value(unit, check.value)} in {share} of the requests"
+    if check.metric.kind == "excess":
+        return f"is {format_points(observed.harm)}"
     if check.guardrail.limit in ("max", "min"):
-        value = seen.harm if check.metric.kind == "excess" else seen.candidate
-        if check.metric.kind == "excess":
-            return f"is {_points(value)}"
-        return f"is {natural(check, own_value(check, value))}"
-    if seen.harm is None:
-        return "cannot be told"
+        return f"is {format_value(unit, check.own_value(observed.candidate))}"
+    if observed.harm is None:
+        return "is not known"
     worse_is_lower = check.metric.higher_is_better or check.guardrail.limit == "max_drop"
-    verb = "fell" if (seen.harm >= 0.0) == worse_is_lower else "rose"
-    change = abs(seen.harm)
+    verb = "fell" if (observed.harm >= 0.0) == worse_is_lower else "rose"
+    change = abs(observed.harm)
     if check.guardrail.relative:
-        return f"{verb} {100 * change:.3g} %"
-    return f"{verb} {_points(change) if check.metric.unit == 'share' else natural(check, change)}"
-
-
-def _points(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2g} points"
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.3g} %"
+        return f"{verb} {format_percent(change)}"
+    return f"{verb} {format_points(change) if unit == 'share' else format_value(unit, change)}"
 
 
 def _limit(check: Check) -> str:
-    value = check.value
+    """Say the limit in the unit of `_change`; points are not repeated."""
     if check.metric.kind == "quantile":
-        return f"limit {100 * check.test.margin:.3g} %"
-    if check.guardrail.relative:
-        return f"limit {100 * value:g} %"
-    if check.metric.unit == "share":
-        points = check.guardrail.limit in ("max_increase", "max_drop")
-        return f"limit {100 * value:g}{'' if points or check.metric.kind == 'excess' else ' %'}"
-    return f"limit {natural(check, value)}"
+        return format_percent(check.test.margin)
+    limit = format_limit_value(
+        check.metric, check.guardrail.limit, check.value, relative=check.guardrail.relative
+    )
+    return limit.removesuffix(" pp")
 
 
-def _tail(check: Check, name: str, state: RolloutState, seen: Observed, where: str) -> str:
-    times = tail_times(check, name, state)
-    if times is None or seen.candidate is None or seen.stable is None:
-        return f"{check.metric.title} {where} cannot be told"
-    stable_ms, raised_ms = times
+def _beyond_tail(check: Check, slice_name: str, state: RolloutState, observed: Observed) -> str:
+    buckets = state.tail_threshold(slice_name, check.metric.measure).buckets
+    if not buckets or observed.candidate is None or observed.stable is None:
+        return "is not known"
+    stable_ms, candidate_ms = check.tail_limit_ms(buckets[str(check.metric.quantile)])
+    limit = format_limit(
+        check.metric, check.guardrail.limit, check.value, relative=check.guardrail.relative
+    )
     return (
-        f"{check.metric.title} {where} beyond {limit_text(check)[2:]}: "
-        f"{100 * seen.candidate:.3g} % of the candidate's took over {natural(check, raised_ms)}, "
-        f"{100 * seen.stable:.3g} % of stable's over {natural(check, stable_ms)}"
+        f"beyond {limit.removeprefix('≤ ')}: {format_percent(observed.candidate)} of the "
+        f"candidate's took over {format_value('ms', candidate_ms)}, "
+        f"{format_percent(observed.stable)} of stable's over {format_value('ms', stable_ms)}"
     )
 
 
-def _lacking(
-    name: str,
-    rollout: Rollout,
-    stage: Stage,
-    counts: StageCounts,
-    state: RolloutState,
-    judgement: Judgement,
-) -> list[str]:
-    """What `Verdict.missing` names, in words."""
-    progress = counts.progress
-    if name == "requests":
-        return [
-            f"{spaced(progress.requests)} of {spaced(stage.min_requests)} requests in closed "
-            f"windows of stage {printable(stage.name)}"
-        ]
-    if name == "duration":
-        return [
-            f"{duration(progress.duration_s)} of {duration(stage.min_duration_s)} in closed "
-            f"windows of stage {printable(stage.name)}"
-        ]
+def _unit_word(check: Check, statistics: AnyStatistics) -> str:
+    """Say what a check counts: pairs, or requests of the candidate."""
+    if check.metric.counts:
+        return check.metric.counts
+    if isinstance(statistics, LimitStatistics):
+        return "requests"
+    return (
+        "pairs" if statistics.pairs or check.metric.kind in ("agreement", "excess") else "requests"
+    )
+
+
+def _lacking(name: str, rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> list[str]:
+    """Say what one entry of `Evaluation.missing` means."""
+    stage = rollout.stages[state.status.stage]
+    if name in ("requests", "duration"):
+        return [f"{_so_far(name, stage, state)} in closed windows of stage {printable(stage.name)}"]
     if name == "suspected_harm":
-        suspects = weightiest(judgement.found, "rollback")
-        return [f"{SUSPICION}: {reason}" for reason in _reasons(state, suspects)[:1]]
+        suspects = weightiest_of(evaluation.results, "rollback")
+        return [f"{SUSPICION}: {sentence}" for sentence in _sentences(state, suspects)[:1]]
     if name == "guardrails":
         return ["no required guardrail has been measured yet"]
-    if name in judgement.promotion.breaches:
-        return [_broken(name, counts, rollout, stage)]
-    return [_unproven(found, state) for found in judgement.found
-            if f"{found.check.name}/{found.finding.slice}" == name]  # fmt: skip
+    if name in evaluation.statistical.breaches:
+        return [_broken(name, rollout, state)]
+    return [
+        _unproven(result, state)
+        for result in evaluation.results
+        if f"{result.check.name}/{result.evidence.slice}" == name
+    ]
 
 
-def _unproven(found: Found, state: RolloutState) -> str:
-    check, name = found.check, found.finding.slice
-    reason = waiting(check, name, state) or sentence(check, name, state)
+def _so_far(name: str, stage: Stage, state: RolloutState) -> str:
+    totals = state.stage.totals
+    if name == "requests":
+        return f"{format_count(totals.requests)} of {format_count(stage.min_requests)} requests"
+    return f"{format_duration(totals.duration_s)} of {format_duration(stage.min_duration_s)}"
+
+
+def _unproven(result: CheckResult, state: RolloutState) -> str:
+    check, name = result.check, result.evidence.slice
+    reason = waiting(check, name, state) or _sentence(check, name, state)
     title = "" if check.metric.title in reason else f"{check.metric.title} {_where(name)}: "
     return f"not yet shown to be within its limit: {title}{reason}"
 
 
-def _broken(name: str, counts: StageCounts, rollout: Rollout, stage: Stage) -> str:
-    quality = counts.quality
+def _broken(name: str, rollout: Rollout, state: RolloutState) -> str:
+    """Say which limit of data quality is broken."""
+    counts, quality = state.stage, state.stage.quality
     if name == "unmatched_share":
         return (
-            f"{100 * quality.unmatched_share:.3g} % of the requests lack a side, "
+            f"{format_percent(quality.unmatched_share)} of the requests lack a side, "
             f"limit {100 * rollout.max_unmatched_share:g} %"
         )
     if name == "late_share":
         return (
-            f"{100 * quality.late_share:.3g} % of the events come late, "
+            f"{format_percent(quality.late_share)} of the events come late, "
             f"limit {100 * rollout.max_late_share:g} %"
         )
-    share = counts.alone_candidate / counts.alone if counts.alone else 0.0
+    share = counts.single_candidate / counts.single if counts.single else 0.0
+    planned = rollout.stages[state.status.stage].share
     return (
-        f"the candidate has {100 * share:.3g} % of the requests, planned are "
-        f"{100 * stage.share:g} %"
+        f"the candidate has {format_percent(share)} of the requests, planned are "
+        f"{100 * planned:g} %"
     )

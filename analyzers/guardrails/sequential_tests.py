@@ -21,9 +21,9 @@ from understudy.analyzers.guardrails.statistics import (
 from understudy.analyzers.sequential import (
     Arm,
     Arms,
-    Batch,
     Direction,
     Moments,
+    Observations,
     Scale,
     confidence,
     exact,
@@ -303,7 +303,7 @@ class MeanTest:
         return unbounded.log_increments(self._observations(statistics), scale, direction)
 
     def updated_scale(self, statistics: MeanStatistics, scale: Scale) -> Scale:
-        return scale.seen(self._observations(statistics))
+        return scale.after(self._observations(statistics))
 
     def interval_sums(
         self, statistics: MeanStatistics, scale: Scale, so_far: IntervalSums
@@ -367,17 +367,17 @@ class MeanTest:
         stable = s.paired_stable * self.tick
         return stable + (arms * s.stable_total / s.stable_units * self.tick if arms else 0.0)
 
-    def _observations(self, s: MeanStatistics) -> Batch:
+    def _observations(self, s: MeanStatistics) -> Observations:
         """Return pairs and arms together; one of them is empty in nearly every batch."""
         pairs, arms = self._of_pairs(s), self._of_arms(s)
-        return Batch(
+        return Observations(
             pairs.units + arms.units,
             pairs.total + arms.total,
             pairs.square + arms.square,
             pairs.spread + arms.spread,
         )
 
-    def _of_pairs(self, s: MeanStatistics) -> Batch:
+    def _of_pairs(self, s: MeanStatistics) -> Observations:
         n, tick, square_tick = s.pairs, self.tick, self.tick**2
         ratio = unbounded.paired_ratio(
             n,
@@ -390,9 +390,9 @@ class MeanTest:
         )
         total = ratio.total - n * self.shift
         square = max(0.0, ratio.square - 2.0 * self.shift * ratio.total + n * self.shift**2)
-        return Batch(ratio.units, self.sign * total, square, square)
+        return Observations(ratio.units, self.sign * total, square, square)
 
-    def _of_arms(self, s: MeanStatistics) -> Batch:
+    def _of_arms(self, s: MeanStatistics) -> Observations:
         tick, square_tick = self.tick, self.tick**2
         arms = unbounded.unpaired(
             Moments(s.candidate_units, s.candidate_total * tick, s.candidate_squares * square_tick),
@@ -400,7 +400,7 @@ class MeanTest:
             self.factor,
             self.shift,
         )
-        return Batch(arms.units, self.sign * arms.total, arms.square, arms.spread)
+        return Observations(arms.units, self.sign * arms.total, arms.square, arms.spread)
 
 
 def _ratio(count: int, units: int) -> float | None:

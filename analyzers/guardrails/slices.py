@@ -8,8 +8,10 @@ which its weight depends.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
+from msgspec import field
 
 from understudy.analyzers.sequential.weights import arrival_share
 from understudy.schemas.rollouts import SliceChoice, SliceManifest
@@ -21,31 +23,30 @@ MAX_ARRIVALS: Final = 64
 
 
 def slice_name(language: str | None = None, workflow: str | None = None) -> str:
-    """The name of a slice; `all` without either."""
+    """Return the name of a slice; `all` without either."""
     parts = [("language", language), ("workflow", workflow)]
     return ",".join(f"{kind}:{value}" for kind, value in parts if value is not None) or ALL
 
 
 def slice_title(name: str) -> str:
-    """The slice for a table: `all`, `ja`, `workflow extract`, `ja, workflow extract`."""
+    """Return a slice as tables show it: `all`, `ja`, `workflow extract`, `ja, workflow extract`."""
     return name.replace("language:", "").replace("workflow:", "workflow ").replace(",", ", ")
 
 
-@dataclass(slots=True)
-class Arrivals:
+class Arrivals(msgspec.Struct, array_like=True):
     """Languages and workflows in the order in which they turned up."""
 
     languages: list[str] = field(default_factory=list)
     workflows: list[str] = field(default_factory=list)
 
     def note(self, row: WindowRow) -> None:
-        """Take down what a row is about."""
+        """Note the language and workflow of a row."""
         for known, value in ((self.languages, row.language), (self.workflows, row.workflow)):
             if value and value not in known and len(known) < MAX_ARRIVALS:
                 known.append(value)
 
     def slices_of(self, row: WindowRow) -> Iterator[str]:
-        """The slices that a row belongs to, whether or not anybody looks at them."""
+        """Yield the slices that a row belongs to, whether or not a guardrail covers them."""
         yield ALL
         if row.language in self.languages:
             yield slice_name(language=row.language)
@@ -55,11 +56,11 @@ class Arrivals:
                 yield slice_name(row.language, row.workflow)
 
     def weights(self, choice: SliceChoice) -> dict[str, float]:
-        """Weight of each slice that a guardrail looks at, at most 1 together.
+        """Return the weight of each slice that a guardrail covers, at most 1 together.
 
         Half goes to all requests together, the rest evenly to languages, workflows and named
-        slices, as far as they are looked at. Named slices share evenly; what turns up gets its
-        share on arrival.
+        slices, as far as they are covered. Named slices share evenly; what turns up gets its share
+        on arrival.
         """
         families = [
             *([_arrived(self.languages, "language")] if choice.each_language else []),

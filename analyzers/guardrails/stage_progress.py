@@ -6,17 +6,15 @@ stops a rollback.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import msgspec
 
-from understudy.analyzers.sequential import DataQuality, Progress, sample_ratio
+from understudy.analyzers.sequential import QualityMeasures, StageTotals, sample_ratio
 from understudy.schemas.events import SINGLE_MODES
 from understudy.schemas.rollouts import Stage
 from understudy.schemas.windows import WindowRow
 
 
-@dataclass(slots=True)
-class StageCounts:
+class StageCounts(msgspec.Struct, array_like=True):
     """What adds up over a stage. Times are epoch milliseconds of event time."""
 
     since_ms: int = 0
@@ -28,19 +26,20 @@ class StageCounts:
     late: int = 0
     pairs: int = 0
     unmatched: int = 0
-    alone_candidate: int = 0
-    alone: int = 0
-    log_ratio_seen: float = 0.0
+    single_candidate: int = 0
+    """Requests of the candidate where each request has one side, as in a canary."""
+    single: int = 0
+    log_sample_ratio: float = 0.0
     """The most evidence ever against the planned share: a breach stays one."""
 
-    def counts(self, row: WindowRow, stage: Stage, start_ms: int) -> bool:
-        """Whether a row belongs to the stage."""
+    def includes(self, row: WindowRow, stage: Stage, start_ms: int) -> bool:
+        """Return whether a row belongs to the stage."""
         return row.mode == stage.mode and start_ms >= self.since_ms
 
     def add(self, row: WindowRow, stage: Stage, start_ms: int) -> None:
         """Take a closed row of the stage."""
         if row.stable.requests or row.candidate.requests:
-            self._span(start_ms, start_ms + row.window_s * 1000)
+            self._extend(start_ms, start_ms + row.window_s * 1000)
         events = row.events
         lost = events.unmatched_stable + events.unmatched_candidate
         self.requests += row.candidate.requests
@@ -49,43 +48,34 @@ class StageCounts:
         self.late += events.late
         self.events += events.paired + events.single + lost + events.unmatched_control + events.late
         if stage.mode in SINGLE_MODES:
-            self.alone_candidate += row.candidate.requests
-            self.alone += row.candidate.requests + row.stable.requests
+            self.single_candidate += row.candidate.requests
+            self.single += row.candidate.requests + row.stable.requests
 
-    def _span(self, start_ms: int, ended_ms: int) -> None:
-        """Windows with requests make the duration; what is invalid may count in that of 1970."""
+    def _extend(self, start_ms: int, ended_ms: int) -> None:
+        """Extend the duration to a window with requests; without any it may be that of 1970."""
         self.first_ms = start_ms if self.first_ms is None else min(self.first_ms, start_ms)
         self.last_ms = ended_ms if self.last_ms is None else max(self.last_ms, ended_ms)
 
-    def look(self, stage: Stage) -> None:
-        """Hold the shares of the arms against the planned ones."""
+    def check_sample_ratio(self, stage: Stage) -> None:
+        """Compare the shares of the arms with the planned ones."""
         if stage.mode in SINGLE_MODES and 0.0 < stage.share < 1.0:
-            evidence = sample_ratio.log_evidence(self.alone_candidate, self.alone, stage.share)
-            self.log_ratio_seen = max(self.log_ratio_seen, evidence)
+            evidence = sample_ratio.log_evidence(self.single_candidate, self.single, stage.share)
+            self.log_sample_ratio = max(self.log_sample_ratio, evidence)
 
     @property
-    def quality(self) -> DataQuality:
+    def quality(self) -> QualityMeasures:
         """Shares of what is missing, and the evidence on the arms."""
-        return DataQuality(
+        return QualityMeasures(
             _share(self.unmatched, self.pairs + self.unmatched),
             _share(self.late, self.events),
-            self.log_ratio_seen,
+            self.log_sample_ratio,
         )
 
     @property
-    def progress(self) -> Progress:
+    def totals(self) -> StageTotals:
         """How far the stage has come."""
         duration_ms = (self.last_ms or 0) - (self.first_ms or 0)
-        return Progress(self.requests, duration_ms / 1000.0, self.quality)
-
-    def to_builtins(self) -> list[Any]:
-        """The fields in order."""
-        return [getattr(self, name) for name in self.__slots__]
-
-    @classmethod
-    def from_builtins(cls, kept: list[Any]) -> StageCounts:
-        """What `to_builtins` wrote."""
-        return cls(*kept)
+        return StageTotals(self.requests, duration_ms / 1000.0, self.quality)
 
 
 def _share(part: int, whole: int) -> float:

@@ -1,143 +1,121 @@
-"""All that deciding keeps of a rollout: small, and made of what JSON can hold.
+"""All that deciding keeps of a rollout, as JSON can hold it.
 
-`to_builtins` has three parts, so that a table can keep them under keys of their own: `head` (a few
-hundred bytes), `partitions` (open rows) and `slices` (evidence).
+State is read and written whole. `version`, `policy_hash` and `status` keep their place and meaning
+from one release to the next: what an operator or a breach latched outlives all evidence.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from understudy.analyzers.guardrails.checks import Check, checks_of
-from understudy.analyzers.guardrails.evidence import EvidenceState
+import msgspec
+from msgspec import field
+
+from understudy.analyzers.guardrails.evidence_state import EvidenceState
 from understudy.analyzers.guardrails.slices import Arrivals
 from understudy.analyzers.guardrails.stage_progress import StageCounts
-from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
-from understudy.analyzers.guardrails.window_deltas import Partition
+from understudy.analyzers.guardrails.tail_thresholds import TailThreshold, TailThresholds
+from understudy.analyzers.guardrails.window_deltas import OpenRows
+from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import Source
 
 STATE_VERSION: Final = 4
+"""Rises with every change of what is kept below; state of another version is not read."""
 
 
-@dataclass(slots=True)
-class Latch:
-    """A verdict that stays: why and since when, epoch milliseconds."""
+class Latch(msgspec.Struct, frozen=True, array_like=True):
+    """A rollback or pause that stays until an operator resumes: since when, and why."""
 
     since_ms: int
     reasons: list[str]
 
 
-@dataclass(slots=True)
-class Standing:
-    """Where the rollout stands."""
+class RolloutStatus(msgspec.Struct, array_like=True):
+    """The stage and verdict of a rollout. Times are epoch milliseconds of event time."""
 
     stage: int = 0
     watermark_ms: int = 0
-    newest_ms: int = -1
+    newest_window_ms: int = -1
     """Start of the newest window of events seen."""
     rolled_back: Latch | None = None
     paused: Latch | None = None
-    verdict: str = "hold"
+    verdict: Verdict = "hold"
     verdict_since_ms: int = 0
     signature: str = ""
-    """Of the decision told last; another one is told when this changes."""
-    told_ms: int = 0
-    """When the newest of record and commands was written."""
-    shown_ms: int = 0
-    """As of when a decision was told last."""
+    """Of the last decision; another one is emitted when it changes."""
+    record_ms: int = 0
+    """When the newest record or command was written."""
+    emitted_ms: int = 0
+    """As of when the last decision was emitted."""
 
     @property
     def now_ms(self) -> int:
-        """Event time; until a window has told it, that of the record or of the last command."""
-        return self.watermark_ms or self.told_ms
+        """Event time; before the first window, the time of the record or of the last command."""
+        return self.watermark_ms or self.record_ms
 
 
-@dataclass(slots=True)
-class RolloutState:
+class StateHeader(msgspec.Struct):
+    """What every release can read of a state."""
+
+    version: int
+    policy_hash: str
+    status: RolloutStatus
+
+
+class RolloutState(msgspec.Struct):
     """State of one rollout under one policy."""
 
     policy_hash: str
-    references: TailThresholds
-    standing: Standing = field(default_factory=Standing)
+    version: int = STATE_VERSION
+    status: RolloutStatus = field(default_factory=RolloutStatus)
     stage: StageCounts = field(default_factory=StageCounts)
     arrivals: Arrivals = field(default_factory=Arrivals)
-    partitions: dict[tuple[Source, int], Partition] = field(default_factory=dict)
+    tail_thresholds: TailThresholds = field(default_factory=dict)
+    partitions: dict[Source, dict[int, OpenRows]] = field(default_factory=dict)
     """By source and number."""
-    slices: dict[str, dict[str, EvidenceState]] = field(default_factory=dict)
+    evidence: dict[str, dict[str, EvidenceState]] = field(default_factory=dict)
     """By slice, by check."""
 
     @classmethod
     def begin(cls, rollout: Rollout, stage: int = 0) -> RolloutState:
-        """Nothing seen yet."""
-        references = TailThresholds(_measures(checks_of(rollout)))
-        return cls(policy_hash(rollout), references, Standing(stage=stage))
+        """Return the state before any window."""
+        return cls(policy_hash(rollout), status=RolloutStatus(stage=stage))
 
-    def to_builtins(self) -> dict[str, Any]:
-        """What `from_builtins` takes; integers, finite floats, text, lists and dicts only."""
-        standing = [_plain(getattr(self.standing, name)) for name in self.standing.__slots__]
-        return {
-            "head": {
-                "version": STATE_VERSION,
-                "policy_hash": self.policy_hash,
-                "standing": standing,
-                "stage": self.stage.to_builtins(),
-                "arrivals": [list(self.arrivals.languages), list(self.arrivals.workflows)],
-            },
-            "partitions": [
-                [source, number, partition.to_builtins()]
-                for (source, number), partition in self.partitions.items()
-            ],
-            "slices": {
-                "references": self.references.to_builtins(),
-                "evidence": {
-                    name: {check: weighing.to_builtins() for check, weighing in of_slice.items()}
-                    for name, of_slice in self.slices.items()
-                },
-            },
-        }
+    def find_evidence(self, slice_name: str, check_name: str) -> EvidenceState | None:
+        """Return the evidence of a check in a slice; None before any unit."""
+        return self.evidence.get(slice_name, {}).get(check_name)
+
+    def tail_threshold(self, slice_name: str, measure: str) -> TailThreshold:
+        """Return where stable's tail begins in a slice, as far as that was learnt."""
+        return self.tail_thresholds.get(slice_name, {}).get(measure) or TailThreshold()
 
     def versions(self, source: Source) -> dict[int, int]:
-        """Versions folded, by partition of a source, in their order."""
-        found = {number: p.version for (of, number), p in self.partitions.items() if of == source}
-        return dict(sorted(found.items()))
-
-    @classmethod
-    def from_builtins(cls, rollout: Rollout, kept: dict[str, Any]) -> RolloutState:
-        """The state that `to_builtins` wrote.
-
-        Raises ValueError when another policy or another release wrote it: begin anew then.
-        """
-        head = kept["head"]
-        if head["version"] != STATE_VERSION or head["policy_hash"] != policy_hash(rollout):
-            raise ValueError("this state belongs to another policy or release")
-        standing = Standing(*head["standing"])
-        for name in ("rolled_back", "paused"):
-            latch = getattr(standing, name)
-            setattr(standing, name, None if latch is None else Latch(*latch))
-        slices = kept["slices"]
-        measures = _measures(checks_of(rollout))
-        return cls(
-            head["policy_hash"],
-            TailThresholds.from_builtins(measures, slices["references"]),
-            standing,
-            StageCounts.from_builtins(head["stage"]),
-            Arrivals(*map(list, head["arrivals"])),
-            {
-                (source, number): Partition.from_builtins(partition)
-                for source, number, partition in kept["partitions"]
-            },
-            {
-                name: {check: EvidenceState.from_builtins(one) for check, one in of_slice.items()}
-                for name, of_slice in slices["evidence"].items()
-            },
-        )
+        """Return the versions applied, by partition of a source, in their order."""
+        return {n: rows.version for n, rows in sorted(self.partitions.get(source, {}).items())}
 
 
-def _plain(value: Any) -> Any:
-    return [value.since_ms, list(value.reasons)] if isinstance(value, Latch) else value
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(RolloutState)
+_HEADER_DECODER: Final = msgspec.json.Decoder(StateHeader)
 
 
-def _measures(checks: tuple[Check, ...]) -> frozenset[str]:
-    return frozenset(check.metric.measure for check in checks if check.is_tail)
+def encode_state(state: RolloutState) -> bytes:
+    """Return the state as JSON."""
+    return _ENCODER.encode(state)
+
+
+def decode_state(rollout: Rollout, payload: bytes) -> RolloutState:
+    """Return the state that `encode_state` wrote.
+
+    Raises ValueError when another policy or another release wrote it: begin anew then.
+    """
+    header = decode_header(payload)
+    if header.version != STATE_VERSION or header.policy_hash != policy_hash(rollout):
+        raise ValueError("this state belongs to another policy or release")
+    return _DECODER.decode(payload)
+
+
+def decode_header(payload: bytes) -> StateHeader:
+    """Return what every release can read of a state."""
+    return _HEADER_DECODER.decode(payload)

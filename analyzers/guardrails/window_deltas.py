@@ -1,69 +1,67 @@
-"""Open rows: what was last read of each window row that may still change, per partition.
+"""Window deltas: what a newer version of a window row holds beyond the version before it.
 
-A newer version of a row is folded as what it holds beyond the version before it. A version that is
-not higher adds nothing. A window that closed is forgotten, and so are rows of it that come again:
-within the flush that closed it by name, later on by its start, as a partition closes windows in
-their order and all in one flush.
+Each partition keeps the statistics of the rows that may still change. A version that is not higher
+adds nothing. The rows of a window that closed are dropped, and so are copies of them that come
+again: within the flush that closed them by their key, later on by their start, as a partition
+closes windows in their order and all in one flush.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
+from msgspec import field
 
 from understudy.analyzers.guardrails.statistics import AnyStatistics
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.windows import WindowRow
 
-Readings = dict[str, AnyStatistics]
-"""Probe to numbers; a probe that read nothing but zeros is left out."""
+RowStatistics = dict[str, AnyStatistics]
+"""By statistics key, see `checks`; statistics of nothing are left out."""
 
 
-class RowKey(NamedTuple):
-    """What makes two rows of a rollout and partition versions of one another."""
-
-    start_ms: int
-    window_s: int
-    mode: str
-    language: str
-    workflow: str
-
-
-class Change(NamedTuple):
-    """A newer version of a row: what came on top, and all that it holds."""
+class WindowDelta(NamedTuple):
+    """A newer version of a row: what it adds, and all that it holds."""
 
     row: WindowRow
     start_ms: int
-    added: Readings
-    whole: Readings
+    added: RowStatistics
+    total: RowStatistics
 
 
-def row_key(row: WindowRow) -> RowKey:
-    """The key of a row within its rollout and partition."""
-    start_ms = to_epoch_ms(row.window_start)
-    return RowKey(start_ms, row.window_s, row.mode or "", row.language, row.workflow)
+class OpenRow(msgspec.Struct, frozen=True, array_like=True):
+    """The last version of a row, and its statistics."""
+
+    version: int
+    statistics: RowStatistics
 
 
-@dataclass(slots=True)
-class Partition:
+def row_key(row: WindowRow) -> str:
+    """Return what versions of one row have in common, within a rollout and partition.
+
+    As JSON, so that no language or workflow can be mistaken for others.
+    """
+    key = to_epoch_ms(row.window_start), row.window_s, row.mode, row.language, row.workflow
+    return msgspec.json.encode(key).decode()
+
+
+class OpenRows(msgspec.Struct, array_like=True):
     """The open rows of one partition."""
 
     version: int = -1
     """Of the newest message; a higher one begins a new flush."""
-    settled_ms: int | None = None
+    closed_through_ms: int | None = None
     """Windows that start at or before this were closed in an earlier flush."""
-    closing_ms: int | None = None
-    closing: set[RowKey] = field(default_factory=set)
-    """Rows that closed in the present flush."""
-    rows: dict[RowKey, tuple[int, Readings]] = field(default_factory=dict)
-    """Last version and what was read of it."""
+    closing: dict[str, int] = field(default_factory=dict)
+    """Rows that closed in the present flush: key to the start of the window."""
+    rows: dict[str, OpenRow] = field(default_factory=dict)
+    """By key."""
 
-    def newest(self, rows: Iterable[WindowRow]) -> list[tuple[RowKey, WindowRow]]:
-        """Of a message's rows those that say something new, each once."""
-        found: dict[RowKey, WindowRow] = {}
+    def newest(self, rows: Iterable[WindowRow]) -> list[tuple[str, WindowRow]]:
+        """Return those rows of a message that say something new, each once, with their keys."""
+        found: dict[str, WindowRow] = {}
         for row in rows:
             key = row_key(row)
             other = found.get(key)
@@ -71,61 +69,38 @@ class Partition:
                 found[key] = row
         return list(found.items())
 
-    def change(self, key: RowKey, row: WindowRow, whole: Readings) -> Change:
-        """What a row adds. Changes nothing here; raises ValueError where counts shrank."""
-        before = self.rows.get(key, (0, {}))[1]
-        missing = before.keys() - whole.keys()
-        if missing:
+    def delta(self, key: str, row: WindowRow, total: RowStatistics) -> WindowDelta:
+        """Return what a row adds, without noting it. Raises ValueError where counts shrank."""
+        before = self.rows[key].statistics if key in self.rows else {}
+        if before.keys() - total.keys():
             raise ValueError("a newer version of a window row holds less than an older one")
         added = {
-            probe: reading - before[probe] if probe in before else reading
-            for probe, reading in whole.items()
+            name: statistics - before[name] if name in before else statistics
+            for name, statistics in total.items()
         }
-        return Change(row, key.start_ms, added, whole)
+        return WindowDelta(row, to_epoch_ms(row.window_start), added, total)
 
     def begin_flush(self, version: int) -> None:
-        """Take note of a message's version."""
+        """Note a message's version; a higher one marks as closed what the flush before closed."""
         if version <= self.version:
             return
         self.version = version
-        if self.closing_ms is not None:
-            self.settled_ms = max(self.closing_ms, self.settled_ms or self.closing_ms)
-        self.closing_ms = None
-        self.closing.clear()
+        if self.closing:
+            newest_ms = max(self.closing.values())
+            self.closed_through_ms = max(newest_ms, self.closed_through_ms or newest_ms)
+        self.closing = {}
 
-    def keep(self, key: RowKey, change: Change) -> None:
-        """Remember a change, or forget its row when it closed."""
-        if not change.row.closed:
-            self.rows[key] = (change.row.version, change.whole)
+    def apply(self, key: str, delta: WindowDelta) -> None:
+        """Note a delta, and drop its row when it closed."""
+        if not delta.row.closed:
+            self.rows[key] = OpenRow(delta.row.version, delta.total)
             return
         self.rows.pop(key, None)
-        self.closing.add(key)
-        self.closing_ms = max(key.start_ms, self.closing_ms or key.start_ms)
+        self.closing[key] = delta.start_ms
 
-    def _is_new(self, key: RowKey, row: WindowRow) -> bool:
-        known = self.rows.get(key)
-        if known is not None:
-            return row.version > known[0]
-        is_settled = self.settled_ms is not None and key.start_ms <= self.settled_ms
-        return key not in self.closing and not is_settled
-
-    def to_builtins(self) -> list[Any]:
-        """Lists, numbers and text."""
-        rows = [
-            [list(key), version, msgspec.to_builtins(whole)]
-            for key, (version, whole) in self.rows.items()
-        ]
-        closing = [list(key) for key in sorted(self.closing)]
-        return [self.version, self.settled_ms, self.closing_ms, closing, rows]
-
-    @classmethod
-    def from_builtins(cls, kept: list[Any]) -> Partition:
-        """What `to_builtins` wrote."""
-        version, settled_ms, closing_ms, closing, rows = kept
-        return cls(
-            version,
-            settled_ms,
-            closing_ms,
-            {RowKey(*key) for key in closing},
-            {RowKey(*key): (of, msgspec.convert(whole, Readings)) for key, of, whole in rows},
-        )
+    def _is_new(self, key: str, row: WindowRow) -> bool:
+        if key in self.rows:
+            return row.version > self.rows[key].version
+        through_ms = self.closed_through_ms
+        is_closed = through_ms is not None and to_epoch_ms(row.window_start) <= through_ms
+        return key not in self.closing and not is_closed

@@ -1,8 +1,8 @@
 """Exact evidence on a harm that takes few values: one count per value is all it needs.
 
-Serves paired binary outcomes (+1 candidate alone bad, -1 stable alone bad, 0 alike), one-sided
-limits (0 or 1), interleaving preferences (-1, 0, +1) and similarity through its histogram. Nothing
-is assumed but that each unit's mean harm, given the past, respects the null hypothesis.
+Serves paired binary outcomes (+1 candidate alone bad, -1 stable alone bad, 0 alike) and one-sided
+limits (0 or 1). Nothing is assumed but that each unit's mean harm, given the past, respects the
+null hypothesis.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from understudy.analyzers.sequential.bets import Direction, FloatArray
+from understudy.analyzers.sequential.bets import FloatArray
 
 PAIRED_VALUES: Final[FloatArray] = np.array([-1.0, 0.0, 1.0])
-"""Harms of a paired binary outcome or a preference, in the order of `paired_counts`."""
+"""Harms of a paired binary outcome, in the order of `paired_counts`."""
 LIMIT_VALUES: Final[FloatArray] = np.array([0.0, 1.0])
 """Harms under a one-sided limit, in the order of `limit_counts`."""
 
@@ -24,8 +24,7 @@ def paired_counts(pairs: int, stable_only: int, candidate_only: int) -> FloatArr
     """Counts of the harms -1, 0, +1 among `pairs` pairs, (3,) float64.
 
     `stable_only` pairs are bad on stable's side alone, `candidate_only` on the candidate's alone.
-    For interleaving they are the candidate's wins and losses. Raises ValueError when they exceed
-    the pairs or are negative.
+    Raises ValueError when they exceed the pairs or are negative.
     """
     alike = pairs - stable_only - candidate_only
     if min(alike, stable_only, candidate_only) < 0:
@@ -41,16 +40,6 @@ def limit_counts(units: int, bad: int) -> FloatArray:
     if not 0 <= bad <= units:
         raise ValueError("bad units are negative or exceed the units")
     return np.array([units - bad, bad], dtype=np.float64)
-
-
-def disagreement_values(similarity_edges: FloatArray, direction: Direction) -> FloatArray:
-    """Harm of each bin of a similarity histogram, (n_bins,) for (n_bins + 1,) rising edges.
-
-    Harm is 1 - similarity. A bin hides where in it a unit lies, so the value is the bin's least
-    harm for `rollback` and its greatest for `promotion`: rounding never helps either verdict.
-    """
-    edges = similarity_edges[1:] if direction == "rollback" else similarity_edges[:-1]
-    return 1.0 - edges
 
 
 def log_increments(

@@ -11,7 +11,7 @@ import numpy as np
 
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.sequential.two_arm import Arm, Arms
-from understudy.analyzers.sequential.unbounded import Batch, Moments, unpaired
+from understudy.analyzers.sequential.unbounded import Moments, Observations, unpaired
 
 
 def disagreement_moments(counts: FloatArray, similarity_edges: FloatArray) -> Moments:
@@ -24,11 +24,11 @@ def disagreement_moments(counts: FloatArray, similarity_edges: FloatArray) -> Mo
     return Moments(int(np.sum(counts)), float(counts @ values), float(counts @ values**2))
 
 
-def excess_disagreement(candidate: Moments, control: Moments, margin: float) -> Batch:
+def excess_disagreement(candidate: Moments, control: Moments, margin: float) -> Observations:
     """A window's excess of mean disagreement over the noise floor, for `unbounded`.
 
     Moments of 1 - similarity to stable, of the candidate and of the control side. Without a control
-    side it is an empty batch, which says nothing.
+    side there are no observations, which says nothing.
     """
     return unpaired(candidate, control, 1.0, margin)
 

@@ -1,7 +1,8 @@
 """Overdispersion: how much more window sums scatter than independent units would.
 
 Turns of one conversation, retries and bursts make units alike, and evidence that takes them for
-independent grows too fast. Increments are therefore divided by phi, estimated from earlier windows.
+independent grows too fast. Increments are therefore divided by a factor (phi in the literature),
+estimated from earlier windows.
 
 Successive windows are compared with each other rather than with the margin. Measured against the
 margin, a healthy candidate looks overdispersed, the more so the larger its windows; and a lasting
@@ -10,23 +11,24 @@ regression is no scatter: between neighbours it shows once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 PRIOR_WINDOWS: Final = 1.0
 """Windows that the first guess is worth."""
 FIRST_GUESS: Final = 5.0
-"""Phi before anything was seen. Too low a guess lets the first windows of clustered traffic raise
-false alarms before phi is known; a high one costs a few windows of delay, as what they brought is
-divided again by what is learnt meanwhile (see `restart` and `wealth`)."""
+"""Factor before anything was seen. Too low a guess lets the first windows of clustered traffic
+raise false alarms before the factor is known; a high one costs a few windows of delay, as what they
+brought is divided again by what is learnt meanwhile (see `restart` and `wealth`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Overdispersion:
+class Overdispersion(msgspec.Struct, frozen=True, array_like=True):
     """Scatter seen and scatter expected under independence, over the windows so far.
 
-    Folding is sequential, as each window is compared with the one before it. `guess` is phi before
-    anything was seen: 1 where units are known to be independent, as in a test set.
+    The order of windows matters, as each is compared with the one before it. `guess` is the factor
+    before anything was seen: 1 where units are known to be independent, as in a test set.
     """
 
     windows: int = 0
@@ -37,8 +39,8 @@ class Overdispersion:
     guess: float = FIRST_GUESS
 
     @property
-    def phi(self) -> float:
-        """The divisor for increments of later windows, at least 1.
+    def factor(self) -> float:
+        """What divides the increments of later windows, at least 1.
 
         Source: the Pearson estimate of quasi-likelihood (McCullagh and Nelder, 1989, chapter 4) on
         successive differences (von Neumann, 1941), shrunk towards the first guess.
@@ -49,8 +51,8 @@ class Overdispersion:
         pooled = PRIOR_WINDOWS * self.guess + self.windows * ratio
         return max(1.0, pooled / (PRIOR_WINDOWS + self.windows))
 
-    def fold(self, units: float, total: float, variance: float) -> Overdispersion:
-        """After a window with `units` units, sum of harms `total` and `variance` of one unit.
+    def after_window(self, units: float, total: float, variance: float) -> Overdispersion:
+        """Return the state after a window: its units, summed harm, and the variance of one unit.
 
         A window without units, or whose harms are all alike, says nothing.
         """
@@ -62,8 +64,11 @@ class Overdispersion:
         scatter = (mean - self.last_mean) ** 2 / (1.0 / units + 1.0 / self.last_units)
         return replace(self._with(scatter, variance), last_units=units, last_mean=mean)
 
-    def fold_control(self, units: float, total: float, variance: float) -> Overdispersion:
-        """After a window of stable against its own second run, whose mean harm is known to be 0."""
+    def after_control_window(self, units: float, total: float, variance: float) -> Overdispersion:
+        """Return the state after a window of stable against its own second run.
+
+        Its mean harm is known to be 0, so it is compared with that instead of with its neighbour.
+        """
         if units <= 0.0:
             return self
         return self._with(total**2 / units, variance)
@@ -71,14 +76,3 @@ class Overdispersion:
     def _with(self, scatter: float, variance: float) -> Overdispersion:
         seen, expected = self.seen + scatter, self.expected + variance
         return replace(self, windows=self.windows + 1, seen=seen, expected=expected)
-
-    def to_list(self) -> list[float]:
-        """Six numbers: windows, seen, expected, last units, last mean, guess."""
-        windows, last = float(self.windows), [self.last_units, self.last_mean]
-        return [windows, self.seen, self.expected, *last, self.guess]
-
-    @classmethod
-    def from_list(cls, numbers: list[float]) -> Overdispersion:
-        """The state that `to_list` wrote."""
-        windows, *others = numbers
-        return cls(int(windows), *others)

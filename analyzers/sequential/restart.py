@@ -13,27 +13,26 @@ until the last of them has been folded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from functools import cached_property
 from typing import Final
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from understudy.analyzers.sequential.bets import FloatArray, log_evidence
 
 DEFAULT_BUDGET_WINDOWS: Final = 1_440
+"""Four hours of windows of ten seconds, about what one stage of a rollout takes."""
 LEARNING_WINDOWS: Final = 20
 """Windows at the beginning whose increments are divided again as overdispersion is learnt."""
 
 
 def log_share(step: int, budget_windows: int = DEFAULT_BUDGET_WINDOWS) -> float:
-    """Log of the fresh wealth that joins at window `step`, counted from 0; -inf for none.
-
-    Raises ValueError when the step is negative or the budget has no window.
-    """
-    if step < 0 or budget_windows < 1:
-        raise ValueError("a step counts from 0 and a budget has at least one window")
+    """Return the log of the fresh wealth that joins at window `step`, from 0; -inf for none."""
     if 0 < step < LEARNING_WINDOWS:
-        return -np.inf
+        return -math.inf
     return float(-np.log(2.0) if step == 0 else -np.log(2.0 * budget_windows))
 
 
@@ -46,34 +45,33 @@ def restarted(log_wealth: FloatArray, increments: FloatArray, log_fresh: float) 
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class RestartedWealth:
-    """Rollback evidence of one guardrail in one slice: (n_bets,) log-wealth and windows folded.
+# dict=True lets the log evidence, which every look asks for, be worked out once.
+class RestartedWealth(msgspec.Struct, frozen=True, array_like=True, dict=True):
+    """Rollback evidence of one guardrail in one slice.
 
-    Folding is sequential: unlike plain sums, two of these do not merge.
+    It depends on the order of the windows: unlike plain sums, two of these do not merge.
     """
 
-    log_wealth: tuple[float, ...]
-    steps: int = 0
+    log_wealth: tuple[float, ...] = ()
+    """(n_bets,) natural logarithms; empty before the first window."""
+    windows: int = 0
     budget_windows: int = DEFAULT_BUDGET_WINDOWS
     learning: tuple[float, ...] = ()
     """(n_bets,) increments of the first windows, undivided; empty before and after those."""
 
-    @classmethod
-    def begin(cls, n_bets: int, budget_windows: int = DEFAULT_BUDGET_WINDOWS) -> RestartedWealth:
-        """No wealth yet. Raises ValueError when the budget has no window."""
-        log_share(0, budget_windows)
-        return cls((-np.inf,) * n_bets, 0, budget_windows)
+    def __post_init__(self) -> None:
+        if self.budget_windows < 1:
+            raise ValueError("a budget has at least one window")
 
-    @property
+    @cached_property
     def log_evidence(self) -> float:
         """Log evidence against "no harm beyond the margin"; -inf before the first window."""
-        return float(log_evidence(np.array(self.log_wealth)))
+        return float(log_evidence(np.array(self.log_wealth))) if self.log_wealth else -math.inf
 
-    def fold(
+    def after(
         self, increments: FloatArray, overdispersion: float = 1.0, *, restart: bool = True
     ) -> RestartedWealth:
-        """The wealth after one more batch of (n_bets,) increments.
+        """Return the wealth after one more batch of (n_bets,) increments.
 
         A batch that only adds to a window which has already brought fresh wealth (an early row's
         successor, another partition) passes `restart=False`, so that the budget counts windows.
@@ -84,33 +82,19 @@ class RestartedWealth:
         """
         if overdispersion < 1.0:
             raise ValueError("overdispersion is at least 1")
-        restart = restart or self.steps == 0
-        steps = self.steps + restart
-        if steps <= LEARNING_WINDOWS:
-            won = increments + (np.array(self.learning) if self.steps else 0.0)
-            learning = RestartedWealth((), steps, self.budget_windows, tuple(won.tolist()))
-            return learning.divided(overdispersion)
-        fresh = log_share(self.steps, self.budget_windows) if restart else -np.inf
+        restart = restart or self.windows == 0
+        windows = self.windows + restart
+        if windows <= LEARNING_WINDOWS:
+            won = increments + (np.array(self.learning) if self.windows else 0.0)
+            learning = RestartedWealth((), windows, self.budget_windows, tuple(won.tolist()))
+            return learning.divided_by(overdispersion)
+        fresh = log_share(self.windows, self.budget_windows) if restart else -math.inf
         wealth = restarted(np.array(self.log_wealth), increments / overdispersion, fresh)
-        return RestartedWealth(tuple(wealth.tolist()), steps, self.budget_windows)
+        return RestartedWealth(tuple(wealth.tolist()), windows, self.budget_windows)
 
-    def divided(self, overdispersion: float) -> RestartedWealth:
-        """What the first windows won, divided by what is known by now; itself after those."""
+    def divided_by(self, overdispersion: float) -> RestartedWealth:
+        """Divide what the first windows won by what is known by now; after those, return itself."""
         if not self.learning:
             return self
         wealth = log_share(0) + np.array(self.learning) / overdispersion
         return replace(self, log_wealth=tuple(wealth.tolist()))
-
-    def to_list(self) -> list[float]:
-        """Budget, steps, log-wealths, what was won while learning: finite numbers, as JSON has."""
-        wealth = list(self.log_wealth) if self.steps else [0.0] * len(self.log_wealth)
-        return [float(self.budget_windows), float(self.steps), *wealth, *self.learning]
-
-    @classmethod
-    def from_list(cls, numbers: list[float]) -> RestartedWealth:
-        """The wealth that `to_list` wrote."""
-        budget, steps, *wealth = numbers
-        if steps == 0:
-            return cls.begin(len(wealth), int(budget))
-        n_bets = len(wealth) // 2 if steps <= LEARNING_WINDOWS else len(wealth)
-        return cls(tuple(wealth[:n_bets]), int(steps), int(budget), tuple(wealth[n_bets:]))

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from understudy.analyzers.sequential.bets import Direction
-from understudy.analyzers.sequential.two_arm import Arm, Arms
 
 GAMMA: Final = 1.01 / 0.99
 """Ratio of a bucket's edges: 1 % relative error (Masson, Rim and Lee, 2019: DDSketch)."""
@@ -57,21 +56,3 @@ def raised_bucket(bucket: int, ratio: float, direction: Direction) -> int:
     if abs(steps - nearest) < 1e-9:
         return bucket + nearest
     return bucket + (math.ceil(steps) if direction == "rollback" else math.floor(steps))
-
-
-def exceedances(histogram: Mapping[int, int], bucket: int) -> Arm:
-    """Units of a histogram, those above the upper edge of `bucket` being the bad ones."""
-    bad = sum(count for index, count in histogram.items() if index > bucket)
-    return Arm(sum(histogram.values()), bad)
-
-
-def tail_arms(
-    candidate: Mapping[int, int],
-    stable: Mapping[int, int],
-    bucket: int,
-    ratio: float,
-    direction: Direction,
-) -> Arms:
-    """Both arms of a window for `two_arm.log_increments` with margin 0."""
-    raised = raised_bucket(bucket, ratio, direction)
-    return Arms(exceedances(candidate, raised), exceedances(stable, bucket))

@@ -29,7 +29,7 @@ _LEAST_MASS: Final = 1e-40
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Units of one arm in a window and how many of them were bad. Adds up over windows."""
+    """Units of one arm in a window and how many of them were bad."""
 
     units: int
     bad: int
@@ -38,37 +38,21 @@ class Arm:
         if not 0 <= self.bad <= self.units:
             raise ValueError("bad units are negative or exceed the units")
 
-    def __add__(self, other: Arm) -> Arm:
-        return Arm(self.units + other.units, self.bad + other.bad)
-
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """Both arms of a window. Hold them back and add the next until `ready`, then bet once.
+    """Both arms of a window. Hold back what came to one arm until `has_both`, then bet once.
 
-    Readiness looks at numbers of units and never at outcomes, which is what keeps it valid.
+    Whether to wait depends on numbers of units and never on outcomes, which keeps it valid.
     """
 
-    candidate: Arm = Arm(0, 0)
-    stable: Arm = Arm(0, 0)
-
-    def __add__(self, other: Arms) -> Arms:
-        return Arms(self.candidate + other.candidate, self.stable + other.stable)
+    candidate: Arm
+    stable: Arm
 
     @property
-    def ready(self) -> bool:
+    def has_both(self) -> bool:
         """Whether both arms have at least one unit."""
         return self.candidate.units > 0 and self.stable.units > 0
-
-    def to_list(self) -> list[int]:
-        """Four integers: candidate units and bad, stable units and bad."""
-        return [self.candidate.units, self.candidate.bad, self.stable.units, self.stable.bad]
-
-    @classmethod
-    def from_list(cls, numbers: list[int]) -> Arms:
-        """The arms that `to_list` wrote. Raises ValueError on impossible counts."""
-        candidate_units, candidate_bad, stable_units, stable_bad = numbers
-        return cls(Arm(candidate_units, candidate_bad), Arm(stable_units, stable_bad))
 
 
 def log_increments(arms: Arms, margin: float, bets: FloatArray) -> FloatArray:
@@ -79,7 +63,7 @@ def log_increments(arms: Arms, margin: float, bets: FloatArray) -> FloatArray:
 
     Source: derived for this project, in the family of Turner, Ly and Grünwald (2024).
     """
-    if not arms.ready:
+    if not arms.has_both:
         return np.zeros_like(bets)
     candidate_is_smaller = arms.candidate.units <= arms.stable.units
     smaller, larger = (

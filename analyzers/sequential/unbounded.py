@@ -1,9 +1,9 @@
-"""Evidence on means without a bound: cost, and the log-ratio of durations.
+"""Evidence on means without a bound, such as cost.
 
-An observation is x = candidate - (1 + margin) · stable (or log-ratio - log(1 + margin)); the null
-hypothesis says its mean is at most zero, or for promotion at least zero. The increment charges half
-of the variance as seen and the rest as predicted from earlier windows, so it assumes no bound on x
-but leans on the prediction. Large costs are never cut off: that would make promotion false.
+An observation is x = candidate - (1 + margin) · stable; the null hypothesis says its mean is at
+most zero, or for promotion at least zero. The increment charges half of the variance as seen and
+the rest as predicted from earlier windows, so it assumes no bound on x but leans on the prediction.
+Large costs are never cut off: that would make promotion false.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from understudy.analyzers.sequential.bets import Direction, FloatArray
@@ -25,7 +26,7 @@ CALIBRATION_UNITS: Final = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Units of one arm in a window with the sum and the sum of squares of what they cost."""
+    """Units of one arm in a window with the sum and the sum of squares of their values."""
 
     units: int
     total: float
@@ -45,7 +46,7 @@ class Moments:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class Observations:
     """A window's observations: how many, their sum, their squares, the variance they show.
 
     `units` may be fractional: an unpaired window has one observation worth h = nc·ns/(nc+ns)
@@ -66,7 +67,7 @@ def paired_ratio(
     cross: float,
     stable_square: float,
     margin: float,
-) -> Batch:
+) -> Observations:
     """Observations candidate - (1 + margin) · stable of paired sides, from sums over the window.
 
     The five sums are Σc, Σs, Σc², Σcs and Σs² over `pairs` pairs.
@@ -74,37 +75,26 @@ def paired_ratio(
     factor = 1.0 + margin
     square = candidate_square - 2.0 * factor * cross + factor**2 * stable_square
     square = max(0.0, square)
-    return Batch(float(pairs), candidate - factor * stable, square, square)
+    return Observations(float(pairs), candidate - factor * stable, square, square)
 
 
-def paired_log_ratio(pairs: int, total: float, square: float, margin: float) -> Batch:
-    """Observations log(candidate / stable) - log(1 + margin), from Σ and Σ² of the log-ratio.
-
-    Raises ValueError when the margin is at most -1.
-    """
-    if margin <= -1.0:
-        raise ValueError("a relative margin must exceed -1")
-    shift = float(np.log1p(margin))
-    shifted = max(0.0, square - 2.0 * shift * total + pairs * shift**2)
-    return Batch(float(pairs), total - pairs * shift, shifted, shifted)
-
-
-def unpaired(candidate: Moments, stable: Moments, factor: float, shift: float = 0.0) -> Batch:
+def unpaired(
+    candidate: Moments, stable: Moments, factor: float, shift: float = 0.0
+) -> Observations:
     """One observation h · (mean_c - factor · mean_s - shift) of two separate arms.
 
     h = nc·ns/(nc+ns) weighs windows by what they can tell. With factor 1 + margin it judges a
-    ratio of means, with factor 1 and `shift` a difference. An empty arm gives an empty batch.
+    ratio of means, with factor 1 and `shift` a difference. An empty arm gives nothing.
     """
     if candidate.units == 0 or stable.units == 0:
-        return Batch(0.0, 0.0, 0.0, 0.0)
+        return Observations(0.0, 0.0, 0.0, 0.0)
     weight = candidate.units * stable.units / (candidate.units + stable.units)
     observed = weight * (candidate.mean - factor * stable.mean - shift)
     noise = candidate.variance / candidate.units + factor**2 * stable.variance / stable.units
-    return Batch(weight, observed, observed**2, weight**2 * noise)
+    return Observations(weight, observed, observed**2, weight**2 * noise)
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What earlier windows say about the variance of one unit.
 
     `prior` is sigma_0², 0 until `CALIBRATION_UNITS` have been seen (or given by who knows better);
@@ -122,39 +112,31 @@ class Scale:
             return 0.0
         return (PRIOR_UNITS * self.prior + self.spread) / (PRIOR_UNITS + self.units)
 
-    def seen(self, batch: Batch) -> Scale:
-        """The scale after a window. Call it once the window's increment has been taken."""
-        units, spread = self.units + batch.units, self.spread + batch.spread
+    def after(self, observations: Observations) -> Scale:
+        """Return the scale after a window. Call it once the window's increment has been taken."""
+        units, spread = self.units + observations.units, self.spread + observations.spread
         calibrated = self.prior > 0.0 or units < CALIBRATION_UNITS
         return Scale(self.prior if calibrated else spread / units, units, spread)
 
-    def to_list(self) -> list[float]:
-        """Three numbers: prior, units, spread."""
-        return [self.prior, self.units, self.spread]
 
-    @classmethod
-    def from_list(cls, numbers: list[float]) -> Scale:
-        """The scale that `to_list` wrote."""
-        prior, units, spread = numbers
-        return cls(prior, units, spread)
-
-
-def penalty(batch: Batch, scale: Scale) -> float:
+def penalty(observations: Observations, scale: Scale) -> float:
     """The variance charged for a window, Σx² + 2 n σ̂². Adds up; `confidence` needs the sum."""
-    return batch.square + 2.0 * batch.units * scale.variance
+    return observations.square + 2.0 * observations.units * scale.variance
 
 
-def log_increments(batch: Batch, scale: Scale, direction: Direction) -> FloatArray:
+def log_increments(observations: Observations, scale: Scale, direction: Direction) -> FloatArray:
     """Log-wealth won on a window, (7,). `scale` must come from earlier windows only.
 
-    Nothing is won before the scale is calibrated, nor by an empty batch.
+    Nothing is won before the scale is calibrated, nor by an empty observations.
 
     Source: Delyon (2009), exponential inequality with half of the variance observed; used as in
     Howard, Ramdas, McAuliffe and Sekhon (2021).
     """
     if scale.prior <= 0.0:
         return np.zeros_like(STAKES)
-    return staked(np.array(batch.total), np.array(penalty(batch, scale)), scale.prior, direction)
+    return staked(
+        np.array(observations.total), np.array(penalty(observations, scale)), scale.prior, direction
+    )
 
 
 def staked(

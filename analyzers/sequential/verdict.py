@@ -1,8 +1,9 @@
 """From evidence to a verdict: rollback, promote or hold, with what it rests on.
 
-Rollback needs one sum: the weighted evidence over guardrails and slices. Promotion needs every
-required guardrail to be shown harmless, enough requests and time, and data that can be trusted.
-Everything else holds. Latching a rollback and moving along the ramp are the caller's.
+This is the statistics of a verdict alone. Rollback needs one sum: the weighted evidence over
+guardrails and slices. Promotion needs every required guardrail to be shown harmless, enough
+requests and time, and data that can be trusted. Everything else holds. Latching a rollback, pausing
+and moving along the stages are the policy's, see `guardrails.evaluate`.
 """
 
 from __future__ import annotations
@@ -12,17 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
-from understudy.analyzers.sequential.bets import log_sum_exp
 from understudy.analyzers.sequential.sample_ratio import LOG_THRESHOLD
+from understudy.analyzers.sequential.weights import log_weighted_sum, weighted_log_evidence
 
-Action = Literal["rollback", "hold", "promote"]
+VerdictAction = Literal["rollback", "hold", "promote"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What one guardrail found in one slice.
+class SliceEvidence:
+    """The evidence of one guardrail in one slice.
 
     `log_rollback` and `log_promotion` are natural logs of evidence. `required` slices must pass
     before promotion; others must pass once they have enough requests. `interval` and `margin` are
@@ -42,7 +41,7 @@ class Finding:
     @property
     def weighted(self) -> float:
         """Log of weight times rollback evidence; -inf without weight."""
-        return math.log(self.weight) + self.log_rollback if self.weight > 0.0 else -math.inf
+        return weighted_log_evidence(self.log_rollback, self.weight)
 
     @property
     def tolerated(self) -> bool:
@@ -51,8 +50,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """How much it takes. `false_rollback` and `false_promotion` are the tolerated chances."""
+class VerdictThresholds:
+    """How much a verdict takes. `false_rollback` and `false_promotion` are tolerated chances."""
 
     false_rollback: float = 0.01
     false_promotion: float = 0.05
@@ -65,96 +64,98 @@ class Bar:
         if not (0.0 < self.false_rollback < 1.0 and 0.0 < self.false_promotion < 1.0):
             raise ValueError("tolerated chances of a false verdict lie between 0 and 1")
 
+    @property
+    def log_rollback(self) -> float:
+        """Log of the weighted evidence that a rollback takes."""
+        return -math.log(self.false_rollback)
+
+    @property
+    def log_promotion(self) -> float:
+        """Log of the evidence that promotion takes of each required guardrail."""
+        return -math.log(self.false_promotion)
+
 
 @dataclass(frozen=True, slots=True)
-class DataQuality:
+class QualityMeasures:
     """What could make the data lie: sides without partner, late ones, shares not as planned."""
 
     unmatched_share: float = 0.0
     late_share: float = 0.0
     log_sample_ratio: float = 0.0
 
-    def breaches(self, bar: Bar) -> tuple[str, ...]:
-        """Names of the limits that are broken; a sample ratio breach is for the caller to latch."""
+    def breaches(self, thresholds: VerdictThresholds) -> tuple[str, ...]:
+        """Return which limits are broken; a sample ratio breach is for the caller to latch."""
         checks = {
-            "unmatched_share": self.unmatched_share > bar.max_unmatched_share,
-            "late_share": self.late_share > bar.max_late_share,
+            "unmatched_share": self.unmatched_share > thresholds.max_unmatched_share,
+            "late_share": self.late_share > thresholds.max_late_share,
             "sample_ratio": self.log_sample_ratio >= LOG_THRESHOLD,
         }
         return tuple(name for name, broken in checks.items() if broken)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What to do, and why.
+class StageTotals:
+    """How far the present stage has come."""
 
-    `reasons` are findings by weighted rollback evidence, greatest first: for a rollback those that
-    carried it. `missing` says what promotion still lacks, and `breaches` which limits of data
-    quality are broken. `log_evidence` is the log of the weighted sum.
+    requests: int
+    duration_s: float
+    quality: QualityMeasures = field(default_factory=QualityMeasures)
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticalVerdict:
+    """What the evidence allows, and what it lacks.
+
+    `missing` says what promotion still lacks, and `breaches` which limits of data quality are
+    broken. `log_evidence` is the log of the weighted sum.
     """
 
-    action: Action
+    action: VerdictAction
     log_evidence: float
-    reasons: tuple[Finding, ...] = ()
     missing: tuple[str, ...] = ()
     breaches: tuple[str, ...] = ()
     within_tolerance: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far the present stage has come."""
-
-    requests: int
-    duration_s: float
-    quality: DataQuality = field(default_factory=DataQuality)
-
-
-def judge(findings: Sequence[Finding], progress: Progress, bar: Bar) -> Verdict:
-    """The verdict on all findings of a rollout at one look.
+def reach_verdict(
+    evidence: Sequence[SliceEvidence], totals: StageTotals, thresholds: VerdictThresholds
+) -> StatisticalVerdict:
+    """Return the verdict on all evidence of a rollout at one look.
 
     Rollback: the weighted sum of rollback evidence reaches 1 / `false_rollback`; valid under any
-    dependence between findings (Wang and Ramdas, 2022, on averages of e-values). Broken data
-    quality never stops a rollback, only a promotion. Raises ValueError when the weights sum to
-    more than 1.
+    dependence between slices (Wang and Ramdas, 2022, on averages of e-values). Broken data quality
+    never stops a rollback, only a promotion. Raises ValueError when the weights sum to more than 1.
     """
-    if math.fsum(finding.weight for finding in findings) > 1.0 + 1e-9:
-        raise ValueError("the weights of findings sum to more than 1")
-    evidence = combined_log_evidence(findings)
-    reasons = tuple(sorted(findings, key=_importance))
-    breaches = progress.quality.breaches(bar)
-    within = any(finding.tolerated for finding in findings)
-    if evidence >= -math.log(bar.false_rollback):
-        return Verdict("rollback", evidence, reasons, (), breaches, within)
-    missing = _missing(findings, evidence, progress, bar) + breaches
-    action: Action = "hold" if missing else "promote"
-    return Verdict(action, evidence, reasons, missing, breaches, within)
-
-
-def combined_log_evidence(findings: Sequence[Finding]) -> float:
-    """Log of the weighted sum of rollback evidence; -inf without findings."""
-    return float(log_sum_exp(np.array([finding.weighted for finding in findings])))
-
-
-def _importance(finding: Finding) -> tuple[float, str, str]:
-    return -finding.weighted, finding.guardrail, finding.slice
+    if math.fsum(one.weight for one in evidence) > 1.0 + 1e-9:
+        raise ValueError("the weights of all evidence sum to more than 1")
+    log_evidence = log_weighted_sum(one.weighted for one in evidence)
+    breaches = totals.quality.breaches(thresholds)
+    within = any(one.tolerated for one in evidence)
+    if log_evidence >= thresholds.log_rollback:
+        return StatisticalVerdict("rollback", log_evidence, (), breaches, within)
+    missing = _missing(evidence, log_evidence, totals, thresholds) + breaches
+    action: VerdictAction = "hold" if missing else "promote"
+    return StatisticalVerdict(action, log_evidence, missing, breaches, within)
 
 
 def _missing(
-    findings: Sequence[Finding], evidence: float, progress: Progress, bar: Bar
+    evidence: Sequence[SliceEvidence],
+    log_evidence: float,
+    totals: StageTotals,
+    thresholds: VerdictThresholds,
 ) -> tuple[str, ...]:
     """What keeps a rollout from promotion, data quality apart; empty when nothing does."""
-    needed = -math.log(bar.false_promotion)
+    needed = thresholds.log_promotion
     checks = [
-        ("guardrails", not any(finding.required for finding in findings)),
-        ("requests", progress.requests < bar.min_requests),
-        ("duration", progress.duration_s < bar.min_duration_s),
-        # Suspected harm below the bar for rollback is no moment to send more requests.
-        ("suspected_harm", evidence >= needed),
+        ("guardrails", not any(one.required for one in evidence)),
+        ("requests", totals.requests < thresholds.min_requests),
+        ("duration", totals.duration_s < thresholds.min_duration_s),
+        # Suspected harm, though not enough for a rollback, is no moment to send more requests.
+        ("suspected_harm", log_evidence >= needed),
     ]
     unproven = [
-        (f"{finding.guardrail}/{finding.slice}", finding.log_promotion < needed)
-        for finding in findings
-        if finding.required or finding.requests >= bar.min_requests
+        (f"{one.guardrail}/{one.slice}", one.log_promotion < needed)
+        for one in evidence
+        if one.required or one.requests >= thresholds.min_requests
     ]
     return tuple(name for name, lacking in checks + unproven if lacking)

@@ -6,21 +6,22 @@ the whole sum, by what is known when it is asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 
+import msgspec
 import numpy as np
 
 from understudy.analyzers.sequential.bets import FloatArray, log_evidence
 
 
-@dataclass(frozen=True, slots=True)
-class Wealth:
+# dict=True lets the log evidence, which every look asks for, be worked out once.
+class Wealth(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """Promotion evidence of one guardrail in one slice."""
 
     won: tuple[float, ...]
     """(n_bets,) sums of increments, undivided; zero at the start."""
     overdispersion: float = 1.0
-    """What divides them, at least 1: that of the last window folded."""
+    """What divides them, at least 1: that known at the last window."""
 
     @classmethod
     def begin(cls, n_bets: int) -> Wealth:
@@ -33,18 +34,18 @@ class Wealth:
         divided: FloatArray = np.array(self.won) / self.overdispersion
         return divided
 
-    @property
+    @cached_property
     def log_evidence(self) -> float:
         """Log evidence against "harm of at least the margin"; 0 before any window."""
         return float(log_evidence(self.log_wealth))
 
-    def fold(self, increments: FloatArray, overdispersion: float = 1.0) -> Wealth:
-        """The wealth after one more window; see `RestartedWealth.fold` for `overdispersion`."""
+    def after(self, increments: FloatArray, overdispersion: float = 1.0) -> Wealth:
+        """Return the wealth after one more window; see `RestartedWealth.after`."""
         won = tuple((np.array(self.won) + increments).tolist())
-        return Wealth(won).divided(overdispersion)
+        return Wealth(won).divided_by(overdispersion)
 
-    def divided(self, overdispersion: float) -> Wealth:
-        """The same windows, all of them divided by what is known by now.
+    def divided_by(self, overdispersion: float) -> Wealth:
+        """Divide all windows so far by what is known by now.
 
         Raises ValueError when it is below 1.
         """
@@ -56,13 +57,3 @@ class Wealth:
         pairs = zip(self.won, other.won, strict=True)
         won = tuple(mine + theirs for mine, theirs in pairs)
         return Wealth(won, max(self.overdispersion, other.overdispersion))
-
-    def to_list(self) -> list[float]:
-        """Overdispersion, then the sums."""
-        return [self.overdispersion, *self.won]
-
-    @classmethod
-    def from_list(cls, numbers: list[float]) -> Wealth:
-        """The wealth that `to_list` wrote."""
-        overdispersion, *won = numbers
-        return cls(tuple(won), overdispersion)

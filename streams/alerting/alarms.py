@@ -7,11 +7,11 @@ sentences) never stands there, and neither does a pair id: labels are kept and s
 from __future__ import annotations
 
 import datetime as dt
-import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from understudy.analyzers.guardrails.explanations import printable
+from understudy.analyzers.guardrails.formatting import printable
+from understudy.analyzers.sequential.weights import weighted_log_evidence, weightiest
 from understudy.schemas.decisions import Decision, Evidence
 
 Severity = Literal["critical", "warning"]
@@ -20,9 +20,6 @@ ROLLBACK: Final = "UnderstudyRollback"
 PAUSED: Final = "UnderstudyPaused"
 GUARDRAIL: Final = "UnderstudyGuardrail"
 DATA_QUALITY: Final = "UnderstudyDataQuality"
-
-_WORTH_NAMING: Final = math.log(20.0)
-"""Evidence down to a twentieth of the weightiest is named, as in the decision's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +125,5 @@ def _alarming(decision: Decision) -> list[Evidence]:
     total = decision.log_evidence.get("alert")
     if total is None or total < decision.bounds.log_rollback:
         return []
-    weighted = [(_weighted(one), one) for one in decision.evidence if one.action == "alert"]
-    weighted = sorted(weighted, key=lambda pair: -pair[0])
-    top = weighted[0][0] if weighted else -math.inf
-    return [one for log, one in weighted if log >= top - _WORTH_NAMING and math.isfinite(log)]
-
-
-def _weighted(evidence: Evidence) -> float:
-    if evidence.log_rollback is None or evidence.weight <= 0.0:
-        return -math.inf
-    return evidence.log_rollback + math.log(evidence.weight)
+    of_action = [one for one in decision.evidence if one.action == "alert"]
+    return weightiest(of_action, lambda one: weighted_log_evidence(one.log_rollback, one.weight))

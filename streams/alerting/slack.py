@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from understudy.analyzers.guardrails.explanations import printable
+from understudy.analyzers.guardrails.formatting import printable
 from understudy.schemas.decisions import Decision
 from understudy.streams.alerting.delivery import Letter
 from understudy.streams.alerting.links import link_to

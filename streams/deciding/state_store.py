@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -58,7 +58,7 @@ class RolloutSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What the table holds of a rollout."""
 
     record: RolloutRecord
-    state: dict[str, Any]
+    state: msgspec.Raw
     """State of the evaluator."""
     last_applied_command: int
     """Number of the command."""
@@ -110,7 +110,7 @@ class _LiveRollout:
     def snapshot(self) -> RolloutSnapshot:
         return RolloutSnapshot(
             record=self.record,
-            state=self.evaluator.to_builtins(),
+            state=msgspec.Raw(self.evaluator.encode_state()),
             last_applied_command=self.last_applied_command,
             record_offset=self.record_offset,
             record_timestamp_ms=self.record_timestamp_ms,
@@ -247,9 +247,9 @@ def _restored(value: bytes) -> _LiveRollout:
     snapshot = decode_snapshot(value)
     rollout = compile_manifest(snapshot.record.manifest)
     try:
-        evaluator = RolloutEvaluator(rollout, snapshot.state)
+        evaluator = RolloutEvaluator(rollout, bytes(snapshot.state))
     except ValueError:  # another release wrote it
-        evaluator = successor(rollout, rollout, snapshot.state)
+        evaluator = successor(rollout, rollout, bytes(snapshot.state))
     return _LiveRollout(
         snapshot.record,
         evaluator,
@@ -267,7 +267,7 @@ def _evaluator(record: RolloutRecord, live: _LiveRollout | None) -> RolloutEvalu
     previous = live.evaluator.rollout
     if policy_hash(rollout) == policy_hash(previous):
         return live.evaluator
-    return successor(rollout, previous, live.evaluator.to_builtins())
+    return successor(rollout, previous, live.evaluator.encode_state())
 
 
 def _windows_message(key: bytes | None, payload: bytes | None) -> WindowsMessage:

@@ -18,12 +18,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from understudy.analyzers.guardrails.explanations import (
-    SUSPICION,
-    duration,
-    natural_value,
+from understudy.analyzers.guardrails.explanations import SUSPICION
+from understudy.analyzers.guardrails.formatting import (
+    format_count,
+    format_duration,
+    format_value,
     printable,
-    spaced,
 )
 from understudy.analyzers.guardrails.slices import slice_title
 from understudy.schemas.decisions import Decision
@@ -283,7 +283,7 @@ def _gateway(status: DemoStatus) -> str:
     if status.rollback_applied_after_s is None:
         return "the gateway mirrors to both models"
     after_ms = round(1000 * status.rollback_applied_after_s)
-    return f"the gateway stopped after {natural_value('ms', after_ms)}"
+    return f"the gateway stopped after {format_value('ms', after_ms)}"
 
 
 def _reason(decision: Decision) -> str:
@@ -296,8 +296,8 @@ def _promotion_text(decision: Decision) -> str:
     done, stage = promotion_progress(decision), decision.stage
     return (
         f"{done.proven} of {done.required} proven · "
-        f"{spaced(stage.requests)} of {spaced(stage.stage.min_requests)} requests · "
-        f"{duration(stage.duration_s)} of {duration(stage.stage.min_duration_s)}"
+        f"{format_count(stage.requests)} of {format_count(stage.stage.min_requests)} requests · "
+        f"{format_duration(stage.duration_s)} of {format_duration(stage.stage.min_duration_s)}"
     )
 
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from rich.console import Console
 from rich.text import Text
 
-from understudy.analyzers.guardrails.explanations import natural_value, printable, spaced
+from understudy.analyzers.guardrails.formatting import format_count, format_value, printable
 from understudy.analyzers.guardrails.slices import slice_name
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_metrics import METRICS
@@ -138,7 +138,7 @@ def _consequence(decision: Decision, gateway: MirroringGateway) -> str:
         decided = f"Decided at {decision.since:%H:%M:%S} in the log"
         if rollback is None:
             return f"{decided}; the gateway had nothing left to mirror."
-        after = natural_value("ms", round(1000 * rollback.after_s))
+        after = format_value("ms", round(1000 * rollback.after_s))
         return (
             f"{decided}. The gateway read it {after} after it was written and mirrors "
             f"nothing more to {CANDIDATE_MODEL}, until an operator resumes. In shadow mode no user "
@@ -205,9 +205,9 @@ def _detection(result: DemoResult) -> list[str]:
     requests = result.gateway.requests_between(injected.since, decision.since)
     broken, answers = _broken_answers(result.rows, injected, decision.since)
     return [
-        f"That took {took_s:.0f} s of the log and {spaced(requests)} requests, "
-        f"{spaced(answers)} of which came there and asked for JSON; "
-        f"{spaced(broken)} of the candidate's answers to these were broken."
+        f"That took {took_s:.0f} s of the log and {format_count(requests)} requests, "
+        f"{format_count(answers)} of which came there and asked for JSON; "
+        f"{format_count(broken)} of the candidate's answers to these were broken."
     ]
 
 

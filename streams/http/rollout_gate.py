@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from understudy.analyzers.guardrails.explanations import printable
+from understudy.analyzers.guardrails.formatting import printable
 from understudy.schemas.api import Gate
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import PolicyError, Rollout, compile_manifest, policy_hash

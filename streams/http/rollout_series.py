@@ -15,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from understudy.analyzers.sequential.sample_ratio import LOG_THRESHOLD
+from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence, Verdict
 from understudy.streams.http.materialized_view import MaterializedView, Standing
 
@@ -85,9 +86,8 @@ def _info(standing: Standing, decision: Decision) -> Found:
 
 
 def _weighted(evidence: Evidence) -> float | None:
-    if evidence.log_rollback is None or evidence.weight <= 0.0:
-        return None
-    return evidence.log_rollback + math.log(evidence.weight)
+    log = weighted_log_evidence(evidence.log_rollback, evidence.weight)
+    return log if math.isfinite(log) else None
 
 
 def _own_unit(evidence: Evidence) -> str:

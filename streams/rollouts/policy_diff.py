@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from understudy.analyzers.guardrails.explanations import printable
+from understudy.analyzers.guardrails.formatting import printable
 from understudy.schemas.api import Effect
 from understudy.schemas.manifests import ManifestError, read_both
 from understudy.schemas.rollout_records import RolloutRecord

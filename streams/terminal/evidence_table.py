@@ -15,8 +15,15 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from understudy.analyzers.guardrails.explanations import duration, natural_value, printable, spaced
+from understudy.analyzers.guardrails.formatting import (
+    format_count,
+    format_duration,
+    format_limit,
+    format_value,
+    printable,
+)
 from understudy.analyzers.guardrails.slices import ALL, slice_title
+from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.rollout_metrics import METRICS
 
@@ -49,7 +56,8 @@ def _verdict(decision: Decision) -> Text:
     stage = decision.stage
     text.append(
         f"  {printable(decision.rollout_id)}, stage {printable(stage.stage.name)}: "
-        f"{spaced(stage.requests)} requests in closed windows, {duration(stage.duration_s)}\n"
+        f"{format_count(stage.requests)} requests in closed windows, "
+        f"{format_duration(stage.duration_s)}\n"
     )
     if decision.verdict != "hold":
         text.append(f"since {decision.since:%Y-%m-%d %H:%M:%S} UTC (event time)\n", "dim")
@@ -84,9 +92,8 @@ def multiple(log_evidence: float | None, log_bar: float) -> float:
 
 def rollback_multiple(one: Evidence, decision: Decision) -> float:
     """A row's weighted evidence for rollback as a share of what is needed."""
-    if one.weight <= 0.0 or one.log_rollback is None:
-        return 0.0
-    return multiple(one.log_rollback + math.log(one.weight), decision.bounds.log_rollback)
+    weighted = weighted_log_evidence(one.log_rollback, one.weight)
+    return multiple(weighted, decision.bounds.log_rollback)
 
 
 def _is_telling(one: Evidence, decision: Decision) -> bool:
@@ -101,8 +108,8 @@ def _cells(one: Evidence, decision: Decision) -> list[Text]:
     cells = [
         printable(one.guardrail),
         printable(slice_title(one.slice)),
-        _limit(one),
-        spaced(one.units),
+        format_limit(METRICS[one.metric], one.limit, one.margin, relative=one.relative),
+        format_count(one.units),
         _sides(one),
         _harm(one, one.harm),
         "–" if low is None or high is None else f"{_harm(one, low)} to {_harm(one, high)}",
@@ -116,21 +123,10 @@ def _cells(one: Evidence, decision: Decision) -> list[Text]:
 def _sides(one: Evidence) -> str:
     """Both sides' values; of paired yes-or-no, the pairs in which one side alone was bad."""
     if one.candidate is not None:
-        stable = "" if one.stable is None else f"{natural_value(one.unit, one.stable)} → "
-        return stable + natural_value(one.unit, one.candidate)
+        stable = "" if one.stable is None else f"{format_value(one.unit, one.stable)} → "
+        return stable + format_value(one.unit, one.candidate)
     is_paired = one.limit in ("max_increase", "max_drop") and any(one.counts)
     return f"{one.counts[1]} → {one.counts[2]} alone bad" if is_paired else "–"
-
-
-def _limit(one: Evidence) -> str:
-    sign = {"max": "≤ ", "min": "≥ ", "max_increase": "≤ +", "max_drop": "≥ −"}[one.limit]
-    metric = METRICS[one.metric]
-    if one.relative:
-        return f"{sign}{100 * one.margin:g} %"
-    points = one.limit in ("max_increase", "max_drop") or metric.kind == "excess"
-    if metric.unit == "share" and points:
-        return f"{sign}{100 * one.margin:g} pp"
-    return sign + natural_value(metric.unit, one.margin)
 
 
 def _harm(one: Evidence, value: float | None) -> str:
@@ -138,11 +134,11 @@ def _harm(one: Evidence, value: float | None) -> str:
     if value is None:
         return "–"
     if one.limit in ("max", "min") and METRICS[one.metric].kind != "excess":
-        return natural_value(one.unit, abs(value))
+        return format_value(one.unit, abs(value))
     is_tail = METRICS[one.metric].kind == "quantile"
     if is_tail or (one.unit == "share" and not one.relative):
         return f"{100 * value:+.2f} pp"
-    return f"{100 * value:+.1f} %" if one.relative else natural_value(one.unit, value)
+    return f"{100 * value:+.1f} %" if one.relative else format_value(one.unit, value)
 
 
 def times(value: float) -> str:
@@ -166,7 +162,7 @@ def timeline(decisions: Sequence[Decision]) -> RenderableType:
         why = "\n".join([*decision.reasons, *(f"alert: {alert}" for alert in decision.alerts)])
         table.add_row(
             Text(f"{decision.decided_at:%Y-%m-%d %H:%M:%S}"),
-            Text(duration(after_s)),
+            Text(format_duration(after_s)),
             Text(decision.verdict, STYLES[decision.verdict]),
             Text(printable(decision.stage.stage.name)),
             Text(why),

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from understudy.analyzers.guardrails.explanations import printable
+from understudy.analyzers.guardrails.formatting import printable
 
 Document = dict[str, Any]
 

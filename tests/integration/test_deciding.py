@@ -102,7 +102,7 @@ class Bench:
         evaluator.advance_clock(snapshot.record_timestamp_ms)
         for message in messages:
             evaluator.take(message)
-        return snapshot.state == evaluator.to_builtins()
+        return bytes(snapshot.state) == evaluator.encode_state()
 
     def undisturbed(self, messages: Sequence[WindowsMessage]) -> list[bytes]:
         """What one evaluator tells that is never interrupted, from the first record on."""

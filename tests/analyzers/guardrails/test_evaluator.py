@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 
+import msgspec
 import pytest
 
 from tests.analyzers.guardrails.world import Harm, World
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.analyzers.guardrails.state import STATE_VERSION, decode_state
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.rollouts import Rollout
@@ -311,15 +312,13 @@ def test_the_same_messages_give_the_same_bytes_also_through_a_table() -> None:
     rollout = policy(MANY)
     messages = World(harm=Harm(bad={"error": 0.01})).messages(9, 50)
     straight = RolloutEvaluator(rollout)
-    kept = RolloutEvaluator(rollout).to_builtins()
+    state = RolloutEvaluator(rollout).encode_state()
     for one in messages:
-        told_straight = straight.take(one)
-        revived = RolloutEvaluator(
-            rollout, json.loads(json.dumps(kept, allow_nan=False, sort_keys=True))
-        )
-        told_revived = revived.take(one)
-        assert told_revived == told_straight
-        kept = revived.to_builtins()
+        decided = straight.take(one)
+        revived = RolloutEvaluator(rollout, state)
+        assert revived.take(one) == decided
+        state = revived.encode_state()
+        assert state == straight.encode_state()
     assert encode_decision(straight.decision()) == encode_decision(revived.decision())
     again, _ = told(rollout, messages)
     payload = encode_decision(again.decision())
@@ -328,9 +327,12 @@ def test_the_same_messages_give_the_same_bytes_also_through_a_table() -> None:
 
 
 def test_state_of_another_policy_is_refused() -> None:
-    kept = RolloutEvaluator(policy(MANY)).to_builtins()
+    state = RolloutEvaluator(policy(MANY)).encode_state()
     with pytest.raises(ValueError, match="another policy"):
-        RolloutEvaluator(policy("{metric: error_rate, max: 2%}"), kept)
+        RolloutEvaluator(policy("{metric: error_rate, max: 2%}"), state)
+    older = state.replace(f'"version":{STATE_VERSION}'.encode(), b'"version":3')
+    with pytest.raises(ValueError, match="another policy or release"):
+        RolloutEvaluator(policy(MANY), older)
     with pytest.raises(ValueError, match="no stage 7"):
         RolloutEvaluator(policy(MANY), stage=7)
 
@@ -339,13 +341,16 @@ def test_state_stays_small() -> None:
     languages = tuple(f"l{n}" for n in range(20))
     world = World(languages=languages, requests=5)
     evaluator, _ = told(policy(MANY), world.messages(1, 12))
-    kept = evaluator.to_builtins()
-    assert len(json.dumps(kept["head"])) < 2_000
-    assert len(json.dumps(kept["slices"])) < 150_000
+    state = decode_state(policy(MANY), evaluator.encode_state())
+    evidence = msgspec.json.encode([state.evidence, state.tail_thresholds])
+    assert len(evidence) < 150_000
+    status = msgspec.json.encode([state.status, state.stage, state.arrivals, state.policy_hash])
+    assert len(status) < 2_000
     hostile = World(languages=tuple(f"x{n}" for n in range(100)), requests=3)
     for one in hostile.messages(2, 2, first=12):
         evaluator.take(one)
-    assert len(evaluator.to_builtins()["head"]["arrivals"][0]) == 64
+    state = decode_state(policy(MANY), evaluator.encode_state())
+    assert len(state.arrivals.languages) == 64
 
 
 def test_the_decision_tells_what_it_rests_on() -> None:

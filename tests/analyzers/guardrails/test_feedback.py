@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -219,14 +218,14 @@ def test_read_again_it_changes_nothing_and_its_state_is_json() -> None:
         alternating(World(mode="canary", share=0.5).messages(11, 20), Opinions().messages(12, 20))
     )
     once, _ = told(rollout, messages)
-    kept = json.loads(json.dumps(RolloutEvaluator(rollout).to_builtins()))
+    state = RolloutEvaluator(rollout).encode_state()
     for place, one in enumerate(messages):
-        evaluator = RolloutEvaluator(rollout, kept)
+        evaluator = RolloutEvaluator(rollout, state)
         evaluator.take(one)
         for again in messages[max(0, place - 3) : place + 1]:
             assert evaluator.take(again) is None
-        kept = json.loads(json.dumps(evaluator.to_builtins()))
-    assert kept == json.loads(json.dumps(once.to_builtins()))
+        state = evaluator.encode_state()
+    assert state == once.encode_state()
 
 
 def test_a_backtest_on_stored_windows_sees_it_too() -> None:

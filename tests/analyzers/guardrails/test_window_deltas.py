@@ -1,8 +1,7 @@
-"""Folding is exact: however versions are chopped, repeated and read again, counts are the same."""
+"""Deltas are exact: however versions are chopped, repeated and read again, counts are the same."""
 
 from __future__ import annotations
 
-import json
 import random
 
 import msgspec
@@ -10,6 +9,7 @@ import pytest
 
 from tests.analyzers.guardrails.world import World, message
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.analyzers.guardrails.state import decode_state
 from understudy.analyzers.windows.rows import total
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.windows import SECTIONS, WindowRow, WindowsMessage
@@ -75,7 +75,7 @@ def counts_of(evaluator: RolloutEvaluator) -> dict[tuple[str, str], tuple[list[i
     return {(e.guardrail, e.slice): (e.counts, e.units_closed) for e in evidence}
 
 
-def fold(messages: list[WindowsMessage]) -> RolloutEvaluator:
+def applied(messages: list[WindowsMessage]) -> RolloutEvaluator:
     evaluator = RolloutEvaluator(POLICY)
     for one in messages:
         evaluator.take(one)
@@ -85,7 +85,7 @@ def fold(messages: list[WindowsMessage]) -> RolloutEvaluator:
 @pytest.mark.parametrize("seed", range(4))
 def test_any_chopping_gives_the_same_counts(seed: int) -> None:
     histories = versions_of(seed)
-    whole, parts = fold(closed_at_once(histories)), fold(chopped(histories))
+    whole, parts = applied(closed_at_once(histories)), applied(chopped(histories))
     assert counts_of(parts) == counts_of(whole)
     assert parts.decision().stage == whole.decision().stage
     assert parts.decision().quality == whole.decision().quality
@@ -100,25 +100,25 @@ def test_what_is_read_twice_changes_nothing(seed: int) -> None:
         twice.take(one)
         for again in messages[max(0, place - 6) : place + 1]:
             assert twice.take(again) is None
-    assert twice.to_builtins() == once.to_builtins()
+    assert twice.encode_state() == once.encode_state()
 
 
 def test_a_worker_that_reads_again_changes_nothing_even_hours_later() -> None:
     messages = chopped(versions_of(1, windows=20))
-    evaluator = fold(messages)
-    before = json.dumps(evaluator.to_builtins())
+    evaluator = applied(messages)
+    before = evaluator.encode_state()
     for one in messages:
         # Read again, its flushes fall elsewhere: the versions of open rows differ.
         moved = [r if r.closed else msgspec.structs.replace(r, version=r.version - 1)
                  for r in one.rows]  # fmt: skip
         assert evaluator.take(msgspec.structs.replace(one, rows=moved)) is None
-    assert json.dumps(evaluator.to_builtins()) == before
+    assert evaluator.encode_state() == before
 
 
 def test_one_flush_may_come_in_several_messages() -> None:
     rows = rows_of(3, windows=4)
-    together = fold([message(rows, version=9)])
-    apart = fold([message([row], version=9) for row in reversed(rows)] * 2)
+    together = applied([message(rows, version=9)])
+    apart = applied([message([row], version=9) for row in reversed(rows)] * 2)
     assert counts_of(apart) == counts_of(together)
 
 
@@ -126,28 +126,28 @@ def test_partitions_do_not_wait_for_each_other() -> None:
     left, right = World(requests=30), World(requests=30, partition=1)
     both = [*left.messages(1, 6), *right.messages(2, 6)]
     mixed = [both[place] for place in (0, 6, 7, 1, 2, 8, 9, 10, 3, 11, 4, 5)]
-    assert counts_of(fold(mixed)) == counts_of(fold(both))
-    assert fold(mixed).decision().partitions == {0: 6, 1: 6}
+    assert counts_of(applied(mixed)) == counts_of(applied(both))
+    assert applied(mixed).decision().partitions == {0: 6, 1: 6}
 
 
 def test_the_open_rows_kept_are_those_that_are_open() -> None:
-    evaluator = fold(chopped(versions_of(5)))
-    ((_, _, partition),) = evaluator.to_builtins()["partitions"]
-    assert partition[-1] == []
+    evaluator = applied(chopped(versions_of(5)))
+    (open_rows,) = decode_state(POLICY, evaluator.encode_state()).partitions["events"].values()
+    assert open_rows.rows == {}
 
 
 def test_counts_that_shrink_are_refused_and_change_nothing() -> None:
     early, *_, late = max(versions_of(2), key=len)
-    evaluator = fold([message([msgspec.structs.replace(late, closed=False)], version=1)])
-    before = evaluator.to_builtins()
+    evaluator = applied([message([msgspec.structs.replace(late, closed=False)], version=1)])
+    before = evaluator.encode_state()
     with pytest.raises(ValueError, match="holds less"):
         evaluator.take(message([early], version=2))
-    assert evaluator.to_builtins() == before
+    assert evaluator.encode_state() == before
 
 
 def test_invalid_events_of_no_mode_are_nobodys_evidence() -> None:
     row = msgspec.structs.replace(rows_of(2, windows=1)[0], mode=None)
-    evaluator = fold([message([row], version=1)])
+    evaluator = applied([message([row], version=1)])
     assert all(units == 0 for _, units in counts_of(evaluator).values())
 
 

@@ -11,7 +11,7 @@ from understudy.analyzers.sequential.confidence import (
     exact_interval,
     mean_interval,
 )
-from understudy.analyzers.sequential.unbounded import Batch, Moments, Scale
+from understudy.analyzers.sequential.unbounded import Moments, Observations, Scale
 
 counts = st.lists(st.integers(0, 2_000), min_size=3, max_size=3).map(np.array)
 
@@ -54,12 +54,13 @@ def test_more_data_narrows_and_less_alpha_or_overdispersion_widens():
 
 def test_the_mean_interval_inverts_the_unbounded_test():
     scale = Scale(prior=1.0)
-    batch = Batch(4_000.0, 200.0, 4_100.0, 4_100.0)
+    batch = Observations(4_000.0, 200.0, 4_100.0, 4_100.0)
     charged = unbounded.penalty(batch, scale)
     low, high = mean_interval(batch.total, batch.units, charged, scale.prior, 0.05)
     assert low == pytest.approx(0.05 - (high - low) / 2)
     for m, direction in ((low, "rollback"), (high, "promotion")):
-        shifted = Batch(batch.units, batch.total - m * batch.units, batch.square, batch.spread)
+        total = batch.total - m * batch.units
+        shifted = Observations(batch.units, total, batch.square, batch.spread)
         evidence = log_evidence(unbounded.log_increments(shifted, scale, direction))
         assert evidence == pytest.approx(np.log(20.0), abs=1e-6)
 
@@ -90,7 +91,7 @@ def test_two_arms_cover_their_difference_at_every_look_together():
                 charged += unbounded.penalty(batch, scale)
                 low, high = mean_interval(total, weight, charged, scale.prior, 0.025)
                 covered = covered and low <= 0.02 <= high
-            scale = scale.seen(batch)
+            scale = scale.after(batch)
         missed += not covered
         assert high - low < 0.06
     assert missed <= 3

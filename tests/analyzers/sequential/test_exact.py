@@ -100,12 +100,6 @@ def test_nothing_seen_wins_nothing():
     assert exact.log_increments(np.empty((0, 3)), exact.PAIRED_VALUES, 0.01, bets).shape == (0, 6)
 
 
-def test_similarity_bins_are_rounded_against_each_verdict():
-    edges = np.array([0.0, 0.5, 0.9, 1.0])
-    assert exact.disagreement_values(edges, "rollback").tolist() == pytest.approx([0.5, 0.1, 0.0])
-    assert exact.disagreement_values(edges, "promotion").tolist() == pytest.approx([1.0, 0.5, 0.1])
-
-
 def test_impossible_counts_are_errors():
     with pytest.raises(ValueError, match="discordant"):
         exact.paired_counts(3, 2, 2)

@@ -1,64 +1,74 @@
 """The whole way, as a caller goes it: counts of windows in, evidence kept as JSON, a verdict."""
 
-import json
-
+import msgspec
 import numpy as np
 import pytest
 
 from understudy.analyzers.sequential import (
+    Arm,
     Arms,
-    Bar,
-    Evidence,
-    Finding,
     Overdispersion,
-    Progress,
+    RestartedWealth,
+    SliceEvidence,
+    StageTotals,
+    VerdictThresholds,
+    Wealth,
     confidence,
     exact,
-    judge,
+    reach_verdict,
     signed_bets,
-    slice_weights,
-    tail,
     two_arm,
 )
-from understudy.analyzers.sequential.weights import ALL
+from understudy.analyzers.sequential.tail import raised_bucket
+from understudy.analyzers.sequential.weights import weightiest
 
 MARGIN, WINDOW, WINDOWS = 0.01, 100, 120
 RATIO, P99_BUCKET = 1.2, 300
+ALL = "all"
+
+
+class Kept(msgspec.Struct):
+    """What a table keeps of a guardrail in a slice."""
+
+    rollback: RestartedWealth
+    promotion: Wealth
+    overdispersion: Overdispersion
+    total: list[int]
 
 
 class JsonGuardrail:
     """JSON validity of one slice, paired, its state in a table between any two windows."""
 
     def __init__(self) -> None:
-        begun = Evidence.begin(signed_bets("rollback", MARGIN).size)
-        self.table = json.dumps([begun.to_list(), Overdispersion(guess=1.0).to_list(), [0, 0, 0]])
+        promotion = Wealth.begin(signed_bets("rollback", MARGIN).size)
+        begun = Kept(RestartedWealth(), promotion, Overdispersion(guess=1.0), [0, 0, 0])
+        self.table = msgspec.json.encode(begun)
 
-    def fold(self, counts):
-        kept, scatter_kept, total = json.loads(self.table)
-        evidence, scatter = Evidence.from_list(kept), Overdispersion.from_list(scatter_kept)
+    def add(self, counts):
+        kept = msgspec.json.decode(self.table, type=Kept)
         won = {
             side: exact.log_increments(
                 counts, exact.PAIRED_VALUES, MARGIN, signed_bets(side, MARGIN)
             )
             for side in ("rollback", "promotion")
         }
-        evidence = evidence.fold_rollback(won["rollback"], scatter.phi)
-        evidence = evidence.fold_promotion(won["promotion"], scatter.phi)
+        kept.rollback = kept.rollback.after(won["rollback"], kept.overdispersion.factor)
+        kept.promotion = kept.promotion.after(won["promotion"], kept.overdispersion.factor)
         units, harm = float(counts.sum()), float(counts @ exact.PAIRED_VALUES)
         variance = float(counts @ exact.PAIRED_VALUES**2) / units - (harm / units) ** 2
-        scatter = scatter.fold(units, harm, variance)
-        total = (np.array(total) + counts).tolist()
-        self.table = json.dumps([evidence.to_list(), scatter.to_list(), total], allow_nan=False)
+        kept.overdispersion = kept.overdispersion.after_window(units, harm, variance)
+        kept.total = (np.array(kept.total) + counts).tolist()
+        self.table = msgspec.json.encode(kept)
 
-    def finding(self, name, weight):
-        kept, _, total = json.loads(self.table)
-        evidence, counts = Evidence.from_list(kept), np.array(total)
-        return Finding(
+    def evidence(self, name, weight):
+        kept = msgspec.json.decode(self.table, type=Kept)
+        counts = np.array(kept.total)
+        return SliceEvidence(
             guardrail="json_valid",
             slice=name,
             weight=weight,
-            log_rollback=evidence.rollback.log_evidence,
-            log_promotion=evidence.promotion.log_evidence,
+            log_rollback=kept.rollback.log_evidence,
+            log_promotion=kept.promotion.log_evidence,
             requests=int(counts.sum()),
             margin=MARGIN,
             required=name == ALL,
@@ -70,23 +80,28 @@ class LatencyGuardrail:
     """p99 of both arms' histograms against stable's earlier one."""
 
     def __init__(self) -> None:
-        self.evidence, self.requests = Evidence.begin(signed_bets("rollback", 0.0).size), 0
-        self.waiting = {"rollback": Arms(), "promotion": Arms()}
+        self.wealth = {
+            "rollback": RestartedWealth(),
+            "promotion": Wealth.begin(signed_bets("rollback", 0.0).size),
+        }
+        self.requests = 0
 
-    def fold(self, candidate, stable):
+    def add(self, candidate, stable):
         for side in ("rollback", "promotion"):
-            arms = self.waiting[side] + tail.tail_arms(candidate, stable, P99_BUCKET, RATIO, side)
-            self.waiting[side] = Arms() if arms.ready else arms
-            if arms.ready:
-                won = two_arm.log_increments(arms, 0.0, signed_bets(side, 0.0))
-                fold = getattr(self.evidence, f"fold_{side}")
-                self.evidence = fold(won)
+            raised = raised_bucket(P99_BUCKET, RATIO, side)
+            arms = Arms(exceeding(candidate, raised), exceeding(stable, P99_BUCKET))
+            won = two_arm.log_increments(arms, 0.0, signed_bets(side, 0.0))
+            self.wealth[side] = self.wealth[side].after(won)
         self.requests += sum(candidate.values())
 
-    def finding(self, weight):
-        rollback, promotion = self.evidence.rollback, self.evidence.promotion
-        logs = rollback.log_evidence, promotion.log_evidence
-        return Finding("latency_p99", ALL, weight, *logs, self.requests, RATIO)
+    def evidence(self, weight):
+        logs = (self.wealth[side].log_evidence for side in ("rollback", "promotion"))
+        return SliceEvidence("latency_p99", ALL, weight, *logs, self.requests, RATIO)
+
+
+def exceeding(histogram, bucket):
+    above = sum(count for index, count in histogram.items() if index > bucket)
+    return Arm(sum(histogram.values()), above)
 
 
 def histogram(rng, slow):
@@ -94,10 +109,10 @@ def histogram(rng, slow):
     return {250: WINDOW - exceeding, 340: exceeding}
 
 
-def verdict_of(german_harm, slow, windows=WINDOWS):
+def outcome_of(german_harm, slow, windows=WINDOWS):
     rng = np.random.default_rng(21)
     rates = {"en": 0.005, "de": 0.005 + german_harm}
-    weights = slice_weights(2, list(rates), named=list(rates))
+    weights = {ALL: 0.25, "en": 0.125, "de": 0.125}
     slices, latency = {name: JsonGuardrail() for name in weights}, LatencyGuardrail()
     for _ in range(windows):
         parts = {
@@ -105,11 +120,12 @@ def verdict_of(german_harm, slow, windows=WINDOWS):
             for name, rate in rates.items()
         }
         for name, counts in {ALL: sum(parts.values()), **parts}.items():
-            slices[name].fold(counts)
-        latency.fold(histogram(rng, slow), histogram(rng, 0.01))
-    findings = [guardrail.finding(name, weights[name]) for name, guardrail in slices.items()]
-    findings.append(latency.finding(weights[ALL]))
-    return judge(findings, Progress(windows * WINDOW, windows * 10.0), Bar())
+            slices[name].add(counts)
+        latency.add(histogram(rng, slow), histogram(rng, 0.01))
+    evidence = [guardrail.evidence(name, weights[name]) for name, guardrail in slices.items()]
+    evidence.append(latency.evidence(weights[ALL]))
+    totals = StageTotals(windows * WINDOW, windows * 10.0)
+    return evidence, reach_verdict(evidence, totals, VerdictThresholds())
 
 
 @pytest.mark.parametrize(
@@ -122,8 +138,9 @@ def verdict_of(german_harm, slow, windows=WINDOWS):
     ],
 )
 def test_counts_become_the_verdict_they_should(german_harm, slow, windows, action, led_by):
-    verdict = verdict_of(german_harm, slow, windows)
+    evidence, verdict = outcome_of(german_harm, slow, windows)
     assert verdict.action == action, verdict
     if led_by:
-        assert f"{verdict.reasons[0].guardrail}/{verdict.reasons[0].slice}" == led_by
-    assert verdict_of(german_harm, slow, windows) == verdict
+        first = weightiest(evidence, lambda one: one.weighted)[0]
+        assert f"{first.guardrail}/{first.slice}" == led_by
+    assert outcome_of(german_harm, slow, windows) == (evidence, verdict)

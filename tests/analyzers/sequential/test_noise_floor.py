@@ -21,7 +21,7 @@ def rollback_evidence(candidate_mean, margin=0.03):
         ours, floor = window(rng, candidate_mean, 100), window(rng, 0.7, 20)
         batch = noise_floor.excess_disagreement(ours, floor, margin)
         wealth = wealth + unbounded.log_increments(batch, scale, "rollback")
-        scale = scale.seen(batch)
+        scale = scale.after(batch)
     return log_evidence(wealth)
 
 

@@ -6,7 +6,7 @@ A short version of benchmarks/verdicts.py with a fixed seed; the bounds leave ro
 import numpy as np
 import pytest
 
-from understudy.analyzers.sequential import Evidence, Overdispersion, exact, two_arm
+from understudy.analyzers.sequential import Overdispersion, RestartedWealth, Wealth, exact, two_arm
 from understudy.analyzers.sequential.bets import log_evidence, signed_bets
 from understudy.analyzers.sequential.restart import log_share, restarted
 from understudy.analyzers.sequential.two_arm import Arm, Arms
@@ -74,7 +74,7 @@ def test_separate_arms_survive_a_shared_incident(harm, least, most):
     assert least <= rolled_back <= most
 
 
-def test_conversations_that_nobody_names_raise_few_false_verdicts():
+def test_conversations_without_an_id_raise_few_false_verdicts():
     """Five turns share their fate; the harm is the margin. Undivided, most would be promoted or
     rolled back, and a first guess of two lets a tenth be promoted."""
     rollouts, looks, turns = 300, 120, 5
@@ -89,15 +89,17 @@ def test_conversations_that_nobody_names_raise_few_false_verdicts():
     }
     rolled_back = promoted = 0
     for rollout in range(rollouts):
-        evidence, scatter, top = Evidence.begin(won["rollback"].shape[-1]), Overdispersion(), [0, 0]
+        rollback, promotion = RestartedWealth(), Wealth.begin(won["promotion"].shape[-1])
+        overdispersion, top = Overdispersion(), [0, 0]
         for look, (better, _, worse) in enumerate(counts[rollout].tolist()):
-            evidence = evidence.fold_rollback(won["rollback"][rollout, look], scatter.phi)
-            evidence = evidence.fold_promotion(won["promotion"][rollout, look], scatter.phi)
-            top[0] = max(top[0], evidence.rollback.log_evidence)
-            top[1] = max(top[1], evidence.promotion.log_evidence)
+            factor = overdispersion.factor
+            rollback = rollback.after(won["rollback"][rollout, look], factor)
+            promotion = promotion.after(won["promotion"][rollout, look], factor)
+            top[0] = max(top[0], rollback.log_evidence)
+            top[1] = max(top[1], promotion.log_evidence)
             mean = (worse - better) / PER_LOOK
             variance = (worse + better) / PER_LOOK - mean**2
-            scatter = scatter.fold(PER_LOOK, worse - better, variance)
+            overdispersion = overdispersion.after_window(PER_LOOK, worse - better, variance)
         rolled_back += top[0] >= np.log(100.0)
         promoted += top[1] >= np.log(20.0)
     assert rolled_back / rollouts <= 0.02

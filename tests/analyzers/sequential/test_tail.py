@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from understudy.analyzers.sequential import tail
-from understudy.analyzers.sequential.two_arm import Arm
 
 
 def bucket_of(value):
@@ -52,14 +51,3 @@ def test_a_ratio_of_whole_buckets_is_not_rounded(steps):
         assert tail.raised_bucket(100, tail.GAMMA**steps, direction) == 100 + steps
     with pytest.raises(ValueError, match="positive"):
         tail.raised_bucket(100, 0.0, "rollback")
-
-
-def test_exceedances_count_what_lies_above_the_threshold():
-    rng = np.random.default_rng(8)
-    stable, candidate = rng.lognormal(6.0, 0.5, 4_000), rng.lognormal(6.2, 0.5, 300)
-    bucket = tail.reference_bucket(histogram(stable), 0.95)
-    raised = tail.raised_bucket(bucket, 1.2, "rollback")
-    arms = tail.tail_arms(histogram(candidate), histogram(stable), bucket, 1.2, "rollback")
-    assert arms.stable == Arm(4_000, int((stable > tail.GAMMA**bucket).sum()))
-    assert arms.candidate == Arm(300, int((candidate > tail.GAMMA**raised).sum()))
-    assert tail.exceedances({}, 5) == Arm(0, 0)

@@ -130,15 +130,12 @@ def test_worse_candidates_give_more_rollback_and_less_promotion_evidence(candida
         assert np.all(sign * gain >= -1e-9)
 
 
-def test_an_empty_arm_wins_nothing_and_waits():
+def test_an_empty_arm_wins_nothing():
     bets = signed_bets("rollback", MARGIN)
-    alone = Arms(candidate=Arm(20, 3))
-    assert not alone.ready
+    alone = Arms(Arm(20, 3), Arm(0, 0))
+    assert not alone.has_both
     assert not log_increments(alone, MARGIN, bets).any()
-    both = alone + Arms(stable=Arm(30, 1))
-    assert both.ready
-    assert both == Arms(Arm(20, 3), Arm(30, 1))
-    assert Arms.from_list(both.to_list()) == both
+    assert Arms(Arm(20, 3), Arm(30, 1)).has_both
 
 
 def test_more_bad_units_than_units_are_an_error():

@@ -7,27 +7,27 @@ from hypothesis import strategies as st
 
 from understudy.analyzers.sequential.sample_ratio import LOG_THRESHOLD
 from understudy.analyzers.sequential.verdict import (
-    Bar,
-    DataQuality,
-    Finding,
-    Progress,
-    combined_log_evidence,
-    judge,
+    QualityMeasures,
+    SliceEvidence,
+    StageTotals,
+    VerdictThresholds,
+    reach_verdict,
 )
+from understudy.analyzers.sequential.weights import log_weighted_sum, weightiest
 
-BAR = Bar(min_duration_s=60.0)
-FAR = Progress(requests=10_000, duration_s=600.0)
-GOOD = Finding("json", "all", 0.5, -2.0, 5.0, 10_000, 0.005)
-LANGUAGE = Finding("json", "de", 0.25, -1.0, 0.2, 300, 0.005, required=False)
+THRESHOLDS = VerdictThresholds(min_duration_s=60.0)
+FAR = StageTotals(requests=10_000, duration_s=600.0)
+GOOD = SliceEvidence("json", "all", 0.5, -2.0, 5.0, 10_000, 0.005)
+LANGUAGE = SliceEvidence("json", "de", 0.25, -1.0, 0.2, 300, 0.005, required=False)
 
 
 def test_shown_harmless_with_enough_of_everything_is_promoted():
-    verdict = judge([GOOD, LANGUAGE], FAR, BAR)
+    verdict = reach_verdict([GOOD, LANGUAGE], FAR, THRESHOLDS)
     assert (verdict.action, verdict.missing) == ("promote", ())
 
 
 @pytest.mark.parametrize(
-    ("findings", "progress", "missing"),
+    ("evidence", "totals", "missing"),
     [
         ([], FAR, ("guardrails",)),
         ([LANGUAGE], FAR, ("guardrails",)),
@@ -37,40 +37,40 @@ def test_shown_harmless_with_enough_of_everything_is_promoted():
         ([GOOD, replace(LANGUAGE, required=True)], FAR, ("json/de",)),
         ([GOOD, replace(LANGUAGE, requests=5_000)], FAR, ("json/de",)),
         ([replace(GOOD, log_rollback=4.0)], FAR, ("suspected_harm",)),
-        ([GOOD], replace(FAR, quality=DataQuality(unmatched_share=0.06)), ("unmatched_share",)),
-        ([GOOD], replace(FAR, quality=DataQuality(late_share=0.06)), ("late_share",)),
+        ([GOOD], replace(FAR, quality=QualityMeasures(unmatched_share=0.06)), ("unmatched_share",)),
+        ([GOOD], replace(FAR, quality=QualityMeasures(late_share=0.06)), ("late_share",)),
         (
             [GOOD],
-            replace(FAR, quality=DataQuality(log_sample_ratio=LOG_THRESHOLD)),
+            replace(FAR, quality=QualityMeasures(log_sample_ratio=LOG_THRESHOLD)),
             ("sample_ratio",),
         ),
     ],
 )
-def test_anything_missing_holds(findings, progress, missing):
-    verdict = judge(findings, progress, BAR)
+def test_anything_missing_holds(evidence, totals, missing):
+    verdict = reach_verdict(evidence, totals, THRESHOLDS)
     assert (verdict.action, verdict.missing) == ("hold", missing)
 
 
 def test_one_bad_language_rolls_back_and_leads_the_reasons():
     bad = replace(LANGUAGE, log_rollback=math.log(400.1))
-    verdict = judge([GOOD, bad], FAR, BAR)
+    verdict = reach_verdict([GOOD, bad], FAR, THRESHOLDS)
     assert verdict.action == "rollback"
-    assert verdict.reasons == (bad, GOOD)
+    assert weightiest([GOOD, bad], lambda one: one.weighted) == [bad]
 
 
 def test_harm_too_small_alone_adds_up():
-    findings = [
+    evidence = [
         replace(LANGUAGE, guardrail=name, log_rollback=math.log(150.0)) for name in ("a", "b", "c")
     ]
-    assert judge(findings[:2], FAR, BAR).action == "hold"
-    assert judge(findings, FAR, BAR).action == "rollback"
-    assert [finding.guardrail for finding in judge(findings, FAR, BAR).reasons] == ["a", "b", "c"]
+    assert reach_verdict(evidence[:2], FAR, THRESHOLDS).action == "hold"
+    assert reach_verdict(evidence, FAR, THRESHOLDS).action == "rollback"
+    assert [one.guardrail for one in weightiest(evidence, lambda one: one.weighted)] == list("abc")
 
 
 def test_bad_data_does_not_stop_a_rollback():
     bad = replace(GOOD, log_rollback=6.0)
-    quality = DataQuality(unmatched_share=1.0)
-    verdict = judge([bad], Progress(10, 1.0, quality), BAR)
+    quality = QualityMeasures(unmatched_share=1.0)
+    verdict = reach_verdict([bad], StageTotals(10, 1.0, quality), THRESHOLDS)
     assert (verdict.action, verdict.breaches) == ("rollback", ("unmatched_share",))
 
 
@@ -79,7 +79,7 @@ def test_bad_data_does_not_stop_a_rollback():
     [((0.001, 0.004), True), ((0.0, 0.004), False), ((0.001, 0.005), False), ((0.006, 0.1), False)],
 )
 def test_real_but_tolerated_harm_is_said(interval, within):
-    verdict = judge([replace(GOOD, interval=interval)], FAR, BAR)
+    verdict = reach_verdict([replace(GOOD, interval=interval)], FAR, THRESHOLDS)
     assert verdict.within_tolerance is within
 
 
@@ -88,26 +88,32 @@ log_values = st.floats(-20.0, 20.0)
 
 @given(log_values, log_values, log_values, st.floats(0.0, 10.0))
 def test_more_harm_never_turns_a_rollback_into_anything_else(all_, german, promotion, more):
-    findings = [
+    evidence = [
         replace(GOOD, log_rollback=all_, log_promotion=promotion),
         replace(LANGUAGE, log_rollback=german),
     ]
-    worse = [findings[0], replace(findings[1], log_rollback=german + more)]
+    worse = [evidence[0], replace(evidence[1], log_rollback=german + more)]
     rank = {"rollback": 0, "hold": 1, "promote": 2}
-    assert rank[judge(worse, FAR, BAR).action] <= rank[judge(findings, FAR, BAR).action]
-    better = [replace(findings[0], log_promotion=promotion + more), findings[1]]
-    assert rank[judge(better, FAR, BAR).action] >= rank[judge(findings, FAR, BAR).action]
+    assert (
+        rank[reach_verdict(worse, FAR, THRESHOLDS).action]
+        <= rank[reach_verdict(evidence, FAR, THRESHOLDS).action]
+    )
+    better = [replace(evidence[0], log_promotion=promotion + more), evidence[1]]
+    assert (
+        rank[reach_verdict(better, FAR, THRESHOLDS).action]
+        >= rank[reach_verdict(evidence, FAR, THRESHOLDS).action]
+    )
 
 
 def test_no_evidence_yet_is_a_hold():
     fresh = replace(GOOD, log_rollback=-math.inf, log_promotion=0.0)
-    assert combined_log_evidence([]) == -math.inf
-    assert judge([fresh], FAR, BAR).log_evidence == -math.inf
+    assert log_weighted_sum([]) == -math.inf
+    assert reach_verdict([fresh], FAR, THRESHOLDS).log_evidence == -math.inf
     assert replace(GOOD, weight=0.0).weighted == -math.inf
 
 
 def test_weights_beyond_one_are_an_error():
     with pytest.raises(ValueError, match="more than 1"):
-        judge([replace(GOOD, weight=1.1)], FAR, BAR)
+        reach_verdict([replace(GOOD, weight=1.1)], FAR, THRESHOLDS)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        Bar(false_rollback=0.0)
+        VerdictThresholds(false_rollback=0.0)

@@ -1,36 +1,37 @@
+import math
+
 import pytest
 
-from understudy.analyzers.sequential.weights import ALL, arrival_share, slice_weights
+from understudy.analyzers.sequential.weights import (
+    arrival_share,
+    log_weighted_sum,
+    weighted_log_evidence,
+    weightiest,
+)
 
 
-def test_half_goes_to_all_languages_together():
-    weights = slice_weights(4, ["en", "de"], named=["en", "de"])
-    assert weights == {ALL: 0.125, "en": 0.0625, "de": 0.0625}
-
-
-@pytest.mark.parametrize("languages", [0, 1, 5, 16, 17, 200])
-@pytest.mark.parametrize("guardrails", [1, 5])
-def test_weights_never_sum_to_more_than_one(languages, guardrails):
-    arrived = [f"l{n}" for n in range(languages)]
-    for named in ([], arrived):
-        weights = slice_weights(guardrails, arrived, named=named)
-        assert guardrails * sum(weights.values()) <= 1.0 + 1e-12
-
-
-def test_a_newcomer_takes_nothing_from_those_before_it():
-    before = slice_weights(2, ["en", "de"])
-    after = slice_weights(2, ["en", "de", "ja"])
-    assert {slice_: after[slice_] for slice_ in before} == before
+def test_the_first_sixteen_share_a_half_and_the_next_a_quarter():
     assert arrival_share(15) == 1 / 32
     assert arrival_share(16) == 1 / 64
-
-
-def test_languages_that_were_not_named_get_nothing():
-    assert slice_weights(1, ["en", "xx"], named=["en", "de"]) == {ALL: 0.5, "en": 0.25}
-
-
-def test_impossible_input_is_an_error():
-    with pytest.raises(ValueError, match="at least one guardrail"):
-        slice_weights(0, [])
+    assert sum(arrival_share(rank) for rank in range(200)) <= 1.0
     with pytest.raises(ValueError, match="rank"):
         arrival_share(-1)
+
+
+def test_evidence_is_weighted_on_the_scale_of_logs():
+    assert weighted_log_evidence(2.0, 0.5) == pytest.approx(math.log(0.5 * math.exp(2.0)))
+    assert weighted_log_evidence(2.0, 0.0) == -math.inf
+    assert weighted_log_evidence(None, 0.5) == -math.inf
+
+
+def test_weighted_evidence_adds_up():
+    assert log_weighted_sum([math.log(3.0), math.log(4.0), -math.inf]) == pytest.approx(
+        math.log(7.0)
+    )
+    assert log_weighted_sum([]) == -math.inf
+
+
+def test_what_carries_the_evidence_reaches_down_to_a_twentieth_of_the_top():
+    logs = {"top": 5.0, "tied": 5.0, "just": 5.0 - math.log(19.9), "below": 5.0 - math.log(20.1)}
+    assert weightiest(reversed(logs), logs.__getitem__) == ["tied", "top", "just"]
+    assert weightiest(["none"], lambda _: -math.inf) == []

@@ -226,12 +226,14 @@ def test_windows_have_a_time_of_their_own() -> None:
 
 
 def test_a_table_of_the_release_before_is_understood() -> None:
-    """Its head has no time of the record."""
+    """Its status lacks the last field."""
     processor = DecisionProcessor()
     processor.apply(RECORD)
     processor.windows(BROKEN.messages(3, 20))
     entry = msgspec.json.decode(zstd.decompress(processor.table[KEY]), type=RolloutSnapshot)
-    entry.state["head"]["standing"].pop()
+    state = msgspec.json.decode(entry.state)
+    state["status"].pop()
+    entry = msgspec.structs.replace(entry, state=msgspec.Raw(msgspec.json.encode(state)))
     processor.table[KEY] = zstd.compress(msgspec.json.encode(entry))
     processor.restart()
     processor.apply(RolloutRecord(manifest=manifest("2pp")))

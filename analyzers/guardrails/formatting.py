@@ -1,0 +1,66 @@
+"""Numbers, limits and foreign text as people read them: one way for sentences and for tables."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from understudy.schemas.rollout_metrics import Limit, Metric
+
+_SIGNS: Final = {"max": "≤ ", "min": "≥ ", "max_increase": "≤ +", "max_drop": "≥ −"}
+
+
+def format_count(number: int) -> str:
+    """Return a whole number with its thousands set apart: `1 840`."""
+    return f"{number:,}".replace(",", " ")
+
+
+def format_duration(seconds: float) -> str:
+    """Return `90 s`, `12 min` or `3.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3600:.1f} h"
+
+
+def format_percent(share: float | None) -> str:
+    """Return a share of 1 in per cent: `1.2 %`."""
+    return "–" if share is None else f"{100 * share:.3g} %"
+
+
+def format_points(difference: float | None) -> str:
+    """Return a difference of two shares: `2.1 points`."""
+    return "–" if difference is None else f"{100 * difference:.2g} points"
+
+
+def format_value(unit: str, value: float | None) -> str:
+    """Return a value with its unit: `1.2 %`, `8.15 s`, `$0.0012`, `311`."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if unit == "share":
+        return format_percent(value)
+    if unit == "ms":
+        return f"{value / 1000:.3g} s" if value >= 1000 else f"{value:.3g} ms"
+    return f"${value:.3g}" if unit == "usd" else f"{value:.4g}"
+
+
+def format_limit(metric: Metric, limit: Limit, value: float, *, relative: bool) -> str:
+    """Return a limit as a policy writes it: `≤ +0.5 pp`, `≤ 1 %`, `≥ 99 %`, `≤ +20 %`."""
+    return _SIGNS[limit] + format_limit_value(metric, limit, value, relative=relative)
+
+
+def format_limit_value(metric: Metric, limit: Limit, value: float, *, relative: bool) -> str:
+    """Return a limit without its direction: `0.5 pp`, `1 %`, `20 %`, `8 s`."""
+    if relative:
+        return f"{100 * value:g} %"
+    if metric.unit == "share":
+        in_points = limit in ("max_increase", "max_drop") or metric.kind == "excess"
+        return f"{100 * value:g} {'pp' if in_points else '%'}"
+    return format_value(metric.unit, value)
+
+
+def printable(text: str) -> str:
+    """Return text with its control and direction characters replaced.
+
+    Names of slices, rollouts and stages come from whoever writes events and policies.
+    """
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

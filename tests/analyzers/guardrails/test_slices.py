@@ -1,0 +1,71 @@
+"""Slices: their names, and the weights that their evidence gets."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.analyzers.guardrails.world import World
+from understudy.analyzers.guardrails.slices import (
+    ALL,
+    MAX_ARRIVALS,
+    Arrivals,
+    slice_name,
+    slice_title,
+)
+from understudy.schemas.rollouts import SliceChoice, SliceManifest
+
+ROW = World().messages(1, 1)[0].rows[0]
+
+
+def choice(
+    *, all: bool = True, each_language: bool = False, each_workflow: bool = False,
+    named: tuple[SliceManifest, ...] = (),
+) -> SliceChoice:  # fmt: skip
+    return SliceChoice(all, each_language, each_workflow, named)
+
+
+def test_names_and_titles_say_what_a_slice_is() -> None:
+    assert slice_name() == ALL
+    assert slice_name("ja", "extract") == "language:ja,workflow:extract"
+    assert slice_title("language:ja,workflow:extract") == "ja, workflow extract"
+
+
+def test_half_goes_to_all_languages_together() -> None:
+    named = (SliceManifest(language="en"), SliceManifest(language="de"))
+    weights = Arrivals().weights(choice(named=named))
+    assert weights == {ALL: 0.5, "language:en": 0.25, "language:de": 0.25}
+
+
+@pytest.mark.parametrize("languages", [0, 1, 5, 16, 17, 200])
+def test_weights_never_sum_to_more_than_one(languages: int) -> None:
+    arrivals = Arrivals([f"l{n}" for n in range(languages)], ["chat"])
+    for every in ({"each_language": True}, {"each_language": True, "each_workflow": True}):
+        assert sum(arrivals.weights(choice(**every)).values()) <= 1.0 + 1e-12
+
+
+def test_a_newcomer_takes_nothing_from_those_before_it() -> None:
+    before = Arrivals(["en", "de"]).weights(choice(each_language=True))
+    after = Arrivals(["en", "de", "ja"]).weights(choice(each_language=True))
+    assert {name: after[name] for name in before} == before
+
+
+def test_languages_that_were_not_named_get_nothing() -> None:
+    named = (SliceManifest(language="en"), SliceManifest(language="de"))
+    assert "language:xx" not in Arrivals(["en", "xx"]).weights(choice(named=named))
+
+
+def test_a_row_belongs_to_the_slices_that_have_arrived() -> None:
+    arrivals = Arrivals()
+    assert list(arrivals.slices_of(ROW)) == [ALL]
+    arrivals.note(ROW)
+    assert list(arrivals.slices_of(ROW)) == [
+        ALL, "language:en", "workflow:chat", "language:en,workflow:chat",
+    ]  # fmt: skip
+
+
+def test_hostile_names_cannot_grow_the_state() -> None:
+    arrivals = Arrivals()
+    for number in range(MAX_ARRIVALS + 10):
+        arrivals.note(msgspec.structs.replace(ROW, language=f"x{number}"))
+    assert len(arrivals.languages) == MAX_ARRIVALS
