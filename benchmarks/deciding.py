@@ -25,11 +25,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
-from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
@@ -40,7 +39,6 @@ from understudy.schemas.events import encode_event
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import compile_manifest
-from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.processor import CHECKPOINT_INTERVAL_S
 from understudy.streams.deciding.state_store import (
@@ -50,10 +48,10 @@ from understudy.streams.deciding.state_store import (
     zstd,
 )
 from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage, simulate
-from understudy.streams.pairing.kafka_results import Publisher
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.records import RecordBatch
+from understudy.streams.pairing.windows_messages import windows_messages
 
 REGIONS: Final = {
     "en": ("US", "GB", "IN", "AU"),
@@ -86,29 +84,22 @@ guardrails:
 # --- messages ---------------------------------------------------------------------------------
 
 
-@dataclass
-class Collected:
-    """Stands in for pairing's producer, and keeps what it is given."""
-
-    values: list[bytes] = field(default_factory=list)
-
-    def produce(self, topic: str, value: bytes, key: bytes, **_: Any) -> None:
-        self.values.append(value)
-
-
 def window_messages(rate: float, workflows: int, partitions: int, seconds: int) -> list[bytes]:
     """What pairing writes to `understudy.windows` within so many seconds of event time."""
-    collected = Collected()
-    publisher = Publisher(cast(Producer, collected), understudy_topics(""))
+    messages: list[bytes] = []
     states = [Partition(number, PairingPolicy()) for number in range(partitions)]
     for batches in _seconds(rate, workflows, partitions, seconds):
         for state in states:
             state.process(_records(batches[state.number], state.position))
-            rows = state.take_rows()
-            publisher.send_rows(
-                rows, state.source, state.number, state.position, state.watermark_ms
+            sent = windows_messages(
+                state.take_rows(),
+                source=state.source,
+                partition=state.number,
+                version=state.position,
+                watermark_ms=state.watermark_ms,
             )
-    return collected.values
+            messages += [encoded for _, encoded in sent]
+    return messages
 
 
 def _seconds(

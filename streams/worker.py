@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Final, Literal
 
 import structlog
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from understudy.schemas.windows import SOURCES, Source
@@ -36,6 +36,7 @@ from understudy.streams.kafka.client_config import (
     topic_of,
     topics,
 )
+from understudy.streams.kafka.producer import BufferedProducer, DeliveryFailed
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.monitoring.deciding_metrics import expose_deciding
@@ -45,7 +46,7 @@ from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
 from understudy.streams.pairing.consumer import PairingConsumer
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
-from understudy.streams.pairing.kafka_results import DeliveryFailed, Publisher
+from understudy.streams.pairing.kafka_results import KafkaResults
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
@@ -108,14 +109,14 @@ def _told_to_people() -> Iterator[None]:
     """Failures that operators know how to mend, as `CommandError`."""
     try:
         yield
+    except (SinkBroken, DeliveryFailed) as error:
+        raise CommandError(str(error)) from None
     except KafkaException as error:
         raise CommandError(f"Kafka: {error.args[0]}", UNREACHABLE) from None
     except TimeoutError as error:
         raise CommandError(f"Kafka: {error}", UNREACHABLE) from None
     except SettingsError as error:
         raise CommandError(str(error), WRONG_USAGE) from None
-    except (SinkBroken, DeliveryFailed) as error:
-        raise CommandError(str(error)) from None
 
 
 def _run_pairing(
@@ -243,12 +244,12 @@ def pairing(
 def _reader(
     settings: Settings, policy: PairingPolicy, source: Source, loader: Loader
 ) -> PairingConsumer:
-    producer = Producer(producer_config(settings.kafka), logger=KAFKA_LOGGER)
+    producer = BufferedProducer(producer_config(settings.kafka))
     return PairingConsumer(
         consumer_config(settings.kafka, source),
         topic_of(settings.kafka, source),
         policy,
-        Publisher(producer, topics(settings.kafka)),
+        KafkaResults(producer, topics(settings.kafka)),
         ClickHouseResults(loader, policy.window_ms, source),
         state=STATES[source],
         batch_records=settings.pairing.batch_records,

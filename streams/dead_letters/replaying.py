@@ -13,7 +13,8 @@ from understudy.streams.dead_letters.forecast import Forecast, Forecaster, Repla
 from understudy.streams.dead_letters.reading import read_dead_letters
 from understudy.streams.dead_letters.selection import REPLAY_CAN_HELP, Selection
 from understudy.streams.kafka.client_config import producer_config, topic_of, topics
-from understudy.streams.kafka.producer import BufferedProducer, Headers
+from understudy.streams.kafka.dead_letter_format import Headers
+from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.pairing.group_positions import positions_of
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import Settings

@@ -12,9 +12,8 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from understudy.streams.kafka.dead_letter_format import Headers
 from understudy.streams.logs import KAFKA_LOGGER
-
-Headers = list[tuple[str, str | bytes | None]]
 
 _FULL_QUEUE_POLL_S: Final = 0.1
 """How long to wait for delivery reports, which make room, before trying the queue again."""
@@ -36,9 +35,18 @@ class DeliveryFailed(KafkaException):
 class BufferedProducer:
     """Messages on their way to the broker, with a count of their fates; not thread-safe."""
 
-    def __init__(self, config: Mapping[str, Any], *, raise_refusals: bool = True) -> None:
-        """Without `raise_refusals` what the broker refuses is only counted."""
-        self._producer = Producer(dict(config), logger=KAFKA_LOGGER)
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        *,
+        delivery_timeout_s: float | None = None,
+        raise_refusals: bool = True,
+    ) -> None:
+        """Give up a message after `delivery_timeout_s`, where given.
+
+        Without `raise_refusals` what the broker refuses is only counted.
+        """
+        self._producer = Producer({**config, **_timeout(delivery_timeout_s)}, logger=KAFKA_LOGGER)
         self._raises = raise_refusals
         self._failure: DeliveryFailed | None = None
         self.delivered: Counter[str] = Counter()
@@ -94,8 +102,18 @@ class BufferedProducer:
             raise self._failure
 
 
+def _timeout(timeout_s: float | None) -> dict[str, int]:
+    return {} if timeout_s is None else {"message.timeout.ms": int(timeout_s * 1000)}
+
+
 def send_and_wait(
-    config: Mapping[str, Any], topic: str, value: bytes | None, key: str, *, timeout_s: float
+    config: Mapping[str, Any],
+    topic: str,
+    value: bytes | None,
+    key: str,
+    *,
+    timeout_s: float,
+    timestamp_ms: int = 0,
 ) -> tuple[int, int]:
     """Write one message at once; its partition and offset. Raises `DeliveryFailed`."""
     places: list[tuple[int, int]] = []
@@ -107,9 +125,8 @@ def send_and_wait(
         else:
             errors.append(error)
 
-    at_once = {"message.timeout.ms": int(timeout_s * 1000), "linger.ms": 0}
-    producer = Producer({**config, **at_once}, logger=KAFKA_LOGGER)
-    producer.produce(topic, value, key.encode(), on_delivery=on_delivery)
+    producer = Producer({**config, **_timeout(timeout_s), "linger.ms": 0}, logger=KAFKA_LOGGER)
+    producer.produce(topic, value, key.encode(), timestamp=timestamp_ms, on_delivery=on_delivery)
     producer.flush(timeout_s + _REPORT_GRACE_S)
     if not places:
         late = KafkaError(KafkaError._MSG_TIMED_OUT, "the broker did not acknowledge the message")

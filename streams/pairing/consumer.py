@@ -22,7 +22,7 @@ from understudy.schemas.windows import Source, WindowRow
 from understudy.streams.clickhouse.sink_errors import SinkBusy
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.pairing.commit_rule import CommitMetadata, SafeCommit
-from understudy.streams.pairing.kafka_results import Publisher
+from understudy.streams.pairing.kafka_results import KafkaResults
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
@@ -116,7 +116,7 @@ class PairingConsumer:
         consumer_config: Mapping[str, Any],
         topic: str,
         policy: PairingPolicy,
-        publisher: Publisher,
+        publisher: KafkaResults,
         store: ResultStore,
         *,
         state: type[PartitionState] = Partition,

@@ -16,7 +16,7 @@ import msgspec
 
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.windows import Source, WindowRow, WindowsMessage
-from understudy.streams.replay.from_events import messages
+from understudy.streams.pairing.windows_messages import windows_messages
 
 
 class _DueRow(NamedTuple):
@@ -59,7 +59,11 @@ def _emit(due: list[_DueRow], until_ms: int) -> Iterator[WindowsMessage]:
         while due and (due[0].time_ms, due[0].partition) == (time_ms, partition):
             one = heapq.heappop(due)
             rows.append(msgspec.structs.replace(one.row, version=time_ms, closed=one.is_closing))
-        yield from messages(rows, time_ms, time_ms)
+        source, number = partition
+        for message, _ in windows_messages(
+            rows, source=source, partition=number, version=time_ms, watermark_ms=time_ms
+        ):
+            yield message
 
 
 def _start_ms(row: WindowRow) -> int:

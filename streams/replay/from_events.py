@@ -8,16 +8,15 @@ have advanced by an interval. Windows that are open at the end of the recording 
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 from understudy.analyzers.windows.rows import row_key
-from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.windows import WindowRow, WindowsMessage
 from understudy.streams.pairing.partition import Partition
+from understudy.streams.pairing.windows_messages import windows_messages
 from understudy.streams.replay.recordings import request_time
 
 FLUSH_INTERVAL_S: Final = 5.0
@@ -77,24 +76,12 @@ class WindowEmitter:
         return closed + left
 
     def _emit(self, rows: Sequence[WindowRow], version: int) -> None:
-        for message in messages(rows, version, self._partition.watermark_ms):
-            self._listener(message)
-
-
-def messages(
-    rows: Sequence[WindowRow], version: int, watermark_ms: int | None
-) -> Iterator[WindowsMessage]:
-    """One message for each rollout among the rows, which are of one source and partition."""
-    by_rollout: dict[str, list[WindowRow]] = defaultdict(list)
-    for row in rows:
-        by_rollout[row.rollout_id].append(row)
-    watermark = None if watermark_ms is None else from_epoch_ms(watermark_ms)
-    for rollout_id, some in by_rollout.items():
-        yield WindowsMessage(
-            rollout_id=rollout_id,
-            source=some[0].source,
-            partition=some[0].partition,
+        partition = self._partition
+        for message, _ in windows_messages(
+            rows,
+            source=partition.source,
+            partition=partition.number,
             version=version,
-            watermark=watermark,
-            rows=some,
-        )
+            watermark_ms=partition.watermark_ms,
+        ):
+            self._listener(message)

@@ -1,0 +1,60 @@
+"""Changed rows are cut into messages in one way, for pairing and for replays."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+import pytest
+
+from understudy.schemas.windows import WindowRow, WindowsMessage
+from understudy.streams.pairing import windows_messages as module
+from understudy.streams.pairing.windows_messages import MAX_ROWS, windows_messages
+
+START = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+
+
+def rows(rollout_id: str, count: int) -> list[WindowRow]:
+    return [
+        WindowRow(
+            rollout_id=rollout_id, language="en", workflow=f"flow-{number}", window_start=START,
+            window_s=10, partition=3, version=70,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def messages(some: list[WindowRow]) -> list[tuple[WindowsMessage, bytes]]:
+    return list(
+        windows_messages(some, source="events", partition=3, version=70, watermark_ms=1_500)
+    )
+
+
+def test_each_message_holds_rows_of_one_rollout_in_order() -> None:
+    some = [row for pair in zip(rows("a", 3), rows("b", 3), strict=True) for row in pair]
+    found = [message for message, _ in messages(some)]
+    assert [(message.rollout_id, len(message.rows)) for message in found] == [("a", 3), ("b", 3)]
+    assert found[0].rows == rows("a", 3)
+    assert {(m.source, m.partition, m.version) for m in found} == {("events", 3, 70)}
+    assert found[0].watermark == dt.datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [(0, []), (1, [1]), (MAX_ROWS, [MAX_ROWS]), (2 * MAX_ROWS + 1, [MAX_ROWS, MAX_ROWS, 1])],
+)
+def test_messages_are_cut_by_rows(count: int, sizes: list[int]) -> None:
+    assert [len(message.rows) for message, _ in messages(rows("a", count))] == sizes
+
+
+def test_messages_are_cut_by_bytes_down_to_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 700)
+    found = messages(rows("a", 5))
+    assert [row for message, _ in found for row in message.rows] == rows("a", 5)
+    assert len(found) > 1
+    assert all(len(encoded) <= 700 or len(message.rows) == 1 for message, encoded in found)
+
+
+def test_the_encoding_is_that_of_the_message() -> None:
+    for message, encoded in messages(rows("a", 201)):
+        assert msgspec.json.decode(encoded, type=WindowsMessage) == message
