@@ -1,4 +1,8 @@
-"""librdkafka's security settings as Faust's; what has no counterpart is an error, not ignored."""
+"""Translates librdkafka's security settings into Faust's.
+
+A setting without a counterpart is an error: ignoring it could connect without the protection that
+was asked for.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +28,8 @@ _FALSE: Final = ("false", "0", "f", "no")
 
 
 def broker_credentials(client: Client) -> Credentials | None:
-    """What `[kafka.client]` says of SASL and TLS. Raises `SettingsError`."""
-    _check(client)
+    """Faust's credentials from `[kafka.client]`, None for plaintext. Raises `SettingsError`."""
+    _check_names(client)
     protocol = _protocol(client)
     context = _context(client) if protocol.endswith("SSL") else None
     if protocol.startswith("SASL"):
@@ -33,15 +37,15 @@ def broker_credentials(client: Client) -> Credentials | None:
     return SSLCredentials(context) if context else None
 
 
-def _check(client: Client) -> None:
+def _check_names(client: Client) -> None:
     unknown = {name for name in client if name.startswith(("sasl.", "ssl.", "enable.ssl"))} - _KNOWN
     if unknown:
         raise SettingsError(
-            f"[kafka.client] {', '.join(sorted(unknown))}: the deciding role does not know it"
+            f"[kafka.client] {', '.join(sorted(unknown))}: the deciding role does not support it"
         )
     if _protocol(client) not in _PROTOCOLS:
         raise SettingsError(
-            f"[kafka.client] security.protocol: {', '.join(_PROTOCOLS).lower()}, "
+            f"[kafka.client] security.protocol must be one of {', '.join(_PROTOCOLS).lower()}, "
             f"not {_protocol(client).lower()}"
         )
 
@@ -54,7 +58,8 @@ def _sasl(client: Client, context: ssl.SSLContext | None) -> SASLCredentials:
     mechanism = str(client.get("sasl.mechanism") or client.get("sasl.mechanisms") or "")
     if mechanism not in _MECHANISMS:
         raise SettingsError(
-            f"[kafka.client] sasl.mechanism: the deciding role knows {', '.join(_MECHANISMS)}"
+            f"[kafka.client] sasl.mechanism must be one of {', '.join(_MECHANISMS)}, "
+            f"not {mechanism or 'empty'}: the deciding role supports no other"
         )
     return SASLCredentials(
         username=str(client.get("sasl.username", "")),
@@ -66,7 +71,7 @@ def _sasl(client: Client, context: ssl.SSLContext | None) -> SASLCredentials:
 
 def _context(client: Client) -> ssl.SSLContext:
     authority = client.get("ssl.ca.location")
-    with _reading(authority, "ssl.ca.location"):
+    with _readable(authority, "ssl.ca.location"):
         context = ssl.create_default_context(cafile=str(authority) if authority else None)
     if str(client.get("ssl.endpoint.identification.algorithm", "https")).lower() == "none":
         context.check_hostname = False
@@ -76,17 +81,17 @@ def _context(client: Client) -> ssl.SSLContext:
     certificate = client.get("ssl.certificate.location")
     if certificate:
         key = client.get("ssl.key.location")
-        # Without a password OpenSSL would ask for one on the terminal.
+        # Without a password OpenSSL would prompt for one on the terminal.
         password = str(client.get("ssl.key.password", ""))
-        with _reading(key or certificate, "ssl.certificate.location, ssl.key.location"):
+        with _readable(key or certificate, "ssl.certificate.location, ssl.key.location"):
             context.load_cert_chain(str(certificate), str(key) if key else None, password)
     return context
 
 
 @contextmanager
-def _reading(file: object, setting: str) -> Iterator[None]:
-    """What is wrong with a file of certificates is a setting that is wrong."""
+def _readable(file: object, setting: str) -> Iterator[None]:
+    """A certificate file that cannot be read is a wrong setting."""
     try:
         yield
-    except OSError as error:  # ssl.SSLError is one, too
+    except OSError as error:  # ssl.SSLError is a subclass
         raise SettingsError(f"[kafka.client] {setting}: {file}: {error}") from None

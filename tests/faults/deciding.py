@@ -1,7 +1,7 @@
 """A run of deciding workers: windows of several rollouts, and what a store makes of the log.
 
 The truth is one undisturbed store that takes what Kafka has kept, record by record. Decisions must
-be its decisions, to the byte, and the changelog must end with its entries, to the byte.
+be its decisions, to the byte, and the changelog must end with its snapshots, to the byte.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tests.faults.clickhouse_server import ClickHouseServer
 from tests.faults.harness import Run
 from tests.faults.processes import Worker, wait_until
 from tests.faults.truth import Record
+from tests.waiting import DEADLINE_S
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.windows import WindowsMessage
@@ -29,7 +30,6 @@ ROLLOUTS: Final = tuple(f"helpdesk-{number}" for number in range(6))
 EVENT_PARTITIONS: Final = (0, 1)
 WINDOW_PARTITIONS: Final = 4
 SESSION_S: Final = 3.0
-DECIDED_S: Final = 90.0
 _POLICY: Final = """
 rollout_id: {rollout_id}
 models: {{stable: a, candidate: b}}
@@ -44,13 +44,13 @@ guardrails:
   - {{metric: duration_p95, max_increase: 50%, action: pause}}
 """
 
-Told = tuple[bytes, bytes | None]
+Emitted = tuple[bytes, bytes | None]
 
 
 def windows(seed: int, rollout_id: str, count: int) -> Iterator[WindowsMessage]:
     """Messages about a rollout that is healthy, warned of or broken, of two event partitions.
 
-    Each window is told twice, open and closed, and now and then a message comes again.
+    Each window is sent twice, open and closed, and now and then a message comes again.
     """
     rng = Random(f"{seed} {rollout_id}")
     harm = rng.choice((Harm(), Harm(bad={"error": 0.04}), Harm(bad={"error": 0.15})))
@@ -80,12 +80,12 @@ def _about(message: WindowsMessage, rollout_id: str) -> WindowsMessage:
     return msgspec.structs.replace(message, rollout_id=rollout_id, rows=rows)
 
 
-def _judged(store: RolloutStateStore, record: Record) -> list[Told]:
+def _evaluated(store: RolloutStateStore, record: Record) -> list[Emitted]:
     try:
-        step = store.apply_windows(record.key, record.value)
+        output = store.apply_windows(record.key, record.value)
     except InvalidMessage:
         return []
-    return [(step.key, value) for value in step.decisions]
+    return [(output.key, value) for value in output.decisions]
 
 
 class DecidingRun(Run):
@@ -98,7 +98,7 @@ class DecidingRun(Run):
         )  # fmt: skip
 
         self.poison: frozenset[int] = frozenset()
-        """Versions of messages that judging fails on."""
+        """Versions of messages whose evaluation fails."""
 
     @property
     def changelog(self) -> str:
@@ -116,7 +116,7 @@ class DecidingRun(Run):
         return worker
 
     def apply(self, rollouts: Iterable[str] = ROLLOUTS) -> None:
-        """Write the records, and wait until a worker has obeyed them: windows come after."""
+        """Write the records, and wait until a worker has applied them: windows come after."""
         self.write_records(rollouts)
         self.wait_until_decided("the policies")
 
@@ -136,45 +136,47 @@ class DecidingRun(Run):
         iterators = {name: iter(log) for name, log in logs.items()}
         return [next(iterators[name]) for name in turns]
 
-    def tell(self, messages: Iterable[WindowsMessage]) -> None:
+    def send(self, messages: Iterable[WindowsMessage]) -> None:
         """Write messages of windows, and wait until Kafka has them."""
         for message in messages:
             key = message.rollout_id.encode()
             self.write(self.topics.windows.name, key, msgspec.json.encode(message))
         self.flush()
 
-    def truth(self) -> tuple[list[Told], dict[bytes, bytes]]:  # type: ignore[override]
+    def truth(self) -> tuple[list[Emitted], dict[bytes, bytes]]:  # type: ignore[override]
         """Decisions in order and the table, by the log."""
         table: dict[bytes, bytes] = {}
         store = RolloutStateStore(table)
-        told: list[Told] = []
+        emitted: list[Emitted] = []
         for record in chain.from_iterable(self.read(self.topics.rollouts.name).values()):
-            step = store.apply_record(record.key, record.value, record.offset, record.timestamp_ms)
-            told += [(step.key, value) for value in step.decisions]
+            output = store.apply_record(
+                record.key, record.value, record.offset, record.timestamp_ms
+            )
+            emitted += [(output.key, value) for value in output.decisions]
         for record in chain.from_iterable(self.read(self.topics.windows.name).values()):
             if not self.is_poison(record):
-                told += _judged(store, record)
-        for key in {key for key, _ in told}:
+                emitted += _evaluated(store, record)
+        for key in {key for key, _ in emitted}:
             table[key] = store.snapshot(key) or b""
-        return told, table
+        return emitted, table
 
     def is_poison(self, record: Record) -> bool:
-        """Whether judging fails on a message of windows."""
+        """Whether evaluating a message of windows fails."""
         if not self.poison:
             return False
         return msgspec.json.decode(record.value or b"", type=WindowsMessage).version in self.poison
 
-    def decisions(self) -> list[Told]:
-        """All that was told, in order for each rollout."""
+    def decisions(self) -> list[Emitted]:
+        """All that were emitted, in order for each rollout."""
         logs = self.read(self.topics.decisions.name).values()
         return [(record.key or b"", record.value) for record in chain.from_iterable(logs)]
 
     def table(self) -> dict[bytes, bytes]:
-        """What a new worker would find: the last entry of each rollout."""
+        """What a new worker would find: the last snapshot of each rollout."""
         logs = self.read(self.changelog).values()
         return {record.key or b"": record.value or b"" for record in chain.from_iterable(logs)}
 
-    def wait_until_decided(self, what: str = "everything", within_s: float = DECIDED_S) -> None:
+    def wait_until_decided(self, what: str = "everything", deadline_s: float = DEADLINE_S) -> None:
         """Wait until the table is that of an undisturbed store."""
         _, table = self.truth()
 
@@ -183,20 +185,20 @@ class DecidingRun(Run):
             assert not ended, f"a worker ended with {ended[0].exit_code}:\n{ended[0].log[-6000:]}"
             return bool(self.living) and self.table() == table
 
-        wait_until(done, f"{what} decided", within_s, self.living[-1] if self.living else None)
+        wait_until(done, f"{what} decided", deadline_s, self.living[-1] if self.living else None)
 
     def check_decisions(self) -> int:
-        """Fails unless all was told, in order, and the last word is the right one; how many."""
-        told, table = self.truth()
+        """Fails unless all were emitted, in order, and the right one is last; returns how many."""
+        expected, table = self.truth()
         found = self.decisions()
         for name in ROLLOUTS:
-            wanted = [value for key, value in told if key == name.encode()]
+            wanted = [value for key, value in expected if key == name.encode()]
             values = [value for key, value in found if key == name.encode()]
-            assert wanted, f"{name} is not among {len(told)} decisions: was its record written?"
-            assert list(dict.fromkeys(values)) == wanted, f"{name}: {len(values)} told"
-            assert values[-1] == wanted[-1], f"{name}: an old decision stands last"
+            assert wanted, f"{name} is not among {len(expected)} decisions: was its record written?"
+            assert list(dict.fromkeys(values)) == wanted, f"{name}: {len(values)} emitted"
+            assert values[-1] == wanted[-1], f"{name}: an old decision is last"
         assert self.table() == table, "the table differs"
-        return len(told)
+        return len(expected)
 
     def ends_of(self, topic: str) -> dict[int, int]:
         """How many records of each partition could be read."""
@@ -213,14 +215,14 @@ class DecidingRun(Run):
             offsets = {p.partition: p.offset for p in asker.committed(places, timeout=15.0)}
         finally:
             asker.close()
-        told = {value for _, value in self.decisions()}
+        emitted = {value for _, value in self.decisions()}
         table = self.table()
         store = RolloutStateStore(table)
         for number, log in self.read(name).items():
             for record in log:
                 if record.offset < offsets[number]:
-                    step = store.apply_windows(record.key, record.value)
-                    assert set(step.decisions) <= told, "a decision was committed past"
-                    assert store.snapshot(step.key) == table[step.key], (
+                    output = store.apply_windows(record.key, record.value)
+                    assert set(output.decisions) <= emitted, "a decision was committed past"
+                    assert store.snapshot(output.key) == table[output.key], (
                         "windows were committed past"
                     )

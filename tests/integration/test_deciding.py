@@ -123,11 +123,11 @@ class Bench:
         return [decode_decision(record.value) for record in found if record.value]
 
     def wait_for(self, worker: Worker, done: Callable[[list[Decision]], bool]) -> list[Decision]:
-        def is_told() -> bool:
-            told = self.decisions()
-            return bool(told) and done(told)
+        def is_emitted() -> bool:
+            emitted = self.decisions()
+            return bool(emitted) and done(emitted)
 
-        worker.wait_until(is_told, "a decision")
+        worker.wait_until(is_emitted, "a decision")
         return self.decisions()
 
 
@@ -153,14 +153,14 @@ def test_a_regression_is_rolled_back_within_seconds(bench: Bench) -> None:
         bench.apply(RECORD, worker)
         bench.send(messages[: last - 1])
         expected = bench.undisturbed(messages[: last - 1])
-        bench.wait_for(worker, lambda told: len(told) == len(expected))
+        bench.wait_for(worker, lambda emitted: len(emitted) == len(expected))
         time.sleep(2.0)
         started_ms = 1000 * time.time()
         bench.send(messages[last - 1 : last])
-        bench.wait_for(worker, lambda told: told[-1].verdict == "rollback")
-        told_ms = bench.records(bench.topics.decisions.name)[-1].timestamp_ms
+        bench.wait_for(worker, lambda emitted: emitted[-1].verdict == "rollback")
+        emitted_ms = bench.records(bench.topics.decisions.name)[-1].timestamp_ms
         assert worker.terminate() == 0, worker.log
-    latency_s = (told_ms - started_ms) / 1000
+    latency_s = (emitted_ms - started_ms) / 1000
     print(f"\nfrom the tipping message to the rollback: {latency_s:.3f} s")
     assert latency_s < LATENCY_S
 
@@ -171,10 +171,10 @@ def test_a_killed_worker_decides_what_an_undisturbed_one_would(bench: Bench) -> 
         bench.apply(RECORD, worker)
         expected = bench.undisturbed(messages)
         bench.send(messages)
-        bench.wait_for(worker, lambda told: len(told) > 1)
+        bench.wait_for(worker, lambda emitted: len(emitted) > 1)
         worker.kill()
     with bench.worker() as worker:
-        bench.wait_for(worker, lambda told: encode_decision(told[-1]) == expected[-1])
+        bench.wait_for(worker, lambda emitted: encode_decision(emitted[-1]) == expected[-1])
         worker.wait_until(lambda: bench.has_kept(messages), "the same state")
         assert worker.terminate() == 0, worker.log
     found = [encode_decision(decision) for decision in bench.decisions()]
@@ -207,12 +207,12 @@ def test_a_broker_may_restart(own_broker: Broker, tmp_path: Path) -> None:
         bench.send(messages[:3])
         own_broker.restart()
         bench.send(messages[3:])
-        bench.wait_for(worker, lambda told: encode_decision(told[-1]) == expected[-1])
+        bench.wait_for(worker, lambda emitted: encode_decision(emitted[-1]) == expected[-1])
     found = [encode_decision(decision) for decision in bench.decisions()]
     assert list(dict.fromkeys(found)) == expected
 
 
-def test_poison_becomes_a_dead_letter_and_judging_goes_on(bench: Bench) -> None:
+def test_poison_becomes_a_dead_letter_and_deciding_goes_on(bench: Bench) -> None:
     messages = BROKEN.messages(7, 40)
     with bench.worker() as worker:
         bench.apply(RECORD, worker)
@@ -220,29 +220,29 @@ def test_poison_becomes_a_dead_letter_and_judging_goes_on(bench: Bench) -> None:
         bench.write(bench.topics.windows.name, b'{"rollout_id": "helpdesk", "rows": 7}')
         bench.send(messages[2:])
         expected = bench.undisturbed(messages)
-        told = bench.wait_for(worker, lambda told: len(told) >= len(expected))
+        emitted = bench.wait_for(worker, lambda emitted: len(emitted) >= len(expected))
         assert worker.terminate() == 0, worker.log
     (letter,) = bench.records(bench.topics.dead_letters.name)
     assert letter.headers["reason"] == b"invalid_windows"
     assert letter.headers["topic"] == bench.topics.windows.name.encode()
     assert letter.key == ROLLOUT.encode()
-    assert [encode_decision(decision) for decision in told] == expected
+    assert [encode_decision(decision) for decision in emitted] == expected
 
 
 def test_commands_and_a_deletion_are_applied(bench: Bench) -> None:
     with bench.worker([*COMMAND, "worker"]) as worker:
         bench.apply(RECORD, worker)
-        bench.wait_for(worker, lambda told: told[-1].verdict == "hold")
+        bench.wait_for(worker, lambda emitted: emitted[-1].verdict == "hold")
         bench.send(HEALTHY.messages(8, 5))
-        bench.wait_for(worker, lambda told: len(told) > 1)
+        bench.wait_for(worker, lambda emitted: len(emitted) > 1)
         killed = RECORD.with_command("kill", AT, reason="users complain", by="anna")
         bench.apply(killed, worker)
-        told = bench.wait_for(worker, lambda told: told[-1].verdict == "rollback")
-        assert told[-1].is_latched
-        assert "users complain" in " ".join(told[-1].reasons)
+        emitted = bench.wait_for(worker, lambda emitted: emitted[-1].verdict == "rollback")
+        assert emitted[-1].is_latched
+        assert "users complain" in " ".join(emitted[-1].reasons)
         bench.apply(killed.with_command("resume", AT, reason="", by="anna"), worker)
-        told = bench.wait_for(worker, lambda told: told[-1].verdict != "rollback")
-        assert not told[-1].is_latched
+        emitted = bench.wait_for(worker, lambda emitted: emitted[-1].verdict != "rollback")
+        assert not emitted[-1].is_latched
         bench.write(bench.topics.rollouts.name, None)
         worker.wait_for_log('"deciding.rollout_deleted"')
         assert worker.terminate() == 0, worker.log

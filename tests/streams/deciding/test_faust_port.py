@@ -78,7 +78,7 @@ def make() -> tuple[App, FaustPort, Any]:
     return app, FaustPort(app, NAMES, table), table  # type: ignore[arg-type]
 
 
-def test_a_failure_that_may_pass_is_told_from_a_refusal() -> None:
+def test_a_failure_that_may_pass_differs_from_a_refusal() -> None:
     app, port, _ = make()
     topic = app.topics[NAMES.decisions.name]
     topic.failure = RequestTimedOutError()

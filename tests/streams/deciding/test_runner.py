@@ -65,7 +65,7 @@ def names() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
 
 
-def test_a_policy_is_told_on_the_embedded_broker(embedded_broker: EmbeddedBroker) -> None:
+def test_a_policy_is_answered_on_the_embedded_broker(embedded_broker: EmbeddedBroker) -> None:
     with Deciding(embedded_broker) as deciding:
         deciding.store.apply(MANIFEST)
         wait_until(deciding.store.decisions)
@@ -75,7 +75,7 @@ def test_a_policy_is_told_on_the_embedded_broker(embedded_broker: EmbeddedBroker
     assert (deciding.raised, deciding.given_up) == ([], [])
 
 
-def test_what_cannot_go_on_is_handed_to_whoever_runs_it(
+def test_giving_up_is_left_to_the_caller(
     embedded_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def out_of_memory(*_: Any) -> None:

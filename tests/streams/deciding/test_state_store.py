@@ -135,7 +135,7 @@ def test_a_crash_before_the_table_is_written_emits_the_same_again() -> None:
     ] == undisturbed(messages)
 
 
-def test_without_a_policy_windows_are_counted_and_those_that_follow_are_judged() -> None:
+def test_without_a_policy_windows_are_counted_and_those_that_follow_count() -> None:
     messages = BROKEN.messages(3, 20)
     processor = DecisionProcessor()
     processor.windows(messages[:5])
