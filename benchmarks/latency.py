@@ -83,7 +83,7 @@ def worker(servers: str, prefix: str, folder: Path) -> Iterator[None]:
         "UNDERSTUDY_DECIDING_GROUP_ID": f"{prefix}deciding",
         "UNDERSTUDY_ALERTING_GROUP_ID": f"{prefix}alerting",
         "UNDERSTUDY_CLICKHOUSE_URL": f"chdb://{folder / 'clickhouse'}",
-        "UNDERSTUDY_SERVING_ENABLED": "false",
+        "UNDERSTUDY_HTTP_ENABLED": "false",
     }
     log = folder / "log"
     with log.open("wb") as stderr:

@@ -1,4 +1,4 @@
-"""What the HTTP API takes and answers; `schemas/openapi.py` says where."""
+"""Requests and responses of the HTTP application; `schemas/openapi.py` says where they occur."""
 
 from __future__ import annotations
 
@@ -18,52 +18,63 @@ Time = Annotated[dt.datetime, Meta(tz=True)]
 
 
 class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A rollout in short. Before the first decision it is `waiting`, and times are null."""
+    """Summary of a rollout. Before the first decision it is `waiting`, and times are null."""
 
     rollout_id: str
     verdict: Verdict | Literal["waiting"]
     stage: Annotated[
-        str | None, Meta(description="Null when the policy cannot be used by this release.")
+        str | None, Meta(description="Current stage; null when this release cannot use the policy.")
     ]
-    mode: Annotated[Mode | None, Meta(description="Of the stage.")]
+    mode: Annotated[Mode | None, Meta(description="Mode of the stage.")]
     next_stage: str | None
     candidate_share: Annotated[
         float | None,
-        Meta(description="What gateways give the candidate; null before the first decision."),
+        Meta(
+            description="Share of requests that gateways send to the candidate; null before the "
+            "first "
+            "decision."
+        ),
     ]
-    since: Annotated[Time | None, Meta(description="When the verdict became what it is.")]
+    since: Annotated[
+        Time | None, Meta(description="Event time since which the verdict is in force.")
+    ]
     decided_at: Annotated[Time | None, Meta(description="Event time of the newest decision.")]
     is_latched: Annotated[bool, Meta(description="Rolled back until an operator resumes.")]
-    is_paused: Annotated[bool, Meta(description="A guardrail with the action pause was broken.")]
+    is_paused: Annotated[bool, Meta(description="Paused by a guardrail until an operator resumes.")]
     is_outdated: Annotated[
-        bool, Meta(description="The decision was made under an earlier policy than that in force.")
+        bool, Meta(description="The newest decision was made under an earlier policy.")
     ]
-    reasons: Annotated[list[str], Meta(description="In words, the weightiest first.")]
+    reasons: Annotated[list[str], Meta(description="Sentences, the weightiest first.")]
     alerts: list[str]
 
 
 class RolloutList(msgspec.Struct, frozen=True, kw_only=True):
-    """All rollouts, in the order of their names."""
+    """All rollouts, in the order of their ids."""
 
     rollouts: list[RolloutStatus]
 
 
 class RolloutDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A rollout: how it stands, its policy, and what operators asked for."""
+    """A rollout: its status, its policy, and the commands that operators issued."""
 
     status: RolloutStatus
     manifest: Annotated[RolloutManifest, Meta(description="The policy as it was written.")]
     policy: Annotated[
         Rollout | None,
-        Meta(description="The policy spelled out; null when this release cannot use it."),
+        Meta(
+            description="The policy with all defaults filled in; null when this release cannot "
+            "use it."
+        ),
     ]
     policy_hash: str | None
-    policy_problem: Annotated[str, Meta(description="Why it cannot be used; empty when it can.")]
+    policy_problem: Annotated[
+        str, Meta(description="Why the policy cannot be used; empty when it can.")
+    ]
     commands: Annotated[tuple[Command, ...], Meta(description="The newest last.")]
 
 
 class EvidenceList(msgspec.Struct, frozen=True, kw_only=True):
-    """What the newest decision rests on, by guardrail and slice."""
+    """The evidence of the newest decision, by guardrail and slice."""
 
     rollout_id: str
     decided_at: Time
@@ -74,7 +85,7 @@ class EvidenceList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PastDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision that was told, without its evidence."""
+    """An earlier decision, without its evidence."""
 
     decided_at: Time
     verdict: Verdict
@@ -97,41 +108,46 @@ class HistoryPage(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an operator says to another command."""
+class CommandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a command other than `kill`."""
 
-    reason: Annotated[str, Meta(max_length=1024, description="Why; kept with the command.")] = ""
+    reason: Annotated[str, Meta(max_length=1024, description="Why; stored with the command.")] = ""
 
 
-class Kill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an operator says to a kill."""
+class KillRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `kill`."""
 
     reason: Annotated[
         str,
-        Meta(min_length=1, max_length=1024, description="Why; shown wherever the rollback is."),
+        Meta(
+            min_length=1, max_length=1024, description="Why; shown wherever the rollback is shown."
+        ),
     ]
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that was written, and whether the newest decision shows that it was obeyed."""
+class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that was stored, and whether a decision confirms that it was applied."""
 
     rollout_id: str
     command: Command
-    is_done: bool
+    is_applied: bool
     status: Annotated[
-        RolloutStatus | None, Meta(description="As of now; null where it is not known here.")
+        RolloutStatus | None,
+        Meta(description="The present status; null where this worker does not know it."),
     ]
 
 
-class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """What applying a policy did, or would do."""
+class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What applying a policy changed, or would change."""
 
     rollout_id: str
     effect: Annotated[
-        Effect, Meta(description="reworded: it means the same, and the evidence is kept.")
+        Effect,
+        Meta(description="reworded: the policy means the same as before, so the evidence is kept."),
     ]
     changes: Annotated[
-        list[str], Meta(description="Lines of the policy spelled out: - before, + after.")
+        list[str],
+        Meta(description="Lines that differ, with all defaults filled in: - before, + after."),
     ]
     note: str
     is_dry_run: bool
@@ -144,29 +160,31 @@ class Gate(msgspec.Struct, frozen=True):
     ok: Annotated[
         bool | None,
         Meta(
-            description="True while nothing speaks against going on, false once rolled back, null "
-            "while that is open: a rollout or policy unknown, paused, data that cannot be trusted, "
-            "harm suspected."
+            description="True while nothing speaks against continuing, false once rolled back, "
+            "null "
+            "while that is unknown: an unknown rollout or policy, a pause, data that cannot be "
+            "trusted, suspected harm."
         ),
     ]
     score: Annotated[
         float,
         Meta(
-            description="Share of the required guardrails that are shown to be within their limits;"
-            " 1 on pass."
+            description="Share of the required guardrails that are shown to be within their "
+            "limits; 1 "
+            "on pass."
         ),
     ]
     reason: str
 
 
-class Measured(msgspec.Struct, frozen=True):
-    """What Argo Rollouts' `web` provider reads, by `jsonPath: "{$.data}"`."""
+class ArgoMeasurement(msgspec.Struct, frozen=True):
+    """What the `web` provider of Argo Rollouts reads with `jsonPath: "{$.data}"`."""
 
     data: Gate
 
 
-class HookCall(msgspec.Struct, frozen=True):
-    """What Flagger posts to a webhook, as far as it matters here."""
+class FlaggerHook(msgspec.Struct, frozen=True):
+    """The payload that Flagger posts to a webhook, as far as it is used here."""
 
     name: str = ""
     namespace: str = ""
@@ -174,12 +192,22 @@ class HookCall(msgspec.Struct, frozen=True):
     metadata: dict[str, str] | None = None
 
 
+class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a probe."""
+
+    status: Annotated[
+        Literal["ok", "degraded", "failing"],
+        Meta(description="degraded: a service that the worker depends on is unavailable."),
+    ]
+    reasons: list[str]
+
+
 class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An error (RFC 9457)."""
 
     type: Literal["about:blank"] = "about:blank"
-    title: Annotated[str, Meta(description="The status in words.")]
+    title: Annotated[str, Meta(description="The name of the status.")]
     status: int
     detail: Annotated[str, Meta(description="What is wrong and what to do.")]
-    line: Annotated[int | None, Meta(description="Of the policy, where there is a place.")] = None
+    line: Annotated[int | None, Meta(description="Line of the policy, where there is one.")] = None
     column: int | None = None

@@ -1,6 +1,6 @@
-"""The HTTP API's description, OpenAPI 3.1, made from the records it takes and answers.
+"""The OpenAPI 3.1 description of the HTTP application, made from its requests and responses.
 
-`OPERATIONS` is the whole of it: a test holds it against the routes and against what they answer.
+A test compares `OPERATIONS` with the routes and with what they respond.
 `python -m understudy.schemas.generate` writes the file.
 """
 
@@ -25,40 +25,40 @@ YAML: Final = "application/yaml"
 TEXT: Final = "text/plain"
 _REFERENCE: Final = "#/components/schemas/{name}"
 _DESCRIPTION: Final = """\
-How rollouts stand, why, and what to do about it. Anybody who reaches it may read; writing takes a \
-bearer token. Errors are problem documents (RFC 9457). Any worker that decides answers for all \
-rollouts, and with 503 while it does not know how they stand."""
+The status of rollouts, the evidence behind it, and commands to change it. Every client may read; \
+writing needs a bearer token. Errors are problem documents (RFC 9457). Every worker that decides \
+serves all rollouts, and responds with 503 while it does not know them."""
 _WAITING: Final = (
-    "With `If-None-Match` and `Prefer: wait=30` the answer comes when there is another one to give,"
-    " or after 30 s (60 at most) with 304."
+    "With `If-None-Match` and `Prefer: wait=30` the response comes as soon as it differs from what "
+    "the client has, or after 30 s (60 at most) with 304."
 )
 
 STATUSES: Final[Mapping[int, str]] = {
-    200: "As asked",
-    201: "Begun",
-    202: "Written, and not seen to be obeyed yet",
-    204: "Done",
-    304: "What the client has",
-    400: "A parameter or body that says nothing",
-    401: "No token, or one that nobody has",
+    200: "Success",
+    201: "The rollout was created",
+    202: "Stored; no decision has confirmed it yet",
+    204: "Deleted",
+    304: "Unchanged",
+    400: "Invalid parameter or body",
+    401: "Missing or unknown token",
     403: "No tokens are configured",
-    404: "Not there, or not yet",
-    408: "The body did not come in time",
-    409: "Not as things stand",
-    412: "The decision is another by now",
+    404: "Not found, or not yet",
+    408: "The body did not arrive in time",
+    409: "Not possible in the present state",
+    412: "There is a newer decision",
     413: "The body is too large",
     415: "Neither YAML nor JSON, or compressed",
-    422: "Understood, and not usable",
-    503: "Kafka, ClickHouse, or how rollouts stand, is not there now",
+    422: "Understood, but invalid",
+    503: "Kafka, ClickHouse, or the state of the rollouts is unavailable",
 }
 
 Content = type[msgspec.Struct] | Schema
-"""A record, or a schema of what is none."""
+"""A record, or the schema of anything else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter; required in paths."""
+    """A parameter; required in paths."""
 
     name: str
     where: str
@@ -66,7 +66,7 @@ class Parameter:
     schema: Schema
 
     def build(self) -> Schema:
-        """As OpenAPI says it."""
+        """The parameter in OpenAPI."""
         return {
             "name": self.name,
             "in": self.where,
@@ -78,31 +78,31 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What one method does at one path."""
+    """One method of one path."""
 
     method: str
     path: str
     name: str
     summary: str
     answers: Mapping[int, tuple[str, Content | None]]
-    """By status the media type and what is in it."""
+    """Media type and content by status."""
     failures: tuple[int, ...]
     """Statuses with a problem document."""
     details: str = ""
     parameters: tuple[Parameter, ...] = ()
     body: Mapping[str, Content] | None = None
-    is_body_needed: bool = False
+    is_body_required: bool = False
     needs_token: bool = False
 
 
-ID: Final = Parameter("rollout_id", "path", "As in the policy, percent-encoded.",
+ID: Final = Parameter("rollout_id", "path", "The id in the policy, percent-encoded.",
                       {"type": "string"})  # fmt: skip
 PREFER: Final = Parameter("Prefer", "header", "`wait=SECONDS`, 60 at most (RFC 7240).",
                           {"type": "string", "examples": ["wait=30"]})  # fmt: skip
 IF_NONE_MATCH: Final = Parameter("If-None-Match", "header", "The `ETag` that the client has.",
                                  {"type": "string"})  # fmt: skip
 IF_MATCH: Final = Parameter(
-    "If-Match", "header", "The `ETag` of the decision that was looked at; 412 when it is another.",
+    "If-Match", "header", "The `ETag` of the decision that the client saw; 412 for an older one.",
     {"type": "string"},
 )  # fmt: skip
 CONDITIONAL: Final = (IF_NONE_MATCH, PREFER)
@@ -119,7 +119,7 @@ def _read(
     path: str, name: str, summary: str, record: type[msgspec.Struct], *more: Parameter,
     details: str = "",
 ) -> Operation:  # fmt: skip
-    """Something that a client asks for again and again."""
+    """A resource that clients poll."""
     about_one = "{rollout_id}" in path
     return Operation(
         "get", path, name, summary, {200: (JSON, record), 304: ("", None)},
@@ -132,106 +132,111 @@ def _read(
 def _command(name: str, summary: str, body: type[msgspec.Struct]) -> Operation:
     return Operation(
         "post", f"{ROLLOUT}/{name}", f"{name}Rollout", summary,
-        {200: (JSON, api.Asked), 202: (JSON, api.Asked)},
+        {200: (JSON, api.CommandResult), 202: (JSON, api.CommandResult)},
         (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 503),
-        details="200 when a decision shows that it was obeyed; 202 when none did within 10 s, or "
-        "what `Prefer: wait` says. The command stands either way.",
-        parameters=(ID, PREFER, IF_MATCH), body={JSON: body}, is_body_needed=body is api.Kill,
+        details="200 once a decision confirms the command; 202 when none did within 10 s, or the "
+        "time in `Prefer: wait`. The command is stored and will be applied either way.",
+        parameters=(ID, PREFER, IF_MATCH), body={JSON: body},
+        is_body_required=body is api.KillRequest,
         needs_token=True,
     )  # fmt: skip
 
 
 def _hook(name: str, operation: str, summary: str) -> Operation:
-    """A question of Flagger's: 200 is yes, anything else no."""
-    said = (TEXT, PLAIN_TEXT)
+    """A question from Flagger: 200 is yes, anything else is no."""
+    text = (TEXT, PLAIN_TEXT)
     return Operation(
         "post", f"{FLAGGER}/{name}", operation, summary,
-        {200: said, 400: said, 404: said, 409: said, 503: said}, (413,),
-        details="See docs/integrations.md. Takes no token, for it changes nothing.",
+        {200: text, 400: text, 404: text, 409: text, 503: text}, (413,),
+        details="See docs/integrations.md. Needs no token, as it changes nothing.",
         parameters=(
             Parameter("rollout_id", "query", "Or `metadata.rollout_id`.", {"type": "string"}),
             Parameter("stage", "query", "Or `metadata.stage`.", {"type": "string"}),
         ),
-        body={JSON: api.HookCall}, is_body_needed=True,
+        body={JSON: api.FlaggerHook}, is_body_required=True,
     )  # fmt: skip
 
 
 _QUERY_PARAMETERS: Final = (
     Parameter("query", "query", "A number, `vector(1)`, or a series.", {"type": "string"}),
-    Parameter("time", "query", "The present, where it is given.", {"type": "string"}),
-    Parameter("timeout", "query", "Without effect.", {"type": "string"}),
+    Parameter("time", "query", "The present; other times are refused.", {"type": "string"}),
+    Parameter("timeout", "query", "Has no effect.", {"type": "string"}),
 )
 _QUERY_ANSWERS: Final = {200: (JSON, ANY_OBJECT), 400: (JSON, ANY_OBJECT), 503: (JSON, ANY_OBJECT)}
 
 OPERATIONS: Final = (
-    _read(ROLLOUTS, "listRollouts", "All rollouts in short", api.RolloutList),
+    _read(ROLLOUTS, "listRollouts", "Summaries of all rollouts", api.RolloutList),
     _read(ROLLOUT, "getRollout", "A rollout with its policy and commands", api.RolloutDetail),
     Operation(
-        "put", ROLLOUT, "applyPolicy", "Put a policy in force",
-        {200: (JSON, api.Applied), 201: (JSON, api.Applied)},
+        "put", ROLLOUT, "applyPolicy", "Apply a policy",
+        {200: (JSON, api.ApplyResult), 201: (JSON, api.ApplyResult)},
         (400, 401, 403, 408, 409, 413, 415, 422, 503),
-        details="Begins a rollout or changes one under way, as `understudy rollout apply` does. A "
-        "policy that cannot be used is 422, with `line` and `column`.",
-        parameters=(ID, Parameter("dry_run", "query", "Say what would change, and write nothing.",
+        details="Creates a rollout or changes one that runs, as `understudy rollout apply` does. "
+        "An invalid policy is 422, with `line` and `column`.",
+        parameters=(ID, Parameter("dry_run", "query", "Only report what would change.",
                                   {"type": "boolean", "default": False})),
-        body={YAML: RolloutManifest, JSON: RolloutManifest}, is_body_needed=True, needs_token=True,
+        body={YAML: RolloutManifest, JSON: RolloutManifest}, is_body_required=True,
+        needs_token=True,
     ),
     Operation(
-        "delete", ROLLOUT, "deleteRollout", "Forget a rollout, its evidence and its decision",
+        "delete", ROLLOUT, "deleteRollout", "Delete a rollout, its evidence and its decision",
         {204: ("", None)}, (400, 401, 403, 404, 503), parameters=(ID,), needs_token=True,
     ),
-    _read(f"{ROLLOUT}/status", "getStatus", "A rollout in short", api.RolloutStatus),
+    _read(f"{ROLLOUT}/status", "getStatus", "The summary of a rollout", api.RolloutStatus),
     _read(
         f"{ROLLOUT}/decision", "getDecision", "The newest decision", Decision,
-        details="Byte for byte as it stands in the topic. 404 before the first one; `Prefer: wait` "
+        details="Byte for byte as in the topic. 404 before the first decision; `Prefer: wait` "
         "waits for it.",
     ),
     _read(
-        f"{ROLLOUT}/evidence", "getEvidence", "What the newest decision rests on", api.EvidenceList,
-        Parameter("guardrail", "query", "Of one guardrail.", {"type": "string"}),
-        Parameter("slice", "query", "Of one slice: `all`, `language:ja`, …", {"type": "string"}),
+        f"{ROLLOUT}/evidence", "getEvidence", "The evidence of the newest decision",
+        api.EvidenceList,
+        Parameter("guardrail", "query", "Only this guardrail.", {"type": "string"}),
+        Parameter("slice", "query", "Only this slice: `all`, `language:ja`, …", {"type": "string"}),
     ),
     Operation(
-        "get", f"{ROLLOUT}/history", "getHistory", "Earlier decisions, out of ClickHouse",
+        "get", f"{ROLLOUT}/history", "getHistory", "Earlier decisions, from ClickHouse",
         {200: (JSON, api.HistoryPage)}, (400, 503),
-        details="Of rollouts that were deleted, too; nothing for one that never was.",
+        details="Also of deleted rollouts; an empty page for a rollout that never existed.",
         parameters=(
             ID,
-            Parameter("before", "query", "A time, or `next_before` of the page before.",
+            Parameter("before", "query", "A time, or `next_before` of the previous page.",
                       {"type": "string", "examples": ["2026-03-02T09:15:30Z"]}),
-            Parameter("limit", "query", "How many at most.",
+            Parameter("limit", "query", "Maximum number of decisions.",
                       {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}),
         ),
     ),
-    _command("kill", "Roll back now, whatever the evidence", api.Kill),
-    _command("resume", "Take back a rollback or a pause", api.Ask),
-    _command("promote", "Move to the next stage, whatever the evidence", api.Ask),
+    _command("kill", "Roll back now, whatever the evidence", api.KillRequest),
+    _command("resume", "End a rollback or a pause", api.CommandRequest),
+    _command("promote", "Move to the next stage, whatever the evidence", api.CommandRequest),
     Operation("get", "/api/v1/openapi.json", "getDescription", "This description",
               {200: (JSON, ANY_OBJECT)}, (400,)),
-    Operation("get", "/metrics", "getMetrics", "All rollouts as Prometheus series",
-              {200: (TEXT, PLAIN_TEXT)}, (503,)),
-    Operation("get", "/readyz", "getReadiness", "Whether this worker can answer now",
-              {200: (JSON, ANY_OBJECT)}, (503,)),
+    Operation("get", "/metrics", "getMetrics", "All metrics, for Prometheus",
+              {200: (TEXT, PLAIN_TEXT)}, ()),
+    Operation("get", "/healthz", "getHealth", "Whether the worker is alive and makes progress",
+              {200: (JSON, api.ProbeResult), 503: (JSON, api.ProbeResult)}, ()),
+    Operation("get", "/readyz", "getReadiness", "Whether the worker takes part",
+              {200: (JSON, api.ProbeResult), 503: (JSON, api.ProbeResult)}, ()),
     Operation(
         "get", "/api/v1/gates/argo/{rollout_id}", "askArgo", "A gate for Argo Rollouts",
-        {200: (JSON, api.Measured)}, (),
-        details="The `web` metric: 200 whatever the answer. See docs/integrations.md.",
-        parameters=(ID, Parameter("stage", "query", "The last one unless named.",
+        {200: (JSON, api.ArgoMeasurement)}, (),
+        details="For a `web` metric: 200 whatever the verdict. See docs/integrations.md.",
+        parameters=(ID, Parameter("stage", "query", "The last stage unless named.",
                                   {"type": "string"})),
     ),
     _hook("confirm-rollout", "confirmRollout", "May the canary start?"),
     _hook("confirm-traffic-increase", "confirmTrafficIncrease", "May it get more requests?"),
-    _hook("confirm-promotion", "confirmPromotion", "May it take the primary's place?"),
-    _hook("rollback", "confirmRollback", "Must it go?"),
-    Operation("get", QUERY, "query", "An instant query, as of a Prometheus", _QUERY_ANSWERS, (),
+    _hook("confirm-promotion", "confirmPromotion", "May the canary replace the primary?"),
+    _hook("rollback", "confirmRollback", "Must the canary be rolled back?"),
+    Operation("get", QUERY, "query", "An instant query, as of Prometheus", _QUERY_ANSWERS, (),
               parameters=_QUERY_PARAMETERS),
-    Operation("post", QUERY, "queryByForm", "The same by a form", _QUERY_ANSWERS, (413,),
+    Operation("post", QUERY, "queryByForm", "An instant query in a form", _QUERY_ANSWERS, (413,),
               parameters=_QUERY_PARAMETERS, body={FORM: ANY_OBJECT}),
 )  # fmt: skip
 
 
 def build() -> Schema:
-    """The whole description."""
+    """The description as a document."""
     _, schemas = components(_records(), _REFERENCE)
     paths: dict[str, Schema] = {}
     for operation in OPERATIONS:
@@ -272,7 +277,7 @@ def _operation(operation: Operation) -> Schema:
         built["parameters"] = [parameter.build() for parameter in operation.parameters]
     if operation.body is not None:
         content = {media: {"schema": _schema(what)} for media, what in operation.body.items()}
-        built["requestBody"] = {"required": operation.is_body_needed, "content": content}
+        built["requestBody"] = {"required": operation.is_body_required, "content": content}
     built["security"] = [{TOKEN: []}] if operation.needs_token else []
     built["responses"] = {
         str(status): _response(status, media, content)

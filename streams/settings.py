@@ -124,26 +124,10 @@ class DecidingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
-class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Health, readiness and metrics over HTTP."""
+class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Probes, metrics and, where the worker decides, the API; see [api.md](api.md)."""
 
     enabled: Annotated[bool, Meta(description="Whether a worker listens")] = True
-    host: Annotated[
-        str, Meta(min_length=1, description="Address to listen at; 0.0.0.0 for all, in a container")
-    ] = "127.0.0.1"
-    port: Annotated[
-        int, Meta(ge=0, le=65_535, description="Port to listen at; 0 takes a free one and logs it")
-    ] = 9464
-    stall_s: Annotated[
-        Seconds,
-        Meta(description="How long a partition may stand still with records to read"),
-    ] = 60.0
-
-
-class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The HTTP API of workers that decide; see [api.md](api.md)."""
-
-    enabled: Annotated[bool, Meta(description="Whether a worker that decides listens")] = True
     host: Annotated[
         str, Meta(min_length=1, description="Address to listen at; 0.0.0.0 for all, in a container")
     ] = "127.0.0.1"
@@ -154,6 +138,11 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(description="Who may write: `name:secret`, several by comma; empty for nobody"),
     ] = ""
+    stall_timeout_s: Annotated[
+        Seconds,
+        Meta(description="How long a partition with records to read, or deciding, may make no "
+             "progress before `/healthz` fails"),
+    ] = 60.0  # fmt: skip
 
 
 HttpUrl = Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")]
@@ -191,8 +180,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pairing: PairingSettings = PairingSettings()
     compare: CompareSettings = CompareSettings()
     deciding: DecidingSettings = DecidingSettings()
-    serving: ServingSettings = ServingSettings()
-    api: ApiSettings = ApiSettings()
+    http: HttpSettings = HttpSettings()
     alerting: AlertingSettings = AlertingSettings()
 
     def compare_options(self) -> CompareOptions:

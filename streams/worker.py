@@ -1,7 +1,8 @@
 """`understudy worker`: pairing, deciding or both as one process, from start to graceful stop.
 
-With both, deciding has the main thread and pairing one of its own. Pairing reads two topics, events
-and feedback, each in a thread and a consumer group of its own.
+With both, deciding runs in the main thread and pairing in its own. Pairing reads two topics, events
+and feedback, each in a thread and a consumer group of its own. The HTTP server has a thread and an
+event loop of its own in every role.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from understudy.streams.clickhouse.migrate import client_opener
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
 from understudy.streams.gc_control import garbage_collection_of_a_worker
-from understudy.streams.http.probe_server import serving
+from understudy.streams.http.server import http_server
 from understudy.streams.http.tokens import read_tokens
 from understudy.streams.kafka.client_config import (
     client_config,
@@ -54,59 +55,54 @@ from understudy.streams.settings import Settings, SettingsError
 
 log = structlog.get_logger(__name__)
 
-CLOSE_S: Final = 2.0
-"""For what the consumer has not waited for itself when it stopped."""
-ASIDE_S: Final = 5.0
-"""For alerting and the API to end."""
-KAFKA_PATIENCE_S: Final = 30.0
-KAFKA_ATTEMPT_S: Final = 1.0
-REPORT_EVERY_S: Final = 10.0
+LOADER_CLOSE_TIMEOUT_S: Final = 2.0
+"""For rows that the consumer did not wait for itself when it stopped."""
+THREAD_STOP_TIMEOUT_S: Final = 5.0
+"""For alerting: what it was sending is sent again after the next start."""
+KAFKA_TIMEOUT_S: Final = 30.0
+"""For a broker to answer at the start: longer than one takes to restart."""
+KAFKA_ATTEMPT_TIMEOUT_S: Final = 1.0
+"""For one attempt, so that a stop is noticed soon."""
+PROGRESS_INTERVAL_S: Final = 10.0
+"""Between log lines with the progress of pairing: often enough to watch, rarely enough to keep."""
 
 Role = Literal["pairing", "deciding", "all"]
-Beside = Callable[[threading.Event], None]
-Aside = Callable[[Settings, threading.Event], None]
+Run = Callable[[threading.Event], None]
+"""Runs until the event is set."""
+Expose = Callable[[PairingParts], AbstractContextManager[object]]
 
-PARTS: Final[dict[Role, tuple[str, ...]]] = {
+COMPONENTS: Final[dict[Role, tuple[str, ...]]] = {
     "pairing": ("pairing",),
-    "deciding": ("deciding",),
-    "all": ("pairing", "deciding"),
+    "deciding": ("deciding", "api"),
+    "all": ("pairing", "deciding", "api"),
 }
+"""What has to run before a worker of the role is ready."""
 STATES: Final[dict[Source, type[PartitionState]]] = {
     "events": Partition,
     "feedback": FeedbackPartition,
 }
-Serve = Callable[[PairingParts], AbstractContextManager[object]]
 
 
 def run_worker(settings: Settings, role: Role = "all") -> None:
-    """Run until SIGTERM or SIGINT. Raises `CommandError` when going on is impossible."""
+    """Run until SIGTERM or SIGINT. Raises `CommandError` when the worker cannot go on."""
     configure_logs()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    policy = _policy(settings)
-    with _told_to_people():
-        read_tokens(settings.api.tokens)
-        if not _wait_for_kafka(settings, stop):
-            return
-        ensure_topics(client_config(settings.kafka), topics(settings.kafka),
-                      replication_factor=settings.kafka.replication_factor)  # fmt: skip
-        components = WorkerComponents(PARTS[role])
-        pair = partial(_run_pairing, settings, policy, components)
-        if role != "pairing":
-            import_module("understudy.streams.deciding.runner")  # before what exists is frozen
-        with garbage_collection_of_a_worker(), serving(settings.serving, components):
-            if role == "pairing":
-                pair(stop)
-            else:
-                beside = pair if role == "all" else None
-                _run_deciding(settings, components, stop, beside)
+    components = WorkerComponents(COMPONENTS[role])
+    with _failures_as_command_errors():
+        policy = PairingPolicy.from_settings(settings)
+        read_tokens(settings.http.tokens)
+        # Probes are answered from here on, so that waiting for Kafka does not look like a hang.
+        with http_server(settings, components, with_api=role != "pairing"):
+            if _wait_for_kafka(settings, stop):
+                _run_role(settings, role, policy, components, stop)
     log.info("worker.stopped")
 
 
 @contextmanager
-def _told_to_people() -> Iterator[None]:
-    """Failures that operators know how to mend, as `CommandError`."""
+def _failures_as_command_errors() -> Iterator[None]:
+    """Raise failures that an operator can mend as `CommandError`."""
     try:
         yield
     except (SinkBroken, DeliveryFailed) as error:
@@ -119,54 +115,73 @@ def _told_to_people() -> Iterator[None]:
         raise CommandError(str(error), WRONG_USAGE) from None
 
 
+def _run_role(
+    settings: Settings,
+    role: Role,
+    policy: PairingPolicy,
+    components: WorkerComponents,
+    stop: threading.Event,
+) -> None:
+    ensure_topics(client_config(settings.kafka), topics(settings.kafka),
+                  replication_factor=settings.kafka.replication_factor)  # fmt: skip
+    pair = partial(_run_pairing, settings, policy, components)
+    if role != "pairing":
+        import_module("understudy.streams.deciding.runner")  # before what exists is frozen
+    with garbage_collection_of_a_worker():
+        if role == "pairing":
+            pair(stop)
+        elif role == "deciding":
+            _run_deciding(settings, components, stop)
+        else:
+            with _critical_thread(pair, stop, "understudy-pairing"):
+                _run_deciding(settings, components, stop)
+
+
 def _run_pairing(
     settings: Settings, policy: PairingPolicy, components: WorkerComponents, stop: threading.Event
 ) -> None:
-    """Read events in this thread and feedback beside it."""
+    """Read events in this thread and feedback in another."""
     with (
-        pairing(settings, policy, _monitor(settings, components)) as (events, feedback),
-        _reporting((events, feedback)),
+        pairing(settings, policy, _exposing_pairing(settings, components)) as (events, feedback),
+        _logging_progress((events, feedback)),
+        _critical_thread(feedback.run, stop, "understudy-feedback"),
     ):
         log.info("worker.started", topic=events.topic, group=events.group_id)
-        with _beside(feedback.run, stop, "understudy-feedback"):
-            events.run(stop)
+        events.run(stop)
 
 
-def _monitor(settings: Settings, components: WorkerComponents) -> Serve:
-    if not settings.serving.enabled:
+def _exposing_pairing(settings: Settings, components: WorkerComponents) -> Expose:
+    if not settings.http.enabled:
         return nullcontext
-    return partial(monitor_pairing, settings.kafka, settings.serving.stall_s, components)
+    return partial(monitor_pairing, settings.kafka, settings.http.stall_timeout_s, components)
 
 
-def _run_deciding(
-    settings: Settings, components: WorkerComponents, stop: threading.Event, beside: Beside | None
-) -> None:
-    """Decide in this thread and do the rest beside it; when either ends, so does the other."""
+def _run_deciding(settings: Settings, components: WorkerComponents, stop: threading.Event) -> None:
+    """Decide in this thread and alert in another."""
     from understudy.streams.deciding.runner import run_deciding
 
-    watch = partial(expose_deciding, components, settings.serving.stall_s)
-    with (
-        _aside(run_alerting, "understudy-alerting", settings, stop),
-        _aside(_serve_api, "understudy-api", settings, stop),
-        _beside(beside, stop, "understudy-pairing"),
-    ):
+    alert = partial(run_alerting, settings)
+    watch = partial(expose_deciding, components, settings.http.stall_timeout_s)
+    with _self_healing_thread(alert, stop, "understudy-alerting"):
         run_deciding(settings, stop, watch=watch)
 
 
 @contextmanager
-def _beside(run: Beside | None, stop: threading.Event, name: str) -> Iterator[None]:
-    """Run in a thread meanwhile; when either ends, so does the other. Raises what ended it."""
+def _critical_thread(run: Run, stop: threading.Event, name: str) -> Iterator[None]:
+    """Run in a thread inside the context; when either ends, so does the other.
+
+    Raises what ended the thread.
+    """
     failures: list[BaseException] = []
 
-    def caught() -> None:
+    def run_and_stop() -> None:
         try:
-            if run is not None:
-                run(stop)
+            run(stop)
         except BaseException as error:
             failures.append(error)
             stop.set()
 
-    thread = threading.Thread(target=caught, name=name)
+    thread = threading.Thread(target=run_and_stop, name=name)
     thread.start()
     try:
         yield
@@ -178,38 +193,24 @@ def _beside(run: Beside | None, stop: threading.Event, name: str) -> Iterator[No
 
 
 @contextmanager
-def _aside(run: Aside, name: str, settings: Settings, stop: threading.Event) -> Iterator[None]:
-    """Run in a thread what looks after its own failures; in the end it has a few seconds."""
-    thread = threading.Thread(target=run, args=(settings, stop), name=name, daemon=True)
+def _self_healing_thread(run: Run, stop: threading.Event, name: str) -> Iterator[None]:
+    """Run in a thread inside the context something that recovers from its own failures."""
+    thread = threading.Thread(target=run, args=(stop,), name=name, daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join(ASIDE_S)
-
-
-def _serve_api(settings: Settings, stop: threading.Event) -> None:
-    from understudy.streams.http.service import run_api
-
-    if settings.api.enabled:
-        run_api(settings, stop)
-
-
-def _policy(settings: Settings) -> PairingPolicy:
-    try:
-        return PairingPolicy.from_settings(settings)
-    except SettingsError as error:
-        raise CommandError(str(error), WRONG_USAGE) from None
+        thread.join(THREAD_STOP_TIMEOUT_S)
 
 
 def _wait_for_kafka(settings: Settings, stop: threading.Event) -> bool:
-    """Whether a broker answers, before the worker is told to stop. Raises `KafkaException`."""
+    """Whether a broker answers before the worker is to stop. Raises `KafkaException`."""
     admin = AdminClient(client_config(settings.kafka), logger=KAFKA_LOGGER)
-    deadline = time.monotonic() + KAFKA_PATIENCE_S
+    deadline = time.monotonic() + KAFKA_TIMEOUT_S
     while not stop.is_set():
         try:
-            admin.list_topics(timeout=KAFKA_ATTEMPT_S)
+            admin.list_topics(timeout=KAFKA_ATTEMPT_TIMEOUT_S)
         except KafkaException:
             if time.monotonic() > deadline:
                 raise
@@ -222,10 +223,10 @@ def _wait_for_kafka(settings: Settings, stop: threading.Event) -> bool:
 def pairing(
     settings: Settings,
     policy: PairingPolicy,
-    serve: Serve = nullcontext,
+    expose: Expose = nullcontext,
     sources: Sequence[Source] = SOURCES,
 ) -> Iterator[tuple[PairingConsumer, ...]]:
-    """A reader of each source; their sinks are closed in the end, and `serve` tells of all."""
+    """Consumers of the sources, exposed by `expose`; their sinks are closed at the end."""
     load_policy = LoadPolicy(
         batch_rows=settings.clickhouse.batch_rows,
         batch_bytes=settings.clickhouse.batch_bytes,
@@ -234,14 +235,14 @@ def pairing(
     )
     loader = Loader(client_opener(settings.clickhouse.url), load_policy).start()
     try:
-        readers = tuple(_reader(settings, policy, source, loader) for source in sources)
-        with serve(PairingParts(readers, loader)):
+        readers = tuple(_consumer(settings, policy, source, loader) for source in sources)
+        with expose(PairingParts(readers, loader)):
             yield readers
     finally:
-        loader.close(CLOSE_S)
+        loader.close(LOADER_CLOSE_TIMEOUT_S)
 
 
-def _reader(
+def _consumer(
     settings: Settings, policy: PairingPolicy, source: Source, loader: Loader
 ) -> PairingConsumer:
     producer = BufferedProducer(producer_config(settings.kafka))
@@ -258,16 +259,16 @@ def _reader(
 
 
 @contextmanager
-def _reporting(readers: Sequence[PairingConsumer]) -> Iterator[None]:
-    """Log every few seconds what the worker does."""
+def _logging_progress(readers: Sequence[PairingConsumer]) -> Iterator[None]:
+    """Log the progress of pairing every few seconds inside the context."""
     done = threading.Event()
 
-    def report() -> None:
-        while not done.wait(REPORT_EVERY_S):
+    def log_progress() -> None:
+        while not done.wait(PROGRESS_INTERVAL_S):
             for reader in readers:
                 log.info("worker.progress", source=reader.source, **reader.progress())
 
-    thread = threading.Thread(target=report, name="understudy-report", daemon=True)
+    thread = threading.Thread(target=log_progress, name="understudy-progress", daemon=True)
     thread.start()
     try:
         yield

@@ -25,7 +25,7 @@ def check_settings(settings: Settings) -> list[Finding]:
 def _readable(settings: Settings) -> Iterator[Finding]:
     for read in (
         lambda: PairingPolicy.from_settings(settings),
-        lambda: read_tokens(settings.api.tokens),
+        lambda: read_tokens(settings.http.tokens),
     ):
         try:
             read()

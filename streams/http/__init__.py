@@ -1,1 +1,1 @@
-"""The HTTP API: rollouts and decisions for people, gateways and the tools that roll out."""
+"""The HTTP application of a worker: probes, metrics, and the API for people, gateways and tools."""

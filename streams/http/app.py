@@ -1,61 +1,70 @@
-"""The application: routes, errors as documents, headers that every answer has."""
+"""The application: its routes, errors as problem documents, and headers of every response."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import ProcessCollector
 
 from understudy.schemas.manifests import MAX_MANIFEST_BYTES
 from understudy.streams.clickhouse.decision_history import History
-from understudy.streams.http import gate_routes as gates
-from understudy.streams.http import read_routes as reading
-from understudy.streams.http import write_routes as writing
-from understudy.streams.http.context import CONTEXT, Context
+from understudy.streams.http import gate_routes, probe_routes, read_routes, write_routes
+from understudy.streams.http.context import API, ApiContext
 from understudy.streams.http.materialized_view import MaterializedView
-from understudy.streams.http.problems import as_problems
-from understudy.streams.http.rollout_series import RolloutCollector
+from understudy.streams.http.problems import errors_as_problems
 from understudy.streams.http.tokens import read_tokens
+from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
 
-QUIET: Final = logging.getLogger("understudy.api.http")
-"""What aiohttp would log of requests that are none; scanners send them all day."""
-QUIET.setLevel(logging.CRITICAL)
+_SILENT: Final = logging.getLogger("understudy.http.aiohttp")
+"""aiohttp logs requests that are not HTTP; port scanners send them all day."""
+_SILENT.setLevel(logging.CRITICAL)
 RUNNER: Final[Mapping[str, Any]] = {
-    "access_log": None, "auto_decompress": False, "handle_signals": False, "logger": QUIET,
+    "access_log": None, "auto_decompress": False, "handle_signals": False, "logger": _SILENT,
 }  # fmt: skip
-"""How the application is to be run. Bodies are not unpacked: what is small may be large then."""
-ROUTES: Final = (reading.routes, writing.routes, gates.routes)
+"""How to run the application. Bodies are not decompressed: a small one could become huge."""
+API_ROUTES: Final = (read_routes.routes, write_routes.routes, gate_routes.routes)
 
 
-def make_context(settings: Settings) -> Context:
-    """What handlers need, with an empty view. Raises `SettingsError`."""
-    view, registry = MaterializedView(), CollectorRegistry()
-    registry.register(RolloutCollector(view))
-    return Context(
-        view=view,
+def make_api_context(settings: Settings) -> ApiContext:
+    """What the handlers of the API need, with an empty view. Raises `SettingsError`."""
+    return ApiContext(
+        view=MaterializedView(),
         store=RolloutRegistry(settings.kafka),
         history=History(settings.clickhouse.url),
-        tokens=read_tokens(settings.api.tokens),
-        registry=registry,
+        tokens=read_tokens(settings.http.tokens),
     )
 
 
-def make_app(context: Context) -> web.Application:
-    """An application that answers out of this context."""
-    app = web.Application(middlewares=[as_problems], client_max_size=MAX_MANIFEST_BYTES)
-    app[CONTEXT] = context
-    for routes in ROUTES:
-        app.add_routes(routes)
-    app.on_response_prepare.append(_finish)
+def make_app(components: WorkerComponents, api: ApiContext | None = None) -> web.Application:
+    """Probes and metrics of these components, and the API where a context is given."""
+    app = web.Application(middlewares=[errors_as_problems], client_max_size=MAX_MANIFEST_BYTES)
+    app[probe_routes.COMPONENTS] = components
+    app[probe_routes.PROCESS] = ProcessCollector(registry=None)
+    app[probe_routes.METRICS_THREADS] = ThreadPoolExecutor(1, "understudy-http-metrics")
+    app.add_routes(probe_routes.routes)
+    if api is not None:
+        app[API] = api
+        for routes in API_ROUTES:
+            app.add_routes(routes)
+    app.on_response_prepare.append(_add_headers)
+    app.on_cleanup.append(_close_threads)
     return app
 
 
-async def _finish(_: web.Request, response: web.StreamResponse) -> None:
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "understudy"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
+
+
+async def _close_threads(app: web.Application) -> None:
+    """Accept no more work; work under way ends by itself."""
+    app[probe_routes.METRICS_THREADS].shutdown(wait=False, cancel_futures=True)
+    if API in app:
+        app[API].close()

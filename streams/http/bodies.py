@@ -1,34 +1,35 @@
-"""Answers as bytes, each with the tag that names exactly these bytes."""
+"""JSON bodies of responses and their entity tags."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
-_TAG_BYTES = 12
+_TAG_BYTES: Final = 12
+"""96 bits: no two bodies of one address will ever share a tag by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """JSON, and its entity tag: the same for the same bytes, whoever serves them."""
+    """JSON and its entity tag: equal bytes have equal tags, whichever worker serves them."""
 
     payload: bytes
     tag: str
 
     @classmethod
     def of(cls, payload: bytes) -> Self:
-        """Bytes as they are."""
+        """The body with these bytes."""
         return cls(payload, hashlib.blake2b(payload, digest_size=_TAG_BYTES).hexdigest())
 
 
 def body_of(record: Any) -> Body:
-    """A record as JSON."""
+    """Encode a record as a body."""
     return Body.of(encoded(record))
 
 
 def encoded(record: Any) -> bytes:
-    """A record as JSON on a line, so that it reads well in a terminal."""
+    """Encode a record as a line of JSON; the newline keeps a terminal's prompt apart."""
     return msgspec.json.encode(record) + b"\n"

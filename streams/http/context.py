@@ -1,4 +1,4 @@
-"""What every handler needs, and where it finds it."""
+"""What the handlers of the API share, and where they find it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from http import HTTPStatus
 from typing import Final, TypeVar
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from understudy.streams.clickhouse.decision_history import History
-from understudy.streams.http.materialized_view import MaterializedView, Standing
+from understudy.streams.http.materialized_view import MaterializedView, RolloutView
 from understudy.streams.http.problems import Problem
 from understudy.streams.http.tokens import Token
 from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
@@ -22,9 +21,13 @@ from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
 Result = TypeVar("Result")
 
 
+def _threads(number: int, purpose: str) -> Callable[[], ThreadPoolExecutor]:
+    return partial(ThreadPoolExecutor, number, f"understudy-http-{purpose}")
+
+
 @dataclass(frozen=True, slots=True)
-class Context:
-    """The view, the store, and threads for what blocks.
+class ApiContext:
+    """The view, the store, and threads for work that blocks.
 
     Commands have threads of their own: a kill waits neither for a slow ClickHouse nor for a large
     policy.
@@ -34,30 +37,29 @@ class Context:
     store: RolloutRegistry
     history: History
     tokens: tuple[Token, ...]
-    registry: CollectorRegistry
-    telling: ThreadPoolExecutor = field(
-        default_factory=partial(ThreadPoolExecutor, 4, "understudy-api-tell")
-    )
-    applying: ThreadPoolExecutor = field(
-        default_factory=partial(ThreadPoolExecutor, 2, "understudy-api-apply")
-    )
-    asking: ThreadPoolExecutor = field(
-        default_factory=partial(ThreadPoolExecutor, 1, "understudy-api-history")
-    )
+    command_threads: ThreadPoolExecutor = field(default_factory=_threads(4, "command"))
+    """Several operators may kill several rollouts at once."""
+    policy_threads: ThreadPoolExecutor = field(default_factory=_threads(2, "policy"))
+    """A policy of a megabyte takes a core for a while; more threads would not be faster."""
+    history_threads: ThreadPoolExecutor = field(default_factory=_threads(1, "history"))
+    """The connection to ClickHouse takes one query at a time."""
+    query_threads: ThreadPoolExecutor = field(default_factory=_threads(1, "query"))
+    """Queries only use the CPU; more threads would not be faster."""
 
-    def complete_board(self) -> MaterializedView:
-        """The view once it has been read; a problem before."""
+    def complete_view(self) -> MaterializedView:
+        """The view once it is complete; a 503 problem before."""
         if not self.view.is_complete:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "the topics are being read, or Kafka is away: how rollouts stand is not known now",
+                "this worker does not know the rollouts at present: it is still reading the "
+                "topics, or Kafka is unavailable; retry, or ask another worker",
                 {"Retry-After": "1"},
             )
         return self.view
 
-    def standing(self, request: web.Request) -> Standing:
-        """The rollout in the path. Raises `UnknownRollout`."""
-        view = self.complete_board()
+    def rollout(self, request: web.Request) -> RolloutView:
+        """The rollout in the request's path. Raises `UnknownRollout`."""
+        view = self.complete_view()
         rollout_id = request.match_info["rollout_id"]
         found = view.find(rollout_id)
         if found is None:
@@ -65,14 +67,16 @@ class Context:
         return found
 
     def close(self) -> None:
-        """Take no more work; what is under way ends by itself."""
-        for threads in (self.telling, self.applying, self.asking):
+        """Accept no more work; work under way ends by itself."""
+        for threads in (
+            self.command_threads, self.policy_threads, self.history_threads, self.query_threads
+        ):  # fmt: skip
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-CONTEXT: Final = web.AppKey("context", Context)
+API: Final = web.AppKey("api", ApiContext)
 
 
-async def in_thread(executor: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
-    """Do what blocks somewhere else."""
-    return await asyncio.get_running_loop().run_in_executor(executor, work)
+async def in_thread(threads: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
+    """Run blocking work in a thread, so that the event loop stays free for other requests."""
+    return await asyncio.get_running_loop().run_in_executor(threads, work)

@@ -1,6 +1,6 @@
-"""Routes for tools that roll out and ask here whether they may: Argo Rollouts, Flagger.
+"""Routes for tools that roll out and ask for permission here: Argo Rollouts and Flagger.
 
-What they ask changes nothing, so none of it takes a token, `POST` or not.
+They change nothing, so none of them takes a token, `POST` or not.
 """
 
 from __future__ import annotations
@@ -12,111 +12,111 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from understudy.schemas.api import Gate, HookCall, Measured
-from understudy.streams.http.context import CONTEXT
-from understudy.streams.http.materialized_view import MaterializedView, Unreadable
+from understudy.schemas.api import ArgoMeasurement, FlaggerHook, Gate
+from understudy.streams.http.context import API
+from understudy.streams.http.materialized_view import MaterializedView, UnreadableRecord
 from understudy.streams.http.prometheus_routes import query, query_form
-from understudy.streams.http.rollout_gate import UNREAD, gate_of
+from understudy.streams.http.rollout_gate import INCOMPLETE, gate_of
 
 routes: Final = web.RouteTableDef()
 routes.get("/api/v1/query")(query)
 routes.post("/api/v1/query")(query_form)
-_NOT_KEPT: Final = {"Cache-Control": "no-store"}
+_NO_STORE: Final = {"Cache-Control": "no-store"}
 
 # Argo Rollouts
 
 
 @routes.get("/api/v1/gates/argo/{rollout_id:[^/]+}")
 async def argo(request: web.Request) -> web.Response:
-    """Always 200: Argo takes other answers for errors, and a few of those for a failure."""
-    view, rollout_id = request.app[CONTEXT].view, request.match_info["rollout_id"]
-    found = gate_of(view, rollout_id, request.query.get("stage", ""))
-    body = msgspec.json.encode(Measured(found))
-    return web.Response(body=body, content_type="application/json", headers=_NOT_KEPT)
+    """Always 200: Argo counts other statuses as errors, and several errors as a failure."""
+    view, rollout_id = request.app[API].view, request.match_info["rollout_id"]
+    gate = gate_of(view, rollout_id, request.query.get("stage", ""))
+    body = msgspec.json.encode(ArgoMeasurement(gate))
+    return web.Response(body=body, content_type="application/json", headers=_NO_STORE)
 
 
 # Flagger
 
 
-class BadCall(ValueError):
-    """A hook that does not say what it is about."""
+class BadHook(ValueError):
+    """A hook that does not name one rollout."""
 
 
 @routes.post("/api/v1/gates/flagger/confirm-rollout")
 async def confirm_rollout(request: web.Request) -> web.Response:
     """May the canary start?"""
-    return await _confirmed(request)
+    return await _confirm(request)
 
 
 @routes.post("/api/v1/gates/flagger/confirm-traffic-increase")
 async def confirm_traffic_increase(request: web.Request) -> web.Response:
     """May the canary get more requests?"""
-    return await _confirmed(request)
+    return await _confirm(request)
 
 
 @routes.post("/api/v1/gates/flagger/confirm-promotion")
 async def confirm_promotion(request: web.Request) -> web.Response:
-    """May the canary take the primary's place?"""
-    return await _answer(request, lambda found, _: found.verdict == "pass")
+    """May the canary replace the primary?"""
+    return await _respond(request, lambda gate, _: gate.verdict == "pass")
 
 
 @routes.post("/api/v1/gates/flagger/rollback")
 async def rollback(request: web.Request) -> web.Response:
-    """Must the canary go? 200 says yes, whatever else says no."""
-    return await _answer(request, lambda found, _: found.verdict == "fail")
+    """Must the canary be rolled back? Here, too, 200 means yes."""
+    return await _respond(request, lambda gate, _: gate.verdict == "fail")
 
 
-async def _confirmed(request: web.Request) -> web.Response:
-    """Yes once a stage that is named has passed, or else while nothing speaks against it."""
+async def _confirm(request: web.Request) -> web.Response:
+    """Yes once the named stage has passed; without a stage, while nothing speaks against it."""
 
-    def confirms(found: Gate, stage: str) -> bool:
-        return found.verdict == "pass" if stage else found.ok is True
+    def confirms(gate: Gate, stage: str) -> bool:
+        return gate.verdict == "pass" if stage else gate.ok is True
 
-    return await _answer(request, confirms)
+    return await _respond(request, confirms)
 
 
-async def _answer(request: web.Request, agrees: Callable[[Gate, str], bool]) -> web.Response:
-    """200 for yes. Flagger takes 200 to 202 for yes and shows people the text of the rest."""
+async def _respond(request: web.Request, confirms: Callable[[Gate, str], bool]) -> web.Response:
+    """200 for yes. Flagger takes 200 to 202 for yes and shows the text of other responses."""
     try:
-        rollout_id, stage = _asked(request, await request.read())
-    except BadCall as error:
+        rollout_id, stage = _rollout_and_stage(request, await request.read())
+    except BadHook as error:
         return _text(HTTPStatus.BAD_REQUEST, str(error))
-    view = request.app[CONTEXT].view
-    found = gate_of(view, rollout_id, stage)
-    if agrees(found, stage):
-        return _text(HTTPStatus.OK, found.reason)
-    if found is UNREAD:
-        return _text(HTTPStatus.SERVICE_UNAVAILABLE, found.reason, {"Retry-After": "1"})
-    status = HTTPStatus.CONFLICT if _is_known(view, rollout_id) else HTTPStatus.NOT_FOUND
-    return _text(status, f"{found.verdict}: {found.reason}")
+    view = request.app[API].view
+    gate = gate_of(view, rollout_id, stage)
+    if confirms(gate, stage):
+        return _text(HTTPStatus.OK, gate.reason)
+    if gate is INCOMPLETE:
+        return _text(HTTPStatus.SERVICE_UNAVAILABLE, gate.reason, {"Retry-After": "1"})
+    status = HTTPStatus.CONFLICT if _exists(view, rollout_id) else HTTPStatus.NOT_FOUND
+    return _text(status, f"{gate.verdict}: {gate.reason}")
 
 
-def _is_known(view: MaterializedView, rollout_id: str) -> bool:
+def _exists(view: MaterializedView, rollout_id: str) -> bool:
     try:
         return view.find(rollout_id) is not None
-    except Unreadable:
+    except UnreadableRecord:
         return True
 
 
-def _asked(request: web.Request, body: bytes) -> tuple[str, str]:
-    """Rollout and stage, out of the URL or the hook's metadata. Raises `BadCall`."""
+def _rollout_and_stage(request: web.Request, body: bytes) -> tuple[str, str]:
+    """Rollout and stage from the URL or the hook's metadata. Raises `BadHook`."""
     try:
-        call = msgspec.json.decode(body, type=HookCall)
+        hook = msgspec.json.decode(body, type=FlaggerHook)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadCall(f"the body is no hook's payload: {error}") from None
-    metadata = call.metadata or {}
-    rollout_id = _either(request, metadata, "rollout_id")
+        raise BadHook(f"the body is not the payload of a Flagger webhook: {error}") from None
+    metadata = hook.metadata or {}
+    rollout_id = _one_value(request, metadata, "rollout_id")
     if not rollout_id:
-        raise BadCall("name the rollout: metadata.rollout_id, or ?rollout_id= in the URL")
-    return rollout_id, _either(request, metadata, "stage")
+        raise BadHook("name the rollout: metadata.rollout_id, or ?rollout_id= in the URL")
+    return rollout_id, _one_value(request, metadata, "stage")
 
 
-def _either(request: web.Request, metadata: dict[str, str], name: str) -> str:
-    told = {value for value in (request.query.get(name), metadata.get(name)) if value}
-    if len(told) > 1:
-        raise BadCall(f"the URL and the metadata name two different values of {name}")
-    return told.pop() if told else ""
+def _one_value(request: web.Request, metadata: dict[str, str], name: str) -> str:
+    values = {value for value in (request.query.get(name), metadata.get(name)) if value}
+    if len(values) > 1:
+        raise BadHook(f"the URL and the metadata disagree about {name}")
+    return values.pop() if values else ""
 
 
 def _text(status: HTTPStatus, text: str, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(status=status, text=f"{text}\n", headers={**_NOT_KEPT, **(headers or {})})
+    return web.Response(status=status, text=f"{text}\n", headers={**_NO_STORE, **(headers or {})})

@@ -1,6 +1,6 @@
-"""Rollouts and decisions as they stand, in memory, kept up to date by a feed.
+"""Rollouts and their newest decisions in memory, kept up to date from the compacted topics.
 
-A view lives on one event loop: nothing is locked, and what waits for a change waits there.
+A view belongs to one event loop: it needs no locks, and requests wait for changes on that loop.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ from understudy.streams.rollouts.record_decoding import merge_commands, read_dec
 log = structlog.get_logger(__name__)
 
 MAX_WAITING: Final = 500
-"""More would take the sockets that the worker itself needs."""
+"""Each waiting request holds a socket; the usual limit is 1 024 files, and Kafka needs some."""
 
-Of = Literal["rollout", "decision"]
+RecordKind = Literal["rollout", "decision"]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A message of one of the two topics; without a value it deletes."""
+class ViewUpdate:
+    """A message from one of the two topics; without a value it deletes."""
 
-    of: Of
+    kind: RecordKind
     rollout_id: str
     value: bytes | None
 
 
 @dataclass(frozen=True)
-class Told:
-    """A decision, and its bytes in the topic."""
+class PublishedDecision:
+    """A decision and its bytes in the topic."""
 
     decision: Decision
     payload: bytes
 
     @cached_property
     def body(self) -> Body:
-        """The bytes with their tag, made once for all who ask."""
+        """The bytes with their entity tag, computed once for all clients."""
         return Body.of(self.payload)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What is known of a rollout."""
+class RolloutView:
+    """A rollout's record and its newest decision."""
 
     record: RolloutRecord
-    told: Told | None
+    published: PublishedDecision | None
 
     @property
     def decision(self) -> Decision | None:
-        """The newest one."""
-        return self.told.decision if self.told else None
+        """The newest decision."""
+        return self.published.decision if self.published else None
 
 
-class Unreadable(ValueError):
-    """What stands in the topic cannot be read by this release."""
+class UnreadableRecord(ValueError):
+    """A message in the topic that this release cannot read."""
 
 
-class TooManyWait(RuntimeError):
-    """No more requests can be kept waiting."""
+class TooManyWaiting(RuntimeError):
+    """As many requests wait already as may."""
 
 
 class MaterializedView:
@@ -74,110 +74,114 @@ class MaterializedView:
 
     def __init__(self) -> None:
         self.is_complete = False
-        """Whether the topics have been read to their ends, and are still being read."""
+        """Whether the topics were read to their ends and are still being read."""
         self._records: dict[str, RolloutRecord] = {}
-        self._told: dict[str, Told] = {}
-        self._unreadable: dict[tuple[Of, str], str] = {}
+        self._decisions: dict[str, PublishedDecision] = {}
+        self._unreadable: dict[tuple[RecordKind, str], str] = {}
         self._changed = asyncio.Event()
         self._waiting = 0
         self._is_closed = False
 
-    def begin(self) -> None:
-        """Everything is to be read anew."""
+    def reset(self) -> None:
+        """Drop everything, before the topics are read again from their beginnings."""
         self.is_complete = False
         self._records.clear()
-        self._told.clear()
+        self._decisions.clear()
         self._unreadable.clear()
         self._wake()
 
-    def take(self, messages: Iterable[Seen]) -> None:
-        """Put up what was read, and wake those who wait for it."""
-        for message in messages:
-            self._take(message)
+    def apply(self, updates: Iterable[ViewUpdate]) -> None:
+        """Apply messages in order and wake the requests that wait for a change."""
+        for update in updates:
+            self._apply(update)
         self._wake()
 
-    def complete(self) -> None:
-        """Say that everything has been read once."""
+    def mark_complete(self) -> None:
+        """Note that the topics were read to their ends."""
         self.is_complete = True
         self._wake()
 
     def close(self) -> None:
-        """Let nobody wait any longer."""
+        """Wake all waiting requests and let none wait any more."""
         self._is_closed = True
         self._wake()
 
-    def all(self) -> dict[str, Standing]:
-        """All rollouts that can be read, in the order of their names."""
+    def all(self) -> dict[str, RolloutView]:
+        """All rollouts that can be read, by id, in the order of their ids."""
         return {
-            name: Standing(self._records[name], self._told.get(name))
-            for name in sorted(self._records)
-            if ("rollout", name) not in self._unreadable
+            rollout_id: RolloutView(self._records[rollout_id], self._decisions.get(rollout_id))
+            for rollout_id in sorted(self._records)
+            if ("rollout", rollout_id) not in self._unreadable
         }
 
-    def find(self, rollout_id: str) -> Standing | None:
-        """One rollout. Raises `Unreadable`."""
+    def find(self, rollout_id: str) -> RolloutView | None:
+        """One rollout. Raises `UnreadableRecord`."""
         self._check("rollout", rollout_id)
         record = self._records.get(rollout_id)
-        return None if record is None else Standing(record, self._told.get(rollout_id))
+        return None if record is None else RolloutView(record, self._decisions.get(rollout_id))
 
-    def told(self, rollout_id: str) -> Told | None:
-        """The newest decision about a rollout, as it stands in its topic. Raises `Unreadable`."""
+    def newest_decision(self, rollout_id: str) -> PublishedDecision | None:
+        """The newest decision about a rollout. Raises `UnreadableRecord`."""
         self._check("decision", rollout_id)
-        return self._told.get(rollout_id)
+        return self._decisions.get(rollout_id)
 
-    async def until(self, ready: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until something holds; whether it does. What `ready` raises ends the waiting.
+    async def wait_until(self, is_true: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until a condition holds; return whether it does. Passes on what it raises.
 
-        Raises `TooManyWait`.
+        Raises `TooManyWaiting`.
         """
         if self._waiting >= MAX_WAITING:
-            raise TooManyWait(f"{MAX_WAITING} requests wait for changes already")
+            raise TooManyWaiting(
+                f"{MAX_WAITING} requests wait for changes already; ask another worker or later"
+            )
         self._waiting += 1
         try:
-            return await self._until(ready, timeout_s)
+            return await self._wait_until(is_true, timeout_s)
         finally:
             self._waiting -= 1
 
-    async def _until(self, ready: Callable[[], bool], timeout_s: float) -> bool:
+    async def _wait_until(self, is_true: Callable[[], bool], timeout_s: float) -> bool:
         deadline = asyncio.get_running_loop().time() + timeout_s
-        while not ready():
+        while not is_true():
             if self._is_closed:
                 return False
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._changed.wait()
             except TimeoutError:
-                return ready()
+                return is_true()
         return True
 
-    def _check(self, of: Of, rollout_id: str) -> None:
-        problem = self._unreadable.get((of, rollout_id))
+    def _check(self, kind: RecordKind, rollout_id: str) -> None:
+        problem = self._unreadable.get((kind, rollout_id))
         if problem is not None:
-            raise Unreadable(f"the {of} {rollout_id} cannot be read: {problem}")
+            raise UnreadableRecord(f"the {kind} {rollout_id} cannot be read: {problem}")
 
-    def _take(self, message: Seen) -> None:
-        """What cannot be read hides what stood before it, which is out of date."""
-        of, name = message.of, message.rollout_id
-        self._unreadable.pop((of, name), None)
+    def _apply(self, update: ViewUpdate) -> None:
+        """An unreadable message hides its predecessor, which is out of date."""
+        kind, rollout_id = update.kind, update.rollout_id
+        self._unreadable.pop((kind, rollout_id), None)
         try:
-            if of == "decision":
-                self._take_decision(name, message.value)
+            if kind == "decision":
+                self._apply_decision(rollout_id, update.value)
             else:
-                self._take_record(name, message.value)
+                self._apply_record(rollout_id, update.value)
         except ValueError as error:
-            self._unreadable[of, name] = str(error)
-            log.warning("api.unreadable", of=of, rollout_id=name, error=str(error))
+            self._unreadable[kind, rollout_id] = str(error)
+            log.warning("http.record_unreadable", kind=kind, rollout_id=rollout_id,
+                        error=str(error))  # fmt: skip
 
-    def _take_decision(self, name: str, value: bytes | None) -> None:
-        self._told.pop(name, None)
+    def _apply_decision(self, rollout_id: str, value: bytes | None) -> None:
+        self._decisions.pop(rollout_id, None)
         if value is not None:
-            self._told[name] = Told(read_decision(name, value), value)
+            self._decisions[rollout_id] = PublishedDecision(read_decision(rollout_id, value), value)
 
-    def _take_record(self, name: str, value: bytes | None) -> None:
+    def _apply_record(self, rollout_id: str, value: bytes | None) -> None:
         if value is None:
-            self._records.pop(name, None)
+            self._records.pop(rollout_id, None)
         else:
-            self._records[name] = merge_commands(self._records.get(name), read_record(name, value))
+            record = read_record(rollout_id, value)
+            self._records[rollout_id] = merge_commands(self._records.get(rollout_id), record)
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

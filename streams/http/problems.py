@@ -15,7 +15,7 @@ from understudy.schemas.api import ProblemDocument
 from understudy.schemas.manifests import ManifestError
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.http.bodies import encoded
-from understudy.streams.http.materialized_view import TooManyWait, Unreadable
+from understudy.streams.http.materialized_view import TooManyWaiting, UnreadableRecord
 from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.rollouts.operator_commands import CommandRejected, InvalidCommandText
 from understudy.streams.rollouts.registry import ChangeConflict, UnknownRollout
@@ -23,9 +23,11 @@ from understudy.streams.rollouts.registry import ChangeConflict, UnknownRollout
 log = structlog.get_logger(__name__)
 
 CONTENT_TYPE: Final = "application/problem+json"
-KEPT_HEADERS: Final = ("Allow",)
 RETRY: Final[Mapping[str, str]] = {"Retry-After": "5"}
+"""Brokers and databases that restart are rarely back sooner."""
+_KEPT_HEADERS: Final = ("Allow",)
 _MAX_DETAIL: Final = 2_000
+"""More than any message of ours needs; what clients send may be quoted in one."""
 
 _STATUSES: Final[Mapping[type[Exception], HTTPStatus]] = {
     UnknownRollout: HTTPStatus.NOT_FOUND,
@@ -33,8 +35,8 @@ _STATUSES: Final[Mapping[type[Exception], HTTPStatus]] = {
     CommandRejected: HTTPStatus.CONFLICT,
     ManifestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidCommandText: HTTPStatus.UNPROCESSABLE_ENTITY,
-    Unreadable: HTTPStatus.SERVICE_UNAVAILABLE,
-    TooManyWait: HTTPStatus.SERVICE_UNAVAILABLE,
+    UnreadableRecord: HTTPStatus.SERVICE_UNAVAILABLE,
+    TooManyWaiting: HTTPStatus.SERVICE_UNAVAILABLE,
     web.RequestPayloadError: HTTPStatus.BAD_REQUEST,
     MissingTopic: HTTPStatus.SERVICE_UNAVAILABLE,
     KafkaException: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -44,7 +46,7 @@ _STATUSES: Final[Mapping[type[Exception], HTTPStatus]] = {
 
 
 class Problem(Exception):
-    """Ends a request with a status and words for people."""
+    """Ends a request with a status and an explanation."""
 
     def __init__(
         self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
@@ -54,40 +56,47 @@ class Problem(Exception):
 
 
 @web.middleware
-async def as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Whatever goes wrong, as a document; what nobody foresaw is logged and told as little."""
+async def errors_as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into a problem document. The log has the details of unexpected ones."""
     try:
         return await handler(request)
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        kept = {name: error.headers[name] for name in KEPT_HEADERS if name in error.headers}
-        return answer(Problem(HTTPStatus(error.status), _of_aiohttp(error, request), kept))
+        kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
+        return _response(
+            Problem(HTTPStatus(error.status), _detail_of_aiohttp(error, request), kept)
+        )
     except Exception as error:
-        return _answer_to(error, request)
+        return _response_to(error, request)
 
 
-def _answer_to(error: Exception, request: web.Request) -> web.Response:
+def _response_to(error: Exception, request: web.Request) -> web.Response:
     if isinstance(error, Problem):
-        return answer(error)
+        return _response(error)
     status = next((code for kind, code in _STATUSES.items() if isinstance(error, kind)), None)
     if status is None:
-        log.error("api.failed", method=request.method, path=request.path[:200], exc_info=True)
-        return answer(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "unforeseen; the log says more"))
+        log.error("http.request_failed", method=request.method, path=request.path[:200],
+                  exc_info=True)  # fmt: skip
+        detail = "an unexpected error; the worker's log has the details"
+        return _response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
     retry = RETRY if status is HTTPStatus.SERVICE_UNAVAILABLE else None
     place = (error.line, error.column) if isinstance(error, ManifestError) else (0, 0)
-    return answer(Problem(status, _words(error), retry), *place)
+    return _response(Problem(status, _detail(error), retry), *place)
 
 
-def _of_aiohttp(error: web.HTTPException, request: web.Request) -> str:
+def _detail_of_aiohttp(error: web.HTTPException, request: web.Request) -> str:
     if error.status == HTTPStatus.NOT_FOUND:
-        return f"there is nothing at {request.path}; /api/v1/openapi.json says what there is"
+        return (
+            f"there is nothing at {request.path}; workers that decide list their paths at "
+            "/api/v1/openapi.json"
+        )
     if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return f"{request.method} is not for {request.path}; Allow says what is"
+        return f"{request.path} does not support {request.method}; see the header Allow"
     return error.text or error.reason
 
 
-def _words(error: Exception) -> str:
+def _detail(error: Exception) -> str:
     if isinstance(error, KafkaException):
         return f"Kafka: {error.args[0].str()}"
     if isinstance(error, SinkBusy | SinkBroken):
@@ -97,12 +106,11 @@ def _words(error: Exception) -> str:
     return str(error)
 
 
-def answer(problem: Problem, line: int = 0, column: int = 0) -> web.Response:
-    """The response that tells of it."""
+def _response(problem: Problem, line: int = 0, column: int = 0) -> web.Response:
     document = ProblemDocument(
         title=problem.status.phrase,
         status=problem.status.value,
-        detail=_clean(problem.detail),
+        detail=_encodable(problem.detail),
         line=line or None,
         column=column or None,
     )
@@ -114,7 +122,7 @@ def answer(problem: Problem, line: int = 0, column: int = 0) -> web.Response:
     )
 
 
-def _clean(text: str) -> str:
-    """Short, and without halves of characters, which no JSON can hold."""
+def _encodable(text: str) -> str:
+    """Cut long text and escape lone surrogates, which JSON cannot hold."""
     cut = text if len(text) <= _MAX_DETAIL else f"{text[:_MAX_DETAIL]}…"
     return cut.encode("utf-8", "backslashreplace").decode()

@@ -1,12 +1,11 @@
-"""Handlers for tools that query a Prometheus: `/api/v1/query`, as its HTTP API has it.
+"""Handlers for tools that query Prometheus: `/api/v1/query`, as in Prometheus's HTTP API.
 
-A query is about the present: it is what the view knows. So times far from now are refused instead
-of answered wrongly.
+The view knows the present only, so queries about other times are refused rather than answered
+wrongly.
 """
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import re
 import time
@@ -17,12 +16,12 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from understudy.streams.http.context import CONTEXT
+from understudy.streams.http.context import API, in_thread
 from understudy.streams.http.instant_query import BadQuery, answer
 from understudy.streams.http.rollout_series import samples
 
 PRESENT_S: Final = 300.0
-"""As long as Prometheus looks back for a value."""
+"""Prometheus looks back five minutes for a value."""
 _DURATION: Final = re.compile(r"\d+(\.\d*)?|(\d+(ms|[smhdwy]))+", re.ASCII)
 _STATUS: Final = {
     "bad_data": HTTPStatus.BAD_REQUEST,
@@ -31,7 +30,7 @@ _STATUS: Final = {
 
 
 class Failure(msgspec.Struct, frozen=True, rename="camel"):
-    """Prometheus's envelope of an error."""
+    """Prometheus's envelope for an error."""
 
     error_type: str
     error: str
@@ -39,37 +38,38 @@ class Failure(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Success(msgspec.Struct, frozen=True):
-    """Prometheus's envelope of a result."""
+    """Prometheus's envelope for a result."""
 
     data: dict[str, Any]
     status: str = "success"
 
 
 async def query(request: web.Request) -> web.Response:
-    """Answers `GET`: parameters in the URL."""
+    """`GET`: parameters in the URL."""
     return await _answer(request, request.query)
 
 
 async def query_form(request: web.Request) -> web.Response:
-    """Answers `POST`: parameters in a form or in the URL; the form counts."""
+    """`POST`: parameters in a form or in the URL; those of the form win."""
     try:
         form = await request.post()
     except (ValueError, LookupError) as error:
-        return _envelope(Failure("bad_data", f"the body is no form: {error}"))
+        return _envelope(Failure("bad_data", f"the body is not a form: {error}"))
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     return await _answer(request, {**request.query, **fields})
 
 
 async def _answer(request: web.Request, parameters: Mapping[str, str]) -> web.Response:
-    view = request.app[CONTEXT].view
+    context = request.app[API]
     try:
         time_s = _time_s(parameters)
         _check_timeout(parameters)
-        if not view.is_complete:
-            return _envelope(Failure("unavailable", "the topics have not been read to their ends"))
-        standings = view.all()
-        data = await asyncio.to_thread(
-            lambda: answer(parameters.get("query", ""), samples(standings), time_s)
+        if not context.view.is_complete:
+            return _envelope(Failure("unavailable", "this worker is still reading the topics"))
+        rollouts = context.view.all()
+        data = await in_thread(
+            context.query_threads,
+            lambda: answer(parameters.get("query", ""), samples(rollouts), time_s),
         )
     except BadQuery as error:
         return _envelope(Failure("bad_data", str(error)))
@@ -86,18 +86,18 @@ def _envelope(body: Success | Failure) -> web.Response:
 
 
 def _time_s(parameters: Mapping[str, str]) -> float:
-    """The time asked about, seconds since 1970; now when none is. Raises `BadQuery`."""
+    """The time of the query in Unix seconds; now unless given. Raises `BadQuery`."""
     now_s, written = time.time(), parameters.get("time", "")
     time_s = _parsed(written) if written else now_s
     if time_s is None:
-        raise BadQuery(f'invalid parameter "time": {written[:100]!r} is no timestamp')
+        raise BadQuery(f'invalid parameter "time": {written[:100]!r} is not a timestamp')
     if not abs(time_s - now_s) <= PRESENT_S:
-        raise BadQuery('invalid parameter "time": only the present is known here')
+        raise BadQuery('invalid parameter "time": only the present can be queried here')
     return round(time_s, 3)
 
 
 def _parsed(written: str) -> float | None:
-    """Seconds since 1970 out of a number or RFC 3339."""
+    """Unix seconds from a number or RFC 3339."""
     try:
         return float(written)
     except ValueError:
@@ -110,7 +110,7 @@ def _parsed(written: str) -> float | None:
 
 
 def _check_timeout(parameters: Mapping[str, str]) -> None:
-    """An answer takes no time worth limiting; a parameter that is no duration is still wrong."""
+    """Refuse what is not a duration; queries are too short to need a limit."""
     written = parameters.get("timeout", "")
     if written and not _DURATION.fullmatch(written):
-        raise BadQuery(f'invalid parameter "timeout": {written[:100]!r} is no duration')
+        raise BadQuery(f'invalid parameter "timeout": {written[:100]!r} is not a duration')

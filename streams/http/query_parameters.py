@@ -1,4 +1,4 @@
-"""What stands behind the question mark, read strictly: a misspelt `dry_run` must not be a run."""
+"""Query parameters, read strictly: a misspelt `dry_run` must not be a real run."""
 
 from __future__ import annotations
 
@@ -12,43 +12,46 @@ from understudy.schemas.rollouts import nearest
 from understudy.streams.http.problems import Problem
 
 _FLAGS: Final = {"true": True, "false": False}
+_MAX_DIGITS: Final = 9
+"""Of a number; Python reads very long ones slowly."""
 
 
-def only(request: web.Request, *names: str) -> None:
-    """Refuse parameters that are unknown or stand twice."""
+def allow_only(request: web.Request, *names: str) -> None:
+    """Refuse unknown and repeated parameters."""
     for name in request.query:
         if name not in names:
             raise _bad(f"unknown parameter {name}{nearest(name, names)}")
         if len(request.query.getall(name)) > 1:
-            raise _bad(f"{name} stands there twice")
+            raise _bad(f"the parameter {name} occurs twice")
 
 
 def flag(request: web.Request, name: str) -> bool:
-    """`true` or `false`; false when it is not there."""
+    """`true` or `false`; false when it is absent."""
     text = request.query.get(name, "false")
     if text not in _FLAGS:
-        raise _bad(f"{name} is true or false, not {text!r}")
+        raise _bad(f"{name} must be true or false, not {text!r}")
     return _FLAGS[text]
 
 
-def whole_number(request: web.Request, name: str, *, default: int, most: int) -> int:
-    """At least 1."""
+def positive_int(request: web.Request, name: str, *, default: int, maximum: int) -> int:
+    """A number from 1 to a maximum."""
     text = request.query.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
-        raise _bad(f"{name} is a number from 1 to {most}, not {text!r}")
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    if not (is_number and 1 <= int(text) <= maximum):
+        raise _bad(f"{name} must be a number from 1 to {maximum}, not {text!r}")
     return int(text)
 
 
-def moment(name: str, text: str) -> dt.datetime:
+def timestamp(name: str, text: str) -> dt.datetime:
     """A time with its zone."""
     try:
         found = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise _bad(f"{name} is a time such as 2026-03-02T09:15:30Z, not {text!r}") from None
+        raise _bad(f"{name} must be a time such as 2026-03-02T09:15:30Z, not {text!r}") from None
     if found.tzinfo is None:
-        raise _bad(f"{name} says no zone; write {text}Z for UTC")
+        raise _bad(f"{name} lacks a time zone; write {text}Z for UTC")
     return found
 
 

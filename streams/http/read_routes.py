@@ -1,4 +1,4 @@
-"""What anybody may read: rollouts, decisions, evidence, history, metrics."""
+"""Routes that read rollouts, decisions, evidence and history; none of them takes a token."""
 
 from __future__ import annotations
 
@@ -17,137 +17,123 @@ from understudy.schemas.openapi import ROLLOUT, ROLLOUTS, render
 from understudy.schemas.rollouts import nearest
 from understudy.streams.clickhouse.decision_history import END, MAX_DIGITS, TIMEOUT_S, Cursor
 from understudy.streams.http.bodies import Body, body_of, encoded
-from understudy.streams.http.context import CONTEXT, Context, in_thread
-from understudy.streams.http.etag import conditional, wait_s
-from understudy.streams.http.materialized_view import Standing, Told
-from understudy.streams.http.probe_server import metrics_page
+from understudy.streams.http.context import API, ApiContext, in_thread
+from understudy.streams.http.etag import conditional_response, preferred_wait_s
+from understudy.streams.http.materialized_view import PublishedDecision, RolloutView
 from understudy.streams.http.problems import RETRY, Problem
-from understudy.streams.http.query_parameters import moment, only, whole_number
+from understudy.streams.http.query_parameters import allow_only, positive_int, timestamp
 from understudy.streams.rollouts.rollout_status import detail_of, status_of
 
-routes = web.RouteTableDef()
+routes: Final = web.RouteTableDef()
 
-ANY_ROLLOUT: Final = ROLLOUT.replace("}", ":[^/]+}")
-"""The path as aiohttp takes it: without a pattern it finds no name with a brace in it."""
+ROLLOUT_PATH: Final = ROLLOUT.replace("}", ":[^/]+}")
+"""The path as aiohttp takes it: without a pattern it matches no id with a brace in it."""
 HISTORY_ROWS: Final = 50
+"""A screenful or two."""
 MAX_HISTORY_ROWS: Final = 1_000
-PATIENCE_S: Final = 2.0
-"""Longer than ClickHouse is given, for those who wait for others' questions."""
+"""About a megabyte of JSON."""
+QUEUE_TIMEOUT_S: Final = 2.0
+"""On top of ClickHouse's own timeout, to wait for the queries of other clients."""
 _OPENAPI: Final = render().encode()
 
 
 @routes.get(ROLLOUTS)
-async def rollouts(request: web.Request) -> web.Response:
-    """All rollouts in short."""
-    only(request)
-    context = request.app[CONTEXT]
+async def list_rollouts(request: web.Request) -> web.Response:
+    """Summaries of all rollouts."""
+    allow_only(request)
+    context = request.app[API]
 
-    def make() -> Body:
-        standings = context.complete_board().all().values()
-        return body_of(RolloutList(rollouts=[status_of(s.record, s.decision) for s in standings]))
+    def make_body() -> Body:
+        rollouts = context.complete_view().all().values()
+        return body_of(RolloutList(rollouts=[status_of(r.record, r.decision) for r in rollouts]))
 
-    return await conditional(request, context.view, make)
+    return await conditional_response(request, context.view, make_body)
 
 
-@routes.get(ANY_ROLLOUT)
-async def rollout(request: web.Request) -> web.Response:
+@routes.get(ROLLOUT_PATH)
+async def get_rollout(request: web.Request) -> web.Response:
     """One rollout with its policy and commands."""
-    return await _about_one(request, lambda s: detail_of(s.record, s.decision))
+    return await _describe(request, lambda r: detail_of(r.record, r.decision))
 
 
-@routes.get(f"{ANY_ROLLOUT}/status")
-async def status(request: web.Request) -> web.Response:
-    """One rollout in short."""
-    return await _about_one(request, lambda s: status_of(s.record, s.decision))
+@routes.get(f"{ROLLOUT_PATH}/status")
+async def get_status(request: web.Request) -> web.Response:
+    """The summary of one rollout."""
+    return await _describe(request, lambda r: status_of(r.record, r.decision))
 
 
-@routes.get(f"{ANY_ROLLOUT}/decision")
-async def decision(request: web.Request) -> web.Response:
-    """The newest decision, byte for byte as in its topic; waits for the first one, too."""
-    only(request)
-    context = request.app[CONTEXT]
-    waits_s = wait_s(request)
+@routes.get(f"{ROLLOUT_PATH}/decision")
+async def get_decision(request: web.Request) -> web.Response:
+    """The newest decision, byte for byte as in its topic; on request waits for the first one."""
+    allow_only(request)
+    context = request.app[API]
+    waits_s = preferred_wait_s(request)
     if waits_s:
-        await context.view.until(lambda: _told(context, request) is not None, waits_s)
-    return await conditional(request, context.view, lambda: _decided(context, request).body)
+        await context.view.wait_until(lambda: _newest(context, request) is not None, waits_s)
+    return await conditional_response(
+        request, context.view, lambda: _require_decision(context, request).body
+    )
 
 
-@routes.get(f"{ANY_ROLLOUT}/evidence")
-async def evidence(request: web.Request) -> web.Response:
+@routes.get(f"{ROLLOUT_PATH}/evidence")
+async def get_evidence(request: web.Request) -> web.Response:
     """Guardrails and slices of the newest decision."""
-    only(request, "guardrail", "slice")
-    context = request.app[CONTEXT]
+    allow_only(request, "guardrail", "slice")
+    context = request.app[API]
 
-    def make() -> Body:
-        return body_of(_evidence(request, _decided(context, request).decision))
+    def make_body() -> Body:
+        return body_of(_evidence(request, _require_decision(context, request).decision))
 
-    return await conditional(request, context.view, make)
+    return await conditional_response(request, context.view, make_body)
 
 
-@routes.get(f"{ANY_ROLLOUT}/history")
-async def history(request: web.Request) -> web.Response:
-    """Earlier decisions, also of rollouts that were deleted."""
-    only(request, "before", "limit")
-    context = request.app[CONTEXT]
-    limit = whole_number(request, "limit", default=HISTORY_ROWS, most=MAX_HISTORY_ROWS)
-    look = partial(context.history.page, request.match_info["rollout_id"], _before(request), limit)
+@routes.get(f"{ROLLOUT_PATH}/history")
+async def get_history(request: web.Request) -> web.Response:
+    """Earlier decisions, also about rollouts that were deleted."""
+    allow_only(request, "before", "limit")
+    context = request.app[API]
+    limit = positive_int(request, "limit", default=HISTORY_ROWS, maximum=MAX_HISTORY_ROWS)
+    query = partial(context.history.page, request.match_info["rollout_id"], _before(request), limit)
     try:
-        async with asyncio.timeout(TIMEOUT_S + PATIENCE_S):
-            page = await in_thread(context.asking, look)
+        async with asyncio.timeout(TIMEOUT_S + QUEUE_TIMEOUT_S):
+            page = await in_thread(context.history_threads, query)
     except TimeoutError:
         raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "ClickHouse does not answer in time", RETRY
+            HTTPStatus.SERVICE_UNAVAILABLE, "ClickHouse did not answer in time; retry", RETRY
         ) from None
     return web.Response(body=encoded(page), content_type="application/json")
 
 
 @routes.get("/api/v1/openapi.json")
-async def openapi(request: web.Request) -> web.Response:
-    """The description of all this."""
-    only(request)
+async def get_openapi(request: web.Request) -> web.Response:
+    """The description of the API."""
+    allow_only(request)
     return web.Response(body=_OPENAPI, content_type="application/json")
 
 
-@routes.get("/metrics")
-async def metrics(request: web.Request) -> web.Response:
-    """All rollouts for Prometheus; nothing while they are not known, so that its `up` is 0."""
-    context = request.app[CONTEXT]
-    context.complete_board()
-    page = metrics_page(context.registry)(request.headers.get("Accept", ""))
-    return web.Response(body=page.body, headers={"Content-Type": page.content_type})
-
-
-@routes.get("/readyz")
-async def ready(request: web.Request) -> web.Response:
-    """Whether this worker can answer for all rollouts now."""
-    request.app[CONTEXT].complete_board()
-    return web.Response(body=encoded({"status": "ok"}), content_type="application/json")
-
-
-async def _about_one(
-    request: web.Request, describe: Callable[[Standing], msgspec.Struct]
+async def _describe(
+    request: web.Request, describe: Callable[[RolloutView], msgspec.Struct]
 ) -> web.Response:
-    only(request)
-    context = request.app[CONTEXT]
-    return await conditional(
-        request, context.view, lambda: body_of(describe(context.standing(request)))
+    allow_only(request)
+    context = request.app[API]
+    return await conditional_response(
+        request, context.view, lambda: body_of(describe(context.rollout(request)))
     )
 
 
-def _told(context: Context, request: web.Request) -> Told | None:
+def _newest(context: ApiContext, request: web.Request) -> PublishedDecision | None:
     """The newest decision. Raises `UnknownRollout` where there is neither policy nor decision."""
-    view = context.complete_board()
-    told = view.told(request.match_info["rollout_id"])
-    if told is None:
-        context.standing(request)
-    return told
+    found = context.complete_view().newest_decision(request.match_info["rollout_id"])
+    if found is None:
+        context.rollout(request)
+    return found
 
 
-def _decided(context: Context, request: web.Request) -> Told:
-    told = _told(context, request)
-    if told is None:
-        raise Problem(HTTPStatus.NOT_FOUND, "nothing was decided yet about this rollout")
-    return told
+def _require_decision(context: ApiContext, request: web.Request) -> PublishedDecision:
+    found = _newest(context, request)
+    if found is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "there is no decision about this rollout yet")
+    return found
 
 
 def _evidence(request: web.Request, decision: Decision) -> EvidenceList:
@@ -172,13 +158,14 @@ def _evidence(request: web.Request, decision: Decision) -> EvidenceList:
 
 
 def _before(request: web.Request) -> Cursor:
-    """A time, or what the page before named."""
+    """The parameter `before`: a time, or `next_before` of the previous page."""
     text = request.query.get("before")
     if text is None:
         return END
     time, comma, digits = text.partition(",")
     if comma and not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
         raise Problem(
-            HTTPStatus.BAD_REQUEST, f"before is a time or a page's next_before, not {text!r}"
+            HTTPStatus.BAD_REQUEST,
+            f"before must be a time or next_before of the previous page, not {text!r}",
         )
-    return Cursor.at(moment("before", time), int(digits or 0))
+    return Cursor.at(timestamp("before", time), int(digits or 0))

@@ -1,7 +1,8 @@
-"""Rollouts as Prometheus series: what was decided, what was found, and what it is held against.
+"""Rollouts as Prometheus series: decisions, evidence and thresholds.
 
-Base units, and each threshold a series of its own, so that an alert rule compares two series and
-holds no number itself. Labels name rollouts, guardrails and slices; never a request.
+All are in base units. Each threshold is a series of its own, so that an alert rule compares two
+series and repeats no number of a policy. Labels name rollouts, guardrails and slices; never a
+request.
 """
 
 from __future__ import annotations
@@ -17,31 +18,35 @@ from prometheus_client.registry import Collector
 from understudy.analyzers.sequential.sample_ratio import LOG_THRESHOLD
 from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence, Verdict
-from understudy.streams.http.materialized_view import MaterializedView, Standing
+from understudy.streams.http.materialized_view import RolloutView
 
 PREFIX: Final = "understudy_"
 UNITS: Final[Mapping[str, str]] = {"share": "_ratio", "usd": "_usd", "tokens": "_tokens"}
-"""The unit of evidence to the ending of its series. Limits on times are judged as shares."""
+"""The ending of a series by the unit of its evidence. Limits on times are judged as shares."""
+ROLLOUTS_KNOWN: Final = f"{PREFIX}rollouts_known"
+ROLLOUTS_KNOWN_MEANING: Final = (
+    "1 while this worker knows all rollouts; otherwise it exposes none of their series"
+)
 QUALITY_LIMITS: Final = ("unmatched_share", "late_share", "sample_ratio")
 
 Labels = tuple[str, ...]
-Found = Iterable[tuple[Labels, float | None]]
-"""Values by those labels that come after the first ones; None for none."""
+LabelledValues = Iterable[tuple[Labels, float | None]]
+"""Values by the labels after the common ones; None is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutSeries:
-    """One series of each rollout; `labels` stand beside `rollout_id`."""
+    """A series of each rollout; it has `labels` in addition to `rollout_id`."""
 
     name: str
     meaning: str
-    read: Callable[[Standing, Decision], Found]
+    read: Callable[[RolloutView, Decision], LabelledValues]
     labels: Labels = ()
 
 
 @dataclass(frozen=True, slots=True)
 class GuardrailSeries:
-    """One series of each guardrail in each slice; its unit ends the name where it has one."""
+    """A series of each guardrail in each slice; its name ends with its unit, if it has one."""
 
     name: str
     meaning: str
@@ -49,14 +54,14 @@ class GuardrailSeries:
     unit: Callable[[Evidence], str] | None = None
 
     def full_name(self, evidence: Evidence) -> str | None:
-        """With prefix and unit; None where the unit is one that this release does not know."""
+        """The name with prefix and unit; None for a unit that this release does not know."""
         ending = UNITS.get(self.unit(evidence)) if self.unit else ""
         return None if ending is None else PREFIX + self.name + ending
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One series and its value now."""
+    """A series and its present value."""
 
     name: str
     labels: dict[str, str]
@@ -64,24 +69,26 @@ class Sample:
     meaning: str
 
 
-def _one(read: Callable[[Decision], float | None]) -> Callable[[Standing, Decision], Found]:
+def _one(
+    read: Callable[[Decision], float | None],
+) -> Callable[[RolloutView, Decision], LabelledValues]:
     return lambda _, decision: [((), read(decision))]
 
 
-def _log_evidence(_: Standing, decision: Decision) -> Found:
+def _log_evidence(_: RolloutView, decision: Decision) -> LabelledValues:
     return [((action,), log) for action, log in decision.log_evidence.items()]
 
 
-def _quality(_: Standing, decision: Decision) -> Found:
+def _quality(_: RolloutView, decision: Decision) -> LabelledValues:
     return [((name,), float(name in decision.quality.breaches)) for name in QUALITY_LIMITS]
 
 
-def _verdicts(_: Standing, decision: Decision) -> Found:
+def _verdicts(_: RolloutView, decision: Decision) -> LabelledValues:
     return [((name,), float(name == decision.verdict)) for name in get_args(Verdict)]
 
 
-def _info(standing: Standing, decision: Decision) -> Found:
-    models, stage = standing.record.manifest.models, decision.stage.stage
+def _info(rollout: RolloutView, decision: Decision) -> LabelledValues:
+    models, stage = rollout.record.manifest.models, decision.stage.stage
     return [((stage.name, stage.mode, models.stable, models.candidate), 1.0)]
 
 
@@ -99,76 +106,77 @@ def _harm_unit(evidence: Evidence) -> str:
 
 
 OF_ROLLOUT: Final = (
-    RolloutSeries("rollout_info", "1, with the present stage, its mode and the models as labels",
+    RolloutSeries("rollout_info", "1, with the current stage, its mode and the models as labels",
                   _info, ("stage", "mode", "stable", "candidate")),
     RolloutSeries("rollout_verdict", "1 for the verdict in force, 0 for the others",
                   _verdicts, ("verdict",)),
-    RolloutSeries("rollout_latched", "1 while rolled back, until an operator resumes",
+    RolloutSeries("rollout_latched", "1 from a rollback until an operator resumes the rollout",
                   _one(lambda d: float(d.is_latched))),
-    RolloutSeries("rollout_paused", "1 once a guardrail with the action pause was broken, until "
-                  "an operator resumes", _one(lambda d: float(d.is_paused))),
-    RolloutSeries("rollout_candidate_share_ratio", "Share of requests that gateways give the "
-                  "candidate", _one(lambda d: d.candidate_share)),
+    RolloutSeries("rollout_paused", "1 from the breach of a guardrail with the action pause until "
+                  "an operator resumes the rollout", _one(lambda d: float(d.is_paused))),
+    RolloutSeries("rollout_candidate_share_ratio", "Share of requests that gateways send to "
+                  "the candidate", _one(lambda d: d.candidate_share)),
     RolloutSeries("rollout_decided_timestamp_seconds", "Event time of the newest decision; "
                   "refreshed once a minute while windows come",
                   _one(lambda d: d.decided_at.timestamp())),
     RolloutSeries("rollout_verdict_since_timestamp_seconds", "Event time since which the verdict "
                   "is in force", _one(lambda d: d.since.timestamp())),
-    RolloutSeries("rollout_stage_index", "Present stage, counted from 0",
+    RolloutSeries("rollout_stage_index", "Current stage, counted from 0",
                   _one(lambda d: d.stage.index)),
     RolloutSeries("rollout_stage_requests", "Requests of the candidate in closed windows of the "
                   "stage", _one(lambda d: d.stage.requests)),
-    RolloutSeries("rollout_stage_requests_threshold", "Requests that promotion takes",
+    RolloutSeries("rollout_stage_requests_threshold", "Requests that promotion requires",
                   _one(lambda d: d.stage.stage.min_requests)),
-    RolloutSeries("rollout_stage_duration_seconds", "Event time that closed windows of the stage "
-                  "span", _one(lambda d: d.stage.duration_s)),
-    RolloutSeries("rollout_stage_duration_threshold_seconds", "Duration that promotion takes",
+    RolloutSeries("rollout_stage_duration_seconds", "Event time that the closed windows of "
+                  "the stage span", _one(lambda d: d.stage.duration_s)),
+    RolloutSeries("rollout_stage_duration_threshold_seconds", "Duration that promotion requires",
                   _one(lambda d: d.stage.stage.min_duration_s)),
     RolloutSeries("rollout_log_evidence", "Natural log of the evidence for an action: the weighted "
-                  "sum over guardrails and slices; absent while there is none",
+                  "sum over guardrails and slices; absent while there is no evidence",
                   _log_evidence, ("action",)),
-    RolloutSeries("rollout_log_evidence_threshold", "Log evidence at which an action follows",
+    RolloutSeries("rollout_log_evidence_threshold", "Log evidence at which an action is taken",
                   _one(lambda d: d.bounds.log_rollback)),
-    RolloutSeries("rollout_log_promotion_threshold", "Log evidence for promotion that each "
-                  "required guardrail takes", _one(lambda d: d.bounds.log_promotion)),
-    RolloutSeries("rollout_unmatched_ratio", "Share of requests without a partner, this stage",
-                  _one(lambda d: d.quality.unmatched_share)),
-    RolloutSeries("rollout_unmatched_threshold_ratio", "Above it nothing is promoted",
-                  _one(lambda d: d.bounds.max_unmatched_share)),
-    RolloutSeries("rollout_late_ratio", "Share of events that came too late, this stage",
+    RolloutSeries("rollout_log_promotion_threshold", "Log evidence that promotion requires of "
+                  "each required guardrail", _one(lambda d: d.bounds.log_promotion)),
+    RolloutSeries("rollout_unmatched_ratio", "Share of requests without a partner in the "
+                  "current stage", _one(lambda d: d.quality.unmatched_share)),
+    RolloutSeries("rollout_unmatched_threshold_ratio", "Share of unmatched requests above which "
+                  "the rollout is not promoted", _one(lambda d: d.bounds.max_unmatched_share)),
+    RolloutSeries("rollout_late_ratio", "Share of late events in the current stage",
                   _one(lambda d: d.quality.late_share)),
-    RolloutSeries("rollout_late_threshold_ratio", "Above it nothing is promoted, either",
-                  _one(lambda d: d.bounds.max_late_share)),
-    RolloutSeries("rollout_skew_log_evidence", "Log evidence that the arms' shares are not as "
-                  "planned", _one(lambda d: d.quality.log_sample_ratio)),
-    RolloutSeries("rollout_skew_log_evidence_threshold", "From it on nothing is promoted",
-                  _one(lambda _: LOG_THRESHOLD)),
-    RolloutSeries("rollout_data_quality_breached", "1 while a limit on data quality is broken",
+    RolloutSeries("rollout_late_threshold_ratio", "Share of late events above which the rollout "
+                  "is not promoted", _one(lambda d: d.bounds.max_late_share)),
+    RolloutSeries("rollout_skew_log_evidence", "Log evidence that requests are not "
+                  "split as planned", _one(lambda d: d.quality.log_sample_ratio)),
+    RolloutSeries("rollout_skew_log_evidence_threshold", "Log evidence of a wrong split "
+                  "from which the rollout is not promoted", _one(lambda _: LOG_THRESHOLD)),
+    RolloutSeries("rollout_data_quality_breached", "1 while a limit on data quality is exceeded",
                   _quality, ("limit",)),
 )  # fmt: skip
 OF_GUARDRAIL: Final = (
-    GuardrailSeries("guardrail_candidate", "The candidate's value; of quantiles, the share of its "
-                    "requests over the time in question", lambda e: e.candidate, _own_unit),
-    GuardrailSeries("guardrail_stable", "Stable's value, likewise", lambda e: e.stable, _own_unit),
-    GuardrailSeries("guardrail_harm", "What the limit is about; positive is worse",
+    GuardrailSeries("guardrail_candidate", "The candidate's value; for quantiles, the share of its "
+                    "requests that took longer than the limit", lambda e: e.candidate, _own_unit),
+    GuardrailSeries("guardrail_stable", "Stable's value; for quantiles as for the candidate",
+                    lambda e: e.stable, _own_unit),
+    GuardrailSeries("guardrail_harm", "How much worse the candidate is; negative when it is better",
                     lambda e: e.harm, _harm_unit),
-    GuardrailSeries("guardrail_harm_lower", "Lower end of the interval in which the harm lies, "
-                    "95 % at all looks together", lambda e: e.interval[0], _harm_unit),
-    GuardrailSeries("guardrail_harm_upper", "Upper end of it", lambda e: e.interval[1],
-                    _harm_unit),
-    GuardrailSeries("guardrail_harm_threshold", "The limit, as harm", lambda e: e.harm_margin,
-                    _harm_unit),
+    GuardrailSeries("guardrail_harm_lower", "Lower end of the confidence sequence of the harm, "
+                    "95 % over all looks together", lambda e: e.interval[0], _harm_unit),
+    GuardrailSeries("guardrail_harm_upper", "Upper end of the confidence sequence of the harm",
+                    lambda e: e.interval[1], _harm_unit),
+    GuardrailSeries("guardrail_harm_threshold", "Harm that the policy tolerates",
+                    lambda e: e.harm_margin, _harm_unit),
     GuardrailSeries("guardrail_units", "Pairs, or requests of the candidate, that were measured",
                     lambda e: e.units),
-    GuardrailSeries("guardrail_log_evidence", "Natural log of its weighted evidence of harm",
+    GuardrailSeries("guardrail_log_evidence", "Natural log of the weighted evidence of harm",
                     _weighted),
-    GuardrailSeries("guardrail_log_promotion", "Natural log of its evidence for promotion",
+    GuardrailSeries("guardrail_log_promotion", "Natural log of the evidence for promotion",
                     lambda e: e.log_promotion),
-    GuardrailSeries("guardrail_required", "1 where promotion takes its proof",
+    GuardrailSeries("guardrail_required", "1 where promotion requires the guardrail to pass",
                     lambda e: float(e.required)),
-    GuardrailSeries("guardrail_breached", "1 when its evidence of harm is enough by itself",
+    GuardrailSeries("guardrail_breached", "1 when the evidence of harm suffices by itself",
                     lambda e: float(e.standing == "breach")),
-    GuardrailSeries("guardrail_passed", "1 when shown to be within its limit",
+    GuardrailSeries("guardrail_passed", "1 when the candidate is shown to be within the limit",
                     lambda e: float(e.standing == "pass")),
 )  # fmt: skip
 ROLLOUT_LABELS: Final = ("rollout_id",)
@@ -177,24 +185,27 @@ GUARDRAIL_LABELS: Final = ("rollout_id", "guardrail", "metric", "slice", "action
 
 def series_names() -> dict[str, tuple[Labels, str]]:
     """Labels and meaning of every series by its full name."""
-    names = {PREFIX + one.name: ((*ROLLOUT_LABELS, *one.labels), one.meaning) for one in OF_ROLLOUT}
+    names: dict[str, tuple[Labels, str]] = {ROLLOUTS_KNOWN: ((), ROLLOUTS_KNOWN_MEANING)}
+    names |= {
+        PREFIX + one.name: ((*ROLLOUT_LABELS, *one.labels), one.meaning) for one in OF_ROLLOUT
+    }
     for one in OF_GUARDRAIL:
         for ending in UNITS.values() if one.unit else ("",):
             names[PREFIX + one.name + ending] = (GUARDRAIL_LABELS, one.meaning)
     return names
 
 
-def samples(standings: Mapping[str, Standing]) -> Iterator[Sample]:
-    """All series of all rollouts about which something was decided."""
-    for standing in standings.values():
-        if standing.decision is not None:
-            yield from _of_rollout(standing, standing.decision)
-            yield from _of_guardrails(standing.decision)
+def samples(rollouts: Mapping[str, RolloutView]) -> Iterator[Sample]:
+    """All series of all rollouts with a decision."""
+    for rollout in rollouts.values():
+        if rollout.decision is not None:
+            yield from _of_rollout(rollout, rollout.decision)
+            yield from _of_guardrails(rollout.decision)
 
 
-def _of_rollout(standing: Standing, decision: Decision) -> Iterator[Sample]:
+def _of_rollout(rollout: RolloutView, decision: Decision) -> Iterator[Sample]:
     for series in OF_ROLLOUT:
-        for values, value in series.read(standing, decision):
+        for values, value in series.read(rollout, decision):
             if value is not None:
                 labels = dict(zip(series.labels, values, strict=True))
                 yield Sample(PREFIX + series.name, {"rollout_id": decision.rollout_id, **labels},
@@ -213,24 +224,20 @@ def _of_guardrails(decision: Decision) -> Iterator[Sample]:
 
 
 class RolloutCollector(Collector):
-    """All series, for a registry. Used on the view's loop."""
+    """All series of some rollouts; of None where the rollouts are not known."""
 
-    def __init__(self, view: MaterializedView) -> None:
-        self._view = view
+    def __init__(self, rollouts: Mapping[str, RolloutView] | None) -> None:
+        self._rollouts = rollouts
 
     def collect(self) -> Iterator[Metric]:
-        """Families in the order in which they first come up; none of a view half read."""
-        if not self._view.is_complete:
-            return
+        """Metric families in the order of their first sample."""
+        is_known = float(self._rollouts is not None)
+        yield GaugeMetricFamily(ROLLOUTS_KNOWN, ROLLOUTS_KNOWN_MEANING, value=is_known)
         families: dict[str, GaugeMetricFamily] = {}
-        for sample in samples(self._view.all()):
+        for sample in samples(self._rollouts or {}):
             if sample.name not in families:
                 families[sample.name] = GaugeMetricFamily(
                     sample.name, sample.meaning, labels=list(sample.labels)
                 )
             families[sample.name].add_metric(list(sample.labels.values()), sample.value)
         yield from families.values()
-
-    def describe(self) -> list[Metric]:
-        """Nothing is collected at registration."""
-        return []

@@ -1,7 +1,7 @@
-"""Reads both compacted topics from their beginnings and goes on reading; a thread of its own.
+"""Feeds the view from the two compacted topics: reads them from the beginning and follows them.
 
-It asks the broker every few seconds where the topics end. Whoever has not been there for a while
-reads everything anew, and says so first: an answer is never older than that, whatever is to blame.
+A feed that has not reached the ends of the topics for `compacted_topic.STALE_S` resets the view and
+reads everything again, so no response is ever older than that, whatever the reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import structlog
 from confluent_kafka import KafkaException, Message
 
-from understudy.streams.http.materialized_view import Of, Seen
+from understudy.streams.http.materialized_view import RecordKind, ViewUpdate
 from understudy.streams.kafka.client_config import client_config, topics
 from understudy.streams.kafka.compacted_topic import FellBehind, TopicFollower, key_text
 from understudy.streams.kafka.topic_admin import ensure_topics
@@ -23,52 +23,58 @@ from understudy.streams.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 POLL_S: Final = 0.05
+"""How late a decision may reach the clients that wait for it."""
 RETRY_S: Final = 2.0
+"""So that a broker that is unavailable is not asked all the time."""
 TIMEOUT_S: Final = 10.0
+"""For creating the topics; a broker that works takes milliseconds."""
 
 
-class Readers(Protocol):
-    """Who is told of what was read."""
+class ViewUpdates(Protocol):
+    """Receives what the feed reads."""
 
-    def begin(self) -> None:
-        """Everything is to be read anew."""
+    def reset(self) -> None:
+        """Everything is read again."""
 
-    def take(self, messages: list[Seen]) -> None:
-        """Some was read."""
+    def apply(self, updates: list[ViewUpdate]) -> None:
+        """Some messages were read."""
 
-    def complete(self) -> None:
-        """Everything has been read once."""
+    def mark_complete(self) -> None:
+        """Everything was read once."""
 
 
-def feed(kafka: KafkaSettings, readers: Readers, stop: threading.Event) -> None:
-    """Read until told to stop; whatever fails is logged and begun anew."""
+def feed(kafka: KafkaSettings, updates: ViewUpdates, stop: threading.Event) -> None:
+    """Feed the view until `stop` is set. Failures are logged, and reading starts again."""
     while not stop.is_set():
-        readers.begin()
+        updates.reset()
         try:
-            _read(kafka, readers, stop)
+            _read(kafka, updates, stop)
         except (KafkaException, TimeoutError, FellBehind) as error:
-            log.warning("api.feed_failed", error=str(error))
+            log.warning("http.feed_failed", error=str(error))
         except Exception as error:
-            log.error("api.feed_failed", error=repr(error), exc_info=error)
+            log.error("http.feed_failed", error=repr(error), exc_info=error)
         stop.wait(RETRY_S)
 
 
-def _read(kafka: KafkaSettings, readers: Readers, stop: threading.Event) -> None:
+def _read(kafka: KafkaSettings, updates: ViewUpdates, stop: threading.Event) -> None:
     names = topics(kafka)
-    of: dict[str, Of] = {names.rollouts.name: "rollout", names.decisions.name: "decision"}
+    kinds: dict[str, RecordKind] = {
+        names.rollouts.name: "rollout",
+        names.decisions.name: "decision",
+    }
     ensure_topics(client_config(kafka), names, replication_factor=kafka.replication_factor,
                   timeout_s=TIMEOUT_S)  # fmt: skip
-    with TopicFollower(kafka, of) as follower:
+    with TopicFollower(kafka, kinds) as follower:
         is_complete = False
         while not stop.is_set():
             if messages := follower.take(POLL_S):
-                readers.take([_seen(of, message) for message in messages])
+                updates.apply([_update(kinds, message) for message in messages])
             if follower.has_caught_up(time.monotonic()) and not is_complete:
-                readers.complete()
+                updates.mark_complete()
                 is_complete = True
 
 
-def _seen(of: Mapping[str, Of], message: Message) -> Seen:
+def _update(kinds: Mapping[str, RecordKind], message: Message) -> ViewUpdate:
     value = message.value()
     value = value.encode() if isinstance(value, str) else value
-    return Seen(of[message.topic() or ""], key_text(message), value)
+    return ViewUpdate(kinds[message.topic() or ""], key_text(message), value)

@@ -1,7 +1,6 @@
-"""What takes a token: putting policies in force, telling rollouts what to do, forgetting them.
+"""Routes that need a token: apply policies, issue commands, delete rollouts.
 
-All of it is done by the functions that the command `understudy rollout` calls. Nothing here needs
-ClickHouse.
+They call the same functions as the command `understudy rollout`. None of them needs ClickHouse.
 """
 
 from __future__ import annotations
@@ -17,196 +16,217 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from understudy.schemas.api import Applied, Ask, Asked, Kill
+from understudy.schemas.api import ApplyResult, CommandRequest, CommandResult, KillRequest
 from understudy.schemas.manifests import json_as_yaml
 from understudy.schemas.rollout_records import CommandKind
 from understudy.schemas.rollouts import RolloutManifest
 from understudy.streams.http.bodies import encoded
-from understudy.streams.http.context import CONTEXT, Context, in_thread
-from understudy.streams.http.etag import has, wait_s
-from understudy.streams.http.materialized_view import TooManyWait, Unreadable
+from understudy.streams.http.context import API, ApiContext, in_thread
+from understudy.streams.http.etag import matches, preferred_wait_s
+from understudy.streams.http.materialized_view import TooManyWaiting, UnreadableRecord
 from understudy.streams.http.problems import Problem
-from understudy.streams.http.query_parameters import flag, only
-from understudy.streams.http.read_routes import ANY_ROLLOUT
+from understudy.streams.http.query_parameters import allow_only, flag
+from understudy.streams.http.read_routes import ROLLOUT_PATH
 from understudy.streams.http.tokens import holder
-from understudy.streams.rollouts import operator_commands as changing
+from understudy.streams.rollouts import operator_commands
 from understudy.streams.rollouts.confirmation import is_confirmed
 from understudy.streams.rollouts.policy_diff import PolicyDiff, PolicyFile, policy_file
 from understudy.streams.rollouts.rollout_status import status_of
 
 log = structlog.get_logger(__name__)
 
-routes = web.RouteTableDef()
+routes: Final = web.RouteTableDef()
 
-DONE_WITHIN_S: Final = 10.0
-"""How long a command waits for its effect unless the client says otherwise."""
-SHOWN_WITHIN_S: Final = 2.0
-BODY_WITHIN_S: Final = 10.0
+COMMAND_WAIT_S: Final = 10.0
+"""For a decision that confirms a command, unless the client says otherwise: as long as another
+worker takes to replace one that crashed."""
+VISIBLE_TIMEOUT_S: Final = 2.0
+"""For a write to come back from the topic, which takes milliseconds."""
+BODY_TIMEOUT_S: Final = 10.0
+"""For a body of at most a megabyte."""
 JSON: Final = "application/json"
 YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 POLICY: Final = "policy"
-"""What errors call the body."""
+"""The name of the body in error messages."""
 
-_Words = TypeVar("_Words", bound=Ask | Kill)
+_Request = TypeVar("_Request", bound=CommandRequest | KillRequest)
 
 
-@routes.put(ANY_ROLLOUT)
+@routes.put(ROLLOUT_PATH)
 async def apply(request: web.Request) -> web.Response:
-    """Put a policy in force: begin a rollout, or change one under way."""
-    context, who = request.app[CONTEXT], writer(request)
-    only(request, "dry_run")
+    """Apply a policy: start a rollout, or change one that runs."""
+    context, who = request.app[API], authenticate(request)
+    allow_only(request, "dry_run")
     is_dry_run, rollout_id = flag(request, "dry_run"), request.match_info["rollout_id"]
     is_json = _is_json(request)
     text = await _body(request)
 
     def work() -> tuple[PolicyFile, PolicyDiff]:
         file = _policy(text, rollout_id, is_json=is_json)
-        return file, changing.apply_policy(context.store, file, dry_run=is_dry_run)
+        return file, operator_commands.apply_policy(context.store, file, dry_run=is_dry_run)
 
-    file, done = await in_thread(context.applying, work)
+    file, done = await in_thread(context.policy_threads, work)
     if not is_dry_run:
-        log.info("api.applied", rollout_id=rollout_id, effect=done.effect, by=who)
-        await _shown(context, rollout_id, lambda manifest: manifest == file.manifest)
-    return _applied(done, request.path, is_dry_run=is_dry_run)
+        log.info("http.policy_applied", rollout_id=rollout_id, effect=done.effect, by=who)
+        await _wait_until_visible(context, rollout_id, lambda manifest: manifest == file.manifest)
+    return _apply_response(done, request.path, is_dry_run=is_dry_run)
 
 
-@routes.delete(ANY_ROLLOUT)
+@routes.delete(ROLLOUT_PATH)
 async def delete(request: web.Request) -> web.Response:
-    """Forget a rollout, its evidence and its decision."""
-    context, who = request.app[CONTEXT], writer(request)
-    only(request)
+    """Delete a rollout with its evidence and its decision."""
+    context, who = request.app[API], authenticate(request)
+    allow_only(request)
     rollout_id = request.match_info["rollout_id"]
-    await in_thread(context.applying, partial(context.store.delete, rollout_id))
-    log.info("api.deleted", rollout_id=rollout_id, by=who)
-    await _shown(context, rollout_id, lambda manifest: manifest is None)
+    await in_thread(context.policy_threads, partial(context.store.delete, rollout_id))
+    log.info("http.rollout_deleted", rollout_id=rollout_id, by=who)
+    await _wait_until_visible(context, rollout_id, lambda manifest: manifest is None)
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
-@routes.post(f"{ANY_ROLLOUT}/kill")
+@routes.post(f"{ROLLOUT_PATH}/kill")
 async def kill(request: web.Request) -> web.Response:
-    """Roll back now, whatever the evidence; stays until somebody resumes."""
-    return await _tell(request, "kill")
+    """Roll back now, whatever the evidence; lasts until an operator resumes the rollout."""
+    return await _issue(request, "kill")
 
 
-@routes.post(f"{ANY_ROLLOUT}/resume")
+@routes.post(f"{ROLLOUT_PATH}/resume")
 async def resume(request: web.Request) -> web.Response:
-    """Take back a rollback or a pause; evidence of harm is gathered anew."""
-    return await _tell(request, "resume")
+    """End a rollback or a pause; evidence of harm is gathered anew."""
+    return await _issue(request, "resume")
 
 
-@routes.post(f"{ANY_ROLLOUT}/promote")
+@routes.post(f"{ROLLOUT_PATH}/promote")
 async def promote(request: web.Request) -> web.Response:
-    """Move to the next stage, whatever the evidence; a rollback stays."""
-    return await _tell(request, "promote")
+    """Move to the next stage, whatever the evidence; does not end a rollback."""
+    return await _issue(request, "promote")
 
 
-def writer(request: web.Request) -> str:
-    """The name of the token's holder; a problem for whoever has none."""
-    tokens = request.app[CONTEXT].tokens
+def authenticate(request: web.Request) -> str:
+    """The name of the token's holder. Raises a 401 or 403 problem."""
+    tokens = request.app[API].tokens
     if not tokens:
-        raise Problem(HTTPStatus.FORBIDDEN, "writing is off: the worker has no [api] tokens")
+        raise Problem(
+            HTTPStatus.FORBIDDEN, "writing is disabled: the worker has no tokens; set [http] tokens"
+        )
     shown = request.headers.get("Authorization", "")
     name = holder(tokens, shown)
     if name is not None:
         return name
-    log.warning("api.unauthorized", method=request.method, path=request.path[:200],
+    log.warning("http.unauthorized", method=request.method, path=request.path[:200],
                 remote=request.remote)  # fmt: skip
     error = ', error="invalid_token"' if shown else ""
     raise Problem(
         HTTPStatus.UNAUTHORIZED,
-        "nobody has this token" if shown else "send `Authorization: Bearer SECRET`",
+        "this token is unknown" if shown else "send `Authorization: Bearer SECRET`",
         {"WWW-Authenticate": f'Bearer realm="understudy"{error}'},
     )
 
 
-async def _tell(request: web.Request, kind: CommandKind) -> web.Response:
-    """Write a command, then wait a while for a decision that shows it."""
-    context, who = request.app[CONTEXT], writer(request)
-    only(request)
+async def _issue(request: web.Request, kind: CommandKind) -> web.Response:
+    """Issue a command, then wait for a decision that confirms it."""
+    context, who = request.app[API], authenticate(request)
+    allow_only(request)
     rollout_id = request.match_info["rollout_id"]
     _check_match(context, request)
-    words = _decoded(await _body(request) or b"{}", Kill if kind == "kill" else Ask)
-    changing.check_command_text(kind, reason=words.reason, by=who)
-    asked = await in_thread(
-        context.telling,
+    body = await _body(request) or b"{}"
+    reason = _decoded(body, KillRequest if kind == "kill" else CommandRequest).reason
+    operator_commands.check_command_text(kind, reason=reason, by=who)
+    issued = await in_thread(
+        context.command_threads,
         partial(
-            changing.issue_command, context.store, rollout_id, kind, reason=words.reason, by=who
+            operator_commands.issue_command, context.store, rollout_id, kind, reason=reason, by=who
         ),
     )
-    log.info("api.asked", rollout_id=rollout_id, kind=kind, number=asked.command.number, by=who)
-    waits_s = wait_s(request)
-    return await _answer(context, rollout_id, asked, DONE_WITHIN_S if waits_s is None else waits_s)
+    log.info(
+        "http.command_issued",
+        rollout_id=rollout_id,
+        kind=kind,
+        number=issued.command.number,
+        by=who,
+    )
+    waits_s = preferred_wait_s(request)
+    timeout_s = COMMAND_WAIT_S if waits_s is None else waits_s
+    return await _command_response(context, rollout_id, issued, timeout_s)
 
 
-async def _answer(
-    context: Context, rollout_id: str, asked: changing.IssuedCommand, waits_s: float
+async def _command_response(
+    context: ApiContext, rollout_id: str, issued: operator_commands.IssuedCommand, timeout_s: float
 ) -> web.Response:
-    """200 when it was obeyed, 202 when that was not seen; the command stands in either case."""
-    done, status = False, None
-    with suppress(Unreadable, TooManyWait):
-        done = await context.view.until(partial(_is_obeyed, context, rollout_id, asked), waits_s)
-    with suppress(Unreadable):
-        standing = context.view.find(rollout_id) if context.view.is_complete else None
-        status = status_of(standing.record, standing.decision) if standing else None
-    answer = Asked(rollout_id=rollout_id, command=asked.command, is_done=done, status=status)
+    """200 once a decision confirms the command, else 202; the command is stored either way."""
+    is_applied, status = False, None
+    with suppress(UnreadableRecord, TooManyWaiting):
+        is_applied = await context.view.wait_until(
+            partial(_is_confirmed, context, rollout_id, issued), timeout_s
+        )
+    with suppress(UnreadableRecord):
+        rollout = context.view.find(rollout_id) if context.view.is_complete else None
+        status = status_of(rollout.record, rollout.decision) if rollout else None
+    result = CommandResult(
+        rollout_id=rollout_id, command=issued.command, is_applied=is_applied, status=status
+    )
     return web.Response(
-        status=HTTPStatus.OK if done else HTTPStatus.ACCEPTED,
-        body=encoded(answer),
+        status=HTTPStatus.OK if is_applied else HTTPStatus.ACCEPTED,
+        body=encoded(result),
         content_type=JSON,
     )
 
 
-def _is_obeyed(context: Context, rollout_id: str, asked: changing.IssuedCommand) -> bool:
-    told = context.view.told(rollout_id) if context.view.is_complete else None
-    return is_confirmed(asked.command.kind, asked.before, told.decision if told else None)
+def _is_confirmed(
+    context: ApiContext, rollout_id: str, issued: operator_commands.IssuedCommand
+) -> bool:
+    newest = context.view.newest_decision(rollout_id) if context.view.is_complete else None
+    return is_confirmed(issued.command.kind, issued.before, newest.decision if newest else None)
 
 
-async def _shown(
-    context: Context, rollout_id: str, is_it: Callable[[RolloutManifest | None], bool]
+async def _wait_until_visible(
+    context: ApiContext, rollout_id: str, is_expected: Callable[[RolloutManifest | None], bool]
 ) -> None:
-    """Wait a moment until this worker shows what was written, so that whoever asks next sees it."""
+    """Wait until this worker's view has the write, so that the client's next read shows it."""
     view = context.view
 
-    def ready() -> bool:
-        standing = view.find(rollout_id)
-        return not view.is_complete or is_it(standing.record.manifest if standing else None)
+    def is_visible() -> bool:
+        rollout = view.find(rollout_id)
+        return not view.is_complete or is_expected(rollout.record.manifest if rollout else None)
 
-    with suppress(Unreadable, TooManyWait):
-        await view.until(ready, SHOWN_WITHIN_S)
+    with suppress(UnreadableRecord, TooManyWaiting):
+        await view.wait_until(is_visible, VISIBLE_TIMEOUT_S)
 
 
-def _check_match(context: Context, request: web.Request) -> None:
-    """`If-Match` names the decision that the client looked at: nobody promotes twice by mistake."""
+def _check_match(context: ApiContext, request: web.Request) -> None:
+    """`If-Match` names the decision that the client saw, so a repeated request promotes once."""
     if request.if_match is None:
         return
-    told = context.complete_board().told(request.match_info["rollout_id"])
-    if told is None or not has(request.if_match, told.body.tag):
-        raise Problem(HTTPStatus.PRECONDITION_FAILED, "the decision is another by now")
+    newest = context.complete_view().newest_decision(request.match_info["rollout_id"])
+    if newest is None or not matches(request.if_match, newest.body.tag):
+        raise Problem(
+            HTTPStatus.PRECONDITION_FAILED, "there is a newer decision; read it and try again"
+        )
 
 
 async def _body(request: web.Request) -> bytes:
-    """All of it; whoever sends it drop by drop is let go."""
+    """The whole body, within a time limit."""
     if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body as it is, not compressed",
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body uncompressed",
                       {"Accept-Encoding": "identity"})  # fmt: skip
     try:
-        async with asyncio.timeout(BODY_WITHIN_S):
+        async with asyncio.timeout(BODY_TIMEOUT_S):
             return await request.read()
     except TimeoutError:
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from None
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time") from None
 
 
-def _decoded(body: bytes, record: type[_Words]) -> _Words:
+def _decoded(body: bytes, record: type[_Request]) -> _Request:
     try:
         return msgspec.json.decode(body, type=record)
     except (msgspec.ValidationError, UnicodeDecodeError) as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from None
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
 
 
 def _is_json(request: web.Request) -> bool:
-    """YAML where nothing is said."""
+    """Whether the body is JSON; it is YAML unless the content type says otherwise."""
     kind = request.content_type if "Content-Type" in request.headers else YAML[0]
     if kind == JSON:
         return True
@@ -215,7 +235,7 @@ def _is_json(request: web.Request) -> bool:
     known = ", ".join((YAML[0], JSON))
     raise Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        f"a policy is sent as {known}, not as {kind}; with curl: "
+        f"send a policy as {known}, not as {kind}; with curl: "
         "-H 'Content-Type: application/yaml' --data-binary @policy.yaml",
         {"Accept": known},
     )
@@ -227,14 +247,14 @@ def _policy(text: bytes, rollout_id: str, *, is_json: bool) -> PolicyFile:
     if file.rollout.rollout_id != rollout_id:
         raise Problem(
             HTTPStatus.CONFLICT,
-            f"the policy is for {file.rollout.rollout_id}, the address for {rollout_id}",
+            f"the policy is for the rollout {file.rollout.rollout_id}, the URL for {rollout_id}",
         )
     return file
 
 
-def _applied(done: PolicyDiff, path: str, *, is_dry_run: bool) -> web.Response:
+def _apply_response(done: PolicyDiff, path: str, *, is_dry_run: bool) -> web.Response:
     is_new = done.effect == "created" and not is_dry_run
-    answer = Applied(
+    result = ApplyResult(
         rollout_id=done.rollout_id,
         effect=done.effect,
         changes=list(done.lines),
@@ -243,7 +263,7 @@ def _applied(done: PolicyDiff, path: str, *, is_dry_run: bool) -> web.Response:
     )
     return web.Response(
         status=HTTPStatus.CREATED if is_new else HTTPStatus.OK,
-        body=encoded(answer),
+        body=encoded(result),
         content_type=JSON,
         headers={"Location": path} if is_new else None,
     )

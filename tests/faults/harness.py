@@ -157,7 +157,7 @@ class Run:
             "clickhouse_batch_age_s": 0.05,
             "pairing_flush_interval_s": 0.1,
             "pairing_batch_records": 40,
-            "serving_enabled": False,
+            "http_enabled": False,
             "pairing_window_s": self.rules.window_ms // 1000,
             "pairing_join_timeout_s": self.rules.timeout_ms / 1000,
             "pairing_allowed_lateness_s": self.rules.lateness_ms / 1000,

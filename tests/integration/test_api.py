@@ -42,7 +42,7 @@ class Client:
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         headers["Authorization"] = f"Bearer {self._token}"
-        return ask(self._worker.address("api.started"), path, method, body, **headers)
+        return ask(self._worker.address("http.started"), path, method, body, **headers)
 
     def tell(self, kind: str, reason: str) -> Answer:
         body = json.dumps({"reason": reason}).encode()
@@ -74,10 +74,7 @@ def worker(kafka_broker: Broker, specs: Topics, tmp_path: Path) -> Iterator[Work
     environment = settings(
         kafka_broker,
         specs,
-        UNDERSTUDY_SERVING_ENABLED="false",
-        UNDERSTUDY_API_ENABLED="true",
-        UNDERSTUDY_API_PORT="0",
-        UNDERSTUDY_API_TOKENS=f"anna:{SECRET}",
+        UNDERSTUDY_HTTP_TOKENS=f"anna:{SECRET}",
     )
     with Worker(tmp_path, environment, [*COMMAND, "worker"]) as made:
         yield made

@@ -67,7 +67,7 @@ class Bench:
         environment = settings(
             self.broker,
             self.topics,
-            UNDERSTUDY_SERVING_ENABLED="false",
+            UNDERSTUDY_HTTP_ENABLED="false",
             UNDERSTUDY_DECIDING_SESSION_TIMEOUT_S="6",
         )
         with Worker(own, environment, arguments) as worker:

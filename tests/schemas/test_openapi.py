@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from understudy.schemas import openapi
-from understudy.streams.http.app import ROUTES
+from understudy.streams.http import probe_routes
+from understudy.streams.http.app import API_ROUTES
 
 DESCRIPTION = openapi.build()
 
@@ -19,7 +20,7 @@ DESCRIPTION = openapi.build()
 def test_every_route_is_described_and_every_description_has_a_route() -> None:
     served = {
         (route.method.lower(), route.path.replace(":[^/]+", ""))
-        for routes in ROUTES
+        for routes in (probe_routes.routes, *API_ROUTES)
         for route in routes
         if isinstance(route, web.RouteDef)
     }

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
-from prometheus_client import CollectorRegistry
 from yarl import URL
 
 from tests.streams.http.described import Answer, check
@@ -19,12 +18,12 @@ from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.clickhouse.decision_history import History
 from understudy.streams.http.app import RUNNER, make_app
-from understudy.streams.http.context import Context
-from understudy.streams.http.materialized_view import MaterializedView, Seen
-from understudy.streams.http.rollout_series import RolloutCollector
-from understudy.streams.http.service import OnLoop
+from understudy.streams.http.context import ApiContext
+from understudy.streams.http.materialized_view import MaterializedView, ViewUpdate
+from understudy.streams.http.server import ViewOnLoop, api_component
 from understudy.streams.http.tokens import read_tokens
 from understudy.streams.http.view_feed import feed
+from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import KafkaSettings
 
@@ -38,7 +37,7 @@ Result = TypeVar("Result")
 class Api:
     """Asks the application, and fails when an answer is not as described."""
 
-    def __init__(self, context: Context, runner: asyncio.Runner, server: TestServer) -> None:
+    def __init__(self, context: ApiContext, runner: asyncio.Runner, server: TestServer) -> None:
         self.context, self.view = context, context.view
         self._runner, self._server = runner, server
 
@@ -76,10 +75,10 @@ class Api:
         """Put up a record, a decision, or both."""
         if record is not None:
             name = record.manifest.rollout_id
-            self.view.take([Seen("rollout", name, encode_rollout_record(record))])
+            self.view.apply([ViewUpdate("rollout", name, encode_rollout_record(record))])
         if decision is not None:
             name = decision.rollout_id
-            self.view.take([Seen("decision", name, encode_decision(decision))])
+            self.view.apply([ViewUpdate("decision", name, encode_decision(decision))])
 
 
 @contextmanager
@@ -91,29 +90,33 @@ def api(
     is_complete: bool = True,
 ) -> Iterator[Api]:
     """An application whose Kafka and ClickHouse are away unless given; Kafka feeds its view."""
-    view, registry = MaterializedView(), CollectorRegistry()
-    registry.register(RolloutCollector(view))
+    view, components = MaterializedView(), WorkerComponents(("api",))
     store = RolloutRegistry(kafka) if kafka else RolloutRegistry(NOWHERE, timeout_s=1.0)
-    context = Context(view, store, History(clickhouse), read_tokens(tokens), registry)
+    context = ApiContext(view, store, History(clickhouse), read_tokens(tokens))
     is_read = kafka is not None and is_complete
     view.is_complete = is_complete and not is_read
-    with asyncio.Runner() as runner, _feeding(kafka, OnLoop(runner.get_loop(), view)):
-        server = TestServer(make_app(context))
+    with (
+        asyncio.Runner() as runner,
+        _feeding(kafka, ViewOnLoop(runner.get_loop(), view)),
+        components.running("api", api_component(view)),
+    ):
+        server = TestServer(make_app(components, context))
         runner.run(server.start_server(**RUNNER))
         if is_read:
-            assert runner.run(view.until(lambda: view.is_complete, DEADLINE_S)), "topics not read"
+            assert runner.run(view.wait_until(lambda: view.is_complete, DEADLINE_S)), (
+                "topics not read"
+            )
         try:
             yield Api(context, runner, server)
         finally:
             view.close()
             runner.run(server.close())
-            context.close()
 
 
 @contextmanager
-def _feeding(kafka: KafkaSettings | None, readers: OnLoop) -> Iterator[None]:
+def _feeding(kafka: KafkaSettings | None, updates: ViewOnLoop) -> Iterator[None]:
     done = threading.Event()
-    thread = threading.Thread(target=feed, args=(kafka, readers, done))
+    thread = threading.Thread(target=feed, args=(kafka, updates, done))
     if kafka is not None:
         thread.start()
     try:

@@ -1,9 +1,9 @@
-"""The examples: their URLs are served, their queries answered, their series told."""
+"""The examples: their URLs are served, their queries answered, their series exposed."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,11 +21,12 @@ from tests.streams.http.rollout_tools import (
     query_path,
     web_measurement,
 )
-from tests.streams.http.views import BROKEN, Answer, ask, decided, policy, standing, view
+from tests.streams.http.views import BROKEN, Answer, ask, decided, policy, rollout_view, view
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollouts import compile_manifest
 from understudy.streams.http.materialized_view import MaterializedView
 from understudy.streams.http.rollout_series import series_names
+from understudy.streams.monitoring.metric_catalogue import METRICS
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 NAMES = series_names()
@@ -85,13 +86,13 @@ def test_argos_templates_follow_a_rollout() -> None:
     def phases(made: MaterializedView) -> list[str]:
         return [measure(made, name, args) for name, args in analyses()]
 
-    started = view(standing(RAMP, decided(RAMP, windows=0).decision()))
+    started = view(rollout_view(RAMP, decided(RAMP, windows=0).decision()))
     assert phases(started) == ["Successful"] + ["Inconclusive"] * 3
     moved = decided(RAMP, windows=0)
     moved.promote()
-    second = view(standing(RAMP, moved.decision()))
+    second = view(rollout_view(RAMP, moved.decision()))
     assert phases(second) == ["Successful", "Successful", "Inconclusive", "Inconclusive"]
-    killed = view(standing(RAMP, moved.kill("no")))
+    killed = view(rollout_view(RAMP, moved.kill("no")))
     assert phases(killed) == ["Failed"] * 4
     assert phases(view()) == ["Inconclusive"] * 4
 
@@ -119,12 +120,12 @@ METRIC_TEMPLATES = {
 
 
 def flagger_views() -> dict[str, MaterializedView]:
-    """Decisions of the made-up world, told under the example's name."""
+    """Decisions of the made-up world, emitted under the example's name."""
     made = policy(stages="[shadow]")
     return {
-        "holding": view(standing(made, decided(made, windows=5).decision())),
-        "promotable": view(standing(made, decided(made).decision())),
-        "rolled back": view(standing(made, decided(made, BROKEN).decision())),
+        "holding": view(rollout_view(made, decided(made, windows=5).decision())),
+        "promotable": view(rollout_view(made, decided(made).decision())),
+        "rolled back": view(rollout_view(made, decided(made, BROKEN).decision())),
         "unknown": view(),
     }
 
@@ -168,7 +169,7 @@ def test_flaggers_metrics_always_have_one_value_and_fail_with_a_rollback() -> No
     assert len(metrics) == len(METRIC_TEMPLATES) == 2
     views = flagger_views()
     made = policy(stages="[shadow]")
-    views["fresh"] = view(standing(made, decided(made, windows=0).decision()))
+    views["fresh"] = view(rollout_view(made, decided(made, windows=0).decision()))
     for name in ("fresh", "holding", "promotable"):
         assert all(check(views[name], metric) for metric in metrics)
     assert [check(views["rolled back"], metric) for metric in metrics] == [False, True]
@@ -181,17 +182,17 @@ RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_rules_use_series_and_labels_that_are_told(rule: dict[str, Any]) -> None:
-    told: set[str] = set()
+def test_rules_use_series_and_labels_that_are_exposed(rule: dict[str, Any]) -> None:
+    exposed: set[str] = set()
     for name, inside in re.findall(r"(understudy_\w+)(?:\{([^}]*)\})?", rule["expr"]):
         labels, _ = NAMES[name]
         assert set(re.findall(r"(\w+)=", inside)) <= set(labels)
-        told |= set(labels)
-    assert told
+        exposed |= set(labels)
+    assert exposed
     for label in re.findall(r"(?:ignoring|on) \((\w+)\)", rule["expr"]):
-        assert label in told
+        assert label in exposed
     for text in rule["annotations"].values():
-        assert set(re.findall(r"\$labels\.(\w+)", text)) <= told
+        assert set(re.findall(r"\$labels\.(\w+)", text)) <= exposed
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
 
 
@@ -205,15 +206,37 @@ def test_rules_compare_series_of_the_same_labels() -> None:
             assert set(NAMES[left][0]) - {ignored} == set(NAMES[right][0]), rule["alert"]
 
 
+JOBS = {
+    job["job_name"]: job
+    for (config,) in [documents("prometheus/scrape.yaml")]
+    for job in config["scrape_configs"]
+}
+
+
+def kept(job: dict[str, Any], names: Iterable[str]) -> set[str]:
+    """The names that Prometheus stores after `metric_relabel_configs`."""
+    left = set(names)
+    for rule in job["metric_relabel_configs"]:
+        matching = {name for name in left if re.fullmatch(rule["regex"], name)}
+        left = matching if rule["action"] == "keep" else left - matching
+    return left
+
+
 @pytest.mark.embedded
-def test_the_page_to_scrape_has_the_series() -> None:
-    (config,) = documents("prometheus/scrape.yaml")
-    (job,) = config["scrape_configs"]
+def test_the_page_to_scrape_has_the_series_of_the_rules() -> None:
+    job = JOBS["understudy-rollouts"]
     answer = ask(flagger_views()["rolled back"], "GET", job["metrics_path"])
     assert answer.status == 200
     families = {one.name for one in text_string_to_metric_families(answer.body.decode())}
     rules = {name for rule in RULES for name in re.findall(r"understudy_\w+", rule["expr"])}
-    assert rules <= families
+    assert rules <= kept(job, families)
+
+
+def test_both_jobs_together_store_everything_and_rollouts_once() -> None:
+    workers = {spec.name for spec in METRICS}
+    rollouts, own = JOBS["understudy-rollouts"], JOBS["understudy-workers"]
+    assert kept(rollouts, [*NAMES, *workers]) == set(NAMES)
+    assert kept(own, [*NAMES, *workers]) == workers | {"understudy_rollouts_known"}
 
 
 # All

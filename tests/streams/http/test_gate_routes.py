@@ -14,7 +14,7 @@ from tests.streams.http.rollout_tools import (
     phase_of,
     web_measurement,
 )
-from tests.streams.http.views import BROKEN, LOSSY, Answer, ask, decided, policy, standing, view
+from tests.streams.http.views import BROKEN, LOSSY, Answer, ask, decided, policy, rollout_view, view
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.streams.http.materialized_view import MaterializedView
 
@@ -25,7 +25,7 @@ ARGO = "/api/v1/gates/argo/helpdesk"
 FLAGGER = "/api/v1/gates/flagger/"
 
 
-def standing_of(name: str) -> MaterializedView:
+def view_of(name: str) -> MaterializedView:
     """A view on which one rollout stands so."""
     pausing = policy("{metric: error_rate, max_increase: 2pp, action: pause}", stages=ONE_STAGE)
     manifest = pausing if name == "paused" else policy(stages=ONE_STAGE)
@@ -37,17 +37,17 @@ def standing_of(name: str) -> MaterializedView:
         "lossy": decided(manifest, LOSSY),
     }
     if name == "unread":
-        killed = standing(manifest, evaluators["rolled back"].decision())
+        killed = rollout_view(manifest, evaluators["rolled back"].decision())
         return view(killed, is_complete=False)
     if name == "unknown":
         return view()
     if name == "undecided":
-        return view(standing(manifest, None))
-    return view(standing(manifest, evaluators[name].decision()))
+        return view(rollout_view(manifest, None))
+    return view(rollout_view(manifest, evaluators[name].decision()))
 
 
 BOARDS = {
-    name: standing_of(name)
+    name: view_of(name)
     for name in ("holding", "promotable", "rolled back", "paused", "lossy", "unread", "unknown",
                  "undecided")
 }  # fmt: skip
@@ -90,7 +90,7 @@ def metric(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_argo_takes_each_standing_for_what_it_is(name: str) -> None:
+def test_argo_gets_the_verdict_of_each_view(name: str) -> None:
     answer = ask(BOARDS[name], "GET", ARGO)
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("application/json")
@@ -111,13 +111,13 @@ def test_the_answer_to_argo_field_by_field() -> None:
     }
     assert ask(BOARDS["unknown"], "GET", ARGO).json()["data"] == {
         "verdict": "inconclusive", "ok": None, "score": 0.0,
-        "reason": "no rollout helpdesk is known",
+        "reason": "there is no rollout helpdesk",
     }  # fmt: skip
 
 
 def test_argo_may_ask_about_a_stage() -> None:
     manifest = policy(stages="[shadow, 5%, 50%]")
-    made = view(standing(manifest, decided(manifest).decision()))
+    made = view(rollout_view(manifest, decided(manifest).decision()))
     verdicts = {
         stage: ask(made, "GET", f"{ARGO}?stage={stage}").json()["data"]["verdict"]
         for stage in ("shadow", "5%25", "50%25", "7%25", "")
@@ -130,10 +130,10 @@ def test_argo_may_ask_about_a_stage() -> None:
 
 def test_names_in_the_path_are_decoded() -> None:
     manifest = policy(rollout_id="a b?ü")
-    made = view(standing(manifest, decided(policy()).kill("no")))
+    made = view(rollout_view(manifest, decided(policy()).kill("no")))
     assert ask(made, "GET", "/api/v1/gates/argo/a%20b%3F%C3%BC").json()["data"]["ok"] is None
     killed = RolloutEvaluator.kill(decided(manifest, windows=0), "no")
-    made = view(standing(manifest, killed))
+    made = view(rollout_view(manifest, killed))
     assert ask(made, "GET", "/api/v1/gates/argo/a%20b%3F%C3%BC").json()["data"]["ok"] is False
 
 
@@ -222,7 +222,7 @@ def test_a_stage_named_must_have_passed_before_traffic_increases() -> None:
     manifest = policy(stages="[shadow, 5%]")
     metadata = {"rollout_id": "helpdesk", "stage": "shadow"}
     for windows, status in ((5, 409), (45, 200)):
-        made = view(standing(manifest, decided(manifest, windows=windows).decision()))
+        made = view(rollout_view(manifest, decided(manifest, windows=windows).decision()))
         for hook in CONFIRM:
             assert call(made, hook, metadata).status == status
         assert call(made, "confirm-promotion", {"rollout_id": "helpdesk"}).status == 409

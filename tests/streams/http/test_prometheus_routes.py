@@ -16,7 +16,7 @@ from tests.streams.http.rollout_tools import (
     prometheus_measurement,
     query_path,
 )
-from tests.streams.http.views import BROKEN, Answer, ask, decided, policy, standing, view
+from tests.streams.http.views import BROKEN, Answer, ask, decided, policy, rollout_view, view
 from understudy.streams.http.materialized_view import MaterializedView
 
 pytestmark = pytest.mark.embedded
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.embedded
 PATH = "/api/v1/query"
 LATCHED = 'understudy_rollout_latched{rollout_id="helpdesk"}'
 MANIFEST = policy()
-HEALTHY = view(standing(MANIFEST, decided(MANIFEST).decision()))
-ROLLED_BACK = view(standing(MANIFEST, decided(MANIFEST, BROKEN).decision()))
-FRESH = view(standing(MANIFEST, decided(MANIFEST, windows=0).decision()))
+HEALTHY = view(rollout_view(MANIFEST, decided(MANIFEST).decision()))
+ROLLED_BACK = view(rollout_view(MANIFEST, decided(MANIFEST, BROKEN).decision()))
+FRESH = view(rollout_view(MANIFEST, decided(MANIFEST, windows=0).decision()))
 UNREAD = view(is_complete=False)
 
 
@@ -84,11 +84,11 @@ def test_the_time_asked_about_comes_back(written: Any) -> None:
         ({}, "name a series"),
         ({"query": ""}, "name a series"),
         ({"query": "rate(x[5m])"}, "cannot answer"),
-        ({"query": LATCHED, "time": "yesterday"}, "no timestamp"),
-        ({"query": LATCHED, "time": "2026-03-02T12:00:00"}, "no timestamp"),
+        ({"query": LATCHED, "time": "yesterday"}, "not a timestamp"),
+        ({"query": LATCHED, "time": "2026-03-02T12:00:00"}, "not a timestamp"),
         ({"query": LATCHED, "time": "nan"}, "only the present"),
         ({"query": LATCHED, "time": "1000"}, "only the present"),
-        ({"query": LATCHED, "timeout": "soon"}, "no duration"),
+        ({"query": LATCHED, "timeout": "soon"}, "not a duration"),
     ],
 )
 def test_what_is_wrong_is_bad_data(parameters: dict[str, str], told: str) -> None:

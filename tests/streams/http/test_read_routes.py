@@ -1,4 +1,4 @@
-"""What may be read: by whom, in what form, and how long one may wait for it."""
+"""Reading: what is served, in what form, and how long a client may wait for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import compile_manifest, policy_hash
-from understudy.streams.http.materialized_view import Seen
+from understudy.streams.http.materialized_view import ViewUpdate
 
 pytestmark = pytest.mark.embedded
 
@@ -93,7 +93,10 @@ def test_before_the_first_decision(server: Api) -> None:
     server.show(RECORD)
     for path in ("decision", "evidence"):
         answer = server.get(f"{ONE}/{path}")
-        assert (answer.status, answer.detail) == (404, "nothing was decided yet about this rollout")
+        assert (answer.status, answer.detail) == (
+            404,
+            "there is no decision about this rollout yet",
+        )
 
 
 def test_evidence_by_guardrail_and_slice(server: Api) -> None:
@@ -121,7 +124,7 @@ def test_metrics_of_all_rollouts(server: Api) -> None:
     answer = server.get("/metrics")
     families = text_string_to_metric_families(answer.body.decode())
     values = {
-        (sample.name, sample.labels["rollout_id"], sample.labels.get("verdict")): sample.value
+        (sample.name, sample.labels.get("rollout_id"), sample.labels.get("verdict")): sample.value
         for family in families
         for sample in family.samples
     }
@@ -153,7 +156,7 @@ def test_tools_are_answered_as_described(
 
 def test_no_gate_opens_on_what_cannot_be_read(server: Api) -> None:
     server.show(RECORD, killed())
-    server.view.take([Seen("rollout", "checkout", b"{")])
+    server.view.apply([ViewUpdate("rollout", "checkout", b"{")])
     found = server.get("/api/v1/gates/argo/checkout").json["data"]
     assert (found["verdict"], found["ok"]) == ("inconclusive", None)
     assert "cannot be read" in found["reason"]
@@ -166,7 +169,7 @@ def test_no_gate_opens_on_what_cannot_be_read(server: Api) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [BASE, ONE, f"{ONE}/status", f"{ONE}/decision", f"{ONE}/evidence", "/metrics", "/readyz"],
+    [BASE, ONE, f"{ONE}/status", f"{ONE}/decision", f"{ONE}/evidence"],
 )
 def test_nothing_is_known_before_everything_was_read(path: str) -> None:
     with api(is_complete=False) as server:
@@ -174,13 +177,13 @@ def test_nothing_is_known_before_everything_was_read(path: str) -> None:
         answer = server.get(path)
         assert answer.status == 503
         assert answer.headers["retry-after"] == "1"
-        server.view.complete()
+        server.view.mark_complete()
         assert server.get(path).status == 200
 
 
 def test_what_this_release_cannot_read_is_not_known(server: Api) -> None:
     server.show(RECORD, killed())
-    server.view.take([Seen("decision", "checkout", b'{"schema_version": 9}')])
+    server.view.apply([ViewUpdate("decision", "checkout", b'{"schema_version": 9}')])
     answer = server.get(f"{ONE}/decision")
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert "schema version 9" in answer.detail
@@ -218,13 +221,13 @@ def test_strange_names_are_found(server: Api, name: str) -> None:
         ("/api/v1/rollout", 404, "there is nothing at /api/v1/rollout"),
         (f"{BASE}/", 404, "there is nothing at"),
         (f"{ONE}/evidence?guardrial=x", 400, "unknown parameter guardrial; did you mean guardrail"),
-        (f"{ONE}/evidence?slice=a&slice=b", 400, "slice stands there twice"),
-        (f"{ONE}/history?limit=0", 400, "limit is a number from 1 to 1000"),
-        (f"{ONE}/history?limit=1e3", 400, "limit is a number from 1 to 1000"),
-        (f"{ONE}/history?limit=%D9%A3", 400, "limit is a number from 1 to 1000"),
-        (f"{ONE}/history?before=yesterday", 400, "before is a time such as"),
-        (f"{ONE}/history?before=2026-03-02T12:00:00", 400, "before says no zone"),
-        (f"{ONE}/history?before=2026-03-02T12:00:00Z,x", 400, "a page's next_before"),
+        (f"{ONE}/evidence?slice=a&slice=b", 400, "the parameter slice occurs twice"),
+        (f"{ONE}/history?limit=0", 400, "limit must be a number from 1 to 1000"),
+        (f"{ONE}/history?limit=1e3", 400, "limit must be a number from 1 to 1000"),
+        (f"{ONE}/history?limit=%D9%A3", 400, "limit must be a number from 1 to 1000"),
+        (f"{ONE}/history?before=yesterday", 400, "before must be a time such as"),
+        (f"{ONE}/history?before=2026-03-02T12:00:00", 400, "before lacks a time zone"),
+        (f"{ONE}/history?before=2026-03-02T12:00:00Z,x", 400, "next_before of the previous page"),
         (f"{ONE}/status?wait=30", 400, "unknown parameter wait"),
     ],
 )
@@ -317,10 +320,10 @@ def test_nobody_waits_for_what_is_gone_or_no_longer_known(server: Api) -> None:
     server.show(RECORD, killed())
     tag = server.get(f"{ONE}/status").headers["etag"]
     wait = {"If-None-Match": tag, "Prefer": "respond-async, wait=60"}
-    gone = [Seen("rollout", "checkout", None)]
-    assert waiting(server, f"{ONE}/status", lambda: server.view.take(gone), **wait).status == 404
+    gone = [ViewUpdate("rollout", "checkout", None)]
+    assert waiting(server, f"{ONE}/status", lambda: server.view.apply(gone), **wait).status == 404
     server.show(RECORD)
-    assert waiting(server, f"{ONE}/status", server.view.begin, **wait).status == 503
+    assert waiting(server, f"{ONE}/status", server.view.reset, **wait).status == 503
 
 
 def test_a_worker_that_stops_lets_nobody_wait(server: Api) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.streams.http.views import BROKEN, ERRORS, LOSSY, decided, policy, standing, view
+from tests.streams.http.views import BROKEN, ERRORS, LOSSY, decided, policy, rollout_view, view
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import RolloutManifest
-from understudy.streams.http.materialized_view import Seen
+from understudy.streams.http.materialized_view import ViewUpdate
 from understudy.streams.http.rollout_gate import Gate, gate, gate_of
 
 Judged = tuple[str, bool | None]
@@ -24,7 +24,7 @@ def judged(found: Gate) -> Judged:
 
 
 def opened(manifest: RolloutManifest, decision: Decision | None, stage: str = "") -> Gate:
-    return gate(standing(manifest, decision), stage)
+    return gate(rollout_view(manifest, decision), stage)
 
 
 def promoted(evaluator: RolloutEvaluator, times: int) -> Decision:
@@ -137,9 +137,9 @@ def test_score_is_the_share_of_required_guardrails_that_passed() -> None:
 def test_what_is_not_known_is_open() -> None:
     manifest = policy()
     assert judged(gate_of(view(), "nobody")) == OPEN
-    undecided = view(standing(manifest, None))
+    undecided = view(rollout_view(manifest, None))
     assert judged(gate_of(undecided, manifest.rollout_id)) == OPEN
-    killed = standing(manifest, decided(manifest, windows=0).kill("no"))
+    killed = rollout_view(manifest, decided(manifest, windows=0).kill("no"))
     half_read = view(killed, is_complete=False)
     assert judged(gate_of(half_read, manifest.rollout_id)) == OPEN
     assert judged(gate_of(view(killed), manifest.rollout_id)) == FAIL
@@ -147,12 +147,12 @@ def test_what_is_not_known_is_open() -> None:
 
 def test_what_cannot_be_read_is_open() -> None:
     manifest = policy()
-    made = view(standing(manifest, decided(manifest, windows=0).kill("no")))
-    made.take([Seen("decision", manifest.rollout_id, b'{"schema_version": 99}')])
+    made = view(rollout_view(manifest, decided(manifest, windows=0).kill("no")))
+    made.apply([ViewUpdate("decision", manifest.rollout_id, b'{"schema_version": 99}')])
     found = gate_of(made, manifest.rollout_id)
     assert judged(found) == OPEN
     assert "schema version 99" in found.reason
-    made.take([Seen("rollout", manifest.rollout_id, b"{}")])
+    made.apply([ViewUpdate("rollout", manifest.rollout_id, b"{}")])
     assert judged(gate_of(made, manifest.rollout_id)) == OPEN
 
 

@@ -12,10 +12,10 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.streams.http.views import BROKEN, LOSSY, decided, policy, standing, view
+from tests.streams.http.views import BROKEN, LOSSY, decided, policy, rollout_view, view
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import RolloutManifest, default_guardrails
-from understudy.streams.http.materialized_view import MaterializedView, Standing
+from understudy.streams.http.materialized_view import MaterializedView, RolloutView
 from understudy.streams.http.rollout_series import (
     GUARDRAIL_LABELS,
     PREFIX,
@@ -36,7 +36,7 @@ NAMES = series_names()
 
 
 def samples_of(manifest: RolloutManifest, decision: Decision) -> list[Sample]:
-    return list(samples({manifest.rollout_id: standing(manifest, decision)}))
+    return list(samples({manifest.rollout_id: rollout_view(manifest, decision)}))
 
 
 def value(found: list[Sample], name: str, **labels: str) -> float:
@@ -48,16 +48,16 @@ def value(found: list[Sample], name: str, **labels: str) -> float:
 
 def registry(view: MaterializedView) -> CollectorRegistry:
     made = CollectorRegistry()
-    made.register(RolloutCollector(view))
+    made.register(RolloutCollector(view.all() if view.is_complete else None))
     return made
 
 
 @pytest.fixture(scope="module")
-def many() -> Standing:
-    return standing(MANY, decided(MANY).decision())
+def many() -> RolloutView:
+    return rollout_view(MANY, decided(MANY).decision())
 
 
-def test_each_number_of_a_decision_is_a_series(many: Standing) -> None:
+def test_each_number_of_a_decision_is_a_series(many: RolloutView) -> None:
     decision, found = many.decision, samples_of(MANY, many.decision)  # type: ignore[arg-type]
     assert decision is not None
     (errors,) = [e for e in decision.evidence if (e.guardrail, e.slice) == ("error_rate", "all")]
@@ -77,7 +77,7 @@ def test_each_number_of_a_decision_is_a_series(many: Standing) -> None:
     assert value(found, "rollout_info", stage="shadow", mode="shadow", candidate="heron-5") == 1.0
 
 
-def test_units_end_the_names(many: Standing) -> None:
+def test_units_end_the_names(many: RolloutView) -> None:
     found = samples_of(MANY, many.decision)  # type: ignore[arg-type]
 
     def ending(guardrail: str, quantity: str) -> set[str]:
@@ -98,7 +98,7 @@ def test_units_end_the_names(many: Standing) -> None:
     assert ending("duration_p99", "harm_threshold") == {"ratio"}
 
 
-def test_what_each_harm_is_held_against_has_its_labels(many: Standing) -> None:
+def test_what_each_harm_is_held_against_has_its_labels(many: RolloutView) -> None:
     """So that a rule can compare the two without further ado."""
     found = samples_of(MANY, many.decision)  # type: ignore[arg-type]
     keys = {(s.name, tuple(s.labels.items())) for s in found}
@@ -139,7 +139,7 @@ def test_before_anything_is_measured_there_are_thresholds_and_no_values() -> Non
     assert f"{PREFIX}guardrail_harm_threshold_ratio" in names
     assert f"{PREFIX}guardrail_harm_ratio" not in names
     assert value(found, "guardrail_breached") == 0.0
-    assert list(samples({manifest.rollout_id: standing(manifest, None)})) == []
+    assert list(samples({manifest.rollout_id: rollout_view(manifest, None)})) == []
 
 
 def test_a_unit_of_a_later_release_costs_its_own_series_alone() -> None:
@@ -150,13 +150,13 @@ def test_a_unit_of_a_later_release_costs_its_own_series_alone() -> None:
     assert not any("guardrail_harm" in one.name for one in found)
 
 
-def test_no_two_samples_are_the_same_series(many: Standing) -> None:
+def test_no_two_samples_are_the_same_series(many: RolloutView) -> None:
     found = samples_of(MANY, many.decision)  # type: ignore[arg-type]
     keys = [(s.name, frozenset(s.labels.items())) for s in found]
     assert len(keys) == len(set(keys)) > 100
 
 
-def test_only_documented_names_and_labels_come_up(many: Standing) -> None:
+def test_only_documented_names_and_labels_come_up(many: RolloutView) -> None:
     defaults = msgspec.structs.replace(policy(), guardrails=default_guardrails())
     for manifest in (MANY, defaults):
         for one in samples_of(manifest, decided(manifest, BROKEN).decision()):
@@ -184,27 +184,32 @@ def test_no_name_is_one_of_the_worker() -> None:
     assert not {spec.name for spec in METRICS} & NAMES.keys()
 
 
-def test_the_text_can_be_read_back(many: Standing) -> None:
+def test_the_text_can_be_read_back(many: RolloutView) -> None:
     """Whatever stands in names: these come from policies and events."""
     wild = policy(rollout_id='"a\\b\n{}"')
     decision = decided(policy()).decision()
     odd = [msgspec.structs.replace(one, slice='language:"\\\n') for one in decision.evidence[:1]]
     decision = msgspec.structs.replace(decision, rollout_id=wild.rollout_id, evidence=odd)
-    made = registry(view(many, standing(wild, decision)))
-    expected = [*samples({"a": standing(wild, decision)}), *samples({"b": many})]
+    made = registry(view(many, rollout_view(wild, decision)))
+    expected = [*samples({"a": rollout_view(wild, decision)}), *samples({"b": many})]
     wanted = {(s.name, frozenset(s.labels.items())): s.value for s in expected}
     for text, read in (
         (generate_latest(made), text_string_to_metric_families),
         (generate_openmetrics(made), read_openmetrics),
     ):
-        families = list(read(text.decode()))
+        families = list(read(text.decode()))[1:]
         got = {(s.name, frozenset(s.labels.items())): s.value for f in families for s in f.samples}
         assert got == wanted
         assert {family.type for family in families} == {"gauge"}
 
 
-def test_a_board_half_read_tells_nothing(many: Standing) -> None:
-    assert generate_latest(registry(view(many, is_complete=False))) == b""
+def test_an_incomplete_view_has_no_series(many: RolloutView) -> None:
+    for is_complete in (False, True):
+        text = generate_latest(registry(view(many, is_complete=is_complete))).decode()
+        known, *families = text_string_to_metric_families(text)
+        assert known.name == "understudy_rollouts_known"
+        assert [sample.value for sample in known.samples] == [float(is_complete)]
+        assert bool(families) is is_complete
 
 
 def test_labels_of_guardrails_name_no_request() -> None:

@@ -46,8 +46,8 @@ def test_nobody_has_the_empty_token() -> None:
         (f":{SECRET}", "number 1 is not name:secret"),
         (f"an na:{SECRET}", "number 1 is not name:secret"),
         (f"anna:{SECRET},ben:", "number 2 is not name:secret"),
-        ("anna:short", "number 1, of anna: a secret has at least 16"),
-        ("anna:0123456789 abcdef", "number 1, of anna: a secret has at least 16"),
+        ("anna:short", "number 1, of anna: the secret needs at least 16"),
+        ("anna:0123456789 abcdef", "number 1, of anna: the secret needs at least 16"),
     ],
 )
 def test_what_is_no_token(text: str, words: str) -> None:

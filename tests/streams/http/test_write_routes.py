@@ -50,7 +50,7 @@ def alone() -> Iterator[Api]:
 
 def see(server: Api, done: Callable[[], bool]) -> None:
     """Wait until the view has read something."""
-    assert server.run(server.view.until(done, 20.0))
+    assert server.run(server.view.wait_until(done, 20.0))
 
 
 def applied(server: Api) -> None:
@@ -124,7 +124,7 @@ def test_a_mistake_is_pointed_at(
 def test_a_policy_for_another_rollout_is_none(alone: Api) -> None:
     answer = alone.write("PUT", ONE, policy("search").encode(), **YAML)
     assert (answer.status, answer.detail) == (
-        409, "the policy is for search, the address for checkout",
+        409, "the policy is for the rollout search, the URL for checkout",
     )  # fmt: skip
 
 
@@ -135,16 +135,16 @@ def test_what_curl_sends_unless_told_otherwise_is_told_what_to_send(alone: Api) 
     assert "--data-binary @policy.yaml" in answer.detail
 
 
-# Telling
+# Commands
 
 
-def test_a_kill_is_answered_when_it_was_obeyed(server: Api, kafka: Kafka) -> None:
+def test_a_kill_is_answered_when_it_was_applied(server: Api, kafka: Kafka) -> None:
     applied(server)
     with DecisionProcessor(kafka).at_work():
         answer = server.write("POST", f"{ONE}/kill", {"reason": "tone"})
     assert answer.status == 200
     found = answer.json
-    assert found["is_done"] is True
+    assert found["is_applied"] is True
     assert (found["command"]["number"], found["command"]["by"]) == (1, "anna")
     assert found["status"]["verdict"] == "rollback"
     assert found["status"]["reasons"] == ["killed by anna: tone"]
@@ -165,20 +165,20 @@ def test_a_rollout_goes_back_and_on(server: Api, kafka: Kafka) -> None:
     assert (answer.status, answer.detail) == (409, "checkout is at its last stage, 25%")
 
 
-def test_nobody_obeys(server: Api, kafka: Kafka) -> None:
+def test_a_command_that_no_decision_confirms_is_accepted(server: Api, kafka: Kafka) -> None:
     applied(server)
     answer = server.write("POST", f"{ONE}/kill", {"reason": "tone"}, Prefer="wait=1")
     assert answer.status == 202
-    assert answer.json["is_done"] is False
+    assert answer.json["is_applied"] is False
     assert server.write("POST", f"{ONE}/kill", {"reason": "again"}, Prefer="wait=0").status == 202
     assert [c.reason for c in kafka.store.rollouts()["checkout"].commands] == ["tone", "again"]
 
 
-def test_a_kill_needs_no_board(kafka: Kafka) -> None:
+def test_a_kill_needs_no_view(kafka: Kafka) -> None:
     """What was asked stands, though this worker cannot tell what became of it."""
     kafka.store.apply(manifest())
     with api(kafka=kafka.settings, is_complete=False) as server:
-        server.view.complete = lambda: None  # type: ignore[method-assign]
+        server.view.mark_complete = lambda: None  # type: ignore[method-assign]
         answer = server.write("POST", f"{ONE}/kill", {"reason": "tone"}, Prefer="wait=1")
         assert server.get(ONE).status == 503
     assert (answer.status, answer.json["status"]) == (202, None)
@@ -195,18 +195,21 @@ def test_a_command_that_was_written_is_no_failure(
     monkeypatch.undo()
     kafka.write(DECISIONS, ("checkout", b'{"schema_version": 9}'))
     answer = server.write("POST", f"{ONE}/kill", {"reason": "tone"}, Prefer="wait=5")
-    assert (answer.status, answer.json["is_done"]) == (202, False)
+    assert (answer.status, answer.json["is_applied"]) == (202, False)
 
 
 def test_who_looked_at_another_decision_promotes_nothing(server: Api, kafka: Kafka) -> None:
     applied(server)
     assert server.write("POST", f"{ONE}/promote", If_Match='"any"').status == 412
     with DecisionProcessor(kafka).at_work():
-        see(server, lambda: server.view.told("checkout") is not None)
+        see(server, lambda: server.view.newest_decision("checkout") is not None)
         tag = server.get(f"{ONE}/decision").headers["etag"]
         assert server.write("POST", f"{ONE}/promote", If_Match=tag).status == 200
         answer = server.write("POST", f"{ONE}/promote", If_Match=tag)
-    assert (answer.status, answer.detail) == (412, "the decision is another by now")
+    assert (answer.status, answer.detail) == (
+        412,
+        "there is a newer decision; read it and try again",
+    )
     assert kafka.store.rollouts()["checkout"].last_number == 1
 
 
@@ -219,7 +222,7 @@ def test_who_looked_at_another_decision_promotes_nothing(server: Api, kafka: Kaf
         ("kill", {"reason": "x" * 1025}, 422, "length <= 1024"),
         ("kill", {"reason": 7}, 422, "Expected `str`, got `int` - at `$.reason`"),
         ("kill", {"reson": "tone"}, 422, "unknown field `reson`"),
-        ("kill", b"reason=tone", 400, "the body is no JSON"),
+        ("kill", b"reason=tone", 400, "the body is not JSON"),
         ("kill", b'{"reason": "\xff"}', 422, ""),
         ("kill", b"[" * 100_000, 422, "Expected `object`"),
         ("kill", [], 422, "Expected `object`"),
@@ -247,10 +250,10 @@ def test_an_unknown_rollout_has_a_likely_name(server: Api, kind: str) -> None:
 def test_a_rollout_is_deleted_with_its_decision(server: Api, kafka: Kafka) -> None:
     applied(server)
     with DecisionProcessor(kafka).at_work():
-        see(server, lambda: server.view.told("checkout") is not None)
+        see(server, lambda: server.view.newest_decision("checkout") is not None)
         assert server.write("DELETE", ONE).status == 204
         assert server.get(ONE).status == 404
-        see(server, lambda: server.view.told("checkout") is None)
+        see(server, lambda: server.view.newest_decision("checkout") is None)
     assert server.get(f"{ONE}/decision").status == 404
     assert server.write("DELETE", ONE).status == 404
     assert kafka.store.rollouts() == {}
@@ -295,7 +298,7 @@ def test_without_tokens_nobody_writes(operation: openapi.Operation) -> None:
         path = operation.path.format(rollout_id="checkout")
         answer = server.write(operation.method.upper(), path, b"{}")
         assert answer.status == 403
-        assert "has no [api] tokens" in answer.detail
+        assert "set [http] tokens" in answer.detail
 
 
 # What is sent to do harm
@@ -361,7 +364,7 @@ def test_what_is_no_http_harms_nobody(alone: Api, caplog: pytest.LogCaptureFixtu
 
 
 def test_who_sends_drop_by_drop_is_let_go(alone: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "BODY_WITHIN_S", 0.1)
+    monkeypatch.setattr(writing, "BODY_TIMEOUT_S", 0.1)
 
     async def drops() -> AsyncIterator[bytes]:
         yield b"{"
@@ -394,12 +397,12 @@ def test_without_kafka_nothing_is_pretended(alone: Api) -> None:
 def test_a_slow_clickhouse_keeps_no_kill_waiting(server: Api, kafka: Kafka) -> None:
     applied(server)
     kafka.write(DECISIONS, ("checkout", encode_decision(killed())))
-    see(server, lambda: server.view.told("checkout") is not None)
+    see(server, lambda: server.view.newest_decision("checkout") is not None)
     blocked = asyncio.Event()
 
     async def both() -> tuple[int, bool]:
         loop = asyncio.get_running_loop()
-        held = loop.run_in_executor(server.context.asking, lambda: _until(blocked, loop))
+        held = loop.run_in_executor(server.context.history_threads, lambda: _until(blocked, loop))
         history = asyncio.create_task(server.asking("GET", f"{ONE}/history"))
         answer = await server.asking("POST", f"{ONE}/kill", json={"reason": "tone"},
                                      headers={"Authorization": f"Bearer {SECRET}"})  # fmt: skip

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import msgspec
 from aiohttp.test_utils import TestClient, TestServer
-from prometheus_client import CollectorRegistry
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
@@ -19,9 +18,14 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
 from understudy.streams.clickhouse.decision_history import History
 from understudy.streams.http.app import make_app
-from understudy.streams.http.context import Context
-from understudy.streams.http.materialized_view import MaterializedView, Seen, Standing, Told
-from understudy.streams.http.rollout_series import RolloutCollector
+from understudy.streams.http.context import ApiContext
+from understudy.streams.http.materialized_view import (
+    MaterializedView,
+    PublishedDecision,
+    RolloutView,
+    ViewUpdate,
+)
+from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.rollouts.registry import RolloutRegistry
 
 ERRORS = "{metric: error_rate, max_increase: 2pp}"
@@ -58,21 +62,21 @@ def decided(
     return evaluator
 
 
-def standing(manifest: RolloutManifest, decision: Decision | None) -> Standing:
-    told = None if decision is None else Told(decision, encode_decision(decision))
-    return Standing(RolloutRecord(manifest=manifest), told)
+def rollout_view(manifest: RolloutManifest, decision: Decision | None) -> RolloutView:
+    published = None if decision is None else PublishedDecision(decision, encode_decision(decision))
+    return RolloutView(RolloutRecord(manifest=manifest), published)
 
 
-def view(*standings: Standing, is_complete: bool = True) -> MaterializedView:
+def view(*rollouts: RolloutView, is_complete: bool = True) -> MaterializedView:
     """A view that has read these from their topics."""
     made = MaterializedView()
-    for one in standings:
+    for one in rollouts:
         name = one.record.manifest.rollout_id
-        made.take([Seen("rollout", name, encode_rollout_record(one.record))])
-        if one.told is not None:
-            made.take([Seen("decision", name, one.told.payload)])
+        made.apply([ViewUpdate("rollout", name, encode_rollout_record(one.record))])
+        if one.published is not None:
+            made.apply([ViewUpdate("decision", name, one.published.payload)])
     if is_complete:
-        made.complete()
+        made.mark_complete()
     return made
 
 
@@ -92,16 +96,13 @@ def ask(view: MaterializedView, method: str, path: str, **more: Any) -> Answer:
     """Ask the application, over a socket, about no more than its view knows."""
 
     async def asked() -> Answer:
-        registry = CollectorRegistry()
-        registry.register(RolloutCollector(view))
-        context = Context(
+        context = ApiContext(
             view=view,
             store=cast(RolloutRegistry, None),
             history=cast(History, None),
             tokens=(),
-            registry=registry,
         )
-        async with TestClient(TestServer(make_app(context))) as client:
+        async with TestClient(TestServer(make_app(WorkerComponents(()), context))) as client:
             response = await client.request(method, path, **more)
             return Answer(response.status, dict(response.headers), await response.read())
 

@@ -8,11 +8,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -21,11 +19,11 @@ from tests.brokers.contract import Broker
 from tests.integration.processes import COMMAND, Worker, settings
 from tests.streams.diagnostics.brokers import MakeTopics, event, key, settings_for, write
 from understudy.schemas.topics import ROLLOUT_PARTITIONS
-from understudy.streams.http.probe_server import serving
+from understudy.streams.http.server import http_server
 from understudy.streams.monitoring.pairing_monitor import monitor_pairing
 from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.settings import ServingSettings
+from understudy.streams.settings import HttpSettings
 from understudy.streams.worker import pairing
 
 pytestmark = pytest.mark.integration
@@ -39,16 +37,19 @@ def ask(url: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def status_of(url: str) -> Callable[[], Any]:
-    return lambda: json.loads(ask(url)[1])["status"]
+def is_degraded(url: str) -> bool:
+    try:
+        return bool(json.loads(ask(url)[1])["status"] == "degraded")
+    except urllib.error.URLError:  # it does not listen yet
+        return False
 
 
 def test_from_start_to_metrics(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
     specs = topics()
     write(kafka_broker, specs.events.name, [(key(n), event(n), []) for n in range(20)])
-    environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
+    environment = settings(kafka_broker, specs, UNDERSTUDY_HTTP_PORT="0")
     with Worker(tmp_path, environment) as worker:
-        address = worker.address("serving.started")
+        address = worker.address("http.started")
         worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
         for counter in ('read_total{source="events"} 20.0', 'read_total{source="feedback"} 0.0'):
             worker.wait_until(lambda c=counter: c in ask(f"{address}/metrics")[1], counter)
@@ -62,23 +63,23 @@ def test_without_clickhouse_it_is_ready_and_degraded(
     specs = topics()
     write(kafka_broker, specs.events.name, [(key(2), b"{", [])])
     whole = settings_for(kafka_broker, specs, "clickhouse://127.0.0.1:1/understudy")
-    whole = msgspec.structs.replace(whole, serving=ServingSettings(port=free_port()))
-    address = f"http://127.0.0.1:{whole.serving.port}"
+    whole = msgspec.structs.replace(whole, http=HttpSettings(port=free_port()))
+    address = f"http://127.0.0.1:{whole.http.port}"
     stop = threading.Event()
     worker = WorkerComponents(("pairing",))
     with (
-        serving(whole.serving, worker),
+        http_server(whole, worker, with_api=False),
         pairing(
             whole,
             PairingPolicy.from_settings(whole),
-            partial(monitor_pairing, whole.kafka, whole.serving.stall_s, worker),
+            partial(monitor_pairing, whole.kafka, whole.http.stall_timeout_s, worker),
         ) as readers,
     ):
         threads = [threading.Thread(target=reader.run, args=(stop,)) for reader in readers]
         for thread in threads:
             thread.start()
         deadline = time.monotonic() + 30
-        while status_of(f"{address}/readyz")() != "degraded" and time.monotonic() < deadline:
+        while not is_degraded(f"{address}/readyz") and time.monotonic() < deadline:
             time.sleep(0.1)
         ready, alive = ask(f"{address}/readyz"), ask(f"{address}/healthz")
         stop.set()
@@ -98,9 +99,9 @@ def test_a_port_that_is_taken_does_not_stop_a_worker(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        environment = settings(kafka_broker, topics(), UNDERSTUDY_SERVING_PORT=port)
+        environment = settings(kafka_broker, topics(), UNDERSTUDY_HTTP_PORT=port)
         with Worker(tmp_path, environment) as worker:
-            worker.wait_for_log('"serving.unavailable"')
+            worker.wait_for_log('"http.address_unavailable"')
             worker.wait_for_log('"partitions.assigned"')
             assert worker.terminate() == 0
 
@@ -112,9 +113,9 @@ LITTLE = b'{"rollout_id": "helpdesk", "rows": 7}'
 def test_deciding_tells_of_itself(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
     specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
     write(kafka_broker, specs.windows.name, [(b"helpdesk", LITTLE, [])])
-    environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
+    environment = settings(kafka_broker, specs, UNDERSTUDY_HTTP_PORT="0")
     with Worker(tmp_path, environment, DECIDING) as worker:
-        address = worker.address("serving.started")
+        address = worker.address("http.started")
         status, body = ask(f"{address}/readyz")
         assert (status, json.loads(body)["status"]) == (503, "failing"), "nothing is recovered yet"
         assert ask(f"{address}/healthz")[0] == 200
@@ -136,9 +137,9 @@ def test_deciding_tells_of_itself(kafka_broker: Broker, topics: MakeTopics, tmp_
 
 def test_one_page_tells_of_both(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
     specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
-    environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
+    environment = settings(kafka_broker, specs, UNDERSTUDY_HTTP_PORT="0")
     with Worker(tmp_path, environment, (*COMMAND, "worker")) as worker:
-        address = worker.address("serving.started")
+        address = worker.address("http.started")
         worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
         page = ask(f"{address}/metrics")[1]
         for name in ("understudy_events_read_total", "understudy_deciding_decisions_total"):
@@ -151,14 +152,14 @@ def test_a_deciding_worker_without_partitions_is_ready(
     kafka_broker: Broker, topics: MakeTopics, tmp_path: Path
 ) -> None:
     specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
-    environment = settings(kafka_broker, specs, UNDERSTUDY_SERVING_PORT="0")
+    environment = settings(kafka_broker, specs, UNDERSTUDY_HTTP_PORT="0")
     with ExitStack() as stack:
         addresses = []
         for number in range(ROLLOUT_PARTITIONS + 1):
             folder = tmp_path / str(number)
             folder.mkdir()
             worker = stack.enter_context(Worker(folder, environment, DECIDING))
-            addresses.append(worker.address("serving.started"))
+            addresses.append(worker.address("http.started"))
 
         def spread() -> bool:
             pages = [ask(f"{address}/metrics")[1] for address in addresses]

@@ -1,0 +1,176 @@
+"""Runs the HTTP application in a thread of the worker, on an event loop of its own.
+
+So a probe is answered while the event loop of deciding hangs, while pairing works without a pause,
+and while Kafka is unavailable. Handlers that would block run in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from understudy.streams.http.app import RUNNER, make_api_context, make_app
+from understudy.streams.http.context import ApiContext
+from understudy.streams.http.materialized_view import MaterializedView, ViewUpdate
+from understudy.streams.http.view_feed import feed
+from understudy.streams.monitoring.health import HealthReport, HealthStatus
+from understudy.streams.monitoring.worker_components import WorkerComponent, WorkerComponents
+from understudy.streams.settings import HttpSettings, KafkaSettings, Settings
+
+log = structlog.get_logger(__name__)
+
+RETRY_S: Final = 15.0
+"""Between attempts to listen: an address is taken for as long as the previous worker drains."""
+STOP_CHECK_INTERVAL_S: Final = 0.1
+"""How late the server may notice that it is to stop; a check costs microseconds."""
+CLOSE_TIMEOUT_S: Final = 2.0
+"""For responses under way; long polls are answered at once when the view closes."""
+
+
+@contextmanager
+def http_server(
+    settings: Settings,
+    components: WorkerComponents,
+    *,
+    with_api: bool,
+    retry_s: float = RETRY_S,
+) -> Iterator[None]:
+    """Serve probes and metrics, and with `with_api` the API, inside the context.
+
+    While the address is taken, the worker works without a server and the server retries. Any other
+    failure is logged, and the server starts again.
+    """
+    if not settings.http.enabled:
+        yield
+        return
+    stop = threading.Event()
+
+    def run() -> None:
+        _Server(settings, components, with_api=with_api).run(stop, retry_s)
+
+    thread = threading.Thread(target=run, name="understudy-http", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(2 * CLOSE_TIMEOUT_S)
+
+
+class _AddressUnavailable(Exception):
+    """The address cannot be listened at now."""
+
+
+class _Server:
+    def __init__(self, settings: Settings, components: WorkerComponents, *, with_api: bool) -> None:
+        self._settings = settings
+        self._components = components
+        self._with_api = with_api
+
+    def run(self, stop: threading.Event, retry_s: float) -> None:
+        is_logged = False
+        while not stop.is_set():
+            try:
+                asyncio.run(self._serve(stop))
+            except _AddressUnavailable as error:
+                if not is_logged:
+                    http = self._settings.http
+                    log.warning("http.address_unavailable", host=http.host, port=http.port,
+                                error=str(error), retry_s=retry_s)  # fmt: skip
+                is_logged = True
+            except Exception as error:
+                log.error("http.failed", error=repr(error), exc_info=error)
+            stop.wait(retry_s)
+
+    async def _serve(self, stop: threading.Event) -> None:
+        api = make_api_context(self._settings) if self._with_api else None
+        async with _listening(self._settings.http, make_app(self._components, api), api):
+            if api is None:
+                await _stopped(stop)
+                return
+            async with _fed(self._settings.kafka, api.view):
+                with self._components.running("api", api_component(api.view)):
+                    await _stopped(stop)
+
+
+async def _stopped(stop: threading.Event) -> None:
+    while not stop.is_set():
+        await asyncio.sleep(STOP_CHECK_INTERVAL_S)
+
+
+def api_component(view: MaterializedView) -> WorkerComponent:
+    """The API is ready while it knows the rollouts. It never asks for a restart: it retries."""
+
+    def readiness() -> HealthReport:
+        if view.is_complete:
+            return HealthReport(HealthStatus.OK)
+        reason = "the API does not know the rollouts: it is still reading, or Kafka is unavailable"
+        return HealthReport(HealthStatus.FAILING, (reason,))
+
+    return WorkerComponent(health=lambda: HealthReport(HealthStatus.OK), readiness=readiness)
+
+
+@asynccontextmanager
+async def _listening(
+    http: HttpSettings, app: web.Application, api: ApiContext | None
+) -> AsyncIterator[None]:
+    """Accept requests inside the context. Raises `_AddressUnavailable`."""
+    runner = web.AppRunner(app, shutdown_timeout=CLOSE_TIMEOUT_S, **RUNNER)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, http.host, http.port).start()
+        except OSError as error:
+            raise _AddressUnavailable(str(error)) from None
+        host, port = runner.addresses[0][:2]
+        log.info("http.started", host=host, port=port, writers=len(api.tokens) if api else 0)
+        yield
+    finally:
+        if api is not None:
+            api.view.close()
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _fed(kafka: KafkaSettings, view: MaterializedView) -> AsyncIterator[None]:
+    """Feed the view from a thread inside the context."""
+    done = threading.Event()
+    updates = ViewOnLoop(asyncio.get_running_loop(), view)
+    thread = threading.Thread(
+        target=feed, args=(kafka, updates, done), name="understudy-http-feed", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        await asyncio.to_thread(thread.join, CLOSE_TIMEOUT_S)
+
+
+class ViewOnLoop:
+    """Passes the updates of another thread on to a view on its event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, view: MaterializedView) -> None:
+        self._loop, self._view = loop, view
+
+    def reset(self) -> None:
+        """Everything is read again."""
+        self._call(self._view.reset)
+
+    def apply(self, updates: list[ViewUpdate]) -> None:
+        """Some messages were read."""
+        self._call(lambda: self._view.apply(updates))
+
+    def mark_complete(self) -> None:
+        """Everything was read once."""
+        self._call(self._view.mark_complete)
+
+    def _call(self, work: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop has ended; so will the feed
+            self._loop.call_soon_threadsafe(work)

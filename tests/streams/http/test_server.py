@@ -1,0 +1,275 @@
+"""The server on a mock cluster: from the topics to responses, and what it survives."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import structlog
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from tests.brokers.ports import free_ports
+from tests.streams.http.described import Answer, ask
+from tests.streams.monitoring.snapshots import component
+from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka, killed, manifest
+from understudy.schemas.decisions import encode_decision
+from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.streams.deciding.deciding_progress import DecidingProgress
+from understudy.streams.http import view_feed as feed
+from understudy.streams.http.server import http_server
+from understudy.streams.kafka.compacted_topic import STALE_S, TopicFollower
+from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.monitoring.deciding_metrics import expose_deciding
+from understudy.streams.monitoring.worker_components import WorkerComponents
+from understudy.streams.settings import HttpSettings, KafkaSettings, Settings
+
+pytestmark = pytest.mark.embedded
+
+TIMEOUT_S = 30.0
+DOCS: Final = Path(__file__).parents[3] / "docs" / "api.md"
+
+
+@pytest.fixture
+def kafka(embedded_broker: EmbeddedBroker) -> Kafka:
+    return Kafka(embedded_broker)
+
+
+class Server:
+    """The HTTP server of a worker that runs no other component."""
+
+    def __init__(self, kafka: KafkaSettings, *, with_api: bool = True) -> None:
+        http = HttpSettings(port=free_ports(1)[0])
+        self.port, self._with_api = http.port, with_api
+        self.components = WorkerComponents(("api",) if with_api else ())
+        self._settings = Settings(kafka=kafka, http=http)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        with http_server(self._settings, self.components, with_api=self._with_api, retry_s=0.1):
+            yield
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return ask(f"http://127.0.0.1:{self.port}", path, **headers)
+
+    def metrics(self) -> str:
+        return self.get("/metrics").body.decode() if self.status_of("/metrics") else ""
+
+    def status_of(self, path: str) -> int:
+        try:
+            return self.get(path).status
+        except urllib.error.URLError:
+            return 0
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def record(name: str = "checkout") -> tuple[str, bytes]:
+    return name, encode_rollout_record(RolloutRecord(manifest=manifest(name)))
+
+
+def test_it_serves_what_the_topics_hold(kafka: Kafka) -> None:
+    kafka.write(ROLLOUTS, *[record(f"rollout-{n:04}") for n in range(1_200)])
+    kafka.write(ROLLOUTS, record(), record("gone"), ("gone", None))
+    kafka.write(DECISIONS, ("checkout", encode_decision(killed())))
+    some = Server(kafka.settings)
+    with some.running():
+        until(lambda: some.status_of("/readyz") == 200)
+        found = some.get("/api/v1/rollouts").json["rollouts"]
+        assert len(found) == 1_201, "ready means that everything was read"
+        assert found[0]["verdict"] == "rollback"
+
+
+def test_changes_are_served_at_once(kafka: Kafka) -> None:
+    kafka.write(ROLLOUTS, record())
+    kafka.write(DECISIONS, ("checkout", encode_decision(killed("early"))))
+    some = Server(kafka.settings)
+    path = "/api/v1/rollouts/checkout/decision"
+    with some.running():
+        until(lambda: some.status_of("/readyz") == 200)
+        tag = some.get(path).headers["etag"]
+        late = threading.Timer(0.5, kafka.write, (DECISIONS, ("checkout", LATE)))
+        late.start()
+        answer = some.get(path, If_None_Match=tag, Prefer="wait=20")
+        late.join()
+        assert answer.body == LATE
+        kafka.write(DECISIONS, ("checkout", None))
+        until(lambda: some.status_of(path) == 404)
+
+
+LATE = encode_decision(killed("late"))
+
+
+def test_a_feed_that_falls_behind_says_so_and_starts_again(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka.write(ROLLOUTS, record())
+    has_caught_up = TopicFollower.has_caught_up
+    falls = threading.Event()
+
+    def later(self: TopicFollower, now_s: float) -> bool:
+        return has_caught_up(self, now_s + (2 * STALE_S if falls.is_set() else 0.0))
+
+    monkeypatch.setattr(TopicFollower, "has_caught_up", later)
+    monkeypatch.setattr(feed, "RETRY_S", 0.5)
+    some = Server(kafka.settings)
+    with some.running():
+        until(lambda: some.status_of("/readyz") == 200)
+        falls.set()
+        until(lambda: some.status_of("/api/v1/rollouts/checkout") == 503)
+        kafka.write(ROLLOUTS, ("checkout", None), record("search"))
+        falls.clear()
+        until(lambda: some.status_of("/readyz") == 200)
+        assert [one["rollout_id"] for one in some.get("/api/v1/rollouts").json["rollouts"]] == [
+            "search"
+        ]
+
+
+def test_a_feed_that_fails_starts_again(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = iter([RuntimeError("unforeseen")])
+    ensure = feed.ensure_topics
+
+    def fail_once(*arguments: object, **named: object) -> object:
+        for error in failures:
+            raise error
+        return ensure(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(feed, "ensure_topics", fail_once)
+    monkeypatch.setattr(feed, "RETRY_S", 0.1)
+    some = Server(kafka.settings)
+    with structlog.testing.capture_logs() as logs, some.running():
+        until(lambda: some.status_of("/readyz") == 200)
+    assert [log["log_level"] for log in logs if log["event"] == "http.feed_failed"] == ["error"]
+
+
+def test_without_a_broker_probes_and_metrics_are_served() -> None:
+    some = Server(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    with some.running():
+        until(lambda: some.status_of("/readyz") == 503)
+        assert some.get("/api/v1/rollouts").detail.startswith("this worker does not know")
+        assert some.get("/readyz").json["reasons"][0].startswith("the API does not know")
+        assert some.get("/healthz").json == {"status": "ok", "reasons": []}
+        assert b"understudy_rollouts_known 0.0" in some.get("/metrics").body
+
+
+def test_an_address_that_is_taken_is_tried_again(kafka: Kafka) -> None:
+    some = Server(kafka.settings)
+    with structlog.testing.capture_logs() as logs, ExitStack() as stack:
+        with socket.create_server(("127.0.0.1", some.port)):
+            stack.enter_context(some.running())
+            until(lambda: any(log["event"] == "http.address_unavailable" for log in logs))
+            time.sleep(0.3)
+        until(lambda: some.status_of("/readyz") == 200)
+    assert [log["event"] for log in logs].count("http.address_unavailable") == 1
+
+
+def test_the_documented_gateway_follows_decisions(kafka: Kafka) -> None:
+    (recipe,) = re.findall(r"^```python\n(.*?)^```", DOCS.read_text("utf-8"), re.M | re.S)
+    names: dict[str, Any] = {}
+    exec(recipe, names)
+    kafka.write(ROLLOUTS, record())
+    some = Server(kafka.settings)
+    with some.running():
+        until(lambda: some.status_of("/readyz") == 200)
+        followed = names["statuses"](f"http://127.0.0.1:{some.port}/api/v1/rollouts", "checkout", 1)
+        assert next(followed)["candidate_share"] is None
+        kafka.write(DECISIONS, ("checkout", LATE))
+        assert next(followed)["candidate_share"] == 0.0
+        kafka.write(ROLLOUTS, ("checkout", None))
+        assert next(followed) is None
+
+
+def test_a_stop_answers_requests_that_wait(kafka: Kafka) -> None:
+    kafka.write(ROLLOUTS, record())
+    some = Server(kafka.settings)
+    path = "/api/v1/rollouts/checkout/status"
+    with ThreadPoolExecutor() as pool:
+        with some.running():
+            until(lambda: some.status_of("/readyz") == 200)
+            tag = some.get(path).headers["etag"]
+            waiting = pool.submit(some.get, path, If_None_Match=tag, Prefer="wait=60")
+            time.sleep(0.3)
+            assert not waiting.done()
+        started_s = time.monotonic()
+        assert waiting.result(TIMEOUT_S).status == 304
+    assert time.monotonic() - started_s < 5.0
+
+
+# Probes while event loops hang
+
+
+def test_probes_are_answered_while_the_loop_of_deciding_hangs() -> None:
+    some = Server(KafkaSettings(bootstrap_servers="127.0.0.1:1"), with_api=False)
+    hang, released = threading.Event(), threading.Event()
+
+    async def decide() -> None:
+        progress = DecidingProgress(is_recovered=True, lags={})
+        with expose_deciding(some.components, 0.5, progress):
+            while not hang.is_set():
+                progress.updated_s = time.monotonic()
+                await asyncio.sleep(0.02)
+            released.wait(TIMEOUT_S)  # blocks the event loop, as a bug in a handler would
+
+    with some.running():
+        thread = threading.Thread(target=asyncio.run, args=(decide(),))
+        thread.start()
+        until(lambda: "understudy_deciding_recovered 1.0" in some.metrics())
+        assert some.status_of("/healthz") == 200
+        hang.set()
+        until(lambda: some.status_of("/healthz") == 503)
+        (reason,) = some.get("/healthz").json["reasons"]
+        assert reason.startswith("deciding has not responded for")
+        assert some.status_of("/readyz") == 503
+        assert "understudy_healthy 0.0" in some.metrics()
+        released.set()
+        thread.join()
+        assert some.status_of("/healthz") == 200
+
+
+def test_probes_are_answered_while_metrics_are_collected() -> None:
+    some = Server(KafkaSettings(bootstrap_servers="127.0.0.1:1"), with_api=False)
+    released, collecting = threading.Event(), threading.Event()
+
+    class Slow(Collector):
+        def collect(self) -> Iterator[Metric]:
+            collecting.set()
+            released.wait(TIMEOUT_S)
+            yield from ()
+
+    with (
+        ThreadPoolExecutor() as pool,
+        some.running(),
+        some.components.running("slow", component(metrics=Slow())),
+    ):
+        until(lambda: some.status_of("/healthz") == 200)
+        scrape = pool.submit(some.get, "/metrics")
+        collecting.wait()
+        assert some.status_of("/healthz") == some.status_of("/readyz") == 200
+        assert not scrape.done()
+        released.set()
+        assert scrape.result(TIMEOUT_S).status == 200
+
+
+def test_a_worker_that_does_not_decide_has_no_api() -> None:
+    some = Server(KafkaSettings(bootstrap_servers="127.0.0.1:1"), with_api=False)
+    with some.running():
+        until(lambda: some.status_of("/readyz") == 200)
+        assert "understudy_rollouts_known" not in some.metrics()
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://127.0.0.1:{some.port}/api/v1/rollouts", timeout=5)
