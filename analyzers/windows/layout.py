@@ -13,6 +13,7 @@ from typing import Final
 from understudy.analyzers.windows.moments import LIMBS
 from understudy.schemas.measure_kinds import SumKind
 from understudy.schemas.measures import SUMS
+from understudy.schemas.windows import SECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +34,24 @@ class Place:
         return f"{self.section}_{self.name}"
 
     @property
+    def is_product(self) -> bool:
+        """Whether it stands in three parts."""
+        return self.kind is SumKind.PRODUCT
+
+    @property
     def width(self) -> int:
         """How many places it takes."""
-        return LIMBS if self.kind is SumKind.PRODUCT else 1
+        return LIMBS if self.is_product else 1
 
 
 def _places() -> Iterator[Place]:
     slot = 0
     for section, sums in SUMS.items():
+        # The very strings that name the record's fields: rows are made twice as fast with them.
+        names = {name: name for name in SECTIONS[section].__struct_fields__}
         for one in sums:
             if one.kind is not SumKind.HISTOGRAM:
-                place = Place(slot, section, one.name, one.kind, one.tick)
+                place = Place(slot, section, names[one.name], one.kind, one.tick)
                 yield place
                 slot += place.width
 

@@ -14,7 +14,6 @@ from understudy.analyzers.windows.histogram import merge
 from understudy.analyzers.windows.layout import PLACES, SLOTS, VECTOR_LENGTH
 from understudy.analyzers.windows.moments import LIMBS, join_limbs
 from understudy.schemas.event_time import from_epoch_ms
-from understudy.schemas.measure_kinds import SumKind
 from understudy.schemas.windows import SECTIONS, Source, WindowRow
 
 _BUCKET_BITS: Final = 20
@@ -98,36 +97,25 @@ class WindowSums:
         """Field values by section, zeros left out."""
         sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
         parts: list[int] = self.vector.tolist()
-        for slot, section, name in _COUNTS:
-            if parts[slot]:
-                sections[section][name] = parts[slot]
-        for slot, section, name, inverse_tick in _TOTALS:
-            if parts[slot]:
-                sections[section][name] = parts[slot] / inverse_tick
-        for slot, section, name, inverse_tick in _PRODUCTS:
-            ticks = join_limbs(*parts[slot : slot + LIMBS])
+        for slot, section, name, divisor, is_product in _PLACES:
+            ticks = join_limbs(*parts[slot : slot + LIMBS]) if is_product else parts[slot]
             if ticks:
-                sections[section][name] = ticks if inverse_tick == 1 else ticks / inverse_tick
+                sections[section][name] = ticks if divisor == 1 else ticks / divisor
         for column, histogram in self.histograms.items():
             section, name = column.split("_", 1)
             sections[section][name] = dict(sorted(histogram.items()))
         return sections
 
 
-_COUNTS: Final = [
-    (place.slot, place.section, place.name)
+_PLACES: Final = [
+    (
+        place.slot,
+        place.section,
+        place.name,
+        round(1 / place.tick) ** (2 if place.is_product else 1),
+        place.is_product,
+    )
     for place in PLACES.values()
-    if place.kind is not SumKind.PRODUCT and place.tick == 1.0
-]
-_TOTALS: Final = [
-    (place.slot, place.section, place.name, round(1 / place.tick))
-    for place in PLACES.values()
-    if place.kind is SumKind.TOTAL and place.tick != 1.0
-]
-_PRODUCTS: Final = [
-    (place.slot, place.section, place.name, round(1 / place.tick) ** 2)
-    for place in PLACES.values()
-    if place.kind is SumKind.PRODUCT
 ]
 """Where the numbers of a row stand in the vector, and what their sums are divided by."""
 
