@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from understudy.schemas.decisions import Bounds, Evidence, Verdict
+from understudy.schemas.decisions import Evidence, Thresholds, Verdict
 from understudy.schemas.events import Mode
 from understudy.schemas.rollout_records import Command
 from understudy.schemas.rollouts import Rollout, RolloutManifest
@@ -80,7 +80,7 @@ class EvidenceList(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: Time
     policy_hash: str
     verdict: Verdict
-    bounds: Bounds
+    thresholds: Thresholds
     evidence: list[Evidence]
 
 

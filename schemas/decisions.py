@@ -1,7 +1,7 @@
 """The decision: a verdict on a rollout, with all that it takes to compute it again.
 
 Key `rollout_id` in the topic `understudy.decisions`. Times are event time: the same window rows
-give the same bytes, whenever and by whom they are judged.
+give the same bytes, whenever and by whichever worker they are evaluated.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from understudy.schemas.rollouts import Action, Stage
 DECISIONS_SCHEMA_VERSION: Final = 1
 
 Verdict = Literal["rollback", "hold", "promote"]
-Standing = Literal["breach", "pass", "open", "waiting"]
+EvidenceStatus = Literal["breach", "pass", "open", "waiting"]
 Time = Annotated[dt.datetime, Meta(tz=True)]
+Count = Annotated[int, Meta(ge=0)]
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,14 +35,16 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     relative: Annotated[bool, Meta(description="The margin is a share of stable's value.")]
     unit: Annotated[str, Meta(description="Of candidate and stable.")]
     required: Annotated[bool, Meta(description="Must be shown harmless before promotion.")]
-    standing: Annotated[
-        Standing,
+    status: Annotated[
+        EvidenceStatus,
         Meta(
-            description="breach: rollback evidence at its bar all by itself; pass: shown "
-            "harmless; waiting: nothing could be staked yet."
+            description="breach: its evidence alone is enough for its action; pass: shown "
+            "harmless; waiting: nothing could be tested yet; open: none of these."
         ),
     ]
-    units: Annotated[int, Meta(description="Pairs, or candidate's units, since the beginning.")]
+    units: Annotated[
+        int, Meta(description="Pairs, or units of the candidate, since the rollout began.")
+    ]
     units_closed: Annotated[int, Meta(description="In closed windows since the stage began.")]
     candidate: float | None
     stable: float | None
@@ -57,12 +60,26 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     weight: float
     log_rollback: Annotated[float | None, Meta(description="Natural log; null for no evidence.")]
     log_promotion: float
-    phi: Annotated[float, Meta(description="Overdispersion that divides new evidence.")]
-    counts: Annotated[list[int], Meta(description="Since the beginning; by kind of test.")]
-    counts_recent: Annotated[
-        list[int], Meta(description="Since the evidence last stood at its beginning.")
+    overdispersion: Annotated[
+        float,
+        Meta(
+            description="Factor that divides new evidence: how much more windows vary than "
+            "independent requests would."
+        ),
     ]
-    recent_since: Time | None
+    statistics: Annotated[
+        dict[str, Count],
+        Meta(
+            description="Named sums since the rollout began, zeros left out; see "
+            "docs/statistics.md."
+        ),
+    ]
+    recent_statistics: Annotated[
+        dict[str, Count], Meta(description="The same, since its evidence last began to grow.")
+    ]
+    recent_since: Annotated[
+        Time | None, Meta(description="Start of the window where recent_statistics begin.")
+    ]
 
 
 class DataQuality(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,13 +103,17 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: Annotated[float, Meta(description="Event time that its closed windows span.")]
 
 
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     """What evidence is held against."""
 
     false_rollback: float
     false_promotion: float
-    log_rollback: Annotated[float, Meta(description="Weighted sum needed for rollback.")]
-    log_promotion: Annotated[float, Meta(description="Needed of each required guardrail.")]
+    log_rollback: Annotated[
+        float, Meta(description="Natural log of the weighted sum that a rollback takes.")
+    ]
+    log_promotion: Annotated[
+        float, Meta(description="Natural log of what promotion takes of each required guardrail.")
+    ]
     max_unmatched_share: float
     max_late_share: float
 
@@ -106,12 +127,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     is_refresh: Annotated[
         bool,
         Meta(
-            description="Nothing that anybody acts on has changed; the numbers have. Told once a "
-            "minute of event time."
+            description="Verdict, stage and alerts are unchanged, the numbers are newer. Emitted "
+            "once a minute of event time."
         ),
     ] = False
     verdict: Verdict
-    reasons: Annotated[list[str], Meta(description="In words, the weightiest first.")]
+    reasons: Annotated[list[str], Meta(description="Sentences, the weightiest first.")]
     decided_at: Annotated[
         Time,
         Meta(
@@ -121,22 +142,23 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     ]
     since: Annotated[Time, Meta(description="When the verdict became what it is.")]
     candidate_share: Annotated[
-        float, Meta(description="What gateways give the candidate; 0 on rollback.")
+        float,
+        Meta(description="Share of requests that the candidate gets; 0 on rollback."),
     ]
     is_latched: Annotated[bool, Meta(description="Rolled back until an operator resumes.")]
     is_paused: Annotated[bool, Meta(description="A guardrail with the action pause was broken.")]
     is_within_tolerance: Annotated[
-        bool, Meta(description="Somewhere the candidate is worse for certain, yet tolerated.")
+        bool, Meta(description="Some slice is worse beyond doubt, yet within its margin.")
     ]
     alerts: list[str]
     missing: Annotated[list[str], Meta(description="What promotion lacks.")]
     stage: StageProgress
     quality: DataQuality
-    bounds: Bounds
+    thresholds: Thresholds
     log_evidence: dict[Action, float | None]
     evidence: list[Evidence]
     partitions: Annotated[
-        dict[int, int], Meta(description="Partition of the events topic to the version folded.")
+        dict[int, int], Meta(description="Partition of the events topic to the version applied.")
     ]
     feedback_partitions: Annotated[
         dict[int, int], Meta(description="The same, of the feedback topic.")
@@ -144,10 +166,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode_decision(decision: Decision) -> bytes:
-    """The decision as it stands on the wire; equal decisions give equal bytes."""
+    """Return the decision as JSON for the topic; equal decisions give equal bytes."""
     return msgspec.json.encode(decision)
 
 
 def decode_decision(payload: bytes) -> Decision:
-    """The decision from the wire. Raises `msgspec.DecodeError`."""
+    """Return the decision from JSON. Raises `msgspec.DecodeError`."""
     return msgspec.json.decode(payload, type=Decision)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from msgspec.structs import astuple
+from msgspec.structs import asdict
 
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evaluate import CheckResult, Evaluation, thresholds_of
@@ -48,7 +48,7 @@ def build_decision(
         missing=evaluation.missing,
         stage=_stage(rollout, state),
         quality=_quality(state, evaluation),
-        bounds=_bounds(rollout, state),
+        thresholds=_thresholds(rollout, state),
         log_evidence={action: _finite(log) for action, log in evaluation.log_evidence.items()},
         evidence=[_evidence(rollout, state, result) for result in evaluation.results],
         partitions=state.versions("events"),
@@ -86,9 +86,9 @@ def _quality(state: RolloutState, evaluation: Evaluation) -> decisions.DataQuali
     )
 
 
-def _bounds(rollout: Rollout, state: RolloutState) -> decisions.Bounds:
+def _thresholds(rollout: Rollout, state: RolloutState) -> decisions.Thresholds:
     thresholds = thresholds_of(rollout, rollout.stages[state.status.stage])
-    return decisions.Bounds(
+    return decisions.Thresholds(
         false_rollback=thresholds.false_rollback,
         false_promotion=thresholds.false_promotion,
         log_rollback=thresholds.log_rollback,
@@ -113,7 +113,7 @@ def _evidence(rollout: Rollout, state: RolloutState, result: CheckResult) -> dec
         relative=check.guardrail.relative,
         unit="share" if check.metric.kind == "quantile" else check.metric.unit,
         required=evidence.required,
-        standing=_standing(rollout, state, result),
+        status=_status(rollout, state, result),
         units=observed.units,
         units_closed=evidence.requests,
         candidate=check.own_value(observed.candidate),
@@ -125,11 +125,15 @@ def _evidence(rollout: Rollout, state: RolloutState, result: CheckResult) -> dec
         weight=evidence.weight,
         log_rollback=_finite(evidence.log_rollback),
         log_promotion=evidence.log_promotion,
-        phi=of_check.overdispersion.factor if of_check else 1.0,
-        counts=list(astuple(total)),
-        counts_recent=list(astuple(recent.statistics if recent else total)),
+        overdispersion=of_check.overdispersion.factor if of_check else 1.0,
+        statistics=_named(total),
+        recent_statistics=_named(recent.statistics if recent else total),
         recent_since=from_epoch_ms(recent.window_ms) if recent and recent.window_ms >= 0 else None,
     )
+
+
+def _named(statistics: AnyStatistics) -> dict[str, int]:
+    return {name: value for name, value in asdict(statistics).items() if value}
 
 
 def _note(check: Check, slice_name: str, state: RolloutState) -> str:
@@ -146,7 +150,7 @@ def _note(check: Check, slice_name: str, state: RolloutState) -> str:
     return f"share over {candidate}, stable's over {stable}"
 
 
-def _standing(rollout: Rollout, state: RolloutState, result: CheckResult) -> decisions.Standing:
+def _status(rollout: Rollout, state: RolloutState, result: CheckResult) -> decisions.EvidenceStatus:
     evidence = result.evidence
     thresholds = thresholds_of(rollout, rollout.stages[state.status.stage])
     if evidence.weighted >= thresholds.log_rollback:

@@ -123,7 +123,7 @@ def _of_quality(decision: Decision, breach: str, words: str) -> Alarm:
 def _alarming(decision: Decision) -> list[Evidence]:
     """What the guardrails that alert are alarmed by, together past the bar; weightiest first."""
     total = decision.log_evidence.get("alert")
-    if total is None or total < decision.bounds.log_rollback:
+    if total is None or total < decision.thresholds.log_rollback:
         return []
     of_action = [one for one in decision.evidence if one.action == "alert"]
     return weightiest(of_action, lambda one: weighted_log_evidence(one.log_rollback, one.weight))

@@ -36,7 +36,7 @@ class PromotionProgress:
 def overall_harm(decision: Decision) -> HarmEvidence:
     """All evidence for a rollback together."""
     log_evidence = decision.log_evidence.get("rollback")
-    return _harm_evidence(decision, multiple(log_evidence, decision.bounds.log_rollback),
+    return _harm_evidence(decision, multiple(log_evidence, decision.thresholds.log_rollback),
                   weightiest_evidence(decision))  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def weightiest_evidence(decision: Decision) -> Evidence | None:
 
 def promotion_progress(decision: Decision) -> PromotionProgress:
     """How far a promotion has come."""
-    stage, needed = decision.stage, decision.bounds.log_promotion
+    stage, needed = decision.stage, decision.thresholds.log_promotion
     required = [one for one in decision.evidence if one.required]
     shares = [
         stage.requests / stage.stage.min_requests,
@@ -76,13 +76,13 @@ def promotion_progress(decision: Decision) -> PromotionProgress:
 
 
 def _harm_evidence(decision: Decision, share: float, most: Evidence | None) -> HarmEvidence:
-    log_threshold = decision.bounds.log_rollback
+    log_threshold = decision.thresholds.log_rollback
     log_evidence = math.log(share) + log_threshold if share > 0.0 else -math.inf
     growth = _clipped(log_evidence / log_threshold)
     return HarmEvidence(
         share,
         growth,
-        log_evidence >= decision.bounds.log_promotion,
+        log_evidence >= decision.thresholds.log_promotion,
         most.metric if most is not None and growth > 0.0 else "",
     )
 

@@ -148,7 +148,7 @@ def _evidence(request: web.Request, decision: Decision) -> EvidenceList:
         decided_at=decision.decided_at,
         policy_hash=decision.policy_hash,
         verdict=decision.verdict,
-        bounds=decision.bounds,
+        thresholds=decision.thresholds,
         evidence=[
             one
             for one in decision.evidence

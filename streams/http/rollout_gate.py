@@ -71,7 +71,7 @@ def _unknown(reason: str, score: float = 0.0) -> Gate:
 
 
 def _score(decision: Decision) -> float:
-    required = [one.standing for one in decision.evidence if one.required]
+    required = [one.status for one in decision.evidence if one.required]
     return required.count("pass") / len(required) if required else 0.0
 
 

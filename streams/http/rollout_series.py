@@ -135,17 +135,17 @@ OF_ROLLOUT: Final = (
                   "sum over guardrails and slices; absent while there is no evidence",
                   _log_evidence, ("action",)),
     RolloutSeries("rollout_log_evidence_threshold", "Log evidence at which an action is taken",
-                  _one(lambda d: d.bounds.log_rollback)),
+                  _one(lambda d: d.thresholds.log_rollback)),
     RolloutSeries("rollout_log_promotion_threshold", "Log evidence that promotion requires of "
-                  "each required guardrail", _one(lambda d: d.bounds.log_promotion)),
+                  "each required guardrail", _one(lambda d: d.thresholds.log_promotion)),
     RolloutSeries("rollout_unmatched_ratio", "Share of requests without a partner in the "
                   "current stage", _one(lambda d: d.quality.unmatched_share)),
     RolloutSeries("rollout_unmatched_threshold_ratio", "Share of unmatched requests above which "
-                  "the rollout is not promoted", _one(lambda d: d.bounds.max_unmatched_share)),
+                  "the rollout is not promoted", _one(lambda d: d.thresholds.max_unmatched_share)),
     RolloutSeries("rollout_late_ratio", "Share of late events in the current stage",
                   _one(lambda d: d.quality.late_share)),
     RolloutSeries("rollout_late_threshold_ratio", "Share of late events above which the rollout "
-                  "is not promoted", _one(lambda d: d.bounds.max_late_share)),
+                  "is not promoted", _one(lambda d: d.thresholds.max_late_share)),
     RolloutSeries("rollout_skew_log_evidence", "Log evidence that requests are not "
                   "split as planned", _one(lambda d: d.quality.log_sample_ratio)),
     RolloutSeries("rollout_skew_log_evidence_threshold", "Log evidence of a wrong split "
@@ -175,9 +175,9 @@ OF_GUARDRAIL: Final = (
     GuardrailSeries("guardrail_required", "1 where promotion requires the guardrail to pass",
                     lambda e: float(e.required)),
     GuardrailSeries("guardrail_breached", "1 when the evidence of harm suffices by itself",
-                    lambda e: float(e.standing == "breach")),
+                    lambda e: float(e.status == "breach")),
     GuardrailSeries("guardrail_passed", "1 when the candidate is shown to be within the limit",
-                    lambda e: float(e.standing == "pass")),
+                    lambda e: float(e.status == "pass")),
 )  # fmt: skip
 ROLLOUT_LABELS: Final = ("rollout_id",)
 GUARDRAIL_LABELS: Final = ("rollout_id", "guardrail", "metric", "slice", "action")

@@ -28,7 +28,7 @@ from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.rollout_metrics import METRICS
 
 STYLES: Final = {"rollback": "bold red", "hold": "bold yellow", "promote": "bold green"}
-_STANDINGS: Final = {"breach": "red", "pass": "green", "open": "", "waiting": "dim"}
+_STYLE_OF_STATUS: Final = {"breach": "red", "pass": "green", "open": "", "waiting": "dim"}
 _COLUMNS: Final[dict[str, JustifyMethod]] = {
     "guardrail": "left",
     "slice": "left",
@@ -79,7 +79,7 @@ def evidence_table(
     shown = [one for one in decision.evidence if _is_telling(one, decision)]
     for one in shown:
         cells = dict(zip(_COLUMNS, _cells(one, decision), strict=True))
-        table.add_row(*(cells[title] for title in kept), style=_STANDINGS[one.standing])
+        table.add_row(*(cells[title] for title in kept), style=_STYLE_OF_STATUS[one.status])
     left = len(decision.evidence) - len(shown)
     note = f"{left} more slices without a finding{hint}\n" if left else ""
     return Group(table, Text(note, "dim"))
@@ -93,18 +93,18 @@ def multiple(log_evidence: float | None, log_bar: float) -> float:
 def rollback_multiple(one: Evidence, decision: Decision) -> float:
     """A row's weighted evidence for rollback as a share of what is needed."""
     weighted = weighted_log_evidence(one.log_rollback, one.weight)
-    return multiple(weighted, decision.bounds.log_rollback)
+    return multiple(weighted, decision.thresholds.log_rollback)
 
 
 def _is_telling(one: Evidence, decision: Decision) -> bool:
-    if one.slice == ALL or one.required or one.standing == "breach":
+    if one.slice == ALL or one.required or one.status == "breach":
         return True
     return rollback_multiple(one, decision) >= _SUSPICIOUS
 
 
 def _cells(one: Evidence, decision: Decision) -> list[Text]:
     low, high = one.interval
-    promotion = multiple(one.log_promotion, decision.bounds.log_promotion)
+    promotion = multiple(one.log_promotion, decision.thresholds.log_promotion)
     cells = [
         printable(one.guardrail),
         printable(slice_title(one.slice)),
@@ -115,7 +115,7 @@ def _cells(one: Evidence, decision: Decision) -> list[Text]:
         "–" if low is None or high is None else f"{_harm(one, low)} to {_harm(one, high)}",
         times(rollback_multiple(one, decision)),
         times(promotion),
-        one.note if one.standing == "waiting" else one.standing,
+        one.note if one.status == "waiting" else one.status,
     ]
     return [Text(cell) for cell in cells]
 
@@ -125,8 +125,10 @@ def _sides(one: Evidence) -> str:
     if one.candidate is not None:
         stable = "" if one.stable is None else f"{format_value(one.unit, one.stable)} → "
         return stable + format_value(one.unit, one.candidate)
-    is_paired = one.limit in ("max_increase", "max_drop") and any(one.counts)
-    return f"{one.counts[1]} → {one.counts[2]} alone bad" if is_paired else "–"
+    found = one.statistics
+    if "pairs" not in found:
+        return "–"
+    return f"{found.get('stable_only', 0)} → {found.get('candidate_only', 0)} alone bad"
 
 
 def _harm(one: Evidence, value: float | None) -> str:

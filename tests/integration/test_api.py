@@ -116,7 +116,7 @@ def test_from_a_policy_to_its_rollback_and_back(
     (breach,) = [
         one
         for one in client.ask("GET", f"{ONE}/evidence?slice=all").json["evidence"]
-        if one["standing"] == "breach"
+        if one["status"] == "breach"
     ]
     assert breach["guardrail"] == "error_rate"
     history = client.wait(

@@ -96,7 +96,7 @@ def test_each_metric_tells_harm_from_health(mode: str, guardrail: str) -> None:
     bad = verdict_of(rollout, World(mode=mode, share=0.4, harm=harm))
     assert bad.verdict == "rollback"
     assert bad.reasons[0].startswith(title)
-    assert any(one.standing == "breach" for one in bad.evidence)
+    assert any(one.status == "breach" for one in bad.evidence)
     healthy = verdict_of(rollout, World(mode=mode, share=0.4))
     assert healthy.verdict in ("hold", "promote")
     assert healthy.log_evidence["rollback"] < 0.0
@@ -139,7 +139,7 @@ def test_promotion_takes_requests_time_and_every_required_guardrail() -> None:
     first = min(place for place, decision in seen.items() if decision.verdict == "promote")
     assert seen[first].stage.requests >= 1_500
     assert seen[first].stage.duration_s >= 120
-    assert all(e.standing == "pass" for e in seen[first].evidence if e.required)
+    assert all(e.status == "pass" for e in seen[first].evidence if e.required)
 
 
 def test_what_was_invalid_before_any_watermark_makes_no_stage_longer() -> None:
@@ -358,10 +358,13 @@ def test_the_decision_tells_what_it_rests_on() -> None:
     decision = verdict_of(rollout, World(), windows=40)
     assert decision.partitions == {0: 40}
     assert len(decision.policy_hash) == 64
-    assert decision.bounds.log_rollback == pytest.approx(4.60517)
+    assert decision.thresholds.log_rollback == pytest.approx(4.60517)
     error = next(e for e in decision.evidence if (e.guardrail, e.slice) == ("error_rate", "all"))
-    assert error.counts[0] == error.units == 40 * 200
-    assert error.harm == pytest.approx((error.counts[2] - error.counts[1]) / error.counts[0])
+    counts = error.statistics
+    assert counts["pairs"] == error.units == 40 * 200
+    assert error.harm == pytest.approx(
+        (counts["candidate_only"] - counts["stable_only"]) / counts["pairs"]
+    )
     low, high = error.interval
     assert low is not None
     assert high is not None

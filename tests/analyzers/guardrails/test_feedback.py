@@ -107,8 +107,8 @@ def test_a_drop_in_one_language_is_rolled_back() -> None:
     seen = evidence_of(evaluator.decision(), "feedback", "language:ja")
     assert seen.candidate == pytest.approx(0.5, abs=0.1)
     assert seen.stable == pytest.approx(0.8, abs=0.1)
-    assert seen.standing == "breach"
-    assert evidence_of(decision, "feedback", "language:en").standing != "breach"
+    assert seen.status == "breach"
+    assert evidence_of(decision, "feedback", "language:en").status != "breach"
 
 
 def test_equal_feedback_passes_and_lets_a_rollout_go_on() -> None:
@@ -118,7 +118,7 @@ def test_equal_feedback_passes_and_lets_a_rollout_go_on() -> None:
                               list(alternating(events, feedback)))  # fmt: skip
     assert "rollback" not in {decision.verdict for decision in decisions}
     assert evaluator.decision().verdict == "promote"
-    assert evidence_of(evaluator.decision(), "feedback").standing == "pass"
+    assert evidence_of(evaluator.decision(), "feedback").status == "pass"
 
 
 def test_a_drop_beyond_the_limit_blocks_promotion_before_it_is_harm_for_certain() -> None:
@@ -148,7 +148,7 @@ def test_a_limit_on_the_candidates_own_share() -> None:
     assert bad.decision().reasons[0].startswith("positive feedback over all requests is ")
     assert ", limit 70 %; " in bad.decision().reasons[0]
     assert good.decision().verdict != "rollback"
-    assert evidence_of(good.decision(), "feedback").standing == "pass"
+    assert evidence_of(good.decision(), "feedback").status == "pass"
 
 
 @pytest.mark.parametrize("mode", ["shadow", "interleave", "canary", "ab"])
@@ -158,8 +158,10 @@ def test_opinions_are_two_arms_in_every_mode(mode: Mode) -> None:
     evaluator, _ = told(rollout, Opinions(candidate=0.4, mode=mode).messages(6, 20))
     seen = evidence_of(evaluator.decision(), "feedback")
     assert evaluator.decision().verdict == "rollback"
-    assert seen.counts[:3] == [0, 0, 0]
-    assert (seen.counts[3], seen.counts[6]) == (seen.units, 2 * 20 * 40 - seen.units)
+    counts = seen.statistics
+    assert not counts.keys() & {"pairs", "stable_only", "candidate_only"}
+    assert counts["candidate_units"] == seen.units
+    assert counts["stable_units"] == 2 * 20 * 40 - seen.units
 
 
 def test_evidence_is_that_of_all_pairings_of_the_two_arms() -> None:

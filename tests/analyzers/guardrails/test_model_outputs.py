@@ -201,8 +201,7 @@ def test_a_regression_in_some_languages_is_found_in_those(model_outputs_dir: Pat
     interleaved = sorted(pairs, key=lambda pair: str(pair["pair_id"])[::-1])
     decision = judged(interleaved, BY_LANGUAGE)
     assert decision.verdict == "rollback"
-    standing = {one.slice: one.standing for one in decision.evidence}
-    harmed = {name for name, stands in standing.items() if stands == "breach"}
+    harmed = {one.slice for one in decision.evidence if one.status == "breach"}
     assert {"language:hr", "language:nl", "language:nn"} <= harmed
     assert not harmed & {"language:en", "language:de", "language:fr", "language:es"}
 

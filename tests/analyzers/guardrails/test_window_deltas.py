@@ -70,9 +70,9 @@ def closed_at_once(histories: list[list[WindowRow]]) -> list[WindowsMessage]:
     return [message(rows, version=v + 1) for v, rows in enumerate(windows)]
 
 
-def counts_of(evaluator: RolloutEvaluator) -> dict[tuple[str, str], tuple[list[int], int]]:
+def counts_of(evaluator: RolloutEvaluator) -> dict[tuple[str, str], tuple[dict[str, int], int]]:
     evidence = evaluator.decision().evidence
-    return {(e.guardrail, e.slice): (e.counts, e.units_closed) for e in evidence}
+    return {(e.guardrail, e.slice): (e.statistics, e.units_closed) for e in evidence}
 
 
 def applied(messages: list[WindowsMessage]) -> RolloutEvaluator:

@@ -23,10 +23,11 @@ def evidence(
     return {
         "guardrail": guardrail, "metric": "duration_p95", "slice": slice_name, "action": "alert",
         "limit": "max_increase", "margin": 0.2, "relative": True, "unit": "ms", "required": False,
-        "standing": "breach", "units": 1840, "units_closed": 1800, "candidate": 0.09,
+        "status": "breach", "units": 1840, "units_closed": 1800, "candidate": 0.09,
         "stable": 0.05, "harm": 0.04, "interval": [0.01, None], "harm_margin": 0.01,
-        "weight": 0.5, "log_rollback": log, "log_promotion": 0.0, "phi": 1.0, "counts": [1, 2],
-        "counts_recent": [1, 2], "recent_since": None,
+        "weight": 0.5, "log_rollback": log, "log_promotion": 0.0, "overdispersion": 1.0,
+        "statistics": {"pairs": 1, "candidate_only": 1},
+        "recent_statistics": {"pairs": 1, "candidate_only": 1}, "recent_since": None,
     }  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def decision(
             "unmatched_share": 0.0, "late_share": 0.0, "log_sample_ratio": 0.0,
             "breaches": list(breaches),
         },
-        "bounds": {
+        "thresholds": {
             "false_rollback": 0.01, "false_promotion": 0.05, "log_rollback": BAR,
             "log_promotion": 3.0, "max_unmatched_share": 0.05, "max_late_share": 0.01,
         },

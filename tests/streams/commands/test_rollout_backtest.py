@@ -95,7 +95,7 @@ def test_clickhouse_and_the_recording_agree(
 
 def counts(decision: Any) -> list[Any]:
     """What was measured in each guardrail's slice; evidence depends on batches, counts do not."""
-    names = ("guardrail", "slice", "weight", "units", "counts", "stable", "candidate")
+    names = ("guardrail", "slice", "weight", "units", "statistics", "stable", "candidate")
     return [[one[name] for name in names] for one in decision["evidence"]]
 
 

@@ -6,11 +6,11 @@ import datetime as dt
 import math
 
 from understudy.schemas.decisions import (
-    Bounds,
     DataQuality,
     Decision,
     Evidence,
     StageProgress,
+    Thresholds,
     Verdict,
 )
 from understudy.schemas.rollouts import Action, Stage
@@ -41,7 +41,7 @@ def evidence(
         relative=False,
         unit="share",
         required=required,
-        standing="open",
+        status="open",
         units=1_840,
         units_closed=1_500,
         candidate=None,
@@ -52,9 +52,9 @@ def evidence(
         weight=weight,
         log_rollback=log_rollback,
         log_promotion=log_promotion,
-        phi=1.0,
-        counts=[1_700, 10, 130],
-        counts_recent=[1_700, 10, 130],
+        overdispersion=1.0,
+        statistics={"pairs": 1_700, "stable_only": 10, "candidate_only": 130},
+        recent_statistics={"pairs": 1_700, "stable_only": 10, "candidate_only": 130},
         recent_since=AT,
     )
 
@@ -88,7 +88,7 @@ def decision(
             index=0, stage=SHADOW, next="1%", requests=requests, duration_s=duration_s
         ),
         quality=DataQuality(unmatched_share=0.0, late_share=0.0, log_sample_ratio=0.0, breaches=[]),
-        bounds=Bounds(
+        thresholds=Thresholds(
             false_rollback=0.01,
             false_promotion=0.05,
             log_rollback=math.log(100),

@@ -106,7 +106,7 @@ def test_evidence_by_guardrail_and_slice(server: Api) -> None:
     found = server.get(path).json
     assert len(found["evidence"]) == len(decision.evidence) == 3
     assert found["verdict"] == "rollback"
-    assert found["bounds"]["log_rollback"] == decision.bounds.log_rollback
+    assert found["thresholds"]["log_rollback"] == decision.thresholds.log_rollback
     (one,) = server.get(f"{path}?guardrail=error_rate&slice=language:ja").json["evidence"]
     assert (one["guardrail"], one["slice"]) == ("error_rate", "language:ja")
     assert server.get(f"{path}?slice=language:nl").json["evidence"] == []

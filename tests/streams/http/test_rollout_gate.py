@@ -129,7 +129,7 @@ def test_a_policy_that_cannot_be_used_is_open() -> None:
 def test_score_is_the_share_of_required_guardrails_that_passed() -> None:
     manifest = policy(ERRORS + ", {metric: json_valid_rate, max_drop: 0.1pp}")
     decision = decided(manifest).decision()
-    assert [one.standing for one in decision.evidence if one.required] == ["pass", "open"]
+    assert [one.status for one in decision.evidence if one.required] == ["pass", "open"]
     assert opened(manifest, decision).score == 0.5
     assert opened(manifest, decided(manifest, windows=0).decision()).score == 0.0
 
