@@ -17,7 +17,10 @@ import click
 import msgspec
 
 from understudy.schemas.clickhouse.schema import RELATIONS, Column, Table
+from understudy.schemas.measure_kinds import Better
 from understudy.schemas.measures import SIDE, SUMS
+from understudy.schemas.rollout_metrics import METRICS as GUARDRAIL_METRICS
+from understudy.schemas.rollout_metrics import Kind, Metric, Unit
 from understudy.schemas.topics import understudy_topics
 from understudy.streams.commands.main import main as command
 from understudy.streams.http.rollout_series import series_names
@@ -215,6 +218,36 @@ def _columns(some: Iterable[Column]) -> list[str]:
     return _table(_COLUMN_HEAD, [(_code(one.name), _type(one.type), one.comment) for one in some])
 
 
+def _guardrails() -> list[str]:
+    """The metrics that a guardrail can name; the quantiles of a measure in one row."""
+    names: dict[str, list[Metric]] = {}
+    for metric in GUARDRAIL_METRICS.values():
+        names.setdefault(metric.measure or metric.name, []).append(metric)
+    rows = [
+        (
+            ", ".join(_code(metric.name) for metric in some),
+            ", ".join(map(_code, some[0].limits)),
+            *_WRITTEN[some[0].kind, some[0].unit, some[0].better],
+            some[0].harm,
+        )
+        for some in names.values()
+    ]
+    return _table(("metric", "limits", "written as", "test", "what counts as harm"), rows)
+
+
+_WRITTEN: Final[dict[tuple[Kind, Unit, Better], tuple[str, str]]] = {
+    ("rate", "share", "lower"): ("`1%`, `0.5pp`", "exact"),
+    ("rate", "share", "higher"): ("`99%`, `0.5pp`", "exact"),
+    ("agreement", "share", "higher"): ("`95%`, `2pp`", "exact"),
+    ("quantile", "ms", "lower"): ("`8s`; `20%`, `500ms`", "exact, as exceedance"),
+    ("mean", "usd", "lower"): ("`0.02`; `10%`, `0.001`", "means; approximate"),
+    ("mean", "tokens", "neither"): ("`400`; `20%`, `50`", "means; approximate"),
+    ("excess", "share", "lower"): ("`5pp`", "means; approximate"),
+    ("accounting", "share", "lower"): ("`2%`", "exact"),
+}
+"""How limits are written, as an example, and what kind of test they get."""
+
+
 def _escaped(text: str) -> str:
     """Not to be taken for HTML."""
     return text.replace("<", "&lt;")
@@ -235,6 +268,7 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     "commands": _commands,
     "metrics": _metrics,
     "series": _series,
+    "guardrails": _guardrails,
     "comparisons": _comparisons,
     "unmatched": _plain("unmatched"),
     "accounting": _plain("accounting"),

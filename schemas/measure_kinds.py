@@ -77,6 +77,8 @@ class GuardrailMetric:
     name: str
     title: str
     """For sentences: "JSON validity"."""
+    harm: str = ""
+    """What counts as harm in one request, for the documentation; else what the outcome says."""
     better: Better = "lower"
     counts: str = ""
     """What it counts, in words; empty for pairs or requests."""

@@ -108,7 +108,10 @@ SIDE: Final[tuple[Measure, ...]] = (
             (JsonState.NOT_JSON, Sum("json_not_json", "Invalid: no JSON, empty included")),
             (JsonState.TOO_DEEP, Sum("json_too_deep", "Invalid: nested beyond the limit")),
         ),
-        metric=GuardrailMetric("json_valid_rate", "JSON validity", "higher"),
+        metric=GuardrailMetric(
+            "json_valid_rate", "JSON validity",
+            "is not valid JSON, among answers that should be", "higher",
+        ),
     ),
     Category(
         "json_schema_valid", "Whether the JSON satisfies the schema named by schema_id",
@@ -116,7 +119,10 @@ SIDE: Final[tuple[Measure, ...]] = (
         known="json_schema_checked",
         known_says="answered where a known JSON Schema was named (invalid JSON fails)",
         success="json_schema_valid", passing=Checked.YES, passing_says="satisfied the schema",
-        metric=GuardrailMetric("json_schema_valid_rate", "JSON Schema validity", "higher"),
+        metric=GuardrailMetric(
+            "json_schema_valid_rate", "JSON Schema validity",
+            "does not satisfy its JSON Schema, among answers that should", "higher",
+        ),
     ),
     Outcome("tools_offered", "answered a request that offered tools"),
     Number(
@@ -133,20 +139,24 @@ SIDE: Final[tuple[Measure, ...]] = (
         success="language_match", passing=Checked.YES,
         passing_says="answered in the language of the request",
         metric=GuardrailMetric(
-            "language_match_rate", "answers in the request's language", "higher"
+            "language_match_rate", "answers in the request's language",
+            "is not in the language of the request", "higher",
         ),
     ),
     Distribution(
         "duration_ms", "Time to the complete answer in ms; NULL when unknown",
         noun="duration", unit="ms", tick=MS_TICK, logarithms=True,
         histogram=Scale.LOGARITHMIC, ratio="duration_ratio", slow_when_timed_out=True,
-        metric=GuardrailMetric("duration", "duration"),
+        metric=GuardrailMetric("duration", "duration", "takes longer than a fixed time"),
     ),
     Distribution(
         "time_to_first_token_ms", "Time to the first token in ms; NULL unless streamed",
         noun="time to first token", unit="ms", tick=MS_TICK,
         histogram=Scale.LOGARITHMIC, ratio="time_to_first_token_ratio",
-        metric=GuardrailMetric("time_to_first_token", "time to first token"),
+        metric=GuardrailMetric(
+            "time_to_first_token", "time to first token",
+            "starts later than a fixed time, among streamed answers",
+        ),
     ),
     Distribution(
         "input_tokens", "Tokens of the prompt; NULL when unknown",
@@ -157,12 +167,12 @@ SIDE: Final[tuple[Measure, ...]] = (
         "output_tokens", "Tokens of the answer; NULL when unknown",
         noun="number of output tokens", unit="tokens", tick=TOKEN_TICK, array_type="Ints",
         clickhouse_type="Nullable(UInt32)", squares=True, products=True,
-        metric=GuardrailMetric("output_tokens", "mean output tokens", "neither"),
+        metric=GuardrailMetric("output_tokens", "mean output tokens", "its tokens", "neither"),
     ),
     Distribution(
         "cost_usd", "Price of the call in US dollars; NULL when unknown",
         noun="cost", unit="US dollars", tick=USD_TICK, squares=True, products=True,
-        metric=GuardrailMetric("cost_usd", "mean cost"),
+        metric=GuardrailMetric("cost_usd", "mean cost", "its cost"),
     ),
 )  # fmt: skip
 """Of one side's answer."""
@@ -173,7 +183,12 @@ FEEDBACK_SCORE: Final = Distribution(
 )  # fmt: skip
 FEEDBACK_POSITIVE: Final = Outcome(
     "feedback_positive", "have a score of at least 0.5", among="feedback_score_count",
-    metric=GuardrailMetric("feedback", "positive feedback", "higher", counts="ratings"),
+    metric=GuardrailMetric(
+        "feedback", "positive feedback",
+        "is not positive (a score below 0.5), among [ratings](events.md#feedback); two arms in "
+        "every mode",
+        "higher", counts="ratings",
+    ),
 )  # fmt: skip
 """Two users' opinions are two arms: they are never paired."""
 FEEDBACK: Final[tuple[Measure, ...]] = (FEEDBACK_SCORE, FEEDBACK_POSITIVE)
@@ -191,7 +206,10 @@ PAIR: Final[tuple[Measure, ...]] = (
         "similarity", "Similarity of the texts, 0 to 1; NULL unless both sides have text",
         noun="similarity", unit="0 to 1", tick=SHARE_TICK, histogram=Scale.HUNDREDTHS,
         on_control=True,
-        metric=GuardrailMetric("similarity_excess", "disagreement beyond the noise floor"),
+        metric=GuardrailMetric(
+            "similarity_excess", "disagreement beyond the noise floor",
+            "disagrees with stable more than stable does with itself (`control` sides)",
+        ),
     ),
     Category(
         "similarity_method", "How the similarity was computed",
@@ -228,7 +246,12 @@ PAIR: Final[tuple[Measure, ...]] = (
     Outcome(
         "tool_calls_match", "the same tools were called in the same order with equal arguments",
         among="tool_calls_compared", on_control=True,
-        metric=GuardrailMetric("tool_call_match", "tool call match", "higher"),
+        metric=GuardrailMetric(
+            "tool_call_match", "tool call match",
+            "its tool calls differ from stable's; the drop is measured from stable's agreement "
+            "with its own second run (`control` sides)",
+            "higher",
+        ),
     ),
     Outcome(
         "finish_reason_match", "both sides answered and stopped for the same reason",

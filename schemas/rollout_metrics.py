@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple
 
 from understudy.schemas.measure_kinds import (
@@ -28,6 +28,8 @@ class Metric:
     name: str
     title: str
     """For sentences: "JSON validity"."""
+    harm: str
+    """What counts as harm in one request, for the documentation."""
     kind: Kind
     unit: Unit
     better: Better
@@ -81,6 +83,7 @@ def _metric(
     return Metric(
         name=called.name + suffix,
         title=called.title + suffix.replace("_", " "),
+        harm=called.harm,
         kind=kind,
         unit=unit,
         better=called.better,
@@ -92,9 +95,19 @@ def _metric(
     )
 
 
-def _max_only(name: str, title: str, kind: Kind, why: str, *, per_rollout: bool = False) -> Metric:
+def _max_only(
+    called: GuardrailMetric, kind: Kind, why: str, *, per_rollout: bool = False
+) -> Metric:
+    """A metric that only an absolute limit makes sense for, and why."""
     refused = dict.fromkeys(_BUT_MAX, f"{why}; use max")
-    return Metric(name, title, kind, "share", "lower", ("max",), refused, per_rollout=per_rollout)
+    plain = _metric(called, kind)
+    return replace(plain, limits=("max",), refused=refused, per_rollout=per_rollout)
+
+
+_UNMATCHED_SHARE: Final = GuardrailMetric(
+    "unmatched_share", "unmatched share", "one side never came (paired modes, all requests only)"
+)
+"""No measure: it follows from where records ended."""
 
 
 RATES: Final[Mapping[str, Outcome | Category]] = {
@@ -129,7 +142,7 @@ def _metrics() -> Iterator[Metric]:
     for one in (*SIDE, *FEEDBACK):
         match one:
             case Outcome(metric=GuardrailMetric() as called):
-                yield _metric(called, "rate")
+                yield _metric(replace(called, harm=called.harm or one.says), "rate")
             case Category(metric=GuardrailMetric() as called):
                 yield _metric(called, "rate")
             case Distribution(metric=GuardrailMetric() as called, squares=True):
@@ -142,9 +155,9 @@ def _metrics() -> Iterator[Metric]:
                 yield _metric(called, "agreement")
             case Distribution(metric=GuardrailMetric() as called):
                 why = "it is an excess over stable's own noise already"
-                yield _max_only(called.name, called.title, "excess", why)
+                yield _max_only(called, "excess", why)
     why = "a request without a partner belongs to no side"
-    yield _max_only("unmatched_share", "unmatched share", "accounting", why, per_rollout=True)
+    yield _max_only(_UNMATCHED_SHARE, "accounting", why, per_rollout=True)
 
 
 _UNITS: Final[Mapping[str, Unit]] = {"tokens": "tokens", "US dollars": "usd"}
