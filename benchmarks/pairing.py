@@ -57,7 +57,7 @@ from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
-from understudy.streams.pairing.records import Outcome, RecordBatch
+from understudy.streams.pairing.records import BatchOutput, RecordBatch
 from understudy.streams.settings import KafkaSettings
 
 RATE_PER_S: Final = 10_000.0
@@ -296,7 +296,7 @@ class JoinOnly(Partition):
 
     def _measure(self, batch: Any) -> None:
         for entry in batch.joined.complete:
-            entry.let_go()
+            entry.release()
         batch.joined.complete.clear()
 
     def _count(self, batch: Any) -> None:
@@ -378,7 +378,7 @@ class Pairing:
             self.states[number] = self.partition_type(number, PairingPolicy(compare=options))
         return self.states[number]
 
-    def _put(self, number: int, outcome: Outcome) -> None:
+    def _put(self, number: int, outcome: BatchOutput) -> None:
         if self.store is not None:
             self.store.put(number, outcome)
 

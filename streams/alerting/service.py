@@ -270,7 +270,7 @@ class AlertingConsumer:
         """Another worker reads these partitions now and raises their alarms."""
         for number in numbers:
             self._assigned.pop(number, None)
-            self._loader.forget(number)
+            self._loader.clear(number)
             for delivery in self._deliveries:
                 delivery.forget(number)
 

@@ -164,7 +164,7 @@ class LoadBuffer:
         """Up to where everything offered is stored; `NOTHING_STORED` when nothing is known."""
         return self._positions.get(partition, NOTHING_STORED)
 
-    def forget(self, partition: Place) -> None:
+    def clear(self, partition: Place) -> None:
         """Start again for a partition; rows that wait are still inserted, but move nothing."""
         self._unstored.pop(partition, None)
         self._positions.pop(partition, None)

@@ -129,7 +129,7 @@ class Loader:
 
         Raises `SinkBusy` when the buffer is full: nothing was taken. The caller puts the same
         again later, or goes on without it and must then not rely on `flushed` until it has
-        called `forget` and read the partition again. Raises `SinkBroken` when the loader is.
+        called `clear` and read the partition again. Raises `SinkBroken` when the loader is.
         """
         with self._changed:
             self._raise_if_broken()
@@ -146,13 +146,13 @@ class Loader:
         with self._changed:
             return self._buffer.position(partition)
 
-    def forget(self, partition: Place) -> None:
+    def clear(self, partition: Place) -> None:
         """The partition is read again or has gone: `flushed` starts at -1.
 
         Rows that wait are still inserted, since they are right whoever inserts them.
         """
         with self._changed:
-            self._buffer.forget(partition)
+            self._buffer.clear(partition)
 
     def flush(self, deadline_s: float) -> bool:
         """Insert everything now; whether it was done within `deadline_s` seconds.

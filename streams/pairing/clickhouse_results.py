@@ -19,7 +19,7 @@ from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.tables import COMPARISONS, UNMATCHED, WINDOWS, block
 from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.pairing.comparison import Comparisons
-from understudy.streams.pairing.records import Outcome, UnmatchedSide
+from understudy.streams.pairing.records import BatchOutput, UnmatchedSide
 
 
 class ClickHouseResults:
@@ -41,7 +41,7 @@ class ClickHouseResults:
         """How many inserts have succeeded."""
         return self._loader.counters.batches
 
-    def put(self, partition: int, outcome: Outcome) -> None:
+    def put(self, partition: int, outcome: BatchOutput) -> None:
         """Queue what a batch brought. Raises `SinkBusy` when the buffer is full."""
         blocks = [
             comparison_block(some, partition, self._window_ms) for some in outcome.comparisons
@@ -61,9 +61,9 @@ class ClickHouseResults:
         """The position up to which everything queued has been stored; -1 when nothing has."""
         return self._loader.flushed(self._place(partition))
 
-    def forget(self, partition: int) -> None:
+    def clear(self, partition: int) -> None:
         """The partition starts again or has gone; what was stored counts no more."""
-        self._loader.forget(self._place(partition))
+        self._loader.clear(self._place(partition))
         self._put_to.pop(partition, None)
 
     def flush(self, deadline_s: float) -> bool:

@@ -1,7 +1,7 @@
 """Which offset is safe to commit, and what its metadata must say.
 
 With every sink flushed up to position N, the last offset O before which the watermark was at most
-*watermark at N - horizon* is committed. Everything newer than `settled_until`, the watermark
+*watermark at N - horizon* is committed. Everything newer than `closed_until`, the watermark
 before O, lies at or after O; so reading from O with empty state rebuilds all that is still open.
 """
 
@@ -19,9 +19,9 @@ METADATA_VERSION: Final = 1
 
 
 class CommitMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What travels with a committed offset; times are epoch milliseconds of event time."""
+    """Metadata of a committed offset; times are epoch milliseconds of event time."""
 
-    settled_until_ms: int | None
+    closed_until_ms: int | None
     """The watermark before the committed offset."""
     position: int
     """The offset up to which every sink had been flushed."""
@@ -32,24 +32,24 @@ class CommitMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     version: int = METADATA_VERSION
 
     def encode(self) -> str:
-        """As the text that Kafka keeps beside an offset."""
+        """Encode as the text that Kafka stores with an offset."""
         return msgspec.json.encode(self).decode()
 
-    def settle_closed(self, policy: PairingPolicy) -> CommitMetadata:
-        """The same, with all windows settled that had closed, and so were flushed, at the position.
+    def mark_closed(self, policy: PairingPolicy) -> CommitMetadata:
+        """Mark all windows closed that had closed, and so were flushed, at the position.
 
-        They reach a join timeout further than `settled_until`. So long a record may disagree with a
-        side that came before the committed offset; without that side, which is not read again, it
-        would be counted elsewhere.
+        They reach a join timeout further than `closed_until`. Within that time a record may
+        disagree with a side before the committed offset; without that side, which is not read
+        again, it would be counted in another window.
         """
-        if self.settled_until_ms is None or self.watermark_ms is None:
+        if self.closed_until_ms is None or self.watermark_ms is None:
             return self
         closed_ms = self.watermark_ms - policy.window_ms - policy.allowed_lateness_ms
-        return msgspec.structs.replace(self, settled_until_ms=max(self.settled_until_ms, closed_ms))
+        return msgspec.structs.replace(self, closed_until_ms=max(self.closed_until_ms, closed_ms))
 
     @staticmethod
     def decode(text: str | None) -> CommitMetadata | None:
-        """None where there is no metadata of ours. Raises ValueError for a newer version."""
+        """Decode; None for metadata that is not ours. Raises ValueError for a newer version."""
         if not text:
             return None
         try:
@@ -78,7 +78,7 @@ class _Checkpoint:
 
 @dataclass(slots=True)
 class CommitRule:
-    """Remembers the watermark before the offsets at which batches began."""
+    """Knows which offset is safe, from the watermark before the offsets where batches began."""
 
     horizon_ms: int
     _checkpoints: deque[_Checkpoint] = field(default_factory=deque)
@@ -95,7 +95,7 @@ class CommitRule:
         self._checkpoints.append(_Checkpoint(offset, watermark_ms, waiting_sides))
 
     def safe_commit(self, flushed_to: int) -> SafeCommit | None:
-        """The commit that is safe when all sinks hold everything before `flushed_to`.
+        """Return the commit that is safe when all sinks hold everything before `flushed_to`.
 
         None when nothing is known at that position.
         """
@@ -111,7 +111,7 @@ class CommitRule:
         return SafeCommit(
             safe.offset,
             CommitMetadata(
-                settled_until_ms=safe.watermark_before_ms,
+                closed_until_ms=safe.watermark_before_ms,
                 position=at.offset,
                 watermark_ms=at.watermark_before_ms,
                 waiting_sides=at.waiting_sides,
@@ -119,7 +119,7 @@ class CommitRule:
         )
 
     def _at(self, flushed_to: int) -> _Checkpoint | None:
-        """The newest checkpoint that is not past the flushed position."""
+        """Return the newest checkpoint that is not past the flushed position."""
         for checkpoint in reversed(self._checkpoints):
             if checkpoint.offset <= flushed_to:
                 return checkpoint

@@ -22,7 +22,7 @@ from understudy.analyzers.windows.columns import (
     side_columns,
 )
 from understudy.schemas.events import CANDIDATE, CONTROL, STABLE, Event, Request
-from understudy.streams.pairing.join import Entry
+from understudy.streams.pairing.join import RequestSides
 
 UNDETERMINED: Final = "und"
 _NO_REQUEST: Final = Request()
@@ -121,7 +121,7 @@ def request_language(events: Sequence[Event]) -> str:
     return UNDETERMINED
 
 
-def compare_requests(entries: Sequence[Entry], options: CompareOptions) -> list[Comparisons]:
+def compare_requests(entries: Sequence[RequestSides], options: CompareOptions) -> list[Comparisons]:
     """Measure complete requests: pairs, stable sides alone, candidate sides alone."""
     pairs = [e for e in entries if STABLE in e.sides and CANDIDATE in e.sides]
     comparisons = [_compare_pairs(pairs, options)] if pairs else []
@@ -133,7 +133,7 @@ def compare_requests(entries: Sequence[Entry], options: CompareOptions) -> list[
     return comparisons
 
 
-def _compare_pairs(entries: list[Entry], options: CompareOptions) -> Comparisons:
+def _compare_pairs(entries: list[RequestSides], options: CompareOptions) -> Comparisons:
     """All sides are measured together, then taken apart: stable, candidate, control."""
     stable_events = [e.sides[STABLE].event for e in entries]
     candidate_events = [e.sides[CANDIDATE].event for e in entries]
@@ -173,7 +173,7 @@ def _languages(events: list[Event], others: list[Event]) -> list[str]:
     return languages
 
 
-def _requests(entries: list[Entry], events: list[Event], languages: list[str]) -> Requests:
+def _requests(entries: list[RequestSides], events: list[Event], languages: list[str]) -> Requests:
     """What is shared, read from one side of each request."""
     asked = [event.request or _NO_REQUEST for event in events]
     return Requests(
@@ -189,7 +189,7 @@ def _requests(entries: list[Entry], events: list[Event], languages: list[str]) -
     )
 
 
-def _read_single(entries: list[Entry], bit: int, options: CompareOptions) -> Comparisons:
+def _read_single(entries: list[RequestSides], bit: int, options: CompareOptions) -> Comparisons:
     events = [e.sides[bit].event for e in entries]
     languages = [request_language((event,)) for event in events]
     measures = read_sides(events, languages, options).measures

@@ -26,7 +26,7 @@ from understudy.streams.pairing.kafka_results import KafkaResults
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
-from understudy.streams.pairing.records import Outcome, RecordBatch
+from understudy.streams.pairing.records import BatchOutput, RecordBatch
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ _HOPELESS: Final = (
 class ResultStore(Protocol):
     """Where comparisons, unmatched sides and window rows go: ClickHouse."""
 
-    def put(self, partition: int, outcome: Outcome) -> None:
+    def put(self, partition: int, outcome: BatchOutput) -> None:
         """Queue what a batch brought. Raises `SinkBusy` when the buffer is full."""
 
     def put_rows(self, partition: int, rows: list[WindowRow], position: int) -> None:
@@ -62,7 +62,7 @@ class ResultStore(Protocol):
     def stored(self, partition: int) -> int:
         """The position up to which everything queued has been stored; -1 when nothing has."""
 
-    def forget(self, partition: int) -> None:
+    def clear(self, partition: int) -> None:
         """The partition starts again or has gone; what was stored counts no more."""
 
     def flush(self, deadline_s: float) -> bool:
@@ -486,7 +486,7 @@ class PairingConsumer:
     def _drop(self, number: int) -> None:
         assigned = self._assigned.pop(number, None)
         if assigned is not None:
-            self._store.forget(number)
+            self._store.clear(number)
 
     # Rebalancing
 
@@ -531,7 +531,7 @@ class PairingConsumer:
 
     def _start(self, number: int) -> _Assigned:
         """The state to begin with: what was committed, or the beginning of the log."""
-        self._store.forget(number)
+        self._store.clear(number)
         here = TopicPartition(self.topic, number)
         committed = self._consumer.committed([here], timeout=ADMIN_TIMEOUT_S)[0]
         if committed.error is not None:
@@ -546,7 +546,7 @@ class PairingConsumer:
         elif offset < low:
             offset, metadata = self._after_loss(number, low, offset, metadata)
         elif metadata is not None:
-            metadata = metadata.settle_closed(self._policy)
+            metadata = metadata.mark_closed(self._policy)
         state = self._state(number, self._policy, start_offset=offset, resumed=metadata)
         return _Assigned(state, committed=offset)
 
@@ -566,7 +566,7 @@ class PairingConsumer:
         if metadata is None:
             return start, None
         return start, CommitMetadata(
-            settled_until_ms=metadata.watermark_ms,
+            closed_until_ms=metadata.watermark_ms,
             position=start,
             watermark_ms=metadata.watermark_ms,
         )

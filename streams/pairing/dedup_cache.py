@@ -1,7 +1,7 @@
-"""What was read lately, by key: how further copies of a record are known. Pure.
+"""Recognises further copies of a record by its key. Pure.
 
-Like the join it looks back so far in time and so far in the log, and is a function of what was
-read: a copy is told from the copy before it, never from what a worker happens to remember longer.
+Like the join it looks back a limited time and a limited part of the log, and is a function of what
+was read: whether a record is a copy never depends on how long a worker has been running.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class DedupCache:
-    """Keys with the time and the place in the log at which they last came.
+    """Keys with the time and the position in the log at which they last came.
 
-    Whoever reads adds the size of every record to `log_bytes`, of those without a key, too: the
+    The reader adds the size of every record to `log_bytes`, also of those without a key: the
     distance between two records must not depend on where reading began.
     """
 
@@ -30,7 +30,7 @@ class DedupCache:
         return len(self._last)
 
     def is_copy(self, key: Hashable, time_ms: int, watermark_ms: int) -> bool:
-        """Whether a key has come before, of late; takes note of it either way.
+        """Whether a key has come before within the look-back; notes it either way.
 
         `watermark_ms` includes the record: a copy that is further on in time than the look-back is
         a new record.
@@ -39,8 +39,8 @@ class DedupCache:
         self._last[key] = (time_ms if last is None else max(time_ms, last[0]), self.log_bytes)
         return last is not None and self._is_near(*last, watermark_ms)
 
-    def forget(self, watermark_ms: int) -> None:
-        """Let go of what lies too far back, oldest in the log first."""
+    def evict(self, watermark_ms: int) -> None:
+        """Evict keys that lie too far back, the oldest in the log first."""
         while self._last:
             key, last = next(iter(self._last.items()))
             if self._is_near(*last, watermark_ms):

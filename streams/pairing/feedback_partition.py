@@ -24,7 +24,7 @@ from understudy.streams.pairing.partition_state import (
     slice_of,
     tagged_language,
 )
-from understudy.streams.pairing.records import DeadLetter, Outcome, RecordBatch
+from understudy.streams.pairing.records import BatchOutput, DeadLetter, RecordBatch
 
 
 class _Read(NamedTuple):
@@ -44,9 +44,9 @@ class FeedbackPartition(PartitionState):
     def _begin(self) -> None:
         self._recent = DedupCache(self.policy.join_timeout_ms, self.policy.max_join_bytes)
 
-    def process(self, records: RecordBatch) -> Outcome:
+    def process(self, records: RecordBatch) -> BatchOutput:
         """Take the next records of the partition, in order."""
-        outcome, steps = Outcome(), WatermarkSteps()
+        outcome, steps = BatchOutput(), WatermarkSteps()
         opinions: list[Feedback] = []
         for record in map(
             _Read, records.offsets, records.timestamps_ms, records.payloads, records.keys
@@ -55,12 +55,12 @@ class FeedbackPartition(PartitionState):
         self._note_read(records)
         self._add(opinions)
         if self.watermark_ms is not None:
-            self._recent.forget(self.watermark_ms)
+            self._recent.evict(self.watermark_ms)
         self._end_batch(steps)
         return outcome
 
     def _read(
-        self, record: _Read, opinions: list[Feedback], outcome: Outcome, steps: WatermarkSteps
+        self, record: _Read, opinions: list[Feedback], outcome: BatchOutput, steps: WatermarkSteps
     ) -> None:
         """Decode a record and judge it by the watermark before it."""
         feedback: Feedback | None = None
@@ -89,15 +89,15 @@ class FeedbackPartition(PartitionState):
         record: _Read,
         opinions: list[Feedback],
     ) -> None:
-        """Late, a copy, settled by an earlier run, or an opinion to measure."""
-        is_settled = self._was_settled(time_ms)
-        is_new = record.offset >= self.settled_position
-        if time_ms < watermark_ms - self.policy.join_timeout_ms or (is_settled and is_new):
+        """Count a record as late, duplicate or replayed, or add it to those to measure."""
+        is_closed = self._is_closed(time_ms)
+        is_new = record.offset >= self.flushed_position
+        if time_ms < watermark_ms - self.policy.join_timeout_ms or (is_closed and is_new):
             self._count_late(feedback, watermark_ms, record.offset)
         elif self._recent.is_copy(_identity(feedback), time_ms, max(time_ms, watermark_ms)):
             self._count_duplicate(feedback, time_ms)
-        elif is_settled:
-            self.tally.settled += 1
+        elif is_closed:
+            self.tally.replayed += 1
         else:
             opinions.append(feedback)
 

@@ -1,11 +1,11 @@
-"""The join: which sides belong together, which came twice, too late or alone.
+"""The join: which sides belong together, and which are duplicate, late or unmatched.
 
 Pure and a function of the log alone: what has been read up to a position decides everything, so
 reading again from a committed offset gives the same answer wherever batches are cut. A record is
 judged by the watermark before it, the largest `request_time` read so far.
 
-The join looks back at most `join_timeout` of event time and at most `max_join_bytes` of log; an
-entry that lies further back is forgotten, and its sides are unmatched.
+The join looks back at most `join_timeout` of event time and at most `max_join_bytes` of log. A
+request further back is evicted, and its sides are unmatched.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from understudy.analyzers.compare.language import normalize_tag
 from understudy.schemas.events import PAIR, SIDE_BITS, Event, InvalidEvent, InvalidReason
 
 _BUCKET_MS = 100
+"""Requests expire bucket by bucket: a batch looks at few buckets, not at every request."""
 
 
 class UnmatchedReason(StrEnum):
@@ -39,11 +40,14 @@ class Side(msgspec.Struct, gc=False):
     offset: int
 
 
-class Entry(msgspec.Struct, eq=False, gc=False):
-    """What the join knows of one request; `sides` is let go once they have been handed on."""
+class RequestSides(msgspec.Struct, eq=False, gc=False):
+    """What the join knows of one request; `sides` are released once they have been handed on.
+
+    The request itself stays until it is evicted, so that further copies of a side are recognised.
+    """
 
     key: str
-    """The Kafka key; a string and not a pair of them, so that the garbage collector passes by."""
+    """The Kafka key; a string rather than a tuple, which the garbage collector would track."""
     request_time_ms: int
     wanted: int
     log_bytes: int
@@ -52,27 +56,27 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     seen: int
     last_offset: int
     """Where the side stood that came last."""
-    forgotten: bool = False
+    evicted: bool = False
 
     @property
     def waiting(self) -> bool:
         """Whether sides are held that have not been handed on."""
         return bool(self.sides)
 
-    def let_go(self) -> None:
-        """Forget the sides, but not that they came."""
+    def release(self) -> None:
+        """Release the sides, but remember which have come."""
         self.sides = _HANDED_ON
 
 
 _HANDED_ON: Final[dict[int, Side]] = {}
-"""Shared by all entries and always empty: no side is added to what has been handed on."""
+"""Shared by all requests and always empty: no side is added to what has been handed on."""
 
 
 @dataclass(slots=True)
-class Joined:
-    """What a batch brought: requests that are complete, sides that stay alone."""
+class JoinOutput:
+    """What the join emits for a batch: complete requests, and sides that stay unmatched."""
 
-    complete: list[Entry] = field(default_factory=list)
+    complete: list[RequestSides] = field(default_factory=list)
     unmatched: list[tuple[Side, UnmatchedReason]] = field(default_factory=list)
 
 
@@ -82,14 +86,14 @@ class Duplicate(Exception):
 
 @dataclass(slots=True)
 class Join:
-    """The entries of one partition."""
+    """The open requests of one partition."""
 
     max_join_bytes: int
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, RequestSides] = field(default_factory=dict)
     waiting_sides: int = 0
     log_bytes: int = 0
-    _by_time: dict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
-    _by_position: deque[Entry] = field(default_factory=deque)
+    _by_time: dict[int, list[RequestSides]] = field(default_factory=lambda: defaultdict(list))
+    _by_position: deque[RequestSides] = field(default_factory=deque)
 
     def add(
         self,
@@ -98,9 +102,9 @@ class Join:
         request_time_ms: int,
         size: int,
         oldest_ms: int,
-        joined: Joined,
+        joined: JoinOutput,
     ) -> None:
-        """Take one side that is neither invalid nor late.
+        """Add one side that is neither invalid nor late.
 
         `wanted` are the bits of its request's sides, `oldest_ms` is the watermark before the
         record less the join timeout, `size` the record's bytes. Raises `Duplicate`, or
@@ -112,8 +116,10 @@ class Join:
         key = f"{event.rollout_id}/{event.pair_id}"
         bit = SIDE_BITS[event.side]
         entry = self.entries.get(key)
-        if entry is None or self._lies_behind(entry, log_bytes, oldest_ms, joined):
-            entry = Entry(key, request_time_ms, wanted, log_bytes, {bit: side}, bit, side.offset)
+        if entry is None or self._evict_if_behind(entry, log_bytes, oldest_ms, joined):
+            entry = RequestSides(
+                key, request_time_ms, wanted, log_bytes, {bit: side}, bit, side.offset
+            )
             self.entries[key] = entry
             self._by_time[request_time_ms // _BUCKET_MS].append(entry)
             self._by_position.append(entry)
@@ -127,43 +133,45 @@ class Join:
             joined.complete.append(entry)
             self.waiting_sides -= len(entry.sides)
 
-    def _lies_behind(self, entry: Entry, log_bytes: int, oldest_ms: int, joined: Joined) -> bool:
-        """Whether an entry lies further back than the join looks; if so, forget it."""
+    def _evict_if_behind(
+        self, entry: RequestSides, log_bytes: int, oldest_ms: int, joined: JoinOutput
+    ) -> bool:
+        """Whether a request lies further back than the join looks; if so, it is evicted."""
         if (
             entry.request_time_ms >= oldest_ms
             and log_bytes - entry.log_bytes <= self.max_join_bytes
         ):
             return False
         far = log_bytes - entry.log_bytes > self.max_join_bytes
-        self._forget(entry, UnmatchedReason.MEMORY if far else UnmatchedReason.TIMEOUT, joined)
+        self._evict(entry, UnmatchedReason.MEMORY if far else UnmatchedReason.TIMEOUT, joined)
         return True
 
-    def expire(self, oldest_ms: int, joined: Joined) -> None:
-        """Forget what was requested before `oldest_ms`, or lies too many bytes behind."""
+    def expire(self, oldest_ms: int, joined: JoinOutput) -> None:
+        """Evict requests from before `oldest_ms`, and those too many bytes behind."""
         last_bucket = oldest_ms // _BUCKET_MS
         for bucket in sorted(b for b in self._by_time if b <= last_bucket):
             kept = [e for e in self._by_time.pop(bucket) if not self._expire(e, oldest_ms, joined)]
             if kept:
                 self._by_time[bucket] = kept
-        self._forget_by_position(joined)
+        self._evict_by_position(joined)
 
-    def _expire(self, entry: Entry, oldest_ms: int, joined: Joined) -> bool:
-        if entry.request_time_ms >= oldest_ms and not entry.forgotten:
+    def _expire(self, entry: RequestSides, oldest_ms: int, joined: JoinOutput) -> bool:
+        if entry.request_time_ms >= oldest_ms and not entry.evicted:
             return False
-        self._forget(entry, UnmatchedReason.TIMEOUT, joined)
+        self._evict(entry, UnmatchedReason.TIMEOUT, joined)
         return True
 
-    def _forget_by_position(self, joined: Joined) -> None:
+    def _evict_by_position(self, joined: JoinOutput) -> None:
         first_byte = self.log_bytes - self.max_join_bytes
         queue = self._by_position
-        while queue and (queue[0].forgotten or queue[0].log_bytes < first_byte):
-            self._forget(queue.popleft(), UnmatchedReason.MEMORY, joined)
+        while queue and (queue[0].evicted or queue[0].log_bytes < first_byte):
+            self._evict(queue.popleft(), UnmatchedReason.MEMORY, joined)
 
-    def _forget(self, entry: Entry, reason: UnmatchedReason, joined: Joined) -> None:
-        """Drop an entry; stable and candidate without their control are still a pair."""
-        if entry.forgotten:
+    def _evict(self, entry: RequestSides, reason: UnmatchedReason, joined: JoinOutput) -> None:
+        """Evict a request; stable and candidate without their control are still a pair."""
+        if entry.evicted:
             return
-        entry.forgotten = True
+        entry.evicted = True
         self.entries.pop(entry.key, None)
         if not entry.waiting or entry.seen == entry.wanted:
             return
@@ -172,19 +180,19 @@ class Join:
             joined.complete.append(entry)
         else:
             joined.unmatched.extend((side, reason) for side in entry.sides.values())
-            entry.let_go()
+            entry.release()
 
-    def forget_all(self, joined: Joined) -> None:
-        """At the end of the input nothing more will come: what waits is unmatched."""
+    def evict_all(self, joined: JoinOutput) -> None:
+        """Evict all requests at the end of the input: sides that wait are unmatched."""
         for entry in list(self.entries.values()):
-            self._forget(entry, UnmatchedReason.TIMEOUT, joined)
+            self._evict(entry, UnmatchedReason.TIMEOUT, joined)
 
-    def waiting(self) -> Iterable[Entry]:
-        """Entries with sides still waiting for a partner."""
+    def waiting(self) -> Iterable[RequestSides]:
+        """Return the requests with sides that wait for a partner."""
         return (entry for entry in self.entries.values() if entry.waiting)
 
 
-def _check(entry: Entry, event: Event, request_time_ms: int, wanted: int, bit: int) -> None:
+def _check(entry: RequestSides, event: Event, request_time_ms: int, wanted: int, bit: int) -> None:
     """Raise unless the event is a new side of this very request."""
     if entry.request_time_ms != request_time_ms or entry.seen & bit or entry.wanted != wanted:
         _refuse(entry, request_time_ms, bit)
@@ -198,7 +206,7 @@ def _check(entry: Entry, event: Event, request_time_ms: int, wanted: int, bit: i
             raise _disagreement("language")
 
 
-def _refuse(entry: Entry, request_time_ms: int, bit: int) -> NoReturn:
+def _refuse(entry: RequestSides, request_time_ms: int, bit: int) -> NoReturn:
     if entry.request_time_ms != request_time_ms:
         raise _disagreement("request_time")
     if entry.seen & bit:

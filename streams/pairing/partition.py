@@ -30,9 +30,9 @@ from understudy.streams.pairing.comparison import (
 )
 from understudy.streams.pairing.join import (
     Duplicate,
-    Entry,
     Join,
-    Joined,
+    JoinOutput,
+    RequestSides,
     Side,
     UnmatchedReason,
 )
@@ -43,7 +43,7 @@ from understudy.streams.pairing.partition_state import (
     slice_of,
     tagged_language,
 )
-from understudy.streams.pairing.records import DeadLetter, Outcome, RecordBatch, UnmatchedSide
+from understudy.streams.pairing.records import BatchOutput, DeadLetter, RecordBatch, UnmatchedSide
 
 PART_RECORDS: Final = 256
 """Records that are read and compared together: few enough to stay in a core's cache."""
@@ -53,8 +53,8 @@ PART_RECORDS: Final = 256
 class _Batch:
     """What is gathered while a batch is read."""
 
-    outcome: Outcome = field(default_factory=Outcome)
-    joined: Joined = field(default_factory=Joined)
+    outcome: BatchOutput = field(default_factory=BatchOutput)
+    joined: JoinOutput = field(default_factory=JoinOutput)
     steps: WatermarkSteps = field(default_factory=WatermarkSteps)
 
 
@@ -71,7 +71,7 @@ class Partition(PartitionState):
         """Sides that wait for a partner."""
         return self._join.waiting_sides
 
-    def process(self, records: RecordBatch) -> Outcome:
+    def process(self, records: RecordBatch) -> BatchOutput:
         """Take the next records of the partition, in order."""
         batch = _Batch()
         for part in records.parts(PART_RECORDS):
@@ -84,10 +84,10 @@ class Partition(PartitionState):
         self._end_batch(batch.steps)
         return batch.outcome
 
-    def finish(self) -> Outcome:
+    def finish(self) -> BatchOutput:
         """End of the input: what still waits is unmatched."""
         batch = _Batch()
-        self._join.forget_all(batch.joined)
+        self._join.evict_all(batch.joined)
         self._measure(batch)
         self._count(batch)
         return batch.outcome
@@ -99,7 +99,7 @@ class Partition(PartitionState):
         join, joined, steps = self._join, batch.joined, batch.steps
         max_bytes, skew_ms = self.policy.max_event_bytes, self.policy.max_clock_skew_ms
         timeout_ms = self.policy.join_timeout_ms
-        settled_ms, new_from = self._settled_before_ms, self.settled_position
+        closed_ms, new_from = self._closed_before_ms, self.flushed_position
         watermark = self.watermark_ms
         for payload, offset, timestamp_ms, key in zip(
             records.payloads, records.offsets, records.timestamps_ms, records.keys, strict=True
@@ -116,7 +116,7 @@ class Partition(PartitionState):
                     watermark = steps.rise(time_ms, offset + 1)
                     before = time_ms if before is None else before
                 oldest_ms = before - timeout_ms
-                if time_ms < oldest_ms or (time_ms < settled_ms and offset >= new_from):
+                if time_ms < oldest_ms or (time_ms < closed_ms and offset >= new_from):
                     self._late(side, before, batch)
                 else:
                     join.add(side, wanted, time_ms, len(payload or b""), oldest_ms, joined)
@@ -141,16 +141,16 @@ class Partition(PartitionState):
         """Compare what is complete, then forget the texts."""
         entries = []
         for entry in batch.joined.complete:
-            if self._was_settled(entry.request_time_ms):
-                self.tally.settled += len(entry.sides)
-                entry.let_go()
+            if self._is_closed(entry.request_time_ms):
+                self.tally.replayed += len(entry.sides)
+                entry.release()
             else:
                 entries.append(entry)
         batch.joined.complete.clear()
         if entries:
             self._compare(entries, batch)
 
-    def _compare(self, entries: list[Entry], batch: _Batch) -> None:
+    def _compare(self, entries: list[RequestSides], batch: _Batch) -> None:
         """Compare all at once; if an analyzer raises, one by one, to find which."""
         try:
             batch.outcome.comparisons += compare_requests(entries, self.policy.compare)
@@ -163,7 +163,7 @@ class Partition(PartitionState):
                 self._poison(entries[0], error, batch)
             return
         for entry in entries:
-            entry.let_go()
+            entry.release()
 
     def _count(self, batch: _Batch) -> None:
         """Add what the batch brought to its windows."""
@@ -195,7 +195,7 @@ class Partition(PartitionState):
             self.tally.pairs += len(comparisons)
             self.tally.paired += sides
 
-    def _poison(self, entry: Entry, error: Exception, batch: _Batch) -> None:
+    def _poison(self, entry: RequestSides, error: Exception, batch: _Batch) -> None:
         """Send the sides of a request that an analyzer could not take to dead letters."""
         detail = traceback.format_exception_only(error)[-1].strip()
         start = self._windows.start_of(entry.request_time_ms)
@@ -209,13 +209,13 @@ class Partition(PartitionState):
                     side.offset, InvalidReason.ANALYZER_FAILED, detail, key, encode_event(event)
                 )
             )
-        entry.let_go()
+        entry.release()
 
     def _unmatched(self, side: Side, reason: UnmatchedReason, batch: _Batch) -> None:
         event = side.event
         time_ms = request_time_ms(event)
-        if self._was_settled(time_ms):
-            self.tally.settled += 1
+        if self._is_closed(time_ms):
+            self.tally.replayed += 1
             return
         start = self._windows.start_of(time_ms)
         self.tally.unmatched += 1

@@ -19,7 +19,7 @@ from understudy.streams.pairing.commit_rule import CommitMetadata, CommitRule, S
 from understudy.streams.pairing.comparison import UNDETERMINED
 from understudy.streams.pairing.open_windows import OpenWindows, WatermarkSteps
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.records import DeadLetter, Outcome, RecordBatch, Tally
+from understudy.streams.pairing.records import BatchOutput, DeadLetter, RecordBatch, Tally
 
 BEFORE_ANY_WATERMARK: Final = 0
 """What is invalid before any record has set the clock counts in the window of 1970."""
@@ -46,12 +46,12 @@ class PartitionState(ABC):
         self.policy = policy
         self.position = start_offset
         self.tally = Tally()
-        self.settled_until_ms = resumed.settled_until_ms if resumed else None
-        self._settled_before_ms = _end_of_window(self.settled_until_ms, policy.window_ms)
-        self.settled_position = resumed.position if resumed else 0
-        self.dead_letters_from = self.settled_position
+        self.closed_until_ms = resumed.closed_until_ms if resumed else None
+        self._closed_before_ms = _end_of_window(self.closed_until_ms, policy.window_ms)
+        self.flushed_position = resumed.position if resumed else 0
+        self.dead_letters_from = self.flushed_position
         """Dead letters below this offset have been sent by an earlier run."""
-        self.watermark_ms = self.settled_until_ms
+        self.watermark_ms = self.closed_until_ms
         self._windows = OpenWindows(
             number, policy.window_s, policy.allowed_lateness_ms, self.source
         )
@@ -64,7 +64,7 @@ class PartitionState(ABC):
         """Make what reading this kind of record needs beside that."""
 
     @abstractmethod
-    def process(self, records: RecordBatch) -> Outcome:
+    def process(self, records: RecordBatch) -> BatchOutput:
         """Take the next records of the partition, in order."""
 
     @property
@@ -90,7 +90,7 @@ class PartitionState(ABC):
 
         None while an earlier run had flushed further: its commit says more.
         """
-        if flushed_to < self.settled_position:
+        if flushed_to < self.flushed_position:
             return None
         return self._commits.safe_commit(flushed_to)
 
@@ -108,30 +108,30 @@ class PartitionState(ABC):
 
     # Where records end that are not measured
 
-    def _was_settled(self, time_ms: int) -> bool:
+    def _is_closed(self, time_ms: int) -> bool:
         """Whether an earlier run closed and flushed the window of this time."""
-        return time_ms < self._settled_before_ms
+        return time_ms < self._closed_before_ms
 
     def _accounting_window(self, watermark_ms: int, offset: int) -> int | None:
         """Where late and invalid records count; None where an earlier run has counted them."""
         start = self._windows.start_of(watermark_ms)
-        if not self._was_settled(start):
+        if not self._is_closed(start):
             return start
-        return None if offset < self.settled_position else self._settled_before_ms
+        return None if offset < self.flushed_position else self._closed_before_ms
 
     def _count_late(self, record: Event | Feedback, watermark_ms: int, offset: int) -> int | None:
         """Count a late record; the window that does, None where an earlier run has."""
         start = self._accounting_window(watermark_ms, offset)
         if start is None:
-            self.tally.settled += 1
+            self.tally.replayed += 1
             return None
         self.tally.late += 1
         self._windows.count(slice_of(record, tagged_language(record), start), "events_late")
         return start
 
     def _count_duplicate(self, record: Event | Feedback, time_ms: int) -> None:
-        if self._was_settled(time_ms):
-            self.tally.settled += 1
+        if self._is_closed(time_ms):
+            self.tally.replayed += 1
             return
         start = self._windows.start_of(time_ms)
         self.tally.duplicate += 1
@@ -142,7 +142,7 @@ class PartitionState(ABC):
         letter: DeadLetter,
         record: Event | Feedback | None,
         watermark_ms: int | None,
-        outcome: Outcome,
+        outcome: BatchOutput,
     ) -> None:
         """Count what goes to dead letters, in the slice that it names as far as it can be read."""
         if letter.offset >= self.dead_letters_from:

@@ -54,7 +54,7 @@ class UnmatchedSide:
 
 
 @dataclass(slots=True)
-class Outcome:
+class BatchOutput:
     """What a batch brought, to be handed to the sinks."""
 
     comparisons: list[Comparisons] = field(default_factory=list)
@@ -78,12 +78,12 @@ class Tally:
     duplicate: int = 0
     late: int = 0
     invalid: int = 0
-    settled: int = 0
-    """Events of windows that an earlier run had settled."""
+    replayed: int = 0
+    """Records read again, of windows that an earlier run had closed and stored."""
 
     def accounted(self) -> int:
         """Events that have ended somewhere; `read` less the sides still waiting."""
         return (
             self.paired + self.single + self.unmatched + self.duplicate + self.late
-            + self.invalid + self.settled
+            + self.invalid + self.replayed
         )  # fmt: skip

@@ -10,7 +10,7 @@ from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrate import client_opener
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
-from understudy.streams.pairing.records import Outcome
+from understudy.streams.pairing.records import BatchOutput
 from understudy.streams.replay.replay_events import ReplaySink
 
 _PARTITION: Final = 0
@@ -23,7 +23,7 @@ class _ClickHouseSink:
     def __init__(self, results: ClickHouseResults) -> None:
         self._results = results
 
-    def put(self, outcome: Outcome, rows: list[WindowRow], position: int) -> None:
+    def put(self, outcome: BatchOutput, rows: list[WindowRow], position: int) -> None:
         """Insert what a batch brought."""
         self._results.put(_PARTITION, outcome)
         self._results.put_rows(_PARTITION, rows, position)

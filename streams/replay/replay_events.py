@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
-from understudy.streams.pairing.records import Outcome, RecordBatch, Tally
+from understudy.streams.pairing.records import BatchOutput, RecordBatch, Tally
 from understudy.streams.replay.from_events import (
     MAX_LINES,
     Listener,
@@ -30,7 +30,7 @@ CLOCK_ALLOWANCE_MS: Final = 366 * 86_400_000
 class ReplaySink(Protocol):
     """Where the results of a replay go, such as ClickHouse."""
 
-    def put(self, outcome: Outcome, rows: list[WindowRow], position: int) -> None:
+    def put(self, outcome: BatchOutput, rows: list[WindowRow], position: int) -> None:
         """Take the results of a batch."""
 
 
@@ -72,7 +72,7 @@ def replay(
 
 def _gather(
     partition: Partition,
-    outcome: Outcome,
+    outcome: BatchOutput,
     rows: list[WindowRow],
     result: ReplayResult,
     sink: ReplaySink | None,

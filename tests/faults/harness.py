@@ -35,7 +35,7 @@ from understudy.schemas.topics import understudy_topics
 from understudy.streams.kafka.topic_admin import ensure_topics
 
 PARTITIONS: Final = 3
-SETTLED_S: Final = 120.0
+COMPLETE_S: Final = 120.0
 _ADMIN_S: Final = 15.0
 RULES: Final = Rules(window_ms=2000, timeout_ms=3000, lateness_ms=4000, skew_ms=60_000)
 SESSION_MS: Final = 1500
@@ -48,7 +48,7 @@ class Committed:
 
     offset: int
     position: int
-    settled_until_ms: int | None
+    closed_until_ms: int | None
     watermark_ms: int | None
     waiting_sides: int
 
@@ -213,7 +213,7 @@ class Run:
 
     def flush(self) -> None:
         """Wait until Kafka has what was queued."""
-        assert self._producer.flush(SETTLED_S) == 0, "Kafka took no messages"
+        assert self._producer.flush(COMPLETE_S) == 0, "Kafka took no messages"
         assert not self._undelivered, self._undelivered
 
     def _delivered(self, error: KafkaError | None, message: Delivered) -> None:
@@ -273,7 +273,7 @@ class Run:
         for future in self._admin.incremental_alter_configs([resource]).values():
             future.result(_ADMIN_S)
 
-    def wait_until_settled(self, within_s: float = SETTLED_S) -> float:
+    def wait_until_complete(self, within_s: float = COMPLETE_S) -> float:
         """Wait until all has been read, stored and committed; seconds that it took."""
         started = time.monotonic()
         ends = self.ends()
@@ -290,7 +290,7 @@ class Run:
             )
 
         newest = self.living[-1] if self.living else None
-        wait_until(done, f"{self.name} is settled", within_s, newest)
+        wait_until(done, f"{self.name} is complete", within_s, newest)
         return time.monotonic() - started
 
     def stop_workers(self) -> None:
@@ -475,7 +475,7 @@ def _committed(place: TopicPartition) -> Committed:
     return Committed(
         place.offset,
         said.get("position", -1),
-        said.get("settled_until_ms"),
+        said.get("closed_until_ms"),
         said.get("watermark_ms"),
         said.get("waiting_sides", 0),
     )
@@ -524,7 +524,7 @@ class _Reader:
         logs: dict[int, list[Record]] = {n: [] for n in bounds}
         left = {n: high for n, (low, high) in bounds.items() if high > low}
         self._consumer.assign([TopicPartition(topic, n, bounds[n][0]) for n in left])
-        deadline = time.monotonic() + SETTLED_S
+        deadline = time.monotonic() + COMPLETE_S
         while left and time.monotonic() < deadline:
             for message in self._consumer.consume(5000, 0.05):
                 if message.error() is not None:

@@ -111,7 +111,7 @@ class Soak:
         run.fault(Fault.NONE)
         if not run.living:
             self._start()
-        return run.wait_until_settled()
+        return run.wait_until_complete()
 
     def _something(self) -> None:
         faults: list[tuple[Callable[[], None], int]] = [
@@ -121,7 +121,7 @@ class Soak:
             (self._hang, 2),
             (self._break_clickhouse, 6),
             (self._mend_clickhouse, 4),
-            (self._settle_down, 4),
+            (self._pause_faults, 4),
             (self._retention, 1),
             (self._kill_clickhouse, 1),
             (self._end_broker, 1),
@@ -180,7 +180,7 @@ class Soak:
     def _mend_clickhouse(self) -> None:
         self._run.fault(Fault.NONE)
 
-    def _settle_down(self) -> None:
+    def _pause_faults(self) -> None:
         """Let everything be committed, so that the next fault meets the middle of the log."""
         self._heal()
 

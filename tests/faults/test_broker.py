@@ -51,7 +51,7 @@ def test_restarted_under_load(
             finish()
             time.sleep(AWAY_S)
             own_broker.restart()
-        run.wait_until_settled()
+        run.wait_until_complete()
         run.stop_workers()
         run.check()
 
@@ -61,7 +61,7 @@ def test_sigterm_while_the_broker_is_away(own_broker: Broker, clickhouse: ClickH
         worker = run.command_worker()
         chunks = Workload(32, 600).chunks(2)
         run.publish(chunks[0])
-        run.wait_until_settled()
+        run.wait_until_complete()
         run.publish(chunks[1])
         own_broker.kill()
         time.sleep(AWAY_S)
@@ -70,7 +70,7 @@ def test_sigterm_while_the_broker_is_away(own_broker: Broker, clickhouse: ClickH
         assert took_s < GRACE_S
         own_broker.restart()
         run.worker()
-        run.wait_until_settled()
+        run.wait_until_complete()
         run.stop_workers()
         run.check()
 
@@ -87,6 +87,6 @@ def test_not_there_yet(own_broker: Broker, clickhouse: ClickHouseServer) -> None
         time.sleep(AWAY_S)
         own_broker.restart()
         wait_until_logged(worker, "partitions.assigned")
-        run.wait_until_settled()
+        run.wait_until_complete()
         run.stop_workers()
         run.check()

@@ -66,12 +66,12 @@ def test_poison(run: Callable[..., Run]) -> None:
     for number in range(3):
         messages[middle:middle] = poison(number, messages[:middle])
     poisoned.publish(messages)
-    poisoned.wait_until_settled()
+    poisoned.wait_until_complete()
     worker.kill()
     second = poisoned.command_worker(script=POISONED)
     wait_until_logged(second, "partitions.assigned")
     poisoned.publish(Workload(50, 20).messages)
-    poisoned.wait_until_settled()
+    poisoned.wait_until_complete()
     poisoned.stop_workers()
     letters = poisoned.headers(poisoned.topics.dead_letters.name)
     told = {
@@ -103,7 +103,7 @@ def test_an_event_that_only_compression_made_small(run: Callable[..., Run]) -> N
     producer.produce(huge.topics.events.name, b"x" * TOO_LARGE, b"r1/huge", partition=0)
     assert producer.flush(30) == 0
     huge.publish(messages[100:])
-    huge.wait_until_settled()
+    huge.wait_until_complete()
     huge.stop_workers()
     huge.check()
     cut = [h for _, h in huge.headers(huge.topics.dead_letters.name) if "cut_from_bytes" in h]
@@ -116,7 +116,7 @@ def test_the_topic_is_deleted(run: Callable[..., Run]) -> None:
     worker = broken.worker(instance="one")
     chunks = Workload(53, 900).chunks(2)
     broken.publish(chunks[0])
-    broken.wait_until_settled()
+    broken.wait_until_complete()
     name = broken.topics.dead_letters.name
     admin = AdminClient({"bootstrap.servers": broken.broker.bootstrap_servers})
     admin.delete_topics([name])[name].result(10)
@@ -137,7 +137,7 @@ def test_the_topic_is_deleted(run: Callable[..., Run]) -> None:
         worker.kill()
     broken.workers.remove(worker)
     broken.worker(instance="one")
-    broken.wait_until_settled()
+    broken.wait_until_complete()
     broken.stop_workers()
     letters = {(int(h["partition"]), int(h["offset"])) for _, h in broken.headers(name)}
     assert {one for one in invalid if one[1] >= before[one[0]]} <= letters
@@ -149,7 +149,7 @@ def test_the_topic_refuses(run: Callable[..., Run]) -> None:
     worker = refused.worker(instance="one")
     chunks = Workload(54, 900).chunks(2)
     refused.publish(chunks[0])
-    refused.wait_until_settled()
+    refused.wait_until_complete()
     before = {n: c.position for n, c in refused.committed().items()}
     refused.limit(refused.topics.dead_letters.name, 10)
     refused.publish(chunks[1])
@@ -163,6 +163,6 @@ def test_the_topic_refuses(run: Callable[..., Run]) -> None:
     refused.workers.remove(worker)
     refused.limit(refused.topics.dead_letters.name, 8 * 1024 * 1024)
     refused.worker(instance="one")
-    refused.wait_until_settled()
+    refused.wait_until_complete()
     refused.stop_workers()
     refused.check()

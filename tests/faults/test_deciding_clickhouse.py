@@ -115,7 +115,7 @@ def test_a_regression_while_clickhouse_is_away(run: Callable[..., Run], fault: F
         )  # fmt: skip
         assert away.clickhouse.inserts(away.name) == inserts, "ClickHouse was not away"
         away.fault(Fault.NONE)
-        away.wait_until_settled(DEADLINE_S)
+        away.wait_until_complete(DEADLINE_S)
         wait_until(lambda: committed_windows(away) == window_ends(away), "windows are decided on")
         wait_until(
             lambda: stored(away) == set(payloads(away)), "all decisions are in ClickHouse",

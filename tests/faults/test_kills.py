@@ -27,7 +27,7 @@ def test_undisturbed(run: Callable[..., Run], protocol: str) -> None:
     calm = run(protocol=protocol)
     calm.worker()
     calm.publish(Workload(1, 600).messages)
-    calm.wait_until_settled()
+    calm.wait_until_complete()
     calm.stop_workers()
     truth = calm.check()
     told = calm.summary(truth)
@@ -46,13 +46,13 @@ def kill_at_random_instants(run: Run, seed: int, kills: int) -> None:
         run.publish(next(chunks))
         wait_until_logged(worker, "partitions.assigned")
         if number % 2:
-            run.wait_until_settled()
+            run.wait_until_complete()
         run.publish(next(chunks))
         time.sleep(rng.random() * 0.4)  # killed anywhere in reading and storing a chunk
         worker.kill()
     assert all(committed.offset > 0 for committed in run.committed().values())
     run.worker(instance="one")
-    run.wait_until_settled()
+    run.wait_until_complete()
     run.stop_workers()
 
 
@@ -68,7 +68,7 @@ def calm_rows(run: Run) -> dict[str, str]:
     before = len(run.window_rows())
     run.group = f"{run.name}-calm"
     run.worker()
-    run.wait_until_settled()
+    run.wait_until_complete()
     run.stop_workers()
     return run.final_rows(run.window_rows()[before:])
 
@@ -85,7 +85,7 @@ def test_killed_among_others(run: Callable[..., Run], protocol: str) -> None:
         time.sleep(rng.random() * 0.5)  # killed anywhere in reading and storing a chunk
         shared.living[0].kill()
         shared.worker()
-    shared.wait_until_settled()
+    shared.wait_until_complete()
     shared.stop_workers()
     shared.check()
 
@@ -103,7 +103,7 @@ def test_sigterm_flushes_commits_and_leaves(run: Callable[..., Run]) -> None:
         positions = {n: c.position for n, c in stopped.committed().items()}
         assert positions, "nothing was committed"
     stopped.worker()
-    stopped.wait_until_settled()
+    stopped.wait_until_complete()
     stopped.stop_workers()
     stopped.check()
 
@@ -112,18 +112,18 @@ def test_recovery_reads_no_more_than_the_horizon(run: Callable[..., Run]) -> Non
     killed = run(pairing_batch_records=10)
     worker = killed.worker(instance="one")
     killed.publish(Workload(5, 2000).messages)
-    killed.wait_until_settled()
+    killed.wait_until_complete()
     worker.kill()
     for committed in killed.committed().values():
         assert committed.watermark_ms is not None
-        assert committed.settled_until_ms is not None
-        span_ms = committed.watermark_ms - committed.settled_until_ms
+        assert committed.closed_until_ms is not None
+        span_ms = committed.watermark_ms - committed.closed_until_ms
         assert RULES.horizon_ms <= span_ms <= RULES.horizon_ms + BATCH_MS
     again = {n: c.position - c.offset for n, c in killed.committed().items()}
     killed.publish(Workload(6, 10).messages)
     started = time.monotonic()
     killed.worker(instance="one")
-    killed.wait_until_settled()
+    killed.wait_until_complete()
     print(f"read again {again}, recovered in {time.monotonic() - started:.1f} s")
     killed.stop_workers()
     killed.check()
@@ -144,6 +144,6 @@ def test_a_worker_that_hangs_loses_its_partitions(run: Callable[..., Run], proto
     wait_until(lambda: partitions_of(second) == everything, "all are the second's", worker=second)
     first.go_on()
     hung.publish(chunks[2])
-    hung.wait_until_settled()
+    hung.wait_until_complete()
     hung.stop_workers()
     hung.check()

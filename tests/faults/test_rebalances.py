@@ -32,7 +32,7 @@ def test_workers_are_added_and_removed(run: Callable[..., Run], protocol: str) -
         else:
             stop(rng.choice(changing.living))
         time.sleep(rng.random() * 0.5)
-    changing.wait_until_settled()
+    changing.wait_until_complete()
     changing.stop_workers()
     changing.check()
 
@@ -54,7 +54,7 @@ def test_a_rolling_restart_pauses_each_partition_for_moments(
         rolling.worker()
         load.publish_for(1.0)
     load.publish_for(1.0)
-    rolling.wait_until_settled()
+    rolling.wait_until_complete()
     rolling.stop_workers()
     rolling.check()
     pauses = longest_pauses(rolling)

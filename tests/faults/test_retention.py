@@ -59,7 +59,7 @@ def test_the_committed_offset_is_gone(run: Callable[..., Run], unread: int) -> N
     first = short.worker()
     chunks = Workload(41, 1500).chunks(2)
     short.publish(chunks[0])
-    short.wait_until_settled()
+    short.wait_until_complete()
     short.stop_workers()
     assert lost(first) == Counter()
     before, positions = closed(short), short.committed()
@@ -68,7 +68,7 @@ def test_the_committed_offset_is_gone(run: Callable[..., Run], unread: int) -> N
     deleted = {n: min(c.position + unread, ends[n]) for n, c in positions.items()}
     short.delete_before(deleted)
     second = short.worker()
-    short.wait_until_settled()
+    short.wait_until_complete()
     short.stop_workers()
     waited = {n: c.waiting_sides for n, c in positions.items()}
     assert lost(second) == Counter(
@@ -87,7 +87,7 @@ def test_deleted_before_they_were_read(run: Callable[..., Run]) -> None:
     worker = behind.worker()
     chunks = Workload(42, 1200).chunks(3)
     behind.publish(chunks[0])
-    behind.wait_until_settled()
+    behind.wait_until_complete()
     position = behind.committed()[0].position
     worker.pause()
     rest = chunks[1] + chunks[2]
@@ -96,7 +96,7 @@ def test_deleted_before_they_were_read(run: Callable[..., Run]) -> None:
     gone_to = behind.ends()[0] - 100
     behind.delete_before({0: gone_to})
     worker.go_on()
-    behind.wait_until_settled()
+    behind.wait_until_complete()
     behind.stop_workers()
     assert 0 < lost(worker)[0] <= gone_to - position
     for published, known in account(behind, [worker]).values():
@@ -109,7 +109,7 @@ def test_deleted_while_it_hangs_for_longer(run: Callable[..., Run]) -> None:
     worker = behind.worker()
     chunks = Workload(43, 900).chunks(2)
     behind.publish(chunks[0])
-    behind.wait_until_settled()
+    behind.wait_until_complete()
     committed = behind.committed()[0]
     worker.pause()
     behind.publish(chunks[1])
@@ -117,6 +117,6 @@ def test_deleted_while_it_hangs_for_longer(run: Callable[..., Run]) -> None:
     wait_until(lambda: behind.members() == 0, "the group has given its member up")
     worker.go_on()
     wait_until(lambda: lost(worker)[0] > 0, "the worker logs the loss", worker=worker)
-    behind.wait_until_settled()
+    behind.wait_until_complete()
     behind.stop_workers()
     assert committed.position + 50 <= behind.ends()[0]

@@ -125,7 +125,7 @@ def test_a_position_without_rows_moves_at_once() -> None:
 def test_a_forgotten_partition_starts_again() -> None:
     buffer = LoadBuffer(POLICY)
     buffer.offer([block()], {0: 50, 1: 50}, now_s=0.0)
-    buffer.forget(0)
+    buffer.clear(0)
     buffer.offer([block(table="again")], {0: 20}, now_s=0.1)
     old, again = take(buffer, everything=True), take(buffer, everything=True)
     assert old.table == "t"

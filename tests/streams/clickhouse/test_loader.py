@@ -151,7 +151,7 @@ def test_clickhouse_down_for_longer_than_the_buffer(client: Client, failing: Fai
         assert not loader.flush(0.05)
         failing.down = None
         eventually(lambda: loader.healthy and loader.buffered_bytes == 0)
-        loader.forget(0)
+        loader.clear(0)
         assert loader.flushed(0) == -1
         for first in range(0, 1000, 10):
             loader.put([comparisons(10, first)], {0: first + 10})

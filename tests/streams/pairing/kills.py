@@ -58,7 +58,7 @@ class Worker:
             0,
             policy,
             start_offset=commit.offset if commit else 0,
-            resumed=commit.metadata.settle_closed(policy) if commit else None,
+            resumed=commit.metadata.mark_closed(policy) if commit else None,
         )
 
     def read_to(self, end: int) -> None:

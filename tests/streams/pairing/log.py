@@ -12,7 +12,7 @@ from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
-from understudy.streams.pairing.records import Outcome, RecordBatch
+from understudy.streams.pairing.records import BatchOutput, RecordBatch
 
 EPOCH = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 POLICY = PairingPolicy(window_s=10, join_timeout_s=30, allowed_lateness_s=30, max_clock_skew_s=5)
@@ -64,7 +64,7 @@ class Log:
     ) -> None:
         self.state = state(3, policy, **start)
         self.rows: list[WindowRow] = []
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[BatchOutput] = []
 
     def read(self, *payloads: bytes | None, timestamp_s: float | None = None) -> Log:
         first = self.state.position

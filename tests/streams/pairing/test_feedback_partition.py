@@ -155,21 +155,21 @@ def test_what_lies_behind_is_forgotten() -> None:
     assert len(log.state._recent) == 31
 
 
-def test_what_an_earlier_run_settled_is_not_counted_again() -> None:
+def test_what_an_earlier_run_closed_is_not_counted_again() -> None:
     second_0 = CommitMetadata(
-        settled_until_ms=int(EPOCH.timestamp() * 1000), position=5, watermark_ms=None
+        closed_until_ms=int(EPOCH.timestamp() * 1000), position=5, watermark_ms=None
     )
     log = feedback_log(start_offset=2, resumed=second_0)
     log.read(opinion("a", at_s=5), b"{", opinion("n", at_s=15))
     assert log.events == {"single": 1}
-    assert log.state.tally.settled == 1
+    assert log.state.tally.replayed == 1
     assert log.reasons == []
 
 
-def test_feedback_for_a_settled_window_is_late_beyond_what_was_flushed() -> None:
+def test_feedback_for_a_closed_window_is_late_beyond_what_was_flushed() -> None:
     """Only after a loss: the committed offset was deleted, reading goes on at the position."""
     frozen = CommitMetadata(
-        settled_until_ms=int(EPOCH.timestamp() * 1000), position=1, watermark_ms=None
+        closed_until_ms=int(EPOCH.timestamp() * 1000), position=1, watermark_ms=None
     )
     (row,) = feedback_log(start_offset=1, resumed=frozen).read(opinion("a", at_s=5)).rows
     assert row.events.late == 1

@@ -93,10 +93,10 @@ def test_mutation_a_shorter_horizon_is_noticed(monkeypatch: pytest.MonkeyPatch) 
     assert is_noticed()
 
 
-def test_mutation_counting_settled_windows_again_is_noticed(
+def test_mutation_counting_closed_windows_again_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(FeedbackPartition, "_was_settled", lambda self, start_ms: False)
+    monkeypatch.setattr(FeedbackPartition, "_is_closed", lambda self, start_ms: False)
     assert is_noticed()
 
 

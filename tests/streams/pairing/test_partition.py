@@ -196,23 +196,23 @@ def test_an_analyzer_that_raises_spoils_only_its_pair(monkeypatch: pytest.Monkey
     assert letters[0].detail == "ZeroDivisionError: no such luck"
 
 
-def test_what_an_earlier_run_settled_is_not_counted_again() -> None:
+def test_what_an_earlier_run_closed_is_not_counted_again() -> None:
     second_0 = CommitMetadata(
-        settled_until_ms=int(EPOCH.timestamp() * 1000), position=6, watermark_ms=None
+        closed_until_ms=int(EPOCH.timestamp() * 1000), position=6, watermark_ms=None
     )
     log = Log(start_offset=2, resumed=second_0)
     log.read(event("a", at_s=5), b"{", event("n", at_s=15), event("a", "candidate", at_s=5))
     log.read(event("n", "candidate", at_s=15))
     assert log.events == {"paired": 2}
-    assert log.state.tally.settled == 2
+    assert log.state.tally.replayed == 2
     assert log.reasons == []
 
 
 @pytest.mark.parametrize("position", [1, 2])
-def test_data_for_a_settled_window_is_late_beyond_what_was_flushed(position: int) -> None:
+def test_data_for_a_closed_window_is_late_beyond_what_was_flushed(position: int) -> None:
     """Only after a loss: the committed offset was deleted, reading goes on at the position."""
     frozen = CommitMetadata(
-        settled_until_ms=int(EPOCH.timestamp() * 1000), position=position, watermark_ms=None
+        closed_until_ms=int(EPOCH.timestamp() * 1000), position=position, watermark_ms=None
     )
     log = Log(start_offset=position, resumed=frozen).read(event("a", at_s=5))
     (row,) = log.rows

@@ -106,10 +106,10 @@ def test_mutation_a_shorter_horizon_is_noticed(monkeypatch: pytest.MonkeyPatch) 
     assert found()
 
 
-def test_mutation_counting_settled_windows_again_is_noticed(
+def test_mutation_counting_closed_windows_again_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Partition, "_was_settled", lambda self, start_ms: False)
+    monkeypatch.setattr(Partition, "_is_closed", lambda self, start_ms: False)
     assert found()
 
 
