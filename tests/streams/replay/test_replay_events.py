@@ -16,7 +16,7 @@ from tests.integration.processes import report_of, understudy, window_rows
 from tests.streams.pairing.test_recovery import random_log
 from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.records import Outcome
+from understudy.streams.pairing.records import BatchOutput
 from understudy.streams.replay.from_events import MAX_LINES
 from understudy.streams.replay.replay_events import CLOCK_ALLOWANCE_MS, replay
 from understudy.streams.replay.report import report
@@ -48,11 +48,11 @@ class Collecting:
     """A sink that keeps everything."""
 
     def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[BatchOutput] = []
         self.rows: list[WindowRow] = []
         self.positions: list[int] = []
 
-    def put(self, outcome: Outcome, rows: list[WindowRow], position: int) -> None:
+    def put(self, outcome: BatchOutput, rows: list[WindowRow], position: int) -> None:
         self.outcomes.append(outcome)
         self.rows.extend(rows)
         self.positions.append(position)
