@@ -12,6 +12,7 @@ same decisions.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Final
@@ -40,6 +41,8 @@ CHECKPOINT_INTERVAL_S: Final = 1.0
 """A snapshot costs several times what a message costs, so it is shared by those of a second."""
 MAX_UNSAVED_MESSAGES: Final = 200
 """Read again after a crash, at most: well below a second of work."""
+LEASE_POLL_S: Final = 0.05
+"""While the lease has lapsed; heartbeats come a few times a session, so seconds apart."""
 MAX_LOGGED_DETAIL: Final = 200
 """Characters; the dead letter has more."""
 INVALID_WINDOWS: Final = "invalid_windows"
@@ -89,6 +92,8 @@ class DecisionProcessor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._has_given_up = False
+        self._hand_over_deadline_s = math.inf
+        """By the lease's clock."""
 
     # What the consumer calls
 
@@ -106,6 +111,7 @@ class DecisionProcessor:
     def hand_over(self) -> None:
         """Partitions are about to be revoked: save now, or give up if they may be gone already."""
         self._barrier.reset()
+        self._hand_over_deadline_s = self._lease.now() + self._lease.session_s
         if not self._unacknowledged:
             return
         if not self._lease.is_valid:
@@ -116,6 +122,7 @@ class DecisionProcessor:
 
     def clear(self) -> None:
         """Partitions have changed hands: another worker may have written the table since."""
+        self._hand_over_deadline_s = math.inf
         self._store.clear()
         self._barrier.reset()
 
@@ -136,6 +143,9 @@ class DecisionProcessor:
         try:
             async with self._lock:
                 await work
+        except asyncio.CancelledError:  # the event loop ends, and with it the process
+            self._has_given_up = True
+            raise
         except BaseException as error:
             log.error("deciding.gave_up", error=repr(error), exc_info=error)
             self._give_up(error)
@@ -251,13 +261,23 @@ class DecisionProcessor:
         Raises what Kafka refuses the message for.
         """
         while True:
-            await self._lease.wait_until_valid()
+            await self._wait_for_lease()
             try:
                 await send()
             except RetriableSendError as error:
                 log.warning("deciding.send_retried", error=str(error))
             else:
                 return
+
+    async def _wait_for_lease(self) -> None:
+        """Wait for a heartbeat; raises `Fenced` when a hand-over has waited for a whole session.
+
+        A consumer that is closing may send no more heartbeats, and waits for the hand-over.
+        """
+        while not self._lease.is_valid:
+            if self._lease.now() > self._hand_over_deadline_s:
+                raise Fenced("partitions are handed over, and no heartbeat has been accepted")
+            await asyncio.sleep(LEASE_POLL_S)
 
 
 def _place(message: InputMessage) -> dict[str, Any]:

@@ -78,7 +78,7 @@ async def _run_app(
                 log.info("deciding.started", group=settings.deciding.group_id)
     finally:  # also when it could not start: its consumer's thread would outlive the process
         watching.cancel()
-        await _stop(app, starting)
+        await _stop(app, starting, give_up)
     if app.crash_reason is not None:
         raise app.crash_reason
 
@@ -108,9 +108,14 @@ def _update(app: DecidingApp, lags: Lags) -> None:
     app.progress.updated_s = time.monotonic()
 
 
-async def _stop(app: DecidingApp, starting: asyncio.Future[None]) -> None:
+async def _stop(app: DecidingApp, starting: asyncio.Future[None], give_up: GiveUp) -> None:
     """An app that is still recovering its table notices, too."""
-    await asyncio.wait_for(app.stop(), STOP_TIMEOUT_S)
+    try:
+        await asyncio.wait_for(app.stop(), STOP_TIMEOUT_S)
+    except TimeoutError as error:  # the consumer's thread would keep the process alive
+        log.error("deciding.stop_timed_out", timeout_s=STOP_TIMEOUT_S)
+        give_up(error)
+        raise
     if not starting.done():
         starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)

@@ -8,20 +8,16 @@ accepted lately: then the session cannot run out before the message has arrived 
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Callable
-from typing import Final
-
-POLL_S: Final = 0.05
-"""While the lease has lapsed; heartbeats come a few times a session, so seconds apart."""
 
 
 class SessionLease:
     """Renewed by the consumer's thread with every heartbeat, asked by the event loop."""
 
     def __init__(self, session_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.session_s = session_s
         self.send_timeout_s = session_s / 2
         """How long a message may be on its way; the other half of the session is left to start."""
         self._valid_s = session_s - self.send_timeout_s
@@ -40,8 +36,3 @@ class SessionLease:
     def is_valid(self) -> bool:
         """Whether what is sent now arrives before another worker can own the partitions."""
         return self._clock() < self._renewed_s + self._valid_s
-
-    async def wait_until_valid(self) -> None:
-        """Wait for a heartbeat that renews the lease."""
-        while not self.is_valid:
-            await asyncio.sleep(POLL_S)

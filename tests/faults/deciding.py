@@ -29,7 +29,10 @@ from understudy.streams.deciding.state_store import InvalidMessage, RolloutState
 ROLLOUTS: Final = tuple(f"helpdesk-{number}" for number in range(6))
 EVENT_PARTITIONS: Final = (0, 1)
 WINDOW_PARTITIONS: Final = 4
-SESSION_S: Final = 3.0
+SESSION_S: Final = 10.0
+"""On a busy machine a worker gets no heartbeat through for seconds, and would be fenced."""
+SHORT_SESSION_S: Final = 5.0
+"""Where a test waits until a session has run out."""
 _POLICY: Final = """
 rollout_id: {rollout_id}
 models: {{stable: a, candidate: b}}
@@ -91,10 +94,16 @@ def _evaluated(store: RolloutStateStore, record: Record) -> list[Emitted]:
 class DecidingRun(Run):
     """Topics, a group and workers that decide."""
 
-    def __init__(self, broker: Broker, clickhouse: ClickHouseServer, **settings: Any) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        clickhouse: ClickHouseServer,
+        session_s: float = SESSION_S,
+        **settings: Any,
+    ) -> None:
         super().__init__(
             broker, clickhouse, role="deciding", rollout_partitions=WINDOW_PARTITIONS,
-            deciding_session_timeout_s=SESSION_S, api_enabled=False, **settings,
+            deciding_session_timeout_s=session_s, api_enabled=False, **settings,
         )  # fmt: skip
 
         self.poison: frozenset[int] = frozenset()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import ClickHouseServer
-from tests.faults.deciding import SESSION_S, DecidingRun
+from tests.faults.deciding import SHORT_SESSION_S, DecidingRun
 from tests.faults.processes import Killable, Worker, stop, wait_until
 from understudy.schemas.windows import WindowsMessage
 
@@ -59,7 +59,7 @@ def test_killed_alone_at_random_instants(deciding: Callable[..., DecidingRun]) -
 def test_killed_among_others(deciding: Callable[..., DecidingRun]) -> None:
     """Two workers take over from one another, when the session of the dead has run out."""
     rng = Random(SEED)
-    run = deciding()
+    run = deciding(session_s=SHORT_SESSION_S)
     run.deciding_worker()
     run.deciding_worker()
     messages = run.windows(SEED + 1, count=6 * KILLS)
@@ -119,7 +119,7 @@ def test_a_worker_that_hangs_beyond_its_session_sends_nothing_when_it_wakes(
     deciding: Callable[..., DecidingRun],
 ) -> None:
     """It holds windows that it has applied and not saved, and some that it has not applied."""
-    run = deciding()
+    run = deciding(session_s=SHORT_SESSION_S)
     hung = run.deciding_worker()
     run.apply()
     messages = run.windows(SEED + 3, count=60)
@@ -140,7 +140,7 @@ def test_a_worker_that_hangs_beyond_its_session_sends_nothing_when_it_wakes(
 def test_a_worker_that_hangs_with_everything_saved_joins_again(
     deciding: Callable[..., DecidingRun],
 ) -> None:
-    run = deciding()
+    run = deciding(session_s=SHORT_SESSION_S)
     hung = run.deciding_worker()
     run.apply()
     hung.pause()
@@ -160,14 +160,14 @@ def test_the_broker_is_killed_and_comes_back(
     own_broker: Broker, clickhouse: ClickHouseServer
 ) -> None:
     """Longer than the session: nobody can have taken over, so both go on."""
-    with DecidingRun(own_broker, clickhouse) as run:
+    with DecidingRun(own_broker, clickhouse, SHORT_SESSION_S) as run:
         workers: list[Worker] = [run.deciding_worker(), run.deciding_worker()]
         run.apply()
         messages = run.windows(SEED + 5, count=30)
         run.send(messages[:200])
         time.sleep(0.3)
         own_broker.kill()
-        time.sleep(SESSION_S + 1.0)
+        time.sleep(SHORT_SESSION_S + 1.0)
         own_broker.restart()
         run.send(messages[200:])
         run.wait_until_decided()

@@ -287,6 +287,38 @@ def test_a_worker_whose_session_may_have_run_out_is_fenced() -> None:
     assert [type(error) for error in bench.given_up] == [Fenced]
 
 
+def test_a_hand_over_waits_for_a_heartbeat_no_longer_than_a_session() -> None:
+    """A consumer that is closing waits for the hand-over, and may send no more heartbeats."""
+
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(MESSAGES[:2])
+        before = len(bench.port.happened)
+        bench.port.failures += [RetriableSendError("the broker is busy")] * 2
+        bench.processor.hand_over()
+        bench.now_s += SESSION_S
+        await asyncio.sleep(0.2)
+        assert bench.port.happened[before:] == []
+        bench.now_s += 1.0
+        await asyncio.sleep(0.2)
+        assert bench.port.happened[before:] == [("abandon", 0), ("abandon", 1)]
+
+    assert [type(error) for error in decide(work).given_up] == [Fenced]
+
+
+def test_when_the_event_loop_ends_unfinished_work_is_no_failure() -> None:
+    """The process ends by itself, and what it did not save is read again."""
+
+    async def work(bench: Bench) -> None:
+        bench.now_s += SESSION_S
+        asyncio.ensure_future(bench.apply())  # noqa: RUF006
+        await asyncio.sleep(0.1)
+
+    bench = decide(work)
+    assert bench.given_up == []
+    assert bench.port.happened == []
+
+
 def test_with_nothing_unsaved_partitions_go_whatever_the_lease_says() -> None:
     async def work(bench: Bench) -> None:
         await bench.apply()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from understudy.streams.deciding.session_lease import SessionLease
 
 SESSION_S = 10.0
@@ -43,18 +41,3 @@ def test_it_counts_from_when_the_broker_was_asked() -> None:
     lease.renew(lease.now())
     lease.renew(asked_s)
     assert lease.is_valid
-
-
-def test_who_waits_goes_on_when_it_is_renewed() -> None:
-    clock = Clock()
-    lease = SessionLease(SESSION_S, clock)
-
-    async def wait() -> bool:
-        waiting = asyncio.ensure_future(lease.wait_until_valid())
-        await asyncio.sleep(0.1)
-        was_waiting = not waiting.done()
-        lease.renew(clock.now_s)
-        await asyncio.wait_for(waiting, 1.0)
-        return was_waiting
-
-    assert asyncio.run(wait())
