@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from tests.waiting import DEADLINE_S, wait_until
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.streams.alerting.service import run_alerting
 from understudy.streams.kafka.client_config import topics as topics_of
@@ -21,8 +21,6 @@ from understudy.streams.settings import (
     KafkaSettings,
     Settings,
 )
-
-TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Bench:
         for one in decisions:
             payload = one if isinstance(one, bytes) else encode_decision(one)
             producer.produce(topic, payload, b"helpdesk", partition=0)
-        assert producer.flush(TIMEOUT_S) == 0
+        assert producer.flush(DEADLINE_S) == 0
 
     def committed(self) -> int:
         consumer = Consumer(
@@ -81,12 +79,9 @@ def alerting(settings: Settings) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(TIMEOUT_S)
+        thread.join(DEADLINE_S)
         assert not thread.is_alive()
 
 
 def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(holds, "the alerting service has got so far")

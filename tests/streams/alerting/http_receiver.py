@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from tests.waiting import DEADLINE_S
+
 
 @dataclass(frozen=True)
 class Received:
@@ -46,7 +48,7 @@ class HttpReceiver:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def wait_for(self, requests: int, timeout_s: float = 10.0) -> list[Received]:
+    def wait_for(self, requests: int, timeout_s: float = DEADLINE_S) -> list[Received]:
         """The requests, when there are so many."""
         with self._arrived:
             arrived = self._arrived.wait_for(lambda: len(self.received) >= requests, timeout_s)
@@ -63,9 +65,13 @@ class HttpReceiver:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._over.set()
+        self.release()
         self._server.shutdown()
         self._server.server_close()
+
+    def release(self) -> None:
+        """Answer whoever hangs, and no longer let anybody hang."""
+        self._over.set()
 
     def _take(self, received: Received) -> Reply:
         with self._arrived:

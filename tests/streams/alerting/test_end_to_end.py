@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.analyzers.guardrails.world import START, Harm, World
-from tests.streams.alerting.bench import TIMEOUT_S, alerting, bench_on, eventually
+from tests.streams.alerting.bench import alerting, bench_on, eventually
 from tests.streams.alerting.http_receiver import HttpReceiver
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, encode_decision
@@ -212,7 +212,7 @@ def test_the_service_resolves_after_a_restart_what_it_raised_before(
             eventually(lambda: bench.committed() == len(before))
         so_far = len(manager.received)
         with alerting(settings):
-            manager.wait_for(so_far + 1, TIMEOUT_S)
+            manager.wait_for(so_far + 1)
             assert ("UnderstudyRollback", "", "") in names(manager)
             bench.told(resumed)
             eventually(lambda: names(manager) == [])

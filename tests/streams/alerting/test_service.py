@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 
 import msgspec
@@ -11,9 +10,10 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from tests.brokers.contract import Broker
-from tests.streams.alerting.bench import TIMEOUT_S, Bench, alerting, bench_on, eventually
+from tests.streams.alerting.bench import Bench, alerting, bench_on, eventually
 from tests.streams.alerting.http_receiver import HttpReceiver, Reply
 from tests.streams.alerting.samples import decision
+from tests.waiting import stays_true
 from understudy.schemas.topics import Topics
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
@@ -66,18 +66,18 @@ def _reach_everybody(bench: Bench) -> None:
         settings = bench.with_receivers(alertmanager_url=manager.url, webhook_url=hook.url)
         bench.told(decision(), b"no decision")
         with alerting(settings):
-            hook.wait_for(1, TIMEOUT_S)
+            hook.wait_for(1)
             bench.told(decision("rollback", minute=1))
-            hook.wait_for(2, TIMEOUT_S)
-            manager.wait_for(2, TIMEOUT_S)
+            hook.wait_for(2)
+            manager.wait_for(2)
             eventually(lambda: bench.committed() == 3)
         assert verdicts(hook) == ["hold", "rollback"]
         assert rows(bench.clickhouse_url) == ["hold", "rollback"]
         so_far = len(manager.received)
         with alerting(settings):
-            manager.wait_for(so_far + 2, TIMEOUT_S)  # what stood before is repeated
+            manager.wait_for(so_far + 2)  # what stood before is repeated
             bench.told(decision(minute=2))
-            hook.wait_for(3, TIMEOUT_S)
+            hook.wait_for(3)
             eventually(lambda: bench.committed() == 4)
         assert verdicts(hook) == ["hold", "rollback", "hold"]
         assert rows(bench.clickhouse_url) == ["hold", "rollback", "hold"]
@@ -92,9 +92,8 @@ def test_people_are_told_while_clickhouse_is_away(bench: Bench) -> None:
         away = msgspec.structs.replace(settings, clickhouse=ClickHouseSettings(url=NOWHERE))
         bench.told(decision("rollback"))
         with alerting(away):
-            hook.wait_for(1, TIMEOUT_S)
-            time.sleep(1.5)
-            assert bench.committed() < 1
+            hook.wait_for(1)
+            stays_true(lambda: bench.committed() < 1, "nothing is committed", for_s=1.5)
         with alerting(settings):
             eventually(lambda: bench.committed() == 1)
         assert rows(bench.clickhouse_url) == ["rollback"]
@@ -106,10 +105,9 @@ def test_what_a_receiver_has_not_taken_is_not_committed(bench: Bench) -> None:
         settings = bench.with_receivers(webhook_url=dead.url, slack_webhook_url=slack.url)
         bench.told(decision("rollback"))
         with alerting(settings):
-            slack.wait_for(1, TIMEOUT_S)
+            slack.wait_for(1)
             eventually(lambda: rows(bench.clickhouse_url) == ["rollback"])
-            time.sleep(1.5)
-            assert bench.committed() < 1
+            stays_true(lambda: bench.committed() < 1, "nothing is committed", for_s=1.5)
     with HttpReceiver() as mended, alerting(bench.with_receivers(webhook_url=mended.url)):
-        mended.wait_for(1, TIMEOUT_S)
+        mended.wait_for(1)
         eventually(lambda: bench.committed() == 1)
