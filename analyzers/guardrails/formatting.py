@@ -7,6 +7,8 @@ from typing import Final
 
 from understudy.schemas.rollout_metrics import Limit, Metric
 
+_ESCAPES: Final = ((0xFF, "\\x{:02x}"), (0xFFFF, "\\u{:04x}"), (0x10FFFF, "\\U{:08x}"))
+"""By the largest character that a form can write."""
 _SIGNS: Final = {"max": "≤ ", "min": "≥ ", "max_increase": "≤ +", "max_drop": "≥ −"}
 
 
@@ -59,8 +61,16 @@ def format_limit_value(metric: Metric, limit: Limit, value: float, *, relative: 
 
 
 def printable(text: str) -> str:
-    """Return text with its control and direction characters replaced.
+    """Return text in which a character that cannot be seen is its number: `\\x1b`.
 
-    Names of slices, rollouts and stages come from whoever writes events and policies.
+    Names and model outputs come from whoever writes events and policies. Escape sequences in them
+    could move a terminal's cursor, and direction characters could turn the reading direction.
     """
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return next(form.format(code) for most, form in _ESCAPES if code <= most)

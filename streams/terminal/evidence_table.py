@@ -26,6 +26,7 @@ from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.rollout_metrics import METRICS
+from understudy.streams.terminal.plain_text import one_line
 
 STYLES: Final = {"rollback": "bold red", "hold": "bold yellow", "promote": "bold green"}
 _STYLE_OF_STATUS: Final = {"breach": "red", "pass": "green", "open": "", "waiting": "dim"}
@@ -42,7 +43,9 @@ _COLUMNS: Final[dict[str, JustifyMethod]] = {
     "": "left",
 }
 _SUSPICIOUS: Final = 0.1
-"""Multiple of the bar from which a slice is shown although nothing asks for it."""
+"""Share of the evidence a rollback needs from which a slice is shown, wherever it is."""
+_MAX_SENTENCE: Final = 1_024
+"""Characters of a reason: an operator's own words may have as many."""
 
 
 def show_decision(decision: Decision) -> RenderableType:
@@ -62,9 +65,9 @@ def _verdict(decision: Decision) -> Text:
     if decision.verdict != "hold":
         text.append(f"since {decision.since:%Y-%m-%d %H:%M:%S} UTC (event time)\n", "dim")
     for reason in decision.reasons:
-        text.append(f"  {reason}\n")
+        text.append(f"  {one_line(reason, _MAX_SENTENCE)}\n")
     for alert in decision.alerts:
-        text.append(f"  alert: {alert}\n", "yellow")
+        text.append(f"  alert: {one_line(alert, _MAX_SENTENCE)}\n", "yellow")
     return text
 
 
@@ -76,7 +79,7 @@ def evidence_table(
     kept = [title for title in _COLUMNS if title not in leave_out]
     for title in kept:
         table.add_column(title, justify=_COLUMNS[title], no_wrap=True)
-    shown = [one for one in decision.evidence if _is_telling(one, decision)]
+    shown = [one for one in decision.evidence if _is_notable(one, decision)]
     for one in shown:
         cells = dict(zip(_COLUMNS, _cells(one, decision), strict=True))
         table.add_row(*(cells[title] for title in kept), style=_STYLE_OF_STATUS[one.status])
@@ -85,9 +88,9 @@ def evidence_table(
     return Group(table, Text(note, "dim"))
 
 
-def multiple(log_evidence: float | None, log_bar: float) -> float:
+def multiple(log_evidence: float | None, log_threshold: float) -> float:
     """Evidence in units of what a verdict needs; 0 for none."""
-    return 0.0 if log_evidence is None else math.exp(min(log_evidence - log_bar, 700.0))
+    return 0.0 if log_evidence is None else math.exp(min(log_evidence - log_threshold, 700.0))
 
 
 def rollback_multiple(one: Evidence, decision: Decision) -> float:
@@ -96,7 +99,7 @@ def rollback_multiple(one: Evidence, decision: Decision) -> float:
     return multiple(weighted, decision.thresholds.log_rollback)
 
 
-def _is_telling(one: Evidence, decision: Decision) -> bool:
+def _is_notable(one: Evidence, decision: Decision) -> bool:
     if one.slice == ALL or one.required or one.status == "breach":
         return True
     return rollback_multiple(one, decision) >= _SUSPICIOUS
@@ -115,7 +118,7 @@ def _cells(one: Evidence, decision: Decision) -> list[Text]:
         "–" if low is None or high is None else f"{_harm(one, low)} to {_harm(one, high)}",
         times(rollback_multiple(one, decision)),
         times(promotion),
-        one.note if one.status == "waiting" else one.status,
+        one_line(one.note, _MAX_SENTENCE) if one.status == "waiting" else one.status,
     ]
     return [Text(cell) for cell in cells]
 

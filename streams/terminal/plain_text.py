@@ -1,8 +1,4 @@
-"""Text from strangers, made fit for a terminal: bounded, and nothing in it acts.
-
-Model output may hold escape sequences that move the cursor, rename the window or turn the reading
-direction. Whatever is not a visible character comes out as its number.
-"""
+"""Text from outside made fit for a terminal: bounded, and nothing in it acts on the terminal."""
 
 from __future__ import annotations
 
@@ -12,22 +8,21 @@ from typing import Any, Final
 
 import msgspec
 
-_WIDTHS: Final = ((0xFF, "\\x{:02x}"), (0xFFFF, "\\u{:04x}"), (0x10FFFF, "\\U{:08x}"))
+from understudy.analyzers.guardrails.formatting import printable
+
 _LINE_BREAKS: Final = re.compile(r"\r\n|\n")
 
 
 def one_line(text: str, limit: int) -> str:
-    """The text on one line of at most `limit` characters, and one that says there was more."""
-    shown = "".join(map(_visible, text[:limit]))
+    """The text on one line, with `…` after `limit` characters."""
+    shown = printable(text[:limit])
     return shown if len(shown) <= limit and len(text) <= limit else shown[:limit] + "…"
 
 
 def lines(text: str, limit: int) -> str:
     """The text with its line breaks and indentation, at most `limit` characters of it."""
     cut = text[:limit]
-    shown = "\n".join(
-        "".join(map(_visible, line.replace("\t", "    "))) for line in _LINE_BREAKS.split(cut)
-    )
+    shown = "\n".join(printable(line.replace("\t", "    ")) for line in _LINE_BREAKS.split(cut))
     rest = len(text) - len(cut)
     return f"{shown}\n… {rest:,} more characters" if rest else shown
 
@@ -45,10 +40,3 @@ def payload_text(payload: bytes | None) -> str:
 def json_text(document: Any) -> str:
     """JSON in ASCII, without any character that acts on a terminal."""
     return json.dumps(document, ensure_ascii=True).replace("\x7f", "\\u007f")
-
-
-def _visible(character: str) -> str:
-    if character.isprintable():
-        return character
-    code = ord(character)
-    return next(form.format(code) for most, form in _WIDTHS if code <= most)

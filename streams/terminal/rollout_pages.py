@@ -1,4 +1,4 @@
-"""Rollouts on a terminal and as JSON. Nothing in their texts acts on the terminal."""
+"""Rollouts on a terminal and as JSON; nothing in their texts acts on the terminal."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from understudy.streams.terminal.evidence_table import STYLES, show_decision
 from understudy.streams.terminal.plain_text import lines, one_line
 
 NOTHING: Final = "–"
-_NAME: Final = 64
-_REASON: Final = 72
-_TEXT: Final = 1_024
-_POLICY: Final = 20_000
-_COMMANDS: Final = 10
+_MAX_NAME: Final = 64
+_MAX_LISTED_REASON: Final = 72
+_MAX_SENTENCE: Final = 1_024
+_MAX_POLICY: Final = 20_000
+"""Characters, so that a table stays a table and a page a page."""
+_MAX_COMMANDS: Final = 10
+"""The newest: a screenful leaves room for the evidence."""
 
 
 def rollouts_table(statuses: Sequence[RolloutStatus]) -> RenderableType:
@@ -42,22 +44,22 @@ def rollouts_table(statuses: Sequence[RolloutStatus]) -> RenderableType:
 
 def _row(status: RolloutStatus) -> list[Text]:
     return [
-        Text(one_line(status.rollout_id, _NAME)),
-        Text(one_line(status.stage or NOTHING, _NAME)),
+        Text(one_line(status.rollout_id, _MAX_NAME)),
+        Text(one_line(status.stage or NOTHING, _MAX_NAME)),
         Text(status.verdict, STYLES.get(status.verdict, "dim")),
         Text(moment(status.since)),
         Text(NOTHING if status.candidate_share is None else share(status.candidate_share)),
-        Text(one_line(_first(status.reasons), _REASON)),
+        Text(one_line(_first(status.reasons), _MAX_LISTED_REASON)),
     ]
 
 
 def moment(time: dt.datetime | None) -> str:
-    """To the second, or a dash."""
+    """A time to the second, or a dash."""
     return NOTHING if time is None else f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def share(candidate_share: float) -> str:
-    """What the candidate gets."""
+    """The candidate's share of requests."""
     return f"{100 * candidate_share:g} %"
 
 
@@ -68,24 +70,26 @@ def _first(reasons: Sequence[str]) -> str:
 def verdict_line(decision: Decision) -> str:
     """The decision in one line."""
     rollout_id, stage = decision.rollout_id, decision.stage.stage.name
-    head = f"{one_line(rollout_id, _NAME)}: {decision.verdict}, stage {one_line(stage, _NAME)}"
-    reason = one_line(_first(decision.reasons), _TEXT)
+    head = (
+        f"{one_line(rollout_id, _MAX_NAME)}: {decision.verdict}, stage {one_line(stage, _MAX_NAME)}"
+    )
+    reason = one_line(_first(decision.reasons), _MAX_SENTENCE)
     return f"{head}, candidate {share(decision.candidate_share)}" + (
         f": {reason}" if reason else ""
     )
 
 
 def rollout_page(record: RolloutRecord, decision: Decision | None) -> RenderableType:
-    """Policy, verdict, evidence and what operators asked for."""
+    """Policy, verdict, evidence and operators' commands."""
     parts: list[RenderableType] = [Text(_policy(record))]
     if decision is None:
-        parts.append(Text("WAITING  nothing was decided yet\n", "dim"))
+        parts.append(Text("WAITING  no decision yet\n", "dim"))
     else:
         if status_of(record, decision).is_outdated:
-            parts.append(Text("what follows was decided under an earlier policy\n", "yellow"))
-        parts.append(show_decision(_harmless(decision)))
+            parts.append(Text("the decision below was made under an earlier policy\n", "yellow"))
+        parts.append(show_decision(decision))
     if record.commands:
-        parts.append(_commands_table(record.commands[-_COMMANDS:]))
+        parts.append(_commands_table(record.commands[-_MAX_COMMANDS:]))
     return Group(*parts)
 
 
@@ -93,31 +97,18 @@ def _policy(record: RolloutRecord) -> str:
     """The policy as it was written, as YAML."""
     builtins = msgspec.to_builtins(record.manifest)
     text = yaml.safe_dump(builtins, sort_keys=False, allow_unicode=True, width=100)
-    return lines(text, _POLICY)
-
-
-def _harmless(decision: Decision) -> Decision:
-    """The decision with reasons as single lines: operators' words are among them."""
-    return msgspec.structs.replace(
-        decision,
-        reasons=[one_line(reason, _TEXT) for reason in decision.reasons],
-        alerts=[one_line(alert, _TEXT) for alert in decision.alerts],
-        evidence=[
-            msgspec.structs.replace(one, note=one_line(one.note, _TEXT))
-            for one in decision.evidence
-        ],
-    )
+    return lines(text, _MAX_POLICY)
 
 
 def _commands_table(commands: Sequence[Command]) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("asked", "at (UTC)", "by"):
+    for name in ("command", "at (UTC)", "by"):
         table.add_column(name, no_wrap=True)
     table.add_column("reason")
     for command in reversed(commands):
         at = command.at.astimezone(dt.UTC)
-        cells = (command.kind, moment(at), one_line(command.by, _NAME),
-                 one_line(command.reason, _TEXT))  # fmt: skip
+        cells = (command.kind, moment(at), one_line(command.by, _MAX_NAME),
+                 one_line(command.reason, _MAX_SENTENCE))  # fmt: skip
         table.add_row(*map(Text, cells))
     return table
 

@@ -19,7 +19,7 @@ BROKEN = World(requests=100, harm=Harm(bad={"error": 0.08}))
 def test_show_before_anything_was_decided(kafka: Kafka, run: Run) -> None:
     kafka.store.apply(manifest())
     ended(run("show", "checkout"), 0, "rollout_id: checkout", "max_increase: 1pp",
-          "WAITING  nothing was decided yet")  # fmt: skip
+          "WAITING  no decision yet")  # fmt: skip
     document = json.loads(run("show", "checkout", "--json").stdout)
     assert document["decision"] is None
     assert document["record"]["manifest"]["rollout_id"] == "checkout"
