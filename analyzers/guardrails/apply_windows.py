@@ -29,7 +29,8 @@ from understudy.schemas.rollouts import Rollout
 from understudy.schemas.windows import WindowRow, WindowsMessage
 
 STAGE_GRACE_MS = 60_000
-"""Event time that gateways are given to apply a new stage before its windows count."""
+"""Event time that gateways are given to apply a new stage before its windows count. They take some
+seconds, and a window of 10 s must not mix two stages."""
 
 
 @dataclass(slots=True)
@@ -93,8 +94,9 @@ def _deltas(
 ) -> list[tuple[str, WindowDelta]]:
     """Return the rows that say something new, by key, and what they add; change nothing.
 
-    A version below the partition's may come from a worker that reads again; its rows are judged
-    like any others. A higher version begins a flush, which marks as closed what closed before it.
+    A version below the partition's may come from a worker that rereads the log; its rows are
+    treated like any others. A higher version begins a flush, which marks as closed what the flush
+    before it closed.
     """
     ahead = copy(open_rows)
     ahead.begin_flush(message.version)
@@ -187,7 +189,7 @@ def _evidence(rollout: Rollout, state: RolloutState, check: Check, name: str) ->
 def _learn_tail_thresholds(
     checks: tuple[Check, ...], state: RolloutState, increment: _Increment, message: WindowsMessage
 ) -> None:
-    """Learn from closed windows; what is judged begins past every window seen so far."""
+    """Learn from closed windows; what is tested begins past every window seen so far."""
     measures = sorted({check.metric.measure for check in checks if check.is_tail})
     window_ms = max((row.window_s for row in message.rows), default=0) * 1000
     unseen_from_ms = state.status.newest_window_ms + window_ms

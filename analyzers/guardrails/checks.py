@@ -50,7 +50,6 @@ class Check:
     metric: Metric
     value: float
     action: Action
-    is_warning: bool
     test: AnyTest
     key: str
     """Checks with the same key read the same statistics; see `key_in`."""
@@ -104,20 +103,16 @@ def checks_of(rollout: Rollout) -> tuple[Check, ...]:
 
 
 def _checks_of(guardrail: Guardrail) -> Iterable[Check]:
-    yield _check(guardrail, guardrail.name, guardrail.value, guardrail.action, False)
+    yield _check(guardrail, guardrail.name, guardrail.value, guardrail.action)
     if guardrail.warn_value is not None:
-        yield _check(
-            guardrail, guardrail.name + WARNING_SUFFIX, guardrail.warn_value, "alert", True
-        )
+        yield _check(guardrail, guardrail.name + WARNING_SUFFIX, guardrail.warn_value, "alert")
 
 
-def _check(
-    guardrail: Guardrail, name: str, value: float, action: Action, is_warning: bool
-) -> Check:
+def _check(guardrail: Guardrail, name: str, value: float, action: Action) -> Check:
     metric = METRICS[guardrail.metric]
     key, reader = _key_and_reader(guardrail, metric, value)
     test = _test(guardrail, metric, value)
-    return Check(name, guardrail, metric, value, action, is_warning, test, key, reader)
+    return Check(name, guardrail, metric, value, action, test, key, reader)
 
 
 def _key_and_reader(

@@ -223,12 +223,12 @@ def _broken(name: str, rollout: Rollout, state: RolloutState) -> str:
         )
     if name == "late_share":
         return (
-            f"{format_percent(quality.late_share)} of the events come late, "
+            f"{format_percent(quality.late_share)} of the events arrive late, "
             f"limit {100 * rollout.max_late_share:g} %"
         )
     share = counts.single_candidate / counts.single if counts.single else 0.0
     planned = rollout.stages[state.status.stage].share
     return (
-        f"the candidate has {format_percent(share)} of the requests, planned are "
+        f"the candidate gets {format_percent(share)} of the requests instead of the planned "
         f"{100 * planned:g} %"
     )

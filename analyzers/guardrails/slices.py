@@ -1,8 +1,8 @@
-"""Slices: parts of the traffic that are judged apart, and the names they go by.
+"""Slices: parts of the traffic that are tested separately, their names and their weights.
 
 A slice's name is `all`, or `language:ja`, `workflow:extract`, `language:ja,workflow:extract`.
-Languages and workflows turn up while a rollout runs; each keeps the place at which it arrived, on
-which its weight depends.
+Languages and workflows turn up while a rollout runs, and their weights depend on the order in which
+they did.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from understudy.schemas.windows import WindowRow
 
 ALL: Final = "all"
 MAX_ARRIVALS: Final = 64
-"""Languages, and as many workflows, that are judged apart; later ones count in `all` alone."""
+"""Languages, and as many workflows, that are tested separately; later ones count in `all` alone. It
+bounds the state when hostile events make up names."""
 
 
 def slice_name(language: str | None = None, workflow: str | None = None) -> str:

@@ -1,7 +1,7 @@
-"""All that deciding keeps of a rollout, as JSON can hold it.
+"""The state of a rollout between two messages, and its JSON.
 
-State is read and written whole. `version`, `policy_hash` and `status` keep their place and meaning
-from one release to the next: what an operator or a breach latched outlives all evidence.
+State is one document. `version`, `policy_hash` and `status` keep their place and
+meaning from one release to the next: what an operator or a breach latched outlives all evidence.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import Source
 
 STATE_VERSION: Final = 4
-"""Rises with every change of what is kept below; state of another version is not read."""
+"""Rises with every change of the layout below; state of another version is not read."""
 
 
 class Latch(msgspec.Struct, frozen=True, array_like=True):

@@ -1,9 +1,9 @@
-"""Where stable's tail begins, learnt from windows before those that are judged by it.
+"""Where stable's tail begins, learnt from windows before those that are tested with it.
 
 A quantile cannot be tested directly; how often both sides exceed a fixed time can. The time is
 stable's own quantile in the first closed windows of a slice, a few thousand requests of it, and
-what is judged by it are windows that had not begun to be seen by then. Early rows don't count: they
-hold the fast answers only.
+it is used for windows of which nothing had been seen by then. Early rows don't count: they hold the
+fast answers only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TailThreshold(msgspec.Struct, array_like=True):
     buckets: dict[str, int] = field(default_factory=dict)
     """Quantile to the bucket that holds it; empty until known."""
     since_ms: int = 0
-    """Windows from here on are judged."""
+    """Windows from here on are tested."""
 
     @property
     def units(self) -> int:
@@ -37,7 +37,7 @@ class TailThreshold(msgspec.Struct, array_like=True):
         return sum(self.histogram.values())
 
     def bucket(self, quantile: float, window_start_ms: int) -> int | None:
-        """Return the bucket to judge a window by; None for windows from before it was known."""
+        """Return the bucket to test a window with; None for windows from before it was known."""
         if not self.buckets or window_start_ms < self.since_ms:
             return None
         return self.buckets[str(quantile)]

@@ -23,8 +23,8 @@ SIGNED_GRID: Final[FloatArray] = 2.0 ** -np.arange(0.0, 6.0)
 UNIT_GRID: Final[FloatArray] = 2.0 ** -np.arange(-3.0, 6.0)
 """Stakes for a harm in [0, 1]: 8, 4 … 1/32."""
 
-# A bettor who can lose everything on one unit never recovers, so stakes stop short of that.
 LARGEST_LOSS: Final = 0.99
+"""Share of the wealth that one unit may cost: a bettor who loses everything never recovers."""
 
 
 def signed_bets(

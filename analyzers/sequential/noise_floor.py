@@ -1,7 +1,7 @@
 """Noise floor: how much stable disagrees with itself, so that only the excess counts.
 
 A model asked twice answers differently. `control` sides (a second stable run of the same request)
-measure that; the guardrail on similarity judges by how much the candidate disagrees with stable
+measure that; the guardrail on similarity tests by how much the candidate disagrees with stable
 *more* than stable does with itself.
 """
 

@@ -1,4 +1,4 @@
-"""Overdispersion: how much more window sums scatter than independent units would.
+"""Overdispersion: how much more window sums vary than those of independent units would.
 
 Turns of one conversation, retries and bursts make units alike, and evidence that takes them for
 independent grows too fast. Increments are therefore divided by a factor (phi in the literature),
@@ -6,7 +6,7 @@ estimated from earlier windows.
 
 Successive windows are compared with each other rather than with the margin. Measured against the
 margin, a healthy candidate looks overdispersed, the more so the larger its windows; and a lasting
-regression is no scatter: between neighbours it shows once.
+regression is no variation: between neighbours it shows once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 PRIOR_WINDOWS: Final = 1.0
-"""Windows that the first guess is worth."""
+"""Windows that the first guess is worth: one, so that it is soon outweighed."""
 FIRST_GUESS: Final = 5.0
 """Factor before anything was seen. Too low a guess lets the first windows of clustered traffic
 raise false alarms before the factor is known; a high one costs a few windows of delay, as what they
@@ -25,7 +25,7 @@ brought is divided again by what is learnt meanwhile (see `restart` and `wealth`
 
 
 class Overdispersion(msgspec.Struct, frozen=True, array_like=True):
-    """Scatter seen and scatter expected under independence, over the windows so far.
+    """Variation seen and variation expected under independence, over the windows so far.
 
     The order of windows matters, as each is compared with the one before it. `guess` is the factor
     before anything was seen: 1 where units are known to be independent, as in a test set.
@@ -61,8 +61,8 @@ class Overdispersion(msgspec.Struct, frozen=True, array_like=True):
         mean = total / units
         if self.last_units <= 0.0:
             return replace(self, last_units=units, last_mean=mean)
-        scatter = (mean - self.last_mean) ** 2 / (1.0 / units + 1.0 / self.last_units)
-        return replace(self._with(scatter, variance), last_units=units, last_mean=mean)
+        variation = (mean - self.last_mean) ** 2 / (1.0 / units + 1.0 / self.last_units)
+        return replace(self._with(variation, variance), last_units=units, last_mean=mean)
 
     def after_control_window(self, units: float, total: float, variance: float) -> Overdispersion:
         """Return the state after a window of stable against its own second run.
@@ -73,6 +73,6 @@ class Overdispersion(msgspec.Struct, frozen=True, array_like=True):
             return self
         return self._with(total**2 / units, variance)
 
-    def _with(self, scatter: float, variance: float) -> Overdispersion:
-        seen, expected = self.seen + scatter, self.expected + variance
+    def _with(self, variation: float, variance: float) -> Overdispersion:
+        seen, expected = self.seen + variation, self.expected + variance
         return replace(self, windows=self.windows + 1, seen=seen, expected=expected)

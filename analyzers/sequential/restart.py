@@ -7,8 +7,8 @@ chance of ever crossing 1/alpha without a regression is at most alpha, and at mo
 every further budget.
 
 The first windows bring no fresh wealth but the first: there is no long past yet to hide behind, and
-overdispersion is still being learnt. What they won is kept whole, and divided by whatever is known
-until the last of them has been folded.
+overdispersion is still being learnt. What they won is summed undivided, and the sum is divided by
+the latest estimate until the last of them has been added.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from understudy.analyzers.sequential.bets import FloatArray, log_evidence
 DEFAULT_BUDGET_WINDOWS: Final = 1_440
 """Four hours of windows of ten seconds, about what one stage of a rollout takes."""
 LEARNING_WINDOWS: Final = 20
-"""Windows at the beginning whose increments are divided again as overdispersion is learnt."""
+"""Windows at the beginning whose increments are divided again as overdispersion is learnt: by then
+the first guess weighs a twentieth."""
 
 
 def log_share(step: int, budget_windows: int = DEFAULT_BUDGET_WINDOWS) -> float:

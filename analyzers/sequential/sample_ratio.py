@@ -10,7 +10,7 @@ import math
 from typing import Final
 
 LOG_THRESHOLD: Final = math.log(1_000.0)
-"""Log evidence from which the planned share counts as broken."""
+"""Log evidence from which the planned share counts as broken: one false alarm in a thousand."""
 CONCENTRATION: Final = 100.0
 """How many requests the mixture's opinion around the planned share is worth."""
 

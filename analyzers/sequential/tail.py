@@ -1,4 +1,4 @@
-"""Quantiles judged as tail exceedance, from log-bucketed histograms.
+"""Quantiles tested as tail exceedance, from log-bucketed histograms.
 
 "The candidate's p99 is at most r times stable's" becomes "the candidate exceeds r·y no more often
 than stable exceeds y", y being stable's p99 in earlier data. Both are binary outcomes with margin
@@ -19,7 +19,7 @@ from understudy.analyzers.sequential.bets import Direction
 GAMMA: Final = 1.01 / 0.99
 """Ratio of a bucket's edges: 1 % relative error (Masson, Rim and Lee, 2019: DDSketch)."""
 ENOUGH_UNITS: Final = 3_000
-"""Stable requests that a threshold should rest on."""
+"""Stable requests that a threshold should rest on: thirty of them lie beyond a p99."""
 
 
 def reference_bucket(
@@ -27,7 +27,8 @@ def reference_bucket(
 ) -> int | None:
     """The bucket that holds stable's `quantile`, or None below `enough_units` units.
 
-    Take it from data earlier than what it will judge. Raises ValueError unless 0 < quantile < 1.
+    Take it from data earlier than what will be tested with it. Raises ValueError unless
+    0 < quantile < 1.
     """
     if not 0.0 < quantile < 1.0:
         raise ValueError(f"a quantile lies between 0 and 1, not at {quantile}")

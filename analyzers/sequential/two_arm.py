@@ -23,8 +23,11 @@ from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.sequential.log_factorial import log_choose
 
 _SPREADS_KEPT: Final = 8.0
+"""Standard deviations of each binomial that are computed: about 1e-15 lies beyond them."""
 _SLACK: Final = 12
+"""Counts added on either side, as a binomial of few units is wider than its spread says."""
 _LEAST_MASS: Final = 1e-40
+"""Far below what the sum can hold, far above the denormal numbers that slow all else down."""
 
 
 @dataclass(frozen=True, slots=True)

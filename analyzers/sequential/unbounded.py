@@ -19,9 +19,11 @@ from understudy.analyzers.sequential.bets import Direction, FloatArray
 STAKES: Final[FloatArray] = 0.5 * 2.0 ** -np.arange(0.0, 7.0)
 """Stakes in units of one over the scale sigma_0."""
 PRIOR_UNITS: Final = 500.0
-"""How many observations the first guess of the variance is worth."""
+"""How many observations the first guess of the variance is worth, so that some hundred requests
+without a large one do not make the rest look safe."""
 CALIBRATION_UNITS: Final = 100.0
-"""Units that are only looked at to guess the scale, before anything is staked."""
+"""Units that only serve to guess the scale, before anything is staked. With 50, equal costs are
+promoted sooner, and costs with heavy tails more often falsely (docs/statistics.md)."""
 
 
 @dataclass(frozen=True, slots=True)

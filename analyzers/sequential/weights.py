@@ -19,8 +19,8 @@ from understudy.analyzers.sequential.bets import log_sum_exp
 
 T = TypeVar("T")
 EXPECTED_LANGUAGES: Final = 16
-"""Languages that share the first half of what languages get, when none were named: as many as most
-products serve in earnest."""
+"""Languages that share the first half of what languages get, when none were named: more than most
+products serve, so that each of theirs gets as much as the others."""
 _LOG_WORTH_NAMING: Final = math.log(20.0)
 """Below a twentieth of the weightiest, evidence hardly changes the sum that led to a verdict."""
 

@@ -252,7 +252,7 @@ def test_shares_not_as_planned_hold_a_canary() -> None:
     skewed = verdict_of(rollout, World(mode="canary", share=0.4), windows=100)
     assert skewed.verdict == "hold"
     assert skewed.quality.breaches == ["sample_ratio"]
-    assert any("planned are 50 %" in alert for alert in skewed.alerts)
+    assert any("instead of the planned 50 %" in alert for alert in skewed.alerts)
 
 
 def test_stages_move_by_hand_or_by_themselves() -> None:
