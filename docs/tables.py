@@ -32,7 +32,7 @@ FOLDER: Final = Path(__file__).parent
 Row = tuple[str, ...]
 
 _MARKED: Final = re.compile(r"(<!-- table: ([\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_COLUMN_HEAD: Final = ("column", "type", "what it is")
+_COLUMN_HEAD: Final = ("column", "type", "meaning")
 _MIB: Final = 1_048_576
 _DAY_MS: Final = 86_400_000
 
@@ -93,7 +93,9 @@ def _topics() -> list[str]:
         )
         for spec in understudy_topics()
     ]
-    return _table(("topic", "partitions", "clean-up", "kept", "time stamps", "largest batch"), rows)
+    return _table(
+        ("topic", "partitions", "cleanup policy", "kept for", "timestamps", "largest batch"), rows
+    )
 
 
 def _metrics() -> list[str]:
@@ -101,7 +103,7 @@ def _metrics() -> list[str]:
         (_code(spec.name), spec.kind, ", ".join(map(_code, spec.labels)) or "–", spec.meaning)
         for spec in METRICS
     ]
-    return _table(("metric", "kind", "labels", "what it says"), rows)
+    return _table(("metric", "kind", "labels", "meaning"), rows)
 
 
 def _series() -> list[str]:
@@ -113,7 +115,7 @@ def _series() -> list[str]:
         (" ".join(some), ", ".join(map(_code, labels)), meaning)
         for (labels, meaning), some in names.items()
     ]
-    return _table(("series", "labels", "what it says"), rows)
+    return _table(("series", "labels", "meaning"), rows)
 
 
 def _commands() -> list[str]:
@@ -178,7 +180,7 @@ def _section(name: str) -> Callable[[], list[str]]:
             )
             for one in SUMS[name]
         ]
-        return _table(("column", "type", "what it counts or sums"), rows)
+        return _table(("column", "type", "meaning"), rows)
 
     return build
 
