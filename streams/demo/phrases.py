@@ -65,7 +65,7 @@ class Topic(msgspec.Struct, frozen=True):
 
 
 class Phrasebook(msgspec.Struct, frozen=True):
-    """All that is said in one language; `{order}`, `{item}`, … stand for the facts."""
+    """All that is said in one language; `{order}`, `{item}`, … are replaced by facts."""
 
     characters_per_token: float
     openings: tuple[str, ...]

@@ -2,8 +2,7 @@
 
 `simulate` yields what such a gateway would write to Kafka, in the order in which it would write
 it: a side is written when its answer is complete. The same arguments give the same bytes.
-`describe_regression` tells what is wrong with the candidate, so that whoever finds it can be
-checked.
+`describe_regression` returns what is wrong with the candidate, so that a verdict can be checked.
 
 It is for the demo, benchmarks and tests, and no model of any product: shares and speeds are made
 up, plausible, and the same in every language.
@@ -396,7 +395,7 @@ def _write(rng: Random, event: Event, offset_s: float) -> Iterator[SimulatedMess
 
 
 def _damaged(rng: Random, payload: bytes) -> bytes:
-    """An extra message that nobody can use."""
+    """An extra message that cannot be used."""
     return (
         payload[: len(payload) // 2],
         payload.replace(b'"schema_version":1', b'"schema_version":7', 1),

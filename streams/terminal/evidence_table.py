@@ -164,7 +164,8 @@ def timeline(decisions: Sequence[Decision]) -> RenderableType:
     table.add_column("why", overflow="fold")
     for decision in decisions:
         after_s = (decision.decided_at - decisions[0].decided_at).total_seconds()
-        why = "\n".join([*decision.reasons, *(f"alert: {alert}" for alert in decision.alerts)])
+        sentences = [*decision.reasons, *(f"alert: {alert}" for alert in decision.alerts)]
+        why = "\n".join(one_line(sentence, _MAX_SENTENCE) for sentence in sentences)
         table.add_row(
             Text(f"{decision.decided_at:%Y-%m-%d %H:%M:%S}"),
             Text(format_duration(after_s)),

@@ -37,8 +37,8 @@ def _rollout(rollout: Document) -> RenderableType:
     for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rollout["slices"]:
-        whole = row["language"] is None
-        table.add_row(_title(row), *_cells(row), style="bold" if whole else None)
+        is_total = row["language"] is None
+        table.add_row(_title(row), *_cells(row), style="bold" if is_total else None)
     return table
 
 

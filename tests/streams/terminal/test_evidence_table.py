@@ -1,0 +1,99 @@
+"""A decision on a terminal: what is shown, in which words, and nothing that acts."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import msgspec
+import pytest
+from rich.console import Console, RenderableType
+
+from tests.streams.demo.decisions import (
+    PROMOTED,
+    ROLLED_BACK,
+    SUSPICIOUS,
+    at_multiple,
+    decision,
+    evidence,
+)
+from understudy.streams.terminal.evidence_table import (
+    evidence_table,
+    multiple,
+    rollback_multiple,
+    show_decision,
+    timeline,
+    times,
+)
+
+
+def printed(what: RenderableType, width: int = 200) -> str:
+    screen = io.StringIO()
+    Console(file=screen, width=width, color_system=None).print(what)
+    return screen.getvalue()
+
+
+def test_the_verdict_comes_first_with_its_stage_and_reasons() -> None:
+    first, *rest = printed(show_decision(ROLLED_BACK)).splitlines()
+    assert first == (
+        "ROLLBACK  checkout-assistant-2026-11, stage shadow: 4 000 requests in closed windows, "
+        "3 min"
+    )
+    assert rest[0] == "since 2026-11-03 12:10:00 UTC (event time)"
+    assert rest[1] == f"  {ROLLED_BACK.reasons[0]}"
+
+
+def test_a_slice_without_a_finding_is_only_counted() -> None:
+    text = printed(evidence_table(SUSPICIOUS))
+    assert "zh-Hans" in text
+    assert "1 more slices without a finding; all of them with --json" in text
+    assert not any(line.split()[1:2] == ["en"] for line in text.splitlines())
+
+
+def test_evidence_is_a_multiple_of_what_a_verdict_needs() -> None:
+    row = evidence("language:ja", at_multiple(0.3))
+    some = decision("hold", row)
+    assert rollback_multiple(row, some) == pytest.approx(0.3)
+    assert rollback_multiple(msgspec.structs.replace(row, weight=0.0), some) == 0.0
+    assert multiple(None, 1.0) == 0.0
+    assert multiple(math.log(20), math.log(20)) == pytest.approx(1.0)
+    assert math.isfinite(multiple(1e9, 1.0))
+    (line,) = [line for line in printed(evidence_table(some)).splitlines() if "ja" in line]
+    assert "0.3" in line.split()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.0004, "<0.001"), (0.03, "0.03"), (4.1, "4.1"), (12.3, "12"), (9e9, ">1000")],
+)
+def test_multiples_are_short(value: float, text: str) -> None:
+    assert times(value) == text
+
+
+def test_columns_can_be_left_out() -> None:
+    assert "95 % interval" in printed(evidence_table(PROMOTED))
+    assert "95 % interval" not in printed(evidence_table(PROMOTED, leave_out=["95 % interval"]))
+
+
+def test_nothing_that_others_wrote_acts_on_the_terminal() -> None:
+    hostile = decision(
+        "rollback",
+        evidence("language:\x1b[2J", at_multiple(3.0)),
+        reasons=("killed by \x1b]0;owned\x07: why",),
+    )
+    hostile = msgspec.structs.replace(hostile, alerts=["\u202ealert"], rollout_id="\x9b1m")
+    for what in (show_decision(hostile), timeline([hostile])):
+        assert not set("\x1b\x07\x9b\u202e") & set(printed(what))
+    assert r"killed by \x1b]0;owned\x07: why" in printed(show_decision(hostile))
+
+
+def test_the_timeline_counts_from_the_first_decision() -> None:
+    later = msgspec.structs.replace(
+        ROLLED_BACK, decided_at=ROLLED_BACK.decided_at.replace(minute=13)
+    )
+    lines = [line.split() for line in printed(timeline([SUSPICIOUS, later])).splitlines()]
+    starts = [line[:5] for line in lines if line[:1] == ["2026-11-03"]]
+    assert starts == [
+        ["2026-11-03", "12:10:00", "0", "s", "hold"],
+        ["2026-11-03", "12:13:00", "3", "min", "rollback"],
+    ]
