@@ -51,6 +51,7 @@ def test_clickhouse_database_is_empty_and_takes_tables(
     client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", ["0", "1"], ids=["one process", "a worker process"])
 @pytest.mark.parametrize(
     ("required", "status", "line"),
@@ -68,6 +69,7 @@ def test_run_without_a_broker_skips_or_fails_and_says_so(
     assert line in run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.embedded
 @pytest.mark.parametrize("processes", ["0", "1"], ids=["one process", "a worker process"])
 def test_run_says_which_broker_served(

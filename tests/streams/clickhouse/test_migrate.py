@@ -69,6 +69,7 @@ def test_a_failed_file_is_named_and_tried_again(empty_client: Client) -> None:
     assert pending(empty_client, [FIRST, wrong]) == ["0002_wrong"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(5))
 def test_several_workers_at_a_time(
     attempt: int, clickhouse_url: str, clickhouse_database: str, empty_client: Client
