@@ -99,6 +99,7 @@ def counts(decision: Any) -> list[Any]:
     return [[one[name] for name in names] for one in decision["evidence"]]
 
 
+@pytest.mark.slow
 def test_a_relative_quantile_begins_within_two_windows(
     recording: Path, url: str, tmp_path: Path
 ) -> None:
