@@ -21,7 +21,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from understudy.schemas.windows import SOURCES, Source
-from understudy.streams.alerting.service import run_alerting
+from understudy.streams.alerting.decision_consumer import run_alerting
 from understudy.streams.clickhouse.load_buffer import LoadPolicy
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrate import client_opener

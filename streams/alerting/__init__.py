@@ -1,1 +1,1 @@
-"""Alerting: every decision into ClickHouse, and what people must know to their receivers."""
+"""Alerting: stores every decision in ClickHouse and notifies the receivers."""

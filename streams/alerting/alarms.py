@@ -1,7 +1,7 @@
-"""Which alarms a decision raises. Pure: the same decision gives the same alarms.
+"""Which alarms a decision raises. Pure: the same decision raises the same alarms.
 
-An alarm is told from others by its labels, so what changes from decision to decision (counts,
-sentences) never stands there, and neither does a pair id: labels are kept and shown for long.
+Its labels identify an alarm, so they contain nothing that changes from decision to decision
+(counts, sentences), and no pair id: labels are stored and shown for long.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ DATA_QUALITY: Final = "UnderstudyDataQuality"
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something that is wrong with a rollout for as long as its decisions say so."""
+    """A problem of a rollout; it fires for as long as the decisions say so."""
 
     name: str
     severity: Severity
     rollout_id: str
     guardrail: str
-    """Of a guardrail, or of a limit of data quality; else empty."""
+    """Name of a guardrail or of a limit of data quality; else empty."""
     slice: str
     summary: str
     description: str
@@ -38,7 +38,7 @@ class Alarm:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What tells this alarm from others; the same for as long as it lasts."""
+        """What identifies this alarm; the same for as long as it fires."""
         labels = {
             "alertname": self.name,
             "rollout_id": self.rollout_id,
@@ -50,78 +50,64 @@ class Alarm:
 
     @property
     def key(self) -> frozenset[tuple[str, str]]:
-        """The labels, to look up."""
+        """The labels as a key for look-ups."""
         return frozenset(self.labels.items())
 
 
 def alarms_of(decision: Decision) -> tuple[Alarm, ...]:
-    """All alarms of a decision, the gravest first."""
+    """All alarms of a decision, the most severe first."""
     alarms = []
+    reasons = "; ".join(decision.reasons)
     if decision.verdict == "rollback" or decision.is_latched:
-        alarms.append(_of_rollout(decision, ROLLBACK, "critical", "is rolled back", decision.since))
+        alarms.append(_alarm(decision, ROLLBACK, " is rolled back", reasons,
+                             severity="critical", since=decision.since))  # fmt: skip
     if decision.is_paused:
-        alarms.append(_of_rollout(decision, PAUSED, "warning", "is paused", decision.decided_at))
-    # A decision's alerts tell of its guardrails first, weightiest first, then of data quality.
+        alarms.append(_alarm(decision, PAUSED, " is paused", reasons))
+    # A decision's alerts are about guardrails first, the weightiest first, then data quality.
     breaches = decision.quality.breaches
     first_breach = len(decision.alerts) - len(breaches)
     for place, evidence in enumerate(_alarming(decision)):
-        words = _words(decision, place if place < first_breach else -1)
-        alarms.append(_of_guardrail(decision, evidence, words))
+        sentence = _sentence(decision, place if place < first_breach else -1)
+        summary = f": {evidence.guardrail} in {evidence.slice}"
+        alarms.append(_alarm(decision, GUARDRAIL, summary, sentence,
+                             guardrail=evidence.guardrail, slice_name=evidence.slice))  # fmt: skip
     for place, breach in enumerate(breaches, first_breach):
-        alarms.append(_of_quality(decision, breach, _words(decision, place)))
+        sentence = _sentence(decision, place)
+        alarms.append(_alarm(decision, DATA_QUALITY, f": data quality, {breach}", sentence,
+                             guardrail=breach))  # fmt: skip
     return tuple(alarms)
 
 
-def _words(decision: Decision, place: int) -> str:
+def _sentence(decision: Decision, place: int) -> str:
     """One of the decision's alerts; all of them where it does not say which."""
     return decision.alerts[place] if place >= 0 else "; ".join(decision.alerts)
 
 
-def _of_rollout(
-    decision: Decision, name: str, severity: Severity, what: str, since: dt.datetime
+def _alarm(
+    decision: Decision,
+    name: str,
+    summary: str,
+    description: str,
+    *,
+    severity: Severity = "warning",
+    guardrail: str = "",
+    slice_name: str = "",
+    since: dt.datetime | None = None,
 ) -> Alarm:
     return Alarm(
         name=name,
         severity=severity,
         rollout_id=decision.rollout_id,
-        guardrail="",
-        slice="",
-        summary=f"Rollout {printable(decision.rollout_id)} {what}",
-        description=printable("; ".join(decision.reasons)),
-        since=since,
-    )
-
-
-def _of_guardrail(decision: Decision, evidence: Evidence, words: str) -> Alarm:
-    where = printable(evidence.slice)
-    return Alarm(
-        name=GUARDRAIL,
-        severity="warning",
-        rollout_id=decision.rollout_id,
-        guardrail=evidence.guardrail,
-        slice=evidence.slice,
-        summary=f"Rollout {printable(decision.rollout_id)}: "
-        f"{printable(evidence.guardrail)} in {where}",
-        description=printable(words),
-        since=decision.decided_at,
-    )
-
-
-def _of_quality(decision: Decision, breach: str, words: str) -> Alarm:
-    return Alarm(
-        name=DATA_QUALITY,
-        severity="warning",
-        rollout_id=decision.rollout_id,
-        guardrail=breach,
-        slice="",
-        summary=f"Rollout {printable(decision.rollout_id)}: data quality, {breach}",
-        description=printable(words),
-        since=decision.decided_at,
+        guardrail=guardrail,
+        slice=slice_name,
+        summary=printable(f"Rollout {decision.rollout_id}{summary}"),
+        description=printable(description),
+        since=since or decision.decided_at,
     )
 
 
 def _alarming(decision: Decision) -> list[Evidence]:
-    """What the guardrails that alert are alarmed by, together past the bar; weightiest first."""
+    """The evidence of alerting guardrails, if together past the threshold; weightiest first."""
     total = decision.log_evidence.get("alert")
     if total is None or total < decision.thresholds.log_rollback:
         return []

@@ -1,8 +1,8 @@
 """Alertmanager: alarms as alerts of its API v2, `POST /api/v2/alerts`.
 
-Alertmanager takes an alert for resolved once its `endsAt` has passed. Firing ones are sent again
-and again with an `endsAt` some intervals ahead, so an alert ends by itself when Understudy is gone
-for long; one that fires no more is sent once with an `endsAt` of now.
+Alertmanager resolves an alert once its `endsAt` has passed. Firing alerts are repeated with an
+`endsAt` some intervals ahead, so an alert ends by itself when Understudy is away for long. An alert
+that no longer fires is sent once with an `endsAt` of now.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from typing import Final
 import msgspec
 
 from understudy.streams.alerting.alarms import Alarm
-from understudy.streams.alerting.delivery import Letter
+from understudy.streams.alerting.decision_message import (
+    DecisionMessage,
+    NotifiedState,
+    notified_state_of,
+)
 from understudy.streams.alerting.links import link_to
-from understudy.streams.alerting.notices import Notice, Standing, standing_of
+from understudy.streams.alerting.receiver import Notification
 
 ALERTS_PATH: Final = "/api/v2/alerts"
 LASTS_INTERVALS: Final = 3
-"""An alert outlives so many intervals without being sent again."""
+"""Intervals that an alert lasts without being repeated; a lost repetition must not end it."""
 
 
 class PostableAlert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`postableAlert` of Alertmanager's OpenAPI description."""
+    """`postableAlert` in Alertmanager's OpenAPI description."""
 
     labels: dict[str, str]
     annotations: dict[str, str]
@@ -39,24 +43,26 @@ class PostableAlert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Alertmanager:
-    """One Alertmanager, by the URL under which its API stands."""
+    """One Alertmanager, by the base URL of its API."""
 
     url: str
     repeat_s: float
     external_url: str = ""
     name: str = "alertmanager"
 
-    def letter(self, before: Standing | None, notice: Notice, now: dt.datetime) -> Letter | None:
-        """All alarms of a decision, and those of the one before that are over."""
-        firing = standing_of(notice).alarms
+    def notification(
+        self, before: NotifiedState | None, message: DecisionMessage, now: dt.datetime
+    ) -> Notification | None:
+        """All alarms of a decision, and those of the previous one that are over."""
+        firing = notified_state_of(message).alarms
         keys = {alarm.key for alarm in firing}
-        gone = [a for a in (before.alarms if before else ()) if a.key not in keys]
+        resolved = [a for a in (before.alarms if before else ()) if a.key not in keys]
         alerts = [self._firing(alarm, now) for alarm in firing]
-        return self._post([*alerts, *(self._alert(alarm, now, now) for alarm in gone)])
+        return self._post([*alerts, *(self._alert(alarm, now, now) for alarm in resolved)])
 
-    def reminder(self, standing: Sequence[Standing], now: dt.datetime) -> Letter | None:
-        """All alarms that stand."""
-        alarms = chain.from_iterable(one.alarms for one in standing)
+    def reminder(self, states: Sequence[NotifiedState], now: dt.datetime) -> Notification | None:
+        """All alarms that fire."""
+        alarms = chain.from_iterable(state.alarms for state in states)
         return self._post([self._firing(alarm, now) for alarm in alarms])
 
     def _firing(self, alarm: Alarm, now: dt.datetime) -> PostableAlert:
@@ -73,8 +79,8 @@ class Alertmanager:
             generator_url=link_to(self.external_url, alarm.rollout_id) or msgspec.UNSET,
         )
 
-    def _post(self, alerts: list[PostableAlert]) -> Letter | None:
+    def _post(self, alerts: list[PostableAlert]) -> Notification | None:
         if not alerts:
             return None
         url = self.url.rstrip("/") + ALERTS_PATH
-        return Letter(url, {"Content-Type": "application/json"}, msgspec.json.encode(alerts))
+        return Notification(url, {"Content-Type": "application/json"}, msgspec.json.encode(alerts))

@@ -1,4 +1,4 @@
-"""Where people read more about a rollout."""
+"""The link in notifications to a page about the rollout."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ PLACEHOLDER: Final = "{rollout_id}"
 
 
 def link_to(external_url: str, rollout_id: str) -> str:
-    """The URL with the rollout in place of `{rollout_id}`; empty when there is none."""
+    """The URL with the rollout in place of `{rollout_id}`; empty when none is configured."""
     return external_url.replace(PLACEHOLDER, quote(rollout_id, safe=""))

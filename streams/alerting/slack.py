@@ -1,6 +1,6 @@
-"""Slack: one message to an incoming webhook whenever verdict, stage or alarms change.
+"""Slack: a message to an incoming webhook whenever the verdict, the stage or the alarms change.
 
-`&`, `<` and `>` are escaped, as Slack wants it: a rollout named `<!channel>` calls nobody.
+`&`, `<` and `>` are escaped as Slack requires: a rollout named `<!channel>` notifies no channel.
 """
 
 from __future__ import annotations
@@ -14,13 +14,18 @@ import msgspec
 
 from understudy.analyzers.guardrails.formatting import printable
 from understudy.schemas.decisions import Decision
-from understudy.streams.alerting.delivery import Letter
+from understudy.streams.alerting.decision_message import (
+    DecisionMessage,
+    NotifiedState,
+    notification_key,
+)
 from understudy.streams.alerting.links import link_to
-from understudy.streams.alerting.notices import Notice, Standing, signature_of
+from understudy.streams.alerting.receiver import Notification
 
 MAX_SECTION_CHARACTERS: Final = 3_000
-"""Slack refuses a section with a longer text."""
+"""Slack rejects a section with a longer text."""
 MAX_LINES: Final = 10
+"""More would hide the next message in the channel."""
 
 _VERDICTS: Final = {
     "rollback": ":red_circle: Rolled back",
@@ -38,23 +43,25 @@ class Slack:
     name: str = "slack"
     repeat_s: float = 0.0
 
-    def letter(self, before: Standing | None, notice: Notice, now: dt.datetime) -> Letter | None:
-        """A message when something has changed that people care about."""
-        decision = notice.decision
+    def notification(
+        self, before: NotifiedState | None, message: DecisionMessage, now: dt.datetime
+    ) -> Notification | None:
+        """A message when the notification key has changed."""
+        decision = message.decision
         if decision is None:
             return None
-        if before is not None and before.signature == signature_of(decision):
+        if before is not None and before.key == notification_key(decision):
             return None
         body = msgspec.json.encode(message_of(decision, self.external_url))
-        return Letter(self.url, {"Content-Type": "application/json"}, body)
+        return Notification(self.url, {"Content-Type": "application/json"}, body)
 
-    def reminder(self, standing: Sequence[Standing], now: dt.datetime) -> Letter | None:
-        """People need no reminders."""
+    def reminder(self, states: Sequence[NotifiedState], now: dt.datetime) -> Notification | None:
+        """None: people need no reminders."""
         return None
 
 
 def message_of(decision: Decision, external_url: str) -> dict[str, Any]:
-    """The message about a decision; `text` is what notifications show."""
+    """The message about a decision; `text` is what Slack's own notifications show."""
     title = f"{_VERDICTS[decision.verdict]}: {escaped(decision.rollout_id)}"
     lines = [*_bullets("", decision.reasons), *_bullets("alert: ", decision.alerts)]
     blocks = [_section(f"*{title}*\n{_stage(decision)}")]
@@ -67,7 +74,7 @@ def message_of(decision: Decision, external_url: str) -> dict[str, Any]:
 
 
 def escaped(text: str) -> str:
-    """Text that Slack shows as it is."""
+    """Escape text so that Slack shows it as it is."""
     text = printable(text).replace("&", "&amp;")
     return text.replace("<", "&lt;").replace(">", "&gt;")
 
@@ -89,7 +96,7 @@ def _section(text: str) -> dict[str, Any]:
 
 
 def _cut(text: str) -> str:
-    """Short enough for a section, and not in the middle of an escape."""
+    """Cut text to the length of a section, but not in the middle of an escape."""
     if len(text) <= MAX_SECTION_CHARACTERS:
         return text
     kept = text[: MAX_SECTION_CHARACTERS - 1]

@@ -1,8 +1,8 @@
-"""A webhook of one's own: each decision as JSON, signed.
+"""A custom webhook: each decision as JSON, signed.
 
 `X-Understudy-Signature: t=SECONDS,v1=HEX`, where HEX is HMAC-SHA256 over `SECONDS.BODY` with the
-shared secret: whoever has it knows that the body is genuine and, from the time, not sent again by
-somebody else. `X-Understudy-Delivery` is the same for the same decision, however often it comes.
+shared secret. The signature proves that the body is genuine and, by its time, not a replay.
+`X-Understudy-Delivery` is the same for the same decision, however often it is delivered.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ from typing import Final
 
 import msgspec
 
-from understudy.streams.alerting.delivery import Letter
+from understudy.streams.alerting.decision_message import (
+    DecisionMessage,
+    NotifiedState,
+    notification_key,
+)
 from understudy.streams.alerting.links import link_to
-from understudy.streams.alerting.notices import Notice, Standing, signature_of
+from understudy.streams.alerting.receiver import Notification
 
 SIGNATURE_HEADER: Final = "X-Understudy-Signature"
 DELIVERY_HEADER: Final = "X-Understudy-Delivery"
 _ID_CHARACTERS: Final = 32
+"""128 bits in hexadecimal: no two decisions share an id by chance."""
 
 
 class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What is posted."""
+    """The body of the request."""
 
     type: str = "decision"
     id: str
@@ -37,7 +42,7 @@ class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One receiver of all decisions."""
+    """A webhook that receives all decisions."""
 
     url: str
     secret: str = field(default="", repr=False)
@@ -45,39 +50,41 @@ class Webhook:
     name: str = "webhook"
     repeat_s: float = 0.0
 
-    def letter(self, before: Standing | None, notice: Notice, now: dt.datetime) -> Letter | None:
-        """The decision, signed as of now, unless it brings nothing but newer numbers."""
-        decision = notice.decision
+    def notification(
+        self, before: NotifiedState | None, message: DecisionMessage, now: dt.datetime
+    ) -> Notification | None:
+        """The decision, signed as of now, unless only its numbers are new."""
+        decision = message.decision
         if decision is None:
             return None
-        is_known = before is not None and before.signature == signature_of(decision)
+        is_known = before is not None and before.key == notification_key(decision)
         if decision.is_refresh and is_known:
             return None
-        body = body_of(notice, self.external_url)
-        headers = {"Content-Type": "application/json", DELIVERY_HEADER: delivery_id(notice)}
+        body = body_of(message, self.external_url)
+        headers = {"Content-Type": "application/json", DELIVERY_HEADER: delivery_id(message)}
         if self.secret:
             headers[SIGNATURE_HEADER] = signature(self.secret, int(now.timestamp()), body)
-        return Letter(self.url, headers, body)
+        return Notification(self.url, headers, body)
 
-    def reminder(self, standing: Sequence[Standing], now: dt.datetime) -> Letter | None:
-        """Each decision is sent once."""
+    def reminder(self, states: Sequence[NotifiedState], now: dt.datetime) -> Notification | None:
+        """None: each decision is sent once."""
         return None
 
 
-def body_of(notice: Notice, external_url: str) -> bytes:
+def body_of(message: DecisionMessage, external_url: str) -> bytes:
     """The JSON document about a decision."""
     body = WebhookBody(
-        id=delivery_id(notice),
-        rollout_id=notice.rollout_id,
-        url=link_to(external_url, notice.rollout_id) or None,
-        decision=msgspec.Raw(notice.payload),
+        id=delivery_id(message),
+        rollout_id=message.rollout_id,
+        url=link_to(external_url, message.rollout_id) or None,
+        decision=msgspec.Raw(message.payload),
     )
     return msgspec.json.encode(body)
 
 
-def delivery_id(notice: Notice) -> str:
-    """Names the decision; to tell a second delivery from a second decision."""
-    return notice.digest[:_ID_CHARACTERS]
+def delivery_id(message: DecisionMessage) -> str:
+    """Identifies the decision, so that receivers can drop a repeated delivery."""
+    return message.digest[:_ID_CHARACTERS]
 
 
 def signature(secret: str, timestamp_s: int, body: bytes) -> str:

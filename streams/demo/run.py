@@ -29,7 +29,7 @@ from understudy.analyzers.compare.json_output import compile_json_schema
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
-from understudy.streams.alerting.service import run_alerting
+from understudy.streams.alerting.decision_consumer import run_alerting
 from understudy.streams.clickhouse.migrate import client_opener
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.deciding.faust_app import changelog

@@ -1,4 +1,4 @@
-"""Decisions to be told, whole and valid, with what matters as an argument."""
+"""Complete, valid decisions, with what matters as an argument."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
-from understudy.streams.alerting.notices import Notice
+from understudy.streams.alerting.decision_message import DecisionMessage
 
 ROLLOUT = "helpdesk <v2> & more"
 AT = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
@@ -41,7 +41,7 @@ def decision(
     breaches: tuple[str, ...] = (),
     stage: int = 0,
 ) -> Decision:
-    """As the deciding worker would tell it."""
+    """As the deciding worker would emit it."""
     at = (AT + dt.timedelta(minutes=minute)).isoformat()
     raw = {
         "rollout_id": rollout_id, "policy_hash": "abc", "verdict": verdict,
@@ -73,12 +73,14 @@ def decision(
     return decode_decision(msgspec.json.encode(raw))
 
 
-def notice(some: Decision | None = None, *, offset: int = 0, partition: int = 0) -> Notice:
+def message(
+    some: Decision | None = None, *, offset: int = 0, partition: int = 0
+) -> DecisionMessage:
     """As read from the topic."""
     some = some or decision()
-    return Notice(partition, offset, some.rollout_id, encode_decision(some), some)
+    return DecisionMessage(partition, offset, some.rollout_id, encode_decision(some), some)
 
 
-def forgotten(rollout_id: str = ROLLOUT, *, offset: int = 0) -> Notice:
+def tombstone(rollout_id: str = ROLLOUT, *, offset: int = 0) -> DecisionMessage:
     """A tombstone."""
-    return Notice(0, offset, rollout_id, b"", None)
+    return DecisionMessage(0, offset, rollout_id, b"", None)

@@ -1,4 +1,4 @@
-"""Letters get through failures, in the right number, and hold up nobody else."""
+"""Notifications survive failures, arrive as often as they should, and delay no others."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ import structlog
 from structlog.testing import capture_logs
 
 from tests.streams.alerting.http_receiver import HttpReceiver, Reply
-from tests.streams.alerting.samples import decision, notice
+from tests.streams.alerting.samples import decision, message
 from tests.waiting import stays_true, wait_until
 from understudy.streams.alerting import delivery as delivery_module
 from understudy.streams.alerting.alertmanager import Alertmanager
-from understudy.streams.alerting.delivery import Delivery, Patience, Receiver, answer_of
+from understudy.streams.alerting.delivery import Delivery, RetryPolicy
+from understudy.streams.alerting.http_post import result_of
+from understudy.streams.alerting.receiver import Receiver
 from understudy.streams.alerting.slack import Slack
 from understudy.streams.alerting.webhook import Webhook
 
 pytestmark = pytest.mark.embedded
 
-QUICK = Patience(timeout_s=0.5, first_pause_s=0.02, longest_pause_s=0.1)
+QUICK = RetryPolicy(request_timeout_s=0.5, initial_backoff_s=0.02, max_backoff_s=0.1)
 NO_MORE_S = 0.5
 """Longer than the pauses between retries and than alerts take to repeat here."""
 SECRET = "T0/B0/hidden"
 
 
 @contextmanager
-def delivering(receiver: Receiver, patience: Patience = QUICK) -> Iterator[Delivery]:
-    delivery = Delivery(receiver, patience).start()
+def delivering(receiver: Receiver, policy: RetryPolicy = QUICK) -> Iterator[Delivery]:
+    delivery = Delivery(receiver, policy).start()
     yield delivery
     delivery.close(5.0)
 
@@ -39,63 +41,65 @@ def eventually(holds: Callable[[], bool]) -> None:
     wait_until(holds, "the receiver has answered", poll_s=0.01)
 
 
-def test_failures_are_tried_again_and_retry_after_is_honoured() -> None:
+def test_failures_are_retried_and_retry_after_is_honoured() -> None:
     replies = (Reply(500), Reply(429, (("Retry-After", "1"),)), Reply(hang_s=3.0), Reply(503))
     with HttpReceiver(*replies) as server, delivering(Webhook(server.url)) as delivery:
-        delivery.offer(notice(offset=4))
-        assert delivery.unsettled(0) == 4
+        delivery.enqueue(message(offset=4))
+        assert delivery.lowest_pending(0) == 4
         got = server.wait_for(5)
-        eventually(lambda: delivery.unsettled(0) is None)
+        eventually(lambda: delivery.lowest_pending(0) is None)
         assert len({one.headers["X-Understudy-Delivery"] for one in got}) == 1
         assert got[2].at_s - got[1].at_s >= 1.0
-        assert delivery.counters.sent == 1
+        assert delivery.counters.accepted == 1
         assert delivery.counters.retries == 4
 
 
 @pytest.mark.parametrize("status", [301, 400, 403, 404, 410])
-def test_what_is_refused_is_not_tried_again(status: int) -> None:
+def test_what_is_rejected_is_not_retried(status: int) -> None:
     with HttpReceiver(Reply(status)) as server, delivering(Webhook(server.url)) as delivery:
-        delivery.offer(notice())
-        eventually(lambda: delivery.unsettled(0) is None)
+        delivery.enqueue(message())
+        eventually(lambda: delivery.lowest_pending(0) is None)
         stays_true(lambda: len(server.received) == 1, "one request", for_s=NO_MORE_S)
-        assert delivery.counters.refused == 1
+        assert delivery.counters.rejected == 1
 
 
-def test_what_nobody_takes_is_given_up() -> None:
-    patience = Patience(timeout_s=0.5, first_pause_s=0.02, longest_pause_s=0.05, give_up_s=0.3)
+def test_what_is_never_accepted_is_given_up() -> None:
+    policy = RetryPolicy(
+        request_timeout_s=0.5, initial_backoff_s=0.02, max_backoff_s=0.05, give_up_after_s=0.3
+    )
     with (
         HttpReceiver(always=Reply(500)) as server,
-        delivering(Webhook(server.url), patience) as delivery,
+        delivering(Webhook(server.url), policy) as delivery,
     ):
-        delivery.offer(notice())
-        eventually(lambda: delivery.unsettled(0) is None)
+        delivery.enqueue(message())
+        eventually(lambda: delivery.lowest_pending(0) is None)
         assert delivery.counters.given_up == 1
 
 
 def test_the_newest_decision_takes_the_place_of_older_ones() -> None:
     with HttpReceiver(Reply(hang_s=0.4), Reply(500)) as server:  # noqa: SIM117
         with delivering(Webhook(server.url)) as delivery:
-            delivery.offer(notice(decision(rollout_id="other"), offset=0))
+            delivery.enqueue(message(decision(rollout_id="other"), offset=0))
             server.wait_for(1)
             for minute in range(5):
-                delivery.offer(notice(decision(minute=minute), offset=minute + 1))
-            assert delivery.unsettled(0) == 0
+                delivery.enqueue(message(decision(minute=minute), offset=minute + 1))
+            assert delivery.lowest_pending(0) == 0
             got = server.wait_for(3)
-            eventually(lambda: delivery.unsettled(0) is None)
+            eventually(lambda: delivery.lowest_pending(0) is None)
             times = [json.loads(one.body)["decision"]["decided_at"] for one in got[1:]]
             assert set(times) == {"2026-03-02T12:04:00Z"}
 
 
-def test_the_same_decision_is_told_once() -> None:
+def test_the_same_decision_is_delivered_once() -> None:
     with HttpReceiver() as server, delivering(Webhook(server.url)) as delivery:
-        delivery.offer(notice(offset=1))
-        delivery.offer(notice(offset=2))
+        delivery.enqueue(message(offset=1))
+        delivery.enqueue(message(offset=2))
         server.wait_for(1)
-        eventually(lambda: delivery.unsettled(0) is None)
-        delivery.offer(notice(offset=3))
-        delivery.recall(notice(decision(rollout_id="old")))
-        delivery.offer(notice(decision(rollout_id="old"), offset=4))
-        assert delivery.unsettled(0) is None
+        eventually(lambda: delivery.lowest_pending(0) is None)
+        delivery.enqueue(message(offset=3))
+        delivery.restore(message(decision(rollout_id="old")))
+        delivery.enqueue(message(decision(rollout_id="old"), offset=4))
+        assert delivery.lowest_pending(0) is None
         stays_true(lambda: len(server.received) == 1, "one request", for_s=NO_MORE_S)
 
 
@@ -103,27 +107,27 @@ def test_a_dead_receiver_delays_no_other() -> None:
     with (
         HttpReceiver(always=Reply(hang_s=30.0)) as dead,
         HttpReceiver() as alive,
-        delivering(Webhook(dead.url), Patience(timeout_s=30.0)) as stuck,
+        delivering(Webhook(dead.url), RetryPolicy(request_timeout_s=30.0)) as stuck,
         delivering(Slack(alive.url)) as going,
     ):
-        stuck.offer(notice())
+        stuck.enqueue(message())
         dead.wait_for(1)
-        going.offer(notice())
+        going.enqueue(message())
         alive.wait_for(1)
-        assert stuck.unsettled(0) == 0
+        assert stuck.lowest_pending(0) == 0
         assert stuck.counters.retries == 0
         dead.release()
 
 
 def test_the_queue_is_bounded_and_drops_the_longest_waiting() -> None:
-    patience = Patience(first_pause_s=30.0, max_waiting=2)
+    policy = RetryPolicy(initial_backoff_s=30.0, max_queued=2)
     with (
         HttpReceiver(always=Reply(500)) as server,
-        delivering(Webhook(server.url), patience) as delivery,
+        delivering(Webhook(server.url), policy) as delivery,
     ):
         for offset, name in enumerate("abc"):
-            delivery.offer(notice(decision(rollout_id=name), offset=offset))
-        assert delivery.unsettled(0) == 1
+            delivery.enqueue(message(decision(rollout_id=name), offset=offset))
+        assert delivery.lowest_pending(0) == 1
         assert delivery.counters.dropped == 1
 
 
@@ -132,11 +136,11 @@ def test_alerts_are_repeated_while_they_fire_and_resolved_once() -> None:
         HttpReceiver() as server,
         delivering(Alertmanager(server.url, repeat_s=0.2)) as delivery,
     ):
-        delivery.offer(notice(decision("rollback"), offset=0))
+        delivery.enqueue(message(decision("rollback"), offset=0))
         got = server.wait_for(3)
         assert {one.path for one in got} == {"/api/v2/alerts"}
-        delivery.offer(notice(decision("hold", minute=1), offset=1))
-        eventually(lambda: delivery.unsettled(0) is None)
+        delivery.enqueue(message(decision("hold", minute=1), offset=1))
+        eventually(lambda: delivery.lowest_pending(0) is None)
         received = len(server.received)
         stays_true(lambda: len(server.received) == received, "resolved", for_s=NO_MORE_S)
         firing, resolved = (json.loads(server.received[n].body)[0] for n in (0, -1))
@@ -150,9 +154,9 @@ def test_alerts_from_before_a_restart_are_repeated() -> None:
         HttpReceiver() as server,
         delivering(Alertmanager(server.url, repeat_s=0.2)) as delivery,
     ):
-        delivery.recall(notice(decision("rollback")))
+        delivery.restore(message(decision("rollback")))
         server.wait_for(2)
-        delivery.forget(0)
+        delivery.drop_partition(0)
         time.sleep(0.3)  # for a repetition that was on its way
         received = len(server.received)
         stays_true(lambda: len(server.received) == received, "evicted", for_s=NO_MORE_S)
@@ -162,7 +166,7 @@ def test_user_and_password_become_a_header() -> None:
     with HttpReceiver() as server:
         url = server.url.replace("http://", "http://me:pass@")
         with delivering(Alertmanager(url, repeat_s=60.0)) as delivery:
-            delivery.offer(notice(decision("rollback")))
+            delivery.enqueue(message(decision("rollback")))
             (got,) = server.wait_for(1)
     assert got.headers["authorization"] == "Basic bWU6cGFzcw=="
     assert got.path == "/api/v2/alerts"
@@ -171,33 +175,38 @@ def test_user_and_password_become_a_header() -> None:
 @pytest.mark.parametrize("status", [0, 404, 500])
 def test_no_log_holds_a_secret(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery_module, "log", structlog.get_logger())
-    patience = Patience(timeout_s=0.2, first_pause_s=0.02, longest_pause_s=0.05, give_up_s=0.2)
+    policy = RetryPolicy(
+        request_timeout_s=0.2,
+        initial_backoff_s=0.02,
+        max_backoff_s=0.05,
+        give_up_after_s=0.2,
+    )
     with capture_logs() as logs, HttpReceiver(always=Reply(status or 200)) as server:
         url = f"{server.url if status else 'http://127.0.0.1:9'}/{SECRET}"
-        with delivering(Slack(url), patience) as delivery:
-            delivery.offer(notice())
-            eventually(lambda: delivery.unsettled(0) is None)
+        with delivering(Slack(url), policy) as delivery:
+            delivery.enqueue(message())
+            eventually(lambda: delivery.lowest_pending(0) is None)
     assert logs
     assert SECRET not in repr(logs)
     assert {entry["host"] for entry in logs} == {"127.0.0.1"}
 
 
-def test_a_letter_that_cannot_be_written_stops_no_other() -> None:
+def test_a_notification_that_cannot_be_built_stops_no_other() -> None:
     class Stumbling(Webhook):
-        def letter(self, before, notice, now):  # type: ignore[no-untyped-def]
-            if notice.rollout_id == "bad":
+        def notification(self, before, message, now):  # type: ignore[no-untyped-def]
+            if message.rollout_id == "bad":
                 raise RuntimeError("cannot")
-            return super().letter(before, notice, now)
+            return super().notification(before, message, now)
 
     with HttpReceiver() as server, delivering(Stumbling(server.url)) as delivery:
-        delivery.offer(notice(decision(rollout_id="bad")))
-        delivery.offer(notice(offset=1))
+        delivery.enqueue(message(decision(rollout_id="bad")))
+        delivery.enqueue(message(offset=1))
         server.wait_for(1)
-        eventually(lambda: delivery.unsettled(0) is None)
+        eventually(lambda: delivery.lowest_pending(0) is None)
 
 
 def test_retry_after_may_be_nonsense() -> None:
-    assert answer_of(429, "soon").retry_after_s == 0.0
-    assert answer_of(503, "7").retry_after_s == 7.0
-    assert answer_of(503, "Mon, 01 Jan 2001 00:00:00 GMT").retry_after_s == 0.0
-    assert answer_of(204, None).outcome == "taken"
+    assert result_of(429, "soon").retry_after_s == 0.0
+    assert result_of(503, "7").retry_after_s == 7.0
+    assert result_of(503, "Mon, 01 Jan 2001 00:00:00 GMT").retry_after_s == 0.0
+    assert result_of(204, None).outcome == "accepted"

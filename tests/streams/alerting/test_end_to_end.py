@@ -12,14 +12,18 @@ from typing import Any
 import pytest
 
 from tests.analyzers.guardrails.world import START, Harm, World
-from tests.streams.alerting.bench import alerting, bench_on, eventually
+from tests.streams.alerting.alerting_bench import alerting, bench_on, eventually
 from tests.streams.alerting.http_receiver import HttpReceiver
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_policy
 from understudy.streams.alerting.alertmanager import Alertmanager
-from understudy.streams.alerting.delivery import Letter
-from understudy.streams.alerting.notices import Notice, Standing, standing_of
+from understudy.streams.alerting.decision_message import (
+    DecisionMessage,
+    NotifiedState,
+    notified_state_of,
+)
+from understudy.streams.alerting.receiver import Notification
 from understudy.streams.alerting.slack import Slack
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 
@@ -69,16 +73,16 @@ def time_of(written: str) -> dt.datetime:
 
 
 class Scene:
-    """A rollout that is decided on, told about and looked at, window by window."""
+    """A rollout that is decided on and watched, window by window."""
 
     def __init__(self) -> None:
         self.evaluator = RolloutEvaluator(read_policy(POLICY))
         self.manager = ModelOfAlertmanager()
         self.messages: list[dict[str, Any]] = []
-        self.told: list[Decision] = []
+        self.decisions: list[Decision] = []
         self._receiver = Alertmanager("http://manager", REPEAT_S)
         self._slack = Slack("http://slack")
-        self._standing: Standing | None = None
+        self._state: NotifiedState | None = None
         self._windows = 0
 
     @property
@@ -89,22 +93,22 @@ class Scene:
     def goes_on(self, world: World, windows: int) -> Scene:
         for message in world.messages(7 + self._windows, windows, first=self._windows):
             self._windows += 1
-            self.tell(self.evaluator.take(message))
-            if self._standing is not None:
-                self._post(self._receiver.reminder([self._standing], self.now))
+            self.decide(self.evaluator.take(message))
+            if self._state is not None:
+                self._post(self._receiver.reminder([self._state], self.now))
         return self
 
-    def tell(self, decision: Decision | None) -> None:
+    def decide(self, decision: Decision | None) -> None:
         if decision is None:
             return
-        self.told.append(decision)
+        self.decisions.append(decision)
         payload = encode_decision(decision)
-        notice = Notice(0, len(self.told), decision.rollout_id, payload, decision)
-        self._post(self._receiver.letter(self._standing, notice, self.now))
-        message = self._slack.letter(self._standing, notice, self.now)
-        if message is not None:
-            self.messages.append(json.loads(message.body))
-        self._standing = standing_of(notice)
+        message = DecisionMessage(0, len(self.decisions), decision.rollout_id, payload, decision)
+        self._post(self._receiver.notification(self._state, message, self.now))
+        posted = self._slack.notification(self._state, message, self.now)
+        if posted is not None:
+            self.messages.append(json.loads(posted.body))
+        self._state = notified_state_of(message)
 
     def fires(self) -> list[tuple[str, str, str]]:
         return self.manager.names(self.now)
@@ -113,14 +117,14 @@ class Scene:
         (one,) = [a for a in self.manager.firing(self.now) if a["labels"]["alertname"] == name]
         return str(one["annotations"]["description"])
 
-    def _post(self, letter: Letter | None) -> None:
-        if letter is not None:
-            self.manager.post(letter.body)
+    def _post(self, notification: Notification | None) -> None:
+        if notification is not None:
+            self.manager.post(notification.body)
 
 
 def test_nothing_fires_while_all_is_well() -> None:
     scene = Scene().goes_on(HEALTHY, 60)
-    assert scene.told[-1].verdict == "promote"
+    assert scene.decisions[-1].verdict == "promote"
     assert scene.manager.alerts == {}
     assert [one["text"].split(":")[1] for one in scene.messages] == [
         "large_yellow_circle", "large_green_circle",
@@ -166,7 +170,7 @@ def test_data_that_cannot_be_trusted_fires_with_its_own_words() -> None:
 def test_a_pause_fires_until_an_operator_resumes() -> None:
     scene = Scene().goes_on(FALLS_BACK, 40).goes_on(HEALTHY, 100)
     assert scene.fires() == [("UnderstudyPaused", "", "")]
-    scene.tell(scene.evaluator.resume())
+    scene.decide(scene.evaluator.resume())
     assert scene.fires() == []
 
 
@@ -177,9 +181,9 @@ def test_a_rollback_fires_until_an_operator_resumes() -> None:
     assert reason.startswith("error rate over all requests rose")
     started = [a["startsAt"] for a in scene.manager.firing(scene.now)
                if a["labels"]["alertname"] == "UnderstudyRollback"]  # fmt: skip
-    assert [time_of(one) for one in started] == [scene.told[-1].since]
+    assert [time_of(one) for one in started] == [scene.decisions[-1].since]
     assert scene.messages[-1]["text"] == ":red_circle: Rolled back: helpdesk"
-    scene.tell(scene.evaluator.resume())
+    scene.decide(scene.evaluator.resume())
     assert scene.fires() == []
     assert scene.messages[-1]["text"].startswith(":large_yellow_circle: Hold")
     scene.goes_on(BROKEN, 40)
@@ -198,15 +202,15 @@ def test_the_service_resolves_after_a_restart_what_it_raised_before(
 ) -> None:
     """On a topic, over HTTP: a rollback alerts, the service restarts, resuming ends the alert."""
     scene = Scene().goes_on(HEALTHY, 20).goes_on(BROKEN, 20)
-    scene.tell(scene.evaluator.resume())
-    *before, resumed = scene.told
+    scene.decide(scene.evaluator.resume())
+    *before, resumed = scene.decisions
     assert before[-1].is_latched
     bench = bench_on(
         embedded_broker.bootstrap_servers, "understudy.", clickhouse_url, clickhouse_database
     )
     with HttpReceiver() as manager:
         settings = bench.with_receivers(alertmanager_url=manager.url)
-        bench.told(*before)
+        bench.emit(*before)
         with alerting(settings):
             eventually(lambda: ("UnderstudyRollback", "", "") in names(manager))
             eventually(lambda: bench.committed() == len(before))
@@ -214,7 +218,7 @@ def test_the_service_resolves_after_a_restart_what_it_raised_before(
         with alerting(settings):
             manager.wait_for(so_far + 1)
             assert ("UnderstudyRollback", "", "") in names(manager)
-            bench.told(resumed)
+            bench.emit(resumed)
             eventually(lambda: names(manager) == [])
         ends = [
             time_of(alert["endsAt"])

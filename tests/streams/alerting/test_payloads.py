@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from tests.streams.alerting.samples import AT, NOW, ROLLOUT, decision, evidence, forgotten, notice
+from tests.streams.alerting.samples import AT, NOW, ROLLOUT, decision, evidence, message, tombstone
 from understudy.streams.alerting.alarms import alarms_of
 from understudy.streams.alerting.alertmanager import Alertmanager
-from understudy.streams.alerting.delivery import Letter
-from understudy.streams.alerting.notices import Notice, standing_of
+from understudy.streams.alerting.decision_message import DecisionMessage, notified_state_of
+from understudy.streams.alerting.receiver import Notification
 from understudy.streams.alerting.slack import MAX_SECTION_CHARACTERS, Slack, message_of
 from understudy.streams.alerting.webhook import Webhook, signature
 
@@ -30,9 +30,9 @@ SLACK = Slack("https://hooks.slack.example/services/T/B/secret", LINK)
 WEBHOOK = Webhook("https://ops.example/hook", "s3cret", LINK)
 
 
-def alerts(letter: Letter | None) -> list[dict[str, Any]]:
-    assert letter is not None
-    decoded: list[dict[str, Any]] = json.loads(letter.body)
+def alerts(notification: Notification | None) -> list[dict[str, Any]]:
+    assert notification is not None
+    decoded: list[dict[str, Any]] = json.loads(notification.body)
     return decoded
 
 
@@ -40,11 +40,11 @@ def alerts(letter: Letter | None) -> list[dict[str, Any]]:
 
 
 def test_a_rollback_is_an_alert_of_api_v2() -> None:
-    letter = ALERTMANAGER.letter(None, notice(decision("rollback")), NOW)
-    assert letter is not None
-    assert letter.url == "http://alertmanager:9093/api/v2/alerts"
-    assert letter.headers == {"Content-Type": "application/json"}
-    assert alerts(letter) == [
+    notification = ALERTMANAGER.notification(None, message(decision("rollback")), NOW)
+    assert notification is not None
+    assert notification.url == "http://alertmanager:9093/api/v2/alerts"
+    assert notification.headers == {"Content-Type": "application/json"}
+    assert alerts(notification) == [
         {
             "labels": {
                 "alertname": "UnderstudyRollback",
@@ -64,7 +64,7 @@ def test_a_rollback_is_an_alert_of_api_v2() -> None:
 
 def test_every_kind_of_alarm_has_its_labels() -> None:
     some = decision(paused=True, alarming=(evidence(),), breaches=("sample_ratio",))
-    got = alerts(ALERTMANAGER.letter(None, notice(some), NOW))
+    got = alerts(ALERTMANAGER.notification(None, message(some), NOW))
     assert [alert["labels"] for alert in got] == [
         {"alertname": "UnderstudyPaused", "rollout_id": ROLLOUT, "severity": "warning"},
         {
@@ -85,12 +85,15 @@ def test_every_kind_of_alarm_has_its_labels() -> None:
 
 def test_without_a_link_there_is_no_generator_url() -> None:
     plain = Alertmanager("http://alertmanager:9093", 60.0)
-    assert "generatorURL" not in alerts(plain.letter(None, notice(decision("rollback")), NOW))[0]
+    assert (
+        "generatorURL"
+        not in alerts(plain.notification(None, message(decision("rollback")), NOW))[0]
+    )
 
 
 def test_an_alert_that_fires_no_more_is_resolved() -> None:
-    before = standing_of(notice(decision("rollback", breaches=("late_share",))))
-    got = alerts(ALERTMANAGER.letter(before, notice(decision("rollback", minute=1)), NOW))
+    before = notified_state_of(message(decision("rollback", breaches=("late_share",))))
+    got = alerts(ALERTMANAGER.notification(before, message(decision("rollback", minute=1)), NOW))
     ends = {alert["labels"]["alertname"]: alert["endsAt"] for alert in got}
     assert ends == {
         "UnderstudyRollback": "2026-03-02T12:08:00Z",
@@ -99,8 +102,8 @@ def test_an_alert_that_fires_no_more_is_resolved() -> None:
 
 
 def test_a_forgotten_rollout_has_no_alerts() -> None:
-    before = standing_of(notice(decision("rollback")))
-    got = alerts(ALERTMANAGER.letter(before, forgotten(), NOW))
+    before = notified_state_of(message(decision("rollback")))
+    got = alerts(ALERTMANAGER.notification(before, tombstone(), NOW))
     assert [alert["endsAt"] for alert in got] == ["2026-03-02T12:05:00Z"]
 
 
@@ -111,15 +114,18 @@ def test_labels_are_the_same_from_decision_to_decision() -> None:
 
 def test_no_alert_ends_before_it_starts() -> None:
     early = AT - dt.timedelta(hours=1)
-    before = standing_of(notice(decision("rollback", breaches=("late_share",))))
-    for alert in alerts(ALERTMANAGER.letter(before, notice(decision("rollback")), early)):
+    before = notified_state_of(message(decision("rollback", breaches=("late_share",))))
+    for alert in alerts(ALERTMANAGER.notification(before, message(decision("rollback")), early)):
         assert alert["startsAt"] <= alert["endsAt"]
 
 
 def test_reminders_repeat_what_fires_with_a_later_end() -> None:
-    standing = [standing_of(notice(decision("rollback"))), standing_of(notice(decision()))]
+    states = [
+        notified_state_of(message(decision("rollback"))),
+        notified_state_of(message(decision())),
+    ]
     later = NOW + dt.timedelta(minutes=1)
-    (alert,) = alerts(ALERTMANAGER.reminder(standing, later))
+    (alert,) = alerts(ALERTMANAGER.reminder(states, later))
     assert (alert["startsAt"], alert["endsAt"]) == ("2026-03-02T12:00:00Z", "2026-03-02T12:09:00Z")
     assert ALERTMANAGER.reminder([], later) is None
 
@@ -135,11 +141,13 @@ def test_only_evidence_that_alarms_together_is_named() -> None:
 
 
 def test_a_message_has_text_and_mrkdwn_sections() -> None:
-    letter = SLACK.letter(None, notice(decision("rollback", alarming=(evidence(),))), NOW)
-    assert letter is not None
-    assert letter.url == SLACK.url
+    notification = SLACK.notification(
+        None, message(decision("rollback", alarming=(evidence(),))), NOW
+    )
+    assert notification is not None
+    assert notification.url == SLACK.url
     name = "helpdesk &lt;v2&gt; &amp; more"
-    assert json.loads(letter.body) == {
+    assert json.loads(notification.body) == {
         "text": f":red_circle: Rolled back: {name}",
         "blocks": [
             section(
@@ -159,20 +167,20 @@ def section(text: str) -> dict[str, Any]:
 
 
 def test_people_hear_of_changes_alone() -> None:
-    def says(before: Notice, after: Notice) -> bool:
-        return SLACK.letter(standing_of(before), after, NOW) is not None
+    def says(before: DecisionMessage, after: DecisionMessage) -> bool:
+        return SLACK.notification(notified_state_of(before), after, NOW) is not None
 
-    hold = notice(decision())
-    assert not says(hold, notice(decision(minute=1)))
-    assert says(hold, notice(decision("rollback")))
-    assert says(hold, notice(decision(paused=True)))
-    assert says(hold, notice(decision(breaches=("late_share",))))
-    assert says(hold, notice(decision(stage=1)))
-    assert says(notice(decision("rollback")), hold)
-    alarmed = notice(decision(alarming=(evidence(),)))
+    hold = message(decision())
+    assert not says(hold, message(decision(minute=1)))
+    assert says(hold, message(decision("rollback")))
+    assert says(hold, message(decision(paused=True)))
+    assert says(hold, message(decision(breaches=("late_share",))))
+    assert says(hold, message(decision(stage=1)))
+    assert says(message(decision("rollback")), hold)
+    alarmed = message(decision(alarming=(evidence(),)))
     assert says(hold, alarmed)
-    assert not says(alarmed, notice(decision(alarming=(evidence(slice_name="all"),))))
-    assert SLACK.letter(None, forgotten(), NOW) is None
+    assert not says(alarmed, message(decision(alarming=(evidence(slice_name="all"),))))
+    assert SLACK.notification(None, tombstone(), NOW) is None
 
 
 def test_a_section_is_never_too_long_nor_cut_in_an_escape() -> None:
@@ -188,12 +196,12 @@ def test_a_section_is_never_too_long_nor_cut_in_an_escape() -> None:
 
 
 def test_the_webhook_gets_the_decision_as_it_stands_in_the_topic() -> None:
-    told = notice(decision("promote"))
-    letter = WEBHOOK.letter(None, told, NOW)
-    assert letter is not None
-    assert json.loads(letter.body) == {
+    told = message(decision("promote"))
+    notification = WEBHOOK.notification(None, told, NOW)
+    assert notification is not None
+    assert json.loads(notification.body) == {
         "type": "decision",
-        "id": letter.headers["X-Understudy-Delivery"],
+        "id": notification.headers["X-Understudy-Delivery"],
         "rollout_id": ROLLOUT,
         "url": LINKED,
         "decision": json.loads(told.payload),
@@ -201,24 +209,24 @@ def test_the_webhook_gets_the_decision_as_it_stands_in_the_topic() -> None:
 
 
 def test_the_webhook_gets_a_refresh_only_instead_of_a_change_that_it_missed() -> None:
-    def refreshed(verdict: str) -> Notice:
-        return notice(msgspec.structs.replace(decision(verdict, minute=1), is_refresh=True))
+    def refreshed(verdict: str) -> DecisionMessage:
+        return message(msgspec.structs.replace(decision(verdict, minute=1), is_refresh=True))
 
-    hold = standing_of(notice(decision()))
-    assert WEBHOOK.letter(hold, notice(decision(minute=1)), NOW) is not None
-    assert WEBHOOK.letter(hold, refreshed("hold"), NOW) is None
-    assert WEBHOOK.letter(hold, refreshed("rollback"), NOW) is not None
-    assert WEBHOOK.letter(None, refreshed("hold"), NOW) is not None
+    hold = notified_state_of(message(decision()))
+    assert WEBHOOK.notification(hold, message(decision(minute=1)), NOW) is not None
+    assert WEBHOOK.notification(hold, refreshed("hold"), NOW) is None
+    assert WEBHOOK.notification(hold, refreshed("rollback"), NOW) is not None
+    assert WEBHOOK.notification(None, refreshed("hold"), NOW) is not None
 
 
 def test_the_same_decision_has_the_same_id() -> None:
-    def identity(some: Notice) -> str:
-        letter = WEBHOOK.letter(None, some, NOW)
-        assert letter is not None
-        return letter.headers["X-Understudy-Delivery"]
+    def identity(some: DecisionMessage) -> str:
+        notification = WEBHOOK.notification(None, some, NOW)
+        assert notification is not None
+        return notification.headers["X-Understudy-Delivery"]
 
-    assert identity(notice(offset=1)) == identity(notice(offset=2))
-    assert identity(notice()) != identity(notice(decision(minute=1)))
+    assert identity(message(offset=1)) == identity(message(offset=2))
+    assert identity(message()) != identity(message(decision(minute=1)))
 
 
 def test_the_signature_verifies_as_documented() -> None:
@@ -226,14 +234,14 @@ def test_the_signature_verifies_as_documented() -> None:
     (shown,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     documented: dict[str, Any] = {}
     exec(compile(ast.parse(shown), "alerting.md", "exec"), documented)
-    letter = WEBHOOK.letter(None, notice(), dt.datetime.now(dt.UTC))
-    assert letter is not None
-    header = letter.headers["X-Understudy-Signature"]
+    notification = WEBHOOK.notification(None, message(), dt.datetime.now(dt.UTC))
+    assert notification is not None
+    header = notification.headers["X-Understudy-Signature"]
     is_genuine = documented["is_genuine"]
-    assert is_genuine("s3cret", header, letter.body)
-    assert not is_genuine("other", header, letter.body)
-    assert not is_genuine("s3cret", header, letter.body + b" ")
-    assert not is_genuine("s3cret", signature("s3cret", 1, letter.body), letter.body)
+    assert is_genuine("s3cret", header, notification.body)
+    assert not is_genuine("other", header, notification.body)
+    assert not is_genuine("s3cret", header, notification.body + b" ")
+    assert not is_genuine("s3cret", signature("s3cret", 1, notification.body), notification.body)
 
 
 def test_the_signature_is_hmac_of_time_and_body() -> None:
@@ -242,10 +250,10 @@ def test_the_signature_is_hmac_of_time_and_body() -> None:
 
 
 def test_without_a_secret_nothing_is_signed() -> None:
-    letter = Webhook("https://ops.example").letter(None, notice(), NOW)
-    assert letter is not None
-    assert "X-Understudy-Signature" not in letter.headers
-    assert json.loads(letter.body)["url"] is None
+    notification = Webhook("https://ops.example").notification(None, message(), NOW)
+    assert notification is not None
+    assert "X-Understudy-Signature" not in notification.headers
+    assert json.loads(notification.body)["url"] is None
 
 
 def test_secrets_are_not_in_what_is_printed() -> None:

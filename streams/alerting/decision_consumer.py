@@ -1,11 +1,12 @@
-"""Reads `understudy.decisions` and hands each decision to ClickHouse and to the receivers.
+"""Reads `understudy.decisions` and passes each decision on to ClickHouse and to the receivers.
 
-A reader downstream of deciding: it can be slow, away or broken, and no decision waits for it.
+It runs downstream of deciding: it may be slow, away or broken, and no decision waits for it.
 
-- Everything is at least once. An offset is committed when ClickHouse has the decisions before it
-  and every receiver has taken, refused or outlived them; a restart goes on from there.
-- After a start the topic is read from its beginning. What lies before the committed offset is only
-  remembered: which alarms stand, and what people were told. Compaction keeps that short.
+- Delivery is at least once. An offset is committed when ClickHouse has stored the decisions before
+  it and every receiver has accepted, rejected or given them up; a restart continues from there.
+- After a start the topic is read from its beginning. Decisions before the committed offset are not
+  delivered again; they only say which alarms fire and what people were notified of. Compaction
+  keeps that short.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from confluent_kafka import (
 
 from understudy.schemas.decisions import decode_decision
 from understudy.streams.alerting.alertmanager import Alertmanager
-from understudy.streams.alerting.delivery import Delivery, Patience, Receiver
-from understudy.streams.alerting.notices import Notice
+from understudy.streams.alerting.decision_message import DecisionMessage
+from understudy.streams.alerting.delivery import Delivery
+from understudy.streams.alerting.receiver import Receiver
 from understudy.streams.alerting.slack import Slack
 from understudy.streams.alerting.webhook import Webhook
 from understudy.streams.clickhouse.decision_rows import decision_block
@@ -48,16 +50,23 @@ from understudy.streams.settings import AlertingSettings, Settings
 log = structlog.get_logger(__name__)
 
 POLL_S: Final = 0.2
-COMMIT_EVERY_S: Final = 1.0
+"""How late an alert may leave; people do not notice."""
+COMMIT_INTERVAL_S: Final = 1.0
+"""What a crash delivers again: a second of decisions."""
 BATCH_RECORDS: Final = 500
+"""Of up to 100 kB each: 50 MB at worst."""
 ADMIN_TIMEOUT_S: Final = 15.0
-CLOSE_S: Final = 5.0
+"""For the committed offsets at an assignment; without them decisions would be delivered again."""
+CLOSE_TIMEOUT_S: Final = 5.0
+"""To store, deliver and commit at a stop; the rest is read again after the next start."""
 RESTART_S: Final = 15.0
+"""So that what fails at once does not fail all the time."""
 BUFFER_BYTES: Final = 64 * 1024 * 1024
+"""Decisions are few; beyond it reading pauses until ClickHouse takes them."""
 
 
 def run_alerting(settings: Settings, stop: threading.Event) -> None:
-    """Alert until told to stop. Whatever fails is logged and begun anew after a while."""
+    """Alert until `stop` is set. Failures are logged, and alerting starts again after a while."""
     while not stop.is_set():
         try:
             _run(settings, stop)
@@ -67,7 +76,7 @@ def run_alerting(settings: Settings, stop: threading.Event) -> None:
 
 
 def receivers_of(alerting: AlertingSettings) -> list[Receiver]:
-    """The receivers that are configured."""
+    """The configured receivers."""
     receivers: list[Receiver] = []
     link = alerting.external_url
     if alerting.alertmanager_url:
@@ -83,7 +92,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
     with _loading(settings) as loader, _delivering(settings.alerting) as deliveries:
         names = [delivery.receiver.name for delivery in deliveries]
         log.info("alerting.started", group=settings.alerting.group_id, receivers=names)
-        AlertingConsumer(settings, loader, deliveries).run(stop)
+        DecisionConsumer(settings, loader, deliveries).run(stop)
     log.info("alerting.stopped")
 
 
@@ -98,34 +107,34 @@ def _loading(settings: Settings) -> Iterator[Loader]:
         yield loader
     finally:
         try:
-            loader.close(CLOSE_S)
+            loader.close(CLOSE_TIMEOUT_S)
         except SinkBroken as error:
-            log.error("alerting.not_stored", error=str(error))
+            log.error("alerting.store_failed", error=str(error))
 
 
 @contextmanager
 def _delivering(alerting: AlertingSettings) -> Iterator[list[Delivery]]:
-    deliveries = [Delivery(one, Patience()).start() for one in receivers_of(alerting)]
+    deliveries = [Delivery(receiver).start() for receiver in receivers_of(alerting)]
     try:
         yield deliveries
     finally:
         for delivery in deliveries:
-            delivery.close(CLOSE_S)
+            delivery.close(CLOSE_TIMEOUT_S)
 
 
 @dataclass(slots=True)
 class _Assigned:
-    """A partition of the decisions topic that this worker reads."""
+    """A partition of the decisions topic that is assigned to this worker."""
 
     known_to: int
-    """Decisions before this offset were handed out before the start."""
+    """Decisions before this offset were delivered before the start."""
     position: int
-    """The next offset to read; what lies before has been handed out."""
+    """The next offset to read; decisions before it are stored or queued."""
     committed: int
 
 
-class AlertingConsumer:
-    """One reader of the decisions; `run` returns when told to stop."""
+class DecisionConsumer:
+    """A consumer of the decisions topic."""
 
     def __init__(self, settings: Settings, loader: Loader, deliveries: Sequence[Delivery]) -> None:
         self._topic = topics(settings.kafka).decisions.name
@@ -133,13 +142,13 @@ class AlertingConsumer:
         self._deliveries = deliveries
         self._assigned: dict[int, _Assigned] = {}
         self._held: list[tuple[Block, int, int]] = []
-        """What ClickHouse's buffer has no room for: block, partition and position after it."""
+        """Blocks without room in the buffer, each with its partition and the position after it."""
         self._is_paused = False
         self._is_store_broken = False
         self._consumer = Consumer(alerting_consumer_config(settings), logger=KAFKA_LOGGER)
 
     def run(self, stop: threading.Event) -> None:
-        """Read until told to stop, then commit what is done and leave the group."""
+        """Consume until `stop` is set, then commit what is done and leave the group."""
         self._consumer.subscribe(
             [self._topic],
             on_assign=self._on_assign,
@@ -155,13 +164,13 @@ class AlertingConsumer:
     def _consume(self, stop: threading.Event) -> None:
         committed_at = time.monotonic()
         while not stop.is_set():
-            self._take(self._consumer.consume(BATCH_RECORDS, POLL_S))
+            self._process(self._consumer.consume(BATCH_RECORDS, POLL_S))
             self._put_held()
-            if time.monotonic() - committed_at >= COMMIT_EVERY_S:
+            if time.monotonic() - committed_at >= COMMIT_INTERVAL_S:
                 self._commit(list(self._assigned))
                 committed_at = time.monotonic()
 
-    def _take(self, messages: list[Message]) -> None:
+    def _process(self, messages: list[Message]) -> None:
         by_partition: dict[int, list[Message]] = defaultdict(list)
         for message in messages:
             error = message.error()
@@ -171,26 +180,26 @@ class AlertingConsumer:
                 log.warning("kafka.unavailable", error=error.str())
         for number, batch in by_partition.items():
             if number in self._assigned:
-                self._hand_out(number, self._assigned[number], batch)
+                self._pass_on(number, self._assigned[number], batch)
 
-    def _hand_out(self, number: int, assigned: _Assigned, batch: list[Message]) -> None:
-        """Receivers first: people are told while ClickHouse is away, too."""
-        notices = [notice for message in batch if (notice := notice_of(message)) is not None]
-        fresh = [notice for notice in notices if notice.offset >= assigned.known_to]
+    def _pass_on(self, number: int, assigned: _Assigned, batch: list[Message]) -> None:
+        """Receivers first: people are notified also while ClickHouse is away."""
+        read = [decoded for message in batch if (decoded := decode(message)) is not None]
+        fresh = [one for one in read if one.offset >= assigned.known_to]
         for delivery in self._deliveries:
-            for notice in notices:
-                if notice.offset >= assigned.known_to:
-                    delivery.offer(notice)
+            for one in read:
+                if one.offset >= assigned.known_to:
+                    delivery.enqueue(one)
                 else:
-                    delivery.recall(notice)
+                    delivery.restore(one)
         assigned.position = batch[-1].offset() + 1  # type: ignore[operator]
-        told = [(notice.decision, notice.payload) for notice in fresh if notice.decision]
-        self._put(decision_block(told), number, assigned.position)
+        decisions = [(one.decision, one.payload) for one in fresh if one.decision]
+        self._put(decision_block(decisions), number, assigned.position)
 
     # ClickHouse
 
     def _put(self, block: Block, number: int, position: int) -> None:
-        """Queue a block; when there is no room, wait with the partitions paused."""
+        """Queue a block; while there is no room, pause the partitions."""
         self._held.append((block, number, position))
         self._put_held()
         if self._held:
@@ -210,14 +219,14 @@ class AlertingConsumer:
             self._is_paused = False
 
     def _put_now(self, block: Block, number: int, position: int) -> None:
-        """Alerts go on without ClickHouse; what it misses is not committed."""
+        """Queue a block. Alerting goes on without ClickHouse; what it misses is not committed."""
         if self._is_store_broken or number not in self._assigned:
             return
         try:
             self._loader.put([block], {number: position})
         except SinkBroken as error:
             self._is_store_broken = True
-            log.error("alerting.not_stored", error=str(error))
+            log.error("alerting.store_failed", error=str(error))
 
     # Committing
 
@@ -236,15 +245,14 @@ class AlertingConsumer:
             self._assigned[number].committed = to
 
     def _done_to(self, number: int) -> int:
-        """Up to where ClickHouse and all receivers are done."""
-        unsettled = [delivery.unsettled(number) for delivery in self._deliveries]
-        done = [self._loader.flushed(number), *(u for u in unsettled if u is not None)]
-        return min(done)
+        """The offset up to which ClickHouse and all receivers are done."""
+        pending = [delivery.lowest_pending(number) for delivery in self._deliveries]
+        return min([self._loader.flushed(number), *(p for p in pending if p is not None)])
 
     def _flush(self) -> None:
-        """In the end: store and commit what can be within a few seconds."""
+        """At the stop: store and commit within a few seconds."""
         if not self._is_store_broken:
-            self._loader.flush(CLOSE_S)
+            self._loader.flush(CLOSE_TIMEOUT_S)
         self._commit(list(self._assigned))
 
     # Rebalances
@@ -261,27 +269,27 @@ class AlertingConsumer:
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [p.partition for p in partitions if p.partition in self._assigned]
         self._commit(numbers)
-        self._give_up(numbers)
+        self._drop(numbers)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._give_up([p.partition for p in partitions])
+        self._drop([p.partition for p in partitions])
 
-    def _give_up(self, numbers: list[int]) -> None:
-        """Another worker reads these partitions now and raises their alarms."""
+    def _drop(self, numbers: list[int]) -> None:
+        """Leave partitions, with the alarms of their rollouts, to another worker."""
         for number in numbers:
             self._assigned.pop(number, None)
             self._loader.clear(number)
             for delivery in self._deliveries:
-                delivery.forget(number)
+                delivery.drop_partition(number)
 
 
 def alerting_consumer_config(settings: Settings) -> dict[str, Any]:
-    """As of the pairing consumers, in a group of its own."""
+    """As for the consumers of pairing, with a group of its own."""
     return {**consumer_config(settings.kafka), "group.id": settings.alerting.group_id}
 
 
-def notice_of(message: Message) -> Notice | None:
-    """A message as a notice; None, logged, for what is no decision."""
+def decode(message: Message) -> DecisionMessage | None:
+    """Decode a message; None, logged, for what is not a decision."""
     key, payload = message.key(), message.value()
     partition, offset = message.partition(), message.offset()
     if partition is None or offset is None:
@@ -290,9 +298,11 @@ def notice_of(message: Message) -> Notice | None:
         decision = decode_decision(_bytes(payload)) if payload is not None else None
         rollout_id = decision.rollout_id if decision else _bytes(key).decode()
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        log.error("alerting.no_decision", partition=partition, offset=offset, error=str(error))
+        log.error(
+            "alerting.decision_unreadable", partition=partition, offset=offset, error=str(error)
+        )
         return None
-    return Notice(partition, offset, rollout_id, _bytes(payload), decision)
+    return DecisionMessage(partition, offset, rollout_id, _bytes(payload), decision)
 
 
 def _bytes(value: bytes | str | None) -> bytes:

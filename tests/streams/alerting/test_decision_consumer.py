@@ -10,7 +10,11 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from tests.brokers.contract import Broker
-from tests.streams.alerting.bench import Bench, alerting, bench_on, eventually
+<<<<<<< HEAD:tests/streams/alerting/test_service.py
+from tests.streams.alerting.alerting_bench import Bench, alerting, bench_on, eventually
+=======
+from tests.streams.alerting.alerting_bench import TIMEOUT_S, Bench, alerting, bench_on, eventually
+>>>>>>> dd8d4aa (Alerting in the field's words: notifications, receivers, results and a retry policy; the interface of a receiver and the sending over HTTP in files of their own):tests/streams/alerting/test_decision_consumer.py
 from tests.streams.alerting.http_receiver import HttpReceiver, Reply
 from tests.streams.alerting.samples import decision
 from tests.waiting import stays_true
@@ -64,20 +68,33 @@ def test_the_same_on_a_real_broker(
 def _reach_everybody(bench: Bench) -> None:
     with HttpReceiver() as manager, HttpReceiver() as hook:
         settings = bench.with_receivers(alertmanager_url=manager.url, webhook_url=hook.url)
-        bench.told(decision(), b"no decision")
+        bench.emit(decision(), b"no decision")
         with alerting(settings):
+<<<<<<< HEAD:tests/streams/alerting/test_service.py
             hook.wait_for(1)
-            bench.told(decision("rollback", minute=1))
+            bench.emit(decision("rollback", minute=1))
             hook.wait_for(2)
             manager.wait_for(2)
+=======
+            hook.wait_for(1, TIMEOUT_S)
+            bench.emit(decision("rollback", minute=1))
+            hook.wait_for(2, TIMEOUT_S)
+            manager.wait_for(2, TIMEOUT_S)
+>>>>>>> dd8d4aa (Alerting in the field's words: notifications, receivers, results and a retry policy; the interface of a receiver and the sending over HTTP in files of their own):tests/streams/alerting/test_decision_consumer.py
             eventually(lambda: bench.committed() == 3)
         assert verdicts(hook) == ["hold", "rollback"]
         assert rows(bench.clickhouse_url) == ["hold", "rollback"]
         so_far = len(manager.received)
         with alerting(settings):
+<<<<<<< HEAD:tests/streams/alerting/test_service.py
             manager.wait_for(so_far + 2)  # what stood before is repeated
-            bench.told(decision(minute=2))
+            bench.emit(decision(minute=2))
             hook.wait_for(3)
+=======
+            manager.wait_for(so_far + 2, TIMEOUT_S)  # what stood before is repeated
+            bench.emit(decision(minute=2))
+            hook.wait_for(3, TIMEOUT_S)
+>>>>>>> dd8d4aa (Alerting in the field's words: notifications, receivers, results and a retry policy; the interface of a receiver and the sending over HTTP in files of their own):tests/streams/alerting/test_decision_consumer.py
             eventually(lambda: bench.committed() == 4)
         assert verdicts(hook) == ["hold", "rollback", "hold"]
         assert rows(bench.clickhouse_url) == ["hold", "rollback", "hold"]
@@ -90,7 +107,7 @@ def test_people_are_told_while_clickhouse_is_away(bench: Bench) -> None:
     with HttpReceiver() as hook:
         settings = bench.with_receivers(webhook_url=hook.url)
         away = msgspec.structs.replace(settings, clickhouse=ClickHouseSettings(url=NOWHERE))
-        bench.told(decision("rollback"))
+        bench.emit(decision("rollback"))
         with alerting(away):
             hook.wait_for(1)
             stays_true(lambda: bench.committed() < 1, "nothing is committed", for_s=1.5)
@@ -103,7 +120,7 @@ def test_people_are_told_while_clickhouse_is_away(bench: Bench) -> None:
 def test_what_a_receiver_has_not_taken_is_not_committed(bench: Bench) -> None:
     with HttpReceiver(always=Reply(500)) as dead, HttpReceiver() as slack:
         settings = bench.with_receivers(webhook_url=dead.url, slack_webhook_url=slack.url)
-        bench.told(decision("rollback"))
+        bench.emit(decision("rollback"))
         with alerting(settings):
             slack.wait_for(1)
             eventually(lambda: rows(bench.clickhouse_url) == ["rollback"])

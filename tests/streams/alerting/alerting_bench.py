@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.waiting import DEADLINE_S, wait_until
 from understudy.schemas.decisions import Decision, encode_decision
-from understudy.streams.alerting.service import run_alerting
+from understudy.streams.alerting.decision_consumer import run_alerting
 from understudy.streams.kafka.client_config import topics as topics_of
 from understudy.streams.settings import (
     AlertingSettings,
@@ -30,7 +30,7 @@ class Bench:
     settings: Settings
     clickhouse_url: str
 
-    def told(self, *decisions: Decision | bytes) -> None:
+    def emit(self, *decisions: Decision | bytes) -> None:
         producer = Producer({"bootstrap.servers": self.settings.kafka.bootstrap_servers})
         topic = topics_of(self.settings.kafka).decisions.name
         for one in decisions:
