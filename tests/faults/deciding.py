@@ -103,7 +103,7 @@ class DecidingRun(Run):
     ) -> None:
         super().__init__(
             broker, clickhouse, role="deciding", rollout_partitions=WINDOW_PARTITIONS,
-            deciding_session_timeout_s=session_s, api_enabled=False, **settings,
+            deciding_session_timeout_s=session_s, **settings,
         )  # fmt: skip
 
         self.poison: frozenset[int] = frozenset()

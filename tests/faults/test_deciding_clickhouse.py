@@ -92,9 +92,7 @@ def payloads(run: Run) -> list[bytes]:
 @pytest.mark.parametrize("fault", [Fault.REFUSE, Fault.HANG])
 def test_a_regression_while_clickhouse_is_away(run: Callable[..., Run], fault: Fault) -> None:
     with HttpReceiver() as receiver:
-        away = run(
-            role="all", rollout_partitions=4, alerting_webhook_url=receiver.url, api_enabled=False
-        )
+        away = run(role="all", rollout_partitions=4, alerting_webhook_url=receiver.url)
         worker = away.worker()
         record = RolloutRecord(manifest=read_manifest(POLICY))
         away.write(away.topics.rollouts.name, ROLLOUT.encode(), encode_rollout_record(record))
