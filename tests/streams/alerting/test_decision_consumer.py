@@ -10,11 +10,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from tests.brokers.contract import Broker
-<<<<<<< HEAD:tests/streams/alerting/test_service.py
 from tests.streams.alerting.alerting_bench import Bench, alerting, bench_on, eventually
-=======
-from tests.streams.alerting.alerting_bench import TIMEOUT_S, Bench, alerting, bench_on, eventually
->>>>>>> dd8d4aa (Alerting in the field's words: notifications, receivers, results and a retry policy; the interface of a receiver and the sending over HTTP in files of their own):tests/streams/alerting/test_decision_consumer.py
 from tests.streams.alerting.http_receiver import HttpReceiver, Reply
 from tests.streams.alerting.samples import decision
 from tests.waiting import stays_true
@@ -70,31 +66,18 @@ def _reach_everybody(bench: Bench) -> None:
         settings = bench.with_receivers(alertmanager_url=manager.url, webhook_url=hook.url)
         bench.emit(decision(), b"no decision")
         with alerting(settings):
-<<<<<<< HEAD:tests/streams/alerting/test_service.py
             hook.wait_for(1)
             bench.emit(decision("rollback", minute=1))
             hook.wait_for(2)
             manager.wait_for(2)
-=======
-            hook.wait_for(1, TIMEOUT_S)
-            bench.emit(decision("rollback", minute=1))
-            hook.wait_for(2, TIMEOUT_S)
-            manager.wait_for(2, TIMEOUT_S)
->>>>>>> dd8d4aa (Alerting in the field's words: notifications, receivers, results and a retry policy; the interface of a receiver and the sending over HTTP in files of their own):tests/streams/alerting/test_decision_consumer.py
             eventually(lambda: bench.committed() == 3)
         assert verdicts(hook) == ["hold", "rollback"]
         assert rows(bench.clickhouse_url) == ["hold", "rollback"]
         so_far = len(manager.received)
         with alerting(settings):
-<<<<<<< HEAD:tests/streams/alerting/test_service.py
             manager.wait_for(so_far + 2)  # what stood before is repeated
             bench.emit(decision(minute=2))
             hook.wait_for(3)
-=======
-            manager.wait_for(so_far + 2, TIMEOUT_S)  # what stood before is repeated
-            bench.emit(decision(minute=2))
-            hook.wait_for(3, TIMEOUT_S)
->>>>>>> dd8d4aa (Alerting in the field's words: notifications, receivers, results and a retry policy; the interface of a receiver and the sending over HTTP in files of their own):tests/streams/alerting/test_decision_consumer.py
             eventually(lambda: bench.committed() == 4)
         assert verdicts(hook) == ["hold", "rollback", "hold"]
         assert rows(bench.clickhouse_url) == ["hold", "rollback", "hold"]
