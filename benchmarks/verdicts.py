@@ -697,7 +697,7 @@ AIMS: Final[dict[str, tuple[str, int]]] = {
     "cost equal (+10 %)": ("promotion", 400),
     "cost +15 % (+10 %)": ("ours", 3_050),
     "JSON 99 → 97 % after 200 000 healthy requests": ("ours", 3_100),
-    "JSON in single turns with phi, 99 → 97 %": ("ours", 1_700),
+    "JSON in single turns, overdispersion learnt, 99 → 97 %": ("ours", 1_700),
 }
 """Median requests first aimed at, by what is to speak; for pairs' p99 no correlation is known."""
 
@@ -730,12 +730,24 @@ def _simulate_others(
         ("20 languages × 5 metrics, one language 99 → 90 %", languages, (one_worse,), 1_500, LOOKS),
         ("ramp 5 → 50 %, shared incident, none worse", ramp, (0.0,), rollouts, LOOKS),
         ("ramp 5 → 50 %, shared incident, errors +2 pp", ramp, (0.02,), rollouts, LOOKS),
-        ("JSON in single turns with phi, at the margin", clusters, (1, 0.015), rollouts, LOOKS),
-        ("JSON in single turns with phi, 99 → 97 %", clusters, (1, 0.03), rollouts, LOOKS),
+        (
+            "JSON in single turns, overdispersion learnt, at the margin",
+            clusters,
+            (1, 0.015),
+            rollouts,
+            LOOKS,
+        ),
+        (
+            "JSON in single turns, overdispersion learnt, 99 → 97 %",
+            clusters,
+            (1, 0.03),
+            rollouts,
+            LOOKS,
+        ),
         ("JSON in conversations of 2 turns, at the margin", clusters, (2, 0.015), rollouts, LOOKS),
         ("JSON in conversations of 5 turns, at the margin", clusters, (5, 0.015), rollouts, LOOKS),
         (
-            "JSON in conversations of 5 turns, phi 13 windows late, at the margin",
+            "JSON in conversations of 5 turns, learnt 13 windows late, at the margin",
             clusters,
             (5, 0.015, LATENESS_LOOKS),
             rollouts,
