@@ -46,6 +46,11 @@ lint: $(VENV)/installed-dev typing ## Check style, format, types and who imports
 	@echo "== import-linter …"
 	@cd $(TYPING) && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --no-cache --no-logo $(CURDIR)/pyproject.toml
 
+.PHONY: generate
+generate: $(VENV)/installed-dev ## Write what follows from declarations: records, DDL, JSON Schemas, tables of the docs
+	@$(BIN)/python -m understudy.schemas.generate
+	@$(BIN)/python docs/tables.py
+
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Run a benchmark: BENCH=pairing is benchmarks/pairing.py
 	@$(BIN)/python benchmarks/$(BENCH).py $(ARGS)

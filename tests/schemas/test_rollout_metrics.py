@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 
 from understudy.schemas.rollout_metrics import (
+    AGREEMENTS,
+    EXCESSES,
+    MEANS,
     METRICS,
+    RATES,
     RESERVED,
+    TIMES,
+    Kind,
     Limit,
     Quantity,
+    Unit,
     parse_quantity,
     parse_share,
 )
@@ -93,3 +100,42 @@ def test_what_is_no_limit_says_how_to_write_one(
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         parse_quantity(METRICS[name], limit, written)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "unit", "limits"),
+    [
+        ("error_rate", "rate", "share", ("max", "max_increase")),
+        ("json_valid_rate", "rate", "share", ("min", "max_drop")),
+        ("feedback", "rate", "share", ("min", "max_drop")),
+        ("tool_call_match", "agreement", "share", ("min", "max_drop")),
+        ("duration_p99", "quantile", "ms", ("max", "max_increase")),
+        ("cost_usd", "mean", "usd", ("max", "max_increase")),
+        ("output_tokens", "mean", "tokens", ("max", "min", "max_increase", "max_drop")),
+        ("similarity_excess", "excess", "share", ("max",)),
+        ("unmatched_share", "accounting", "share", ("max",)),
+    ],
+)
+def test_the_kind_of_a_measure_says_what_can_be_limited(
+    name: str, kind: Kind, unit: Unit, limits: tuple[Limit, ...]
+) -> None:
+    metric = METRICS[name]
+    assert (metric.kind, metric.unit, metric.limits) == (kind, unit, limits)
+    assert metric.refused.keys() == {"max", "min", "max_increase", "max_drop"} - set(limits)
+
+
+def test_each_metric_is_read_from_one_measure() -> None:
+    quantiles = {f"{name}_p{q}" for name in TIMES for q in (50, 95, 99)}
+    named = [*RATES, *AGREEMENTS, *quantiles, *MEANS, *EXCESSES, "unmatched_share"]
+    assert sorted(named) == sorted(METRICS)
+
+
+def test_quantiles_say_which_measure_and_title_is_theirs() -> None:
+    metric = METRICS["time_to_first_token_p95"]
+    assert (metric.measure, metric.quantile) == ("time_to_first_token", 0.95)
+    assert metric.title == "time to first token p95"
+    assert TIMES[metric.measure].name == "time_to_first_token_ms"
+
+
+def test_every_metric_says_what_counts_as_harm() -> None:
+    assert all(metric.harm for metric in METRICS.values())

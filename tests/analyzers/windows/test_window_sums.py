@@ -25,11 +25,10 @@ from understudy.analyzers.windows.columns import (
     pair_columns,
     side_columns,
 )
-from understudy.analyzers.windows.layout import PLACES, SLOTS, VECTOR_LENGTH
 from understudy.analyzers.windows.window_sums import SliceKey, WindowSums, add_batch
 from understudy.schemas.events import Event
 from understudy.schemas.measures import MS_TICK
-from understudy.schemas.windows import SECTIONS, WindowRow
+from understudy.schemas.windows import WindowRow
 
 OPTIONS = CompareOptions()
 KEY = SliceKey("r", "shadow", "en", "chat", 1_735_689_600_000)
@@ -275,7 +274,7 @@ def _at_the_limits() -> tuple[Event, Event]:
     return changed(stable), changed(candidate)
 
 
-# --- rows and layout --------------------------------------------------------------------------
+# --- rows --------------------------------------------------------------------------
 
 
 def test_a_row_says_what_it_is_about() -> None:
@@ -293,29 +292,6 @@ def test_plain_counts_can_be_added_one_by_one() -> None:
     row = row_of(sums)
     assert row.events.late == 3
     assert row.pair.similarity_histogram == {100: 4}
-
-
-def test_every_number_of_the_contract_has_its_own_place() -> None:
-    names = set(PLACES)
-    wanted = {
-        f"{section}_{field}"
-        for section, record in SECTIONS.items()
-        for field in record.__struct_fields__
-        if not field.endswith("_histogram")
-    }
-    assert names == wanted == set(SLOTS)
-    slots = [
-        slot for place in PLACES.values() for slot in range(place.slot, place.slot + place.width)
-    ]
-    assert slots == list(range(VECTOR_LENGTH))
-
-
-def test_columns_are_those_of_the_contract() -> None:
-    columns = columns_of(PAIRS)
-    events = {f"events_{field}" for field in SECTIONS["events"].__struct_fields__}
-    for side in ("stable", "candidate"):
-        feedback_columns(side, np.array([0.0]), columns)
-    assert set(columns.numbers) == set(SLOTS) - events
 
 
 @pytest.mark.parametrize(

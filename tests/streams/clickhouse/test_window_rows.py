@@ -1,0 +1,96 @@
+"""Window rows come back as they went in; the highest version counts, views add up."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+import numpy as np
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from tests.streams.clickhouse import samples
+from tests.streams.clickhouse.round_trip import expect, insert, stored
+from understudy.schemas.window_measures import EventCounts, SideSums
+from understudy.schemas.windows import SECTIONS, WindowRow
+from understudy.streams.clickhouse.tables import (
+    TABLES,
+    WINDOWS,
+    block,
+)
+from understudy.streams.clickhouse.window_rows import window_columns
+
+
+def test_window_rows_round_trip(client: Client) -> None:
+    rng = np.random.default_rng(6)
+    rows = [samples.window_row(rng, version=p + 1, partition=p) for p in range(7)]
+    columns = window_columns(rows)
+    insert(client, block(WINDOWS, columns))
+    got = stored(client, WINDOWS, "partition")
+    expect(WINDOWS, columns, got)
+    assert got["stable_duration_ms_histogram"][3] == rows[3].stable.duration_ms_histogram
+
+
+def test_the_highest_version_of_a_window_row_counts(client: Client) -> None:
+    rng = np.random.default_rng(7)
+    versions = {v: samples.window_row(rng, version=v) for v in (10, 30, 20)}
+    for row in versions.values():
+        insert(client, block(WINDOWS, window_columns([row])))
+    got = stored(client, WINDOWS, "partition")
+    assert got["version"] == [30]
+    expect(WINDOWS, window_columns([versions[30]]), got)
+    latest = client.query("SELECT version, stable_requests FROM windows_latest").result_rows
+    assert latest == [(30, versions[30].stable.requests)]
+
+
+def test_slices_add_partitions_up(client: Client) -> None:
+    rng = np.random.default_rng(8)
+    rows = [samples.window_row(rng, version=p + 1, partition=p) for p in range(4)]
+    old = samples.window_row(rng, version=0, partition=2)
+    insert(client, block(WINDOWS, window_columns([old, *rows])))
+    got = stored(client, "slices", "language").items()
+    for name, (value,) in ((n, v) for n, v in got if n in TABLES[WINDOWS]):
+        section, _, field = name.partition("_")
+        if section not in SECTIONS:
+            continue
+        parts = [getattr(getattr(row, section), field) for row in rows]
+        if isinstance(parts[0], dict):
+            keys = {key for part in parts for key in part}
+            assert value == {k: sum(p.get(k, 0) for p in parts) for k in sorted(keys)}
+        else:
+            assert value == pytest.approx(sum(parts), rel=1e-12), name
+    assert dict(got)["closed"] == [False]
+
+
+def test_slices_take_feedback_with_its_events_but_not_its_account(client: Client) -> None:
+    """Same slice, partition and version; only the source tells the two rows apart."""
+    rng = np.random.default_rng(8)
+    events = samples.window_row(rng)
+    feedback = msgspec.structs.replace(samples.window_row(rng), source="feedback")
+    insert(client, block(WINDOWS, window_columns([events, feedback])))
+    got = stored(client, "slices", "language")
+    both = events.candidate.feedback_score_count + feedback.candidate.feedback_score_count
+    assert got["candidate_feedback_score_count"] == [both]
+    assert got["events_late"] == [events.events.late]
+
+
+def test_a_window_of_huge_counts_is_stored_whole(client: Client) -> None:
+    row = WindowRow(
+        rollout_id="",
+        language="und",
+        window_start=dt.datetime(1970, 1, 1, tzinfo=dt.UTC),
+        window_s=10,
+        partition=0,
+        version=2**63 - 1,
+        events=EventCounts(invalid=2**64 + 5),
+        stable=SideSums(output_tokens_squares=2**100),
+    )
+    insert(client, block(WINDOWS, window_columns([row])))
+    got = stored(client, WINDOWS, "partition")
+    assert got["events_invalid"] == [2**64 - 1]
+    assert got["stable_output_tokens_squares"] == [2**100]
+    assert got["mode"] == [""]
+
+
+def test_no_rows_make_an_empty_block() -> None:
+    assert block(WINDOWS, window_columns([])).rows == 0
