@@ -9,7 +9,8 @@ from understudy.schemas.windows import Source
 from understudy.streams.clickhouse.loader import LoadCounters, Loader
 from understudy.streams.monitoring.pairing_health import PairingCondition
 from understudy.streams.monitoring.tally_totals import TallyTotals
-from understudy.streams.pairing.consumer import ConsumerTotals, PairingConsumer
+from understudy.streams.pairing.assignment import ConsumerTotals
+from understudy.streams.pairing.consumer import PairingConsumer
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from understudy.streams.monitoring.pairing_snapshot import (
     ReaderSnapshot,
 )
 from understudy.streams.monitoring.worker_components import WorkerComponent
-from understudy.streams.pairing.consumer import ConsumerTotals
+from understudy.streams.pairing.assignment import ConsumerTotals
 
 FINE = HealthReport(HealthStatus.OK)
 NOW_MS = 1_772_452_800_000

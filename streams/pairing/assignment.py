@@ -1,0 +1,78 @@
+"""A partition that a consumer holds, and the store that its results go to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from understudy.schemas.windows import WindowRow
+from understudy.streams.pairing.partition_state import PartitionState
+from understudy.streams.pairing.records import BatchOutput
+
+NOTHING_YET: Final = -1
+"""Before every offset."""
+
+
+class ResultStore(Protocol):
+    """Where comparisons, unmatched sides and window rows go: ClickHouse."""
+
+    def put(self, partition: int, outcome: BatchOutput) -> None:
+        """Queue the output of a batch. Raises `SinkBusy` when the buffer is full."""
+
+    def put_rows(self, partition: int, rows: list[WindowRow], position: int) -> None:
+        """Queue window rows; all before `position` has then been queued. Raises `SinkBusy`."""
+
+    def stored(self, partition: int) -> int:
+        """Return the position up to which everything queued is stored; -1 when nothing is."""
+
+    def clear(self, partition: int) -> None:
+        """Start again for a partition, or give it up; what was stored counts no more."""
+
+    def flush(self, deadline_s: float) -> bool:
+        """Whether everything queued has been stored in time."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last insert succeeded."""
+
+    @property
+    def inserts(self) -> int:
+        """How many inserts have succeeded."""
+
+
+@dataclass(slots=True)
+class ConsumerTotals:
+    """What a worker has done since it started."""
+
+    lost_records: int = 0
+    rewinds: int = 0
+    commits: int = 0
+
+
+@dataclass(slots=True)
+class Assignment:
+    """A partition that this worker holds."""
+
+    state: PartitionState
+    committed: int
+    """The offset last sent to the group."""
+    acknowledged: tuple[int, str | None] | None = None
+    """The commit that the group is known to have: offset and metadata."""
+    published: int = NOTHING_YET
+    """The position of the rows that the broker has, with all dead letters before."""
+    published_before_rewind: int = NOTHING_YET
+    """Rows up to here were published before a rewind: no decision waits for them."""
+    is_unread: bool = True
+    """No record has been read since the start or a rewind."""
+    missing_results: bool = False
+    """Results were left out while the store was unavailable; they are to be read again."""
+    inserts_when_left_out: int = 0
+    """How many inserts had succeeded when results were left out."""
+    held: Callable[[], None] | None = None
+    """The results that the store has no room for; the partition is paused until it has."""
+
+    @property
+    def number(self) -> int:
+        """The partition's number."""
+        return self.state.number

@@ -1,0 +1,50 @@
+"""Where reading a partition begins: what was committed, against what the log still has. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from understudy.streams.pairing.commit_rule import CommitMetadata
+from understudy.streams.pairing.pairing_policy import PairingPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class StartPosition:
+    """The offset to begin at, and what an earlier run is known to have closed there."""
+
+    offset: int
+    metadata: CommitMetadata | None = None
+    lost_records: int = 0
+    """Deleted by retention before they were read, with the sides that waited for a partner."""
+    is_committed_gone: bool = False
+    """Retention deleted the committed offset."""
+    is_beyond_end: bool = False
+    """The committed offset lies after the end: the topic was deleted and created again."""
+
+
+def start_position(
+    committed: int, metadata: CommitMetadata | None, first: int, end: int, policy: PairingPolicy
+) -> StartPosition:
+    """Return where to begin; `committed` is negative for none, the log holds [first, end)."""
+    if committed < 0 or committed > end:
+        return StartPosition(first, is_beyond_end=committed > end)
+    if committed < first:
+        return _after_loss(committed, metadata, first)
+    return StartPosition(committed, metadata.mark_closed(policy) if metadata else None)
+
+
+def _after_loss(committed: int, metadata: CommitMetadata | None, first: int) -> StartPosition:
+    """Go on where everything had been flushed, and count what is lost.
+
+    Windows that were open there cannot be rebuilt; their rows stay as they were flushed.
+    """
+    position = metadata.position if metadata else committed
+    lost = max(0, first - position) + (metadata.waiting_sides if metadata else 0)
+    start = max(first, position)
+    if metadata is not None:
+        metadata = CommitMetadata(
+            closed_until_ms=metadata.watermark_ms,
+            position=start,
+            watermark_ms=metadata.watermark_ms,
+        )
+    return StartPosition(start, metadata, lost_records=lost, is_committed_gone=True)

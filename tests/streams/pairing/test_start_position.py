@@ -1,0 +1,54 @@
+"""Where a partition begins, for every relation of the committed offset to the log."""
+
+from __future__ import annotations
+
+import pytest
+
+from understudy.streams.pairing.commit_rule import CommitMetadata
+from understudy.streams.pairing.pairing_policy import PairingPolicy
+from understudy.streams.pairing.start_position import StartPosition, start_position
+
+POLICY = PairingPolicy(window_s=10, join_timeout_s=120.0, allowed_lateness_s=130.0)
+WATERMARK_MS = 1_700_000_000_000
+KNOWN = CommitMetadata(
+    closed_until_ms=WATERMARK_MS - 260_000,
+    position=80,
+    watermark_ms=WATERMARK_MS,
+    waiting_sides=3,
+)
+
+
+@pytest.mark.parametrize(
+    ("committed", "first", "end", "expected"),
+    [
+        pytest.param(-1001, 0, 0, StartPosition(0), id="nothing committed, nothing there"),
+        pytest.param(-1001, 40, 90, StartPosition(40), id="nothing committed"),
+        pytest.param(91, 0, 90, StartPosition(0, is_beyond_end=True), id="another log"),
+        pytest.param(50, 0, 90, StartPosition(50), id="no metadata of ours"),
+        pytest.param(
+            50, 70, 90, StartPosition(70, lost_records=20, is_committed_gone=True), id="deleted"
+        ),
+    ],
+)
+def test_without_metadata(committed: int, first: int, end: int, expected: StartPosition) -> None:
+    assert start_position(committed, None, first, end, POLICY) == expected
+
+
+def test_metadata_of_another_log_are_not_used() -> None:
+    assert start_position(91, KNOWN, 0, 90, POLICY).metadata is None
+
+
+def test_windows_that_had_closed_are_marked_closed() -> None:
+    start = start_position(50, KNOWN, 0, 90, POLICY)
+    assert start.offset == 50
+    assert start.metadata is not None
+    assert start.metadata.closed_until_ms == WATERMARK_MS - 140_000
+
+
+@pytest.mark.parametrize(("first", "offset", "lost"), [(60, 80, 3), (85, 85, 5 + 3)])
+def test_after_a_loss_it_goes_on_where_all_was_flushed(first: int, offset: int, lost: int) -> None:
+    start = start_position(50, KNOWN, first, 90, POLICY)
+    assert (start.offset, start.lost_records, start.is_committed_gone) == (offset, lost, True)
+    assert start.metadata == CommitMetadata(
+        closed_until_ms=WATERMARK_MS, position=offset, watermark_ms=WATERMARK_MS
+    )
