@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaError, KafkaException
@@ -18,9 +18,6 @@ from understudy.streams.rollouts.policy_diff import UnusablePolicy
 from understudy.streams.rollouts.registry import ChangeConflict, UnknownRollout
 from understudy.streams.settings import SettingsError
 from understudy.streams.terminal.plain_text import one_line
-
-_MAX_CHARACTERS: Final = 2_000
-"""Of a message that quotes what others wrote: enough for a reason, not for a screenful."""
 
 
 def command_error(error: Exception, meta: Mapping[str, Any]) -> CommandError | None:
@@ -38,9 +35,9 @@ def command_error(error: Exception, meta: Mapping[str, Any]) -> CommandError | N
         case InvalidCommandText():
             return CommandError(f"--{error}", WRONG_USAGE)
         case UnknownRollout() | UnusablePolicy() | SettingsError():
-            return CommandError(_on_one_line(error), WRONG_USAGE)
+            return CommandError(one_line(str(error)), WRONG_USAGE)
         case MissingTopic() | ChangeConflict() | CommandRejected() | RecordingError():
-            return CommandError(_on_one_line(error), FAILED)
+            return CommandError(one_line(str(error)), FAILED)
     return None
 
 
@@ -49,7 +46,3 @@ def _kafka_error(error: KafkaException, servers: str) -> CommandError:
     reason: KafkaError = error.args[0]
     code = UNREACHABLE if reason.code() < 0 else FAILED
     return CommandError(f"Kafka at {servers}: {reason.str()}", code)
-
-
-def _on_one_line(error: Exception) -> str:
-    return one_line(str(error), _MAX_CHARACTERS)

@@ -30,7 +30,6 @@ from understudy.streams.terminal.rollout_pages import verdict_line
 
 _POLL_S: Final = 0.3
 """Between two looks at the decisions: soon enough for a person, seldom enough for the broker."""
-_MAX_ROLLOUT_ID: Final = 2_000
 _DONE: Final[dict[CommandKind, str]] = {
     "kill": "rolled back",
     "resume": "resumed",
@@ -67,7 +66,7 @@ class OperatorCommand:
         """Issue the command, and wait until a decision confirms it."""
         quiet_logs()
         registry = RolloutRegistry(settings.kafka)
-        shown = f"{self.kind} {one_line(self.rollout_id, _MAX_ROLLOUT_ID)}"
+        shown = f"{self.kind} {one_line(self.rollout_id)}"
         if self.dry_run:
             check_command_text(self.kind, reason=self.reason, by=self.by or "")
             check_command(registry, self.rollout_id, self.kind)

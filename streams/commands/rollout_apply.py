@@ -16,7 +16,6 @@ from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.plain_text import one_line
 
-_MAX_LINE: Final = 2_000
 _STYLES: Final = {"-": "red", "+": "green"}
 
 
@@ -59,12 +58,12 @@ def command(settings: Settings, files: tuple[Path, ...], dry_run: bool) -> None:
 def _print(diff: PolicyDiff, *, dry_run: bool) -> None:
     is_planned = dry_run and diff.effect != "unchanged"
     effect = f"would be {diff.effect}" if is_planned else diff.effect
-    click.echo(f"{effect:9} {one_line(diff.rollout_id, _MAX_LINE)}")
+    click.echo(f"{effect:9} {one_line(diff.rollout_id)}")
     for line in diff.lines:
         text = f"  {line}"
         click.echo(text if _is_plain() else click.style(text, fg=_STYLES.get(line[:1])))
     if diff.note:
-        click.echo(f"  {one_line(diff.note, _MAX_LINE)}")
+        click.echo(f"  {one_line(diff.note)}")
 
 
 def _is_plain() -> bool:

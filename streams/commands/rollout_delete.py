@@ -31,6 +31,6 @@ def command(settings: Settings, rollout_id: str, dry_run: bool) -> None:
         registry.delete(rollout_id)
     elif registry.find(rollout_id) is None:
         raise UnknownRollout(rollout_id, registry.rollouts())
-    click.echo(f"{'would delete' if dry_run else 'deleted'} {one_line(rollout_id, 2_000)}")
+    click.echo(f"{'would delete' if dry_run else 'deleted'} {one_line(rollout_id)}")
     if dry_run:
         click.echo("dry run: nothing was written", err=True)

@@ -37,14 +37,20 @@ from understudy.streams.demo.slice_deltas import SliceDelta
 from understudy.streams.terminal.evidence_table import STYLES, times
 
 LINE_EVERY_S: Final = 5.0
+"""In a file or a build log: a demo of half a minute gives about ten lines."""
 
 _WIDE: Final = 100
 _WIDEST: Final = 120
+"""Columns of a console from which on more measures fit."""
 _LINES_AROUND_TABLE: Final = 14
-_FEWEST_ROWS: Final = 3
-_LONGEST_BAR: Final = 120
+"""Verdict, counters and headings, so that a console of 24 lines is not exceeded."""
+_MIN_ROWS: Final = 3
+"""All requests, the worst language, and how many more there are."""
+_MAX_BAR: Final = 120
+"""A longer bar shows no more."""
 _MARK: Final = "!"
 _LABEL_WIDTH: Final = 10
+"""`promotion` is the longest label."""
 _LEGEND: Final = "stable → candidate · p95: ratio of durations · evidence: rolled back at 1"
 _STARTING: Final = "the consumer groups are forming"
 _ASCII: Final = str.maketrans(
@@ -165,7 +171,7 @@ class DemoView:
     def _progress(self, status: DemoStatus) -> Text:
         progress = min(1.0, max(0.0, status.progress))
         end = f" {_percent(progress):>4} %  {_minutes(status.elapsed_s)}"
-        room = max(10, min(self._console.width, _LONGEST_BAR) - len(end))
+        room = max(10, min(self._console.width, _MAX_BAR) - len(end))
         return self._bar(progress, room, "green").append_text(self._fit(end))
 
     def _bar(self, share: float, width: int, style: str) -> Text:
@@ -257,7 +263,7 @@ class DemoView:
         self, slices: Sequence[SliceDelta], harms: dict[str, HarmEvidence]
     ) -> Sequence[SliceDelta]:
         """As many as the console's height allows; those with suspicious evidence in any case."""
-        room = max(_FEWEST_ROWS, self._console.height - _LINES_AROUND_TABLE)
+        room = max(_MIN_ROWS, self._console.height - _LINES_AROUND_TABLE)
         if not self._console.is_terminal or len(slices) <= room:
             return slices
         kept = sorted(slices, key=lambda delta: not _is_suspicious(delta, harms))[: room - 1]

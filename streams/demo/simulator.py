@@ -41,7 +41,9 @@ FALLBACK_MODEL: Final = "wren-2"
 
 DEFAULT_PAIRS: Final = 20_000
 DEFAULT_RATE_PER_S: Final = DEFAULT_PAIRS / 600
+"""Ten minutes of traffic: enough windows for a verdict, few enough for a demo."""
 DEFAULT_REGRESSED_LANGUAGE: Final = "zh-Hans"
+"""Common enough to be found, and rare enough not to show over all requests."""
 
 LANGUAGE_SHARES: Final = {
     "en": 0.30,
@@ -59,6 +61,7 @@ WORKFLOW_SHARES: Final = {"chat": 0.40, "extract": 0.34, "assistant": 0.15, "cla
 HEALTHY_START: Final = 0.35
 """Share of the run before the candidate breaks."""
 REGRESSION_RATE: Final = 0.12
+"""Plain in one language and workflow; over all requests for JSON it is 1.5 points."""
 CONTROL_SHARE: Final = 0.05
 UNTAGGED_SHARE: Final = 0.02
 """Requests whose language the gateway does not know."""
@@ -76,6 +79,7 @@ INVALID_RATE: Final = 0.0004
 LATE_AFTER_S: Final = 150.0
 """A late side is written this long after its request, beyond the default join timeout."""
 REQUEST_TIMEOUT_MS: Final = 30_000.0
+"""As gateways often have it; the demo's join timeout is twice as long."""
 
 _SYSTEM_PROMPT_TOKENS: Final = {"chat": 310, "extract": 240, "assistant": 520, "classify": 150}
 _FIRST_TOKEN_MS: Final = {"chat": 420.0, "extract": 510.0, "assistant": 390.0, "classify": 290.0}
@@ -94,6 +98,7 @@ _PAIR: Final[tuple[Side, ...]] = ("stable", "candidate")
 _WITH_CONTROL: Final[tuple[Side, ...]] = ("stable", "candidate", "control")
 _SWELL_S: Final = 120.0
 _SWELL: Final = 0.3
+"""The rate of requests rises and falls by this share, in this time, as in real traffic."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ import msgspec
 
 from understudy.analyzers.guardrails.formatting import printable
 
+MAX_MESSAGE: Final = 2_000
+"""Characters of a message that quotes others: enough for a reason, not for a screenful."""
 _LINE_BREAKS: Final = re.compile(r"\r\n|\n")
 
 
-def one_line(text: str, limit: int) -> str:
+def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
     """The text on one line, with `…` after `limit` characters."""
     shown = printable(text[:limit])
     return shown if len(shown) <= limit and len(text) <= limit else shown[:limit] + "…"
@@ -28,7 +30,7 @@ def lines(text: str, limit: int) -> str:
 
 
 def payload_text(payload: bytes | None) -> str:
-    """A payload for people: JSON indented, all else as it is, bytes that are no UTF-8 marked."""
+    """A payload for people: JSON is indented, and bytes that are not UTF-8 are escaped."""
     if payload is None:
         return "(no value)"
     try:
