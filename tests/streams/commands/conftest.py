@@ -25,7 +25,7 @@ def kafka(embedded_broker: EmbeddedBroker) -> Kafka:
 
 @pytest.fixture
 def run(kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`understudy rollout` in a folder of its own; a broker of its own too, unless told."""
+    """`understudy rollout` in a folder and on a broker of its own."""
     monkeypatch.chdir(tmp_path)
     servers = kafka.settings.bootstrap_servers
 

@@ -187,10 +187,10 @@ def test_a_damaged_recording_is_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["topics", "publish"])
 def test_no_broker_is_3(command: str, recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody_there(*_: Any, **__: Any) -> None:
+    def no_broker(*_: Any, **__: Any) -> None:
         raise KafkaException(KafkaError(KafkaError._TRANSPORT, "Failed to get metadata"))
 
-    monkeypatch.setattr("understudy.streams.commands.topics.ensure_topics", nobody_there)
+    monkeypatch.setattr("understudy.streams.commands.topics.ensure_topics", no_broker)
     monkeypatch.setenv("UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS", "nobody:9092")
     result = run(command, *([recording] if command == "publish" else []))
     assert (result.exit_code, result.stdout) == (3, "")
@@ -244,7 +244,7 @@ def test_json_on_stdout_is_json_whatever_stderr_is(terminal: bool, recording: Pa
         assert err == b""
 
 
-def test_colours_on_a_terminal_unless_told_otherwise(recording: Path) -> None:
+def test_colours_on_a_terminal_unless_no_color_is_set(recording: Path) -> None:
     arguments = ["replay", str(recording)]
     code, out, _ = on_terminals(arguments, stdout=True, stderr=False)
     assert code == 0

@@ -56,9 +56,9 @@ def test_each_event_ends_in_one_place(case: Case, tmp_path: Path) -> None:
     document = report_of(file)
     assert document["events"]["read"] == len(case.lines)
     assert places(document) == {name: n for name, n in case.places.items() if n}
-    told = replay(file)
-    assert told.exit_code == 0
-    reasons = re.findall(r"^invalid: (\d+) (\w+)$", told.stderr, re.MULTILINE)
+    result = replay(file)
+    assert result.exit_code == 0
+    reasons = re.findall(r"^invalid: (\d+) (\w+)$", result.stderr, re.MULTILINE)
     assert reasons == [(str(case.reasons.count(r)), r) for r in sorted(set(case.reasons))]
     if case.candidate:
         whole = document["rollouts"][0]["slices"][0]["candidate"]

@@ -118,7 +118,7 @@ def test_the_same_rows_give_the_same_bytes(url: str, tmp_path: Path) -> None:
     assert first.stdout == second.stdout
 
 
-def test_the_screen_and_what_is_told_beside_it(url: str, tmp_path: Path) -> None:
+def test_the_screen_and_what_goes_to_stderr(url: str, tmp_path: Path) -> None:
     result = backtest(tmp_path, BROKEN_JSON, "--clickhouse", url)
     assert "Decisions over event time" in result.stdout
     assert f"\nROLLBACK  {ROLLOUT_ID}, stage shadow" in result.stdout

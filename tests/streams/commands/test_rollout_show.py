@@ -33,10 +33,10 @@ def test_show_after_a_rollback(kafka: Kafka, run: Run) -> None:
         processor.judge(message)
     ended(run("show", ROLLOUT), 0, f"ROLLBACK  {ROLLOUT}, stage shadow", "error_rate", "breach")
     document = json.loads(run("show", ROLLOUT, "--json").stdout)
-    told = kafka.messages(DECISIONS)[-1].value()
-    assert told is not None
-    assert document["decision"] == json.loads(told)
-    assert decode_decision(told).verdict == "rollback"
+    emitted = kafka.messages(DECISIONS)[-1].value()
+    assert emitted is not None
+    assert document["decision"] == json.loads(emitted)
+    assert decode_decision(emitted).verdict == "rollback"
 
 
 def test_what_operators_wrote_acts_on_no_terminal(kafka: Kafka, run: Run) -> None:

@@ -33,7 +33,7 @@ DEADLINE_S = 20.0
 
 
 class Bench:
-    """Topics, somebody who writes to them, and somebody who follows."""
+    """Topics with a producer and a follower."""
 
     def __init__(self, broker: EmbeddedBroker) -> None:
         config: dict[str, str | int | float | bool] = {"log_level": 0, "fetch.wait.max.ms": 20}
@@ -66,7 +66,7 @@ def bench(embedded_broker: EmbeddedBroker) -> Iterator[Bench]:
     bench.follower.close()
 
 
-def test_the_outcome_is_what_settled_it_as_first_told(bench: Bench) -> None:
+def test_the_outcome_is_the_verdict_as_first_emitted(bench: Bench) -> None:
     refresh = msgspec.structs.replace(ROLLED_BACK, is_refresh=True)
     assert bench.follower.outcome is None
     bench.announce(SUSPICIOUS, PROMOTED, ROLLED_BACK, refresh)

@@ -173,7 +173,7 @@ def test_evidence_is_shown_overall_by_language_and_towards_promotion() -> None:
     assert "<0.001" in next(line for line in lines if " en " in line)
 
 
-def test_a_language_that_nobody_judges_has_no_evidence() -> None:
+def test_a_language_without_a_guardrail_has_no_evidence() -> None:
     lines = drawn(SUSPECTED, console()).splitlines()
     assert next(line for line in lines if " ja " in line).rstrip().endswith("·")
 

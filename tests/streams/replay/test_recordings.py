@@ -1,4 +1,4 @@
-"""Recordings: the same lines from every format, merged by time, damage told by name."""
+"""Recordings: the same lines from every format, merged by time, damage reported by name."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def test_every_format_gives_the_same_lines(
     lines = [rng.randbytes(rng.randrange(1, 3000)).hex().encode() for _ in range(300)]
     file = tmp_path / f"events{ending}"
     file.write_bytes(pack(b"\n".join(lines) + last))
-    told: list[int] = []
-    assert list(read_recordings([file], told.append)) == lines
-    assert sum(told) == file.stat().st_size == total_bytes([file])
-    assert min(told) >= 0
+    reported: list[int] = []
+    assert list(read_recordings([file], reported.append)) == lines
+    assert sum(reported) == file.stat().st_size == total_bytes([file])
+    assert min(reported) >= 0
 
 
 @given(st.binary(max_size=2000), st.integers(1, 60))
@@ -70,7 +70,7 @@ def test_frames_cut_anywhere(
 
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
-def test_a_file_that_breaks_off_is_told_after_what_was_whole(
+def test_a_file_that_breaks_off_is_reported_after_its_complete_lines(
     ending: str, share: float, tmp_path: Path
 ) -> None:
     rng = random.Random(2)
@@ -86,7 +86,7 @@ def test_a_file_that_breaks_off_is_told_after_what_was_whole(
     assert len(got) > share * 350 or ending == ".zst"
 
 
-def test_a_missing_file_is_told_by_name(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"nowhere\.ndjson"):
         list(read_recordings([tmp_path / "nowhere.ndjson"]))
     with pytest.raises(RecordingError, match=r"nowhere\.ndjson: No such file"):
