@@ -67,6 +67,7 @@ class Traffic:
         """Send until something is so."""
 
         def send_and_ask() -> bool:
+            assert self._run.living, f"the worker has ended:\n{self._log()}"
             self._run.publish(requests(self._sent, REQUESTS_PER_BATCH, broken=broken))
             self._sent += REQUESTS_PER_BATCH
             return condition()
