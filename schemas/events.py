@@ -1,16 +1,18 @@
 """The event: what one side of one request answered, as a gateway writes it to Kafka.
 
 `decode_event` checks size, JSON, types, ranges and the consistency of mode, side and sides in one
-pass. It knows nothing of time: whether a clock runs ahead is the pairing stage's question.
-Field names that OpenTelemetry's GenAI semantic conventions define keep meaning and unit; the
-mapping stands in each field's description.
+pass. It does not look at clocks; pairing refuses events from the future. Fields that
+OpenTelemetry's GenAI semantic conventions define keep their meaning; the description of each names
+its counterpart.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from itertools import permutations
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -19,8 +21,11 @@ from understudy.schemas.event_time import to_epoch_ms
 
 SCHEMA_VERSION: Final = 1
 MAX_EVENT_BYTES: Final = 1_048_576
+"""About what a broker accepts by default, so most gateways cannot send more anyway."""
 MAX_COST_USD: Final = 1000.0
+"""Far above the price of any call, and small enough that the sums of windows cannot overflow."""
 MAX_DURATION_MS: Final = 7 * 86_400_000.0
+"""A week, longer than any batch job; bounded for the same reason."""
 
 Mode = Literal["shadow", "interleave", "canary", "ab"]
 Side = Literal["stable", "candidate", "control"]
@@ -38,6 +43,7 @@ TokenCount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 DurationMs = Annotated[float, Meta(ge=0, le=MAX_DURATION_MS)]
 CostUsd = Annotated[float, Meta(ge=0, le=MAX_COST_USD)]
 RequestTime = Annotated[dt.datetime, Meta(tz=True)]
+Record = TypeVar("Record")
 
 
 class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -128,7 +134,7 @@ class Timing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Fallback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Whether another model had to answer; one event tells of the last attempt."""
+    """Whether another model had to answer. An event describes the last attempt."""
 
     used: bool = False
     model: Annotated[str | None, Meta(description="The model that answered instead.")] = None
@@ -202,8 +208,6 @@ PAIR: Final = STABLE | CANDIDATE
 
 def _allowed_shapes() -> dict[tuple[str, str, tuple[str, ...]], int]:
     """Map every consistent (mode, side, sides) to the bit mask of its sides."""
-    from itertools import permutations
-
     shapes: dict[tuple[str, str, tuple[str, ...]], int] = {}
     for mode in PAIRED_MODES:
         for names in (("stable", "candidate"), ("stable", "candidate", "control")):
@@ -228,28 +232,35 @@ def decode_event(payload: bytes | None, max_event_bytes: int = MAX_EVENT_BYTES) 
 
 
 def decode_side(payload: bytes | None, max_event_bytes: int = MAX_EVENT_BYTES) -> tuple[Event, int]:
-    """Decode and check one event; with it, the bits of the sides that its request has.
+    """Decode and check one event; also return the bits of the sides that its request has.
 
     Raises `InvalidEvent` as `decode_event` does.
     """
-    if not payload:
-        raise InvalidEvent(InvalidReason.EMPTY, "the message has no value")
-    if len(payload) > max_event_bytes:
-        raise InvalidEvent(
-            InvalidReason.TOO_LARGE, f"{len(payload)} bytes, the limit is {max_event_bytes}"
-        )
-    try:
-        event = _decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise decoding_failed(payload, error) from None
+    event = decode_record(payload, _decode, max_event_bytes)
     wanted = SHAPES.get((event.mode, event.side, event.sides))
     if wanted is None or "/" in event.rollout_id:
         raise _inconsistent(event)
     return event, wanted
 
 
-def decoding_failed(payload: bytes, error: Exception) -> InvalidEvent:
-    """Tell a malformed payload from a wrong version from a wrong field."""
+def decode_record(
+    payload: bytes | None, decode: Callable[[bytes], Record], max_bytes: int
+) -> Record:
+    """Decode a record of a topic. Raises `InvalidEvent` for one that is empty, large or wrong."""
+    if not payload:
+        raise InvalidEvent(InvalidReason.EMPTY, "the message has no value")
+    if len(payload) > max_bytes:
+        raise InvalidEvent(
+            InvalidReason.TOO_LARGE, f"{len(payload)} bytes, the limit is {max_bytes}"
+        )
+    try:
+        return decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _decoding_failed(payload, error) from None
+
+
+def _decoding_failed(payload: bytes, error: Exception) -> InvalidEvent:
+    """Return why a payload failed to decode: malformed, of another version, or a wrong field."""
     if not isinstance(error, msgspec.ValidationError):
         return InvalidEvent(InvalidReason.NOT_JSON, str(error))
     version = peek(payload).get("schema_version")
@@ -265,7 +276,7 @@ def _inconsistent(event: Event) -> InvalidEvent:
     if "/" in event.rollout_id:
         return InvalidEvent(InvalidReason.SCHEMA, "rollout_id must not contain a slash")
     wanted = (
-        "[stable, candidate], now and then with control"
+        "[stable, candidate], optionally with control"
         if event.mode in PAIRED_MODES
         else "[stable] or [candidate] alone"
     )
@@ -277,7 +288,7 @@ def _inconsistent(event: Event) -> InvalidEvent:
 
 
 def peek(payload: bytes | None) -> dict[str, Any]:
-    """Top-level fields of a payload that failed to decode; empty where there are none to be had."""
+    """Return the top-level fields of a payload that failed to decode, if it is a JSON object."""
     try:
         document = msgspec.json.decode(payload or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -286,15 +297,15 @@ def peek(payload: bytes | None) -> dict[str, Any]:
 
 
 def event_key(rollout_id: str, pair_id: str) -> str:
-    """The Kafka key that brings all sides of a request to one partition."""
+    """Return the Kafka key that brings all sides of a request to one partition."""
     return f"{rollout_id}/{pair_id}"
 
 
 def request_time_ms(event: Event) -> int:
-    """The request time in whole milliseconds since 1970, rounded down."""
+    """Return the request time in milliseconds since 1970, rounded down."""
     return to_epoch_ms(event.request_time)
 
 
 def encode_event(event: Event) -> bytes:
-    """The event as it stands on the wire."""
+    """Return the event's bytes for the topic."""
     return msgspec.json.encode(event)

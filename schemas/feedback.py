@@ -17,10 +17,11 @@ from understudy.schemas.events import (
     Mode,
     PairId,
     RequestTime,
-    decoding_failed,
+    decode_record,
 )
 
 MAX_FEEDBACK_BYTES: Final = 65_536
+"""Every field is bounded well below this; the rest of a larger record would be ignored anyway."""
 
 
 class Feedback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -53,26 +54,17 @@ class Feedback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     workflow: Label | None = None
 
 
-_decoder = msgspec.json.Decoder(Feedback)
+_decode = msgspec.json.Decoder(Feedback).decode
 
 
 def decode_feedback(payload: bytes | None) -> Feedback:
     """Decode and check one feedback record. Raises `InvalidEvent`."""
-    if not payload:
-        raise InvalidEvent(InvalidReason.EMPTY, "the message has no value")
-    if len(payload) > MAX_FEEDBACK_BYTES:
-        raise InvalidEvent(
-            InvalidReason.TOO_LARGE, f"{len(payload)} bytes, the limit is {MAX_FEEDBACK_BYTES}"
-        )
-    try:
-        feedback = _decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise decoding_failed(payload, error) from None
+    feedback = decode_record(payload, _decode, MAX_FEEDBACK_BYTES)
     if "/" in feedback.rollout_id:
         raise InvalidEvent(InvalidReason.SCHEMA, "rollout_id must not contain a slash")
     return feedback
 
 
 def feedback_time_ms(feedback: Feedback) -> int:
-    """The feedback's own time in whole milliseconds since 1970, rounded down."""
+    """Return the feedback's own time in milliseconds since 1970, rounded down."""
     return to_epoch_ms(feedback.feedback_time)

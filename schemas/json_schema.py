@@ -1,8 +1,8 @@
 """JSON Schema files made from the records, for gateways that are not written in Python.
 
-They stand in `schemas/json`, with the description of the HTTP API. What the decoder demands beyond
-types is added where JSON Schema can say it; an integer written as `1.0` is the one thing it lets
-pass that the decoder refuses.
+They are written to `schemas/json`, with the description of the HTTP API. What the decoder demands
+beyond types is added where JSON Schema can say it; an integer written as `1.0` is the one thing it
+lets pass that the decoder refuses.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Contract:
 
     @property
     def path(self) -> Path:
-        """Where the file stands."""
+        """Path of the file."""
         return FOLDER / f"{self.name}.schema.json"
 
 
@@ -81,7 +81,7 @@ def _when(field: str, values: Sequence[str], sides: Schema) -> Schema:
 
 
 def _as_it_is(root: Schema) -> None:
-    """The types say everything."""
+    """Add nothing: the types say everything."""
 
 
 CONTRACTS: Final = (

@@ -1,8 +1,8 @@
 """Reading policies: YAML with errors that point at the line, the column and the nearest name.
 
-Only what YAML 1.2's core schema knows is special: `no` stays the language Norwegian, `1:30` a
-text. Anchors, tags and keys given twice are errors. JSON is YAML, so JSON files may be read too;
-`json_as_yaml` is for what must be JSON.
+Only what YAML 1.2's core schema defines is special: `no` stays the language Norwegian, `1:30` a
+string. Anchors, tags and duplicate keys are errors. JSON is YAML, so JSON files can be read too;
+`json_as_yaml` is for input that must be JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from understudy.schemas.rollouts import (
 )
 
 MAX_MANIFEST_BYTES: Final = 1_048_576
+"""As a message of Kafka; the largest policy in use has a few kilobytes."""
 _MAX_DEPTH: Final = 16
+"""A policy needs five levels; deeper input is an attack on the parser's stack."""
 _PLACE: Final = re.compile(r"^(?P<problem>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _STEP: Final = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+)\]")
 _RECORDS: Final = (
@@ -41,7 +43,7 @@ _RECORDS: Final = (
 class ManifestError(ValueError):
     """A policy that cannot be read or used: `source:line:column: what to do`. Lines count from 1.
 
-    `line` and `column` are 0 where there is no place to point at.
+    `line` and `column` are 0 where the error has no position.
     """
 
     def __init__(self, problem: str, source: str, line: int = 0, column: int = 0) -> None:
@@ -53,7 +55,7 @@ class ManifestError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without the surprises of version 1.1, nor aliases, which can grow without end."""
+    """YAML without the surprises of version 1.1, and without aliases: they grow without bound."""
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -73,24 +75,25 @@ for _tag, _pattern, _first in (
 
 
 def read_policy(text: str | bytes, source: str = "policy") -> Rollout:
-    """The policy that a YAML text holds, spelled out. Raises `ManifestError`."""
+    """Return the compiled policy of a YAML text. Raises `ManifestError`."""
     return read_both(text, source)[1]
 
 
 def read_manifest(text: str | bytes, source: str = "policy") -> RolloutManifest:
-    """The policy as written, checked for types and names only. Raises `ManifestError`."""
+    """Return the policy as written, checked for types and names only. Raises `ManifestError`."""
     return _Reader(source).manifest(text)
 
 
 def read_both(text: str | bytes, source: str = "policy") -> tuple[RolloutManifest, Rollout]:
-    """The policy as written, and spelled out. Raises `ManifestError`."""
+    """Return the policy as written and compiled. Raises `ManifestError`."""
     return _Reader(source).compiled(text)
 
 
 def json_as_yaml(text: bytes, source: str = "policy") -> bytes:
-    """JSON as the YAML reader takes it, every character where it was. Raises `ManifestError`.
+    """Return JSON as the YAML reader accepts it, with all positions unchanged.
 
-    YAML knows no tabs between tokens; within JSON's strings there are none.
+    Tabs between tokens become spaces, since YAML forbids them; JSON strings contain none. Raises
+    `ManifestError`.
     """
     try:
         json.loads(text)
@@ -104,7 +107,7 @@ def json_as_yaml(text: bytes, source: str = "policy") -> bytes:
 
 
 class _Reader:
-    """One text; knows where each value stands."""
+    """Reads one text and remembers the position of each value."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -163,7 +166,7 @@ class _Reader:
             inner = (*path, key)
             self._keys[inner] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if not isinstance(key_node, ScalarNode):
-                raise self._error("a key is a name", inner, at_key=True)
+                raise self._error("a key must be a name", inner, at_key=True)
             if key in values:
                 raise self._error(f"{key} is given twice", inner, at_key=True)
             values[key] = self._value(value_node, inner)
@@ -190,7 +193,7 @@ class _Reader:
             ) from None
 
     def _check_keys(self, value: Any, annotation: Any, path: Path) -> None:
-        """Unknown keys by their own place, which msgspec does not tell."""
+        """Report an unknown key at its own position, which msgspec does not give."""
         record = _record(annotation)
         if isinstance(value, list):
             for place, item in enumerate(value):
@@ -204,7 +207,7 @@ class _Reader:
                 self._check_keys(inner, hints[key], (*path, key))
 
     def _error(self, problem: str, path: Path, *, at_key: bool = False) -> ManifestError:
-        """The error at the value that `path` leads to, or as near as there is one."""
+        """Return the error at the position of `path`, or of its nearest known parent."""
         places = self._keys if at_key else self._places
         while path and path not in places:
             path = path[:-1]
@@ -223,12 +226,12 @@ def _record(annotation: Any) -> type[msgspec.Struct] | None:
 
 
 def _joined(text: str) -> str:
-    """JSON writes a character beyond U+FFFF as two escapes, which PyYAML leaves apart."""
+    """Join surrogate pairs: JSON writes a character beyond U+FFFF as two escapes."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def _explained(message: str) -> tuple[str, Path]:
-    """msgspec's message without its path, and the path."""
+    """Split msgspec's message into the problem and the path."""
     match = _PLACE.match(message)
     if match is None:
         return message, ()

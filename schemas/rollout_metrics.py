@@ -169,7 +169,7 @@ RESERVED: Final[Mapping[str, str]] = {
     "similarity": "similarity to stable says nothing by itself; use similarity_excess, which "
     "takes off how much stable differs from itself",
 }
-"""Names that look like metrics and are none, with what to do."""
+"""Names that look like metrics but are none, and what to write instead."""
 
 _NUMBER: Final = re.compile(
     r"^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-Z%]*)\s*$"
@@ -178,7 +178,7 @@ _MS: Final = {"ms": 1.0, "s": 1_000.0, "m": 60_000.0}
 
 
 def parse_share(written: str | int | float) -> float:
-    """A fraction of 1 from `5%` or 0.05. Raises ValueError outside 0 to 100 %."""
+    """Return the fraction of 1 that `5%` or 0.05 means. Raises ValueError outside 0 to 100 %."""
     number, unit = _split(written)
     if unit not in ("", "%"):
         raise ValueError(f"{written!r} is no share; write 5% or 0.05")
@@ -189,10 +189,10 @@ def parse_share(written: str | int | float) -> float:
 
 
 def parse_quantity(metric: Metric, limit: Limit, written: str | int | float) -> Quantity:
-    """The limit as a number. Raises ValueError that says how to write it."""
+    """Return the limit as a number. Raises a ValueError that says how to write it."""
     number, unit = _split(written)
     if number < 0.0:
-        raise ValueError(f"{written} is negative; a limit is not")
+        raise ValueError(f"{written} is negative; a limit must not be")
     against_stable = limit in ("max_increase", "max_drop")
     if metric.unit == "share":
         return _share_quantity(written, number, unit, points=against_stable)
@@ -203,7 +203,7 @@ def parse_quantity(metric: Metric, limit: Limit, written: str | int | float) -> 
             raise ValueError(f"{written!r} needs a unit: {'20%, ' * against_stable}800ms or 8s")
         quantity = Quantity(number * _MS[unit], False)
         if quantity.value == 0.0 and not against_stable:
-            raise ValueError("a limit on a time lies above 0")
+            raise ValueError("a limit on a time must lie above 0")
         return quantity
     if unit not in ("", metric.unit):
         change = " or 20%" if against_stable else ""
@@ -226,7 +226,7 @@ def _share_quantity(
         if unit != "pp":
             raise ValueError(
                 f"{written!r} is ambiguous on a rate; write percentage points, such as 0.5pp "
-                "(relative changes of rates are not judged: see docs/policies.md)"
+                "(relative changes of rates cannot be tested: see docs/policies.md)"
             )
         if not number < 100.0:
             raise ValueError("100pp or more tolerates everything")

@@ -1,11 +1,11 @@
-"""The policy of a rollout: what a person writes, and what deciding works by.
+"""The policy of a rollout: as an operator writes it, and compiled, as deciding uses it.
 
 `RolloutManifest` is the contract: YAML in a file, the same as JSON in the topic
-`understudy.rollouts`. `compile_manifest` checks it and spells everything out: defaults filled in,
-`0.5pp` and `10m` turned into numbers. What it returns is frozen, comparable and hashed, so two
-manifests that mean the same have the same `policy_hash`.
+`understudy.rollouts`. `compile_manifest` checks it, fills in defaults and turns `0.5pp` and `10m`
+into numbers. The result is frozen, comparable and hashed, so two manifests that mean the same have
+the same `policy_hash`.
 
-Reading YAML, and lines and columns, stand in `understudy.schemas.manifests`.
+`understudy.schemas.manifests` reads YAML and reports errors by line and column.
 """
 
 from __future__ import annotations
@@ -39,8 +39,11 @@ Path = tuple[str | int, ...]
 
 LIMITS: Final[tuple[Limit, ...]] = ("max", "min", "max_increase", "max_drop")
 DEFAULT_MIN_REQUESTS: Final = 5_000
+"""Makes the error of promotion hold for means with heavy tails: see docs/statistics.md."""
 DEFAULT_MIN_DURATION_S: Final = 3_600.0
+"""An hour: long enough to meet slow failures such as a quota that runs out."""
 RAMP: Final = (0.01, 0.05, 0.25, 0.50, 1.0)
+"""Few users first; each step at most five times the one before it."""
 ALL, EACH_LANGUAGE, EACH_WORKFLOW = "all", "each language", "each workflow"
 _SLICE_WORDS: Final = (ALL, EACH_LANGUAGE, EACH_WORKFLOW)
 _DURATION: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)\s*$")
@@ -48,7 +51,7 @@ _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 class PolicyError(ValueError):
-    """A manifest that cannot be used; `path` leads to the place, `problem` says what to do."""
+    """A manifest that cannot be used; `path` leads to the value, `problem` says what to do."""
 
     def __init__(self, problem: str, path: Path = ()) -> None:
         super().__init__(problem)
@@ -56,7 +59,7 @@ class PolicyError(ValueError):
         self.path = path
 
 
-# What a person writes
+# As written
 
 
 class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,7 +144,7 @@ class RolloutManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     ] = False
 
 
-# What deciding works by
+# Compiled
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -155,7 +158,7 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 class SliceChoice(msgspec.Struct, frozen=True):
-    """Which slices a guardrail looks at."""
+    """Which slices a guardrail tests."""
 
     all: bool
     each_language: bool
@@ -164,7 +167,7 @@ class SliceChoice(msgspec.Struct, frozen=True):
 
 
 class Guardrail(msgspec.Struct, frozen=True):
-    """One limit, spelled out. Times are milliseconds, shares fractions of 1."""
+    """One compiled limit. Times are milliseconds, shares fractions of 1."""
 
     name: str
     metric: str
@@ -178,7 +181,7 @@ class Guardrail(msgspec.Struct, frozen=True):
 
 
 class Rollout(msgspec.Struct, frozen=True):
-    """A policy with nothing left to guess."""
+    """A compiled policy: every default filled in, every quantity a number."""
 
     rollout_id: str
     models: Models
@@ -198,7 +201,7 @@ def policy_hash(rollout: Rollout) -> str:
 
 
 def compile_manifest(manifest: RolloutManifest) -> Rollout:
-    """Check a manifest and spell it out. Raises `PolicyError`."""
+    """Check a manifest and compile it. Raises `PolicyError`."""
     if "/" in manifest.rollout_id:
         raise PolicyError("rollout_id must not contain a slash", ("rollout_id",))
     return Rollout(
@@ -229,10 +232,10 @@ def _share(written: Written, path: Path) -> float:
 
 
 def _duration_s(written: Written, path: Path) -> float:
-    """Seconds of `10m` or a number."""
+    """Return the seconds of `10m` or of a number."""
     if not isinstance(written, str):
         if written < 0:
-            raise PolicyError("a duration is not negative", path)
+            raise PolicyError("a duration must not be negative", path)
         return float(written)
     match = _DURATION.match(written)
     if match is None:
@@ -248,7 +251,7 @@ def _stages(manifest: RolloutManifest) -> tuple[Stage, ...]:
         manifest.stages if manifest.stages is not None else _default_stages(manifest.mode)
     )
     if not written:
-        raise PolicyError("stages must name at least one", ("stages",))
+        raise PolicyError("stages must name at least one stage", ("stages",))
     stages = [_stage(manifest, stage, ("stages", place)) for place, stage in enumerate(written)]
     for place, stage in enumerate(stages):
         path: Path = ("stages", place)
@@ -260,7 +263,8 @@ def _stages(manifest: RolloutManifest) -> tuple[Stage, ...]:
             )
     if manifest.stages is not None and stages[0].mode != manifest.mode:
         raise PolicyError(
-            f"mode is {manifest.mode}, yet the first stage's is {stages[0].mode}", ("stages", 0)
+            f"mode is {manifest.mode}, but that of the first stage is {stages[0].mode}",
+            ("stages", 0),
         )
     return tuple(stages)
 
@@ -309,7 +313,9 @@ def _stage_of_word(word: str, mode: Mode, path: Path) -> StageManifest:
 def _stage_share(mode: Mode, written: Written | None, path: Path) -> float:
     if mode == "shadow":
         if written is not None and _share(written, (*path, "share")) > 0.0:
-            raise PolicyError("in shadow the candidate serves nobody: no share", (*path, "share"))
+            raise PolicyError(
+                "a shadow stage has no share: the candidate is never served", (*path, "share")
+            )
         return 0.0
     if written is None:
         if mode in ("interleave", "ab"):
@@ -317,7 +323,9 @@ def _stage_share(mode: Mode, written: Written | None, path: Path) -> float:
         raise PolicyError("a canary stage needs a share, such as 5%", path)
     share = _share(written, (*path, "share"))
     if not 0.0 < share <= 1.0:
-        raise PolicyError("a stage's share lies above 0 and up to 100%", (*path, "share"))
+        raise PolicyError(
+            "the share of a stage must lie above 0 and be at most 100%", (*path, "share")
+        )
     return share
 
 
@@ -333,7 +341,7 @@ def _min_duration_s(manifest: RolloutManifest, stage: StageManifest, path: Path)
 
 
 def default_guardrails() -> list[GuardrailManifest]:
-    """What guards a rollout whose policy names nothing."""
+    """Return the guardrails of a policy that names none."""
 
     def drop(metric: str, margin: str) -> GuardrailManifest:
         return GuardrailManifest(metric=metric, max_drop=margin, required="if_measured")
@@ -357,7 +365,7 @@ def default_guardrails() -> list[GuardrailManifest]:
 def _guardrails(manifest: RolloutManifest) -> tuple[Guardrail, ...]:
     written = default_guardrails() if manifest.guardrails is None else manifest.guardrails
     if not written:
-        raise PolicyError("without guardrails nothing would be judged; leave the key out for "
+        raise PolicyError("without guardrails nothing would be tested; leave the key out for "
                           "the defaults", ("guardrails",))  # fmt: skip
     guardrails: list[Guardrail] = []
     for place, one in enumerate(written):
@@ -381,7 +389,7 @@ def _guardrail(written: GuardrailManifest, path: Path) -> Guardrail:
     quantity = _quantity(metric, limit, getattr(written, limit), (*path, limit))
     slices = _slices(written, path)
     if metric.per_rollout and (slices.each_language or slices.each_workflow or slices.named):
-        raise PolicyError(f"{metric.name} is judged over all requests only", (*path, "slices"))
+        raise PolicyError(f"{metric.name} is tested over all requests only", (*path, "slices"))
     return Guardrail(
         name=written.name or metric.name,
         metric=metric.name,
@@ -413,7 +421,7 @@ def _limit(written: GuardrailManifest, metric: Metric, path: Path) -> Limit:
     (limit,) = given
     if limit not in metric.limits:
         why = metric.refused.get(limit, f"{metric.name} takes {choices}")
-        raise PolicyError(f"{limit} cannot be judged here: {why}", (*path, limit))
+        raise PolicyError(f"{limit} cannot be tested here: {why}", (*path, limit))
     return limit
 
 
@@ -444,7 +452,7 @@ def _slices(written: GuardrailManifest, path: Path) -> SliceChoice:
         per_rollout = METRICS[written.metric].per_rollout
         return SliceChoice(all=True, each_language=not per_rollout, each_workflow=False)
     if not written.slices:
-        raise PolicyError("slices must name at least one", (*path, "slices"))
+        raise PolicyError("slices must name at least one slice", (*path, "slices"))
     words, named = set(), []
     for place, entry in enumerate(written.slices):
         where: Path = (*path, "slices", place)
@@ -453,7 +461,7 @@ def _slices(written: GuardrailManifest, path: Path) -> SliceChoice:
         elif entry.language is None and entry.workflow is None:
             raise PolicyError("name a language, a workflow or both", where)
         elif entry in named:
-            raise PolicyError("this slice stands there twice", where)
+            raise PolicyError("this slice is listed twice", where)
         else:
             named.append(entry)
     return SliceChoice(ALL in words, EACH_LANGUAGE in words, EACH_WORKFLOW in words, tuple(named))

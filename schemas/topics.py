@@ -7,12 +7,12 @@ How many partitions, and why:
 - `events` and `feedback` have 12 each. The key is `rollout_id/pair_id`, so pairing scales to as
   many workers as there are partitions, and 12 divides evenly among 1, 2, 3, 4, 6 or 12 of them. At
   40 µs an event, 12 cores carry 300 000 events/s. The number is hard to change later: it decides
-  where a key goes, and pairs under way would be torn. Feedback waits for no partner; it has as many
-  so that as many workers share it.
+  where a key goes, and pairs under way would be split. Feedback is not joined; it has as many
+  partitions so that as many workers share it.
 - `windows`, `rollouts` and `decisions` have 4 each. Their key is `rollout_id`; the deciding side
   keeps one table over all three, so they must agree, and each partition costs a changelog. A dozen
   rollouts at a few messages a second need no more.
-- `dead-letters` has 4: low rate, order of no meaning.
+- `dead-letters` has 4: a low rate, in which order does not matter.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ KEEP_FOREVER: Final = -1
 _DAY_MS: Final = 86_400_000
 _MIB: Final = 1_048_576
 _SMALL_SEGMENTS: Final = {"segment.bytes": str(64 * _MIB), "segment.ms": "3600000"}
-"""Kafka compacts closed segments alone. By default those are a week old or 1 GiB large, and whoever
-reads a compacted topic from its beginning, as after every restart, would have to read all that."""
+"""Kafka compacts closed segments only. By default a segment closes after a week or at 1 GiB, and a
+worker that reads a compacted topic from the start, as after every restart, would read all that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def understudy_topics(
 
 
 def _events(prefix: str, partitions: int) -> TopicSpec:
-    """Three days: time to mend ClickHouse over a weekend and read again.
+    """Three days: time to repair ClickHouse over a weekend and read again.
 
     The broker stamps the messages, since a gateway's wrong clock is found by that stamp.
     """

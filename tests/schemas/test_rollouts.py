@@ -46,7 +46,7 @@ def guardrail(text: str) -> str:
         ("mode: shadow\nmode: canary", 4, "mode: canary", "mode is given twice"),
         ("promotion: [manual]", 3, "[manual", "expected str"),
         ("min_duration: ten", 3, "ten", "write 90s, 10m, 1h or 1d"),
-        ("min_duration: -5", 3, "-5", "not negative"),
+        ("min_duration: -5", 3, "-5", "must not be negative"),
         ("min_requests: 0", 3, "0", ">= 1"),
         ("max_late_share: 500%", 3, "500%", "between 0 and 100%"),
         ("false_rollback: 0", 3, "0", "> 0"),
@@ -57,7 +57,7 @@ def guardrail(text: str) -> str:
         ("stages: [shadow, 5%, 1%]", 3, "1%", "less than the stage before"),
         ("stages: [shadow, 5%, 5%]", 3, "5%", "two stages are named 5%"),
         ("stages: [5%]", 3, "5%", "the first stage's is canary"),
-        ("stages:\n  - {mode: shadow, share: 5%}", 4, "5%", "serves nobody"),
+        ("stages:\n  - {mode: shadow, share: 5%}", 4, "5%", "never served"),
         ("stages:\n  - {sare: 5%}", 4, "sare: 5%", "unknown key sare; did you mean share?"),
         (guardrail("{metric: eror_rate, max: 1%}"), 4, "eror_rate", "did you mean error_rate?"),
         (
