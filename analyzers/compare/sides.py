@@ -137,9 +137,9 @@ class _Fallbacks:
     attempts: Ints
 
 
-def _fallbacks(told: list[Fallback | None]) -> _Fallbacks:
-    fallbacks = _Fallbacks(_no(len(told)), np.ones(len(told), np.int64))
-    for row, fallback in enumerate(told):
+def _fallbacks(given: list[Fallback | None]) -> _Fallbacks:
+    fallbacks = _Fallbacks(_no(len(given)), np.ones(len(given), np.int64))
+    for row, fallback in enumerate(given):
         if fallback is not None:
             fallbacks.used[row] = fallback.used
             fallbacks.attempts[row] = fallback.attempts

@@ -37,7 +37,7 @@ class LoadPolicy:
     first_pause_s: float = 0.2
     longest_pause_s: float = 15.0
     """The pause before trying again doubles from the one to the other."""
-    patience_s: float = 60.0
+    retry_timeout_s: float = 60.0
     """How long a loader without a thread goes on trying before it raises."""
 
 

@@ -198,7 +198,7 @@ class Loader:
     def _run(self) -> None:
         try:
             while (batch := self._wait_for_batch()) is not None:
-                self._store(batch, patience_s=None)
+                self._store(batch, retry_timeout_s=None)
         except SinkError as error:
             self._break(error)
         except Exception as error:
@@ -229,16 +229,16 @@ class Loader:
     # Inserting, in either thread
 
     def _insert_due(self, *, everything: bool = False) -> None:
-        """Without a thread: insert what is due. Raises `SinkBusy` when patience has run out."""
+        """Without a thread: insert what is due. Raises `SinkBusy` after the retry timeout."""
         while (batch := self._buffer.take_due(self._clock(), everything=everything)) is not None:
             try:
-                self._store(batch, patience_s=self._policy.patience_s)
+                self._store(batch, retry_timeout_s=self._policy.retry_timeout_s)
             except SinkError as error:
                 self._broken = error
                 raise
 
-    def _store(self, batch: Batch, patience_s: float | None) -> None:
-        """Insert a batch, trying again for `patience_s` seconds, or until told to stop."""
+    def _store(self, batch: Batch, retry_timeout_s: float | None) -> None:
+        """Insert a batch, retrying for `retry_timeout_s` seconds, or until the loader stops."""
         started_s = self._clock()
         payload = batch.payload
         for attempt in count():
@@ -249,8 +249,8 @@ class Loader:
             else:
                 self._succeeded(batch)
                 return
-            if patience_s is not None and self._clock() - started_s > patience_s:
-                raise SinkBusy(f"ClickHouse has not taken a batch in {patience_s:g} s")
+            if retry_timeout_s is not None and self._clock() - started_s > retry_timeout_s:
+                raise SinkBusy(f"ClickHouse has not taken a batch in {retry_timeout_s:g} s")
             self._sleep(self._pause_s(attempt))
             if self._stopping.is_set():
                 raise SinkBusy("stopped before ClickHouse took everything")

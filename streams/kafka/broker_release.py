@@ -27,13 +27,13 @@ class _Lines(logging.Handler):
 
 def broker_release(config: dict[str, Any], timeout_s: float) -> str:
     """`Kafka 4.1 or later` or the like; empty when it cannot be told. Raises `KafkaException`."""
-    heard = _Lines()
+    captured = _Lines()
     logger = logging.Logger("understudy.broker_release", logging.DEBUG)
-    logger.addHandler(heard)
+    logger.addHandler(captured)
     admin = AdminClient({**config, "debug": "feature"}, logger=logger)
     admin.list_topics(timeout=timeout_s)
     admin.poll(0)
-    return release_of(heard.lines)
+    return release_of(captured.lines)
 
 
 def release_of(lines: list[str]) -> str:

@@ -226,7 +226,7 @@ def test_it_starts_while_clickhouse_is_away(client: Client, failing: FailingClie
 def test_pauses_double_up_to_a_limit_and_vary(failing: FailingClient) -> None:
     pauses: list[float] = []
     failing.failures = [AWAY] * 12
-    policy = LoadPolicy(first_pause_s=0.5, longest_pause_s=8.0, patience_s=1e9)
+    policy = LoadPolicy(first_pause_s=0.5, longest_pause_s=8.0, retry_timeout_s=1e9)
     loader = Loader(failing.as_client, policy, sleep=pauses.append)
     loader.put([comparisons(1)], {0: 1})
     loader.flush(1.0)
@@ -255,7 +255,7 @@ def test_without_a_thread_it_inserts_as_batches_fall_due(
     assert rows(client, COMPARISONS) == 120
 
 
-def test_without_a_thread_patience_ends(failing: FailingClient) -> None:
+def test_without_a_thread_retries_end(failing: FailingClient) -> None:
     now_s = 0.0
 
     def sleep(pause_s: float) -> None:
