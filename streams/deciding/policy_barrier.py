@@ -29,7 +29,7 @@ class PolicyBarrier:
         self._resets = 0
 
     def reset(self) -> None:
-        """Partitions change hands: whoever waits gives up, and ends are looked up anew."""
+        """Partitions change hands: waits end with False, and end offsets are looked up anew."""
         self._required.clear()
         self._resets += 1
 

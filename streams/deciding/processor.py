@@ -1,8 +1,8 @@
 """The decision processor: applies messages, emits decisions, writes checkpoints.
 
-It trusts nothing to whoever delivers the messages: Faust takes an event for done whatever its
-handler raises. A message that is itself to blame becomes a dead letter; any other failure ends the
-process before anything more is committed, and a new process reads the message again.
+It leaves no error to its caller: Faust takes an event for done whatever its handler raises. A
+message that is itself to blame becomes a dead letter; any other failure ends the process before
+anything more is committed, and a new process reads the message again.
 
 Decisions are emitted at once. Snapshots are large, so they are saved once a second for all messages
 since; only then are those messages acknowledged. After a crash they are read again and lead to the

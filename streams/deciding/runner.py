@@ -108,12 +108,17 @@ def _update(app: DecidingApp, lags: Lags) -> None:
     app.progress.updated_s = time.monotonic()
 
 
-async def _stop(app: DecidingApp, starting: asyncio.Future[None], give_up: GiveUp) -> None:
-    """An app that is still recovering its table notices, too."""
+async def _stop(
+    app: DecidingApp,
+    starting: asyncio.Future[None],
+    give_up: GiveUp,
+    timeout_s: float = STOP_TIMEOUT_S,
+) -> None:
+    """Stop the app, which may still be recovering its table. Raises `TimeoutError`."""
     try:
-        await asyncio.wait_for(app.stop(), STOP_TIMEOUT_S)
+        await asyncio.wait_for(app.stop(), timeout_s)
     except TimeoutError as error:  # the consumer's thread would keep the process alive
-        log.error("deciding.stop_timed_out", timeout_s=STOP_TIMEOUT_S)
+        log.error("deciding.stop_timed_out", timeout_s=timeout_s)
         give_up(error)
         raise
     if not starting.done():

@@ -7,7 +7,7 @@
 | `seek_without_commit` | a partition without a commit stays where it is instead of starting over |
 | `queues_of_paused_partitions` | a paused partition wakes up when its queue is empty |
 | `pause_until_recovered` | messages are delivered before the table has been loaded |
-| `heartbeat_lease` | nobody can know when the last heartbeat was accepted |
+| `heartbeat_lease` | the app cannot know when the last heartbeat was accepted |
 | `fetch_wait` | a message takes up to 1.5 s to arrive from a broker that answers late |
 
 Each is a subclass that overrides one method; `patched` puts them together. They rest on private

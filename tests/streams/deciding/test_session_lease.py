@@ -1,4 +1,4 @@
-"""The lease: nothing is sent that could arrive when somebody else owns the partitions."""
+"""The lease: nothing is sent that could arrive when another worker owns the partitions."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_decisions_are_those_of_an_evaluator_whenever_it_restarts() -> None:
     assert processor.last.verdict == "rollback"
 
 
-def test_the_table_tells_the_decision_from_snapshot_now() -> None:
+def test_a_snapshot_gives_the_decision_as_of_now() -> None:
     evaluator = RolloutEvaluator(compile_manifest(RECORD.manifest))
     evaluator.advance_clock(FIRST_MS)
     processor = DecisionProcessor()
