@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 import time
 import urllib.error
@@ -110,7 +111,7 @@ DECIDING = (*COMMAND, "worker", "--role", "deciding")
 LITTLE = b'{"rollout_id": "helpdesk", "rows": 7}'
 
 
-def test_deciding_tells_of_itself(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
+def test_deciding_is_exposed(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
     specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
     write(kafka_broker, specs.windows.name, [(b"helpdesk", LITTLE, [])])
     environment = settings(kafka_broker, specs, UNDERSTUDY_HTTP_PORT="0")
@@ -135,7 +136,38 @@ def test_deciding_tells_of_itself(kafka_broker: Broker, topics: MakeTopics, tmp_
         assert worker.terminate() == 0
 
 
-def test_one_page_tells_of_both(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
+HANGING = """
+import time
+from understudy.streams.commands.main import main
+from understudy.streams.deciding.processor import DecisionProcessor
+DecisionProcessor._apply_windows = lambda *_: time.sleep(600)
+main(["worker", "--role", "deciding"])
+"""
+
+
+@pytest.mark.slow
+def test_probes_are_answered_while_the_event_loop_of_deciding_hangs(
+    kafka_broker: Broker, topics: MakeTopics, tmp_path: Path
+) -> None:
+    specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
+    environment = settings(
+        kafka_broker, specs, UNDERSTUDY_HTTP_PORT="0", UNDERSTUDY_HTTP_STALL_TIMEOUT_S="6"
+    )
+    with Worker(tmp_path, environment, (sys.executable, "-c", HANGING)) as worker:
+        address = worker.address("http.started")
+        worker.wait_until(lambda: ask(f"{address}/readyz")[0] == 200, "ready")
+        write(kafka_broker, specs.windows.name, [(b"helpdesk", LITTLE, [])])
+        worker.wait_until(lambda: ask(f"{address}/healthz")[0] == 503, "failing")
+        (reason,) = json.loads(ask(f"{address}/healthz")[1])["reasons"]
+        assert reason.startswith("deciding has not responded for")
+        assert ask(f"{address}/readyz")[0] == 503
+        assert "understudy_healthy 0.0" in ask(f"{address}/metrics")[1]
+        assert ask(f"{address}/api/v1/rollouts") == (200, '{"rollouts":[]}\n')
+
+
+def test_one_page_has_the_metrics_of_both(
+    kafka_broker: Broker, topics: MakeTopics, tmp_path: Path
+) -> None:
     specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
     environment = settings(kafka_broker, specs, UNDERSTUDY_HTTP_PORT="0")
     with Worker(tmp_path, environment, (*COMMAND, "worker")) as worker:
