@@ -14,6 +14,8 @@ ROLLOUT = "helpdesk <v2> & more"
 AT = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 NOW = dt.datetime(2026, 3, 2, 12, 5, tzinfo=dt.UTC)
 BAR = 4.6
+LINK = "https://understudy.example/rollouts/{rollout_id}"
+LINKED = "https://understudy.example/rollouts/helpdesk%20%3Cv2%3E%20%26%20more"
 
 
 def evidence(
