@@ -200,6 +200,11 @@ def test_log_events_are_documented() -> None:
     assert undocumented(logged(), "operations.md") == set()
 
 
+def test_log_events_are_dotted_names() -> None:
+    """`area.what_happened`, so that they can be searched for and counted."""
+    assert {event for event in logged() if not re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", event)} == set()
+
+
 def logged() -> set[str]:
     """All events that the service logs."""
     return {

@@ -221,7 +221,7 @@ class Loader:
     def _break(self, error: SinkError, cause: Exception | None = None) -> None:
         if self._stopping.is_set() and isinstance(error, SinkBusy):
             return
-        log.error("loading stopped", error=str(error), exc_info=cause)
+        log.error("clickhouse.loading_stopped", error=str(error), exc_info=cause)
         with self._changed:
             self._broken = error
             self._changed.notify_all()
@@ -269,7 +269,7 @@ class Loader:
 
     def _succeeded(self, batch: Batch) -> None:
         if self._failing:
-            log.info("ClickHouse is back", table=batch.table)
+            log.info("clickhouse.insert_recovered", table=batch.table)
         with self._changed:
             self._failing = False
             self._buffer.stored(batch)
@@ -285,7 +285,9 @@ class Loader:
             self._counters.failures += 1
         if not isinstance(cause, SinkBusy):
             raise cause from (None if cause is error else error)
-        log.warning("insert failed", table=batch.table, attempt=attempt + 1, error=str(cause))
+        log.warning(
+            "clickhouse.insert_failed", table=batch.table, attempt=attempt + 1, error=str(cause)
+        )
 
     def _pause_s(self, attempt: int) -> float:
         """Doubles from try to try, between half and all of it by chance, so workers spread."""
