@@ -97,6 +97,14 @@ def pending(client: Client, known: Sequence[Migration] | None = None) -> list[st
         raise sink_error(error) from error
 
 
+def require_tables(client: Client) -> None:
+    """Raise `SinkBroken` when tables of this release are missing."""
+    if pending(client):
+        raise SinkBroken(
+            "the tables of this release are not all there; `understudy migrate` creates them"
+        )
+
+
 def client_opener(url: str) -> Callable[[], Client]:
     """What opens a client on a database whose tables are up to date."""
 

@@ -17,7 +17,7 @@ from clickhouse_connect.driver.client import Client
 from understudy.schemas.rollouts import nearest
 from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.connect import connect
-from understudy.streams.clickhouse.migrate import pending
+from understudy.streams.clickhouse.migrate import require_tables
 from understudy.streams.clickhouse.stored_windows import (
     Kept,
     WindowRange,
@@ -179,10 +179,7 @@ class _OpenRowCount:
 
 def _rows(client: Client, wanted: WindowRange) -> Iterator[WindowRow]:
     """The rows of the range. Raises `CommandError` when there are none."""
-    if pending(client):
-        raise CommandError(
-            "ClickHouse does not have all tables of this release; `understudy migrate` creates them"
-        )
+    require_tables(client)
     spans_of_rows = spans(client, wanted)
     if not spans_of_rows:
         raise CommandError(_nothing_found(wanted, kept_rollouts(client)))

@@ -1,26 +1,19 @@
-"""`understudy doctor`: looks at everything around a worker, and says what to do.
+"""Examines everything around a worker, for `understudy doctor`.
 
 It reads and changes nothing: no topic, no table, no group comes into being.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import click
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaException, Message
 from confluent_kafka.admin import AdminClient
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from understudy.schemas.topics import Topics
 from understudy.schemas.windows import SOURCES, Source
@@ -47,13 +40,12 @@ from understudy.streams.diagnostics.sample_checks import (
 )
 from understudy.streams.diagnostics.settings_checks import check_settings
 from understudy.streams.diagnostics.topic_checks import TOPICS, check_topics
-from understudy.streams.errors import FAILED, UNREACHABLE
 from understudy.streams.kafka.broker_release import broker_release
 from understudy.streams.kafka.client_config import client_config, group_of, topic_of, topics
 from understudy.streams.kafka.offsets import has_record_at
 from understudy.streams.kafka.topic_admin import TopicsFound, examine_topics
 from understudy.streams.kafka.topic_reader import TopicReader
-from understudy.streams.logs import KAFKA_LOGGER, configure_logs
+from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.pairing.group_positions import GroupPosition, positions_of
 from understudy.streams.settings import Settings
 
@@ -61,8 +53,6 @@ BROKER: Final = "broker"
 ANSWER_WITHIN_S: Final = 10.0
 SECOND_LOOK_S: Final = 3.0
 _HOUR_MS: Final = 3_600_000
-_WIDTH_IN_FILES: Final = 140
-_COLOURS: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
 def examine(settings: Settings, *, newest: int) -> list[Finding]:
@@ -233,53 +223,3 @@ def _readable(settings: Settings, topic: str, offsets: Mapping[int, int]) -> fro
         for number, offset in offsets.items()
         if has_record_at(settings.kafka, (topic, number), offset, ANSWER_WITHIN_S)
     )
-
-
-# Telling
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    worst: Level
-    exit_code: int
-
-
-def _verdict(findings: list[Finding]) -> _Verdict:
-    levels = {one.level for one in findings}
-    worst = next((w for w in (Level.FAIL, Level.WARN) if w in levels), Level.OK)
-    if any(one.unreachable for one in findings):
-        return _Verdict(worst, UNREACHABLE)
-    return _Verdict(worst, FAILED if worst is Level.FAIL else 0)
-
-
-def run_doctor(settings: Settings, *, newest: int, as_json: bool) -> None:
-    """Print all findings; ends with 1 when something needs action, 3 when a service is away."""
-    configure_logs(logging.ERROR)
-    for noisy in (KAFKA_LOGGER, logging.getLogger("urllib3")):
-        noisy.setLevel(logging.CRITICAL)
-    findings = examine(settings, newest=newest)
-    verdict = _verdict(findings)
-    if as_json:
-        click.echo(json.dumps(_document(findings, verdict), indent=2))
-    else:
-        _print(findings)
-    raise SystemExit(verdict.exit_code)
-
-
-def _document(findings: list[Finding], verdict: _Verdict) -> dict[str, Any]:
-    return {"status": verdict.worst, "findings": [asdict(one) for one in findings]}
-
-
-def _print(findings: list[Finding]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDTH_IN_FILES
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    table.add_column("check", no_wrap=True)
-    table.add_column("seen", ratio=3, overflow="fold")
-    table.add_column("what to do", ratio=2, overflow="fold")
-    for one in findings:
-        table.add_row(Text(one.level, style=_COLOURS[one.level]), Text(one.check), Text(one.seen),
-                      Text(one.advice))  # fmt: skip
-    console.print(table)

@@ -37,7 +37,7 @@ from understudy.schemas.windows import Source
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrate import migrate
 from understudy.streams.commands.main import main
-from understudy.streams.diagnostics.doctor import examine
+from understudy.streams.diagnostics.examination import examine
 from understudy.streams.diagnostics.findings import Finding, Level
 from understudy.streams.pairing.group_positions import positions_of
 from understudy.streams.pairing.pairing_policy import PairingPolicy
