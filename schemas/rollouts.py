@@ -263,7 +263,7 @@ def _stages(manifest: RolloutManifest) -> tuple[Stage, ...]:
             )
     if manifest.stages is not None and stages[0].mode != manifest.mode:
         raise PolicyError(
-            f"mode is {manifest.mode}, but that of the first stage is {stages[0].mode}",
+            f"mode is {manifest.mode}, but the first stage's is {stages[0].mode}",
             ("stages", 0),
         )
     return tuple(stages)
