@@ -315,7 +315,7 @@ def _read(page: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the tables or check them; the exit status."""
     parser = argparse.ArgumentParser(description="Write the tables of the documentation.")
-    parser.add_argument("--check", action="store_true", help="only tell what differs")
+    parser.add_argument("--check", action="store_true", help="report what differs, write nothing")
     if parser.parse_args(arguments).check:
         for name in outdated():
             print(f"{name} differs from the code", file=sys.stderr)

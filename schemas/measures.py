@@ -28,12 +28,13 @@ from understudy.schemas.measure_kinds import (
 )
 
 MS_TICK: Final = 1e-3
-"""Times are told to the microsecond at best."""
+"""No gateway measures finer than a microsecond."""
 SHARE_TICK: Final = 1e-9
-"""Of values between 0 and 1: finer than any test can tell."""
+"""Of values between 0 and 1: finer than any test resolves."""
 USD_TICK: Final = 1e-10
-"""A tenth of a token at a dollar for a thousand million tokens."""
+"""A token at a dollar per million costs ten thousand ticks."""
 TOKEN_TICK: Final = 1.0
+"""Tokens are whole, so their sums and squares are exact integers."""
 
 
 class JsonState(IntEnum):

@@ -1,7 +1,7 @@
 """Where two JSON documents differ.
 
 Values are compared as JSON values: true is not 1, 1 is 1.0, the order of keys does not matter,
-the order of elements does. Not for parsing: documents come from `json_output.check_json`.
+the order of elements does. Documents come from `json_output.check_json`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from understudy.analyzers.compare.arrays import Bools, Ints
 from understudy.analyzers.compare.json_output import NO_DOCUMENT
 
 MAX_DIFFERENCES: Final = 32
+"""Enough to show what kind of change it is; a row of `comparisons` stays small."""
 MAX_VISITS: Final = 10_000
+"""Bounds the time for one pair to some milliseconds."""
 MAX_PATH_CHARACTERS: Final = 256
+"""Longer paths are cut: keys may be as long as an answer."""
 
 
 class DifferenceKind(StrEnum):
@@ -91,7 +94,7 @@ def json_equal(left: Any, right: Any) -> bool:
     try:
         if left != right:
             return False
-        # What Python calls equal is, but for True and 1, False and 0; their texts tell.
+        # Python's == is right but for True and 1, False and 0, whose texts differ.
         if orjson.dumps(left) == orjson.dumps(right):
             return True
         if _sorted_text(left) == _sorted_text(right):
@@ -102,7 +105,7 @@ def json_equal(left: Any, right: Any) -> bool:
 
 
 def _equal_step_by_step(left: Any, right: Any) -> bool:
-    """The same by a walk that no nesting exhausts."""
+    """Compare the same way without recursion, so that no nesting exhausts the stack."""
     stack = [(left, right)]
     while stack:
         a, b = stack.pop()
@@ -123,7 +126,7 @@ def _equal_step_by_step(left: Any, right: Any) -> bool:
 
 
 class _Absent:
-    """Stands where the other side has a member or element and this one has none."""
+    """The type of `_ABSENT`: this side lacks a member or element that the other has."""
 
     __slots__ = ()
 
@@ -135,7 +138,7 @@ _CONTAINERS: Final = (dict, list)
 Place = tuple[Any, str | int] | None
 """A linked path: the place above and the key or index in it; None at the root."""
 Member = tuple[Place, Any, Any]
-"""A place and what stands there on the left and on the right."""
+"""A place and the values there on the left and on the right."""
 
 
 def differences(
@@ -225,7 +228,7 @@ def _is_reordered(left: list[Any], right: list[Any]) -> bool:
 
 
 _LOOKED_FOR: Final = 8
-"""Of the elements that moved, so many are looked for before all are sorted."""
+"""So many of the moved elements are searched for before all are sorted, which costs more."""
 
 _fraction = re.compile(rb"\d[.eE]").search
 

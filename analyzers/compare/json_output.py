@@ -1,6 +1,6 @@
 """Whether an answer that should be JSON is JSON, and if not, why not.
 
-Not for what the document says: `json_difference` compares, `check_json_schema` only asks a
+What the document says is compared in `json_difference`; `check_json_schema` only applies a
 compiled JSON Schema.
 
 Validity is the grammar of RFC 8259, white space around the value included. Where the RFC leaves
@@ -29,6 +29,7 @@ from understudy.analyzers.compare.arrays import Bools, Bytes
 from understudy.schemas.measures import JsonState
 
 MAX_DEPTH: Final = 128
+"""Deeper than any useful answer, and far from what would exhaust the stack of a parser."""
 
 
 class NoDocument:
@@ -70,7 +71,7 @@ class TooDeep(ValueError):
 def check_json(
     outputs: Sequence[str | None], expected: Bools, *, max_depth: int = MAX_DEPTH
 ) -> JsonColumns:
-    """Parse the outputs that are expected to be JSON; say of the others why they are not."""
+    """Parse the outputs that should be JSON; of those that are not, say why."""
     state = np.full(len(outputs), JsonState.NOT_EXPECTED, np.int8)
     documents: list[Any] = [NO_DOCUMENT] * len(outputs)
     known: dict[str | None, tuple[int, Any]] = {}
@@ -85,7 +86,7 @@ def check_json(
 
 
 def _check(text: str | None, max_depth: int) -> tuple[int, Any]:
-    """What became of an answer that should be JSON, and its value."""
+    """Return the state of an answer that should be JSON, and its value."""
     if not text:
         return JsonState.NOT_JSON, NO_DOCUMENT
     try:
@@ -95,7 +96,7 @@ def _check(text: str | None, max_depth: int) -> tuple[int, Any]:
 
 
 def parse_json(text: str | bytes, max_depth: int = MAX_DEPTH) -> Any:
-    """The value of a JSON text.
+    """Return the value of a JSON text.
 
     Raises `TooDeep` or another `ValueError`.
     """
@@ -202,6 +203,7 @@ def _breaks_off(text: str, error: ValueError) -> bool:
 
 
 _ATTEMPTS: Final = 4
+"""Brackets or fences tried: a search through all of them would take quadratic time."""
 _FENCE: Final = "```"
 _info_string = re.compile(r"[ \t]*(\w*)[^\n`]*\n?").match
 
@@ -266,8 +268,8 @@ def _next_bracket(text: str, start: int) -> int:
 def compile_json_schema(schema: bytes | str | Mapping[str, Any]) -> JsonSchemaValidator:
     """Compile a JSON Schema, given as a document or as its bytes.
 
-    TailThresholds must lead to places in the schema itself: nothing is fetched. Raises `ValueError`
-    that says what is wrong.
+    References must lead into the schema itself: nothing is fetched. Raises a `ValueError` that says
+    what is wrong.
     """
     try:
         document = orjson.loads(schema) if isinstance(schema, bytes | str) else dict(schema)

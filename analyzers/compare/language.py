@@ -4,8 +4,8 @@ Languages are BCP 47 tags in a canonical form, `und` when undetermined. Not a ge
 detector: it looks at the beginning of a text, and prefers `und` to a guess.
 
 `match_languages` asks a cheaper question than `detect_language`: is this answer plausibly in
-*that* language? A script of its own or two of its function words settle it; else CLD2 does
-(Sites 2013, pycld2). A mismatch is believed only when a longer prefix confirms it.
+*that* language? A script of its own or two of its function words are enough; else CLD2 decides
+(Sites 2013, pycld2). A mismatch counts only when a longer prefix confirms it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class LanguageColumns:
     """Languages of the answers; n rows."""
 
     output_language: list[str]
-    """BCP 47 tag; `und` when unsure, empty when not looked at."""
+    """BCP 47 tag; `und` when unsure, empty when not examined."""
     match: Bytes
-    """-1 when either language is unsure or the answer was not looked at, else 0 or 1."""
+    """-1 when either language is unsure or the answer was not examined, else 0 or 1."""
 
 
 # --- tags ------------------------------------------------------------------------------------
@@ -73,12 +73,12 @@ _TRADITIONAL_REGIONS: Final = frozenset(("TW", "HK", "MO"))
 
 @lru_cache(maxsize=4096)
 def normalize_tag(tag: str) -> str:
-    """The canonical form of a language tag: language, script where it tells, region as given.
+    """Return the canonical form of a tag: language, script where it distinguishes, region as given.
 
     Chinese is always `zh-Hans` or `zh-Hant`, by script or region, without region. Withdrawn
     codes and codes of three letters become current ones of two; `no` stays, as `nb` and `nn` do.
-    A script that goes without saying, extended languages, variants, extensions and private use
-    are dropped. What is no tag is `und`.
+    The language's usual script, extended languages, variants, extensions and private use are
+    dropped. Anything that is not a tag is `und`.
     """
     language, *rest = tag.strip().replace("_", "-").lower().split("-")
     language = _PREFERRED.get(language, language)
@@ -130,10 +130,10 @@ _CLOSE: Final = {
 
 @lru_cache(maxsize=4096)
 def same_language(request: str, output: str) -> bool:
-    """Whether an answer tagged `output` serves a request tagged `request`; regions don't matter.
+    """Whether an answer tagged `output` suits a request tagged `request`; regions do not matter.
 
     Norwegian's forms and Danish, Serbian, Croatian and Bosnian, Indonesian and Malay count as
-    one language each, since no detector tells them apart by a sentence; so does Spanish taken for
+    one language each, since no detector distinguishes them by a sentence; so does Spanish taken for
     Galician, and Dutch for Afrikaans, but not the other way round. Scripts must agree where
     both tags name one, but for Serbian and its kin, written in both.
     """
@@ -225,8 +225,11 @@ def _chinese_script(text: str) -> str:
 # --- detection -------------------------------------------------------------------------------
 
 SHORT_PREFIX: Final = 80
+"""Characters that nearly always suffice; detection costs in proportion to them."""
 LONG_PREFIX: Final = 320
+"""A second attempt where the first was unsure: four times as much text."""
 _FEWEST_LETTERS: Final = 12
+"""With fewer, detectors guess."""
 
 _not_prose = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|<[^<>\n]{1,200}>|\$\$.*?\$\$|https?://\S+", re.DOTALL
@@ -234,7 +237,7 @@ _not_prose = re.compile(
 
 
 def _prose(text: str, length: int) -> str:
-    """The beginning of a text, without code, addresses and mark-up where that is easily told."""
+    """Return the beginning of a text, without code, addresses and mark-up that are easy to find."""
     head = text[:length]
     if "`" in head or "<" in head or "://" in head or "$$" in head:
         return _not_prose.sub(" ", text[: 4 * length])[:length]
@@ -247,7 +250,7 @@ def _tag_of_cld2(code: str) -> str:
 
 
 def _cld2(text: str) -> tuple[str, int]:
-    """Tag and share of the text in percent; CLD2 refuses control characters and surrogates."""
+    """Return tag and percentage of the text; CLD2 refuses control characters and surrogates."""
     try:
         reliable, _, details = pycld2.detect(text, isPlainText=True)
     except (pycld2.error, ValueError):
@@ -261,7 +264,7 @@ def _cld2(text: str) -> tuple[str, int]:
 
 
 def detect_language(text: str | None) -> str:
-    """The language of a text, by its beginning; `und` when unsure. Never raises."""
+    """Return the language of a text, by its beginning; `und` when unsure. Never raises."""
     if not text:
         return UNDETERMINED
     prose = _prose(text, SHORT_PREFIX)
@@ -276,6 +279,7 @@ def detect_language(text: str | None) -> str:
 
 
 _SURE_PERCENT: Final = 90
+"""Below it, another language has enough of the prefix to be worth a longer look."""
 
 
 def _detect_at_length(text: str) -> str:
@@ -312,7 +316,7 @@ _beyond_latin = re.compile(r"[^\W\d_\u0000-\u036f\u1e00-\u1eff\uff21-\uff5a]+").
 
 @lru_cache(maxsize=4096)
 def _language_of_letter(letter: str) -> str:
-    """The language that this letter's script stands for; empty when several share it."""
+    """Return the only language of this letter's script; empty when several share it."""
     return next((language for language, find in _OWN_SCRIPT.items() if find(letter)), "")
 
 
@@ -338,16 +342,18 @@ _FUNCTION_WORDS: Final = {
     "ru": "и что для это вы чтобы можно которые который если этот из к вот вам ваш будет может они",
     "hi": "है के में और का की को से हैं यह एक पर लिए कर ने भी हो",
 }
-"""Frequent words, chosen so that two of them seldom stand in the beginning of another language."""
+"""Frequent words, chosen so that two of them rarely begin a text in another language."""
 _ENOUGH_WORDS: Final = 2
+"""One may be a name or a quotation."""
 _WORDS_AMONG: Final = {
     language: frozenset(words.split()).intersection for language, words in _FUNCTION_WORDS.items()
 }
 _ENOUGH_LETTERS: Final = 20
+"""A few words: more than a foreign name in an answer of another language has."""
 
 
 def _no_letter(text: str) -> None:
-    """Finds nothing: for languages that share their script with no other worth telling apart."""
+    """Find nothing: for languages that share their script with no other one of interest."""
 
 
 _cyrillic = _letters("а-яА-ЯёЁ")
@@ -367,11 +373,11 @@ _PLAIN_LETTERS: Final[dict[str, tuple[Searcher, Finder, int]]] = {
     "zh-Hans": (re.compile(f"[{_KANA}{_ONLY_TRADITIONAL}]").search, _simplified, 3),
     "zh-Hant": (re.compile(f"[{_KANA}{_ONLY_SIMPLIFIED}]").search, _traditional, 3),
 }
-"""Letters that the language does not have, letters of its own, and how many of these settle it."""
+"""Letters that the language does not have, letters of its own, and how many of these suffice."""
 
 
 def _is_plainly(language: str, prose: str) -> bool:
-    """Whether a cheap test settles that the text is in this language; False settles nothing."""
+    """Whether a cheap test shows that the text is in this language; False proves nothing."""
     letters = _PLAIN_LETTERS.get(language)
     if letters is not None:
         find_foreign, find_own, enough = letters

@@ -106,7 +106,7 @@ def read_sides(
 
 @dataclass(frozen=True, slots=True)
 class _Failures:
-    """Errors of n sides; few have one, so only these rows are looked at."""
+    """Errors of n sides; few have one, so only these rows are read."""
 
     rows: list[int]
     error: Bools

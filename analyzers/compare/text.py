@@ -1,6 +1,6 @@
 """How alike two answers are as texts: equal, equal but for spacing and composition, similar.
 
-Not for JSON documents, which `json_difference` compares by value.
+JSON documents are compared by value in `json_difference`.
 
 Three measures of a pair of texts, each on the text as given unless said otherwise:
 
@@ -29,6 +29,7 @@ from understudy.analyzers.compare.arrays import Bools, Bytes, Floats
 from understudy.schemas.measures import SimilarityMethod
 
 DEFAULT_MAX_INDEL_CHARACTERS: Final = 2048
+"""The indel distance takes quadratic time; most answers are shorter than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,9 @@ def compare_text(
     similarity: bool = True,
     max_indel_characters: int = DEFAULT_MAX_INDEL_CHARACTERS,
 ) -> TextColumns:
-    """Compare text by text; a side without text (null or empty) is like nothing.
+    """Compare text by text; a side without text (null or empty) equals and resembles nothing.
 
-    Without `similarity` only identical texts get one (it costs nothing there).
+    Without `similarity` only identical texts get one, since it costs nothing there.
     """
     n = len(left)
     identical = np.zeros(n, np.bool_)
@@ -83,8 +84,8 @@ def fold(text: str) -> str:
 def equal_when_folded(left: Sequence[str], right: Sequence[str]) -> list[bool]:
     """Whether `fold(a) == fold(b)`, for texts that differ.
 
-    Most pairs are told apart by the first character or the first word in which they differ; only
-    where neither proves that the folded texts differ are both folded.
+    For most pairs the first character or word in which they differ proves that the folded texts
+    differ; only the others are folded.
     """
     common = process.cpdist(left, right, scorer=Prefix.similarity, dtype=np.int64, workers=1)
     return [
@@ -94,11 +95,12 @@ def equal_when_folded(left: Sequence[str], right: Sequence[str]) -> list[bool]:
 
 
 _WINDOW: Final = 80
+"""Characters on either side of the first difference: some words, and cheap to split."""
 _MAYBE, _STANDS_ALONE, _GAP = 0, 1, 2
 
 
 def _surely_differ(a: str, b: str, at: int) -> bool:
-    """Whether what stands at `at`, up to where both are the same, proves that the folds differ."""
+    """Whether the characters at `at`, the end of the common prefix, prove that the folds differ."""
     a_start, b_start = _beginning(a[at : at + 2]), _beginning(b[at : at + 2])
     if a_start == b_start == _STANDS_ALONE:
         return True
@@ -109,7 +111,7 @@ def _surely_differ(a: str, b: str, at: int) -> bool:
 
 @lru_cache(maxsize=16_384)
 def _beginning(two: str) -> int:
-    """How a text goes on, by its next two characters: a gap is white space or the end."""
+    """Classify how a text goes on, by its next two characters; a gap is white space or the end."""
     if not two or two[0].isspace():
         return _GAP
     alone = _never_composes(two[0]) and (
@@ -119,7 +121,7 @@ def _beginning(two: str) -> int:
 
 
 def _never_composes(character: str) -> bool:
-    """Whether NFC leaves a character as it is, whatever stands before it.
+    """Whether NFC leaves a character as it is, whatever precedes it.
 
     That is NFC_Quick_Check=Yes and combining class 0 (Unicode Standard Annex 15). Outside the
     combining marks only Hangul vowels and finals compose with what precedes them, and letters
@@ -176,6 +178,7 @@ def _indel(left: list[str], right: list[str]) -> Floats:
 
 
 _BUCKET_BITS: Final = 13
+"""8192 buckets: few collisions for texts of some thousand characters, and they fit the L2 cache."""
 _BUCKETS: Final = 1 << _BUCKET_BITS
 _HASH: Final = np.uint32(2_654_435_761)  # Knuth 1998, 6.4: 2^32 / golden ratio
 _SHIFT: Final = np.uint32(32 - _BUCKET_BITS)

@@ -5,7 +5,7 @@ as OpenAI's API does, as a string that holds one; both say the same. Null, an em
 empty object all mean: no arguments. A string that holds no JSON is invalid and equals only a
 string with the same characters.
 
-Not for how similar two different calls are, nor for whether a tool exists.
+How similar two different calls are, and whether a tool exists, is not examined.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def compare_tool_calls(left: Sequence[Calls], right: Sequence[Calls]) -> ToolCal
 
 
 def arguments_invalid(calls: Sequence[Calls]) -> Bools:
-    """Whether any call of an answer has arguments that are not an object, nor nothing at all."""
+    """Whether any call of an answer has arguments that are neither an object nor empty."""
     invalid = np.zeros(len(calls), np.bool_)
     for row, answer in enumerate(calls):
         if answer and not all(map(_valid_arguments, answer)):
@@ -71,7 +71,7 @@ _NOTHING: Final[dict[str, Any]] = {}
 
 
 def read_arguments(raw: bytes) -> Any:
-    """The arguments as a JSON value; `{}` when there are none, `NotJson` when they are none."""
+    """Return the arguments as a JSON value: `{}` when there are none, else possibly `NotJson`."""
     try:
         value = parse_json(raw)
     except ValueError:
@@ -105,7 +105,7 @@ def _valid_arguments(call: ToolCall) -> bool:
 
 
 def _holds_object(raw: bytes) -> bool:
-    """Whether this is plainly a string that holds an object; False settles nothing."""
+    """Whether this is clearly a string that holds an object; False proves nothing."""
     if raw[:2] != b'"{':
         return False
     try:

@@ -1,6 +1,6 @@
 """Tables and views: their columns, types and comments, from which the DDL is written.
 
-Columns of measures follow from `understudy.schemas.measures`; the others stand here.
+Columns of measures follow from `understudy.schemas.measures`; the others are declared here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: what is inserted, what ClickHouse adds to it, and how it is kept."""
+    """A table: the inserted columns, those that ClickHouse computes, and how it is stored."""
 
     name: str
     title: str
