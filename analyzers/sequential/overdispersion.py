@@ -58,7 +58,8 @@ class Overdispersion(msgspec.Struct, frozen=True, array_like=True):
         """
         if units <= 0.0:
             return self
-        mean = total / units
+        # Kept as a float: equal states must be equal bytes, before and after they are read.
+        units, mean = float(units), total / units
         if self.last_units <= 0.0:
             return replace(self, last_units=units, last_mean=mean)
         variation = (mean - self.last_mean) ** 2 / (1.0 / units + 1.0 / self.last_units)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.analyzers.guardrails.test_evaluator import policy
-from tests.analyzers.guardrails.world import World
+from tests.analyzers.guardrails.world import Harm, World
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.policy_change import successor
 from understudy.schemas.rollouts import Rollout
@@ -56,3 +56,13 @@ def test_a_rollback_stays() -> None:
     after = under(canary("[{share: 5%}, {share: 25%}]"), before).decision()
     assert (after.verdict, after.is_latched, after.candidate_share) == ("rollback", True, 0.0)
     assert after.reasons == before.decision().reasons
+
+
+def test_a_pause_does_not_stay() -> None:
+    pausing = policy("{metric: error_rate, max_increase: 1pp, action: pause}", stages="[shadow]")
+    before = RolloutEvaluator(pausing)
+    for message in World(harm=Harm(bad={"error": 0.1})).messages(1, 20):
+        before.take(message)
+    assert before.decision().is_paused
+    after = successor(policy(ERRORS, stages="[shadow]"), pausing, before.encode_state())
+    assert not after.decision().is_paused
