@@ -32,8 +32,8 @@ def command(settings: Settings) -> None:
         console.print(f"created   {name}", highlight=False)
     for name in report.existing:
         console.print(f"existing  {name}", highlight=False)
-    for finding in report.findings:
-        console.print(f"differs   {finding}", style="yellow", highlight=False)
+    for difference in report.differences:
+        console.print(f"differs   {difference}", style="yellow", highlight=False)
 
 
 def create_missing_topics(settings: Settings) -> TopicsReport:

@@ -19,27 +19,18 @@ from understudy.schemas.topics import Topics
 from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.dead_letters.reading import read_dead_letters
 from understudy.streams.dead_letters.selection import Selection
-from understudy.streams.diagnostics.clickhouse_checks import check_clickhouse
-from understudy.streams.diagnostics.dead_letter_checks import DEAD_LETTERS, check_dead_letters
+from understudy.streams.diagnostics.clickhouse_check import check_clickhouse
+from understudy.streams.diagnostics.clocks_check import check_clocks
+from understudy.streams.diagnostics.dead_letters_check import DEAD_LETTERS, check_dead_letters
+from understudy.streams.diagnostics.event_sample import SampledEvent, sampled
 from understudy.streams.diagnostics.findings import Finding, Level, ok
-from understudy.streams.diagnostics.group_checks import (
-    LAG,
-    Group,
-    Member,
-    Progress,
-    check_lag,
-    check_workers,
-)
-from understudy.streams.diagnostics.sample_checks import (
-    SampledEvent,
-    check_clocks,
-    check_keys,
-    check_partitioner,
-    check_sides,
-    sampled,
-)
-from understudy.streams.diagnostics.settings_checks import check_settings
-from understudy.streams.diagnostics.topic_checks import TOPICS, check_topics
+from understudy.streams.diagnostics.keys_check import check_keys
+from understudy.streams.diagnostics.lag_check import LAG, GroupProgress, check_lag
+from understudy.streams.diagnostics.partitioner_check import check_partitioner
+from understudy.streams.diagnostics.settings_check import check_settings
+from understudy.streams.diagnostics.sides_check import check_sides
+from understudy.streams.diagnostics.topics_check import TOPICS, check_topics
+from understudy.streams.diagnostics.workers_check import Group, Member, check_workers
 from understudy.streams.kafka.broker_release import broker_release
 from understudy.streams.kafka.client_config import client_config, group_of, topic_of, topics
 from understudy.streams.kafka.offsets import has_record_at
@@ -50,8 +41,10 @@ from understudy.streams.pairing.group_positions import GroupPosition, positions_
 from understudy.streams.settings import Settings
 
 BROKER: Final = "broker"
-ANSWER_WITHIN_S: Final = 10.0
+REQUEST_TIMEOUT_S: Final = 10.0
+"""A broker that works answers in milliseconds, and a person waits for the doctor."""
 SECOND_LOOK_S: Final = 3.0
+"""Between two looks at positions: a worker that reads commits several times meanwhile."""
 _HOUR_MS: Final = 3_600_000
 
 
@@ -67,7 +60,7 @@ def examine(settings: Settings, *, newest: int) -> list[Finding]:
 def _check_kafka(settings: Settings, newest: int) -> list[Finding]:
     where = settings.kafka.bootstrap_servers
     try:
-        release = broker_release(client_config(settings.kafka), ANSWER_WITHIN_S)
+        release = broker_release(client_config(settings.kafka), REQUEST_TIMEOUT_S)
     except KafkaException as error:
         return [Finding(BROKER, Level.FAIL, f"{where} does not answer: {error.args[0].str()}",
                         "start it, or correct kafka.bootstrap_servers and [kafka.client]",
@@ -76,7 +69,7 @@ def _check_kafka(settings: Settings, newest: int) -> list[Finding]:
     specs = topics(settings.kafka)
     try:
         config = {**client_config(settings.kafka), "log_level": 0}
-        found = examine_topics(config, specs, timeout_s=ANSWER_WITHIN_S)
+        found = examine_topics(config, specs, timeout_s=REQUEST_TIMEOUT_S)
     except KafkaException as error:
         return [*findings, _unknown(TOPICS, error)]
     findings += check_topics(found, specs)
@@ -189,7 +182,7 @@ def _described(settings: Settings, source: Source) -> Group | None:
     name = group_of(settings.kafka, source)
     admin = AdminClient(client_config(settings.kafka), logger=KAFKA_LOGGER)
     try:
-        asked = admin.describe_consumer_groups([name], request_timeout=ANSWER_WITHIN_S)
+        asked = admin.describe_consumer_groups([name], request_timeout=REQUEST_TIMEOUT_S)
         described = asked[name].result()
     except KafkaException:
         return None
@@ -212,7 +205,7 @@ def _check_progress(settings: Settings, look: _Look) -> list[Finding]:
         if one.lag and was.get(one.partition) == one.position
     }
     unread = _readable(settings, topic, still) if look.workers else frozenset[int]()
-    progress = Progress(look.before, after, time.monotonic() - look.at_s, unread, look.source)
+    progress = GroupProgress(look.before, after, time.monotonic() - look.at_s, unread, look.source)
     return check_lag(progress, workers=look.workers)
 
 
@@ -221,5 +214,5 @@ def _readable(settings: Settings, topic: str, offsets: Mapping[int, int]) -> fro
     return frozenset(
         number
         for number, offset in offsets.items()
-        if has_record_at(settings.kafka, (topic, number), offset, ANSWER_WITHIN_S)
+        if has_record_at(settings.kafka, (topic, number), offset, REQUEST_TIMEOUT_S)
     )

@@ -1,4 +1,4 @@
-"""What the doctor says: how bad, what was seen, what to do."""
+"""A finding of the doctor: how bad it is, what was seen, what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Level(StrEnum):
     WARN = "warn"
     """Worth knowing; nothing is wrong yet."""
     FAIL = "fail"
-    """Somebody has to do something."""
+    """An operator has to act."""
 
 
 @dataclass(frozen=True, slots=True)

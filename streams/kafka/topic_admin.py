@@ -33,7 +33,7 @@ _POLL_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class TopicDifference:
     """One setting of one topic that is not what the spec asks for."""
 
     topic: str
@@ -51,7 +51,7 @@ class TopicsReport:
 
     created: tuple[str, ...]
     existing: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    differences: tuple[TopicDifference, ...]
 
 
 def ensure_topics(
@@ -86,7 +86,7 @@ class TopicsFound:
     """What `examine_topics` saw: names that are missing, and how the others differ."""
 
     missing: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    differences: tuple[TopicDifference, ...]
     partitions: Mapping[str, int]
     """How many each topic has that is there."""
 
@@ -99,14 +99,14 @@ def examine_topics(
     admin = AdminClient(dict(client_config))
     metadata = admin.list_topics(timeout=timeout_s)
     present = tuple(spec for spec in wanted if spec.name in metadata.topics)
-    findings: tuple[Finding, ...] = ()
+    differences: tuple[TopicDifference, ...] = ()
     if is_embedded(metadata):
-        findings = tuple(f for spec in present for f in _embedded_findings(metadata, spec))
+        differences = tuple(f for spec in present for f in _embedded_differences(metadata, spec))
     elif present:
-        findings = _differences(admin, metadata, present, timeout_s)
+        differences = _differences(admin, metadata, present, timeout_s)
     return TopicsFound(
         missing=tuple(spec.name for spec in wanted if spec not in present),
-        findings=findings,
+        differences=differences,
         partitions={spec.name: len(metadata.topics[spec.name].partitions) for spec in present},
     )
 
@@ -175,27 +175,29 @@ def _differences(
     metadata: ClusterMetadata,
     specs: tuple[TopicSpec, ...],
     timeout_s: float,
-) -> tuple[Finding, ...]:
+) -> tuple[TopicDifference, ...]:
     resources = {spec.name: ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs}
     described = admin.describe_configs(list(resources.values()), request_timeout=timeout_s)
-    findings: list[Finding] = []
+    differences: list[TopicDifference] = []
     for spec in specs:
-        findings += _partition_finding(metadata, spec)
-        findings += _config_findings(described[resources[spec.name]].result(), spec)
-    return tuple(findings)
+        differences += _partition_differences(metadata, spec)
+        differences += _config_differences(described[resources[spec.name]].result(), spec)
+    return tuple(differences)
 
 
-def _partition_finding(metadata: ClusterMetadata, spec: TopicSpec) -> list[Finding]:
+def _partition_differences(metadata: ClusterMetadata, spec: TopicSpec) -> list[TopicDifference]:
     actual = len(metadata.topics[spec.name].partitions)
     if actual == spec.partitions:
         return []
-    return [Finding(spec.name, "partitions", str(spec.partitions), str(actual))]
+    return [TopicDifference(spec.name, "partitions", str(spec.partitions), str(actual))]
 
 
-def _config_findings(entries: Mapping[str, ConfigEntry], spec: TopicSpec) -> list[Finding]:
+def _config_differences(
+    entries: Mapping[str, ConfigEntry], spec: TopicSpec
+) -> list[TopicDifference]:
     actual = {name: str(entry.value) for name, entry in entries.items()}
     return [
-        Finding(spec.name, name, value, actual.get(name, "unknown"))
+        TopicDifference(spec.name, name, value, actual.get(name, "unknown"))
         for name, value in spec.config.items()
         if actual.get(name) != value
     ]
@@ -212,19 +214,21 @@ def _ensure_embedded(
     for spec in specs:
         admin.list_topics(spec.name, timeout=timeout_s)
     after = _wait_for_leaders(admin, specs, timeout_s)
-    findings = [finding for spec in specs for finding in _embedded_findings(after, spec)]
+    differences = [
+        difference for spec in specs for difference in _embedded_differences(after, spec)
+    ]
     names = [spec.name for spec in specs]
     return TopicsReport(
         created=tuple(name for name in names if name not in before),
         existing=tuple(name for name in names if name in before),
-        findings=tuple(findings),
+        differences=tuple(differences),
     )
 
 
-def _embedded_findings(metadata: ClusterMetadata, spec: TopicSpec) -> list[Finding]:
+def _embedded_differences(metadata: ClusterMetadata, spec: TopicSpec) -> list[TopicDifference]:
     """The mock cluster takes no topic settings and keeps the producers' timestamps."""
-    findings = _partition_finding(metadata, spec)
+    differences = _partition_differences(metadata, spec)
     if spec.timestamp_type != "CreateTime":
         setting = "message.timestamp.type"
-        findings.append(Finding(spec.name, setting, spec.timestamp_type, "CreateTime"))
-    return findings
+        differences.append(TopicDifference(spec.name, setting, spec.timestamp_type, "CreateTime"))
+    return differences

@@ -158,8 +158,8 @@ def test_a_broken_installation(kafka_broker: Broker, topics: MakeTopics, url: st
     }
     seen = " ".join(one.seen for one in findings)
     for part in ("never joined", "50 events have no key", "by rollout helpdesk", "search (shadow)",
-                 "20 feedback records wait and nobody",
-                 "210 events wait and nobody", specs.rollouts.name, "1 × schema"):  # fmt: skip
+                 "20 feedback records wait and no worker",
+                 "210 events wait and no worker", specs.rollouts.name, "1 × schema"):  # fmt: skip
         assert part in seen
 
 

@@ -25,7 +25,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from tests.brokers.contract import Broker
 from understudy.schemas.topics import Topics, TopicSpec, understudy_topics
 from understudy.streams.kafka.embedded_broker import EMBEDDED_PARTITIONS, EmbeddedBroker
-from understudy.streams.kafka.topic_admin import Finding, ensure_topics
+from understudy.streams.kafka.topic_admin import TopicDifference, ensure_topics
 
 MakeTopics = Callable[..., Topics]
 IN_1970_MS = 1000
@@ -97,7 +97,7 @@ def test_real_broker_second_call_creates_nothing(kafka_broker: Broker, topics: M
     report = ensure_topics(client(kafka_broker), specs)
     assert report.created == ()
     assert report.existing == tuple(spec.name for spec in specs)
-    assert report.findings == ()
+    assert report.differences == ()
 
 
 @pytest.mark.integration
@@ -107,11 +107,11 @@ def test_real_broker_differences_are_reported_and_left(
     events = topics(event_partitions=2).events
     wanted = replace(events, partitions=7, retention_ms=60_000)
     expected = (
-        Finding(events.name, "partitions", "7", "2"),
-        Finding(events.name, "retention.ms", "60000", str(events.retention_ms)),
+        TopicDifference(events.name, "partitions", "7", "2"),
+        TopicDifference(events.name, "retention.ms", "60000", str(events.retention_ms)),
     )
-    assert ensure_topics(client(kafka_broker), [wanted]).findings == expected
-    assert ensure_topics(client(kafka_broker), [events]).findings == ()
+    assert ensure_topics(client(kafka_broker), [wanted]).differences == expected
+    assert ensure_topics(client(kafka_broker), [events]).differences == ()
 
 
 @pytest.mark.integration
@@ -161,9 +161,9 @@ def test_mock_broker_second_call_creates_nothing(embedded_broker: EmbeddedBroker
 @pytest.mark.embedded
 def test_mock_broker_tells_what_it_cannot_do(embedded_broker: EmbeddedBroker) -> None:
     events = understudy_topics(event_partitions=12).events
-    assert ensure_topics(embedded_broker.client_config, [events]).findings == (
-        Finding(events.name, "partitions", "12", str(EMBEDDED_PARTITIONS)),
-        Finding(events.name, "message.timestamp.type", "LogAppendTime", "CreateTime"),
+    assert ensure_topics(embedded_broker.client_config, [events]).differences == (
+        TopicDifference(events.name, "partitions", "12", str(EMBEDDED_PARTITIONS)),
+        TopicDifference(events.name, "message.timestamp.type", "LogAppendTime", "CreateTime"),
     )
 
 

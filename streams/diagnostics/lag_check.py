@@ -1,4 +1,4 @@
-"""Whether workers run, share the partitions and keep up. Pure."""
+"""Whether workers keep up, and what retention deleted unread. Pure."""
 
 from __future__ import annotations
 
@@ -10,50 +10,13 @@ from understudy.schemas.windows import Source
 from understudy.streams.diagnostics.findings import Finding, fail, numbers, ok, or_ok, warn
 from understudy.streams.pairing.group_positions import GroupPosition
 
-WORKERS: Final = "workers"
 LAG: Final = "lag"
 _LONG_S: Final = 300.0
-_STABLE: Final = "STABLE"
+"""Catching up for longer than five minutes is worth more workers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """One worker of the group."""
-
-    partitions: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The group as its coordinator describes it."""
-
-    name: str
-    state: str
-    members: tuple[Member, ...]
-
-
-def check_workers(group: Group, partitions: int) -> list[Finding]:
-    """Nobody there, a rebalance under way, partitions without an owner, idle workers."""
-    if not group.members:
-        return [fail(WORKERS, f"no worker in the group {group.name}", "start `understudy worker`")]
-    if group.state != _STABLE:
-        return [warn(WORKERS, f"the group {group.name} is {group.state.lower().replace('_', ' ')}",
-                     "look again in a minute; if it goes on, see the workers' logs")]  # fmt: skip
-    workers = f"{len(group.members)} in {group.name}"
-    idle = sum(not member.partitions for member in group.members)
-    owned = {number for member in group.members for number in member.partitions}
-    findings = []
-    if unowned := set(range(partitions)) - owned:
-        findings.append(fail(WORKERS, f"nobody in {group.name} reads partitions {numbers(unowned)}",
-                             "restart the workers one by one"))  # fmt: skip
-    if idle:
-        findings.append(warn(WORKERS, f"{idle} of {workers} have no partition",
-                             "stop some, or see them as spare ones"))  # fmt: skip
-    return or_ok(WORKERS, findings, f"{workers} share {partitions} partitions")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
+class GroupProgress:
     """Two looks at the group's positions, and whether a reader gets what it stands before."""
 
     before: Sequence[GroupPosition]
@@ -65,17 +28,17 @@ class Progress:
 
     @property
     def waiting(self) -> str:
-        """How much waits, in words."""
+        """How much waits to be read, in words."""
         lag = sum(one.lag for one in self.after)
         return f"{lag:,} {'events wait' if self.source == 'events' else 'feedback records wait'}"
 
 
-def check_lag(progress: Progress, *, workers: int) -> list[Finding]:
+def check_lag(progress: GroupProgress, *, workers: int) -> list[Finding]:
     """What waits to be read, and whether it gets less; what retention has taken."""
     findings = [f for one in progress.after for f in _offsets(one, progress.source)]
     lag = sum(one.lag for one in progress.after)
     if lag and not workers:
-        findings.append(fail(LAG, f"{progress.waiting} and nobody reads them",
+        findings.append(fail(LAG, f"{progress.waiting} and no worker reads them",
                              "start `understudy worker`"))  # fmt: skip
     elif progress.unread:
         findings.append(
@@ -91,11 +54,11 @@ def check_lag(progress: Progress, *, workers: int) -> list[Finding]:
     return or_ok(LAG, findings, f"{progress.source}: everything is read and stored")
 
 
-def _catching_up(progress: Progress, lag: int) -> list[Finding]:
+def _catching_up(progress: GroupProgress, lag: int) -> list[Finding]:
     was = {one.partition: one.position for one in progress.before}
     moved = sum(max(0, one.position - was.get(one.partition, 0)) for one in progress.after)
     if not moved:
-        return [ok(LAG, "everything is read; the last offsets are marks of transactions")]
+        return [ok(LAG, "everything is read; the last offsets are transaction markers")]
     rate = moved / progress.seconds if progress.seconds > 0 else 0.0
     came = sum(one.end for one in progress.after) - sum(one.end for one in progress.before)
     gain = rate - came / progress.seconds if progress.seconds > 0 else 0.0
@@ -117,8 +80,8 @@ def _offsets(one: GroupPosition, source: Source) -> Iterator[Finding]:
     if one.committed > one.end:
         seen = f"{where}: committed offset {one.committed:,} lies after the end, {one.end:,}"
         yield fail(LAG, seen,
-                   "the topic was made anew: workers begin at its start; reset the group if that "
-                   "is not wanted")  # fmt: skip
+                   "the topic was created again: workers begin at its start; reset the group if "
+                   "that is not wanted")  # fmt: skip
     elif one.position < one.first:
         yield fail(LAG, f"{where}: retention deleted {one.first - one.position:,} records unread",
                    "they are lost; lengthen retention.ms, add workers")  # fmt: skip

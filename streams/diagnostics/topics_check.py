@@ -7,8 +7,7 @@ from typing import Final
 
 from understudy.schemas.topics import Topics
 from understudy.streams.diagnostics.findings import Finding, fail, or_ok, warn
-from understudy.streams.kafka.topic_admin import Finding as Difference
-from understudy.streams.kafka.topic_admin import TopicsFound
+from understudy.streams.kafka.topic_admin import TopicDifference, TopicsFound
 
 TOPICS: Final = "topics"
 
@@ -17,7 +16,7 @@ def check_topics(found: TopicsFound, specs: Topics) -> list[Finding]:
     """Missing topics, and differences by how much they matter."""
     findings = [
         *_missing(found),
-        *(_difference(one, specs) for one in found.findings),
+        *(_difference(one, specs) for one in found.differences),
         *_partitions_that_must_agree(found, specs),
     ]
     return or_ok(TOPICS, findings, f"{len(found.partitions)} topics are as they should be")
@@ -28,7 +27,7 @@ def _missing(found: TopicsFound) -> Iterator[Finding]:
         yield fail(TOPICS, f"missing: {', '.join(found.missing)}", "run `understudy topics`")
 
 
-def _difference(one: Difference, specs: Topics) -> Finding:
+def _difference(one: TopicDifference, specs: Topics) -> Finding:
     alter = f"kafka-configs.sh --alter --topic {one.topic} --add-config {one.setting}={one.wanted}"
     if one.setting == "cleanup.policy":
         return fail(TOPICS, str(one), f"messages get lost; {alter}")
@@ -42,7 +41,7 @@ def _difference(one: Difference, specs: Topics) -> Finding:
     return warn(TOPICS, str(one), alter)
 
 
-def _partitions_advice(one: Difference, specs: Topics) -> str:
+def _partitions_advice(one: TopicDifference, specs: Topics) -> str:
     if one.topic != specs.events.name:
         return "fine, if meant"
     return (

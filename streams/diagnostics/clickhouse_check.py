@@ -73,10 +73,13 @@ def schema_findings(found: Columns, wanted: Columns) -> Iterator[Finding]:
     """Tables, columns and types that are not as this release writes them."""
     for table, columns in wanted.items():
         if table not in found:
-            yield fail(CLICKHOUSE, f"table {table} is missing although migrations say it was made",
-                       "somebody dropped it; restore it from a backup or its DDL")  # fmt: skip
+            yield fail(
+                CLICKHOUSE,
+                f"table {table} is missing although migrations say it was made",
+                "it was dropped by hand; restore it, or run its DDL of schemas/clickhouse",
+            )
             continue
         wrong = [name for name, kind in columns.items() if found[table].get(name) != kind]
         if wrong:
             yield fail(CLICKHOUSE, f"table {table} differs in {', '.join(wrong[:5])}",
-                       "somebody altered it; inserts would fail. Undo that")  # fmt: skip
+                       "it was altered by hand and inserts would fail; undo that")  # fmt: skip

@@ -1,0 +1,68 @@
+"""Tables and views that are missing or altered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.streams.diagnostics.samples import FAIL, OK, levels
+from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.migrate import migrate
+from understudy.streams.clickhouse.tables import TABLES, VIEWS
+from understudy.streams.diagnostics.clickhouse_check import check_clickhouse, schema_findings
+from understudy.streams.diagnostics.findings import Level
+
+Columns = dict[str, dict[str, str]]
+
+
+def _drop(columns: Columns) -> None:
+    del columns["windows"]["closed"]
+
+
+def _retype(columns: Columns) -> None:
+    columns["windows"]["partition"] = "Int8"
+
+
+def _remove(columns: Columns) -> None:
+    del columns["unmatched"]
+
+
+def _add(columns: Columns) -> None:
+    columns["windows"]["note"] = "String"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"), [(_drop, [FAIL]), (_retype, [FAIL]), (_remove, [FAIL]), (_add, [])]
+)
+def test_tables(change: Callable[[Columns], None], expected: list[Level]) -> None:
+    columns = {table: dict(names) for table, names in TABLES.items()}
+    change(columns)
+    assert levels(list(schema_findings(columns, TABLES))) == expected
+
+
+def test_an_embedded_folder_that_is_not_there_is_not_made(tmp_path: Any) -> None:
+    folder = tmp_path / "results"
+    assert levels(check_clickhouse(f"chdb://{folder}")) == [FAIL]
+    assert not folder.exists()
+
+
+@pytest.fixture
+def url(clickhouse_url: str, clickhouse_database: str) -> str:
+    """A database with all tables, by its URL."""
+    client = connect(clickhouse_url, database=clickhouse_database)
+    migrate(client)
+    client.close()
+    return f"{clickhouse_url}?database={clickhouse_database}"
+
+
+@pytest.mark.parametrize("name", [*TABLES, *VIEWS])
+def test_every_table_and_view_that_is_dropped_is_missed(url: str, name: str) -> None:
+    assert levels(check_clickhouse(url)) == [OK]
+    client = connect(url)
+    client.command(f"DROP {'VIEW' if name in VIEWS else 'TABLE'} {name}")
+    client.close()
+    findings = check_clickhouse(url)
+    assert levels(findings) == [FAIL]
+    assert f"table {name} is missing" in findings[0].seen
