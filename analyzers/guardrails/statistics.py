@@ -9,7 +9,7 @@ any limit.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Self
 
 import msgspec
@@ -255,57 +255,50 @@ def tail_reader(
 
 # Means
 
-Sums = tuple[int, int, int]
-"""Units of one side, the sum of their values and the sum of squares, in ticks."""
+
+_SIDE_PARTS: Final = ("count", "sum", "squares")
+_PAIR_PARTS: Final = (
+    "count", "candidate_sum", "stable_sum", "candidate_squares", "products", "stable_squares"
+)  # fmt: skip
 
 
 def mean_reader(metric: str) -> Reader:
     """Return the reader of a mean on both sides: pairs, or separate arms."""
-    mean = MEANS[metric]
+    read_pair = _ticks_reader(MEANS[metric], _PAIR_PARTS)
+    read_side = _ticks_reader(MEANS[metric], _SIDE_PARTS)
 
     def read(row: WindowRow) -> MeanStatistics:
         if is_paired(row):
-            return _paired_sums(mean, row.pair)
-        return _mean_arms(_side_sums(mean, row.candidate), _side_sums(mean, row.stable))
+            return MeanStatistics(*read_pair(row.pair))
+        return MeanStatistics(0, 0, 0, 0, 0, 0, *read_side(row.candidate), *read_side(row.stable))
 
     return read
 
 
 def mean_limit_reader(metric: str) -> Reader:
     """Return the reader of the candidate's own mean, as pairs of which stable's value is 0."""
-    mean = MEANS[metric]
+    read_side = _ticks_reader(MEANS[metric], _SIDE_PARTS)
 
     def read(row: WindowRow) -> MeanStatistics:
-        units, total, squares = _side_sums(mean, row.candidate)
+        units, total, squares = read_side(row.candidate)
         return MeanStatistics(units, total, paired_candidate_squares=squares)
 
     return read
 
 
-def _paired_sums(mean: Distribution, pair: PairSums) -> MeanStatistics:
-    name, tick, square = mean.name, mean.tick, mean.tick**2
-    return MeanStatistics(
-        getattr(pair, f"{name}_count"),
-        _ticks(getattr(pair, f"{name}_candidate_sum"), tick),
-        _ticks(getattr(pair, f"{name}_stable_sum"), tick),
-        _ticks(getattr(pair, f"{name}_candidate_squares"), square),
-        _ticks(getattr(pair, f"{name}_products"), square),
-        _ticks(getattr(pair, f"{name}_stable_squares"), square),
-    )
+def _ticks_reader(
+    mean: Distribution, parts: Sequence[str]
+) -> Callable[[SideSums | PairSums], Sequence[int]]:
+    """Return the reader of these sums of a measure in whole ticks.
 
-
-def _side_sums(mean: Distribution, side: SideSums) -> Sums:
-    name = mean.name
-    return (
-        getattr(side, f"{name}_count"),
-        _ticks(getattr(side, f"{name}_sum"), mean.tick),
-        _ticks(getattr(side, f"{name}_squares"), mean.tick**2),
-    )
-
-
-def _ticks(value: float, tick: float) -> int:
-    """Return a sum in whole ticks; whole numbers are, and may be larger than floats are exact."""
-    return value if isinstance(value, int) else round(value * (1.0 / tick))
+    Sums of whole numbers are read as they are: they may be larger than floats are exact.
+    """
+    fields = operator.attrgetter(*(f"{mean.name}_{part}" for part in parts))
+    if mean.tick == 1.0:
+        return fields
+    powers = [0 if part == "count" else 1 if part.endswith("sum") else 2 for part in parts]
+    scales = [1.0 / mean.tick**power for power in powers]
+    return lambda sums: [round(a * b) for a, b in zip(fields(sums), scales, strict=True)]
 
 
 def excess_reader(metric: str) -> Reader:
@@ -317,15 +310,14 @@ def excess_reader(metric: str) -> Reader:
     histogram = f"{EXCESSES[metric].name}_histogram"
 
     def read(row: WindowRow) -> MeanStatistics:
-        return _mean_arms(
-            _disagreement(getattr(row.pair, histogram)),
-            _disagreement(getattr(row.control, histogram)),
-        )
+        candidate, stable = getattr(row.pair, histogram), getattr(row.control, histogram)
+        arms = (*_disagreement(candidate), *_disagreement(stable))
+        return MeanStatistics(0, 0, 0, 0, 0, 0, *arms)
 
     return read
 
 
-def _disagreement(histogram: Mapping[int, int]) -> Sums:
+def _disagreement(histogram: Mapping[int, int]) -> tuple[int, int, int]:
     """Units, sum and squares of 200 · (1 - similarity)."""
     values = [(max(0, 199 - 2 * bucket), count) for bucket, count in histogram.items()]
     return (
@@ -333,7 +325,3 @@ def _disagreement(histogram: Mapping[int, int]) -> Sums:
         sum(value * count for value, count in values),
         sum(value**2 * count for value, count in values),
     )
-
-
-def _mean_arms(candidate: Sums, stable: Sums) -> MeanStatistics:
-    return MeanStatistics(0, 0, 0, 0, 0, 0, *candidate, *stable)
