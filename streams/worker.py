@@ -84,7 +84,7 @@ STATES: Final[dict[Source, type[PartitionState]]] = {
 
 
 def run_worker(settings: Settings, role: Role = "all") -> None:
-    """Run until SIGTERM or SIGINT. Raises `CommandError` when the worker cannot go on."""
+    """Run until SIGTERM or SIGINT. Raises `CommandError` when the worker cannot continue."""
     configure_logs()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -219,7 +219,7 @@ class DecisionConsumer:
             self._is_paused = False
 
     def _put_now(self, block: Block, number: int, position: int) -> None:
-        """Queue a block. Alerting goes on without ClickHouse; what it misses is not committed."""
+        """Queue a block. Alerting continues without ClickHouse; what it misses is not committed."""
         if self._is_store_broken or number not in self._assigned:
             return
         try:

@@ -2,7 +2,7 @@
 
 A receiver that is away delays no other: its queue keeps the newest decision of each rollout and,
 when it is full, drops the rollout that has waited longest. A notification is retried until it is
-accepted, rejected or too old. Each attempt builds it anew, so its times and signatures are current.
+accepted, rejected or too old. Each attempt builds it again, with the time and signature of now.
 URLs may hold secrets; logs name the receiver and its host.
 """
 
@@ -263,7 +263,7 @@ class Delivery:
         return time.monotonic() - queued.since_s > self._policy.give_up_after_s
 
     def _complete(self, queued: _Queued) -> None:
-        """Note that a decision is done with; a newer one that arrived meanwhile stays queued."""
+        """Note that a decision is done with; a newer one that arrived since stays queued."""
         message = queued.message
         with self._changed:
             current = self._state.queue.get(message.rollout_id)

@@ -16,7 +16,6 @@ import structlog
 from aiohttp import web
 
 from understudy.streams.http.app import RUNNER, make_api_context, make_app
-from understudy.streams.http.context import ApiContext
 from understudy.streams.http.materialized_view import MaterializedView, ViewUpdate
 from understudy.streams.http.view_feed import feed
 from understudy.streams.monitoring.health import HealthReport, HealthStatus
@@ -90,7 +89,8 @@ class _Server:
 
     async def _serve(self, stop: threading.Event) -> None:
         api = make_api_context(self._settings) if self._with_api else None
-        async with _listening(self._settings.http, make_app(self._components, api), api):
+        writers = len(api.tokens) if api else 0
+        async with _listening(self._settings.http, make_app(self._components, api), writers):
             if api is None:
                 await _stopped(stop)
                 return
@@ -105,7 +105,7 @@ async def _stopped(stop: threading.Event) -> None:
 
 
 def api_component(view: MaterializedView) -> WorkerComponent:
-    """The API is ready while it knows the rollouts. It never asks for a restart: it retries."""
+    """The API is ready while it knows the rollouts. It is never failing: it retries by itself."""
 
     def readiness() -> HealthReport:
         if view.is_complete:
@@ -117,9 +117,7 @@ def api_component(view: MaterializedView) -> WorkerComponent:
 
 
 @asynccontextmanager
-async def _listening(
-    http: HttpSettings, app: web.Application, api: ApiContext | None
-) -> AsyncIterator[None]:
+async def _listening(http: HttpSettings, app: web.Application, writers: int) -> AsyncIterator[None]:
     """Accept requests inside the context. Raises `_AddressUnavailable`."""
     runner = web.AppRunner(app, shutdown_timeout=CLOSE_TIMEOUT_S, **RUNNER)
     await runner.setup()
@@ -129,17 +127,15 @@ async def _listening(
         except OSError as error:
             raise _AddressUnavailable(str(error)) from None
         host, port = runner.addresses[0][:2]
-        log.info("http.started", host=host, port=port, writers=len(api.tokens) if api else 0)
+        log.info("http.started", host=host, port=port, writers=writers)
         yield
     finally:
-        if api is not None:
-            api.view.close()
         await runner.cleanup()
 
 
 @asynccontextmanager
 async def _fed(kafka: KafkaSettings, view: MaterializedView) -> AsyncIterator[None]:
-    """Feed the view from a thread inside the context."""
+    """Feed the view from a thread inside the context; in the end answer all long polls."""
     done = threading.Event()
     updates = ViewOnLoop(asyncio.get_running_loop(), view)
     thread = threading.Thread(
@@ -149,6 +145,7 @@ async def _fed(kafka: KafkaSettings, view: MaterializedView) -> AsyncIterator[No
     try:
         yield
     finally:
+        view.close()
         done.set()
         await asyncio.to_thread(thread.join, CLOSE_TIMEOUT_S)
 

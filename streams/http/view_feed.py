@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 POLL_S: Final = 0.05
 """How late a decision may reach the clients that wait for it."""
 RETRY_S: Final = 2.0
-"""So that a broker that is unavailable is not asked all the time."""
+"""Between attempts, so that a broker that is unavailable is not flooded with requests."""
 TIMEOUT_S: Final = 10.0
 """For creating the topics; a broker that works takes milliseconds."""
 

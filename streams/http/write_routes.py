@@ -92,7 +92,7 @@ async def kill(request: web.Request) -> web.Response:
 
 @routes.post(f"{ROLLOUT_PATH}/resume")
 async def resume(request: web.Request) -> web.Response:
-    """End a rollback or a pause; evidence of harm is gathered anew."""
+    """End a rollback or a pause; evidence of harm starts again."""
     return await _issue(request, "resume")
 
 

@@ -37,7 +37,7 @@ def pairing_readiness(condition: PairingCondition) -> HealthReport:
     """Readiness: it holds partitions, or is a member of groups that have none left for it.
 
     Without ClickHouse it is ready, though degraded: it still writes windows to Kafka, and
-    deciding goes on.
+    decisions are still made.
     """
     failures = _failures(condition)
     failures += [

@@ -117,7 +117,7 @@ class PairingMonitor:
         while not self._done.wait(self._interval_s):
             try:
                 self._observe()
-            except KafkaException:  # without the broker, a stall cannot be told from an empty log
+            except KafkaException:  # without the broker, a stall and an empty log look the same
                 self._condition = replace(self._condition, kafka_reachable=False, stalled=())
             except Exception:
                 log.exception("monitoring.observation_failed")

@@ -44,7 +44,7 @@ class Client:
         headers["Authorization"] = f"Bearer {self._token}"
         return ask(self._worker.address("http.started"), path, method, body, **headers)
 
-    def tell(self, kind: str, reason: str) -> Answer:
+    def issue(self, kind: str, reason: str) -> Answer:
         body = json.dumps({"reason": reason}).encode()
         return self.ask("POST", f"{ONE}/{kind}", body, Content_Type="application/json")
 
@@ -54,7 +54,7 @@ class Client:
 
 
 def gates(client: Client) -> tuple[str, int, int]:
-    """What Argo Rollouts and Flagger are told: a verdict, may it be promoted, must it go."""
+    """The answers to Argo Rollouts and Flagger: verdict, may it be promoted, must it go."""
     hook = json.dumps({"name": "a", "namespace": "b", "metadata": {"rollout_id": ROLLOUT}}).encode()
     promotion, rollback = (
         client.ask("POST", f"/api/v1/gates/flagger/{name}", hook, Content_Type="application/json")
@@ -128,10 +128,10 @@ def test_from_a_policy_to_its_rollback_and_back(
         client.ask("GET", "/metrics").body.decode()
     )
 
-    resumed = client.tell("resume", "the prompt is mended")
+    resumed = client.issue("resume", "the prompt is fixed")
     assert (resumed.status, resumed.json["status"]["is_latched"]) == (200, False)
     started_s = time.monotonic()
-    killed = client.tell("kill", "wrong tone")
+    killed = client.issue("kill", "wrong tone")
     took_s = time.monotonic() - started_s
     assert (killed.status, killed.json["status"]["verdict"]) == (200, "rollback")
     print(f"\nfrom the kill to its answer: {took_s:.3f} s")

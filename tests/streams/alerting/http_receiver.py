@@ -1,4 +1,4 @@
-"""A receiver on this machine that answers as it is told: refuses, asks to wait, hangs, accepts."""
+"""A receiver that answers as a test wants: refuses, asks to wait, hangs, accepts."""
 
 from __future__ import annotations
 

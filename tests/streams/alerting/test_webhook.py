@@ -29,15 +29,15 @@ WEBHOOK = Webhook("https://ops.example/hook", "s3cret", LINK)
 
 
 def test_the_webhook_gets_the_decision_as_it_stands_in_the_topic() -> None:
-    told = message(decision("promote"))
-    notification = WEBHOOK.notification(None, told, NOW)
+    promoted = message(decision("promote"))
+    notification = WEBHOOK.notification(None, promoted, NOW)
     assert notification is not None
     assert json.loads(notification.body) == {
         "type": "decision",
         "id": notification.headers["X-Understudy-Delivery"],
         "rollout_id": ROLLOUT,
         "url": LINKED,
-        "decision": json.loads(told.payload),
+        "decision": json.loads(promoted.payload),
     }
 
 

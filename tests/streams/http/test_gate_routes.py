@@ -26,7 +26,7 @@ FLAGGER = "/api/v1/gates/flagger/"
 
 
 def view_of(name: str) -> MaterializedView:
-    """A view on which one rollout stands so."""
+    """A view with one rollout in this state."""
     pausing = policy("{metric: error_rate, max_increase: 2pp, action: pause}", stages=ONE_STAGE)
     manifest = pausing if name == "paused" else policy(stages=ONE_STAGE)
     evaluators: dict[str, RolloutEvaluator] = {

@@ -79,7 +79,7 @@ def test_the_time_asked_about_comes_back(written: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "problem"),
     [
         ({}, "name a series"),
         ({"query": ""}, "name a series"),
@@ -91,12 +91,12 @@ def test_the_time_asked_about_comes_back(written: Any) -> None:
         ({"query": LATCHED, "timeout": "soon"}, "not a duration"),
     ],
 )
-def test_what_is_wrong_is_bad_data(parameters: dict[str, str], told: str) -> None:
+def test_what_is_wrong_is_bad_data(parameters: dict[str, str], problem: str) -> None:
     answer = ask(HEALTHY, "GET", PATH, params=parameters)
     assert answer.status == 400
     body = answer.json()
     assert (body["status"], body["errorType"]) == ("error", "bad_data")
-    assert told in body["error"]
+    assert problem in body["error"]
     assert "data" not in body
 
 

@@ -83,7 +83,7 @@ def test_the_decision_as_it_stands_in_the_topic(server: Api) -> None:
 
 
 def test_a_decision_of_a_rollout_that_is_gone(server: Api) -> None:
-    """Until whoever decides has deleted it, gateways still obey it."""
+    """Until a deciding worker has deleted it, gateways still follow it."""
     server.show(decision=killed())
     assert server.get(f"{ONE}/decision").status == 200
     assert server.get(f"{ONE}/status").status == 404

@@ -185,7 +185,7 @@ def test_no_name_is_one_of_the_worker() -> None:
 
 
 def test_the_text_can_be_read_back(many: RolloutView) -> None:
-    """Whatever stands in names: these come from policies and events."""
+    """Whatever the names contain: they come from policies and events."""
     wild = policy(rollout_id='"a\\b\n{}"')
     decision = decided(policy()).decision()
     odd = [msgspec.structs.replace(one, slice='language:"\\\n') for one in decision.evidence[:1]]

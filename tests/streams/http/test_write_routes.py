@@ -1,4 +1,4 @@
-"""What takes a token, on a mock cluster with a stand-in for whoever decides."""
+"""Writing, with a token, on a mock cluster with a stand-in for the deciding worker."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_command_that_no_decision_confirms_is_accepted(server: Api, kafka: Kaf
 
 
 def test_a_kill_needs_no_view(kafka: Kafka) -> None:
-    """What was asked stands, though this worker cannot tell what became of it."""
+    """The command is stored, though this worker cannot say what became of it."""
     kafka.store.apply(manifest())
     with api(kafka=kafka.settings, is_complete=False) as server:
         server.view.mark_complete = lambda: None  # type: ignore[method-assign]

@@ -22,7 +22,7 @@ NOW_MS = 1_772_452_800_000
 
 
 def snapshot(**changes: Any) -> PairingSnapshot:
-    """A worker with two partitions of events, one of which has not begun, and one of feedback.
+    """A worker with two partitions of events, one of which has not started, and one of feedback.
 
     `tally` and `dead_letters` are those of events.
     """
