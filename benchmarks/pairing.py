@@ -46,7 +46,7 @@ from understudy.schemas.events import InvalidEvent, decode_side, encode_event
 from understudy.schemas.topics import understudy_topics
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.loader import Loader
-from understudy.streams.clickhouse.migrate import migrate
+from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.demo.phrases import DEPARTMENTS, JSON_SCHEMAS
 from understudy.streams.demo.simulator import SimulatedMessage, simulate

@@ -24,7 +24,7 @@ from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.alerting.decision_consumer import run_alerting
 from understudy.streams.clickhouse.load_buffer import LoadPolicy
 from understudy.streams.clickhouse.loader import Loader
-from understudy.streams.clickhouse.migrate import client_opener
+from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
 from understudy.streams.gc_control import garbage_collection_of_a_worker

@@ -24,7 +24,7 @@ from understudy.schemas.feedback import Feedback, decode_feedback
 from understudy.schemas.topics import understudy_topics
 from understudy.schemas.windows import SECTIONS, WindowRow
 from understudy.streams.clickhouse.connect import OPTIONS
-from understudy.streams.clickhouse.migrate import migrate, migrations
+from understudy.streams.clickhouse.migrations import migrate, migrations
 from understudy.streams.commands.main import main as command
 from understudy.streams.http.rollout_series import series_names
 from understudy.streams.monitoring.metric_catalogue import METRICS

@@ -40,7 +40,7 @@ from understudy.streams.alerting.webhook import Webhook
 from understudy.streams.clickhouse.decision_rows import decision_block
 from understudy.streams.clickhouse.load_buffer import LoadPolicy
 from understudy.streams.clickhouse.loader import Loader
-from understudy.streams.clickhouse.migrate import client_opener
+from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.kafka.client_config import consumer_config, topics

@@ -7,7 +7,7 @@ from contextlib import closing
 import click
 
 from understudy.streams.clickhouse.connect import connect
-from understudy.streams.clickhouse.migrate import migrate
+from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.commands.invocation import with_settings
 from understudy.streams.commands.options import clickhouse_option
 from understudy.streams.settings import Settings

@@ -17,7 +17,7 @@ from clickhouse_connect.driver.client import Client
 from understudy.schemas.rollouts import nearest
 from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.connect import connect
-from understudy.streams.clickhouse.migrate import require_tables
+from understudy.streams.clickhouse.migrations import require_tables
 from understudy.streams.clickhouse.stored_windows import (
     Kept,
     WindowRange,

@@ -14,7 +14,7 @@ from typing import Final
 
 from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.clickhouse.connect import connect
-from understudy.streams.clickhouse.migrate import require_tables
+from understudy.streams.clickhouse.migrations import require_tables
 from understudy.streams.pairing.group_positions import GroupPosition, positions_of
 from understudy.streams.settings import Settings
 

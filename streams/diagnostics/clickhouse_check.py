@@ -9,7 +9,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from understudy.streams.clickhouse.connect import connect, parse_url
-from understudy.streams.clickhouse.migrate import pending
+from understudy.streams.clickhouse.migrations import pending
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.tables import TABLES, VIEWS
 from understudy.streams.diagnostics.findings import Finding, Level, fail, or_ok, warn

@@ -8,7 +8,7 @@ from typing import Final
 
 from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.loader import Loader
-from understudy.streams.clickhouse.migrate import client_opener
+from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
 from understudy.streams.pairing.records import BatchOutput
 from understudy.streams.replay.replay_events import ReplaySink

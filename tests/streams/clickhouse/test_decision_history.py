@@ -15,7 +15,7 @@ from understudy.schemas.decisions import encode_decision
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.decision_history import END, Cursor, History
 from understudy.streams.clickhouse.decision_rows import decision_block
-from understudy.streams.clickhouse.migrate import migrate
+from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.http import read_routes as reading
 
 pytestmark = pytest.mark.embedded

@@ -12,7 +12,7 @@ from tests.streams.alerting.samples import AT, ROLLOUT, decision, evidence
 from understudy.schemas.decisions import encode_decision
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.decision_rows import decision_block
-from understudy.streams.clickhouse.migrate import migrate
+from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.tables import DECISIONS
 
 

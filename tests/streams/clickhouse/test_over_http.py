@@ -16,7 +16,7 @@ from understudy.streams.clickhouse.comparison_rows import comparison_columns
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.load_buffer import LoadPolicy
 from understudy.streams.clickhouse.loader import Loader
-from understudy.streams.clickhouse.migrate import migrate
+from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.tables import COMPARISONS, WINDOWS, block

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from click.testing import CliRunner
 
-from understudy.streams.clickhouse.migrate import migrations
+from understudy.streams.clickhouse.migrations import migrations
 from understudy.streams.commands.main import main
 
 

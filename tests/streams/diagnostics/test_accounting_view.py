@@ -13,7 +13,7 @@ from understudy.schemas.window_measures import EventCounts
 from understudy.schemas.windows import Source, WindowRow
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.loader import Loader
-from understudy.streams.clickhouse.migrate import migrate
+from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.tables import WINDOWS, block
 from understudy.streams.clickhouse.window_rows import window_columns
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.streams.diagnostics.samples import FAIL, OK, levels
 from understudy.streams.clickhouse.connect import connect
-from understudy.streams.clickhouse.migrate import migrate
+from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.tables import TABLES, VIEWS
 from understudy.streams.diagnostics.clickhouse_check import check_clickhouse, schema_findings
 from understudy.streams.diagnostics.findings import Level

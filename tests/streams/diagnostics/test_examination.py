@@ -35,7 +35,7 @@ from tests.streams.diagnostics.brokers import (
 from understudy.schemas.topics import Topics
 from understudy.schemas.windows import Source
 from understudy.streams.clickhouse.connect import connect
-from understudy.streams.clickhouse.migrate import migrate
+from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.commands.main import main
 from understudy.streams.diagnostics.examination import examine
 from understudy.streams.diagnostics.findings import Finding, Level

@@ -8,7 +8,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from understudy.streams.clickhouse.connect import connect
-from understudy.streams.clickhouse.migrate import Migration, migrate, migrations, pending
+from understudy.streams.clickhouse.migrations import Migration, migrate, migrations, pending
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 
 FIRST = Migration(
