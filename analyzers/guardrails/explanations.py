@@ -84,7 +84,7 @@ def waiting(check: Check, slice_name: str, state: RolloutState) -> str:
         threshold = state.tail_threshold(slice_name, check.metric.measure)
         if not threshold.buckets:
             return (
-                f"learning stable's own: {format_count(threshold.units)} of "
+                f"learning stable's quantile: {format_count(threshold.units)} of "
                 f"{format_count(ENOUGH_UNITS)} requests"
             )
         return "stable's quantile is known; waiting for later windows to compare"

@@ -16,8 +16,6 @@ from understudy.schemas.rollouts import Rollout
 from understudy.schemas.window_measures import EventCounts
 from understudy.schemas.windows import WindowRow, WindowsMessage
 
-HEALTHY = Harm()
-
 
 def policy(
     guardrails: str, *, stages: str = "[shadow]", mode: str = "shadow", rest: str = ""
@@ -36,17 +34,17 @@ guardrails: [{guardrails}]
     )
 
 
-def told(
+def evaluated(
     rollout: Rollout, messages: list[WindowsMessage]
 ) -> tuple[RolloutEvaluator, list[Decision]]:
-    """What was decided, but for refreshed numbers."""
+    """Return the evaluator after all messages, and its decisions without the refreshes."""
     evaluator = RolloutEvaluator(rollout)
     decisions = [evaluator.take(one) for one in messages]
     return evaluator, [one for one in decisions if one is not None and not one.is_refresh]
 
 
 def verdict_of(rollout: Rollout, world: World, windows: int = 45, seed: int = 5) -> Decision:
-    evaluator, _ = told(rollout, world.messages(seed, windows))
+    evaluator, _ = evaluated(rollout, world.messages(seed, windows))
     return evaluator.decision()
 
 
@@ -89,7 +87,7 @@ PAIRED_ONLY = {
     [(mode, one) for mode in ("shadow", "canary") for one in BAD]
     + [("shadow", one) for one in PAIRED_ONLY],
 )
-def test_each_metric_tells_harm_from_health(mode: str, guardrail: str) -> None:
+def test_each_metric_separates_harm_from_health(mode: str, guardrail: str) -> None:
     harm, title = {**BAD, **PAIRED_ONLY}[guardrail]
     stages = "[shadow]" if mode == "shadow" else "[{share: 40%}]"
     rollout = policy(guardrail, stages=stages, mode=mode)
@@ -113,11 +111,11 @@ def test_the_reason_names_metric_language_amount_and_limit() -> None:
     assert decision.candidate_share == 0.0
 
 
-def test_a_late_regression_is_told_by_what_came_late() -> None:
+def test_the_reason_for_a_late_regression_counts_what_came_late() -> None:
     rollout = policy("{metric: error_rate, max_increase: 1pp, slices: [all]}")
     healthy = World().messages(1, 150)
     harm = World(harm=Harm(bad={"error": 0.08})).messages(2, 15, first=150)
-    evaluator, decisions = told(rollout, healthy + harm)
+    evaluator, decisions = evaluated(rollout, healthy + harm)
     words = evaluator.decision().reasons[0]
     assert decisions[-1].verdict == "rollback"
     assert float(words.split("rose ")[1].split(" ")[0]) > 4.0, words
@@ -157,7 +155,7 @@ def test_what_was_invalid_before_any_watermark_makes_no_stage_longer() -> None:
         events=EventCounts(invalid=1),
     )
     early = WindowsMessage(rollout_id="helpdesk", partition=0, version=1, rows=[row])
-    evaluator, _ = told(rollout, [early, *World(requests=500).messages(3, 4, first=1)])
+    evaluator, _ = evaluated(rollout, [early, *World(requests=500).messages(3, 4, first=1)])
     stage = evaluator.decision().stage
     assert (stage.requests, stage.duration_s) == (4_000, 40.0)
 
@@ -171,15 +169,15 @@ def test_early_rows_roll_back_and_never_promote() -> None:
 
     rollout = policy("{metric: error_rate, max_increase: 2pp}")
     harm = World(harm=Harm(bad={"error": 0.1}))
-    assert told(rollout, still_open(harm.messages(1, 40)))[0].decision().verdict == "rollback"
-    decision = told(rollout, still_open(World().messages(1, 80)))[0].decision()
+    assert evaluated(rollout, still_open(harm.messages(1, 40)))[0].decision().verdict == "rollback"
+    decision = evaluated(rollout, still_open(World().messages(1, 80)))[0].decision()
     assert decision.verdict == "hold"
     assert decision.stage.requests == 0
 
 
 def test_rollback_latches_until_an_operator_resumes() -> None:
     rollout = policy("{metric: error_rate, max_increase: 1pp}")
-    evaluator, decisions = told(rollout, World(harm=Harm(bad={"error": 0.1})).messages(1, 30))
+    evaluator, decisions = evaluated(rollout, World(harm=Harm(bad={"error": 0.1})).messages(1, 30))
     reasons = decisions[-1].reasons
     for one in World().messages(2, 60, first=30):
         later = evaluator.take(one)
@@ -216,7 +214,7 @@ def test_an_operator_can_kill() -> None:
     assert evaluator.kill("again") is None
 
 
-def test_pause_stops_promotion_and_alert_only_tells() -> None:
+def test_a_pause_stops_promotion_and_an_alert_does_not() -> None:
     harm = World(harm=Harm(bad={"error": 0.1}))
     extra = "{metric: cost_usd, max_increase: 20%, slices: [all]}"
     pausing = policy("{metric: error_rate, max_increase: 1pp, action: pause}, " + extra)
@@ -258,12 +256,12 @@ def test_shares_not_as_planned_hold_a_canary() -> None:
 def test_stages_move_by_hand_or_by_themselves() -> None:
     guardrail = "{metric: error_rate, max_increase: 3pp, slices: [all]}"
     stages = "[shadow, 50%, 100%]"
-    by_hand, decisions = told(policy(guardrail, stages=stages), World().messages(1, 60))
+    by_hand, decisions = evaluated(policy(guardrail, stages=stages), World().messages(1, 60))
     assert [d.verdict for d in decisions] == ["hold", "promote"]
     moved = by_hand.promote()
     assert moved is not None
     assert (moved.verdict, moved.stage.stage.name, moved.candidate_share) == ("hold", "50%", 0.5)
-    alone, decisions = told(
+    alone, decisions = evaluated(
         policy(guardrail, stages=stages, rest="promotion: automatic"),
         World().messages(1, 40) + World(mode="canary").messages(2, 90, first=40),
     )
@@ -289,7 +287,7 @@ def test_required_none_never_blocks_and_every_always_does() -> None:
     assert any(name.startswith("json_valid_rate/language:") for name in bound.missing)
 
 
-def test_a_guardrail_that_measures_nothing_blocks_unless_told_otherwise() -> None:
+def test_a_guardrail_that_measures_nothing_blocks_unless_the_policy_says_otherwise() -> None:
     extra = "{metric: error_rate, max_increase: 3pp, slices: [all]}, "
     silent = "{metric: tool_call_match, max_drop: 5pp, slices: [all]%s}"
     world = World(mode="canary", requests=150)
@@ -320,7 +318,7 @@ def test_the_same_messages_give_the_same_bytes_also_through_a_table() -> None:
         state = revived.encode_state()
         assert state == straight.encode_state()
     assert encode_decision(straight.decision()) == encode_decision(revived.decision())
-    again, _ = told(rollout, messages)
+    again, _ = evaluated(rollout, messages)
     payload = encode_decision(again.decision())
     assert payload == encode_decision(straight.decision())
     assert decode_decision(payload) == straight.decision()
@@ -340,7 +338,7 @@ def test_state_of_another_policy_is_refused() -> None:
 def test_state_stays_small() -> None:
     languages = tuple(f"l{n}" for n in range(20))
     world = World(languages=languages, requests=5)
-    evaluator, _ = told(policy(MANY), world.messages(1, 12))
+    evaluator, _ = evaluated(policy(MANY), world.messages(1, 12))
     state = decode_state(policy(MANY), evaluator.encode_state())
     evidence = msgspec.json.encode([state.evidence, state.tail_thresholds])
     assert len(evidence) < 150_000
@@ -353,7 +351,7 @@ def test_state_stays_small() -> None:
     assert len(state.arrivals.languages) == 64
 
 
-def test_the_decision_tells_what_it_rests_on() -> None:
+def test_the_decision_records_what_it_rests_on() -> None:
     rollout = policy(MANY)
     decision = verdict_of(rollout, World(), windows=40)
     assert decision.partitions == {0: 40}

@@ -86,7 +86,7 @@ def test_a_hold_says_what_is_missing_in_each_slice() -> None:
         "10 s of 2 min in closed windows of stage shadow",
     ]
     assert (
-        "not yet shown to be within its limit: duration p95 in `ja`: learning stable's own: "
+        "not yet shown to be within its limit: duration p95 in `ja`: learning stable's quantile: "
         "100 of 3 000 requests" in reasons
     )
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.analyzers.guardrails.test_evaluator import policy, told
+from tests.analyzers.guardrails.test_evaluator import evaluated, policy
 from tests.analyzers.guardrails.world import START, WINDOW_S, World, message
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.sequential import Arm, Arms, signed_bets, two_arm
@@ -97,7 +97,7 @@ def evidence_of(decision: Decision, metric: str, name: str = "all") -> Evidence:
 
 def test_a_drop_in_one_language_is_rolled_back() -> None:
     feedback = Opinions(candidate=0.5, harmed=("ja",)).messages(1, 60)
-    evaluator, decisions = told(canary(DROP), feedback)
+    evaluator, decisions = evaluated(canary(DROP), feedback)
     decision = decisions[-1]
     assert decision.verdict == "rollback"
     words = decision.reasons[0]
@@ -114,7 +114,7 @@ def test_a_drop_in_one_language_is_rolled_back() -> None:
 def test_equal_feedback_passes_and_lets_a_rollout_go_on() -> None:
     events = World(mode="canary", share=0.5).messages(2, 60)
     feedback = Opinions(ratings=200).messages(3, 60)
-    evaluator, decisions = told(canary(f"{DROP}, {ERRORS}"),
+    evaluator, decisions = evaluated(canary(f"{DROP}, {ERRORS}"),
                               list(alternating(events, feedback)))  # fmt: skip
     assert "rollback" not in {decision.verdict for decision in decisions}
     assert evaluator.decision().verdict == "promote"
@@ -124,7 +124,7 @@ def test_equal_feedback_passes_and_lets_a_rollout_go_on() -> None:
 def test_a_drop_beyond_the_limit_blocks_promotion_before_it_is_harm_for_certain() -> None:
     events = World(mode="canary", share=0.5).messages(2, 60)
     feedback = Opinions(stable=0.8, candidate=0.75, ratings=30).messages(4, 60)
-    evaluator, _ = told(canary(f"{DROP}, {ERRORS}"), list(alternating(events, feedback)))
+    evaluator, _ = evaluated(canary(f"{DROP}, {ERRORS}"), list(alternating(events, feedback)))
     decision = evaluator.decision()
     assert decision.verdict == "hold"
     assert any("positive feedback" in reason for reason in decision.reasons)
@@ -132,18 +132,18 @@ def test_a_drop_beyond_the_limit_blocks_promotion_before_it_is_harm_for_certain(
 
 def test_who_is_not_rated_is_not_held_up() -> None:
     events = World(mode="canary", share=0.5).messages(2, 60)
-    evaluator, _ = told(canary(f"{DROP}, {ERRORS}"), events)
+    evaluator, _ = evaluated(canary(f"{DROP}, {ERRORS}"), events)
     assert evaluator.decision().verdict == "promote"
     required = canary(f"{DROP.replace('if_measured', 'all')}, {ERRORS}")
-    decision = told(required, events)[0].decision()
+    decision = evaluated(required, events)[0].decision()
     assert decision.verdict == "hold"
     assert any("nothing measured yet" in reason for reason in decision.reasons)
 
 
 def test_a_limit_on_the_candidates_own_share() -> None:
     guardrail = "{metric: feedback, min: 70%}"
-    bad, _ = told(canary(guardrail), Opinions(stable=0.5, candidate=0.5).messages(5, 60))
-    good, _ = told(canary(guardrail), Opinions(stable=0.5, candidate=0.8).messages(5, 60))
+    bad, _ = evaluated(canary(guardrail), Opinions(stable=0.5, candidate=0.5).messages(5, 60))
+    good, _ = evaluated(canary(guardrail), Opinions(stable=0.5, candidate=0.8).messages(5, 60))
     assert bad.decision().verdict == "rollback"
     assert bad.decision().reasons[0].startswith("positive feedback over all requests is ")
     assert ", limit 70 %; " in bad.decision().reasons[0]
@@ -155,7 +155,7 @@ def test_a_limit_on_the_candidates_own_share() -> None:
 def test_opinions_are_two_arms_in_every_mode(mode: Mode) -> None:
     """Also where requests are paired: no two opinions are about the same moment of one user."""
     rollout = policy(DROP, stages="[shadow]")
-    evaluator, _ = told(rollout, Opinions(candidate=0.4, mode=mode).messages(6, 20))
+    evaluator, _ = evaluated(rollout, Opinions(candidate=0.4, mode=mode).messages(6, 20))
     seen = evidence_of(evaluator.decision(), "feedback")
     assert evaluator.decision().verdict == "rollback"
     counts = seen.statistics
@@ -181,7 +181,7 @@ def test_evidence_is_that_of_all_pairings_of_the_two_arms() -> None:
     bets = signed_bets("rollback", 0.05)
     rollout = canary(DROP.replace("required", "slices: [all], required"),
                      rest="independent_requests: true")  # fmt: skip
-    evaluator, _ = told(rollout, [only])
+    evaluator, _ = evaluated(rollout, [only])
     won = np.exp(two_arm.log_increments(arms, 0.05, bets))
     expected = np.log(won.mean()) + np.log(0.5)
     seen = evidence_of(evaluator.decision(), "feedback")
@@ -194,8 +194,8 @@ def test_feedback_moves_nothing_but_its_own_guardrail() -> None:
     events = World(mode="canary", share=0.5, requests=200).messages(8, 30)
     # Two hours ahead of the events: people answer late, and one of the readers may be behind.
     feedback = Opinions(candidate=0.85).messages(9, 30, first=720)
-    alone, _ = told(rollout, events)
-    both, _ = told(rollout, list(alternating(events, feedback)))
+    alone, _ = evaluated(rollout, events)
+    both, _ = evaluated(rollout, list(alternating(events, feedback)))
     left, right = alone.decision(), both.decision()
     assert right.stage == left.stage
     assert right.quality == left.quality
@@ -207,7 +207,7 @@ def test_feedback_moves_nothing_but_its_own_guardrail() -> None:
 
 
 def test_feedback_alone_is_no_progress() -> None:
-    evaluator, _ = told(canary(f"{DROP}, {ERRORS}"), Opinions(ratings=3000).messages(10, 30))
+    evaluator, _ = evaluated(canary(f"{DROP}, {ERRORS}"), Opinions(ratings=3000).messages(10, 30))
     decision = evaluator.decision()
     assert decision.verdict == "hold"
     assert (decision.stage.requests, decision.stage.duration_s) == (0, 0.0)
@@ -219,7 +219,7 @@ def test_read_again_it_changes_nothing_and_its_state_is_json() -> None:
     messages = list(
         alternating(World(mode="canary", share=0.5).messages(11, 20), Opinions().messages(12, 20))
     )
-    once, _ = told(rollout, messages)
+    once, _ = evaluated(rollout, messages)
     state = RolloutEvaluator(rollout).encode_state()
     for place, one in enumerate(messages):
         evaluator = RolloutEvaluator(rollout, state)
@@ -236,14 +236,14 @@ def test_a_backtest_on_stored_windows_sees_it_too() -> None:
     feedback = Opinions(candidate=0.5, harmed=("ja",)).messages(1, 60)
     rows = [row for one in alternating(events, feedback) for row in one.rows]
     rollout = canary(f"{DROP}, {ERRORS}")
-    evaluator, decisions = told(rollout, list(window_messages(rows, 130_000)))
+    evaluator, decisions = evaluated(rollout, list(window_messages(rows, 130_000)))
     assert decisions[-1].reasons[0].startswith("positive feedback in `ja` fell ")
     units = evidence_of(evaluator.decision(), "feedback").units
     assert units == sum(r.candidate.feedback_score_count for one in feedback for r in one.rows)
 
 
 def test_invalid_records_that_name_no_mode_are_passed_over() -> None:
-    evaluator, _ = told(canary(DROP), Opinions(mode=None, candidate=0.0).messages(13, 20))
+    evaluator, _ = evaluated(canary(DROP), Opinions(mode=None, candidate=0.0).messages(13, 20))
     assert evidence_of(evaluator.decision(), "feedback").units == 0
 
 
@@ -251,7 +251,9 @@ def test_invalid_records_that_name_no_mode_are_passed_over() -> None:
 def test_feedback_at_the_limit_is_seldom_rolled_back() -> None:
     """Exactly at the limit, looked at with every window: 1 % of the rollouts at most."""
     rollouts = [
-        told(canary(DROP), Opinions(candidate=0.75, ratings=20).messages(seed, 60))[0].decision()
+        evaluated(canary(DROP), Opinions(candidate=0.75, ratings=20).messages(seed, 60))[
+            0
+        ].decision()
         for seed in range(100)
     ]
     assert sum(one.verdict == "rollback" for one in rollouts) <= 3
