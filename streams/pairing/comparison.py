@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.analyzers.compare.arrays import Ints, concatenate, select
-from understudy.analyzers.compare.language import detect_language, normalize_tag
+from understudy.analyzers.compare.language import detect_language
+from understudy.analyzers.compare.language_tags import normalize_tag
 from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures, SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.pairs import compare_control, compare_pairs

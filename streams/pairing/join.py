@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from understudy.analyzers.compare.language import normalize_tag
+from understudy.analyzers.compare.language_tags import normalize_tag
 from understudy.schemas.events import PAIR, SIDE_BITS, Event, InvalidEvent, InvalidReason
 
 _BUCKET_MS = 100

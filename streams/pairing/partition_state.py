@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Final
 
-from understudy.analyzers.compare.language import normalize_tag
+from understudy.analyzers.compare.language_tags import normalize_tag
 from understudy.analyzers.windows.window_sums import SliceKey
 from understudy.schemas.events import Event, InvalidEvent, InvalidReason, peek
 from understudy.schemas.feedback import Feedback
