@@ -4,8 +4,8 @@
 - `clickhouses://…`, the same over TLS (port 8443)
 - `chdb:///absolute/folder`, `chdb://relative/folder`, `chdb://:memory:`
 
-What stands behind the question mark is an option of the client (`OPTIONS`) or else a ClickHouse
-setting; `database=…` names the database for chDB too. The database is made when it is missing.
+A parameter after the question mark is an option of the client (`OPTIONS`) or else a ClickHouse
+setting; `database=…` names the database for chDB too. A missing database is created.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy, sink
 
 DEFAULT_DATABASE: Final = "understudy"
 DEFAULT_TIMEOUT_S: Final = 30.0
+"""Of one request: a heavy query takes seconds, and a server that hangs is given up."""
 MEMORY: Final = ":memory:"
 OPTIONS: Final = frozenset(
     {
@@ -45,6 +46,7 @@ OPTIONS: Final = frozenset(
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONNECT_TIMEOUT_S: Final = 10
+"""A server that lives accepts in milliseconds, one across a slow network within seconds."""
 _SERVER_PORTS: Final = {False: 8123, True: 8443}
 _SETTINGS: Final[dict[str, Any]] = {"async_insert": 0}
 """An insert has happened when the call returns."""

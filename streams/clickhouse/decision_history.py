@@ -1,4 +1,4 @@
-"""Earlier decisions that changed something, out of ClickHouse."""
+"""Reads earlier decisions that changed something from ClickHouse, page by page."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.sink_errors import sink_error
 
 TIMEOUT_S: Final = 10.0
+"""A page of some hundred rows takes milliseconds; a client waits no longer than this."""
 COLUMNS: Final = PastDecision.__struct_fields__
 _SQL: Final = f"""
 SELECT {", ".join(COLUMNS)}, decision_hash
@@ -54,7 +55,7 @@ class Cursor:
 END: Final = Cursor(_LAST, _MAX_HASH)
 
 
-class History:
+class DecisionHistory:
     """One connection, opened when it is needed. To be used by one thread at a time."""
 
     def __init__(self, url: str) -> None:
@@ -69,7 +70,7 @@ class History:
         return HistoryPage(decisions=[_decision(row) for row in shown], next_before=following)
 
     def close(self) -> None:
-        """Let the connection go; the next question opens another."""
+        """Close the connection; the next query opens another."""
         client, self._client = self._client, None
         if client is not None:
             client.close()

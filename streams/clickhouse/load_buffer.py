@@ -1,9 +1,9 @@
-"""What waits to be inserted: bounded, batched, and acknowledged in order. No clock, no thread.
+"""A bounded buffer of rows to insert, batched and acknowledged in order. No clock, no thread.
 
-An *entry* is what one `offer` brought: blocks of one or several tables and, per partition, the
-position up to which everything has then been offered. Blocks of a table are gathered into batches;
-an entry is stored once all its blocks are, and a partition's position moves only over entries
-that are stored, in the order in which they came. What a partition goes by is its owner's business.
+An offer brings blocks of one or several tables and, per partition, the position up to which
+everything has then been offered. Blocks of a table are gathered into batches. An offer is stored
+once all its blocks are, and a partition's position moves only over stored offers, in the order in
+which they came. The callers choose the keys of partitions.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Final
 
 from understudy.streams.clickhouse.native_format import Block
 
-Place = Hashable
-"""What a partition goes by; those who share a buffer choose what differs from each other's."""
+PartitionKey = Hashable
+"""The key of a partition; callers that share a buffer use different ones."""
 
 NOTHING_STORED: Final = -1
 _MIB: Final = 1_048_576
@@ -42,20 +42,20 @@ class LoadPolicy:
 
 
 @dataclass(slots=True)
-class _Entry:
-    positions: Mapping[Place, int]
+class _Offer:
+    positions: Mapping[PartitionKey, int]
     blocks_left: int
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class InsertBatch:
     """Blocks of the same columns of one table, for one insert."""
 
     table: str
     columns: tuple[str, ...]
     rows: int
     nbytes: int
-    _blocks: Sequence[tuple[Block, _Entry]]
+    _blocks: Sequence[tuple[Block, _Offer]]
 
     @property
     def payload(self) -> bytes:
@@ -67,18 +67,18 @@ class Batch:
 class _Group:
     """Blocks that may share an insert, oldest first, each with the time of its arrival."""
 
-    waiting: deque[tuple[Block, _Entry, float]] = field(default_factory=deque)
+    waiting: deque[tuple[Block, _Offer, float]] = field(default_factory=deque)
     rows: int = 0
     nbytes: int = 0
 
-    def add(self, block: Block, entry: _Entry, now_s: float) -> None:
+    def add(self, block: Block, entry: _Offer, now_s: float) -> None:
         self.waiting.append((block, entry, now_s))
         self.rows += block.rows
         self.nbytes += len(block.payload)
 
-    def take(self, policy: LoadPolicy) -> list[tuple[Block, _Entry]]:
+    def take(self, policy: LoadPolicy) -> list[tuple[Block, _Offer]]:
         """The oldest blocks up to the limits of a batch, at least one."""
-        taken: list[tuple[Block, _Entry]] = []
+        taken: list[tuple[Block, _Offer]] = []
         rows = nbytes = 0
         while self.waiting and rows < policy.batch_rows and nbytes < policy.batch_bytes:
             block, entry, _ = self.waiting.popleft()
@@ -96,8 +96,8 @@ class LoadBuffer:
     def __init__(self, policy: LoadPolicy) -> None:
         self._policy = policy
         self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
-        self._unstored: dict[Place, deque[_Entry]] = {}
-        self._positions: dict[Place, int] = {}
+        self._unstored: dict[PartitionKey, deque[_Offer]] = {}
+        self._positions: dict[PartitionKey, int] = {}
         self._nbytes = 0
 
     @property
@@ -110,7 +110,9 @@ class LoadBuffer:
         """Whether everything offered has been stored."""
         return self._nbytes == 0
 
-    def offer(self, blocks: Sequence[Block], positions: Mapping[Place, int], now_s: float) -> bool:
+    def offer(
+        self, blocks: Sequence[Block], positions: Mapping[PartitionKey, int], now_s: float
+    ) -> bool:
         """Take all of the blocks or, when they do not fit, none.
 
         What is larger than the whole buffer is taken when nothing else is held.
@@ -119,7 +121,7 @@ class LoadBuffer:
         nbytes = sum(len(block.payload) for block in filled)
         if self._nbytes and self._nbytes + nbytes > self._policy.buffer_bytes:
             return False
-        entry = _Entry(dict(positions), len(filled))
+        entry = _Offer(dict(positions), len(filled))
         for partition in entry.positions:
             self._unstored.setdefault(partition, deque()).append(entry)
         for block in filled:
@@ -129,7 +131,7 @@ class LoadBuffer:
         self._advance(entry)
         return True
 
-    def take_due(self, now_s: float, *, everything: bool = False) -> Batch | None:
+    def take_due(self, now_s: float, *, everything: bool = False) -> InsertBatch | None:
         """The next batch to insert, if one is full or old enough; the one that waits longest.
 
         It stays in `nbytes` until `stored` is called with it.
@@ -145,7 +147,7 @@ class LoadBuffer:
         blocks = self._groups[table, columns].take(self._policy)
         rows = sum(block.rows for block, _ in blocks)
         nbytes = sum(len(block.payload) for block, _ in blocks)
-        return Batch(table, columns, rows, nbytes, blocks)
+        return InsertBatch(table, columns, rows, nbytes, blocks)
 
     def due_at(self) -> float | None:
         """The time at which the next batch is due, as things stand."""
@@ -153,18 +155,18 @@ class LoadBuffer:
             (self._due_at(group) for group in self._groups.values() if group.waiting), default=None
         )
 
-    def stored(self, batch: Batch) -> None:
+    def stored(self, batch: InsertBatch) -> None:
         """The batch is in ClickHouse."""
         self._nbytes -= batch.nbytes
         for _, entry in batch._blocks:
             entry.blocks_left -= 1
             self._advance(entry)
 
-    def position(self, partition: Place) -> int:
+    def position(self, partition: PartitionKey) -> int:
         """Up to where everything offered is stored; `NOTHING_STORED` when nothing is known."""
         return self._positions.get(partition, NOTHING_STORED)
 
-    def clear(self, partition: Place) -> None:
+    def clear(self, partition: PartitionKey) -> None:
         """Start again for a partition; rows that wait are still inserted, but move nothing."""
         self._unstored.pop(partition, None)
         self._positions.pop(partition, None)
@@ -173,7 +175,7 @@ class LoadBuffer:
         full = group.rows >= self._policy.batch_rows or group.nbytes >= self._policy.batch_bytes
         return group.waiting[0][2] + (0.0 if full else self._policy.batch_age_s)
 
-    def _advance(self, entry: _Entry) -> None:
+    def _advance(self, entry: _Offer) -> None:
         for partition in entry.positions:
             unstored = self._unstored.get(partition, ())
             while unstored and unstored[0].blocks_left == 0:

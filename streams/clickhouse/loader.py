@@ -21,7 +21,12 @@ from typing import Any, Final, Self
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from understudy.streams.clickhouse.load_buffer import Batch, LoadBuffer, LoadPolicy, Place
+from understudy.streams.clickhouse.load_buffer import (
+    InsertBatch,
+    LoadBuffer,
+    LoadPolicy,
+    PartitionKey,
+)
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy, SinkError, sink_error
 
@@ -121,7 +126,7 @@ class Loader:
         """Bytes of encoded rows that are not stored yet."""
         return self._buffer.nbytes
 
-    def put(self, blocks: Sequence[Block], positions: Mapping[Place, int]) -> None:
+    def put(self, blocks: Sequence[Block], positions: Mapping[PartitionKey, int]) -> None:
         """Take the blocks over, all or none.
 
         `positions` gives, per partition, the position up to which everything has been put with
@@ -141,12 +146,12 @@ class Loader:
         if self._thread is None:
             self._insert_due()
 
-    def flushed(self, partition: Place) -> int:
+    def flushed(self, partition: PartitionKey) -> int:
         """The position up to which everything put is in ClickHouse; -1 when nothing is known."""
         with self._changed:
             return self._buffer.position(partition)
 
-    def clear(self, partition: Place) -> None:
+    def clear(self, partition: PartitionKey) -> None:
         """The partition is read again or has gone: `flushed` starts at -1.
 
         Rows that wait are still inserted, since they are right whoever inserts them.
@@ -206,7 +211,7 @@ class Loader:
         finally:
             self._close_client()
 
-    def _wait_for_batch(self) -> Batch | None:
+    def _wait_for_batch(self) -> InsertBatch | None:
         """The next batch that is due; None when it is time to stop."""
         with self._changed:
             while not self._stopping.is_set():
@@ -237,7 +242,7 @@ class Loader:
                 self._broken = error
                 raise
 
-    def _store(self, batch: Batch, retry_timeout_s: float | None) -> None:
+    def _store(self, batch: InsertBatch, retry_timeout_s: float | None) -> None:
         """Insert a batch, retrying for `retry_timeout_s` seconds, or until the loader stops."""
         started_s = self._clock()
         payload = batch.payload
@@ -256,7 +261,7 @@ class Loader:
                 raise SinkBusy("stopped before ClickHouse took everything")
             self._counters.retries += 1
 
-    def _insert(self, batch: Batch, payload: bytes) -> None:
+    def _insert(self, batch: InsertBatch, payload: bytes) -> None:
         if self._client is None:
             self._client = self._open_client()
         self._client.raw_insert(
@@ -267,7 +272,7 @@ class Loader:
             settings={**INSERT_SETTINGS, "max_execution_time": self._policy.insert_timeout_s},
         )
 
-    def _succeeded(self, batch: Batch) -> None:
+    def _succeeded(self, batch: InsertBatch) -> None:
         if self._failing:
             log.info("clickhouse.insert_recovered", table=batch.table)
         with self._changed:
@@ -278,7 +283,7 @@ class Loader:
             self._counters.batches += 1
             self._changed.notify_all()
 
-    def _failed(self, batch: Batch, attempt: int, cause: SinkError, error: Exception) -> None:
+    def _failed(self, batch: InsertBatch, attempt: int, cause: SinkError, error: Exception) -> None:
         """Count a failure. Raises `SinkBroken` when trying again is no use."""
         with self._changed:
             self._failing = True

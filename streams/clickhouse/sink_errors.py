@@ -1,6 +1,6 @@
-"""What can go wrong with ClickHouse, named by what to do about it.
+"""Errors of ClickHouse, named by what to do about them.
 
-`SinkBusy`: wait and try again. `SinkBroken`: stop the process, for waiting mends nothing.
+`SinkBusy`: wait and try again. `SinkBroken`: stop the process, since waiting changes nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import (
 from urllib3.exceptions import HTTPError
 
 DEFAULT_RETRY_AFTER_S: Final = 1.0
+"""Short beside any outage, long enough not to add to the load."""
 
 PASSING_CODES: Final[dict[int, str]] = {
     3: "UNEXPECTED_END_OF_FILE",
@@ -59,7 +60,7 @@ PASSING_CODES: Final[dict[int, str]] = {
     1001: "STD_EXCEPTION",
     1002: "UNKNOWN_EXCEPTION",
 }
-"""ClickHouse's codes of what passes: load, network, storage, and passwords being changed."""
+"""ClickHouse's codes of errors that pass: load, network, storage, passwords being changed."""
 
 
 class SinkError(Exception):

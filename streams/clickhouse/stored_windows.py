@@ -20,8 +20,9 @@ from understudy.streams.clickhouse.tables import TABLES, WINDOWS
 from understudy.streams.clickhouse.window_rows import window_rows
 
 SPAN_ROWS: Final = 5_000
-"""Rows read at once; more where the windows of one instant have more."""
-MOST_ROLLOUTS: Final = 100
+"""Rows read at once, about 15 MB; more where the windows of one instant have more."""
+MAX_ROLLOUTS: Final = 100
+"""More than a person reads in a message that names those there are."""
 _AFTER_1970_MS: Final = 1
 _LATEST_MS: Final = 10_413_791_999_999
 """The last instant that ClickHouse's times hold, in the year 2299."""
@@ -74,8 +75,8 @@ class Span(NamedTuple):
     rows: int
 
 
-class Kept(NamedTuple):
-    """A rollout of which there are windows."""
+class StoredRollout(NamedTuple):
+    """A rollout with stored windows."""
 
     rollout_id: str
     since: dt.datetime
@@ -101,11 +102,11 @@ def read_rows(client: Client, some: WindowRange, wanted: list[Span]) -> Iterator
             yield from window_rows(dict(zip(TABLES[WINDOWS], columns, strict=True)))
 
 
-def kept_rollouts(client: Client) -> list[Kept]:
-    """The rollouts there are, those with the newest windows first, up to `MOST_ROLLOUTS`."""
-    parameters = {"since_ms": _AFTER_1970_MS, "most": MOST_ROLLOUTS}
+def stored_rollouts(client: Client) -> list[StoredRollout]:
+    """The rollouts there are, those with the newest windows first, up to `MAX_ROLLOUTS`."""
+    parameters = {"since_ms": _AFTER_1970_MS, "most": MAX_ROLLOUTS}
     return [
-        Kept(str(name), _utc(since), _utc(until))
+        StoredRollout(str(name), _utc(since), _utc(until))
         for name, since, until in _query(client, _ROLLOUTS, parameters).result_rows
     ]
 

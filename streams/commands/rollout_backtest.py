@@ -19,11 +19,11 @@ from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrations import require_tables
 from understudy.streams.clickhouse.stored_windows import (
-    Kept,
+    StoredRollout,
     WindowRange,
-    kept_rollouts,
     read_rows,
     spans,
+    stored_rollouts,
 )
 from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
 from understudy.streams.commands.options import (
@@ -182,12 +182,12 @@ def _rows(client: Client, wanted: WindowRange) -> Iterator[WindowRow]:
     require_tables(client)
     spans_of_rows = spans(client, wanted)
     if not spans_of_rows:
-        raise CommandError(_nothing_found(wanted, kept_rollouts(client)))
+        raise CommandError(_nothing_found(wanted, stored_rollouts(client)))
     total = sum(span.rows for span in spans_of_rows)
     yield from counted(read_rows(client, wanted, spans_of_rows), total, "judging windows")
 
 
-def _nothing_found(wanted: WindowRange, kept: Sequence[Kept]) -> str:
+def _nothing_found(wanted: WindowRange, kept: Sequence[StoredRollout]) -> str:
     """A message that says which windows there are instead."""
     if not kept:
         return "ClickHouse holds no windows yet"
@@ -202,7 +202,7 @@ def _nothing_found(wanted: WindowRange, kept: Sequence[Kept]) -> str:
     return "\n".join([f"{head}{nearest(wanted.rollout_id, names)}. It has:", *shown])
 
 
-def _times(one: Kept) -> str:
+def _times(one: StoredRollout) -> str:
     return f"{one.since:%Y-%m-%dT%H:%M:%S} to {one.until:%Y-%m-%dT%H:%M:%S} UTC"
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import ProcessCollector
 
 from understudy.schemas.manifests import MAX_MANIFEST_BYTES
-from understudy.streams.clickhouse.decision_history import History
+from understudy.streams.clickhouse.decision_history import DecisionHistory
 from understudy.streams.http import gate_routes, probe_routes, read_routes, write_routes
 from understudy.streams.http.context import API, ApiContext
 from understudy.streams.http.materialized_view import MaterializedView
@@ -36,7 +36,7 @@ def make_api_context(settings: Settings) -> ApiContext:
     return ApiContext(
         view=MaterializedView(),
         store=RolloutRegistry(settings.kafka),
-        history=History(settings.clickhouse.url),
+        history=DecisionHistory(settings.clickhouse.url),
         tokens=read_tokens(settings.http.tokens),
     )
 

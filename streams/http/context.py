@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
-from understudy.streams.clickhouse.decision_history import History
+from understudy.streams.clickhouse.decision_history import DecisionHistory
 from understudy.streams.http.materialized_view import MaterializedView, RolloutView
 from understudy.streams.http.problems import Problem
 from understudy.streams.http.tokens import Token
@@ -35,7 +35,7 @@ class ApiContext:
 
     view: MaterializedView
     store: RolloutRegistry
-    history: History
+    history: DecisionHistory
     tokens: tuple[Token, ...]
     command_threads: ThreadPoolExecutor = field(default_factory=_threads(4, "command"))
     """Several operators may kill several rollouts at once."""

@@ -1,7 +1,7 @@
-"""Which Kafka this is. No request tells; what it speaks does.
+"""Finds out which release of Kafka a broker is, from the request versions that it supports.
 
-librdkafka keeps the answer to itself but for its debug lines. The versions of Fetch requests and
-the releases that brought them are those of Kafka's `FetchRequest.json`.
+No request returns the release, and librdkafka shows the versions only in its debug lines. Which
+release brought which version of Fetch is in Kafka's `FetchRequest.json`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Lines(logging.Handler):
 
 
 def broker_release(config: dict[str, Any], timeout_s: float) -> str:
-    """`Kafka 4.1 or later` or the like; empty when it cannot be told. Raises `KafkaException`."""
+    """Return `Kafka 4.1 or later` or the like; empty when unknown. Raises `KafkaException`."""
     captured = _Lines()
     logger = logging.Logger("understudy.broker_release", logging.DEBUG)
     logger.addHandler(captured)
@@ -37,9 +37,9 @@ def broker_release(config: dict[str, Any], timeout_s: float) -> str:
 
 
 def release_of(lines: list[str]) -> str:
-    """The oldest release among the brokers that these debug lines tell of."""
-    spoken = [int(found[1]) for line in lines if (found := _FETCH.search(line))]
-    if not spoken:
+    """Return the oldest release among the brokers in these debug lines."""
+    versions = [int(found[1]) for line in lines if (found := _FETCH.search(line))]
+    if not versions:
         return ""
-    release = next((name for version, name in _RELEASES if min(spoken) >= version), None)
+    release = next((name for version, name in _RELEASES if min(versions) >= version), None)
     return f"Kafka {release} or later" if release else "Kafka older than 2.7"

@@ -1,4 +1,4 @@
-"""Settings for librdkafka clients: one place that says how this service talks to Kafka."""
+"""Settings of librdkafka clients, and the names of groups and topics, in one place."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from understudy.schemas.windows import Source
 from understudy.streams.settings import KafkaSettings
 
 PARTITIONER: Final = "murmur2_random"
-"""What the Java client uses too; both sides of a pair must reach the same partition."""
+"""The Java client's rule: both sides of a pair must reach the same partition."""
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+"""What the largest topics accept (`schemas/topics.py`)."""
 CLIENT_ID: Final = "understudy"
 READER_GROUP: Final = "understudy-reader"
 """librdkafka requires a name; nothing is committed, so the group never comes into being."""
 
 
 def client_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """What every client needs."""
+    """Settings of every client."""
     return {
         "bootstrap.servers": kafka.bootstrap_servers,
         "client.id": CLIENT_ID,
@@ -56,7 +57,7 @@ def reader_config(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """A producer that waits for the broker as long as it takes, and never reorders."""
+    """A producer that retries until the broker is back, and never reorders."""
     shared = {k: v for k, v in client_config(kafka).items() if not k.startswith(_CONSUMER_ONLY)}
     return {
         "partitioner": PARTITIONER,
@@ -70,16 +71,16 @@ def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def group_of(kafka: KafkaSettings, source: Source) -> str:
-    """The consumer group that reads a source: that of events, or feedback's own beside it."""
+    """Return the consumer group of a source: feedback has one of its own."""
     return kafka.group_id if source == "events" else f"{kafka.group_id}-{source}"
 
 
 def topic_of(kafka: KafkaSettings, source: Source) -> str:
-    """The topic that a source's rows are made from."""
+    """Return the topic that a source's rows are made from."""
     specs = topics(kafka)
     return {"events": specs.events, "feedback": specs.feedback}[source].name
 
 
 def topics(kafka: KafkaSettings) -> Topics:
-    """The topics under this installation's prefix."""
+    """Return the topics under this installation's prefix."""
     return understudy_topics(kafka.topic_prefix)

@@ -29,8 +29,11 @@ from typing import Final, Self
 from confluent_kafka import Producer
 
 EMBEDDED_PARTITIONS: Final = 4
+"""librdkafka's default for topics of the mock cluster."""
 EMBEDDED_PARTITION_BYTES: Final = 5 * 1_048_576
+"""Hard-coded in librdkafka (`rdkafka_mock.c`)."""
 _START_TIMEOUT_S: Final = 10.0
+"""It starts in milliseconds; a busy machine takes longer."""
 
 
 class EmbeddedBroker:
@@ -78,7 +81,7 @@ class EmbeddedBroker:
         self._host = host
 
     def close(self) -> None:
-        """Stop the cluster and forget its messages; harmless when it is not running."""
+        """Stop the cluster and drop its messages; does nothing when it is not running."""
         host, self._host = self._host, None
         if host is not None:
             host.close()

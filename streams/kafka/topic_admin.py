@@ -30,6 +30,7 @@ from understudy.streams.logs import KAFKA_LOGGER
 BROKER_DEFAULT_REPLICATION: Final = -1
 _MOCK_CLUSTER_ID_PREFIX: Final = "mockCluster"
 _POLL_S: Final = 0.1
+"""A leader is elected within some tenths of a second."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What pairing brings, laid out for ClickHouse and handed to the loader."""
+"""Results of pairing as blocks for ClickHouse, handed to the loader."""
 
 from __future__ import annotations
 
@@ -49,29 +49,29 @@ class ClickHouseResults:
         if outcome.unmatched:
             blocks.append(unmatched_block(outcome.unmatched, partition))
         if blocks:
-            self._loader.put(blocks, {self._place(partition): self._put_to.get(partition, -1)})
+            self._loader.put(blocks, {self._key(partition): self._put_to.get(partition, -1)})
 
     def put_rows(self, partition: int, rows: Sequence[WindowRow], position: int) -> None:
         """Queue window rows; all before `position` has then been queued. Raises `SinkBusy`."""
         blocks = [block(WINDOWS, window_columns(rows))] if rows else []
-        self._loader.put(blocks, {self._place(partition): position})
+        self._loader.put(blocks, {self._key(partition): position})
         self._put_to[partition] = position
 
     def stored(self, partition: int) -> int:
         """The position up to which everything queued has been stored; -1 when nothing has."""
-        return self._loader.flushed(self._place(partition))
+        return self._loader.flushed(self._key(partition))
 
     def clear(self, partition: int) -> None:
-        """The partition starts again or has gone; what was stored counts no more."""
-        self._loader.clear(self._place(partition))
+        """Start again for a partition, or give it up; what was stored counts no more."""
+        self._loader.clear(self._key(partition))
         self._put_to.pop(partition, None)
 
     def flush(self, deadline_s: float) -> bool:
         """Whether everything queued has been stored in time."""
         return self._loader.flush(deadline_s)
 
-    def _place(self, partition: int) -> tuple[Source, int]:
-        """What the loader, which sources share, knows a partition by."""
+    def _key(self, partition: int) -> tuple[Source, int]:
+        """Return the partition's key in the loader, which both sources share."""
         return self._source, partition
 
 

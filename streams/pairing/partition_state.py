@@ -1,8 +1,8 @@
-"""What every partition's state has: a clock of its own, open windows, an account, safe commits.
+"""The state that partitions of both sources share: watermark, open windows, tally, safe commits.
 
-How records are read is the subclasses' business: `Partition` joins events, `FeedbackPartition`
-takes opinions as they are. Pure; the consumer loop stands elsewhere. State at a position is a
-function of the log alone, so reading again from a committed offset gives the same rows.
+The subclasses read records: `Partition` joins events, `FeedbackPartition` takes feedback as it is.
+Pure: state at a position is a function of the log alone, so reading again from a committed offset
+gives the same rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import BatchOutput, DeadLetter, RecordBatch, Tally
 
 BEFORE_ANY_WATERMARK: Final = 0
-"""What is invalid before any record has set the clock counts in the window of 1970."""
+"""Records that are invalid before any valid one counts in the window of 1970."""
 
 _BEFORE_ALL_TIME: Final = -(1 << 63)
 _MODES: Final = ("shadow", "interleave", "canary", "ab")
@@ -61,7 +61,7 @@ class PartitionState(ABC):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Make what reading this kind of record needs beside that."""
+        """Create the state that reading this kind of record needs besides."""
 
     @abstractmethod
     def process(self, records: RecordBatch) -> BatchOutput:
@@ -106,7 +106,7 @@ class PartitionState(ABC):
             self._windows.close(self.watermark_ms, steps)
         self._commits.passed(self.position, self.watermark_ms, self.waiting_sides)
 
-    # Where records end that are not measured
+    # Records that are not measured
 
     def _is_closed(self, time_ms: int) -> bool:
         """Whether an earlier run closed and flushed the window of this time."""

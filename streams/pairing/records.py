@@ -1,4 +1,4 @@
-"""What goes into a partition's state and what comes out of it."""
+"""Records that go into a partition's state, and the output of a batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RecordBatch:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that could not be used, with the place it came from."""
+    """A record that could not be used, with its offset."""
 
     offset: int
     reason: InvalidReason
@@ -55,7 +55,7 @@ class UnmatchedSide:
 
 @dataclass(slots=True)
 class BatchOutput:
-    """What a batch brought, to be handed to the sinks."""
+    """The output of a batch, to be handed to the sinks."""
 
     comparisons: list[Comparisons] = field(default_factory=list)
     unmatched: list[UnmatchedSide] = field(default_factory=list)
@@ -64,9 +64,9 @@ class BatchOutput:
 
 @dataclass(slots=True)
 class Tally:
-    """How many events ended where since this state was made, for logs, reports and metrics.
+    """How many events had which outcome since this state was created, for logs and metrics.
 
-    The lasting account stands in the window rows; this one counts what is read again once more.
+    Records that are read again count again; window rows count each once.
     """
 
     read: int = 0

@@ -1,4 +1,4 @@
-"""A rollout's record and newest decision, summed up; pure."""
+"""The status of a rollout, from its record and newest decision. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BEGINNING: Final = dt.datetime(1971, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class PolicyInForce:
     """The policy in force, or why this release cannot use it."""
 
     rollout: Rollout | None
@@ -25,22 +25,22 @@ class Policy:
     problem: str = ""
 
 
-def policy_in(record: RolloutRecord) -> Policy:
-    """The policy of a record, spelled out where it can be."""
+def policy_in(record: RolloutRecord) -> PolicyInForce:
+    """Return the policy of a record, compiled if this release can use it."""
     try:
         rollout = compile_manifest(record.manifest)
     except PolicyError as error:
-        return Policy(None, problem=error.problem)
-    return Policy(rollout, policy_hash(rollout))
+        return PolicyInForce(None, problem=error.problem)
+    return PolicyInForce(rollout, policy_hash(rollout))
 
 
 def status_of(record: RolloutRecord, decision: Decision | None) -> RolloutStatus:
-    """The rollout in short."""
+    """Return the status of a rollout."""
     return _status(record, policy_in(record), decision)
 
 
 def detail_of(record: RolloutRecord, decision: Decision | None) -> RolloutDetail:
-    """The rollout at length."""
+    """Return all there is about a rollout."""
     policy = policy_in(record)
     return RolloutDetail(
         status=_status(record, policy, decision),
@@ -55,16 +55,18 @@ def detail_of(record: RolloutRecord, decision: Decision | None) -> RolloutDetail
 def statuses(
     records: Mapping[str, RolloutRecord], decisions: Mapping[str, Decision]
 ) -> list[RolloutStatus]:
-    """All rollouts in short."""
+    """Return the statuses of all rollouts."""
     return [status_of(record, decisions.get(name)) for name, record in records.items()]
 
 
 def when(time: dt.datetime) -> dt.datetime | None:
-    """The time, unless it lies before anything was seen."""
+    """Return the time, or None when it lies before any event."""
     return time if time > _BEGINNING else None
 
 
-def _status(record: RolloutRecord, policy: Policy, decision: Decision | None) -> RolloutStatus:
+def _status(
+    record: RolloutRecord, policy: PolicyInForce, decision: Decision | None
+) -> RolloutStatus:
     if decision is None:
         return _waiting(record.manifest.rollout_id, policy)
     progress = decision.stage
@@ -85,7 +87,7 @@ def _status(record: RolloutRecord, policy: Policy, decision: Decision | None) ->
     )
 
 
-def _waiting(rollout_id: str, policy: Policy) -> RolloutStatus:
+def _waiting(rollout_id: str, policy: PolicyInForce) -> RolloutStatus:
     stages = policy.rollout.stages if policy.rollout else ()
     names = [stage.name for stage in stages[:2]] + [None, None]
     return RolloutStatus(

@@ -13,7 +13,7 @@ from tests.streams.alerting.samples import decision
 from tests.streams.http.server import Api, api
 from understudy.schemas.decisions import encode_decision
 from understudy.streams.clickhouse.connect import connect
-from understudy.streams.clickhouse.decision_history import END, Cursor, History
+from understudy.streams.clickhouse.decision_history import END, Cursor, DecisionHistory
 from understudy.streams.clickhouse.decision_rows import decision_block
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.http import read_routes as reading
@@ -112,11 +112,11 @@ def test_cursors_are_read_as_they_are_written() -> None:
 
 
 def test_a_slow_clickhouse_is_given_up(server: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(self: History, *_: object) -> None:
+    def slow(self: DecisionHistory, *_: object) -> None:
         threading.Event().wait(0.5)
 
-    monkeypatch.setattr(History, "page", slow)
+    monkeypatch.setattr(DecisionHistory, "page", slow)
     monkeypatch.setattr(reading, "TIMEOUT_S", 0.0)
-    monkeypatch.setattr(reading, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(reading, "QUEUE_TIMEOUT_S", 0.1)
     answer = server.get(PATH)
-    assert (answer.status, answer.detail) == (503, "ClickHouse does not answer in time")
+    assert (answer.status, answer.detail) == (503, "ClickHouse did not answer in time; retry")

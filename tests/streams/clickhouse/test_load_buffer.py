@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.streams.clickhouse.load_buffer import Batch, LoadBuffer, LoadPolicy
+from understudy.streams.clickhouse.load_buffer import InsertBatch, LoadBuffer, LoadPolicy
 from understudy.streams.clickhouse.native_format import Block
 
 POLICY = LoadPolicy(batch_rows=10, batch_bytes=1000, batch_age_s=1.0, buffer_bytes=3000)
@@ -18,7 +18,7 @@ def block(rows: int = 1, nbytes: int = 100, table: str = "t", column: str = "c")
     return Block(table, (column,), rows, b"x" * nbytes)
 
 
-def take(buffer: LoadBuffer, now_s: float = 0.0, *, everything: bool = False) -> Batch:
+def take(buffer: LoadBuffer, now_s: float = 0.0, *, everything: bool = False) -> InsertBatch:
     batch = buffer.take_due(now_s, everything=everything)
     assert batch is not None
     return batch
@@ -152,7 +152,7 @@ def test_a_position_is_never_ahead_of_what_is_stored(
     buffer = LoadBuffer(LoadPolicy(batch_rows=2, buffer_bytes=10**9))
     numbers = count()
     unstored: dict[int, list[int]] = {}
-    taken: list[tuple[Batch, list[int]]] = []
+    taken: list[tuple[InsertBatch, list[int]]] = []
     queues: dict[str, list[int]] = {"a": [], "b": []}
     for tables, partitions in offers:
         offer = next(numbers)

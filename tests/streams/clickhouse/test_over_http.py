@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 
 from tests.streams.clickhouse import samples
 from tests.streams.clickhouse.http_front import HttpFront
+from tests.waiting import wait_until
 from understudy.streams.clickhouse.comparison_rows import comparison_columns
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.load_buffer import LoadPolicy
@@ -90,7 +91,7 @@ def test_a_busy_server_is_tried_again(
         front.refuse_inserts_with = refusal
         loading.put([comparisons(20)], {0: 20})
         assert not loading.flush(0.3)
-        assert not loading.healthy
+        wait_until(lambda: not loading.healthy, "the refusal to be noticed")
         front.refuse_inserts_with = None
         assert loading.flush(10.0)
         assert loading.healthy

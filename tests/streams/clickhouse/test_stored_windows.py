@@ -18,12 +18,12 @@ from understudy.schemas.events import Mode
 from understudy.schemas.windows import SECTIONS, Source, WindowRow
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.clickhouse.stored_windows import (
-    Kept,
     Span,
+    StoredRollout,
     WindowRange,
-    kept_rollouts,
     read_rows,
     spans,
+    stored_rollouts,
 )
 from understudy.streams.clickhouse.tables import TABLES, WINDOWS, block
 from understudy.streams.clickhouse.window_rows import window_columns
@@ -160,7 +160,7 @@ def test_the_window_of_1970_is_left_out(client: Client, since_ms: int) -> None:
     epoch = row(window_start=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
     store(client, [epoch, row()])
     assert read(client, WindowRange("helpdesk", since_ms)) == [row()]
-    assert [one.since for one in kept_rollouts(client)] == [NOON]
+    assert [one.since for one in stored_rollouts(client)] == [NOON]
 
 
 @pytest.mark.parametrize("name", ["' OR 1 = 1 --", "a\\'b", "{since_ms:Int64}", "%(x)s", "名 🔎"])
@@ -171,9 +171,9 @@ def test_a_rollout_id_is_never_sql(client: Client, name: str) -> None:
 
 def test_what_is_kept_names_rollouts_and_times(client: Client) -> None:
     store(client, [row(), row(600), row(300, rollout_id="search"), row(900, rollout_id="")])
-    assert kept_rollouts(client) == [
-        Kept("helpdesk", NOON, NOON + 610 * SECOND),
-        Kept("search", NOON + 300 * SECOND, NOON + 310 * SECOND),
+    assert stored_rollouts(client) == [
+        StoredRollout("helpdesk", NOON, NOON + 610 * SECOND),
+        StoredRollout("search", NOON + 300 * SECOND, NOON + 310 * SECOND),
     ]
 
 

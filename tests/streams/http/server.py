@@ -16,7 +16,7 @@ from yarl import URL
 from tests.streams.http.described import Answer, check
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
-from understudy.streams.clickhouse.decision_history import History
+from understudy.streams.clickhouse.decision_history import DecisionHistory
 from understudy.streams.http.app import RUNNER, make_app
 from understudy.streams.http.context import ApiContext
 from understudy.streams.http.materialized_view import MaterializedView, ViewUpdate
@@ -92,7 +92,7 @@ def api(
     """An application whose Kafka and ClickHouse are away unless given; Kafka feeds its view."""
     view, components = MaterializedView(), WorkerComponents(("api",))
     store = RolloutRegistry(kafka) if kafka else RolloutRegistry(NOWHERE, timeout_s=1.0)
-    context = ApiContext(view, store, History(clickhouse), read_tokens(tokens))
+    context = ApiContext(view, store, DecisionHistory(clickhouse), read_tokens(tokens))
     is_read = kafka is not None and is_complete
     view.is_complete = is_complete and not is_read
     with (

@@ -16,7 +16,7 @@ from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
-from understudy.streams.clickhouse.decision_history import History
+from understudy.streams.clickhouse.decision_history import DecisionHistory
 from understudy.streams.http.app import make_app
 from understudy.streams.http.context import ApiContext
 from understudy.streams.http.materialized_view import (
@@ -99,7 +99,7 @@ def ask(view: MaterializedView, method: str, path: str, **more: Any) -> Answer:
         context = ApiContext(
             view=view,
             store=cast(RolloutRegistry, None),
-            history=cast(History, None),
+            history=cast(DecisionHistory, None),
             tokens=(),
         )
         async with TestClient(TestServer(make_app(WorkerComponents(()), context))) as client:
