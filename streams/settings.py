@@ -38,7 +38,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the broker is and how to talk to it."""
 
     bootstrap_servers: Annotated[
-        str, Meta(min_length=1, description="host:port, several by comma")
+        str, Meta(min_length=1, description="host:port; separate several with commas")
     ] = "localhost:9092"
     topic_prefix: Annotated[str, Meta(description="Put before every topic's name")] = "understudy."
     group_id: Annotated[
@@ -136,7 +136,7 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 8780
     tokens: Annotated[
         str,
-        Meta(description="Who may write: `name:secret`, several by comma; empty for nobody"),
+        Meta(description="Who may write: `name:secret`, separated by commas; empty: no one"),
     ] = ""
     stall_timeout_s: Annotated[
         Seconds,
@@ -149,7 +149,7 @@ HttpUrl = Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")]
 
 
 class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who is told of decisions; see [alerting.md](alerting.md). An empty URL is off."""
+    """Who is notified of decisions; see [alerting.md](alerting.md). An empty URL is off."""
 
     group_id: Annotated[
         str, Meta(min_length=1, description="Consumer group of the workers that alert")
@@ -165,10 +165,10 @@ class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="Signs what the webhook gets; empty for no signature")
     ] = ""
     repeat_s: Annotated[
-        Seconds, Meta(description="How often Alertmanager is told again of alerts that fire")
+        Seconds, Meta(description="How often alerts that fire are sent to Alertmanager again")
     ] = 60.0
     external_url: Annotated[
-        HttpUrl, Meta(description="Link in alerts; {rollout_id} in it stands for the rollout")
+        HttpUrl, Meta(description="Link in alerts; {rollout_id} is replaced by the rollout's")
     ] = ""
 
 
@@ -184,7 +184,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alerting: AlertingSettings = AlertingSettings()
 
     def compare_options(self) -> CompareOptions:
-        """What the analyzers are told. Raises `SettingsError` for a bad JSON Schema."""
+        """Options of the analyzers. Raises `SettingsError` for a bad JSON Schema."""
         return CompareOptions(
             similarity=self.compare.similarity,
             max_indel_characters=self.compare.max_indel_characters,
