@@ -12,7 +12,6 @@ same decisions.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Final
@@ -92,8 +91,8 @@ class DecisionProcessor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._has_given_up = False
-        self._hand_over_deadline_s = math.inf
-        """By the lease's clock."""
+        self._is_handing_over = False
+        """Partitions go: what comes now is for their next owner."""
 
     # What the consumer calls
 
@@ -111,7 +110,7 @@ class DecisionProcessor:
     def hand_over(self) -> None:
         """Partitions are about to be revoked: save now, or give up if they may be gone already."""
         self._barrier.reset()
-        self._hand_over_deadline_s = self._lease.now() + self._lease.session_s
+        self._is_handing_over = True
         if not self._unacknowledged:
             return
         if not self._lease.is_valid:
@@ -120,9 +119,23 @@ class DecisionProcessor:
             return
         self._start(self._checkpoint())
 
+    async def stop(self, timeout_s: float) -> None:
+        """Save what can be saved in time; the rest is abandoned, and read again by the next worker.
+
+        Without a deadline a stop could wait for ever: a consumer that is closing looks for no
+        coordinator, so that a lease which has lapsed is not renewed any more.
+        """
+        self._barrier.reset()
+        self._is_handing_over = True
+        if self._unacknowledged:
+            await asyncio.wait({self._start(self._checkpoint())}, timeout=timeout_s)
+        self._abandon()
+        for task in self._tasks:
+            task.cancel()
+
     def clear(self) -> None:
         """Partitions have changed hands: another worker may have written the table since."""
-        self._hand_over_deadline_s = math.inf
+        self._is_handing_over = False
         self._store.clear()
         self._barrier.reset()
 
@@ -143,20 +156,24 @@ class DecisionProcessor:
         try:
             async with self._lock:
                 await work
-        except asyncio.CancelledError:  # the event loop ends, and with it the process
-            self._has_given_up = True
+        except asyncio.CancelledError:  # by a stop, or because the event loop ends
+            self._abandon()
             raise
         except BaseException as error:
             log.error("deciding.gave_up", error=repr(error), exc_info=error)
             self._give_up(error)
 
     def _give_up(self, error: BaseException) -> None:
-        """Send, save and acknowledge nothing any more; the next worker reads it again."""
+        """Going on is impossible; the next worker reads again what was not saved."""
+        self._abandon()
+        self._on_give_up(error)
+
+    def _abandon(self) -> None:
+        """Send, save and acknowledge nothing any more."""
         self._has_given_up = True
         for message in self._unacknowledged:
             message.abandon()
         self._unacknowledged.clear()
-        self._on_give_up(error)
 
     # Applying
 
@@ -165,11 +182,10 @@ class DecisionProcessor:
         await self._checkpoint()
         await self._process(message, self._apply_record, INVALID_ROLLOUT)
         await self._checkpoint()
-        self._barrier.record_applied(message.partition, message.offset)
 
     async def _process(self, message: InputMessage, apply: Apply, invalid: str) -> None:
         """Emit what a message leads to, and see to it that its effect is saved."""
-        if self._has_given_up:
+        if self._has_given_up or self._is_handing_over:
             message.abandon()
             return
         self._unacknowledged.append(message)
@@ -214,6 +230,7 @@ class DecisionProcessor:
         return output
 
     def _apply_record(self, message: InputMessage) -> Output:
+        self._barrier.record_applied(message.partition, message.offset)
         output = self._store.apply_record(
             message.key, message.value, message.offset, message.timestamp_ms
         )
@@ -270,13 +287,8 @@ class DecisionProcessor:
                 return
 
     async def _wait_for_lease(self) -> None:
-        """Wait for a heartbeat; raises `Fenced` when a hand-over has waited for a whole session.
-
-        A consumer that is closing may send no more heartbeats, and waits for the hand-over.
-        """
+        """Wait for a heartbeat, which comes when a broker that was away is back."""
         while not self._lease.is_valid:
-            if self._lease.now() > self._hand_over_deadline_s:
-                raise Fenced("partitions are handed over, and no heartbeat has been accepted")
             await asyncio.sleep(LEASE_POLL_S)
 
 

@@ -28,6 +28,8 @@ WATCH_INTERVAL_S: Final = 2.0
 """Each look asks the broker twice."""
 LAGS_TIMEOUT_S: Final = 5.0
 """Then they are unknown, and probes are answered all the same."""
+SAVE_TIMEOUT_S: Final = 3.0
+"""For what is unsaved at a stop: plenty for a broker that answers, and a stop is to be quick."""
 STOP_TIMEOUT_S: Final = 30.0
 """A stop takes a few seconds at most; beyond this it hangs, and the process ends with an error."""
 
@@ -116,6 +118,7 @@ async def _stop(
 ) -> None:
     """Stop the app, which may still be recovering its table. Raises `TimeoutError`."""
     try:
+        await app.processor.stop(SAVE_TIMEOUT_S)
         await asyncio.wait_for(app.stop(), timeout_s)
     except TimeoutError as error:  # the consumer's thread would keep the process alive
         log.error("deciding.stop_timed_out", timeout_s=timeout_s)

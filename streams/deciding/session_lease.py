@@ -17,7 +17,6 @@ class SessionLease:
     """Renewed by the consumer's thread with every heartbeat, asked by the event loop."""
 
     def __init__(self, session_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.session_s = session_s
         self.send_timeout_s = session_s / 2
         """How long a message may be on its way; the other half of the session is left to start."""
         self._valid_s = session_s - self.send_timeout_s

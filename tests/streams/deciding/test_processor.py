@@ -287,23 +287,69 @@ def test_a_worker_whose_session_may_have_run_out_is_fenced() -> None:
     assert [type(error) for error in bench.given_up] == [Fenced]
 
 
-def test_a_hand_over_waits_for_a_heartbeat_no_longer_than_a_session() -> None:
-    """A consumer that is closing waits for the hand-over, and may send no more heartbeats."""
+def test_a_stop_saves_what_is_unsaved() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(MESSAGES[:2])
+        before = len(bench.port.happened)
+        await bench.processor.stop(10.0)
+        assert bench.happened_since(before) == ["save", "acknowledge", "acknowledge"]
+
+    assert decide(work).given_up == []
+
+
+def test_a_stop_abandons_what_it_cannot_save_in_time() -> None:
+    """The lease has lapsed, and a consumer that is closing renews it no more."""
 
     async def work(bench: Bench) -> None:
         await bench.apply()
         await bench.take(MESSAGES[:2])
         before = len(bench.port.happened)
-        bench.port.failures += [RetriableSendError("the broker is busy")] * 2
-        bench.processor.hand_over()
         bench.now_s += SESSION_S
+        await bench.processor.stop(0.1)
+        bench.lease.renew(bench.now_s)
+        await bench.take(MESSAGES[2:3], 2)
+        await asyncio.sleep(0.2)
+        assert bench.port.happened[before:] == [("abandon", 0), ("abandon", 1), ("abandon", 2)]
+
+    assert decide(work).given_up == []
+
+
+def test_a_hand_over_waits_for_a_broker_that_is_away() -> None:
+    """For longer than the session: no other worker can have taken over without the broker."""
+
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(MESSAGES[:1])
+        before = len(bench.port.happened)
+        bench.port.failures.append(RetriableSendError("the broker is away"))
+        bench.processor.hand_over()
+        bench.now_s += 3 * SESSION_S
         await asyncio.sleep(0.2)
         assert bench.port.happened[before:] == []
-        bench.now_s += 1.0
-        await asyncio.sleep(0.2)
-        assert bench.port.happened[before:] == [("abandon", 0), ("abandon", 1)]
+        bench.lease.renew(bench.now_s)
+        async with asyncio.timeout(10):
+            while bench.happened_since(before) != ["save", "acknowledge"]:
+                await asyncio.sleep(0.01)
 
-    assert [type(error) for error in decide(work).given_up] == [Fenced]
+    assert decide(work).given_up == []
+
+
+def test_messages_that_come_during_a_hand_over_are_left_to_the_next_owner() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        before = len(bench.port.happened)
+        bench.processor.hand_over()
+        bench.now_s += SESSION_S
+        await bench.take(MESSAGES[:1])
+        await bench.apply(POLICY, 1)
+        assert bench.port.happened[before:] == [("abandon", 0), ("abandon", 1)]
+        bench.processor.clear()
+        bench.lease.renew(bench.now_s)
+        await bench.take(MESSAGES[:1])
+        assert bench.progress.messages[WINDOWS] == 1
+
+    assert decide(work).given_up == []
 
 
 def test_when_the_event_loop_ends_unfinished_work_is_no_failure() -> None:
@@ -316,7 +362,7 @@ def test_when_the_event_loop_ends_unfinished_work_is_no_failure() -> None:
 
     bench = decide(work)
     assert bench.given_up == []
-    assert bench.port.happened == []
+    assert bench.port.happened == [("abandon", 0)]
 
 
 def test_with_nothing_unsaved_partitions_go_whatever_the_lease_says() -> None:

@@ -119,8 +119,11 @@ def test_a_stop_that_hangs_is_given_up() -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
 
+    async def save(timeout_s: float) -> None:
+        """Nothing to save."""
+
     async def stop() -> None:
-        app: Any = SimpleNamespace(stop=hang)
+        app: Any = SimpleNamespace(stop=hang, processor=SimpleNamespace(stop=save))
         starting = asyncio.ensure_future(hang())
         with pytest.raises(TimeoutError):
             await runner._stop(app, starting, given_up.append, timeout_s=0.05)
