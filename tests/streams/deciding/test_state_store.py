@@ -413,3 +413,15 @@ def test_equal_states_give_equal_bytes() -> None:
     assert [encode_decision(one) for one in first.emitted if one] == [
         encode_decision(one) for one in second.emitted if one
     ]
+
+
+def test_messages_that_a_snapshot_includes_change_no_byte_of_it() -> None:
+    """They come again after a crash; a number must not turn from an integer into a float."""
+    messages = BROKEN.messages(3, 10)
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
+    processor.windows(messages)
+    before = dict(processor.table)
+    processor.restart()
+    processor.windows(messages)
+    assert processor.table == before
