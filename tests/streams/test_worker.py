@@ -12,6 +12,7 @@ import urllib.request
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,9 +26,7 @@ from understudy.streams.monitoring.pairing_monitor import monitor_pairing
 from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import HttpSettings
-from understudy.streams.worker import pairing
-
-pytestmark = pytest.mark.integration
+from understudy.streams.worker import _critical_thread, _self_healing_thread, pairing
 
 
 def ask(url: str) -> tuple[int, str]:
@@ -45,6 +44,7 @@ def is_degraded(url: str) -> bool:
         return False
 
 
+@pytest.mark.integration
 def test_from_start_to_metrics(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
     specs = topics()
     write(kafka_broker, specs.events.name, [(key(n), event(n), []) for n in range(20)])
@@ -58,6 +58,7 @@ def test_from_start_to_metrics(kafka_broker: Broker, topics: MakeTopics, tmp_pat
         assert worker.terminate() == 0
 
 
+@pytest.mark.integration
 def test_without_clickhouse_it_is_ready_and_degraded(
     kafka_broker: Broker, topics: MakeTopics
 ) -> None:
@@ -95,6 +96,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
+@pytest.mark.integration
 def test_a_port_that_is_taken_does_not_stop_a_worker(
     kafka_broker: Broker, topics: MakeTopics, tmp_path: Path
 ) -> None:
@@ -111,6 +113,7 @@ DECIDING = (*COMMAND, "worker", "--role", "deciding")
 LITTLE = b'{"rollout_id": "helpdesk", "rows": 7}'
 
 
+@pytest.mark.integration
 def test_deciding_is_exposed(kafka_broker: Broker, topics: MakeTopics, tmp_path: Path) -> None:
     specs = topics(rollout_partitions=ROLLOUT_PARTITIONS)
     write(kafka_broker, specs.windows.name, [(b"helpdesk", LITTLE, [])])
@@ -145,6 +148,7 @@ main(["worker", "--role", "deciding"])
 """
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 def test_probes_are_answered_while_the_event_loop_of_deciding_hangs(
     kafka_broker: Broker, topics: MakeTopics, tmp_path: Path
@@ -165,6 +169,7 @@ def test_probes_are_answered_while_the_event_loop_of_deciding_hangs(
         assert ask(f"{address}/api/v1/rollouts") == (200, '{"rollouts":[]}\n')
 
 
+@pytest.mark.integration
 def test_one_page_has_the_metrics_of_both(
     kafka_broker: Broker, topics: MakeTopics, tmp_path: Path
 ) -> None:
@@ -180,6 +185,7 @@ def test_one_page_has_the_metrics_of_both(
         assert worker.terminate() == 0
 
 
+@pytest.mark.integration
 def test_a_deciding_worker_without_partitions_is_ready(
     kafka_broker: Broker, topics: MakeTopics, tmp_path: Path
 ) -> None:
@@ -200,3 +206,36 @@ def test_a_deciding_worker_without_partitions_is_ready(
             return sum(held) == ROLLOUT_PARTITIONS and all(ready)
 
         worker.wait_until(spread, "one partition each, and all ready")
+
+
+# Threads of a role
+
+
+def until_stopped(stop: threading.Event) -> None:
+    assert stop.wait(10.0)
+
+
+def test_the_end_of_a_critical_thread_ends_the_worker_and_is_raised() -> None:
+    stop = threading.Event()
+
+    def fail(_: threading.Event) -> None:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"), _critical_thread(fail, stop, "test"):
+        assert stop.wait(10.0), "the other thread is to stop, too"
+
+
+@pytest.mark.parametrize("run_in_thread", [_critical_thread, _self_healing_thread])
+def test_a_thread_ends_with_its_context(run_in_thread: Any) -> None:
+    stop = threading.Event()
+    with run_in_thread(until_stopped, stop, "test-worker-thread"):
+        assert "test-worker-thread" in {thread.name for thread in threading.enumerate()}
+    assert stop.is_set()
+    assert "test-worker-thread" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_what_the_context_raises_is_raised_and_the_thread_ends() -> None:
+    stop = threading.Event()
+    with pytest.raises(KeyError), _critical_thread(until_stopped, stop, "test"):
+        raise KeyError
+    assert stop.is_set()
