@@ -9,6 +9,7 @@ import ast
 import re
 import subprocess
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,29 @@ IMPURE_CALLS = re.compile(
     r"\b(datetime|dt\.datetime|date)\.(now|utcnow|today)\b|\bdefault_rng\(\s*\)|(?<![\w.])open\("
     r"|(?<![\w.])print\("
 )
+TESTED_BY = {
+    # Declarations and texts, held to what follows from them.
+    "schemas/json_parts.py": "tests/schemas/test_json_schema.py",
+    "schemas/manifests.py": "tests/schemas/test_rollouts.py",
+    "analyzers/compare/measure_arrays.py": "tests/schemas/test_measure_records.py",
+    "streams/demo/phrases.py": "tests/streams/demo/test_simulator.py",
+    # Parts of the evaluator, which is tested on whole worlds of window rows.
+    "analyzers/guardrails/apply_windows.py": "tests/analyzers/guardrails/test_evaluator.py",
+    "analyzers/guardrails/checks.py": "tests/analyzers/guardrails/test_evidence_state.py",
+    "analyzers/guardrails/decision_builder.py": "tests/analyzers/guardrails/test_evaluator.py",
+    "analyzers/guardrails/evaluate.py": "tests/analyzers/guardrails/test_evaluator.py",
+    "analyzers/guardrails/explanations.py": "tests/analyzers/guardrails/test_evaluator.py",
+    "analyzers/guardrails/sequential_tests.py": "tests/analyzers/guardrails/test_evidence_state.py",
+    "analyzers/guardrails/stage_progress.py": "tests/analyzers/guardrails/test_evaluator.py",
+    "analyzers/guardrails/state.py": "tests/analyzers/guardrails/test_evaluator.py",
+    "analyzers/guardrails/tail_thresholds.py": "tests/analyzers/guardrails/test_evidence_state.py",
+}
+"""Modules without a test file of their own, and the file that tests them."""
+FORBIDDEN_WORDS = {
+    "aside", "beside", "desk", "docket", "heard", "obey", "obeyed", "patience", "settle",
+    "settled", "somebody", "succession", "telling", "told", "weighing", "whoever",
+}  # fmt: skip
+"""Words of our own for what the field has names for; docs/glossary.md has those."""
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 MACHINE_PATH = re.compile(
     r"/" r"(work|root|home/\w+|Users/\w+)/[\w.]" + r"|[.]{2}/" + r"shared/", re.IGNORECASE
@@ -122,6 +146,67 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
     for file in tracked():
         names = {part.removesuffix(".py") for part in file.relative_to(ROOT).parts}
         assert not names & VAGUE_NAMES, file
+
+
+def has_logic(file: Path) -> bool:
+    """Whether any function does something; protocols and tables of constants do nothing."""
+    functions = (
+        node
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    return any(not _is_text(statement) for function in functions for statement in function.body)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def test_every_module_has_a_test_file_of_its_name() -> None:
+    without = {
+        str(file.relative_to(ROOT))
+        for package in present()
+        for file in modules(package)
+        if file.name != "__init__.py"
+        and has_logic(file)
+        and not (ROOT / "tests" / file.relative_to(ROOT).with_name(f"test_{file.name}")).exists()
+    }
+    new, stale = without - TESTED_BY.keys(), TESTED_BY.keys() - without
+    assert not new, "write tests/<the same path>/test_<module>.py, or say what tests it"
+    assert not stale, "no longer there, or tested by a file of their own"
+    assert [test for test in TESTED_BY.values() if not (ROOT / test).is_file()] == []
+
+
+@pytest.mark.parametrize("package", present())
+def test_a_file_name_says_which_file(package: str) -> None:
+    """Files of commands are named after their commands, whatever others are called."""
+    names = Counter(
+        file.name
+        for file in modules(package)
+        if file.name != "__init__.py" and file.parent.name != "commands"
+    )
+    assert [name for name, files in names.items() if files > 1] == []
+
+
+@pytest.mark.parametrize("package", present())
+def test_names_are_words_of_the_field(package: str) -> None:
+    for file in modules(package):
+        for name in set(defined(file)):
+            words = set(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_"))
+            assert not words & FORBIDDEN_WORDS, f"{file.relative_to(ROOT)}: {name}"
+
+
+def defined(file: Path) -> Iterator[str]:
+    """Names that a file gives to functions, classes, arguments, variables and attributes."""
+    yield file.stem
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.ClassDef(name=name) | ast.arg(arg=name):
+                yield name
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name
 
 
 def test_no_file_names_a_place_on_some_machine() -> None:

@@ -1,0 +1,95 @@
+"""Commands that no record can hold or no worker could apply are refused, and not stored."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.streams.rollouts.records import Kafka, evaluator, manifest
+from understudy.schemas.decisions import encode_decision
+from understudy.schemas.rollout_records import CommandKind
+from understudy.schemas.rollouts import compile_manifest
+from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.rollouts.operator_commands import (
+    MAX_BY_CHARACTERS,
+    MAX_REASON_CHARACTERS,
+    CommandRejected,
+    InvalidCommandText,
+    apply_policy,
+    check_command_text,
+    issue_command,
+)
+from understudy.streams.rollouts.policy_diff import PolicyFile
+from understudy.streams.rollouts.registry import UnknownRollout
+
+
+@pytest.mark.parametrize("kind", ["kill", "resume", "promote"])
+def test_texts_of_the_largest_size_are_taken(kind: CommandKind) -> None:
+    check_command_text(kind, reason="r" * MAX_REASON_CHARACTERS, by="b" * MAX_BY_CHARACTERS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "by", "name"),
+    [
+        ("kill", "", "", "reason"),
+        ("kill", " \n", "anna", "reason"),
+        ("resume", "r" * (MAX_REASON_CHARACTERS + 1), "", "reason"),
+        ("promote", "", "b" * (MAX_BY_CHARACTERS + 1), "by"),
+    ],
+)
+def test_texts_that_a_record_cannot_hold(
+    kind: CommandKind, reason: str, by: str, name: str
+) -> None:
+    with pytest.raises(InvalidCommandText) as raised:
+        check_command_text(kind, reason=reason, by=by)
+    assert raised.value.name == name
+
+
+def test_only_a_kill_needs_a_reason() -> None:
+    check_command_text("resume", reason="", by="")
+
+
+@pytest.fixture
+def kafka(embedded_broker: EmbeddedBroker) -> Kafka:
+    return Kafka(embedded_broker)
+
+
+@pytest.mark.embedded
+def test_a_dry_run_writes_nothing_and_the_same_policy_neither(kafka: Kafka) -> None:
+    file = PolicyFile("a.yaml", manifest(), compile_manifest(manifest()))
+    assert apply_policy(kafka.store, file, dry_run=True).effect == "created"
+    assert kafka.store.find("checkout") is None
+    assert apply_policy(kafka.store, file, dry_run=False).effect == "created"
+    assert apply_policy(kafka.store, file, dry_run=False).effect == "unchanged"
+
+
+@pytest.mark.embedded
+def test_a_promotion_remembers_the_decision_before_it(kafka: Kafka) -> None:
+    kafka.store.apply(manifest())
+    decision = evaluator().decision()
+    kafka.write("understudy.decisions", ("checkout", encode_decision(decision)))
+    issued = issue_command(kafka.store, "checkout", "promote", reason="", by="anna")
+    assert issued.before == decision
+    assert (issued.command.number, issued.command.kind, issued.command.by) == (1, "promote", "anna")
+    killed = issue_command(kafka.store, "checkout", "kill", reason="tone", by="")
+    assert (killed.before, killed.command.number) == (None, 2)
+
+
+@pytest.mark.embedded
+def test_a_promotion_beyond_the_last_stage_is_rejected(kafka: Kafka) -> None:
+    last = evaluator()
+    for _ in ("shadow", "5%"):
+        last.promote()
+    kafka.store.apply(manifest())
+    kafka.write("understudy.decisions", ("checkout", encode_decision(last.decision())))
+    with pytest.raises(CommandRejected, match="at its last stage, 25%"):
+        issue_command(kafka.store, "checkout", "promote", reason="", by="")
+    record = kafka.store.find("checkout")
+    assert record is not None
+    assert record.commands == ()
+
+
+@pytest.mark.embedded
+def test_an_unknown_rollout_is_no_command(kafka: Kafka) -> None:
+    for kind in ("kill", "promote"):
+        with pytest.raises(UnknownRollout):
+            issue_command(kafka.store, "checkout", kind, reason="tone", by="")  # type: ignore[arg-type]

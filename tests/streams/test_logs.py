@@ -1,0 +1,40 @@
+"""Logs are lines of JSON on stderr, whoever writes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+WRITES = """
+import logging, sys, structlog
+from understudy.streams.logs import KAFKA_LOGGER, configure_logs
+configure_logs()
+structlog.get_logger("ours").info("worker.started", topic="名")
+structlog.get_logger("ours").debug("not.shown")
+KAFKA_LOGGER.warning("broker %s is away", 1)
+try:
+    1 / 0
+except ZeroDivisionError:
+    structlog.get_logger("ours").exception("worker.failed")
+print("a result")
+"""
+
+
+def test_every_line_is_an_object_with_time_and_level() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, "-c", WRITES],
+        capture_output=True, encoding="utf-8", check=True, env=environment,
+    )  # fmt: skip
+    assert done.stdout == "a result\n"
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(one["level"], one["event"]) for one in lines] == [
+        ("info", "worker.started"),
+        ("warning", "broker 1 is away"),
+        ("error", "worker.failed"),
+    ]
+    assert lines[0]["topic"] == "名"
+    assert all(one["timestamp"].endswith("Z") for one in lines)
+    assert "ZeroDivisionError" in lines[2]["exception"]
