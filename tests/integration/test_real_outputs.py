@@ -234,7 +234,8 @@ def test_publish_keys_and_partitions_like_the_java_client(path: WholePath) -> No
     for record in keyed:
         assert record.key is not None
         assert partition_of(record.key, len(path.log)) == record.partition
-    assert re.match(rf"{len(path.lines):,} events to \S+ in [\d.]+ s\n", path.published.decode())
+    printed = rf"{len(path.lines):,} events written to \S+ in [\d.]+ s\n"
+    assert re.match(printed, path.published.decode())
 
 
 def test_the_worker_ends_well_and_prints_nothing_on_stdout(path: WholePath) -> None:
