@@ -23,20 +23,44 @@ IMPURE_CALLS = re.compile(
 )
 TESTED_BY = {
     # Declarations and texts, held to what follows from them.
+    "schemas/clickhouse/schema.py": "tests/schemas/clickhouse/test_ddl.py",
     "schemas/json_parts.py": "tests/schemas/test_json_schema.py",
     "schemas/manifests.py": "tests/schemas/test_rollouts.py",
     "analyzers/compare/measure_arrays.py": "tests/schemas/test_measure_records.py",
-    "streams/demo/phrases.py": "tests/streams/demo/test_simulator.py",
+    "streams/errors.py": "tests/streams/commands/test_failures.py",
     # Parts of the evaluator, which is tested on whole worlds of window rows.
     "analyzers/guardrails/apply_windows.py": "tests/analyzers/guardrails/test_evaluator.py",
-    "analyzers/guardrails/checks.py": "tests/analyzers/guardrails/test_evidence_state.py",
+    "analyzers/guardrails/checks.py": "tests/analyzers/guardrails/test_evaluator.py",
     "analyzers/guardrails/decision_builder.py": "tests/analyzers/guardrails/test_evaluator.py",
     "analyzers/guardrails/evaluate.py": "tests/analyzers/guardrails/test_evaluator.py",
-    "analyzers/guardrails/explanations.py": "tests/analyzers/guardrails/test_evaluator.py",
-    "analyzers/guardrails/sequential_tests.py": "tests/analyzers/guardrails/test_evidence_state.py",
     "analyzers/guardrails/stage_progress.py": "tests/analyzers/guardrails/test_evaluator.py",
-    "analyzers/guardrails/state.py": "tests/analyzers/guardrails/test_evaluator.py",
-    "analyzers/guardrails/tail_thresholds.py": "tests/analyzers/guardrails/test_evidence_state.py",
+    "analyzers/guardrails/tail_thresholds.py": "tests/analyzers/guardrails/test_evaluator.py",
+    # Commands of a few lines, tested by what they share or start.
+    "streams/commands/dead_letters.py": "tests/streams/commands/test_dead_letters_list.py",
+    "streams/commands/demo.py": "tests/streams/demo/test_run.py",
+    "streams/commands/rollout_kill.py": "tests/streams/commands/test_operator_command.py",
+    "streams/commands/rollout_promote.py": "tests/streams/commands/test_operator_command.py",
+    "streams/commands/rollout_resume.py": "tests/streams/commands/test_operator_command.py",
+    "streams/commands/worker.py": "tests/streams/test_worker.py",
+    "streams/dead_letters/reading.py": "tests/streams/commands/test_dead_letters_list.py",
+    "streams/dead_letters/replaying.py": "tests/streams/commands/test_dead_letters_replay.py",
+    # Edges that mean something only with a broker, a database or a server around them.
+    "streams/alerting/decision_message.py": "tests/streams/alerting/test_end_to_end.py",
+    "streams/deciding/faust_app.py": "tests/streams/deciding/test_runner.py",
+    "streams/http/app.py": "tests/streams/http/test_server.py",
+    "streams/http/context.py": "tests/streams/http/test_server.py",
+    "streams/http/view_feed.py": "tests/streams/http/test_server.py",
+    "streams/kafka/offsets.py": "tests/streams/kafka/test_topic_reader.py",
+    "streams/pairing/assignment.py": "tests/faults/test_rebalances.py",
+    "streams/pairing/checkpoint.py": "tests/faults/test_kills.py",
+    "streams/pairing/clickhouse_results.py": "tests/integration/test_real_outputs.py",
+    "streams/pairing/consumer.py": "tests/faults/test_kills.py",
+    "streams/pairing/kafka_results.py": "tests/integration/test_bad_input.py",
+    "streams/replay/into_clickhouse.py": "tests/streams/replay/test_replay_events.py",
+    # Parts of a partition's state, which is tested as a whole on logs of records.
+    "streams/monitoring/pairing_snapshot.py": "tests/streams/monitoring/test_pairing_metrics.py",
+    "streams/pairing/comparison.py": "tests/streams/pairing/test_partition.py",
+    "streams/pairing/partition_state.py": "tests/streams/pairing/test_partition.py",
 }
 """Modules without a test file of their own, and the file that tests them."""
 FORBIDDEN_WORDS = {

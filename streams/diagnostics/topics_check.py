@@ -54,9 +54,9 @@ def _partitions_that_must_agree(found: TopicsFound, specs: Topics) -> Iterator[F
     together = (specs.windows, specs.rollouts, specs.decisions)
     counts = {s.name: found.partitions[s.name] for s in together if s.name in found.partitions}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} has {count}" for name, count in counts.items())
+        shown = ", ".join(f"{name} has {count}" for name, count in counts.items())
         yield fail(
             TOPICS,
-            f"partitions must be as many, but {told}",
+            f"partitions must be as many, but {shown}",
             "these topics are read side by side by key; make the smaller ones anew",
         )
