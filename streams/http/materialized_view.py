@@ -78,6 +78,8 @@ class MaterializedView:
         self._records: dict[str, RolloutRecord] = {}
         self._decisions: dict[str, PublishedDecision] = {}
         self._unreadable: dict[tuple[RecordKind, str], str] = {}
+        self._bodies: dict[tuple[str, ...], Body] = {}
+        """Bodies made since the last change."""
         self._changed = asyncio.Event()
         self._waiting = 0
         self._is_closed = False
@@ -124,6 +126,16 @@ class MaterializedView:
         """The newest decision about a rollout. Raises `UnreadableRecord`."""
         self._check("decision", rollout_id)
         return self._decisions.get(rollout_id)
+
+    def body(self, key: tuple[str, ...], make_body: Callable[[], Body]) -> Body:
+        """A body, made once between two changes, however many requests poll it.
+
+        Otherwise each change would make it again for every request that waits, and block the loop.
+        Keys must name rollouts that exist, so that they cannot fill the memory.
+        """
+        if key not in self._bodies:
+            self._bodies[key] = make_body()
+        return self._bodies[key]
 
     async def wait_until(self, is_true: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until a condition holds; return whether it does. Passes on what it raises.
@@ -184,5 +196,6 @@ class MaterializedView:
             self._records[rollout_id] = merge_commands(self._records.get(rollout_id), record)
 
     def _wake(self) -> None:
+        self._bodies.clear()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

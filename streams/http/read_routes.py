@@ -47,19 +47,20 @@ async def list_rollouts(request: web.Request) -> web.Response:
         rollouts = context.complete_view().all().values()
         return body_of(RolloutList(rollouts=[status_of(r.record, r.decision) for r in rollouts]))
 
-    return await conditional_response(request, context.view, make_body)
+    view = context.view
+    return await conditional_response(request, view, lambda: view.body(("rollouts",), make_body))
 
 
 @routes.get(ROLLOUT_PATH)
 async def get_rollout(request: web.Request) -> web.Response:
     """One rollout with its policy and commands."""
-    return await _describe(request, lambda r: detail_of(r.record, r.decision))
+    return await _describe(request, "detail", lambda r: detail_of(r.record, r.decision))
 
 
 @routes.get(f"{ROLLOUT_PATH}/status")
 async def get_status(request: web.Request) -> web.Response:
     """The summary of one rollout."""
-    return await _describe(request, lambda r: status_of(r.record, r.decision))
+    return await _describe(request, "status", lambda r: status_of(r.record, r.decision))
 
 
 @routes.get(f"{ROLLOUT_PATH}/decision")
@@ -112,12 +113,17 @@ async def get_openapi(request: web.Request) -> web.Response:
 
 
 async def _describe(
-    request: web.Request, describe: Callable[[RolloutView], msgspec.Struct]
+    request: web.Request, name: str, describe: Callable[[RolloutView], msgspec.Struct]
 ) -> web.Response:
     allow_only(request)
     context = request.app[API]
+    key = (name, request.match_info["rollout_id"])
+
+    def make_body() -> Body:
+        return body_of(describe(context.rollout(request)))
+
     return await conditional_response(
-        request, context.view, lambda: body_of(describe(context.rollout(request)))
+        request, context.view, lambda: context.view.body(key, make_body)
     )
 
 

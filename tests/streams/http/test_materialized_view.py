@@ -10,6 +10,7 @@ from tests.streams.rollouts.records import killed, manifest
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.http import materialized_view as module
+from understudy.streams.http.bodies import Body
 from understudy.streams.http.materialized_view import (
     MaterializedView,
     RecordKind,
@@ -160,3 +161,24 @@ def test_decisions_of_another_rollout_are_not_taken() -> None:
     view.apply([ViewUpdate("decision", "mail", encode_decision(killed()))])
     with pytest.raises(UnreadableRecord, match="it is about checkout"):
         view.newest_decision("mail")
+
+
+def test_a_body_is_made_once_between_two_changes() -> None:
+    view, made = MaterializedView(), []
+
+    def make() -> Body:
+        made.append(len(made))
+        return Body.of(b"%d" % len(made))
+
+    assert view.body(("a",), make) == view.body(("a",), make) == Body.of(b"1")
+    assert view.body(("b",), make) == Body.of(b"2")
+    for number, change in enumerate((view.mark_complete, lambda: view.apply([]), view.reset), 3):
+        change()
+        assert view.body(("a",), make) == Body.of(b"%d" % number)
+
+
+def test_a_body_that_cannot_be_made_is_tried_again() -> None:
+    view = MaterializedView()
+    with pytest.raises(KeyError):
+        view.body(("a",), lambda: {}["missing"])
+    assert view.body(("a",), lambda: Body.of(b"")) == Body.of(b"")
