@@ -1,12 +1,12 @@
-"""As much of PromQL as tools need that ask for one number at a time. Pure.
+"""As much of PromQL as tools need that query one number at a time. Pure.
 
-Answered are series by name and labels, the `max`, `min`, `sum` or `count` of them, `vector(1)` and
-sums of numbers such as `1+1`, with which tools ask whether anybody is there:
+It evaluates series by name and labels, their `max`, `min`, `sum` or `count`, `vector(1)`, and sums
+of numbers such as `1+1`, with which tools check the connection:
 
     understudy_guardrail_harm_ratio{rollout_id="checkout", guardrail="error_rate", slice="all"}
     max(understudy_guardrail_breached{rollout_id="checkout", slice=~"language:.*"})
 
-Whatever else PromQL knows is refused; who needs it lets a Prometheus scrape `/metrics`.
+Everything else in PromQL is refused; for that, let a Prometheus server scrape `/metrics`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from understudy.streams.http.label_patterns import Test, whole_match
+import re2
+
 from understudy.streams.http.rollout_series import Sample
 
 MAX_CHARACTERS: Final = 4_096
+"""Far beyond any query of a tool; bounds the time that one can take."""
 NAME_LABEL: Final = "__name__"
 _TOKEN: Final = re.compile(
     r"""[ \t\r\n]*(?:
@@ -45,21 +47,30 @@ _AGGREGATES: Final[dict[str, Callable[[list[float]], float]]] = {
 }
 
 
+_RE2: Final = re2.Options()
+"""As Prometheus compiles the patterns of label matchers: `.` matches a newline, too."""
+_RE2.dot_nl = True
+_RE2.log_errors = False
+
+Test = Callable[[str], bool]
+"""Whether a label's value is as it must be."""
+
+
 class BadQuery(ValueError):
-    """A query that is not answered; the message says why."""
+    """A query that is refused; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """What a label's value must be like."""
+    """A condition on the value of a label."""
 
     label: str
     test: Test
 
 
 def answer(query: str, samples: Iterable[Sample], time_s: float) -> dict[str, Any]:
-    """The `data` of Prometheus's response. Raises `BadQuery`."""
-    reader = _Reader(query)
+    """Evaluate a query; returns the `data` of Prometheus's response. Raises `BadQuery`."""
+    reader = _QueryReader(query)
     if reader.next_is_number():
         result = [time_s, written(reader.number_sum())]
         reader.end()
@@ -83,7 +94,7 @@ def _numbers(values: list[float]) -> list[float]:
 
 
 def written(value: float) -> str:
-    """A number as Prometheus writes it."""
+    """Format a number as Prometheus does."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -102,8 +113,8 @@ def _matching(
     return found
 
 
-class _Reader:
-    """Reads a query from left to right; each `…` method raises `BadQuery` for what it is not."""
+class _QueryReader:
+    """Reads a query from left to right. Every method raises `BadQuery` for anything unexpected."""
 
     def __init__(self, query: str) -> None:
         if len(query) > MAX_CHARACTERS:
@@ -123,13 +134,13 @@ class _Reader:
         return total
 
     def function(self) -> str:
-        """The name of one that is called; its bracket is read as well. Empty for none."""
+        """The name of a function and its opening bracket; empty when there is none."""
         name, after = self._tokens[self._at][1], self._tokens[self._at + 1 :]
         if not after or after[0][1] != "(":
             return ""
         if name != "vector" and name not in _AGGREGATES:
             known = ", ".join(["vector", *_AGGREGATES])
-            raise BadQuery(f"of functions only {known} are known here, not {name[:100]!r}")
+            raise BadQuery(f"the functions known here are {known}, not {name[:100]!r}")
         self._at += 2
         return name
 
@@ -146,17 +157,17 @@ class _Reader:
                     self.take(",")
             self.take("}")
         if all(matcher.test("") for matcher in matchers):
-            raise BadQuery("name a series, or a label that it has")
+            raise BadQuery("name a series, or a label with a value")
         return matchers
 
     def take(self, text: str) -> None:
-        """Read a sign."""
+        """Read a certain sign."""
         if self._tokens[self._at] != ("sign", text):
             raise BadQuery(f"expected {text!r}, not {self._found()}")
         self._at += 1
 
     def end(self) -> None:
-        """Nothing may be left."""
+        """Check that nothing is left."""
         if self._tokens[self._at][0] != "end":
             raise _unknown(self._found())
 
@@ -174,7 +185,7 @@ class _Reader:
     def _matcher(self) -> Matcher:
         label = self._take_kind("name")
         if not _LABEL.fullmatch(label):
-            raise BadQuery(f"{label[:100]!r} is no name of a label")
+            raise BadQuery(f"{label[:100]!r} is not the name of a label")
         operator = self._take_kind("sign")
         if operator not in _OPERATORS:
             raise BadQuery(f"expected one of {' '.join(_OPERATORS)}, not {operator!r}")
@@ -193,7 +204,7 @@ class _Reader:
 
 
 def _tokens(query: str) -> list[tuple[str, str]]:
-    """Kind and text, in turn; the last is the end."""
+    """Split a query into pairs of kind and text; the last has the kind `end`."""
     tokens, position, text = [], 0, query.rstrip()
     while position < len(text):
         token = _TOKEN.match(text, position)
@@ -233,8 +244,11 @@ def _equals(value: str) -> Test:
 
 
 def _matches(pattern: str) -> Test:
-    """Labels take few values in many series, so each is looked at once."""
+    """Whether the whole value matches. Few values occur in many series, so each is tested once."""
     try:
-        return cache(whole_match(pattern))
-    except ValueError as error:
-        raise BadQuery(str(error)) from None
+        compiled = re2.compile(pattern, _RE2)
+    except (re2.error, ValueError) as error:
+        detail = error.args[0]
+        text = detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(error)
+        raise BadQuery(f"invalid regular expression: {text}") from None
+    return cache(lambda value: compiled.fullmatch(value) is not None)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import time
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from understudy.streams.http.instant_query import MAX_CHARACTERS, BadQuery, answer, written
@@ -56,6 +57,9 @@ def values(query: str) -> list[str]:
         (r"harm{rollout_id=~`b\.2`}", ["1e-07"]),
         ('harm{slice=~"language:.+"}', ["-3"]),
         ('harm{slice!~"language:.+|all"}', ["1e-07"]),
+        ('harm{slice=~"(all|language:[a-z]{2})"}', ["0.25", "-3"]),
+        ('harm{slice=~"ALL"}', []),
+        ('harm{slice=~"(?i)ALL"}', ["0.25"]),
         ('harm{absent=""}', ["0.25", "-3", "1e-07"]),
         ('harm{absent!=""}', []),
         ("nothing", []),
@@ -90,7 +94,7 @@ def test_a_series_has_its_name_among_its_labels_and_an_aggregate_has_none() -> N
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "problem"),
     [
         ("", "name a series"),
         ("{}", "name a series"),
@@ -101,7 +105,7 @@ def test_a_series_has_its_name_among_its_labels_and_an_aggregate_has_none() -> N
         ("harm + 1", "cannot answer"),
         ("harm offset 5m", "cannot answer"),
         ("sum by (slice) (harm)", "cannot answer"),
-        ("rate(harm)", "only vector, max, min, sum, count"),
+        ("rate(harm)", "known here are vector, max, min, sum, count"),
         ("harm or vector(0)", "cannot answer"),
         ("vector(harm)", "expected a number"),
         ("1 +", "expected a number, not the end"),
@@ -113,15 +117,16 @@ def test_a_series_has_its_name_among_its_labels_and_an_aggregate_has_none() -> N
         ("harm{slice=all}", "expected a string"),
         ('harm{slice="all"', "expected ','"),
         ('harm{slice="all}', "cannot answer"),
-        ('harm{a:b="c"}', "no name of a label"),
+        ('harm{a:b="c"}', "not the name of a label"),
         (r'harm{slice="\d"}', "unknown escape"),
-        ('harm{slice=~"[a]"}', "of patterns only"),
+        ('harm{slice=~"[a"}', "invalid regular expression: missing ]: "),
+        (r"harm{slice=~`(a)\1`}", "invalid regular expression: invalid escape"),
         ("10m", "cannot answer"),
         ("a" * (MAX_CHARACTERS + 1), "longer than"),
     ],
 )
-def test_what_is_refused_says_why(query: str, told: str) -> None:
-    with pytest.raises(BadQuery, match=told):
+def test_what_is_refused_says_why(query: str, problem: str) -> None:
+    with pytest.raises(BadQuery, match=problem):
         answer(query, SAMPLES, NOW_S)
 
 
@@ -160,6 +165,28 @@ def test_numbers_are_read_as_they_are_written(value: float) -> None:
     assert read == value or (math.isnan(read) and math.isnan(value))
 
 
+LETTERS = "ab.-:é\n"
+PIECES = st.sampled_from(
+    ["a", "b", "é", "-", ":", "\n", ".", ".*", ".+", "|", r"\.", r"\*", r"\\", r"\|", r"\(",
+     "a?", "[ab]", "[^a]", "(a|b)", "b{2}"]
+)  # fmt: skip
+PATTERNS = st.lists(PIECES, max_size=10).map("".join)
+
+
+@given(PATTERNS, st.text(LETTERS + r"*\|(", max_size=12))
+@example("", "")
+@example("a|", "")
+@example(".+.+", "ab")
+@example(".*ab.*ab", "abab")
+@example("a.*a", "a")
+@example(".*a.*a.*", "ba")
+def test_a_pattern_matches_the_whole_value_as_in_other_engines(pattern: str, value: str) -> None:
+    wanted = re.fullmatch(pattern, value, re.DOTALL) is not None
+    for written_as in (pattern, f"({pattern})"):
+        data = answer(f"harm{{slice=~`{written_as}`}}", [sample("harm", 1.0, slice=value)], NOW_S)
+        assert bool(data["result"]) == wanted
+
+
 def test_no_query_takes_long() -> None:
     hard = [
         "vector(" + " " * 4_000,
@@ -168,6 +195,9 @@ def test_no_query_takes_long() -> None:
         "1" * 4_000 + "x",
         "-" * 4_000 + "x",
         'harm{slice=~"' + ".*a" * 1_300 + 'b"}',
+        'harm{slice=~"' + ".*" * 2_000 + 'b"}',
+        'harm{slice=~"' + "|".join([".*a.*b"] * 500) + '"}',
+        'harm{slice=~"(a*)*b"}',
     ]
     many = [sample("harm", 1.0, slice=f"{number % 60}" + "a" * 250) for number in range(5_000)]
     before_s = time.perf_counter()
