@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from tests.brokers.choose import is_broker_required
 from tests.brokers.contract import Broker, NoBroker, answers
 from tests.brokers.kraft import KraftBroker
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 START_AND_DIE = """
 import os, signal
 from tests.brokers.kraft import KraftBroker
+from tests.waiting import wait_until
 broker = KraftBroker()
 broker.start()
 print(broker.bootstrap_servers, flush=True)
@@ -73,7 +74,7 @@ def test_broker_of_a_killed_test_run_ends_too() -> None:
         [sys.executable, "-c", START_AND_DIE], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert run.returncode == -signal.SIGKILL, run.stderr
-    assert not is_up_after_a_moment(run.stdout.strip())
+    wait_until(lambda: not is_up(run.stdout.strip()), "the broker has ended, too")
 
 
 def skip_without_jars() -> None:
@@ -83,11 +84,3 @@ def skip_without_jars() -> None:
         if is_broker_required() and "UNDERSTUDY_TEST_BOOTSTRAP_SERVERS" not in os.environ:
             raise
         pytest.skip(f"Kafka's jars do not run here: {error}")
-
-
-def is_up_after_a_moment(bootstrap_servers: str) -> bool:
-    for _ in range(10):
-        if not is_up(bootstrap_servers):
-            return False
-        time.sleep(0.2)
-    return True

@@ -6,7 +6,6 @@ import json
 import socket
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ import pytest
 from tests.brokers.contract import Broker
 from tests.integration.processes import COMMAND, Worker, settings
 from tests.streams.diagnostics.brokers import MakeTopics, event, key, settings_for, write
+from tests.waiting import wait_until
 from understudy.schemas.topics import ROLLOUT_PARTITIONS
 from understudy.streams.http.server import http_server
 from understudy.streams.monitoring.pairing_monitor import monitor_pairing
@@ -80,9 +80,7 @@ def test_without_clickhouse_it_is_ready_and_degraded(
         threads = [threading.Thread(target=reader.run, args=(stop,)) for reader in readers]
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + 30
-        while not is_degraded(f"{address}/readyz") and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: is_degraded(f"{address}/readyz"), "inserts have failed")
         ready, alive = ask(f"{address}/readyz"), ask(f"{address}/healthz")
         stop.set()
         for thread in threads:

@@ -13,6 +13,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from tests.streams.clickhouse import samples
 from tests.streams.clickhouse.failing import FailingClient
+from tests.waiting import stays_true, wait_until
 from understudy.streams.clickhouse.comparison_rows import comparison_columns, unmatched_columns
 from understudy.streams.clickhouse.load_buffer import LoadPolicy
 from understudy.streams.clickhouse.loader import Loader
@@ -46,11 +47,8 @@ def rows(client: Client, table: str) -> int:
     return int(client.query(f"SELECT count() FROM {table} FINAL").result_rows[0][0])
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> None:
-    ends_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < ends_at, "did not happen in time"
-        time.sleep(0.002)
+def eventually(condition: Callable[[], bool]) -> None:
+    wait_until(condition, "the loader has got so far", poll_s=0.002)
 
 
 @contextmanager
@@ -100,8 +98,7 @@ def test_rows_wait_for_company(failing: FailingClient) -> None:
     with running(failing, LoadPolicy(batch_age_s=60.0, batch_rows=100)) as loader:
         for first in range(0, 90, 30):
             loader.put([comparisons(30, first)], {0: first + 30})
-        time.sleep(0.05)
-        assert loader.counters.batches == 0
+        stays_true(lambda: loader.counters.batches == 0, "rows wait", for_s=0.05)
         loader.put([comparisons(30, 90)], {0: 120})
         eventually(lambda: loader.flushed(0) == 120)
         assert loader.counters.batches == 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests import waiting
 from understudy.schemas.manifests import read_manifest
 from understudy.streams.deciding import faust_app, runner
 from understudy.streams.deciding.faust_app import changelog, make_app
@@ -56,11 +58,8 @@ class Deciding:
         self.thread.join(TIMEOUT_S)
 
 
-def wait_until(done: Any) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+def wait_until(done: Callable[[], object]) -> None:
+    waiting.wait_until(done, "deciding has got so far")
 
 
 def names() -> set[str]:

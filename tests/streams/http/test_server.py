@@ -24,6 +24,7 @@ from tests.brokers.ports import free_ports
 from tests.streams.http.described import Answer, ask
 from tests.streams.monitoring.snapshots import component
 from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka, killed, manifest
+from tests.waiting import stays_true, wait_until
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.deciding.deciding_progress import DecidingProgress
@@ -74,10 +75,7 @@ class Server:
 
 
 def until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(done, "the server has got so far", poll_s=0.02)
 
 
 def record(name: str = "checkout") -> tuple[str, bytes]:
@@ -174,7 +172,7 @@ def test_an_address_that_is_taken_is_tried_again(kafka: Kafka) -> None:
         with socket.create_server(("127.0.0.1", some.port)):
             stack.enter_context(some.running())
             until(lambda: any(log["event"] == "http.address_unavailable" for log in logs))
-            time.sleep(0.3)
+            time.sleep(0.3)  # for more attempts, none of which may be logged
         until(lambda: some.status_of("/readyz") == 200)
     assert [log["event"] for log in logs].count("http.address_unavailable") == 1
 
@@ -204,8 +202,7 @@ def test_a_stop_answers_requests_that_wait(kafka: Kafka) -> None:
             until(lambda: some.status_of("/readyz") == 200)
             tag = some.get(path).headers["etag"]
             waiting = pool.submit(some.get, path, If_None_Match=tag, Prefer="wait=60")
-            time.sleep(0.3)
-            assert not waiting.done()
+            stays_true(lambda: not waiting.done(), "the request waits", for_s=0.3)
         started_s = time.monotonic()
         assert waiting.result(TIMEOUT_S).status == 304
     assert time.monotonic() - started_s < 5.0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +12,7 @@ from confluent_kafka import Producer
 
 from tests.brokers.contract import Broker
 from tests.streams.diagnostics.brokers import MakeTopics, event, key, write
+from tests.waiting import stays_true, wait_until
 from understudy.streams.monitoring.health import HealthStatus
 from understudy.streams.monitoring.pairing_health import pairing_health, pairing_readiness
 from understudy.streams.monitoring.pairing_monitor import PairingMonitor
@@ -49,11 +49,8 @@ def monitoring(broker: Broker, consumer: Any) -> Iterator[PairingMonitor]:
     monitor.stop()
 
 
-def wait_for(done: Callable[[], bool], within_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while not done() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return done()
+def stays_well(monitor: PairingMonitor, for_s: float) -> None:
+    stays_true(lambda: pairing_health(monitor.condition()).ok, "pairing is well", for_s)
 
 
 @pytest.mark.integration
@@ -64,19 +61,23 @@ def test_records_that_another_reader_gets_are_a_stall(
     write(kafka_broker, name, [(key(n), event(n), []) for n in range(3)])
     consumer = StuckConsumer(name, 1)
     with monitoring(kafka_broker, consumer) as monitor:
-        assert wait_for(lambda: not pairing_health(monitor.condition()).ok)
+        wait_until(lambda: not pairing_health(monitor.condition()).ok, "the monitor has seen it")
         (stall,) = monitor.condition().stalled
         assert (stall.position, stall.lag) == (1, 2)
         consumer.partitions[0].position = 2
-        assert wait_for(lambda: pairing_health(monitor.condition()).ok)
+        wait_until(lambda: pairing_health(monitor.condition()).ok, "the monitor has seen it")
 
 
 @pytest.mark.integration
 def test_an_idle_partition_is_well(kafka_broker: Broker, topics: MakeTopics) -> None:
     name = topics(event_partitions=2).events.name
     with monitoring(kafka_broker, StuckConsumer(name, 0, 0)) as monitor:
-        assert wait_for(lambda: not monitor.condition().not_joined)
-        assert not wait_for(lambda: not pairing_health(monitor.condition()).ok, 4 * STALL_TIMEOUT_S)
+        wait_until(lambda: not monitor.condition().not_joined, "the monitor has seen it")
+        stays_true(
+            lambda: pairing_health(monitor.condition()).ok,
+            "pairing is well",
+            for_s=4 * STALL_TIMEOUT_S,
+        )
         assert monitor.condition().kafka_reachable
 
 
@@ -91,8 +92,14 @@ def test_marks_of_transactions_are_no_stall(kafka_broker: Broker, topics: MakeTo
     producer.produce(name, event(1), key(1))
     producer.commit_transaction()
     with monitoring(kafka_broker, StuckConsumer(name, 1)) as monitor:
-        assert wait_for(lambda: monitor._ends == {SourcePartition("events", 0): 2})
-        assert not wait_for(lambda: not pairing_health(monitor.condition()).ok, 6 * STALL_TIMEOUT_S)
+        wait_until(
+            lambda: monitor._ends == {SourcePartition("events", 0): 2}, "the monitor has seen it"
+        )
+        stays_true(
+            lambda: pairing_health(monitor.condition()).ok,
+            "pairing is well",
+            for_s=6 * STALL_TIMEOUT_S,
+        )
 
 
 @pytest.mark.integration
@@ -100,15 +107,18 @@ def test_who_is_unknown_to_the_group_is_not_ready(kafka_broker: Broker, topics: 
     consumer = StuckConsumer(topics().events.name)
     consumer.member_id = "made up"
     with monitoring(kafka_broker, consumer) as monitor:
-        time.sleep(1)
-        assert pairing_readiness(monitor.condition()).status is HealthStatus.FAILING
+        stays_true(
+            lambda: pairing_readiness(monitor.condition()).status is HealthStatus.FAILING,
+            "it is not ready",
+            for_s=1.0,
+        )
 
 
 @pytest.mark.faults
 def test_a_broker_that_went_away_is_no_illness(own_broker: Broker) -> None:
     with monitoring(own_broker, StuckConsumer("nothing", 0)) as monitor:
         own_broker.stop()
-        assert wait_for(lambda: not monitor.condition().kafka_reachable, 20)
+        wait_until(lambda: not monitor.condition().kafka_reachable, "the monitor has seen it")
         report = pairing_health(monitor.condition())
         assert report.status is HealthStatus.DEGRADED
         assert report.reasons == ("Kafka does not answer",)
