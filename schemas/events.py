@@ -190,6 +190,8 @@ class InvalidReason(StrEnum):
     CLOCK_AHEAD = "clock_ahead"
     DISAGREES = "disagrees"
     ANALYZER_FAILED = "analyzer_failed"
+    UNREADABLE = "unreadable"
+    """A batch that cannot be unpacked; one dead letter names all its offsets."""
 
 
 class InvalidEvent(ValueError):

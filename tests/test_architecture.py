@@ -60,7 +60,6 @@ TESTED_BY = {
     # Parts of a partition's state, which is tested as a whole on logs of records.
     "streams/monitoring/pairing_snapshot.py": "tests/streams/monitoring/test_pairing_metrics.py",
     "streams/pairing/comparison.py": "tests/streams/pairing/test_partition.py",
-    "streams/pairing/partition_state.py": "tests/streams/pairing/test_partition.py",
 }
 """Modules without a test file of their own, and the file that tests them."""
 FORBIDDEN_WORDS = {

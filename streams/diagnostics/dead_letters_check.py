@@ -22,6 +22,7 @@ _ADVICE: Final[Mapping[str, str]] = {
     InvalidReason.SIDES: "mode, side and sides of the event contradict each other",
     InvalidReason.CLOCK_AHEAD: "set the gateway's clock (NTP)",
     InvalidReason.DISAGREES: "sides of a pair disagree in request_time, mode or sides",
+    InvalidReason.UNREADABLE: "a producer's batch unpacks to more than 32 MiB, or is damaged",
     InvalidReason.ANALYZER_FAILED: "a defect of ours: report the detail, upgrade, then replay",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from understudy.schemas.topics import Topics, understudy_topics
@@ -13,6 +14,14 @@ PARTITIONER: Final = "murmur2_random"
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """What the largest topics accept (`schemas/topics.py`)."""
+FETCH_BYTES: Final = 1024 * 1024
+"""Of one answer of a broker, as compressed: all of it is unpacked at once. It holds thousands of
+events, so more would not be faster. A larger batch comes all the same, but alone."""
+MAX_UNPACKED_BYTES: Final = 32 * 1024 * 1024
+"""A zstd batch that unpacks to more is stepped over (`unreadable.py`). Four times the largest
+message, thirty times what producers put into a batch by default."""
+QUEUED_KIBIBYTES: Final = 16 * 1024
+"""Unpacked records that librdkafka holds ahead of a consumer: 16 MiB are half a second of work."""
 CLIENT_ID: Final = "understudy"
 READER_GROUP: Final = "understudy-reader"
 """librdkafka requires a name; nothing is committed, so the group never comes into being."""
@@ -31,7 +40,7 @@ _CONSUMER_ONLY: Final = ("group.", "session.", "heartbeat.", "max.poll.", "fetch
                          "partition.assignment.", "auto.offset.")  # fmt: skip
 _MEMBERS_ONLY: Final = ("group.", "session.", "heartbeat.", "partition.assignment.")
 _PRODUCER_ONLY: Final = ("linger.", "compression.", "acks", "batch.", "queue.buffering.",
-                         "partitioner", "delivery.", "enable.idempotence")  # fmt: skip
+                         "partitioner", "delivery.", "enable.idempotence", "message.")  # fmt: skip
 
 
 def consumer_config(kafka: KafkaSettings, source: Source = "events") -> dict[str, Any]:
@@ -41,8 +50,10 @@ def consumer_config(kafka: KafkaSettings, source: Source = "events") -> dict[str
         "group.id": group_of(kafka, source),
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
-        "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
-        "queued.max.messages.kbytes": 65_536,
+        "fetch.message.max.bytes": FETCH_BYTES,
+        "fetch.max.bytes": FETCH_BYTES,
+        "receive.message.max.bytes": MAX_UNPACKED_BYTES,
+        "queued.max.messages.kbytes": QUEUED_KIBIBYTES,
         **shared,
     }
     if config.get("group.protocol") != "consumer":
@@ -52,8 +63,13 @@ def consumer_config(kafka: KafkaSettings, source: Source = "events") -> dict[str
 
 def reader_config(kafka: KafkaSettings) -> dict[str, Any]:
     """A consumer outside any group, which learns where a partition ends."""
-    config = {k: v for k, v in consumer_config(kafka).items() if not k.startswith(_MEMBERS_ONLY)}
-    return {**config, "group.id": READER_GROUP, "enable.partition.eof": True}
+    return outside_group(consumer_config(kafka))
+
+
+def outside_group(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same consumer, but a member of no group, and told of ends."""
+    kept = {k: v for k, v in config.items() if not k.startswith(_MEMBERS_ONLY)}
+    return {**kept, "group.id": READER_GROUP, "enable.partition.eof": True}
 
 
 def producer_config(kafka: KafkaSettings) -> dict[str, Any]:

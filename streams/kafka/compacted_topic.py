@@ -26,6 +26,7 @@ from confluent_kafka.admin import AdminClient
 from understudy.streams.kafka.client_config import client_config, reader_config
 from understudy.streams.kafka.offsets import PartitionId, request_ends
 from understudy.streams.kafka.topic_reader import REQUEST_TIMEOUT_S, MissingTopic, TopicReader
+from understudy.streams.kafka.unreadable import is_unreadable, step_over
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.settings import KafkaSettings
 
@@ -102,7 +103,8 @@ class TopicFollower:
         self, kafka: KafkaSettings, names: Iterable[str], *, stale_s: float = STALE_S
     ) -> None:
         self._stale_s = stale_s
-        self._consumer = Consumer(reader_config(kafka), logger=KAFKA_LOGGER)
+        self._config = reader_config(kafka)
+        self._consumer = Consumer(self._config, logger=KAFKA_LOGGER)
         self._admin = AdminClient(client_config(kafka), logger=KAFKA_LOGGER)
         try:
             self._positions = dict.fromkeys(self._partitions(names), 0)
@@ -164,6 +166,7 @@ class TopicFollower:
     def _delivered(self, batch: Iterable[Message]) -> list[Message]:
         """Note how far was read; leave out what only reports an error or the end."""
         messages = []
+        unreadable: set[PartitionId] = set()
         for message in batch:
             error, offset = message.error(), message.offset() or 0
             place = (message.topic() or "", message.partition() or 0)
@@ -172,10 +175,16 @@ class TopicFollower:
                 messages.append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._positions[place] = offset
+            elif is_unreadable(message):
+                unreadable.add(place)
             elif error.fatal():
                 raise KafkaException(error)
             else:
                 log.warning("kafka.unavailable", error=error.str())
+        for place in unreadable:
+            self._positions[place] = step_over(
+                self._consumer, self._config, place, self._positions[place]
+            )
         return messages
 
     def has_caught_up(self, now_s: float) -> bool:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from understudy.streams.kafka.client_config import reader_config
 from understudy.streams.settings import KafkaSettings
+
+UNREADABLE: Final = (
+    KafkaError._BAD_COMPRESSION,
+    KafkaError._BAD_MSG,
+    KafkaError._NOT_IMPLEMENTED,
+)
+"""What a reader gets for a batch that it cannot unpack: it would become too large, is damaged, or
+is packed in a way that this client does not know."""
 
 PartitionId = tuple[str, int]
 """Topic and number."""
@@ -31,9 +39,10 @@ def request_ends(
 def has_record_at(
     kafka: KafkaSettings, partition: PartitionId, offset: int, timeout_s: float
 ) -> bool | None:
-    """Whether a reader gets a record from an offset on; None when the broker does not answer.
+    """Whether there is a record from an offset on; None when the broker does not answer.
 
-    The last offsets of a log may be transaction markers, which no reader ever gets.
+    The last offsets of a log may be transaction markers, which no reader ever gets. A batch that
+    cannot be unpacked counts as records: who stands before it does not move.
     """
     reader = Consumer({**reader_config(kafka), "log_level": 0})
     try:
@@ -42,6 +51,8 @@ def has_record_at(
     finally:
         reader.close()
     error = message.error() if message is not None else None
-    if message is None or (error and error.code() != KafkaError._PARTITION_EOF):
+    if message is None:
         return None
-    return error is None
+    if error is None or error.code() in UNREADABLE:
+        return True
+    return False if error.code() == KafkaError._PARTITION_EOF else None

@@ -10,6 +10,7 @@ from typing import Final, Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from understudy.streams.kafka.client_config import reader_config
+from understudy.streams.kafka.unreadable import is_unreadable, step_over
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.settings import KafkaSettings
 
@@ -43,7 +44,8 @@ class TopicReader:
     ) -> None:
         self._topic = topic
         self._timeout_s = timeout_s
-        self._consumer = Consumer(reader_config(kafka), logger=KAFKA_LOGGER)
+        self._config = reader_config(kafka)
+        self._consumer = Consumer(self._config, logger=KAFKA_LOGGER)
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +103,10 @@ class TopicReader:
         while left:
             for message in self._consumer.consume(_BATCH_RECORDS, _POLL_S):
                 last_message_s = time.monotonic()
-                yield from _within(message, left)
+                if is_unreadable(message):
+                    self._step_over(message, left)
+                else:
+                    yield from _within(message, left)
             if time.monotonic() - last_message_s > _SILENCE_S:
                 raise KafkaException(
                     KafkaError(
@@ -109,6 +114,13 @@ class TopicReader:
                     )
                 )
         self._consumer.unassign()
+
+    def _step_over(self, message: Message, left: dict[int, int]) -> None:
+        """Go on behind a batch that cannot be unpacked; drop the range if it ends there."""
+        number, offset = message.partition() or 0, message.offset() or 0
+        position = step_over(self._consumer, self._config, (self._topic, number), offset)
+        if position >= left.get(number, 0):
+            left.pop(number, None)
 
 
 def _within(message: Message, left: dict[int, int]) -> Iterator[Message]:

@@ -91,6 +91,9 @@ PAIRING: Final[tuple[Spec, ...]] = (
     _source_counter("lost_records", "Records that retention deleted before they were read, and "
                     "sides that could not be joined because of it; must stay 0",
                     lambda r: r.totals.lost_records),
+    _source_counter("unreadable_records", "Records in batches that could not be unpacked, such as "
+                    "decompression bombs; each counts as invalid",
+                    lambda r: r.totals.unreadable_records),
     _source_counter("rewinds", "Times that a partition was rewound because ClickHouse had been "
                     "unavailable", lambda r: r.totals.rewinds),
     _source_counter("commits", "Commits of offsets", lambda r: r.totals.commits),

@@ -46,6 +46,8 @@ class ConsumerTotals:
     """What a worker has done since it started."""
 
     lost_records: int = 0
+    unreadable_records: int = 0
+    """In batches that cannot be unpacked; each counts as invalid."""
     rewinds: int = 0
     commits: int = 0
 

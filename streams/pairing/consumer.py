@@ -19,6 +19,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from understudy.schemas.windows import Source
+from understudy.streams.kafka.unreadable import is_unreadable, unreadable_batch
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.pairing.assignment import Assignment, ConsumerTotals, ResultStore
 from understudy.streams.pairing.backpressure import Backpressure
@@ -70,6 +71,7 @@ class PairingConsumer:
         """Read a topic whose partitions have states of the given kind."""
         self.topic = topic
         self.group_id = str(consumer_config["group.id"])
+        self._config = dict(consumer_config)
         self._log = log.bind(topic=topic)
         self._state = state
         self._consumer = Consumer(
@@ -165,6 +167,7 @@ class PairingConsumer:
             "invalid": sum(t.invalid for t in tallies),
             "waiting": sum(s.waiting_sides for s in self.partitions.values()),
             "lost_records": self.totals.lost_records,
+            "unreadable_records": self.totals.unreadable_records,
             "rewinds": self.totals.rewinds,
         }
 
@@ -172,16 +175,43 @@ class PairingConsumer:
 
     def _take(self, messages: list[Message]) -> None:
         by_partition: dict[int, list[Message]] = defaultdict(list)
+        unreadable: set[int] = set()
         for message in messages:
             error = message.error()
             if error is None:
                 by_partition[message.partition()].append(message)  # type: ignore[index]
+            elif is_unreadable(message):
+                unreadable.add(message.partition())  # type: ignore[arg-type]
             elif error.code() != KafkaError._PARTITION_EOF:
                 self._report(error)
         for number, batch in by_partition.items():
             assigned = self._assigned.get(number)
             if assigned is not None and self._follows(number, assigned, batch[0]):
                 self._process(number, assigned, batch)
+        for number in unreadable & self._assigned.keys():
+            self._step_over(self._assigned[number])
+
+    def _step_over(self, assigned: Assignment) -> None:
+        """Go on behind a batch that cannot be unpacked; later, if the broker does not answer now.
+
+        librdkafka reports it again and again. What it reported may be left over from an earlier
+        assignment, or have been stepped over already, so another reader looks at the position.
+        """
+        number, state = assigned.number, assigned.state
+        try:
+            batch = unreadable_batch(self._config, (self.topic, number), state.position)
+        except KafkaException as error:
+            self._log.warning("kafka.unavailable", partition=number, error=str(error))
+            return
+        if batch is not None:
+            outcome = state.pass_unreadable(batch.first, batch.end, batch.why)
+            self._results.send_dead_letters(outcome.dead_letters, self.topic, number)
+            self.totals.unreadable_records += batch.records
+            self._log.error(
+                "events.unreadable", partition=number, records=batch.records, offset=batch.first,
+                last_offset=batch.end - 1, why=batch.why,
+            )  # fmt: skip
+        self._seek(number, state.position)
 
     def _report(self, error: KafkaError) -> None:
         """Log what librdkafka mends by itself; raise what it does not."""

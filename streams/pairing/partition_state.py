@@ -106,6 +106,26 @@ class PartitionState(ABC):
             self._windows.close(self.watermark_ms, steps)
         self._commits.passed(self.position, self.watermark_ms, self.waiting_sides)
 
+    def pass_unreadable(self, first: int, end: int, why: str) -> BatchOutput:
+        """Step over a batch that cannot be unpacked; one dead letter names all its records.
+
+        A batch of some kilobytes may hold millions of records, hence not a dead letter for each.
+        """
+        outcome, records = BatchOutput(), end - first
+        if first >= self.dead_letters_from:
+            detail = f"offsets {first} to {end - 1}: {why}"
+            letter = DeadLetter(first, InvalidReason.UNREADABLE, detail, None, None)
+            outcome.dead_letters.append(letter)
+        self.tally.read += records
+        self.tally.invalid += records
+        start = self._accounting_window(self.watermark_ms or BEFORE_ANY_WATERMARK, first)
+        if start is not None:
+            key = SliceKey("", "", UNDETERMINED, "", start)
+            self._windows.count(key, "events_invalid", records)
+        self.position = end
+        self._end_batch(WatermarkSteps())
+        return outcome
+
     # Records that are not measured
 
     def _is_closed(self, time_ms: int) -> bool:

@@ -40,6 +40,8 @@ _ADMIN_S: Final = 15.0
 RULES: Final = Rules(window_ms=2000, timeout_ms=3000, lateness_ms=4000, skew_ms=60_000)
 SESSION_MS: Final = 1500
 _HEARTBEAT_MS: Final = 200
+_READER_BYTES: Final = 400_000_000
+"""Of what a batch unpacks to: four times what the workers' limit has ever been."""
 
 
 @dataclass(frozen=True)
@@ -489,7 +491,7 @@ class _Reader:
         self._consumer = Consumer(
             {**config, "group.id": "reader", "enable.auto.commit": False,
              "auto.offset.reset": "earliest", "enable.partition.eof": False,
-             "fetch.wait.max.ms": 10}
+             "fetch.wait.max.ms": 10, "receive.message.max.bytes": _READER_BYTES}
         )  # fmt: skip
 
     def __enter__(self) -> Self:

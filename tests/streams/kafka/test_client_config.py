@@ -79,7 +79,9 @@ def test_each_source_has_a_group_and_a_topic() -> None:
 
 
 def test_librdkafka_takes_them_all() -> None:
-    quiet = KafkaSettings(bootstrap_servers="", client={"log_level": 0})
+    quiet = KafkaSettings(
+        bootstrap_servers="", client={"log_level": 0, "message.max.bytes": 10_000_000}
+    )
     for config in (consumer_config(quiet), reader_config(quiet)):
         Consumer(config).close()
     Producer(producer_config(quiet))

@@ -34,7 +34,7 @@ def snapshot(**changes: Any) -> PairingSnapshot:
         tally=changes.pop(
             "tally", {"read": 12, "read_bytes": 3400, "paired": 8, "pairs": 4, "late": 1}
         ),
-        totals=ConsumerTotals(lost_records=2, rewinds=1, commits=9),
+        totals=ConsumerTotals(lost_records=2, unreadable_records=5, rewinds=1, commits=9),
         dead_letters=changes.pop("dead_letters", {"schema": 2}),
     )
     feedback = ReaderSnapshot(

@@ -52,6 +52,7 @@ def test_values() -> None:
         ("understudy_pairs_total", ""): 4,
         ("understudy_dead_letters_total", "schema"): 3,
         ("understudy_lost_records_total", "events"): 2,
+        ("understudy_unreadable_records_total", "events"): 5,
         ("understudy_position_lag_records", "events/0"): 10,
         ("understudy_position_offset", "events/1"): 0,
         ("understudy_position_lag_records", "feedback/0"): 2,

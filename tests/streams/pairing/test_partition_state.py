@@ -1,0 +1,56 @@
+"""What both sources' states share: stepping over batches that cannot be unpacked."""
+
+from __future__ import annotations
+
+from tests.streams.pairing.log import POLICY, Log, event, opinion
+from understudy.schemas.events import InvalidReason
+from understudy.streams.pairing.feedback_partition import FeedbackPartition
+
+WHY = "it unpacks to more than 32 MiB"
+PUSH = 130.0
+"""A request this late closes the windows of the first ten seconds."""
+
+
+def passed(log: Log, records: int) -> Log:
+    """Step over so many records."""
+    position = log.state.position
+    log.outcomes.append(log.state.pass_unreadable(position, position + records, WHY))
+    log.rows += log.state.take_rows()
+    return log
+
+
+def test_each_record_counts_and_one_dead_letter_names_them_all() -> None:
+    log = passed(Log().read(event("a")), 3).read(event("a", "candidate"))
+    assert log.state.position == 5
+    assert (log.state.tally.read, log.state.tally.invalid, log.state.tally.paired) == (5, 3, 2)
+    assert log.state.tally.accounted() == log.state.tally.read
+    (letter,) = [one for outcome in log.outcomes for one in outcome.dead_letters]
+    assert (letter.offset, letter.reason, letter.payload) == (1, InvalidReason.UNREADABLE, None)
+    assert letter.detail == f"offsets 1 to 3: {WHY}"
+    by_rollout = {row.rollout_id: row.events.invalid for row in log.rows}
+    assert by_rollout == {"": 3, "r": 0}
+
+
+def test_feedback_is_stepped_over_alike() -> None:
+    log = passed(Log(state=FeedbackPartition).read(opinion("a")), 2).read(opinion("b"))
+    assert (log.state.tally.invalid, log.state.tally.single) == (2, 2)
+
+
+def test_before_any_event_only_the_beginning_may_be_committed() -> None:
+    """They count in a window that is still open."""
+    log = passed(Log(), 7)
+    commit = log.state.safe_commit(7)
+    assert commit is not None
+    assert (commit.offset, commit.metadata.position) == (0, 7)
+
+
+def test_read_again_they_count_once() -> None:
+    """Their window has been closed and stored by the run before."""
+    first = passed(Log().read(event("a")), 3).read(event("b", at_s=PUSH))
+    commit = first.state.safe_commit(first.state.position)
+    assert commit is not None
+    resumed = commit.metadata.mark_closed(POLICY)
+    again = Log(start_offset=1, resumed=resumed)
+    passed(again, 3).read(event("b", at_s=PUSH))
+    assert again.outcomes[0].dead_letters == []
+    assert not any(row.events.invalid for row in again.rows)
