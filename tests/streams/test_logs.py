@@ -38,3 +38,19 @@ def test_every_line_is_an_object_with_time_and_level() -> None:
     assert lines[0]["topic"] == "名"
     assert all(one["timestamp"].endswith("Z") for one in lines)
     assert "ZeroDivisionError" in lines[2]["exception"]
+
+
+def test_tests_can_capture_what_a_configured_process_logs() -> None:
+    """Loggers are not cached: one that was used before would keep writing to stderr."""
+    captures = """
+import structlog
+from understudy.streams.logs import configure_logs
+configure_logs()
+log = structlog.get_logger("ours")
+log.info("to.stderr")
+with structlog.testing.capture_logs() as logs:
+    log.info("captured")
+assert [one["event"] for one in logs] == ["captured"]
+"""
+    done = subprocess.run([sys.executable, "-c", captures], capture_output=True, check=True)
+    assert b"captured" not in done.stderr
