@@ -147,7 +147,7 @@ def _hook(name: str, operation: str, summary: str) -> Operation:
     text = (TEXT, PLAIN_TEXT)
     return Operation(
         "post", f"{FLAGGER}/{name}", operation, summary,
-        {200: text, 400: text, 404: text, 409: text, 503: text}, (413,),
+        {200: text, 400: text, 404: text, 409: text, 503: text}, (408, 413),
         details="See docs/integrations.md. Needs no token, as it changes nothing.",
         parameters=(
             Parameter("rollout_id", "query", "Or `metadata.rollout_id`.", {"type": "string"}),
@@ -230,8 +230,8 @@ OPERATIONS: Final = (
     _hook("rollback", "confirmRollback", "Must the canary be rolled back?"),
     Operation("get", QUERY, "query", "An instant query, as of Prometheus", _QUERY_ANSWERS, (),
               parameters=_QUERY_PARAMETERS),
-    Operation("post", QUERY, "queryByForm", "An instant query in a form", _QUERY_ANSWERS, (413,),
-              parameters=_QUERY_PARAMETERS, body={FORM: ANY_OBJECT}),
+    Operation("post", QUERY, "queryByForm", "An instant query in a form", _QUERY_ANSWERS,
+              (408, 413), parameters=_QUERY_PARAMETERS, body={FORM: ANY_OBJECT}),
 )  # fmt: skip
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Final
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
 
 import structlog
 
@@ -44,3 +47,46 @@ def configure_logs(level: int = logging.INFO) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+class LogLimit:
+    """A logger for events that strangers can cause: at most so many of one name in an interval.
+
+    The first one of the next interval says how many were left out.
+    """
+
+    def __init__(
+        self,
+        log: Any,
+        most: int = 10,
+        interval_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log, self._most, self._interval_s, self._clock = log, most, interval_s, clock
+        self._lock = threading.Lock()
+        self._intervals: dict[str, tuple[float, int]] = {}
+        """By event: when the interval began, and how often the event has happened in it."""
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Log a warning, unless there were too many."""
+        self._emit(self._log.warning, event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """Log an error, unless there were too many."""
+        self._emit(self._log.error, event, fields)
+
+    def _emit(self, log: Callable[..., object], event: str, fields: dict[str, object]) -> None:
+        left_out = self._left_out(event)
+        if left_out is not None:
+            log(event, **fields, **({"left_out": left_out} if left_out else {}))
+
+    def _left_out(self, event: str) -> int | None:
+        """How many were left out before this one; None for one that is left out itself."""
+        now_s = self._clock()
+        with self._lock:
+            began_s, happened = self._intervals.get(event, (now_s, 0))
+            if now_s - began_s >= self._interval_s:
+                self._intervals[event] = (now_s, 1)
+                return max(0, happened - self._most)
+            self._intervals[event] = (began_s, happened + 1)
+            return 0 if happened < self._most else None

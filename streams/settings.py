@@ -138,6 +138,10 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(description="Who may write: `name:secret`, separated by commas; empty: no one"),
     ] = ""
+    max_connections: Annotated[
+        int,
+        Meta(ge=50, description="Connections at once; five sixths of them may wait for a change"),
+    ] = 600
     stall_timeout_s: Annotated[
         Seconds,
         Meta(description="How long a partition with records to read, or deciding, may make no "

@@ -13,6 +13,7 @@ from prometheus_client import ProcessCollector
 from understudy.schemas.manifests import MAX_MANIFEST_BYTES
 from understudy.streams.clickhouse.decision_history import DecisionHistory
 from understudy.streams.http import gate_routes, probe_routes, read_routes, write_routes
+from understudy.streams.http.connections import CONNECTIONS, Connections, tracked
 from understudy.streams.http.context import API, ApiContext
 from understudy.streams.http.materialized_view import MaterializedView
 from understudy.streams.http.problems import errors_as_problems
@@ -26,24 +27,30 @@ _SILENT: Final = logging.getLogger("understudy.http.aiohttp")
 _SILENT.setLevel(logging.CRITICAL)
 RUNNER: Final[Mapping[str, Any]] = {
     "access_log": None, "auto_decompress": False, "handle_signals": False, "logger": _SILENT,
+    "lingering_time": 2.0,
 }  # fmt: skip
-"""How to run the application. Bodies are not decompressed: a small one could become huge."""
+"""How to run the application. Bodies are not decompressed: a small one could become huge. Two
+seconds suffice for a client to see that its body is refused before the connection closes."""
 API_ROUTES: Final = (read_routes.routes, write_routes.routes, gate_routes.routes)
 
 
-def make_api_context(settings: Settings) -> ApiContext:
+def make_api_context(settings: Settings, max_connections: int) -> ApiContext:
     """What the handlers of the API need, with an empty view. Raises `SettingsError`."""
     return ApiContext(
-        view=MaterializedView(),
+        view=MaterializedView(max_waiting=max_connections * 5 // 6),
         store=RolloutRegistry(settings.kafka),
         history=DecisionHistory(settings.clickhouse.url),
         tokens=read_tokens(settings.http.tokens),
     )
 
 
-def make_app(components: WorkerComponents, api: ApiContext | None = None) -> web.Application:
+def make_app(
+    components: WorkerComponents, api: ApiContext | None = None, max_connections: int = 100
+) -> web.Application:
     """Probes and metrics of these components, and the API where a context is given."""
-    app = web.Application(middlewares=[errors_as_problems], client_max_size=MAX_MANIFEST_BYTES)
+    middlewares = [tracked, errors_as_problems]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_MANIFEST_BYTES)
+    app[CONNECTIONS] = Connections(max_connections)
     app[probe_routes.COMPONENTS] = components
     app[probe_routes.PROCESS] = ProcessCollector(registry=None)
     app[probe_routes.METRICS_THREADS] = ThreadPoolExecutor(1, "understudy-http-metrics")

@@ -16,6 +16,7 @@ from understudy.schemas.api import ArgoMeasurement, FlaggerHook, Gate
 from understudy.streams.http.context import API
 from understudy.streams.http.materialized_view import MaterializedView, UnreadableRecord
 from understudy.streams.http.prometheus_routes import query, query_form
+from understudy.streams.http.request_body import in_time
 from understudy.streams.http.rollout_gate import INCOMPLETE, gate_of
 
 routes: Final = web.RouteTableDef()
@@ -77,8 +78,10 @@ async def _confirm(request: web.Request) -> web.Response:
 
 async def _respond(request: web.Request, confirms: Callable[[Gate, str], bool]) -> web.Response:
     """200 for yes. Flagger takes 200 to 202 for yes and shows the text of other responses."""
+    async with in_time():
+        body = await request.read()
     try:
-        rollout_id, stage = _rollout_and_stage(request, await request.read())
+        rollout_id, stage = _rollout_and_stage(request, body)
     except BadHook as error:
         return _text(HTTPStatus.BAD_REQUEST, str(error))
     view = request.app[API].view

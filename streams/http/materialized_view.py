@@ -16,12 +16,13 @@ import structlog
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.streams.http.bodies import Body
+from understudy.streams.http.waiting_places import WaitingPlaces
 from understudy.streams.rollouts.record_decoding import merge_commands, read_decision, read_record
 
 log = structlog.get_logger(__name__)
 
 MAX_WAITING: Final = 500
-"""Each waiting request holds a socket; the usual limit is 1 024 files, and Kafka needs some."""
+"""Five sixths of the connections of an API whose settings say nothing else."""
 
 RecordKind = Literal["rollout", "decision"]
 
@@ -65,14 +66,10 @@ class UnreadableRecord(ValueError):
     """A message in the topic that this release cannot read."""
 
 
-class TooManyWaiting(RuntimeError):
-    """As many requests wait already as may."""
-
-
 class MaterializedView:
     """All rollouts of one installation."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self.is_complete = False
         """Whether the topics were read to their ends and are still being read."""
         self._records: dict[str, RolloutRecord] = {}
@@ -80,8 +77,7 @@ class MaterializedView:
         self._unreadable: dict[tuple[RecordKind, str], str] = {}
         self._bodies: dict[tuple[str, ...], Body] = {}
         """Bodies made since the last change."""
-        self._changed = asyncio.Event()
-        self._waiting = 0
+        self._waiting = WaitingPlaces(max_waiting)
         self._is_closed = False
 
     def reset(self) -> None:
@@ -137,32 +133,25 @@ class MaterializedView:
             self._bodies[key] = make_body()
         return self._bodies[key]
 
-    async def wait_until(self, is_true: Callable[[], bool], timeout_s: float) -> bool:
+    async def wait_until(
+        self, is_true: Callable[[], bool], timeout_s: float, client: str = ""
+    ) -> bool:
         """Wait until a condition holds; return whether it does. Passes on what it raises.
 
-        Raises `TooManyWaiting`.
+        The wait ends early when another client needs the place more. Raises `TooManyWaiting`.
         """
-        if self._waiting >= MAX_WAITING:
-            raise TooManyWaiting(
-                f"{MAX_WAITING} requests wait for changes already; ask another worker or later"
-            )
-        self._waiting += 1
-        try:
-            return await self._wait_until(is_true, timeout_s)
-        finally:
-            self._waiting -= 1
-
-    async def _wait_until(self, is_true: Callable[[], bool], timeout_s: float) -> bool:
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while not is_true():
-            if self._is_closed:
-                return False
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self._changed.wait()
-            except TimeoutError:
-                return is_true()
-        return True
+        with self._waiting.take(client) as place:
+            deadline = asyncio.get_running_loop().time() + timeout_s
+            while not is_true():
+                if self._is_closed or place.is_taken_away:
+                    return False
+                place.woken.clear()
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        await place.woken.wait()
+                except TimeoutError:
+                    return is_true()
+            return True
 
     def _check(self, kind: RecordKind, rollout_id: str) -> None:
         problem = self._unreadable.get((kind, rollout_id))
@@ -197,5 +186,4 @@ class MaterializedView:
 
     def _wake(self) -> None:
         self._bodies.clear()
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        self._waiting.wake_all()

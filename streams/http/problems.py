@@ -15,12 +15,15 @@ from understudy.schemas.api import ProblemDocument
 from understudy.schemas.manifests import ManifestError
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.http.bodies import encoded
-from understudy.streams.http.materialized_view import TooManyWaiting, UnreadableRecord
+from understudy.streams.http.materialized_view import UnreadableRecord
+from understudy.streams.http.waiting_places import TooManyWaiting
 from understudy.streams.kafka.topic_reader import MissingTopic
+from understudy.streams.logs import LogLimit
 from understudy.streams.rollouts.operator_commands import CommandRejected, InvalidCommandText
 from understudy.streams.rollouts.registry import ChangeConflict, UnknownRollout
 
 log = structlog.get_logger(__name__)
+_limited_log: Final = LogLimit(log)
 
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY: Final[Mapping[str, str]] = {"Retry-After": "5"}
@@ -38,6 +41,7 @@ _STATUSES: Final[Mapping[type[Exception], HTTPStatus]] = {
     UnreadableRecord: HTTPStatus.SERVICE_UNAVAILABLE,
     TooManyWaiting: HTTPStatus.SERVICE_UNAVAILABLE,
     web.RequestPayloadError: HTTPStatus.BAD_REQUEST,
+    ConnectionResetError: HTTPStatus.BAD_REQUEST,
     MissingTopic: HTTPStatus.SERVICE_UNAVAILABLE,
     KafkaException: HTTPStatus.SERVICE_UNAVAILABLE,
     SinkBusy: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -76,7 +80,7 @@ def _response_to(error: Exception, request: web.Request) -> web.Response:
         return _response(error)
     status = next((code for kind, code in _STATUSES.items() if isinstance(error, kind)), None)
     if status is None:
-        log.error("http.request_failed", method=request.method, path=request.path[:200],
+        _limited_log.error("http.request_failed", method=request.method, path=request.path[:200],
                   exc_info=True)  # fmt: skip
         detail = "an unexpected error; the worker's log has the details"
         return _response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
@@ -101,7 +105,7 @@ def _detail(error: Exception) -> str:
         return f"Kafka: {error.args[0].str()}"
     if isinstance(error, SinkBusy | SinkBroken):
         return f"ClickHouse: {error}"
-    if isinstance(error, web.RequestPayloadError):
+    if isinstance(error, web.RequestPayloadError | ConnectionResetError):
         return "the body cannot be read"
     return str(error)
 

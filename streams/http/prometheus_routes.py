@@ -18,6 +18,7 @@ from aiohttp import web
 
 from understudy.streams.http.context import API, in_thread
 from understudy.streams.http.instant_query import BadQuery, answer
+from understudy.streams.http.request_body import in_time
 from understudy.streams.http.rollout_series import samples
 
 PRESENT_S: Final = 300.0
@@ -51,8 +52,11 @@ async def query(request: web.Request) -> web.Response:
 
 async def query_form(request: web.Request) -> web.Response:
     """`POST`: parameters in a form or in the URL; those of the form win."""
+    if request.content_type.startswith("multipart/"):  # aiohttp would write its files to disk
+        return _envelope(Failure("bad_data", "send the form as application/x-www-form-urlencoded"))
     try:
-        form = await request.post()
+        async with in_time():
+            form = await request.post()
     except (ValueError, LookupError) as error:
         return _envelope(Failure("bad_data", f"the body is not a form: {error}"))
     fields = {name: value for name, value in form.items() if isinstance(value, str)}

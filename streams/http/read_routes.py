@@ -17,6 +17,7 @@ from understudy.schemas.openapi import ROLLOUT, ROLLOUTS, render
 from understudy.schemas.rollouts import nearest
 from understudy.streams.clickhouse.decision_history import END, MAX_DIGITS, TIMEOUT_S, Cursor
 from understudy.streams.http.bodies import Body, body_of, encoded
+from understudy.streams.http.connections import client_of
 from understudy.streams.http.context import API, ApiContext, in_thread
 from understudy.streams.http.etag import conditional_response, preferred_wait_s
 from understudy.streams.http.materialized_view import PublishedDecision, RolloutView
@@ -70,7 +71,10 @@ async def get_decision(request: web.Request) -> web.Response:
     context = request.app[API]
     waits_s = preferred_wait_s(request)
     if waits_s:
-        await context.view.wait_until(lambda: _newest(context, request) is not None, waits_s)
+        client = client_of(request.remote)
+        await context.view.wait_until(
+            lambda: _newest(context, request) is not None, waits_s, client
+        )
     return await conditional_response(
         request, context.view, lambda: _require_decision(context, request).body
     )

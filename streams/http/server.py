@@ -7,22 +7,26 @@ and while Kafka is unavailable. Handlers that would block run in threads.
 from __future__ import annotations
 
 import asyncio
+import resource
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
 
 from understudy.streams.http.app import RUNNER, make_api_context, make_app
+from understudy.streams.http.connections import CONNECTIONS, Protocols
 from understudy.streams.http.materialized_view import MaterializedView, ViewUpdate
 from understudy.streams.http.view_feed import feed
+from understudy.streams.logs import LogLimit
 from understudy.streams.monitoring.health import HealthReport, HealthStatus
 from understudy.streams.monitoring.worker_components import WorkerComponent, WorkerComponents
 from understudy.streams.settings import HttpSettings, KafkaSettings, Settings
 
 log = structlog.get_logger(__name__)
+_limited_log: Final = LogLimit(log)
 
 RETRY_S: Final = 15.0
 """Between attempts to listen: an address is taken for as long as the previous worker drains."""
@@ -30,6 +34,31 @@ STOP_CHECK_INTERVAL_S: Final = 0.1
 """How late the server may notice that it is to stop; a check costs microseconds."""
 CLOSE_TIMEOUT_S: Final = 2.0
 """For responses under way; long polls are answered at once when the view closes."""
+
+
+BACKLOG: Final = 128
+"""Connections that wait to be accepted, as in aiohttp."""
+RESERVED_FILES: Final = 400
+"""What Kafka's clients, ClickHouse's and an embedded ClickHouse open, with room to spare."""
+MIN_CONNECTIONS: Final = 50
+"""For probes, Prometheus and a few gateways, however few files a process may open."""
+
+
+def connection_limit(wanted: int) -> int:
+    """As many connections as wanted, or as the process may open files for."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY or wanted <= files - RESERVED_FILES:
+        return wanted
+    limit = min(wanted, max(MIN_CONNECTIONS, files - RESERVED_FILES))
+    if limit < wanted:
+        log.warning("http.connections_limited", limit=limit, wanted=wanted, open_files=files)
+    return limit
+
+
+def _log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Such as an accept without a file left, which repeats all the time."""
+    _limited_log.error("http.loop_error", problem=context.get("message", ""),
+                       exc_info=context.get("exception"))  # fmt: skip
 
 
 @contextmanager
@@ -88,9 +117,12 @@ class _Server:
             stop.wait(retry_s)
 
     async def _serve(self, stop: threading.Event) -> None:
-        api = make_api_context(self._settings) if self._with_api else None
+        limit = connection_limit(self._settings.http.max_connections)
+        api = make_api_context(self._settings, limit) if self._with_api else None
         writers = len(api.tokens) if api else 0
-        async with _listening(self._settings.http, make_app(self._components, api), writers):
+        app = make_app(self._components, api, limit)
+        asyncio.get_running_loop().set_exception_handler(_log_loop_error)
+        async with _listening(self._settings.http, app, writers):
             if api is None:
                 await _stopped(stop)
                 return
@@ -122,15 +154,30 @@ async def _listening(http: HttpSettings, app: web.Application, writers: int) -> 
     runner = web.AppRunner(app, shutdown_timeout=CLOSE_TIMEOUT_S, **RUNNER)
     await runner.setup()
     try:
-        try:
-            await web.TCPSite(runner, http.host, http.port).start()
-        except OSError as error:
-            raise _AddressUnavailable(str(error)) from None
-        host, port = runner.addresses[0][:2]
+        connections = app[CONNECTIONS]
+        server = await _listen(http, connections.protocols(_protocols(runner)))
+        host, port = server.sockets[0].getsockname()[:2]
         log.info("http.started", host=host, port=port, writers=writers)
-        yield
+        try:
+            async with connections.watched():
+                yield
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
+
+
+async def _listen(http: HttpSettings, protocols: Protocols) -> asyncio.Server:
+    try:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(protocols, http.host, http.port, backlog=BACKLOG)
+    except OSError as error:
+        raise _AddressUnavailable(str(error)) from None
+
+
+def _protocols(runner: web.AppRunner) -> Protocols:
+    assert runner.server is not None, "set up"
+    return runner.server
 
 
 @asynccontextmanager

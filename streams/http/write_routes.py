@@ -5,7 +5,6 @@ They call the same functions as the command `understudy rollout`. None of them n
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -23,17 +22,21 @@ from understudy.schemas.rollouts import RolloutManifest
 from understudy.streams.http.bodies import encoded
 from understudy.streams.http.context import API, ApiContext, in_thread
 from understudy.streams.http.etag import matches, preferred_wait_s
-from understudy.streams.http.materialized_view import TooManyWaiting, UnreadableRecord
+from understudy.streams.http.materialized_view import UnreadableRecord
 from understudy.streams.http.problems import Problem
 from understudy.streams.http.query_parameters import allow_only, flag
 from understudy.streams.http.read_routes import ROLLOUT_PATH
+from understudy.streams.http.request_body import in_time
 from understudy.streams.http.tokens import holder
+from understudy.streams.http.waiting_places import TooManyWaiting
+from understudy.streams.logs import LogLimit
 from understudy.streams.rollouts import operator_commands
 from understudy.streams.rollouts.confirmation import is_confirmed
 from understudy.streams.rollouts.policy_diff import PolicyDiff, PolicyFile, policy_file
 from understudy.streams.rollouts.rollout_status import status_of
 
 log = structlog.get_logger(__name__)
+_limited_log: Final = LogLimit(log)
 
 routes: Final = web.RouteTableDef()
 
@@ -42,8 +45,6 @@ COMMAND_WAIT_S: Final = 10.0
 worker takes to replace one that crashed."""
 VISIBLE_TIMEOUT_S: Final = 2.0
 """For a write to come back from the topic, which takes milliseconds."""
-BODY_TIMEOUT_S: Final = 10.0
-"""For a body of at most a megabyte."""
 JSON: Final = "application/json"
 YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 POLICY: Final = "policy"
@@ -113,7 +114,7 @@ def authenticate(request: web.Request) -> str:
     name = holder(tokens, shown)
     if name is not None:
         return name
-    log.warning("http.unauthorized", method=request.method, path=request.path[:200],
+    _limited_log.warning("http.unauthorized", method=request.method, path=request.path[:200],
                 remote=request.remote)  # fmt: skip
     error = ', error="invalid_token"' if shown else ""
     raise Problem(
@@ -209,11 +210,8 @@ async def _body(request: web.Request) -> bytes:
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body uncompressed",
                       {"Accept-Encoding": "identity"})  # fmt: skip
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.read()
-    except TimeoutError:
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time") from None
+    async with in_time():
+        return await request.read()
 
 
 def _decoded(body: bytes, record: type[_Request]) -> _Request:

@@ -7,6 +7,10 @@ import os
 import subprocess
 import sys
 
+import structlog
+
+from understudy.streams.logs import LogLimit
+
 WRITES = """
 import logging, sys, structlog
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
@@ -54,3 +58,22 @@ assert [one["event"] for one in logs] == ["captured"]
 """
     done = subprocess.run([sys.executable, "-c", captures], capture_output=True, check=True)
     assert b"captured" not in done.stderr
+
+
+def test_what_strangers_can_cause_is_logged_so_often_and_then_counted() -> None:
+    now_s = 0.0
+    limited = LogLimit(structlog.get_logger("ours"), most=2, interval_s=60.0, clock=lambda: now_s)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(5):
+            limited.warning("http.unauthorized", remote="a")
+        limited.error("http.request_failed")
+        now_s = 60.0
+        for _ in range(2):
+            limited.warning("http.unauthorized", remote="b")
+    assert [(one["event"], one.get("remote"), one.get("left_out")) for one in logs] == [
+        ("http.unauthorized", "a", None),
+        ("http.unauthorized", "a", None),
+        ("http.request_failed", None, None),
+        ("http.unauthorized", "b", 3),
+        ("http.unauthorized", "b", None),
+    ]

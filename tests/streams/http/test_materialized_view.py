@@ -9,15 +9,14 @@ import pytest
 from tests.streams.rollouts.records import killed, manifest
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
-from understudy.streams.http import materialized_view as module
 from understudy.streams.http.bodies import Body
 from understudy.streams.http.materialized_view import (
     MaterializedView,
     RecordKind,
-    TooManyWaiting,
     UnreadableRecord,
     ViewUpdate,
 )
+from understudy.streams.http.waiting_places import TooManyWaiting
 
 RECORD = RolloutRecord(manifest=manifest())
 NEWER = b'{"schema_version": 9}'
@@ -141,17 +140,29 @@ def test_what_ready_raises_ends_the_waiting() -> None:
         asyncio.run(wait())
 
 
-def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_WAITING", 1)
-
+def test_only_so_many_wait() -> None:
     async def wait() -> None:
-        view = MaterializedView()
+        view = MaterializedView(max_waiting=1)
         one = asyncio.create_task(view.wait_until(lambda: False, 0.05))
         await asyncio.sleep(0)
         with pytest.raises(TooManyWaiting):
             await view.wait_until(lambda: False, 60.0)
         await one
         assert not await view.wait_until(lambda: False, 0.0)
+
+    asyncio.run(wait())
+
+
+def test_who_holds_most_places_is_answered_early() -> None:
+    async def wait() -> None:
+        view = MaterializedView(max_waiting=2)
+        greedy = [asyncio.create_task(view.wait_until(lambda: False, 60.0, "a")) for _ in range(2)]
+        await asyncio.sleep(0)
+        other = asyncio.create_task(view.wait_until(lambda: view.is_complete, 60.0, "b"))
+        assert await greedy[0] is False, "the one that waited longest"
+        view.mark_complete()
+        assert await other
+        greedy[1].cancel()
 
     asyncio.run(wait())
 

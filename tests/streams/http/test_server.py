@@ -28,6 +28,7 @@ from tests.waiting import stays_true, wait_until
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.deciding.deciding_progress import DecidingProgress
+from understudy.streams.http import connections
 from understudy.streams.http import view_feed as feed
 from understudy.streams.http.server import http_server
 from understudy.streams.kafka.compacted_topic import STALE_S, TopicFollower
@@ -50,8 +51,15 @@ def kafka(embedded_broker: EmbeddedBroker) -> Kafka:
 class Server:
     """The HTTP server of a worker that runs no other component."""
 
-    def __init__(self, kafka: KafkaSettings, *, with_api: bool = True) -> None:
-        http = HttpSettings(port=free_ports(1)[0])
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        *,
+        with_api: bool = True,
+        tokens: str = "",
+        max_connections: int = 600,
+    ) -> None:
+        http = HttpSettings(port=free_ports(1)[0], tokens=tokens, max_connections=max_connections)
         self.port, self._with_api = http.port, with_api
         self.components = WorkerComponents(("api",) if with_api else ())
         self._settings = Settings(kafka=kafka, http=http)
@@ -206,6 +214,144 @@ def test_a_stop_answers_requests_that_wait(kafka: Kafka) -> None:
         started_s = time.monotonic()
         assert waiting.result(TIMEOUT_S).status == 304
     assert time.monotonic() - started_s < 5.0
+
+
+# Clients that are slow, many, or gone
+
+
+@contextmanager
+def opened(
+    port: int, number: int, request: bytes, source: str = "127.0.0.1"
+) -> Iterator[list[socket.socket]]:
+    """Connections that have sent this and take nothing."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(sent(port, request, source)) for _ in range(number)]
+
+
+def sent(port: int, request: bytes, source: str = "127.0.0.1") -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port), TIMEOUT_S, source_address=(source, 0))
+    made.sendall(request)
+    return made
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the server has closed it without an answer."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+PART = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "
+AWAY = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+
+
+def test_slow_clients_silence_neither_probes_nor_logs() -> None:
+    some = Server(AWAY, with_api=False, max_connections=50)
+    with structlog.testing.capture_logs() as logs, some.running():
+        until(lambda: some.status_of("/healthz") == 200)
+        with opened(some.port, 300, PART) as slow:
+            assert [some.status_of("/healthz") for _ in range(20)] == [200] * 20
+            until(lambda: sum(map(is_closed, slow)) >= 250)
+    assert [log["event"] for log in logs].count("http.connections_full") == 1
+
+
+def test_headers_have_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADERS_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(connections, "CHECK_INTERVAL_S", 0.05)
+    some = Server(AWAY, with_api=False)
+    with some.running():
+        until(lambda: some.status_of("/healthz") == 200)
+        with opened(some.port, 3, PART) as slow, opened(some.port, 1, b"") as silent:
+            until(lambda: all(map(is_closed, slow)))
+            assert not is_closed(silent[0]), "it may be kept for a request to come"
+
+
+def test_a_response_that_is_not_taken_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "IDLE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(connections, "CHECK_INTERVAL_S", 0.05)
+    some = Server(AWAY, with_api=False)
+    request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    with some.running():
+        until(lambda: some.status_of("/healthz") == 200)
+        with socket.socket() as greedy:
+            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            greedy.settimeout(TIMEOUT_S)
+            greedy.connect(("127.0.0.1", some.port))
+            # more answers than any buffer holds, of which none is read
+            until(lambda: cannot_send(greedy, request * 100))
+
+
+def cannot_send(connection: socket.socket, request: bytes) -> bool:
+    connection.setblocking(False)
+    try:
+        connection.send(request)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+    return False
+
+
+def long_poll(tag: str) -> bytes:
+    return (
+        f"GET /api/v1/rollouts/checkout/status HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"If-None-Match: {tag}\r\nPrefer: wait=60\r\n\r\n"
+    ).encode()
+
+
+REFUSED = b"HTTP/1.1 503 Service Unavailable"
+
+
+def first_line(port: int, request: bytes, source: str) -> bytes:
+    with sent(port, request, source) as connection, connection.makefile("rb") as answer:
+        return answer.readline().strip()
+
+
+def test_clients_that_left_hold_no_places(kafka: Kafka) -> None:
+    kafka.write(ROLLOUTS, record())
+    some = Server(kafka.settings, max_connections=60)
+    path = "/api/v1/rollouts/checkout/status"
+    with some.running():
+        until(lambda: some.status_of("/readyz") == 200)
+        tag = some.get(path).headers["etag"]
+        with opened(some.port, 50, long_poll(tag)):
+            until(lambda: some.get(path, If_None_Match=tag, Prefer="wait=1").status == 503)
+        until(lambda: some.get(path, If_None_Match=tag, Prefer="wait=1").status == 304)
+
+
+def test_others_cannot_switch_off_the_kill_switch(kafka: Kafka) -> None:
+    """As many long polls as there may be wait already, of another client."""
+    kafka.write(ROLLOUTS, record())
+    some = Server(kafka.settings, max_connections=60)
+    path = "/api/v1/rollouts/checkout/status"
+    with ThreadPoolExecutor() as pool, some.running():
+        until(lambda: some.status_of("/readyz") == 200)
+        tag = some.get(path).headers["etag"]
+        with opened(some.port, 100, long_poll(tag), "127.0.0.2"):
+            until(lambda: first_line(some.port, long_poll(tag), "127.0.0.2") == REFUSED)
+            waiting = pool.submit(some.get, path, If_None_Match=tag, Prefer="wait=60")
+            kafka.write(DECISIONS, ("checkout", LATE))
+            assert waiting.result(TIMEOUT_S).json["candidate_share"] == 0.0
+
+
+def test_who_kills_and_leaves_has_killed(kafka: Kafka) -> None:
+    kafka.write(ROLLOUTS, record())
+    secret = "correct-horse-battery"
+    some = Server(kafka.settings, tokens=f"anna:{secret}")
+    body = b'{"reason": "tone"}'
+    head = (
+        f"POST /api/v1/rollouts/checkout/kill HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {secret}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    with structlog.testing.capture_logs() as logs, some.running():
+        until(lambda: some.status_of("/readyz") == 200)
+        sent(some.port, head + body).close()
+        until(lambda: any(log["event"] == "http.command_issued" for log in logs))
+    assert kafka.store.rollouts()["checkout"].commands[0].kind == "kill"
 
 
 # Probes while event loops hang

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -17,8 +17,8 @@ from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka, killed, m
 from understudy.schemas import openapi
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import RolloutRecord
-from understudy.streams.http import materialized_view as view
-from understudy.streams.http import write_routes as writing
+from understudy.streams.http import request_body
+from understudy.streams.http.waiting_places import TooManyWaiting, WaitingPlaces
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 
 pytestmark = pytest.mark.embedded
@@ -185,12 +185,16 @@ def test_a_kill_needs_no_view(kafka: Kafka) -> None:
     assert kafka.store.rollouts()["checkout"].commands[0].kind == "kill"
 
 
+def too_many(places: WaitingPlaces, client: str) -> NoReturn:
+    raise TooManyWaiting(f"{places.limit} wait, not {client}")
+
+
 def test_a_command_that_was_written_is_no_failure(
     server: Api, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever keeps this worker from seeing what became of it."""
     applied(server)
-    monkeypatch.setattr(view, "MAX_WAITING", 0)
+    monkeypatch.setattr(WaitingPlaces, "take", too_many)
     assert server.write("POST", f"{ONE}/kill", {"reason": "tone"}).status == 202
     monkeypatch.undo()
     kafka.write(DECISIONS, ("checkout", b'{"schema_version": 9}'))
@@ -364,7 +368,7 @@ def test_what_is_no_http_harms_nobody(alone: Api, caplog: pytest.LogCaptureFixtu
 
 
 def test_who_sends_drop_by_drop_is_let_go(alone: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "BODY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.1)
 
     async def drops() -> AsyncIterator[bytes]:
         yield b"{"
