@@ -11,6 +11,8 @@ WRONG_USAGE: Final = 2
 UNREACHABLE: Final = 3
 VERDICT: Final = 4
 """The command worked; the verdict is what it was told to fail on."""
+INTERRUPTED: Final = 130
+"""By Ctrl-C: 128 and the number of the signal, as shells report it."""
 
 
 class CommandError(click.ClickException):

@@ -15,8 +15,11 @@ from typing import Any, Final
 
 import structlog
 
+from understudy.analyzers.guardrails.formatting import printable, visible
+
 KAFKA_LOGGER: Final = logging.getLogger("librdkafka")
 """Where Kafka clients send their lines: `Consumer(config, logger=KAFKA_LOGGER)`."""
+_OF_SEVERAL_LINES: Final = ("exception", "stack")
 
 
 def configure_logs(level: int = logging.INFO) -> None:
@@ -25,10 +28,10 @@ def configure_logs(level: int = logging.INFO) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
+    renderers: list[structlog.typing.Processor] = (
+        [_made_visible, structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)]
         if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer()
+        else [structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -42,7 +45,7 @@ def configure_logs(level: int = logging.INFO) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                renderer,
+                *renderers,
             ],
         )
     )
@@ -90,3 +93,19 @@ class LogLimit:
                 return max(0, happened - self._most)
             self._intervals[event] = (began_s, happened + 1)
             return 0 if happened < self._most else None
+
+
+def _made_visible(
+    _: structlog.typing.WrappedLogger, __: str, fields: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """The fields without characters that act on a terminal; tracebacks keep their lines."""
+    return {
+        printable(name): visible(str(value))
+        if name in _OF_SEVERAL_LINES
+        else _printable_value(value)
+        for name, value in fields.items()
+    }
+
+
+def _printable_value(value: object) -> object:
+    return value if isinstance(value, bool | int | float | None) else printable(str(value))

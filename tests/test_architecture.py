@@ -67,6 +67,10 @@ FORBIDDEN_WORDS = {
     "settled", "somebody", "succession", "telling", "told", "weighing", "whoever",
 }  # fmt: skip
 """Words of our own for what the field has names for; docs/glossary.md has those."""
+WRITING = re.compile(
+    r"\b(click\.s?echo|sys\.(stdout|stderr)\.write)\b|(?<![\w.])(?<!def )(print|Console)\("
+)
+"""Calls that write past `streams/terminal/output.py`."""
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 MACHINE_PATH = re.compile(
     r"/" r"(work|root|home/\w+|Users/\w+)/[\w.]" + r"|[.]{2}/" + r"shared/", re.IGNORECASE
@@ -111,6 +115,14 @@ def test_our_packages_go_by_their_installed_names(package: str) -> None:
             top = name.partition(".")[0]
             assert top not in PACKAGES, f"{file}: say understudy.{name}"
             assert top != "tests", f"{file} imports {name}"
+
+
+def test_all_that_commands_write_passes_one_place() -> None:
+    """It sees to it that nothing which others wrote acts on the terminal."""
+    inside = {ROOT / "streams/terminal" / name for name in ("output.py", "data_table.py")}
+    for file in modules("streams"):
+        found = WRITING.search(_without_text(file))
+        assert file in inside or found is None, f"{file}: {found and found[0]}"
 
 
 def test_analyzers_call_nothing_impure() -> None:

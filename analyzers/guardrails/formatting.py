@@ -66,10 +66,15 @@ def printable(text: str) -> str:
     Names and model outputs come from whoever writes events and policies. Escape sequences in them
     could move a terminal's cursor, and direction characters could turn the reading direction.
     """
-    return text if text.isprintable() else "".join(map(_visible, text))
+    return text if text.isprintable() else "".join(map(_as_number, text))
 
 
-def _visible(character: str) -> str:
+def visible(text: str) -> str:
+    """Return text of several lines, printable but for the line breaks."""
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+
+
+def _as_number(character: str) -> str:
     if character.isprintable():
         return character
     code = ord(character)

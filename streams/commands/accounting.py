@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from typing import Final
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from understudy.schemas.windows import SOURCES
 from understudy.streams.commands.invocation import quiet_logs, with_settings
-from understudy.streams.commands.options import clickhouse_option, json_option
+from understudy.streams.commands.options import OutputFormat, clickhouse_option, output_options
 from understudy.streams.diagnostics.accounts import OUTCOMES, Account, read_accounts
 from understudy.streams.settings import Settings
-from understudy.streams.terminal.consoles import table_console
+from understudy.streams.terminal.data_table import Column, DataTable
+from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
+
+_LEAVES: Final = {
+    "written": 4,
+    "duplicate": 3,
+    "single": 2,
+    "late": 1,
+    "invalid": 1,
+    "unmatched": 1,
+}
+"""Where a terminal is narrow: what says least about a difference leaves first."""
 
 
 @click.command("accounting")
 @clickhouse_option
-@json_option
+@output_options()
 @with_settings
-def command(settings: Settings, url: str | None, as_json: bool) -> None:
+def command(settings: Settings, url: str | None, output: OutputFormat) -> None:
     """Compare the events read from Kafka with those counted in ClickHouse.
 
     Each event that was read is in a pair, single, unmatched, duplicate, late or invalid, or waits
@@ -37,15 +46,19 @@ def command(settings: Settings, url: str | None, as_json: bool) -> None:
     """
     quiet_logs(logging.ERROR)
     accounts = read_accounts(settings, url or settings.clickhouse.url)
-    if as_json:
-        click.echo(json.dumps([_document(one) for one in accounts]))
+    documents = [_document(one) for one in accounts]
+    if output == "json":
+        say_json(documents)
         return
-    table_console().print(_table(accounts))
+    if output == "csv":
+        say_documents_as_csv(documents)
+        return
+    show(_table(accounts))
     differences = dict.fromkeys(SOURCES, 0)
     for one in accounts:
         differences[one.source] += one.difference
     if any(differences.values()):
-        click.echo(
+        say(
             "difference: above 0, read but not in ClickHouse (yet, or no longer, after its "
             "retention); below 0, stored but not committed yet",
             err=True,
@@ -56,19 +69,21 @@ def _document(one: Account) -> dict[str, object]:
     return {**asdict(one), "accounted": one.accounted, "difference": one.difference}
 
 
-def _table(accounts: Sequence[Account]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("source", no_wrap=True)
+def _table(accounts: Sequence[Account]) -> DataTable:
     names = ("partition", "written", "read", *OUTCOMES, "accounted", "waiting", "difference")
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    for source in SOURCES:
+    table = DataTable(
+        [
+            Column("source"),
+            *(Column(name, "right", leaves=_LEAVES.get(name, 0)) for name in names),
+        ]
+    )
+    for source in [name for name in SOURCES if any(one.source == name for one in accounts)]:
         for one in accounts:
             if one.source == source:
                 table.add_row(source, str(one.partition), *_cells(_numbers(one)))
-        table.add_section()
+        table.end_section()
         table.add_row(source, "all", *_cells(_totals(accounts, source)), style="bold")
-        table.add_section()
+        table.end_section()
     return table
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 import click
+
+from understudy.schemas.rollouts import nearest
+from understudy.streams.commands.interrupts import interrupts_end_the_process
+from understudy.streams.errors import INTERRUPTED
+from understudy.streams.terminal.output import say
 
 
 class CommandGroup(click.Group):
@@ -33,8 +40,20 @@ class CommandGroup(click.Group):
         if cmd_name not in self._summaries:
             return None
         module = f"{__package__}.{self._prefix}{cmd_name.replace('-', '_')}"
-        command: click.Command = import_module(module).command
+        with interrupts_end_the_process():
+            command: click.Command = import_module(module).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name, or say which one may be meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if args and not args[0].startswith("-"):
+                error.message = f"No such command {args[0]!r}{nearest(args[0], self._summaries)}"
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands with their lines."""
@@ -44,6 +63,27 @@ class CommandGroup(click.Group):
 
 class Program(CommandGroup):
     """The outermost group: an expected failure of any command ends as message and exit code."""
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **more: Any
+    ) -> Any:
+        """Run the program as click does, but write its messages the way of all output."""
+        if not standalone_mode:
+            return super().main(args, standalone_mode=False, **more)
+        sys.exit(self._exit_code(args, **more))
+
+    def _exit_code(self, args: Sequence[str] | None, **more: Any) -> int:
+        try:
+            code = super().main(args, standalone_mode=False, **more)
+        except click.ClickException as error:
+            message = io.StringIO()
+            error.show(message)
+            say(message.getvalue(), err=True, end="")
+            return error.exit_code
+        except click.Abort:
+            say("Interrupted", err=True)
+            return INTERRUPTED
+        return code if isinstance(code, int) else 0
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the arguments name."""

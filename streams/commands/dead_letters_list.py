@@ -6,25 +6,24 @@ import logging
 from typing import Any, Final
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
 
 from understudy.streams.commands.dead_letters import selection_options
 from understudy.streams.commands.invocation import quiet_logs, with_settings
-from understudy.streams.commands.options import json_option
+from understudy.streams.commands.options import OutputFormat, output_options
 from understudy.streams.dead_letters.dead_letter_record import DeadLetterRecord
 from understudy.streams.dead_letters.reading import read_dead_letters
 from understudy.streams.dead_letters.selection import DeadLetterSummary, Selection
 from understudy.streams.settings import Settings
-from understudy.streams.terminal.consoles import table_console
-from understudy.streams.terminal.plain_text import json_text, one_line
+from understudy.streams.terminal.data_table import Column, DataTable
+from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
+from understudy.streams.terminal.plain_text import one_line
 
 _MAX_REASON: Final = 40
 _MAX_ROLLOUT_ID: Final = 40
 _MAX_DETAIL: Final = 300
 """Characters in a table; `show` prints more."""
-_NUMERIC: Final = ("dead letters", "bytes")
+_MIN_DETAIL: Final = 24
+"""Characters to which a detail wraps: a few words a line can be read."""
 
 
 @click.command("list")
@@ -36,7 +35,7 @@ _NUMERIC: Final = ("dead letters", "bytes")
     type=click.IntRange(0, 10_000),
     help="How many of the newest to list.",
 )
-@json_option
+@output_options(csv_help="Print the newest as CSV.")
 @with_settings
 def command(
     settings: Settings,
@@ -44,7 +43,7 @@ def command(
     rollout_id: str,
     since_ms: int | None,
     limit: int,
-    as_json: bool,
+    output: OutputFormat,
 ) -> None:
     """Count dead letters by reason, and list the newest.
 
@@ -60,12 +59,14 @@ def command(
     summary = DeadLetterSummary(limit)
     for record in read_dead_letters(settings, Selection(frozenset(reasons), rollout_id, since_ms)):
         summary.add(record)
-    if as_json:
-        click.echo(json_text(_document(summary)))
+    if output == "json":
+        say_json(_document(summary))
+    elif output == "csv":
+        say_documents_as_csv(map(_described, summary.newest))
     elif not summary.reasons:
-        click.echo("no dead letters")
+        say("no dead letters")
     else:
-        _print(summary)
+        show(_counts_table(summary), "", _newest_table(summary.newest))
 
 
 def _document(summary: DeadLetterSummary) -> dict[str, Any]:
@@ -88,20 +89,26 @@ def _described(record: DeadLetterRecord) -> dict[str, Any]:
     }
 
 
-def _print(summary: DeadLetterSummary) -> None:
-    console = table_console()
-    counts = _table("reason", "dead letters")
+def _counts_table(summary: DeadLetterSummary) -> DataTable:
+    table = DataTable([Column("reason"), Column("dead letters", "right")])
     for reason, count in summary.reasons.most_common():
-        counts.add_row(Text(one_line(reason, _MAX_REASON)), Text(f"{count:,}"))
-    console.print(counts)
-    if summary.newest:
-        console.print(_newest_table(summary.newest))
+        table.add_row(one_line(reason, _MAX_REASON), f"{count:,}")
+    return table
 
 
-def _newest_table(records: list[DeadLetterRecord]) -> Table:
-    table = _table("stored (UTC)", "event", "reason", "rollout", "bytes", "detail")
+def _newest_table(records: list[DeadLetterRecord]) -> DataTable:
+    table = DataTable(
+        [
+            Column("stored (UTC)", leaves=2),
+            Column("event"),
+            Column("reason"),
+            Column("rollout", leaves=1),
+            Column("bytes", "right", leaves=3),
+            Column("detail", wraps_at=_MIN_DETAIL),
+        ]
+    )
     for record in records:
-        cells = (
+        table.add_row(
             f"{record.stored_at:%Y-%m-%d %H:%M:%S}",
             str(record.source),
             one_line(record.reason, _MAX_REASON),
@@ -109,13 +116,4 @@ def _newest_table(records: list[DeadLetterRecord]) -> Table:
             f"{record.payload_bytes:,}",
             one_line(record.detail, _MAX_DETAIL),
         )
-        table.add_row(*map(Text, cells))
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        justify = "right" if name in _NUMERIC else "left"
-        table.add_column(name, justify=justify, no_wrap=name != "detail", overflow="fold")  # type: ignore[arg-type]
     return table

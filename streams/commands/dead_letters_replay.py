@@ -22,6 +22,7 @@ from understudy.streams.dead_letters.selection import Selection
 from understudy.streams.errors import FAILED, UNREACHABLE, CommandError
 from understudy.streams.kafka.client_config import topic_of
 from understudy.streams.settings import Settings
+from understudy.streams.terminal.output import say
 from understudy.streams.terminal.plain_text import one_line
 
 
@@ -86,7 +87,7 @@ def command(
 def _print_examples(replay: DeadLetterReplay) -> None:
     for record, forecast in replay.examples:
         why = f": {one_line(forecast.why, 200)}" if forecast.why else ""
-        click.echo(f"{forecast.effect:8} {record.source} {one_line(record.reason, 40)}{why}")
+        say(f"{forecast.effect:8} {record.source} {one_line(record.reason, 40)}{why}")
 
 
 def _print_topics(replay: DeadLetterReplay, settings: Settings, *, dry_run: bool) -> None:
@@ -96,17 +97,17 @@ def _print_topics(replay: DeadLetterReplay, settings: Settings, *, dry_run: bool
         topic = topic_of(settings.kafka, source)
         name = "events" if source == "events" else "feedback records"
         if source == "events" or counts[topic]:
-            click.echo(f"{counts[topic]:,} {name} {verb} written to {topic}")
+            say(f"{counts[topic]:,} {name} {verb} written to {topic}")
 
 
 def _print_left_out(replay: DeadLetterReplay, *, include_late: bool) -> None:
     late, refused = replay.effects[ReplayEffect.LATE], replay.effects[ReplayEffect.REFUSED]
     if late and include_late:
-        click.echo(f"{late:,} of them count as late and are not measured", err=True)
+        say(f"{late:,} of them count as late and are not measured", err=True)
     elif late:
-        click.echo(f"{late:,} left out: so old that they would only be counted as late "
+        say(f"{late:,} left out: so old that they would only be counted as late "
                    "(--include-late writes them as well)", err=True)  # fmt: skip
     if refused:
-        click.echo(f"{refused:,} left out: this release would refuse them again", err=True)
+        say(f"{refused:,} left out: this release would refuse them again", err=True)
     for why, count in replay.refused_by_broker.items():
-        click.echo(f"{count:,} refused by the broker: {why}", err=True)
+        say(f"{count:,} refused by the broker: {why}", err=True)

@@ -15,6 +15,7 @@ from understudy.streams.dead_letters.reading import read_dead_letters
 from understudy.streams.dead_letters.selection import Selection
 from understudy.streams.errors import WRONG_USAGE, CommandError
 from understudy.streams.settings import Settings
+from understudy.streams.terminal.output import say, say_raw
 from understudy.streams.terminal.plain_text import lines, one_line, payload_text
 
 MAX_PAYLOAD: Final = 20_000
@@ -52,9 +53,9 @@ def command(settings: Settings, event: RecordPosition, raw: bool) -> None:
             f"there is no dead letter about {event}; `understudy dead-letters list` lists them"
         )
     if raw:
-        click.echo(record.payload or b"", nl=False)
+        say_raw(record.payload or b"")
     else:
-        click.echo(_page(record))
+        say(_page(record))
 
 
 def _page(record: DeadLetterRecord) -> str:

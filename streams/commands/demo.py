@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from understudy.streams.demo.run import policy_text, run_demo
+from understudy.streams.terminal.output import say
 
 
 @click.command("demo")
@@ -50,6 +51,6 @@ def command(seed: int, pairs: int, healthy: bool, keep: Path | None, print_polic
       understudy demo --print-policy > policy.yaml
     """
     if print_policy:
-        click.echo(policy_text(), nl=False)
+        say(policy_text(), end="")
         return
     run_demo(seed=seed, pairs=pairs, healthy=healthy, keep=keep)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
 from understudy.streams.commands.invocation import quiet_logs, with_settings
-from understudy.streams.commands.options import json_option
+from understudy.streams.commands.options import OutputFormat, output_options
 from understudy.streams.diagnostics.examination import examine
 from understudy.streams.diagnostics.findings import Finding, Level
 from understudy.streams.errors import FAILED, UNREACHABLE
 from understudy.streams.settings import Settings
-from understudy.streams.terminal.consoles import table_console
+from understudy.streams.terminal.data_table import Column, DataTable
+from understudy.streams.terminal.output import say_documents_as_csv, say_json, show
 
+_MIN_SENTENCE: Final = 20
+"""Characters to which sentences wrap: two or three words a line."""
 _STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
@@ -33,9 +33,9 @@ _STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red
     type=click.IntRange(1, 100_000),
     help="How many of the newest events of each partition to check.",
 )
-@json_option
+@output_options()
 @with_settings
-def command(settings: Settings, newest: int, as_json: bool) -> None:
+def command(settings: Settings, newest: int, output: OutputFormat) -> None:
     """Check Kafka, topics, gateways, workers and ClickHouse, and say what to do.
 
     Nothing is changed. The exit code is 0 when nothing needs action, 1 when something does, and 3
@@ -50,11 +50,13 @@ def command(settings: Settings, newest: int, as_json: bool) -> None:
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     findings = examine(settings, newest=newest)
     worst = _worst(findings)
-    if as_json:
-        document = {"status": worst, "findings": [asdict(one) for one in findings]}
-        click.echo(json.dumps(document, indent=2))
+    documents = [asdict(one) for one in findings]
+    if output == "json":
+        say_json({"status": worst, "findings": documents})
+    elif output == "csv":
+        say_documents_as_csv(documents)
     else:
-        table_console().print(_table(findings))
+        show(_table(findings))
     raise click.exceptions.Exit(_exit_code(findings, worst))
 
 
@@ -69,13 +71,15 @@ def _exit_code(findings: Sequence[Finding], worst: Level) -> int:
     return FAILED if worst is Level.FAIL else 0
 
 
-def _table(findings: Sequence[Finding]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    table.add_column("check", no_wrap=True)
-    table.add_column("seen", ratio=3, overflow="fold")
-    table.add_column("what to do", ratio=2, overflow="fold")
+def _table(findings: Sequence[Finding]) -> DataTable:
+    table = DataTable(
+        [
+            Column("level"),
+            Column("check"),
+            Column("seen", wraps_at=_MIN_SENTENCE),
+            Column("what to do", wraps_at=_MIN_SENTENCE),
+        ]
+    )
     for one in findings:
-        level = Text(one.level, style=_STYLES[one.level])
-        table.add_row(level, Text(one.check), Text(one.seen), Text(one.advice))
+        table.add_row(Text(one.level, _STYLES[one.level]), one.check, one.seen, one.advice)
     return table

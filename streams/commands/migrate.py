@@ -11,6 +11,7 @@ from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.commands.invocation import with_settings
 from understudy.streams.commands.options import clickhouse_option
 from understudy.streams.settings import Settings
+from understudy.streams.terminal.output import say
 
 
 @click.command("migrate")
@@ -29,6 +30,6 @@ def command(settings: Settings, url: str | None) -> None:
     with closing(connect(url or settings.clickhouse.url)) as client:
         applied = migrate(client)
     for name in applied:
-        click.echo(f"applied {name}")
+        say(f"applied {name}")
     if not applied:
-        click.echo("up to date")
+        say("up to date")

@@ -25,6 +25,7 @@ from understudy.streams.rollouts.operator_commands import (
 )
 from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
+from understudy.streams.terminal.output import say
 from understudy.streams.terminal.plain_text import one_line
 from understudy.streams.terminal.rollout_pages import verdict_line
 
@@ -70,13 +71,13 @@ class OperatorCommand:
         if self.dry_run:
             check_command_text(self.kind, reason=self.reason, by=self.by or "")
             check_command(registry, self.rollout_id, self.kind)
-            click.echo(f"would issue: {shown}")
-            click.echo("dry run: nothing was written", err=True)
+            say(f"would issue: {shown}")
+            say("dry run: nothing was written", err=True)
             return
         issued = issue_command(
             registry, self.rollout_id, self.kind, reason=self.reason, by=self.by or user_at_host()
         )
-        click.echo(f"issued command {issued.command.number}: {shown}")
+        say(f"issued command {issued.command.number}: {shown}")
         if self.wait_s > 0:
             self._print_result(self._wait(registry, issued.before))
 
@@ -97,7 +98,7 @@ class OperatorCommand:
                 f"no decision confirmed the command within {self.wait_s:g} s; it is stored and "
                 "will be applied when a deciding worker runs"
             )
-        click.echo(f"{_DONE[self.kind]}  {verdict_line(confirmation)}")
+        say(f"{_DONE[self.kind]}  {verdict_line(confirmation)}")
 
 
 def user_at_host() -> str:

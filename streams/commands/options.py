@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import click
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Function], Function]
+OutputFormat = Literal["table", "json", "csv"]
 
 EXISTING_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -19,8 +20,8 @@ files_argument: Final[Decorator[Any]] = click.argument(
 clickhouse_option: Final[Decorator[Any]] = click.option(
     "--clickhouse", "url", metavar="URL", help="clickhouse://host:8123/database or chdb://FOLDER."
 )
-json_option: Final[Decorator[Any]] = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document."
+all_slices_option: Final[Decorator[Any]] = click.option(
+    "--all", "all_slices", is_flag=True, help="Print all slices, however many there are."
 )
 json_schemas_option: Final[Decorator[Any]] = click.option(
     "--json-schemas",
@@ -32,3 +33,19 @@ dry_run_option: Final[Decorator[Any]] = click.option(
     "--dry-run", is_flag=True, help="Say what would be done, and write nothing."
 )
 rollout_argument: Final[Decorator[Any]] = click.argument("rollout_id", metavar="ID")
+
+
+def output_options(
+    json_help: str = "Print one JSON document.", csv_help: str = "Print the table as CSV."
+) -> Decorator[Any]:
+    """`--json` and `--csv`, as the argument `output`; the later one counts."""
+
+    def decorated(function: Function) -> Function:
+        for name, text in (("csv", csv_help), ("json", json_help)):
+            option = click.option(
+                f"--{name}", "output", flag_value=name, default="table", help=text, type=str
+            )
+            function = option(function)
+        return function
+
+    return decorated

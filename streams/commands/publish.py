@@ -19,6 +19,7 @@ from understudy.streams.kafka.client_config import producer_config, topic_of
 from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.replay.recordings import read_recordings, total_bytes
 from understudy.streams.settings import Settings
+from understudy.streams.terminal.output import say
 from understudy.streams.terminal.progress import file_progress
 
 DELIVERY_TIMEOUT_S: Final = 60.0
@@ -84,9 +85,9 @@ def command(settings: Settings, files: tuple[Path, ...], source: Source) -> None
         )
     took_s = time.monotonic() - started
     if topic in created:
-        click.echo(f"created {topic}", err=True)
-    click.echo(f"{producer.delivered[topic]:,} {name} written to {topic} in {took_s:.1f} s")
+        say(f"created {topic}", err=True)
+    say(f"{producer.delivered[topic]:,} {name} written to {topic} in {took_s:.1f} s")
     for why, count in producer.refused.items():
-        click.echo(f"{count:,} {name} refused by the broker: {why}", err=True)
+        say(f"{count:,} {name} refused by the broker: {why}", err=True)
     if producer.refused:
         raise click.exceptions.Exit(FAILED)

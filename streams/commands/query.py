@@ -2,75 +2,66 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
+import math
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, Final
+from typing import Any
 
 import click
-import orjson
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.commands.invocation import with_settings
-from understudy.streams.commands.options import clickhouse_option
+from understudy.streams.commands.options import OutputFormat, clickhouse_option, output_options
 from understudy.streams.settings import Settings
-
-_JSON_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_NAIVE_UTC
-"""Histograms have whole numbers as keys; ClickHouse's times come without their zone, UTC."""
+from understudy.streams.terminal.data_table import Column, DataTable
+from understudy.streams.terminal.output import say_csv, say_json, show
 
 
 @click.command("query")
 @click.argument("sql")
 @clickhouse_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@output_options("Print one JSON object a line.", "Print CSV with a header.")
 @with_settings
-def command(settings: Settings, sql: str, url: str | None, as_json: bool) -> None:
+def command(settings: Settings, sql: str, url: str | None, output: OutputFormat) -> None:
     """Run an SQL statement in ClickHouse, on a server or in an embedded folder.
+
+    Rows that are wider than the terminal are written from top to bottom. Characters that act on a
+    terminal are shown as numbers.
 
     \b
     Examples:
       understudy query "SELECT language, sum(pair_pairs) FROM windows FINAL GROUP BY language"
+      understudy query --csv "SELECT * FROM slices" > slices.csv
       understudy query --clickhouse chdb://results "SHOW TABLES"
     """
     with closing(connect(url or settings.clickhouse.url)) as client:
         result = client.query(sql)
-    if not as_json:
-        Console().print(_table(result.column_names, result.result_rows))
-        return
-    for row in result.result_rows:
-        click.echo(_json_line(dict(zip(result.column_names, row, strict=True))))
+    names, rows = result.column_names, result.result_rows
+    if output == "csv":
+        say_csv(names, rows)
+    elif output == "json":
+        for row in rows:
+            say_json(dict(zip(names, row, strict=True)))
+    else:
+        show(_table(names, rows))
 
 
-def _json_line(row: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(row, default=str, option=_JSON_OPTIONS)
-    except TypeError:  # a number beyond 64 bits
-        return json.dumps(row, default=_plain, ensure_ascii=False).encode(errors="replace")
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dt.datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=dt.UTC)).isoformat()
-    return str(value)
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    table = Table()
-    for number, name in enumerate(names):
-        is_numeric = bool(rows) and isinstance(rows[0][number], int | float)
-        table.add_column(Text(name), justify="right" if is_numeric else "left")
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> DataTable:
+    table = DataTable([_column(number, name, rows) for number, name in enumerate(names)])
     for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
+        table.add_row(*map(_cell, row))
     return table
 
 
+def _column(number: int, name: str, rows: Sequence[Sequence[Any]]) -> Column:
+    is_numeric = bool(rows) and isinstance(rows[0][number], int | float)
+    return Column(name, "right" if is_numeric else "left")
+
+
 def _cell(value: object) -> str:
+    """A value as it can be copied into the next statement: digits are not grouped."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:,.6g}"
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.10g}"
     return str(value)

@@ -7,16 +7,17 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import click
-import orjson
 
 from understudy.schemas.decisions import Decision
 from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
 from understudy.streams.commands.options import (
     EXISTING_FILE,
+    OutputFormat,
+    all_slices_option,
     clickhouse_option,
     files_argument,
-    json_option,
     json_schemas_option,
+    output_options,
 )
 from understudy.streams.errors import VERDICT
 from understudy.streams.pairing.pairing_policy import PairingPolicy
@@ -30,18 +31,19 @@ from understudy.streams.replay.policy_trial import (
 )
 from understudy.streams.replay.recordings import read_recordings, total_bytes
 from understudy.streams.replay.replay_events import ReplayResult, replay
-from understudy.streams.replay.report import report
+from understudy.streams.replay.report import Document, report
 from understudy.streams.settings import Settings
-from understudy.streams.terminal.consoles import table_console
 from understudy.streams.terminal.evidence_table import show_decision
+from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
 from understudy.streams.terminal.progress import file_progress
-from understudy.streams.terminal.report_table import report_tables
+from understudy.streams.terminal.report_table import report_tables, slice_documents
 
 
 @click.command("replay")
 @files_argument
 @clickhouse_option
-@json_option
+@all_slices_option
+@output_options(csv_help="Print the slices as CSV.")
 @json_schemas_option
 @click.option(
     "--policy",
@@ -60,7 +62,8 @@ def command(
     settings: Settings,
     files: tuple[Path, ...],
     url: str | None,
-    as_json: bool,
+    all_slices: bool,
+    output: OutputFormat,
     json_schemas: str | None,
     policy_file: Path | None,
     fail_on: FailOn | None,
@@ -94,25 +97,32 @@ def command(
         now_ms = int(time.time() * 1000)
         result = replay(read_recordings(files, progress), policy, now_ms, sink, trial)
     decision = None if trial is None else trial.outcome()
-    _print(result, decision, as_json=as_json, took_s=time.monotonic() - started)
+    took_s = time.monotonic() - started
+    document = report(result.rows, result.tally.read)
+    if output == "json":
+        say_json(
+            document if decision is None else {**document, "decision": decision_json(decision)}
+        )
+    elif output == "csv":
+        say_documents_as_csv(slice_documents(document))
+    else:
+        _print(result, document, decision, all_slices=all_slices, took_s=took_s)
     if decision is not None and fails(decision, fail_on):
         raise click.exceptions.Exit(VERDICT)
 
 
 def _print(
-    result: ReplayResult, decision: Decision | None, *, as_json: bool, took_s: float
+    result: ReplayResult,
+    document: Document,
+    decision: Decision | None,
+    *,
+    all_slices: bool,
+    took_s: float,
 ) -> None:
-    document = report(result.rows, result.tally.read)
-    if as_json:
-        if decision is not None:
-            document["decision"] = decision_json(decision)
-        click.echo(orjson.dumps(document))
-        return
-    console = table_console()
-    console.print(report_tables(document))
+    show(report_tables(document, all_slices=all_slices))
     if decision is not None:
-        console.print(show_decision(decision))
+        show(show_decision(decision, all_slices=all_slices))
     rate = result.tally.read / took_s if took_s else 0.0
-    click.echo(f"{took_s:.1f} s, {rate:,.0f} events/s", err=True)
+    say(f"{took_s:.1f} s, {rate:,.0f} events/s", err=True)
     for reason, count in sorted(result.dead_letters.items()):
-        click.echo(f"invalid: {count:,} {reason}", err=True)
+        say(f"invalid: {count:,} {reason}", err=True)

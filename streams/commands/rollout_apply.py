@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +13,10 @@ from understudy.streams.rollouts.operator_commands import apply_policy
 from understudy.streams.rollouts.policy_diff import PolicyDiff, read_policy_files
 from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
+from understudy.streams.terminal.output import say
 from understudy.streams.terminal.plain_text import one_line
 
-_STYLES: Final = {"-": "red", "+": "green"}
+_COLORS: Final = {"-": "red", "+": "green"}
 
 
 @click.command("apply")
@@ -52,20 +52,14 @@ def command(settings: Settings, files: tuple[Path, ...], dry_run: bool) -> None:
     for policy in policies:
         _print(apply_policy(registry, policy, dry_run=dry_run), dry_run=dry_run)
     if dry_run:
-        click.echo("dry run: nothing was written", err=True)
+        say("dry run: nothing was written", err=True)
 
 
 def _print(diff: PolicyDiff, *, dry_run: bool) -> None:
     is_planned = dry_run and diff.effect != "unchanged"
     effect = f"would be {diff.effect}" if is_planned else diff.effect
-    click.echo(f"{effect:9} {one_line(diff.rollout_id)}")
+    say(f"{effect:9} {one_line(diff.rollout_id)}")
     for line in diff.lines:
-        text = f"  {line}"
-        click.echo(text if _is_plain() else click.style(text, fg=_STYLES.get(line[:1])))
+        say(f"  {line}", color=_COLORS.get(line[:1]))
     if diff.note:
-        click.echo(f"  {one_line(diff.note)}")
-
-
-def _is_plain() -> bool:
-    """Whether colours are unwanted (no-color.org); where there is no terminal, click knows."""
-    return bool(os.environ.get("NO_COLOR"))
+        say(f"  {one_line(diff.note)}")

@@ -11,7 +11,6 @@ from typing import Final
 
 import click
 import msgspec
-import orjson
 from clickhouse_connect.driver.client import Client
 
 from understudy.schemas.rollouts import nearest
@@ -28,9 +27,11 @@ from understudy.streams.clickhouse.stored_windows import (
 from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
 from understudy.streams.commands.options import (
     EXISTING_FILE,
+    OutputFormat,
+    all_slices_option,
     clickhouse_option,
-    json_option,
     json_schemas_option,
+    output_options,
 )
 from understudy.streams.commands.parameter_types import TimeType
 from understudy.streams.errors import CommandError
@@ -40,8 +41,12 @@ from understudy.streams.replay.policy_trial import PolicyTrial, decision_json, r
 from understudy.streams.replay.recordings import read_recordings, total_bytes
 from understudy.streams.replay.replay_events import replay
 from understudy.streams.settings import Settings
-from understudy.streams.terminal.consoles import table_console
-from understudy.streams.terminal.evidence_table import show_decision, timeline
+from understudy.streams.terminal.evidence_table import (
+    show_decision,
+    timeline,
+    timeline_documents,
+)
+from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
 from understudy.streams.terminal.progress import counted, file_progress
 
 _MOST_SHOWN: Final = 10
@@ -76,7 +81,8 @@ _MOST_SHOWN: Final = 10
     help="Apply the policy to the data of this rollout instead of its own.",
 )
 @click.option("--stage", help="Stage to begin at; by default the first in the data's mode.")
-@json_option
+@all_slices_option
+@output_options(csv_help="Print the decisions as CSV.")
 @json_schemas_option
 @with_settings
 def command(
@@ -88,7 +94,8 @@ def command(
     url: str | None,
     rollout_id: str | None,
     stage: str | None,
-    as_json: bool,
+    all_slices: bool,
+    output: OutputFormat,
     json_schemas: str | None,
 ) -> None:
     """Show what a policy would have decided, and when, before it is put in force.
@@ -121,14 +128,14 @@ def command(
     trial = PolicyTrial(policy, stage)
     if files:
         _judge_files(trial, files, with_json_schemas(settings, json_schemas))
-        _print(trial, as_json=as_json)
+        _print(trial, output=output, all_slices=all_slices)
         return
     bounds = {"since_ms": since_ms, "until_ms": until_ms}
     wanted = WindowRange(
         policy.rollout_id, **{name: ms for name, ms in bounds.items() if ms is not None}
     )
     open_rows = _judge_windows(trial, url or settings.clickhouse.url, wanted, settings)
-    _print(trial, as_json=as_json)
+    _print(trial, output=output, all_slices=all_slices)
     open_rows.report()
 
 
@@ -168,9 +175,9 @@ class _OpenRowCount:
 
     def report(self) -> None:
         """Say how many there were."""
-        click.echo(f"{self._rows:,} window rows read", err=True)
+        say(f"{self._rows:,} window rows read", err=True)
         if self._open:
-            click.echo(
+            say(
                 f"{self._open:,} of them had not closed in ClickHouse and were counted as stored: "
                 "a worker may still add to them, or their recording ended there",
                 err=True,
@@ -206,12 +213,12 @@ def _times(one: StoredRollout) -> str:
     return f"{one.since:%Y-%m-%dT%H:%M:%S} to {one.until:%Y-%m-%dT%H:%M:%S} UTC"
 
 
-def _print(trial: PolicyTrial, *, as_json: bool) -> None:
+def _print(trial: PolicyTrial, *, output: OutputFormat, all_slices: bool) -> None:
     outcome = trial.outcome()
-    if as_json:
+    if output == "json":
         decisions = [decision_json(decision) for decision in trial.decisions]
-        click.echo(orjson.dumps({"timeline": decisions, "decision": decision_json(outcome)}))
-        return
-    console = table_console()
-    console.print(timeline(trial.decisions))
-    console.print(show_decision(outcome))
+        say_json({"timeline": decisions, "decision": decision_json(outcome)})
+    elif output == "csv":
+        say_documents_as_csv(timeline_documents(trial.decisions))
+    else:
+        show(timeline(trial.decisions), show_decision(outcome, all_slices=all_slices))

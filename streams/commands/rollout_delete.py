@@ -8,6 +8,7 @@ from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import dry_run_option, rollout_argument
 from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
 from understudy.streams.settings import Settings
+from understudy.streams.terminal.output import say
 from understudy.streams.terminal.plain_text import one_line
 
 
@@ -31,6 +32,6 @@ def command(settings: Settings, rollout_id: str, dry_run: bool) -> None:
         registry.delete(rollout_id)
     elif registry.find(rollout_id) is None:
         raise UnknownRollout(rollout_id, registry.rollouts())
-    click.echo(f"{'would delete' if dry_run else 'deleted'} {one_line(rollout_id)}")
+    say(f"{'would delete' if dry_run else 'deleted'} {one_line(rollout_id)}")
     if dry_run:
-        click.echo("dry run: nothing was written", err=True)
+        say("dry run: nothing was written", err=True)

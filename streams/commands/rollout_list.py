@@ -6,19 +6,18 @@ import click
 import msgspec
 
 from understudy.streams.commands.invocation import quiet_logs, with_settings
-from understudy.streams.commands.options import json_option
+from understudy.streams.commands.options import OutputFormat, output_options
 from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.rollouts.rollout_status import statuses
 from understudy.streams.settings import Settings
-from understudy.streams.terminal.consoles import table_console
-from understudy.streams.terminal.plain_text import json_text
+from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
 from understudy.streams.terminal.rollout_pages import rollouts_table
 
 
 @click.command("list")
-@json_option
+@output_options()
 @with_settings
-def command(settings: Settings, as_json: bool) -> None:
+def command(settings: Settings, output: OutputFormat) -> None:
     """List rollouts with their stages and verdicts.
 
     The verdict is `waiting` until the first decision.
@@ -31,9 +30,12 @@ def command(settings: Settings, as_json: bool) -> None:
     quiet_logs()
     registry = RolloutRegistry(settings.kafka)
     found = statuses(registry.rollouts(), registry.decisions())
-    if as_json:
-        click.echo(json_text(msgspec.to_builtins(found)))
+    documents = msgspec.to_builtins(found)
+    if output == "json":
+        say_json(documents)
+    elif output == "csv":
+        say_documents_as_csv(documents)
     elif not found:
-        click.echo("no rollouts; `understudy rollout apply -f POLICY` starts one")
+        say("no rollouts; `understudy rollout apply -f POLICY` starts one")
     else:
-        table_console().print(rollouts_table(found))
+        show(rollouts_table(found))

@@ -5,19 +5,25 @@ from __future__ import annotations
 import click
 
 from understudy.streams.commands.invocation import quiet_logs, with_settings
-from understudy.streams.commands.options import json_option, rollout_argument
+from understudy.streams.commands.options import (
+    OutputFormat,
+    all_slices_option,
+    output_options,
+    rollout_argument,
+)
 from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
 from understudy.streams.settings import Settings
-from understudy.streams.terminal.consoles import table_console
-from understudy.streams.terminal.plain_text import json_text
+from understudy.streams.terminal.evidence_table import evidence_documents
+from understudy.streams.terminal.output import say_documents_as_csv, say_json, show
 from understudy.streams.terminal.rollout_pages import rollout_json, rollout_page
 
 
 @click.command("show")
 @rollout_argument
-@json_option
+@all_slices_option
+@output_options(csv_help="Print the evidence as CSV.")
 @with_settings
-def command(settings: Settings, rollout_id: str, as_json: bool) -> None:
+def command(settings: Settings, rollout_id: str, all_slices: bool, output: OutputFormat) -> None:
     """Show a rollout's policy, verdict, evidence and operators' commands.
 
     \b
@@ -31,7 +37,9 @@ def command(settings: Settings, rollout_id: str, as_json: bool) -> None:
     if record is None:
         raise UnknownRollout(rollout_id, registry.rollouts())
     decision = registry.decisions().get(rollout_id)
-    if as_json:
-        click.echo(json_text(rollout_json(record, decision)))
+    if output == "json":
+        say_json(rollout_json(record, decision))
+    elif output == "csv":
+        say_documents_as_csv(() if decision is None else evidence_documents(decision))
     else:
-        table_console().print(rollout_page(record, decision))
+        show(rollout_page(record, decision, all_slices=all_slices))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 
 import click
-from rich.console import Console
 
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.kafka.client_config import client_config, topics
 from understudy.streams.kafka.topic_admin import TopicsReport, ensure_topics
 from understudy.streams.settings import Settings
+from understudy.streams.terminal.output import say
 
 
 @click.command("topics")
@@ -27,13 +27,12 @@ def command(settings: Settings) -> None:
     """
     quiet_logs(logging.ERROR)
     report = create_missing_topics(settings)
-    console = Console()
     for name in report.created:
-        console.print(f"created   {name}", highlight=False)
+        say(f"created   {name}")
     for name in report.existing:
-        console.print(f"existing  {name}", highlight=False)
+        say(f"existing  {name}")
     for difference in report.differences:
-        console.print(f"differs   {difference}", style="yellow", highlight=False)
+        say(f"differs   {difference}", color="yellow")
 
 
 def create_missing_topics(settings: Settings) -> TopicsReport:

@@ -58,6 +58,7 @@ from understudy.streams.settings import (
     PairingSettings,
     Settings,
 )
+from understudy.streams.terminal.consoles import SafeConsole
 from understudy.streams.worker import pairing
 
 REFRESH_S: Final = 0.5
@@ -128,7 +129,7 @@ def run_demo(
     configure_logs(logging.WARNING)
     span = dt.timedelta(seconds=pairs / DEFAULT_RATE_PER_S)
     start = (dt.datetime.now(dt.UTC) - span).replace(microsecond=0) - dt.timedelta(minutes=5)
-    console = Console()
+    console = SafeConsole()
     with data_folder(keep) as folder, EmbeddedBroker() as broker:
         settings = _settings(broker, f"chdb://{folder}")
         ensure_topics(broker.client_config, [*topics(settings.kafka), changelog(settings)])

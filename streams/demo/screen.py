@@ -34,6 +34,7 @@ from understudy.streams.demo.evidence_progress import (
     promotion_progress,
 )
 from understudy.streams.demo.slice_deltas import SliceDelta
+from understudy.streams.terminal.consoles import SafeConsole
 from understudy.streams.terminal.evidence_table import STYLES, times
 
 LINE_EVERY_S: Final = 5.0
@@ -102,7 +103,7 @@ class DemoView:
         title: str = "understudy demo",
         line_every_s: float = LINE_EVERY_S,
     ) -> None:
-        self._console = console or Console()
+        self._console = console or SafeConsole()
         self._title = title
         self._line_every_s = line_every_s
         self._live: Live | None = None

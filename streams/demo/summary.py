@@ -27,8 +27,6 @@ from understudy.streams.demo.simulator import CANDIDATE_MODEL, Regression
 from understudy.streams.terminal.evidence_table import STYLES, evidence_table
 
 _PLAIN_LANGUAGE: Final = re.compile(r"language:([A-Za-z0-9][A-Za-z0-9-]{0,34})")
-_LEFT_OUT: Final = ((130, "stable → candidate"), (130, ""), (98, "95 % interval"))
-"""Columns of the evidence that narrower consoles have no room for."""
 
 _HOW_TO_READ: Final = (
     "rollback, promotion: evidence as a multiple of what the verdict takes. A rollback needs the "
@@ -84,9 +82,8 @@ class Summary:
             console.print()
             console.print(_fit(console, paragraph))
         if self.decision is not None and not console.options.ascii_only:
-            left_out = [column for width, column in _LEFT_OUT if console.width < width]
             console.print()
-            console.print(evidence_table(self.decision, leave_out=left_out, hint=""))
+            console.print(evidence_table(self.decision, hint=""))
             console.print(_fit(console, _HOW_TO_READ, "dim"))
         console.print()
         console.print(_fit(console, "Ask it yourself:", "bold"))

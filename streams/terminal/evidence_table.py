@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Group, JustifyMethod, RenderableType
-from rich.table import Table
+import msgspec
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from understudy.analyzers.guardrails.formatting import (
@@ -26,31 +25,35 @@ from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.rollout_metrics import METRICS
+from understudy.streams.terminal.data_table import Column, DataTable
 from understudy.streams.terminal.plain_text import one_line
 
 STYLES: Final = {"rollback": "bold red", "hold": "bold yellow", "promote": "bold green"}
 _STYLE_OF_STATUS: Final = {"breach": "red", "pass": "green", "open": "", "waiting": "dim"}
-_COLUMNS: Final[dict[str, JustifyMethod]] = {
-    "guardrail": "left",
-    "slice": "left",
-    "limit": "left",
-    "units": "right",
-    "stable → candidate": "right",
-    "harm": "right",
-    "95 % interval": "right",
-    "rollback": "right",
-    "promotion": "right",
-    "": "left",
-}
+_COLUMNS: Final = (
+    Column("guardrail", wraps_at=16),
+    Column("slice", wraps_at=10),
+    Column("limit", leaves=1),
+    Column("units", "right", leaves=2),
+    Column("stable → candidate", "right", leaves=5),
+    Column("harm", "right"),
+    Column("95 % interval", "right", leaves=3),
+    Column("rollback", "right"),
+    Column("promotion", "right"),
+    Column("status", leaves=4, wraps_at=12),
+)
+"""The verdict rests on harm and the last two numbers; all else leaves before them."""
+MAX_SLICES: Final = 30
+"""Rows of slices without `--all`: a screenful, and the worst are among them."""
 _SUSPICIOUS: Final = 0.1
 """Share of the evidence a rollback needs from which a slice is shown, wherever it is."""
 _MAX_SENTENCE: Final = 1_024
 """Characters of a reason: an operator's own words may have as many."""
 
 
-def show_decision(decision: Decision) -> RenderableType:
+def show_decision(decision: Decision, *, all_slices: bool = False) -> RenderableType:
     """Verdict, reasons, alerts and evidence."""
-    return Group(_verdict(decision), evidence_table(decision))
+    return Group(_verdict(decision), evidence_table(decision, all_slices=all_slices))
 
 
 def _verdict(decision: Decision) -> Text:
@@ -72,20 +75,44 @@ def _verdict(decision: Decision) -> Text:
 
 
 def evidence_table(
-    decision: Decision, *, leave_out: Sequence[str] = (), hint: str = "; all of them with --json"
+    decision: Decision, *, all_slices: bool = False, hint: str = "; --all shows them"
 ) -> RenderableType:
     """One row for each guardrail and slice that says something, the rest counted."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
-    kept = [title for title in _COLUMNS if title not in leave_out]
-    for title in kept:
-        table.add_column(title, justify=_COLUMNS[title], no_wrap=True)
-    shown = [one for one in decision.evidence if _is_notable(one, decision)]
+    table = DataTable(_COLUMNS)
+    shown = decision.evidence if all_slices else _notable(decision)
     for one in shown:
-        cells = dict(zip(_COLUMNS, _cells(one, decision), strict=True))
-        table.add_row(*(cells[title] for title in kept), style=_STYLE_OF_STATUS[one.status])
+        table.add_row(*_cells(one, decision), style=_STYLE_OF_STATUS[one.status])
     left = len(decision.evidence) - len(shown)
-    note = f"{left} more slices without a finding{hint}\n" if left else ""
-    return Group(table, Text(note, "dim"))
+    kind = "slices without a finding" if len(shown) < MAX_SLICES else "slices"
+    return Group(table, Text(f"{left:,} more {kind}{hint}\n" if left else "", "dim"))
+
+
+def _notable(decision: Decision) -> Sequence[Evidence]:
+    """What says something; of more than a screenful, breaches and the most suspicious."""
+    found = [one for one in decision.evidence if _is_notable(one, decision)]
+    if len(found) <= MAX_SLICES:
+        return found
+    ranked = sorted(found, key=lambda one: _rank(one, decision), reverse=True)
+    kept = {id(one) for one in ranked[:MAX_SLICES]}
+    return [one for one in found if id(one) in kept]
+
+
+def _rank(one: Evidence, decision: Decision) -> tuple[bool, bool, float]:
+    return one.slice == ALL, one.status == "breach", rollback_multiple(one, decision)
+
+
+def evidence_documents(decision: Decision) -> list[dict[str, Any]]:
+    """One row for each guardrail and slice, as `--csv` prints it."""
+    return [
+        {
+            "rollout_id": decision.rollout_id,
+            "verdict": decision.verdict,
+            **msgspec.to_builtins(one),
+            "rollback_multiple": rollback_multiple(one, decision),
+            "promotion_multiple": multiple(one.log_promotion, decision.thresholds.log_promotion),
+        }
+        for one in decision.evidence
+    ]
 
 
 def multiple(log_evidence: float | None, log_threshold: float) -> float:
@@ -105,10 +132,10 @@ def _is_notable(one: Evidence, decision: Decision) -> bool:
     return rollback_multiple(one, decision) >= _SUSPICIOUS
 
 
-def _cells(one: Evidence, decision: Decision) -> list[Text]:
+def _cells(one: Evidence, decision: Decision) -> list[str]:
     low, high = one.interval
     promotion = multiple(one.log_promotion, decision.thresholds.log_promotion)
-    cells = [
+    return [
         printable(one.guardrail),
         printable(slice_title(one.slice)),
         format_limit(METRICS[one.metric], one.limit, one.margin, relative=one.relative),
@@ -120,7 +147,6 @@ def _cells(one: Evidence, decision: Decision) -> list[Text]:
         times(promotion),
         one_line(one.note, _MAX_SENTENCE) if one.status == "waiting" else one.status,
     ]
-    return [Text(cell) for cell in cells]
 
 
 def _sides(one: Evidence) -> str:
@@ -157,20 +183,45 @@ def times(value: float) -> str:
 
 def timeline(decisions: Sequence[Decision]) -> RenderableType:
     """What would have been decided when, in event time."""
-    table = Table(title="Decisions over event time", title_justify="left", box=SIMPLE_HEAD,
-                  pad_edge=False)  # fmt: skip
-    for name in ("time (UTC)", "after", "verdict", "stage"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("why", overflow="fold")
+    table = DataTable(
+        [
+            Column("time (UTC)", leaves=1),
+            Column("after"),
+            Column("verdict"),
+            Column("stage", leaves=2),
+            Column("why", wraps_at=24),
+        ],
+        title="Decisions over event time",
+    )
     for decision in decisions:
-        after_s = (decision.decided_at - decisions[0].decided_at).total_seconds()
-        sentences = [*decision.reasons, *(f"alert: {alert}" for alert in decision.alerts)]
-        why = "\n".join(one_line(sentence, _MAX_SENTENCE) for sentence in sentences)
         table.add_row(
-            Text(f"{decision.decided_at:%Y-%m-%d %H:%M:%S}"),
-            Text(format_duration(after_s)),
+            f"{decision.decided_at:%Y-%m-%d %H:%M:%S}",
+            format_duration(_after_s(decision, decisions)),
             Text(decision.verdict, STYLES[decision.verdict]),
-            Text(printable(decision.stage.stage.name)),
-            Text(why),
+            printable(decision.stage.stage.name),
+            "\n".join(one_line(sentence, _MAX_SENTENCE) for sentence in _sentences(decision)),
         )
     return table
+
+
+def timeline_documents(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
+    """The same as rows of a CSV file."""
+    return [
+        {
+            "decided_at": decision.decided_at,
+            "after_s": _after_s(decision, decisions),
+            "verdict": decision.verdict,
+            "stage": decision.stage.stage.name,
+            "candidate_share": decision.candidate_share,
+            "why": " · ".join(_sentences(decision)),
+        }
+        for decision in decisions
+    ]
+
+
+def _after_s(decision: Decision, decisions: Sequence[Decision]) -> float:
+    return (decision.decided_at - decisions[0].decided_at).total_seconds()
+
+
+def _sentences(decision: Decision) -> list[str]:
+    return [*decision.reasons, *(f"alert: {alert}" for alert in decision.alerts)]

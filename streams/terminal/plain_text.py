@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
+import orjson
 
 from understudy.analyzers.guardrails.formatting import printable
 
 MAX_MESSAGE: Final = 2_000
 """Characters of a message that quotes others: enough for a reason, not for a screenful."""
+_JSON_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_NAIVE_UTC
+"""Histograms have whole numbers as keys; ClickHouse's times come without their zone, UTC."""
 _LINE_BREAKS: Final = re.compile(r"\r\n|\n")
 
 
@@ -40,5 +45,44 @@ def payload_text(payload: bytes | None) -> str:
 
 
 def json_text(document: Any) -> str:
-    """JSON in ASCII, without any character that acts on a terminal."""
-    return json.dumps(document, ensure_ascii=True).replace("\x7f", "\\u007f")
+    """JSON on one line; characters that cannot be seen are escaped, as JSON may write any."""
+    try:
+        text = orjson.dumps(document, default=plain_value, option=_JSON_OPTIONS).decode()
+    except TypeError:  # a number beyond 64 bits, or half a character
+        text = json.dumps(document, ensure_ascii=True, default=plain_value)
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character).strip('"')
+
+
+def plain_value(value: object) -> str:
+    """A value that JSON has no form for as text; times without a zone are UTC."""
+    if isinstance(value, dt.datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=dt.UTC)).isoformat()
+    return str(value)
+
+
+def csv_cell(value: object) -> str:
+    """A value in a CSV file: on one line, nothing for null, JSON for what has parts."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping | list | tuple):
+        return json_text(value)
+    return printable(plain_value(value))
+
+
+def flat(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document's values by the names that lead to them, joined by `_`."""
+    return dict(_flattened(document, ""))
+
+
+def _flattened(document: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in document.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flattened(value, f"{prefix}{name}_")
+        else:
+            yield f"{prefix}{name}", value

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from understudy.analyzers.guardrails.formatting import printable
+from understudy.streams.terminal.data_table import Column, DataTable
+from understudy.streams.terminal.evidence_table import MAX_SLICES
 
 Document = dict[str, Any]
 
 
-def report_tables(document: Document) -> RenderableType:
-    """Counts, then one table for each rollout."""
-    return Group(_counts(document), *(_rollout(r) for r in document["rollouts"]))
+def report_tables(document: Document, *, all_slices: bool = False) -> RenderableType:
+    """Counts, then one table for each rollout; without `all_slices` of its largest slices."""
+    most = None if all_slices else MAX_SLICES
+    return Group(_counts(document), *(_rollout(r, most) for r in document["rollouts"]))
+
+
+def slice_documents(document: Document) -> list[Document]:
+    """The slices of all rollouts, as `--csv` prints them."""
+    return [
+        {"rollout_id": rollout["rollout_id"], **row}
+        for rollout in document["rollouts"]
+        for row in rollout["slices"]
+    ]
 
 
 def _counts(document: Document) -> RenderableType:
@@ -30,52 +41,62 @@ def _counts(document: Document) -> RenderableType:
     )
 
 
-def _rollout(rollout: Document) -> RenderableType:
-    title = Text(f"Rollout {printable(rollout['rollout_id'])}")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("slice", no_wrap=True)
-    for name in _COLUMNS:
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rollout["slices"]:
+def _rollout(rollout: Document, most: int | None) -> RenderableType:
+    table = DataTable(_COLUMNS, title=f"Rollout {printable(rollout['rollout_id'])}")
+    shown = _largest(rollout["slices"], most)
+    for row in shown:
         is_total = row["language"] is None
-        table.add_row(_title(row), *_cells(row), style="bold" if is_total else None)
-    return table
+        table.add_row(_title(row), *_cells(row), style="bold" if is_total else "")
+    left = len(rollout["slices"]) - len(shown)
+    return Group(table, Text(f"{left:,} smaller slices; --all shows them\n" if left else "", "dim"))
+
+
+def _largest(rows: Sequence[Document], most: int | None) -> Sequence[Document]:
+    """The totals and the slices with the most pairs, in their order."""
+    if most is None or len(rows) <= most:
+        return rows
+    ranked = sorted(rows, key=lambda row: (row["language"] is not None, -row["pairs"]))
+    kept = {id(row) for row in ranked[:most]}
+    return [row for row in rows if id(row) in kept]
 
 
 _COLUMNS = (
-    "pairs", "errors %", "JSON valid %", "same %", "simil.", "tools %", "p95 s", "time ×",
-    "cost µUSD",
-)  # fmt: skip
+    Column("slice", wraps_at=12),
+    Column("pairs", "right"),
+    Column("errors %", "right"),
+    Column("JSON valid %", "right"),
+    Column("same %", "right", leaves=5),
+    Column("simil.", "right", leaves=6),
+    Column("tools %", "right", leaves=4),
+    Column("p95 s", "right", leaves=1),
+    Column("time ×", "right", leaves=3),
+    Column("cost µUSD", "right", leaves=2),
+)
 
 
-def _title(row: Document) -> Text:
+def _title(row: Document) -> str:
     """Language and workflow, or the mode where all are taken together."""
     if row["language"] is None:
-        return Text(f"all ({row['mode']})")
-    return Text(printable("/".join(part for part in (row["language"], row["workflow"]) if part)))
+        return f"all ({row['mode']})"
+    return printable("/".join(part for part in (row["language"], row["workflow"]) if part))
 
 
-def _cells(row: Document) -> list[Text]:
+def _cells(row: Document) -> list[str]:
     stable, candidate, delta = row["stable"], row["candidate"], row["delta"]
     return [
-        Text(cell)
-        for cell in (
-            f"{row['pairs']:,}",
-            _both(_rate(stable, "errors", "requests"), _rate(candidate, "errors", "requests"), 1),
-            _both(
-                _rate(stable, "json_valid", "json_expected"),
-                _rate(candidate, "json_valid", "json_expected"),
-                1,
-            ),
-            _scaled(delta["identical_rate"], 100, 1),
-            _scaled(delta["similarity_mean"], 1, 2),
-            _scaled(delta["tool_calls_match_rate"], 100, 1),
-            _both(
-                _seconds(stable["duration_ms"]["p95"]), _seconds(candidate["duration_ms"]["p95"]), 2
-            ),
-            _scaled(delta["duration_ratio_geometric_mean"], 1, 2),
-            _scaled(delta["cost_usd_diff_mean"], 1e6, 0),
-        )
+        f"{row['pairs']:,}",
+        _both(_rate(stable, "errors", "requests"), _rate(candidate, "errors", "requests"), 1),
+        _both(
+            _rate(stable, "json_valid", "json_expected"),
+            _rate(candidate, "json_valid", "json_expected"),
+            1,
+        ),
+        _scaled(delta["identical_rate"], 100, 1),
+        _scaled(delta["similarity_mean"], 1, 2),
+        _scaled(delta["tool_calls_match_rate"], 100, 1),
+        _both(_seconds(stable["duration_ms"]["p95"]), _seconds(candidate["duration_ms"]["p95"]), 2),
+        _scaled(delta["duration_ratio_geometric_mean"], 1, 2),
+        _scaled(delta["cost_usd_diff_mean"], 1e6, 0),
     ]
 
 

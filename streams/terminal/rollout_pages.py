@@ -8,48 +8,53 @@ from typing import Any, Final
 
 import msgspec
 import yaml
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from understudy.schemas.api import RolloutStatus
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import Command, RolloutRecord
 from understudy.streams.rollouts.rollout_status import status_of
+from understudy.streams.terminal.data_table import Column, DataTable
 from understudy.streams.terminal.evidence_table import STYLES, show_decision
 from understudy.streams.terminal.plain_text import lines, one_line
 
 NOTHING: Final = "–"
-_MAX_NAME: Final = 64
-_MAX_LISTED_REASON: Final = 72
+_MAX_NAME: Final = 128
 _MAX_SENTENCE: Final = 1_024
 _MAX_POLICY: Final = 20_000
 """Characters, so that a table stays a table and a page a page."""
+_MIN_REASON: Final = 24
+"""Characters to which a reason wraps: a few words a line can be read."""
 _MAX_COMMANDS: Final = 10
 """The newest: a screenful leaves room for the evidence."""
 
 
 def rollouts_table(statuses: Sequence[RolloutStatus]) -> RenderableType:
     """One row for each rollout."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("rollout", "stage", "verdict", "since (UTC)"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("candidate", justify="right", no_wrap=True)
-    table.add_column("reason")
+    table = DataTable(
+        [
+            Column("rollout", wraps_at=20),
+            Column("stage", wraps_at=10),
+            Column("verdict"),
+            Column("since (UTC)", leaves=1),
+            Column("candidate", "right", leaves=2),
+            Column("reason", wraps_at=_MIN_REASON),
+        ]
+    )
     for status in statuses:
         table.add_row(*_row(status))
     return table
 
 
-def _row(status: RolloutStatus) -> list[Text]:
+def _row(status: RolloutStatus) -> list[str | Text]:
     return [
-        Text(one_line(status.rollout_id, _MAX_NAME)),
-        Text(one_line(status.stage or NOTHING, _MAX_NAME)),
+        one_line(status.rollout_id, _MAX_NAME),
+        one_line(status.stage or NOTHING, _MAX_NAME),
         Text(status.verdict, STYLES.get(status.verdict, "dim")),
-        Text(moment(status.since)),
-        Text(NOTHING if status.candidate_share is None else share(status.candidate_share)),
-        Text(one_line(_first(status.reasons), _MAX_LISTED_REASON)),
+        moment(status.since),
+        NOTHING if status.candidate_share is None else share(status.candidate_share),
+        one_line(_first(status.reasons), _MAX_SENTENCE),
     ]
 
 
@@ -79,7 +84,9 @@ def verdict_line(decision: Decision) -> str:
     )
 
 
-def rollout_page(record: RolloutRecord, decision: Decision | None) -> RenderableType:
+def rollout_page(
+    record: RolloutRecord, decision: Decision | None, *, all_slices: bool = False
+) -> RenderableType:
     """Policy, verdict, evidence and operators' commands."""
     parts: list[RenderableType] = [Text(_policy(record))]
     if decision is None:
@@ -87,7 +94,7 @@ def rollout_page(record: RolloutRecord, decision: Decision | None) -> Renderable
     else:
         if status_of(record, decision).is_outdated:
             parts.append(Text("the decision below was made under an earlier policy\n", "yellow"))
-        parts.append(show_decision(decision))
+        parts.append(show_decision(decision, all_slices=all_slices))
     if record.commands:
         parts.append(_commands_table(record.commands[-_MAX_COMMANDS:]))
     return Group(*parts)
@@ -101,15 +108,19 @@ def _policy(record: RolloutRecord) -> str:
 
 
 def _commands_table(commands: Sequence[Command]) -> RenderableType:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("command", "at (UTC)", "by"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("reason")
+    table = DataTable(
+        [
+            Column("command"),
+            Column("at (UTC)"),
+            Column("by", wraps_at=12),
+            Column("reason", wraps_at=_MIN_REASON),
+        ]
+    )
     for command in reversed(commands):
         at = command.at.astimezone(dt.UTC)
         cells = (command.kind, moment(at), one_line(command.by, _MAX_NAME),
                  one_line(command.reason, _MAX_SENTENCE))  # fmt: skip
-        table.add_row(*map(Text, cells))
+        table.add_row(*cells)
     return table
 
 

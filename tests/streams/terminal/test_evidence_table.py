@@ -46,7 +46,7 @@ def test_the_verdict_comes_first_with_its_stage_and_reasons() -> None:
 def test_a_slice_without_a_finding_is_only_counted() -> None:
     text = printed(evidence_table(SUSPICIOUS))
     assert "zh-Hans" in text
-    assert "1 more slices without a finding; all of them with --json" in text
+    assert "1 more slices without a finding; --all shows them" in text
     assert not any(line.split()[1:2] == ["en"] for line in text.splitlines())
 
 
@@ -70,9 +70,14 @@ def test_multiples_are_short(value: float, text: str) -> None:
     assert times(value) == text
 
 
-def test_columns_can_be_left_out() -> None:
-    assert "95 % interval" in printed(evidence_table(PROMOTED))
-    assert "95 % interval" not in printed(evidence_table(PROMOTED, leave_out=["95 % interval"]))
+def test_columns_leave_by_importance_and_are_named() -> None:
+    for width, last in ((200, "status"), (120, "status"), (80, "promotion")):
+        head, *_ = printed(evidence_table(PROMOTED), width).splitlines()
+        assert head.split()[-1] == last
+    text = printed(evidence_table(PROMOTED), 80)
+    assert "95 % interval" not in text.splitlines()[0]
+    assert "no room for" in text
+    assert "harm" in text.splitlines()[0]
 
 
 def test_nothing_that_others_wrote_acts_on_the_terminal() -> None:

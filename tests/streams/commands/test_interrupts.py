@@ -1,0 +1,39 @@
+"""An interrupt while modules are imported ends the process; then all is as before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+from understudy.streams.commands.interrupts import interrupts_end_the_process
+
+
+def test_the_handler_comes_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with interrupts_end_the_process():
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_program_that_ignores_interrupts_goes_on_ignoring_them() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts_end_the_process():
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_other_threads_change_no_handler() -> None:
+    seen = []
+
+    def work() -> None:
+        with interrupts_end_the_process():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]
