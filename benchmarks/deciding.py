@@ -43,6 +43,7 @@ from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.processor import CHECKPOINT_INTERVAL_S
 from understudy.streams.deciding.state_store import (
     ZSTD_LEVEL,
+    LogPlace,
     RolloutSnapshot,
     RolloutStateStore,
     zstd,
@@ -193,7 +194,8 @@ def _entry(clock: Clock, record: RolloutRecord, evaluator: RolloutEvaluator) -> 
     )
     encoded = clock.time(PER_ENTRY[1], lambda: msgspec.json.encode(entry))
     value = clock.time(PER_ENTRY[2], lambda: zstd.compress(encoded, ZSTD_LEVEL))
-    clock.time(RESTORE, lambda: RolloutStateStore({KEY: value}).apply_windows(KEY, _NOTHING))
+    place = LogPlace(0, 0, 0)
+    clock.time(RESTORE, lambda: RolloutStateStore({KEY: value}).apply_windows(KEY, _NOTHING, place))
     partitions = decode_state(evaluator.rollout, state).partitions
     rows = sum(len(open_rows.rows) for open_rows in partitions["events"].values())
     return {"open_rows": rows, "json_bytes": len(encoded), "entry_bytes": len(value)}

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from understudy.schemas.decisions import Evidence, Thresholds, Verdict
 from understudy.schemas.events import Mode
-from understudy.schemas.rollout_records import Command
+from understudy.schemas.rollout_records import Command, CommandKind
 from understudy.schemas.rollouts import Rollout, RolloutManifest
 
 Effect = Literal["created", "unchanged", "reworded", "changed"]
@@ -36,9 +36,21 @@ class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     since: Annotated[
-        Time | None, Meta(description="Event time since which the verdict is in force.")
+        Time | None, Meta(description="Since when the verdict is in force, as decided_at.")
     ]
-    decided_at: Annotated[Time | None, Meta(description="Event time of the newest decision.")]
+    decided_at: Annotated[
+        Time | None,
+        Meta(
+            description="Of the newest decision: event time where windows led to it, else when a "
+            "policy or command was written."
+        ),
+    ]
+    sequence: Annotated[
+        int, Meta(description="Counts the decisions since the rollout was created; 0 before any.")
+    ]
+    windows_until: Annotated[
+        Time | None, Meta(description="End of the newest window applied, event time.")
+    ]
     is_latched: Annotated[bool, Meta(description="Rolled back until an operator resumes.")]
     is_paused: Annotated[bool, Meta(description="Paused by a guardrail until an operator resumes.")]
     is_outdated: Annotated[
@@ -77,6 +89,7 @@ class EvidenceList(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence of the newest decision, by guardrail and slice."""
 
     rollout_id: str
+    sequence: int
     decided_at: Time
     policy_hash: str
     verdict: Verdict
@@ -87,7 +100,19 @@ class EvidenceList(msgspec.Struct, frozen=True, kw_only=True):
 class PastDecision(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier decision, without its evidence."""
 
+    rollout_created_at: Annotated[
+        Time, Meta(description="Later for a rollout that was deleted and made anew.")
+    ]
+    sequence: Annotated[int, Meta(description="Counts the decisions; their order.")]
     decided_at: Time
+    command: Annotated[
+        CommandKind | Literal[""], Meta(description="Command that it answers; empty for none.")
+    ]
+    command_by: Annotated[str, Meta(description="Who issued it.")]
+    command_reason: str
+    command_rejection: Annotated[
+        str, Meta(description="Why the command was rejected; empty when it was applied.")
+    ]
     verdict: Verdict
     since: Time
     stage: str

@@ -1,7 +1,9 @@
 """The decision: a verdict on a rollout, with all that it takes to compute it again.
 
-Key `rollout_id` in the topic `understudy.decisions`. Times are event time: the same window rows
-give the same bytes, whenever and by whichever worker they are evaluated.
+Key `rollout_id` in the topic `understudy.decisions`. Times come from the log, event time wherever
+windows led to the decision: the same messages give the same bytes, whenever and by whichever worker
+they are evaluated. `sequence` gives the order; times need not grow, since event time and the clock
+of an operator differ.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from understudy.schemas.rollout_metrics import Limit
+from understudy.schemas.rollout_records import CommandKind
 from understudy.schemas.rollouts import Action, Stage
 
 DECISIONS_SCHEMA_VERSION: Final = 1
@@ -118,17 +121,59 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     max_late_share: float
 
 
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """The message that led to a decision, and its place in the log."""
+
+    topic: Annotated[Literal["windows", "rollouts"], Meta(description="Without its prefix.")]
+    partition: Count
+    offset: Count
+    written_at: Annotated[Time, Meta(description="The message's timestamp in Kafka.")]
+
+
+class CausingCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """The command of an operator that a decision answers."""
+
+    number: Count
+    kind: CommandKind
+    reason: str
+    by: str
+    at: Annotated[Time, Meta(description="When it was issued, by the clock of who issued it.")]
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict, its reasons and what it rests on."""
 
     schema_version: int = DECISIONS_SCHEMA_VERSION
     rollout_id: str
+    rollout_created_at: Annotated[
+        Time | None,
+        Meta(
+            description="When the rollout's first record was written; later for a rollout that was "
+            "deleted and made anew. Null in a backtest."
+        ),
+    ] = None
+    sequence: Annotated[
+        Count, Meta(description="Counts the decisions since rollout_created_at: their order.")
+    ] = 0
+    cause: Annotated[
+        Cause | None, Meta(description="What led to it; null where there is no log, in a backtest.")
+    ] = None
+    command: Annotated[
+        CausingCommand | None, Meta(description="The command that it answers, if one led to it.")
+    ] = None
+    last_command: Annotated[
+        Count, Meta(description="Number of the newest command applied or rejected; 0 for none.")
+    ] = 0
+    rejections: Annotated[
+        dict[int, str],
+        Meta(description="Number of a recent command that was rejected to the reason."),
+    ] = {}
     policy_hash: str
     is_refresh: Annotated[
         bool,
         Meta(
-            description="Verdict, stage and alerts are unchanged, the numbers are newer. Emitted "
-            "once a minute of event time."
+            description="No command led to it; verdict, stage and alerts are unchanged, the "
+            "numbers are newer. Emitted once a minute of event time."
         ),
     ] = False
     verdict: Verdict
@@ -136,11 +181,18 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: Annotated[
         Time,
         Meta(
-            description="Event time: the furthest watermark; before any window, when the policy or "
-            "the last command was written."
+            description="Where windows led to it, event time: the furthest watermark. Where a "
+            "policy or a command did, when that was written: event time may stand still then."
         ),
     ]
-    since: Annotated[Time, Meta(description="When the verdict became what it is.")]
+    since: Annotated[
+        Time,
+        Meta(description="When the verdict became what it is: decided_at of the decision then."),
+    ]
+    windows_until: Annotated[
+        Time | None,
+        Meta(description="End of the newest window of events applied, event time; null for none."),
+    ] = None
     candidate_share: Annotated[
         float,
         Meta(description="Share of requests that the candidate gets; 0 on rollback."),

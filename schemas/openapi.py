@@ -36,7 +36,7 @@ _WAITING: Final = (
 STATUSES: Final[Mapping[int, str]] = {
     200: "Success",
     201: "The rollout was created",
-    202: "Stored; no decision has confirmed it yet",
+    202: "Stored; no decision has answered it yet",
     204: "Deleted",
     304: "Unchanged",
     400: "Invalid parameter or body",
@@ -45,7 +45,7 @@ STATUSES: Final[Mapping[int, str]] = {
     404: "Not found, or not yet",
     408: "The body did not arrive in time",
     409: "Not possible in the present state",
-    412: "There is a newer decision",
+    412: "It is not, or no longer, what the client saw",
     413: "The body is too large",
     415: "Neither YAML nor JSON, or compressed",
     422: "Understood, but invalid",
@@ -102,7 +102,16 @@ PREFER: Final = Parameter("Prefer", "header", "`wait=SECONDS`, 60 at most (RFC 7
 IF_NONE_MATCH: Final = Parameter("If-None-Match", "header", "The `ETag` that the client has.",
                                  {"type": "string"})  # fmt: skip
 IF_MATCH: Final = Parameter(
-    "If-Match", "header", "The `ETag` of the decision that the client saw; 412 for an older one.",
+    "If-Match", "header", "The `ETag` of the decision that the client saw; 412 for an older one, "
+    "and when something changes before the command is applied.",
+    {"type": "string"},
+)  # fmt: skip
+IF_MATCH_RECORD: Final = Parameter(
+    "If-Match", "header", "The `ETag` of the rollout that the client saw; 412 if its policy or "
+    "commands have changed since.", {"type": "string"},
+)  # fmt: skip
+IF_ABSENT: Final = Parameter(
+    "If-None-Match", "header", "`*`: only if there is no such rollout; else 412.",
     {"type": "string"},
 )  # fmt: skip
 CONDITIONAL: Final = (IF_NONE_MATCH, PREFER)
@@ -134,8 +143,9 @@ def _command(name: str, summary: str, body: type[msgspec.Struct]) -> Operation:
         "post", f"{ROLLOUT}/{name}", f"{name}Rollout", summary,
         {200: (JSON, api.CommandResult), 202: (JSON, api.CommandResult)},
         (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 503),
-        details="200 once a decision confirms the command; 202 when none did within 10 s, or the "
-        "time in `Prefer: wait`. The command is stored and will be applied either way.",
+        details="200 once a decision says that the command was applied, 409 or 412 once one says "
+        "that it was rejected; 202 when none did either within 10 s, or the time in `Prefer: "
+        "wait`: the command is stored then.",
         parameters=(ID, PREFER, IF_MATCH), body={JSON: body},
         is_body_required=body is api.KillRequest,
         needs_token=True,
@@ -170,17 +180,19 @@ OPERATIONS: Final = (
     Operation(
         "put", ROLLOUT, "applyPolicy", "Apply a policy",
         {200: (JSON, api.ApplyResult), 201: (JSON, api.ApplyResult)},
-        (400, 401, 403, 408, 409, 413, 415, 422, 503),
+        (400, 401, 403, 408, 409, 412, 413, 415, 422, 503),
         details="Creates a rollout or changes one that runs, as `understudy rollout apply` does. "
         "An invalid policy is 422, with `line` and `column`.",
         parameters=(ID, Parameter("dry_run", "query", "Only report what would change.",
-                                  {"type": "boolean", "default": False})),
+                                  {"type": "boolean", "default": False}),
+                    IF_MATCH_RECORD, IF_ABSENT),
         body={YAML: RolloutManifest, JSON: RolloutManifest}, is_body_required=True,
         needs_token=True,
     ),
     Operation(
         "delete", ROLLOUT, "deleteRollout", "Delete a rollout, its evidence and its decision",
-        {204: ("", None)}, (400, 401, 403, 404, 503), parameters=(ID,), needs_token=True,
+        {204: ("", None)}, (400, 401, 403, 404, 409, 412, 503),
+        parameters=(ID, IF_MATCH_RECORD), needs_token=True,
     ),
     _read(f"{ROLLOUT}/status", "getStatus", "The summary of a rollout", api.RolloutStatus),
     _read(

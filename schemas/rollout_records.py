@@ -30,6 +30,13 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reason: Annotated[str, Meta(max_length=1024)] = ""
     by: Annotated[str, Meta(max_length=256, description="Who issued it.")] = ""
     at: Annotated[dt.datetime, Meta(tz=True)]
+    expects: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description="Sequence of the decision that the operator saw: rejected if another has "
+            "changed something since. Null: applied in any case.",
+        ),
+    ] = None
 
 
 class RolloutRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,10 +52,18 @@ class RolloutRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return self.commands[-1].number if self.commands else 0
 
     def with_command(
-        self, kind: CommandKind, at: dt.datetime, *, reason: str, by: str
+        self,
+        kind: CommandKind,
+        at: dt.datetime,
+        *,
+        reason: str,
+        by: str,
+        expects: int | None = None,
     ) -> RolloutRecord:
         """Return the record with one more command."""
-        command = Command(number=self.last_number + 1, kind=kind, reason=reason, by=by, at=at)
+        command = Command(
+            number=self.last_number + 1, kind=kind, reason=reason, by=by, at=at, expects=expects
+        )
         return msgspec.structs.replace(self, commands=(*self.commands, command)[-MAX_COMMANDS:])
 
     def commands_after(self, number: int) -> tuple[Command, ...]:

@@ -57,11 +57,14 @@ def apply_windows(
     if message.watermark is not None:
         watermark_ms = to_epoch_ms(message.watermark)
         status.watermark_ms = max(status.watermark_ms, watermark_ms)
+    status.decided_ms = status.event_ms
     increment = _increment(rollout, state, deltas)
     for key, delta in deltas:
         open_rows.apply(key, delta)
         if is_of_events(delta.row):
+            end_ms = delta.start_ms + delta.row.window_s * 1000
             status.newest_window_ms = max(status.newest_window_ms, delta.start_ms)
+            status.newest_window_end_ms = max(status.newest_window_end_ms, end_ms)
     _add_evidence(rollout, checks, state, increment)
     _learn_tail_thresholds(checks, state, increment, message)
 

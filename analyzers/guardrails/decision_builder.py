@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 
 from msgspec.structs import asdict
@@ -24,7 +25,13 @@ from understudy.schemas.rollouts import Rollout
 
 
 def build_decision(
-    rollout: Rollout, state: RolloutState, evaluation: Evaluation, *, is_refresh: bool
+    rollout: Rollout,
+    state: RolloutState,
+    evaluation: Evaluation,
+    *,
+    is_refresh: bool,
+    cause: decisions.Cause | None = None,
+    command: decisions.CausingCommand | None = None,
 ) -> Decision:
     """Return the decision, with everything that it takes to compute it again."""
     status = state.status
@@ -34,12 +41,19 @@ def build_decision(
         since_ms = status.rolled_back.since_ms
     return Decision(
         rollout_id=rollout.rollout_id,
+        rollout_created_at=_time(status.created_ms),
+        sequence=status.sequence,
+        cause=cause,
+        command=command,
+        last_command=status.last_command,
+        rejections=dict(status.rejections),
         policy_hash=state.policy_hash,
         is_refresh=is_refresh,
         verdict=evaluation.verdict,
         reasons=_reasons(rollout, state, evaluation),
         decided_at=from_epoch_ms(status.now_ms),
         since=from_epoch_ms(since_ms),
+        windows_until=_time(status.newest_window_end_ms),
         candidate_share=0.0 if evaluation.is_rolled_back else stage.share,
         is_latched=status.rolled_back is not None,
         is_paused=evaluation.is_paused,
@@ -54,6 +68,10 @@ def build_decision(
         partitions=state.versions("events"),
         feedback_partitions=state.versions("feedback"),
     )
+
+
+def _time(epoch_ms: int) -> dt.datetime | None:
+    return from_epoch_ms(epoch_ms) if epoch_ms else None
 
 
 def _reasons(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> list[str]:

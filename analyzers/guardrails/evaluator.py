@@ -23,13 +23,19 @@ from understudy.analyzers.guardrails.state import (
     decode_state,
     encode_state,
 )
-from understudy.schemas.decisions import Decision
+from understudy.schemas.decisions import Cause, CausingCommand, Decision
+from understudy.schemas.event_time import to_epoch_ms
+from understudy.schemas.rollout_records import MAX_COMMANDS, Command
 from understudy.schemas.rollouts import Rollout
 from understudy.schemas.windows import WindowsMessage
 
 REFRESH_MS: Final = 60_000
 """Event time after which a decision is emitted again although only its numbers have changed: often
 enough to watch evidence grow, seldom enough for a compacted topic."""
+
+
+class CommandRejected(ValueError):
+    """A command that cannot be applied as things stand; the message says why."""
 
 
 class RolloutEvaluator:
@@ -48,7 +54,7 @@ class RolloutEvaluator:
             RolloutState.begin(rollout, stage) if state is None else decode_state(rollout, state)
         )
 
-    def take(self, message: WindowsMessage) -> Decision | None:
+    def take(self, message: WindowsMessage, cause: Cause | None = None) -> Decision | None:
         """Apply a message and evaluate; return the decision when verdict, stage or alerts changed.
 
         When nothing did for a minute, the decision all the same, marked as a refresh, so that
@@ -60,80 +66,204 @@ class RolloutEvaluator:
         if message.rollout_id != self.rollout.rollout_id:
             raise ValueError(f"this message is about {message.rollout_id}")
         apply_windows(self.rollout, self._checks, self._state, message)
-        return self._decide()
+        return self._decide(cause)
 
     def advance_clock(self, at_ms: int) -> None:
-        """Note when a record or command was written: the time until the first window comes.
+        """Note when a record or command was written: the time until a window comes.
 
         The time must come from the log, so that reading it again gives the same.
         """
         status = self._state.status
+        status.created_ms = status.created_ms or at_ms
         status.record_ms = max(status.record_ms, at_ms)
-        status.verdict_since_ms = status.verdict_since_ms or status.now_ms
+        status.decided_ms = at_ms
+        status.verdict_since_ms = status.verdict_since_ms or at_ms
 
     def inherit(self, status: RolloutStatus) -> None:
-        """Take over a latched rollback and the time, from under another policy or release."""
+        """Take over what outlives the evidence, from under another policy or release.
+
+        That is a latched rollback, the time, the numbering of decisions, and commands.
+        """
         mine = self._state.status
         mine.rolled_back = status.rolled_back
         mine.watermark_ms, mine.record_ms = status.watermark_ms, status.record_ms
+        mine.decided_ms, mine.created_ms = status.decided_ms, status.created_ms
+        mine.newest_window_end_ms = status.newest_window_end_ms
+        mine.sequence, mine.changed_sequence = status.sequence, status.changed_sequence
+        mine.last_command, mine.rejections = status.last_command, status.rejections
 
-    def decision(self, *, is_refresh: bool = False) -> Decision:
+    def decision(self) -> Decision:
         """Return the decision as of now, with all evidence; for pages and reports."""
-        evaluation = self._evaluate(with_intervals=True)
-        return build_decision(self.rollout, self._state, evaluation, is_refresh=is_refresh)
+        return self._build(is_refresh=False)
+
+    def announce(self, cause: Cause | None = None) -> Decision:
+        """Return the decision to emit for a policy, before there is any evidence under it."""
+        return self._numbered(is_refresh=False, cause=cause)
+
+    def apply_command(self, command: Command, cause: Cause | None = None) -> Decision:
+        """Apply a command, or reject it; the decision to emit says which."""
+        status = self._state.status
+        self.advance_clock(to_epoch_ms(command.at))
+        status.last_command = max(status.last_command, command.number)
+        try:
+            self._check_expectation(command)
+            self._apply(command)
+        except CommandRejected as error:
+            status.rejections[command.number] = str(error)
+            for number in sorted(status.rejections)[:-MAX_COMMANDS]:
+                del status.rejections[number]
+        answered = CausingCommand(
+            number=command.number,
+            kind=command.kind,
+            reason=command.reason,
+            by=command.by,
+            at=command.at,
+        )
+        return self._decide_anyway(cause, answered)
 
     def kill(self, reason: str) -> Decision | None:
         """Roll back because an operator says so; stays until `resume`."""
-        status = self._state.status
-        if status.rolled_back is None:
-            status.rolled_back = Latch(status.now_ms, [reason])
+        self._kill(reason)
         return self._decide()
 
     def resume(self) -> Decision | None:
         """Take back a rollback or a pause; evidence of harm is gathered anew."""
-        status = self._state.status
-        status.rolled_back = status.paused = None
-        for check in self._checks:
-            for of_slice in self._state.evidence.values():
-                if check.name in of_slice:
-                    of_slice[check.name].restart_rollback()
+        self._resume()
         return self._decide()
 
     def promote(self) -> Decision | None:
-        """Move to the next stage, whatever the evidence; a rollback stays.
+        """Move to the next stage, whatever the evidence.
 
-        Raises ValueError at the last stage.
+        Raises `CommandRejected` at the last stage, and while the rollout is rolled back.
         """
-        if self._is_last_stage():
-            raise ValueError("this is the last stage")
-        enter_stage(self._state, self._state.status.stage + 1)
+        self._promote()
         return self._decide()
 
     def encode_state(self) -> bytes:
         """Return all state as JSON; see `state`."""
         return encode_state(self._state)
 
+    # Commands
+
+    def _check_expectation(self, command: Command) -> None:
+        """Reject what was issued in view of a decision that does not hold any more."""
+        status, expects = self._state.status, command.expects
+        if expects is None or status.changed_sequence <= expects <= status.sequence:
+            return
+        raise CommandRejected(
+            f"it was issued in view of decision {expects}, and something has changed since; the "
+            f"newest is {status.sequence}"
+        )
+
+    def _apply(self, command: Command) -> None:
+        if command.kind == "kill":
+            self._kill(_why_killed(command))
+        elif command.kind == "resume":
+            self._resume()
+        else:
+            self._promote()
+        self._state.status.changed_sequence = self._state.status.sequence + 1
+
+    def _kill(self, reason: str) -> None:
+        status = self._state.status
+        if status.rolled_back is None:
+            status.rolled_back = Latch(status.now_ms, [reason])
+
+    def _resume(self) -> None:
+        status = self._state.status
+        status.rolled_back = status.paused = None
+        for check in self._checks:
+            for of_slice in self._state.evidence.values():
+                if check.name in of_slice:
+                    of_slice[check.name].restart_rollback()
+
+    def _promote(self) -> None:
+        """A stage entered behind a rollback would serve users as soon as someone resumes."""
+        if self._state.status.rolled_back is not None:
+            raise CommandRejected("the rollout is rolled back; resume it first")
+        if self._is_last_stage():
+            raise CommandRejected("this is the last stage")
+        enter_stage(self._state, self._state.status.stage + 1)
+
+    # Decisions
+
     def _evaluate(self, *, with_intervals: bool) -> Evaluation:
         return evaluate(self.rollout, self._checks, self._state, with_intervals=with_intervals)
 
-    def _decide(self) -> Decision | None:
+    def _decide(self, cause: Cause | None = None) -> Decision | None:
         """Evaluate, latch, enter the next stage; return a decision if there is something new."""
+        evaluation = self._judged()
+        status = self._state.status
+        is_refresh = evaluation.signature(status.stage) == status.signature
+        if is_refresh and 0 <= status.event_ms - status.emitted_ms < REFRESH_MS:
+            return None
+        return self._emit(evaluation, is_refresh=is_refresh, cause=cause)
+
+    def _decide_anyway(self, cause: Cause | None, command: CausingCommand) -> Decision:
+        """The same, with a decision in any case."""
+        return self._emit(self._judged(), is_refresh=False, cause=cause, command=command)
+
+    def _judged(self) -> Evaluation:
+        """What the evidence says now; latched, and the verdict noted."""
         evaluation = self._evaluate(with_intervals=False)
         self._latch(evaluation)
         status = self._state.status
         if evaluation.verdict != status.verdict:
             status.verdict = evaluation.verdict
             status.verdict_since_ms = status.now_ms
+        return evaluation
+
+    def _emit(
+        self,
+        evaluation: Evaluation,
+        *,
+        is_refresh: bool,
+        cause: Cause | None,
+        command: CausingCommand | None = None,
+    ) -> Decision:
+        status = self._state.status
         signature = evaluation.signature(status.stage)
-        is_refresh = signature == status.signature
-        if is_refresh and status.now_ms < status.emitted_ms + REFRESH_MS:
-            return None
-        status.signature, status.emitted_ms = signature, status.now_ms
-        decision = self.decision(is_refresh=is_refresh)
+        has_changed = signature != status.signature
+        status.signature, status.emitted_ms = signature, status.event_ms
+        decision = self._numbered(
+            is_refresh=is_refresh, cause=cause, command=command, has_changed=has_changed
+        )
         is_automatic = self.rollout.promotion == "automatic" and not self._is_last_stage()
         if evaluation.verdict == "promote" and is_automatic:
             enter_stage(self._state, status.stage + 1)
+            status.changed_sequence = status.sequence + 1
         return decision
+
+    def _numbered(
+        self,
+        *,
+        is_refresh: bool,
+        cause: Cause | None,
+        command: CausingCommand | None = None,
+        has_changed: bool = True,
+    ) -> Decision:
+        """Return the next decision to emit."""
+        status = self._state.status
+        status.sequence += 1
+        if has_changed:
+            status.changed_sequence = status.sequence
+        return self._build(is_refresh=is_refresh, cause=cause, command=command)
+
+    def _build(
+        self,
+        *,
+        is_refresh: bool,
+        cause: Cause | None = None,
+        command: CausingCommand | None = None,
+    ) -> Decision:
+        return build_decision(
+            self.rollout,
+            self._state,
+            self._evaluate(with_intervals=True),
+            is_refresh=is_refresh,
+            cause=cause,
+            command=command,
+        )
 
     def _latch(self, evaluation: Evaluation) -> None:
         status = self._state.status
@@ -144,3 +274,8 @@ class RolloutEvaluator:
 
     def _is_last_stage(self) -> bool:
         return self._state.status.stage + 1 == len(self.rollout.stages)
+
+
+def _why_killed(command: Command) -> str:
+    killed = f"killed by {command.by or 'an operator'}"
+    return f"{killed}: {command.reason}" if command.reason else killed

@@ -47,12 +47,33 @@ class RolloutStatus(msgspec.Struct, array_like=True):
     record_ms: int = 0
     """When the newest record or command was written."""
     emitted_ms: int = 0
-    """As of when the last decision was emitted."""
+    """Event time as of the last decision that was emitted."""
+    decided_ms: int = 0
+    """Time of what was applied last: event time of windows, or when a record or command was
+    written."""
+    newest_window_end_ms: int = 0
+    """End of the newest window of events seen."""
+    created_ms: int = 0
+    """When the rollout's first record was written."""
+    sequence: int = 0
+    """Number of the last decision that was emitted."""
+    changed_sequence: int = 0
+    """Number of the last decision that changed anything but numbers, or of the one that will show
+    a stage that was entered after it."""
+    last_command: int = 0
+    """Number of the last command applied or rejected."""
+    rejections: dict[int, str] = field(default_factory=dict)
+    """Number of a recent command that was rejected to the reason."""
+
+    @property
+    def event_ms(self) -> int:
+        """Event time; before the first window, the time of the record or of the last command."""
+        return self.watermark_ms or self.record_ms
 
     @property
     def now_ms(self) -> int:
-        """Event time; before the first window, the time of the record or of the last command."""
-        return self.watermark_ms or self.record_ms
+        """The time that a decision is dated by."""
+        return self.decided_ms or self.event_ms
 
 
 class StateHeader(msgspec.Struct):

@@ -223,11 +223,26 @@ DECISIONS: Final = Table(
     "Decisions: every decision that was emitted, with all that it takes to compute it again.",
     (
         _SLICE[0],
-        Column("decided_at", TIME, "Event time: the furthest watermark"),
+        Column("rollout_created_at", TIME,
+               "When the rollout's first record was written; later for one deleted and made anew"),
+        Column("sequence", "UInt64",
+               "Counts the decisions since rollout_created_at; the order to sort by"),
+        Column("decided_at", TIME,
+               "Event time where windows led to it; when a policy or command was written, where "
+               "that did"),
+        Column("cause", LABEL, "Topic of the message that led to it: windows or rollouts"),
+        Column("cause_partition", "Nullable(Int32)", "Partition of that message"),
+        Column("cause_offset", "Nullable(Int64)", "Offset of that message"),
+        Column("command", LABEL, "Command that it answers: kill, resume or promote; else empty"),
+        Column("command_number", "Nullable(Int64)", "Number of that command"),
+        Column("command_by", "String", "Who issued that command"),
+        Column("command_reason", "String", "Why, in their words"),
+        Column("command_rejection", "String", "Why that command was rejected; else empty"),
         Column("is_refresh", "Bool",
                "Only numbers have changed since the decision before, nothing that anyone acts on"),
         Column("verdict", LABEL, "rollback, hold or promote"),
-        Column("since", TIME, "When the verdict became what it is"),
+        Column("since", TIME,
+               "When the verdict became what it is: decided_at of the decision then"),
         Column("stage", LABEL, "Stage of the rollout"),
         Column("candidate_share", "Float64",
                "Share of requests that gateways give the candidate; 0 on rollback"),
@@ -252,8 +267,10 @@ DECISIONS: Final = Table(
     """\
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(decided_at)
-ORDER BY (rollout_id, decided_at, policy_hash, decision_hash)""",
+ORDER BY (rollout_id, rollout_created_at, sequence, decision_hash)""",
     "One row for each decision. Read with FINAL: a decision that is read again is stored again. "
+    "ORDER BY rollout_created_at, sequence: decided_at may fall, since operators' clocks and event "
+    "time differ. "
     "One a minute of each rollout is a refresh; leave those out to see what changed. Kept for "
     "ever; to change: ALTER TABLE decisions MODIFY TTL toDateTime(decided_at) + INTERVAL 30 DAY "
     "DELETE WHERE is_refresh",

@@ -18,41 +18,50 @@ TIMEOUT_S: Final = 10.0
 """A page of some hundred rows takes milliseconds; a client waits no longer than this."""
 COLUMNS: Final = PastDecision.__struct_fields__
 _SQL: Final = f"""
-SELECT {", ".join(COLUMNS)}, decision_hash
+SELECT {", ".join(COLUMNS)}
 FROM decisions FINAL
 WHERE rollout_id = {{rollout_id:String}} AND NOT is_refresh
-  AND (decided_at, decision_hash) < ({{time:DateTime64(3, 'UTC')}}, {{hash:UInt64}})
-ORDER BY decided_at DESC, decision_hash DESC
+  AND decided_at < {{time:DateTime64(3, 'UTC')}}
+  AND (rollout_created_at, sequence) < ({{created_at:DateTime64(3, 'UTC')}}, {{sequence:UInt64}})
+ORDER BY rollout_created_at DESC, sequence DESC, decision_hash
 LIMIT {{limit:UInt32}}
 """
-_MAX_HASH: Final = 2**64 - 1
-MAX_DIGITS: Final = len(str(_MAX_HASH))
+_MAX_SEQUENCE: Final = 2**64 - 1
+MAX_DIGITS: Final = len(str(_MAX_SEQUENCE))
 _FIRST: Final = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
-_LAST: Final = dt.datetime(2299, 12, 31, tzinfo=dt.UTC)
+_LAST: Final = dt.datetime(2299, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
 """What a DateTime64 holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place among the decisions of a rollout: those before it come next.
+    """A place among the decisions of a rollout: those before it come next."""
 
-    Of decisions of one time their hash says which comes first; without one it is before them all.
-    """
-
-    time: dt.datetime
-    hash: int = 0
+    created_at: dt.datetime = _LAST
+    sequence: int = _MAX_SEQUENCE
+    time: dt.datetime = _LAST
+    """Decisions that are dated later are left out, too."""
 
     @classmethod
-    def at(cls, time: dt.datetime, hash: int) -> Self:
-        """As near as ClickHouse can say it."""
-        return cls(min(max(time, _FIRST), _LAST), min(hash, _MAX_HASH))
+    def at(cls, created_at: dt.datetime, sequence: int) -> Self:
+        """The place of a decision, as near as ClickHouse can say it."""
+        return cls(_within(created_at), min(sequence, _MAX_SEQUENCE))
+
+    @classmethod
+    def before(cls, time: dt.datetime) -> Self:
+        """After all decisions that are dated before a time."""
+        return cls(time=_within(time))
 
     def __str__(self) -> str:
-        time = self.time.astimezone(dt.UTC).isoformat(timespec="milliseconds")
-        return f"{time.removesuffix('+00:00')}Z,{self.hash}"
+        time = self.created_at.astimezone(dt.UTC).isoformat(timespec="milliseconds")
+        return f"{time.removesuffix('+00:00')}Z,{self.sequence}"
 
 
-END: Final = Cursor(_LAST, _MAX_HASH)
+def _within(time: dt.datetime) -> dt.datetime:
+    return min(max(time, _FIRST), _LAST)
+
+
+END: Final = Cursor()
 
 
 class DecisionHistory:
@@ -79,7 +88,8 @@ class DecisionHistory:
         parameters = {
             "rollout_id": rollout_id,
             "time": before.time.astimezone(dt.UTC),
-            "hash": before.hash,
+            "created_at": before.created_at.astimezone(dt.UTC),
+            "sequence": before.sequence,
             "limit": limit,
         }
         try:
@@ -100,7 +110,8 @@ def _decision(row: Any) -> PastDecision:
 
 
 def _cursor(row: Any) -> Cursor:
-    return Cursor(_aware(row[COLUMNS.index("decided_at")]), int(row[-1]))
+    created_at, sequence = COLUMNS.index("rollout_created_at"), COLUMNS.index("sequence")
+    return Cursor.at(_aware(row[created_at]), int(row[sequence]))
 
 
 def _aware(value: Any) -> Any:

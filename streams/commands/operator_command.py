@@ -12,11 +12,11 @@ from typing import Any, Final
 import click
 
 from understudy.schemas.decisions import Decision
-from understudy.schemas.rollout_records import CommandKind
+from understudy.schemas.rollout_records import Command, CommandKind
 from understudy.streams.commands.invocation import quiet_logs
 from understudy.streams.commands.options import dry_run_option, rollout_argument
 from understudy.streams.errors import CommandError
-from understudy.streams.rollouts.confirmation import is_confirmed
+from understudy.streams.rollouts.confirmation import is_answered, rejection_of
 from understudy.streams.rollouts.operator_commands import (
     MAX_BY_CHARACTERS,
     check_command,
@@ -44,7 +44,10 @@ def operator_options(function: Callable[..., Any]) -> Callable[..., Any]:
         dry_run_option,
         click.option("--wait", "wait_s", metavar="SECONDS", default=10.0, show_default=True,
                      type=click.FloatRange(0, 3600),
-                     help="How long to wait for a decision that confirms it; 0: do not wait."),
+                     help="How long to wait for a decision that answers it; 0: do not wait."),
+        click.option("--expects", metavar="SEQUENCE", type=click.IntRange(0),
+                     help="Sequence of the decision that you saw; the command is rejected if "
+                     "anything has changed since."),
         click.option("--by", metavar="NAME", help="Who issues it; user@host if not given."),
         rollout_argument,
     ):  # fmt: skip
@@ -61,10 +64,11 @@ class OperatorCommand:
     reason: str
     by: str | None
     wait_s: float
+    expects: int | None
     dry_run: bool
 
     def run(self, settings: Settings) -> None:
-        """Issue the command, and wait until a decision confirms it."""
+        """Issue the command, and wait until a decision answers it."""
         quiet_logs()
         registry = RolloutRegistry(settings.kafka)
         shown = f"{self.kind} {one_line(self.rollout_id)}"
@@ -75,30 +79,37 @@ class OperatorCommand:
             say("dry run: nothing was written", err=True)
             return
         issued = issue_command(
-            registry, self.rollout_id, self.kind, reason=self.reason, by=self.by or user_at_host()
+            registry,
+            self.rollout_id,
+            self.kind,
+            reason=self.reason,
+            by=self.by or user_at_host(),
+            expects=self.expects,
         )
-        say(f"issued command {issued.command.number}: {shown}")
+        say(f"issued command {issued.number}: {shown}")
         if self.wait_s > 0:
-            self._print_result(self._wait(registry, issued.before))
+            self._print_result(issued, self._wait(registry, issued))
 
-    def _wait(self, registry: RolloutRegistry, before: Decision | None) -> Decision | None:
-        """The decision that confirms the command; None when there is none in time."""
+    def _wait(self, registry: RolloutRegistry, issued: Command) -> Decision | None:
+        """A decision that answers the command; None when there is none in time."""
         deadline = time.monotonic() + self.wait_s
         while True:
             now = registry.decisions().get(self.rollout_id)
-            if is_confirmed(self.kind, before, now):
+            if is_answered(issued, now):
                 return now
             if time.monotonic() >= deadline:
                 return None
             time.sleep(_POLL_S)
 
-    def _print_result(self, confirmation: Decision | None) -> None:
-        if confirmation is None:
+    def _print_result(self, issued: Command, answer: Decision | None) -> None:
+        if answer is None:
             raise CommandError(
-                f"no decision confirmed the command within {self.wait_s:g} s; it is stored and "
+                f"no decision answered the command within {self.wait_s:g} s; it is stored and "
                 "will be applied when a deciding worker runs"
             )
-        say(f"{_DONE[self.kind]}  {verdict_line(confirmation)}")
+        if rejection := rejection_of(issued, answer):
+            raise CommandError(f"command {issued.number} was rejected: {one_line(rejection)}")
+        say(f"{_DONE[self.kind]}  {verdict_line(answer)}")
 
 
 def user_at_host() -> str:

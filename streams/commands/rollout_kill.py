@@ -18,7 +18,7 @@ from understudy.streams.settings import Settings
 def command(settings: Settings, /, **options: Any) -> None:
     """Roll back now, whatever the evidence says; it stays in force until an operator resumes.
 
-    The exit code is 1 when no decision confirms the command in time (--wait). The command is
+    The exit code is 1 when no decision answers the command in time (--wait). The command is
     stored then, and will be applied when a deciding worker runs.
 
     \b

@@ -18,7 +18,7 @@ from understudy.streams.settings import Settings
 def command(settings: Settings, /, **options: Any) -> None:
     """Lift a rollback or a pause; evidence of harm is gathered anew.
 
-    The exit code is 1 when no decision confirms the command in time (--wait). The command is
+    The exit code is 1 when no decision answers the command in time (--wait). The command is
     stored then, and will be applied when a deciding worker runs.
 
     \b

@@ -29,6 +29,7 @@ from understudy.streams.deciding.ports import (
 from understudy.streams.deciding.session_lease import SessionLease
 from understudy.streams.deciding.state_store import (
     InvalidMessage,
+    LogPlace,
     Output,
     ReplayDiverged,
     RolloutStateStore,
@@ -44,6 +45,8 @@ LEASE_POLL_S: Final = 0.05
 """While the lease has lapsed; heartbeats come a few times a session, so seconds apart."""
 MAX_LOGGED_DETAIL: Final = 200
 """Characters; the dead letter has more."""
+MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
+"""The end of the year 9999: Kafka's timestamps may be anything, and a decision holds a date."""
 INVALID_WINDOWS: Final = "invalid_windows"
 INVALID_ROLLOUT: Final = "invalid_rollout"
 DECIDING_FAILED: Final = "deciding_failed"
@@ -219,7 +222,7 @@ class DecisionProcessor:
         return Output(message.key or b"")
 
     def _apply_windows(self, message: InputMessage) -> Output:
-        output = self._store.apply_windows(message.key, message.value)
+        output = self._store.apply_windows(message.key, message.value, _log_place(message))
         rollout_id = _text(output.key)
         if output.decisions:
             log.info("deciding.decided", rollout_id=rollout_id)
@@ -231,9 +234,7 @@ class DecisionProcessor:
 
     def _apply_record(self, message: InputMessage) -> Output:
         self._barrier.record_applied(message.partition, message.offset)
-        output = self._store.apply_record(
-            message.key, message.value, message.offset, message.timestamp_ms
-        )
+        output = self._store.apply_record(message.key, message.value, _log_place(message))
         rollout_id = _text(output.key)
         self._progress.rejected_commands += len(self._store.rejected_commands)
         for command in self._store.rejected_commands:
@@ -290,6 +291,11 @@ class DecisionProcessor:
         """Wait for a heartbeat, which comes when a broker that was away is back."""
         while not self._lease.is_valid:
             await asyncio.sleep(LEASE_POLL_S)
+
+
+def _log_place(message: InputMessage) -> LogPlace:
+    written_ms = min(max(0, message.timestamp_ms), MAX_TIMESTAMP_MS)
+    return LogPlace(message.partition, message.offset, written_ms)
 
 
 def _place(message: InputMessage) -> dict[str, Any]:

@@ -17,17 +17,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.policy_change import successor
-from understudy.schemas.decisions import Decision, encode_decision
-from understudy.schemas.event_time import to_epoch_ms
+from understudy.schemas.decisions import Cause, Decision, encode_decision
+from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.rollout_records import (
     ROLLOUTS_SCHEMA_VERSION,
-    Command,
     RolloutRecord,
     decode_rollout_record,
 )
@@ -80,6 +79,23 @@ def decode_snapshot(value: bytes) -> RolloutSnapshot:
     return _decoder.decode(zstd.decompress(value))
 
 
+class LogPlace(NamedTuple):
+    """Where a message lies in its topic, and the timestamp that Kafka has of it."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+    def cause(self, topic: Literal["windows", "rollouts"]) -> Cause:
+        """The message as what led to a decision."""
+        return Cause(
+            topic=topic,
+            partition=self.partition,
+            offset=self.offset,
+            written_at=from_epoch_ms(self.timestamp_ms),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """What applying a message led to: emit the decisions, then save the rollout's snapshot."""
@@ -103,9 +119,10 @@ class _LiveRollout:
     unsaved_messages: list[bytes] = field(default_factory=list)
     """Messages of windows that the table's snapshot does not include yet."""
 
-    def has_applied(self, offset: int, timestamp_ms: int) -> bool:
+    def has_applied(self, place: LogPlace) -> bool:
         """Whether a record has been applied already; offsets begin anew with a topic made anew."""
-        return offset <= self.record_offset and timestamp_ms <= self.record_timestamp_ms
+        is_before = place.offset <= self.record_offset
+        return is_before and place.timestamp_ms <= self.record_timestamp_ms
 
     def snapshot(self) -> RolloutSnapshot:
         return RolloutSnapshot(
@@ -126,7 +143,7 @@ class RolloutStateStore:
         self.ignored_windows: Counter[str] = Counter()
         """Messages of windows without a policy, by rollout."""
         self.rejected_commands: list[str] = []
-        """Commands of the last record that could not be applied, and why."""
+        """Commands of the last record that were rejected, and why."""
 
     def clear(self) -> None:
         """Drop what is in memory: it is restored from the table, or read again."""
@@ -142,7 +159,7 @@ class RolloutStateStore:
         if key in self._live:
             self._live[key].unsaved_messages.clear()
 
-    def apply_windows(self, key: bytes | None, payload: bytes | None) -> Output:
+    def apply_windows(self, key: bytes | None, payload: bytes | None, place: LogPlace) -> Output:
         """Add a message of windows to the evidence and evaluate it.
 
         Raises `InvalidMessage`; nothing has changed then.
@@ -154,13 +171,11 @@ class RolloutStateStore:
             self.ignored_windows[message.rollout_id] += 1
             return Output(name)
         with self._undone_on_error(name):
-            decisions = _encoded([live.evaluator.take(message)])
+            decisions = _encoded([live.evaluator.take(message, place.cause("windows"))])
             live.unsaved_messages.append(payload or b"")
             return Output(name, decisions, is_state_changed=True)
 
-    def apply_record(
-        self, key: bytes | None, payload: bytes | None, offset: int, timestamp_ms: int
-    ) -> Output:
+    def apply_record(self, key: bytes | None, payload: bytes | None, place: LogPlace) -> Output:
         """Apply a new or changed policy, its commands, or its deletion. Raises `InvalidMessage`.
 
         A new policy is answered by a decision at once, before there is any evidence. The table has
@@ -171,41 +186,34 @@ class RolloutStateStore:
         if key is None:
             raise InvalidMessage("the message has no key")
         live = self._find(key)
-        if live is not None and live.has_applied(offset, timestamp_ms):
+        if live is not None and live.has_applied(place):
             return Output(key)
         if payload is None:
             self._live.pop(key, None)
             return Output(key, (None,), is_state_changed=key in self._table)
         record = _record(key, payload)
         with self._undone_on_error(key):
-            return self._apply_policy(key, live, record, offset, timestamp_ms)
+            return self._apply_policy(key, live, record, place)
 
     def _apply_policy(
-        self, key: bytes, live: _LiveRollout | None, record: RolloutRecord, offset: int, at_ms: int
+        self, key: bytes, live: _LiveRollout | None, record: RolloutRecord, place: LogPlace
     ) -> Output:
+        cause = place.cause("rollouts")
         decisions: list[Decision | None] = []
         evaluator = _evaluator(record, live)
-        evaluator.advance_clock(at_ms)
+        evaluator.advance_clock(place.timestamp_ms)
         if live is None or evaluator is not live.evaluator:
-            decisions.append(evaluator.decision())
+            decisions.append(evaluator.announce(cause))
         last = live.last_applied_command if live else 0
-        decisions += [self._apply_command(evaluator, new) for new in record.commands_after(last)]
+        for command in record.commands_after(last):
+            decision = evaluator.apply_command(command, cause)
+            decisions.append(decision)
+            if rejection := decision.rejections.get(command.number):
+                self.rejected_commands.append(f"{command.number} {command.kind}: {rejection}")
         self._live[key] = _LiveRollout(
-            record, evaluator, max(last, record.last_number), offset, at_ms
+            record, evaluator, max(last, record.last_number), place.offset, place.timestamp_ms
         )
         return Output(key, _encoded(decisions), is_state_changed=True)
-
-    def _apply_command(self, evaluator: RolloutEvaluator, command: Command) -> Decision | None:
-        evaluator.advance_clock(to_epoch_ms(command.at))
-        if command.kind == "kill":
-            return evaluator.kill(_why_killed(command))
-        if command.kind == "resume":
-            return evaluator.resume()
-        try:
-            return evaluator.promote()
-        except ValueError as error:
-            self.rejected_commands.append(f"{command.number} {command.kind}: {error}")
-            return None
 
     def _find(self, key: bytes) -> _LiveRollout | None:
         """From memory, or else restored from the table."""
@@ -300,8 +308,3 @@ def _check_envelope(key: bytes | None, rollout_id: str, version: int, known_vers
 
 def _encoded(decisions: list[Decision | None]) -> tuple[bytes | None, ...]:
     return tuple(encode_decision(decision) for decision in decisions if decision is not None)
-
-
-def _why_killed(command: Command) -> str:
-    killed = f"killed by {command.by or 'an operator'}"
-    return f"{killed}: {command.reason}" if command.reason else killed

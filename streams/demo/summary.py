@@ -230,7 +230,7 @@ _JSON_VALID: Final = ", ".join(
 )
 _DECISIONS: Final = (
     "SELECT decided_at, verdict, reasons[1] AS reason FROM decisions FINAL WHERE NOT is_refresh "
-    "ORDER BY decided_at"
+    "ORDER BY rollout_created_at, sequence"
 )
 _ACCOUNT: Final = (
     "SELECT sum(events) AS events, sum(paired) AS paired, sum(unmatched) AS unmatched, "

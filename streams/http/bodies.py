@@ -11,6 +11,10 @@ import msgspec
 _TAG_BYTES: Final = 12
 """96 bits: no two bodies of one address will ever share a tag by chance."""
 
+VERSION_END: Final = "-"
+"""Between the two parts of a tag. A rollout's body changes with every decision about it, so what
+says whether its policy has changed, for `If-Match`, is the first part alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
@@ -20,14 +24,15 @@ class Body:
     tag: str
 
     @classmethod
-    def of(cls, payload: bytes) -> Self:
-        """The body with these bytes."""
-        return cls(payload, hashlib.blake2b(payload, digest_size=_TAG_BYTES).hexdigest())
+    def of(cls, payload: bytes, version: str = "") -> Self:
+        """The body with these bytes; its tag begins with the version of what it describes."""
+        own = hashlib.blake2b(payload, digest_size=_TAG_BYTES).hexdigest()
+        return cls(payload, f"{version}{VERSION_END}{own}" if version else own)
 
 
-def body_of(record: Any) -> Body:
+def body_of(record: Any, version: str = "") -> Body:
     """Encode a record as a body."""
-    return Body.of(encoded(record))
+    return Body.of(encoded(record), version)
 
 
 def encoded(record: Any) -> bytes:

@@ -19,6 +19,8 @@ from understudy.streams.http.materialized_view import MaterializedView
 
 MAX_WAIT_S: Final = 60.0
 """Proxies and load balancers commonly cut a connection that is silent for longer."""
+ANY: Final = "*"
+"""What a condition names for whatever there is."""
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE)
 
 
@@ -51,4 +53,4 @@ async def conditional_response(
 
 def matches(conditions: tuple[ETag, ...] | None, tag: str) -> bool:
     """Whether `If-Match` or `If-None-Match` names the tag."""
-    return any(one.value in (tag, "*") for one in conditions or ())
+    return any(one.value in (tag, ANY) for one in conditions or ())

@@ -20,7 +20,7 @@ from understudy.streams.http.waiting_places import TooManyWaiting
 from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.logs import LogLimit
 from understudy.streams.rollouts.operator_commands import CommandRejected, InvalidCommandText
-from understudy.streams.rollouts.registry import ChangeConflict, UnknownRollout
+from understudy.streams.rollouts.registry import ChangeConflict, RecordChanged, UnknownRollout
 
 log = structlog.get_logger(__name__)
 _limited_log: Final = LogLimit(log)
@@ -35,6 +35,7 @@ _MAX_DETAIL: Final = 2_000
 _STATUSES: Final[Mapping[type[Exception], HTTPStatus]] = {
     UnknownRollout: HTTPStatus.NOT_FOUND,
     ChangeConflict: HTTPStatus.CONFLICT,
+    RecordChanged: HTTPStatus.PRECONDITION_FAILED,
     CommandRejected: HTTPStatus.CONFLICT,
     ManifestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidCommandText: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -8,7 +8,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
 from aiohttp import web
 
 from understudy.schemas.api import EvidenceList, RolloutList
@@ -23,6 +22,7 @@ from understudy.streams.http.etag import conditional_response, preferred_wait_s
 from understudy.streams.http.materialized_view import PublishedDecision, RolloutView
 from understudy.streams.http.problems import RETRY, Problem
 from understudy.streams.http.query_parameters import allow_only, positive_int, timestamp
+from understudy.streams.rollouts.registry import record_version
 from understudy.streams.rollouts.rollout_status import detail_of, status_of
 
 routes: Final = web.RouteTableDef()
@@ -55,13 +55,17 @@ async def list_rollouts(request: web.Request) -> web.Response:
 @routes.get(ROLLOUT_PATH)
 async def get_rollout(request: web.Request) -> web.Response:
     """One rollout with its policy and commands."""
-    return await _describe(request, "detail", lambda r: detail_of(r.record, r.decision))
+    return await _describe(
+        request,
+        "detail",
+        lambda r: body_of(detail_of(r.record, r.decision), record_version(r.record)),
+    )
 
 
 @routes.get(f"{ROLLOUT_PATH}/status")
 async def get_status(request: web.Request) -> web.Response:
     """The summary of one rollout."""
-    return await _describe(request, "status", lambda r: status_of(r.record, r.decision))
+    return await _describe(request, "status", lambda r: body_of(status_of(r.record, r.decision)))
 
 
 @routes.get(f"{ROLLOUT_PATH}/decision")
@@ -117,14 +121,14 @@ async def get_openapi(request: web.Request) -> web.Response:
 
 
 async def _describe(
-    request: web.Request, name: str, describe: Callable[[RolloutView], msgspec.Struct]
+    request: web.Request, name: str, describe: Callable[[RolloutView], Body]
 ) -> web.Response:
     allow_only(request)
     context = request.app[API]
     key = (name, request.match_info["rollout_id"])
 
     def make_body() -> Body:
-        return body_of(describe(context.rollout(request)))
+        return describe(context.rollout(request))
 
     return await conditional_response(
         request, context.view, lambda: context.view.body(key, make_body)
@@ -155,6 +159,7 @@ def _evidence(request: web.Request, decision: Decision) -> EvidenceList:
         )
     return EvidenceList(
         rollout_id=decision.rollout_id,
+        sequence=decision.sequence,
         decided_at=decision.decided_at,
         policy_hash=decision.policy_hash,
         verdict=decision.verdict,
@@ -173,9 +178,11 @@ def _before(request: web.Request) -> Cursor:
     if text is None:
         return END
     time, comma, digits = text.partition(",")
-    if comma and not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
+    if not comma:
+        return Cursor.before(timestamp("before", time))
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             f"before must be a time or next_before of the previous page, not {text!r}",
         )
-    return Cursor.at(timestamp("before", time), int(digits or 0))
+    return Cursor.at(timestamp("before", time), int(digits))

@@ -16,12 +16,13 @@ import structlog
 from aiohttp import web
 
 from understudy.schemas.api import ApplyResult, CommandRequest, CommandResult, KillRequest
+from understudy.schemas.decisions import Decision
 from understudy.schemas.manifests import json_as_yaml
-from understudy.schemas.rollout_records import CommandKind
+from understudy.schemas.rollout_records import Command, CommandKind
 from understudy.schemas.rollouts import RolloutManifest
-from understudy.streams.http.bodies import encoded
+from understudy.streams.http.bodies import VERSION_END, encoded
 from understudy.streams.http.context import API, ApiContext, in_thread
-from understudy.streams.http.etag import matches, preferred_wait_s
+from understudy.streams.http.etag import ANY, matches, preferred_wait_s
 from understudy.streams.http.materialized_view import UnreadableRecord
 from understudy.streams.http.problems import Problem
 from understudy.streams.http.query_parameters import allow_only, flag
@@ -31,8 +32,9 @@ from understudy.streams.http.tokens import holder
 from understudy.streams.http.waiting_places import TooManyWaiting
 from understudy.streams.logs import LogLimit
 from understudy.streams.rollouts import operator_commands
-from understudy.streams.rollouts.confirmation import is_confirmed
+from understudy.streams.rollouts.confirmation import is_answered, rejection_of
 from understudy.streams.rollouts.policy_diff import PolicyDiff, PolicyFile, policy_file
+from understudy.streams.rollouts.registry import Expected, expect_anything, record_version
 from understudy.streams.rollouts.rollout_status import status_of
 
 log = structlog.get_logger(__name__)
@@ -59,12 +61,14 @@ async def apply(request: web.Request) -> web.Response:
     context, who = request.app[API], authenticate(request)
     allow_only(request, "dry_run")
     is_dry_run, rollout_id = flag(request, "dry_run"), request.match_info["rollout_id"]
-    is_json = _is_json(request)
+    is_json, is_expected = _is_json(request), _expected_record(request)
     text = await _body(request)
 
     def work() -> tuple[PolicyFile, PolicyDiff]:
         file = _policy(text, rollout_id, is_json=is_json)
-        return file, operator_commands.apply_policy(context.store, file, dry_run=is_dry_run)
+        return file, operator_commands.apply_policy(
+            context.store, file, dry_run=is_dry_run, is_expected=is_expected
+        )
 
     file, done = await in_thread(context.policy_threads, work)
     if not is_dry_run:
@@ -79,7 +83,8 @@ async def delete(request: web.Request) -> web.Response:
     context, who = request.app[API], authenticate(request)
     allow_only(request)
     rollout_id = request.match_info["rollout_id"]
-    await in_thread(context.policy_threads, partial(context.store.delete, rollout_id))
+    is_expected = _expected_record(request)
+    await in_thread(context.policy_threads, partial(context.store.delete, rollout_id, is_expected))
     log.info("http.rollout_deleted", rollout_id=rollout_id, by=who)
     await _wait_until_visible(context, rollout_id, lambda manifest: manifest is None)
     return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -129,21 +134,27 @@ async def _issue(request: web.Request, kind: CommandKind) -> web.Response:
     context, who = request.app[API], authenticate(request)
     allow_only(request)
     rollout_id = request.match_info["rollout_id"]
-    _check_match(context, request)
+    expects = _expected_sequence(context, request)
     body = await _body(request) or b"{}"
     reason = _decoded(body, KillRequest if kind == "kill" else CommandRequest).reason
     operator_commands.check_command_text(kind, reason=reason, by=who)
     issued = await in_thread(
         context.command_threads,
         partial(
-            operator_commands.issue_command, context.store, rollout_id, kind, reason=reason, by=who
+            operator_commands.issue_command,
+            context.store,
+            rollout_id,
+            kind,
+            reason=reason,
+            by=who,
+            expects=expects,
         ),
     )
     log.info(
         "http.command_issued",
         rollout_id=rollout_id,
         kind=kind,
-        number=issued.command.number,
+        number=issued.number,
         by=who,
     )
     waits_s = preferred_wait_s(request)
@@ -152,19 +163,27 @@ async def _issue(request: web.Request, kind: CommandKind) -> web.Response:
 
 
 async def _command_response(
-    context: ApiContext, rollout_id: str, issued: operator_commands.IssuedCommand, timeout_s: float
+    context: ApiContext, rollout_id: str, issued: Command, timeout_s: float
 ) -> web.Response:
-    """200 once a decision confirms the command, else 202; the command is stored either way."""
+    """200 once a decision says that the command was applied, else 202: then it is stored.
+
+    Raises a 409 or 412 problem for a command that was rejected.
+    """
     is_applied, status = False, None
+
+    def newest() -> Decision | None:
+        found = context.view.newest_decision(rollout_id) if context.view.is_complete else None
+        return found.decision if found else None
+
     with suppress(UnreadableRecord, TooManyWaiting):
-        is_applied = await context.view.wait_until(
-            partial(_is_confirmed, context, rollout_id, issued), timeout_s
-        )
+        is_applied = await context.view.wait_until(lambda: is_answered(issued, newest()), timeout_s)
+        if rejection := rejection_of(issued, newest()):
+            raise _rejected(issued, rejection)
     with suppress(UnreadableRecord):
         rollout = context.view.find(rollout_id) if context.view.is_complete else None
         status = status_of(rollout.record, rollout.decision) if rollout else None
     result = CommandResult(
-        rollout_id=rollout_id, command=issued.command, is_applied=is_applied, status=status
+        rollout_id=rollout_id, command=issued, is_applied=is_applied, status=status
     )
     return web.Response(
         status=HTTPStatus.OK if is_applied else HTTPStatus.ACCEPTED,
@@ -173,11 +192,10 @@ async def _command_response(
     )
 
 
-def _is_confirmed(
-    context: ApiContext, rollout_id: str, issued: operator_commands.IssuedCommand
-) -> bool:
-    newest = context.view.newest_decision(rollout_id) if context.view.is_complete else None
-    return is_confirmed(issued.command.kind, issued.before, newest.decision if newest else None)
+def _rejected(issued: Command, rejection: str) -> Problem:
+    """What a worker rejected: with `If-Match`, most likely because that does not hold any more."""
+    status = HTTPStatus.CONFLICT if issued.expects is None else HTTPStatus.PRECONDITION_FAILED
+    return Problem(status, f"command {issued.number} was rejected: {rejection}")
 
 
 async def _wait_until_visible(
@@ -194,15 +212,33 @@ async def _wait_until_visible(
         await view.wait_until(is_visible, VISIBLE_TIMEOUT_S)
 
 
-def _check_match(context: ApiContext, request: web.Request) -> None:
-    """`If-Match` names the decision that the client saw, so a repeated request promotes once."""
-    if request.if_match is None:
-        return
+def _expected_sequence(context: ApiContext, request: web.Request) -> int | None:
+    """The sequence of the decision that `If-Match` names; it travels in the command.
+
+    So a repeated request promotes once, also when both came before any decision about the first.
+    Raises a 412 problem.
+    """
+    if request.if_match is None or any(tag.value == ANY for tag in request.if_match):
+        return None
     newest = context.complete_view().newest_decision(request.match_info["rollout_id"])
     if newest is None or not matches(request.if_match, newest.body.tag):
         raise Problem(
             HTTPStatus.PRECONDITION_FAILED, "there is a newer decision; read it and try again"
         )
+    return newest.decision.sequence
+
+
+def _expected_record(request: web.Request) -> Expected:
+    """What `If-Match` and `If-None-Match` say about the record that is to be changed.
+
+    `If-Match` names the `ETag` of the rollout, of which the version of its record counts.
+    """
+    if request.if_match is not None:
+        versions = {tag.value.partition(VERSION_END)[0] for tag in request.if_match}
+        return lambda record: record is not None and bool(versions & {ANY, record_version(record)})
+    if request.if_none_match is not None and matches(request.if_none_match, ""):
+        return lambda record: record is None
+    return expect_anything
 
 
 async def _body(request: web.Request) -> bytes:

@@ -1,20 +1,16 @@
-"""Whether a decision confirms that a command was applied."""
+"""Whether a decision says that a command was applied, or why it was rejected."""
 
 from __future__ import annotations
 
 from understudy.schemas.decisions import Decision
-from understudy.schemas.rollout_records import CommandKind
+from understudy.schemas.rollout_records import Command
 
 
-def is_confirmed(kind: CommandKind, before: Decision | None, now: Decision | None) -> bool:
-    """Whether the decision of now follows from a command; `before` is the one when it was issued.
+def is_answered(command: Command, now: Decision | None) -> bool:
+    """Whether a worker has applied or rejected a command."""
+    return now is not None and now.last_command >= command.number
 
-    Decisions do not carry the numbers of commands, so it is the effect that counts.
-    """
-    if now is None:
-        return False
-    if kind == "kill":
-        return now.is_latched
-    if kind == "resume":
-        return not now.is_latched and not now.is_paused
-    return now.stage.index > (before.stage.index if before else 0)
+
+def rejection_of(command: Command, now: Decision | None) -> str:
+    """Return why a command was rejected; empty for one that was not."""
+    return now.rejections.get(command.number, "") if now is not None else ""

@@ -5,14 +5,20 @@ Every function blocks for as long as the registry takes, which is about half a s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from understudy.analyzers.guardrails.evaluator import CommandRejected
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import Command, CommandKind, RolloutRecord
 from understudy.schemas.rollouts import PolicyError, compile_manifest, policy_hash
 from understudy.streams.rollouts.policy_diff import PolicyDiff, PolicyFile, diff_policy
-from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
+from understudy.streams.rollouts.registry import (
+    Expected,
+    RecordChanged,
+    RolloutRegistry,
+    UnknownRollout,
+    expect_anything,
+)
 
 MAX_REASON_CHARACTERS: Final = 1_024
 MAX_BY_CHARACTERS: Final = 256
@@ -27,23 +33,23 @@ class InvalidCommandText(ValueError):
         self.name, self.problem = name, problem
 
 
-class CommandRejected(RuntimeError):
-    """A command that no worker could apply; the message says why."""
+def apply_policy(
+    registry: RolloutRegistry,
+    file: PolicyFile,
+    *,
+    dry_run: bool,
+    is_expected: Expected = expect_anything,
+) -> PolicyDiff:
+    """Put a policy in force; return what that changes, or would change in a dry run.
 
-
-@dataclass(frozen=True, slots=True)
-class IssuedCommand:
-    """A command that was stored, and the decision before it where that matters."""
-
-    command: Command
-    before: Decision | None
-
-
-def apply_policy(registry: RolloutRegistry, file: PolicyFile, *, dry_run: bool) -> PolicyDiff:
-    """Put a policy in force; return what that changes, or would change in a dry run."""
-    diff = diff_policy(registry.find(file.rollout.rollout_id), file)
+    Raises `RecordChanged` when it would replace another record than expected.
+    """
+    found = registry.find(file.rollout.rollout_id)
+    if not is_expected(found):
+        raise RecordChanged(file.rollout.rollout_id)
+    diff = diff_policy(found, file)
     if not dry_run and diff.effect != "unchanged":
-        registry.apply(file.manifest)
+        registry.apply(file.manifest, is_expected)
     return diff
 
 
@@ -59,36 +65,40 @@ def check_command_text(kind: CommandKind, *, reason: str, by: str) -> None:
             raise InvalidCommandText(name, f"is longer than {limit:,} characters")
 
 
-def check_command(registry: RolloutRegistry, rollout_id: str, kind: CommandKind) -> Decision | None:
-    """Return the decision before a promotion; None for other commands.
-
-    Raises `UnknownRollout`, and `CommandRejected` when no worker could apply the command.
-    """
+def check_command(registry: RolloutRegistry, rollout_id: str, kind: CommandKind) -> None:
+    """Raise `UnknownRollout`, and `CommandRejected` for a promotion that a worker would reject."""
     record = registry.find(rollout_id)
     if record is None:
         raise UnknownRollout(rollout_id, registry.rollouts())
-    if kind != "promote":
-        return None
-    before = registry.decisions().get(rollout_id)
-    _check_next_stage(record, before)
-    return before
+    if kind == "promote":
+        _check_promotion(record, registry.decisions().get(rollout_id))
 
 
 def issue_command(
-    registry: RolloutRegistry, rollout_id: str, kind: CommandKind, *, reason: str, by: str
-) -> IssuedCommand:
+    registry: RolloutRegistry,
+    rollout_id: str,
+    kind: CommandKind,
+    *,
+    reason: str,
+    by: str,
+    expects: int | None = None,
+) -> Command:
     """Store a command. Raises as `check_command` and `check_command_text`.
 
+    A worker rejects it when something has changed since the decision with the sequence `expects`.
     A kill is stored as fast as possible: only a promotion reads decisions first.
     """
     check_command_text(kind, reason=reason, by=by)
-    before = check_command(registry, rollout_id, kind) if kind == "promote" else None
-    record = registry.add_command(rollout_id, kind, reason=reason, by=by)
-    return IssuedCommand(record.commands[-1], before)
+    if kind == "promote":
+        check_command(registry, rollout_id, kind)
+    record = registry.add_command(rollout_id, kind, reason=reason, by=by, expects=expects)
+    return record.commands[-1]
 
 
-def _check_next_stage(record: RolloutRecord, now: Decision | None) -> None:
-    """Raise `CommandRejected` for a rollout at the last stage of its policy."""
+def _check_promotion(record: RolloutRecord, now: Decision | None) -> None:
+    """Say at once what a worker would say later: it may still find another state."""
+    if now is not None and now.is_latched:
+        raise CommandRejected(f"{now.rollout_id} is rolled back; resume it first")
     try:
         rollout = compile_manifest(record.manifest)
     except PolicyError:

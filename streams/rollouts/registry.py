@@ -13,6 +13,7 @@ that were applied, out of all records that compaction has left.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -46,6 +47,8 @@ REQUEST_TIMEOUT_S: Final = 15.0
 """Longer than a broker's restart takes, so that one passes unseen."""
 _MAX_ATTEMPTS: Final = 10
 """Each lets one of the colliding writers through; ten at once is more than any team has."""
+_VERSION_BYTES: Final = 8
+"""64 bits tell the records of one rollout apart; nobody chooses them to collide."""
 _RETRY_AFTER_S: Final = 0.3
 """Writers that collided try again at random times, each time spread further."""
 
@@ -55,6 +58,8 @@ Value = TypeVar("Value")
 Place = tuple[int, int]
 """Partition and offset."""
 Change = Callable[[RolloutRecord | None], RolloutRecord]
+Expected = Callable[[RolloutRecord | None], bool]
+"""Whether a record, or that there is none, is what a change is meant for."""
 
 
 class UnknownRollout(KeyError):
@@ -69,8 +74,26 @@ class UnknownRollout(KeyError):
         return f"there is no rollout {self.rollout_id}{self.hint}"
 
 
+class RecordChanged(RuntimeError):
+    """A record that is not the one a change was meant for."""
+
+    def __init__(self, rollout_id: str) -> None:
+        super().__init__(f"{rollout_id} has changed meanwhile; read it and try again")
+
+
 class ChangeConflict(RuntimeError):
     """A record that cannot be changed: this release cannot read it, or others keep changing it."""
+
+
+def expect_anything(_: RolloutRecord | None) -> bool:
+    """Change whatever there is."""
+    return True
+
+
+def record_version(record: RolloutRecord) -> str:
+    """Return what is the same for the same policy after the same commands."""
+    content = msgspec.json.encode(record.manifest) + str(record.last_number).encode()
+    return hashlib.blake2b(content, digest_size=_VERSION_BYTES).hexdigest()
 
 
 class RolloutRegistry:
@@ -104,18 +127,35 @@ class RolloutRegistry:
         """Overwrite a record; `apply` and `add_command` keep what other writers changed."""
         self._write(record.manifest.rollout_id, _encoded(record))
 
-    def delete(self, rollout_id: str) -> None:
-        """Delete a rollout, readable or not. Raises `UnknownRollout`."""
-        found = self._read(self._rollouts).values
-        if rollout_id not in found:
-            raise UnknownRollout(rollout_id, found)
-        self._write(rollout_id, None)
+    def delete(self, rollout_id: str, is_expected: Expected = expect_anything) -> None:
+        """Delete a rollout, readable or not. Raises `UnknownRollout` and `RecordChanged`."""
+        before = self._read(self._rollouts)
+        if rollout_id not in before.values:
+            raise UnknownRollout(rollout_id, before.values)
+        if is_expected is expect_anything:
+            self._write(rollout_id, None)
+            return
+        if not is_expected(_present(rollout_id, before, set())):
+            raise RecordChanged(rollout_id)
+        place = self._write(rollout_id, None)
+        between = self._written_between(rollout_id, before.ends, place)
+        if between:
+            self._write(rollout_id, between[-1])  # what we deleted was not what was expected
+            raise RecordChanged(rollout_id)
 
-    def apply(self, manifest: RolloutManifest) -> RolloutRecord:
-        """Put a policy in force; the rollout's commands stay. Raises `PolicyError`."""
+    def apply(
+        self, manifest: RolloutManifest, is_expected: Expected = expect_anything
+    ) -> RolloutRecord:
+        """Put a policy in force; the rollout's commands stay.
+
+        Raises `PolicyError`, and `RecordChanged` when it would replace another record than
+        expected.
+        """
         compile_manifest(manifest)
 
         def change(found: RolloutRecord | None) -> RolloutRecord:
+            if not is_expected(found):
+                raise RecordChanged(manifest.rollout_id)
             if found is None:
                 return RolloutRecord(manifest=manifest)
             return msgspec.structs.replace(found, manifest=manifest)
@@ -130,6 +170,7 @@ class RolloutRegistry:
         reason: str = "",
         by: str = "",
         at: dt.datetime | None = None,
+        expects: int | None = None,
     ) -> RolloutRecord:
         """Add a command. Raises `UnknownRollout`, and `ValueError` for a reason too long."""
         issued_at = at or dt.datetime.now(dt.UTC)
@@ -137,7 +178,7 @@ class RolloutRegistry:
         def change(found: RolloutRecord | None) -> RolloutRecord:
             if found is None:
                 raise UnknownRollout(rollout_id, self.rollouts())
-            changed = found.with_command(kind, issued_at, reason=reason, by=by)
+            changed = found.with_command(kind, issued_at, reason=reason, by=by, expects=expects)
             return found if _contains(found.commands, changed.commands[-1]) else changed
 
         return self._change(rollout_id, change)
@@ -150,7 +191,13 @@ class RolloutRegistry:
         own: set[Place] = set()
         for attempt in range(_MAX_ATTEMPTS):
             before = self._read(self._rollouts)
-            record = change(_present(rollout_id, before, own))
+            present = _present(rollout_id, before, own)
+            try:
+                record = change(present)
+            except RecordChanged:
+                if own and present is not None:  # someone was faster: take our own write back
+                    self._write(rollout_id, _encoded(present))
+                raise
             value = _encoded(record)
             if _is_stored(rollout_id, value, before):
                 return record

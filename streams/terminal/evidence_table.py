@@ -7,7 +7,7 @@ the sum of its column to reach 1, promotion each required row.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -65,13 +65,21 @@ def _verdict(decision: Decision) -> Text:
         f"{format_count(stage.requests)} requests in closed windows, "
         f"{format_duration(stage.duration_s)}\n"
     )
-    if decision.verdict != "hold":
-        text.append(f"since {decision.since:%Y-%m-%d %H:%M:%S} UTC (event time)\n", "dim")
+    if place := ", ".join(_place(decision)):
+        text.append(f"{place}\n", "dim")
     for reason in decision.reasons:
         text.append(f"  {one_line(reason, _MAX_SENTENCE)}\n")
     for alert in decision.alerts:
         text.append(f"  alert: {one_line(alert, _MAX_SENTENCE)}\n", "yellow")
     return text
+
+
+def _place(decision: Decision) -> Iterator[str]:
+    """Its number, which `--expects` takes, and since when."""
+    if decision.rollout_created_at is not None:
+        yield f"decision {decision.sequence}"
+    if decision.verdict != "hold":
+        yield f"since {decision.since:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def evidence_table(

@@ -24,7 +24,7 @@ from tests.waiting import DEADLINE_S
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import InvalidMessage, RolloutStateStore
+from understudy.streams.deciding.state_store import InvalidMessage, LogPlace, RolloutStateStore
 
 ROLLOUTS: Final = tuple(f"helpdesk-{number}" for number in range(6))
 EVENT_PARTITIONS: Final = (0, 1)
@@ -83,9 +83,14 @@ def _about(message: WindowsMessage, rollout_id: str) -> WindowsMessage:
     return msgspec.structs.replace(message, rollout_id=rollout_id, rows=rows)
 
 
+def place_of(record: Record) -> LogPlace:
+    """Where a record lies, as decisions that it leads to name it."""
+    return LogPlace(record.partition, record.offset, record.timestamp_ms)
+
+
 def _evaluated(store: RolloutStateStore, record: Record) -> list[Emitted]:
     try:
-        output = store.apply_windows(record.key, record.value)
+        output = store.apply_windows(record.key, record.value, place_of(record))
     except InvalidMessage:
         return []
     return [(output.key, value) for value in output.decisions]
@@ -158,9 +163,7 @@ class DecidingRun(Run):
         store = RolloutStateStore(table)
         emitted: list[Emitted] = []
         for record in chain.from_iterable(self.read(self.topics.rollouts.name).values()):
-            output = store.apply_record(
-                record.key, record.value, record.offset, record.timestamp_ms
-            )
+            output = store.apply_record(record.key, record.value, place_of(record))
             emitted += [(output.key, value) for value in output.decisions]
         for record in chain.from_iterable(self.read(self.topics.windows.name).values()):
             if not self.is_poison(record):
@@ -230,7 +233,7 @@ class DecidingRun(Run):
         for number, log in self.read(name).items():
             for record in log:
                 if record.offset < offsets[number]:
-                    output = store.apply_windows(record.key, record.value)
+                    output = store.apply_windows(record.key, record.value, place_of(record))
                     assert set(output.decisions) <= emitted, "a decision was committed past"
                     assert store.snapshot(output.key) == table[output.key], (
                         "windows were committed past"

@@ -100,6 +100,7 @@ class Bench:
         snapshot = decode_snapshot(found[-1].value)
         evaluator = RolloutEvaluator(compile_manifest(MANIFEST))
         evaluator.advance_clock(snapshot.record_timestamp_ms)
+        evaluator.announce()
         for message in messages:
             evaluator.take(message)
         return bytes(snapshot.state) == evaluator.encode_state()
@@ -108,7 +109,7 @@ class Bench:
         """What one evaluator tells that is never interrupted, from the first record on."""
         evaluator = RolloutEvaluator(compile_manifest(MANIFEST))
         evaluator.advance_clock(self.records(self.topics.rollouts.name)[0].timestamp_ms)
-        begun = evaluator.decision()
+        begun = evaluator.announce()
         taken = [evaluator.take(message) for message in messages]
         return [encode_decision(one) for one in (begun, *taken) if one is not None]
 
@@ -119,8 +120,10 @@ class Bench:
         return [record for log in read_topic(self.broker, topic) for record in log]
 
     def decisions(self) -> list[Decision]:
+        """Without their causes: the evaluators here know no places in the log."""
         found = self.records(self.topics.decisions.name)
-        return [decode_decision(record.value) for record in found if record.value]
+        decoded = [decode_decision(record.value) for record in found if record.value]
+        return [msgspec.structs.replace(one, cause=None) for one in decoded]
 
     def wait_for(self, worker: Worker, done: Callable[[list[Decision]], bool]) -> list[Decision]:
         def is_emitted() -> bool:

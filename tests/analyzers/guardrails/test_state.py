@@ -52,7 +52,7 @@ def test_state_of_a_whole_rollout_survives_json_exactly() -> None:
 
 
 def test_the_layout_of_the_state() -> None:
-    """Another layout needs another STATE_VERSION."""
+    """Another layout needs another STATE_VERSION, but for fields at the end of the status."""
     state = RolloutState.begin(POLICY, stage=1)
     state.status.rolled_back = Latch(7, ["why"])
     state.stage = StageCounts(since_ms=5, requests=9)
@@ -63,7 +63,7 @@ def test_the_layout_of_the_state() -> None:
     assert msgspec.json.decode(encode_state(state)) == {
         "policy_hash": state.policy_hash,
         "version": STATE_VERSION,
-        "status": [1, 0, -1, [7, ["why"]], None, "hold", 0, "", 0, 0],
+        "status": [1, 0, -1, [7, ["why"]], None, "hold", 0, "", 0, 0, 0, 0, 0, 0, 0, 0, {}],
         "stage": [5, None, None, 9, 0, 0, 0, 0, 0, 0, 0.0],
         "arrivals": [["ja"], []],
         "tail_thresholds": {"all": {"duration": [{"-3": 4}, {}, 0]}},

@@ -12,6 +12,7 @@ from understudy.streams.alerting.decision_message import DecisionMessage
 
 ROLLOUT = "helpdesk <v2> & more"
 AT = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+CREATED_AT = dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC)
 NOW = dt.datetime(2026, 3, 2, 12, 5, tzinfo=dt.UTC)
 BAR = 4.6
 LINK = "https://understudy.example/rollouts/{rollout_id}"
@@ -42,11 +43,13 @@ def decision(
     alarming: tuple[dict[str, Any], ...] = (),
     breaches: tuple[str, ...] = (),
     stage: int = 0,
+    sequence: int = 0,
 ) -> Decision:
     """As the deciding worker would emit it."""
     at = (AT + dt.timedelta(minutes=minute)).isoformat()
     raw = {
-        "rollout_id": rollout_id, "policy_hash": "abc", "verdict": verdict,
+        "rollout_id": rollout_id, "rollout_created_at": CREATED_AT.isoformat(),
+        "sequence": sequence, "policy_hash": "abc", "verdict": verdict,
         "reasons": ["JSON validity in `ja` fell 9.1 points <!channel>"], "decided_at": at,
         "since": AT.isoformat(), "candidate_share": 0.0 if verdict == "rollback" else 0.05,
         "is_latched": verdict == "rollback", "is_paused": paused, "is_within_tolerance": False,

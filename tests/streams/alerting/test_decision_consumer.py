@@ -33,7 +33,7 @@ def rows(url: str) -> list[str]:
     try:
         if not client.command("EXISTS TABLE decisions"):
             return []
-        query = "SELECT verdict FROM decisions FINAL ORDER BY decided_at"
+        query = "SELECT verdict FROM decisions FINAL ORDER BY decided_at, sequence"
         return [row[0] for row in client.query(query).result_rows]
     finally:
         client.close()

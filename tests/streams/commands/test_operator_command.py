@@ -36,14 +36,33 @@ def test_commands_wait_until_a_decision_confirms_them(kafka: Kafka, run: Run) ->
 @pytest.mark.parametrize("arguments", [["kill", "--reason", "tone"], ["resume"], ["promote"]])
 def test_no_decision_in_time(kafka: Kafka, run: Run, arguments: list[str]) -> None:
     kafka.store.apply(manifest())
-    kafka.write(DECISIONS, ("checkout", encode_decision(killed())))
-    if arguments[0] == "kill":
-        kafka.write(DECISIONS, ("checkout", None))
+    if arguments[0] == "resume":
+        kafka.write(DECISIONS, ("checkout", encode_decision(killed())))
     result = run(*arguments, "checkout", "--wait", "0.5")
     ended(result, 1, f"issued command 1: {arguments[0]} checkout\n")
-    assert "Error: no decision confirmed the command within 0.5 s; it is stored" in result.stderr
+    assert "Error: no decision answered the command within 0.5 s; it is stored" in result.stderr
     assert kafka.store.rollouts()["checkout"].last_number == 1
     ended(run(*arguments, "checkout", "--wait", "0"), 0, "issued command 2")
+
+
+def test_a_rolled_back_rollout_is_not_promoted(kafka: Kafka, run: Run) -> None:
+    kafka.store.apply(manifest())
+    kafka.write(DECISIONS, ("checkout", encode_decision(killed())))
+    for more in ([], ["--dry-run"]):
+        result = run("promote", "checkout", *more)
+        ended(result, 1)
+        assert result.stderr == "Error: checkout is rolled back; resume it first\n"
+    assert kafka.store.rollouts()["checkout"].commands == ()
+
+
+def test_a_command_in_view_of_an_older_decision_is_rejected(kafka: Kafka, run: Run) -> None:
+    kafka.store.apply(manifest())
+    with DecisionProcessor(kafka).at_work():
+        ended(run("promote", "checkout", "--expects", "1"), 0, "promoted  checkout: hold, stage 5%")
+        result = run("promote", "checkout", "--expects", "1")
+        ended(result, 1)
+        assert "Error: command 2 was rejected: it was issued in view of decision 1" in result.stderr
+        ended(run("show", "checkout"), 0, "stage 5%", "decision 3")
 
 
 @pytest.mark.parametrize("arguments", [["kill", "--reason", "tone"], ["resume"], ["promote"]])

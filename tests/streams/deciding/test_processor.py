@@ -12,7 +12,7 @@ import pytest
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.streams.deciding.fake_port import ROLLOUTS, WINDOWS, FakeMessage, FakePort
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
-from understudy.schemas.decisions import Decision, decode_decision
+from understudy.schemas.decisions import Cause, Decision, decode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.windows import WindowsMessage
@@ -243,7 +243,7 @@ def test_an_invalid_message_is_a_dead_letter_and_deciding_goes_on() -> None:
 def test_a_message_that_makes_evaluation_raise_is_a_dead_letter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(_: RolloutEvaluator, message: WindowsMessage) -> None:
+    def fail(_: RolloutEvaluator, message: WindowsMessage, cause: Cause) -> None:
         raise ZeroDivisionError("half-way")
 
     async def work(bench: Bench) -> None:
@@ -260,7 +260,7 @@ def test_a_message_that_makes_evaluation_raise_is_a_dead_letter(
 
 
 def test_what_the_message_is_not_to_blame_for_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: RolloutEvaluator, message: WindowsMessage) -> None:
+    def fail(_: RolloutEvaluator, message: WindowsMessage, cause: Cause) -> None:
         raise MemoryError("no room")
 
     async def work(bench: Bench) -> None:

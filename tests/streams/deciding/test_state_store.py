@@ -10,7 +10,7 @@ import pytest
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
-from understudy.schemas.decisions import Decision, decode_decision, encode_decision
+from understudy.schemas.decisions import Cause, Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
@@ -18,6 +18,7 @@ from understudy.schemas.window_measures import PairSums, SideSums
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.state_store import (
     InvalidMessage,
+    LogPlace,
     Output,
     ReplayDiverged,
     RolloutSnapshot,
@@ -50,6 +51,11 @@ def moment(epoch_ms: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(epoch_ms / 1000, dt.UTC)
 
 
+def at(message: WindowsMessage) -> LogPlace:
+    """A place in the topic of windows."""
+    return LogPlace(0, message.version, WRITTEN_MS + message.version)
+
+
 class DecisionProcessor:
     """Does with steps what the app does; `restart` is a crash."""
 
@@ -65,11 +71,12 @@ class DecisionProcessor:
     def apply(self, record: RolloutRecord | None) -> Output:
         value = None if record is None else encode_rollout_record(record)
         self._offset += 1
-        return self.do(self.store.apply_record(KEY, value, self._offset, WRITTEN_MS + self._offset))
+        place = LogPlace(0, self._offset, WRITTEN_MS + self._offset)
+        return self.do(self.store.apply_record(KEY, value, place))
 
     def windows(self, messages: Sequence[WindowsMessage], *, saves: bool = True) -> None:
         for message in messages:
-            output = self.store.apply_windows(KEY, msgspec.json.encode(message))
+            output = self.store.apply_windows(KEY, msgspec.json.encode(message), at(message))
             self.do(output, saves=saves)
 
     def do(self, output: Output, *, saves: bool = True) -> Output:
@@ -95,8 +102,8 @@ def undisturbed(messages: Sequence[WindowsMessage], written_ms: int = FIRST_MS) 
     """What an evaluator decides from a record on that is never interrupted."""
     evaluator = RolloutEvaluator(compile_manifest(RECORD.manifest))
     evaluator.advance_clock(written_ms)
-    begun = evaluator.decision()
-    taken = [evaluator.take(message) for message in messages]
+    begun = evaluator.announce(LogPlace(0, written_ms - WRITTEN_MS, written_ms).cause("rollouts"))
+    taken = [evaluator.take(message, at(message).cause("windows")) for message in messages]
     return [begun, *(decision for decision in taken if decision is not None)]
 
 
@@ -114,6 +121,7 @@ def test_decisions_are_those_of_an_evaluator_whenever_it_restarts() -> None:
 def test_a_snapshot_gives_the_decision_as_of_now() -> None:
     evaluator = RolloutEvaluator(compile_manifest(RECORD.manifest))
     evaluator.advance_clock(FIRST_MS)
+    evaluator.announce()
     processor = DecisionProcessor()
     processor.apply(RECORD)
     for message in BROKEN.messages(3, 6):
@@ -127,7 +135,7 @@ def test_a_crash_before_the_table_is_written_emits_the_same_again() -> None:
     processor = DecisionProcessor()
     processor.apply(RECORD)
     for message in messages:
-        processor.do(processor.store.apply_windows(KEY, msgspec.json.encode(message)), saves=False)
+        processor.windows([message], saves=False)
         processor.restart()
         processor.windows([message, message])
     assert [
@@ -172,9 +180,10 @@ def test_promote_moves_on_and_is_refused_at_the_last_stage() -> None:
         record = record.with_command("promote", AT, reason="", by="anna")
         processor.apply(record)
         assert processor.last.stage.stage.name == stage
-    output = processor.apply(record.with_command("promote", AT, reason="", by="anna"))
+    processor.apply(record.with_command("promote", AT, reason="", by="anna"))
     assert processor.store.rejected_commands == ["3 promote: this is the last stage"]
-    assert output.decisions == ()
+    assert (processor.last.stage.stage.name, processor.last.last_command) == ("25%", 3)
+    assert processor.last.rejections == {3: "this is the last stage"}
 
 
 def test_a_policy_is_answered_at_once_with_the_time_of_its_record() -> None:
@@ -214,6 +223,99 @@ def test_before_any_window_commands_count_from_when_they_were_given() -> None:
     assert processor.last.decided_at == later
 
 
+def test_commands_while_event_time_stands_still_have_times_and_places_of_their_own() -> None:
+    """After a rollback no windows come: what operators do then is all that there is to see."""
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
+    processor.windows(BROKEN.messages(3, 20))
+    record = RECORD
+    for minute, kind in enumerate(("resume", "kill", "resume", "kill", "resume"), 1):
+        at_minute = AT + dt.timedelta(minutes=minute)
+        record = record.with_command(kind, at_minute, reason=kind, by="anna")  # type: ignore[arg-type]
+        processor.apply(record)
+        assert processor.last.decided_at == processor.last.since == at_minute
+        assert processor.last.verdict == ("rollback" if kind == "kill" else "hold")
+        assert processor.last.command is not None
+        assert (processor.last.command.number, processor.last.command.at) == (minute, at_minute)
+        assert processor.last.cause is not None
+        assert (processor.last.cause.topic, processor.last.cause.offset) == ("rollouts", 1 + minute)
+    emitted = [one for one in processor.emitted if one is not None]
+    assert [one.sequence for one in emitted] == list(range(1, len(emitted) + 1))
+    assert len({encode_decision(one) for one in emitted}) == len(emitted)
+    assert {one.rollout_created_at for one in emitted} == {moment(FIRST_MS)}
+
+
+def test_a_command_that_changes_nothing_is_answered_too() -> None:
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
+    killed = RECORD.with_command("kill", AT, reason="tone", by="")
+    processor.apply(killed.with_command("kill", AT, reason="again", by=""))
+    first, second = processor.emitted[-2:]
+    assert first is not None
+    assert second is not None
+    assert (first.last_command, second.last_command) == (1, 2)
+    assert (second.verdict, second.reasons, second.is_refresh) == (
+        "rollback", ["killed by an operator: tone"], False,
+    )  # fmt: skip
+
+
+def test_two_promotions_in_view_of_one_decision_move_one_stage() -> None:
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
+    seen = processor.last.sequence
+    once = RECORD.with_command("promote", AT, reason="", by="anna", expects=seen)
+    processor.apply(once.with_command("promote", AT, reason="", by="ben", expects=seen))
+    assert processor.last.stage.index == 1
+    assert list(processor.last.rejections) == [2]
+    assert "in view of decision 1, and something has changed" in processor.last.rejections[2]
+    again = once.with_command("promote", AT, reason="", by="ben", expects=seen)
+    again = again.with_command("promote", AT, reason="", by="ben", expects=processor.last.sequence)
+    processor.apply(again)
+    assert (processor.last.stage.index, processor.last.last_command) == (2, 3)
+
+
+def test_a_refresh_does_not_reject_what_an_operator_saw() -> None:
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
+    quiet = World(requests=5)
+    processor.windows(quiet.messages(1, 1))
+    seen = processor.last.sequence
+    processor.windows(quiet.messages(1, 30)[1:])
+    assert processor.last.is_refresh
+    assert processor.last.sequence > seen
+    processor.apply(RECORD.with_command("promote", AT, reason="", by="", expects=seen))
+    assert processor.last.stage.index == 1
+
+
+def test_a_stage_entered_automatically_rejects_a_promotion_from_before_it() -> None:
+    automatic = RolloutRecord(
+        manifest=msgspec.structs.replace(manifest("3pp"), promotion="automatic", min_requests=100,
+                                         min_duration="1m")
+    )  # fmt: skip
+    processor = DecisionProcessor()
+    processor.apply(automatic)
+    for message in World().messages(1, 60):
+        processor.windows([message])
+        if processor.last.verdict == "promote":
+            break
+    assert processor.last.stage.index == 0
+    seen = processor.last.sequence
+    processor.apply(automatic.with_command("promote", AT, reason="", by="", expects=seen))
+    assert (processor.last.stage.index, list(processor.last.rejections)) == (1, [1])
+
+
+def test_a_rolled_back_rollout_is_not_promoted() -> None:
+    """Its resumption would serve users a stage that nobody has looked at."""
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
+    killed = RECORD.with_command("kill", AT, reason="tone", by="")
+    promoted = killed.with_command("promote", AT, reason="", by="")
+    processor.apply(promoted)
+    assert processor.last.rejections == {2: "the rollout is rolled back; resume it first"}
+    processor.apply(promoted.with_command("resume", AT, reason="", by=""))
+    assert (processor.last.verdict, processor.last.stage.index) == ("hold", 0)
+
+
 def test_windows_have_a_time_of_their_own() -> None:
     """Recorded ones may be older than the record; a latch from before them keeps its date."""
     messages = World().messages(4, 3)
@@ -221,24 +323,28 @@ def test_windows_have_a_time_of_their_own() -> None:
     processor.apply(RECORD.with_command("kill", AT + dt.timedelta(days=9), reason="", by=""))
     processor.windows(messages[:2])
     processor.apply(msgspec.structs.replace(RECORD, manifest=manifest("2pp")))
-    assert processor.last.decided_at == messages[1].watermark
+    assert processor.last.decided_at == moment(WRITTEN_MS + 2)
+    processor.windows(messages[2:])
+    assert processor.last.decided_at == messages[2].watermark
     assert processor.last.since == AT + dt.timedelta(days=9)
 
 
 def test_a_table_of_the_release_before_is_understood() -> None:
-    """Its status lacks the last field."""
+    """Its status lacks the last fields."""
     processor = DecisionProcessor()
     processor.apply(RECORD)
     processor.windows(BROKEN.messages(3, 20))
     entry = msgspec.json.decode(zstd.decompress(processor.table[KEY]), type=RolloutSnapshot)
     state = msgspec.json.decode(entry.state)
-    state["status"].pop()
+    del state["status"][-7:]
     entry = msgspec.structs.replace(entry, state=msgspec.Raw(msgspec.json.encode(state)))
     processor.table[KEY] = zstd.compress(msgspec.json.encode(entry))
     processor.restart()
     processor.apply(RolloutRecord(manifest=manifest("2pp")))
     assert processor.last.is_latched
-    assert processor.last.decided_at == BROKEN.messages(3, 20)[-1].watermark
+    assert processor.last.decided_at == moment(WRITTEN_MS + 2)
+    processor.windows(BROKEN.messages(3, 21)[20:])
+    assert processor.last.decided_at == BROKEN.messages(3, 21)[-1].watermark
 
 
 def test_an_older_record_that_is_read_again_changes_nothing() -> None:
@@ -247,7 +353,9 @@ def test_an_older_record_that_is_read_again_changes_nothing() -> None:
     newer = RolloutRecord(manifest=manifest("2pp"))
     processor.apply(newer)
     before = dict(processor.table)
-    output = processor.store.apply_record(KEY, encode_rollout_record(RECORD), 1, FIRST_MS)
+    output = processor.store.apply_record(
+        KEY, encode_rollout_record(RECORD), LogPlace(0, 1, FIRST_MS)
+    )
     assert not output.is_state_changed
     assert processor.table == before
 
@@ -257,7 +365,9 @@ def test_a_topic_made_anew_is_applied_although_offsets_fall() -> None:
     for _ in range(5):
         processor.apply(RECORD)
     newer = encode_rollout_record(RolloutRecord(manifest=manifest("2pp")))
-    assert processor.store.apply_record(KEY, newer, 0, WRITTEN_MS + 99).is_state_changed
+    assert processor.store.apply_record(
+        KEY, newer, LogPlace(0, 0, WRITTEN_MS + 99)
+    ).is_state_changed
 
 
 def test_a_changed_policy_keeps_latch_stage_and_applied_commands() -> None:
@@ -304,7 +414,7 @@ def test_a_deleted_rollout_leaves_nothing_and_may_begin_again() -> None:
 )
 def test_bad_windows_are_invalid(key: bytes | None, payload: bytes | None, why: str) -> None:
     with pytest.raises(InvalidMessage, match=why):
-        DecisionProcessor().store.apply_windows(key, payload)
+        DecisionProcessor().store.apply_windows(key, payload, LogPlace(0, 0, 0))
 
 
 @pytest.mark.parametrize("poison", [ValueError("half-way"), ZeroDivisionError("half-way")])
@@ -319,8 +429,10 @@ def test_what_fails_half_way_is_undone_though_the_table_is_behind(
     processor.windows(messages[:4], saves=False)
     take = RolloutEvaluator.take
 
-    def taken(evaluator: RolloutEvaluator, message: WindowsMessage) -> Decision | None:
-        decision = take(evaluator, message)
+    def taken(
+        evaluator: RolloutEvaluator, message: WindowsMessage, cause: Cause | None = None
+    ) -> Decision | None:
+        decision = take(evaluator, message, cause)
         if message.version == messages[4].version:
             raise poison
         return decision
@@ -343,7 +455,7 @@ def test_messages_that_cannot_be_taken_again_stop_everything(
     processor.apply(RECORD)
     processor.windows(messages[:2], saves=False)
 
-    def fail(_: RolloutEvaluator, message: WindowsMessage) -> None:
+    def fail(_: RolloutEvaluator, message: WindowsMessage, cause: Cause) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(RolloutEvaluator, "take", fail)
@@ -400,7 +512,7 @@ def test_counts_that_shrink_are_invalid_and_change_nothing() -> None:
 )
 def test_bad_records_are_invalid(key: bytes | None, payload: bytes) -> None:
     with pytest.raises(InvalidMessage):
-        DecisionProcessor().store.apply_record(key, payload, 0, 0)
+        DecisionProcessor().store.apply_record(key, payload, LogPlace(0, 0, 0))
 
 
 def test_equal_states_give_equal_bytes() -> None:

@@ -15,7 +15,7 @@ from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.deciding.faust_app import changelog
-from understudy.streams.deciding.state_store import RolloutStateStore
+from understudy.streams.deciding.state_store import LogPlace, RolloutStateStore
 from understudy.streams.demo.rollout_follower import RolloutFollower
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
@@ -77,13 +77,13 @@ def test_the_outcome_is_the_verdict_as_first_emitted(bench: Bench) -> None:
 def test_evidence_comes_from_the_table_until_all_windows_are_judged(bench: Bench) -> None:
     table: dict[bytes, bytes] = {}
     store = RolloutStateStore(table)
-    store.apply_record(KEY, encode_rollout_record(RECORD), 0, 1_700_000_000_000)
+    store.apply_record(KEY, encode_rollout_record(RECORD), LogPlace(0, 0, 1_700_000_000_000))
     for message in MESSAGES:
         bench.write(bench.names.windows.name, msgspec.json.encode(message))
     bench.wait(lambda: bool(bench.follower.slices.rows))
     assert not bench.follower.is_judged
     for message in MESSAGES:
-        store.apply_windows(KEY, msgspec.json.encode(message))
+        store.apply_windows(KEY, msgspec.json.encode(message), LogPlace(0, message.version, 0))
         entry = store.snapshot(KEY)
         assert entry is not None
         bench.write(changelog(bench.settings).name, entry)

@@ -93,7 +93,7 @@ def run_quickly(
 
 def stored_verdicts(folder: Path) -> list[str]:
     """The verdicts in ClickHouse in their order, asked for as the summary says."""
-    sql = "SELECT verdict, reasons[1] AS reason FROM decisions FINAL ORDER BY decided_at"
+    sql = "SELECT verdict, reasons[1] AS reason FROM decisions FINAL ORDER BY sequence"
     command = [*COMMAND, "query", "--json", "--clickhouse", f"chdb://{folder}", sql]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     verdicts = [orjson.loads(line)["verdict"] for line in done.stdout.splitlines()]

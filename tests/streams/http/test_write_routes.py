@@ -53,6 +53,12 @@ def see(server: Api, done: Callable[[], bool]) -> None:
     assert server.run(server.view.wait_until(done, 20.0))
 
 
+def sequence(server: Api) -> int:
+    """Of the newest decision."""
+    found = server.view.newest_decision("checkout")
+    return found.decision.sequence if found else 0
+
+
 def applied(server: Api) -> None:
     assert server.write("PUT", ONE, policy().encode(), **YAML).status == 201
 
@@ -215,6 +221,67 @@ def test_who_looked_at_another_decision_promotes_nothing(server: Api, kafka: Kaf
         "there is a newer decision; read it and try again",
     )
     assert kafka.store.rollouts()["checkout"].last_number == 1
+
+
+def test_two_promotions_in_view_of_one_decision_move_one_stage(server: Api, kafka: Kafka) -> None:
+    """Also when both are stored before a worker has decided about the first."""
+    applied(server)
+    processor = DecisionProcessor(kafka)
+    processor.obey()
+    see(server, lambda: server.view.newest_decision("checkout") is not None)
+    tag = server.get(f"{ONE}/decision").headers["etag"]
+    now = {"If_Match": tag, "Prefer": "wait=0"}
+    assert [server.write("POST", f"{ONE}/promote", **now).status for _ in range(2)] == [202, 202]
+    assert [one.expects for one in kafka.store.rollouts()["checkout"].commands] == [1, 1]
+    processor.obey()
+    see(server, lambda: sequence(server) == 3)
+    assert server.get(f"{ONE}/status").json["stage"] == "5%"
+
+
+def test_what_a_worker_rejects_is_said(server: Api, kafka: Kafka) -> None:
+    applied(server)
+    with DecisionProcessor(kafka).at_work():
+        see(server, lambda: server.view.newest_decision("checkout") is not None)
+        tag = server.get(f"{ONE}/decision").headers["etag"]
+        kafka.store.add_command("checkout", "kill")  # this worker's view may lag behind
+        answer = server.write("POST", f"{ONE}/resume", If_Match=tag)
+    assert answer.status == 412
+    assert answer.detail.startswith(
+        ("command 2 was rejected: it was issued in view of", "there is")
+    )
+
+
+def test_a_rolled_back_rollout_is_resumed_before_it_is_promoted(server: Api, kafka: Kafka) -> None:
+    applied(server)
+    with DecisionProcessor(kafka).at_work():
+        assert server.write("POST", f"{ONE}/kill", {"reason": "tone"}).status == 200
+        answer = server.write("POST", f"{ONE}/promote")
+        assert (answer.status, answer.detail) == (409, "checkout is rolled back; resume it first")
+        assert server.write("POST", f"{ONE}/resume").status == 200
+        assert server.get(f"{ONE}/status").json["stage"] == "shadow"
+
+
+def test_a_policy_is_changed_and_deleted_as_it_was_seen(server: Api, kafka: Kafka) -> None:
+    new, newer = (policy().replace("1pp", f"{n}pp").encode() for n in (2, 3))
+    applied(server)
+    see(server, lambda: server.view.find("checkout") is not None)
+    tag = server.get(ONE).headers["etag"]
+    kafka.write(DECISIONS, ("checkout", encode_decision(killed())))
+    see(server, lambda: server.view.newest_decision("checkout") is not None)
+    assert server.get(ONE).headers["etag"] != tag, "the body has changed, the policy has not"
+    assert server.write("PUT", ONE, new, If_Match=tag, **YAML).status == 200
+    for answer in (
+        server.write("PUT", ONE, newer, If_Match=tag, **YAML),
+        server.write("PUT", f"{ONE}?dry_run=true", newer, If_Match=tag, **YAML),
+        server.write("PUT", ONE, newer, If_None_Match="*", **YAML),
+        server.write("DELETE", ONE, If_Match=tag),
+    ):
+        assert (answer.status, answer.detail) == (
+            412, "checkout has changed meanwhile; read it and try again",
+        )  # fmt: skip
+    assert server.write("DELETE", ONE, If_Match=server.get(ONE).headers["etag"]).status == 204
+    assert server.write("PUT", ONE, new, If_Match="*", **YAML).status == 412
+    assert server.write("PUT", ONE, new, If_None_Match="*", **YAML).status == 201
 
 
 @pytest.mark.parametrize(
@@ -400,7 +467,8 @@ def test_without_kafka_nothing_is_pretended(alone: Api) -> None:
 
 def test_a_slow_clickhouse_keeps_no_kill_waiting(server: Api, kafka: Kafka) -> None:
     applied(server)
-    kafka.write(DECISIONS, ("checkout", encode_decision(killed())))
+    answered = msgspec.structs.replace(killed(), last_command=1)
+    kafka.write(DECISIONS, ("checkout", encode_decision(answered)))
     see(server, lambda: server.view.newest_decision("checkout") is not None)
     blocked = asyncio.Event()
 

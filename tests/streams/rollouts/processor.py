@@ -11,7 +11,7 @@ import msgspec
 
 from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import Output, RolloutStateStore
+from understudy.streams.deciding.state_store import LogPlace, Output, RolloutStateStore
 
 _LOOK_S: Final = 0.1
 
@@ -30,15 +30,15 @@ class DecisionProcessor:
         found = self._kafka.messages(ROLLOUTS)
         for message in found[self._read :]:
             _, at_ms = message.timestamp()
-            key, offset = message.key(), message.offset()
-            assert offset is not None
-            self._keep(self._store.apply_record(key, message.value(), offset, at_ms))
+            place = LogPlace(message.partition() or 0, message.offset() or 0, at_ms)
+            self._keep(self._store.apply_record(message.key(), message.value(), place))
         self._read = len(found)
 
     def judge(self, message: WindowsMessage) -> None:
         """Take window rows."""
         payload = msgspec.json.encode(message)
-        self._keep(self._store.apply_windows(message.rollout_id.encode(), payload))
+        place = LogPlace(0, message.version, 0)
+        self._keep(self._store.apply_windows(message.rollout_id.encode(), payload, place))
 
     def _keep(self, output: Output) -> None:
         for value in output.decisions:

@@ -1,41 +1,33 @@
-"""A decision confirms a command by its effect."""
+"""A decision answers a command by its number."""
 
 from __future__ import annotations
 
+import datetime as dt
+
 import msgspec
 
-from tests.streams.rollouts.records import evaluator, killed
-from understudy.schemas.decisions import Decision
-from understudy.streams.rollouts.confirmation import is_confirmed
+from tests.streams.rollouts.records import evaluator
+from understudy.schemas.rollout_records import Command
+from understudy.streams.rollouts.confirmation import is_answered, rejection_of
 
-HOLDING = evaluator().decision()
-KILLED = killed()
-
-
-def at_stage(index: int) -> Decision:
-    stage = msgspec.structs.replace(HOLDING.stage, index=index)
-    return msgspec.structs.replace(HOLDING, stage=stage)
+AT = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+COMMAND = Command(number=3, kind="promote", at=AT)
+DECISION = evaluator().decision()
 
 
-def test_without_a_decision_nothing_is_confirmed() -> None:
-    assert not is_confirmed("kill", None, None)
-    assert not is_confirmed("resume", KILLED, None)
+def test_without_a_decision_nothing_is_answered() -> None:
+    assert not is_answered(COMMAND, None)
+    assert rejection_of(COMMAND, None) == ""
 
 
-def test_a_kill_is_confirmed_by_a_latched_rollback() -> None:
-    assert is_confirmed("kill", None, KILLED)
-    assert not is_confirmed("kill", None, HOLDING)
+def test_a_command_is_answered_by_its_own_decision_and_those_after_it() -> None:
+    for last, expected in ((2, False), (3, True), (9, True)):
+        decision = msgspec.structs.replace(DECISION, last_command=last)
+        assert is_answered(COMMAND, decision) is expected
 
 
-def test_a_resume_is_confirmed_when_nothing_is_latched_or_paused() -> None:
-    assert is_confirmed("resume", KILLED, HOLDING)
-    assert not is_confirmed("resume", KILLED, KILLED)
-    paused = msgspec.structs.replace(HOLDING, is_paused=True)
-    assert not is_confirmed("resume", KILLED, paused)
-
-
-def test_a_promotion_is_confirmed_by_a_later_stage() -> None:
-    assert is_confirmed("promote", at_stage(1), at_stage(2))
-    assert not is_confirmed("promote", at_stage(1), at_stage(1))
-    assert is_confirmed("promote", None, at_stage(1))
-    assert not is_confirmed("promote", None, at_stage(0))
+def test_a_rejection_says_why_also_when_others_have_come_after_it() -> None:
+    rejected = msgspec.structs.replace(DECISION, last_command=4, rejections={3: "last stage"})
+    assert is_answered(COMMAND, rejected)
+    assert rejection_of(COMMAND, rejected) == "last stage"
+    assert rejection_of(msgspec.structs.replace(COMMAND, number=4), rejected) == ""

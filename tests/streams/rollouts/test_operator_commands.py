@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.streams.rollouts.records import Kafka, evaluator, manifest
+from tests.streams.rollouts.records import killed as stopped
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import CommandKind
 from understudy.schemas.rollouts import compile_manifest
@@ -63,15 +64,21 @@ def test_a_dry_run_writes_nothing_and_the_same_policy_neither(kafka: Kafka) -> N
 
 
 @pytest.mark.embedded
-def test_a_promotion_remembers_the_decision_before_it(kafka: Kafka) -> None:
+def test_commands_are_numbered_and_carry_what_the_operator_saw(kafka: Kafka) -> None:
     kafka.store.apply(manifest())
-    decision = evaluator().decision()
-    kafka.write("understudy.decisions", ("checkout", encode_decision(decision)))
-    issued = issue_command(kafka.store, "checkout", "promote", reason="", by="anna")
-    assert issued.before == decision
-    assert (issued.command.number, issued.command.kind, issued.command.by) == (1, "promote", "anna")
+    issued = issue_command(kafka.store, "checkout", "promote", reason="", by="anna", expects=7)
+    assert (issued.number, issued.kind, issued.by, issued.expects) == (1, "promote", "anna", 7)
     killed = issue_command(kafka.store, "checkout", "kill", reason="tone", by="")
-    assert (killed.before, killed.command.number) == (None, 2)
+    assert (killed.number, killed.expects) == (2, None)
+
+
+@pytest.mark.embedded
+def test_a_promotion_of_a_rolled_back_rollout_is_rejected_at_once(kafka: Kafka) -> None:
+    kafka.store.apply(manifest())
+    kafka.write("understudy.decisions", ("checkout", encode_decision(stopped())))
+    with pytest.raises(CommandRejected, match="checkout is rolled back; resume it first"):
+        issue_command(kafka.store, "checkout", "promote", reason="", by="")
+    assert kafka.store.rollouts()["checkout"].commands == ()
 
 
 @pytest.mark.embedded

@@ -15,14 +15,16 @@ from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka, killed, m
 from understudy.schemas.decisions import decode_decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import PolicyError
-from understudy.streams.deciding.state_store import RolloutStateStore
+from understudy.streams.deciding.state_store import LogPlace, RolloutStateStore
 from understudy.streams.kafka.embedded_broker import EMBEDDED_PARTITIONS, EmbeddedBroker
 from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.rollouts.registry import (
     ChangeConflict,
     Place,
+    RecordChanged,
     RolloutRegistry,
     UnknownRollout,
+    record_version,
 )
 from understudy.streams.settings import KafkaSettings
 
@@ -154,7 +156,9 @@ def obeyed(kafka: Kafka) -> tuple[int, bool]:
     store = RolloutStateStore({})
     told: list[bytes] = []
     for message in kafka.messages(ROLLOUTS):
-        output = store.apply_record(message.key(), message.value(), message.offset() or 0, 0)
+        output = store.apply_record(
+            message.key(), message.value(), LogPlace(0, message.offset() or 0, 0)
+        )
         told += [value for value in output.decisions if value is not None]
     last = decode_decision(told[-1])
     return last.stage.index, last.is_latched
@@ -207,6 +211,55 @@ def test_a_policy_applied_while_its_rollout_is_deleted_begins_anew(kafka: Kafka)
     first = Interrupted(kafka.settings, lambda: kafka.store.delete("checkout"))
     assert first.apply(manifest(more="promotion: automatic")).commands == ()
     assert kafka.store.rollouts()["checkout"].commands == ()
+
+
+def seen(record: RolloutRecord) -> Callable[[RolloutRecord | None], bool]:
+    """That the record is still this one."""
+    return lambda found: found is not None and record_version(found) == record_version(record)
+
+
+def test_a_version_says_whether_policy_and_commands_are_the_same() -> None:
+    killed = RECORD.with_command("kill", AT, reason="tone", by="")
+    other = msgspec.structs.replace(RECORD, manifest=manifest(more="false_rollback: 0.02"))
+    versions = [record_version(one) for one in (RECORD, killed, other)]
+    assert len(set(versions)) == 3
+    assert record_version(RolloutRecord(manifest=manifest())) == versions[0]
+
+
+def test_of_two_who_change_one_policy_the_second_is_told_and_changes_nothing(
+    kafka: Kafka,
+) -> None:
+    """Whether it comes while the first one writes, or after."""
+    kafka.store.apply(RECORD.manifest)
+    faster, slower = (manifest(more=f"false_rollback: 0.0{n}") for n in (2, 3))
+    first = Interrupted(kafka.settings, lambda: kafka.store.apply(faster, seen(RECORD)))
+    with pytest.raises(RecordChanged, match="checkout has changed meanwhile"):
+        first.apply(slower, seen(RECORD))
+    assert kafka.store.rollouts()["checkout"].manifest == faster
+    with pytest.raises(RecordChanged):
+        kafka.store.apply(slower, seen(RECORD))
+    assert kafka.store.rollouts()["checkout"].manifest == faster
+
+
+def test_a_policy_is_not_created_over_another(kafka: Kafka) -> None:
+    other = manifest(more="false_rollback: 0.02")
+    first = Interrupted(kafka.settings, lambda: kafka.store.apply(other))
+    with pytest.raises(RecordChanged):
+        first.apply(RECORD.manifest, lambda found: found is None)
+    assert kafka.store.rollouts()["checkout"].manifest == other
+
+
+def test_what_has_changed_is_not_deleted(kafka: Kafka) -> None:
+    kafka.store.apply(RECORD.manifest)
+    first = Interrupted(kafka.settings, lambda: kafka.store.add_command("checkout", "kill"))
+    with pytest.raises(RecordChanged):
+        first.delete("checkout", seen(RECORD))
+    found = kafka.store.rollouts()["checkout"]
+    assert [command.kind for command in found.commands] == ["kill"]
+    with pytest.raises(RecordChanged):
+        kafka.store.delete("checkout", seen(RECORD))
+    kafka.store.delete("checkout", seen(found))
+    assert kafka.store.rollouts() == {}
 
 
 def test_many_at_once_are_all_heard(kafka: Kafka) -> None:

@@ -39,7 +39,7 @@ def test_the_verdict_comes_first_with_its_stage_and_reasons() -> None:
         "ROLLBACK  checkout-assistant-2026-11, stage shadow: 4 000 requests in closed windows, "
         "3 min"
     )
-    assert rest[0] == "since 2026-11-03 12:10:00 UTC (event time)"
+    assert rest[0] == "since 2026-11-03 12:10:00 UTC"
     assert rest[1] == f"  {ROLLED_BACK.reasons[0]}"
 
 
