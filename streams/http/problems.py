@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from confluent_kafka import KafkaException
 
+from understudy.analyzers.guardrails.evaluator import CommandRejected
 from understudy.schemas.api import ProblemDocument
 from understudy.schemas.manifests import ManifestError
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
@@ -19,7 +20,7 @@ from understudy.streams.http.materialized_view import UnreadableRecord
 from understudy.streams.http.waiting_places import TooManyWaiting
 from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.logs import LogLimit
-from understudy.streams.rollouts.operator_commands import CommandRejected, InvalidCommandText
+from understudy.streams.rollouts.operator_commands import InvalidCommandText
 from understudy.streams.rollouts.registry import ChangeConflict, RecordChanged, UnknownRollout
 
 log = structlog.get_logger(__name__)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.streams.rollouts.records import Kafka, evaluator, manifest
 from tests.streams.rollouts.records import killed as stopped
+from understudy.analyzers.guardrails.evaluator import CommandRejected
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import CommandKind
 from understudy.schemas.rollouts import compile_manifest
@@ -13,7 +14,6 @@ from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.rollouts.operator_commands import (
     MAX_BY_CHARACTERS,
     MAX_REASON_CHARACTERS,
-    CommandRejected,
     InvalidCommandText,
     apply_policy,
     check_command_text,
