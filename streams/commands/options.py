@@ -14,8 +14,11 @@ OutputFormat = Literal["table", "json", "csv"]
 
 EXISTING_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+RECORDING: Final = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+"""A file, a pipe, or `-` for stdin."""
+
 files_argument: Final[Decorator[Any]] = click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=EXISTING_FILE
+    "files", nargs=-1, required=True, metavar="FILE...", type=RECORDING
 )
 clickhouse_option: Final[Decorator[Any]] = click.option(
     "--clickhouse", "url", metavar="URL", help="clickhouse://host:8123/database or chdb://FOLDER."

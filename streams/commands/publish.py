@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 
-from understudy.schemas.events import event_key, peek
 from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import files_argument
@@ -17,31 +17,19 @@ from understudy.streams.commands.topics import create_missing_topics
 from understudy.streams.errors import FAILED, UNREACHABLE, CommandError
 from understudy.streams.kafka.client_config import producer_config, topic_of
 from understudy.streams.kafka.producer import BufferedProducer
-from understudy.streams.replay.recordings import read_recordings, total_bytes
+from understudy.streams.pairing.pairing_policy import PairingPolicy
+from understudy.streams.replay.invalid_lines import invalid_text
+from understudy.streams.replay.order_report import order_text
+from understudy.streams.replay.publishing import Publisher, TooLate, newest_times_ms
+from understudy.streams.replay.recordings import RecordingError, total_bytes
+from understudy.streams.replay.time_order import Recording
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.output import say
 from understudy.streams.terminal.progress import file_progress
 
 DELIVERY_TIMEOUT_S: Final = 60.0
 """Outlasts a broker's restart."""
-
-
-class _Identity(msgspec.Struct, gc=False):
-    rollout_id: str
-    pair_id: str
-
-
-_identity = msgspec.json.Decoder(_Identity)
-
-
-def key_of(line: bytes) -> bytes | None:
-    """The key of a recorded event or feedback record; None where it names no rollout."""
-    try:
-        identity = _identity.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        rollout_id = peek(line).get("rollout_id")
-        return f"{rollout_id}/".encode() if isinstance(rollout_id, str) else None
-    return event_key(identity.rollout_id, identity.pair_id).encode()
+_NAMES: Final[Mapping[Source, str]] = {"events": "events", "feedback": "feedback records"}
 
 
 @click.command("publish")
@@ -54,40 +42,107 @@ def key_of(line: bytes) -> bytes | None:
     show_default=True,
     help="The topic: events, or feedback about answers.",
 )
+@click.option(
+    "--include-late",
+    is_flag=True,
+    help="Write records too that a worker will count as late.",
+)
+@click.option(
+    "--as-recorded",
+    is_flag=True,
+    help="Keep the order of each file, instead of that of the records' times.",
+)
 @with_settings
-def command(settings: Settings, files: tuple[Path, ...], source: Source) -> None:
+def command(
+    settings: Settings,
+    files: tuple[Path, ...],
+    source: Source,
+    include_late: bool,
+    as_recorded: bool,
+) -> None:
     """Write recorded events or feedback to Kafka, with the keys that gateways use.
 
-    FILE is a recording, as for replay. Topics that are missing are created.
+    FILE is a recording, as for replay, and its records are written in the order of their times.
+    Topics that are missing are created. Records that will be dead letters are written, too, and
+    stderr names the first of each kind: file, line and field. When all of them are, the exit code
+    is 1.
+
+    A recording that is older than what the topic holds is refused: a worker would count it as late.
 
     \b
     Examples:
       understudy publish events.ndjson.gz
       understudy publish --to feedback thumbs.ndjson
+      gateway-log-to-events | understudy publish -
     """
     quiet_logs()
+    policy = PairingPolicy.from_settings(settings)
+    total = total_bytes(files)
     created = create_missing_topics(settings).created
     topic = topic_of(settings.kafka, source)
-    name = "events" if source == "events" else "feedback records"
+    newest_ms = {} if topic in created else newest_times_ms(settings, source)
+    producer = _producer(settings)
+    publisher = Publisher(source, policy, newest_ms, partial(producer.send, topic))
+    started = time.monotonic()
+    damage: RecordingError | None = None
+    with file_progress(total, "publishing") as progress:
+        recording = Recording(
+            files,
+            join_timeout_ms=policy.join_timeout_ms,
+            progress=progress,
+            as_recorded=as_recorded,
+        )
+        try:
+            publisher.publish(iter(recording), include_late=include_late)
+        except TooLate as error:
+            raise CommandError(f"nothing was written: {error}") from None
+        except RecordingError as error:
+            damage = error
+    _confirm(producer, source)
+    if topic in created:
+        say(f"created {topic}", err=True)
+    took_s = time.monotonic() - started
+    written = f"{producer.delivered[topic]:,} {_NAMES[source]} written to {topic}"
+    say(f"{written} in {took_s:.1f} s")
+    _explain(publisher, recording, policy, source)
+    for why, count in producer.refused.items():
+        say(f"{count:,} {_NAMES[source]} refused by the broker: {why}", err=True)
+    if damage is not None:
+        raise CommandError(f"{damage}; {written} before that")
+    if 0 < publisher.publication.sent == publisher.publication.invalid.total:
+        raise CommandError(f"none of the {_NAMES[source]} can be used; all will be dead letters")
+    if producer.refused:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _producer(settings: Settings) -> BufferedProducer:
     timeout_ms = int(DELIVERY_TIMEOUT_S * 1e3)
     config = {**producer_config(settings.kafka), "message.timeout.ms": timeout_ms}
-    producer = BufferedProducer(config, raise_refusals=False)
-    started = time.monotonic()
-    with file_progress(total_bytes(files), "publishing") as progress:
-        for line in read_recordings(files, progress):
-            producer.send(topic, line, key_of(line))
+    return BufferedProducer(config, raise_refusals=False)
+
+
+def _confirm(producer: BufferedProducer, source: Source) -> None:
+    """Wait for the broker. Raises `CommandError` where it does not confirm everything."""
     unconfirmed = producer.flush(DELIVERY_TIMEOUT_S)
     if unconfirmed:
         raise CommandError(
-            f"the broker did not confirm {unconfirmed:,} {name} within "
+            f"the broker did not confirm {unconfirmed:,} {_NAMES[source]} within "
             f"{DELIVERY_TIMEOUT_S:.0f} s; they may be missing, so publish them again",
             UNREACHABLE,
         )
-    took_s = time.monotonic() - started
-    if topic in created:
-        say(f"created {topic}", err=True)
-    say(f"{producer.delivered[topic]:,} {name} written to {topic} in {took_s:.1f} s")
-    for why, count in producer.refused.items():
-        say(f"{count:,} {name} refused by the broker: {why}", err=True)
-    if producer.refused:
-        raise click.exceptions.Exit(FAILED)
+
+
+def _explain(
+    publisher: Publisher, recording: Recording, policy: PairingPolicy, source: Source
+) -> None:
+    """Say on stderr what a worker will not be able to use, and why."""
+    for line in invalid_text(publisher.publication.invalid, recording.place):
+        say(line, err=True)
+    for line in order_text(recording.disorder, policy.join_timeout_s):
+        say(line, err=True)
+    if publisher.publication.late:
+        say(
+            f"{publisher.publication.late:,} {_NAMES[source]} are older than what their partition "
+            "holds; a worker counts them as late",
+            err=True,
+        )

@@ -19,9 +19,11 @@ from understudy.streams.commands.options import (
     json_schemas_option,
     output_options,
 )
-from understudy.streams.errors import VERDICT
+from understudy.streams.errors import VERDICT, CommandError
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.replay.into_clickhouse import into_clickhouse
+from understudy.streams.replay.invalid_lines import invalid_json, invalid_text
+from understudy.streams.replay.order_report import order_json, order_text
 from understudy.streams.replay.policy_trial import (
     FailOn,
     PolicyTrial,
@@ -29,9 +31,10 @@ from understudy.streams.replay.policy_trial import (
     fails,
     read_policy_file,
 )
-from understudy.streams.replay.recordings import read_recordings, total_bytes
+from understudy.streams.replay.recordings import total_bytes
 from understudy.streams.replay.replay_events import ReplayResult, replay
 from understudy.streams.replay.report import Document, report
+from understudy.streams.replay.time_order import Recording
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.evidence_table import show_decision
 from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
@@ -70,9 +73,13 @@ def command(
 ) -> None:
     """Run recorded events through the analysis, without Kafka, and print a report.
 
-    FILE has one JSON event a line, and is plain, .gz or .zst. Several files are merged in the
-    order of their request times. With --clickhouse the results are stored as a worker would store
-    them.
+    FILE has one JSON event a line, plain or compressed with gzip or zstd, whatever its name; it may
+    be a pipe, or - for stdin. Events are taken in the order of their request times, as far as
+    memory reaches (two million events); stderr says what a worker would count as late. With
+    --clickhouse the results are stored as a worker would store them.
+
+    Of events that cannot be used, stderr names the first of each kind: file, line and field. When
+    no event can be used, the exit code is 1.
 
     With --policy and --fail-on, the exit code is 4 when the verdict is what --fail-on names, or
     worse, so that a build can depend on it.
@@ -82,6 +89,7 @@ def command(
       understudy replay events.ndjson.gz
       understudy replay --json stable.ndjson candidate.ndjson | jq .pairs
       understudy replay events.ndjson.zst --clickhouse chdb://results
+      zcat events.gz | grep search-v2 | understudy replay -
       understudy replay smoke.ndjson --policy policy.yaml --fail-on rollback
     """
     if fail_on is not None and policy_file is None:
@@ -95,20 +103,40 @@ def command(
         nullcontext() if url is None else into_clickhouse(url, policy.window_ms) as sink,
     ):
         now_ms = int(time.time() * 1000)
-        result = replay(read_recordings(files, progress), policy, now_ms, sink, trial)
-    decision = None if trial is None else trial.outcome()
+        recording = Recording(files, join_timeout_ms=policy.join_timeout_ms, progress=progress)
+        result = replay(recording, policy, now_ms, sink, trial)
+    decision = None if trial is None or _is_unusable(result) else trial.outcome()
     took_s = time.monotonic() - started
     document = report(result.rows, result.tally.read)
     if output == "json":
-        say_json(
-            document if decision is None else {**document, "decision": decision_json(decision)}
-        )
+        say_json(_json_document(document, result, decision, recording))
     elif output == "csv":
         say_documents_as_csv(slice_documents(document))
     else:
         _print(result, document, decision, all_slices=all_slices, took_s=took_s)
+    if output != "json":
+        _explain(result, recording, policy.join_timeout_s)
+    if _is_unusable(result):
+        raise CommandError("none of the events could be used")
     if decision is not None and fails(decision, fail_on):
         raise click.exceptions.Exit(VERDICT)
+
+
+def _is_unusable(result: ReplayResult) -> bool:
+    """Whether there were events, and all of them invalid."""
+    return 0 < result.tally.read == result.invalid.total
+
+
+def _json_document(
+    document: Document, result: ReplayResult, decision: Decision | None, recording: Recording
+) -> Document:
+    """The report, with what is said on stderr otherwise."""
+    whole = {
+        **document,
+        "invalid": invalid_json(result.invalid, recording.place),
+        "order": order_json(recording.disorder),
+    }
+    return whole if decision is None else {**whole, "decision": decision_json(decision)}
 
 
 def _print(
@@ -124,5 +152,11 @@ def _print(
         show(show_decision(decision, all_slices=all_slices))
     rate = result.tally.read / took_s if took_s else 0.0
     say(f"{took_s:.1f} s, {rate:,.0f} events/s", err=True)
-    for reason, count in sorted(result.dead_letters.items()):
-        say(f"invalid: {count:,} {reason}", err=True)
+
+
+def _explain(result: ReplayResult, recording: Recording, join_timeout_s: float) -> None:
+    """Say on stderr which lines are invalid, and what a worker would make of their order."""
+    for line in invalid_text(result.invalid, recording.place):
+        say(line, err=True)
+    for line in order_text(recording.disorder, join_timeout_s):
+        say(line, err=True)

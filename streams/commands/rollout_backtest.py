@@ -27,6 +27,7 @@ from understudy.streams.clickhouse.stored_windows import (
 from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
 from understudy.streams.commands.options import (
     EXISTING_FILE,
+    RECORDING,
     OutputFormat,
     all_slices_option,
     clickhouse_option,
@@ -37,9 +38,12 @@ from understudy.streams.commands.parameter_types import TimeType
 from understudy.streams.errors import CommandError
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.replay.from_clickhouse import window_messages
+from understudy.streams.replay.invalid_lines import invalid_text
+from understudy.streams.replay.order_report import order_text
 from understudy.streams.replay.policy_trial import PolicyTrial, decision_json, read_policy_file
-from understudy.streams.replay.recordings import read_recordings, total_bytes
+from understudy.streams.replay.recordings import total_bytes
 from understudy.streams.replay.replay_events import replay
+from understudy.streams.replay.time_order import Recording
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.evidence_table import (
     show_decision,
@@ -63,7 +67,7 @@ _MOST_SHOWN: Final = 10
     type=EXISTING_FILE,
     help="The policy, in YAML.",
 )
-@click.argument("files", nargs=-1, metavar="[FILE]...", type=EXISTING_FILE)
+@click.argument("files", nargs=-1, metavar="[FILE]...", type=RECORDING)
 @click.option(
     "--since",
     "since_ms",
@@ -143,8 +147,13 @@ def _judge_files(trial: PolicyTrial, files: Sequence[Path], settings: Settings) 
     quiet_logs()
     pairing_policy = PairingPolicy.from_settings(settings)
     with file_progress(total_bytes(files), "replaying") as progress:
-        lines = read_recordings(files, progress)
-        replay(lines, pairing_policy, int(time.time() * 1000), None, trial)
+        timeout_ms = pairing_policy.join_timeout_ms
+        recording = Recording(files, join_timeout_ms=timeout_ms, progress=progress)
+        result = replay(recording, pairing_policy, int(time.time() * 1000), None, trial)
+    for line in invalid_text(result.invalid, recording.place):
+        say(line, err=True)
+    for line in order_text(recording.disorder, pairing_policy.join_timeout_s):
+        say(line, err=True)
 
 
 def _judge_windows(

@@ -6,7 +6,6 @@ events more than a year after the time of the replay are invalid because of thei
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,6 +21,7 @@ from understudy.streams.replay.from_events import (
     WindowEmitter,
     batches_by_event_time,
 )
+from understudy.streams.replay.invalid_lines import InvalidLines
 
 CLOCK_ALLOWANCE_MS: Final = 366 * 86_400_000
 """A year: recordings may be of another day, but not of another age."""
@@ -40,8 +40,8 @@ class ReplayResult:
 
     rows: list[WindowRow] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-    dead_letters: Counter[str] = field(default_factory=Counter)
-    """Invalid events by reason."""
+    invalid: InvalidLines = field(default_factory=InvalidLines)
+    """Events that could not be used; an index is that of the line."""
 
 
 def replay(
@@ -79,7 +79,7 @@ def _gather(
 ) -> None:
     result.rows.extend(rows)
     for dead_letter in outcome.dead_letters:
-        result.dead_letters[dead_letter.reason] += 1
+        result.invalid.note(dead_letter.reason, dead_letter.detail, dead_letter.offset)
     if sink is not None:
         sink.put(outcome, rows, partition.position)
 

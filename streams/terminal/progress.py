@@ -23,8 +23,11 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def file_progress(total_bytes: int, label: str) -> Iterator[Callable[[int], None]]:
-    """Show how much of the files has been read; yields what to call with bytes read."""
+def file_progress(total_bytes: int | None, label: str) -> Iterator[Callable[[int], None]]:
+    """Show how much of the files has been dealt with; yields what to call with bytes.
+
+    Of a pipe the size is unknown, `None`.
+    """
     bar = _bar(DownloadColumn(), TransferSpeedColumn())
     with bar:
         task = bar.add_task(label, total=total_bytes)

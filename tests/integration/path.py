@@ -78,7 +78,7 @@ def run_whole_path(
     file = folder / "events.ndjson"
     file.write_bytes(b"\n".join(lines) + b"\n")
     environment = settings(broker, topics)
-    published = understudy("publish", file, folder=folder, environment=environment)
+    published = understudy("publish", "--as-recorded", file, folder=folder, environment=environment)
     assert published.returncode == int(refuses), published.stderr.decode()
     ends = ends_of(broker, topics.events.name)
     with running(folder, environment) as worker:

@@ -91,7 +91,7 @@ def publish(lines: list[bytes], folder: Path, environment: dict[str, str]) -> No
     file = folder / f"{uuid.uuid4()}.ndjson"
     file.write_bytes(b"\n".join(lines) + b"\n")
     subprocess.run(
-        [*COMMAND, "publish", str(file)],
+        [*COMMAND, "publish", "--as-recorded", "--include-late", str(file)],
         cwd=folder,
         env=clean_environment(environment),
         check=True,

@@ -179,7 +179,7 @@ def test_wrong_settings_are_2_and_help(recording: Path, monkeypatch: pytest.Monk
 
 def test_a_damaged_recording_is_1(tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson.gz"
-    file.write_bytes(b"not gzip")
+    file.write_bytes(b"\x1f\x8b but not gzip")
     result = run("replay", "--json", file)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "events.ndjson.gz" in result.stderr

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import random
+import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from confluent_kafka import Consumer
 
-from tests.integration.bad_input import DEEP, event, pair
+from tests.integration.bad_input import event, pair
 from tests.integration.topic_log import partition_of
 from understudy.streams.commands.main import main
-from understudy.streams.commands.publish import key_of
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
-from understudy.streams.kafka.topic_admin import TopicsReport
-
-
-@pytest.mark.parametrize(
-    ("line", "key"),
-    [
-        (event("p"), b"r/p"),
-        (event("p/q"), b"r/p/q"),
-        (event("日本"), "r/日本".encode()),
-        (event("p", schema_version=9), b"r/p"),
-        (event("p", side="both"), b"r/p"),
-        (event("p", pair_id=7), b"r/"),
-        (event("p", pair_id=...), b"r/"),
-        (event("p", rollout_id=7), None),
-        (event("p", rollout_id=...), None),
-        (b"[]", None),
-        (b"{", None),
-        (b"\xff", None),
-        (b"[" * DEEP, None),
-        (b"", None),
-    ],
-)
-def test_the_key_is_rollout_and_pair(line: bytes, key: bytes | None) -> None:
-    assert key_of(line) == key
 
 
 @pytest.mark.embedded
@@ -74,15 +52,95 @@ def test_both_sides_of_a_pair_reach_one_partition(
     assert all(len(partitions) == 1 for partitions in places.values())
 
 
-def test_a_damaged_file_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def broker_settings(
+    embedded_broker: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prefix of its own, so that each test begins with topics that are empty."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "understudy.streams.commands.publish.create_missing_topics",
-        lambda _: TopicsReport((), (), ()),
-    )
+    monkeypatch.setenv("UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS", embedded_broker.bootstrap_servers)
+    monkeypatch.setenv("UNDERSTUDY_KAFKA_TOPIC_PREFIX", f"{tmp_path.name}.")
+
+
+def publish(*arguments: str | Path, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, ["publish", *map(str, arguments)], input=stdin)
+
+
+def recorded(file: Path, minute: int, pairs: int = 50) -> Path:
+    lines = [
+        line
+        for n in range(pairs)
+        for line in pair(f"{minute}-{n}", request_time=f"2025-03-03T12:{minute:02}:00Z")[1:]
+    ]
+    file.write_bytes(b"\n".join(lines))
+    return file
+
+
+@pytest.mark.embedded
+def test_an_older_recording_is_refused_beside_newer_events(
+    broker_settings: None, tmp_path: Path
+) -> None:
+    new, old = recorded(tmp_path / "new", 30), recorded(tmp_path / "old", 10)
+    assert publish(new).exit_code == 0
+    refused = publish(old)
+    assert refused.exit_code == 1
+    assert "nothing was written: 50 of the 50 oldest events lie more than 120 s" in refused.stderr
+    assert "understudy replay" in refused.stderr
+    assert refused.stdout == ""
+    written = publish("--include-late", old)
+    assert written.exit_code == 0
+    assert written.stdout.startswith("50 events written")
+    assert "50 events are older than what their partition holds" in written.stderr
+    assert publish(recorded(tmp_path / "newer", 31)).exit_code == 0
+
+
+@pytest.mark.embedded
+def test_a_truncated_file_says_how_much_was_written(broker_settings: None, tmp_path: Path) -> None:
+    file = tmp_path / "events.gz"
+    noise = random.Random(1)
+    lines = (event(f"p{n}", workflow=noise.randbytes(60).hex()) for n in range(3000))
+    packed = gzip.compress(b"\n".join(lines))
+    file.write_bytes(packed[: len(packed) // 2])
+    done = publish(file)
+    assert done.exit_code == 1
+    count = re.match(r"([\d,]+) events written to", done.stdout)
+    assert count is not None
+    assert 0 < int(count[1].replace(",", "")) < 3000
+    assert f"; {count[1]} events written to" in done.stderr
+    assert "events.gz: Compressed file ended" in done.stderr
+
+
+@pytest.mark.embedded
+def test_stdin_is_published(broker_settings: None) -> None:
+    done = publish("-", stdin=b"\n".join(pair("x")))
+    assert (done.exit_code, done.stdout[:16]) == (0, "2 events written"), done.stderr
+
+
+@pytest.mark.embedded
+def test_invalid_events_are_named_with_line_and_field(
+    broker_settings: None, tmp_path: Path
+) -> None:
+    file = tmp_path / "events"
+    bad = event("x", pair_id=7)
+    future = event("x", request_time="2099-03-03T12:00:00Z")
+    file.write_bytes(b"\n".join([bad, *pair("a"), bad, future]))
+    done = publish(file)
+    assert done.exit_code == 0
+    assert "invalid: 2 schema\n" in done.stderr
+    place = f"{file}:1 at $.pair_id: Expected `str`, got `int` (2 like this)"
+    assert place in done.stderr.replace("\n", "")
+    assert "invalid: 1 clock_ahead\n" in done.stderr
+    file.write_bytes(b"\n".join([bad, b"{"]))
+    done = publish(file)
+    assert done.exit_code == 1
+    assert "none of the events can be used" in done.stderr
+
+
+@pytest.mark.embedded
+def test_a_damaged_file_stops_it(broker_settings: None, tmp_path: Path) -> None:
     file = tmp_path / "events.gz"
     file.write_bytes(b"\x1f\x8b\x08broken")
-    done = CliRunner().invoke(main, ["publish", str(file)])
+    done = publish(file)
     assert done.exit_code == 1
     assert "events.gz" in done.stderr
-    assert done.stdout == ""
+    assert "; 0 events written to" in done.stderr

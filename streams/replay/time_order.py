@@ -1,0 +1,130 @@
+"""The lines of a recording in the order of their request times, as far as memory reaches.
+
+A worker takes events as they come and judges them by the largest time read so far, so one event
+whose clock runs four minutes ahead makes those after it late. A recording need not suffer that:
+what fits in memory is sorted. Of a larger one, a line is sorted among the lines around it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from understudy.streams.replay.recordings import (
+    BEFORE_ALL_TIME,
+    Place,
+    Progress,
+    RecordedLine,
+    RecordingError,
+    file_name,
+    read_recordings,
+)
+
+MAX_SORTED_LINES: Final = 2_000_000
+"""Half an hour of a thousand events a second."""
+MAX_SORTED_BYTES: Final = 1024 * 1024 * 1024
+"""Of memory: what a laptop can spare."""
+_LINE_OVERHEAD_BYTES: Final = 300
+"""What Python needs for a line besides its bytes."""
+_NUMBER_BITS: Final = 44
+"""Of a place: the line, below the number of its file."""
+
+
+@dataclass(slots=True)
+class Disorder:
+    """How far lines lie behind others: in the files, and as they were given out."""
+
+    lines: int = 0
+    late_as_recorded: int = 0
+    """Lines after one whose time lies more than the join timeout later."""
+    first_ahead: Place | None = None
+    """The first line that lies so far ahead of one after it."""
+    late_as_given: int = 0
+    """The same in the order in which the lines were given out: 0 where all could be sorted."""
+
+
+class Recording:
+    """Events of files in the order of their times, or as recorded; iterate over it once."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        *,
+        join_timeout_ms: int,
+        progress: Progress | None = None,
+        as_recorded: bool = False,
+        max_lines: int = MAX_SORTED_LINES,
+        max_bytes: int = MAX_SORTED_BYTES,
+    ) -> None:
+        self._paths = paths
+        self._timeout_ms = join_timeout_ms
+        self._progress = progress
+        self._as_recorded = as_recorded
+        self._max_lines, self._max_bytes = max_lines, max_bytes
+        self._places = array("Q")
+        self.disorder = Disorder()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The lines. Raises `RecordingError` after those that could be read."""
+        newest_ms = BEFORE_ALL_TIME
+        lines = self._examined(read_recordings(self._paths))
+        for line in lines if self._as_recorded else self._sorted(lines):
+            newest_ms = max(newest_ms, line.time_ms)
+            self.disorder.late_as_given += line.time_ms < newest_ms - self._timeout_ms
+            self._places.append(line.file << _NUMBER_BITS | line.number)
+            if self._progress and line.file_bytes:
+                self._progress(line.file_bytes)
+            yield line.payload
+
+    def place(self, index: int) -> Place:
+        """Where a line comes from, by its index in the order in which they were given out."""
+        place = self._places[index]
+        return self._place(place >> _NUMBER_BITS, place & ((1 << _NUMBER_BITS) - 1))
+
+    def _place(self, file: int, number: int) -> Place:
+        return Place(file_name(self._paths[file]), number)
+
+    def _examined(self, lines: Iterator[RecordedLine]) -> Iterator[RecordedLine]:
+        """The lines as they come; note what a worker would make of their order."""
+        newest: RecordedLine | None = None
+        for line in lines:
+            self.disorder.lines += 1
+            if newest is None or line.time_ms >= newest.time_ms:
+                newest = line
+            elif line.time_ms < newest.time_ms - self._timeout_ms:
+                self.disorder.late_as_recorded += 1
+                if self.disorder.first_ahead is None:
+                    self.disorder.first_ahead = self._place(newest.file, newest.number)
+            yield line
+
+    def _sorted(self, lines: Iterator[RecordedLine]) -> Iterator[RecordedLine]:
+        """The lines by time, as far as a bounded buffer reaches; a file's damage comes last."""
+        held: list[RecordedLine] = []
+        nbytes = 0
+        damage: RecordingError | None = None
+        is_heap = False
+        try:
+            for line in lines:
+                nbytes += len(line.payload) + _LINE_OVERHEAD_BYTES
+                if not is_heap and len(held) < self._max_lines and nbytes <= self._max_bytes:
+                    held.append(line)
+                    continue
+                if not is_heap:
+                    heapq.heapify(held)
+                    is_heap = True
+                heapq.heappush(held, line)
+                while len(held) > self._max_lines or nbytes > self._max_bytes:
+                    oldest = heapq.heappop(held)
+                    nbytes -= len(oldest.payload) + _LINE_OVERHEAD_BYTES
+                    yield oldest
+        except RecordingError as error:
+            damage = error
+        held.sort(reverse=True)
+        while held:
+            yield held.pop()
+        if damage is not None:
+            raise damage
