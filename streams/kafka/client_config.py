@@ -14,14 +14,18 @@ PARTITIONER: Final = "murmur2_random"
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """What the largest topics accept (`schemas/topics.py`)."""
+PARTITION_FETCH_BYTES: Final = 256 * 1024
+"""Of one partition in one answer of a broker, as compressed: all of it is unpacked at once, to a
+thousand times as much at worst. It holds a thousand events. A larger batch comes all the same, but
+alone."""
 FETCH_BYTES: Final = 1024 * 1024
-"""Of one answer of a broker, as compressed: all of it is unpacked at once. It holds thousands of
-events, so more would not be faster. A larger batch comes all the same, but alone."""
+"""Of all partitions in one answer; librdkafka takes no less."""
 MAX_UNPACKED_BYTES: Final = 32 * 1024 * 1024
 """A zstd batch that unpacks to more is stepped over (`unreadable.py`). Four times the largest
 message, thirty times what producers put into a batch by default."""
 QUEUED_KIBIBYTES: Final = 16 * 1024
-"""Unpacked records that librdkafka holds ahead of a consumer: 16 MiB are half a second of work."""
+"""What librdkafka holds ahead of a consumer, unpacked, or before the broker has taken it: half a
+second of work, and room for several of the largest messages."""
 CLIENT_ID: Final = "understudy"
 READER_GROUP: Final = "understudy-reader"
 """librdkafka requires a name; nothing is committed, so the group never comes into being."""
@@ -50,7 +54,7 @@ def consumer_config(kafka: KafkaSettings, source: Source = "events") -> dict[str
         "group.id": group_of(kafka, source),
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
-        "fetch.message.max.bytes": FETCH_BYTES,
+        "fetch.message.max.bytes": PARTITION_FETCH_BYTES,
         "fetch.max.bytes": FETCH_BYTES,
         "receive.message.max.bytes": MAX_UNPACKED_BYTES,
         "queued.max.messages.kbytes": QUEUED_KIBIBYTES,
@@ -80,6 +84,7 @@ def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
         "enable.idempotence": True,
         "message.max.bytes": MAX_MESSAGE_BYTES,
         "message.timeout.ms": 0,
+        "queue.buffering.max.kbytes": QUEUED_KIBIBYTES,
         "linger.ms": 5,
         "compression.type": "lz4",
         **shared,
