@@ -52,6 +52,7 @@ from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.settings import Settings, SettingsError
+from understudy.streams.stop_deadline import stop_deadline
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +91,7 @@ def run_worker(settings: Settings, role: Role = "all") -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     components = WorkerComponents(COMPONENTS[role])
-    with _failures_as_command_errors():
+    with _failures_as_command_errors(), stop_deadline(stop):
         policy = PairingPolicy.from_settings(settings)
         read_tokens(settings.http.tokens)
         # Probes are answered from here on, so that waiting for Kafka does not look like a hang.

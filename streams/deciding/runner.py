@@ -30,8 +30,9 @@ LAGS_TIMEOUT_S: Final = 5.0
 """Then they are unknown, and probes are answered all the same."""
 SAVE_TIMEOUT_S: Final = 3.0
 """For what is unsaved at a stop: plenty for a broker that answers, and a stop is to be quick."""
-STOP_TIMEOUT_S: Final = 30.0
-"""A stop takes a few seconds at most; beyond this it hangs, and the process ends with an error."""
+STOP_TIMEOUT_S: Final = 20.0
+"""A stop takes a few seconds at most; beyond this it hangs, and the process ends with an error.
+Less than the whole worker has, so that the log names deciding."""
 
 Lags = Mapping[int, int] | None
 Watch = Callable[[DecidingProgress], AbstractContextManager[object]]
