@@ -3,7 +3,7 @@
 They are what an on-call engineer reads at three in the morning, so each says what was measured,
 where, by how much, and what the limit is:
 
-    JSON validity in `ja` fell 2.1 points, limit 0.5; 1 840 pairs
+    JSON validity in `ja` fell 2.1 points, limit 0.5; 1,840 pairs
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ _SIGNS: Final = {"max": "≤ ", "min": "≥ ", "max_increase": "≤ +", "max_dro
 
 
 def format_count(number: int) -> str:
-    """Return a whole number with its thousands set apart: `1 840`."""
-    return f"{number:,}".replace(",", " ")
+    """Return a whole number with its thousands set apart: `1,840`."""
+    return f"{number:,}"
 
 
 def format_duration(seconds: float) -> str:

@@ -230,4 +230,4 @@ def _print(trial: PolicyTrial, *, output: OutputFormat, all_slices: bool) -> Non
     elif output == "csv":
         say_documents_as_csv(timeline_documents(trial.decisions))
     else:
-        show(timeline(trial.decisions), show_decision(outcome, all_slices=all_slices))
+        show(timeline(trial.decisions), "", show_decision(outcome, all_slices=all_slices))

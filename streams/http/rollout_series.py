@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, get_args
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from understudy.analyzers.guardrails.formatting import printable
 from understudy.analyzers.sequential.sample_ratio import LOG_THRESHOLD
 from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence, Verdict
@@ -196,11 +197,16 @@ def series_names() -> dict[str, tuple[Labels, str]]:
 
 
 def samples(rollouts: Mapping[str, RolloutView]) -> Iterator[Sample]:
-    """All series of all rollouts with a decision."""
+    """All series of all rollouts with a decision, with labels that any terminal can show."""
     for rollout in rollouts.values():
         if rollout.decision is not None:
-            yield from _of_rollout(rollout, rollout.decision)
-            yield from _of_guardrails(rollout.decision)
+            for found in (_of_rollout(rollout, rollout.decision), _of_guardrails(rollout.decision)):
+                yield from map(_with_printable_labels, found)
+
+
+def _with_printable_labels(sample: Sample) -> Sample:
+    labels = {name: printable(value) for name, value in sample.labels.items()}
+    return replace(sample, labels=labels)
 
 
 def _of_rollout(rollout: RolloutView, decision: Decision) -> Iterator[Sample]:

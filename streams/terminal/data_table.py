@@ -88,15 +88,18 @@ class DataTable:
         return kept
 
     def _widths(self, kept: Sequence[int], width: int) -> dict[int, int]:
-        """The room of each column: the least, and what is left over by need."""
-        least = {number: self._least(number) for number in kept}
-        needs = {number: self._natural(number) - least[number] for number in kept}
-        free = max(0, width - sum(least.values()) - _GAP * (len(kept) - 1))
-        wanted = max(1, sum(needs.values()))
-        return {
-            number: least[number] + min(needs[number], free * needs[number] // wanted)
-            for number in kept
-        }
+        """The room of each column: the least, and what is left over first to those that lack least.
+
+        So names stay whole and sentences wrap.
+        """
+        widths = {number: self._least(number) for number in kept}
+        lacks = {number: self._natural(number) - widths[number] for number in kept}
+        free = max(0, width - sum(widths.values()) - _GAP * (len(kept) - 1))
+        for number in sorted(kept, key=lacks.__getitem__):
+            given = min(lacks[number], free)
+            widths[number] += given
+            free -= given
+        return widths
 
     def _table(self, kept: Sequence[int], widths: dict[int, int]) -> Table:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)

@@ -132,7 +132,7 @@ def test_promotion_takes_requests_time_and_every_required_guardrail() -> None:
         seen[place] = evaluator.decision()
     assert seen[3].verdict == "hold"
     assert {"requests", "duration"} <= set(seen[3].missing)
-    assert "800 of 1 500 requests" in seen[3].reasons[0]
+    assert "800 of 1,500 requests" in seen[3].reasons[0]
     assert seen[59].verdict == "promote"
     first = min(place for place, decision in seen.items() if decision.verdict == "promote")
     assert seen[first].stage.requests >= 1_500

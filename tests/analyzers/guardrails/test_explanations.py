@@ -28,45 +28,45 @@ def decision_of(guardrail: str, harm: Harm, windows: int = 40, mode: str = "shad
         (
             "{metric: json_valid_rate, max_drop: 0.5pp}",
             Harm(bad={"json_valid": 0.1}, languages=("ja",)),
-            r"JSON validity in `ja` fell [\d.]+ points, limit 0\.5; [\d ]+ pairs",
+            r"JSON validity in `ja` fell [\d.]+ points, limit 0\.5; [\d,]+ pairs",
         ),
         (
             "{metric: error_rate, max: 3%, %s}",
             Harm(bad={"error": 0.06}),
-            r"error rate over all requests is [\d.]+ %, limit 3 %; [\d ]+ requests",
+            r"error rate over all requests is [\d.]+ %, limit 3 %; [\d,]+ requests",
         ),
         (
             "{metric: json_valid_rate, min: 95%, %s}",
             Harm(bad={"json_valid": 0.1}),
-            r"JSON validity over all requests is [\d.]+ %, limit 95 %; [\d ]+ requests",
+            r"JSON validity over all requests is [\d.]+ %, limit 95 %; [\d,]+ requests",
         ),
         (
             "{metric: cost_usd, max_increase: 10%, %s}",
             Harm(dearer=1.5),
-            r"mean cost over all requests rose [\d.]+ %, limit 10 %; [\d ]+ pairs",
+            r"mean cost over all requests rose [\d.]+ %, limit 10 %; [\d,]+ pairs",
         ),
         (
             "{metric: cost_usd, max_increase: 0.0005, %s}",
             Harm(dearer=2.0),
-            r"mean cost over all requests rose \$[\d.]+, limit \$0\.0005; [\d ]+ pairs",
+            r"mean cost over all requests rose \$[\d.]+, limit \$0\.0005; [\d,]+ pairs",
         ),
         (
             "{metric: duration_p95, max: 4s, %s}",
             Harm(slower=3.0),
             r"duration p95 over all requests is over 4 s in [\d.]+ % of the requests, limit 5 %; "
-            r"[\d ]+ requests",
+            r"[\d,]+ requests",
         ),
         (
             "{metric: duration_p95, max_increase: 20%, %s}",
             Harm(slower=2.0),
             r"duration p95 over all requests beyond \+20 %: [\d.]+ % of the candidate's took over "
-            r"[\d.]+ s, [\d.]+ % of stable's over [\d.]+ s; [\d ]+ requests",
+            r"[\d.]+ s, [\d.]+ % of stable's over [\d.]+ s; [\d,]+ requests",
         ),
         (
             "{metric: similarity_excess, max: 5pp, %s}",
             Harm(disagreement=0.2),
             r"disagreement beyond the noise floor over all requests is \d+ points, limit 5; "
-            r"[\d ]+ pairs",
+            r"[\d,]+ pairs",
         ),
     ],
 )  # fmt: skip
@@ -82,12 +82,12 @@ def test_a_hold_says_what_is_missing_in_each_slice() -> None:
     guardrail = "{metric: duration_p95, max_increase: 20%, required: every}"
     reasons = decision_of(guardrail, Harm(), windows=1).reasons
     assert reasons[:2] == [
-        "200 of 1 500 requests in closed windows of stage shadow",
+        "200 of 1,500 requests in closed windows of stage shadow",
         "10 s of 2 min in closed windows of stage shadow",
     ]
     assert (
         "not yet shown to be within its limit: duration p95 in `ja`: learning stable's quantile: "
-        "100 of 3 000 requests" in reasons
+        "100 of 3,000 requests" in reasons
     )
 
 
@@ -102,6 +102,6 @@ def test_a_promotion_says_what_has_been_shown() -> None:
     for message in World().messages(5, 60):
         evaluator.take(message)
     assert evaluator.decision().reasons == [
-        "every required guardrail is shown to be within its limit after 12 000 requests in stage "
+        "every required guardrail is shown to be within its limit after 12,000 requests in stage "
         "shadow"
     ]

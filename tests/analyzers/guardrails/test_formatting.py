@@ -19,7 +19,7 @@ from understudy.schemas.rollout_metrics import METRICS, Limit
 
 
 def test_counts_have_their_thousands_apart() -> None:
-    assert [format_count(n) for n in (0, 999, 1840, 1234567)] == ["0", "999", "1 840", "1 234 567"]
+    assert [format_count(n) for n in (0, 999, 1840, 1234567)] == ["0", "999", "1,840", "1,234,567"]
 
 
 @pytest.mark.parametrize(

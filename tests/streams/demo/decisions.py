@@ -16,7 +16,7 @@ from understudy.schemas.decisions import (
 from understudy.schemas.rollouts import Action, Stage
 
 AT = dt.datetime(2026, 11, 3, 12, 10, tzinfo=dt.UTC)
-REASON = "JSON validity in `zh-Hans` fell 6.1 points, limit 0.5; 1 840 pairs"
+REASON = "JSON validity in `zh-Hans` fell 6.1 points, limit 0.5; 1,840 pairs"
 SHADOW = Stage("shadow", "shadow", 0.0, 8_000, 360.0)
 
 
@@ -112,7 +112,7 @@ SUSPICIOUS = decision(
     evidence("all", 0.0, metric="error_rate", required=True, log_promotion=math.log(20)),
     evidence("language:zh-Hans", at_multiple(0.31)),
     evidence("language:en", -3.0),
-    reasons=("4 000 of 8 000 requests in closed windows", f"harm is suspected: {REASON}"),
+    reasons=("4,000 of 8,000 requests in closed windows", f"harm is suspected: {REASON}"),
 )
 ROLLED_BACK = decision(
     "rollback",

@@ -23,7 +23,7 @@ from understudy.streams.demo.simulator import (
     ROLLOUT_ID,
     STABLE_MODEL,
 )
-from understudy.streams.errors import CommandError
+from understudy.streams.errors import INTERRUPTED, CommandError
 
 TIMEOUT_S = 90.0
 COMMAND = (sys.executable, "-m", "understudy.streams.commands.main")
@@ -148,7 +148,7 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, progress: str) -> No
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
         killer.cancel()
-    assert process.returncode == 1
+    assert process.returncode == INTERRUPTED
     assert "Aborted!" in rest
     assert "Traceback" not in rest
     assert list(tmp_path.iterdir()) == []

@@ -148,7 +148,7 @@ def test_the_verdict_stands_on_top_with_its_reason() -> None:
     for state, label in ((HEALTHY, "PROMOTE"), (SUSPECTED, "HOLD"), (BROKEN, "ROLLBACK")):
         lines = drawn(state, console(120)).splitlines()
         assert lines[3].startswith(label)
-    assert "fell 6.1 points, limit 0.5; 1 840 pairs" in lines[3]
+    assert "fell 6.1 points, limit 0.5; 1,840 pairs" in lines[3]
     assert "mirrors to both models" in drawn(SUSPECTED, console())
     assert "the gateway stopped after 130 ms" in drawn(BROKEN, console())
 
@@ -164,7 +164,7 @@ def test_evidence_is_shown_overall_by_language_and_towards_promotion() -> None:
     rollback = next(line for line in lines if line.startswith("rollback"))
     promotion = next(line for line in lines if line.startswith("promotion"))
     assert rollback == f"rollback   {'━' * 17}{'─' * 7} 0.31 × what it takes"
-    assert "1 of 1 proven · 4 000 of 8 000 requests · 3 min of 6 min" in promotion
+    assert "1 of 1 proven · 4,000 of 8,000 requests · 3 min of 6 min" in promotion
     assert promotion.count("━") == promotion.count("─")
     marked = [line for line in lines if line.startswith("!")]
     assert len(marked) == 1

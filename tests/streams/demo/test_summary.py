@@ -83,7 +83,7 @@ def test_a_rollback_is_shown_with_its_reason_and_how_long_it_took() -> None:
     shown = summary(ROLLED_BACK, INJECTED, APPLIED_ROLLBACK)
     assert shown.headline == f"ROLLBACK: {REASON}"
     assert "The verdict names it." in shown.text
-    assert "That took 118 s of the log and 1 180 requests, 30 of which came there" in shown.text
+    assert "That took 118 s of the log and 1,180 requests, 30 of which came there" in shown.text
     assert "6 of the candidate's answers to these were broken" in shown.text
     assert "The gateway read it 120 ms after it was written" in shown.text
     assert "no user had seen" in shown.text
@@ -101,7 +101,7 @@ def test_a_promotion_says_what_comes_next() -> None:
 @pytest.mark.parametrize("injected", [None, INJECTED])
 def test_holding_is_described_as_it_is(injected: Regression | None) -> None:
     shown = summary(SUSPICIOUS, injected)
-    assert shown.headline == "HOLD: 4 000 of 8 000 requests in closed windows"
+    assert shown.headline == "HOLD: 4,000 of 8,000 requests in closed windows"
     assert f"\n– harm is suspected: {REASON}\n" in shown.text
     assert "More requests (--pairs) would decide it" in shown.text
     assert ("Not found in this run." in shown.text) == (injected is not None)

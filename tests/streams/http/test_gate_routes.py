@@ -106,7 +106,7 @@ def test_the_answer_to_argo_field_by_field() -> None:
             "ok": True,
             "score": 1.0,
             "reason": "every required guardrail is shown to be within its limit after "
-            "9 000 requests in stage shadow",
+            "9,000 requests in stage shadow",
         }
     }
     assert ask(BOARDS["unknown"], "GET", ARGO).json()["data"] == {

@@ -214,3 +214,19 @@ def test_an_incomplete_view_has_no_series(many: RolloutView) -> None:
 
 def test_labels_of_guardrails_name_no_request() -> None:
     assert set(GUARDRAIL_LABELS) == {"rollout_id", "guardrail", "metric", "slice", "action"}
+
+
+def test_no_label_acts_on_the_terminal_that_shows_it() -> None:
+    hostile = "a\x1b[2J\x9b1m\u202e\U000e0001"
+    decision = decided(MANY).decision()
+    evidence = [
+        msgspec.structs.replace(one, guardrail=hostile, slice=f"language:{hostile}")
+        for one in decision.evidence
+    ]
+    decision = msgspec.structs.replace(decision, rollout_id=hostile, evidence=evidence)
+    rollout = rollout_view(MANY, decision)
+    made = CollectorRegistry()
+    made.register(RolloutCollector({hostile: rollout}))
+    lines = generate_latest(made).decode().split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert any(r"a\\x1b[2J\\x9b1m" in line for line in lines)

@@ -36,7 +36,7 @@ def printed(what: RenderableType, width: int = 200) -> str:
 def test_the_verdict_comes_first_with_its_stage_and_reasons() -> None:
     first, *rest = printed(show_decision(ROLLED_BACK)).splitlines()
     assert first == (
-        "ROLLBACK  checkout-assistant-2026-11, stage shadow: 4 000 requests in closed windows, "
+        "ROLLBACK  checkout-assistant-2026-11, stage shadow: 4,000 requests in closed windows, "
         "3 min"
     )
     assert rest[0] == "since 2026-11-03 12:10:00 UTC"
