@@ -23,25 +23,50 @@ FLUSH_INTERVAL_S: Final = 5.0
 """Event time between flushes; a shorter one changes no verdict, only when it is noticed."""
 MAX_LINES: Final = 5_000
 """Of a batch: large enough for the vectorised code, small enough for memory."""
+MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
+"""Of a batch: five thousand lines may be five thousand times the event limit."""
 
 Listener = Callable[[WindowsMessage], None]
 
 
 def batches_by_event_time(
-    lines: Iterable[bytes], *, interval_s: float = FLUSH_INTERVAL_S, max_lines: int = MAX_LINES
+    lines: Iterable[bytes],
+    *,
+    interval_s: float = FLUSH_INTERVAL_S,
+    max_lines: int = MAX_LINES,
+    max_bytes: int = MAX_BATCH_BYTES,
 ) -> Iterator[list[bytes]]:
     """Lines in batches that end when request times have advanced by an interval."""
     batch: list[bytes] = []
+    nbytes = 0
     start: dt.datetime | None = None
     interval = dt.timedelta(seconds=interval_s)
     for line in lines:
         batch.append(line)
+        nbytes += len(line)
         time = request_time(line)
         if time is not None:
             start = start or time
-        if len(batch) >= max_lines or (start and time and time - start >= interval):
+        is_full = len(batch) >= max_lines or nbytes >= max_bytes
+        if is_full or (start and time and time - start >= interval):
             yield batch
-            batch, start = [], None
+            batch, nbytes, start = [], 0, None
+    if batch:
+        yield batch
+
+
+def batches_by_size(
+    lines: Iterable[bytes], *, max_lines: int = MAX_LINES, max_bytes: int = MAX_BATCH_BYTES
+) -> Iterator[list[bytes]]:
+    """Lines in batches that are as large as they may be."""
+    batch: list[bytes] = []
+    nbytes = 0
+    for line in lines:
+        batch.append(line)
+        nbytes += len(line)
+        if len(batch) >= max_lines or nbytes >= max_bytes:
+            yield batch
+            batch, nbytes = [], 0
     if batch:
         yield batch
 

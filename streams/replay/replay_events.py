@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final, Protocol
 
 from understudy.schemas.windows import WindowRow
@@ -16,10 +15,10 @@ from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.records import BatchOutput, RecordBatch, Tally
 from understudy.streams.replay.from_events import (
-    MAX_LINES,
     Listener,
     WindowEmitter,
     batches_by_event_time,
+    batches_by_size,
 )
 from understudy.streams.replay.invalid_lines import InvalidLines
 
@@ -59,7 +58,7 @@ def replay(
     partition = Partition(0, policy)
     result = ReplayResult(tally=partition.tally)
     emitter = None if listener is None else WindowEmitter(partition, listener)
-    batches = _batches_by_number(lines) if emitter is None else batches_by_event_time(lines)
+    batches = batches_by_size(lines) if emitter is None else batches_by_event_time(lines)
     for batch in _record_batches(batches, now_ms + CLOCK_ALLOWANCE_MS):
         outcome = partition.process(batch)
         rows = partition.take_closed_rows() if emitter is None else emitter.flush()
@@ -82,12 +81,6 @@ def _gather(
         result.invalid.note(dead_letter.reason, dead_letter.detail, dead_letter.offset)
     if sink is not None:
         sink.put(outcome, rows, partition.position)
-
-
-def _batches_by_number(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    stream = iter(lines)
-    while batch := list(islice(stream, MAX_LINES)):
-        yield batch
 
 
 def _record_batches(batches: Iterable[list[bytes]], timestamp_ms: int) -> Iterator[RecordBatch]:

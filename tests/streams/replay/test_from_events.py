@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.integration.bad_input import event
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.replay.from_events import batches_by_event_time
+from understudy.streams.replay.from_events import batches_by_event_time, batches_by_size
 from understudy.streams.replay.replay_events import replay
 
 
@@ -35,6 +38,15 @@ def test_every_line_is_in_one_batch(seconds: list[int], max_lines: int) -> None:
     batches = list(batches_by_event_time(lines, max_lines=max_lines))
     assert [line for batch in batches for line in batch] == lines
     assert all(0 < len(batch) <= max_lines for batch in batches)
+
+
+@pytest.mark.parametrize("cut", [batches_by_event_time, batches_by_size])
+def test_a_batch_of_long_lines_is_as_short_as_memory_demands(
+    cut: Callable[..., Iterator[list[bytes]]],
+) -> None:
+    lines = [b"x" * 40, b"y" * 10, b"z" * 60, b"", b"w"]
+    assert list(cut(lines, max_bytes=50)) == [lines[:2], lines[2:3], lines[3:]]
+    assert list(cut(lines, max_lines=2)) == [lines[:2], lines[2:4], lines[4:]]
 
 
 def test_a_listener_sees_rows_grow_and_close_and_changes_nothing() -> None:
