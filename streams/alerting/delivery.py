@@ -1,9 +1,11 @@
 """Delivers notifications to one receiver, in a thread of its own.
 
-A receiver that is away delays no other: its queue keeps the newest decision of each rollout and,
-when it is full, drops the rollout that has waited longest. A notification is retried until it is
-accepted, rejected or too old. Each attempt builds it again, with the time and signature of now.
-URLs may hold secrets; logs name the receiver and its host.
+A receiver that is away delays no other: its queue keeps the newest decision of each rollout, in as
+much memory as thousands of rollouts need. Beyond that it drops the one that has waited longest:
+what is dropped counts as neither sent nor done, so the next decision about that rollout notifies,
+and so does the next start. A notification is retried until it is accepted, rejected or too old.
+Each attempt builds it again, with the time and signature of now. URLs may hold secrets; logs name
+the receiver and its host.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Self
 
 import structlog
 from urllib3.util import parse_url
@@ -21,15 +23,15 @@ from urllib3.util import parse_url
 from understudy.streams.alerting.decision_message import (
     DecisionMessage,
     NotifiedState,
+    PackedMessage,
     notified_state_of,
 )
 from understudy.streams.alerting.http_post import DeliveryResult, Post, http_post
 from understudy.streams.alerting.receiver import Notification, Receiver
+from understudy.streams.backoff import pause_s
+from understudy.streams.logs import LogLimit
 
 log = structlog.get_logger(__name__)
-
-_MAX_DOUBLINGS: Final = 30
-"""Of the backoff; the maximum is reached long before, and 2.0 ** 1024 would overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,22 @@ class RetryPolicy:
     """The backoff doubles from the initial one to this; Retry-After may ask for more."""
     give_up_after_s: float = 3_600.0
     """A notification about a decision of an hour ago would mislead more than it helps."""
-    max_queued: int = 1_000
-    """Rollouts whose newest decision may wait: some hundred megabytes at worst."""
+    max_queued_bytes: int = 64 * 1024 * 1024
+    """Newest decisions that wait: thousands of rollouts, each with evidence of many slices."""
 
 
 @dataclass(slots=True)
 class _Queued:
-    message: DecisionMessage
+    message: PackedMessage
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Dropped:
+    """A decision that there was no room for; it is not done before it would be given up."""
+
+    partition: int
+    offset: int
     since_s: float
 
 
@@ -70,6 +81,8 @@ class _State:
 
     queue: dict[str, _Queued] = field(default_factory=dict)
     """By rollout, the longest-waiting first."""
+    queued_bytes: int = 0
+    dropped: dict[str, _Dropped] = field(default_factory=dict)
     notified: dict[str, NotifiedState] = field(default_factory=dict)
     stopping: bool = False
     paused_until_s: float = 0.0
@@ -93,6 +106,7 @@ class Delivery:
         self._policy = policy or RetryPolicy()
         self._post = post or http_post(self._policy.request_timeout_s)
         self._rng = rng or random.Random()
+        self._log = LogLimit(log)
         self._host = parse_url(receiver.url).host or ""
         self._changed = threading.Condition()
         self._state = _State(remind_at_s=time.monotonic() + receiver.repeat_s)
@@ -110,25 +124,26 @@ class Delivery:
         with self._changed:
             if message.digest == self._newest_digest(message.rollout_id):
                 return
-            if message.rollout_id not in self._state.queue:
-                self._make_room()
-            self._state.queue[message.rollout_id] = _Queued(message, time.monotonic())
+            self._put(_Queued(PackedMessage.of(message), time.monotonic()))
             self._changed.notify_all()
 
     def restore(self, message: DecisionMessage) -> None:
         """Note a decision that was delivered before a restart; its alarms are repeated."""
         with self._changed:
-            self._note(message)
+            self._note(message.rollout_id, _state_after(message))
             self._changed.notify_all()
 
     def drop_partition(self, partition: int) -> None:
         """Leave a partition, with the alarms of its rollouts, to another worker."""
         with self._changed:
             state = self._state
-            state.queue = {
-                rollout_id: queued
-                for rollout_id, queued in state.queue.items()
-                if queued.message.partition != partition
+            for rollout_id, queued in list(state.queue.items()):
+                if queued.message.partition == partition:
+                    self._take(rollout_id)
+            state.dropped = {
+                rollout_id: dropped
+                for rollout_id, dropped in state.dropped.items()
+                if dropped.partition != partition
             }
             state.notified = {
                 rollout_id: notified
@@ -137,10 +152,13 @@ class Delivery:
             }
 
     def lowest_pending(self, partition: int) -> int | None:
-        """The lowest offset of the partition that is still to be delivered."""
+        """The partition's lowest offset that is still to be delivered, now or after a start."""
+        oldest_s = time.monotonic() - self._policy.give_up_after_s
         with self._changed:
-            messages = [queued.message for queued in self._state.queue.values()]
-        return min((m.offset for m in messages if m.partition == partition), default=None)
+            queued = [one.message for one in self._state.queue.values()]
+            dropped = [one for one in self._state.dropped.values() if one.since_s >= oldest_s]
+        offsets = [one.offset for one in (*queued, *dropped) if one.partition == partition]
+        return min(offsets, default=None)
 
     def close(self, deadline_s: float) -> None:
         """Stop after the attempt under way."""
@@ -157,32 +175,46 @@ class Delivery:
         notified = self._state.notified.get(rollout_id)
         return None if notified is None else notified.digest
 
-    def _make_room(self) -> None:
-        queue = self._state.queue
-        if len(queue) >= self._policy.max_queued:
-            dropped = queue.pop(next(iter(queue)))
-            self._note(dropped.message)
-            self.counters.dropped += 1
-            log.error("alerting.dropped", receiver=self.receiver.name, host=self._host,
-                      rollout_id=dropped.message.rollout_id)  # fmt: skip
+    def _put(self, queued: _Queued) -> None:
+        state, rollout_id = self._state, queued.message.rollout_id
+        older = state.queue.get(rollout_id)
+        state.queue[rollout_id] = queued  # where the older one was
+        state.queued_bytes += queued.message.nbytes - (older.message.nbytes if older else 0)
+        state.dropped.pop(rollout_id, None)
+        while state.queued_bytes > self._policy.max_queued_bytes and len(state.queue) > 1:
+            self._drop(self._take(next(iter(state.queue))))
 
-    def _note(self, message: DecisionMessage) -> None:
-        if message.decision is None:
-            self._state.notified.pop(message.rollout_id, None)
+    def _take(self, rollout_id: str) -> _Queued:
+        """Take a decision out of the queue."""
+        queued = self._state.queue.pop(rollout_id)
+        self._state.queued_bytes -= queued.message.nbytes
+        return queued
+
+    def _drop(self, queued: _Queued) -> None:
+        message = queued.message
+        self._state.dropped[message.rollout_id] = _Dropped(
+            message.partition, message.offset, queued.since_s
+        )
+        self.counters.dropped += 1
+        self._log.error("alerting.dropped", receiver=self.receiver.name, host=self._host,
+                        rollout_id=message.rollout_id, dropped=self.counters.dropped)  # fmt: skip
+
+    def _note(self, rollout_id: str, after: NotifiedState | None) -> None:
+        if after is None:
+            self._state.notified.pop(rollout_id, None)
         else:
-            self._state.notified[message.rollout_id] = notified_state_of(message)
+            self._state.notified[rollout_id] = after
 
     # The thread
 
     def _run(self) -> None:
         while self._wait():
-            try:
-                self._deliver_next()
-            except Exception as error:
-                # A notification that cannot be built must not end those of other rollouts.
-                log.error("alerting.failed", receiver=self.receiver.name, host=self._host,
-                          error=type(error).__name__)  # fmt: skip
-                self._skip_oldest()
+            with self._changed:
+                queued = next(iter(self._state.queue.values()), None)
+            if queued is None:
+                self._remind()
+            else:
+                self._deliver(queued)
 
     def _wait(self) -> bool:
         """Wait until there is something to send; False when it is time to stop."""
@@ -203,19 +235,19 @@ class Delivery:
             return max(state.paused_until_s, state.remind_at_s) - now_s
         return None
 
-    def _deliver_next(self) -> None:
-        with self._changed:
-            queued = next(iter(self._state.queue.values()), None)
-        if queued is None:
-            self._remind()
-        else:
-            self._deliver(queued)
-
     def _deliver(self, queued: _Queued) -> None:
-        message = queued.message
-        with self._changed:
-            before = self._state.notified.get(message.rollout_id)
-        notification = self.receiver.notification(before, message, dt.datetime.now(dt.UTC))
+        rollout_id = queued.message.rollout_id
+        try:
+            message = queued.message.message()
+            with self._changed:
+                before = self._state.notified.get(rollout_id)
+            notification = self.receiver.notification(before, message, dt.datetime.now(dt.UTC))
+            after = _state_after(message)
+        except Exception as error:
+            # A notification that cannot be built must not end those of other rollouts.
+            self._log_failure(error, rollout_id)
+            self._remove(queued)
+            return
         if notification is not None:
             result = self._attempt(notification)
             if result.outcome == "retry":
@@ -223,18 +255,26 @@ class Delivery:
                     return
                 self.counters.given_up += 1
                 log.error("alerting.given_up", receiver=self.receiver.name, host=self._host,
-                          rollout_id=message.rollout_id, reason=result.reason)  # fmt: skip
-        self._complete(queued)
+                          rollout_id=rollout_id, reason=result.reason)  # fmt: skip
+        self._complete(queued, after)
 
     def _remind(self) -> None:
         with self._changed:
             states = list(self._state.notified.values())
-        notification = self.receiver.reminder(states, dt.datetime.now(dt.UTC))
+        notification = None
+        try:
+            notification = self.receiver.reminder(states, dt.datetime.now(dt.UTC))
+        except Exception as error:
+            self._log_failure(error)
         if notification is None or self._attempt(notification).outcome != "retry":
             self._state.remind_at_s = time.monotonic() + self.receiver.repeat_s
 
     def _attempt(self, notification: Notification) -> DeliveryResult:
-        result = self._post(notification)
+        try:
+            result = self._post(notification)
+        except Exception as error:  # whatever a receiver answers, it is no reason to lose an alert
+            self._log_failure(error)
+            result = DeliveryResult("retry", type(error).__name__)
         if result.outcome == "retry":
             self._back_off(result)
             return result
@@ -247,11 +287,16 @@ class Delivery:
             self.counters.accepted += 1
         return result
 
+    def _log_failure(self, error: Exception, rollout_id: str = "") -> None:
+        self._log.error("alerting.failed", receiver=self.receiver.name, host=self._host,
+                        rollout_id=rollout_id, error=type(error).__name__)  # fmt: skip
+
     def _back_off(self, result: DeliveryResult) -> None:
-        """Pause for a random time between half and all of the backoff, so that senders spread."""
+        """Pause before the next attempt, for as long as the receiver asks if that is longer."""
         state, policy = self._state, self._policy
-        doubled_s = policy.initial_backoff_s * 2.0 ** min(state.failures, _MAX_DOUBLINGS)
-        backoff_s = min(doubled_s, policy.max_backoff_s) * (0.5 + self._rng.random() / 2)
+        backoff_s = pause_s(
+            state.failures, policy.initial_backoff_s, policy.max_backoff_s, self._rng
+        )
         requested_s = min(result.retry_after_s, policy.give_up_after_s)
         state.paused_until_s = time.monotonic() + max(backoff_s, requested_s)
         state.failures += 1
@@ -262,20 +307,23 @@ class Delivery:
     def _is_too_old(self, queued: _Queued) -> bool:
         return time.monotonic() - queued.since_s > self._policy.give_up_after_s
 
-    def _complete(self, queued: _Queued) -> None:
+    def _complete(self, queued: _Queued, after: NotifiedState | None) -> None:
         """Note that a decision is done with; a newer one that arrived since stays queued."""
-        message = queued.message
+        rollout_id = queued.message.rollout_id
         with self._changed:
-            current = self._state.queue.get(message.rollout_id)
-            if current is None:
+            if rollout_id not in self._state.queue and rollout_id not in self._state.dropped:
                 return  # the partition was dropped
-            self._note(message)
-            if current is queued:
-                del self._state.queue[message.rollout_id]
+            self._note(rollout_id, after)
+        self._remove(queued)
 
-    def _skip_oldest(self) -> None:
+    def _remove(self, queued: _Queued) -> None:
+        """Take a decision out, unless a newer one has taken its place."""
+        rollout_id = queued.message.rollout_id
         with self._changed:
-            queued = next(iter(self._state.queue.values()), None)
-            self._state.remind_at_s = time.monotonic() + self.receiver.repeat_s
-        if queued is not None:
-            self._complete(queued)
+            if self._state.queue.get(rollout_id) is queued:
+                self._take(rollout_id)
+
+
+def _state_after(message: DecisionMessage) -> NotifiedState | None:
+    """What is remembered once people were notified; None after a tombstone."""
+    return None if message.decision is None else notified_state_of(message)

@@ -21,6 +21,7 @@ from typing import Any, Final, Self
 import structlog
 from clickhouse_connect.driver.client import Client
 
+from understudy.streams.backoff import pause_s
 from understudy.streams.clickhouse.load_buffer import (
     InsertBatch,
     LoadBuffer,
@@ -256,7 +257,8 @@ class Loader:
                 return
             if retry_timeout_s is not None and self._clock() - started_s > retry_timeout_s:
                 raise SinkBusy(f"ClickHouse has not taken a batch in {retry_timeout_s:g} s")
-            self._sleep(self._pause_s(attempt))
+            policy = self._policy
+            self._sleep(pause_s(attempt, policy.first_pause_s, policy.longest_pause_s, self._rng))
             if self._stopping.is_set():
                 raise SinkBusy("stopped before ClickHouse took everything")
             self._counters.retries += 1
@@ -293,11 +295,6 @@ class Loader:
         log.warning(
             "clickhouse.insert_failed", table=batch.table, attempt=attempt + 1, error=str(cause)
         )
-
-    def _pause_s(self, attempt: int) -> float:
-        """Doubles from try to try, between half and all of it by chance, so workers spread."""
-        full = self._policy.first_pause_s * 2.0 ** min(attempt, 30)
-        return min(full, self._policy.longest_pause_s) * (0.5 + self._rng.random() / 2)
 
     def _close_client(self) -> None:
         client, self._client = self._client, None

@@ -15,7 +15,8 @@ from tests.streams.alerting.samples import decision, message
 from tests.waiting import stays_true, wait_until
 from understudy.streams.alerting.alertmanager import Alertmanager
 from understudy.streams.alerting.delivery import Delivery, RetryPolicy
-from understudy.streams.alerting.receiver import Receiver
+from understudy.streams.alerting.http_post import DeliveryResult, http_post
+from understudy.streams.alerting.receiver import Notification, Receiver
 from understudy.streams.alerting.slack import Slack
 from understudy.streams.alerting.webhook import Webhook
 
@@ -116,16 +117,56 @@ def test_a_dead_receiver_delays_no_other() -> None:
         dead.release()
 
 
-def test_the_queue_is_bounded_and_drops_the_longest_waiting() -> None:
-    policy = RetryPolicy(initial_backoff_s=30.0, max_queued=2)
+def test_of_many_that_wait_none_is_dropped() -> None:
+    """A receiver that was away while more rollouts were rolled back than there ever were."""
+    names = {f"rollout-{n}" for n in range(1_500)}
+    policy = RetryPolicy(initial_backoff_s=0.3, max_backoff_s=0.3)
+    with (
+        HttpReceiver(Reply(503)) as server,
+        delivering(Webhook(server.url), policy) as delivery,
+    ):
+        for offset, name in enumerate(sorted(names)):
+            delivery.enqueue(message(decision("rollback", rollout_id=name), offset=offset))
+        got = server.wait_for(1_501)
+        eventually(lambda: delivery.lowest_pending(0) is None)
+    assert {json.loads(one.body)["rollout_id"] for one in got} == names
+    assert (delivery.counters.accepted, delivery.counters.dropped) == (1_500, 0)
+
+
+def test_what_is_dropped_counts_neither_as_sent_nor_as_done() -> None:
+    policy = RetryPolicy(initial_backoff_s=30.0, give_up_after_s=60.0, max_queued_bytes=4_500)
     with (
         HttpReceiver(always=Reply(500)) as server,
         delivering(Webhook(server.url), policy) as delivery,
     ):
-        for offset, name in enumerate("abc"):
+        one = message(decision("rollback", rollout_id="a"), offset=0)
+        delivery.enqueue(one)
+        for offset, name in enumerate("bcd", 1):
             delivery.enqueue(message(decision(rollout_id=name), offset=offset))
-        assert delivery.lowest_pending(0) == 1
-        assert delivery.counters.dropped == 1
+        dropped = delivery.counters.dropped
+        assert dropped >= 1
+        assert delivery.lowest_pending(0) == 0, "it is read again after a start"
+        delivery.enqueue(one)
+        assert delivery.counters.dropped == dropped + 1, "it was queued, which takes a place"
+        delivery.drop_partition(0)
+        assert delivery.lowest_pending(0) is None
+
+
+def test_an_error_in_sending_loses_no_alert() -> None:
+    errors = iter([OverflowError("out of range"), RuntimeError("unforeseen")])
+
+    def post(notification: Notification) -> DeliveryResult:
+        for error in errors:
+            raise error
+        return http_post(5.0)(notification)
+
+    with HttpReceiver() as server:
+        delivery = Delivery(Webhook(server.url), QUICK, post=post).start()
+        delivery.enqueue(message(decision("rollback")))
+        server.wait_for(1)
+        eventually(lambda: delivery.lowest_pending(0) is None)
+        delivery.close(5.0)
+    assert (delivery.counters.accepted, delivery.counters.retries) == (1, 2)
 
 
 def test_alerts_are_repeated_while_they_fire_and_resolved_once() -> None:
