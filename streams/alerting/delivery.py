@@ -155,10 +155,12 @@ class Delivery:
         """The partition's lowest offset that is still to be delivered, now or after a start."""
         oldest_s = time.monotonic() - self._policy.give_up_after_s
         with self._changed:
-            queued = [one.message for one in self._state.queue.values()]
-            dropped = [one for one in self._state.dropped.values() if one.since_s >= oldest_s]
-        offsets = [one.offset for one in (*queued, *dropped) if one.partition == partition]
-        return min(offsets, default=None)
+            places = [
+                *((one.message.partition, one.message.offset) for one in self._state.queue.values()),
+                *((one.partition, one.offset) for one in self._state.dropped.values()
+                  if one.since_s >= oldest_s),
+            ]  # fmt: skip
+        return min((offset for where, offset in places if where == partition), default=None)
 
     def close(self, deadline_s: float) -> None:
         """Stop after the attempt under way."""
