@@ -155,11 +155,10 @@ class Delivery:
         """The partition's lowest offset that is still to be delivered, now or after a start."""
         oldest_s = time.monotonic() - self._policy.give_up_after_s
         with self._changed:
-            places = [
-                *((one.message.partition, one.message.offset) for one in self._state.queue.values()),
-                *((one.partition, one.offset) for one in self._state.dropped.values()
-                  if one.since_s >= oldest_s),
-            ]  # fmt: skip
+            queued = [one.message for one in self._state.queue.values()]
+            dropped = [one for one in self._state.dropped.values() if one.since_s >= oldest_s]
+        places = [(one.partition, one.offset) for one in queued]
+        places += [(one.partition, one.offset) for one in dropped]
         return min((offset for where, offset in places if where == partition), default=None)
 
     def close(self, deadline_s: float) -> None:
