@@ -231,8 +231,9 @@ OPERATIONS: Final = (
               {200: (JSON, api.ProbeResult), 503: (JSON, api.ProbeResult)}, ()),
     Operation(
         "get", "/api/v1/gates/argo/{rollout_id}", "askArgo", "A gate for Argo Rollouts",
-        {200: (JSON, api.ArgoMeasurement)}, (),
-        details="For a `web` metric: 200 whatever the verdict. See docs/integrations.md.",
+        {200: (JSON, api.ArgoMeasurement)}, (400,),
+        details="For a `web` metric: 200 whatever the verdict. A stage that the policy does not "
+        "have is 400, which Argo counts as an error. See docs/integrations.md.",
         parameters=(ID, Parameter("stage", "query", "The last stage unless named.",
                                   {"type": "string"})),
     ),

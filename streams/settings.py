@@ -124,6 +124,12 @@ class DecidingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
+GATE_MAX_AGE_S: Final = 900.0
+"""A gateway without a request for a quarter of an hour is one that someone should look at."""
+MIN_GATE_MAX_AGE_S: Final = 120.0
+"""A decision is refreshed once a minute, and windows come seconds after their events."""
+
+
 class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Probes, metrics and, where the worker decides, the API; see [api.md](api.md)."""
 
@@ -142,6 +148,12 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=50, description="Connections at once; five sixths of them may wait for a change"),
     ] = 600
+    gate_max_age_s: Annotated[
+        float,
+        Meta(ge=MIN_GATE_MAX_AGE_S, le=YEAR_S,
+             description="How old the newest window may be for a gate to open; see "
+             "[integrations.md](integrations.md#the-gate)"),
+    ] = GATE_MAX_AGE_S  # fmt: skip
     stall_timeout_s: Annotated[
         Seconds,
         Meta(description="How long a partition with records to read, or deciding, may make no "

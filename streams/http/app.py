@@ -41,6 +41,7 @@ def make_api_context(settings: Settings, max_connections: int) -> ApiContext:
         store=RolloutRegistry(settings.kafka),
         history=DecisionHistory(settings.clickhouse.url),
         tokens=read_tokens(settings.http.tokens),
+        gate_max_age_s=settings.http.gate_max_age_s,
     )
 
 

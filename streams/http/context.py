@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,10 +16,16 @@ from aiohttp import web
 from understudy.streams.clickhouse.decision_history import DecisionHistory
 from understudy.streams.http.materialized_view import MaterializedView, RolloutView
 from understudy.streams.http.problems import Problem
+from understudy.streams.http.rollout_gate import Present
 from understudy.streams.http.tokens import Token
 from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
+from understudy.streams.settings import GATE_MAX_AGE_S
 
 Result = TypeVar("Result")
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 def _threads(number: int, purpose: str) -> Callable[[], ThreadPoolExecutor]:
@@ -37,6 +44,8 @@ class ApiContext:
     store: RolloutRegistry
     history: DecisionHistory
     tokens: tuple[Token, ...]
+    gate_max_age_s: float = GATE_MAX_AGE_S
+    clock: Callable[[], dt.datetime] = _now
     command_threads: ThreadPoolExecutor = field(default_factory=_threads(4, "command"))
     """Several operators may kill several rollouts at once."""
     policy_threads: ThreadPoolExecutor = field(default_factory=_threads(2, "policy"))
@@ -45,6 +54,11 @@ class ApiContext:
     """The connection to ClickHouse takes one query at a time."""
     query_threads: ThreadPoolExecutor = field(default_factory=_threads(1, "query"))
     """Queries only use the CPU; more threads would not be faster."""
+
+    @property
+    def present(self) -> Present:
+        """The time, and how old the newest window may be for a gate to open."""
+        return Present(self.clock(), dt.timedelta(seconds=self.gate_max_age_s))
 
     def complete_view(self) -> MaterializedView:
         """The view once it is complete; a 503 problem before."""

@@ -1,7 +1,8 @@
 """Handlers for tools that query Prometheus: `/api/v1/query`, as in Prometheus's HTTP API.
 
 The view knows the present only, so queries about other times are refused rather than answered
-wrongly.
+wrongly. Tools ask here whether they may go on, so a rollout whose newest window is old has no
+series here, unless it is rolled back; `/metrics` has them all.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from aiohttp import web
 from understudy.streams.http.context import API, in_thread
 from understudy.streams.http.instant_query import BadQuery, answer
 from understudy.streams.http.request_body import in_time
+from understudy.streams.http.rollout_gate import says_something
 from understudy.streams.http.rollout_series import samples
 
 PRESENT_S: Final = 300.0
@@ -70,7 +72,12 @@ async def _answer(request: web.Request, parameters: Mapping[str, str]) -> web.Re
         _check_timeout(parameters)
         if not context.view.is_complete:
             return _envelope(Failure("unavailable", "this worker is still reading the topics"))
-        rollouts = context.view.all()
+        present = context.present
+        rollouts = {
+            name: rollout
+            for name, rollout in context.view.all().items()
+            if rollout.decision is not None and says_something(rollout.decision, present)
+        }
         data = await in_thread(
             context.query_threads,
             lambda: answer(parameters.get("query", ""), samples(rollouts), time_s),

@@ -1,13 +1,19 @@
-"""A decision as a gate: may the tool that rolls out continue? Pure."""
+"""A decision as a gate: may the tool that rolls out continue? Pure.
+
+Gates fail closed: without events, and when the newest ones are old by the wall clock, the answer is
+neither yes nor no. A rollback never ages.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import dataclass
 from typing import Final
 
 from understudy.analyzers.guardrails.formatting import printable
 from understudy.schemas.api import Gate
 from understudy.schemas.decisions import Decision
-from understudy.schemas.rollouts import PolicyError, Rollout, compile_manifest, policy_hash
+from understudy.schemas.rollouts import PolicyError, Rollout, compile_manifest, nearest, policy_hash
 from understudy.streams.http.materialized_view import (
     MaterializedView,
     RolloutView,
@@ -20,8 +26,23 @@ INCOMPLETE: Final = Gate(
 _SUSPECTED: Final = "suspected_harm"
 
 
-def gate_of(view: MaterializedView, rollout_id: str, stage: str = "") -> Gate:
-    """The gate of a rollout, whether or not a rollout of that id exists."""
+class UnknownStage(ValueError):
+    """A question about a stage that the policy does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The time by the wall clock, and how old the newest window may be for a gate to open."""
+
+    now: dt.datetime
+    max_age: dt.timedelta
+
+
+def gate_of(view: MaterializedView, rollout_id: str, stage: str | None, present: Present) -> Gate:
+    """The gate of a rollout, whether or not a rollout of that id exists.
+
+    Raises `UnknownStage`, unless the rollout is rolled back.
+    """
     if not view.is_complete:
         return INCOMPLETE
     try:
@@ -31,26 +52,67 @@ def gate_of(view: MaterializedView, rollout_id: str, stage: str = "") -> Gate:
         return _unknown(str(error))
     if rollout is None:
         return _unknown(f"there is no rollout {rollout_id}")
-    return gate(rollout, stage)
+    return gate(rollout, stage, present)
 
 
-def gate(view: RolloutView, stage: str = "") -> Gate:
-    """Pass once the stage is over or may end; it is the last one unless named."""
+def gate(view: RolloutView, stage: str | None, present: Present) -> Gate:
+    """Pass once the stage is over or may end; it is the last one unless named.
+
+    Raises `UnknownStage`, unless the rollout is rolled back.
+    """
     decision = view.decision
-    if decision is None:
-        return _unknown("there is no decision about this rollout yet")
-    if decision.verdict == "rollback":
+    if decision is not None and decision.verdict == "rollback":
         return Gate("fail", False, 0.0, _reason(decision))
     try:
         rollout = compile_manifest(view.record.manifest)
     except PolicyError as error:
         return _unknown(f"this release cannot use the policy: {error.problem}")
-    names = [one.name for one in rollout.stages]
-    if stage and stage not in names:
-        return _unknown(f"the policy has no stage {stage}; it has {', '.join(names)}")
+    target = _place_of(rollout, stage)
+    if decision is None:
+        return _unknown("there is no decision about this rollout yet")
     if decision.policy_hash != policy_hash(rollout):
         return _unknown("the newest decision was made under an earlier policy")
-    return _progress(rollout, decision, names.index(stage) if stage else len(names) - 1)
+    if problem := staleness(decision, present):
+        return _unknown(problem)
+    return _progress(rollout, decision, target)
+
+
+def staleness(decision: Decision, present: Present) -> str:
+    """Why the newest window says nothing about the present; empty when it does."""
+    until = decision.windows_until
+    if until is None:
+        return "no event has been counted yet"
+    age = present.now - until
+    if age > present.max_age:
+        return f"the newest window ended {_minutes(age)} ago; events have ceased, or lag behind"
+    if -age > present.max_age:
+        return f"the newest window ends {_minutes(-age)} from now; a clock is wrong"
+    return ""
+
+
+def says_something(decision: Decision, present: Present) -> bool:
+    """Whether a decision says something about the present: a rollback always does."""
+    return decision.verdict == "rollback" or not staleness(decision, present)
+
+
+def _minutes(age: dt.timedelta) -> str:
+    return f"{age / dt.timedelta(minutes=1):,.0f} min"
+
+
+def _place_of(rollout: Rollout, stage: str | None) -> int:
+    names = [one.name for one in rollout.stages]
+    if stage is None:
+        return len(names) - 1
+    if stage not in names:
+        known = ", ".join(names)
+        raise UnknownStage(
+            printable(
+                f"the policy has no stage {stage}{nearest(stage, names)}; it has {known}"
+                if stage
+                else f"stage is empty; leave it out, or name one of {known}"
+            )
+        )
+    return names.index(stage)
 
 
 def _progress(rollout: Rollout, decision: Decision, target: int) -> Gate:

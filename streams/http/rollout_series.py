@@ -93,6 +93,10 @@ def _info(rollout: RolloutView, decision: Decision) -> LabelledValues:
     return [((stage.name, stage.mode, models.stable, models.candidate), 1.0)]
 
 
+def _windows_until(decision: Decision) -> float | None:
+    return decision.windows_until.timestamp() if decision.windows_until else None
+
+
 def _weighted(evidence: Evidence) -> float | None:
     log = weighted_log_evidence(evidence.log_rollback, evidence.weight)
     return log if math.isfinite(log) else None
@@ -120,6 +124,8 @@ OF_ROLLOUT: Final = (
     RolloutSeries("rollout_decided_timestamp_seconds", "Event time of the newest decision; "
                   "refreshed once a minute while windows come",
                   _one(lambda d: d.decided_at.timestamp())),
+    RolloutSeries("rollout_windows_until_timestamp_seconds", "End of the newest window that was "
+                  "counted, event time; gates stay closed while it is old", _one(_windows_until)),
     RolloutSeries("rollout_verdict_since_timestamp_seconds", "Event time since which the verdict "
                   "is in force", _one(lambda d: d.since.timestamp())),
     RolloutSeries("rollout_stage_index", "Current stage, counted from 0",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,7 +23,8 @@ from tests.streams.http.rollout_tools import (
     query_path,
     web_measurement,
 )
-from tests.streams.http.views import BROKEN, Answer, ask, decided, policy, rollout_view, view
+from tests.streams.http.views import BROKEN, NOW, Answer, ask, decided, policy, rollout_view, view
+from understudy.schemas.decisions import Decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollouts import compile_manifest
 from understudy.streams.http.materialized_view import MaterializedView
@@ -81,16 +84,23 @@ def measure(made: MaterializedView, name: str, args: dict[str, str]) -> Any:
     return web_measurement(metric, answer.status, answer.body)
 
 
+def counted(decision: Decision) -> Decision:
+    """As if some events had just been counted."""
+    return msgspec.structs.replace(decision, windows_until=NOW)
+
+
 @pytest.mark.embedded
 def test_argos_templates_follow_a_rollout() -> None:
     def phases(made: MaterializedView) -> list[str]:
         return [measure(made, name, args) for name, args in analyses()]
 
-    started = view(rollout_view(RAMP, decided(RAMP, windows=0).decision()))
+    empty = view(rollout_view(RAMP, decided(RAMP, windows=0).decision()))
+    assert phases(empty) == ["Inconclusive"] * 4
+    started = view(rollout_view(RAMP, counted(decided(RAMP, windows=0).decision())))
     assert phases(started) == ["Successful"] + ["Inconclusive"] * 3
     moved = decided(RAMP, windows=0)
     moved.promote()
-    second = view(rollout_view(RAMP, moved.decision()))
+    second = view(rollout_view(RAMP, counted(moved.decision())))
     assert phases(second) == ["Successful", "Successful", "Inconclusive", "Inconclusive"]
     killed = view(rollout_view(RAMP, moved.kill("no")))
     assert phases(killed) == ["Failed"] * 4
@@ -133,7 +143,7 @@ def flagger_views() -> dict[str, MaterializedView]:
 @pytest.mark.embedded
 def test_flaggers_hooks_hold_promote_and_roll_back() -> None:
     hooks = CANARY["spec"]["analysis"]["webhooks"]
-    assert [hook["type"] for hook in hooks] == ["confirm-rollout", "confirm-promotion", "rollback"]
+    assert [hook["type"] for hook in hooks] == ["confirm-promotion", "rollback"]
 
     def called(made: MaterializedView, hook: dict[str, Any]) -> Answer:
         assert hook["metadata"]["rollout_id"] == "assistant-heron-5"
@@ -145,34 +155,40 @@ def test_flaggers_hooks_hold_promote_and_roll_back() -> None:
         for name, made in flagger_views().items()
     }
     assert succeeds == {
-        "holding": [True, False, False],
-        "promotable": [True, True, False],
-        "rolled back": [False, False, True],
-        "unknown": [False, False, False],
+        "holding": [False, False],
+        "promotable": [True, False],
+        "rolled back": [False, True],
+        "unknown": [False, False],
     }
 
 
 @pytest.mark.embedded
-def test_flaggers_metrics_always_have_one_value_and_fail_with_a_rollback() -> None:
-    def check(made: MaterializedView, metric: dict[str, Any]) -> bool:
+def test_flaggers_metrics_have_one_value_and_fail_with_a_rollback_or_without_events() -> None:
+    def check(made: MaterializedView, metric: dict[str, Any], now: dt.datetime = NOW) -> bool:
         place = (CANARY["metadata"]["namespace"], metric["templateRef"]["name"])
         template = METRIC_TEMPLATES[place]
         assert template["provider"]["type"] == "prometheus"
         path = urlsplit(template["provider"]["address"]).path
         variables = {**metric["templateVariables"], "rollout": "helpdesk"}
         query = re.sub(r"\{\{ variables\.(\w+) \}\}", lambda v: variables[v[1]], template["query"])
-        answer = ask(made, "GET", path + query_path(query))
-        assert len(answer.json()["data"]["result"]) == 1
+        answer = ask(made, "GET", path + query_path(query), now=now)
+        assert len(answer.json()["data"]["result"]) <= 1
         return is_in_range(first_value(answer.status, answer.body), metric["thresholdRange"])
 
     metrics = CANARY["spec"]["analysis"]["metrics"]
     assert len(metrics) == len(METRIC_TEMPLATES) == 2
     views = flagger_views()
     made = policy(stages="[shadow]")
-    views["fresh"] = view(rollout_view(made, decided(made, windows=0).decision()))
-    for name in ("fresh", "holding", "promotable"):
+    empty = view(rollout_view(made, decided(made, windows=0).decision()))
+    tomorrow = NOW + dt.timedelta(days=1)
+    for name in ("holding", "promotable"):
         assert all(check(views[name], metric) for metric in metrics)
-    assert [check(views["rolled back"], metric) for metric in metrics] == [False, True]
+    for metric in metrics:
+        for unanswered, now in ((empty, NOW), (views["promotable"], tomorrow)):
+            with pytest.raises(LookupError, match="no values"):
+                check(unanswered, metric, now)
+    for now in (NOW, tomorrow):
+        assert [check(views["rolled back"], metric, now) for metric in metrics] == [False, True]
 
 
 # Prometheus

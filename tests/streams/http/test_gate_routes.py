@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -14,7 +15,17 @@ from tests.streams.http.rollout_tools import (
     phase_of,
     web_measurement,
 )
-from tests.streams.http.views import BROKEN, LOSSY, Answer, ask, decided, policy, rollout_view, view
+from tests.streams.http.views import (
+    BROKEN,
+    LOSSY,
+    NOW,
+    Answer,
+    ask,
+    decided,
+    policy,
+    rollout_view,
+    view,
+)
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.streams.http.materialized_view import MaterializedView
 
@@ -119,13 +130,55 @@ def test_argo_may_ask_about_a_stage() -> None:
     manifest = policy(stages="[shadow, 5%, 50%]")
     made = view(rollout_view(manifest, decided(manifest).decision()))
     verdicts = {
-        stage: ask(made, "GET", f"{ARGO}?stage={stage}").json()["data"]["verdict"]
-        for stage in ("shadow", "5%25", "50%25", "7%25", "")
+        query: ask(made, "GET", ARGO + query).json()["data"]["verdict"]
+        for query in ("?stage=shadow", "?stage=5%25", "?stage=50%25", "")
     }
     assert verdicts == {
-        "shadow": "pass", "5%25": "inconclusive", "50%25": "inconclusive", "7%25": "inconclusive",
+        "?stage=shadow": "pass", "?stage=5%25": "inconclusive", "?stage=50%25": "inconclusive",
         "": "inconclusive",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("query", ["?stage=7%25", "?stage=", "?stag=shadow", "?Stage=shadow",
+                                   "?stage=shadow&stage=5%25"])  # fmt: skip
+def test_a_misspelt_question_of_argo_is_an_error(query: str) -> None:
+    manifest = policy(stages="[shadow, 5%]")
+    answer = ask(view(rollout_view(manifest, decided(manifest).decision())), "GET", ARGO + query)
+    assert answer.status == 400
+    assert "stage" in answer.json()["detail"]
+    assert web_measurement(metric("verdict"), answer.status, answer.body) == "Error"
+
+
+def test_old_windows_open_no_gate_and_fire_no_rollback() -> None:
+    tomorrow = NOW + dt.timedelta(days=1)
+    for name in BOARDS:
+        is_rolled_back = name == "rolled back"
+        data = ask(BOARDS[name], "GET", ARGO, now=tomorrow).json()["data"]
+        assert data["ok"] is (False if is_rolled_back else None)
+        for hook in (*CONFIRM, "rollback"):
+            metadata = hook_payload({"rollout_id": "helpdesk"})
+            answer = ask(BOARDS[name], "POST", FLAGGER + hook, json=metadata, now=tomorrow)
+            assert hook_succeeds(answer.status) == (is_rolled_back and hook == "rollback")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "query"),
+    [({"stage": ""}, ""), ({"stage": "shadwo"}, ""), ({"stag": "shadow"}, ""),
+     ({"STAGE": "shadow"}, ""), ({}, "?stage="), ({}, "?stag=shadow"), ({}, "?stage=half")],
+)  # fmt: skip
+def test_a_misspelt_stage_is_an_error_but_to_a_rollback(
+    metadata: dict[str, str], query: str
+) -> None:
+    """Without its stage the question would be laxer: whether anything speaks against it."""
+    named = {"rollout_id": "helpdesk", **metadata}
+    for hook in CONFIRM:
+        assert (
+            call(BOARDS["holding"], hook, {"rollout_id": "helpdesk"}).status
+            == (HOOKS["holding"][hook])
+        )
+        assert call(BOARDS["holding"], hook, named, query).status == 400
+    assert call(BOARDS["rolled back"], "rollback", named, query).status == 200
+    assert call(BOARDS["holding"], "rollback", named, query).status == 409
 
 
 def test_names_in_the_path_are_decoded() -> None:
@@ -214,6 +267,8 @@ def test_a_closed_gate_says_why() -> None:
 def test_the_rollout_is_named_in_metadata_or_the_url_and_never_guessed(
     hook: str, metadata: dict[str, str] | None, query: str, status: int | None
 ) -> None:
+    if hook == "rollback" and "stage" in (metadata or {}):
+        status = None  # what is said about stages does not matter to it
     expected = HOOKS["rolled back"][hook] if status is None else status
     assert call(BOARDS["rolled back"], hook, metadata, query).status == expected
 

@@ -16,7 +16,7 @@ from tests.streams.http.rollout_tools import (
     prometheus_measurement,
     query_path,
 )
-from tests.streams.http.views import BROKEN, Answer, ask, decided, policy, rollout_view, view
+from tests.streams.http.views import BROKEN, NOW, Answer, ask, decided, policy, rollout_view, view
 from understudy.streams.http.materialized_view import MaterializedView
 
 pytestmark = pytest.mark.embedded
@@ -150,7 +150,8 @@ def test_flagger_finds_it_online() -> None:
 def test_flagger_holds_a_value_against_a_range() -> None:
     broken = 'max(\n  understudy_guardrail_breached{\n    rollout_id="helpdesk"\n  }\n)\n'
     assert is_in_range(flagger(HEALTHY, broken), {"max": 0})
-    assert is_in_range(flagger(FRESH, broken), {"max": 0})
+    with pytest.raises(LookupError):
+        flagger(FRESH, broken)
     assert not is_in_range(flagger(ROLLED_BACK, broken), {"max": 0})
     harm = (
         'understudy_guardrail_harm_ratio{rollout_id="helpdesk",guardrail="error_rate",slice="all"}'
@@ -184,3 +185,17 @@ def test_argo_takes_a_vector_for_a_list() -> None:
 def test_grafana_tests_its_data_source() -> None:
     answer = ask(HEALTHY, "POST", PATH, data={"query": "1+1", "time": f"{time.time()}"})
     assert (answer.status, answer.json()["status"]) == (200, "success")
+
+
+def test_a_rollout_whose_events_have_ceased_has_no_series_unless_it_is_rolled_back() -> None:
+    """A tool that asks may go on with the answer; the verdict of yesterday is none for today."""
+
+    def latched(made: MaterializedView, later: dt.timedelta) -> list[str]:
+        answer = ask(made, "GET", PATH, params={"query": LATCHED}, now=NOW + later)
+        return [one["value"][1] for one in answer.json()["data"]["result"]]
+
+    minutes = dt.timedelta(minutes=1)
+    assert latched(HEALTHY, 5 * minutes) == ["0"]
+    assert latched(HEALTHY, 20 * minutes) == []
+    assert latched(FRESH, 0 * minutes) == []
+    assert latched(ROLLED_BACK, 100_000 * minutes) == ["1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -30,6 +31,8 @@ from understudy.streams.rollouts.registry import RolloutRegistry
 
 ERRORS = "{metric: error_rate, max_increase: 2pp}"
 RAMP = "[shadow, {name: half, share: 50%}, {name: whole, share: 100%}]"
+NOW = dt.datetime(2026, 3, 2, 12, 10, tzinfo=dt.UTC)
+"""Minutes after the windows of `decided`."""
 BROKEN = World(harm=Harm(bad={"error": 0.1}))
 LOSSY = World(harm=Harm(lost=0.1))
 
@@ -92,7 +95,9 @@ class Answer:
         return msgspec.json.decode(self.body)
 
 
-def ask(view: MaterializedView, method: str, path: str, **more: Any) -> Answer:
+def ask(
+    view: MaterializedView, method: str, path: str, *, now: dt.datetime = NOW, **more: Any
+) -> Answer:
     """Ask the application, over a socket, about no more than its view knows."""
 
     async def asked() -> Answer:
@@ -101,6 +106,7 @@ def ask(view: MaterializedView, method: str, path: str, **more: Any) -> Answer:
             store=cast(RolloutRegistry, None),
             history=cast(DecisionHistory, None),
             tokens=(),
+            clock=lambda: now,
         )
         async with TestClient(TestServer(make_app(WorkerComponents(()), context))) as client:
             response = await client.request(method, path, **more)
