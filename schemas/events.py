@@ -26,6 +26,10 @@ MAX_COST_USD: Final = 1000.0
 """Far above the price of any call, and small enough that the sums of windows cannot overflow."""
 MAX_DURATION_MS: Final = 7 * 86_400_000.0
 """A week, longer than any batch job; bounded for the same reason."""
+EARLIEST_TIME: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+"""Earlier times come from a clock that was never set, and Python could not hold all of them."""
+END_OF_TIME: Final = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
+"""From here on times are milliseconds taken for seconds, or the like."""
 
 Mode = Literal["shadow", "interleave", "canary", "ab"]
 Side = Literal["stable", "candidate", "control"]
@@ -134,14 +138,22 @@ class Timing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Fallback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Whether another model had to answer. An event describes the last attempt."""
+    """Which attempt the event describes, and whether another model had to answer."""
 
     used: bool = False
     model: Annotated[str | None, Meta(description="The model that answered instead.")] = None
     reason: Annotated[Label | None, Meta(description="Why the gateway fell back.")] = None
     attempts: Annotated[
-        int, Meta(ge=1, le=1000, description="Attempts made, the last included.")
-    ] = 1
+        Annotated[int, Meta(ge=1, le=1000)] | None,
+        Meta(description="Attempts made, this one included; 1 when absent."),
+    ] = None
+    final: Annotated[
+        bool | None,
+        Meta(
+            description="Whether the gateway makes no further attempt. `false` keeps the pair "
+            "open for the next one."
+        ),
+    ] = None
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -158,7 +170,10 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     ]
     request_time: Annotated[
         RequestTime,
-        Meta(description="Event time, RFC 3339; stamped once, the same on all sides."),
+        Meta(
+            description="Event time, RFC 3339, from 2000 to 2099; stamped once, the same on all "
+            "sides."
+        ),
     ]
     served: Annotated[bool, Meta(description="Whether this side went to the user.")] = False
     language: Annotated[
@@ -187,6 +202,7 @@ class InvalidReason(StrEnum):
     UNSUPPORTED_VERSION = "unsupported_version"
     SCHEMA = "schema"
     SIDES = "sides"
+    TIME_RANGE = "time_range"
     CLOCK_AHEAD = "clock_ahead"
     DISAGREES = "disagrees"
     ANALYZER_FAILED = "analyzer_failed"
@@ -222,6 +238,8 @@ def _allowed_shapes() -> dict[tuple[str, str, tuple[str, ...]], int]:
 
 
 SHAPES: Final = _allowed_shapes()
+_SAFE_YEARS: Final = (EARLIEST_TIME.year + 1, END_OF_TIME.year - 2)
+"""Times of these years are in range whatever their time zone, which saves most comparisons."""
 _decode = msgspec.json.Decoder(Event).decode
 
 
@@ -242,7 +260,18 @@ def decode_side(payload: bytes | None, max_event_bytes: int = MAX_EVENT_BYTES) -
     wanted = SHAPES.get((event.mode, event.side, event.sides))
     if wanted is None or "/" in event.rollout_id:
         raise _inconsistent(event)
+    if not _SAFE_YEARS[0] <= event.request_time.year <= _SAFE_YEARS[1]:
+        check_time("request_time", event.request_time)
     return event, wanted
+
+
+def check_time(field: str, time: dt.datetime) -> None:
+    """Raise `InvalidEvent` for a time that no clock shows which has been set."""
+    if not EARLIEST_TIME <= time < END_OF_TIME:
+        raise InvalidEvent(
+            InvalidReason.TIME_RANGE,
+            f"{field} is {time.isoformat()}; times from 2000-01-01 to 2099-12-31 are read",
+        )
 
 
 def decode_record(
@@ -296,6 +325,17 @@ def peek(payload: bytes | None) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+UNFINISHED: Final = Error(type="unfinished")
+"""Of an attempt that was to be followed by another one, which never came."""
+
+
+def failure_of(event: Event) -> Error | None:
+    """Why the side has no answer: its error, or that its last attempt never came."""
+    if event.error is None and event.fallback is not None and event.fallback.final is False:
+        return UNFINISHED
+    return event.error
 
 
 def event_key(rollout_id: str, pair_id: str) -> str:

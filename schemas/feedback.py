@@ -17,6 +17,7 @@ from understudy.schemas.events import (
     Mode,
     PairId,
     RequestTime,
+    check_time,
     decode_record,
 )
 
@@ -62,6 +63,8 @@ def decode_feedback(payload: bytes | None) -> Feedback:
     feedback = decode_record(payload, _decode, MAX_FEEDBACK_BYTES)
     if "/" in feedback.rollout_id:
         raise InvalidEvent(InvalidReason.SCHEMA, "rollout_id must not contain a slash")
+    check_time("feedback_time", feedback.feedback_time)
+    check_time("request_time", feedback.request_time)
     return feedback
 
 

@@ -258,6 +258,10 @@ PAIR: Final[tuple[Measure, ...]] = (
         "finish_reason_match", "both sides answered and stopped for the same reason",
         among="answered",
     ),
+    Outcome(
+        "request_time_skewed", "the sides have different request times, within the tolerance",
+        among="pairs",
+    ),
 )  # fmt: skip
 """Of a stable and a candidate answer to the same request."""
 
@@ -271,6 +275,7 @@ EVENTS: Final = (
     Sum("unmatched_candidate", "Candidate sides without a partner"),
     Sum("unmatched_control", "Control sides without a pair"),
     Sum("duplicate", "Further copies of a record already read"),
+    Sum("superseded", "Attempts of a side that a later attempt replaced"),
     Sum("late", "Records past the join timeout; in the watermark's window"),
     Sum("invalid", "Records sent to dead letters; in the watermark's window"),
 )

@@ -26,6 +26,7 @@ class EventCounts(msgspec.Struct, omit_defaults=True, kw_only=True):
     unmatched_candidate: Annotated[int, Meta(description="Candidate sides without a partner.")] = 0
     unmatched_control: Annotated[int, Meta(description="Control sides without a pair.")] = 0
     duplicate: Annotated[int, Meta(description="Further copies of a record already read.")] = 0
+    superseded: Annotated[int, Meta(description="Attempts of a side that a later attempt replaced.")] = 0
     late: Annotated[int, Meta(description="Records past the join timeout; in the watermark's window.")] = 0
     invalid: Annotated[int, Meta(description="Records sent to dead letters; in the watermark's window.")] = 0
 
@@ -94,6 +95,7 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     tool_names_match: Annotated[int, Meta(description="Pairs in which the same tools were called in the same order.")] = 0
     tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called in the same order with equal arguments.")] = 0
     finish_reason_match: Annotated[int, Meta(description="Pairs in which both sides answered and stopped for the same reason.")] = 0
+    request_time_skewed: Annotated[int, Meta(description="Pairs in which the sides have different request times, within the tolerance.")] = 0
     error_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave no answer.")] = 0
     error_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side gave no answer.")] = 0
     fallback_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side came from a fallback model.")] = 0

@@ -27,6 +27,7 @@ _CLIENT_PREFIX: Final = "KAFKA_CLIENT_"
 
 YEAR_S: Final = 31_536_000
 Seconds = Annotated[float, Meta(gt=0, le=YEAR_S)]
+SecondsOrNone = Annotated[float, Meta(ge=0, le=YEAR_S)]
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -81,6 +82,17 @@ class PairingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_clock_skew_s: Annotated[
         Seconds, Meta(description="How far a request_time may lie after its Kafka timestamp")
     ] = 60.0
+    request_time_tolerance_s: Annotated[
+        SecondsOrNone,
+        Meta(
+            description="How far apart the request_time of two sides of one request may lie; never "
+            "more than join_timeout_s"
+        ),
+    ] = 5.0
+    retry_grace_s: Annotated[
+        SecondsOrNone,
+        Meta(description="How long a failed attempt waits for the next one, in event time"),
+    ] = 2.0
     max_event_bytes: Annotated[Count, Meta(description="Larger events are invalid")] = (
         MAX_EVENT_BYTES
     )

@@ -108,6 +108,8 @@ class PairMeasures:
     """The same tools were called in the same order with equal arguments."""
     finish_reason_match: Bools
     """Both sides answered and stopped for the same reason."""
+    request_time_skewed: Bools
+    """The sides have different request times, within the tolerance."""
 
     def __len__(self) -> int:
         return len(self.answered)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from understudy.analyzers.compare.arrays import Bools
@@ -47,6 +49,7 @@ def compare_pairs(
         tool_names_match=calls.names_match & tools_compared,
         tool_calls_match=calls.calls_match & tools_compared,
         finish_reason_match=np.array(same_finish, dtype=bool) & answered,
+        request_time_skewed=_differ(stable.request_times, candidate.request_times),
     )
 
 
@@ -66,6 +69,10 @@ def compare_control(
         tool_calls_compared=pairs.tool_calls_compared,
         tool_calls_match=pairs.tool_calls_match,
     )
+
+
+def _differ(left: Sequence[object], right: Sequence[object]) -> Bools:
+    return np.array([a != b for a, b in zip(left, right, strict=True)], dtype=bool)
 
 
 def _tools_involved(stable: SideReading, candidate: SideReading) -> Bools:

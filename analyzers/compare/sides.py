@@ -5,6 +5,7 @@ Attributes are read out of the records column by column; everything after that i
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +28,7 @@ from understudy.schemas.events import (
     Timing,
     ToolCall,
     Usage,
+    failure_of,
 )
 
 _NO_REQUEST: Final = Request()
@@ -48,6 +50,7 @@ class SideReading:
     documents: list[Any]
     """Parsed JSON where it was expected and valid, else NO_DOCUMENT."""
     tool_calls: list[tuple[ToolCall, ...] | None]
+    request_times: list[dt.datetime]
 
 
 def read_sides(
@@ -58,7 +61,7 @@ def read_sides(
     responses = [event.response or _NO_RESPONSE for event in events]
     timings = [event.timing or _NO_TIMING for event in events]
     usages = [event.usage or _NO_USAGE for event in events]
-    failures = _failures([event.error for event in events])
+    failures = _failures([failure_of(event) for event in events])
     fallbacks = _fallbacks([event.fallback for event in events])
     finish = _finish([response.finish_reason for response in responses])
     outputs = [response.output for response in responses]
@@ -101,7 +104,8 @@ def read_sides(
         output_tokens=_counts([u.output_tokens for u in usages]),
         cost_usd=_floats([u.cost_usd for u in usages]),
     )
-    return SideReading(measures, outputs, json.documents, calls)
+    times = [event.request_time for event in events]
+    return SideReading(measures, outputs, json.documents, calls, times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ def _fallbacks(given: list[Fallback | None]) -> _Fallbacks:
     for row, fallback in enumerate(given):
         if fallback is not None:
             fallbacks.used[row] = fallback.used
-            fallbacks.attempts[row] = fallback.attempts
+            fallbacks.attempts[row] = fallback.attempts or 1
     return fallbacks
 
 

@@ -83,6 +83,7 @@ CREATE TABLE IF NOT EXISTS comparisons (
     pair_tool_names_match Bool COMMENT 'The same tools were called in the same order',
     pair_tool_calls_match Bool COMMENT 'The same tools were called in the same order with equal arguments',
     pair_finish_reason_match Bool COMMENT 'Both sides answered and stopped for the same reason',
+    pair_request_time_skewed Bool COMMENT 'The sides have different request times, within the tolerance',
     control_answered Bool COMMENT 'Stable against control: both sides answered without error',
     control_texts Bool COMMENT 'Stable against control: both sides answered with text',
     control_identical Bool COMMENT 'Stable against control: the texts are equal as given',

@@ -10,6 +10,7 @@ CREATE VIEW IF NOT EXISTS accounting (
     single UInt64 COMMENT 'Sides that are alone by design (canary, ab); opinions that were measured',
     unmatched UInt64 COMMENT 'Sides whose partner never came',
     duplicate UInt64 COMMENT 'Further copies of a record already read',
+    superseded UInt64 COMMENT 'Attempts of a side that a later attempt replaced',
     late UInt64 COMMENT 'Records past the join timeout',
     invalid UInt64 COMMENT 'Records sent to dead letters',
     events UInt64 COMMENT 'All of these: records that have ended somewhere',
@@ -23,9 +24,10 @@ SELECT
     sum(w.events_single) AS single,
     sum(w.events_unmatched_stable) + sum(w.events_unmatched_candidate) + sum(w.events_unmatched_control) AS unmatched,
     sum(w.events_duplicate) AS duplicate,
+    sum(w.events_superseded) AS superseded,
     sum(w.events_late) AS late,
     sum(w.events_invalid) AS invalid,
-    paired + single + unmatched + duplicate + late + invalid AS events,
+    paired + single + unmatched + duplicate + superseded + late + invalid AS events,
     max(w.version) AS accounted_to
 FROM windows AS w FINAL
 GROUP BY source, partition, day

@@ -35,9 +35,9 @@ _LEAVES: Final = {
 def command(settings: Settings, url: str | None, output: OutputFormat) -> None:
     """Compare the events read from Kafka with those counted in ClickHouse.
 
-    Each event that was read is in a pair, single, unmatched, duplicate, late or invalid, or waits
-    for its partner. The difference is 0 when all of them are stored; while workers run, it moves
-    around 0.
+    Each event that was read is in a pair, single, unmatched, duplicate, superseded, late or
+    invalid, or waits for its partner. The difference is 0 when all of them are stored; while
+    workers run, it moves around 0.
 
     \b
     Examples:

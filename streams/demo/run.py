@@ -297,6 +297,7 @@ def _status(
         pairs=progress["pairs"],
         unmatched=progress["unmatched"],
         duplicate=progress["duplicate"],
+        superseded=progress["superseded"],
         late=progress["late"],
         invalid=progress["invalid"],
         pending=progress["waiting"],

@@ -89,6 +89,7 @@ class DemoStatus:
     """How far the simulated gateway's clock has come."""
     decision: Decision | None = None
     """With the evidence as of now."""
+    superseded: int = 0
     rollback_applied_after_s: float | None = None
     """How long after its decision the gateway applied a rollback."""
 
@@ -331,16 +332,20 @@ _COLUMNS: Final = (
 
 
 def _counts(status: DemoStatus) -> dict[str, str]:
-    return {
+    counts = {
         "events": f"{status.events:,}",
         "events/s": f"{status.events_per_s:,.0f}",
         "pairs": f"{status.pairs:,}",
         "pending": f"{status.pending:,}",
         "unmatched": f"{status.unmatched:,}",
         "duplicate": f"{status.duplicate:,}",
+        "superseded": f"{status.superseded:,}",
         "late": f"{status.late:,}",
         "invalid": f"{status.invalid:,}",
     }
+    if not status.superseded:
+        del counts["superseded"]
+    return counts
 
 
 def _progress_line(status: DemoStatus) -> str:

@@ -121,9 +121,11 @@ def _headline(decision: Decision | None) -> str:
 
 def _coverage(result: DemoResult) -> str:
     status = result.status
+    superseded = f"{status.superseded:,} superseded, " if status.superseded else ""
     return (
         f"{status.events:,} events, {status.pairs:,} pairs; {status.unmatched:,} unmatched, "
-        f"{status.duplicate:,} duplicate, {status.late:,} late, {status.invalid:,} invalid, "
+        f"{status.duplicate:,} duplicate, {superseded}{status.late:,} late, "
+        f"{status.invalid:,} invalid, "
         f"{status.pending:,} pending."
     )
 
@@ -234,7 +236,8 @@ _DECISIONS: Final = (
 )
 _ACCOUNT: Final = (
     "SELECT sum(events) AS events, sum(paired) AS paired, sum(unmatched) AS unmatched, "
-    "sum(duplicate) AS duplicate, sum(late) AS late, sum(invalid) AS invalid FROM accounting"
+    "sum(duplicate) AS duplicate, sum(superseded) AS superseded, sum(late) AS late, "
+    "sum(invalid) AS invalid FROM accounting"
 )
 
 

@@ -18,7 +18,7 @@ from understudy.streams.clickhouse.migrations import require_tables
 from understudy.streams.pairing.group_positions import GroupPosition, positions_of
 from understudy.streams.settings import Settings
 
-OUTCOMES: Final = ("paired", "single", "unmatched", "duplicate", "late", "invalid")
+OUTCOMES: Final = ("paired", "single", "unmatched", "duplicate", "superseded", "late", "invalid")
 _SQL: Final = f"""
 SELECT source, partition, {", ".join(f"sum({name})" for name in OUTCOMES)}
 FROM accounting GROUP BY source, partition

@@ -17,7 +17,9 @@ from understudy.streams.monitoring.pairing_snapshot import (
     ReaderSnapshot,
 )
 
-OUTCOMES: Final = ("paired", "single", "unmatched", "duplicate", "late", "invalid", "replayed")
+OUTCOMES: Final = (
+    "paired", "single", "unmatched", "duplicate", "superseded", "late", "invalid", "replayed",
+)  # fmt: skip
 """Fields of the tally that count where records ended up."""
 
 Spec = MetricSpec[PairingSnapshot]
@@ -77,8 +79,8 @@ PAIRING: Final[tuple[Spec, ...]] = (
     MetricSpec(
         f"{PREFIX}events_total", "counter", ("source", "outcome"),
         "Records by source (events or feedback) and outcome: paired, single, unmatched, duplicate, "
-        "late, invalid, or replayed (read again after an earlier run had counted them). Records "
-        "that are read again count again; the view `accounting` counts each once",
+        "superseded, late, invalid, or replayed (read again after an earlier run had counted "
+        "them). Records that are read again count again; the view `accounting` counts each once",
         _outcomes,
     ),
     _source_counter("events_read", "Records read", lambda r: r.tally.get("read", 0)),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from understudy.schemas.events import request_time_ms
+from understudy.schemas.events import failure_of, request_time_ms
 from understudy.schemas.windows import Source, WindowRow
 from understudy.streams.clickhouse.comparison_rows import (
     ComparisonIdentity,
@@ -108,6 +108,7 @@ def comparison_block(comparisons: Comparisons, partition: int, window_ms: int) -
 def unmatched_block(unmatched: Sequence[UnmatchedSide], partition: int) -> Block:
     """Unmatched and late sides as rows to insert."""
     events = [one.side.event for one in unmatched]
+    errors = [failure_of(event) for event in events]
     durations = [event.timing.duration_ms if event.timing else None for event in events]
     sides = UnmatchedSides(
         rollout_id=[event.rollout_id for event in events],
@@ -122,8 +123,8 @@ def unmatched_block(unmatched: Sequence[UnmatchedSide], partition: int) -> Block
         partition=partition,
         offset=np.array([one.side.offset for one in unmatched], dtype=np.int64),
         model=[(event.response.model if event.response else None) or "" for event in events],
-        error=np.array([event.error is not None for event in events], dtype=bool),
-        error_type=[event.error.type if event.error else "" for event in events],
+        error=np.array([error is not None for error in errors], dtype=bool),
+        error_type=[error.type if error else "" for error in errors],
         duration_ms=np.array(durations, dtype=np.float64),
     )
     return block(UNMATCHED, unmatched_columns(sides))

@@ -163,6 +163,7 @@ class PairingConsumer:
             "single": sum(t.single for t in tallies),
             "unmatched": sum(t.unmatched for t in tallies),
             "duplicate": sum(t.duplicate for t in tallies),
+            "superseded": sum(t.superseded for t in tallies),
             "late": sum(t.late for t in tallies),
             "invalid": sum(t.invalid for t in tallies),
             "waiting": sum(s.waiting_sides for s in self.partitions.values()),
@@ -403,7 +404,7 @@ class PairingConsumer:
             raise KafkaException(committed.error)
         first, end = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
         metadata = CommitMetadata.decode(committed.metadata)
-        start = start_position(committed.offset, metadata, first, end, self._policy)
+        start = start_position(committed.offset, metadata, first, end)
         if start.is_beyond_end:
             self._log.error("offset.beyond_end", partition=number, committed=committed.offset,
                             end=end)  # fmt: skip

@@ -78,7 +78,7 @@ class FeedbackPartition(PartitionState):
             self._count_invalid(letter, feedback, before, outcome)
             return
         if before is None or time_ms > before:
-            self.watermark_ms = steps.rise(time_ms, record.offset + 1)
+            self.watermark_ms = steps.rise(time_ms, record.offset + 1, self._recent.log_bytes)
         self._take(feedback, time_ms, time_ms if before is None else before, record, opinions)
 
     def _take(
@@ -95,7 +95,7 @@ class FeedbackPartition(PartitionState):
         if time_ms < watermark_ms - self.policy.join_timeout_ms or (is_closed and is_new):
             self._count_late(feedback, watermark_ms, record.offset)
         elif self._recent.is_copy(_identity(feedback), time_ms, max(time_ms, watermark_ms)):
-            self._count_duplicate(feedback, time_ms)
+            self._count_ended("duplicate", feedback, time_ms)
         elif is_closed:
             self.tally.replayed += 1
         else:

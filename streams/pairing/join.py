@@ -4,8 +4,13 @@ Pure and a function of the log alone: what has been read up to a position decide
 reading again from a committed offset gives the same answer wherever batches are cut. A record is
 judged by the watermark before it, the largest `request_time` read so far.
 
-The join looks back at most `join_timeout` of event time and at most `max_join_bytes` of log. A
-request further back is evicted, and its sides are unmatched.
+The join looks back at most `join_timeout` of event time, from the record's own time or from the
+watermark, whichever is further on, and at most `max_join_bytes` of log. A request further back is
+evicted, and its sides are unmatched.
+
+A `pair_id` is free again once all that was read with it lies further back than that. Would only the
+first side count, then a worker that reads again from between two records of one `pair_id` could
+never tell which of them had been the first.
 """
 
 from __future__ import annotations
@@ -14,15 +19,19 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NoReturn
+from typing import Final, NamedTuple
 
 import msgspec
 
 from understudy.analyzers.compare.language_tags import normalize_tag
 from understudy.schemas.events import PAIR, SIDE_BITS, Event, InvalidEvent, InvalidReason
+from understudy.streams.pairing.open_windows import WatermarkSteps
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 _BUCKET_MS = 100
 """Requests expire bucket by bucket: a batch looks at few buckets, not at every request."""
+_UNTIL_TIMEOUT: Final = 1 << 62
+"""After every watermark: only the join timeout ends the wait for the next attempt."""
 
 
 class UnmatchedReason(StrEnum):
@@ -43,12 +52,14 @@ class Side(msgspec.Struct, gc=False):
 class RequestSides(msgspec.Struct, eq=False, gc=False):
     """What the join knows of one request; `sides` are released once they have been handed on.
 
-    The request itself stays until it is evicted, so that further copies of a side are recognised.
+    The request itself stays until all its records lie beyond the look-back, so that further copies
+    of a side are recognised.
     """
 
     key: str
     """The Kafka key; a string rather than a tuple, which the garbage collector would track."""
     request_time_ms: int
+    """Of the side that was read first: the time of the pair."""
     wanted: int
     log_bytes: int
     """Bytes of the log read before the first side."""
@@ -56,6 +67,12 @@ class RequestSides(msgspec.Struct, eq=False, gc=False):
     seen: int
     last_offset: int
     """Where the side stood that came last."""
+    newest_ms: int
+    """The largest `request_time` read with the key, of refused records too."""
+    last_log_bytes: int
+    """Bytes of the log read before the last record with the key, refused ones too."""
+    open_until_ms: dict[int, int] = {}
+    """Sides that a later attempt may replace: until which watermark."""
     evicted: bool = False
 
     @property
@@ -67,17 +84,34 @@ class RequestSides(msgspec.Struct, eq=False, gc=False):
         """Release the sides, but remember which have come."""
         self.sides = _HANDED_ON
 
+    def is_open(self, watermark_ms: int) -> bool:
+        """Whether a later attempt may still replace one of the sides."""
+        return any(until_ms > watermark_ms for until_ms in self.open_until_ms.values())
+
 
 _HANDED_ON: Final[dict[int, Side]] = {}
 """Shared by all requests and always empty: no side is added to what has been handed on."""
+_NONE_OPEN: Final[dict[int, int]] = {}
+"""Shared by all requests without a side that may be replaced, and always empty."""
+
+
+class Forgone(NamedTuple):
+    """A side that ended without a comparison, and the time of its pair."""
+
+    side: Side
+    request_time_ms: int
 
 
 @dataclass(slots=True)
 class JoinOutput:
-    """What the join emits for a batch: complete requests, and sides that stay unmatched."""
+    """What the join emits for a batch: complete requests, and sides that ended otherwise."""
 
+    steps: WatermarkSteps = field(default_factory=WatermarkSteps)
+    """Where the watermark rose in the batch, up to the record that is joined."""
     complete: list[RequestSides] = field(default_factory=list)
-    unmatched: list[tuple[Side, UnmatchedReason]] = field(default_factory=list)
+    unmatched: list[tuple[Forgone, UnmatchedReason]] = field(default_factory=list)
+    superseded: list[Forgone] = field(default_factory=list)
+    """Attempts that a later one replaced."""
 
 
 class Duplicate(Exception):
@@ -88,114 +122,224 @@ class Duplicate(Exception):
 class Join:
     """The open requests of one partition."""
 
-    max_join_bytes: int
+    policy: PairingPolicy
     entries: dict[str, RequestSides] = field(default_factory=dict)
     waiting_sides: int = 0
     log_bytes: int = 0
+    """Bytes of the log read so far: of all records, since the distance between two of them must
+    not depend on where reading began."""
+    _timeout_ms: int = 0
     _by_time: dict[int, list[RequestSides]] = field(default_factory=lambda: defaultdict(list))
     _by_position: deque[RequestSides] = field(default_factory=deque)
+    _held: list[RequestSides] = field(default_factory=list)
+    """All sides have come, and a later attempt may replace one within the grace."""
+    _ended: dict[str, RequestSides] = field(default_factory=dict)
+    """Evicted requests of which a later record still lies within the look-back."""
+
+    def __post_init__(self) -> None:
+        self._timeout_ms = self.policy.join_timeout_ms
 
     def add(
         self,
         side: Side,
         wanted: int,
         request_time_ms: int,
-        size: int,
-        oldest_ms: int,
+        watermark_ms: int,
         joined: JoinOutput,
     ) -> None:
         """Add one side that is neither invalid nor late.
 
-        `wanted` are the bits of its request's sides, `oldest_ms` is the watermark before the
-        record less the join timeout, `size` the record's bytes. Raises `Duplicate`, or
-        `InvalidEvent` for a side that disagrees with its pair.
+        `wanted` are the bits of its request's sides, `watermark_ms` is the watermark before the
+        record. Raises `Duplicate`, or `InvalidEvent` for a side that disagrees with its pair.
         """
         event = side.event
-        log_bytes = self.log_bytes
-        self.log_bytes = log_bytes + size
         key = f"{event.rollout_id}/{event.pair_id}"
         bit = SIDE_BITS[event.side]
+        newest_ms = request_time_ms if request_time_ms > watermark_ms else watermark_ms
+        log_bytes = self.log_bytes
         entry = self.entries.get(key)
-        if entry is None or self._evict_if_behind(entry, log_bytes, oldest_ms, joined):
+        if entry is None or self._evict_if_behind(entry, newest_ms - self._timeout_ms, joined):
+            if self._ended:
+                self._refuse_ended(key, request_time_ms, bit, newest_ms - self._timeout_ms)
             entry = RequestSides(
-                key, request_time_ms, wanted, log_bytes, {bit: side}, bit, side.offset
-            )
+                key, request_time_ms, wanted, log_bytes, {bit: side}, bit, side.offset,
+                request_time_ms, log_bytes, _NONE_OPEN,
+            )  # fmt: skip
             self.entries[key] = entry
             self._by_time[request_time_ms // _BUCKET_MS].append(entry)
             self._by_position.append(entry)
         else:
-            _check(entry, event, request_time_ms, wanted, bit)
-            entry.seen |= bit
-            entry.sides[bit] = side
-            entry.last_offset = side.offset
+            self._add_further(entry, side, wanted, request_time_ms, bit, watermark_ms, joined)
         self.waiting_sides += 1
+        if event.fallback is not None:
+            self._keep_open(entry, event, bit, newest_ms)
         if entry.seen == wanted:
-            joined.complete.append(entry)
-            self.waiting_sides -= len(entry.sides)
+            if entry.open_until_ms and entry.is_open(newest_ms):
+                self._held.append(entry)
+            else:
+                self._complete(entry, joined)
 
-    def _evict_if_behind(
-        self, entry: RequestSides, log_bytes: int, oldest_ms: int, joined: JoinOutput
-    ) -> bool:
+    def _add_further(
+        self,
+        entry: RequestSides,
+        side: Side,
+        wanted: int,
+        request_time_ms: int,
+        bit: int,
+        watermark_ms: int,
+        joined: JoinOutput,
+    ) -> None:
+        """Add a side to a request that is known, or a later attempt in place of an earlier one."""
+        entry.last_log_bytes = self.log_bytes
+        if request_time_ms != entry.request_time_ms:
+            entry.newest_ms = max(entry.newest_ms, request_time_ms)
+            _check_time(entry, request_time_ms, self.policy.request_time_tolerance_ms)
+        is_known = bool(entry.seen & bit)
+        if is_known and not _is_later_attempt(entry, side.event, bit, watermark_ms):
+            raise Duplicate
+        if entry.wanted != wanted:
+            raise _disagreement("sides")
+        _check_agreement(entry, side.event)
+        if is_known:
+            joined.superseded.append(Forgone(entry.sides[bit], entry.request_time_ms))
+            self.waiting_sides -= 1
+            entry.open_until_ms.pop(bit)
+        entry.seen |= bit
+        entry.sides[bit] = side
+        entry.last_offset = side.offset
+
+    def _keep_open(self, entry: RequestSides, event: Event, bit: int, watermark_ms: int) -> None:
+        """Keep a side open for the next attempt, if it says or may mean that there is one."""
+        fallback = event.fallback
+        if fallback is None or fallback.final:
+            return
+        if fallback.final is False:
+            until_ms = _UNTIL_TIMEOUT
+        elif event.error is not None and fallback.attempts is not None:
+            until_ms = watermark_ms + self.policy.retry_grace_ms
+        else:
+            return
+        if entry.open_until_ms is _NONE_OPEN:
+            entry.open_until_ms = {}
+        entry.open_until_ms[bit] = until_ms
+
+    def _complete(self, entry: RequestSides, joined: JoinOutput) -> None:
+        entry.open_until_ms = _NONE_OPEN
+        joined.complete.append(entry)
+        self.waiting_sides -= len(entry.sides)
+
+    def _evict_if_behind(self, entry: RequestSides, oldest_ms: int, joined: JoinOutput) -> bool:
         """Whether a request lies further back than the join looks; if so, it is evicted."""
-        if (
-            entry.request_time_ms >= oldest_ms
-            and log_bytes - entry.log_bytes <= self.max_join_bytes
-        ):
+        if entry.request_time_ms >= oldest_ms and not self._is_far(entry.log_bytes):
             return False
-        far = log_bytes - entry.log_bytes > self.max_join_bytes
-        self._evict(entry, UnmatchedReason.MEMORY if far else UnmatchedReason.TIMEOUT, joined)
+        self._evict(entry, oldest_ms, joined)
         return True
 
-    def expire(self, oldest_ms: int, joined: JoinOutput) -> None:
-        """Evict requests from before `oldest_ms`, and those too many bytes behind."""
+    def _is_far(self, log_bytes: int) -> bool:
+        return self.log_bytes - log_bytes > self.policy.max_join_bytes
+
+    def _refuse_ended(self, key: str, request_time_ms: int, bit: int, oldest_ms: int) -> None:
+        """Refuse a record whose key was used by a request that ended within the look-back."""
+        ended = self._ended.get(key)
+        if ended is None or self._is_forgotten(ended, oldest_ms):
+            return
+        ended.newest_ms = max(ended.newest_ms, request_time_ms)
+        ended.last_log_bytes = self.log_bytes
+        _check_time(ended, request_time_ms, self.policy.request_time_tolerance_ms)
+        if ended.seen & bit:
+            raise Duplicate
+        raise InvalidEvent(
+            InvalidReason.DISAGREES, "the other sides of the same pair_id were given up before"
+        )
+
+    def _is_forgotten(self, ended: RequestSides, oldest_ms: int) -> bool:
+        return ended.newest_ms < oldest_ms or self._is_far(ended.last_log_bytes)
+
+    def expire(self, watermark_ms: int, joined: JoinOutput) -> None:
+        """Evict and complete what the watermark and the log have left behind."""
+        oldest_ms = watermark_ms - self._timeout_ms
         last_bucket = oldest_ms // _BUCKET_MS
         for bucket in sorted(b for b in self._by_time if b <= last_bucket):
             kept = [e for e in self._by_time.pop(bucket) if not self._expire(e, oldest_ms, joined)]
             if kept:
                 self._by_time[bucket] = kept
-        self._evict_by_position(joined)
+        self._evict_by_position(oldest_ms, joined)
+        self._end_grace(watermark_ms, joined)
+        for key in [k for k, one in self._ended.items() if self._is_forgotten(one, oldest_ms)]:
+            del self._ended[key]
 
     def _expire(self, entry: RequestSides, oldest_ms: int, joined: JoinOutput) -> bool:
         if entry.request_time_ms >= oldest_ms and not entry.evicted:
             return False
-        self._evict(entry, UnmatchedReason.TIMEOUT, joined)
+        self._evict(entry, oldest_ms, joined)
         return True
 
-    def _evict_by_position(self, joined: JoinOutput) -> None:
-        first_byte = self.log_bytes - self.max_join_bytes
+    def _evict_by_position(self, oldest_ms: int, joined: JoinOutput) -> None:
         queue = self._by_position
-        while queue and (queue[0].evicted or queue[0].log_bytes < first_byte):
-            self._evict(queue.popleft(), UnmatchedReason.MEMORY, joined)
+        while queue and (queue[0].evicted or self._is_far(queue[0].log_bytes)):
+            self._evict(queue.popleft(), oldest_ms, joined)
 
-    def _evict(self, entry: RequestSides, reason: UnmatchedReason, joined: JoinOutput) -> None:
+    def _end_grace(self, watermark_ms: int, joined: JoinOutput) -> None:
+        """Complete the requests for which no later attempt came within the grace."""
+        held, self._held = self._held, []
+        for entry in held:
+            if entry.evicted or not entry.open_until_ms:
+                continue
+            if entry.is_open(watermark_ms):
+                self._held.append(entry)
+            else:
+                self._complete(entry, joined)
+
+    def _evict(self, entry: RequestSides, oldest_ms: int, joined: JoinOutput) -> None:
         """Evict a request; stable and candidate without their control are still a pair."""
         if entry.evicted:
             return
         entry.evicted = True
         self.entries.pop(entry.key, None)
-        if not entry.waiting or entry.seen == entry.wanted:
+        if not self._is_forgotten(entry, oldest_ms):
+            self._ended[entry.key] = entry
+        is_handed_on = entry.seen == entry.wanted and not entry.open_until_ms
+        if is_handed_on or not entry.waiting:
+            return
+        if entry.seen == entry.wanted or entry.seen & PAIR == PAIR:
+            self._complete(entry, joined)
             return
         self.waiting_sides -= len(entry.sides)
-        if entry.seen & PAIR == PAIR:
-            joined.complete.append(entry)
-        else:
-            joined.unmatched.extend((side, reason) for side in entry.sides.values())
-            entry.release()
+        reason = self._reason(entry, oldest_ms, joined.steps)
+        at_ms = entry.request_time_ms
+        joined.unmatched.extend((Forgone(side, at_ms), reason) for side in entry.sides.values())
+        entry.release()
+
+    def _reason(
+        self, entry: RequestSides, oldest_ms: int, steps: WatermarkSteps
+    ) -> UnmatchedReason:
+        """Which look-back ended first in the log, wherever the batch that tells was cut."""
+        if not self._is_far(entry.log_bytes):
+            return UnmatchedReason.TIMEOUT
+        if entry.request_time_ms >= oldest_ms:
+            return UnmatchedReason.MEMORY
+        timed_out_at = steps.log_bytes_at(entry.request_time_ms + self._timeout_ms + 1)
+        is_far = timed_out_at - entry.log_bytes > self.policy.max_join_bytes
+        return UnmatchedReason.MEMORY if is_far else UnmatchedReason.TIMEOUT
 
     def evict_all(self, joined: JoinOutput) -> None:
         """Evict all requests at the end of the input: sides that wait are unmatched."""
         for entry in list(self.entries.values()):
-            self._evict(entry, UnmatchedReason.TIMEOUT, joined)
+            self._evict(entry, entry.request_time_ms, joined)
 
     def waiting(self) -> Iterable[RequestSides]:
         """Return the requests with sides that wait for a partner."""
         return (entry for entry in self.entries.values() if entry.waiting)
 
 
-def _check(entry: RequestSides, event: Event, request_time_ms: int, wanted: int, bit: int) -> None:
-    """Raise unless the event is a new side of this very request."""
-    if entry.request_time_ms != request_time_ms or entry.seen & bit or entry.wanted != wanted:
-        _refuse(entry, request_time_ms, bit)
+def _check_time(entry: RequestSides, request_time_ms: int, tolerance_ms: int) -> None:
+    """Raise unless a record's time is that of the request, but for the tolerance."""
+    if abs(request_time_ms - entry.request_time_ms) > tolerance_ms:
+        raise _disagreement("request_time")
+
+
+def _check_agreement(entry: RequestSides, event: Event) -> None:
+    """Raise unless the event says of its request what the sides that are there say."""
     for side in entry.sides.values():
         other = side.event
         if other.mode != event.mode:
@@ -206,12 +350,20 @@ def _check(entry: RequestSides, event: Event, request_time_ms: int, wanted: int,
             raise _disagreement("language")
 
 
-def _refuse(entry: RequestSides, request_time_ms: int, bit: int) -> NoReturn:
-    if entry.request_time_ms != request_time_ms:
-        raise _disagreement("request_time")
-    if entry.seen & bit:
-        raise Duplicate
-    raise _disagreement("sides")
+def _is_later_attempt(entry: RequestSides, event: Event, bit: int, watermark_ms: int) -> bool:
+    """Whether an event replaces the attempt of its side that is there, which is still open."""
+    until_ms = entry.open_until_ms.get(bit)
+    if until_ms is None or watermark_ms >= until_ms:
+        return False
+    return _attempt(event) > _attempt(entry.sides[bit].event)
+
+
+def _attempt(event: Event) -> tuple[int, bool]:
+    """Which attempt an event describes; without numbers, the last one follows an unfinished one."""
+    fallback = event.fallback
+    if fallback is None:
+        return 1, True
+    return fallback.attempts or 1, fallback.final is not False
 
 
 def _same_tag(left: str | None, right: str | None) -> bool:

@@ -16,16 +16,25 @@ from understudy.schemas.windows import Source, WindowRow
 
 @dataclass(slots=True)
 class WatermarkSteps:
-    """Where in a batch the watermark rose: values and the offsets after which it had them."""
+    """Where in a batch the watermark rose: values, and the place in the log of each rise."""
 
     values_ms: list[int] = field(default_factory=list)
     next_offsets: list[int] = field(default_factory=list)
+    log_bytes: list[int] = field(default_factory=list)
 
-    def rise(self, value_ms: int, next_offset: int) -> int:
-        """Note that the watermark rose to a value, which it has from `next_offset` on."""
+    def rise(self, value_ms: int, next_offset: int, log_bytes: int) -> int:
+        """Note that the watermark rose to a value, which it has from `next_offset` on.
+
+        `log_bytes` are the bytes of the log before the record that raised it.
+        """
         self.values_ms.append(value_ms)
         self.next_offsets.append(next_offset)
+        self.log_bytes.append(log_bytes)
         return value_ms
+
+    def log_bytes_at(self, limit_ms: int) -> int:
+        """The bytes of the log before the record with which the watermark was at `limit_ms`."""
+        return self.log_bytes[bisect_left(self.values_ms, limit_ms)]
 
     def passed_at(self, limit_ms: int) -> int:
         """The first position at which the watermark was at least `limit_ms`."""

@@ -21,6 +21,10 @@ class PairingPolicy:
     """How far the watermark passes a window's end before the window closes."""
     max_clock_skew_s: float = 60.0
     """How far a `request_time` may lie after its record's Kafka timestamp."""
+    request_time_tolerance_s: float = 5.0
+    """How far apart the request times of two sides of one request may lie, up to the timeout."""
+    retry_grace_s: float = 2.0
+    """How far the watermark may rise before a failed attempt counts as the last one."""
     max_event_bytes: int = MAX_EVENT_BYTES
     """Larger events are invalid."""
     max_join_bytes: int = 256 * 1024 * 1024
@@ -37,6 +41,12 @@ class PairingPolicy:
                 f"allowed_lateness_s ({self.allowed_lateness_s}) must be at least "
                 f"join_timeout_s ({self.join_timeout_s}): a window must outlive its joins"
             )
+        if self.request_time_tolerance_s < 0:
+            raise ValueError(
+                f"request_time_tolerance_s must be at least 0, not {self.request_time_tolerance_s}"
+            )
+        if self.retry_grace_s < 0:
+            raise ValueError(f"retry_grace_s must be at least 0, not {self.retry_grace_s}")
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PairingPolicy:
@@ -48,6 +58,8 @@ class PairingPolicy:
                 join_timeout_s=pairing.join_timeout_s,
                 allowed_lateness_s=pairing.allowed_lateness_s,
                 max_clock_skew_s=pairing.max_clock_skew_s,
+                request_time_tolerance_s=pairing.request_time_tolerance_s,
+                retry_grace_s=pairing.retry_grace_s,
                 max_event_bytes=pairing.max_event_bytes,
                 max_join_bytes=pairing.max_join_bytes,
                 compare=settings.compare_options(),
@@ -76,6 +88,25 @@ class PairingPolicy:
         return round(self.max_clock_skew_s * 1000)
 
     @property
+    def request_time_tolerance_ms(self) -> int:
+        """The tolerance between sides in whole milliseconds; the join looks back no further."""
+        return min(round(self.request_time_tolerance_s * 1000), self.join_timeout_ms)
+
+    @property
+    def retry_grace_ms(self) -> int:
+        """The wait for a further attempt in whole milliseconds."""
+        return round(self.retry_grace_s * 1000)
+
+    @property
     def horizon_ms(self) -> int:
-        """How far the committed offset trails the watermark: what recovery reads again."""
-        return self.window_ms + self.allowed_lateness_ms + self.join_timeout_ms
+        """How far the committed offset trails the watermark: what recovery reads again.
+
+        A side before the committed offset touches sides up to a join timeout and a tolerance after
+        it; their windows have to be closed.
+        """
+        return (
+            self.window_ms
+            + self.allowed_lateness_ms
+            + self.join_timeout_ms
+            + self.request_time_tolerance_ms
+        )

@@ -1,7 +1,7 @@
 """The state of a partition of the events topic: decode, join, compare, window. Pure.
 
-Every event read ends in exactly one place: paired, single, unmatched, duplicate, late or invalid,
-counted in the window rows themselves.
+Every event read ends in exactly one place: paired, single, unmatched, duplicate, superseded, late
+or invalid, counted in the window rows themselves.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from understudy.streams.pairing.comparison import (
 )
 from understudy.streams.pairing.join import (
     Duplicate,
+    Forgone,
     Join,
     JoinOutput,
     RequestSides,
     Side,
     UnmatchedReason,
 )
-from understudy.streams.pairing.open_windows import WatermarkSteps
 from understudy.streams.pairing.partition_state import (
     PartitionState,
     clock_ahead,
@@ -55,7 +55,6 @@ class _Batch:
 
     outcome: BatchOutput = field(default_factory=BatchOutput)
     joined: JoinOutput = field(default_factory=JoinOutput)
-    steps: WatermarkSteps = field(default_factory=WatermarkSteps)
 
 
 class Partition(PartitionState):
@@ -64,7 +63,7 @@ class Partition(PartitionState):
     source: ClassVar[Source] = "events"
 
     def _begin(self) -> None:
-        self._join = Join(self.policy.max_join_bytes)
+        self._join = Join(self.policy)
 
     @property
     def waiting_sides(self) -> int:
@@ -78,10 +77,10 @@ class Partition(PartitionState):
             self._read(part, batch)
             self._measure(batch)
         if self.watermark_ms is not None:
-            self._join.expire(self.watermark_ms - self.policy.join_timeout_ms, batch.joined)
+            self._join.expire(self.watermark_ms, batch.joined)
         self._measure(batch)
         self._count(batch)
-        self._end_batch(batch.steps)
+        self._end_batch(batch.joined.steps)
         return batch.outcome
 
     def finish(self) -> BatchOutput:
@@ -96,7 +95,7 @@ class Partition(PartitionState):
 
     def _read(self, records: RecordBatch, batch: _Batch) -> None:
         """Decode, check against the watermark before each record, join."""
-        join, joined, steps = self._join, batch.joined, batch.steps
+        join, joined, steps = self._join, batch.joined, batch.joined.steps
         max_bytes, skew_ms = self.policy.max_event_bytes, self.policy.max_clock_skew_ms
         timeout_ms = self.policy.join_timeout_ms
         closed_ms, new_from = self._closed_before_ms, self.flushed_position
@@ -113,19 +112,23 @@ class Partition(PartitionState):
                 if time_ms > timestamp_ms + skew_ms:
                     raise clock_ahead("request_time", time_ms - timestamp_ms)
                 if before is None or time_ms > before:
-                    watermark = steps.rise(time_ms, offset + 1)
+                    watermark = steps.rise(time_ms, offset + 1, join.log_bytes)
                     before = time_ms if before is None else before
-                oldest_ms = before - timeout_ms
-                if time_ms < oldest_ms or (time_ms < closed_ms and offset >= new_from):
+                if time_ms < before - timeout_ms or (time_ms < closed_ms and offset >= new_from):
                     self._late(side, before, batch)
                 else:
-                    join.add(side, wanted, time_ms, len(payload or b""), oldest_ms, joined)
+                    join.add(side, wanted, time_ms, before, joined)
             except InvalidEvent as error:
                 letter = DeadLetter(offset, error.reason, error.detail, key, payload)
-                known = side.event if side else None
-                self._count_invalid(letter, known, before, batch.outcome)
+                if error.reason is InvalidReason.DISAGREES:
+                    self._count_disagreeing(letter, event, time_ms, batch.outcome)
+                else:
+                    known = side.event if side else None
+                    self._count_invalid(letter, known, before, batch.outcome)
             except Duplicate:
-                self._count_duplicate(event, time_ms)
+                self._count_ended("duplicate", event, time_ms)
+            if payload:
+                join.log_bytes += len(payload)
         self.watermark_ms = watermark
         self._note_read(records)
 
@@ -170,8 +173,10 @@ class Partition(PartitionState):
         batch.outcome.comparisons = merge_comparisons(batch.outcome.comparisons)
         for comparisons in batch.outcome.comparisons:
             self._add(comparisons)
-        for side, reason in batch.joined.unmatched:
-            self._unmatched(side, reason, batch)
+        for given_up, reason in batch.joined.unmatched:
+            self._unmatched(given_up, reason, batch)
+        for attempt in batch.joined.superseded:
+            self._count_ended("superseded", attempt.side.event, attempt.request_time_ms)
 
     def _add(self, comparisons: Comparisons) -> None:
         """Add measured requests to their windows."""
@@ -211,9 +216,9 @@ class Partition(PartitionState):
             )
         entry.release()
 
-    def _unmatched(self, side: Side, reason: UnmatchedReason, batch: _Batch) -> None:
+    def _unmatched(self, given_up: Forgone, reason: UnmatchedReason, batch: _Batch) -> None:
+        side, time_ms = given_up
         event = side.event
-        time_ms = request_time_ms(event)
         if self._is_closed(time_ms):
             self.tally.replayed += 1
             return

@@ -8,7 +8,7 @@ gives the same rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from understudy.analyzers.compare.language_tags import normalize_tag
 from understudy.analyzers.windows.window_sums import SliceKey
@@ -46,12 +46,12 @@ class PartitionState(ABC):
         self.policy = policy
         self.position = start_offset
         self.tally = Tally()
-        self.closed_until_ms = resumed.closed_until_ms if resumed else None
-        self._closed_before_ms = _end_of_window(self.closed_until_ms, policy.window_ms)
+        closed_until_ms = resumed.mark_closed(policy).closed_until_ms if resumed else None
+        self._closed_before_ms = _end_of_window(closed_until_ms, policy.window_ms)
         self.flushed_position = resumed.position if resumed else 0
         self.dead_letters_from = self.flushed_position
         """Dead letters below this offset have been sent by an earlier run."""
-        self.watermark_ms = self.closed_until_ms
+        self.watermark_ms = resumed.closed_until_ms if resumed else None
         self._windows = OpenWindows(
             number, policy.window_s, policy.allowed_lateness_ms, self.source
         )
@@ -149,13 +149,33 @@ class PartitionState(ABC):
         self._windows.count(slice_of(record, tagged_language(record), start), "events_late")
         return start
 
-    def _count_duplicate(self, record: Event | Feedback, time_ms: int) -> None:
+    def _count_ended(
+        self, ended: Literal["duplicate", "superseded"], record: Event | Feedback, time_ms: int
+    ) -> None:
+        """Count a record that is not measured, in the window of its own time or its pair's."""
         if self._is_closed(time_ms):
             self.tally.replayed += 1
             return
         start = self._windows.start_of(time_ms)
-        self.tally.duplicate += 1
-        self._windows.count(slice_of(record, tagged_language(record), start), "events_duplicate")
+        setattr(self.tally, ended, getattr(self.tally, ended) + 1)
+        self._windows.count(slice_of(record, tagged_language(record), start), f"events_{ended}")
+
+    def _count_disagreeing(
+        self, letter: DeadLetter, event: Event, time_ms: int, outcome: BatchOutput
+    ) -> None:
+        """Count an event that disagrees with its pair, in the window of its own time.
+
+        Which window that is must not depend on the pair: a worker that reads again from between
+        the two does not meet it. The window is open, since the event is not late.
+        """
+        if letter.offset >= self.dead_letters_from:
+            outcome.dead_letters.append(letter)
+        if self._is_closed(time_ms):
+            self.tally.replayed += 1
+            return
+        self.tally.invalid += 1
+        slice_key = slice_of(event, tagged_language(event), self._windows.start_of(time_ms))
+        self._windows.count(slice_key, "events_invalid")
 
     def _count_invalid(
         self,

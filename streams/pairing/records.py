@@ -76,6 +76,7 @@ class Tally:
     single: int = 0
     unmatched: int = 0
     duplicate: int = 0
+    superseded: int = 0
     late: int = 0
     invalid: int = 0
     replayed: int = 0
@@ -84,6 +85,6 @@ class Tally:
     def accounted(self) -> int:
         """Events that have ended somewhere; `read` less the sides still waiting."""
         return (
-            self.paired + self.single + self.unmatched + self.duplicate + self.late
-            + self.invalid + self.replayed
+            self.paired + self.single + self.unmatched + self.duplicate
+            + self.superseded + self.late + self.invalid + self.replayed
         )  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from understudy.streams.pairing.commit_rule import CommitMetadata
-from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +22,14 @@ class StartPosition:
 
 
 def start_position(
-    committed: int, metadata: CommitMetadata | None, first: int, end: int, policy: PairingPolicy
+    committed: int, metadata: CommitMetadata | None, first: int, end: int
 ) -> StartPosition:
     """Return where to begin; `committed` is negative for none, the log holds [first, end)."""
     if committed < 0 or committed > end:
         return StartPosition(first, is_beyond_end=committed > end)
     if committed < first:
         return _after_loss(committed, metadata, first)
-    return StartPosition(committed, metadata.mark_closed(policy) if metadata else None)
+    return StartPosition(committed, metadata)
 
 
 def _after_loss(committed: int, metadata: CommitMetadata | None, first: int) -> StartPosition:

@@ -32,6 +32,7 @@ def report(rows: Iterable[WindowRow], events_read: int) -> Document:
             "read": events_read,
             "invalid": events.invalid,
             "duplicate": events.duplicate,
+            "superseded": events.superseded,
             "late": events.late,
         },
         "pairs": whole.pair.pairs,

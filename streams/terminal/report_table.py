@@ -36,7 +36,8 @@ def _counts(document: Document) -> RenderableType:
         f"{events['read']:,} events: {document['pairs']:,} pairs, "
         f"{unmatched['stable']:,} stable and {unmatched['candidate']:,} candidate unmatched, "
         f"{single['stable']:,} stable and {single['candidate']:,} candidate single, "
-        f"{events['duplicate']:,} duplicate, {events['late']:,} late, "
+        f"{events['duplicate']:,} duplicate, {events['superseded']:,} superseded, "
+        f"{events['late']:,} late, "
         f"{events['invalid']:,} invalid\n"
     )
 

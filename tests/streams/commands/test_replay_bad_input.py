@@ -85,7 +85,7 @@ def test_good_events_among_bad_ones_are_not_harmed(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_a_report_of_nothing(tmp_path: Path) -> None:
     empty = {
-        "events": {"read": 0, "invalid": 0, "duplicate": 0, "late": 0},
+        "events": {"read": 0, "invalid": 0, "duplicate": 0, "superseded": 0, "late": 0},
         "pairs": 0,
         "unmatched": {"stable": 0, "candidate": 0},
         "single": {"stable": 0, "candidate": 0},
@@ -149,7 +149,13 @@ def test_binary_garbage_is_counted_line_by_line(tmp_path: Path) -> None:
     file.write_bytes(garbage)
     document = report_of(file)
     lines = sum(1 for line in garbage.split(b"\n") if line.strip())
-    assert document["events"] == {"read": lines, "invalid": lines, "duplicate": 0, "late": 0}
+    assert document["events"] == {
+        "read": lines,
+        "invalid": lines,
+        "duplicate": 0,
+        "superseded": 0,
+        "late": 0,
+    }
 
 
 def test_the_first_event_of_each_kind_is_named(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_every_outcome_counts_once_and_the_sum_is_theirs(client: Client) -> None
         "single": numbers["single"],
         "unmatched": sum(v for n, v in numbers.items() if n.startswith("unmatched")),
         "duplicate": numbers["duplicate"],
+        "superseded": numbers["superseded"],
         "late": numbers["late"],
         "invalid": numbers["invalid"],
         "events": 2 ** len(outcomes) - 1,

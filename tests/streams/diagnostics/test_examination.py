@@ -281,8 +281,8 @@ def test_every_event_read_is_accounted_for(
     assert sum(one["waiting"] for one in accounts) == 1
     outcomes = [one["outcomes"] for one in accounts]
     sums = {name: sum(some[name] for some in outcomes) for name in outcomes[0]}  # type: ignore[index]
-    assert sums == {"paired": 80, "single": 0, "unmatched": 0, "duplicate": 6, "late": 0,
-                    "invalid": 1}  # fmt: skip
+    assert sums == {"paired": 80, "single": 0, "unmatched": 0, "duplicate": 6,
+                    "superseded": 0, "late": 0, "invalid": 1}  # fmt: skip
     apart = _account(kafka_broker, specs, url, "feedback")
     assert [one["difference"] for one in apart] == [0, 0, 0]
     ended = Counter[str]()

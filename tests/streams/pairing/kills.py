@@ -15,17 +15,18 @@ from understudy.streams.pairing.commit_rule import SafeCommit
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
-from understudy.streams.pairing.records import RecordBatch
+from understudy.streams.pairing.records import BatchOutput, RecordBatch
 
 FAR_MS = int(EPOCH.timestamp() * 1000) + 10**9
 
 
 @dataclass
 class Sinks:
-    """What survives a kill: the newest row of each key, comparisons, the last commit."""
+    """What survives a kill: the newest row of each key, results, the last commit."""
 
     rows: dict[tuple[Any, ...], WindowRow] = field(default_factory=dict)
-    comparisons: set[str] = field(default_factory=set)
+    outcomes: set[tuple[Any, ...]] = field(default_factory=set)
+    """Comparisons, unmatched sides and dead letters, each by what identifies it."""
     commit: SafeCommit | None = None
 
     def take(self, rows: list[WindowRow]) -> None:
@@ -33,6 +34,16 @@ class Sinks:
             known = self.rows.get(row_key(row))
             if known is None or row.version >= known.version:
                 self.rows[row_key(row)] = row
+
+    def take_outcome(self, outcome: BatchOutput) -> None:
+        for some in outcome.comparisons:
+            asked = some.requests
+            times_ms, offsets = asked.request_time_ms.tolist(), asked.offset.tolist()
+            rows = zip(asked.pair_id, times_ms, offsets, asked.language, strict=True)
+            self.outcomes.update(("compared", *row) for row in rows)
+        for one in outcome.unmatched:
+            self.outcomes.add(("unmatched", one.side.offset, one.reason, one.window_start_ms))
+        self.outcomes.update(("dead", one.offset, one.reason) for one in outcome.dead_letters)
 
     def contents(self) -> dict[tuple[Any, ...], bytes]:
         """Rows as bytes; of an open one the version tells only when it was last drawn."""
@@ -58,7 +69,7 @@ class Worker:
             0,
             policy,
             start_offset=commit.offset if commit else 0,
-            resumed=commit.metadata.mark_closed(policy) if commit else None,
+            resumed=commit.metadata if commit else None,
         )
 
     def read_to(self, end: int) -> None:
@@ -67,8 +78,7 @@ class Worker:
             outcome = self.state.process(
                 RecordBatch(self.log[start:end], range(start, end), [FAR_MS] * n, [None] * n)
             )
-            for some in outcome.comparisons:
-                self.sinks.comparisons.update(some.requests.pair_id)
+            self.sinks.take_outcome(outcome)
 
     def flush(self, torn: random.Random | None = None) -> None:
         """Write all rows and commit; torn: write only some rows, commit nothing."""
@@ -116,8 +126,35 @@ def disturbed(
     return sinks
 
 
+def killed_everywhere(
+    log: list[bytes], policy: PairingPolicy, state: type[PartitionState] = Partition
+) -> list[int]:
+    """Positions at which a kill shows, of a worker that flushes after every record."""
+    whole = undisturbed(log, policy, state)
+    return [
+        at
+        for at in range(1, len(log))
+        if differences_between(whole, killed_at(log, at, policy, state))
+    ]
+
+
+def killed_at(
+    log: list[bytes], position: int, policy: PairingPolicy, state: type[PartitionState]
+) -> Sinks:
+    """One worker flushes after every record until it is killed; another reads the rest."""
+    sinks = Sinks()
+    worker = Worker(log, sinks, policy, state)
+    for end in range(1, position + 1):
+        worker.read_to(end)
+        worker.flush()
+    worker = Worker(log, sinks, policy, state)
+    worker.read_to(len(log))
+    worker.flush()
+    return sinks
+
+
 def differences_between(whole: Sinks, parts: Sinks) -> list[tuple[Any, ...]]:
-    """Keys of rows that differ, and the pairs that were not stored."""
+    """Keys of rows that differ, and results that only one of both stored."""
     left, right = whole.contents(), parts.contents()
     rows = [key for key in left.keys() | right.keys() if left.get(key) != right.get(key)]
-    return rows + [(pair,) for pair in whole.comparisons ^ parts.comparisons]
+    return [*rows, *(whole.outcomes ^ parts.outcomes)]

@@ -9,9 +9,9 @@ import pytest
 from tests.streams.pairing.log import event
 from understudy.schemas.events import InvalidEvent, decode_side, request_time_ms
 from understudy.streams.pairing.join import Duplicate, Join, JoinOutput, Side, UnmatchedReason
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 SIZE = 100
-TIMEOUT_MS = 30_000
 WITH_CONTROL = {"sides": ["stable", "candidate", "control"]}
 
 
@@ -19,22 +19,32 @@ class Reader:
     """Feeds a join as a partition does."""
 
     def __init__(self, max_join_bytes: int = 10_000) -> None:
-        self.join = Join(max_join_bytes)
+        self.join = Join(PairingPolicy(join_timeout_s=30, max_join_bytes=max_join_bytes))
         self.output = JoinOutput()
         self.offset = 0
+        self.watermark_ms = 0
 
     def read(self, pair_id: str, side: str = "stable", at_s: float = 0.0, **changes: Any) -> None:
         decoded, wanted = decode_side(event(pair_id, side, at_s, **changes))
         time_ms = request_time_ms(decoded)
-        oldest_ms = time_ms - TIMEOUT_MS
         one = Side(decoded, self.offset)
         self.offset += 1
-        self.join.add(one, wanted, time_ms, SIZE, oldest_ms, self.output)
+        before_ms = self.watermark_ms or time_ms
+        if time_ms > self.watermark_ms:
+            self.watermark_ms = time_ms
+            self.output.steps.rise(time_ms, self.offset, self.join.log_bytes)
+        try:
+            self.join.add(one, wanted, time_ms, before_ms, self.output)
+        finally:
+            self.join.log_bytes += SIZE
 
     def expire(self, pair_id: str, at_s: float) -> None:
         """Expire what a watermark of `at_s` has left behind."""
         decoded, _ = decode_side(event(pair_id, at_s=at_s))
-        self.join.expire(request_time_ms(decoded) - TIMEOUT_MS, self.output)
+        watermark_ms = request_time_ms(decoded)
+        if watermark_ms > self.watermark_ms:
+            self.output.steps.rise(watermark_ms, self.offset, self.join.log_bytes)
+        self.join.expire(watermark_ms, self.output)
 
     @property
     def complete(self) -> list[tuple[str, list[str]]]:
@@ -45,7 +55,9 @@ class Reader:
 
     @property
     def unmatched(self) -> list[tuple[str, str, UnmatchedReason]]:
-        return [(s.event.pair_id, s.event.side, why) for s, why in self.output.unmatched]
+        return [
+            (one.side.event.pair_id, one.side.event.side, why) for one, why in self.output.unmatched
+        ]
 
 
 def test_two_sides_make_a_pair_in_either_order() -> None:
@@ -129,7 +141,7 @@ def test_a_copy_is_a_duplicate_also_after_the_pair_was_handed_on() -> None:
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"at_s": 0.001}, "request_time"),
+        ({"at_s": 5.001}, "request_time"),
         ({"mode": "interleave"}, "mode"),
         ({"workflow": "search"}, "workflow"),
         ({"language": "ja"}, "language"),

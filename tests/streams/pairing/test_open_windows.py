@@ -22,7 +22,7 @@ def windows() -> OpenWindows:
 def steps(*rises: tuple[int, int]) -> WatermarkSteps:
     made = WatermarkSteps()
     for value_ms, next_offset in rises:
-        made.rise(value_ms, next_offset)
+        made.rise(value_ms, next_offset, log_bytes=0)
     return made
 
 

@@ -15,11 +15,18 @@ def test_the_defaults_are_those_of_the_settings() -> None:
 
 
 def test_times_are_whole_milliseconds() -> None:
-    policy = PairingPolicy(window_s=2, join_timeout_s=1.5, allowed_lateness_s=1.75)
+    policy = PairingPolicy(
+        window_s=2, join_timeout_s=1.5, allowed_lateness_s=1.75, request_time_tolerance_s=0.25
+    )
     assert (policy.window_ms, policy.join_timeout_ms, policy.allowed_lateness_ms) == (
         2000, 1500, 1750,
     )  # fmt: skip
-    assert policy.horizon_ms == 2000 + 1500 + 1750
+    assert policy.horizon_ms == 2000 + 1500 + 1750 + 250
+
+
+def test_the_tolerance_is_at_most_the_join_timeout() -> None:
+    policy = PairingPolicy(join_timeout_s=3, request_time_tolerance_s=5)
+    assert policy.request_time_tolerance_ms == policy.join_timeout_ms == 3000
 
 
 @pytest.mark.parametrize(
@@ -28,6 +35,8 @@ def test_times_are_whole_milliseconds() -> None:
         ({"window_s": 0}, "window_s must be at least 1"),
         ({"join_timeout_s": 0.0}, "join_timeout_s must be above 0"),
         ({"allowed_lateness_s": 119.9}, "a window must outlive its joins"),
+        ({"request_time_tolerance_s": -0.1}, "request_time_tolerance_s must be at least 0"),
+        ({"retry_grace_s": -1.0}, "retry_grace_s must be at least 0"),
     ],
 )
 def test_times_that_do_not_fit_are_refused(times: dict[str, Any], problem: str) -> None:

@@ -15,6 +15,7 @@ from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 PUSH = 45.0
 """A request this late moves the watermark past the timeout and the lateness of second 0."""
+YEAR_1 = "0001-01-01T00:00:00+01:00"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ PUSH = 45.0
             id="late copy is late, not duplicate",
         ),
         pytest.param(
-            [event("a"), event("a", "candidate", at_s=1.0)], {"invalid": 1}, id="other time"
+            [event("a"), event("a", "candidate", at_s=5.001)], {"invalid": 1}, id="other time"
         ),
         pytest.param(
             [event("a"), event("a", "candidate", mode="interleave")],
@@ -86,9 +87,28 @@ PUSH = 45.0
         pytest.param([b"{", event("a")], {"invalid": 1}, id="invalid before the first watermark"),
         pytest.param([event("a"), event("b", at_s=50 * 365 * 86400.0)], {"invalid": 1}, id="2076"),
         pytest.param(
-            [event("a"), event("b", request_time="1970-01-01T00:00:00Z")], {"late": 1}, id="1970"
+            [event("a"), event("b", request_time="2000-01-01T00:00:00Z")], {"late": 1}, id="2000"
         ),
+        pytest.param([event("a"), event("b", request_time=YEAR_1)], {"invalid": 1}, id="year 1"),
+        pytest.param([event("b", request_time=YEAR_1), event("a")], {"invalid": 1}, id="1 first"),
         pytest.param([event("a", rollout_id="nobody-knows-it")], {}, id="unknown rollout"),
+        pytest.param([event("a"), event("a", "candidate", at_s=5.0)], {"paired": 2}, id="skewed"),
+        pytest.param([event("a", at_s=5.0), event("a", "candidate")], {"paired": 2}, id="skew −"),
+        pytest.param(
+            [event("a"), event("a", at_s=0.003), event("a", "candidate")],
+            {"paired": 2, "duplicate": 1},
+            id="skewed copy",
+        ),
+        pytest.param(
+            [event("a"), event("a", "candidate"), event("a", at_s=30.001)],
+            {"paired": 2},
+            id="used again beyond the timeout, nothing between",
+        ),
+        pytest.param(
+            [event("a"), event("a", "candidate"), event("a", at_s=20.0), event("a", at_s=49.9)],
+            {"paired": 2, "invalid": 2},
+            id="used again within the timeout of what was refused",
+        ),
     ],
 )
 def test_every_event_ends_in_one_place(payloads: list[bytes], expected: dict[str, int]) -> None:
@@ -100,6 +120,150 @@ def test_every_event_ends_in_one_place(payloads: list[bytes], expected: dict[str
         apart.read(payload)
     assert apart.events == expected
     assert apart.balance() == 0
+
+
+def failed(attempts: int | None = None, final: bool | None = None, **changes: Any) -> bytes:
+    """A failed attempt of the candidate."""
+    fallback = {"attempts": attempts, "final": final}
+    fields = {"side": "candidate", "response": None, "error": {"type": "timeout"}, **changes}
+    return event("a", fallback=fallback, **fields)
+
+
+def answered(attempts: int | None = None, final: bool | None = None, **changes: Any) -> bytes:
+    fallback = {"attempts": attempts, "final": final}
+    return event("a", **{"side": "candidate", "fallback": fallback, **changes})
+
+
+CANARY = {"mode": "canary", "sides": ["candidate"]}
+GRACE = event("b", at_s=2.0)
+"""Ends the grace of whatever was read at second 0."""
+
+
+@pytest.mark.parametrize(
+    ("payloads", "expected", "errors"),
+    [
+        ([event("a"), failed(1), answered(2)], {"paired": 2, "superseded": 1}, 0),
+        ([failed(1), answered(2), event("a")], {"paired": 2, "superseded": 1}, 0),
+        ([failed(1), event("a"), answered(2)], {"paired": 2, "superseded": 1}, 0),
+        ([event("a"), failed(1), failed(2), answered(3)], {"paired": 2, "superseded": 2}, 0),
+        ([event("a"), failed(1), failed(2, final=True), answered(3)],
+         {"paired": 2, "superseded": 1, "duplicate": 1}, 1),
+        ([event("a"), failed(1), failed(1), answered(2)],
+         {"paired": 2, "superseded": 1, "duplicate": 1}, 0),
+        ([event("a"), failed(2), answered(1), GRACE], {"paired": 2, "duplicate": 1}, 1),
+        ([event("a"), failed(1), GRACE, answered(2)], {"paired": 2, "duplicate": 1}, 1),
+        ([event("a"), failed(1), event("b", at_s=1.999), answered(2)],
+         {"paired": 2, "superseded": 1}, 0),
+        ([event("a"), failed(1), GRACE], {"paired": 2}, 1),
+        ([event("a"), failed(1)], {}, 0),
+        ([event("a"), failed()], {"paired": 2}, 1),
+        ([event("a"), failed(), answered(2)], {"paired": 2, "duplicate": 1}, 1),
+        ([event("a"), failed(1, final=True)], {"paired": 2}, 1),
+        ([event("a"), failed(1, final=False), event("b", at_s=30.0), answered(2)],
+         {"paired": 2, "superseded": 1}, 0),
+        ([event("a"), failed(1, final=False), event("b", at_s=30.001)], {"paired": 2}, 1),
+        ([event("a"), answered(1, final=False), event("b", at_s=30.001)], {"paired": 2}, 1),
+        ([event("a"), failed(final=False), answered(final=True)],
+         {"paired": 2, "superseded": 1}, 0),
+        ([event("a"), failed(final=False), failed(final=False), answered()],
+         {"paired": 2, "superseded": 1, "duplicate": 1}, 0),
+        ([failed(1, final=False), event("b", at_s=30.001)], {"unmatched_candidate": 1}, 0),
+        ([event("a"), failed(1), answered(2, mode="interleave")], {"invalid": 1}, 0),
+        ([failed(1, **CANARY), answered(2, **CANARY)], {"single": 1, "superseded": 1}, 0),
+        ([failed(1, **CANARY), GRACE, answered(2, **CANARY)], {"single": 1, "duplicate": 1}, 1),
+        ([failed(1, final=False, **CANARY), event("b", at_s=30.001)], {"single": 1}, 1),
+        ([failed(1, **CANARY)], {}, 0),
+    ],
+)  # fmt: skip
+def test_a_later_attempt_replaces_an_earlier_one(
+    payloads: list[bytes], expected: dict[str, int], errors: int
+) -> None:
+    together = Log().read(*payloads)
+    apart = Log()
+    for payload in payloads:
+        apart.read(payload)
+    for log in (together, apart):
+        assert log.events == expected
+        assert total(latest(log.rows)).candidate.errors == errors
+        assert log.balance() == 0
+
+
+def test_twenty_of_twenty_requests_that_succeed_at_the_second_attempt_are_no_errors() -> None:
+    log = Log()
+    for number in range(20):
+        failure = {"response": None, "error": {"type": "500"}, "fallback": {"attempts": 1}}
+        log.read(
+            event(f"p{number}", at_s=number),
+            event(f"p{number}", "candidate", at_s=number, **failure),
+            event(f"p{number}", "candidate", at_s=number, fallback={"attempts": 2}),
+        )
+    assert log.events == {"paired": 40, "superseded": 20}
+    whole = total(latest(log.rows))
+    assert (whole.candidate.errors, whole.candidate.retries, whole.pair.pairs) == (0, 20, 20)
+
+
+def test_a_pair_has_the_time_of_the_side_that_is_read_first() -> None:
+    log = Log().read(event("a", at_s=11.0), event("a", "candidate", at_s=9.0))
+    log.read(event("b", at_s=12.0), event("b", "candidate", at_s=12.0))
+    (pairs,) = [row for row in latest(log.rows) if row.pair.pairs]
+    assert pairs.window_start == EPOCH + dt.timedelta(seconds=10)
+    assert (pairs.pair.pairs, pairs.pair.request_time_skewed) == (2, 1)
+    at_s = [ms / 1000 - EPOCH.timestamp() for one in log.outcomes for some in one.comparisons
+            for ms in some.requests.request_time_ms.tolist()]  # fmt: skip
+    assert at_s == [11.0, 12.0]
+
+
+def test_a_side_given_up_counts_with_its_pair() -> None:
+    """The window of its own time may have closed: the pair waited for its own timeout."""
+    log = Log().read(event("a", at_s=10.0, sides=SIDES3))
+    log.read(event("a", "control", at_s=9.9, sides=SIDES3), event("push", at_s=40.0))
+    assert log.events == {}
+    log.read(event("push2", at_s=40.001))
+    counted = [row for row in latest(log.rows) if row.events.unmatched_control]
+    assert [row.window_start for row in counted] == [EPOCH + dt.timedelta(seconds=10)]
+
+
+@pytest.mark.parametrize(
+    ("time", "is_read"),
+    [
+        ("0001-01-01T00:00:00+01:00", False),
+        ("1800-06-01T00:00:00Z", False),
+        ("1999-12-31T23:59:59.999Z", False),
+        ("2000-01-01T00:30:00+01:00", False),
+        ("2000-01-01T00:00:00Z", True),
+        ("1999-12-31T23:30:00-01:00", True),
+        ("2099-12-31T23:59:59.999Z", True),
+        ("2099-12-31T23:30:00-01:00", False),
+        ("2100-01-01T00:30:00+01:00", True),
+        ("2100-01-01T00:00:00Z", False),
+        ("9999-12-31T23:59:59.999-14:00", False),
+    ],
+)
+def test_times_that_no_clock_shows_are_dead_letters(time: str, is_read: bool) -> None:
+    log = Log().read(event("a", request_time=time), timestamp_s=1e10)
+    assert log.reasons == ([] if is_read else [InvalidReason.TIME_RANGE])
+    assert log.state.waiting_sides == is_read
+
+
+def test_which_bound_gave_a_side_up_does_not_depend_on_where_batches_are_cut() -> None:
+    filler = event("filler", mode="canary", sides=["stable"])
+    policy = PairingPolicy(join_timeout_s=30, allowed_lateness_s=30, max_join_bytes=3 * len(filler))
+    payloads = [
+        event("far"), filler, filler, b"{", filler, event("timed-out", at_s=1.0), filler,
+        event("push", at_s=33.0), filler, filler, filler, filler,
+        event("far", "candidate", at_s=33.0), event("push2", at_s=70.0),
+    ]  # fmt: skip
+    expected = reasons_of(Log(policy).read(*payloads))
+    assert {(0, "memory"), (5, "timeout"), (7, "memory")} <= expected
+    for cut in range(1, len(payloads)):
+        for further in range(cut, len(payloads)):
+            log = Log(policy).read(*payloads[:cut]).read(*payloads[cut:further])
+            assert reasons_of(log.read(*payloads[further:])) == expected, (cut, further)
+
+
+def reasons_of(log: Log) -> set[tuple[int, str]]:
+    """Offsets of unmatched sides, and why."""
+    return {(one.side.offset, one.reason) for out in log.outcomes for one in out.unmatched}
 
 
 SIDES3 = ["stable", "candidate", "control"]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from understudy.streams.pairing.commit_rule import CommitMetadata
-from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.start_position import StartPosition, start_position
 
-POLICY = PairingPolicy(window_s=10, join_timeout_s=120.0, allowed_lateness_s=130.0)
 WATERMARK_MS = 1_700_000_000_000
 KNOWN = CommitMetadata(
     closed_until_ms=WATERMARK_MS - 260_000,
@@ -31,23 +29,21 @@ KNOWN = CommitMetadata(
     ],
 )
 def test_without_metadata(committed: int, first: int, end: int, expected: StartPosition) -> None:
-    assert start_position(committed, None, first, end, POLICY) == expected
+    assert start_position(committed, None, first, end) == expected
 
 
 def test_metadata_of_another_log_are_not_used() -> None:
-    assert start_position(91, KNOWN, 0, 90, POLICY).metadata is None
+    assert start_position(91, KNOWN, 0, 90).metadata is None
 
 
-def test_windows_that_had_closed_are_marked_closed() -> None:
-    start = start_position(50, KNOWN, 0, 90, POLICY)
-    assert start.offset == 50
-    assert start.metadata is not None
-    assert start.metadata.closed_until_ms == WATERMARK_MS - 140_000
+def test_reading_begins_with_the_watermark_before_the_committed_offset() -> None:
+    start = start_position(50, KNOWN, 0, 90)
+    assert (start.offset, start.metadata) == (50, KNOWN)
 
 
 @pytest.mark.parametrize(("first", "offset", "lost"), [(60, 80, 3), (85, 85, 5 + 3)])
 def test_after_a_loss_it_goes_on_where_all_was_flushed(first: int, offset: int, lost: int) -> None:
-    start = start_position(50, KNOWN, first, 90, POLICY)
+    start = start_position(50, KNOWN, first, 90)
     assert (start.offset, start.lost_records, start.is_committed_gone) == (offset, lost, True)
     assert start.metadata == CommitMetadata(
         closed_until_ms=WATERMARK_MS, position=offset, watermark_ms=WATERMARK_MS

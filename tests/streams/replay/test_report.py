@@ -60,7 +60,9 @@ def buckets(*values: float) -> dict[int, int]:
 def test_the_shape_is_the_promised_one() -> None:
     document = report([paired(3)], 6)
     assert list(document) == ["events", "pairs", "unmatched", "single", "rollouts"]
-    assert document["events"] == {"read": 6, "invalid": 0, "duplicate": 0, "late": 0}
+    assert document["events"] == {
+        "read": 6, "invalid": 0, "duplicate": 0, "superseded": 0, "late": 0,
+    }  # fmt: skip
     (rollout,) = document["rollouts"]
     assert list(rollout) == ["rollout_id", "slices"]
     for piece in rollout["slices"]:
@@ -143,7 +145,9 @@ def test_rows_that_only_account_for_events_are_no_slice() -> None:
         row(rollout_id="other", events=EventCounts(late=1, duplicate=2, unmatched_control=9)),
     ]
     document = report(rows, 21)
-    assert document["events"] == {"read": 21, "invalid": 4, "duplicate": 2, "late": 1}
+    assert document["events"] == {
+        "read": 21, "invalid": 4, "duplicate": 2, "superseded": 0, "late": 1,
+    }  # fmt: skip
     assert document["unmatched"] == {"stable": 1, "candidate": 2}
     assert [rollout["rollout_id"] for rollout in document["rollouts"]] == ["r"]
     assert [piece["language"] for piece in document["rollouts"][0]["slices"]] == [None, "en"]
