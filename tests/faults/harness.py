@@ -163,6 +163,8 @@ class Run:
             "pairing_window_s": self.rules.window_ms // 1000,
             "pairing_join_timeout_s": self.rules.timeout_ms / 1000,
             "pairing_allowed_lateness_s": self.rules.lateness_ms / 1000,
+            "pairing_request_time_tolerance_s": self.rules.tolerance_ms / 1000,
+            "pairing_retry_grace_s": self.rules.grace_ms / 1000,
             **{f"kafka_client_{k.replace('.', '_')}": v for k, v in client.items()},
             **self._settings,
         }
@@ -356,12 +358,13 @@ class Run:
 
     def _comparison_differences(self, truth: Truth) -> list[str]:
         rows = self.sql(
-            "SELECT *, toUnixTimestamp64Milli(window_start) AS start FROM comparisons FINAL"
+            "SELECT *, toUnixTimestamp64Milli(window_start) AS start, "
+            "toUnixTimestamp64Milli(request_time) AS requested_ms FROM comparisons FINAL"
         )
         found = {}
         for row in rows:
             sides = [s for s in ("candidate", "control", "stable") if row[f"has_{s}"]]
-            found[row["rollout_id"], row["pair_id"]] = (
+            found[row["rollout_id"], row["pair_id"], row["requested_ms"]] = (
                 row["partition"], row["offset"], row["start"], row["language"], tuple(sides),
                 bool(row["pair_identical"]),
             )  # fmt: skip
@@ -395,7 +398,7 @@ class Run:
         said = []
         for table, key in (
             ("windows", "rollout_id, mode, language, workflow, window_start, partition, version"),
-            ("comparisons", "rollout_id, pair_id"),
+            ("comparisons", "rollout_id, pair_id, request_time"),
         ):
             torn = self.sql(
                 f"SELECT {key} FROM (SELECT DISTINCT * FROM {table}) GROUP BY {key} "

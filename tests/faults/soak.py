@@ -64,6 +64,8 @@ class Soak:
             timeout_ms=timeout_ms,
             lateness_ms=timeout_ms + rng.randrange(0, 2001, 500),
             skew_ms=60_000,
+            tolerance_ms=rng.choice((0, 200, 1000)),
+            grace_ms=rng.choice((0, 300, 1500)),
         )
         self._run = Run(
             broker,
@@ -84,6 +86,10 @@ class Soak:
             garbage=rng.random() * 0.05,
             ahead=rng.random() * 0.03,
             disagreeing=rng.random() * 0.05,
+            reused=rng.random() * 0.2,
+            skewed=rng.random() * 0.3,
+            retried=rng.random() * 0.2,
+            pauses=rng.random() * 0.005,
         )
         self._chunks = Workload(seed, rng.randint(300, 1500), shape).chunks(rng.randint(4, 9))
 

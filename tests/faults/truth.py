@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -37,10 +38,12 @@ class Rules:
     timeout_ms: int
     lateness_ms: int
     skew_ms: int
+    tolerance_ms: int = 500
+    grace_ms: int = 500
 
     @property
     def horizon_ms(self) -> int:
-        return self.window_ms + self.timeout_ms + self.lateness_ms
+        return self.window_ms + self.timeout_ms + self.lateness_ms + self.tolerance_ms
 
 
 @dataclass
@@ -51,8 +54,9 @@ class Truth:
     waiting: int = 0
     windows: dict[Slice, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     closed: set[Slice] = field(default_factory=set)
-    comparisons: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
-    """By rollout and pair: partition, offset, window, language, sides there, identical."""
+    comparisons: dict[tuple[str, str, int], tuple[Any, ...]] = field(default_factory=dict)
+    """By rollout, pair and request time, since ids are used again: partition, offset, window,
+    language, sides there, identical."""
     unmatched: set[tuple[Any, ...]] = field(default_factory=set)
     """Rollout, pair, side, partition, offset, reason."""
     invalid: set[tuple[int, int]] = field(default_factory=set)
@@ -72,15 +76,22 @@ class Truth:
 
 
 class Invalid(Exception):
-    """To dead letters; the argument is the event, if it has one."""
+    """To dead letters; the arguments are the event, if it has one, and the time that counts it."""
 
 
 @dataclass
 class _Request:
     time_ms: int
+    newest_ms: int
     wanted: frozenset[str]
-    sides: dict[str, tuple[dict[str, Any], int]]
+    sides: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
+    open_until: dict[str, float] = field(default_factory=dict)
     done: bool = False
+
+    def is_complete(self, watermark: int) -> bool:
+        """Whether all sides are there, and no later attempt can replace one."""
+        is_open = any(until > watermark for until in self.open_until.values())
+        return self.sides.keys() == self.wanted and not is_open
 
 
 class Reader:
@@ -106,9 +117,9 @@ class Reader:
                 continue
             except Invalid as error:
                 self._truth.invalid.add((self._partition, record.offset))
-                event = error.args[0]
+                event, *at = error.args
                 labels = _labels(event) if event else _labels_of_garbage(record)
-                self._count(labels, before or 0, "events_invalid")
+                self._count(labels, at[0] if at else before or 0, "events_invalid")
         self._finish(last + 1)
 
     def _take(self, record: Record) -> None:
@@ -123,33 +134,51 @@ class Reader:
             self._count(_labels(event), before, "events_late")
             self._alone(event, record.offset, "late")
         else:
-            self._join(event, at, record.offset, oldest)
+            self._join(event, at, record.offset, before)
 
-    def _join(self, event: dict[str, Any], at: int, offset: int, oldest: int) -> None:
-        key = (event["rollout_id"], event["pair_id"])
+    def _join(self, event: dict[str, Any], at: int, offset: int, before: int) -> None:
+        key, side = (event["rollout_id"], event["pair_id"]), event["side"]
         request = self._requests.get(key)
+        oldest = max(before, at) - self._rules.timeout_ms
         if request is not None and request.time_ms < oldest:
-            self._give_up(key)
-            request = None
+            self._give_up(request)
+            request = request if request.newest_ms >= oldest else None
         if request is None:
-            request = self._requests[key] = _Request(at, frozenset(event["sides"]), {})
+            request = self._requests[key] = _Request(at, at, frozenset(event["sides"]))
         else:
-            self._check(request, event, at)
-        request.sides[event["side"]] = (event, offset)
-        if request.sides.keys() == request.wanted:
+            request.newest_ms = max(request.newest_ms, at)
+            self._check(request, event, at, before)
+        request.sides[side] = (event, offset)
+        request.open_until[side] = self._open_until(event, max(before, at))
+        if request.is_complete(max(before, at)):
             self._complete(request)
 
-    def _check(self, request: _Request, event: dict[str, Any], at: int) -> None:
-        if request.time_ms != at:
-            raise Invalid(event)
-        if event["side"] in request.sides:
+    def _check(self, request: _Request, event: dict[str, Any], at: int, before: int) -> None:
+        """Count or refuse what is no new side; a later attempt supersedes the one before."""
+        if abs(request.time_ms - at) > self._rules.tolerance_ms:
+            raise Invalid(event, at)
+        side = event["side"]
+        known = request.sides.get(side)
+        is_open = not request.done and before < request.open_until.get(side, before)
+        if known is not None and not (is_open and _attempt(event) > _attempt(known[0])):
             self._count(_labels(event), at, "events_duplicate")
             raise _Known
-        if request.wanted != frozenset(event["sides"]):
-            raise Invalid(event)
+        if request.done or request.wanted != frozenset(event["sides"]):
+            raise Invalid(event, at)
         for other, _ in request.sides.values():
             if any(other[name] != event[name] for name in ("mode", "workflow", "language")):
-                raise Invalid(event)
+                raise Invalid(event, at)
+        if known is not None:
+            self._count(_labels(known[0]), request.time_ms, "events_superseded")
+
+    def _open_until(self, event: dict[str, Any], watermark: int) -> float:
+        """Up to which watermark a later attempt replaces this one."""
+        fallback = event.get("fallback") or {}
+        if fallback.get("final") is False:
+            return math.inf
+        if fallback.get("final") or not event.get("error") or not fallback.get("attempts"):
+            return -math.inf
+        return watermark + self._rules.grace_ms
 
     def _complete(self, request: _Request) -> None:
         request.done = True
@@ -172,7 +201,8 @@ class Reader:
                 self._count(labels, request.time_ms, "control_identical", same)
         window = request.time_ms - request.time_ms % self._rules.window_ms
         offset = max(offset for _, offset in request.sides.values())
-        self._truth.comparisons[first["rollout_id"], first["pair_id"]] = (
+        name = first["rollout_id"], first["pair_id"], request.time_ms
+        self._truth.comparisons[name] = (
             self._partition, offset, window, first["language"], tuple(sorted(sides)), identical
         )  # fmt: skip
 
@@ -180,18 +210,19 @@ class Reader:
         self, labels: tuple[str, ...], at: int, name: str, event: dict[str, Any]
     ) -> None:
         self._count(labels, at, f"{name}_requests")
-        self._count(labels, at, f"{name}_errors", bool(event.get("error")))
+        self._count(labels, at, f"{name}_errors", _failed(event))
         tokens = (event.get("usage") or {}).get("output_tokens") or 0
         self._count(labels, at, f"{name}_output_tokens_sum", tokens)
 
-    def _give_up(self, key: tuple[str, str]) -> None:
-        """The partner will not come any more."""
-        request = self._requests.pop(key)
+    def _give_up(self, request: _Request) -> None:
+        """The partner will not come any more, nor a later attempt."""
         if request.done:
             return
-        if {"stable", "candidate"} <= request.sides.keys():
+        sides = request.sides.keys()
+        if {"stable", "candidate"} <= sides or sides == request.wanted:
             self._complete(request)
             return
+        request.done = True
         for side, (event, offset) in request.sides.items():
             self._count(_labels(event), request.time_ms, f"events_unmatched_{side}")
             self._alone(event, offset, "timeout")
@@ -204,9 +235,10 @@ class Reader:
     def _finish(self, position: int) -> None:
         waiting = 0
         if self._watermark is not None:
-            for key, request in list(self._requests.items()):
-                if request.time_ms < self._watermark - self._rules.timeout_ms:
-                    self._give_up(key)
+            for request in self._requests.values():
+                oldest = self._watermark - self._rules.timeout_ms
+                if request.time_ms < oldest or request.is_complete(self._watermark):
+                    self._give_up(request)
                 elif not request.done:
                     waiting += len(request.sides)
         self._truth.waiting += waiting
@@ -245,6 +277,16 @@ def _decode(value: bytes | None) -> dict[str, Any]:
     if event["side"] not in event.get("sides", ()):
         raise Invalid(None)
     return {"workflow": None, **event}
+
+
+def _attempt(event: dict[str, Any]) -> tuple[int, bool]:
+    """Which attempt of its side an event is."""
+    fallback = event.get("fallback") or {}
+    return fallback.get("attempts") or 1, fallback.get("final") is not False
+
+
+def _failed(event: dict[str, Any]) -> bool:
+    return bool(event.get("error")) or (event.get("fallback") or {}).get("final") is False
 
 
 def _time_ms(event: dict[str, Any]) -> int:

@@ -47,6 +47,14 @@ class Shape:
     disagreeing: float = 0.02
     single: float = 0.15
     control: float = 0.10
+    reused: float = 0.05
+    """Requests with the `pair_id` of an earlier one, about a join timeout before."""
+    skewed: float = 0.10
+    """Sides whose `request_time` differs from that of their pair, some beyond the tolerance."""
+    retried: float = 0.08
+    """Sides that fail and are tried again, each attempt an event."""
+    pauses: float = 0.002
+    """Requests after which event time pauses for longer than the join timeout."""
 
 
 class Workload:
@@ -72,10 +80,15 @@ class Workload:
         at_s = 0.0
         for number in range(requests):
             at_s += rng.expovariate(shape.rate_per_s)
+            if rng.random() < shape.pauses:
+                at_s += 12 * rng.random()
+            name = number
+            if rng.random() < shape.reused:
+                name = max(0, number - rng.randrange(1, int(8 * shape.rate_per_s)))
             ahead_s = 3600 + AGE.total_seconds() if rng.random() < shape.ahead else 0.0
-            for message in self._sides(number, at_s + ahead_s):
+            for wait_s, message in self._sides(name, at_s + ahead_s):
                 for _ in range(self._copies()):
-                    yield at_s + self._delay_s(), message
+                    yield at_s + wait_s + self._delay_s(), message
             if rng.random() < shape.garbage:
                 yield at_s, self._garbage(number)
 
@@ -93,7 +106,8 @@ class Workload:
             return 3 * self._rng.random()
         return 0.5 * self._rng.random()
 
-    def _sides(self, number: int, at_s: float) -> Iterator[Message]:
+    def _sides(self, number: int, at_s: float) -> Iterator[tuple[float, Message]]:
+        """The attempts of all sides, and how long after the request they were made."""
         rng = self._rng
         mode = rng.choice(("shadow", "shadow", "interleave"))
         sides = ["stable", "candidate"]
@@ -107,14 +121,31 @@ class Workload:
             "pair_id": f"p{number}",
             "mode": mode,
             "sides": sides,
-            "request_time": (self._start + dt.timedelta(seconds=round(at_s, 3))).isoformat(),
             "language": rng.choice(LANGUAGES),
             "workflow": rng.choice(WORKFLOWS),
         }
         for side in sides:
-            yield self._message({**common, "side": side, **self._answer()})
+            skew_s = rng.uniform(-0.6, 0.6) if rng.random() < self._shape.skewed else 0.0
+            stamp = self._start + dt.timedelta(seconds=round(at_s + skew_s, 3))
+            for wait_s, answer in self._attempts():
+                own = {"side": side, "request_time": stamp.isoformat()}
+                yield wait_s, self._message({**common, **own, **answer})
             if rng.random() < self._shape.disagreeing:
                 common = {**common, "workflow": "elsewhere"}
+
+    def _attempts(self) -> Iterator[tuple[float, dict[str, Any]]]:
+        """One answer, or failed attempts before it; now and then the last one never comes."""
+        rng = self._rng
+        if rng.random() >= self._shape.retried:
+            yield 0.0, self._answer()
+            return
+        attempts, wait_s = rng.randint(1, 3), 0.0
+        marks: dict[str, Any] = rng.choice(({}, {"final": False}))
+        for attempt in range(1, attempts + 1):
+            yield wait_s, {"error": {"type": "500"}, "fallback": {"attempts": attempt, **marks}}
+            wait_s += rng.choice((0.1, 0.4, 2.0))
+        if rng.random() < 0.9:
+            yield wait_s, {**self._answer(), "fallback": {"attempts": attempts + 1}}
 
     def _answer(self) -> dict[str, Any]:
         rng = self._rng

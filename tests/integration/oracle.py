@@ -158,6 +158,8 @@ class Rules:
     """The times that decide; milliseconds."""
 
     join_timeout_ms: int = 120_000
+    tolerance_ms: int = 5_000
+    grace_ms: int = 2_000
     window_ms: int = 10_000
     latest_ms: Callable[[int], int] | None = None
     """Largest request time allowed for the record at an offset; None for any."""
@@ -184,8 +186,9 @@ class Account:
     pairs: list[Request] = field(default_factory=list)
     singles: list[Request] = field(default_factory=list)
     unmatched: list[tuple[Document, int]] = field(default_factory=list)
-    """Events with the offset of each; the same for the next three."""
+    """Events with the offset of each; the same for the next four."""
     duplicate: list[tuple[Document, int]] = field(default_factory=list)
+    superseded: list[tuple[Document, int]] = field(default_factory=list)
     late: list[tuple[Document, int]] = field(default_factory=list)
     pending: list[tuple[Document, int]] = field(default_factory=list)
     invalid: list[tuple[str, int]] = field(default_factory=list)
@@ -197,8 +200,8 @@ class Account:
 
     def accounted(self) -> int:
         joined = sum(len(request.sides) for request in self.pairs + self.singles)
-        alone = (self.unmatched, self.duplicate, self.late, self.pending, self.invalid)
-        return joined + sum(map(len, alone))
+        alone = (self.unmatched, self.duplicate, self.superseded, self.late, self.pending)
+        return joined + sum(map(len, alone)) + len(self.invalid)
 
 
 def join(lines: Iterable[bytes], rules: Rules | None = None) -> Account:
@@ -222,8 +225,8 @@ class _Joiner:
                 self.account.invalid.append((error.args[0], offset))
         if self.watermark is not None:
             self._expire(self.watermark - self.rules.join_timeout_ms)
-        for key in list(self.open):
-            self._forget(key, ended=True)
+        for entry in self.open.values():
+            self._end(entry)
         return self.account
 
     def _take(self, event: Document, offset: int) -> None:
@@ -238,28 +241,67 @@ class _Joiner:
             self.account.late.append((event, offset))
             return
         self._expire(oldest)
-        self._join(event, at, offset)
+        self._join(event, at, offset, before)
 
     def _expire(self, oldest: int) -> None:
-        for key in [key for key, entry in self.open.items() if entry["time"] < oldest]:
-            self._forget(key)
+        for key, entry in list(self.open.items()):
+            if entry["time"] < oldest:
+                self._give_up(entry)
+            if entry["newest"] < oldest:
+                del self.open[key]
 
-    def _join(self, event: Document, at: int, offset: int) -> None:
+    def _join(self, event: Document, at: int, offset: int, before: int) -> None:
         key = (event["rollout_id"], event["pair_id"])
         entry = self.open.get(key)
+        oldest = max(before, at) - self.rules.join_timeout_ms
+        if entry is not None and entry["time"] < oldest:
+            self._give_up(entry)
+            entry = entry if entry["newest"] >= oldest else None
         side, wanted = event["side"], set(event["sides"])
         if entry is None:
-            entry = self.open[key] = {"time": at, "wanted": wanted, "sides": {}, "done": False}
-        elif side in entry["sides"] and entry["time"] == at:
-            self.account.duplicate.append((event, offset))
-            return
-        elif entry["time"] != at or entry["wanted"] != wanted:
-            raise Invalid("disagrees")
-        elif not entry["done"]:
-            self._check_labels(event, [known for known, _ in entry["sides"].values()])
+            entry = self.open[key] = {
+                "time": at, "newest": at, "wanted": wanted, "sides": {}, "done": False, "until": {},
+            }  # fmt: skip
+        else:
+            entry["newest"] = max(entry["newest"], at)
+            if not self._is_new(entry, event, at, offset, before):
+                return
         entry["sides"][side] = (event, offset)
-        if set(entry["sides"]) == entry["wanted"]:
+        entry["until"][side] = self._open_until(event, max(before, at))
+        if self._is_complete(entry, max(before, at)):
             self._complete(entry)
+
+    def _is_new(
+        self, entry: dict[str, Any], event: Document, at: int, offset: int, before: int
+    ) -> bool:
+        """Whether an event adds a side to a request, or replaces an attempt; else it is counted."""
+        if abs(at - entry["time"]) > self.rules.tolerance_ms:
+            raise Invalid("disagrees")
+        known = entry["sides"].get(event["side"])
+        is_open = known is not None and not entry["done"] and before < entry["until"][event["side"]]
+        if known is not None and not (is_open and attempt(event) > attempt(known[0])):
+            self.account.duplicate.append((event, offset))
+            return False
+        if entry["done"] or entry["wanted"] != set(event["sides"]):
+            raise Invalid("disagrees")
+        self._check_labels(event, [other for other, _ in entry["sides"].values()])
+        if known is not None:
+            self.account.superseded.append(known)
+        return True
+
+    def _open_until(self, event: Document, watermark: int) -> float:
+        """The watermark up to which a later attempt replaces this one."""
+        fallback = event.get("fallback") or {}
+        if fallback.get("final") is False:
+            return math.inf
+        if fallback.get("final") or not event.get("error") or not fallback.get("attempts"):
+            return -math.inf
+        return watermark + self.rules.grace_ms
+
+    @staticmethod
+    def _is_complete(entry: dict[str, Any], watermark: int) -> bool:
+        is_open = any(until > watermark for until in entry["until"].values())
+        return set(entry["sides"]) == entry["wanted"] and not is_open
 
     @staticmethod
     def _check_labels(event: Document, others: list[Document]) -> None:
@@ -281,16 +323,29 @@ class _Joiner:
         paired = "stable" in sides and "candidate" in sides
         (self.account.pairs if paired else self.account.singles).append(request)
 
-    def _forget(self, key: tuple[str, str], ended: bool = False) -> None:
-        entry = self.open.pop(key)
+    def _end(self, entry: dict[str, Any]) -> None:
+        """The log ends here."""
+        assert self.watermark is not None
+        if entry["done"] or self.rules.ends or self._is_complete(entry, self.watermark):
+            self._give_up(entry)
+        else:
+            self.account.pending.extend(entry["sides"].values())
+
+    def _give_up(self, entry: dict[str, Any]) -> None:
         if entry["done"]:
             return
-        if ended and not self.rules.ends:
-            self.account.pending.extend(entry["sides"].values())
-        elif {"stable", "candidate"} <= set(entry["sides"]):
+        sides = set(entry["sides"])
+        if {"stable", "candidate"} <= sides or sides == entry["wanted"]:
             self._complete(entry)
         else:
+            entry["done"] = True
             self.account.unmatched.extend(entry["sides"].values())
+
+
+def attempt(event: Document) -> tuple[int, bool]:
+    """Which attempt of its side an event is."""
+    fallback = event.get("fallback") or {}
+    return fallback.get("attempts") or 1, fallback.get("final") is not False
 
 
 # --- languages --------------------------------------------------------------------------------
@@ -530,6 +585,7 @@ class Report:
                 "read": account.read,
                 "invalid": len(account.invalid),
                 "duplicate": len(account.duplicate),
+                "superseded": len(account.superseded),
                 "late": len(account.late),
             },
             "pairs": len(account.pairs),
