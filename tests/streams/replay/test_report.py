@@ -28,6 +28,7 @@ NOTHING_MEASURED = {
         "answered_rate", "texts_rate", "identical_rate", "identical_folded_rate",
         "similarity_mean", "json_compared_rate", "json_equal_rate", "tool_calls_compared_rate",
         "tool_names_match_rate", "tool_calls_match_rate", "finish_reason_match_rate",
+        "request_time_skewed_rate",
     )),
     **NO_CHANGES,
     **dict.fromkeys((
@@ -84,7 +85,9 @@ def test_nothing_is_an_empty_report() -> None:
 
 def test_what_nothing_stands_under_is_null_and_a_count_is_zero() -> None:
     (_, piece) = report([paired(2)], 4)["rollouts"][0]["slices"]
-    assert piece["delta"] == NOTHING_MEASURED | {"answered_rate": 0.0}
+    assert piece["delta"] == NOTHING_MEASURED | {
+        "answered_rate": 0.0, "request_time_skewed_rate": 0.0,
+    }  # fmt: skip
     assert piece["stable"]["duration_ms"] == {"p50": None, "p95": None, "p99": None}
     assert piece["stable"]["cost_usd"] == 0.0
 
@@ -103,6 +106,7 @@ def test_rates_and_means_are_over_their_own_counts() -> None:
         "json_compared_rate": 0.0, "tool_calls_compared_rate": pytest.approx(4 / 9),
         "tool_calls_match_rate": 0.75, "tool_names_match_rate": 0.0,
         "finish_reason_match_rate": 0.0,
+        "request_time_skewed_rate": 0.0,
         "duration_ratio_geometric_mean": pytest.approx(2.718281828),
         "cost_usd_diff_mean": 0.5,
     }  # fmt: skip
