@@ -16,6 +16,7 @@ import msgspec
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from understudy.schemas.manifest_hints import NOT_UTF_8, TABS, explained, not_a_list
 from understudy.schemas.rollouts import (
     GuardrailManifest,
     Models,
@@ -127,7 +128,8 @@ class _Reader:
         try:
             return msgspec.convert(document, RolloutManifest)
         except msgspec.ValidationError as error:
-            raise self._error(*_explained(str(error))) from None
+            problem, path = _split(str(error))
+            raise self._error(explained(problem, path, document), path) from None
 
     def _document(self, text: str | bytes) -> Any:
         if len(text) > MAX_MANIFEST_BYTES:
@@ -142,12 +144,26 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
             problem = error.problem or error.context or "no YAML"
+            problem = TABS if "'\\t'" in problem else problem
             raise ManifestError(problem, self._source, line, column) from None
+        except yaml.reader.ReaderError as error:
+            raise self._unreadable(error, text) from None
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             raise ManifestError(str(error).splitlines()[0], self._source) from None
         if node is None:
             raise ManifestError("the policy is empty", self._source)
         return self._value(node, ())
+
+    def _unreadable(self, error: yaml.reader.ReaderError, text: str | bytes) -> ManifestError:
+        """Return the error about bytes that are no text, or about a character that YAML forbids."""
+        written = text if isinstance(text, bytes) else b""
+        try:
+            written.decode()
+        except UnicodeDecodeError as wrong:
+            line = written.count(b"\n", 0, wrong.start) + 1
+            column = wrong.start - written.rfind(b"\n", 0, wrong.start)
+            return ManifestError(NOT_UTF_8, self._source, line, column)
+        return ManifestError(str(error).splitlines()[0], self._source)
 
     def _value(self, node: Node, path: Path) -> Any:
         self._places[path] = (node.start_mark.line + 1, node.start_mark.column + 1)
@@ -195,9 +211,11 @@ class _Reader:
     def _check_keys(self, value: Any, annotation: Any, path: Path) -> None:
         """Report an unknown key at its own position, which msgspec does not give."""
         record = _record(annotation)
+        if isinstance(value, dict) and record is None and _item(annotation) is not None:
+            raise self._error(not_a_list(path), path, at_key=True)
         if isinstance(value, list):
             for place, item in enumerate(value):
-                self._check_keys(item, annotation, (*path, place))
+                self._check_keys(item, _item(annotation), (*path, place))
         elif isinstance(value, dict) and record is not None:
             hints = get_type_hints(record)
             for key, inner in value.items():
@@ -216,13 +234,21 @@ class _Reader:
 
 
 def _record(annotation: Any) -> type[msgspec.Struct] | None:
-    """The record in an annotation such as `list[str | StageManifest] | None`."""
+    """The record in an annotation such as `str | StageManifest | None`."""
     if annotation in _RECORDS:
         return annotation  # type: ignore[no-any-return]
-    if get_origin(annotation) in (Annotated, list, Union, UnionType):
+    if get_origin(annotation) in (Annotated, Union, UnionType):
         found = (_record(part) for part in get_args(annotation))
         return next((record for record in found if record is not None), None)
     return None
+
+
+def _item(annotation: Any) -> Any:
+    """The entries' type in an annotation such as `list[StageManifest] | None`; None for no list."""
+    if get_origin(annotation) in (Annotated, Union, UnionType):
+        found = (_item(part) for part in get_args(annotation))
+        return next((item for item in found if item is not None), None)
+    return get_args(annotation)[0] if get_origin(annotation) is list else None
 
 
 def _joined(text: str) -> str:
@@ -230,7 +256,7 @@ def _joined(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16")
 
 
-def _explained(message: str) -> tuple[str, Path]:
+def _split(message: str) -> tuple[str, Path]:
     """Split msgspec's message into the problem and the path."""
     match = _PLACE.match(message)
     if match is None:
