@@ -25,9 +25,10 @@ YAML: Final = "application/yaml"
 TEXT: Final = "text/plain"
 _REFERENCE: Final = "#/components/schemas/{name}"
 _DESCRIPTION: Final = """\
-The status of rollouts, the evidence behind it, and commands to change it. Every client may read; \
-writing needs a bearer token. Errors are problem documents (RFC 9457). Every worker that decides \
-serves all rollouts, and responds with 503 while it does not know them."""
+The status of rollouts, the evidence behind it, and commands to change it. Every client may read, \
+unless settings say otherwise; writing needs a bearer token with the scope. Errors are problem \
+documents (RFC 9457). Every worker that decides serves all rollouts, and responds with 503 while \
+it does not know them."""
 _WAITING: Final = (
     "With `If-None-Match` and `Prefer: wait=30` the response comes as soon as it differs from what "
     "the client has, or after 30 s (60 at most) with 304."
@@ -41,13 +42,14 @@ STATUSES: Final[Mapping[int, str]] = {
     304: "Unchanged",
     400: "Invalid parameter or body",
     401: "Missing or unknown token",
-    403: "No tokens are configured",
+    403: "No tokens are configured, or this one lacks the scope",
     404: "Not found, or not yet",
     408: "The body did not arrive in time",
     409: "Not possible in the present state",
     412: "It is not, or no longer, what the client saw",
     413: "The body is too large",
     415: "Neither YAML nor JSON, or compressed",
+    421: "Named by a host name that is not allowed",
     422: "Understood, but invalid",
     503: "Kafka, ClickHouse, or the state of the rollouts is unavailable",
 }
@@ -92,7 +94,13 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     body: Mapping[str, Content] | None = None
     is_body_required: bool = False
-    needs_token: bool = False
+    scope: str = ""
+    """Of the token that it takes; empty where reading takes none unless settings say so."""
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether it takes a token whatever the settings."""
+        return bool(self.scope)
 
 
 ID: Final = Parameter("rollout_id", "path", "The id in the policy, percent-encoded.",
@@ -115,6 +123,7 @@ IF_ABSENT: Final = Parameter(
     {"type": "string"},
 )  # fmt: skip
 CONDITIONAL: Final = (IF_NONE_MATCH, PREFER)
+PROBES: Final = ("/healthz", "/readyz")
 ROLLOUTS: Final = "/api/v1/rollouts"
 ROLLOUT: Final = f"{ROLLOUTS}/{{rollout_id}}"
 FLAGGER: Final = "/api/v1/gates/flagger"
@@ -148,7 +157,7 @@ def _command(name: str, summary: str, body: type[msgspec.Struct]) -> Operation:
         "wait`: the command is stored then.",
         parameters=(ID, PREFER, IF_MATCH), body={JSON: body},
         is_body_required=body is api.KillRequest,
-        needs_token=True,
+        scope="operate",
     )  # fmt: skip
 
 
@@ -187,12 +196,12 @@ OPERATIONS: Final = (
                                   {"type": "boolean", "default": False}),
                     IF_MATCH_RECORD, IF_ABSENT),
         body={YAML: RolloutManifest, JSON: RolloutManifest}, is_body_required=True,
-        needs_token=True,
+        scope="admin",
     ),
     Operation(
         "delete", ROLLOUT, "deleteRollout", "Delete a rollout, its evidence and its decision",
         {204: ("", None)}, (400, 401, 403, 404, 409, 412, 503),
-        parameters=(ID, IF_MATCH_RECORD), needs_token=True,
+        parameters=(ID, IF_MATCH_RECORD), scope="admin",
     ),
     _read(f"{ROLLOUT}/status", "getStatus", "The summary of a rollout", api.RolloutStatus),
     _read(
@@ -291,7 +300,7 @@ def _operation(operation: Operation) -> Schema:
     if operation.body is not None:
         content = {media: {"schema": _schema(what)} for media, what in operation.body.items()}
         built["requestBody"] = {"required": operation.is_body_required, "content": content}
-    built["security"] = [{TOKEN: []}] if operation.needs_token else []
+    built["security"] = _security(operation)
     built["responses"] = {
         str(status): _response(status, media, content)
         for status, (media, content) in sorted(_all_answers(operation).items())
@@ -299,8 +308,16 @@ def _operation(operation: Operation) -> Schema:
     return built
 
 
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    """The token's scope; reading takes one where settings say so, and probes never do."""
+    if operation.scope:
+        return [{TOKEN: [operation.scope]}]
+    return [] if operation.path in PROBES else [{}, {TOKEN: ["read"]}]
+
+
 def _all_answers(operation: Operation) -> dict[int, tuple[str, Content | None]]:
-    failures = dict.fromkeys(operation.failures, (PROBLEM, api.ProblemDocument))
+    everywhere = () if operation.path in PROBES else (401, 403, 421)
+    failures = dict.fromkeys((*operation.failures, *everywhere), (PROBLEM, api.ProblemDocument))
     return {**operation.answers, **failures}
 
 

@@ -154,8 +154,17 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 8780
     tokens: Annotated[
         str,
-        Meta(description="Who may write: `name:secret`, separated by commas; empty: no one"),
-    ] = ""
+        Meta(description="Who may do what: `name:scopes:secret`, separated by commas; scopes of "
+             "read, feedback, operate, admin, joined by +; empty: no one may write"),
+    ] = ""  # fmt: skip
+    read_needs_token: Annotated[
+        bool, Meta(description="Whether reading takes a token, too; probes never do")
+    ] = False
+    allowed_hosts: Annotated[
+        str,
+        Meta(description="Names that clients call this server by, separated by commas, such as "
+             "that of a Kubernetes service; addresses and localhost always work, * is all"),
+    ] = ""  # fmt: skip
     max_connections: Annotated[
         int,
         Meta(ge=50, description="Connections at once; five sixths of them may wait for a change"),

@@ -28,8 +28,8 @@ from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
 from understudy.streams.gc_control import garbage_collection_of_a_worker
+from understudy.streams.http.app import check_access
 from understudy.streams.http.server import http_server
-from understudy.streams.http.tokens import read_tokens
 from understudy.streams.kafka.client_config import (
     client_config,
     consumer_config,
@@ -93,7 +93,7 @@ def run_worker(settings: Settings, role: Role = "all") -> None:
     components = WorkerComponents(COMPONENTS[role])
     with _failures_as_command_errors(), stop_deadline(stop):
         policy = PairingPolicy.from_settings(settings)
-        read_tokens(settings.http.tokens)
+        check_access(settings)
         # Probes are answered from here on, so that waiting for Kafka does not look like a hang.
         with http_server(settings, components, with_api=role != "pairing"):
             if _wait_for_kafka(settings, stop):

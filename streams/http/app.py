@@ -13,14 +13,16 @@ from prometheus_client import ProcessCollector
 from understudy.schemas.manifests import MAX_MANIFEST_BYTES
 from understudy.streams.clickhouse.decision_history import DecisionHistory
 from understudy.streams.http import gate_routes, probe_routes, read_routes, write_routes
+from understudy.streams.http.access import reading_check
 from understudy.streams.http.connections import CONNECTIONS, Connections, tracked
 from understudy.streams.http.context import API, ApiContext
+from understudy.streams.http.host_check import AllowedHosts, host_check
 from understudy.streams.http.materialized_view import MaterializedView
 from understudy.streams.http.problems import errors_as_problems
 from understudy.streams.http.tokens import read_tokens
 from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.rollouts.registry import RolloutRegistry
-from understudy.streams.settings import Settings
+from understudy.streams.settings import Settings, SettingsError
 
 _SILENT: Final = logging.getLogger("understudy.http.aiohttp")
 """aiohttp logs requests that are not HTTP; port scanners send them all day."""
@@ -34,22 +36,35 @@ seconds suffice for a client to see that its body is refused before the connecti
 API_ROUTES: Final = (read_routes.routes, write_routes.routes, gate_routes.routes)
 
 
+def check_access(settings: Settings) -> None:
+    """Raise `SettingsError` for tokens or names of hosts that cannot be used."""
+    AllowedHosts(settings.http)
+    if not read_tokens(settings.http.tokens) and settings.http.read_needs_token:
+        raise SettingsError("[http] read_needs_token: nobody could read without any tokens")
+
+
 def make_api_context(settings: Settings, max_connections: int) -> ApiContext:
     """What the handlers of the API need, with an empty view. Raises `SettingsError`."""
+    check_access(settings)
     return ApiContext(
         view=MaterializedView(max_waiting=max_connections * 5 // 6),
         store=RolloutRegistry(settings.kafka),
         history=DecisionHistory(settings.clickhouse.url),
         tokens=read_tokens(settings.http.tokens),
+        read_needs_token=settings.http.read_needs_token,
         gate_max_age_s=settings.http.gate_max_age_s,
     )
 
 
 def make_app(
-    components: WorkerComponents, api: ApiContext | None = None, max_connections: int = 100
+    components: WorkerComponents,
+    api: ApiContext | None = None,
+    max_connections: int = 100,
+    hosts: AllowedHosts | None = None,
 ) -> web.Application:
     """Probes and metrics of these components, and the API where a context is given."""
-    middlewares = [tracked, errors_as_problems]
+    checks = [host_check(hosts or AllowedHosts()), reading_check]
+    middlewares = [tracked, errors_as_problems, *checks]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_MANIFEST_BYTES)
     app[CONNECTIONS] = Connections(max_connections)
     app[probe_routes.COMPONENTS] = components

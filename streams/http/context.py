@@ -44,6 +44,7 @@ class ApiContext:
     store: RolloutRegistry
     history: DecisionHistory
     tokens: tuple[Token, ...]
+    read_needs_token: bool = False
     gate_max_age_s: float = GATE_MAX_AGE_S
     clock: Callable[[], dt.datetime] = _now
     command_threads: ThreadPoolExecutor = field(default_factory=_threads(4, "command"))

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from understudy.streams.http.app import RUNNER, make_api_context, make_app
 from understudy.streams.http.connections import CONNECTIONS, Protocols
+from understudy.streams.http.host_check import AllowedHosts
 from understudy.streams.http.materialized_view import MaterializedView, ViewUpdate
 from understudy.streams.http.view_feed import feed
 from understudy.streams.logs import LogLimit
@@ -120,7 +121,7 @@ class _Server:
         limit = connection_limit(self._settings.http.max_connections)
         api = make_api_context(self._settings, limit) if self._with_api else None
         writers = len(api.tokens) if api else 0
-        app = make_app(self._components, api, limit)
+        app = make_app(self._components, api, limit, AllowedHosts(self._settings.http))
         asyncio.get_running_loop().set_exception_handler(_log_loop_error)
         async with _listening(self._settings.http, app, writers):
             if api is None:

@@ -20,6 +20,7 @@ from understudy.schemas.decisions import Decision
 from understudy.schemas.manifests import json_as_yaml
 from understudy.schemas.rollout_records import Command, CommandKind
 from understudy.schemas.rollouts import RolloutManifest
+from understudy.streams.http.access import authorize
 from understudy.streams.http.bodies import VERSION_END, encoded
 from understudy.streams.http.context import API, ApiContext, in_thread
 from understudy.streams.http.etag import ANY, matches, preferred_wait_s
@@ -28,9 +29,7 @@ from understudy.streams.http.problems import Problem
 from understudy.streams.http.query_parameters import allow_only, flag
 from understudy.streams.http.read_routes import ROLLOUT_PATH
 from understudy.streams.http.request_body import in_time
-from understudy.streams.http.tokens import holder
 from understudy.streams.http.waiting_places import TooManyWaiting
-from understudy.streams.logs import LogLimit
 from understudy.streams.rollouts import operator_commands
 from understudy.streams.rollouts.confirmation import is_answered, rejection_of
 from understudy.streams.rollouts.policy_diff import PolicyDiff, PolicyFile, policy_file
@@ -38,7 +37,6 @@ from understudy.streams.rollouts.registry import Expected, expect_anything, reco
 from understudy.streams.rollouts.rollout_status import status_of
 
 log = structlog.get_logger(__name__)
-_limited_log: Final = LogLimit(log)
 
 routes: Final = web.RouteTableDef()
 
@@ -58,7 +56,7 @@ _Request = TypeVar("_Request", bound=CommandRequest | KillRequest)
 @routes.put(ROLLOUT_PATH)
 async def apply(request: web.Request) -> web.Response:
     """Apply a policy: start a rollout, or change one that runs."""
-    context, who = request.app[API], authenticate(request)
+    context, who = request.app[API], authorize(request, "admin").name
     allow_only(request, "dry_run")
     is_dry_run, rollout_id = flag(request, "dry_run"), request.match_info["rollout_id"]
     is_json, is_expected = _is_json(request), _expected_record(request)
@@ -80,7 +78,7 @@ async def apply(request: web.Request) -> web.Response:
 @routes.delete(ROLLOUT_PATH)
 async def delete(request: web.Request) -> web.Response:
     """Delete a rollout with its evidence and its decision."""
-    context, who = request.app[API], authenticate(request)
+    context, who = request.app[API], authorize(request, "admin").name
     allow_only(request)
     rollout_id = request.match_info["rollout_id"]
     is_expected = _expected_record(request)
@@ -108,30 +106,9 @@ async def promote(request: web.Request) -> web.Response:
     return await _issue(request, "promote")
 
 
-def authenticate(request: web.Request) -> str:
-    """The name of the token's holder. Raises a 401 or 403 problem."""
-    tokens = request.app[API].tokens
-    if not tokens:
-        raise Problem(
-            HTTPStatus.FORBIDDEN, "writing is disabled: the worker has no tokens; set [http] tokens"
-        )
-    shown = request.headers.get("Authorization", "")
-    name = holder(tokens, shown)
-    if name is not None:
-        return name
-    _limited_log.warning("http.unauthorized", method=request.method, path=request.path[:200],
-                remote=request.remote)  # fmt: skip
-    error = ', error="invalid_token"' if shown else ""
-    raise Problem(
-        HTTPStatus.UNAUTHORIZED,
-        "this token is unknown" if shown else "send `Authorization: Bearer SECRET`",
-        {"WWW-Authenticate": f'Bearer realm="understudy"{error}'},
-    )
-
-
 async def _issue(request: web.Request, kind: CommandKind) -> web.Response:
     """Issue a command, then wait for a decision that confirms it."""
-    context, who = request.app[API], authenticate(request)
+    context, who = request.app[API], authorize(request, "operate").name
     allow_only(request)
     rollout_id = request.match_info["rollout_id"]
     expects = _expected_sequence(context, request)

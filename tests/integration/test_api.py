@@ -74,7 +74,7 @@ def worker(kafka_broker: Broker, specs: Topics, tmp_path: Path) -> Iterator[Work
     environment = settings(
         kafka_broker,
         specs,
-        UNDERSTUDY_HTTP_TOKENS=f"anna:{SECRET}",
+        UNDERSTUDY_HTTP_TOKENS=f"anna:admin:{SECRET}",
     )
     with Worker(tmp_path, environment, [*COMMAND, "worker"]) as made:
         yield made

@@ -85,14 +85,21 @@ class Api:
 def api(
     *,
     kafka: KafkaSettings | None = None,
-    tokens: str = f"anna:{SECRET}",
+    tokens: str = f"anna:admin:{SECRET}",
     clickhouse: str = "clickhouse://127.0.0.1:1/understudy",
     is_complete: bool = True,
+    read_needs_token: bool = False,
 ) -> Iterator[Api]:
     """An application whose Kafka and ClickHouse are away unless given; Kafka feeds its view."""
     view, components = MaterializedView(), WorkerComponents(("api",))
     store = RolloutRegistry(kafka) if kafka else RolloutRegistry(NOWHERE, timeout_s=1.0)
-    context = ApiContext(view, store, DecisionHistory(clickhouse), read_tokens(tokens))
+    context = ApiContext(
+        view,
+        store,
+        DecisionHistory(clickhouse),
+        read_tokens(tokens),
+        read_needs_token=read_needs_token,
+    )
     is_read = kafka is not None and is_complete
     view.is_complete = is_complete and not is_read
     with (

@@ -341,7 +341,7 @@ def test_others_cannot_switch_off_the_kill_switch(kafka: Kafka) -> None:
 def test_who_kills_and_leaves_has_killed(kafka: Kafka) -> None:
     kafka.write(ROLLOUTS, record())
     secret = "correct-horse-battery"
-    some = Server(kafka.settings, tokens=f"anna:{secret}")
+    some = Server(kafka.settings, tokens=f"anna:admin:{secret}")
     body = b'{"reason": "tone"}'
     head = (
         f"POST /api/v1/rollouts/checkout/kill HTTP/1.1\r\nHost: 127.0.0.1\r\n"

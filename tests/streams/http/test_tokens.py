@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from understudy.streams.http.tokens import holder, read_tokens
+from understudy.streams.http.tokens import SCOPES, Scope, holder, read_tokens
 from understudy.streams.settings import SettingsError
 
 SECRET, OTHER = "0123456789abcdef", "fedcba9876543210=="
-TOKENS = read_tokens(f"anna:{SECRET}, ci@build.example:{OTHER},")
+TOKENS = read_tokens(f"anna:operate:{SECRET}, ci@build.example:read+feedback:{OTHER},")
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,24 @@ TOKENS = read_tokens(f"anna:{SECRET}, ci@build.example:{OTHER},")
     ],
 )
 def test_whose_a_token_is(shown: str, name: str | None) -> None:
-    assert holder(TOKENS, shown) == name
+    found = holder(TOKENS, shown)
+    assert (found.name if found else None) == name
+
+
+@pytest.mark.parametrize(
+    ("scopes", "may"),
+    [
+        ("read", {"read"}),
+        ("feedback", {"feedback"}),
+        ("operate", {"read", "operate"}),
+        ("admin", {"read", "feedback", "operate", "admin"}),
+        ("read+feedback", {"read", "feedback"}),
+        ("operate+feedback", {"read", "feedback", "operate"}),
+    ],
+)
+def test_what_a_scope_includes(scopes: str, may: set[Scope]) -> None:
+    (token,) = read_tokens(f"anna:{scopes}:{SECRET}")
+    assert {scope for scope in SCOPES if token.may(scope)} == may  # type: ignore[arg-type]
 
 
 def test_nobody_has_the_empty_token() -> None:
@@ -42,12 +59,16 @@ def test_nobody_has_the_empty_token() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (SECRET, "number 1 is not name:secret"),
-        (f":{SECRET}", "number 1 is not name:secret"),
-        (f"an na:{SECRET}", "number 1 is not name:secret"),
-        (f"anna:{SECRET},ben:", "number 2 is not name:secret"),
-        ("anna:short", "number 1, of anna: the secret needs at least 16"),
-        ("anna:0123456789 abcdef", "number 1, of anna: the secret needs at least 16"),
+        (SECRET, "number 1 is not name:scopes:secret"),
+        (f":admin:{SECRET}", "number 1 is not name:scopes:secret"),
+        (f"an na:admin:{SECRET}", "number 1 is not name:scopes:secret"),
+        (f"anna:admin:{SECRET},ben:", "number 2 is not name:scopes:secret"),
+        (f"anna:{SECRET}", "number 1, of anna: say what it may do"),
+        ("anna:admin:short", "number 1, of anna: the secret needs at least 16"),
+        ("anna:admin:0123456789 abcdef", "number 1, of anna: the secret needs at least 16"),
+        (f"anna:write:{SECRET}", "number 1, of anna: its scopes must be of read, feedback"),
+        (f"anna:admin+:{SECRET}", "number 1, of anna: its scopes must be of read, feedback"),
+        (f"anna::{SECRET}", "number 1, of anna: its scopes must be of read, feedback"),
     ],
 )
 def test_what_is_no_token(text: str, words: str) -> None:
