@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from prometheus_client import ProcessCollector
 
 from understudy.schemas.manifests import MAX_MANIFEST_BYTES
@@ -64,7 +65,7 @@ def make_app(
 ) -> web.Application:
     """Probes and metrics of these components, and the API where a context is given."""
     checks = [host_check(hosts or AllowedHosts()), reading_check]
-    middlewares = [tracked, errors_as_problems, *checks]
+    middlewares: list[Middleware] = [tracked, errors_as_problems, *checks]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_MANIFEST_BYTES)
     app[CONNECTIONS] = Connections(max_connections)
     app[probe_routes.COMPONENTS] = components
