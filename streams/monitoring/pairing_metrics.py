@@ -19,6 +19,7 @@ from understudy.streams.monitoring.pairing_snapshot import (
 
 OUTCOMES: Final = (
     "paired", "single", "unmatched", "duplicate", "superseded", "late", "invalid", "replayed",
+    "skipped",
 )  # fmt: skip
 """Fields of the tally that count where records ended up."""
 
@@ -79,8 +80,9 @@ PAIRING: Final[tuple[Spec, ...]] = (
     MetricSpec(
         f"{PREFIX}events_total", "counter", ("source", "outcome"),
         "Records by source (events or feedback) and outcome: paired, single, unmatched, duplicate, "
-        "superseded, late, invalid, or replayed (read again after an earlier run had counted "
-        "them). Records that are read again count again; the view `accounting` counts each once",
+        "superseded, late, invalid, replayed (read again after an earlier run had counted them) or "
+        "skipped (in windows that are not written, since the log no longer has all of their "
+        "records). Records that are read again count again; the view `accounting` counts each once",
         _outcomes,
     ),
     _source_counter("events_read", "Records read", lambda r: r.tally.get("read", 0)),

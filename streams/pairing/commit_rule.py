@@ -29,6 +29,8 @@ class CommitMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     """The watermark at that position."""
     waiting_sides: int = 0
     """Sides that waited for a partner at that position."""
+    complete_from_ms: int | None = None
+    """Windows that start before are not written: the log no longer had all of their records."""
     version: int = METADATA_VERSION
 
     def encode(self) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.windows import Source
 from understudy.streams.kafka.unreadable import is_unreadable, unreadable_batch
 from understudy.streams.logs import KAFKA_LOGGER
@@ -166,6 +167,7 @@ class PairingConsumer:
             "superseded": sum(t.superseded for t in tallies),
             "late": sum(t.late for t in tallies),
             "invalid": sum(t.invalid for t in tallies),
+            "skipped": sum(t.skipped for t in tallies),
             "waiting": sum(s.waiting_sides for s in self.partitions.values()),
             "lost_records": self.totals.lost_records,
             "unreadable_records": self.totals.unreadable_records,
@@ -242,6 +244,8 @@ class PairingConsumer:
         state = assigned.state
         offsets: list[int] = [m.offset() for m in messages]  # type: ignore[misc]
         self._note_gaps(state, offsets)
+        if state.is_truncated:
+            self._note_beginning(state, messages[0])
         outcome = state.process(
             RecordBatch(
                 payloads=[m.value() for m in messages],
@@ -269,6 +273,15 @@ class PairingConsumer:
             self.totals.lost_records += lost
             self._log.error("events.lost", partition=state.number, records=lost,
                       why="deleted by retention before they were read")  # fmt: skip
+
+    def _note_beginning(self, state: PartitionState, first: Message) -> None:
+        """Leave out windows that the records before this one may lie in: they are not to be had."""
+        complete_from_ms = state.log_begins_at(first.timestamp()[1])
+        self._log.error(
+            "windows.incomplete", partition=state.number, offset=first.offset(),
+            written_from=from_epoch_ms(complete_from_ms).isoformat(),
+            why="the log no longer has all records of earlier windows; they are not written",
+        )  # fmt: skip
 
     # Flushing and recovering
 
@@ -414,5 +427,8 @@ class PairingConsumer:
                 "events.lost", partition=number, records=start.lost_records, earliest=first,
                 committed=committed.offset, why="retention deleted the committed offset",
             )  # fmt: skip
-        state = self._state(number, self._policy, start_offset=start.offset, resumed=start.metadata)
+        state = self._state(
+            number, self._policy, start_offset=start.offset, resumed=start.metadata,
+            is_truncated=start.is_truncated,
+        )  # fmt: skip
         return Assignment(state, committed=start.offset)

@@ -96,8 +96,8 @@ class FeedbackPartition(PartitionState):
             self._count_late(feedback, watermark_ms, record.offset)
         elif self._recent.is_copy(_identity(feedback), time_ms, max(time_ms, watermark_ms)):
             self._count_ended("duplicate", feedback, time_ms)
-        elif is_closed:
-            self.tally.replayed += 1
+        elif self._is_unwritten(time_ms):
+            self._count_unwritten(time_ms)
         else:
             opinions.append(feedback)
 

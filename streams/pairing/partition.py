@@ -144,8 +144,8 @@ class Partition(PartitionState):
         """Compare what is complete, then forget the texts."""
         entries = []
         for entry in batch.joined.complete:
-            if self._is_closed(entry.request_time_ms):
-                self.tally.replayed += len(entry.sides)
+            if self._is_unwritten(entry.request_time_ms):
+                self._count_unwritten(entry.request_time_ms, len(entry.sides))
                 entry.release()
             else:
                 entries.append(entry)
@@ -219,8 +219,8 @@ class Partition(PartitionState):
     def _unmatched(self, given_up: Forgone, reason: UnmatchedReason, batch: _Batch) -> None:
         side, time_ms = given_up
         event = side.event
-        if self._is_closed(time_ms):
-            self.tally.replayed += 1
+        if self._is_unwritten(time_ms):
+            self._count_unwritten(time_ms)
             return
         start = self._windows.start_of(time_ms)
         self.tally.unmatched += 1

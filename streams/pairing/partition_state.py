@@ -10,6 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Final, Literal
 
+import msgspec
+
 from understudy.analyzers.compare.language_tags import normalize_tag
 from understudy.analyzers.windows.window_sums import SliceKey
 from understudy.schemas.events import Event, InvalidEvent, InvalidReason, peek
@@ -40,14 +42,24 @@ class PartitionState(ABC):
         *,
         start_offset: int = 0,
         resumed: CommitMetadata | None = None,
+        is_truncated: bool = False,
     ) -> None:
-        """Start at an offset, with what was committed there if anything was."""
+        """Start at an offset, with what was committed there if anything was.
+
+        It is truncated where records before are missing of which nothing was committed.
+        """
         self.number = number
         self.policy = policy
         self.position = start_offset
         self.tally = Tally()
         closed_until_ms = resumed.mark_closed(policy).closed_until_ms if resumed else None
         self._closed_before_ms = _end_of_window(closed_until_ms, policy.window_ms)
+        self.is_truncated = is_truncated
+        """No record of what is left of the log has been read yet; see `log_begins_at`."""
+        self.complete_from_ms = resumed.complete_from_ms if resumed else None
+        self._written_from_ms = max(
+            self._closed_before_ms, self.complete_from_ms or _BEFORE_ALL_TIME
+        )
         self.flushed_position = resumed.position if resumed else 0
         self.dead_letters_from = self.flushed_position
         """Dead letters below this offset have been sent by an earlier run."""
@@ -92,7 +104,11 @@ class PartitionState(ABC):
         """
         if flushed_to < self.flushed_position:
             return None
-        return self._commits.safe_commit(flushed_to)
+        safe = self._commits.safe_commit(flushed_to)
+        if safe is None or self.complete_from_ms is None:
+            return safe
+        metadata = msgspec.structs.replace(safe.metadata, complete_from_ms=self.complete_from_ms)
+        return SafeCommit(safe.offset, metadata)
 
     def _note_read(self, records: RecordBatch) -> None:
         if len(records):
@@ -105,6 +121,20 @@ class PartitionState(ABC):
         if self.watermark_ms is not None and steps.values_ms:
             self._windows.close(self.watermark_ms, steps)
         self._commits.passed(self.position, self.watermark_ms, self.waiting_sides)
+
+    def log_begins_at(self, timestamp_ms: int) -> int:
+        """Write no window that may have begun before the first record that is read.
+
+        Returns from when on windows are written. What came before that record was stored before
+        it, and made at most the clock skew later than that; and a record that reuses an earlier
+        one's `pair_id` may disagree with it for as long as the join remembers it.
+        """
+        policy = self.policy
+        self.is_truncated = False
+        reach_ms = timestamp_ms + policy.max_clock_skew_ms + policy.join_timeout_ms
+        self.complete_from_ms = _end_of_window(reach_ms, policy.window_ms)
+        self._written_from_ms = max(self._closed_before_ms, self.complete_from_ms)
+        return self.complete_from_ms
 
     def pass_unreadable(self, first: int, end: int, why: str) -> BatchOutput:
         """Step over a batch that cannot be unpacked; one dead letter names all its records.
@@ -132,18 +162,33 @@ class PartitionState(ABC):
         """Whether an earlier run closed and flushed the window of this time."""
         return time_ms < self._closed_before_ms
 
+    def _is_unwritten(self, time_ms: int) -> bool:
+        """Whether the window of this time is closed, or incomplete in what is left of the log."""
+        return time_ms < self._written_from_ms
+
+    def _count_unwritten(self, time_ms: int, records: int = 1) -> None:
+        """Count records that go into no window, by the reason."""
+        if self._is_closed(time_ms):
+            self.tally.replayed += records
+        else:
+            self.tally.skipped += records
+
     def _accounting_window(self, watermark_ms: int, offset: int) -> int | None:
-        """Where late and invalid records count; None where an earlier run has counted them."""
+        """Where late and invalid records count; None in a window that is not written again."""
         start = self._windows.start_of(watermark_ms)
-        if not self._is_closed(start):
+        if self.is_truncated:
+            return None
+        if not self._is_unwritten(start):
             return start
-        return None if offset < self.flushed_position else self._closed_before_ms
+        if offset < self.flushed_position or self._is_unwritten(self._closed_before_ms):
+            return None
+        return self._closed_before_ms
 
     def _count_late(self, record: Event | Feedback, watermark_ms: int, offset: int) -> int | None:
         """Count a late record; the window that does, None where an earlier run has."""
         start = self._accounting_window(watermark_ms, offset)
         if start is None:
-            self.tally.replayed += 1
+            self._count_unwritten(watermark_ms)
             return None
         self.tally.late += 1
         self._windows.count(slice_of(record, tagged_language(record), start), "events_late")
@@ -153,8 +198,8 @@ class PartitionState(ABC):
         self, ended: Literal["duplicate", "superseded"], record: Event | Feedback, time_ms: int
     ) -> None:
         """Count a record that is not measured, in the window of its own time or its pair's."""
-        if self._is_closed(time_ms):
-            self.tally.replayed += 1
+        if self._is_unwritten(time_ms):
+            self._count_unwritten(time_ms)
             return
         start = self._windows.start_of(time_ms)
         setattr(self.tally, ended, getattr(self.tally, ended) + 1)
@@ -170,8 +215,8 @@ class PartitionState(ABC):
         """
         if letter.offset >= self.dead_letters_from:
             outcome.dead_letters.append(letter)
-        if self._is_closed(time_ms):
-            self.tally.replayed += 1
+        if self._is_unwritten(time_ms):
+            self._count_unwritten(time_ms)
             return
         self.tally.invalid += 1
         slice_key = slice_of(event, tagged_language(event), self._windows.start_of(time_ms))

@@ -81,10 +81,13 @@ class Tally:
     invalid: int = 0
     replayed: int = 0
     """Records read again, of windows that an earlier run had closed and stored."""
+    skipped: int = 0
+    """Records of windows that are not written, since the log no longer has all of their records."""
 
     def accounted(self) -> int:
         """Events that have ended somewhere; `read` less the sides still waiting."""
         return (
             self.paired + self.single + self.unmatched + self.duplicate
             + self.superseded + self.late + self.invalid + self.replayed
+            + self.skipped
         )  # fmt: skip

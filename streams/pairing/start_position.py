@@ -17,6 +17,8 @@ class StartPosition:
     """Deleted by retention before they were read, with the sides that waited for a partner."""
     is_committed_gone: bool = False
     """Retention deleted the committed offset."""
+    is_truncated: bool = False
+    """Records before the offset are not read, and nothing is known of the windows they lie in."""
     is_beyond_end: bool = False
     """The committed offset lies after the end: the topic was deleted and created again."""
 
@@ -26,10 +28,25 @@ def start_position(
 ) -> StartPosition:
     """Return where to begin; `committed` is negative for none, the log holds [first, end)."""
     if committed < 0 or committed > end:
-        return StartPosition(first, is_beyond_end=committed > end)
+        return StartPosition(first, is_truncated=first > 0, is_beyond_end=committed > end)
     if committed < first:
         return _after_loss(committed, metadata, first)
-    return StartPosition(committed, metadata)
+    return StartPosition(
+        committed,
+        metadata,
+        is_truncated=_is_truncated(committed, metadata),
+    )
+
+
+def _is_truncated(offset: int, metadata: CommitMetadata | None) -> bool:
+    """Whether windows may have begun before an offset, and nothing says which.
+
+    So it is after a reset of the group by Kafka's tools, and for a new group whose log no longer
+    begins at 0; and while no event has been read since.
+    """
+    if offset == 0:
+        return False
+    return metadata is None or metadata.closed_until_ms is metadata.complete_from_ms is None
 
 
 def _after_loss(committed: int, metadata: CommitMetadata | None, first: int) -> StartPosition:
@@ -45,5 +62,12 @@ def _after_loss(committed: int, metadata: CommitMetadata | None, first: int) -> 
             closed_until_ms=metadata.watermark_ms,
             position=start,
             watermark_ms=metadata.watermark_ms,
+            complete_from_ms=metadata.complete_from_ms,
         )
-    return StartPosition(start, metadata, lost_records=lost, is_committed_gone=True)
+    return StartPosition(
+        start,
+        metadata,
+        lost_records=lost,
+        is_committed_gone=True,
+        is_truncated=_is_truncated(start, metadata),
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from tests.faults.harness import Run
 from tests.faults.processes import Killable, wait_until
@@ -120,3 +123,75 @@ def test_deleted_while_it_hangs_for_longer(run: Callable[..., Run]) -> None:
     behind.wait_until_complete()
     behind.stop_workers()
     assert committed.position + 50 <= behind.ends()[0]
+
+
+Counts = dict[tuple[Any, ...], dict[str, int]]
+
+
+def stored(run: Run) -> Counts:
+    """What the newest rows count, by their keys."""
+    rows = run.sql("SELECT *, toUnixTimestamp64Milli(window_start) AS start FROM windows FINAL")
+    names = ("rollout_id", "mode", "language", "workflow", "start", "partition")
+    return {
+        tuple(row[name] for name in names): {
+            name: int(value) for name, value in row.items() if name.startswith("events_") and value
+        }
+        for row in rows
+    }
+
+
+def wanted(run: Run, since_ms: int) -> Counts:
+    """What the rows of windows since a time must count."""
+    return {
+        name: {key: count for key, count in counts.items() if key.startswith("events_")}
+        for name, counts in run.truth().windows.items()
+        if name[4] >= since_ms
+    }
+
+
+def reset_to_earliest(run: Run) -> None:
+    """As Kafka's own tool does it: the offsets alone."""
+    topic = run.topics.events.name
+    consumer = Consumer({"bootstrap.servers": run.broker.bootstrap_servers, "group.id": run.group})
+    for number in range(run.partitions):
+        low, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=15.0)
+        consumer.commit(offsets=[TopicPartition(topic, number, low)], asynchronous=False)
+    consumer.close()
+
+
+@pytest.mark.parametrize("how", ["the group is reset", "a new group"])
+def test_windows_that_lack_records_are_not_overwritten(run: Callable[..., Run], how: str) -> None:
+    """Rows stay as they are; what comes later is counted as ever, also after a kill."""
+    shortened = run(pairing_max_clock_skew_s=1)
+    first = shortened.worker()
+    shortened.publish(Workload(44, 400).chunks(1)[0])
+    shortened.wait_until_complete()
+    shortened.stop_workers()
+    before = stored(shortened)
+    published_s = time.time()
+    shortened.delete_before({n: end // 2 for n, end in shortened.ends().items()})
+    if how == "a new group":
+        shortened.group += "-again"
+    else:
+        reset_to_earliest(shortened)
+    second = shortened.worker()
+    wait_until(
+        lambda: second.log.count('"windows.incomplete"') == shortened.partitions,
+        "the worker says which windows it leaves out",
+        worker=second,
+    )
+    second.kill()
+    third = shortened.worker()
+    # windows are whole again 1 s of skew, 3 s of the join and a window after the first record
+    wait_until(lambda: time.time() > published_s + 12, "windows begin that are whole")
+    since_ms = int(time.time() * 1000) - 4000
+    start = dt.datetime.fromtimestamp(since_ms / 1000, dt.UTC)
+    shortened.publish(Workload(45, 60, start=start).chunks(1)[0])
+    shortened.wait_until_complete()
+    shortened.stop_workers()
+    after = stored(shortened)
+    assert before.items() <= after.items()
+    whole = wanted(shortened, since_ms - since_ms % shortened.rules.window_ms)
+    assert whole
+    assert {name: counts for name, counts in after.items() if name not in before} == whole
+    assert lost(first) == lost(second) == lost(third) == Counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.streams.pairing.log import POLICY, Log, event, opinion
+from tests.streams.pairing.log import Log, event, opinion
 from understudy.schemas.events import InvalidReason
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
 
@@ -49,7 +49,7 @@ def test_read_again_they_count_once() -> None:
     first = passed(Log().read(event("a")), 3).read(event("b", at_s=PUSH))
     commit = first.state.safe_commit(first.state.position)
     assert commit is not None
-    resumed = commit.metadata.mark_closed(POLICY)
+    resumed = commit.metadata
     again = Log(start_offset=1, resumed=resumed)
     passed(again, 3).read(event("b", at_s=PUSH))
     assert again.outcomes[0].dead_letters == []

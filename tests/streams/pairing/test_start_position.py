@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from understudy.streams.pairing.commit_rule import CommitMetadata
@@ -20,16 +21,34 @@ KNOWN = CommitMetadata(
     ("committed", "first", "end", "expected"),
     [
         pytest.param(-1001, 0, 0, StartPosition(0), id="nothing committed, nothing there"),
-        pytest.param(-1001, 40, 90, StartPosition(40), id="nothing committed"),
+        pytest.param(-1001, 40, 90, StartPosition(40, is_truncated=True), id="nothing committed"),
         pytest.param(91, 0, 90, StartPosition(0, is_beyond_end=True), id="another log"),
-        pytest.param(50, 0, 90, StartPosition(50), id="no metadata of ours"),
+        pytest.param(50, 0, 90, StartPosition(50, is_truncated=True), id="no metadata of ours"),
         pytest.param(
-            50, 70, 90, StartPosition(70, lost_records=20, is_committed_gone=True), id="deleted"
+            50,
+            70,
+            90,
+            StartPosition(70, lost_records=20, is_committed_gone=True, is_truncated=True),
+            id="deleted",
         ),
     ],
 )
 def test_without_metadata(committed: int, first: int, end: int, expected: StartPosition) -> None:
     assert start_position(committed, None, first, end) == expected
+
+
+def test_a_reset_to_where_the_log_begins_is_a_whole_log_again() -> None:
+    assert not start_position(0, None, 0, 90).is_truncated
+
+
+def test_it_stays_truncated_until_an_event_has_been_read() -> None:
+    nothing_read = CommitMetadata(closed_until_ms=None, position=50, watermark_ms=None)
+    assert start_position(50, nothing_read, 40, 90).is_truncated
+    read = msgspec.structs.replace(nothing_read, complete_from_ms=WATERMARK_MS)
+    start = start_position(50, read, 40, 90)
+    assert not start.is_truncated
+    assert start.metadata == read
+    assert not start_position(0, nothing_read, 0, 90).is_truncated
 
 
 def test_metadata_of_another_log_are_not_used() -> None:
