@@ -12,12 +12,15 @@ same decisions.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import random
+from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import count
 from typing import Any, Final
 
 import structlog
 
+from understudy.streams.backoff import pause_s
 from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.deciding.policy_barrier import PolicyBarrier
 from understudy.streams.deciding.ports import (
@@ -34,8 +37,11 @@ from understudy.streams.deciding.state_store import (
     ReplayDiverged,
     RolloutStateStore,
 )
+from understudy.streams.logs import LogLimit
 
 log = structlog.get_logger(__name__)
+_limited_log: Final = LogLimit(log)
+"""Whoever writes events names rollouts."""
 
 CHECKPOINT_INTERVAL_S: Final = 1.0
 """A snapshot costs several times what a message costs, so it is shared by those of a second."""
@@ -43,6 +49,11 @@ MAX_UNSAVED_MESSAGES: Final = 200
 """Read again after a crash, at most: well below a second of work."""
 LEASE_POLL_S: Final = 0.05
 """While the lease has lapsed; heartbeats come a few times a session, so seconds apart."""
+FIRST_RETRY_S: Final = 0.05
+LONGEST_RETRY_S: Final = 2.0
+"""A decision should follow soon when Kafka takes messages again; until then it is left alone."""
+MAX_NAMED_ROLLOUTS: Final = 1_000
+"""Rollouts without a policy that are remembered, so that each is named once in the log."""
 MAX_LOGGED_DETAIL: Final = 200
 """Characters; the dead letter has more."""
 MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
@@ -54,6 +65,7 @@ DECIDING_FAILED: Final = "deciding_failed"
 
 GiveUp = Callable[[BaseException], object]
 Apply = Callable[[InputMessage], Output]
+Work = Callable[[], Awaitable[None]]
 
 
 class Fenced(RuntimeError):
@@ -90,6 +102,12 @@ class DecisionProcessor:
         self._unsaved_rollouts: dict[bytes, int] = {}
         """Rollouts whose snapshot in the table is behind, and their partitions."""
         self._unacknowledged: list[InputMessage] = []
+        """Applied, or being applied."""
+        self._pending: dict[int, InputMessage] = {}
+        """Messages that wait for their turn, by identity: one may come twice."""
+        self._without_policy: dict[str, None] = {}
+        """Rollouts named in the log, in the order in which they came."""
+        self._rng = random.Random()
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -102,13 +120,15 @@ class DecisionProcessor:
     async def process_windows(self, message: InputMessage) -> None:
         """Apply a message of windows, when the policies have been read."""
         if await self._barrier.wait(message.partition):
-            await self._run(self._process(message, self._apply_windows, INVALID_WINDOWS))
+            await self._run(
+                message, lambda: self._process(message, self._apply_windows, INVALID_WINDOWS)
+            )
         else:
             message.abandon()
 
     async def process_record(self, message: InputMessage) -> None:
         """Apply a record of the topic of rollouts."""
-        await self._run(self._process_record(message))
+        await self._run(message, lambda: self._process_record(message))
 
     def hand_over(self) -> None:
         """Partitions are about to be revoked: save now, or give up if they may be gone already."""
@@ -120,7 +140,7 @@ class DecisionProcessor:
             log.error("deciding.fenced", unsaved_messages=len(self._unacknowledged))
             self._give_up(Fenced("another worker may own the partitions already"))
             return
-        self._start(self._checkpoint())
+        self._start(self._checkpoint)
 
     async def stop(self, timeout_s: float) -> None:
         """Save what can be saved in time; the rest is abandoned, and read again by the next worker.
@@ -131,34 +151,41 @@ class DecisionProcessor:
         self._barrier.reset()
         self._is_handing_over = True
         if self._unacknowledged:
-            await asyncio.wait({self._start(self._checkpoint())}, timeout=timeout_s)
+            await asyncio.wait({self._start(self._checkpoint)}, timeout=timeout_s)
         self._abandon()
         for task in self._tasks:
             task.cancel()
 
     def clear(self) -> None:
-        """Partitions have changed hands: another worker may have written the table since."""
+        """Partitions have changed hands: another worker may have written the table since.
+
+        What is not saved by now is read again by whoever holds its partition.
+        """
         self._is_handing_over = False
+        self._abandon_messages()
+        self._unsaved_rollouts = {}
         self._store.clear()
+        self._without_policy.clear()
         self._barrier.reset()
 
     # One thing at a time
 
-    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, message: InputMessage, work: Work) -> None:
         """Bring work to its end, even if a rebalance cancels the caller meanwhile."""
+        self._pending[id(message)] = message
         await asyncio.shield(self._start(work))
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, work: Work) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._exclusively(work))
         self._tasks.add(task)  # the event loop alone would not keep it alive
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _exclusively(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _exclusively(self, work: Work) -> None:
         """After what fails here nothing may go on."""
         try:
             async with self._lock:
-                await work
+                await work()
         except asyncio.CancelledError:  # by a stop, or because the event loop ends
             self._abandon()
             raise
@@ -174,9 +201,13 @@ class DecisionProcessor:
     def _abandon(self) -> None:
         """Send, save and acknowledge nothing any more."""
         self._has_given_up = True
-        for message in self._unacknowledged:
+        self._abandon_messages()
+
+    def _abandon_messages(self) -> None:
+        for message in (*self._unacknowledged, *self._pending.values()):
             message.abandon()
         self._unacknowledged.clear()
+        self._pending.clear()
 
     # Applying
 
@@ -188,6 +219,8 @@ class DecisionProcessor:
 
     async def _process(self, message: InputMessage, apply: Apply, invalid: str) -> None:
         """Emit what a message leads to, and see to it that its effect is saved."""
+        if self._pending.pop(id(message), None) is None:
+            return  # abandoned while it waited
         if self._has_given_up or self._is_handing_over:
             message.abandon()
             return
@@ -228,19 +261,27 @@ class DecisionProcessor:
             log.info("deciding.decided", rollout_id=rollout_id)
         if not output.is_state_changed:
             self._progress.ignored_messages += 1
-            if self._store.ignored_windows[rollout_id] == 1:
-                log.warning("deciding.no_policy", rollout_id=rollout_id)
+        if output.is_without_policy:
+            self._name_once(rollout_id)
         return output
+
+    def _name_once(self, rollout_id: str) -> None:
+        if rollout_id in self._without_policy:
+            return
+        if len(self._without_policy) >= MAX_NAMED_ROLLOUTS:
+            self._without_policy.pop(next(iter(self._without_policy)))
+        self._without_policy[rollout_id] = None
+        _limited_log.warning("deciding.no_policy", rollout_id=rollout_id)
 
     def _apply_record(self, message: InputMessage) -> Output:
         self._barrier.record_applied(message.partition, message.offset)
         output = self._store.apply_record(message.key, message.value, _log_place(message))
         rollout_id = _text(output.key)
-        self._progress.rejected_commands += len(self._store.rejected_commands)
-        for command in self._store.rejected_commands:
+        self._progress.rejected_commands += len(output.rejections)
+        for command in output.rejections:
             log.warning("deciding.command_rejected", rollout_id=rollout_id, command=command)
         if output.is_state_changed:
-            self._store.ignored_windows.pop(rollout_id, None)
+            self._without_policy.pop(rollout_id, None)
             is_deletion = output.decisions == (None,)
             event = "deciding.rollout_deleted" if is_deletion else "deciding.record_applied"
             log.info(event, rollout_id=rollout_id)
@@ -254,7 +295,7 @@ class DecisionProcessor:
         elif self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(
-                self._checkpoint_interval_s, lambda: self._start(self._checkpoint())
+                self._checkpoint_interval_s, lambda: self._start(self._checkpoint)
             )
 
     async def _checkpoint(self) -> None:
@@ -278,14 +319,15 @@ class DecisionProcessor:
 
         Raises what Kafka refuses the message for.
         """
-        while True:
+        for attempt in count():
             await self._wait_for_lease()
             try:
                 await send()
             except RetriableSendError as error:
-                log.warning("deciding.send_retried", error=str(error))
+                _limited_log.warning("deciding.send_retried", error=str(error))
             else:
                 return
+            await asyncio.sleep(pause_s(attempt, FIRST_RETRY_S, LONGEST_RETRY_S, self._rng))
 
     async def _wait_for_lease(self) -> None:
         """Wait for a heartbeat, which comes when a broker that was away is back."""

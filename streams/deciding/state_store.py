@@ -13,7 +13,6 @@ snapshots stay in memory until `clear`, which has to be called when partitions c
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +43,10 @@ ZSTD_LEVEL: Final = 3
 
 class InvalidMessage(ValueError):
     """A message that cannot be used: it becomes a dead letter."""
+
+
+class NotInMemory(LookupError):
+    """A rollout that was dropped from memory, so that its state is not known any more."""
 
 
 class ReplayDiverged(RuntimeError):
@@ -105,6 +108,10 @@ class Output:
     """Values for the topic of decisions; None deletes."""
     is_state_changed: bool = False
     """Whether the table's snapshot is behind now."""
+    is_without_policy: bool = False
+    """Whether these are windows of a rollout that nobody has announced."""
+    rejections: tuple[str, ...] = ()
+    """The record's commands that were rejected, and why."""
 
 
 @dataclass(slots=True)
@@ -140,22 +147,28 @@ class RolloutStateStore:
     def __init__(self, table: Mapping[bytes, bytes]) -> None:
         self._table = table
         self._live: dict[bytes, _LiveRollout] = {}
-        self.ignored_windows: Counter[str] = Counter()
-        """Messages of windows without a policy, by rollout."""
-        self.rejected_commands: list[str] = []
-        """Commands of the last record that were rejected, and why."""
+        self._deleted: set[bytes] = set()
+        """Rollouts that the table still holds, and should not."""
 
     def clear(self) -> None:
         """Drop what is in memory: it is restored from the table, or read again."""
         self._live.clear()
+        self._deleted.clear()
 
     def snapshot(self, key: bytes) -> bytes | None:
-        """The value that the table should hold for a rollout; None to delete it."""
-        live = self._live.get(key)
-        return encode_snapshot(live.snapshot()) if live else None
+        """The value that the table should hold for a rollout; None to delete it.
+
+        Raises `NotInMemory`: what is merely not known here must not be deleted from the table.
+        """
+        if key in self._deleted:
+            return None
+        if key not in self._live:
+            raise NotInMemory(repr(key))
+        return encode_snapshot(self._live[key].snapshot())
 
     def mark_saved(self, key: bytes) -> None:
         """The table holds the newest snapshot of a rollout now."""
+        self._deleted.discard(key)
         if key in self._live:
             self._live[key].unsaved_messages.clear()
 
@@ -168,8 +181,7 @@ class RolloutStateStore:
         name = message.rollout_id.encode()
         live = self._find(name)
         if live is None:
-            self.ignored_windows[message.rollout_id] += 1
-            return Output(name)
+            return Output(name, is_without_policy=True)
         with self._undone_on_error(name):
             decisions = _encoded([live.evaluator.take(message, place.cause("windows"))])
             live.unsaved_messages.append(payload or b"")
@@ -182,18 +194,22 @@ class RolloutStateStore:
         to be saved before a record is applied and right after: messages of windows are read again
         in their order, but a record, read again, might come between others of them.
         """
-        self.rejected_commands = []
         if key is None:
             raise InvalidMessage("the message has no key")
         live = self._find(key)
         if live is not None and live.has_applied(place):
             return Output(key)
         if payload is None:
-            self._live.pop(key, None)
-            return Output(key, (None,), is_state_changed=key in self._table)
+            return self._delete(key)
         record = _record(key, payload)
         with self._undone_on_error(key):
             return self._apply_policy(key, live, record, place)
+
+    def _delete(self, key: bytes) -> Output:
+        is_known = self._live.pop(key, None) is not None or key in self._table
+        if is_known:
+            self._deleted.add(key)
+        return Output(key, (None,), is_state_changed=is_known)
 
     def _apply_policy(
         self, key: bytes, live: _LiveRollout | None, record: RolloutRecord, place: LogPlace
@@ -205,19 +221,21 @@ class RolloutStateStore:
         if live is None or evaluator is not live.evaluator:
             decisions.append(evaluator.announce(cause))
         last = live.last_applied_command if live else 0
+        rejections = []
         for command in record.commands_after(last):
             decision = evaluator.apply_command(command, cause)
             decisions.append(decision)
             if rejection := decision.rejections.get(command.number):
-                self.rejected_commands.append(f"{command.number} {command.kind}: {rejection}")
+                rejections.append(f"{command.number} {command.kind}: {rejection}")
         self._live[key] = _LiveRollout(
             record, evaluator, max(last, record.last_number), place.offset, place.timestamp_ms
         )
-        return Output(key, _encoded(decisions), is_state_changed=True)
+        self._deleted.discard(key)
+        return Output(key, _encoded(decisions), is_state_changed=True, rejections=tuple(rejections))
 
     def _find(self, key: bytes) -> _LiveRollout | None:
         """From memory, or else restored from the table."""
-        if key not in self._live and key in self._table:
+        if key not in self._live and key in self._table and key not in self._deleted:
             self._live[key] = _restored(self._table[key])
         return self._live.get(key)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import msgspec
 import pytest
+import structlog
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.streams.deciding.fake_port import ROLLOUTS, WINDOWS, FakeMessage, FakePort
@@ -16,11 +18,14 @@ from understudy.schemas.decisions import Cause, Decision, decode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.windows import WindowsMessage
+from understudy.streams.deciding import processor
 from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.deciding.policy_barrier import PolicyBarrier
 from understudy.streams.deciding.ports import RetriableSendError
-from understudy.streams.deciding.processor import DecisionProcessor, Fenced
+from understudy.streams.deciding.processor import FIRST_RETRY_S, DecisionProcessor, Fenced
 from understudy.streams.deciding.session_lease import SessionLease
+from understudy.streams.deciding.state_store import NotInMemory
+from understudy.streams.logs import LogLimit
 
 SESSION_S = 60.0
 NEVER_S = 3600.0
@@ -180,6 +185,17 @@ def test_what_kafka_does_not_take_this_time_is_sent_again() -> None:
     assert bench.given_up == []
 
 
+def test_attempts_to_send_lie_further_and_further_apart() -> None:
+    async def work(bench: Bench) -> None:
+        bench.port.failures += [RetriableSendError("not now")] * 4
+        clock = asyncio.get_running_loop().time
+        begun_s = clock()
+        await bench.apply()
+        assert clock() - begun_s >= FIRST_RETRY_S * (1 + 2 + 4 + 8) / 2
+
+    assert decide(work).port.kinds == ["emit", "save", "acknowledge"]
+
+
 def test_nothing_is_sent_again_before_the_lease_is_renewed() -> None:
     async def work(bench: Bench) -> None:
         bench.now_s += SESSION_S
@@ -313,6 +329,76 @@ def test_a_stop_abandons_what_it_cannot_save_in_time() -> None:
         assert bench.port.happened[before:] == [("abandon", 0), ("abandon", 1), ("abandon", 2)]
 
     assert decide(work).given_up == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_stop_abandons_what_waits_for_its_turn_too() -> None:
+    async def work(bench: Bench) -> None:
+        bench.port.failures += [RetriableSendError("the broker is away")] * 1_000
+        waiting = [asyncio.ensure_future(bench.apply(POLICY, offset)) for offset in range(3)]
+        await asyncio.sleep(0.1)
+        await bench.processor.stop(0.1)
+        await asyncio.wait(waiting, timeout=10)
+        gc.collect()
+        assert bench.port.happened == [("abandon", 0), ("abandon", 1), ("abandon", 2)]
+
+    assert decide(work).given_up == []
+
+
+def test_what_was_not_saved_before_partitions_change_hands_is_left_to_be_read_again() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        saved = dict(bench.port.snapshots)
+        before = len(bench.port.happened)
+        await bench.take(MESSAGES[:1])
+        bench.processor.clear()
+        bench.processor.hand_over()
+        await asyncio.sleep(0.1)
+        assert bench.happened_since(before) == ["emit", "abandon"]
+        assert bench.port.snapshots == saved
+
+    assert decide(work).given_up == []
+
+
+def test_what_is_not_in_memory_any_more_is_not_deleted_from_the_table() -> None:
+    """Partitions change hands while a decision waits for Kafka to take it."""
+
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        saved = dict(bench.port.snapshots)
+        bench.port.failures += [RetriableSendError("the broker is away")] * 1_000
+        changed = POLICY.replace(b"1pp", b"2pp")
+        applying = asyncio.ensure_future(bench.apply(changed, 1))
+        await asyncio.sleep(0.1)
+        bench.processor.clear()
+        bench.port.failures.clear()
+        await asyncio.wait_for(applying, 10)
+        assert bench.port.snapshots == saved
+        assert ("acknowledge", 1) not in bench.port.happened
+
+    assert [type(error) for error in decide(work).given_up] == [NotInMemory]
+
+
+def test_each_rollout_without_a_policy_is_named_once_and_few_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processor, "MAX_NAMED_ROLLOUTS", 2)
+    monkeypatch.setattr(processor, "_limited_log", LogLimit(structlog.get_logger()))
+
+    async def work(bench: Bench) -> None:
+        for offset, rollout_id in enumerate(["a", "a", "b", "a", "c", "b", "a"]):
+            value = msgspec.json.encode(
+                WindowsMessage(rollout_id=rollout_id, partition=0, version=1, rows=[])
+            )
+            message = bench.port.message(WINDOWS, offset, value)
+            message.key = rollout_id.encode()
+            await bench.processor.process_windows(message)
+
+    with structlog.testing.capture_logs() as logs:
+        bench = decide(work)
+    named = [one["rollout_id"] for one in logs if one["event"] == "deciding.no_policy"]
+    assert named == ["a", "b", "c", "a"]
+    assert bench.progress.ignored_messages == 7
 
 
 def test_a_hand_over_waits_for_a_broker_that_is_away() -> None:

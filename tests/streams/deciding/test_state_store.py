@@ -19,6 +19,7 @@ from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.state_store import (
     InvalidMessage,
     LogPlace,
+    NotInMemory,
     Output,
     ReplayDiverged,
     RolloutSnapshot,
@@ -143,11 +144,12 @@ def test_a_crash_before_the_table_is_written_emits_the_same_again() -> None:
     ] == undisturbed(messages)
 
 
-def test_without_a_policy_windows_are_counted_and_those_that_follow_count() -> None:
+def test_without_a_policy_windows_are_ignored_and_those_that_follow_count() -> None:
     messages = BROKEN.messages(3, 20)
     processor = DecisionProcessor()
-    processor.windows(messages[:5])
-    assert processor.store.ignored_windows == {ROLLOUT: 5}
+    for message in messages[:5]:
+        output = processor.store.apply_windows(KEY, msgspec.json.encode(message), at(message))
+        assert output == Output(KEY, is_without_policy=True)
     assert processor.table == {}
     processor.apply(RECORD)
     processor.windows(messages[5:])
@@ -180,8 +182,8 @@ def test_promote_moves_on_and_is_refused_at_the_last_stage() -> None:
         record = record.with_command("promote", AT, reason="", by="anna")
         processor.apply(record)
         assert processor.last.stage.stage.name == stage
-    processor.apply(record.with_command("promote", AT, reason="", by="anna"))
-    assert processor.store.rejected_commands == ["3 promote: this is the last stage"]
+    output = processor.apply(record.with_command("promote", AT, reason="", by="anna"))
+    assert output.rejections == ("3 promote: this is the last stage",)
     assert (processor.last.stage.stage.name, processor.last.last_command) == ("25%", 3)
     assert processor.last.rejections == {3: "this is the last stage"}
 
@@ -395,6 +397,24 @@ def test_a_deleted_rollout_leaves_nothing_and_may_begin_again() -> None:
     processor.apply(RECORD)
     processor.windows(World().messages(4, 3))
     assert processor.last.verdict != "rollback"
+
+
+def test_a_rollout_that_was_dropped_from_memory_is_not_one_that_was_deleted() -> None:
+    processor = DecisionProcessor()
+    processor.apply(RECORD)
+    processor.store.clear()
+    with pytest.raises(NotInMemory):
+        processor.store.snapshot(KEY)
+    output = processor.store.apply_record(KEY, None, LogPlace(0, 9, WRITTEN_MS + 9))
+    assert output.is_state_changed
+    assert processor.store.snapshot(KEY) is None
+    message = BROKEN.messages(3, 1)[0]
+    assert processor.store.apply_windows(
+        KEY, msgspec.json.encode(message), at(message)
+    ).is_without_policy, "though the table still holds it"
+    processor.do(output)
+    with pytest.raises(NotInMemory):
+        processor.store.snapshot(KEY)
 
 
 @pytest.mark.parametrize(
