@@ -1,13 +1,14 @@
 """Reading policies: YAML with errors that point at the line, the column and the nearest name.
 
 Only what YAML 1.2's core schema defines is special: `no` stays the language Norwegian, `1:30` a
-string. Anchors, tags and duplicate keys are errors. JSON is YAML, so JSON files can be read too;
+string. Aliases, tags and duplicate keys are errors. JSON is YAML, so JSON files can be read too;
 `json_as_yaml` is for input that must be JSON.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
@@ -30,10 +31,16 @@ from understudy.schemas.rollouts import (
     nearest,
 )
 
-MAX_MANIFEST_BYTES: Final = 1_048_576
-"""As a message of Kafka; the largest policy in use has a few kilobytes."""
+MAX_MANIFEST_BYTES: Final = 65_536
+"""The largest policy in use has a few kilobytes; YAML costs 10 s of CPU time per megabyte."""
+_MAX_VALUES: Final = 10_000
+"""Keys and values: a quarter second of CPU time, and several times the largest policy allowed."""
 _MAX_DEPTH: Final = 16
 """A policy needs five levels; deeper input is an attack on the parser's stack."""
+_MAX_DIGITS: Final = 18
+"""Of a whole number; all limits on numbers lie far below."""
+_MAX_PROBLEM_CHARACTERS: Final = 500
+"""What is quoted in an error may be as long as the file."""
 _PLACE: Final = re.compile(r"^(?P<problem>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _STEP: Final = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+)\]")
 _RECORDS: Final = (
@@ -49,6 +56,8 @@ class ManifestError(ValueError):
 
     def __init__(self, problem: str, source: str, line: int = 0, column: int = 0) -> None:
         place = f"{source}:{line}:{column}" if line else source
+        if len(problem) > _MAX_PROBLEM_CHARACTERS:
+            problem = f"{problem[:_MAX_PROBLEM_CHARACTERS]}…"
         super().__init__(f"{place}: {problem}")
         self.problem = problem
         self.line = line
@@ -56,13 +65,37 @@ class ManifestError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without the surprises of version 1.1, and without aliases: they grow without bound."""
+    """YAML without the surprises of version 1.1, and without what grows beyond its text.
+
+    Aliases are refused as they make small files large, tags as they mean nothing here.
+    """
+
+    def __init__(self, text: str | bytes) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._values = 0
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases are not used in policies", mark)
-        return super().compose_node(parent, index)
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        problem = self._problem(event)
+        if problem is not None:
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+        self._depth += 1
+        self._values += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def _problem(self, event: yaml.Event) -> str | None:
+        if isinstance(event, yaml.AliasEvent):
+            return "aliases are not used in policies"
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            return f"the tag {tag} is not used in policies"
+        if self._depth > _MAX_DEPTH:
+            return "nested too deeply"
+        return "too many values for a policy" if self._values >= _MAX_VALUES else None
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -96,14 +129,17 @@ def json_as_yaml(text: bytes, source: str = "policy") -> bytes:
     Tabs between tokens become spaces, since YAML forbids them; JSON strings contain none. Raises
     `ManifestError`.
     """
+    _check_size(text, source)
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
         raise ManifestError(_lower(error.msg), source, error.lineno, error.colno) from None
     except UnicodeDecodeError as error:
-        raise ManifestError(str(error), source) from None
+        raise ManifestError(str(error), source, *_place(text, error.start)) from None
     except RecursionError:
-        raise ManifestError("nested too deeply", source) from None
+        raise ManifestError("nested too deeply", source, 1, 1) from None
+    except ValueError:  # Python converts no longer ones
+        raise ManifestError("a number has thousands of digits", source, 1, 1) from None
     return text.replace(b"\t", b" ")
 
 
@@ -132,8 +168,7 @@ class _Reader:
             raise self._error(explained(problem, path, document), path) from None
 
     def _document(self, text: str | bytes) -> Any:
-        if len(text) > MAX_MANIFEST_BYTES:
-            raise ManifestError(f"larger than {MAX_MANIFEST_BYTES} bytes", self._source)
+        _check_size(text, self._source)
         try:
             loader = _Loader(text)
             try:
@@ -147,11 +182,19 @@ class _Reader:
             problem = TABS if "'\\t'" in problem else problem
             raise ManifestError(problem, self._source, line, column) from None
         except yaml.reader.ReaderError as error:
+<<<<<<< HEAD
             raise self._unreadable(error, text) from None
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             raise ManifestError(str(error).splitlines()[0], self._source) from None
+=======
+            line, column = _place(text, error.position)
+            raise ManifestError(str(error).splitlines()[0], self._source, line, column) from None
+        except (yaml.YAMLError, ValueError, IndexError, OverflowError, RecursionError) as error:
+            # What PyYAML raises beside its own errors names no place.
+            raise ManifestError(f"no YAML: {error}", self._source, 1, 1) from None
+>>>>>>> c553540 (Policies: bounds on size, values, depth and every number; whatever is written, the error is the reader's own and has a line; one rollout cannot make the metrics of others fail)
         if node is None:
-            raise ManifestError("the policy is empty", self._source)
+            raise ManifestError("the policy is empty", self._source, 1, 1)
         return self._value(node, ())
 
     def _unreadable(self, error: yaml.reader.ReaderError, text: str | bytes) -> ManifestError:
@@ -178,7 +221,7 @@ class _Reader:
     def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(key_node.value)
+            key = str(key_node.value) if isinstance(key_node, ScalarNode) else ""
             inner = (*path, key)
             self._keys[inner] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if not isinstance(key_node, ScalarNode):
@@ -195,18 +238,22 @@ class _Reader:
             return text.lower() == "true"
         if kind == "null":
             return None
-        if kind == "int":
-            return int(text)
-        if kind == "float":
-            return float(text)
-        if kind != "str":
-            raise self._error(f"the tag {node.tag} is not used in policies", path)
+        if kind in ("int", "float"):
+            return self._number(text, path, is_whole=kind == "int")
         try:
             return _joined(text)
         except UnicodeDecodeError:
             raise self._error(
                 "half a character: a surrogate without its other half", path
             ) from None
+
+    def _number(self, text: str, path: Path, *, is_whole: bool) -> int | float:
+        if is_whole and len(text) <= _MAX_DIGITS:
+            return int(text)
+        number = float(text)
+        if is_whole or not math.isfinite(number):
+            raise self._error("no policy needs so large a number", path)
+        return number
 
     def _check_keys(self, value: Any, annotation: Any, path: Path) -> None:
         """Report an unknown key at its own position, which msgspec does not give."""
@@ -231,6 +278,23 @@ class _Reader:
             path = path[:-1]
         line, column = places.get(path, (0, 0))
         return ManifestError(problem, self._source, line, column)
+
+
+def _check_size(text: str | bytes, source: str) -> None:
+    if len(text) > MAX_MANIFEST_BYTES:
+        raise ManifestError(f"larger than {MAX_MANIFEST_BYTES} bytes", source, 1, 1)
+
+
+def _place(text: str | bytes, position: int) -> tuple[int, int]:
+    """Line and column of a position, which PyYAML gives in characters, or in bytes of no UTF-8."""
+    if isinstance(text, bytes):
+        try:
+            before = text.decode()[:position]
+        except UnicodeDecodeError:
+            before = text[:position].decode("latin-1")
+    else:
+        before = text[:position]
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
 def _record(annotation: Any) -> type[msgspec.Struct] | None:

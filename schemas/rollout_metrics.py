@@ -171,6 +171,17 @@ RESERVED: Final[Mapping[str, str]] = {
 }
 """Names that look like metrics but are none, and what to write instead."""
 
+_LARGEST: Final[Mapping[Unit, float]] = {
+    "share": 1.0,
+    "ms": 86_400_000.0,
+    "usd": 1e6,
+    "tokens": 1e9,
+}
+"""Of a limit per request: a day, a million dollars, a billion tokens."""
+_LARGEST_CHANGE: Final = 1_000.0
+"""Of a relative one: a thousand times stable."""
+_SMALLEST: Final = 1e-9
+"""Above 0. No traffic can tell such a limit from 0, and numbers near 0 have inverses beyond all."""
 _NUMBER: Final = re.compile(
     r"^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-Z%]*)\s*$"
 )
@@ -190,6 +201,16 @@ def parse_share(written: str | int | float) -> float:
 
 def parse_quantity(metric: Metric, limit: Limit, written: str | int | float) -> Quantity:
     """Return the limit as a number. Raises a ValueError that says how to write it."""
+    quantity = _quantity(metric, limit, written)
+    largest = _LARGEST_CHANGE if quantity.relative else _LARGEST[metric.unit]
+    if quantity.value > largest:
+        raise ValueError(f"{written} is more than any limit on {metric.name} can be")
+    if 0.0 < quantity.value < _SMALLEST:
+        raise ValueError(f"{written} cannot be told from 0")
+    return quantity
+
+
+def _quantity(metric: Metric, limit: Limit, written: str | int | float) -> Quantity:
     number, unit = _split(written)
     if number < 0.0:
         raise ValueError(f"{written} is negative; a limit must not be")

@@ -46,6 +46,18 @@ RAMP: Final = (0.01, 0.05, 0.25, 0.50, 1.0)
 """Few users first; each step at most five times the one before it."""
 ALL, EACH_LANGUAGE, EACH_WORKFLOW = "all", "each language", "each workflow"
 _SLICE_WORDS: Final = (ALL, EACH_LANGUAGE, EACH_WORKFLOW)
+MAX_REQUESTS: Final = 1_000_000_000
+"""A stage that requires more would not end."""
+MAX_DURATION_S: Final = 366 * 86_400.0
+"""A year, likewise."""
+MIN_SHARE: Final = 1e-6
+"""Of a stage that serves the candidate: one request in a million."""
+MIN_ERROR_RATE: Final = 1e-9
+"""Evidence of its inverse is what a decision then needs: 1e9 is beyond what rollouts reach."""
+MAX_STAGES: Final = 50
+MAX_GUARDRAILS: Final = 100
+MAX_SLICES: Final = 100
+"""Named ones of a guardrail. A decision holds the evidence of all guardrails in all slices."""
 _DURATION: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)\s*$")
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
@@ -84,7 +96,7 @@ class StageManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     share: Annotated[
         Written | None, Meta(description="Share of requests that the candidate serves: `5%`.")
     ] = None
-    min_requests: Annotated[int, Meta(ge=1)] | None = None
+    min_requests: Annotated[int, Meta(ge=1, le=MAX_REQUESTS)] | None = None
     min_duration: Annotated[Written | None, Meta(description="`30m`, `1h`, or seconds.")] = None
 
 
@@ -111,7 +123,7 @@ class GuardrailManifest(
         Written | None, Meta(description="A tighter limit of the same kind that only alerts.")
     ] = None
     slices: Annotated[
-        list[str | SliceManifest] | None,
+        Annotated[list[str | SliceManifest], Meta(max_length=MAX_SLICES)] | None,
         Meta(description="`all`, `each language`, `each workflow`, or named ones."),
     ] = None
     action: Annotated[Action, Meta(description="What evidence of a breach does.")] = "rollback"
@@ -129,12 +141,13 @@ class RolloutManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     promotion: Annotated[
         Promotion, Meta(description="Who moves to the next stage after a promote verdict.")
     ] = "manual"
-    min_requests: Annotated[int, Meta(ge=1)] | None = None
+    min_requests: Annotated[int, Meta(ge=1, le=MAX_REQUESTS)] | None = None
     min_duration: Written | None = None
     stages: Annotated[
-        list[str | StageManifest] | None, Meta(description="`shadow`, `5%`, or records.")
+        Annotated[list[str | StageManifest], Meta(max_length=MAX_STAGES)] | None,
+        Meta(description="`shadow`, `5%`, or records."),
     ] = None
-    guardrails: list[GuardrailManifest] | None = None
+    guardrails: Annotated[list[GuardrailManifest], Meta(max_length=MAX_GUARDRAILS)] | None = None
     false_rollback: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
     false_promotion: Annotated[float, Meta(gt=0, lt=0.5)] = 0.05
     max_unmatched_share: Annotated[Written, Meta(description="More blocks promotion.")] = "5%"
@@ -210,8 +223,8 @@ def compile_manifest(manifest: RolloutManifest) -> Rollout:
         promotion=manifest.promotion,
         stages=_stages(manifest),
         guardrails=_guardrails(manifest),
-        false_rollback=manifest.false_rollback,
-        false_promotion=manifest.false_promotion,
+        false_rollback=_error_rate(manifest.false_rollback, ("false_rollback",)),
+        false_promotion=_error_rate(manifest.false_promotion, ("false_promotion",)),
         max_unmatched_share=_share(manifest.max_unmatched_share, ("max_unmatched_share",)),
         max_late_share=_share(manifest.max_late_share, ("max_late_share",)),
         independent_requests=manifest.independent_requests,
@@ -231,16 +244,26 @@ def _share(written: Written, path: Path) -> float:
         raise PolicyError(str(error), path) from None
 
 
+def _error_rate(rate: float, path: Path) -> float:
+    if rate < MIN_ERROR_RATE:
+        raise PolicyError(f"{rate:g} is too small: no rollout yields so much evidence", path)
+    return rate
+
+
 def _duration_s(written: Written, path: Path) -> float:
     """Return the seconds of `10m` or of a number."""
-    if not isinstance(written, str):
-        if written < 0:
-            raise PolicyError("a duration must not be negative", path)
-        return float(written)
-    match = _DURATION.match(written)
-    if match is None:
-        raise PolicyError(f"{written!r} is no duration; write 90s, 10m, 1h or 1d", path)
-    return float(match[1]) * _SECONDS[match[2]]
+    if isinstance(written, str):
+        match = _DURATION.match(written)
+        if match is None:
+            raise PolicyError(f"{written!r} is no duration; write 90s, 10m, 1h or 1d", path)
+        seconds = float(match[1]) * _SECONDS[match[2]]
+    else:
+        seconds = float(written)
+    if seconds < 0:
+        raise PolicyError("a duration must not be negative", path)
+    if not seconds <= MAX_DURATION_S:
+        raise PolicyError(f"{written} is longer than a year", path)
+    return seconds
 
 
 # Stages
@@ -322,9 +345,11 @@ def _stage_share(mode: Mode, written: Written | None, path: Path) -> float:
             return 0.5
         raise PolicyError("a canary stage needs a share, such as 5%", path)
     share = _share(written, (*path, "share"))
-    if not 0.0 < share <= 1.0:
+    if not MIN_SHARE <= share <= 1.0:
         raise PolicyError(
-            "the share of a stage must lie above 0 and be at most 100%", (*path, "share")
+            f"the share of a stage must lie above 0 (at least {100 * MIN_SHARE:g}%) and be at "
+            "most 100%",
+            (*path, "share"),
         )
     return share
 

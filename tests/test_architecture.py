@@ -25,7 +25,6 @@ TESTED_BY = {
     # Declarations and texts, held to what follows from them.
     "schemas/clickhouse/schema.py": "tests/schemas/clickhouse/test_ddl.py",
     "schemas/json_parts.py": "tests/schemas/test_json_schema.py",
-    "schemas/manifests.py": "tests/schemas/test_rollouts.py",
     "analyzers/compare/measure_arrays.py": "tests/schemas/test_measure_records.py",
     "streams/errors.py": "tests/streams/commands/test_failures.py",
     # Parts of the evaluator, which is tested on whole worlds of window rows.

@@ -50,7 +50,7 @@ class ApiContext:
     command_threads: ThreadPoolExecutor = field(default_factory=_threads(4, "command"))
     """Several operators may kill several rollouts at once."""
     policy_threads: ThreadPoolExecutor = field(default_factory=_threads(2, "policy"))
-    """A policy of a megabyte takes a core for a while; more threads would not be faster."""
+    """A large policy takes a core for a while; more threads would not be faster."""
     history_threads: ThreadPoolExecutor = field(default_factory=_threads(1, "history"))
     """The connection to ClickHouse takes one query at a time."""
     query_threads: ThreadPoolExecutor = field(default_factory=_threads(1, "query"))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, get_args
 
+import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -20,6 +21,9 @@ from understudy.analyzers.sequential.sample_ratio import LOG_THRESHOLD
 from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence, Verdict
 from understudy.streams.http.materialized_view import RolloutView
+from understudy.streams.logs import LogLimit
+
+_limited_log: Final = LogLimit(structlog.get_logger(__name__))
 
 PREFIX: Final = "understudy_"
 UNITS: Final[Mapping[str, str]] = {"share": "_ratio", "usd": "_usd", "tokens": "_tokens"}
@@ -204,15 +208,25 @@ def series_names() -> dict[str, tuple[Labels, str]]:
 
 def samples(rollouts: Mapping[str, RolloutView]) -> Iterator[Sample]:
     """All series of all rollouts with a decision, with labels that any terminal can show."""
-    for rollout in rollouts.values():
+    for rollout_id, rollout in rollouts.items():
         if rollout.decision is not None:
-            for found in (_of_rollout(rollout, rollout.decision), _of_guardrails(rollout.decision)):
-                yield from map(_with_printable_labels, found)
+            yield from _all_or_none(rollout_id, rollout, rollout.decision)
 
 
-def _with_printable_labels(sample: Sample) -> Sample:
+def _all_or_none(rollout_id: str, rollout: RolloutView, decision: Decision) -> list[Sample]:
+    """The series of a rollout. Those of others must not depend on what its decision holds."""
+    try:
+        found = [*_of_rollout(rollout, decision), *_of_guardrails(decision)]
+        return [_exposable(sample) for sample in found]
+    except Exception as error:
+        _limited_log.error("http.series_failed", rollout_id=rollout_id, error=repr(error)[:200])
+        return []
+
+
+def _exposable(sample: Sample) -> Sample:
+    """With labels that any terminal can show, and a value that is one for Prometheus."""
     labels = {name: printable(value) for name, value in sample.labels.items()}
-    return replace(sample, labels=labels)
+    return replace(sample, labels=labels, value=float(sample.value))
 
 
 def _of_rollout(rollout: RolloutView, decision: Decision) -> Iterator[Sample]:

@@ -160,8 +160,8 @@ def test_json_is_read_as_json(written: str, model: str) -> None:
     [
         (b"rollout_id: helpdesk", "policy:1:1: expecting value"),
         (b'{"rollout_id": "a",\n "models": {]}', "policy:2:13: "),
-        (b"\xff", "policy: 'utf-8' codec can't decode"),
-        (b"[" * 100_000, "policy: nested too deeply"),
+        (b"\xff", "policy:1:1: 'utf-8' codec can't decode"),
+        (b"[" * 50_000, "policy:1:1: nested too deeply"),
     ],
 )
 def test_what_is_no_json_is_pointed_at(text: bytes, words: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import msgspec
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
@@ -230,3 +232,15 @@ def test_no_label_acts_on_the_terminal_that_shows_it() -> None:
     lines = generate_latest(made).decode().split("\n")
     assert all(line.isprintable() for line in lines)
     assert any(r"a\\x1b[2J\\x9b1m" in line for line in lines)
+
+
+def test_a_decision_that_has_no_series_hides_no_other(many: RolloutView) -> None:
+    """Here a number beyond all floating-point ones, as policies once could hold."""
+    assert many.published is not None
+    stage = msgspec.structs.replace(many.published.decision.stage, requests=10**310)
+    decision = msgspec.structs.replace(many.published.decision, stage=stage)
+    bad = replace(many, published=replace(many.published, decision=decision))
+    with structlog.testing.capture_logs() as logs:
+        found = list(samples({"bad": bad, "good": many}))
+    assert found == list(samples({"good": many}))
+    assert [(log["event"], log["rollout_id"]) for log in logs] == [("http.series_failed", "bad")]
