@@ -182,31 +182,22 @@ class _Reader:
             problem = TABS if "'\\t'" in problem else problem
             raise ManifestError(problem, self._source, line, column) from None
         except yaml.reader.ReaderError as error:
-<<<<<<< HEAD
             raise self._unreadable(error, text) from None
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            raise ManifestError(str(error).splitlines()[0], self._source) from None
-=======
-            line, column = _place(text, error.position)
-            raise ManifestError(str(error).splitlines()[0], self._source, line, column) from None
         except (yaml.YAMLError, ValueError, IndexError, OverflowError, RecursionError) as error:
             # What PyYAML raises beside its own errors names no place.
             raise ManifestError(f"no YAML: {error}", self._source, 1, 1) from None
->>>>>>> c553540 (Policies: bounds on size, values, depth and every number; whatever is written, the error is the reader's own and has a line; one rollout cannot make the metrics of others fail)
         if node is None:
             raise ManifestError("the policy is empty", self._source, 1, 1)
         return self._value(node, ())
 
     def _unreadable(self, error: yaml.reader.ReaderError, text: str | bytes) -> ManifestError:
         """Return the error about bytes that are no text, or about a character that YAML forbids."""
-        written = text if isinstance(text, bytes) else b""
+        problem, position = str(error).splitlines()[0], error.position
         try:
-            written.decode()
+            _ = text if isinstance(text, str) else text.decode()
         except UnicodeDecodeError as wrong:
-            line = written.count(b"\n", 0, wrong.start) + 1
-            column = wrong.start - written.rfind(b"\n", 0, wrong.start)
-            return ManifestError(NOT_UTF_8, self._source, line, column)
-        return ManifestError(str(error).splitlines()[0], self._source)
+            problem, position = NOT_UTF_8, wrong.start
+        return ManifestError(problem, self._source, *_place(text, position))
 
     def _value(self, node: Node, path: Path) -> Any:
         self._places[path] = (node.start_mark.line + 1, node.start_mark.column + 1)

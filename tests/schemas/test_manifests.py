@@ -52,7 +52,7 @@ def error_of(text: str | bytes) -> ManifestError:
         (f"min_requests: {'9' * 5_000}", "no policy needs so large a number"),
         (f"false_rollback: {'9' * 400}", "no policy needs so large a number"),
         (f"false_rollback: {'9' * 400}.0", "no policy needs so large a number"),
-        (f"min_requests: {MAX_REQUESTS + 1}", "expected int <= 1000000000"),
+        (f"min_requests: {MAX_REQUESTS + 1}", "must be at most 1000000000"),
         ("false_rollback: 1e-320", "is too small"),
         (f"min_duration: {'9' * 400}d", "is longer than a year"),
         ("min_duration: 367d", "367d is longer than a year"),
