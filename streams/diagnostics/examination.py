@@ -27,6 +27,7 @@ from understudy.streams.diagnostics.findings import Finding, Level, ok
 from understudy.streams.diagnostics.keys_check import check_keys
 from understudy.streams.diagnostics.lag_check import LAG, GroupProgress, check_lag
 from understudy.streams.diagnostics.partitioner_check import check_partitioner
+from understudy.streams.diagnostics.request_times_check import check_request_times
 from understudy.streams.diagnostics.settings_check import check_settings
 from understudy.streams.diagnostics.sides_check import check_sides
 from understudy.streams.diagnostics.topics_check import TOPICS, check_topics
@@ -128,6 +129,11 @@ def _check_sample(
             join_timeout_ms=round(policy.join_timeout_s * 1000),
         ),
         *check_sides(sample),
+        *check_request_times(
+            sample,
+            tolerance_ms=round(min(policy.request_time_tolerance_s, policy.join_timeout_s) * 1000),
+            join_timeout_ms=round(policy.join_timeout_s * 1000),
+        ),
     ]
 
 

@@ -28,6 +28,8 @@ MAX_EVENT_BYTES = 1_048_576
 MAX_JSON_DEPTH = 128
 MAX_INDEL_CHARACTERS = 2048
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+END = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 
 
 # --- one event --------------------------------------------------------------------------------
@@ -92,6 +94,8 @@ def read_event(line: bytes) -> Document:
         raise Invalid("schema")
     if not _sides_agree(event):
         raise Invalid("sides")
+    if not EARLIEST <= dt.datetime.fromisoformat(event["request_time"]) < END:
+        raise Invalid("time_range")
     return event
 
 
@@ -342,6 +346,11 @@ class _Joiner:
             self.account.unmatched.extend(entry["sides"].values())
 
 
+def failed(event: Document) -> bool:
+    """Whether a side has no answer."""
+    return bool(event.get("error")) or (event.get("fallback") or {}).get("final") is False
+
+
 def attempt(event: Document) -> tuple[int, bool]:
     """Which attempt of its side an event is."""
     fallback = event.get("fallback") or {}
@@ -385,12 +394,12 @@ def language_of(events: Sequence[Document], detect: Detect) -> str:
 
 def _answer(event: Document) -> Document:
     """The response of a side that answered; nothing of one that failed."""
-    return {} if event.get("error") else event.get("response") or {}
+    return {} if failed(event) else event.get("response") or {}
 
 
 def _expects_json(event: Document) -> bool:
     expects = (event.get("request") or {}).get("expects") or "text"
-    return expects != "text" and not event.get("error")
+    return expects != "text" and not failed(event)
 
 
 def side_figures(events: Sequence[Document], satisfies: Callable[[Document], bool]) -> Document:
@@ -405,7 +414,7 @@ def side_figures(events: Sequence[Document], satisfies: Callable[[Document], boo
     ]
     return {
         "requests": len(events),
-        "errors": sum(1 for event in events if event.get("error")),
+        "errors": sum(1 for event in events if failed(event)),
         "fallbacks": sum(1 for e in events if (e.get("fallback") or {}).get("used")),
         "json_expected": len(expected),
         "json_valid": sum(1 for e in expected if is_json(_answer(e).get("output"))),
@@ -434,7 +443,7 @@ def percentiles(values: list[float]) -> dict[str, float | None]:
 def delta_figures(pairs: Sequence[Request]) -> Document:
     """The delta of the report."""
     both = [(request.sides["stable"], request.sides["candidate"]) for request in pairs]
-    answered = [(a, b) for a, b in both if not a.get("error") and not b.get("error")]
+    answered = [(a, b) for a, b in both if not failed(a) and not failed(b)]
     texts = [
         (_answer(a)["output"], _answer(b)["output"])
         for a, b in answered

@@ -137,12 +137,12 @@ def test_the_join_by_hand() -> None:
             event("stable", 0), event("candidate", 0), event("stable", 0),
             event("stable", 10, "b"), event("stable", 130, "c"), event("candidate", 10, "b"),
             event("stable", 131, "d"), event("candidate", 9, "e"), event("candidate", 10, "b"),
-            b"{", event("stable", 131, "c"),
+            b"{", event("stable", 136, "c"), event("stable", 131, "c"),
         ]
     )  # fmt: skip
     assert len(account.pairs) == 2
     assert [e["pair_id"] for e, _ in account.unmatched] == ["c", "d"]
-    assert [offset for _, offset in account.duplicate] == [2]
+    assert [offset for _, offset in account.duplicate] == [2, 11]
     assert [offset for _, offset in account.late] == [7, 8]
     assert account.invalid == [("not_json", 9), ("disagrees", 10)]
-    assert account.accounted() == account.read == 11
+    assert account.accounted() == account.read == 12

@@ -120,7 +120,8 @@ def test_a_healthy_installation(kafka_broker: Broker, topics: MakeTopics, url: s
         wait_for_commit(settings, "feedback", 30)
         findings = examine(settings, newest=500)
     assert levels(findings) == dict.fromkeys(
-        ("settings", "broker", "topics", "partitioner", "keys", "clocks", "sides", "dead letters",
+        ("settings", "broker", "topics", "partitioner", "keys", "clocks", "sides",
+         "request times", "dead letters",
          "workers", "lag", "clickhouse"),
         Level.OK,
     ), findings  # fmt: skip
@@ -151,6 +152,7 @@ def test_a_broken_installation(kafka_broker: Broker, topics: MakeTopics, url: st
         "keys": Level.FAIL,
         "clocks": Level.FAIL,
         "sides": Level.FAIL,
+        "request times": Level.OK,
         "dead letters": Level.WARN,
         "workers": Level.FAIL,
         "lag": Level.FAIL,
