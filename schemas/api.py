@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from understudy.schemas.audit import AuditRecord
 from understudy.schemas.decisions import Evidence, Thresholds, Verdict
 from understudy.schemas.events import Mode
 from understudy.schemas.rollout_records import Command, CommandKind
@@ -131,6 +132,12 @@ class HistoryPage(msgspec.Struct, frozen=True, kw_only=True):
     next_before: Annotated[
         str | None, Meta(description="`before` of the next page; null on the last one.")
     ]
+
+
+class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes by people, the newest first."""
+
+    records: list[AuditRecord]
 
 
 class CommandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -126,6 +126,7 @@ CONDITIONAL: Final = (IF_NONE_MATCH, PREFER)
 PROBES: Final = ("/healthz", "/readyz")
 ROLLOUTS: Final = "/api/v1/rollouts"
 ROLLOUT: Final = f"{ROLLOUTS}/{{rollout_id}}"
+AUDIT: Final = "/api/v1/audit"
 FLAGGER: Final = "/api/v1/gates/flagger"
 QUERY: Final = "/api/v1/query"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -230,6 +231,16 @@ OPERATIONS: Final = (
     _command("kill", "Roll back now, whatever the evidence", api.KillRequest),
     _command("resume", "End a rollback or a pause", api.CommandRequest),
     _command("promote", "Move to the next stage, whatever the evidence", api.CommandRequest),
+    Operation(
+        "get", AUDIT, "readAudit", "Who changed which rollout, when, and from where",
+        {200: (JSON, api.AuditPage)}, (400, 401, 403, 503), scope="admin",
+        details="The newest first, deleted rollouts included.",
+        parameters=(
+            Parameter("rollout_id", "query", "Only this rollout.", {"type": "string"}),
+            Parameter("limit", "query", "Maximum number of records.",
+                      {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}),
+        ),
+    ),
     Operation("get", "/api/v1/openapi.json", "getDescription", "This description",
               {200: (JSON, ANY_OBJECT)}, (400,)),
     Operation("get", "/metrics", "getMetrics", "All metrics, for Prometheus",

@@ -13,6 +13,7 @@ How many partitions, and why:
   keeps one table over all three, so they must agree, and each partition costs a changelog. A dozen
   rollouts at a few messages a second need no more.
 - `dead-letters` has 4: a low rate, in which order does not matter.
+- `audit` has one: a record for each change by a person, in the order of the changes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ DEFAULT_PREFIX: Final = "understudy."
 EVENT_PARTITIONS: Final = 12
 ROLLOUT_PARTITIONS: Final = 4
 DEAD_LETTER_PARTITIONS: Final = 4
+AUDIT_PARTITIONS: Final = 1
 KEEP_FOREVER: Final = -1
 
 _DAY_MS: Final = 86_400_000
@@ -76,6 +78,7 @@ class Topics:
     dead_letters: TopicSpec
     rollouts: TopicSpec
     decisions: TopicSpec
+    audit: TopicSpec
 
     def __iter__(self) -> Iterator[TopicSpec]:
         yield self.events
@@ -84,6 +87,7 @@ class Topics:
         yield self.dead_letters
         yield self.rollouts
         yield self.decisions
+        yield self.audit
 
 
 def understudy_topics(
@@ -104,6 +108,7 @@ def understudy_topics(
         dead_letters=_dead_letters(prefix),
         rollouts=_compacted(prefix + "rollouts", rollout_partitions),
         decisions=_compacted(prefix + "decisions", rollout_partitions),
+        audit=_audit(prefix),
     )
 
 
@@ -151,6 +156,16 @@ def _dead_letters(prefix: str) -> TopicSpec:
         partitions=DEAD_LETTER_PARTITIONS,
         retention_ms=14 * _DAY_MS,
         max_message_bytes=8 * _MIB,
+    )
+
+
+def _audit(prefix: str) -> TopicSpec:
+    """For ever: people change little. The broker stamps the records, whatever a clock said."""
+    return TopicSpec(
+        name=prefix + "audit",
+        partitions=AUDIT_PARTITIONS,
+        retention_ms=KEEP_FOREVER,
+        timestamp_type="LogAppendTime",
     )
 
 

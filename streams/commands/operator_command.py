@@ -16,6 +16,7 @@ from understudy.schemas.rollout_records import Command, CommandKind
 from understudy.streams.commands.invocation import quiet_logs
 from understudy.streams.commands.options import dry_run_option, rollout_argument
 from understudy.streams.errors import CommandError
+from understudy.streams.rollouts.audit import Actor
 from understudy.streams.rollouts.confirmation import is_answered, rejection_of
 from understudy.streams.rollouts.operator_commands import (
     MAX_BY_CHARACTERS,
@@ -83,7 +84,7 @@ class OperatorCommand:
             self.rollout_id,
             self.kind,
             reason=self.reason,
-            by=self.by or user_at_host(),
+            actor=this_user(self.by),
             expects=self.expects,
         )
         say(f"issued command {issued.number}: {shown}")
@@ -110,6 +111,11 @@ class OperatorCommand:
         if rejection := rejection_of(issued, answer):
             raise CommandError(f"command {issued.number} was rejected: {one_line(rejection)}")
         say(f"{_DONE[self.kind]}  {verdict_line(answer)}")
+
+
+def this_user(by: str | None = None) -> Actor:
+    """Who sits here, under another name where one was given."""
+    return Actor(by=by or user_at_host(), address=user_at_host())
 
 
 def user_at_host() -> str:

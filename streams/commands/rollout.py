@@ -10,6 +10,7 @@ from understudy.streams.commands.command_group import CommandGroup
 
 COMMANDS: Final = {
     "apply": "Start rollouts, or change them, from policy files",
+    "audit": "Show who changed which rollout, when and from where",
     "backtest": "Show what a policy would have decided on recorded data",
     "delete": "Delete a rollout with its evidence and its decision",
     "kill": "Roll back now, whatever the evidence says",

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from understudy.streams.commands.invocation import quiet_logs, with_settings
+from understudy.streams.commands.operator_command import this_user
 from understudy.streams.commands.options import dry_run_option
 from understudy.streams.rollouts.operator_commands import apply_policy
 from understudy.streams.rollouts.policy_diff import PolicyDiff, read_policy_files
@@ -50,7 +51,7 @@ def command(settings: Settings, files: tuple[Path, ...], dry_run: bool) -> None:
     policies = read_policy_files(files)
     registry = RolloutRegistry(settings.kafka)
     for policy in policies:
-        _print(apply_policy(registry, policy, dry_run=dry_run), dry_run=dry_run)
+        _print(apply_policy(registry, policy, dry_run=dry_run, actor=this_user()), dry_run=dry_run)
     if dry_run:
         say("dry run: nothing was written", err=True)
 

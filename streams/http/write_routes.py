@@ -15,9 +15,16 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from understudy.schemas.api import ApplyResult, CommandRequest, CommandResult, KillRequest
+from understudy.schemas.api import (
+    ApplyResult,
+    AuditPage,
+    CommandRequest,
+    CommandResult,
+    KillRequest,
+)
 from understudy.schemas.decisions import Decision
 from understudy.schemas.manifests import json_as_yaml
+from understudy.schemas.openapi import AUDIT
 from understudy.schemas.rollout_records import Command, CommandKind
 from understudy.schemas.rollouts import RolloutManifest
 from understudy.streams.http.access import authorize
@@ -26,11 +33,13 @@ from understudy.streams.http.context import API, ApiContext, in_thread
 from understudy.streams.http.etag import ANY, matches, preferred_wait_s
 from understudy.streams.http.materialized_view import UnreadableRecord
 from understudy.streams.http.problems import Problem
-from understudy.streams.http.query_parameters import allow_only, flag
+from understudy.streams.http.query_parameters import allow_only, flag, positive_int
 from understudy.streams.http.read_routes import ROLLOUT_PATH
 from understudy.streams.http.request_body import in_time
+from understudy.streams.http.tokens import Token
 from understudy.streams.http.waiting_places import TooManyWaiting
 from understudy.streams.rollouts import operator_commands
+from understudy.streams.rollouts.audit import Actor
 from understudy.streams.rollouts.confirmation import is_answered, rejection_of
 from understudy.streams.rollouts.policy_diff import PolicyDiff, PolicyFile, policy_file
 from understudy.streams.rollouts.registry import Expected, expect_anything, record_version
@@ -47,6 +56,10 @@ VISIBLE_TIMEOUT_S: Final = 2.0
 """For a write to come back from the topic, which takes milliseconds."""
 JSON: Final = "application/json"
 YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+AUDIT_RECORDS: Final = 50
+"""A screenful or two."""
+MAX_AUDIT_RECORDS: Final = 1_000
+"""Some hundred kilobytes of JSON."""
 POLICY: Final = "policy"
 """The name of the body in error messages."""
 
@@ -56,7 +69,7 @@ _Request = TypeVar("_Request", bound=CommandRequest | KillRequest)
 @routes.put(ROLLOUT_PATH)
 async def apply(request: web.Request) -> web.Response:
     """Apply a policy: start a rollout, or change one that runs."""
-    context, who = request.app[API], authorize(request, "admin").name
+    context, actor = request.app[API], _actor(request, authorize(request, "admin"))
     allow_only(request, "dry_run")
     is_dry_run, rollout_id = flag(request, "dry_run"), request.match_info["rollout_id"]
     is_json, is_expected = _is_json(request), _expected_record(request)
@@ -65,12 +78,12 @@ async def apply(request: web.Request) -> web.Response:
     def work() -> tuple[PolicyFile, PolicyDiff]:
         file = _policy(text, rollout_id, is_json=is_json)
         return file, operator_commands.apply_policy(
-            context.store, file, dry_run=is_dry_run, is_expected=is_expected
+            context.store, file, dry_run=is_dry_run, actor=actor, is_expected=is_expected
         )
 
     file, done = await in_thread(context.policy_threads, work)
     if not is_dry_run:
-        log.info("http.policy_applied", rollout_id=rollout_id, effect=done.effect, by=who)
+        log.info("http.policy_applied", rollout_id=rollout_id, effect=done.effect, by=actor.by)
         await _wait_until_visible(context, rollout_id, lambda manifest: manifest == file.manifest)
     return _apply_response(done, request.path, is_dry_run=is_dry_run)
 
@@ -78,12 +91,21 @@ async def apply(request: web.Request) -> web.Response:
 @routes.delete(ROLLOUT_PATH)
 async def delete(request: web.Request) -> web.Response:
     """Delete a rollout with its evidence and its decision."""
-    context, who = request.app[API], authorize(request, "admin").name
+    context, actor = request.app[API], _actor(request, authorize(request, "admin"))
     allow_only(request)
     rollout_id = request.match_info["rollout_id"]
     is_expected = _expected_record(request)
-    await in_thread(context.policy_threads, partial(context.store.delete, rollout_id, is_expected))
-    log.info("http.rollout_deleted", rollout_id=rollout_id, by=who)
+    await in_thread(
+        context.policy_threads,
+        partial(
+            operator_commands.delete_rollout,
+            context.store,
+            rollout_id,
+            actor=actor,
+            is_expected=is_expected,
+        ),
+    )
+    log.info("http.rollout_deleted", rollout_id=rollout_id, by=actor.by)
     await _wait_until_visible(context, rollout_id, lambda manifest: manifest is None)
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
@@ -106,15 +128,36 @@ async def promote(request: web.Request) -> web.Response:
     return await _issue(request, "promote")
 
 
+@routes.get(AUDIT)
+async def read_audit(request: web.Request) -> web.Response:
+    """Who changed which rollout: of one or of all, also of deleted ones."""
+    context = request.app[API]
+    authorize(request, "admin")
+    allow_only(request, "rollout_id", "limit")
+    limit = positive_int(request, "limit", default=AUDIT_RECORDS, maximum=MAX_AUDIT_RECORDS)
+    wanted = request.query.get("rollout_id")
+    found = await in_thread(context.policy_threads, lambda: context.store.audit.read(wanted, limit))
+    return web.Response(body=encoded(AuditPage(records=found)), content_type=JSON)
+
+
+def _actor(request: web.Request, token: Token) -> Actor:
+    return Actor(
+        by=token.name,
+        via="http",
+        address=request.remote or "",
+        forwarded_for=", ".join(request.headers.getall("X-Forwarded-For", [])),
+    )
+
+
 async def _issue(request: web.Request, kind: CommandKind) -> web.Response:
     """Issue a command, then wait for a decision that confirms it."""
-    context, who = request.app[API], authorize(request, "operate").name
+    context, actor = request.app[API], _actor(request, authorize(request, "operate"))
     allow_only(request)
     rollout_id = request.match_info["rollout_id"]
     expects = _expected_sequence(context, request)
     body = await _body(request) or b"{}"
     reason = _decoded(body, KillRequest if kind == "kill" else CommandRequest).reason
-    operator_commands.check_command_text(kind, reason=reason, by=who)
+    operator_commands.check_command_text(kind, reason=reason, by=actor.by)
     issued = await in_thread(
         context.command_threads,
         partial(
@@ -123,7 +166,7 @@ async def _issue(request: web.Request, kind: CommandKind) -> web.Response:
             rollout_id,
             kind,
             reason=reason,
-            by=who,
+            actor=actor,
             expects=expects,
         ),
     )
@@ -132,7 +175,7 @@ async def _issue(request: web.Request, kind: CommandKind) -> web.Response:
         rollout_id=rollout_id,
         kind=kind,
         number=issued.number,
-        by=who,
+        by=actor.by,
     )
     waits_s = preferred_wait_s(request)
     timeout_s = COMMAND_WAIT_S if waits_s is None else waits_s

@@ -11,6 +11,7 @@ from understudy.analyzers.guardrails.evaluator import CommandRejected
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import Command, CommandKind, RolloutRecord
 from understudy.schemas.rollouts import PolicyError, compile_manifest, policy_hash
+from understudy.streams.rollouts.audit import Actor
 from understudy.streams.rollouts.policy_diff import PolicyDiff, PolicyFile, diff_policy
 from understudy.streams.rollouts.registry import (
     Expected,
@@ -38,6 +39,7 @@ def apply_policy(
     file: PolicyFile,
     *,
     dry_run: bool,
+    actor: Actor,
     is_expected: Expected = expect_anything,
 ) -> PolicyDiff:
     """Put a policy in force; return what that changes, or would change in a dry run.
@@ -50,7 +52,23 @@ def apply_policy(
     diff = diff_policy(found, file)
     if not dry_run and diff.effect != "unchanged":
         registry.apply(file.manifest, is_expected)
+        applied = actor.record(
+            diff.rollout_id, "apply", effect=diff.effect, policy_hash=policy_hash(file.rollout)
+        )
+        registry.audit.write(applied)
     return diff
+
+
+def delete_rollout(
+    registry: RolloutRegistry,
+    rollout_id: str,
+    *,
+    actor: Actor,
+    is_expected: Expected = expect_anything,
+) -> None:
+    """Delete a rollout, readable or not. Raises `UnknownRollout` and `RecordChanged`."""
+    registry.delete(rollout_id, is_expected)
+    registry.audit.write(actor.record(rollout_id, "delete"))
 
 
 def check_command_text(kind: CommandKind, *, reason: str, by: str) -> None:
@@ -80,7 +98,7 @@ def issue_command(
     kind: CommandKind,
     *,
     reason: str,
-    by: str,
+    actor: Actor,
     expects: int | None = None,
 ) -> Command:
     """Store a command. Raises as `check_command` and `check_command_text`.
@@ -88,11 +106,14 @@ def issue_command(
     A worker rejects it when something has changed since the decision with the sequence `expects`.
     A kill is stored as fast as possible: only a promotion reads decisions first.
     """
-    check_command_text(kind, reason=reason, by=by)
+    check_command_text(kind, reason=reason, by=actor.by)
     if kind == "promote":
         check_command(registry, rollout_id, kind)
-    record = registry.add_command(rollout_id, kind, reason=reason, by=by, expects=expects)
-    return record.commands[-1]
+    record = registry.add_command(rollout_id, kind, reason=reason, by=actor.by, expects=expects)
+    command = record.commands[-1]
+    issued = actor.record(rollout_id, kind, reason=reason, command_number=command.number)
+    registry.audit.write(issued)
+    return command
 
 
 def _check_promotion(record: RolloutRecord, now: Decision | None) -> None:

@@ -40,6 +40,7 @@ from understudy.streams.kafka.compacted_topic import (
 )
 from understudy.streams.kafka.producer import send_and_wait
 from understudy.streams.kafka.topic_reader import TopicReader
+from understudy.streams.rollouts.audit import Audit
 from understudy.streams.rollouts.record_decoding import merge_commands, read_decision, read_record
 from understudy.streams.settings import KafkaSettings
 
@@ -109,6 +110,7 @@ class RolloutRegistry:
         names = topics(kafka)
         self._rollouts = names.rollouts.name
         self._decisions = names.decisions.name
+        self.audit = Audit(kafka)
 
     def rollouts(self) -> dict[str, RolloutRecord]:
         """Return all records by rollout; one that cannot be read is left out with a warning."""

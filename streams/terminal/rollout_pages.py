@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from understudy.schemas.api import RolloutStatus
+from understudy.schemas.audit import AuditRecord
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import Command, RolloutRecord
 from understudy.streams.rollouts.rollout_status import status_of
@@ -44,6 +45,30 @@ def rollouts_table(statuses: Sequence[RolloutStatus]) -> RenderableType:
     )
     for status in statuses:
         table.add_row(*_row(status))
+    return table
+
+
+def audit_table(records: Sequence[AuditRecord]) -> RenderableType:
+    """One row for each change, in the order given."""
+    table = DataTable(
+        [
+            Column("at (UTC)"),
+            Column("rollout", wraps_at=20),
+            Column("action"),
+            Column("by", wraps_at=10),
+            Column("from", leaves=1, wraps_at=12),
+            Column("reason", leaves=2, wraps_at=_MIN_REASON),
+        ]
+    )
+    for one in records:
+        table.add_row(
+            moment(one.at.astimezone(dt.UTC)),
+            one_line(one.rollout_id, _MAX_NAME),
+            one.action,
+            one_line(one.by, _MAX_SENTENCE),
+            one_line(f"{one.via} {one.forwarded_for or one.address}", _MAX_SENTENCE),
+            one_line(one.reason or one.effect, _MAX_SENTENCE),
+        )
     return table
 
 

@@ -16,6 +16,7 @@ def test_names_have_the_prefix_and_are_each_other_s() -> None:
     names = [spec.name for spec in understudy_topics("eu.")]
     assert names == [
         "eu.events", "eu.feedback", "eu.windows", "eu.dead-letters", "eu.rollouts", "eu.decisions",
+        "eu.audit",
     ]  # fmt: skip
     assert TOPICS.events.name == "understudy.events"
 
@@ -28,7 +29,7 @@ def test_topics_that_one_worker_joins_have_equally_many_partitions() -> None:
 
 def test_the_broker_stamps_what_other_clocks_wrote() -> None:
     stamped = {spec.name for spec in TOPICS if spec.timestamp_type == "LogAppendTime"}
-    assert stamped == {TOPICS.events.name, TOPICS.feedback.name}
+    assert stamped == {TOPICS.events.name, TOPICS.feedback.name, TOPICS.audit.name}
 
 
 def test_what_is_in_force_is_kept_for_ever() -> None:
@@ -38,6 +39,8 @@ def test_what_is_in_force_is_kept_for_ever() -> None:
     for spec in (TOPICS.events, TOPICS.feedback, TOPICS.windows, TOPICS.dead_letters):
         assert spec.config["cleanup.policy"] == "delete"
         assert spec.retention_ms > 0
+    assert TOPICS.audit.config["cleanup.policy"] == "delete"
+    assert TOPICS.audit.retention_ms == KEEP_FOREVER
 
 
 @pytest.mark.parametrize("spec", [TOPICS.rollouts, TOPICS.decisions], ids=lambda spec: spec.name)

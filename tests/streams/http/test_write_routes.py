@@ -341,6 +341,25 @@ def test_a_record_of_a_newer_release_is_not_written_over(server: Api, kafka: Kaf
     assert server.write("DELETE", ONE).status == 204
 
 
+def test_the_audit_says_who_and_from_where_and_outlives_the_rollout(
+    server: Api, kafka: Kafka
+) -> None:
+    applied(server)
+    kill = {"reason": "tone"}
+    assert server.write("POST", f"{ONE}/kill", kill, Prefer="wait=0").status == 202
+    assert server.write("DELETE", ONE, X_Forwarded_For="192.0.2.7").status == 204
+    deleted, killed, created = server.write("GET", "/api/v1/audit?rollout_id=checkout").json[
+        "records"
+    ]
+    assert (created["action"], created["effect"]) == ("apply", "created")
+    assert (killed["action"], killed["reason"], killed["command_number"]) == ("kill", "tone", 1)
+    assert (deleted["action"], deleted["forwarded_for"]) == ("delete", "192.0.2.7")
+    for one in (deleted, killed, created):
+        assert (one["by"], one["via"], one["address"]) == ("anna", "http", "127.0.0.1")
+    assert len(server.write("GET", "/api/v1/audit?limit=2").json["records"]) == 2
+    assert server.write("GET", "/api/v1/audit?rollout_id=other").json == {"records": []}
+
+
 # Who may
 
 
