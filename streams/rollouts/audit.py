@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import nlargest
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -91,13 +93,16 @@ class Audit:
 
         Raises `MissingTopic`, and `KafkaException` when the broker is away.
         """
-        found: deque[AuditRecord] = deque(maxlen=limit)
+        newest = nlargest(limit, self._stamped(rollout_id), key=itemgetter(0, 1))
+        return [record for _, _, record in newest]
+
+    def _stamped(self, rollout_id: str | None) -> Iterator[tuple[int, int, AuditRecord]]:
+        """Records with their timestamp in Kafka and place among those read, in any order."""
         with TopicReader(self._kafka, self._topic) as reader:
-            for message in reader.read(reader.bounds()):
+            for place, message in enumerate(reader.read(reader.bounds())):
                 record = _decoded(message.value())
                 if record is not None and rollout_id in (None, record.rollout_id):
-                    found.append(record)
-        return list(reversed(found))
+                    yield message.timestamp()[1], place, record
 
 
 def _decoded(value: bytes | str | None) -> AuditRecord | None:
