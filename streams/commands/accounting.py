@@ -95,7 +95,7 @@ def _totals(accounts: Sequence[Account], source: str) -> list[int]:
 
 def _numbers(one: Account) -> tuple[int, ...]:
     outcomes = (one.outcomes[name] for name in OUTCOMES)
-    return (one.end, one.read, *outcomes, one.accounted, one.waiting, one.difference)
+    return (one.written, one.read, *outcomes, one.accounted, one.waiting, one.difference)
 
 
 def _cells(numbers: Iterable[int]) -> tuple[str, ...]:

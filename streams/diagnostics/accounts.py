@@ -33,10 +33,10 @@ class Account:
 
     source: Source
     partition: int
-    end: int
-    """Of the log: records ever written, unless transactions left marks among them."""
+    written: int
+    """Records that the log has ever held; marks of transactions are none, as far as it was read."""
     read: int
-    """Up to where everything has been read and stored."""
+    """Records that have been read and stored."""
     outcomes: Counts
     waiting: int
     """Sides that waited for a partner when that was committed."""
@@ -62,8 +62,8 @@ def accounts_of(
         Account(
             source=source,
             partition=one.partition,
-            end=one.end,
-            read=one.position if one.committed is not None else 0,
+            written=(one.position if one.is_read else one.end) - one.gaps,
+            read=one.position - one.gaps if one.committed is not None else 0,
             outcomes=counted.get((source, one.partition), dict.fromkeys(OUTCOMES, 0)),
             waiting=one.metadata.waiting_sides if one.metadata else 0,
         )

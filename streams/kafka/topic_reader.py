@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Final, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from understudy.streams.kafka.client_config import reader_config
+from understudy.streams.kafka.client_config import READER_GROUP, reader_config
 from understudy.streams.kafka.unreadable import is_unreadable, step_over
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.settings import KafkaSettings
@@ -40,11 +40,17 @@ class TopicReader:
     """Reads one topic; a context manager. Raises `KafkaException` when the broker is away."""
 
     def __init__(
-        self, kafka: KafkaSettings, topic: str, *, timeout_s: float = REQUEST_TIMEOUT_S
+        self,
+        kafka: KafkaSettings,
+        topic: str,
+        *,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+        group_id: str = READER_GROUP,
     ) -> None:
+        """Read a topic; of a group that is named, only the commits are read."""
         self._topic = topic
         self._timeout_s = timeout_s
-        self._config = reader_config(kafka)
+        self._config = {**reader_config(kafka), "group.id": group_id}
         self._consumer = Consumer(self._config, logger=KAFKA_LOGGER)
 
     def __enter__(self) -> Self:
@@ -78,6 +84,11 @@ class TopicReader:
                 time.sleep(_POLL_S)
             else:
                 return low, high
+
+    def committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
+        """Return what the group has committed for each partition, with its metadata."""
+        requested = [TopicPartition(self._topic, number) for number in partitions]
+        return self._consumer.committed(requested, timeout=self._timeout_s)
 
     def since(self, time_ms: int, bounds: Mapping[int, Range]) -> dict[int, Range]:
         """Return the parts of the ranges whose timestamps are at least `time_ms`."""

@@ -73,7 +73,7 @@ def _watermark_lag_s(one: PartitionSnapshot, now_ms: int) -> float | None:
 
 
 def _position_lag(one: PartitionSnapshot, _: int) -> float | None:
-    return None if one.end is None else max(0, one.end - one.position)
+    return None if one.end is None else max(0, one.end - max(one.position, one.read_to or 0))
 
 
 PAIRING: Final[tuple[Spec, ...]] = (
@@ -104,7 +104,8 @@ PAIRING: Final[tuple[Spec, ...]] = (
     MetricSpec(f"{PREFIX}partitions", "gauge", _SOURCE, "Partitions assigned to this worker",
                _by_source(lambda r: len(r.partitions))),
     _by_partition("position_offset", "Next offset to read", lambda p, _: p.position),
-    _by_partition("position_lag_records", "Records not yet read: end of the log minus position",
+    _by_partition("position_lag_records", "Records not yet read: end of the log minus position; 0 "
+                  "where only marks of transactions follow",
                   _position_lag),
     _by_partition("committed_offset", "Offset last committed; trails the position by window, "
                   "lateness and join timeout on purpose", lambda p, _: p.committed),

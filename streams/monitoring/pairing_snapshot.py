@@ -33,6 +33,8 @@ class PartitionSnapshot:
     open_windows: int
     end: int | None = None
     """End of the log, where it is known."""
+    read_to: int | None = None
+    """The position, or the end of the log where only marks of transactions follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def snapshot_reader(
 ) -> ReaderSnapshot:
     """Copy the state of a consumer; `ends` has the ends of partitions as far as they are known."""
     states = reader.partitions
-    committed = reader.committed
+    committed, read_to = reader.committed, reader.read_to
     return ReaderSnapshot(
         partitions={
             number: PartitionSnapshot(
@@ -73,6 +75,7 @@ def snapshot_reader(
                 state.waiting_sides,
                 state.open_windows,
                 ends.get(number),
+                read_to.get(number),
             )
             for number, state in states.items()
         },

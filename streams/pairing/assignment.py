@@ -67,6 +67,8 @@ class Assignment:
     """Rows up to here were published before a rewind: no decision waits for them."""
     is_unread: bool = True
     """No record has been read since the start or a rewind."""
+    end_reached: int = NOTHING_YET
+    """Where the log ended when a fetch last came to its end."""
     missing_results: bool = False
     """Results were left out while the store was unavailable; they are to be read again."""
     inserts_when_left_out: int = 0

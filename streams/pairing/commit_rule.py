@@ -29,6 +29,10 @@ class CommitMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     """The watermark at that position."""
     waiting_sides: int = 0
     """Sides that waited for a partner at that position."""
+    gaps_before: int = 0
+    """Offsets before the committed one that hold no record: marks of transactions, compaction."""
+    gaps: int = 0
+    """The same before the position."""
     complete_from_ms: int | None = None
     """Windows that start before are not written: the log no longer had all of their records."""
     version: int = METADATA_VERSION
@@ -76,6 +80,7 @@ class _Checkpoint:
     offset: int
     watermark_before_ms: int | None
     waiting_sides: int
+    gaps: int
 
 
 @dataclass(slots=True)
@@ -85,7 +90,9 @@ class CommitRule:
     horizon_ms: int
     _checkpoints: deque[_Checkpoint] = field(default_factory=deque)
 
-    def passed(self, offset: int, watermark_ms: int | None, waiting_sides: int) -> None:
+    def passed(
+        self, offset: int, watermark_ms: int | None, waiting_sides: int, gaps: int = 0
+    ) -> None:
         """Note that `offset` is next and what the watermark is before it.
 
         Until an event has set the clock only the beginning is safe: what was invalid before counts
@@ -94,7 +101,7 @@ class CommitRule:
         if watermark_ms is not None:
             while len(self._checkpoints) > 1 and self._checkpoints[-1].watermark_before_ms is None:
                 self._checkpoints.pop()
-        self._checkpoints.append(_Checkpoint(offset, watermark_ms, waiting_sides))
+        self._checkpoints.append(_Checkpoint(offset, watermark_ms, waiting_sides, gaps))
 
     def safe_commit(self, flushed_to: int) -> SafeCommit | None:
         """Return the commit that is safe when all sinks hold everything before `flushed_to`.
@@ -117,6 +124,8 @@ class CommitRule:
                 position=at.offset,
                 watermark_ms=at.watermark_before_ms,
                 waiting_sides=at.waiting_sides,
+                gaps_before=safe.gaps,
+                gaps=at.gaps,
             ),
         )
 

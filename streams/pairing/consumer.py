@@ -76,7 +76,8 @@ class PairingConsumer:
         self._log = log.bind(topic=topic)
         self._state = state
         self._consumer = Consumer(
-            {**consumer_config, "on_commit": self._on_commit}, logger=KAFKA_LOGGER
+            {**consumer_config, "on_commit": self._on_commit, "enable.partition.eof": True},
+            logger=KAFKA_LOGGER,
         )
         self._policy = policy
         self._results = results
@@ -147,6 +148,14 @@ class PairingConsumer:
         return {number: assigned.committed for number, assigned in list(self._assigned.items())}
 
     @property
+    def read_to(self) -> dict[int, int]:
+        """Up to where each partition is read, with the marks of transactions at its end."""
+        return {
+            number: max(assigned.state.position, assigned.end_reached)
+            for number, assigned in list(self._assigned.items())
+        }
+
+    @property
     def member_id(self) -> str:
         """This worker's name in the group; empty before it has one and after it has left."""
         try:
@@ -185,7 +194,9 @@ class PairingConsumer:
                 by_partition[message.partition()].append(message)  # type: ignore[index]
             elif is_unreadable(message):
                 unreadable.add(message.partition())  # type: ignore[arg-type]
-            elif error.code() != KafkaError._PARTITION_EOF:
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._note_end(message)
+            else:
                 self._report(error)
         for number, batch in by_partition.items():
             assigned = self._assigned.get(number)
@@ -193,6 +204,12 @@ class PairingConsumer:
                 self._process(number, assigned, batch)
         for number in unreadable & self._assigned.keys():
             self._step_over(self._assigned[number])
+
+    def _note_end(self, message: Message) -> None:
+        """Note where a partition was read to its end: after the position, where marks follow."""
+        assigned = self._assigned.get(message.partition() or 0)
+        if assigned is not None:
+            assigned.end_reached = message.offset() or 0
 
     def _step_over(self, assigned: Assignment) -> None:
         """Go on behind a batch that cannot be unpacked; later, if the broker does not answer now.

@@ -6,15 +6,14 @@ in the metadata beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
 from understudy.schemas.windows import Source
-from understudy.streams.kafka.client_config import group_of, reader_config, topic_of
-from understudy.streams.kafka.topic_reader import REQUEST_TIMEOUT_S, Range, TopicReader
-from understudy.streams.logs import KAFKA_LOGGER
+from understudy.streams.kafka.client_config import group_of, topic_of
+from understudy.streams.kafka.offsets import has_record_at
+from understudy.streams.kafka.topic_reader import REQUEST_TIMEOUT_S, TopicReader
 from understudy.streams.pairing.commit_rule import CommitMetadata
 from understudy.streams.settings import KafkaSettings
 
@@ -33,6 +32,9 @@ class GroupPosition:
     newer_release: bool = False
     """The metadata were written by a release that this one does not understand."""
 
+    is_read: bool = False
+    """All records are read: from the position on there are only marks of transactions."""
+
     @property
     def position(self) -> int:
         """Up to where the group has read and stored everything; the log's start before it began."""
@@ -41,9 +43,14 @@ class GroupPosition:
         return self.first if self.committed is None else self.committed
 
     @property
+    def gaps(self) -> int:
+        """Offsets before the position that hold no record."""
+        return self.metadata.gaps if self.metadata is not None else 0
+
+    @property
     def lag(self) -> int:
-        """Records that are not read and stored yet."""
-        return max(0, self.end - max(self.position, self.first))
+        """Records that are not read and stored yet, with the marks of transactions among them."""
+        return 0 if self.is_read else max(0, self.end - max(self.position, self.first))
 
 
 def positions_of(kafka: KafkaSettings, source: Source) -> list[GroupPosition]:
@@ -51,23 +58,19 @@ def positions_of(kafka: KafkaSettings, source: Source) -> list[GroupPosition]:
 
     Raises `MissingTopic`, and `KafkaException` when the broker is away.
     """
-    with TopicReader(kafka, topic_of(kafka, source)) as reader:
-        bounds = reader.bounds()
-    return _group_positions(kafka, source, bounds)
-
-
-def _group_positions(
-    kafka: KafkaSettings, source: Source, bounds: Mapping[int, Range]
-) -> list[GroupPosition]:
-    config = {**reader_config(kafka), "group.id": group_of(kafka, source)}
     topic = topic_of(kafka, source)
-    consumer = Consumer(config, logger=KAFKA_LOGGER)
-    try:
-        asked = [TopicPartition(topic, number) for number in bounds]
-        found = consumer.committed(asked, timeout=REQUEST_TIMEOUT_S)
-    finally:
-        consumer.close()
-    return [_position(one, *bounds[one.partition]) for one in found]
+    with TopicReader(kafka, topic, group_id=group_of(kafka, source)) as reader:
+        bounds = reader.bounds()
+        found = [_position(one, *bounds[one.partition]) for one in reader.committed(bounds)]
+    return [_without_marks(kafka, topic, one) for one in found]
+
+
+def _without_marks(kafka: KafkaSettings, topic: str, one: GroupPosition) -> GroupPosition:
+    """Note where all records are read and the last offsets hold none."""
+    if not one.lag or one.committed is None:
+        return one
+    left = has_record_at(kafka, (topic, one.partition), one.position, REQUEST_TIMEOUT_S)
+    return replace(one, is_read=left is False)
 
 
 def _position(committed: TopicPartition, first: int, end: int) -> GroupPosition:

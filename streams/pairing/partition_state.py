@@ -51,6 +51,8 @@ class PartitionState(ABC):
         self.number = number
         self.policy = policy
         self.position = start_offset
+        self.gaps = resumed.gaps_before if resumed else 0
+        """Offsets before the position that hold no record, as far as this is known."""
         self.tally = Tally()
         closed_until_ms = resumed.mark_closed(policy).closed_until_ms if resumed else None
         self._closed_before_ms = _end_of_window(closed_until_ms, policy.window_ms)
@@ -68,7 +70,7 @@ class PartitionState(ABC):
             number, policy.window_s, policy.allowed_lateness_ms, self.source
         )
         self._commits = CommitRule(policy.horizon_ms)
-        self._commits.passed(start_offset, self.watermark_ms, 0)
+        self._commits.passed(start_offset, self.watermark_ms, 0, self.gaps)
         self._begin()
 
     @abstractmethod
@@ -112,7 +114,8 @@ class PartitionState(ABC):
 
     def _note_read(self, records: RecordBatch) -> None:
         if len(records):
-            self.position = records.offsets[-1] + 1
+            before, self.position = self.position, records.offsets[-1] + 1
+            self.gaps += self.position - before - len(records)
             self.tally.read += len(records)
             self.tally.read_bytes += sum(map(len, filter(None, records.payloads)))
 
@@ -120,7 +123,7 @@ class PartitionState(ABC):
         """Close what the watermark has left behind, and note what may be committed here."""
         if self.watermark_ms is not None and steps.values_ms:
             self._windows.close(self.watermark_ms, steps)
-        self._commits.passed(self.position, self.watermark_ms, self.waiting_sides)
+        self._commits.passed(self.position, self.watermark_ms, self.waiting_sides, self.gaps)
 
     def log_begins_at(self, timestamp_ms: int) -> int:
         """Write no window that may have begun before the first record that is read.

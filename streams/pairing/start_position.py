@@ -63,6 +63,7 @@ def _after_loss(committed: int, metadata: CommitMetadata | None, first: int) -> 
             position=start,
             watermark_ms=metadata.watermark_ms,
             complete_from_ms=metadata.complete_from_ms,
+            gaps_before=metadata.gaps + start - position,
         )
     return StartPosition(
         start,

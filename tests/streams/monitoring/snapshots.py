@@ -38,7 +38,7 @@ def snapshot(**changes: Any) -> PairingSnapshot:
         dead_letters=changes.pop("dead_letters", {"schema": 2}),
     )
     feedback = ReaderSnapshot(
-        partitions={0: PartitionSnapshot(7, 5, NOW_MS - 60_000, 0, 1, 9)},
+        partitions={0: PartitionSnapshot(7, 5, NOW_MS - 60_000, 0, 1, 9, read_to=8)},
         tally={"read": 7, "single": 6, "duplicate": 1},
         totals=ConsumerTotals(commits=4),
         dead_letters={"schema": 1, "not_json": 1},

@@ -55,7 +55,7 @@ def test_values() -> None:
         ("understudy_unreadable_records_total", "events"): 5,
         ("understudy_position_lag_records", "events/0"): 10,
         ("understudy_position_offset", "events/1"): 0,
-        ("understudy_position_lag_records", "feedback/0"): 2,
+        ("understudy_position_lag_records", "feedback/0"): 1,
         ("understudy_committed_offset", "events/0"): 100,
         ("understudy_watermark_lag_seconds", "events/0"): 2.5,
         ("understudy_waiting_sides", "events/0"): 3,

@@ -26,6 +26,11 @@ def test_position_and_lag(
     assert (found.position, found.lag) == (position, lag)
 
 
+def test_marks_of_transactions_at_the_end_are_no_lag() -> None:
+    read = GroupPosition(0, first=0, end=91, committed=50, metadata=READ_TO_90, is_read=True)
+    assert (read.position, read.lag) == (90, 0)
+
+
 def test_what_retention_deleted_is_no_lag() -> None:
     behind = GroupPosition(0, first=60, end=100, committed=10, metadata=None)
     assert behind.lag == 40

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from tests.streams.pairing.log import Log, event, opinion
+from tests.streams.pairing.log import POLICY, Log, event, opinion
 from understudy.schemas.events import InvalidReason
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
+from understudy.streams.pairing.partition import Partition
+from understudy.streams.pairing.records import RecordBatch
 
 WHY = "it unpacks to more than 32 MiB"
 PUSH = 130.0
@@ -54,3 +56,18 @@ def test_read_again_they_count_once() -> None:
     passed(again, 3).read(event("b", at_s=PUSH))
     assert again.outcomes[0].dead_letters == []
     assert not any(row.events.invalid for row in again.rows)
+
+
+def test_offsets_without_a_record_are_gaps_and_a_restart_remembers_them() -> None:
+    """Marks of transactions and what compaction removed: they are not records that are missing."""
+    stamps, keys = [10**15] * 2, [None] * 2
+    state = Partition(0, POLICY)
+    state.process(RecordBatch([event("a"), event("b")], [2, 5], stamps, keys))
+    state.process(RecordBatch([event("c", at_s=PUSH), event("d", at_s=PUSH)], [6, 8], stamps, keys))
+    assert (state.position, state.gaps, state.tally.read) == (9, 5, 4)
+    commit = state.safe_commit(9)
+    assert commit is not None
+    assert (commit.offset, commit.metadata.gaps_before, commit.metadata.gaps) == (6, 4, 5)
+    again = Partition(0, POLICY, start_offset=6, resumed=commit.metadata)
+    again.process(RecordBatch([event("c", at_s=PUSH)], [6], [10**15], [None]))
+    assert (again.position, again.gaps) == (7, 4)

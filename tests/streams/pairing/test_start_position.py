@@ -65,5 +65,8 @@ def test_after_a_loss_it_goes_on_where_all_was_flushed(first: int, offset: int, 
     start = start_position(50, KNOWN, first, 90)
     assert (start.offset, start.lost_records, start.is_committed_gone) == (offset, lost, True)
     assert start.metadata == CommitMetadata(
-        closed_until_ms=WATERMARK_MS, position=offset, watermark_ms=WATERMARK_MS
+        closed_until_ms=WATERMARK_MS,
+        position=offset,
+        watermark_ms=WATERMARK_MS,
+        gaps_before=offset - KNOWN.position,
     )
