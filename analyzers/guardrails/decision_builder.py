@@ -133,7 +133,7 @@ def _evidence(rollout: Rollout, state: RolloutState, result: CheckResult) -> dec
         required=evidence.required,
         status=_status(rollout, state, result),
         units=observed.units,
-        units_closed=evidence.requests,
+        units_closed=evidence.units,
         candidate=check.own_value(observed.candidate),
         stable=check.own_value(observed.stable),
         harm=observed.harm,

@@ -8,14 +8,14 @@ alert), what it requires, what is latched, and the stages.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from understudy.analyzers.guardrails.apply_windows import slices_under_test
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evidence_state import EvidenceState
-from understudy.analyzers.guardrails.slices import ALL
+from understudy.analyzers.guardrails.slices import ALL, slice_name
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential import (
     SliceEvidence,
@@ -25,10 +25,12 @@ from understudy.analyzers.sequential import (
 )
 from understudy.analyzers.sequential.weights import log_weighted_sum, weightiest
 from understudy.schemas.decisions import Verdict
-from understudy.schemas.rollouts import Action, Rollout, Stage
+from understudy.schemas.rollouts import Action, Guardrail, Rollout, Stage
 
 ENOUGH_MEASURED: Final = 100
 """Units from which a metric counts as measured at all, for `required: if_measured`."""
+ANY_SLICE: Final = "any slice"
+"""In `missing`, of a guardrail none of whose slices has turned up."""
 INTERVAL_ALPHA: Final = 0.05
 """Doubt in the intervals shown, both ends together: 95 % is what readers expect."""
 
@@ -52,10 +54,12 @@ class Evaluation:
     """Of the guardrails that promotion waits for, before anything latched."""
     results: list[CheckResult]
     log_evidence: dict[Action, float]
-    rolls_back: bool
-    pauses: bool
+    evidence_rolls_back: bool
+    evidence_pauses: bool
     is_rolled_back: bool
+    """By the evidence now, or latched before."""
     is_paused: bool
+    """Likewise."""
     missing: list[str] = field(default_factory=list)
     alerting: list[CheckResult] = field(default_factory=list)
     """What carries the evidence of the guardrails that alert, weightiest first."""
@@ -85,18 +89,26 @@ def evaluate(
     """Return the verdict on the state. Intervals take time and change no verdict."""
     stage = rollout.stages[state.status.stage]
     results = [
-        _result(check, name, weight, state, with_intervals=with_intervals)
-        for check, name, weight in slices_under_test(checks, state)
+        result
+        for check in checks
+        for result in _results(check, state, with_intervals=with_intervals)
     ]
     thresholds = thresholds_of(rollout, stage)
     statistical = reach_verdict(_for_promotion(results), state.stage.totals, thresholds)
-    actions: tuple[Action, ...] = ("rollback", "pause", "alert")
-    log_evidence = {action: _log_evidence(results, action) for action in actions}
-    rolls_back = statistical.action == "rollback"
-    pauses = log_evidence["pause"] >= thresholds.log_rollback
-    is_rolled_back = rolls_back or state.status.rolled_back is not None
-    is_paused = pauses or state.status.paused is not None
-    missing = [*statistical.missing, *(["paused"] if is_paused else [])]
+    log_evidence: dict[Action, float] = {
+        "rollback": statistical.log_evidence,
+        "pause": _log_evidence(results, "pause"),
+        "alert": _log_evidence(results, "alert"),
+    }
+    evidence_rolls_back = statistical.action == "rollback"
+    evidence_pauses = log_evidence["pause"] >= thresholds.log_rollback
+    is_rolled_back = evidence_rolls_back or state.status.rolled_back is not None
+    is_paused = evidence_pauses or state.status.paused is not None
+    missing = [
+        *statistical.missing,
+        *_without_slices(checks, results),
+        *(["paused"] if is_paused else []),
+    ]
     can_promote = not missing and not is_complete(rollout, state)
     verdict: Verdict = "promote" if can_promote else "hold"
     alerts = log_evidence["alert"] >= thresholds.log_rollback
@@ -105,8 +117,8 @@ def evaluate(
         statistical=statistical,
         results=results,
         log_evidence=log_evidence,
-        rolls_back=rolls_back,
-        pauses=pauses,
+        evidence_rolls_back=evidence_rolls_back,
+        evidence_pauses=evidence_pauses,
         is_rolled_back=is_rolled_back,
         is_paused=is_paused,
         missing=missing,
@@ -140,41 +152,91 @@ def _for_promotion(results: Sequence[CheckResult]) -> list[SliceEvidence]:
         replace(
             result.evidence,
             weight=result.evidence.weight if result.check.action == "rollback" else 0.0,
-            requests=0 if result.check.guardrail.required == "none" else result.evidence.requests,
+            units=0 if result.check.guardrail.required == "none" else result.evidence.units,
         )
         for result in results
         if result.check.stops_promotion
     ]
 
 
-def _result(
-    check: Check, name: str, weight: float, state: RolloutState, *, with_intervals: bool
-) -> CheckResult:
-    of_check = state.find_evidence(name, check.name)
-    closed = check.test.units(of_check.closed) if of_check else 0
-    evidence = SliceEvidence(
+def _results(check: Check, state: RolloutState, *, with_intervals: bool) -> Iterator[CheckResult]:
+    slices = {
+        name: (weight, state.find_evidence(name, check.name))
+        for _, name, weight in slices_under_test((check,), state)
+    }
+    units = {
+        name: check.test.units(of_check.closed) if of_check else 0
+        for name, (_, of_check) in slices.items()
+    }
+    required = required_slices(check.guardrail, units)
+    for name, (weight, of_check) in slices.items():
+        evidence = _evidence(
+            check, name, weight, of_check, units[name],
+            is_required=name in required, with_interval=with_intervals,
+        )  # fmt: skip
+        yield CheckResult(check, evidence, of_check)
+
+
+def _evidence(
+    check: Check,
+    name: str,
+    weight: float,
+    of_check: EvidenceState | None,
+    units: int,
+    *,
+    is_required: bool,
+    with_interval: bool,
+) -> SliceEvidence:
+    interval = (-math.inf, math.inf)
+    if of_check and with_interval:
+        interval = check.test.interval(
+            of_check.total, of_check.interval_sums, of_check.rollback.scale, INTERVAL_ALPHA
+        )
+    return SliceEvidence(
         guardrail=check.name,
         slice=name,
         weight=weight,
         log_rollback=of_check.log_evidence("rollback") if of_check else -math.inf,
         log_promotion=of_check.log_evidence("promotion") if of_check else 0.0,
-        requests=closed,
+        units=units,
         margin=check.test.margin,
-        required=is_required(check, name, closed),
+        required=is_required,
+        interval=interval,
     )
-    if of_check and with_intervals:
-        interval = check.test.interval(
-            of_check.total, of_check.interval_sums, of_check.rollback.scale, INTERVAL_ALPHA
-        )
-        evidence = replace(evidence, interval=interval)
-    return CheckResult(check, evidence, of_check)
 
 
-def is_required(check: Check, name: str, units: int) -> bool:
-    """Return whether a slice must be shown harmless before promotion."""
-    required = check.guardrail.required
+def required_slices(guardrail: Guardrail, units: Mapping[str, int]) -> Set[str]:
+    """Return the slices that must be shown harmless before promotion.
+
+    `units` are those in closed windows, by slice that the guardrail covers so far. Where a
+    guardrail does not test all requests together, the slices that it names count in their place,
+    and without any those that turned up: one with few requests only while none has more, so that a
+    stray language does not block for ever.
+    """
+    required, slices = guardrail.required, guardrail.slices
     if required == "every":
-        return True
-    if required == "none" or name != ALL:
-        return False
-    return required == "all" or units >= ENOUGH_MEASURED
+        return units.keys()
+    if required == "none":
+        return frozenset()
+    if slices.all:
+        together: Set[str] = {ALL}
+    elif slices.named:
+        together = {slice_name(one.language, one.workflow) for one in slices.named}
+    else:
+        together = units.keys()
+    measured = {name for name in together if units[name] >= ENOUGH_MEASURED}
+    if required == "if_measured":
+        return measured
+    return together if slices.all or slices.named else measured or together
+
+
+def _without_slices(checks: Iterable[Check], results: Sequence[CheckResult]) -> list[str]:
+    """Return what is required, and covers no slice yet: no language has turned up, for instance."""
+    covered = {result.check.name for result in results}
+    return [
+        f"{check.name}/{ANY_SLICE}"
+        for check in checks
+        if check.stops_promotion
+        and check.guardrail.required in ("all", "every")
+        and check.name not in covered
+    ]

@@ -267,9 +267,9 @@ class RolloutEvaluator:
 
     def _latch(self, evaluation: Evaluation) -> None:
         status = self._state.status
-        if evaluation.rolls_back and status.rolled_back is None:
+        if evaluation.evidence_rolls_back and status.rolled_back is None:
             status.rolled_back = Latch(status.now_ms, reasons_for_rollback(self._state, evaluation))
-        if evaluation.pauses and status.paused is None:
+        if evaluation.evidence_pauses and status.paused is None:
             status.paused = Latch(status.now_ms, reasons_for_pause(self._state, evaluation))
 
     def _is_last_stage(self) -> bool:

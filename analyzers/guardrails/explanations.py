@@ -12,6 +12,7 @@ from typing import Final
 
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evaluate import (
+    ANY_SLICE,
     CheckResult,
     Evaluation,
     is_complete,
@@ -192,6 +193,10 @@ def _lacking(name: str, rollout: Rollout, state: RolloutState, evaluation: Evalu
         return ["no required guardrail has been measured yet"]
     if name in evaluation.statistical.breaches:
         return [_broken(name, rollout, state)]
+    guardrail, _, slice_name = name.rpartition("/")
+    if slice_name == ANY_SLICE:
+        return [f"not yet shown to be within its limit: {printable(guardrail)}: none of its slices "
+                "has turned up yet"]  # fmt: skip
     return [
         _unproven(result, state)
         for result in evaluation.results

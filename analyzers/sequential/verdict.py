@@ -24,7 +24,7 @@ class SliceEvidence:
     """The evidence of one guardrail in one slice.
 
     `log_rollback` and `log_promotion` are natural logs of evidence. `required` slices must pass
-    before promotion; others must pass once they have enough requests. `interval` and `margin` are
+    before promotion; others must pass once they have enough units. `interval` and `margin` are
     in the units of the harm and serve `within_tolerance` alone.
     """
 
@@ -33,7 +33,7 @@ class SliceEvidence:
     weight: float
     log_rollback: float
     log_promotion: float
-    requests: int
+    units: int
     margin: float
     required: bool = True
     interval: tuple[float, float] = (-math.inf, math.inf)
@@ -156,6 +156,6 @@ def _missing(
     unproven = [
         (f"{one.guardrail}/{one.slice}", one.log_promotion < needed)
         for one in evidence
-        if one.required or one.requests >= thresholds.min_requests
+        if one.required or one.units >= thresholds.min_requests
     ]
     return tuple(name for name, lacking in checks + unproven if lacking)

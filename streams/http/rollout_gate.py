@@ -10,6 +10,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
+from understudy.analyzers.guardrails.evaluate import ANY_SLICE
 from understudy.analyzers.guardrails.formatting import printable
 from understudy.schemas.api import Gate
 from understudy.schemas.decisions import Decision
@@ -134,7 +135,8 @@ def _unknown(reason: str, score: float = 0.0) -> Gate:
 
 def _score(decision: Decision) -> float:
     required = [one.status for one in decision.evidence if one.required]
-    return required.count("pass") / len(required) if required else 0.0
+    without_slices = sum(name.endswith(f"/{ANY_SLICE}") for name in decision.missing)
+    return required.count("pass") / (len(required) + without_slices) if required else 0.0
 
 
 def _reason(decision: Decision) -> str:

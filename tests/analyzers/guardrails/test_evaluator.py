@@ -299,6 +299,59 @@ def test_a_guardrail_that_measures_nothing_blocks_unless_the_policy_says_otherwi
     assert free.verdict == "promote"
 
 
+SAFE = "{metric: error_rate, max_increase: 3pp, slices: [all]}"
+
+
+@pytest.mark.parametrize("slices", ["each language", "{language: ja}", "each workflow"])
+def test_a_guardrail_without_all_requests_together_can_promote_by_its_slices(slices: str) -> None:
+    one = verdict_of(policy(SAFE.replace("all", slices)), World(requests=150))
+    assert (one.verdict, one.missing) == ("promote", [])
+    assert {entry.required for entry in one.evidence} == {True}
+
+
+@pytest.mark.parametrize(
+    ("slices", "missing"),
+    [
+        ("each language", ["json_valid_rate/language:en", "json_valid_rate/language:ja"]),
+        ("{language: ja}", ["json_valid_rate/language:ja"]),
+        ("{language: xx}", ["json_valid_rate/language:xx"]),
+    ],
+)
+def test_a_guardrail_without_all_requests_together_holds_by_its_slices(
+    slices: str, missing: list[str]
+) -> None:
+    undecided = f"{{metric: json_valid_rate, max_drop: 2pp, slices: [{slices}]}}"
+    world = World(requests=150, harm=Harm(bad={"json_valid": 0.02}))
+    held = verdict_of(policy(f"{SAFE}, {undecided}"), world)
+    assert (held.verdict, held.missing) == ("hold", missing)
+
+
+@pytest.mark.parametrize(
+    ("required", "verdict"), [("all", "hold"), ("every", "hold"), ("if_measured", "promote")]
+)
+def test_a_guardrail_whose_slices_never_turn_up_holds_if_it_is_required(
+    required: str, verdict: str
+) -> None:
+    silent = "{metric: json_valid_rate, max_drop: 2pp, slices: [each workflow]"
+    silent = f"{silent}, required: {required}}}"
+    one = verdict_of(policy(f"{SAFE}, {silent}"), World(requests=150, workflow=""))
+    assert one.verdict == verdict
+    if verdict == "hold":
+        assert one.missing == ["json_valid_rate/any slice"]
+        assert one.reasons == [
+            "not yet shown to be within its limit: json_valid_rate: none of its slices has turned "
+            "up yet"
+        ]
+
+
+def test_a_stray_language_does_not_hold_a_rollout_for_ever() -> None:
+    messages = World(requests=150).messages(5, 45)
+    stray = World(requests=1, languages=("xx",)).messages(5, 1)[0].rows
+    messages[0] = msgspec.structs.replace(messages[0], rows=[*messages[0].rows, *stray])
+    evaluator, _ = evaluated(policy(SAFE.replace("all", "each language")), messages)
+    assert evaluator.decision().verdict == "promote"
+
+
 MANY = (
     "{metric: error_rate, max_increase: 1pp, warn_margin: 0.5pp}, "
     "{metric: duration_p95, max_increase: 20%}, {metric: cost_usd, max_increase: 10%}, "

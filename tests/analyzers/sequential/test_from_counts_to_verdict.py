@@ -69,7 +69,7 @@ class JsonGuardrail:
             weight=weight,
             log_rollback=kept.rollback.log_evidence,
             log_promotion=kept.promotion.log_evidence,
-            requests=int(counts.sum()),
+            units=int(counts.sum()),
             margin=MARGIN,
             required=name == ALL,
             interval=confidence.exact_interval(counts, exact.PAIRED_VALUES, 0.05),

@@ -35,7 +35,7 @@ def test_shown_harmless_with_enough_of_everything_is_promoted():
         ([GOOD], replace(FAR, duration_s=59.0), ("duration",)),
         ([replace(GOOD, log_promotion=2.9)], FAR, ("json/all",)),
         ([GOOD, replace(LANGUAGE, required=True)], FAR, ("json/de",)),
-        ([GOOD, replace(LANGUAGE, requests=5_000)], FAR, ("json/de",)),
+        ([GOOD, replace(LANGUAGE, units=5_000)], FAR, ("json/de",)),
         ([replace(GOOD, log_rollback=4.0)], FAR, ("suspected_harm",)),
         ([GOOD], replace(FAR, quality=QualityMeasures(unmatched_share=0.06)), ("unmatched_share",)),
         ([GOOD], replace(FAR, quality=QualityMeasures(late_share=0.06)), ("late_share",)),

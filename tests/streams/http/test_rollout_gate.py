@@ -149,6 +149,9 @@ def test_score_is_the_share_of_required_guardrails_that_passed() -> None:
     assert [one.status for one in decision.evidence if one.required] == ["pass", "open"]
     assert opened(manifest, decision).score == 0.5
     assert opened(manifest, decided(manifest, windows=0).decision()).score == 0.0
+    unseen = [*decision.missing, "json_valid_rate/any slice"]
+    without_slices = msgspec.structs.replace(decision, missing=unseen)
+    assert opened(manifest, without_slices).score == pytest.approx(1 / 3)
 
 
 def test_what_is_not_known_is_open() -> None:
