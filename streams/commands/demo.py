@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from understudy.streams.demo.record import record
 from understudy.streams.demo.run import policy_text, run_demo
 from understudy.streams.terminal.output import say
 
@@ -31,8 +32,22 @@ from understudy.streams.terminal.output import say
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep the ClickHouse data in this new folder, to query it afterwards.",
 )
+@click.option(
+    "--record",
+    "recording",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the simulated events to this new file (plain, .gz or .zst), and exit.",
+)
 @click.option("--print-policy", is_flag=True, help="Print the policy of the demo, and exit.")
-def command(seed: int, pairs: int, healthy: bool, keep: Path | None, print_policy: bool) -> None:
+def command(
+    seed: int,
+    pairs: int,
+    healthy: bool,
+    keep: Path | None,
+    recording: Path | None,
+    print_policy: bool,
+) -> None:
     """Watch a rollout go wrong and be rolled back, in one process, with nothing installed.
 
     A simulated gateway mirrors requests in nine languages to two models. After a healthy start,
@@ -49,8 +64,14 @@ def command(seed: int, pairs: int, healthy: bool, keep: Path | None, print_polic
       understudy demo
       understudy demo --healthy
       understudy demo --print-policy > policy.yaml
+      understudy demo --record events.ndjson.zst
+      understudy rollout backtest -f policy.yaml events.ndjson.zst
     """
     if print_policy:
         say(policy_text(), end="")
+        return
+    if recording is not None:
+        written = record(recording, seed=seed, pairs=pairs, healthy=healthy)
+        say(f"{written:,} events of {pairs:,} requests written to {recording}")
         return
     run_demo(seed=seed, pairs=pairs, healthy=healthy, keep=keep)

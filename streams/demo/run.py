@@ -34,10 +34,10 @@ from understudy.streams.deciding.faust_app import changelog
 from understudy.streams.deciding.runner import run_deciding
 from understudy.streams.demo.gateway import RUN_S, Gateway
 from understudy.streams.demo.phrases import JSON_SCHEMAS
+from understudy.streams.demo.record import start_of_traffic
 from understudy.streams.demo.rollout_follower import RolloutFollower
 from understudy.streams.demo.screen import DemoStatus, DemoView
 from understudy.streams.demo.simulator import (
-    DEFAULT_RATE_PER_S,
     ROLLOUT_ID,
     describe_regression,
     simulate,
@@ -127,8 +127,7 @@ def run_demo(
     with `FAILED` when the verdict is wrong.
     """
     configure_logs(logging.WARNING)
-    span = dt.timedelta(seconds=pairs / DEFAULT_RATE_PER_S)
-    start = (dt.datetime.now(dt.UTC) - span).replace(microsecond=0) - dt.timedelta(minutes=5)
+    start = start_of_traffic(pairs)
     console = SafeConsole()
     with data_folder(keep) as folder, EmbeddedBroker() as broker:
         settings = _settings(broker, f"chdb://{folder}")
