@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -42,7 +43,7 @@ from understudy.streams.demo.simulator import (
     describe_regression,
     simulate,
 )
-from understudy.streams.demo.summary import DemoResult, summarise
+from understudy.streams.demo.summary import PROGRAM, DemoResult, program_as_called, summarise
 from understudy.streams.errors import FAILED, CommandError
 from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.kafka.client_config import producer_config, topics
@@ -138,7 +139,8 @@ def run_demo(
         status, follower = _watch(settings, gateway, pairs, console)
     regression = describe_regression(pairs=pairs, healthy=healthy, start=start)
     result = DemoResult(status, follower.outcome, follower.slices.rows, regression, gateway)
-    summary = summarise(result, clickhouse_url=settings.clickhouse.url)
+    program = program_as_called(sys.argv[0], shutil.which(PROGRAM))
+    summary = summarise(result, clickhouse_url=settings.clickhouse.url, program=program)
     summary.print(console)
     if summary.is_wrong:
         raise click.exceptions.Exit(FAILED)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 from rich.console import Console
@@ -26,12 +28,27 @@ from understudy.streams.demo.screen import DemoStatus, ascii_text
 from understudy.streams.demo.simulator import CANDIDATE_MODEL, Regression
 from understudy.streams.terminal.evidence_table import STYLES, evidence_table
 
+PROGRAM: Final = "understudy"
+_MODULE: Final = "understudy.streams.commands.main"
 _PLAIN_LANGUAGE: Final = re.compile(r"language:([A-Za-z0-9][A-Za-z0-9-]{0,34})")
 
 _HOW_TO_READ: Final = (
     "rollback, promotion: evidence as a multiple of what the verdict takes. A rollback needs the "
     "sum of its column to reach 1, promotion each row of all requests."
 )
+
+
+def program_as_called(argv0: str, on_path: str | None) -> str:
+    """How to run the program again in the same folder: by its name only where a shell finds it.
+
+    `argv0` is how it was run, `on_path` what a shell runs for its name.
+    """
+    called = Path(argv0)
+    if called.name != PROGRAM or not called.exists():
+        return PROGRAM if on_path else f"{shlex.quote(sys.executable)} -m {_MODULE}"
+    if on_path is not None and called.resolve() == Path(on_path).resolve():
+        return PROGRAM
+    return shlex.quote(argv0)
 
 
 class MirroringGateway(Protocol):
@@ -89,21 +106,24 @@ class Summary:
         console.print(_fit(console, "Ask it yourself:", "bold"))
         for command in self.commands:
             console.print(_fit(console, command, "cyan"), soft_wrap=True)
+        if console.is_terminal:  # where the first line may have left the screen
+            console.print()
+            console.print(_fit(console, self.headline, style))
 
 
 def _fit(console: Console, text: str, style: str = "") -> Text:
     return Text(ascii_text(text) if console.options.ascii_only else text, style=style)
 
 
-def summarise(result: DemoResult, *, clickhouse_url: str) -> Summary:
-    """Describe a finished run."""
+def summarise(result: DemoResult, *, clickhouse_url: str, program: str = PROGRAM) -> Summary:
+    """Describe a finished run; `program` is what its reader can type to run another command."""
     decision, injected = result.decision, result.injected
     paragraphs = [_coverage(result)]
     if decision is not None:
         paragraphs += ["\n".join(printable(f"– {reason}") for reason in decision.reasons[1:])]
         paragraphs += [_consequence(decision, result.gateway)]
         paragraphs += [_truth(decision, injected), *_detection(result)]
-    commands = [*_queries(decision, clickhouse_url), "understudy demo --print-policy"]
+    commands = [*_queries(decision, clickhouse_url, program), f"{program} demo --print-policy"]
     return Summary(
         headline=_headline(decision),
         paragraphs=tuple(filter(None, paragraphs)),
@@ -241,7 +261,7 @@ _ACCOUNT: Final = (
 )
 
 
-def _queries(decision: Decision | None, clickhouse_url: str) -> list[str]:
+def _queries(decision: Decision | None, clickhouse_url: str, program: str) -> list[str]:
     """Decisions, workflows of the accused language, its course, and where all events ended."""
     where = _where(decision)
     sql = [
@@ -253,7 +273,7 @@ def _queries(decision: Decision | None, clickhouse_url: str) -> list[str]:
         f"GROUP BY minute ORDER BY minute",
         _ACCOUNT,
     ]
-    return [f'understudy query --clickhouse {shlex.quote(clickhouse_url)} "{one}"' for one in sql]
+    return [f'{program} query --clickhouse {shlex.quote(clickhouse_url)} "{one}"' for one in sql]
 
 
 def _where(decision: Decision | None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import io
 import shlex
+import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -25,7 +27,13 @@ from understudy.schemas.windows import WindowRow
 from understudy.streams.demo.gateway import AppliedRollback
 from understudy.streams.demo.screen import DemoStatus
 from understudy.streams.demo.simulator import Regression
-from understudy.streams.demo.summary import DemoResult, Summary, names, summarise
+from understudy.streams.demo.summary import (
+    DemoResult,
+    Summary,
+    names,
+    program_as_called,
+    summarise,
+)
 
 STATUS = DemoStatus(40.0, 1_000.0, 41_000, 20_000, 53, 39, 16, 12, 0, 1.0)
 INJECTED = Regression("json_valid", "zh-Hans", "extract", 0.12, AT - dt.timedelta(seconds=118))
@@ -203,3 +211,28 @@ def test_prints_within_the_console_and_commands_whole(
     assert not any("…" in line for line in rest)
     if encoding == "utf-8":
         assert any(line.startswith("guardrail") for line in rest)
+
+
+def test_on_a_terminal_the_verdict_is_also_the_last_line() -> None:
+    shown = summary(ROLLED_BACK)
+    screen = io.StringIO()
+    shown.print(Console(file=screen, width=80, force_terminal=True, color_system=None))
+    last = screen.getvalue().rstrip().splitlines()[-2:]
+    assert " ".join(last).replace("  ", " ").endswith(shown.headline)
+    shown.print(Console(file=(file := io.StringIO()), width=80))
+    assert file.getvalue().count(shown.headline.split(";")[0]) == 1
+
+
+def test_printed_commands_work_as_they_stand(tmp_path: Path) -> None:
+    program = tmp_path / "my bin" / "understudy"
+    program.parent.mkdir()
+    program.touch()
+    assert program_as_called(str(program), str(program)) == "understudy"
+    assert program_as_called(str(program), None) == f"'{program}'"
+    assert program_as_called(str(program), "/usr/bin/understudy") == f"'{program}'"
+    assert program_as_called("main.py", "/usr/bin/understudy") == "understudy"
+    module = f"{sys.executable} -m understudy.streams.commands.main"
+    assert program_as_called("main.py", None) == module
+    run = DemoResult(STATUS, ROLLED_BACK, [], None, Gateway())
+    shown = summarise(run, clickhouse_url="chdb:///tmp/x", program=module)
+    assert all(command.startswith(module) for command in shown.commands)
