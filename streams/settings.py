@@ -61,6 +61,11 @@ class ClickHouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     url: Annotated[
         str, Meta(description="clickhouse://user:password@host:8123/database or chdb://PATH")
     ] = "clickhouse://default@localhost:8123/understudy"
+    embedded_port: Annotated[
+        int,
+        Meta(ge=0, le=65_535, description="Where a worker with chdb:// answers questions about its "
+             "folder, at 127.0.0.1, read-only; a free port where this one is taken"),
+    ] = 8123  # fmt: skip
     batch_rows: Annotated[Count, Meta(description="Rows that make a batch")] = 20_000
     batch_bytes: Annotated[Count, Meta(description="Bytes that make a batch")] = 16 * 1024 * 1024
     batch_age_s: Annotated[Seconds, Meta(description="Age at which a batch is sent anyway")] = 1.0

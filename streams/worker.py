@@ -29,6 +29,7 @@ from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
 from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.http.app import check_access
+from understudy.streams.http.clickhouse_server import embedded_clickhouse_server
 from understudy.streams.http.server import http_server
 from understudy.streams.kafka.client_config import (
     client_config,
@@ -128,7 +129,11 @@ def _run_role(
     pair = partial(_run_pairing, settings, policy, components)
     if role != "pairing":
         import_module("understudy.streams.deciding.runner")  # before what exists is frozen
-    with garbage_collection_of_a_worker():
+    # Only pairing opens the folder: a worker that decides alone asks another, as anyone would.
+    serving = (
+        embedded_clickhouse_server(settings.clickhouse) if role != "deciding" else nullcontext()
+    )
+    with serving, garbage_collection_of_a_worker():
         if role == "pairing":
             pair(stop)
         elif role == "deciding":

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -21,6 +21,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, ProgrammingError
 
+from understudy.streams.clickhouse.folder_holder import holder_of
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy, sink_error
 
 DEFAULT_DATABASE: Final = "understudy"
@@ -62,10 +63,15 @@ class Target:
     settings: dict[str, Any]
 
     @property
+    def folder(self) -> Path | None:
+        """ChDB's folder; None of a server, and of what is in memory."""
+        path = self.arguments.get("path", MEMORY)
+        return None if path == MEMORY else Path(path)
+
+    @property
     def is_there(self) -> bool:
         """Whether chDB's folder is; of a server, opening tells."""
-        path = self.arguments.get("path", MEMORY)
-        return path == MEMORY or Path(path).is_dir()
+        return self.folder is None or self.folder.is_dir()
 
 
 def connect(
@@ -77,7 +83,9 @@ def connect(
 ) -> Client:
     """Open a client whose current database is `database`, else the URL's, else `understudy`.
 
-    A missing database, or chDB's folder, is made or, without `create`, raises `SinkBroken`.
+    A missing database, or chDB's folder, is made or, without `create`, raises `SinkBroken`. A
+    folder that another process has open is asked over HTTP where that process serves it and nothing
+    is to be created: such a client only reads.
 
     `timeout_s` is how long a server may take over one request, rounded up to whole seconds.
     Raises `SinkBusy` when the server cannot be reached, `SinkBroken` when the URL, the rights or
@@ -86,9 +94,12 @@ def connect(
     target = parse_url(url, database=database)
     if not create and not target.is_there:
         raise SinkBroken(f"{target.location} is no folder yet")
+    if target.folder is not None:
+        target = _where_served(target, target.folder, only_asks=not create)
     client = _open(target, timeout_s)
+    is_in_memory = target.arguments.get("path") == MEMORY  # where nothing can be there before
     try:
-        if create:
+        if create or is_in_memory:
             client.command(f"CREATE DATABASE IF NOT EXISTS `{target.database}`")
         elif not client.command(f"EXISTS DATABASE `{target.database}`"):
             raise SinkBroken(f"{target.location} has no database {target.database}")
@@ -181,6 +192,26 @@ def _open(target: Target, timeout_s: float) -> Client:
     except ClickHouseError as error:
         raise _unreachable(target, error) from error
     return client
+
+
+def _where_served(target: Target, folder: Path, *, only_asks: bool) -> Target:
+    """The folder itself, or where the process that has it open serves it.
+
+    Raises `SinkBusy` where it can be used only by that process.
+    """
+    holder = holder_of(folder)
+    if holder is None:
+        return target
+    if holder.port is None or not only_asks:
+        held = f"{target.location} is open in {holder}, and a folder can be open in one process"
+        served = (
+            f"; while it runs, clickhouse://127.0.0.1:{holder.port} answers questions"
+            if holder.port is not None
+            else ""
+        )
+        raise SinkBusy(f"{held}: stop it first{served}")
+    served_at = f"clickhouse://127.0.0.1:{holder.port}/{target.database}"
+    return replace(parse_url(served_at), settings={})
 
 
 def _explain(target: Target, error: ProgrammingError) -> str:

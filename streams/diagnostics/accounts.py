@@ -83,7 +83,7 @@ def read_accounts(settings: Settings, url: str) -> list[Account]:
 
 
 def _counted(url: str) -> dict[tuple[str, int], Counts]:
-    with closing(connect(url)) as client:
+    with closing(connect(url, create=False)) as client:
         require_tables(client)
         rows = client.query(_SQL).result_rows
     return {

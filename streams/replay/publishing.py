@@ -14,6 +14,7 @@ from itertools import chain, islice
 from typing import Final
 
 import msgspec
+from confluent_kafka import KafkaException
 
 from understudy.schemas.events import (
     InvalidEvent,
@@ -83,14 +84,13 @@ def newest_times_ms(settings: Settings, source: Source) -> dict[int, int | None]
 
     Raises `MissingTopic`, and `KafkaException` when the broker is away.
     """
-    newest: dict[int, int | None] = {
-        one.partition: one.metadata.watermark_ms if one.metadata else None
-        for one in positions_of(settings.kafka, source)
-    }
+    newest = _committed_times_ms(settings, source)
     with TopicReader(settings.kafka, topic_of(settings.kafka, source)) as reader:
+        bounds = reader.bounds()
+        newest = {number: newest.get(number) for number in bounds}
         ends = {
             number: (max(first, end - _NEWEST_RECORDS), end)
-            for number, (first, end) in reader.bounds().items()
+            for number, (first, end) in bounds.items()
         }
         for message in reader.read(ends):
             time_ms = _time_ms(source, message.value(), settings.pairing.max_event_bytes)
@@ -98,6 +98,15 @@ def newest_times_ms(settings: Settings, source: Source) -> dict[int, int | None]
             if time_ms is not None:
                 newest[number] = max(time_ms, newest.get(number) or time_ms)
     return newest
+
+
+def _committed_times_ms(settings: Settings, source: Source) -> dict[int, int | None]:
+    """By partition; nothing where who publishes may not see the workers' group, or it is new."""
+    try:
+        positions = positions_of(settings.kafka, source)
+    except KafkaException:
+        return {}
+    return {one.partition: one.metadata.watermark_ms if one.metadata else None for one in positions}
 
 
 def _time_ms(source: Source, line: bytes | None, max_event_bytes: int) -> int | None:

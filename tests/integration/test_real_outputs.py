@@ -91,7 +91,8 @@ def test_report_of_replay_equals_the_oracle(path: WholePath) -> None:
         moment = found[1].decode() if found else moment
         timed.append((moment, line))
     ordered = [line for _, line in sorted(timed, key=lambda one: one[0])]
-    assert differences(ORACLE.document(join(ordered)), path.replayed) == []
+    counted = {k: v for k, v in path.replayed.items() if k not in ("invalid", "order")}
+    assert differences(ORACLE.document(join(ordered)), counted) == []
 
 
 def test_every_window_equals_the_oracle(path: WholePath) -> None:
