@@ -80,12 +80,14 @@ def connect(
     database: str | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     create: bool = True,
+    needs_database: bool = True,
 ) -> Client:
     """Open a client whose current database is `database`, else the URL's, else `understudy`.
 
     A missing database, or chDB's folder, is made or, without `create`, raises `SinkBroken`. A
     folder that another process has open is asked over HTTP where that process serves it and nothing
-    is to be created: such a client only reads.
+    is to be created: such a client only reads. Without `create` and `needs_database`, the current
+    database is ClickHouse's own where the wanted one is missing.
 
     `timeout_s` is how long a server may take over one request, rounded up to whole seconds.
     Raises `SinkBusy` when the server cannot be reached, `SinkBroken` when the URL, the rights or
@@ -102,6 +104,8 @@ def connect(
         if create or is_in_memory:
             client.command(f"CREATE DATABASE IF NOT EXISTS `{target.database}`")
         elif not client.command(f"EXISTS DATABASE `{target.database}`"):
+            if not needs_database:
+                return client
             raise SinkBroken(f"{target.location} has no database {target.database}")
     except SinkBroken:
         client.close()

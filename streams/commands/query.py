@@ -34,7 +34,8 @@ def command(settings: Settings, sql: str, url: str | None, output: OutputFormat)
       understudy query --csv "SELECT * FROM slices" > slices.csv
       understudy query --clickhouse chdb://results "SHOW TABLES"
     """
-    with closing(connect(url or settings.clickhouse.url, create=False)) as client:
+    where = url or settings.clickhouse.url
+    with closing(connect(where, create=False, needs_database=False)) as client:
         result = client.query(sql)
     names, rows = result.column_names, result.result_rows
     if output == "csv":

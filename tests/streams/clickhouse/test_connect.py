@@ -90,6 +90,11 @@ def test_nothing_is_made_unless_wanted(
         connect(f"chdb://{tmp_path / 'nowhere'}", create=False)
     assert list(tmp_path.iterdir()) == []
     connect(clickhouse_url, database=clickhouse_database, create=False).close()
+    missing = f"{clickhouse_database}_not"
+    client = connect(clickhouse_url, database=missing, create=False, needs_database=False)
+    assert client.command("SELECT currentDatabase()") != missing
+    assert not client.command(f"EXISTS DATABASE {missing}")
+    client.close()
 
 
 def test_without_the_embedded_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
