@@ -55,6 +55,7 @@ TESTED_BY = {
     "streams/pairing/clickhouse_results.py": "tests/integration/test_real_outputs.py",
     "streams/pairing/consumer.py": "tests/faults/test_kills.py",
     "streams/pairing/kafka_results.py": "tests/integration/test_bad_input.py",
+    "streams/pairing/rebuild.py": "tests/faults/test_retention.py",
     "streams/replay/into_clickhouse.py": "tests/streams/replay/test_replay_events.py",
     # Parts of a partition's state, which is tested as a whole on logs of records.
     "streams/monitoring/pairing_snapshot.py": "tests/streams/monitoring/test_pairing_metrics.py",

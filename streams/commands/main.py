@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "migrate": "Create or update the tables in ClickHouse",
     "publish": "Write recorded events or feedback to Kafka",
     "query": "Run an SQL statement in ClickHouse",
+    "rebuild": "Have workers read the log again and overwrite windows",
     "replay": "Analyse recorded events, without Kafka",
     "rollout": "Apply policies, see verdicts, and override them",
     "topics": "Create the Kafka topics that are missing",

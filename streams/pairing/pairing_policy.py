@@ -110,3 +110,13 @@ class PairingPolicy:
             + self.join_timeout_ms
             + self.request_time_tolerance_ms
         )
+
+    def complete_from_ms(self, timestamp_ms: int) -> int:
+        """Return from when on windows are whole in a log whose first record has this timestamp.
+
+        What came before that record was stored before it, and made at most the clock skew later
+        than that; and it touches sides up to a join timeout and a tolerance after it.
+        """
+        reach_ms = timestamp_ms + self.max_clock_skew_ms + self.join_timeout_ms
+        reach_ms += self.request_time_tolerance_ms
+        return reach_ms - reach_ms % self.window_ms + self.window_ms

@@ -128,14 +128,10 @@ class PartitionState(ABC):
     def log_begins_at(self, timestamp_ms: int) -> int:
         """Write no window that may have begun before the first record that is read.
 
-        Returns from when on windows are written. What came before that record was stored before
-        it, and made at most the clock skew later than that; and a record that reuses an earlier
-        one's `pair_id` may disagree with it for as long as the join remembers it.
+        Returns from when on windows are written.
         """
-        policy = self.policy
         self.is_truncated = False
-        reach_ms = timestamp_ms + policy.max_clock_skew_ms + policy.join_timeout_ms
-        self.complete_from_ms = _end_of_window(reach_ms, policy.window_ms)
+        self.complete_from_ms = self.policy.complete_from_ms(timestamp_ms)
         self._written_from_ms = max(self._closed_before_ms, self.complete_from_ms)
         return self.complete_from_ms
 

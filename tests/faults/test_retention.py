@@ -15,6 +15,9 @@ from confluent_kafka import Consumer, TopicPartition
 from tests.faults.harness import Run
 from tests.faults.processes import Killable, wait_until
 from tests.faults.workload import Workload
+from understudy.streams.pairing.pairing_policy import PairingPolicy
+from understudy.streams.pairing.rebuild import GroupInUse, plan_rebuild, start_rebuild
+from understudy.streams.settings import load_settings
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
@@ -195,3 +198,38 @@ def test_windows_that_lack_records_are_not_overwritten(run: Callable[..., Run], 
     assert whole
     assert {name: counts for name, counts in after.items() if name not in before} == whole
     assert lost(first) == lost(second) == lost(third) == Counter()
+
+
+def test_a_rebuild_overwrites_what_is_left_only_when_that_is_wanted(
+    run: Callable[..., Run],
+) -> None:
+    shortened = run()
+    settings = load_settings(None, shortened.environment())
+    policy = PairingPolicy.from_settings(settings)
+
+    def rebuild(*, incomplete: bool) -> None:
+        plan = plan_rebuild(settings.kafka, "events", policy)
+        assert [one.first for one in plan] == [end // 2 for end in shortened.ends().values()]
+        assert all(one.written_from_ms for one in plan)
+        start_rebuild(settings.kafka, "events", plan, incomplete=incomplete)
+        shortened.worker()
+        shortened.wait_until_complete()
+
+    shortened.worker()
+    shortened.publish(Workload(46, 300).chunks(1)[0])
+    shortened.wait_until_complete()
+    with pytest.raises(GroupInUse):
+        start_rebuild(settings.kafka, "events", [], incomplete=False)
+    shortened.stop_workers()
+    before = stored(shortened)
+    shortened.delete_before({n: end // 2 for n, end in shortened.ends().items()})
+    rebuild(incomplete=False)
+    shortened.stop_workers()
+    assert stored(shortened) == before
+    rebuild(incomplete=True)
+    shortened.stop_workers()
+    after = stored(shortened)
+    assert before.keys() <= after.keys()
+    assert sum(sum(counts.values()) for counts in after.values()) < sum(
+        sum(counts.values()) for counts in before.values()
+    )
