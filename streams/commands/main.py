@@ -1,7 +1,8 @@
 """The command `understudy`: which commands there are.
 
 Results go to stdout, logs and progress to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or
-settings, 3 a service (Kafka, ClickHouse) is not there, 4 a verdict that was to fail (`--fail-on`).
+settings, 3 a service (Kafka, ClickHouse) is not there, 4 a verdict that was to fail (`--fail-on`),
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ COMMANDS: Final = {
     summaries=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 Kafka or ClickHouse cannot "
-    "be reached, 4 the verdict is what --fail-on names.",
+    "be reached, 4 the verdict is what --fail-on names, 130 interrupted.",
 )
 @click.option(
     "--config",

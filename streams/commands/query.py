@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -15,6 +15,9 @@ from understudy.streams.commands.options import OutputFormat, clickhouse_option,
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.data_table import Column, DataTable
 from understudy.streams.terminal.output import say_csv, say_json, show
+
+_MIN_TEXT: Final = 24
+"""Characters to which texts wrap: a few words a line can be read."""
 
 
 @click.command("query")
@@ -55,8 +58,9 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> DataTable:
 
 
 def _column(number: int, name: str, rows: Sequence[Sequence[Any]]) -> Column:
-    is_numeric = bool(rows) and isinstance(rows[0][number], int | float)
-    return Column(name, "right" if is_numeric else "left")
+    if rows and isinstance(rows[0][number], int | float):
+        return Column(name, "right")
+    return Column(name, wraps_at=_MIN_TEXT)
 
 
 def _cell(value: object) -> str:
