@@ -17,6 +17,8 @@ from understudy.streams.settings import Settings
 from understudy.streams.terminal.output import say
 from understudy.streams.terminal.plain_text import one_line
 
+_EFFECT_WIDTH: Final = len("unchanged")
+_PLANNED_WIDTH: Final = len("would be reworded")
 _COLORS: Final = {"-": "red", "+": "green"}
 
 
@@ -59,8 +61,10 @@ def command(settings: Settings, files: tuple[Path, ...], dry_run: bool) -> None:
 def _print(diff: PolicyDiff, *, dry_run: bool) -> None:
     is_planned = dry_run and diff.effect != "unchanged"
     effect = f"would be {diff.effect}" if is_planned else diff.effect
-    say(f"{effect:9} {one_line(diff.rollout_id)}")
+    width = _PLANNED_WIDTH if dry_run else _EFFECT_WIDTH
+    say(f"{effect:{width}} {one_line(diff.rollout_id)}")
     for line in diff.lines:
-        say(f"  {line}", color=_COLORS.get(line[:1]))
+        is_heading = line.startswith(("--- ", "+++ "))
+        say(f"  {line}", color=None if is_heading else _COLORS.get(line[:1]))
     if diff.note:
         say(f"  {one_line(diff.note)}")

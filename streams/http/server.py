@@ -7,6 +7,7 @@ and while Kafka is unavailable. Handlers that would block run in threads.
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -33,6 +34,8 @@ RETRY_S: Final = 15.0
 """Between attempts to listen: an address is taken for as long as the previous worker drains."""
 STOP_CHECK_INTERVAL_S: Final = 0.1
 """How late the server may notice that it is to stop; a check costs microseconds."""
+ADDRESS_ERRORS: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
+"""Of addresses that another process has, or that the machine will have soon."""
 CLOSE_TIMEOUT_S: Final = 2.0
 """For responses under way; long polls are answered at once when the view closes."""
 
@@ -101,29 +104,32 @@ class _Server:
         self._settings = settings
         self._components = components
         self._with_api = with_api
+        self._max_connections = connection_limit(settings.http.max_connections)
+        self._is_waiting = False
+        """For its address, which is said once."""
 
     def run(self, stop: threading.Event, retry_s: float) -> None:
-        is_logged = False
         while not stop.is_set():
             try:
                 asyncio.run(self._serve(stop))
             except _AddressUnavailable as error:
-                if not is_logged:
+                if not self._is_waiting:
                     http = self._settings.http
                     log.warning("http.address_unavailable", host=http.host, port=http.port,
                                 error=str(error), retry_s=retry_s)  # fmt: skip
-                is_logged = True
+                self._is_waiting = True
             except Exception as error:
                 log.error("http.failed", error=repr(error), exc_info=error)
             stop.wait(retry_s)
 
     async def _serve(self, stop: threading.Event) -> None:
-        limit = connection_limit(self._settings.http.max_connections)
+        limit = self._max_connections
         api = make_api_context(self._settings, limit) if self._with_api else None
         writers = len(api.tokens) if api else 0
         app = make_app(self._components, api, limit, AllowedHosts(self._settings.http))
         asyncio.get_running_loop().set_exception_handler(_log_loop_error)
         async with _listening(self._settings.http, app, writers):
+            self._is_waiting = False
             if api is None:
                 await _stopped(stop)
                 return
@@ -173,6 +179,8 @@ async def _listen(http: HttpSettings, protocols: Protocols) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         return await loop.create_server(protocols, http.host, http.port, backlog=BACKLOG)
     except OSError as error:
+        if error.errno not in ADDRESS_ERRORS:
+            raise
         raise _AddressUnavailable(str(error)) from None
 
 

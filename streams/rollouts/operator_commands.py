@@ -46,12 +46,15 @@ def apply_policy(
 
     Raises `RecordChanged` when it would replace another record than expected.
     """
-    found = registry.find(file.rollout.rollout_id)
-    if not is_expected(found):
-        raise RecordChanged(file.rollout.rollout_id)
-    diff = diff_policy(found, file)
-    if not dry_run and diff.effect != "unchanged":
-        registry.apply(file.manifest, is_expected)
+    if dry_run:
+        found = registry.find(file.rollout.rollout_id)
+        if not is_expected(found):
+            raise RecordChanged(file.rollout.rollout_id)
+        return diff_policy(found, file)
+    replaced: list[RolloutRecord | None] = []
+    registry.apply(file.manifest, is_expected, replaced.append)
+    diff = diff_policy(replaced[-1], file)
+    if diff.effect != "unchanged":
         applied = actor.record(
             diff.rollout_id, "apply", effect=diff.effect, policy_hash=policy_hash(file.rollout)
         )

@@ -117,7 +117,8 @@ def diff_policy(found: RolloutRecord | None, file: PolicyFile) -> PolicyDiff:
     """Return what applying the file changes in the record in force."""
     rollout_id = file.rollout.rollout_id
     if found is None:
-        return PolicyDiff(rollout_id, "created", note="decisions begin with the next windows")
+        note = "a first decision follows at once; evidence begins with the next windows"
+        return PolicyDiff(rollout_id, "created", note=note)
     if found.manifest == file.manifest:
         return PolicyDiff(rollout_id, "unchanged")
     try:

@@ -146,10 +146,14 @@ class RolloutRegistry:
             raise RecordChanged(rollout_id)
 
     def apply(
-        self, manifest: RolloutManifest, is_expected: Expected = expect_anything
+        self,
+        manifest: RolloutManifest,
+        is_expected: Expected = expect_anything,
+        on_found: Callable[[RolloutRecord | None], object] = expect_anything,
     ) -> RolloutRecord:
         """Put a policy in force; the rollout's commands stay.
 
+        `on_found` is told what the policy replaces; again, when that has changed meanwhile.
         Raises `PolicyError`, and `RecordChanged` when it would replace another record than
         expected.
         """
@@ -158,6 +162,7 @@ class RolloutRegistry:
         def change(found: RolloutRecord | None) -> RolloutRecord:
             if not is_expected(found):
                 raise RecordChanged(manifest.rollout_id)
+            on_found(found)
             if found is None:
                 return RolloutRecord(manifest=manifest)
             return msgspec.structs.replace(found, manifest=manifest)

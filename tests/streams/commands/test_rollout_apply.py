@@ -15,15 +15,15 @@ ESCAPE = "\x1b["
 def test_a_dry_run_says_what_would_change_and_writes_nothing(kafka: Kafka, run: Run) -> None:
     file = written("policy.yaml", policy())
     result = run("apply", "-f", file, "--dry-run")
-    ended(result, 0, "would be created checkout\n")
+    ended(result, 0, "would be created  checkout\n")
     assert result.stderr == "dry run: nothing was written\n"
     assert kafka.messages(ROLLOUTS) == []
     ended(run("apply", "-f", file), 0, "created   checkout\n")
     changed = written("changed.yaml", policy().replace("1pp", "0.5pp"))
     result = run("apply", "-f", changed, "--dry-run")
-    ended(result, 0, "would be changed checkout\n", "-guardrails.error_rate.value: 0.01\n",
+    ended(result, 0, "would be changed  checkout\n", "-guardrails.error_rate.value: 0.01\n",
           "+guardrails.error_rate.value: 0.005\n", "evidence starts again")  # fmt: skip
-    assert "unchanged checkout" in run("apply", "-f", file, "--dry-run").output
+    assert "unchanged         checkout" in run("apply", "-f", file, "--dry-run").output
     assert len(kafka.messages(ROLLOUTS)) == 1
 
 
@@ -54,8 +54,8 @@ def test_applying_again_says_unchanged_and_writes_nothing(kafka: Kafka, run: Run
          "did you mean error_rate?"),
         (policy().replace("1pp", "lots"), "policy.yaml:5:49: "),
         ("rollout_id: [", "policy.yaml:1:14: "),
-        ("", "policy.yaml: the policy is empty"),
-        ("# nothing\n---\n", "policy.yaml: the policy is empty"),
+        ("", "policy.yaml:1:1: the policy is empty"),
+        ("# nothing\n---\n", "policy.yaml:1:1: the policy is empty"),
         (policy() + "---\nrollout_id: x\nmodels: {stable: a}\n", "policy.yaml:9:"),
         (policy() + "---" + policy(), "policy.yaml: there is a policy for checkout twice here"),
     ],
@@ -96,7 +96,7 @@ def test_a_dash_is_stdin(kafka: Kafka, run: Run) -> None:
     ended(run("apply", "-f", "-", stdin=policy()), 0, "created")
     assert list(kafka.store.rollouts()) == ["checkout"]
     ended(run("apply", "-f", "-", stdin="rollout_id: 7"), 2, "Error: stdin:1:13: ")
-    ended(run("apply", "-f", "-", stdin=""), 2, "Error: stdin: the policy is empty")
+    ended(run("apply", "-f", "-", stdin=""), 2, "Error: stdin:1:1: the policy is empty")
 
 
 def test_differences_are_coloured_where_colours_are_wanted(
@@ -105,7 +105,10 @@ def test_differences_are_coloured_where_colours_are_wanted(
     ended(run("apply", "-f", "-", stdin=policy()), 0)
     arguments = ["apply", "-f", "-", "--dry-run"]
     other = policy().replace("1pp", "2pp")
-    assert ESCAPE in run(*arguments, stdin=other, color=True).stdout
+    lines = run(*arguments, stdin=other, color=True).stdout.splitlines()
+    coloured = [line for line in lines if ESCAPE in line]
+    assert len(coloured) == 2, "the values, not the names of the two policies"
+    assert all("guardrails.error_rate.value" in line for line in coloured)
     assert ESCAPE not in run(*arguments, stdin=other).stdout
     monkeypatch.setenv("NO_COLOR", "1")
     assert ESCAPE not in run(*arguments, stdin=other, color=True).stdout

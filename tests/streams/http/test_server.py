@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
+import resource
 import socket
 import threading
 import time
@@ -28,7 +30,7 @@ from tests.waiting import stays_true, wait_until
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.deciding.deciding_progress import DecidingProgress
-from understudy.streams.http import connections
+from understudy.streams.http import connections, server
 from understudy.streams.http import view_feed as feed
 from understudy.streams.http.server import http_server
 from understudy.streams.kafka.compacted_topic import STALE_S, TopicFollower
@@ -183,6 +185,38 @@ def test_an_address_that_is_taken_is_tried_again(kafka: Kafka) -> None:
             time.sleep(0.3)  # for more attempts, none of which may be logged
         until(lambda: some.status_of("/readyz") == 200)
     assert [log["event"] for log in logs].count("http.address_unavailable") == 1
+
+
+def test_each_time_that_the_address_is_taken_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, denied = OSError(errno.EADDRINUSE, "in use"), OSError(errno.EACCES, "not allowed")
+    failures: list[Exception | None] = [taken, taken, None, taken, denied, taken]
+    listen = asyncio.BaseEventLoop.create_server
+
+    async def scripted(self: asyncio.BaseEventLoop, *args: Any, **named: Any) -> Any:
+        failure = failures.pop(0) if failures else None
+        if failure:
+            raise failure
+        return await listen(self, *args, **named)
+
+    wait = server._stopped
+
+    async def crash_once(stop: threading.Event) -> None:
+        monkeypatch.setattr(server, "_stopped", wait)
+        raise RuntimeError("crashed")
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_server", scripted)
+    monkeypatch.setattr(server, "_stopped", crash_once)
+    most = resource.RLIM_INFINITY - 1
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (500, most))
+    some = Server(KafkaSettings(bootstrap_servers="127.0.0.1:1"), with_api=False)
+    with structlog.testing.capture_logs() as logs, some.running():
+        until(lambda: not failures and some.status_of("/metrics") == 200)
+    names = [one["event"] for one in logs if one["event"].startswith("http.")]
+    assert names == [
+        "http.connections_limited",
+        "http.address_unavailable", "http.started", "http.failed",
+        "http.address_unavailable", "http.failed", "http.started",
+    ]  # fmt: skip
 
 
 def test_the_documented_gateway_follows_decisions(kafka: Kafka) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.streams.rollouts.interrupted import Interrupted
 from tests.streams.rollouts.records import Kafka, evaluator, manifest
 from tests.streams.rollouts.records import killed as stopped
 from understudy.analyzers.guardrails.evaluator import CommandRejected
@@ -126,3 +127,14 @@ def test_every_change_is_in_the_audit_and_stays_there(kafka: Kafka) -> None:
     assert (killed.via, killed.address, killed.forwarded_for) == ("http", "10.0.0.5", "192.0.2.1")
     assert (deleted.by, deleted.via) == ("ben", "command line")
     assert applied.at <= killed.at <= deleted.at
+
+
+@pytest.mark.embedded
+def test_what_a_policy_changes_is_held_against_what_it_replaced(kafka: Kafka) -> None:
+    """Somebody else is faster: the answer says what became of their policy."""
+    file = PolicyFile("a.yaml", manifest(), compile_manifest(manifest()))
+    other = manifest(more="false_rollback: 0.02")
+    slower = Interrupted(kafka.settings, lambda: kafka.store.apply(other))
+    diff = apply_policy(slower, file, dry_run=False, actor=ANNA)
+    assert diff.effect == "changed"
+    assert diff.lines[2:] == ("-false_rollback: 0.02", "+false_rollback: 0.01")

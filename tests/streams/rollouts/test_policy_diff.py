@@ -26,7 +26,9 @@ def diff(before: str, after: str) -> PolicyDiff:
 
 def test_the_first_policy_is_created_and_the_same_changes_nothing() -> None:
     file = policy_file(policy().encode(), "new.yaml")
-    assert diff_policy(None, file).effect == "created"
+    created = diff_policy(None, file)
+    assert created.effect == "created"
+    assert created.note.startswith("a first decision follows at once")
     assert diff("", "").effect == "unchanged"
 
 

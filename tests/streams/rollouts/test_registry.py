@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import KafkaException
 
 from tests.integration.topic_log import partition_of
+from tests.streams.rollouts.interrupted import Interrupted
 from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka, killed, manifest
 from understudy.schemas.decisions import decode_decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
@@ -20,7 +21,6 @@ from understudy.streams.kafka.embedded_broker import EMBEDDED_PARTITIONS, Embedd
 from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.rollouts.registry import (
     ChangeConflict,
-    Place,
     RecordChanged,
     RolloutRegistry,
     UnknownRollout,
@@ -37,20 +37,6 @@ RECORD = RolloutRecord(manifest=manifest())
 @pytest.fixture
 def kafka(embedded_broker: EmbeddedBroker) -> Kafka:
     return Kafka(embedded_broker)
-
-
-class Interrupted(RolloutRegistry):
-    """Somebody else does something between its first reading and its first write."""
-
-    def __init__(self, settings: KafkaSettings, meanwhile: Callable[[], object]) -> None:
-        super().__init__(settings)
-        self._meanwhile: Callable[[], object] | None = meanwhile
-
-    def _write(self, rollout_id: str, value: bytes | None) -> Place:
-        meanwhile, self._meanwhile = self._meanwhile, None
-        if meanwhile is not None:
-            meanwhile()
-        return super()._write(rollout_id, value)
 
 
 def test_without_topics(embedded_broker: EmbeddedBroker) -> None:
