@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from understudy.schemas.openapi import ROLLOUTS
+from understudy.streams.http.connections import client_of
 from understudy.streams.http.context import API
 from understudy.streams.http.host_check import OPEN_PATHS
 from understudy.streams.http.problems import Problem
@@ -48,6 +49,15 @@ def authorize(request: web.Request, scope: Scope) -> Token:
             {hdrs.WWW_AUTHENTICATE: challenge},
         )
     return token
+
+
+def waiting_client(request: web.Request) -> str:
+    """Whose allowance a request takes that waits: its token's holder, else its address.
+
+    So gateways with a token keep their places even where a proxy gives everybody one address.
+    """
+    token = holder(request.app[API].tokens, request.headers.get(hdrs.AUTHORIZATION, ""))
+    return client_of(request.remote) if token is None else f"token of {token.name}"
 
 
 @web.middleware

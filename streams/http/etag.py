@@ -13,8 +13,8 @@ from typing import Final
 
 from aiohttp import ETag, web
 
+from understudy.streams.http.access import waiting_client
 from understudy.streams.http.bodies import Body
-from understudy.streams.http.connections import client_of
 from understudy.streams.http.materialized_view import MaterializedView
 
 MAX_WAIT_S: Final = 60.0
@@ -37,7 +37,7 @@ async def conditional_response(
     body, waits_s = make_body(), preferred_wait_s(request)
     if waits_s and matches(request.if_none_match, body.tag):
         known = body.tag
-        client = client_of(request.remote)
+        client = waiting_client(request)
         await view.wait_until(lambda: make_body().tag != known, waits_s, client)
         body = make_body()
     headers = {"Cache-Control": "no-cache", "Vary": "Prefer"}

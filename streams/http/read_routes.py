@@ -15,8 +15,8 @@ from understudy.schemas.decisions import Decision
 from understudy.schemas.openapi import ROLLOUT, ROLLOUTS, render
 from understudy.schemas.rollouts import nearest
 from understudy.streams.clickhouse.decision_history import END, MAX_DIGITS, TIMEOUT_S, Cursor
+from understudy.streams.http.access import waiting_client
 from understudy.streams.http.bodies import Body, body_of, encoded
-from understudy.streams.http.connections import client_of
 from understudy.streams.http.context import API, ApiContext, in_thread
 from understudy.streams.http.etag import conditional_response, preferred_wait_s
 from understudy.streams.http.materialized_view import PublishedDecision, RolloutView
@@ -75,7 +75,7 @@ async def get_decision(request: web.Request) -> web.Response:
     context = request.app[API]
     waits_s = preferred_wait_s(request)
     if waits_s:
-        client = client_of(request.remote)
+        client = waiting_client(request)
         await context.view.wait_until(
             lambda: _newest(context, request) is not None, waits_s, client
         )

@@ -330,9 +330,10 @@ def cannot_send(connection: socket.socket, request: bytes) -> bool:
     return False
 
 
-def long_poll(tag: str) -> bytes:
+def long_poll(tag: str, token: str = "") -> bytes:
     return (
         f"GET /api/v1/rollouts/checkout/status HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"{f'Authorization: Bearer {token}' if token else 'X-Token: none'}\r\n"
         f"If-None-Match: {tag}\r\nPrefer: wait=60\r\n\r\n"
     ).encode()
 
@@ -370,6 +371,21 @@ def test_others_cannot_switch_off_the_kill_switch(kafka: Kafka) -> None:
             waiting = pool.submit(some.get, path, If_None_Match=tag, Prefer="wait=60")
             kafka.write(DECISIONS, ("checkout", LATE))
             assert waiting.result(TIMEOUT_S).json["candidate_share"] == 0.0
+
+
+def test_a_gateway_with_a_token_keeps_its_place_behind_a_proxy(kafka: Kafka) -> None:
+    """Where all clients have one address."""
+    kafka.write(ROLLOUTS, record())
+    secret = "correct-horse-battery"
+    some = Server(kafka.settings, max_connections=60, tokens=f"gateway:read:{secret}")
+    path = "/api/v1/rollouts/checkout/status"
+    with some.running():
+        until(lambda: some.status_of("/readyz") == 200)
+        tag = some.get(path).headers["etag"]
+        with opened(some.port, 50, long_poll(tag)):
+            until(lambda: first_line(some.port, long_poll(tag), "127.0.0.1") == REFUSED)
+            asked = {"If_None_Match": tag, "Prefer": "wait=1"}
+            assert some.get(path, **asked, Authorization=f"Bearer {secret}").status == 304
 
 
 def test_who_kills_and_leaves_has_killed(kafka: Kafka) -> None:
