@@ -44,6 +44,7 @@ from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.kafka.client_config import consumer_config, topics
+from understudy.streams.kafka.unreadable import is_unreadable, step_over
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.settings import AlertingSettings, Settings
 
@@ -145,7 +146,8 @@ class DecisionConsumer:
         """Blocks without room in the buffer, each with its partition and the position after it."""
         self._is_paused = False
         self._is_store_broken = False
-        self._consumer = Consumer(alerting_consumer_config(settings), logger=KAFKA_LOGGER)
+        self._config = alerting_consumer_config(settings)
+        self._consumer = Consumer(self._config, logger=KAFKA_LOGGER)
 
     def run(self, stop: threading.Event) -> None:
         """Consume until `stop` is set, then commit what is done and leave the group."""
@@ -172,15 +174,26 @@ class DecisionConsumer:
 
     def _process(self, messages: list[Message]) -> None:
         by_partition: dict[int, list[Message]] = defaultdict(list)
+        unreadable: dict[int, int] = {}
         for message in messages:
             error = message.error()
             if error is None:
                 by_partition[message.partition()].append(message)  # type: ignore[index]
+            elif is_unreadable(message):
+                unreadable[message.partition() or 0] = message.offset() or 0
             elif error.code() != KafkaError._PARTITION_EOF:
                 log.warning("kafka.unavailable", error=error.str())
         for number, batch in by_partition.items():
             if number in self._assigned:
                 self._pass_on(number, self._assigned[number], batch)
+        for number in unreadable.keys() & self._assigned.keys():
+            self._step_over(number, self._assigned[number], unreadable[number])
+
+    def _step_over(self, number: int, assigned: _Assigned, offset: int) -> None:
+        """Go on behind a batch that cannot be unpacked, as behind what is no decision."""
+        partition = (self._topic, number)
+        assigned.position = step_over(self._consumer, self._config, partition, offset)
+        self._put(decision_block([]), number, assigned.position)
 
     def _pass_on(self, number: int, assigned: _Assigned, batch: list[Message]) -> None:
         """Receivers first: people are notified also while ClickHouse is away."""

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from tests.brokers.bomb import bomb
 from tests.brokers.contract import Broker
 from tests.streams.alerting.alerting_bench import Bench, alerting, bench_on, eventually
 from tests.streams.alerting.http_receiver import HttpReceiver, Reply
@@ -59,6 +60,27 @@ def test_the_same_on_a_real_broker(
     _reach_everybody(
         bench_on(kafka_broker.bootstrap_servers, prefix, clickhouse_url, clickhouse_database)
     )
+
+
+@pytest.mark.integration
+def test_a_batch_that_cannot_be_unpacked_stops_no_alert(
+    kafka_broker: Broker,
+    topics: Callable[..., Topics],
+    clickhouse_url: str,
+    clickhouse_database: str,
+) -> None:
+    servers, topic = kafka_broker.bootstrap_servers, topics(rollout_partitions=1).decisions.name
+    prefix = topic.removesuffix("decisions")
+    bench = bench_on(servers, prefix, clickhouse_url, clickhouse_database)
+    with HttpReceiver() as hook:
+        settings = bench.with_receivers(webhook_url=hook.url)
+        bench.emit(decision())
+        bomb(servers, topic, key=b"bomb")
+        bench.emit(decision("rollback", minute=1))
+        with alerting(settings):
+            hook.wait_for(2)
+            eventually(lambda: bench.committed() == 8)
+        assert verdicts(hook) == ["hold", "rollback"]
 
 
 def _reach_everybody(bench: Bench) -> None:
