@@ -76,9 +76,7 @@ class Program(CommandGroup):
         try:
             code = super().main(args, standalone_mode=False, **more)
         except click.ClickException as error:
-            message = io.StringIO()
-            error.show(message)
-            say(message.getvalue(), err=True, end="")
+            say(_message(error), err=True, end="")
             return error.exit_code
         except click.Abort:
             say("Interrupted", err=True)
@@ -98,3 +96,14 @@ class Program(CommandGroup):
             if expected is None:
                 raise
             raise expected from None
+
+
+def _message(error: click.ClickException) -> str:
+    """What click shows, with all its characters: on its way into a text it leaves some out."""
+    error.show_color = True
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        context.color = True
+    message = io.StringIO()
+    error.show(message)
+    return message.getvalue()

@@ -8,6 +8,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from understudy.streams.terminal.plain_text import with_escapes
+
 _TAG_BYTES: Final = 12
 """96 bits: no two bodies of one address will ever share a tag by chance."""
 
@@ -36,5 +38,8 @@ def body_of(record: Any, version: str = "") -> Body:
 
 
 def encoded(record: Any) -> bytes:
-    """Encode a record as a line of JSON; the newline keeps a terminal's prompt apart."""
-    return msgspec.json.encode(record) + b"\n"
+    """Encode a record as a line of JSON that any terminal can show.
+
+    The newline keeps a terminal's prompt apart.
+    """
+    return with_escapes(msgspec.json.encode(record).decode()).encode() + b"\n"

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from understudy.schemas.api import ArgoMeasurement, FlaggerHook, Gate
 from understudy.schemas.rollouts import nearest
+from understudy.streams.http.bodies import encoded
 from understudy.streams.http.context import API
 from understudy.streams.http.materialized_view import MaterializedView, UnreadableRecord
 from understudy.streams.http.problems import Problem
@@ -41,7 +42,7 @@ async def argo(request: web.Request) -> web.Response:
         gate = gate_of(context.view, rollout_id, request.query.get("stage"), context.present)
     except UnknownStage as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
-    body = msgspec.json.encode(ArgoMeasurement(gate))
+    body = encoded(ArgoMeasurement(gate))
     return web.Response(body=body, content_type="application/json", headers=_NO_STORE)
 
 

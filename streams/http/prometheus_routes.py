@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from understudy.streams.http.bodies import encoded
 from understudy.streams.http.context import API, in_thread
 from understudy.streams.http.instant_query import BadQuery, answer
 from understudy.streams.http.request_body import in_time
@@ -92,7 +93,7 @@ def _envelope(body: Success | Failure) -> web.Response:
     headers = {"Cache-Control": "no-store"}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "1"
-    return web.Response(status=status, body=msgspec.json.encode(body),
+    return web.Response(status=status, body=encoded(body),
                         content_type="application/json", headers=headers)  # fmt: skip
 
 

@@ -88,15 +88,15 @@ class DataTable:
         return kept
 
     def _widths(self, kept: Sequence[int], width: int) -> dict[int, int]:
-        """The room of each column: the least, and what is left over first to those that lack least.
+        """The room of each column: the least, and an equal share of the rest where it is needed.
 
-        So names stay whole and sentences wrap.
+        Those that lack least come first, so names stay whole and sentences wrap.
         """
         widths = {number: self._least(number) for number in kept}
         lacks = {number: self._natural(number) - widths[number] for number in kept}
         free = max(0, width - sum(widths.values()) - _GAP * (len(kept) - 1))
-        for number in sorted(kept, key=lacks.__getitem__):
-            given = min(lacks[number], free)
+        for place, number in enumerate(sorted(kept, key=lacks.__getitem__)):
+            given = min(lacks[number], free // (len(kept) - place))
             widths[number] += given
             free -= given
         return widths

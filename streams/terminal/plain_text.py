@@ -50,7 +50,14 @@ def json_text(document: Any) -> str:
         text = orjson.dumps(document, default=plain_value, option=_JSON_OPTIONS).decode()
     except TypeError:  # a number beyond 64 bits, or half a character
         text = json.dumps(document, ensure_ascii=True, default=plain_value)
-    return text if text.isprintable() else "".join(map(_escaped, text))
+    return with_escapes(text)
+
+
+def with_escapes(json_document: str) -> str:
+    """JSON that says the same without characters that cannot be seen; only strings hold any."""
+    if json_document.isprintable():
+        return json_document
+    return "".join(map(_escaped, json_document))
 
 
 def _escaped(character: str) -> str:

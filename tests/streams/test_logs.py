@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 
@@ -42,6 +43,33 @@ def test_every_line_is_an_object_with_time_and_level() -> None:
     assert lines[0]["topic"] == "名"
     assert all(one["timestamp"].endswith("Z") for one in lines)
     assert "ZeroDivisionError" in lines[2]["exception"]
+
+
+HOSTILE_LOGS = """
+import logging, structlog
+from understudy.streams.logs import configure_logs
+configure_logs()
+bad = "a\\x1b[2J\\x9b1m\\u202e\\nforged"
+structlog.get_logger("ours").warning(bad, **{"key\\x1b": bad, "many": [bad], "number": 7})
+logging.getLogger("theirs").warning(bad)
+try:
+    raise ValueError(bad)
+except ValueError:
+    structlog.get_logger("ours").exception("worker.failed")
+"""
+
+
+def test_on_a_terminal_no_field_acts() -> None:
+    master, slave = pty.openpty()
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
+    subprocess.run([sys.executable, "-c", HOSTILE_LOGS], stderr=slave, check=True, env=environment)
+    os.close(slave)
+    with os.fdopen(master, "rb", buffering=0) as screen:
+        shown = screen.read(1_000_000).decode()
+    assert all(line.isprintable() for line in shown.replace("\r\n", "\n").split("\n"))
+    assert r"a\x1b[2J\x9b1m\u202e\x0aforged" in shown
+    assert "Traceback" in shown
+    assert "number=7" in shown
 
 
 def test_tests_can_capture_what_a_configured_process_logs() -> None:

@@ -29,13 +29,19 @@ def test_an_unknown_command_is_wrong_usage() -> None:
 class _Raising(Program):
     """Its only command raises."""
 
-    error: Exception
+    error: BaseException
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         def fail() -> None:
             raise self.error
 
         return click.Command(cmd_name, callback=fail)
+
+
+def raising(error: BaseException) -> Program:
+    program = _Raising("p", summaries={"x": ""})
+    program.error = error
+    return program
 
 
 def test_expected_failures_end_with_a_message_and_bugs_with_a_traceback() -> None:
@@ -46,3 +52,35 @@ def test_expected_failures_end_with_a_message_and_bugs_with_a_traceback() -> Non
     program.error = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
         CliRunner().invoke(program, ["x"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("lst", "; did you mean list?"),
+        ("shw", "; did you mean show?"),
+        ("zzzz", ""),
+        ("\x1b[2J", ""),
+    ],
+)
+def test_an_unknown_command_gets_a_suggestion(typed: str, hint: str) -> None:
+    group = Program("p", summaries={"list": "List", "show": "Show"})
+    result = CliRunner().invoke(group, [typed])
+    assert result.exit_code == 2
+    assert f"No such command {typed!r}{hint}\n" in result.stderr
+
+
+def test_an_interrupt_is_a_word_and_130() -> None:
+    result = CliRunner().invoke(raising(KeyboardInterrupt()), ["x"])
+    assert result.exit_code == 130
+    assert result.stderr.split() == ["Interrupted"]
+
+
+def test_messages_do_not_act_on_the_terminal() -> None:
+    result = CliRunner().invoke(raising(click.ClickException("a\x1b[2J\x9b\u202eb")), ["x"])
+    assert (result.exit_code, result.stderr) == (1, "Error: a\\x1b[2J\\x9b\\u202eb\n")
+
+
+def test_without_standalone_mode_exceptions_come_through() -> None:
+    with pytest.raises(click.ClickException):
+        raising(click.ClickException("a")).main(["x"], standalone_mode=False)
