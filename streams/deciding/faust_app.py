@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
+import faust
 from faust.types import TP
 
-from understudy.schemas.topics import KEEP_FOREVER, Topics, TopicSpec
+from understudy.schemas.topics import Topics
 from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.deciding.faust_patches.patched import PatchedTransport
 from understudy.streams.deciding.faust_patches.pause_until_recovered import PauseUntilRecovered
@@ -27,14 +28,15 @@ from understudy.streams.deciding.processor import DecisionProcessor, GiveUp
 from understudy.streams.deciding.session_lease import SessionLease
 from understudy.streams.kafka.client_config import (
     CLIENT_ID,
+    DECIDING_TABLE,
     MAX_MESSAGE_BYTES,
+    changelog,
     client_config,
     topics,
 )
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.settings import Settings
 
-TABLE: Final = "rollouts"
 HEARTBEATS_PER_SESSION: Final = 4
 """Kafka advises three at least; with four the lease of half a session outlives a late one."""
 LINGER_S: Final = 0.0
@@ -43,9 +45,17 @@ LINGER_S: Final = 0.0
 Process = Callable[[InputMessage], Awaitable[None]]
 
 
+class TableUnderPrefix(faust.Table):  # type: ignore[misc]
+    """A table whose changelog is named by us: Faust leaves out the prefix of the topics."""
+
+    def _changelog_topic_name(self) -> str:
+        return str(self.app.changelog_name)
+
+
 class DecidingApp(PauseUntilRecovered):
     """A Faust app that hands its partitions to a `DecisionProcessor`."""
 
+    changelog_name: str
     make_topics: Callable[[], object]
     lease: SessionLease
     port: FaustPort
@@ -80,8 +90,11 @@ def make_app(settings: Settings, give_up: GiveUp) -> DecidingApp:
     names = topics(settings.kafka)
     lease = SessionLease(settings.deciding.session_timeout_s)
     app = DecidingApp(settings.deciding.group_id, **_options(settings, names, lease))
-    partitions = names.rollouts.partitions
-    table: Any = app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=partitions)
+    kept_in = changelog(settings)
+    app.changelog_name = kept_in.name
+    table: Any = app.Table(
+        DECIDING_TABLE, key_type=bytes, value_type=bytes, partitions=kept_in.partitions
+    )
     app.make_topics = partial(
         ensure_topics,
         client_config(settings.kafka),
@@ -119,20 +132,6 @@ def _agent(process: Process) -> Callable[[Any], Awaitable[None]]:
     return take
 
 
-def changelog(settings: Settings) -> TopicSpec:
-    """The topic of the table, under the name that Faust gives it.
-
-    Made here, since Faust would take the replication factor 1 and messages up to 1 MiB.
-    """
-    return TopicSpec(
-        name=f"{settings.deciding.group_id}-{TABLE}-changelog",
-        partitions=topics(settings.kafka).rollouts.partitions,
-        retention_ms=KEEP_FOREVER,
-        cleanup_policy="compact",
-        max_message_bytes=MAX_MESSAGE_BYTES,
-    )
-
-
 def _options(settings: Settings, names: Topics, lease: SessionLease) -> dict[str, Any]:
     session_s = settings.deciding.session_timeout_s
     servers = settings.kafka.bootstrap_servers.split(",")
@@ -153,6 +152,7 @@ def _options(settings: Settings, names: Topics, lease: SessionLease) -> dict[str
         "producer_request_timeout": lease.send_timeout_s,
         "store": "memory://",
         "table_standby_replicas": 0,
+        "Table": TableUnderPrefix,
         "TableManager": PatchedTables,
         "stream_wait_empty": True,
         "topic_allow_declare": False,

@@ -12,10 +12,9 @@ import msgspec
 
 from understudy.schemas.decisions import Decision, decode_decision
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.faust_app import changelog
 from understudy.streams.deciding.state_store import decision_from_snapshot
 from understudy.streams.demo.slice_deltas import SliceTotals
-from understudy.streams.kafka.client_config import topics
+from understudy.streams.kafka.client_config import changelog, topics
 from understudy.streams.kafka.compacted_topic import TopicFollower
 from understudy.streams.settings import Settings
 

@@ -31,7 +31,6 @@ from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.alerting.decision_consumer import run_alerting
 from understudy.streams.clickhouse.migrations import client_opener
-from understudy.streams.deciding.faust_app import changelog
 from understudy.streams.deciding.runner import run_deciding
 from understudy.streams.demo.gateway import RUN_S, Gateway
 from understudy.streams.demo.phrases import JSON_SCHEMAS
@@ -46,7 +45,7 @@ from understudy.streams.demo.simulator import (
 from understudy.streams.demo.summary import PROGRAM, DemoResult, program_as_called, summarise
 from understudy.streams.errors import FAILED, CommandError
 from understudy.streams.gc_control import garbage_collection_of_a_worker
-from understudy.streams.kafka.client_config import producer_config, topics
+from understudy.streams.kafka.client_config import changelog, producer_config, topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.kafka.topic_admin import ensure_topics

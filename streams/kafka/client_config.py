@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudy.schemas.topics import Topics, understudy_topics
+from understudy.schemas.topics import KEEP_FOREVER, Topics, TopicSpec, understudy_topics
 from understudy.schemas.windows import Source
-from understudy.streams.settings import KafkaSettings
+from understudy.streams.settings import KafkaSettings, Settings
 
 PARTITIONER: Final = "murmur2_random"
 """The Java client's rule: both sides of a pair must reach the same partition."""
@@ -27,6 +27,7 @@ QUEUED_KIBIBYTES: Final = 16 * 1024
 """What librdkafka holds ahead of a consumer, unpacked, or before the broker has taken it: half a
 second of work, and room for several of the largest messages."""
 CLIENT_ID: Final = "understudy"
+DECIDING_TABLE: Final = "rollouts"
 READER_GROUP: Final = "understudy-reader"
 """librdkafka requires a name; nothing is committed, so the group never comes into being."""
 
@@ -105,3 +106,19 @@ def topic_of(kafka: KafkaSettings, source: Source) -> str:
 def topics(kafka: KafkaSettings) -> Topics:
     """Return the topics under this installation's prefix."""
     return understudy_topics(kafka.topic_prefix)
+
+
+def changelog(settings: Settings) -> TopicSpec:
+    """Return the topic of deciding's table.
+
+    Made by us, since Faust would leave out the prefix by which rights are granted, and take the
+    replication factor 1 and messages up to 1 MiB.
+    """
+    group = settings.deciding.group_id
+    return TopicSpec(
+        name=f"{settings.kafka.topic_prefix}{group}-{DECIDING_TABLE}-changelog",
+        partitions=topics(settings.kafka).rollouts.partitions,
+        retention_ms=KEEP_FOREVER,
+        cleanup_policy="compact",
+        max_message_bytes=MAX_MESSAGE_BYTES,
+    )

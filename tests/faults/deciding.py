@@ -117,7 +117,8 @@ class DecidingRun(Run):
     @property
     def changelog(self) -> str:
         """The topic of the table."""
-        return f"{self.deciding_group}-rollouts-changelog"
+        prefix = self.topics.events.name.removesuffix("events")
+        return f"{prefix}{self.deciding_group}-rollouts-changelog"
 
     def deciding_worker(self, instance: str = "") -> Worker:
         """A worker, under a name of its own or as the same member of the group again."""

@@ -93,8 +93,8 @@ class Bench:
 
     def has_kept(self, messages: Sequence[WindowsMessage]) -> bool:
         """Whether the table holds what an undisturbed evaluator would."""
-        name = self.topics.events.name.removesuffix("events")
-        found = self.records(f"{name}deciding-rollouts-changelog")
+        prefix = self.topics.events.name.removesuffix("events")
+        found = self.records(f"{prefix}{prefix}deciding-rollouts-changelog")
         if not found or not found[-1].value:
             return False
         snapshot = decode_snapshot(found[-1].value)

@@ -29,6 +29,7 @@ PATCHED: Final[Sequence[tuple[type, tuple[str, ...]]]] = (
         ("_is_changelog_tp", "_set_recovery_ended", "_wait", "actives_for_table", "completed",
          "on_rebalance", "on_recovery_completed", "standbys_for_table"),
     ),
+    (faust.Table, ("_changelog_topic_name",)),
     (TableManager, ("_recovery", "on_actives_ready", "on_standbys_ready", "recovery")),
     (
         Consumer,

@@ -14,10 +14,10 @@ import pytest
 from tests import waiting
 from understudy.schemas.manifests import read_manifest
 from understudy.streams.deciding import faust_app, runner
-from understudy.streams.deciding.faust_app import changelog, make_app
+from understudy.streams.deciding.faust_app import make_app
 from understudy.streams.deciding.runner import end_process, run_deciding
 from understudy.streams.deciding.state_store import RolloutStateStore
-from understudy.streams.kafka.client_config import topics
+from understudy.streams.kafka.client_config import changelog, topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.rollouts.registry import RolloutRegistry
@@ -131,7 +131,9 @@ def test_a_stop_that_hangs_is_given_up() -> None:
     assert [type(error) for error in given_up] == [TimeoutError]
 
 
-def test_the_table_is_kept_where_faust_says() -> None:
-    settings = Settings()
+def test_the_table_is_kept_under_the_prefix_of_the_topics() -> None:
+    """Rights are granted by prefix, and two installations on one cluster differ by it alone."""
+    settings = Settings(kafka=KafkaSettings(topic_prefix="acme.understudy."))
     (table,) = make_app(settings, end_process).tables.values()
     assert table.changelog_topic_name == changelog(settings).name
+    assert changelog(settings).name == "acme.understudy.understudy-deciding-rollouts-changelog"

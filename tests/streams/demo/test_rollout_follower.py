@@ -14,10 +14,9 @@ from tests.streams.demo.decisions import PROMOTED, ROLLED_BACK, SUSPICIOUS
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
-from understudy.streams.deciding.faust_app import changelog
 from understudy.streams.deciding.state_store import LogPlace, RolloutStateStore
 from understudy.streams.demo.rollout_follower import RolloutFollower
-from understudy.streams.kafka.client_config import topics
+from understudy.streams.kafka.client_config import changelog, topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.settings import KafkaSettings, Settings
