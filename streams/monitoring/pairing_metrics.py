@@ -68,6 +68,14 @@ def _dead_letters(snapshot: PairingSnapshot) -> Values:
     return {(reason,): count for reason, count in sent.items()}
 
 
+def _misplaced(snapshot: PairingSnapshot) -> Values:
+    counts = [reader.totals.placement for reader in snapshot.readers.values()]
+    return {
+        ("partition",): sum(one.elsewhere for one in counts),
+        ("key",): sum(one.wrong_key for one in counts),
+    }
+
+
 def _watermark_lag_s(one: PartitionSnapshot, now_ms: int) -> float | None:
     return None if one.watermark_ms is None else (now_ms - one.watermark_ms) / 1000
 
@@ -98,6 +106,15 @@ PAIRING: Final[tuple[Spec, ...]] = (
     _source_counter("unreadable_records", "Records in batches that could not be unpacked, such as "
                     "decompression bombs; each counts as invalid",
                     lambda r: r.totals.unreadable_records),
+    counter("placement_checked_events", "Events whose key and partition were looked at: the first "
+            "of each partition, then one in 1024",
+            lambda s: sum(r.totals.placement.checked for r in s.readers.values())),
+    MetricSpec(
+        f"{PREFIX}misplaced_events_total", "counter", ("problem",),
+        "Events among those looked at whose key lies in another partition than murmur2 puts it "
+        "(partition), or is not rollout_id/pair_id (key); must stay 0",
+        _misplaced,
+    ),
     _source_counter("rewinds", "Times that a partition was rewound because ClickHouse had been "
                     "unavailable", lambda r: r.totals.rewinds),
     _source_counter("commits", "Commits of offsets", lambda r: r.totals.commits),

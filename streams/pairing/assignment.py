@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.partition_state import PartitionState
+from understudy.streams.pairing.record_placement import PlacementCounts
 from understudy.streams.pairing.records import BatchOutput
 
 NOTHING_YET: Final = -1
@@ -50,6 +51,8 @@ class ConsumerTotals:
     """In batches that cannot be unpacked; each counts as invalid."""
     rewinds: int = 0
     commits: int = 0
+    placement: PlacementCounts = field(default_factory=PlacementCounts)
+    """Among the events that were looked at."""
 
 
 @dataclass(slots=True)
