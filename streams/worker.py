@@ -31,14 +31,19 @@ from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.http.app import check_access
 from understudy.streams.http.clickhouse_server import embedded_clickhouse_server
 from understudy.streams.http.server import http_server
+from understudy.streams.kafka.access_rights import Right, deciding_rights, pairing_rights
 from understudy.streams.kafka.client_config import (
+    changelog,
     client_config,
     consumer_config,
     producer_config,
     topic_of,
     topics,
 )
-from understudy.streams.kafka.producer import BufferedProducer, DeliveryFailed
+from understudy.streams.kafka.connection_errors import ConnectionErrors, cluster_metadata
+from understudy.streams.kafka.explanations import kafka_failure
+from understudy.streams.kafka.granted_rights import require_rights
+from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.monitoring.deciding_metrics import expose_deciding
@@ -79,6 +84,14 @@ COMPONENTS: Final[dict[Role, tuple[str, ...]]] = {
     "all": ("pairing", "deciding", "api"),
 }
 """What has to run before a worker of the role is ready."""
+RIGHTS: Final[dict[Role, tuple[Callable[[Settings], list[Right]], ...]]] = {
+    "pairing": (pairing_rights,),
+    "deciding": (deciding_rights,),
+    "all": (pairing_rights, deciding_rights),
+}
+"""What the user of a worker must be allowed."""
+RIGHTS_TIMEOUT_S: Final = 15.0
+"""For the broker to tell them."""
 STATES: Final[dict[Source, type[PartitionState]]] = {
     "events": Partition,
     "feedback": FeedbackPartition,
@@ -92,7 +105,7 @@ def run_worker(settings: Settings, role: Role = "all") -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     components = WorkerComponents(COMPONENTS[role])
-    with _failures_as_command_errors(), stop_deadline(stop):
+    with _failures_as_command_errors(settings), stop_deadline(stop):
         policy = PairingPolicy.from_settings(settings)
         check_access(settings)
         # Probes are answered from here on, so that waiting for Kafka does not look like a hang.
@@ -103,14 +116,14 @@ def run_worker(settings: Settings, role: Role = "all") -> None:
 
 
 @contextmanager
-def _failures_as_command_errors() -> Iterator[None]:
+def _failures_as_command_errors(settings: Settings) -> Iterator[None]:
     """Raise failures that an operator can mend as `CommandError`."""
     try:
         yield
-    except (SinkBroken, DeliveryFailed) as error:
+    except SinkBroken as error:
         raise CommandError(str(error)) from None
     except KafkaException as error:
-        raise CommandError(f"Kafka: {error.args[0]}", UNREACHABLE) from None
+        raise kafka_failure(error, settings.kafka) from None
     except TimeoutError as error:
         raise CommandError(f"Kafka: {error}", UNREACHABLE) from None
     except SettingsError as error:
@@ -124,8 +137,7 @@ def _run_role(
     components: WorkerComponents,
     stop: threading.Event,
 ) -> None:
-    ensure_topics(client_config(settings.kafka), topics(settings.kafka),
-                  replication_factor=settings.kafka.replication_factor)  # fmt: skip
+    _prepare_kafka(settings, role)
     pair = partial(_run_pairing, settings, policy, components)
     if role != "pairing":
         import_module("understudy.streams.deciding.runner")  # before what exists is frozen
@@ -141,6 +153,19 @@ def _run_role(
         else:
             with _critical_thread(pair, stop, "understudy-pairing"):
                 _run_deciding(settings, components, stop)
+
+
+def _prepare_kafka(settings: Settings, role: Role) -> None:
+    """Make the topics that the role uses, and raise `AccessDenied` if it may not use them."""
+    config = client_config(settings.kafka)
+    needed = [right for rights in RIGHTS[role] for right in rights(settings)]
+    used = {right.name for right in needed if right.resource == "topic"}
+    specs = [*topics(settings.kafka), changelog(settings)]
+    require_rights(config, needed, RIGHTS_TIMEOUT_S)
+    made = ensure_topics(config, [spec for spec in specs if spec.name in used],
+                         replication_factor=settings.kafka.replication_factor)  # fmt: skip
+    if made.created:  # the broker tells no rights to a topic that is not there
+        require_rights(config, needed, RIGHTS_TIMEOUT_S)
 
 
 def _run_pairing(
@@ -212,13 +237,14 @@ def _self_healing_thread(run: Run, stop: threading.Event, name: str) -> Iterator
 
 def _wait_for_kafka(settings: Settings, stop: threading.Event) -> bool:
     """Whether a broker answers before the worker is to stop. Raises `KafkaException`."""
-    admin = AdminClient(client_config(settings.kafka), logger=KAFKA_LOGGER)
+    errors = ConnectionErrors()
+    admin = AdminClient(errors.listening(client_config(settings.kafka)), logger=KAFKA_LOGGER)
     deadline = time.monotonic() + KAFKA_TIMEOUT_S
     while not stop.is_set():
         try:
-            admin.list_topics(timeout=KAFKA_ATTEMPT_TIMEOUT_S)
+            cluster_metadata(admin, errors, KAFKA_ATTEMPT_TIMEOUT_S)
         except KafkaException:
-            if time.monotonic() > deadline:
+            if errors.refusal is not None or time.monotonic() > deadline:
                 raise
         else:
             return True

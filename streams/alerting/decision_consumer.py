@@ -43,6 +43,8 @@ from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
+from understudy.streams.kafka.access_denied import NOT_ALLOWED, failure_of
+from understudy.streams.kafka.access_rights import Right
 from understudy.streams.kafka.client_config import consumer_config, topics
 from understudy.streams.kafka.unreadable import is_unreadable, step_over
 from understudy.streams.logs import KAFKA_LOGGER
@@ -139,6 +141,10 @@ class DecisionConsumer:
 
     def __init__(self, settings: Settings, loader: Loader, deliveries: Sequence[Delivery]) -> None:
         self._topic = topics(settings.kafka).decisions.name
+        self._needed = (
+            Right("topic", self._topic, "Read"),
+            Right("group", settings.alerting.group_id, "Read"),
+        )
         self._loader = loader
         self._deliveries = deliveries
         self._assigned: dict[int, _Assigned] = {}
@@ -181,6 +187,8 @@ class DecisionConsumer:
                 by_partition[message.partition()].append(message)  # type: ignore[index]
             elif is_unreadable(message):
                 unreadable[message.partition() or 0] = message.offset() or 0
+            elif error.code() in NOT_ALLOWED:
+                raise failure_of(error, *self._needed)
             elif error.code() != KafkaError._PARTITION_EOF:
                 log.warning("kafka.unavailable", error=error.str())
         for number, batch in by_partition.items():

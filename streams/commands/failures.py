@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 
 from understudy.analyzers.guardrails.evaluator import CommandRejected
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.commands.invocation import settings_of
 from understudy.streams.errors import FAILED, UNREACHABLE, WRONG_USAGE, CommandError
+from understudy.streams.kafka.explanations import kafka_failure
 from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.replay.recordings import RecordingError
 from understudy.streams.rollouts.operator_commands import InvalidCommandText
@@ -28,7 +29,7 @@ def command_error(error: Exception, meta: Mapping[str, Any]) -> CommandError | N
     """
     match error:
         case KafkaException():
-            return _kafka_error(error, settings_of(meta).kafka.bootstrap_servers)
+            return kafka_failure(error, settings_of(meta).kafka)
         case SinkBusy():
             return CommandError(f"ClickHouse: {error}", UNREACHABLE)
         case SinkBroken() | ClickHouseError():
@@ -40,10 +41,3 @@ def command_error(error: Exception, meta: Mapping[str, Any]) -> CommandError | N
         case MissingTopic() | ChangeConflict() | CommandRejected() | RecordingError():
             return CommandError(one_line(str(error)), FAILED)
     return None
-
-
-def _kafka_error(error: KafkaException, servers: str) -> CommandError:
-    """Errors of librdkafka itself, which are negative, mean that no broker answered."""
-    reason: KafkaError = error.args[0]
-    code = UNREACHABLE if reason.code() < 0 else FAILED
-    return CommandError(f"Kafka at {servers}: {reason.str()}", code)

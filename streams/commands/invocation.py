@@ -55,4 +55,4 @@ def with_json_schemas(settings: Settings, folder: str | None) -> Settings:
 def quiet_logs(level: int = logging.WARNING) -> None:
     """Log from `level` on; librdkafka's own lines are left out, since failures become messages."""
     configure_logs(level)
-    KAFKA_LOGGER.setLevel(logging.CRITICAL)
+    KAFKA_LOGGER.setLevel(logging.CRITICAL + 1)

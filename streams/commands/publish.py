@@ -15,7 +15,7 @@ from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import files_argument
 from understudy.streams.commands.topics import create_missing_topics
 from understudy.streams.errors import FAILED, UNREACHABLE, CommandError
-from understudy.streams.kafka.client_config import producer_config, topic_of
+from understudy.streams.kafka.client_config import producer_config, topic_of, topics
 from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.replay.invalid_lines import invalid_text
@@ -63,7 +63,7 @@ def command(
     """Write recorded events or feedback to Kafka, with the keys that gateways use.
 
     FILE is a recording, as for replay, and its records are written in the order of their times.
-    Topics that are missing are created. Records that will be dead letters are written, too, and
+    The topic is created when it is missing. Records that will be dead letters are written, too, and
     stderr names the first of each kind: file, line and field. When all of them are, the exit code
     is 1.
 
@@ -78,8 +78,9 @@ def command(
     quiet_logs()
     policy = PairingPolicy.from_settings(settings)
     total = total_bytes(files)
-    created = create_missing_topics(settings).created
     topic = topic_of(settings.kafka, source)
+    spec = next(spec for spec in topics(settings.kafka) if spec.name == topic)
+    created = create_missing_topics(settings, [spec]).created
     newest_ms = {} if topic in created else newest_times_ms(settings, source)
     producer = _producer(settings)
     publisher = Publisher(source, policy, newest_ms, partial(producer.send, topic))

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import faust
 from faust.types import TP
@@ -45,11 +45,11 @@ LINGER_S: Final = 0.0
 Process = Callable[[InputMessage], Awaitable[None]]
 
 
-class TableUnderPrefix(faust.Table):  # type: ignore[misc]
+class TableUnderPrefix(faust.Table[bytes, bytes]):
     """A table whose changelog is named by us: Faust leaves out the prefix of the topics."""
 
     def _changelog_topic_name(self) -> str:
-        return str(self.app.changelog_name)
+        return cast(DecidingApp, self.app).changelog_name
 
 
 class DecidingApp(PauseUntilRecovered):
@@ -98,7 +98,7 @@ def make_app(settings: Settings, give_up: GiveUp) -> DecidingApp:
     app.make_topics = partial(
         ensure_topics,
         client_config(settings.kafka),
-        [*names, changelog(settings)],
+        [names.windows, names.rollouts, names.decisions, names.dead_letters, kept_in],
         replication_factor=settings.kafka.replication_factor,
     )
     app.lease = lease

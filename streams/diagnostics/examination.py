@@ -34,12 +34,14 @@ from understudy.streams.diagnostics.topics_check import TOPICS, check_topics
 from understudy.streams.diagnostics.workers_check import Group, Member, check_workers
 from understudy.streams.kafka.broker_release import broker_release
 from understudy.streams.kafka.client_config import client_config, group_of, topic_of, topics
+from understudy.streams.kafka.connection_errors import REFUSED
+from understudy.streams.kafka.explanations import brief, explain
 from understudy.streams.kafka.offsets import has_record_at
 from understudy.streams.kafka.topic_admin import TopicsFound, examine_topics
 from understudy.streams.kafka.topic_reader import TopicReader
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.pairing.group_positions import GroupPosition, positions_of
-from understudy.streams.settings import Settings
+from understudy.streams.settings import KafkaSettings, Settings
 
 BROKER: Final = "broker"
 REQUEST_TIMEOUT_S: Final = 10.0
@@ -63,9 +65,7 @@ def _check_kafka(settings: Settings, newest: int) -> list[Finding]:
     try:
         release = broker_release(client_config(settings.kafka), REQUEST_TIMEOUT_S)
     except KafkaException as error:
-        return [Finding(BROKER, Level.FAIL, f"{where} does not answer: {error.args[0].str()}",
-                        "start it, or correct kafka.bootstrap_servers and [kafka.client]",
-                        unreachable=True)]  # fmt: skip
+        return [_no_broker(error, settings.kafka)]
     findings = [ok(BROKER, " ".join(filter(None, (where, "answers,", release))).rstrip(","))]
     specs = topics(settings.kafka)
     try:
@@ -108,8 +108,14 @@ def _attempt(check: str, run: Callable[[], list[Finding]]) -> list[Finding]:
 
 
 def _unknown(check: str, error: KafkaException) -> Finding:
-    return Finding(check, Level.FAIL, f"cannot be told: {error.args[0].str()}",
-                   "see whether this user may describe and read it")  # fmt: skip
+    return Finding(check, Level.FAIL, f"cannot be told: {brief(error)}",
+                   "grant what docs/operations.md, Security, lists for doctor")  # fmt: skip
+
+
+def _no_broker(error: KafkaException, kafka: KafkaSettings) -> Finding:
+    seen, _, fix = explain(error, kafka).partition("; ")
+    is_refused = error.args[0].code() in REFUSED
+    return Finding(BROKER, Level.FAIL, seen, fix, unreachable=not is_refused)
 
 
 # The newest events

@@ -18,6 +18,7 @@ from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.http.bodies import encoded
 from understudy.streams.http.materialized_view import UnreadableRecord
 from understudy.streams.http.waiting_places import TooManyWaiting
+from understudy.streams.kafka.explanations import brief
 from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.logs import LogLimit
 from understudy.streams.rollouts.operator_commands import InvalidCommandText
@@ -104,7 +105,7 @@ def _detail_of_aiohttp(error: web.HTTPException, request: web.Request) -> str:
 
 def _detail(error: Exception) -> str:
     if isinstance(error, KafkaException):
-        return f"Kafka: {error.args[0].str()}"
+        return f"Kafka: {brief(error)}"
     if isinstance(error, SinkBusy | SinkBroken):
         return f"ClickHouse: {error}"
     if isinstance(error, web.RequestPayloadError | ConnectionResetError):

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaException, Message
 from understudy.streams.http.materialized_view import RecordKind, ViewUpdate
 from understudy.streams.kafka.client_config import client_config, topics
 from understudy.streams.kafka.compacted_topic import FellBehind, TopicFollower, key_text
+from understudy.streams.kafka.explanations import explain
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.settings import KafkaSettings
 
@@ -49,7 +50,9 @@ def feed(kafka: KafkaSettings, updates: ViewUpdates, stop: threading.Event) -> N
         updates.reset()
         try:
             _read(kafka, updates, stop)
-        except (KafkaException, TimeoutError, FellBehind) as error:
+        except KafkaException as error:
+            log.warning("http.feed_failed", error=explain(error, kafka))
+        except (TimeoutError, FellBehind) as error:
             log.warning("http.feed_failed", error=str(error))
         except Exception as error:
             log.error("http.feed_failed", error=repr(error), exc_info=error)
@@ -62,8 +65,10 @@ def _read(kafka: KafkaSettings, updates: ViewUpdates, stop: threading.Event) -> 
         names.rollouts.name: "rollout",
         names.decisions.name: "decision",
     }
-    ensure_topics(client_config(kafka), names, replication_factor=kafka.replication_factor,
-                  timeout_s=TIMEOUT_S)  # fmt: skip
+    ensure_topics(
+        client_config(kafka), (names.rollouts, names.decisions),
+        replication_factor=kafka.replication_factor, timeout_s=TIMEOUT_S,
+    )  # fmt: skip
     with TopicFollower(kafka, kinds) as follower:
         is_complete = False
         while not stop.is_set():

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from confluent_kafka.admin import AdminClient
 
+from understudy.streams.kafka.connection_errors import ConnectionErrors, cluster_metadata
+
 _FETCH: Final = re.compile(r"ApiKey Fetch \(1\) Versions \d+\.\.(\d+)")
 _RELEASES: Final = ((18, "4.1"), (17, "3.9"), (16, "3.7"), (15, "3.5"), (13, "3.1"), (12, "2.7"))
 
@@ -30,8 +32,9 @@ def broker_release(config: dict[str, Any], timeout_s: float) -> str:
     captured = _Lines()
     logger = logging.Logger("understudy.broker_release", logging.DEBUG)
     logger.addHandler(captured)
-    admin = AdminClient({**config, "debug": "feature"}, logger=logger)
-    admin.list_topics(timeout=timeout_s)
+    errors = ConnectionErrors()
+    admin = AdminClient(errors.listening({**config, "debug": "feature"}), logger=logger)
+    cluster_metadata(admin, errors, timeout_s)
     admin.poll(0)
     return release_of(captured.lines)
 

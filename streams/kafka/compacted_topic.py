@@ -23,9 +23,17 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
+from understudy.streams.kafka.access_denied import NOT_ALLOWED, failure_of
+from understudy.streams.kafka.access_rights import Right
 from understudy.streams.kafka.client_config import client_config, reader_config
+from understudy.streams.kafka.connection_errors import ConnectionErrors
 from understudy.streams.kafka.offsets import PartitionId, request_ends
-from understudy.streams.kafka.topic_reader import REQUEST_TIMEOUT_S, MissingTopic, TopicReader
+from understudy.streams.kafka.topic_reader import (
+    NO_GROUP,
+    REQUEST_TIMEOUT_S,
+    TopicReader,
+    readable_partitions,
+)
 from understudy.streams.kafka.unreadable import is_unreadable, step_over
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.settings import KafkaSettings
@@ -103,7 +111,8 @@ class TopicFollower:
         self, kafka: KafkaSettings, names: Iterable[str], *, stale_s: float = STALE_S
     ) -> None:
         self._stale_s = stale_s
-        self._config = reader_config(kafka)
+        self._errors = ConnectionErrors()
+        self._config = self._errors.listening(reader_config(kafka))
         self._consumer = Consumer(self._config, logger=KAFKA_LOGGER)
         self._admin = AdminClient(client_config(kafka), logger=KAFKA_LOGGER)
         try:
@@ -137,13 +146,8 @@ class TopicFollower:
         self._consumer.close()
 
     def _partitions(self, names: Iterable[str]) -> list[PartitionId]:
-        found = self._consumer.list_topics(timeout=REQUEST_TIMEOUT_S).topics
-        places: list[PartitionId] = []
-        for name in names:
-            if name not in found or not found[name].partitions:
-                raise MissingTopic(name)
-            places += [(name, number) for number in found[name].partitions]
-        return places
+        found = readable_partitions(self._consumer, self._errors, names, REQUEST_TIMEOUT_S)
+        return [(name, number) for name, numbers in found.items() for number in numbers]
 
     def take(self, wait_s: float) -> list[Message]:
         """Return the next messages, or none after `wait_s`; deletions are among them.
@@ -177,8 +181,10 @@ class TopicFollower:
                 self._positions[place] = offset
             elif is_unreadable(message):
                 unreadable.add(place)
-            elif error.fatal():
-                raise KafkaException(error)
+            elif error.code() == NO_GROUP:
+                continue
+            elif error.fatal() or error.code() in NOT_ALLOWED:
+                raise failure_of(error, Right("topic", place[0], "Read"))
             else:
                 log.warning("kafka.unavailable", error=error.str())
         for place in unreadable:

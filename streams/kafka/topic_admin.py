@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ClusterMetadata,
@@ -25,6 +25,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from understudy.schemas.topics import TopicSpec
+from understudy.streams.kafka.access_denied import NOT_ALLOWED, AccessDenied, needing
+from understudy.streams.kafka.access_rights import Right
+from understudy.streams.kafka.connection_errors import ConnectionErrors, cluster_metadata
 from understudy.streams.logs import KAFKA_LOGGER
 
 BROKER_DEFAULT_REPLICATION: Final = -1
@@ -61,25 +64,30 @@ def ensure_topics(
     *,
     replication_factor: int = BROKER_DEFAULT_REPLICATION,
     timeout_s: float = 30.0,
+    compare: bool = False,
 ) -> TopicsReport:
     """Create the topics that do not exist and wait until each partition has a leader.
 
     `client_config` is librdkafka's (`bootstrap.servers`, security). An existing topic is left
-    as it is, and its differences are reported. Safe to call from many workers at a time.
+    as it is; with `compare`, which needs a right of its own, its differences are reported. Safe to
+    call from many workers at a time.
 
-    Raises `KafkaException` when the broker cannot be reached or refuses, `TimeoutError` when
-    leaders are missing after `timeout_s` seconds.
+    Raises `KafkaException` when the broker cannot be reached or refuses, `AccessDenied` when this
+    user lacks a right, `TimeoutError` when leaders are missing after `timeout_s` seconds.
     """
     wanted = tuple(specs)
-    admin = AdminClient(dict(client_config), logger=KAFKA_LOGGER)
-    metadata = admin.list_topics(timeout=timeout_s)
+    errors = ConnectionErrors()
+    admin = AdminClient(errors.listening(client_config), logger=KAFKA_LOGGER)
+    metadata = cluster_metadata(admin, errors, timeout_s)
     if is_embedded(metadata):
         return _ensure_embedded(admin, metadata, wanted, timeout_s)
     missing = [spec for spec in wanted if spec.name not in metadata.topics]
+    _raise_if_hidden(admin, missing, timeout_s)
     created = _create(admin, missing, replication_factor, timeout_s)
     metadata = _wait_for_leaders(admin, wanted, timeout_s)
     existing = tuple(spec.name for spec in wanted if spec.name not in created)
-    return TopicsReport(created, existing, _differences(admin, metadata, wanted, timeout_s))
+    differences = _differences(admin, metadata, wanted, timeout_s) if compare else ()
+    return TopicsReport(created, existing, differences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +105,9 @@ def examine_topics(
 ) -> TopicsFound:
     """Compare the topics with their specs and change nothing. Raises `KafkaException`."""
     wanted = tuple(specs)
-    admin = AdminClient(dict(client_config))
-    metadata = admin.list_topics(timeout=timeout_s)
+    errors = ConnectionErrors()
+    admin = AdminClient(errors.listening(client_config))
+    metadata = cluster_metadata(admin, errors, timeout_s)
     present = tuple(spec for spec in wanted if spec.name in metadata.topics)
     differences: tuple[TopicDifference, ...] = ()
     if is_embedded(metadata):
@@ -117,6 +126,26 @@ def is_embedded(metadata: ClusterMetadata) -> bool:
     return (metadata.cluster_id or "").startswith(_MOCK_CLUSTER_ID_PREFIX)
 
 
+def _raise_if_hidden(admin: AdminClient, specs: list[TopicSpec], timeout_s: float) -> None:
+    """Tell topics that are missing from those that this user may not know of.
+
+    The list of all topics leaves out both. Raises `AccessDenied`.
+    """
+    if not specs:
+        return
+    names = TopicCollection([spec.name for spec in specs])
+    described = admin.describe_topics(names, request_timeout=timeout_s)
+    errors = {name: answer.exception() for name, answer in described.items()}
+    hidden = {
+        name: error.args[0]
+        for name, error in errors.items()
+        if isinstance(error, KafkaException) and error.args[0].code() in NOT_ALLOWED
+    }
+    if hidden:
+        needed = tuple(Right("topic", name, "Describe") for name in sorted(hidden))
+        raise AccessDenied(needed, next(iter(hidden.values())))
+
+
 def _create(
     admin: AdminClient, specs: list[TopicSpec], replication_factor: int, timeout_s: float
 ) -> tuple[str, ...]:
@@ -128,7 +157,7 @@ def _create(
         operation_timeout=timeout_s,
         request_timeout=timeout_s,
     )
-    return tuple(name for name, future in futures.items() if _was_created(future))
+    return tuple(name for name, future in futures.items() if _was_created(name, future))
 
 
 def _new_topic(spec: TopicSpec, replication_factor: int) -> NewTopic:
@@ -140,9 +169,10 @@ def _new_topic(spec: TopicSpec, replication_factor: int) -> NewTopic:
     )
 
 
-def _was_created(future: Future[None]) -> bool:
+def _was_created(name: str, future: Future[None]) -> bool:
     try:
-        future.result()
+        with needing(Right("topic", name, "Create")):
+            future.result()
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
@@ -182,7 +212,9 @@ def _differences(
     differences: list[TopicDifference] = []
     for spec in specs:
         differences += _partition_differences(metadata, spec)
-        differences += _config_differences(described[resources[spec.name]].result(), spec)
+        with needing(Right("topic", spec.name, "DescribeConfigs")):
+            entries = described[resources[spec.name]].result()
+        differences += _config_differences(entries, spec)
     return tuple(differences)
 
 

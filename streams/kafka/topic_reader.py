@@ -9,7 +9,10 @@ from typing import Final, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from understudy.streams.kafka.access_denied import AccessDenied, failure_of, needing
+from understudy.streams.kafka.access_rights import Right
 from understudy.streams.kafka.client_config import READER_GROUP, reader_config
+from understudy.streams.kafka.connection_errors import ConnectionErrors, cluster_metadata
 from understudy.streams.kafka.unreadable import is_unreadable, step_over
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.settings import KafkaSettings
@@ -22,6 +25,9 @@ _BATCH_RECORDS: Final = 1000
 _POLL_S: Final = 0.2
 """How soon a silent broker is noticed, and how often an election is asked about."""
 _ELECTING: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+NO_GROUP: Final = KafkaError.GROUP_AUTHORIZATION_FAILED
+"""librdkafka looks for the coordinator of the group whose name it requires, though what reads
+outside any group needs none, and no right to one."""
 _BROKER_AWAY: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
 """What librdkafka mends by itself once a broker is back."""
 
@@ -50,8 +56,11 @@ class TopicReader:
         """Read a topic; of a group that is named, only the commits are read."""
         self._topic = topic
         self._timeout_s = timeout_s
-        self._config = {**reader_config(kafka), "group.id": group_id}
+        self._errors = ConnectionErrors()
+        config = {**reader_config(kafka), "group.id": group_id}
+        self._config = self._errors.listening(config)
         self._consumer = Consumer(self._config, logger=KAFKA_LOGGER)
+        self._right = Right("topic", topic, "Read")
 
     def __enter__(self) -> Self:
         return self
@@ -66,10 +75,8 @@ class TopicReader:
 
     def bounds(self) -> dict[int, Range]:
         """Return what each partition holds now. Raises `MissingTopic`."""
-        found = self._consumer.list_topics(timeout=self._timeout_s).topics.get(self._topic)
-        if found is None or not found.partitions:
-            raise MissingTopic(self._topic)
-        return {number: self._bounds_of(number) for number in sorted(found.partitions)}
+        found = readable_partitions(self._consumer, self._errors, [self._topic], self._timeout_s)
+        return {number: self._bounds_of(number) for number in sorted(found[self._topic])}
 
     def _bounds_of(self, number: int) -> Range:
         """Return what one partition holds; waits while it changes its leader."""
@@ -116,14 +123,13 @@ class TopicReader:
                 last_message_s = time.monotonic()
                 if is_unreadable(message):
                     self._step_over(message, left)
-                else:
+                    continue
+                with needing(self._right):
                     yield from _within(message, left)
             if time.monotonic() - last_message_s > _SILENCE_S:
-                raise KafkaException(
-                    KafkaError(
-                        KafkaError._TIMED_OUT, f"nothing of {self._topic} in {_SILENCE_S:g} s"
-                    )
-                )
+                silent = f"nothing of {self._topic} in {_SILENCE_S:g} s"
+                late = KafkaError(KafkaError._TIMED_OUT, silent)
+                raise KafkaException(self._errors.refusal or late)
         self._consumer.unassign()
 
     def _step_over(self, message: Message, left: dict[int, int]) -> None:
@@ -132,6 +138,36 @@ class TopicReader:
         position = step_over(self._consumer, self._config, (self._topic, number), offset)
         if position >= left.get(number, 0):
             left.pop(number, None)
+
+
+def readable_partitions(
+    consumer: Consumer, errors: ConnectionErrors, names: Iterable[str], timeout_s: float
+) -> dict[str, Iterable[int]]:
+    """Return the partitions of topics that are to be read.
+
+    Raises `MissingTopic`, and `AccessDenied` for one that this user may not know of: the list of
+    all topics leaves it out.
+    """
+    found = cluster_metadata(consumer, errors, timeout_s).topics
+    places: dict[str, Iterable[int]] = {}
+    for name in names:
+        if name not in found:
+            _raise_if_hidden(consumer, errors, name, timeout_s)
+        if name not in found or not found[name].partitions:
+            raise MissingTopic(name)
+        places[name] = found[name].partitions
+    return places
+
+
+def _raise_if_hidden(
+    consumer: Consumer, errors: ConnectionErrors, name: str, timeout_s: float
+) -> None:
+    """Ask for one topic by name: consumers do not make topics by asking."""
+    found = cluster_metadata(consumer, errors, timeout_s, name).topics.get(name)
+    if found is not None and found.error is not None:
+        failure = failure_of(found.error, Right("topic", name, "Read"))
+        if isinstance(failure, AccessDenied):
+            raise failure
 
 
 def _within(message: Message, left: dict[int, int]) -> Iterator[Message]:
@@ -150,5 +186,7 @@ def _within(message: Message, left: dict[int, int]) -> Iterator[Message]:
 
 
 def _raise_if_permanent(error: KafkaError) -> None:
+    if error.code() == NO_GROUP:
+        return
     if (error.fatal() or not error.retriable()) and error.code() not in _BROKER_AWAY:
         raise KafkaException(error)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.windows import Source
+from understudy.streams.kafka.access_denied import NOT_ALLOWED, failure_of
+from understudy.streams.kafka.access_rights import Right
 from understudy.streams.kafka.unreadable import is_unreadable, unreadable_batch
 from understudy.streams.logs import KAFKA_LOGGER
 from understudy.streams.pairing.assignment import Assignment, ConsumerTotals, ResultStore
@@ -30,6 +33,7 @@ from understudy.streams.pairing.kafka_results import KafkaResults
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
+from understudy.streams.pairing.record_placement import PlacementCheck
 from understudy.streams.pairing.records import RecordBatch
 from understudy.streams.pairing.start_position import start_position
 
@@ -45,13 +49,16 @@ this worker would be fenced, and the group stands still meanwhile."""
 _ASSIGN_DEADLINE_S: Final = 60.0
 """A broker that stays away for longer ends the process: its supervisor then shows that."""
 _PERMANENT_ERRORS: Final = (
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    *NOT_ALLOWED,
     KafkaError.UNSUPPORTED_VERSION,
     KafkaError.INVALID_GROUP_ID,
 )
 """What librdkafka would retry for ever without success."""
+_MAX_LOGGED_KEY: Final = 100
+_MISPLACED: Final = (
+    "sides of a pair meet only in the partition of the key rollout_id/pair_id by murmur2_random; "
+    "correct the gateway's key or partitioner, `understudy doctor` names it"
+)
 
 
 class PairingConsumer:
@@ -89,6 +96,8 @@ class PairingConsumer:
         self._assigned: dict[int, Assignment] = {}
         self._is_paused = False
         self.totals = ConsumerTotals()
+        self._placement = PlacementCheck(self._count_partitions)
+        self.totals.placement = self._placement.counts
         self._backpressure = Backpressure(self._consumer, topic, store, self._log)
         self._checkpointer = Checkpointer(
             self._consumer, topic, results, store, self._backpressure, self.totals, self._log
@@ -236,8 +245,14 @@ class PairingConsumer:
     def _report(self, error: KafkaError) -> None:
         """Log what librdkafka mends by itself; raise what it does not."""
         if error.fatal() or error.code() in _PERMANENT_ERRORS:
-            raise KafkaException(error)
+            raise self._failure_of(error)
         self._log.warning("kafka.unavailable", error=error.str())
+
+    def _failure_of(self, error: KafkaError) -> KafkaException:
+        """Name what is missing, where it is a right."""
+        return failure_of(
+            error, Right("topic", self.topic, "Read"), Right("group", self.group_id, "Read")
+        )
 
     def _follows(self, number: int, assigned: Assignment, message: Message) -> bool:
         """Whether a message may come next; if not, make sure that the right one does.
@@ -263,16 +278,36 @@ class PairingConsumer:
         self._note_gaps(state, offsets)
         if state.is_truncated:
             self._note_beginning(state, messages[0])
-        outcome = state.process(
-            RecordBatch(
-                payloads=[m.value() for m in messages],
-                offsets=offsets,
-                timestamps_ms=[m.timestamp()[1] for m in messages],
-                keys=[m.key() for m in messages],
-            )
+        records = RecordBatch(
+            payloads=[m.value() for m in messages],
+            offsets=offsets,
+            timestamps_ms=[m.timestamp()[1] for m in messages],
+            keys=[m.key() for m in messages],
         )
+        outcome = state.process(records)
+        self._check_placement(number, records)
         self._results.send_dead_letters(outcome.dead_letters, self.topic, number)
         self._backpressure.put(assigned, partial(self._store.put, number, outcome))
+
+    def _check_placement(self, number: int, records: RecordBatch) -> None:
+        """Warn, once in a while, of keys that lie elsewhere than their pairs are looked for."""
+        if self.source != "events":  # feedback is not joined, and may lie anywhere
+            return
+        self._placement.look(number, records)
+        found = self._placement.warning(time.monotonic())
+        if found is not None:
+            self._log.warning("keys.misplaced", partition=number, offset=found.offset,
+                key=found.key[:_MAX_LOGGED_KEY], expected_key=found.expected_key[:_MAX_LOGGED_KEY],
+                expected_partition=found.expected_partition, **asdict(found.counts),
+                why=_MISPLACED)  # fmt: skip
+
+    def _count_partitions(self) -> int | None:
+        """How many partitions the topic has; None while the broker does not answer."""
+        try:
+            found = self._consumer.list_topics(self.topic, timeout=_REQUEST_TIMEOUT_S)
+        except KafkaException:
+            return None
+        return len(found.topics[self.topic].partitions) or None
 
     def _note_gaps(self, state: PartitionState, offsets: Sequence[int]) -> None:
         """Count records that retention deleted before they were read.
@@ -419,8 +454,8 @@ class PairingConsumer:
             try:
                 return self._start(number)
             except KafkaException as error:
-                if time.monotonic() > deadline:
-                    raise
+                if time.monotonic() > deadline or error.args[0].code() in NOT_ALLOWED:
+                    raise self._failure_of(error.args[0]) from None
                 self._log.warning("start.failed", partition=number, error=str(error))
                 if self._stop.wait(_POLL_S):
                     return None

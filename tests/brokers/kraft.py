@@ -51,6 +51,11 @@ class KraftBroker:
         return self._client
 
     @property
+    def unsecured_servers(self) -> str:
+        """Address at which a client without credentials is served."""
+        return self._client
+
+    @property
     def log_file(self) -> Path:
         """What the broker logged, warnings and worse."""
         return self._folder / "broker.log"
@@ -65,7 +70,7 @@ class KraftBroker:
             self._format()
         self._launch()
         try:
-            wait_until_ready(self._client, self._is_alive)
+            wait_until_ready(self.unsecured_servers, self._is_alive)
         except NoBroker as error:
             self.kill()
             raise NoBroker(f"{error}\n{self._log_tail()}") from error
@@ -102,8 +107,7 @@ class KraftBroker:
 
     def _format(self) -> None:
         """Write the settings and make the empty data folder under a new cluster id."""
-        settings = TEST_SETTINGS | listeners(self._client, self._broker, self._controller)
-        settings |= {"log.dirs": str(self._folder / "data")}
+        settings = self._settings()
         self._properties.write_text("".join(f"{name}={settings[name]}\n" for name in settings))
         arguments = ["format", f"--cluster-id={_cluster_id()}", "-c", str(self._properties)]
         with self.log_file.open("ab") as log:
@@ -115,6 +119,10 @@ class KraftBroker:
             )
         if formatted.returncode != 0:
             raise NoBroker(f"formatting the data folder failed:\n{self._log_tail()}")
+
+    def _settings(self) -> dict[str, str]:
+        bound = listeners(self._client, self._broker, self._controller)
+        return TEST_SETTINGS | bound | {"log.dirs": str(self._folder / "data")}
 
     def _launch(self) -> None:
         with self.log_file.open("ab") as log:

@@ -118,6 +118,10 @@ class Worker:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(DEADLINE_S)
 
+    def wait(self) -> int:
+        """Wait for it to end by itself; its exit code."""
+        return self._process.wait(DEADLINE_S)
+
     @property
     def stdout(self) -> bytes:
         """What it printed; once it has ended."""

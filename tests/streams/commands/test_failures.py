@@ -21,7 +21,7 @@ from understudy.streams.settings import SettingsError
     ("error", "exit_code", "message"),
     [
         (KafkaException(KafkaError(KafkaError._TRANSPORT, "no route")), UNREACHABLE,
-         "Kafka at localhost:9092: no route"),
+         "Kafka at localhost:9092 cannot be reached: no route; start it, or correct "),
         (KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "not allowed")), FAILED,
          "Kafka at localhost:9092: not allowed"),
         (SinkBusy("cannot be reached"), UNREACHABLE, "ClickHouse: cannot be reached"),

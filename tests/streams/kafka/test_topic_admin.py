@@ -110,8 +110,8 @@ def test_real_broker_differences_are_reported_and_left(
         TopicDifference(events.name, "partitions", "7", "2"),
         TopicDifference(events.name, "retention.ms", "60000", str(events.retention_ms)),
     )
-    assert ensure_topics(client(kafka_broker), [wanted]).differences == expected
-    assert ensure_topics(client(kafka_broker), [events]).differences == ()
+    assert ensure_topics(client(kafka_broker), [wanted], compare=True).differences == expected
+    assert ensure_topics(client(kafka_broker), [events], compare=True).differences == ()
 
 
 @pytest.mark.integration
