@@ -195,7 +195,9 @@ def test_writing_without_the_right_names_it(
 
 def test_an_operator_who_may_not_write_is_told_so(broker: SecuredBroker, tmp_path: Path) -> None:
     broker.allow("operator", [Right("topic", "understudy.rollouts", "Read")])
-    exit_code, stderr = run(broker, tmp_path, "operator", "rollout", "apply", "--file", POLICY)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY.read_text("utf-8").replace("checkout-assistant", "another"), "utf-8")
+    exit_code, stderr = run(broker, tmp_path, "operator", "rollout", "apply", "--file", policy)
     assert exit_code == 1
     assert "does not allow the user operator: Write on topic understudy.rollouts" in stderr
 
