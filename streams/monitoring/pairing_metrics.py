@@ -110,7 +110,7 @@ PAIRING: Final[tuple[Spec, ...]] = (
             "of each partition, then one in 1024",
             lambda s: sum(r.totals.placement.checked for r in s.readers.values())),
     MetricSpec(
-        f"{PREFIX}misplaced_events_total", "counter", ("problem",),
+        f"{PREFIX}misplaced_events_total", "counter", ("reason",),
         "Events among those looked at whose key lies in another partition than murmur2 puts it "
         "(partition), or is not rollout_id/pair_id (key); must stay 0",
         _misplaced,

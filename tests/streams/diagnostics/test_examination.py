@@ -202,7 +202,7 @@ def test_without_a_broker(url: str) -> None:
     }
     result = CliRunner().invoke(main, ["doctor"], env=environment)
     assert result.exit_code == 3
-    assert "does not answer" in result.stdout
+    assert "Kafka at 127.0.0.1:1 cannot be reached: Connect to" in result.stdout
 
 
 def test_without_clickhouse(kafka_broker: Broker, topics: MakeTopics) -> None:
