@@ -6,12 +6,13 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 from confluent_kafka import KafkaError, KafkaException
 
+from understudy.analyzers.guardrails.evaluator import CommandRejected
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.commands.failures import command_error
 from understudy.streams.errors import FAILED, UNREACHABLE, WRONG_USAGE
 from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.replay.recordings import RecordingError
-from understudy.streams.rollouts.operator_commands import CommandRejected, InvalidCommandText
+from understudy.streams.rollouts.operator_commands import InvalidCommandText
 from understudy.streams.rollouts.policy_diff import UnusablePolicy
 from understudy.streams.rollouts.registry import UnknownRollout
 from understudy.streams.settings import SettingsError

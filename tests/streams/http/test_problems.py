@@ -13,11 +13,12 @@ from aiohttp.test_utils import make_mocked_request
 from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 
+from understudy.analyzers.guardrails.evaluator import CommandRejected
 from understudy.schemas.manifests import ManifestError
 from understudy.streams.clickhouse.sink_errors import SinkBusy
 from understudy.streams.http.problems import CONTENT_TYPE, Problem, errors_as_problems
 from understudy.streams.kafka.topic_reader import MissingTopic
-from understudy.streams.rollouts.operator_commands import CommandRejected, InvalidCommandText
+from understudy.streams.rollouts.operator_commands import InvalidCommandText
 
 
 def answer_to(error: Exception) -> tuple[web.Response, dict[str, Any]]:
