@@ -193,9 +193,8 @@ class Gate(msgspec.Struct, frozen=True):
         bool | None,
         Meta(
             description="True while nothing speaks against continuing, false once rolled back, "
-            "null "
-            "while that is unknown: an unknown rollout or policy, a pause, data that cannot be "
-            "trusted, suspected harm."
+            "null while that is unknown: an unknown rollout or policy, no events or old ones, a "
+            "pause, data that cannot be trusted, suspected harm."
         ),
     ]
     score: Annotated[
