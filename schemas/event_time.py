@@ -15,7 +15,8 @@ _MILLISECOND: Final = dt.timedelta(milliseconds=1)
 
 def to_epoch_ms(time: dt.datetime) -> int:
     """Milliseconds since 1970 of a time with a zone, rounded down."""
-    return (time - _EPOCH) // _MILLISECOND
+    since = time - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
 def from_epoch_ms(epoch_ms: int) -> dt.datetime:

@@ -238,7 +238,7 @@ def _allowed_shapes() -> dict[tuple[str, str, tuple[str, ...]], int]:
 
 
 SHAPES: Final = _allowed_shapes()
-_SAFE_YEARS: Final = (EARLIEST_TIME.year + 1, END_OF_TIME.year - 2)
+_SAFE_YEARS: Final = frozenset(range(EARLIEST_TIME.year + 1, END_OF_TIME.year - 1))
 """Times of these years are in range whatever their time zone, which saves most comparisons."""
 _decode = msgspec.json.Decoder(Event).decode
 
@@ -260,7 +260,7 @@ def decode_side(payload: bytes | None, max_event_bytes: int = MAX_EVENT_BYTES) -
     wanted = SHAPES.get((event.mode, event.side, event.sides))
     if wanted is None or "/" in event.rollout_id:
         raise _inconsistent(event)
-    if not _SAFE_YEARS[0] <= event.request_time.year <= _SAFE_YEARS[1]:
+    if event.request_time.year not in _SAFE_YEARS:
         check_time("request_time", event.request_time)
     return event, wanted
 

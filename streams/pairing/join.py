@@ -129,6 +129,7 @@ class Join:
     """Bytes of the log read so far: of all records, since the distance between two of them must
     not depend on where reading began."""
     _timeout_ms: int = 0
+    _max_bytes: int = 0
     _by_time: dict[int, list[RequestSides]] = field(default_factory=lambda: defaultdict(list))
     _by_position: deque[RequestSides] = field(default_factory=deque)
     _held: list[RequestSides] = field(default_factory=list)
@@ -138,6 +139,7 @@ class Join:
 
     def __post_init__(self) -> None:
         self._timeout_ms = self.policy.join_timeout_ms
+        self._max_bytes = self.policy.max_join_bytes
 
     def add(
         self,
@@ -169,44 +171,53 @@ class Join:
             self._by_time[request_time_ms // _BUCKET_MS].append(entry)
             self._by_position.append(entry)
         else:
-            self._add_further(entry, side, wanted, request_time_ms, bit, watermark_ms, joined)
+            entry.last_log_bytes = log_bytes
+            if (
+                request_time_ms != entry.request_time_ms
+                or entry.seen & bit
+                or entry.wanted != wanted
+            ):
+                self._check_further(entry, event, wanted, request_time_ms, bit, watermark_ms)
+            _check_agreement(entry, event)
+            if entry.seen & bit:
+                self._supersede(entry, bit, joined)
+            entry.seen |= bit
+            entry.sides[bit] = side
+            entry.last_offset = side.offset
         self.waiting_sides += 1
         if event.fallback is not None:
             self._keep_open(entry, event, bit, newest_ms)
         if entry.seen == wanted:
             if entry.open_until_ms and entry.is_open(newest_ms):
                 self._held.append(entry)
-            else:
-                self._complete(entry, joined)
+                return
+            entry.open_until_ms = _NONE_OPEN
+            joined.complete.append(entry)
+            self.waiting_sides -= len(entry.sides)
 
-    def _add_further(
+    def _check_further(
         self,
         entry: RequestSides,
-        side: Side,
+        event: Event,
         wanted: int,
         request_time_ms: int,
         bit: int,
         watermark_ms: int,
-        joined: JoinOutput,
     ) -> None:
-        """Add a side to a request that is known, or a later attempt in place of an earlier one."""
-        entry.last_log_bytes = self.log_bytes
+        """Raise unless a record is a new side of a request that is known, or a later attempt."""
         if request_time_ms != entry.request_time_ms:
             entry.newest_ms = max(entry.newest_ms, request_time_ms)
             _check_time(entry, request_time_ms, self.policy.request_time_tolerance_ms)
-        is_known = bool(entry.seen & bit)
-        if is_known and not _is_later_attempt(entry, side.event, bit, watermark_ms):
+        if entry.seen & bit and not _is_later_attempt(entry, event, bit, watermark_ms):
             raise Duplicate
         if entry.wanted != wanted:
             raise _disagreement("sides")
-        _check_agreement(entry, side.event)
-        if is_known:
-            joined.superseded.append(Forgone(entry.sides[bit], entry.request_time_ms))
-            self.waiting_sides -= 1
-            entry.open_until_ms.pop(bit)
-        entry.seen |= bit
-        entry.sides[bit] = side
-        entry.last_offset = side.offset
+
+    def _supersede(self, entry: RequestSides, bit: int, joined: JoinOutput) -> None:
+        """Count the attempt that a later one replaces."""
+        joined.superseded.append(Forgone(entry.sides[bit], entry.request_time_ms))
+        self.waiting_sides -= 1
+        entry.open_until_ms.pop(bit)
 
     def _keep_open(self, entry: RequestSides, event: Event, bit: int, watermark_ms: int) -> None:
         """Keep a side open for the next attempt, if it says or may mean that there is one."""
@@ -230,13 +241,16 @@ class Join:
 
     def _evict_if_behind(self, entry: RequestSides, oldest_ms: int, joined: JoinOutput) -> bool:
         """Whether a request lies further back than the join looks; if so, it is evicted."""
-        if entry.request_time_ms >= oldest_ms and not self._is_far(entry.log_bytes):
+        if (
+            entry.request_time_ms >= oldest_ms
+            and self.log_bytes - entry.log_bytes <= self._max_bytes
+        ):
             return False
         self._evict(entry, oldest_ms, joined)
         return True
 
     def _is_far(self, log_bytes: int) -> bool:
-        return self.log_bytes - log_bytes > self.policy.max_join_bytes
+        return self.log_bytes - log_bytes > self._max_bytes
 
     def _refuse_ended(self, key: str, request_time_ms: int, bit: int, oldest_ms: int) -> None:
         """Refuse a record whose key was used by a request that ended within the look-back."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from understudy.analyzers.windows.window_sums import number_rows
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import (
     InvalidEvent,
     InvalidReason,
     decode_side,
     encode_event,
     event_key,
-    request_time_ms,
 )
 from understudy.schemas.windows import Source
 from understudy.streams.pairing.comparison import (
@@ -99,7 +99,7 @@ class Partition(PartitionState):
         max_bytes, skew_ms = self.policy.max_event_bytes, self.policy.max_clock_skew_ms
         timeout_ms = self.policy.join_timeout_ms
         closed_ms, new_from = self._closed_before_ms, self.flushed_position
-        watermark = self.watermark_ms
+        watermark, log_bytes = self.watermark_ms, join.log_bytes
         for payload, offset, timestamp_ms, key in zip(
             records.payloads, records.offsets, records.timestamps_ms, records.keys, strict=True
         ):
@@ -108,11 +108,11 @@ class Partition(PartitionState):
             try:
                 event, wanted = decode_side(payload, max_bytes)
                 side = Side(event, offset)
-                time_ms = request_time_ms(event)
+                time_ms = to_epoch_ms(event.request_time)
                 if time_ms > timestamp_ms + skew_ms:
                     raise clock_ahead("request_time", time_ms - timestamp_ms)
                 if before is None or time_ms > before:
-                    watermark = steps.rise(time_ms, offset + 1, join.log_bytes)
+                    watermark = steps.rise(time_ms, offset + 1, log_bytes)
                     before = time_ms if before is None else before
                 if time_ms < before - timeout_ms or (time_ms < closed_ms and offset >= new_from):
                     self._late(side, before, batch)
@@ -128,7 +128,8 @@ class Partition(PartitionState):
             except Duplicate:
                 self._count_ended("duplicate", event, time_ms)
             if payload:
-                join.log_bytes += len(payload)
+                log_bytes += len(payload)
+                join.log_bytes = log_bytes
         self.watermark_ms = watermark
         self._note_read(records)
 

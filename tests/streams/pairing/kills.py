@@ -100,6 +100,17 @@ def undisturbed(
     return worker.sinks
 
 
+def cut_anywhere(
+    log: list[bytes], rng: random.Random, policy: PairingPolicy, longest: int
+) -> Sinks:
+    """What one worker writes that is never interrupted, in batches of up to so many records."""
+    worker = Worker(log, Sinks(), policy)
+    while worker.state.position < len(log):
+        worker.read_to(min(len(log), worker.state.position + rng.randint(1, longest)))
+        worker.flush()
+    return worker.sinks
+
+
 def disturbed(
     log: list[bytes],
     rng: random.Random,

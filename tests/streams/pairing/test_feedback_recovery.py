@@ -103,7 +103,7 @@ def test_mutation_a_shorter_horizon_is_noticed(monkeypatch: pytest.MonkeyPatch) 
 def test_mutation_counting_closed_windows_again_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(FeedbackPartition, "_is_closed", lambda self, start_ms: False)
+    monkeypatch.setattr(FeedbackPartition, "_is_unwritten", lambda self, start_ms: False)
     assert is_noticed()
 
 

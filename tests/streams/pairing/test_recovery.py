@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from tests.streams.pairing.kills import (
     Sinks,
     Worker,
+    cut_anywhere,
     differences_between,
     disturbed,
     killed_everywhere,
@@ -53,6 +54,7 @@ def test_kills_do_not_show(seed: int) -> None:
     assert differences(seed) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [
@@ -68,6 +70,23 @@ def test_kills_do_not_show(seed: int) -> None:
 def test_kills_do_not_show_in_unruly_logs(shape: Shape, policy: PairingPolicy) -> None:
     """A record may meet one that is not read again; what it then ends as must be settled."""
     assert [seed for seed in range(60) if differences(seed, shape, policy)] == []
+
+
+UNRULY = Shape(disagreeing=0.1, reused=0.4, paused=0.2, skewed=0.4, retried=0.4)
+
+
+@pytest.mark.parametrize("policy", [POLICY, SMALL_POLICY], ids=["time", "bytes"])
+def test_where_batches_are_cut_does_not_show(policy: PairingPolicy) -> None:
+    for seed in range(12):
+        rng = random.Random(seed)
+        log = random_log(rng, 80, UNRULY)
+        whole = undisturbed(log, policy)
+        reasons = {one[2] for one in whole.outcomes if one[0] == "unmatched"}
+        for longest in (1, 3, 40):
+            cut = cut_anywhere(log, rng, policy, longest)
+            assert differences_between(whole, cut) == [], (seed, longest)
+    assert "timeout" in reasons
+    assert ("memory" in reasons) is (policy is SMALL_POLICY)
 
 
 def test_every_event_is_counted_once() -> None:
