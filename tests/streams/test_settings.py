@@ -98,7 +98,7 @@ def test_the_environment_wins(tmp_path: Path) -> None:
 def test_every_key_can_be_set_by_its_variable(key: str) -> None:
     section, field = known_keys()[key]
     default: Any = getattr(getattr(Settings(), section), field)
-    value = {bool: not default, int: 7, float: 140.0, str: "text"}[type(default)]
+    value = {bool: not default, int: 70, float: 140.0, str: "text"}[type(default)]
     if key.startswith("alerting.") and field.endswith("_url"):
         value = "https://text"
     variable = f"UNDERSTUDY_{section}_{field}".upper()
