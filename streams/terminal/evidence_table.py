@@ -165,7 +165,8 @@ def _sides(one: Evidence) -> str:
     found = one.statistics
     if "pairs" not in found:
         return "–"
-    return f"{found.get('stable_only', 0)} → {found.get('candidate_only', 0)} alone bad"
+    alone = (format_count(int(found.get(f"{side}_only", 0))) for side in ("stable", "candidate"))
+    return f"{' → '.join(alone)} alone bad"
 
 
 def _harm(one: Evidence, value: float | None) -> str:
