@@ -145,6 +145,8 @@ def _increment(
             if row.closed and is_of_stage:
                 windows = increment.closed.setdefault(name, {})
                 _add(windows.setdefault(start_ms, {}), delta.total)
+        if row.mode == stage.mode and is_of_events(row):
+            state.stage.add_arrived(delta.arrived.events, delta.arrived.late)
         if row.closed and is_of_stage and is_of_events(row):
             state.stage.add(row, stage, start_ms)
     state.stage.check_sample_ratio(stage)

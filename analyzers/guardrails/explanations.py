@@ -229,7 +229,8 @@ def _broken(name: str, rollout: Rollout, state: RolloutState) -> str:
     if name == "late_share":
         return (
             f"{format_percent(quality.late_share)} of the events arrive late, "
-            f"limit {100 * rollout.max_late_share:g} %"
+            f"limit {100 * rollout.max_late_share:g} %; they lie behind newer events of their "
+            "partition and are not measured, see `understudy doctor`"
         )
     share = counts.single_candidate / counts.single if counts.single else 0.0
     planned = rollout.stages[state.status.stage].share

@@ -23,6 +23,7 @@ class StageCounts(msgspec.Struct, array_like=True):
     last_ms: int | None = None
     requests: int = 0
     events: int = 0
+    """Since the stage began, in whichever window they count."""
     late: int = 0
     pairs: int = 0
     unmatched: int = 0
@@ -45,11 +46,18 @@ class StageCounts(msgspec.Struct, array_like=True):
         self.requests += row.candidate.requests
         self.pairs += row.pair.pairs
         self.unmatched += lost
-        self.late += events.late
-        self.events += events.paired + events.single + lost + events.unmatched_control + events.late
         if stage.mode in SINGLE_MODES:
             self.single_candidate += row.candidate.requests
             self.single += row.candidate.requests + row.stable.requests
+
+    def add_arrived(self, events: int, late: int) -> None:
+        """Count events as they come, of windows that are open, too.
+
+        Late ones count in the window in which the watermark stands. Beside newer traffic, or at its
+        end, that window may stay open for long.
+        """
+        self.events += events
+        self.late += late
 
     def _extend(self, start_ms: int, ended_ms: int) -> None:
         """Extend the duration to a window with requests; without any it may be that of 1970."""

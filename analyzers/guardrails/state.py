@@ -20,7 +20,7 @@ from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import Source
 
-STATE_VERSION: Final = 4
+STATE_VERSION: Final = 5
 """Rises with every change of the layout below; state of another version is not read."""
 
 

@@ -29,6 +29,25 @@ class WindowDelta(NamedTuple):
     start_ms: int
     added: RowStatistics
     total: RowStatistics
+    arrived: ArrivedEvents
+    """What it adds; `total` and the row hold the whole."""
+
+
+class ArrivedEvents(msgspec.Struct, frozen=True, array_like=True):
+    """Events of a row that have ended somewhere, and how many of them came late."""
+
+    events: int = 0
+    late: int = 0
+
+    @classmethod
+    def of(cls, row: WindowRow) -> ArrivedEvents:
+        """Count those of a row; copies, replaced attempts and invalid records do not say when."""
+        counts = row.events
+        lost = counts.unmatched_stable + counts.unmatched_candidate + counts.unmatched_control
+        return cls(counts.paired + counts.single + lost + counts.late, counts.late)
+
+    def __sub__(self, other: ArrivedEvents) -> ArrivedEvents:
+        return ArrivedEvents(self.events - other.events, self.late - other.late)
 
 
 class OpenRow(msgspec.Struct, frozen=True, array_like=True):
@@ -36,6 +55,7 @@ class OpenRow(msgspec.Struct, frozen=True, array_like=True):
 
     version: int
     statistics: RowStatistics
+    arrived: ArrivedEvents = ArrivedEvents()
 
 
 def row_key(row: WindowRow) -> str:
@@ -71,14 +91,16 @@ class OpenRows(msgspec.Struct, array_like=True):
 
     def delta(self, key: str, row: WindowRow, total: RowStatistics) -> WindowDelta:
         """Return what a row adds, without noting it. Raises ValueError where counts shrank."""
-        before = self.rows[key].statistics if key in self.rows else {}
+        known = self.rows.get(key) or OpenRow(-1, {})
+        before = known.statistics
         if before.keys() - total.keys():
             raise ValueError("a newer version of a window row holds less than an older one")
         added = {
             name: statistics - before[name] if name in before else statistics
             for name, statistics in total.items()
         }
-        return WindowDelta(row, to_epoch_ms(row.window_start), added, total)
+        arrived = ArrivedEvents.of(row) - known.arrived
+        return WindowDelta(row, to_epoch_ms(row.window_start), added, total, arrived)
 
     def begin_flush(self, version: int) -> None:
         """Note a message's version; a higher one marks as closed what the flush before closed."""
@@ -93,7 +115,8 @@ class OpenRows(msgspec.Struct, array_like=True):
     def apply(self, key: str, delta: WindowDelta) -> None:
         """Note a delta, and drop its row when it closed."""
         if not delta.row.closed:
-            self.rows[key] = OpenRow(delta.row.version, delta.total)
+            arrived = ArrivedEvents.of(delta.row)
+            self.rows[key] = OpenRow(delta.row.version, delta.total, arrived)
             return
         self.rows.pop(key, None)
         self.closing[key] = delta.start_ms

@@ -13,10 +13,23 @@ from understudy.streams.clickhouse.migrations import pending
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.tables import TABLES, VIEWS
 from understudy.streams.diagnostics.findings import Finding, Level, fail, or_ok, warn
+from understudy.streams.diagnostics.late_check import LateCounts, check_late
 
 CLICKHOUSE: Final = "clickhouse"
 _TIMEOUT_S: Final = 10.0
 _MIGRATE: Final = "run `understudy migrate`, or start a worker, which does"
+
+_LATE: Final = """
+SELECT rollout_id, sum(events_late) AS late, late + sum(events_paired) + sum(events_single)
+    + sum(events_unmatched_stable) + sum(events_unmatched_candidate)
+    + sum(events_unmatched_control) AS events
+FROM windows FINAL
+WHERE source = 'events' AND window_start > (
+    SELECT max(window_start) - INTERVAL 1 HOUR FROM windows WHERE source = 'events'
+)
+GROUP BY rollout_id HAVING late > 0 ORDER BY late DESC LIMIT 10
+"""
+"""Late events count in the window in which the watermark stands, so they are among the newest."""
 
 Columns = Mapping[str, Mapping[str, str]]
 """Table to column to type."""
@@ -56,7 +69,15 @@ def _examine(client: Client) -> list[Finding]:
     if waiting:
         return [fail(CLICKHOUSE, f"migrations not applied: {', '.join(waiting)}", _MIGRATE)]
     findings = schema_findings(_columns(client), TABLES | VIEWS)
-    return or_ok(CLICKHOUSE, findings, f"{release}, tables are up to date")
+    found = or_ok(CLICKHOUSE, findings, f"{release}, tables are up to date")
+    return found if any(one.level is Level.FAIL for one in found) else [*found, *_late(client)]
+
+
+def _late(client: Client) -> list[Finding]:
+    rows = client.query(_LATE).result_rows
+    return check_late(
+        [LateCounts(str(name), int(late), int(events)) for name, late, events in rows]
+    )
 
 
 def _columns(client: Client) -> dict[str, dict[str, str]]:

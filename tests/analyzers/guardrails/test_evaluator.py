@@ -7,13 +7,13 @@ import datetime as dt
 import msgspec
 import pytest
 
-from tests.analyzers.guardrails.world import Harm, World
+from tests.analyzers.guardrails.world import Harm, World, message
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.state import STATE_VERSION, decode_state
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.rollouts import Rollout
-from understudy.schemas.window_measures import EventCounts
+from understudy.schemas.window_measures import ControlSums, EventCounts, PairSums, SideSums
 from understudy.schemas.windows import WindowRow, WindowsMessage
 
 
@@ -241,6 +241,33 @@ def test_missing_sides_hold_a_rollout_that_would_be_promoted() -> None:
     assert decision.verdict == "hold"
     assert decision.quality.breaches == ["unmatched_share"]
     assert any("lack a side" in alert for alert in decision.alerts)
+
+
+def test_late_events_are_found_in_windows_that_never_close() -> None:
+    """An old recording beside newer events: all of it counts where the watermark stands."""
+    rollout = policy("{metric: error_rate, max_increase: 1pp, slices: [all]}")
+    healthy = World().messages(1, 150)
+    evaluator, _ = evaluated(rollout, healthy)
+    before = evaluator.decision()
+    assert (before.verdict, before.quality.breaches) == ("promote", [])
+    row = msgspec.structs.replace(
+        next(row for row in healthy[-1].rows if not row.closed or row.mode),
+        window_start=healthy[-1].rows[0].window_start + dt.timedelta(hours=1),
+        events=EventCounts(late=4_000), closed=False, version=10**9,
+        stable=SideSums(), candidate=SideSums(), control=ControlSums(), pair=PairSums(),
+    )  # fmt: skip
+    evaluator.take(message([row], version=10**9))
+    held = evaluator.decision()
+    assert (held.verdict, held.quality.breaches) == ("hold", ["late_share"])
+    assert any("of the events arrive late, limit 5 %" in reason for reason in held.reasons)
+    share = held.quality.late_share
+    again = msgspec.structs.replace(row, events=EventCounts(late=4_001), version=10**9 + 1)
+    evaluator.take(message([again], version=10**9 + 1))
+    assert 0 < evaluator.decision().quality.late_share - share < 1e-4
+    closed = msgspec.structs.replace(again, closed=True, version=10**9 + 2)
+    now = evaluator.decision().quality.late_share
+    evaluator.take(message([closed], version=10**9 + 2))
+    assert evaluator.decision().quality.late_share == now
 
 
 def test_shares_not_as_planned_hold_a_canary() -> None:

@@ -18,7 +18,7 @@ from understudy.analyzers.guardrails.state import (
 )
 from understudy.analyzers.guardrails.statistics import LimitStatistics
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
-from understudy.analyzers.guardrails.window_deltas import OpenRow, OpenRows
+from understudy.analyzers.guardrails.window_deltas import ArrivedEvents, OpenRow, OpenRows
 from understudy.schemas.manifests import read_policy
 
 POLICY = read_policy(
@@ -58,7 +58,7 @@ def test_the_layout_of_the_state() -> None:
     state.stage = StageCounts(since_ms=5, requests=9)
     state.arrivals.languages.append("ja")
     state.tail_thresholds = {"all": {"duration": TailThreshold(histogram={-3: 4})}}
-    row = OpenRow(2, {"error_rate": LimitStatistics(4, 1, 1)})
+    row = OpenRow(2, {"error_rate": LimitStatistics(4, 1, 1)}, ArrivedEvents(8, 3))
     state.partitions = {"events": {3: OpenRows(2, 1, {"[10]": 10}, {"[20]": row})}}
     assert msgspec.json.decode(encode_state(state)) == {
         "policy_hash": state.policy_hash,
@@ -68,7 +68,9 @@ def test_the_layout_of_the_state() -> None:
         "arrivals": [["ja"], []],
         "tail_thresholds": {"all": {"duration": [{"-3": 4}, {}, 0]}},
         "partitions": {
-            "events": {"3": [2, 1, {"[10]": 10}, {"[20]": [2, {"error_rate": ["limit", 4, 1, 1]}]}]}
+            "events": {
+                "3": [2, 1, {"[10]": 10}, {"[20]": [2, {"error_rate": ["limit", 4, 1, 1]}, [8, 3]]}]
+            }
         },
         "evidence": {},
     }

@@ -66,3 +66,18 @@ def test_every_table_and_view_that_is_dropped_is_missed(url: str, name: str) -> 
     findings = check_clickhouse(url)
     assert levels(findings) == [FAIL]
     assert f"table {name} is missing" in findings[0].seen
+
+
+def test_late_events_are_found_in_whichever_window_they_count(url: str) -> None:
+    client = connect(url)
+    client.command(
+        "INSERT INTO windows (source, rollout_id, mode, window_start, window_s, version, "
+        "events_paired, events_late) VALUES "
+        "('events', 'new', 'shadow', '2026-03-02 12:00:00', 10, 1, 100, 2), "
+        "('events', 'old', 'shadow', '2026-03-02 12:00:00', 10, 1, 0, 90), "
+        "('events', 'yesterday', 'shadow', '2026-03-01 12:00:00', 10, 1, 0, 90)"
+    )
+    client.close()
+    fine, late = check_clickhouse(url)
+    assert (fine.level, late.level) == (OK, FAIL)
+    assert late.seen == "old: 90 of 90 events came late and are not measured"
