@@ -73,7 +73,7 @@ def _examine(client: Client) -> list[Finding]:
     return found if any(one.level is Level.FAIL for one in found) else [*found, *_late(client)]
 
 
-def _late(client: Client) -> list[Finding]:
+def _late(client: Client) -> Iterator[Finding]:
     rows = client.query(_LATE).result_rows
     return check_late(
         [LateCounts(str(name), int(late), int(events)) for name, late, events in rows]
