@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from understudy.streams.commands.main import main
+from understudy.streams.commands.query import _table
 
 
 def run(*arguments: str) -> Result:
@@ -44,3 +47,18 @@ def test_a_wrong_statement_is_1(clickhouse_url: str) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert "Syntax error" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_row_that_is_wider_than_the_terminal_is_written_from_top_to_bottom() -> None:
+    """As `SELECT * FROM slices LIMIT 1`, with more columns than any terminal has characters."""
+    names = [f"candidate_measure_{number}_sum" for number in range(200)]
+    screen = io.StringIO()
+    Console(file=screen, width=80, color_system=None).print(_table(names, [range(1000, 1200)]))
+    shown = [line.split() for line in screen.getvalue().splitlines()]
+    assert shown == [[name, str(1000 + number)] for number, name in enumerate(names)]
+
+
+def test_csv_has_a_header_and_numbers_as_they_are(clickhouse_url: str) -> None:
+    sql = "SELECT 1234567 AS n, 0.1 AS share, map(1, 2) AS buckets, NULL AS nothing, true AS yes"
+    result = run("query", "--csv", "--clickhouse", clickhouse_url, sql)
+    assert result.stdout == 'n,share,buckets,nothing,yes\n1234567,0.1,"{""1"":2}",,true\n'
