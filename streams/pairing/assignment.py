@@ -61,13 +61,17 @@ class Assignment:
 
     state: PartitionState
     committed: int
-    """The offset last sent to the group."""
+    """The offset last sent to the group; negative for none."""
     acknowledged: tuple[int, str | None] | None = None
     """The commit that the group is known to have: offset and metadata."""
     published: int = NOTHING_YET
     """The position of the rows that the broker has, with all dead letters before."""
     published_before_rewind: int = NOTHING_YET
     """Rows up to here were published before a rewind: no decision waits for them."""
+    jumps: list[tuple[int, int]] = field(default_factory=list)
+    """Offsets without a record, from and to, of which it is not known yet why they have none."""
+    needs_restart: bool = False
+    """The log is another one than the state's: nothing may be read before a restart."""
     is_unread: bool = True
     """No record has been read since the start or a rewind."""
     end_reached: int = NOTHING_YET

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -35,7 +35,7 @@ from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.pairing.record_placement import PlacementCheck
 from understudy.streams.pairing.records import RecordBatch
-from understudy.streams.pairing.start_position import start_position
+from understudy.streams.pairing.start_position import StartPosition, start_position
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +43,8 @@ _POLL_S: Final = 0.1
 """How soon a stop is noticed when nothing comes."""
 _REQUEST_TIMEOUT_S: Final = 15.0
 """Longer than a broker's restart takes, so that one passes unseen."""
+_LOSS_TIMEOUT_S: Final = 1.0
+"""Losses can be counted at the next flush as well."""
 _REVOKE_DEADLINE_S: Final = 10.0
 """Flush and commit share it; far below the group's rebalance timeout of 5 minutes, after which
 this worker would be fenced, and the group stands still meanwhile."""
@@ -59,6 +61,21 @@ _MISPLACED: Final = (
     "sides of a pair meet only in the partition of the key rollout_id/pair_id by murmur2_random; "
     "correct the gateway's key or partitioner, `understudy doctor` names it"
 )
+
+
+class _Start(NamedTuple):
+    """Where a partition's reading begins, and what that follows from."""
+
+    number: int
+    committed: int
+    """Negative for none."""
+    first: int
+    end: int
+    position: StartPosition
+
+    @property
+    def offset(self) -> int:
+        return self.position.offset
 
 
 class PairingConsumer:
@@ -211,8 +228,9 @@ class PairingConsumer:
             assigned = self._assigned.get(number)
             if assigned is not None and self._follows(number, assigned, batch[0]):
                 self._process(number, assigned, batch)
-        for number in unreadable & self._assigned.keys():
-            self._step_over(self._assigned[number])
+        for assigned in self._readable():
+            if assigned.number in unreadable:
+                self._step_over(assigned)
 
     def _note_end(self, message: Message) -> None:
         """Note where a partition was read to its end: after the position, where marks follow."""
@@ -260,6 +278,9 @@ class PairingConsumer:
         The first after a start may be left over from an earlier assignment. A later one with a
         smaller offset means that the log is another one, such as that of a new topic.
         """
+        if assigned.needs_restart:
+            self._restart(number)
+            return False
         offset: int = message.offset()  # type: ignore[assignment]
         is_unread, assigned.is_unread = assigned.is_unread, False
         if is_unread and offset != assigned.state.position:
@@ -268,6 +289,7 @@ class PairingConsumer:
         if offset < assigned.state.position:
             self._log.error("log.went_back", partition=number, position=assigned.state.position,
                       offset=offset)  # fmt: skip
+            assigned.needs_restart = True
             self._restart(number)
             return False
         return True
@@ -275,7 +297,7 @@ class PairingConsumer:
     def _process(self, number: int, assigned: Assignment, messages: list[Message]) -> None:
         state = assigned.state
         offsets: list[int] = [m.offset() for m in messages]  # type: ignore[misc]
-        self._note_gaps(state, offsets)
+        self._note_jumps(assigned, offsets)
         if state.is_truncated:
             self._note_beginning(state, messages[0])
         records = RecordBatch(
@@ -309,21 +331,34 @@ class PairingConsumer:
             return None
         return len(found.topics[self.topic].partitions) or None
 
-    def _note_gaps(self, state: PartitionState, offsets: Sequence[int]) -> None:
+    def _note_jumps(self, assigned: Assignment, offsets: Sequence[int]) -> None:
+        """Note where offsets are missing: `_count_lost` asks later, and not at every batch."""
+        position = assigned.state.position
+        if offsets[-1] + 1 - position == len(offsets):
+            return
+        before = [position, *(offset + 1 for offset in offsets[:-1])]
+        jumps = zip(before, offsets, strict=True)
+        assigned.jumps += [(begin, end) for begin, end in jumps if begin < end]
+
+    def _count_lost(self, assigned: Assignment) -> None:
         """Count records that retention deleted before they were read.
 
         Offsets also jump over the marks of transactions; only what lies below the log's start is
-        gone.
+        gone. While the broker does not say where that is, the jumps are kept.
         """
-        if offsets[-1] + 1 - state.position == len(offsets):
+        if not assigned.jumps:
             return
-        here = TopicPartition(self.topic, state.number)
-        low, _ = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
-        gone_to = min(low, offsets[-1] + 1)
-        lost = gone_to - state.position - sum(offset < gone_to for offset in offsets)
-        if lost > 0:
+        here = TopicPartition(self.topic, assigned.number)
+        try:
+            first, _ = self._consumer.get_watermark_offsets(here, timeout=_LOSS_TIMEOUT_S)
+        except KafkaException as error:
+            self._log.warning("kafka.unavailable", partition=assigned.number, error=str(error))
+            return
+        lost = sum(max(0, min(first, end) - begin) for begin, end in assigned.jumps)
+        assigned.jumps.clear()
+        if lost:
             self.totals.lost_records += lost
-            self._log.error("events.lost", partition=state.number, records=lost,
+            self._log.error("events.lost", partition=assigned.number, records=lost,
                       why="deleted by retention before they were read")  # fmt: skip
 
     def _note_beginning(self, state: PartitionState, first: Message) -> None:
@@ -339,15 +374,23 @@ class PairingConsumer:
 
     def flush(self) -> None:
         """Emit changed windows, and commit what every sink holds."""
-        emitted = self._checkpointer.emit(list(self._assigned.values()))
+        for assigned in list(self._assigned.values()):
+            self._count_lost(assigned)
+            if assigned.needs_restart:
+                self._restart(assigned.number)
+        emitted = self._checkpointer.emit(self._readable())
         try:
             if not self._checkpointer.deliver(emitted, self._stay_in_group):
                 return
         finally:
             self._resume()
-        self._checkpointer.commit(list(self._assigned.values()))
-        for assigned in self._backpressure.to_rewind(list(self._assigned.values())):
+        self._checkpointer.commit(self._readable())
+        for assigned in self._backpressure.to_rewind(self._readable()):
             self._rewind(assigned.number, assigned)
+
+    def _readable(self) -> list[Assignment]:
+        """The partitions whose state is of the log that is there."""
+        return [one for one in list(self._assigned.values()) if not one.needs_restart]
 
     def _stay_in_group(self) -> bool:
         """Poll the group, but read nothing more; False when it is time to stop."""
@@ -387,16 +430,15 @@ class PairingConsumer:
                  from_position=before.position)  # fmt: skip
 
     def _restart(self, number: int) -> Assignment | None:
-        """Let a partition start again; None when it cannot now."""
+        """Let a partition start again; None when it cannot now, and then nothing has changed."""
         try:
-            fresh = self._start(number)
+            (start,) = self._starts([number], _REQUEST_TIMEOUT_S)
         except KafkaException as error:
             self._log.warning("restart.failed", partition=number, error=str(error))
             return None
-        if not self._seek(number, fresh.state.position):
+        if not self._seek(number, start.offset):
             return None
-        self._assigned[number] = fresh
-        return fresh
+        return self._begin(start)
 
     def _seek(self, number: int, offset: int) -> bool:
         """Whether the next message will be the one at an offset; not while fetching starts."""
@@ -409,7 +451,7 @@ class PairingConsumer:
 
     def _release(self, numbers: list[int]) -> None:
         """Flush and commit some partitions before one deadline, then give them up."""
-        assignments = [self._assigned[number] for number in numbers]
+        assignments = [one for one in self._readable() if one.number in numbers]
         if assignments:
             self._checkpointer.release(assignments, _REVOKE_DEADLINE_S)
         for number in numbers:
@@ -425,13 +467,13 @@ class PairingConsumer:
         """Take partitions over, unless it is closing time: the group then answers no questions."""
         if self._closing:
             return
+        found = self._starts_with_retries([partition.partition for partition in partitions])
+        if found is None:
+            return
         starts = []
-        for partition in partitions:
-            assigned = self._start_with_retries(partition.partition)
-            if assigned is None:
-                return
-            self._assigned[partition.partition] = assigned
-            starts.append(TopicPartition(self.topic, partition.partition, assigned.state.position))
+        for start in found:
+            assigned = self._begin(start)
+            starts.append(TopicPartition(self.topic, assigned.number, assigned.state.position))
         consumer.incremental_assign(starts)
         # librdkafka remembers that a partition was paused when it was last here
         consumer.resume(starts)
@@ -447,40 +489,56 @@ class PairingConsumer:
             self._drop(partition.partition)
         self._log.warning("partitions.lost", partitions=[p.partition for p in partitions])
 
-    def _start_with_retries(self, number: int) -> Assignment | None:
-        """As `_start`, while the broker comes back; None when told to stop meanwhile."""
+    def _starts_with_retries(self, numbers: list[int]) -> list[_Start] | None:
+        """As `_starts`, while the broker comes back; None when told to stop meanwhile."""
         deadline = time.monotonic() + _ASSIGN_DEADLINE_S
         while True:
             try:
-                return self._start(number)
+                return self._starts(numbers, _REQUEST_TIMEOUT_S)
             except KafkaException as error:
                 if time.monotonic() > deadline or error.args[0].code() in NOT_ALLOWED:
                     raise self._failure_of(error.args[0]) from None
-                self._log.warning("start.failed", partition=number, error=str(error))
+                self._log.warning("start.failed", partitions=numbers, error=str(error))
                 if self._stop.wait(_POLL_S):
                     return None
 
-    def _start(self, number: int) -> Assignment:
-        """The state to begin with: what was committed, or the beginning of the log."""
+    def _starts(self, numbers: list[int], timeout_s: float) -> list[_Start]:
+        """Where to begin: at what was committed, or at the beginning of the log. Changes nothing.
+
+        Raises `KafkaException`, at the latest when the time for all partitions together is over.
+        """
+        deadline = time.monotonic() + timeout_s
+        places = [TopicPartition(self.topic, number) for number in numbers]
+        starts = []
+        for committed in self._consumer.committed(places, timeout=timeout_s):
+            if committed.error is not None:
+                raise KafkaException(committed.error)
+            here = TopicPartition(self.topic, committed.partition)
+            left_s = max(_POLL_S, deadline - time.monotonic())
+            first, end = self._consumer.get_watermark_offsets(here, timeout=left_s)
+            metadata = CommitMetadata.decode(committed.metadata)
+            position = start_position(committed.offset, metadata, first, end)
+            starts.append(_Start(committed.partition, committed.offset, first, end, position))
+        return starts
+
+    def _begin(self, start: _Start) -> Assignment:
+        """Take a partition over, or let it start again, with a state of nothing but the start."""
+        number, position = start.number, start.position
         self._store.clear(number)
-        here = TopicPartition(self.topic, number)
-        committed = self._consumer.committed([here], timeout=_REQUEST_TIMEOUT_S)[0]
-        if committed.error is not None:
-            raise KafkaException(committed.error)
-        first, end = self._consumer.get_watermark_offsets(here, timeout=_REQUEST_TIMEOUT_S)
-        metadata = CommitMetadata.decode(committed.metadata)
-        start = start_position(committed.offset, metadata, first, end)
-        if start.is_beyond_end:
-            self._log.error("offset.beyond_end", partition=number, committed=committed.offset,
-                            end=end)  # fmt: skip
-        if start.is_committed_gone:
-            self.totals.lost_records += start.lost_records
+        if position.is_beyond_end:
+            self._log.error("offset.beyond_end", partition=number, committed=start.committed,
+                            end=start.end)  # fmt: skip
+        if position.is_committed_gone:
+            self.totals.lost_records += position.lost_records
             self._log.error(
-                "events.lost", partition=number, records=start.lost_records, earliest=first,
-                committed=committed.offset, why="retention deleted the committed offset",
+                "events.lost", partition=number, records=position.lost_records,
+                earliest=start.first, committed=start.committed,
+                why="retention deleted the committed offset",
             )  # fmt: skip
         state = self._state(
-            number, self._policy, start_offset=start.offset, resumed=start.metadata,
-            is_truncated=start.is_truncated,
+            number, self._policy, start_offset=position.offset, resumed=position.metadata,
+            is_truncated=position.is_truncated,
         )  # fmt: skip
-        return Assignment(state, committed=start.offset)
+        fresh = Assignment(state, committed=start.committed)
+        self._assigned[number] = fresh
+        return fresh

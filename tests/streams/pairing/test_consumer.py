@@ -1,0 +1,187 @@
+"""The consumer loop on a scripted client: what it does when requests to the broker fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from tests.streams.pairing.log import POLICY, event
+from understudy.streams.pairing.assignment import ResultStore
+from understudy.streams.pairing.consumer import PairingConsumer
+from understudy.streams.pairing.kafka_results import KafkaResults
+
+AWAY = KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+
+class Broker:
+    """Answers a consumer's requests; those named in `failing` fail."""
+
+    def __init__(self) -> None:
+        self.failing: set[str] = set()
+        self.asked: list[str] = []
+        self.first, self.end = 0, 1_000
+        self.committed_offset = -1001
+
+    def committed(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        self._answer("committed")
+        return [TopicPartition(p.topic, p.partition, self.committed_offset) for p in places]
+
+    def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+        self._answer("watermarks")
+        return self.first, self.end
+
+    def seek(self, place: TopicPartition) -> None:
+        self._answer("seek")
+
+    def incremental_assign(self, places: list[TopicPartition]) -> None:
+        self._answer("assign")
+
+    def resume(self, places: list[TopicPartition]) -> None:
+        pass
+
+    def _answer(self, request: str) -> None:
+        self.asked.append(request)
+        if request in self.failing:
+            raise AWAY
+
+
+class Record:
+    """A message with an offset."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def offset(self) -> int:
+        return self._offset
+
+    def partition(self) -> int:
+        return 0
+
+    def error(self) -> None:
+        return None
+
+    def value(self) -> bytes:
+        return event(f"p{self._offset}", "stable", at_s=0)
+
+    def key(self) -> bytes:
+        return b"r/p"
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 1_772_366_400_000
+
+
+class Sink:
+    """A store that notes for which partitions it was told to start again."""
+
+    def __init__(self) -> None:
+        self.cleared: list[int] = []
+
+    def clear(self, partition: int) -> None:
+        self.cleared.append(partition)
+
+    def put(self, *_: object) -> None:
+        pass
+
+    def send_dead_letters(self, *_: object) -> None:
+        pass
+
+
+class Bench:
+    """A consumer that owns partition 0, or more, of a broker's log."""
+
+    def __init__(self, *partitions: int) -> None:
+        self.broker, self.sink = Broker(), Sink()
+        config = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g"}
+        self.consumer = PairingConsumer(
+            config, "events", POLICY, cast(KafkaResults, self.sink), cast(ResultStore, self.sink)
+        )
+        self.client, self.consumer._consumer = self.consumer._consumer, cast(Any, self.broker)
+        self.consumer._on_assign(
+            cast(Any, self.broker), [TopicPartition("events", one) for one in partitions or (0,)]
+        )
+
+    def read(self, *offsets: int) -> None:
+        self.consumer._take(cast(list[Message], [Record(offset) for offset in offsets]))
+
+    def count_lost(self) -> int:
+        self.consumer._count_lost(self.consumer._assigned[0])
+        return self.consumer.totals.lost_records
+
+    @property
+    def position(self) -> int:
+        return self.consumer.partitions[0].position
+
+
+@pytest.fixture
+def bench() -> Iterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    def make(*partitions: int) -> Bench:
+        made.append(Bench(*partitions))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.client.close()
+
+
+def test_marks_of_transactions_cost_no_request_a_batch(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.broker.asked.clear()
+    one.read(0, 1)
+    one.read(3, 4, 6)
+    one.read(7, 9)
+    assert one.broker.asked == []
+    assert one.count_lost() == 0
+    assert one.count_lost() == 0
+    assert one.broker.asked == ["watermarks"]
+
+
+def test_what_retention_deleted_is_counted_when_the_broker_says_so(
+    bench: Callable[..., Bench],
+) -> None:
+    one = bench()
+    one.broker.failing = {"watermarks"}
+    one.read(0, 1)
+    one.broker.first = 50
+    one.read(50, 51, 53)
+    assert one.count_lost() == 0, "and nothing is raised"
+    one.broker.failing = set()
+    assert one.count_lost() == 48
+    assert one.count_lost() == 48
+
+
+@pytest.mark.parametrize("failing", ["committed", "watermarks", "seek"])
+def test_a_restart_that_fails_changes_nothing_and_reads_nothing(
+    bench: Callable[..., Bench], failing: str
+) -> None:
+    one = bench()
+    one.read(0, 1, 2, 3)
+    state = one.consumer.partitions[0]
+    one.broker.failing, one.broker.committed_offset = {failing}, 2_000
+    one.sink.cleared.clear()
+    one.read(0)
+    assert one.consumer.partitions[0] is state
+    assert one.sink.cleared == []
+    one.read(4, 5)
+    assert one.position == 4, "the state is of another log"
+    assert one.consumer._readable() == [], "nor is anything committed"
+    one.broker.failing = set()
+    one.read(6)
+    assert one.consumer.partitions[0] is not state
+    assert one.position == 0
+    assert one.sink.cleared == [0]
+    one.read(0, 1)
+    assert one.position == 2
+
+
+def test_all_partitions_are_asked_for_at_once(bench: Callable[..., Bench]) -> None:
+    one = bench(0, 1, 2)
+    assert one.broker.asked == ["committed", *["watermarks"] * 3, "assign"]
+
+
+def test_nothing_committed_is_no_offset(bench: Callable[..., Bench]) -> None:
+    assert bench().consumer.committed[0] < 0
