@@ -26,7 +26,7 @@ MAX_FEEDBACK_BYTES: Final = 65_536
 
 
 class Feedback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One opinion on one served side; key `rollout_id/pair_id`, as for its event."""
+    """One rating on one served side; key `rollout_id/pair_id`, as for its event."""
 
     schema_version: Literal[1]
     rollout_id: Identifier

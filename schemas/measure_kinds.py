@@ -66,7 +66,7 @@ class Subject(NamedTuple):
 
 
 SIDES: Final = Subject("Sides", "Sides that")
-OPINIONS: Final = Subject("Opinions", "Opinions that")
+RATINGS: Final = Subject("Ratings", "Ratings that")
 PAIRS: Final = Subject("Pairs", "Pairs in which")
 
 
@@ -139,6 +139,9 @@ class Outcome:
     """Name of the sum that counts the units of a rate."""
     paired_among: str = ""
     """Of a side's outcome: the sum of pairs among which it is compared; empty where it is not."""
+    two_arms: bool = False
+    """Of a side's outcome with a metric: whether a guardrail holds the sides against each other as
+    two arms in every mode, also where requests are paired."""
     on_control: bool = False
     metric: GuardrailMetric | None = None
     array_type: str = field(default="Bools", init=False)

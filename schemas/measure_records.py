@@ -42,7 +42,7 @@ _STRUCTS: Final[Mapping[str, tuple[str, str]]] = {
     "events": (
         "EventCounts",
         "Where the records of this slice and window ended; each of them in exactly one place.\n\n"
-        "    In rows made from feedback a record is one opinion; only `single`, `duplicate`, "
+        "    In rows made from feedback a record is one rating; only `single`, `duplicate`, "
         "`late` and\n    `invalid` occur there.\n    ",
     ),
     "stable": ("SideSums", "What adds up over the compared requests of one side."),

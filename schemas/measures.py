@@ -1,4 +1,4 @@
-"""Every measure, declared once: what is taken of an answer, an opinion and a pair.
+"""Every measure, declared once: what is taken of an answer, a rating and a pair.
 
 From these declarations follow the columns of `comparisons` and `windows`, the sums of the views,
 the records of a window row, the arrays that analyzers fill, the metrics that a guardrail can name
@@ -7,14 +7,15 @@ and the tables of the documentation. `python -m understudy.schemas.generate` wri
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from enum import IntEnum
 from itertools import chain
 from typing import Final
 
 from understudy.schemas.measure_kinds import (
     LABEL,
-    OPINIONS,
     PAIRS,
+    RATINGS,
     SIDES,
     Category,
     Distribution,
@@ -179,11 +180,12 @@ SIDE: Final[tuple[Measure, ...]] = (
 """Of one side's answer."""
 
 FEEDBACK_SCORE: Final = Distribution(
-    "feedback_score", "Score of an opinion, 0 to 1",
+    "feedback_score", "Score of a rating, 0 to 1",
     noun="score", unit="0 to 1", tick=SHARE_TICK,
 )  # fmt: skip
 FEEDBACK_POSITIVE: Final = Outcome(
     "feedback_positive", "have a score of at least 0.5", among="feedback_score_count",
+    two_arms=True,
     metric=GuardrailMetric(
         "feedback", "positive feedback",
         "is not positive (a score below 0.5), among [ratings](events.md#feedback); two arms in "
@@ -191,9 +193,9 @@ FEEDBACK_POSITIVE: Final = Outcome(
         "higher", counts="ratings",
     ),
 )  # fmt: skip
-"""Two users' opinions are two arms: they are never paired."""
+"""Two users' ratings are two arms: they are never paired."""
 FEEDBACK: Final[tuple[Measure, ...]] = (FEEDBACK_SCORE, FEEDBACK_POSITIVE)
-"""Of users' opinions on one side's answers; in no column of `comparisons`."""
+"""Of users' ratings on one side's answers; in no column of `comparisons`."""
 
 PAIR: Final[tuple[Measure, ...]] = (
     Outcome("answered", "both sides answered without error", among="pairs", on_control=True),
@@ -270,7 +272,7 @@ CONTROL: Final = tuple(measure for measure in PAIR if measure.on_control)
 
 EVENTS: Final = (
     Sum("paired", "Sides that were joined into pairs"),
-    Sum("single", "Sides that are alone by design (canary, ab); opinions that were measured"),
+    Sum("single", "Sides that are alone by design (canary, ab); ratings that were measured"),
     Sum("unmatched_stable", "Stable sides without a partner"),
     Sum("unmatched_candidate", "Candidate sides without a partner"),
     Sum("unmatched_control", "Control sides without a pair"),
@@ -286,7 +288,7 @@ def _sections() -> dict[str, tuple[Sum, ...]]:
     side = (
         Sum("requests", "Sides compared: in pairs, or single"),
         *chain.from_iterable(measure.sums(SIDES) for measure in SIDE),
-        *chain.from_iterable(measure.sums(OPINIONS) for measure in FEEDBACK),
+        *chain.from_iterable(measure.sums(RATINGS) for measure in FEEDBACK),
     )
     pair = (
         Sum("pairs", "Pairs compared"),
@@ -302,3 +304,31 @@ def _sections() -> dict[str, tuple[Sum, ...]]:
 
 SUMS: Final = _sections()
 """Section of a window row to its sums; a column of `windows` is named `<section>_<sum>`."""
+
+
+def check_rates(
+    measures: Iterable[Measure], units: Container[str], pair_units: Container[str] | None = None
+) -> None:
+    """Raise `ValueError` for an outcome or category over units that no sum counts.
+
+    Given the sums of pairs, an outcome of one side with a metric has to say how it is compared:
+    without that it would lose the pairing of requests, and much of its power, without a word.
+    """
+    for measure in measures:
+        if not isinstance(measure, Outcome | Category) or not measure.success:
+            continue
+        if measure.among not in units:
+            raise ValueError(f"{measure.name}: no sum is named {measure.among}")
+        if pair_units is None:
+            continue
+        if measure.paired_among and measure.paired_among not in pair_units:
+            raise ValueError(f"{measure.name}: no sum of pairs is named {measure.paired_among}")
+        is_two_arms = isinstance(measure, Outcome) and measure.two_arms
+        if measure.metric is not None and is_two_arms == bool(measure.paired_among):
+            raise ValueError(f"{measure.name} has a metric: give either paired_among or two_arms")
+
+
+_NAMES: Final = {section: {one.name for one in sums} for section, sums in SUMS.items()}
+check_rates((*SIDE, *FEEDBACK), _NAMES["stable"], _NAMES["pair"])
+check_rates(PAIR, _NAMES["pair"])
+check_rates(CONTROL, _NAMES["control"])

@@ -16,12 +16,12 @@ Histogram = dict[int, int]
 class EventCounts(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Where the records of this slice and window ended; each of them in exactly one place.
 
-    In rows made from feedback a record is one opinion; only `single`, `duplicate`, `late` and
+    In rows made from feedback a record is one rating; only `single`, `duplicate`, `late` and
     `invalid` occur there.
     """
 
     paired: Annotated[int, Meta(description="Sides that were joined into pairs.")] = 0
-    single: Annotated[int, Meta(description="Sides that are alone by design (canary, ab); opinions that were measured.")] = 0
+    single: Annotated[int, Meta(description="Sides that are alone by design (canary, ab); ratings that were measured.")] = 0
     unmatched_stable: Annotated[int, Meta(description="Stable sides without a partner.")] = 0
     unmatched_candidate: Annotated[int, Meta(description="Candidate sides without a partner.")] = 0
     unmatched_control: Annotated[int, Meta(description="Control sides without a pair.")] = 0
@@ -72,9 +72,9 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     cost_usd_count: Annotated[int, Meta(description="Sides with a known cost.")] = 0
     cost_usd_sum: Annotated[float, Meta(description="Sum of the cost, US dollars.")] = 0.0
     cost_usd_squares: Annotated[float, Meta(description="Sum of the squared cost.")] = 0.0
-    feedback_score_count: Annotated[int, Meta(description="Opinions with a known score.")] = 0
+    feedback_score_count: Annotated[int, Meta(description="Ratings with a known score.")] = 0
     feedback_score_sum: Annotated[float, Meta(description="Sum of the score, 0 to 1.")] = 0.0
-    feedback_positive: Annotated[int, Meta(description="Opinions that have a score of at least 0.5.")] = 0
+    feedback_positive: Annotated[int, Meta(description="Ratings that have a score of at least 0.5.")] = 0
 
 
 class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):

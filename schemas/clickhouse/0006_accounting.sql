@@ -7,7 +7,7 @@ CREATE VIEW IF NOT EXISTS accounting (
     partition UInt32 COMMENT 'Partition of the source\'s topic',
     day Date COMMENT 'UTC day of the windows that count the records',
     paired UInt64 COMMENT 'Sides that were joined into pairs',
-    single UInt64 COMMENT 'Sides that are alone by design (canary, ab); opinions that were measured',
+    single UInt64 COMMENT 'Sides that are alone by design (canary, ab); ratings that were measured',
     unmatched UInt64 COMMENT 'Sides whose partner never came',
     duplicate UInt64 COMMENT 'Further copies of a record already read',
     superseded UInt64 COMMENT 'Attempts of a side that a later attempt replaced',

@@ -312,7 +312,7 @@ ACCOUNTING: Final = View(
         Column("paired", "UInt64", "Sides that were joined into pairs",
                value="sum(w.events_paired)"),
         Column("single", "UInt64",
-               "Sides that are alone by design (canary, ab); opinions that were measured",
+               "Sides that are alone by design (canary, ab); ratings that were measured",
                value="sum(w.events_single)"),
         Column("unmatched", "UInt64", "Sides whose partner never came",
                value="sum(w.events_unmatched_stable) + sum(w.events_unmatched_candidate) + "

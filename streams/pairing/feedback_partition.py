@@ -1,6 +1,6 @@
 """The state of a partition of the feedback topic: decode, tell copies, window. Pure.
 
-An opinion says all that it is about and waits for nobody. It counts in the window of its own
+A rating says all that it is about and waits for nobody. It counts in the window of its own
 `feedback_time`, since people answer long after the request's window has closed. Every record read
 ends in exactly one place: single (measured), duplicate, late or invalid.
 """
@@ -47,20 +47,20 @@ class FeedbackPartition(PartitionState):
     def process(self, records: RecordBatch) -> BatchOutput:
         """Take the next records of the partition, in order."""
         outcome, steps = BatchOutput(), WatermarkSteps()
-        opinions: list[Feedback] = []
+        ratings: list[Feedback] = []
         for record in map(
             _Read, records.offsets, records.timestamps_ms, records.payloads, records.keys
         ):
-            self._read(record, opinions, outcome, steps)
+            self._read(record, ratings, outcome, steps)
         self._note_read(records)
-        self._add(opinions)
+        self._add(ratings)
         if self.watermark_ms is not None:
             self._recent.evict(self.watermark_ms)
         self._end_batch(steps)
         return outcome
 
     def _read(
-        self, record: _Read, opinions: list[Feedback], outcome: BatchOutput, steps: WatermarkSteps
+        self, record: _Read, ratings: list[Feedback], outcome: BatchOutput, steps: WatermarkSteps
     ) -> None:
         """Decode a record and judge it by the watermark before it."""
         feedback: Feedback | None = None
@@ -79,7 +79,7 @@ class FeedbackPartition(PartitionState):
             return
         if before is None or time_ms > before:
             self.watermark_ms = steps.rise(time_ms, record.offset + 1, self._recent.log_bytes)
-        self._take(feedback, time_ms, time_ms if before is None else before, record, opinions)
+        self._take(feedback, time_ms, time_ms if before is None else before, record, ratings)
 
     def _take(
         self,
@@ -87,7 +87,7 @@ class FeedbackPartition(PartitionState):
         time_ms: int,
         watermark_ms: int,
         record: _Read,
-        opinions: list[Feedback],
+        ratings: list[Feedback],
     ) -> None:
         """Count a record as late, duplicate or replayed, or add it to those to measure."""
         is_closed = self._is_closed(time_ms)
@@ -99,21 +99,21 @@ class FeedbackPartition(PartitionState):
         elif self._is_unwritten(time_ms):
             self._count_unwritten(time_ms)
         else:
-            opinions.append(feedback)
+            ratings.append(feedback)
 
-    def _add(self, opinions: list[Feedback]) -> None:
-        """Add opinions to their windows, by side."""
-        self.tally.single += len(opinions)
+    def _add(self, ratings: list[Feedback]) -> None:
+        """Add ratings to their windows, by side."""
+        self.tally.single += len(ratings)
         for side in ("stable", "candidate"):
-            some = [feedback for feedback in opinions if feedback.side == side]
+            some = [feedback for feedback in ratings if feedback.side == side]
             if some:
                 self._add_side(side, some)
 
-    def _add_side(self, side: str, opinions: list[Feedback]) -> None:
-        rows, slices = number_rows(*zip(*map(self._slice, opinions), strict=True))
+    def _add_side(self, side: str, ratings: list[Feedback]) -> None:
+        rows, slices = number_rows(*zip(*map(self._slice, ratings), strict=True))
         columns = WindowColumns()
-        columns.count("events_single", np.ones(len(opinions), dtype=np.int64))
-        feedback_columns(side, np.array([one.score_value for one in opinions]), columns)
+        columns.count("events_single", np.ones(len(ratings), dtype=np.int64))
+        feedback_columns(side, np.array([one.score_value for one in ratings]), columns)
         self._windows.add(slices, rows, columns)
 
     def _slice(self, feedback: Feedback) -> SliceKey:
@@ -122,5 +122,5 @@ class FeedbackPartition(PartitionState):
 
 
 def _identity(feedback: Feedback) -> tuple[str, str, str, str]:
-    """What the same opinion, written again, has in common."""
+    """What the same rating, written again, has in common."""
     return feedback.rollout_id, feedback.pair_id, feedback.side, feedback.name

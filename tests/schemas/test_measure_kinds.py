@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from understudy.schemas.measure_kinds import (
-    OPINIONS,
     PAIRS,
+    RATINGS,
     SIDES,
     Category,
     Distribution,
@@ -98,7 +98,7 @@ def test_descriptions_are_sentences_about_the_rows_added_up() -> None:
     assert late.sums(PAIRS)[0].description == "Pairs in which came late"
     assert late.paired_sums()[0].description == "Pairs in which only the stable side came late"
     score = Distribution("score", "Score", "score", "0 to 1", 1e-9)
-    assert score.sums(OPINIONS)[0].description == "Opinions with a known score"
+    assert score.sums(RATINGS)[0].description == "Ratings with a known score"
     assert Outcome("x", "xxHash64 differs").description == "xxHash64 differs"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from understudy.schemas.events import MAX_COST_USD, MAX_DURATION_MS
-from understudy.schemas.measure_kinds import Category, Distribution, Outcome
-from understudy.schemas.measures import CONTROL, FEEDBACK, PAIR, SIDE, SUMS
+from understudy.schemas.measure_kinds import Category, Distribution, GuardrailMetric, Outcome
+from understudy.schemas.measures import CONTROL, FEEDBACK, PAIR, SIDE, SUMS, check_rates
 
 LARGEST = {"ms": MAX_DURATION_MS, "tokens": 2.0**31 - 1, "US dollars": MAX_COST_USD, "0 to 1": 1.0}
 MAX_TICKS = 2.0**44
@@ -37,6 +37,30 @@ def test_rates_are_over_sums_that_there_are() -> None:
     for measure in CONTROL:
         if isinstance(measure, Outcome):
             assert {measure.among, measure.success} <= sums["control"]
+
+
+METRIC = GuardrailMetric("rude_rate", "rudeness")
+
+
+@pytest.mark.parametrize(
+    ("measure", "why"),
+    [
+        (Outcome("rude", "was rude", among="answers"), "no sum is named answers"),
+        (Outcome("rude", "was rude", paired_among="pears"), "no sum of pairs is named pears"),
+        (Outcome("rude", "was rude", metric=METRIC), "either paired_among or two_arms"),
+        (
+            Outcome("rude", "was rude", paired_among="pairs", two_arms=True, metric=METRIC),
+            "either paired_among or two_arms",
+        ),
+    ],
+)
+def test_a_rate_that_cannot_be_read_is_an_error_at_import(measure: Outcome, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        check_rates([measure], {"requests"}, {"pairs"})
+    check_rates([Outcome("rude", "was rude", paired_among="pairs", metric=METRIC)],
+                {"requests"}, {"pairs"})  # fmt: skip
+    check_rates([Outcome("rude", "was rude", two_arms=True, metric=METRIC)],
+                {"requests"}, {"pairs"})  # fmt: skip
 
 
 def test_the_largest_value_fits_into_ticks() -> None:
