@@ -39,6 +39,9 @@ class Broker:
     def incremental_assign(self, places: list[TopicPartition]) -> None:
         self._answer("assign")
 
+    def list_topics(self, topic: str, timeout: float) -> object:
+        raise AWAY
+
     def resume(self, places: list[TopicPartition]) -> None:
         pass
 
