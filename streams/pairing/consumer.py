@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -78,6 +78,9 @@ class _Start(NamedTuple):
         return self.position.offset
 
 
+RebalanceCallback = Callable[[Consumer, list[TopicPartition]], None]
+
+
 class PairingConsumer:
     """One worker of the group that reads a topic; `run` returns when `stop` is set."""
 
@@ -110,6 +113,7 @@ class PairingConsumer:
         self._flush_interval_s = flush_interval_s
         self._stop = threading.Event()
         self._closing = False
+        self._failure: Exception | None = None
         self._assigned: dict[int, Assignment] = {}
         self._is_paused = False
         self.totals = ConsumerTotals()
@@ -129,9 +133,9 @@ class PairingConsumer:
         self._stop = stop
         self._consumer.subscribe(
             [self.topic],
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_lost,
+            on_assign=self._keeping_failures(self._on_assign),
+            on_revoke=self._keeping_failures(self._on_revoke),
+            on_lost=self._keeping_failures(self._on_lost),
         )
         try:
             self._consume()
@@ -147,11 +151,14 @@ class PairingConsumer:
         flush_at = time.monotonic() + self._flush_interval_s
         while not self._stop.is_set():
             wait_s = min(_POLL_S, max(0.0, flush_at - time.monotonic()))
-            self._take(self._consumer.consume(self._batch_records, wait_s))
+            messages = self._consumer.consume(self._batch_records, wait_s)
+            self._raise_failure()
+            self._take(messages)
             self._backpressure.put_held(list(self._assigned.values()))
             if time.monotonic() >= flush_at:
                 flush_at = time.monotonic() + self._flush_interval_s
                 self.flush()
+        self._raise_failure()
 
     @property
     def source(self) -> Source:
@@ -462,6 +469,22 @@ class PairingConsumer:
             self._store.clear(number)
 
     # Rebalancing
+
+    def _keeping_failures(self, callback: RebalanceCallback) -> RebalanceCallback:
+        """A callback that raises nothing into librdkafka; the loop raises it, and closes in order."""
+
+        def call(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            try:
+                callback(consumer, partitions)
+            except Exception as error:
+                self._failure = self._failure or error
+
+        return call
+
+    def _raise_failure(self) -> None:
+        """Raise what failed in a rebalance."""
+        if self._failure is not None:
+            raise self._failure
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Take partitions over, unless it is closing time: the group then answers no questions."""

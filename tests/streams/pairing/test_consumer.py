@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -44,6 +45,17 @@ class Broker:
 
     def resume(self, places: list[TopicPartition]) -> None:
         pass
+
+    def subscribe(self, topics: list[str], **callbacks: Callable[..., None]) -> None:
+        self.callbacks = callbacks
+
+    def consume(self, records: int, timeout: float) -> list[Message]:
+        """Serves a rebalance that takes partition 0 over, as librdkafka does within a poll."""
+        self.callbacks["on_assign"](self, [TopicPartition("events", 0)])
+        return []
+
+    def close(self) -> None:
+        self.asked.append("close")
 
     def _answer(self, request: str) -> None:
         self.asked.append(request)
@@ -129,6 +141,20 @@ def bench() -> Iterator[Callable[..., Bench]]:
     yield make
     for one in made:
         one.client.close()
+
+
+def test_a_rebalance_that_fails_raises_in_the_loop_and_nothing_into_the_client(
+    bench: Callable[..., Bench],
+) -> None:
+    one = bench()
+
+    def refused(*_: object) -> None:
+        raise RuntimeError("no right to read what the group has committed")
+
+    one.consumer._starts_with_retries = refused  # type: ignore[assignment,method-assign]
+    with pytest.raises(RuntimeError, match="no right to read"):
+        one.consumer.run(threading.Event())
+    assert one.broker.asked[-1] == "close"
 
 
 def test_marks_of_transactions_cost_no_request_a_batch(bench: Callable[..., Bench]) -> None:
