@@ -49,8 +49,8 @@ from understudy.streams.deciding.state_store import (
     zstd,
 )
 from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage, simulate
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.records import RecordBatch
 from understudy.streams.pairing.windows_messages import windows_messages
 

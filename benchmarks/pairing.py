@@ -55,8 +55,8 @@ from understudy.streams.kafka.client_config import PARTITIONER, consumer_config
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.records import BatchOutput, RecordBatch
 from understudy.streams.settings import KafkaSettings
 

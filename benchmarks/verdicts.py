@@ -42,7 +42,7 @@ from understudy.analyzers.sequential.restart import (
     log_share,
     restarted,
 )
-from understudy.analyzers.sequential.tail import GAMMA, raised_bucket
+from understudy.analyzers.sequential.tail_buckets import GAMMA, raised_bucket
 from understudy.analyzers.sequential.unbounded import (
     CALIBRATION_UNITS,
     PRIOR_UNITS,

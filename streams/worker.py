@@ -52,10 +52,10 @@ from understudy.streams.monitoring.pairing_snapshot import PairingParts
 from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
 from understudy.streams.pairing.consumer import PairingConsumer
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
 from understudy.streams.pairing.kafka_results import KafkaResults
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.settings import Settings, SettingsError
 from understudy.streams.stop_deadline import stop_deadline

@@ -32,7 +32,7 @@ TESTED_BY = {
     "analyzers/guardrails/checks.py": "tests/analyzers/guardrails/test_evaluator.py",
     "analyzers/guardrails/decision_builder.py": "tests/analyzers/guardrails/test_evaluator.py",
     "analyzers/guardrails/evaluate.py": "tests/analyzers/guardrails/test_evaluator.py",
-    "analyzers/guardrails/stage_progress.py": "tests/analyzers/guardrails/test_evaluator.py",
+    "analyzers/guardrails/stage_counts.py": "tests/analyzers/guardrails/test_evaluator.py",
     "analyzers/guardrails/tail_thresholds.py": "tests/analyzers/guardrails/test_evaluator.py",
     # Commands of a few lines, tested by what they share or start.
     "streams/commands/dead_letters.py": "tests/streams/commands/test_dead_letters_list.py",
@@ -57,7 +57,7 @@ TESTED_BY = {
     "streams/replay/into_clickhouse.py": "tests/streams/replay/test_replay_events.py",
     # Parts of a partition's state, which is tested as a whole on logs of records.
     "streams/monitoring/pairing_snapshot.py": "tests/streams/monitoring/test_pairing_metrics.py",
-    "streams/pairing/comparison.py": "tests/streams/pairing/test_partition.py",
+    "streams/pairing/comparison.py": "tests/streams/pairing/test_event_partition.py",
 }
 """Modules without a test file of their own, and the file that tests them."""
 FORBIDDEN_WORDS = {

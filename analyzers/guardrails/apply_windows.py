@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evidence_state import EvidenceState
-from understudy.analyzers.guardrails.stage_progress import StageCounts
+from understudy.analyzers.guardrails.stage_counts import StageCounts
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.statistics import times
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold

@@ -32,7 +32,7 @@ from understudy.analyzers.guardrails.statistics import (
     time_limit_reader,
     unmatched_reader,
 )
-from understudy.analyzers.sequential.tail import GAMMA, raised_bucket
+from understudy.analyzers.sequential.tail_buckets import GAMMA, raised_bucket
 from understudy.schemas.rollout_metrics import METRICS, Metric
 from understudy.schemas.rollouts import Action, Guardrail, Rollout
 

@@ -32,7 +32,7 @@ from understudy.analyzers.guardrails.sequential_tests import MeanTest, Observed
 from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.statistics import AnyStatistics, LimitStatistics
-from understudy.analyzers.sequential.tail import ENOUGH_UNITS
+from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS
 from understudy.schemas.rollouts import Rollout, Stage
 
 MOST_REASONS: Final = 5

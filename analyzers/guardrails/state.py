@@ -13,7 +13,7 @@ from msgspec import field
 
 from understudy.analyzers.guardrails.evidence_state import EvidenceState
 from understudy.analyzers.guardrails.slices import Arrivals
-from understudy.analyzers.guardrails.stage_progress import StageCounts
+from understudy.analyzers.guardrails.stage_counts import StageCounts
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold, TailThresholds
 from understudy.analyzers.guardrails.window_deltas import OpenRows
 from understudy.schemas.decisions import Verdict

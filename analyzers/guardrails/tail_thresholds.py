@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import field
 
-from understudy.analyzers.sequential.tail import ENOUGH_UNITS, reference_bucket
+from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS, reference_bucket
 from understudy.analyzers.windows.histogram import merge
 
 QUANTILES: Final = (0.5, 0.95, 0.99)

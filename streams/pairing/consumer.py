@@ -29,9 +29,9 @@ from understudy.streams.pairing.assignment import Assignment, ConsumerTotals, Re
 from understudy.streams.pairing.backpressure import Backpressure
 from understudy.streams.pairing.checkpoint import Checkpointer, note_acknowledged
 from understudy.streams.pairing.commit_rule import CommitMetadata
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.kafka_results import KafkaResults
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.pairing.record_placement import PlacementCheck
 from understudy.streams.pairing.records import RecordBatch
@@ -471,7 +471,7 @@ class PairingConsumer:
     # Rebalancing
 
     def _keeping_failures(self, callback: RebalanceCallback) -> RebalanceCallback:
-        """A callback that raises nothing into librdkafka; the loop raises it, and closes in order."""
+        """A callback that raises nothing into librdkafka: the loop does, and closes in order."""
 
         def call(consumer: Consumer, partitions: list[TopicPartition]) -> None:
             try:

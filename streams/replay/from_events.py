@@ -15,7 +15,7 @@ import msgspec
 
 from understudy.analyzers.windows.rows import row_key
 from understudy.schemas.windows import WindowRow, WindowsMessage
-from understudy.streams.pairing.partition import Partition
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.windows_messages import windows_messages
 from understudy.streams.replay.recordings import request_time
 

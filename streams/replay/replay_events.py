@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from understudy.schemas.windows import WindowRow
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.records import BatchOutput, RecordBatch, Tally
 from understudy.streams.replay.from_events import (
     Listener,

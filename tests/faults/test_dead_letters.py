@@ -20,9 +20,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.integration]
 POISONED = """
 import sys
 from understudy.streams.commands.main import main
-from understudy.streams.pairing import partition
+from understudy.streams.pairing import event_partition
 
-honest = partition.compare_requests
+honest = event_partition.compare_requests
 
 def compare(entries, options):
     for entry in entries:
@@ -31,7 +31,7 @@ def compare(entries, options):
                 raise ZeroDivisionError("an analyzer\\nfell over")
     return honest(entries, options)
 
-partition.compare_requests = compare
+event_partition.compare_requests = compare
 sys.exit(main(["worker", "--role", "pairing"]))
 """
 TOO_LARGE = 12 * 1024 * 1024

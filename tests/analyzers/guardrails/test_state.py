@@ -7,7 +7,7 @@ import pytest
 
 from tests.analyzers.guardrails.world import Harm, World
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
-from understudy.analyzers.guardrails.stage_progress import StageCounts
+from understudy.analyzers.guardrails.stage_counts import StageCounts
 from understudy.analyzers.guardrails.state import (
     STATE_VERSION,
     Latch,

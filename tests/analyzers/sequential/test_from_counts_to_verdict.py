@@ -19,7 +19,7 @@ from understudy.analyzers.sequential import (
     signed_bets,
     two_arm,
 )
-from understudy.analyzers.sequential.tail import raised_bucket
+from understudy.analyzers.sequential.tail_buckets import raised_bucket
 from understudy.analyzers.sequential.weights import weightiest
 
 MARGIN, WINDOW, WINDOWS = 0.01, 100, 120

@@ -18,8 +18,8 @@ from understudy.streams.monitoring.pairing_health import pairing_health, pairing
 from understudy.streams.monitoring.pairing_monitor import PairingMonitor
 from understudy.streams.monitoring.pairing_snapshot import PairingParts
 from understudy.streams.monitoring.stall_detector import SourcePartition
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 from understudy.streams.settings import KafkaSettings
 
 STALL_TIMEOUT_S = 0.5

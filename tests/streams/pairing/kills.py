@@ -12,8 +12,8 @@ from tests.streams.pairing.log import EPOCH
 from understudy.analyzers.windows.rows import row_key
 from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.commit_rule import SafeCommit
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.pairing.records import BatchOutput, RecordBatch
 

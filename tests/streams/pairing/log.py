@@ -9,8 +9,8 @@ import msgspec
 
 from understudy.analyzers.windows.rows import latest, total
 from understudy.schemas.windows import WindowRow
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.pairing.records import BatchOutput, RecordBatch
 

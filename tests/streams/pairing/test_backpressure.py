@@ -10,8 +10,8 @@ import structlog
 from understudy.streams.clickhouse.sink_errors import SinkBusy
 from understudy.streams.pairing.assignment import Assignment
 from understudy.streams.pairing.backpressure import Backpressure
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 
 
 class Consumer:

@@ -13,7 +13,7 @@ from understudy.streams.pairing.assignment import Assignment, ConsumerTotals
 from understudy.streams.pairing.backpressure import Backpressure
 from understudy.streams.pairing.checkpoint import Checkpointer, note_acknowledged
 from understudy.streams.pairing.commit_rule import CommitMetadata
-from understudy.streams.pairing.partition import Partition
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.records import RecordBatch
 
 RECORDS = 3

@@ -22,10 +22,10 @@ from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
 from understudy.streams.pairing.kafka_results import KafkaResults
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.pairing.records import RecordBatch
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.streams.pairing.log import POLICY, Log, event, opinion
 from understudy.schemas.events import InvalidReason
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
-from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.records import RecordBatch
 
 WHY = "it unpacks to more than 32 MiB"

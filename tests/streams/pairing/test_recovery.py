@@ -29,9 +29,9 @@ from tests.streams.pairing.kills import (
 from tests.streams.pairing.log import event
 from tests.streams.pairing.random_logs import Shape, random_log, request_sides
 from understudy.analyzers.windows.rows import total
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.join import Join, JoinOutput
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 
 POLICY = PairingPolicy(
     window_s=2, join_timeout_s=6, allowed_lateness_s=7, request_time_tolerance_s=1, retry_grace_s=1

@@ -20,9 +20,9 @@ from understudy.analyzers.windows.rows import latest, row_key
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import peek
 from understudy.schemas.windows import WindowRow
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.partition import Partition
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.pairing.records import RecordBatch
 
