@@ -20,6 +20,7 @@ from understudy.streams.http.context import API, ApiContext
 from understudy.streams.http.host_check import AllowedHosts, host_check
 from understudy.streams.http.materialized_view import MaterializedView
 from understudy.streams.http.problems import errors_as_problems
+from understudy.streams.http.request_body import expecting
 from understudy.streams.http.tokens import read_tokens
 from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.rollouts.registry import RolloutRegistry
@@ -71,11 +72,11 @@ def make_app(
     app[probe_routes.COMPONENTS] = components
     app[probe_routes.PROCESS] = ProcessCollector(registry=None)
     app[probe_routes.METRICS_THREADS] = ThreadPoolExecutor(1, "understudy-http-metrics")
-    app.add_routes(probe_routes.routes)
+    app.add_routes(expecting(probe_routes.routes))
     if api is not None:
         app[API] = api
         for routes in API_ROUTES:
-            app.add_routes(routes)
+            app.add_routes(expecting(routes))
     app.on_response_prepare.append(_add_headers)
     app.on_cleanup.append(_close_threads)
     return app

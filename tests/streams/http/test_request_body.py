@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -47,3 +48,29 @@ def test_a_form_writes_no_files(alone: Api) -> None:
     )
     answer = alone.ask("POST", "/api/v1/query", data=body, headers=multipart)
     assert (answer.status, answer.json["errorType"]) == (400, "bad_data")
+
+
+@pytest.mark.parametrize(
+    ("expected", "first"),
+    [
+        (b"100-continue", b"HTTP/1.1 100 Continue"),
+        (b"100-Continue", b"HTTP/1.1 100 Continue"),
+        (b"100-contin\xefe", b"HTTP/1.1 400 Bad Request"),
+        (b"a miracle", b"HTTP/1.1 400 Bad Request"),
+    ],
+)
+def test_a_client_may_expect_anything(alone: Api, expected: bytes, first: bytes) -> None:
+    """The hook without a rollout is refused, whatever it expects."""
+    head = b"POST /api/v1/gates/flagger/rollback HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    sent = head + b"Expect: " + expected + b"\r\nContent-Length: 2\r\n\r\n{}"
+
+    async def exchange() -> bytes:
+        reader, writer = await asyncio.open_connection(*alone.address)
+        writer.write(sent)
+        try:
+            async with asyncio.timeout(30.0):
+                return await reader.readline()
+        finally:
+            writer.close()
+
+    assert alone.run(exchange()).strip() == first
