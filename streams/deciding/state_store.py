@@ -12,7 +12,6 @@ snapshots stay in memory until `clear`, which has to be called when partitions c
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,11 +30,7 @@ from understudy.schemas.rollout_records import (
 )
 from understudy.schemas.rollouts import compile_manifest, policy_hash
 from understudy.schemas.windows import WINDOWS_SCHEMA_VERSION, WindowsMessage
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from understudy.streams.zstd import zstd
 
 ZSTD_LEVEL: Final = 3
 """zstd's default: higher levels take several times as long for a few percent less."""

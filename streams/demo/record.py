@@ -7,10 +7,9 @@ import gzip
 from pathlib import Path
 from typing import Any, Final
 
-import zstandard
-
 from understudy.streams.demo.simulator import DEFAULT_RATE_PER_S, simulate
 from understudy.streams.errors import CommandError
+from understudy.streams.zstd import zstd
 
 _QUIET_S: Final = 300.0
 """Between the last request and now, as in the demo: nothing lies ahead of any clock."""
@@ -44,4 +43,4 @@ def _opened(file: Path) -> Any:
     """The file for writing bytes, compressed as its name says."""
     if file.suffix == ".gz":
         return gzip.open(file, "wb")
-    return zstandard.open(file, "wb") if file.suffix == ".zst" else file.open("wb")
+    return zstd.open(file, "wb") if file.suffix == ".zst" else file.open("wb")

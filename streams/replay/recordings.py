@@ -21,11 +21,7 @@ from typing import IO, Annotated, Any, Final, NamedTuple
 import msgspec
 
 from understudy.schemas.event_time import to_epoch_ms
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from understudy.streams.zstd import zstd
 
 Progress = Callable[[int], None]
 """Called with the number of bytes of the files that have been dealt with since the last call."""
