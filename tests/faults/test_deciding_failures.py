@@ -20,8 +20,8 @@ from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 
 honest = RolloutEvaluator.take
 
-def take(evaluator, message):
-    decision = honest(evaluator, message)
+def take(evaluator, message, *cause):
+    decision = honest(evaluator, message, *cause)
     if message.version in (VERSIONS):
         raise ZeroDivisionError("the evaluation\\nfailed")
     return decision
