@@ -37,6 +37,8 @@ from understudy.streams.kafka.topic_admin import ensure_topics
 PARTITIONS: Final = 3
 COMPLETE_S: Final = 120.0
 _ADMIN_S: Final = 15.0
+_RETRY_S: Final = 0.2
+"""Between two questions to a broker that is coming back."""
 RULES: Final = Rules(window_ms=2000, timeout_ms=3000, lateness_ms=4000, skew_ms=60_000)
 SESSION_MS: Final = 1500
 _HEARTBEAT_MS: Final = 200
@@ -245,8 +247,19 @@ class Run:
         if self.group not in self._askers:
             self._askers[self.group] = Consumer({**self._config, "group.id": self.group})
         places = [TopicPartition(self.topics.events.name, n) for n in range(self.partitions)]
-        found = self._askers[self.group].committed(places, timeout=_ADMIN_S)
+        found = self._ask_for_commits(places)
         return {p.partition: _committed(p) for p in found if p.offset >= 0}
+
+    def _ask_for_commits(self, places: list[TopicPartition]) -> list[TopicPartition]:
+        """The group's commits; a broker that comes back is asked until it is the coordinator."""
+        deadline = time.monotonic() + _ADMIN_S
+        while True:
+            try:
+                return self._askers[self.group].committed(places, timeout=_ADMIN_S)
+            except KafkaException as error:
+                if not _is_moving(error.args[0]) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_S)
 
     def members(self) -> int:
         """How many members the group has, by the classic protocol."""
@@ -473,6 +486,15 @@ def _unequal(what: str, found: dict[Any, Any], wanted: dict[Any, Any]) -> list[s
         for name in found.keys() | wanted.keys()
         if found.get(name) != wanted.get(name)
     ]
+
+
+def _is_moving(error: KafkaError) -> bool:
+    """Whether the group's coordinator is just being found, as after a broker's restart."""
+    return error.code() in (
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+    )
 
 
 def _committed(place: TopicPartition) -> Committed:

@@ -127,7 +127,8 @@ def test_away_when_the_worker_starts(run: Callable[..., Run]) -> None:
     worker = away.worker()
     away.publish(Workload(26, 300).messages)
     wait_until_read(away, worker)
-    assert all(committed.position == 0 for committed in away.committed().values())
+    # A first flush may have had nothing to store, of sides that all waited; no more than that.
+    assert all(committed.offset == 0 for committed in away.committed().values())
     away.fault(Fault.NONE)
     away.wait_until_complete()
     away.stop_workers()
