@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_partitions_are_added_up(run: Any) -> None:
     result = run(account(0), account(1))
     lines = [line.split() for line in result.stdout.splitlines()]
-    one = ["20", "12", "8", "0", "0", "0", "2", "0", "10", "2", "0"]
+    one = ["20", "12", "8", "0", "0", "0", "0", "2", "0", "10", "2", "0"]
     assert ["events", "1", *one] in lines
     assert ["events", "all", *(str(2 * int(number)) for number in one)] in lines
     assert result.stderr == ""

@@ -304,4 +304,4 @@ def test_what_is_missing_shows_as_a_difference(
     consumer.commit(offsets=[TopicPartition(specs.events.name, 0, 15)], asynchronous=False)
     consumer.close()
     (account,) = _account(kafka_broker, specs, url)
-    assert (account["end"], account["read"], account["difference"]) == (20, 15, 15)
+    assert (account["written"], account["read"], account["difference"]) == (20, 15, 15)

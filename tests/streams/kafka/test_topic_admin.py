@@ -72,6 +72,7 @@ def test_topics_take_the_prefix_and_differ() -> None:
         "team-a.dead-letters",
         "team-a.rollouts",
         "team-a.decisions",
+        "team-a.audit",
     ]
 
 
