@@ -48,6 +48,11 @@ _LOSS_TIMEOUT_S: Final = 1.0
 _REVOKE_DEADLINE_S: Final = 10.0
 """Flush and commit share it; far below the group's rebalance timeout of 5 minutes, after which
 this worker would be fenced, and the group stands still meanwhile."""
+_UNASSIGNED_CHECK_S: Final = 10.0
+"""How long a worker is without partitions before it asks why, and between two questions: longer
+than a rebalance takes."""
+_TOPIC_TIMEOUT_S: Final = 5.0
+"""For the answer; the group's shortest session is 6 s."""
 _ASSIGN_DEADLINE_S: Final = 60.0
 """A broker that stays away for longer ends the process: its supervisor then shows that."""
 _PERMANENT_ERRORS: Final = (
@@ -149,6 +154,7 @@ class PairingConsumer:
 
     def _consume(self) -> None:
         flush_at = time.monotonic() + self._flush_interval_s
+        look_at = time.monotonic() + _UNASSIGNED_CHECK_S
         while not self._stop.is_set():
             wait_s = min(_POLL_S, max(0.0, flush_at - time.monotonic()))
             messages = self._consumer.consume(self._batch_records, wait_s)
@@ -158,7 +164,23 @@ class PairingConsumer:
             if time.monotonic() >= flush_at:
                 flush_at = time.monotonic() + self._flush_interval_s
                 self.flush()
+            if self._assigned:
+                look_at = time.monotonic() + _UNASSIGNED_CHECK_S
+            elif time.monotonic() >= look_at:
+                look_at = time.monotonic() + _UNASSIGNED_CHECK_S
+                self._check_topic()
         self._raise_failure()
+
+    def _check_topic(self) -> None:
+        """Raise when the topic may not be read: the group then assigns nothing, without a word."""
+        try:
+            topic = self._consumer.list_topics(self.topic, timeout=_TOPIC_TIMEOUT_S)
+        except KafkaException as error:
+            self._report(error.args[0])
+            return
+        refused = topic.topics[self.topic].error
+        if refused is not None:
+            self._report(refused)
 
     @property
     def source(self) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import types
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -155,6 +156,21 @@ def test_a_rebalance_that_fails_raises_in_the_loop_and_nothing_into_the_client(
     with pytest.raises(RuntimeError, match="no right to read"):
         one.consumer.run(threading.Event())
     assert one.broker.asked[-1] == "close"
+
+
+def test_a_worker_without_partitions_asks_whether_it_may_read_the_topic(
+    bench: Callable[..., Bench],
+) -> None:
+    one = bench()
+    refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    topic = types.SimpleNamespace(error=refused)
+    one.broker.list_topics = lambda *_, **__: types.SimpleNamespace(  # type: ignore[assignment,method-assign]
+        topics={"events": topic}
+    )
+    with pytest.raises(KafkaException):
+        one.consumer._check_topic()
+    topic.error = None
+    one.consumer._check_topic()
 
 
 def test_marks_of_transactions_cost_no_request_a_batch(bench: Callable[..., Bench]) -> None:
