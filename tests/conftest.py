@@ -19,6 +19,7 @@ from typing import Any, Final
 import clickhouse_connect
 import hypothesis
 import pytest
+import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
@@ -97,6 +98,14 @@ def _needs_network(item: pytest.Item) -> bool:
         return True
     fixtures: list[str] = getattr(item, "fixturenames", [])
     return "clickhouse_url" in fixtures and CLICKHOUSE_VARIABLE in os.environ
+
+
+@pytest.fixture(autouse=True)
+def logs_as_by_default() -> Iterator[None]:
+    """What a command set for its process, such as errors alone, does not outlive its test."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ def test_it_creates_what_is_missing_and_then_finds_it(
     monkeypatch.setenv("UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS", embedded_broker.bootstrap_servers)
     first, second = (CliRunner().invoke(main, ["topics"]) for _ in range(2))
     assert first.exit_code == second.exit_code == 0, first.output
-    names = {spec.name for spec in understudy_topics()}
+    changelog = "understudy.understudy-deciding-rollouts-changelog"
+    names = {spec.name for spec in understudy_topics()} | {changelog}
     for result, word in ((first, "created"), (second, "existing")):
         lines = [line.split() for line in result.stdout.splitlines()]
         assert {line[1] for line in lines if line[0] == word} == names
