@@ -10,11 +10,13 @@ import time
 import pytest
 
 SCRIPT = (
-    "import os, sys\n"
+    "import os, signal, sys\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "from understudy.streams.commands.entry_point import run\n"
     "os.write(1, b'ready\\n')\n"
     "run()"
 )
+"""A shell's background jobs ignore SIGINT, and so do the processes that they start."""
 
 
 @pytest.mark.parametrize("after_s", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.5])

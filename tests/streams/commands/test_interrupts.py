@@ -10,10 +10,14 @@ from understudy.streams.commands.interrupts import interrupts_end_the_process
 
 
 def test_the_handler_comes_back() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with interrupts_end_the_process():
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
-    assert signal.getsignal(signal.SIGINT) is before
+    # Where the suite runs in the background of a shell, SIGINT is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with interrupts_end_the_process():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_program_that_ignores_interrupts_goes_on_ignoring_them() -> None:
