@@ -20,8 +20,8 @@ STOP_TIMEOUT_S: Final = 25.0
 """A stop takes ten seconds at most where Kafka and ClickHouse answer; Kubernetes kills after 30."""
 
 
-def end_process() -> None:
-    """End at once. Nothing is lost: what is not committed is read again."""
+def end_process(_: BaseException | None = None) -> None:
+    """End at once. Nothing is lost: what is not committed is read again, and must not be sent."""
     sys.stderr.flush()
     os._exit(FAILED)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,8 +15,8 @@ from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.deciding.faust_app import DecidingApp, make_app
 from understudy.streams.deciding.processor import GiveUp
 from understudy.streams.deciding.stall_watchdog import StallWatchdog
-from understudy.streams.errors import FAILED
 from understudy.streams.settings import Settings
+from understudy.streams.stop_deadline import end_process
 
 log = structlog.get_logger(__name__)
 
@@ -37,12 +35,6 @@ Less than the whole worker has, so that the log names deciding."""
 Lags = Mapping[int, int] | None
 Watch = Callable[[DecidingProgress], AbstractContextManager[object]]
 """Exposes the progress while its context is open."""
-
-
-def end_process(_: BaseException) -> None:
-    """End at once: what is decided and not saved must not be sent or committed any more."""
-    sys.stderr.flush()
-    os._exit(FAILED)
 
 
 def run_deciding(

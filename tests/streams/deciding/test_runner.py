@@ -15,13 +15,14 @@ from tests import waiting
 from understudy.schemas.manifests import read_manifest
 from understudy.streams.deciding import faust_app, runner
 from understudy.streams.deciding.faust_app import make_app
-from understudy.streams.deciding.runner import end_process, run_deciding
+from understudy.streams.deciding.runner import run_deciding
 from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.kafka.client_config import changelog, topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import KafkaSettings, Settings
+from understudy.streams.stop_deadline import end_process
 
 pytestmark = pytest.mark.embedded
 
