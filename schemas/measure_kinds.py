@@ -162,13 +162,13 @@ class Outcome:
         return (Sum(self.success, f"{of.clause} {self.says}"),)
 
     @property
-    def discordant(self) -> str:
-        """What the counts of pairs with the outcome on one side only are named after."""
+    def joint(self) -> str:
+        """What the counts of pairs with the outcome on one side or both are named after."""
         return self.name
 
     def paired_sums(self) -> tuple[Sum, ...]:
-        """The discordant pairs."""
-        return discordant_sums(self.discordant, self.says) if self.paired_among else ()
+        """How often the outcome came on one side of a pair, and on both."""
+        return joint_sums(self.joint, self.says) if self.paired_among else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +213,8 @@ class Category:
         return f"{self.known}_both" if self.known else ""
 
     @property
-    def discordant(self) -> str:
-        """What the counts of pairs with the passing state on one side only are named after."""
+    def joint(self) -> str:
+        """What the counts of pairs with the passing state on one side or both are named after."""
         return self.success
 
     def sums(self, of: Subject) -> tuple[Sum, ...]:
@@ -228,11 +228,11 @@ class Category:
         )
 
     def paired_sums(self) -> tuple[Sum, ...]:
-        """Pairs with two known states, and the discordant among them."""
+        """Pairs with two known states, and how often the passing one came on one side or both."""
         if not self.known:
             return ()
         both = f"Answered pairs in which both sides {self.known_says}"
-        return (Sum(self.paired_among, both), *discordant_sums(self.discordant, self.passing_says))
+        return (Sum(self.paired_among, both), *joint_sums(self.joint, self.passing_says))
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,11 +318,15 @@ LN_TICK: Final = 1e-9
 """Of natural logarithms: as fine as a relative error of 1e-9 of the value itself."""
 
 
-def discordant_sums(name: str, says: str) -> tuple[Sum, Sum]:
-    """Counts of the pairs in which one side alone has an outcome: what McNemar's test needs."""
+def joint_sums(name: str, says: str) -> tuple[Sum, ...]:
+    """Counts of the pairs in which one side alone has an outcome, and of those in which both do.
+
+    McNemar's test needs the first two; the levels of both sides, and their ratio, all three.
+    """
     return (
         Sum(only_stable(name), f"Pairs in which only the stable side {says}"),
         Sum(only_candidate(name), f"Pairs in which only the candidate side {says}"),
+        Sum(both_sides(name), f"Pairs in which each of the two sides {says}"),
     )
 
 
@@ -334,6 +338,11 @@ def only_stable(name: str) -> str:
 def only_candidate(name: str) -> str:
     """Name of the count of pairs in which the candidate side alone has an outcome."""
     return f"{name}_only_candidate"
+
+
+def both_sides(name: str) -> str:
+    """Name of the count of pairs in which both sides have an outcome."""
+    return f"{name}_both"
 
 
 def log_sums(name: str, of: str) -> tuple[Sum, Sum]:

@@ -98,21 +98,28 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     request_time_skewed: Annotated[int, Meta(description="Pairs in which the sides have different request times, within the tolerance.")] = 0
     error_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave no answer.")] = 0
     error_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side gave no answer.")] = 0
+    error_both: Annotated[int, Meta(description="Pairs in which each of the two sides gave no answer.")] = 0
     fallback_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side came from a fallback model.")] = 0
     fallback_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side came from a fallback model.")] = 0
+    fallback_both: Annotated[int, Meta(description="Pairs in which each of the two sides came from a fallback model.")] = 0
     truncated_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side stopped at the length limit.")] = 0
     truncated_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side stopped at the length limit.")] = 0
+    truncated_both: Annotated[int, Meta(description="Pairs in which each of the two sides stopped at the length limit.")] = 0
     content_filtered_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side ended at a content filter.")] = 0
     content_filtered_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side ended at a content filter.")] = 0
+    content_filtered_both: Annotated[int, Meta(description="Pairs in which each of the two sides ended at a content filter.")] = 0
     json_expected_both: Annotated[int, Meta(description="Answered pairs in which both sides answered where JSON was expected.")] = 0
     json_valid_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave valid JSON (RFC 8259).")] = 0
     json_valid_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side gave valid JSON (RFC 8259).")] = 0
+    json_valid_both: Annotated[int, Meta(description="Pairs in which each of the two sides gave valid JSON (RFC 8259).")] = 0
     json_schema_checked_both: Annotated[int, Meta(description="Answered pairs in which both sides answered where a known JSON Schema was named (invalid JSON fails).")] = 0
     json_schema_valid_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side satisfied the schema.")] = 0
     json_schema_valid_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side satisfied the schema.")] = 0
+    json_schema_valid_both: Annotated[int, Meta(description="Pairs in which each of the two sides satisfied the schema.")] = 0
     language_checked_both: Annotated[int, Meta(description="Answered pairs in which both sides answered with text of a known language to a request of a known language.")] = 0
     language_match_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side answered in the language of the request.")] = 0
     language_match_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side answered in the language of the request.")] = 0
+    language_match_both: Annotated[int, Meta(description="Pairs in which each of the two sides answered in the language of the request.")] = 0
     duration_ratio_count: Annotated[int, Meta(description="Answered pairs with a known duration above 0 on both sides.")] = 0
     duration_ratio_ln_sum: Annotated[float, Meta(description="Sum of ln(candidate / stable duration).")] = 0.0
     duration_ratio_ln_squares: Annotated[float, Meta(description="Sum of ln(candidate / stable duration)^2.")] = 0.0

@@ -124,7 +124,10 @@ class BinaryTest:
         if statistics.has_both_arms:
             return statistics, BinaryStatistics()
         paired = BinaryStatistics(
-            statistics.pairs, statistics.stable_only, statistics.candidate_only
+            statistics.pairs,
+            statistics.stable_only,
+            statistics.candidate_only,
+            both_bad=statistics.both_bad,
         )
         return paired, statistics - paired
 
@@ -163,12 +166,13 @@ class BinaryTest:
         return WindowHarm(s.pairs, s.candidate_only - s.stable_only, unbiased)
 
     def observed(self, statistics: BinaryStatistics) -> Observed:
-        s, units = statistics, self.units(statistics)
-        candidate = _ratio(s.candidate_bad_rollback, s.candidate_units)
-        stable = _ratio(s.stable_bad, s.stable_units)
-        if candidate is not None and stable is not None:
-            return Observed(units, candidate, stable, candidate - stable)
-        return Observed(units, candidate, stable, _ratio(s.candidate_only - s.stable_only, s.pairs))
+        s = statistics
+        candidate = _ratio(
+            s.candidate_only + s.both_bad + s.candidate_bad_rollback, s.pairs + s.candidate_units
+        )
+        stable = _ratio(s.stable_only + s.both_bad + s.stable_bad, s.pairs + s.stable_units)
+        harm = None if candidate is None or stable is None else candidate - stable
+        return Observed(self.units(s), candidate, stable, harm)
 
     def interval(
         self, statistics: BinaryStatistics, sums: IntervalSums, scale: Scale, alpha: float

@@ -20,6 +20,7 @@ from understudy.schemas.measure_kinds import (
     Category,
     Distribution,
     Outcome,
+    both_sides,
     only_candidate,
     only_stable,
 )
@@ -72,6 +73,8 @@ class BinaryStatistics(Statistics, frozen=True, array_like=True, gc=False, tag="
     candidate_bad_promotion: int = 0
     stable_units: int = 0
     stable_bad: int = 0
+    both_bad: int = 0
+    """Pairs that are bad on both sides: no part of their difference, but of each side's level."""
 
     @property
     def has_both_arms(self) -> bool:
@@ -124,18 +127,19 @@ def is_paired(row: WindowRow) -> bool:
 def rate_reader(metric: str) -> Reader:
     """Return the reader of a rate on both sides: discordant pairs, or separate arms."""
     rate, true_is_bad = RATES[metric], not METRICS[metric].higher_is_better
-    stable_only, candidate_only = only_stable(rate.discordant), only_candidate(rate.discordant)
+    stable_only, candidate_only = only_stable(rate.joint), only_candidate(rate.joint)
+    both = both_sides(rate.joint)
     if not true_is_bad:  # true on one side only is bad on the other one
         stable_only, candidate_only = candidate_only, stable_only
 
     def read(row: WindowRow) -> BinaryStatistics:
         if rate.paired_among and is_paired(row):
             pair = row.pair
-            return BinaryStatistics(
-                getattr(pair, rate.paired_among),
-                getattr(pair, stable_only),
-                getattr(pair, candidate_only),
-            )
+            pairs: int = getattr(pair, rate.paired_among)
+            alone: tuple[int, int] = getattr(pair, stable_only), getattr(pair, candidate_only)
+            true_on_both: int = getattr(pair, both)
+            both_bad = true_on_both if true_is_bad else pairs - sum(alone) - true_on_both
+            return BinaryStatistics(pairs, *alone, both_bad=both_bad)
         return _two_arms(
             _bad(rate, row.candidate, true_is_bad), _bad(rate, row.stable, true_is_bad)
         )

@@ -31,6 +31,7 @@ from understudy.schemas.measure_kinds import (
     Number,
     Outcome,
     Scale,
+    both_sides,
     only_candidate,
     only_stable,
 )
@@ -95,7 +96,7 @@ def pair_columns(
         left, right = getattr(stable, measure.name), getattr(candidate, measure.name)
         match measure:
             case Outcome(paired_among=units) if units:
-                _add_discordant(measure.discordant, left, right, among[units], into)
+                _add_joint(measure.joint, left, right, among[units], into)
             case Category():
                 _add_paired_category(measure, left, right, pair.answered, into)
             case Distribution():
@@ -172,12 +173,11 @@ def _floats(values: Floats | Ints) -> Floats:
     return np.where(values >= 0, values, np.nan)
 
 
-def _add_discordant(
-    name: str, left: Bools, right: Bools, among: Bools, into: WindowColumns
-) -> None:
-    """Count the pairs in which an outcome holds on one side only."""
+def _add_joint(name: str, left: Bools, right: Bools, among: Bools, into: WindowColumns) -> None:
+    """Count the pairs in which an outcome holds on one side only, and on both."""
     into.count(f"pair_{only_stable(name)}", left & ~right & among)
     into.count(f"pair_{only_candidate(name)}", right & ~left & among)
+    into.count(f"pair_{both_sides(name)}", left & right & among)
 
 
 def _add_paired_category(
@@ -187,7 +187,7 @@ def _add_paired_category(
         known = answered & (left != measure.absent) & (right != measure.absent)
         into.count(f"pair_{measure.paired_among}", known)
         passed = left == measure.passing, right == measure.passing
-        _add_discordant(measure.discordant, *passed, known, into)
+        _add_joint(measure.joint, *passed, known, into)
 
 
 def _add_ratio(

@@ -129,7 +129,7 @@ def _changes(pair: PairSums) -> Document:
     figures: Document = {}
     for measure in SIDE:
         if isinstance(measure, Outcome | Category) and measure.paired_among:
-            for name in (only_stable(measure.discordant), only_candidate(measure.discordant)):
+            for name in (only_stable(measure.joint), only_candidate(measure.joint)):
                 figures[name] = getattr(pair, name)
         elif isinstance(measure, Distribution) and measure.ratio:
             total = getattr(pair, f"{measure.ratio}_ln_sum")

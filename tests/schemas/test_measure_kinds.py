@@ -42,11 +42,11 @@ CHECK = Category(
         (Outcome("late", "came late"), ["late"], []),
         (
             Outcome("late", "came late", count="late_ones", paired_among="answered"),
-            ["late_ones"], ["late_only_stable", "late_only_candidate"],
+            ["late_ones"], ["late_only_stable", "late_only_candidate", "late_both"],
         ),
         (
             CHECK, ["tone_checked", "polite", "rude"],
-            ["tone_checked_both", "polite_only_stable", "polite_only_candidate"],
+            ["tone_checked_both", "polite_only_stable", "polite_only_candidate", "polite_both"],
         ),
         (
             Distribution("size", "Size", "size", "kB", 0.5),

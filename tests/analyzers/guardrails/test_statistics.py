@@ -73,15 +73,18 @@ def test_cost_in_ticks_outgrows_64_bits_and_survives_json() -> None:
 
 
 def test_a_bad_measure_counts_where_it_is_true() -> None:
-    pair = PairSums(pairs=100, error_only_stable=2, error_only_candidate=5)
+    pair = PairSums(pairs=100, error_only_stable=2, error_only_candidate=5, error_both=1)
     paired = msgspec.structs.replace(row("shadow"), pair=pair)
-    assert rate_reader("error_rate")(paired) == BinaryStatistics(100, 2, 5)
+    assert rate_reader("error_rate")(paired) == BinaryStatistics(100, 2, 5, both_bad=1)
 
 
 def test_a_good_measure_counts_where_it_is_false() -> None:
-    pair = PairSums(json_expected_both=90, json_valid_only_stable=5, json_valid_only_candidate=2)
+    pair = PairSums(
+        json_expected_both=90, json_valid_only_stable=5, json_valid_only_candidate=2,
+        json_valid_both=80,
+    )  # fmt: skip
     paired = msgspec.structs.replace(row("shadow"), pair=pair)
-    assert rate_reader("json_valid_rate")(paired) == BinaryStatistics(90, 2, 5)
+    assert rate_reader("json_valid_rate")(paired) == BinaryStatistics(90, 2, 5, both_bad=3)
 
 
 def test_separate_arms_count_each_side() -> None:

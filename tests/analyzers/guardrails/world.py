@@ -146,15 +146,16 @@ def _side(rng, n, harm, effort):
 
 
 def _pair(rng, n, s_bad, c_bad, s_values, c_values, harm):
-    alone = {}
+    joint = {}
     for name in BASE:
         if name == "tool_calls":
             continue
         stable, candidate = s_bad[name], c_bad[name]
         if name.startswith(("json", "language")):
             stable, candidate = ~stable, ~candidate
-        alone[f"{name}_only_stable"] = int((stable & ~candidate).sum())
-        alone[f"{name}_only_candidate"] = int((candidate & ~stable).sum())
+        joint[f"{name}_only_stable"] = int((stable & ~candidate).sum())
+        joint[f"{name}_only_candidate"] = int((candidate & ~stable).sum())
+        joint[f"{name}_both"] = int((candidate & stable).sum())
     (s_tokens, s_cost), (c_tokens, c_cost) = s_values, c_values
     similarity = 1.0 - np.minimum(1.0, rng.random(n) * 0.4 + harm.disagreement)
     return PairSums(
@@ -179,7 +180,7 @@ def _pair(rng, n, s_bad, c_bad, s_values, c_values, harm):
         cost_usd_products=float((s_cost * c_cost).sum()),
         similarity_count=n,
         similarity_histogram=_counts(hundredths(similarity)),
-        **alone,
+        **joint,
     )
 
 

@@ -89,6 +89,7 @@ def test_pairs_are_discordant_among_those_in_which_both_sides_are_known() -> Non
     assert found["pair_language_checked_both"] == [1, 1, 1, 0]
     assert found["pair_language_match_only_stable"] == [1, 0, 0, 0]
     assert found["pair_language_match_only_candidate"] == [0, 0, 1, 0]
+    assert found["pair_language_match_both"] == [0, 1, 0, 0]
 
 
 def answered(event: Any) -> Any:

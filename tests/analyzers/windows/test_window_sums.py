@@ -215,6 +215,7 @@ def test_pair_sums_equal_a_plain_loop() -> None:
     assert pair.cost_usd_products == pytest.approx(math.fsum(a * b for a, b in costs))
     assert pair.error_only_stable == sum(1 for a, b in PAIRS if a.error and not b.error)
     assert pair.error_only_candidate == sum(1 for a, b in PAIRS if b.error and not a.error)
+    assert pair.error_both == sum(1 for a, b in PAIRS if a.error and b.error)
     expected_both = [
         (a.response.output == '{"a": 1}', b.response.output == '{"a": 1}')  # type: ignore[union-attr]
         for a, b in answered
@@ -222,6 +223,7 @@ def test_pair_sums_equal_a_plain_loop() -> None:
     ]
     assert pair.json_expected_both == len(expected_both)
     assert pair.json_valid_only_stable == sum(1 for a, b in expected_both if a and not b)
+    assert pair.json_valid_both == sum(1 for a, b in expected_both if a and b)
 
 
 def test_histograms_count_what_was_measured() -> None:
