@@ -270,6 +270,26 @@ PAIR: Final[tuple[Measure, ...]] = (
 CONTROL: Final = tuple(measure for measure in PAIR if measure.on_control)
 """The same of a stable answer and a second run of stable: how much stable differs from itself."""
 
+
+def lost(side: str) -> str:
+    """Name of the count of requests whose stable or candidate side never came."""
+    return f"lost_{side}"
+
+
+def lost_errors(side: str) -> str:
+    """Name of the count of these requests in which the other side gave no answer."""
+    return f"lost_{side}_{'candidate' if side == 'stable' else 'stable'}_errors"
+
+
+LOST: Final = (
+    Sum(lost("stable"), "Requests whose candidate came and whose stable side never did"),
+    Sum(lost_errors("stable"), "Of these, requests in which the candidate gave no answer"),
+    Sum(lost("candidate"), "Requests whose stable side came and whose candidate never did"),
+    Sum(lost_errors("candidate"), "Of these, requests in which stable gave no answer"),
+)
+"""Requests of which only one side came within the join timeout: a side that never came is that
+side's failure. Sides given up to bound memory, or late, are not among them."""
+
 EVENTS: Final = (
     Sum("paired", "Sides that were joined into pairs"),
     Sum("single", "Sides that are alone by design (canary, ab); ratings that were measured"),
@@ -294,6 +314,7 @@ def _sections() -> dict[str, tuple[Sum, ...]]:
         Sum("pairs", "Pairs compared"),
         *chain.from_iterable(measure.sums(PAIRS) for measure in PAIR),
         *chain.from_iterable(measure.paired_sums() for measure in SIDE),
+        *LOST,
     )
     control = (
         Sum("pairs", "Pairs that had a control side"),

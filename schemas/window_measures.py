@@ -140,6 +140,10 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     cost_usd_stable_squares: Annotated[float, Meta(description="Sum of stable's squared cost.")] = 0.0
     cost_usd_candidate_squares: Annotated[float, Meta(description="Sum of the candidate's squared cost.")] = 0.0
     cost_usd_products: Annotated[float, Meta(description="Sum of stable's x the candidate's cost.")] = 0.0
+    lost_stable: Annotated[int, Meta(description="Requests whose candidate came and whose stable side never did.")] = 0
+    lost_stable_candidate_errors: Annotated[int, Meta(description="Of these, requests in which the candidate gave no answer.")] = 0
+    lost_candidate: Annotated[int, Meta(description="Requests whose stable side came and whose candidate never did.")] = 0
+    lost_candidate_stable_errors: Annotated[int, Meta(description="Of these, requests in which stable gave no answer.")] = 0
 
 
 class ControlSums(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -13,12 +13,15 @@ from typing import ClassVar, Final
 from understudy.analyzers.windows.window_sums import number_rows
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import (
+    Event,
     InvalidEvent,
     InvalidReason,
     decode_side,
     encode_event,
     event_key,
+    failure_of,
 )
+from understudy.schemas.measures import lost, lost_errors
 from understudy.schemas.windows import Source
 from understudy.streams.pairing.comparison import (
     Comparisons,
@@ -30,7 +33,7 @@ from understudy.streams.pairing.comparison import (
 )
 from understudy.streams.pairing.join import (
     Duplicate,
-    Forgone,
+    GivenUp,
     Join,
     JoinOutput,
     RequestSides,
@@ -174,8 +177,8 @@ class Partition(PartitionState):
         batch.outcome.comparisons = merge_comparisons(batch.outcome.comparisons)
         for comparisons in batch.outcome.comparisons:
             self._add(comparisons)
-        for given_up, reason in batch.joined.unmatched:
-            self._unmatched(given_up, reason, batch)
+        for request in batch.joined.given_up:
+            self._give_up(request, batch)
         for attempt in batch.joined.superseded:
             self._count_ended("superseded", attempt.side.event, attempt.request_time_ms)
 
@@ -217,14 +220,31 @@ class Partition(PartitionState):
             )
         entry.release()
 
-    def _unmatched(self, given_up: Forgone, reason: UnmatchedReason, batch: _Batch) -> None:
-        side, time_ms = given_up
-        event = side.event
+    def _give_up(self, request: GivenUp, batch: _Batch) -> None:
+        """Count the sides of a request that never became a pair; one slice takes all of them."""
+        sides, time_ms, reason, is_disputed = request
         if self._is_unwritten(time_ms):
-            self._count_unwritten(time_ms)
+            self._count_unwritten(time_ms, len(sides))
             return
-        start = self._windows.start_of(time_ms)
-        self.tally.unmatched += 1
-        language = request_language((event,))
-        self._windows.count(slice_of(event, language, start), f"events_unmatched_{event.side}")
-        batch.outcome.unmatched.append(UnmatchedSide(side, reason, language, start))
+        events = [side.event for side in sides]
+        language, start = request_language(events), self._windows.start_of(time_ms)
+        key = slice_of(events[0], language, start)
+        for event in events:
+            self._windows.count(key, f"events_unmatched_{event.side}")
+        if reason is UnmatchedReason.TIMEOUT and not is_disputed:
+            for column in _lost(events[0]):
+                self._windows.count(key, column)
+        self.tally.unmatched += len(sides)
+        batch.outcome.unmatched += (UnmatchedSide(one, reason, language, start) for one in sides)
+
+
+def _lost(event: Event) -> list[str]:
+    """The columns that count a request of which only stable or only the candidate came.
+
+    `event` is that side. A control side alone tells nothing: both others are missing.
+    """
+    if event.side == "control":
+        return []
+    missing = "candidate" if event.side == "stable" else "stable"
+    column = f"pair_{lost(missing)}"
+    return [column] if failure_of(event) is None else [column, f"pair_{lost_errors(missing)}"]

@@ -74,6 +74,8 @@ class RequestSides(msgspec.Struct, eq=False, gc=False):
     open_until_ms: dict[int, int] = {}
     """Sides that a later attempt may replace: until which watermark."""
     evicted: bool = False
+    is_disputed: bool = False
+    """Whether a record came that belongs to the request and disagrees with it."""
 
     @property
     def waiting(self) -> bool:
@@ -95,11 +97,22 @@ _NONE_OPEN: Final[dict[int, int]] = {}
 """Shared by all requests without a side that may be replaced, and always empty."""
 
 
-class Forgone(NamedTuple):
-    """A side that ended without a comparison, and the time of its pair."""
+class Superseded(NamedTuple):
+    """An attempt that a later one replaced, and the time of its pair."""
 
     side: Side
     request_time_ms: int
+
+
+class GivenUp(NamedTuple):
+    """A request of which at least stable or candidate never came."""
+
+    sides: tuple[Side, ...]
+    """What came, stable first."""
+    request_time_ms: int
+    reason: UnmatchedReason
+    is_disputed: bool
+    """Whether a side came that could not be used because it disagrees."""
 
 
 @dataclass(slots=True)
@@ -109,9 +122,8 @@ class JoinOutput:
     steps: WatermarkSteps = field(default_factory=WatermarkSteps)
     """Where the watermark rose in the batch, up to the record that is joined."""
     complete: list[RequestSides] = field(default_factory=list)
-    unmatched: list[tuple[Forgone, UnmatchedReason]] = field(default_factory=list)
-    superseded: list[Forgone] = field(default_factory=list)
-    """Attempts that a later one replaced."""
+    given_up: list[GivenUp] = field(default_factory=list)
+    superseded: list[Superseded] = field(default_factory=list)
 
 
 class Duplicate(Exception):
@@ -172,13 +184,17 @@ class Join:
             self._by_position.append(entry)
         else:
             entry.last_log_bytes = log_bytes
-            if (
-                request_time_ms != entry.request_time_ms
-                or entry.seen & bit
-                or entry.wanted != wanted
-            ):
-                self._check_further(entry, event, wanted, request_time_ms, bit, watermark_ms)
-            _check_agreement(entry, event)
+            try:
+                if (
+                    request_time_ms != entry.request_time_ms
+                    or entry.seen & bit
+                    or entry.wanted != wanted
+                ):
+                    self._check_further(entry, event, wanted, request_time_ms, bit, watermark_ms)
+                _check_agreement(entry, event)
+            except InvalidEvent:
+                entry.is_disputed = True
+                raise
             if entry.seen & bit:
                 self._supersede(entry, bit, joined)
             entry.seen |= bit
@@ -215,7 +231,7 @@ class Join:
 
     def _supersede(self, entry: RequestSides, bit: int, joined: JoinOutput) -> None:
         """Count the attempt that a later one replaces."""
-        joined.superseded.append(Forgone(entry.sides[bit], entry.request_time_ms))
+        joined.superseded.append(Superseded(entry.sides[bit], entry.request_time_ms))
         self.waiting_sides -= 1
         entry.open_until_ms.pop(bit)
 
@@ -320,8 +336,8 @@ class Join:
             return
         self.waiting_sides -= len(entry.sides)
         reason = self._reason(entry, oldest_ms, joined.steps)
-        at_ms = entry.request_time_ms
-        joined.unmatched.extend((Forgone(side, at_ms), reason) for side in entry.sides.values())
+        sides = tuple(entry.sides[bit] for bit in sorted(entry.sides))
+        joined.given_up.append(GivenUp(sides, entry.request_time_ms, reason, entry.is_disputed))
         entry.release()
 
     def _reason(

@@ -470,7 +470,8 @@ class Run:
 _MEASURES: Final = {
     "stable_requests", "stable_errors", "stable_output_tokens_sum", "candidate_requests",
     "candidate_errors", "candidate_output_tokens_sum", "pair_pairs", "pair_identical",
-    "control_pairs", "control_identical",
+    "control_pairs", "control_identical", "pair_lost_stable", "pair_lost_candidate",
+    "pair_lost_stable_candidate_errors", "pair_lost_candidate_stable_errors",
 }  # fmt: skip
 
 

@@ -87,6 +87,8 @@ class _Request:
     sides: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
     open_until: dict[str, float] = field(default_factory=dict)
     done: bool = False
+    disputed: bool = False
+    """A side came that disagrees."""
 
     def is_complete(self, watermark: int) -> bool:
         """Whether all sides are there, and no later attempt can replace one."""
@@ -147,7 +149,11 @@ class Reader:
             request = self._requests[key] = _Request(at, at, frozenset(event["sides"]))
         else:
             request.newest_ms = max(request.newest_ms, at)
-            self._check(request, event, at, before)
+            try:
+                self._check(request, event, at, before)
+            except Invalid:
+                request.disputed = True
+                raise
         request.sides[side] = (event, offset)
         request.open_until[side] = self._open_until(event, max(before, at))
         if request.is_complete(max(before, at)):
@@ -226,6 +232,17 @@ class Reader:
         for side, (event, offset) in request.sides.items():
             self._count(_labels(event), request.time_ms, f"events_unmatched_{side}")
             self._alone(event, offset, "timeout")
+        if not request.disputed:
+            self._count_lost(request)
+
+    def _count_lost(self, request: _Request) -> None:
+        """A request of which one side of two never came counts once."""
+        for side, missing in (("stable", "candidate"), ("candidate", "stable")):
+            if side in request.sides:
+                event, _ = request.sides[side]
+                labels, name = _labels(event), f"pair_lost_{missing}"
+                self._count(labels, request.time_ms, name)
+                self._count(labels, request.time_ms, f"{name}_{side}_errors", _failed(event))
 
     def _alone(self, event: dict[str, Any], offset: int, reason: str) -> None:
         self._truth.unmatched.add(

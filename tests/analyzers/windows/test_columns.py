@@ -20,7 +20,7 @@ from understudy.analyzers.windows.columns import (
     side_columns,
 )
 from understudy.analyzers.windows.layout import SLOTS
-from understudy.schemas.measures import Checked, JsonState
+from understudy.schemas.measures import LOST, Checked, JsonState
 from understudy.schemas.windows import SECTIONS
 
 PAIRS = random_pairs(seed=1, count=120)
@@ -44,7 +44,8 @@ def test_columns_are_those_of_the_contract() -> None:
     events = {f"events_{field}" for field in SECTIONS["events"].__struct_fields__}
     for side in ("stable", "candidate"):
         feedback_columns(side, np.array([0.0]), columns)
-    assert set(columns.numbers) == set(SLOTS) - events
+    lost_sides = {f"pair_{one.name}" for one in LOST}
+    assert set(columns.numbers) == set(SLOTS) - events - lost_sides
 
 
 def test_an_outcome_is_counted() -> None:

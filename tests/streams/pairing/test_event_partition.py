@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.streams.pairing.log import EPOCH, Log, event
@@ -287,6 +288,65 @@ def test_control_sides(
     whole = total(latest(log.rows))
     assert log.events == expected
     assert (whole.pair.pairs, whole.control.pairs) == (pairs, controls)
+
+
+FAILED: dict[str, Any] = {"response": None, "error": {"type": "timeout"}}
+UNFINISHED: dict[str, Any] = {"response": None, "fallback": {"attempts": 1, "final": False}}
+
+
+def lost_in(log: Log) -> dict[str, int]:
+    """Non-zero counts of requests that lost a side, over all windows."""
+    pair = msgspec.to_builtins(total(latest(log.rows)).pair)
+    return {name: count for name, count in pair.items() if name.startswith("lost_")}
+
+
+@pytest.mark.parametrize(
+    ("came", "lost"),
+    [
+        ([("stable", {})], {"lost_candidate": 1}),
+        ([("candidate", {})], {"lost_stable": 1}),
+        ([("stable", FAILED)], {"lost_candidate": 1, "lost_candidate_stable_errors": 1}),
+        ([("candidate", FAILED)], {"lost_stable": 1, "lost_stable_candidate_errors": 1}),
+        ([("stable", UNFINISHED)], {"lost_candidate": 1, "lost_candidate_stable_errors": 1}),
+        ([("stable", {}), ("stable", {})], {"lost_candidate": 1}),
+        ([("stable", {}), ("candidate", {})], {}),
+        ([("stable", {}), ("candidate", {"workflow": "other"})], {}),
+    ],
+)
+def test_a_side_that_never_came_is_lost(
+    came: list[tuple[str, dict[str, Any]]], lost: dict[str, int]
+) -> None:
+    """One that came and disagrees is no loss but a dead letter."""
+    log = Log().read(*(event("a", side, **changes) for side, changes in came))
+    log.read(event("push", at_s=PUSH))
+    assert lost_in(log) == lost
+    assert log.balance() == 0
+
+
+@pytest.mark.parametrize("first", ["stable", "candidate"])
+def test_a_request_with_a_control_is_lost_once(first: str) -> None:
+    missing = {"stable": "lost_candidate", "candidate": "lost_stable"}[first]
+    sides = {"sides": SIDES3}
+    log = Log().read(event("a", "control", **sides, **FAILED), event("a", first, **sides))
+    log.read(event("b", "control", **sides), event("push", at_s=PUSH))
+    assert lost_in(log) == {missing: 1}
+
+
+def test_sides_alone_for_want_of_memory_or_for_lateness_are_not_lost() -> None:
+    policy = PairingPolicy(join_timeout_s=30, allowed_lateness_s=30, max_join_bytes=1)
+    log = Log(policy).read(event("a"), event("b"), event("push", at_s=20.0))
+    assert log.events == {"unmatched_stable": 3}
+    log = Log().read(event("push", at_s=PUSH), event("a"), event("b", "candidate"))
+    assert log.events == {"late": 2}
+    assert lost_in(log) == {}
+
+
+def test_a_lost_side_counts_in_the_window_and_slice_of_its_request() -> None:
+    log = Log().read(event("a", at_s=11.0, language="ja", workflow="chat"))
+    log.read(event("push", at_s=41.001))
+    (row,) = [row for row in latest(log.rows) if row.pair.lost_candidate]
+    assert (row.language, row.workflow) == ("ja", "chat")
+    assert row.window_start == EPOCH + dt.timedelta(seconds=10)
 
 
 def test_a_window_closes_once_at_the_record_that_passed_it() -> None:

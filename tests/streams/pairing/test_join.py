@@ -56,7 +56,9 @@ class Reader:
     @property
     def unmatched(self) -> list[tuple[str, str, UnmatchedReason]]:
         return [
-            (one.side.event.pair_id, one.side.event.side, why) for one, why in self.output.unmatched
+            (side.event.pair_id, side.event.side, request.reason)
+            for request in self.output.given_up
+            for side in request.sides
         ]
 
 
