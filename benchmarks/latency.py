@@ -155,7 +155,7 @@ class Gateway:
         event = msgspec.structs.replace(event, rollout_id=rollout_id)
         if event.side == "candidate" and event.request_time >= harm_from:
             event = _failed(event)
-        key = event_key(rollout_id, event.pair_id)
+        key = event_key(event)
         self._producer.produce(self._topics.events.name, encode_event(event), key.encode())
         self._producer.poll(0)
 

@@ -26,6 +26,8 @@ MAX_COST_USD: Final = 1000.0
 """Far above the price of any call, and small enough that the sums of windows cannot overflow."""
 MAX_DURATION_MS: Final = 7 * 86_400_000.0
 """A week, longer than any batch job; bounded for the same reason."""
+MAX_TURN: Final = 100_000
+"""Beyond any conversation, agents that run for days included; bounded for the same reason."""
 EARLIEST_TIME: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 """Earlier times come from a clock that was never set, and Python could not hold all of them."""
 END_OF_TIME: Final = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
@@ -41,6 +43,8 @@ SIDES: Final = ("stable", "candidate", "control")
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
 PairId = Annotated[str, Meta(min_length=1, max_length=256)]
+ConversationId = Annotated[str, Meta(max_length=256)]
+Turn = Annotated[int, Meta(ge=1, le=MAX_TURN)]
 Label = Annotated[str, Meta(max_length=128)]
 LanguageTag = Annotated[str, Meta(max_length=35)]
 TokenCount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -157,7 +161,7 @@ class Fallback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One side of one request; key `rollout_id/pair_id`."""
+    """One side of one request; key `rollout_id/conversation_id`, or `rollout_id/pair_id`."""
 
     schema_version: Literal[1]
     rollout_id: Annotated[Identifier, Meta(description="The rollout; must not contain a slash.")]
@@ -175,6 +179,17 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             "sides."
         ),
     ]
+    conversation_id: Annotated[
+        ConversationId | None,
+        Meta(
+            description="The conversation that the request is a turn of, the same on all its sides "
+            "(OTel `gen_ai.conversation.id`). Part of the key."
+        ),
+    ] = None
+    turn: Annotated[
+        Turn | None,
+        Meta(description="Which request of its conversation this is, from 1."),
+    ] = None
     served: Annotated[bool, Meta(description="Whether this side went to the user.")] = False
     language: Annotated[
         LanguageTag | None, Meta(description="BCP 47 tag; detected when absent.")
@@ -338,9 +353,42 @@ def failure_of(event: Event) -> Error | None:
     return event.error
 
 
-def event_key(rollout_id: str, pair_id: str) -> str:
-    """Return the Kafka key that brings all sides of a request to one partition."""
-    return f"{rollout_id}/{pair_id}"
+class EventIdentity(msgspec.Struct, gc=False):
+    """What the key of an event is made of, which can be read of an invalid event too."""
+
+    rollout_id: str
+    pair_id: str
+    conversation_id: str | None = None
+
+
+_decode_identity: Final = msgspec.json.Decoder(EventIdentity).decode
+
+
+def identity_of(payload: bytes | None) -> EventIdentity | None:
+    """Return what a payload's key is made of; None where it does not tell."""
+    try:
+        return _decode_identity(payload or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def event_key(event: Event | EventIdentity) -> str:
+    """Return the Kafka key of an event.
+
+    It brings all sides of a request, and all turns of a conversation, to one partition.
+    """
+    return f"{event.rollout_id}/{event.conversation_id or event.pair_id}"
+
+
+def turn_of(*sides: Event) -> int:
+    """Return which turn of its conversation a request is, by the first side that tells.
+
+    0 where no side tells, or the request belongs to no conversation.
+    """
+    for event in sides:
+        if event.turn is not None and event.conversation_id:
+            return event.turn
+    return 0
 
 
 def request_time_ms(event: Event) -> int:

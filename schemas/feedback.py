@@ -9,6 +9,8 @@ from msgspec import Meta
 
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import (
+    ConversationId,
+    EventIdentity,
     Identifier,
     InvalidEvent,
     InvalidReason,
@@ -17,6 +19,7 @@ from understudy.schemas.events import (
     Mode,
     PairId,
     RequestTime,
+    Turn,
     check_time,
     decode_record,
 )
@@ -26,7 +29,7 @@ MAX_FEEDBACK_BYTES: Final = 65_536
 
 
 class Feedback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One rating on one served side; key `rollout_id/pair_id`, as for its event."""
+    """One rating on one served side; key `rollout_id/pair_id`."""
 
     schema_version: Literal[1]
     rollout_id: Identifier
@@ -51,6 +54,11 @@ class Feedback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     score_label: Annotated[
         Label | None, Meta(description="OTel `gen_ai.evaluation.score.label`.")
     ] = None
+    conversation_id: Annotated[
+        ConversationId | None,
+        Meta(description="As in the event; not part of the key (OTel `gen_ai.conversation.id`)."),
+    ] = None
+    turn: Annotated[Turn | None, Meta(description="As in the event.")] = None
     language: LanguageTag | None = None
     workflow: Label | None = None
 
@@ -66,6 +74,11 @@ def decode_feedback(payload: bytes | None) -> Feedback:
     check_time("feedback_time", feedback.feedback_time)
     check_time("request_time", feedback.request_time)
     return feedback
+
+
+def feedback_key(feedback: Feedback | EventIdentity) -> str:
+    """Return the Kafka key of a rating, which brings its copies to one partition."""
+    return f"{feedback.rollout_id}/{feedback.pair_id}"
 
 
 def feedback_time_ms(feedback: Feedback) -> int:

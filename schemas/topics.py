@@ -4,8 +4,8 @@ Nothing here talks to Kafka; `understudy.streams.kafka.topic_admin` applies the 
 
 How many partitions, and why:
 
-- `events` and `feedback` have 12 each. The key is `rollout_id/pair_id`, so pairing scales to as
-  many workers as there are partitions, and 12 divides evenly among 1, 2, 3, 4, 6 or 12 of them. At
+- `events` and `feedback` have 12 each. The key is a conversation's or a pair's, so pairing scales
+  to as many workers as there are partitions, and 12 divides evenly among 1, 2, 3, 4, 6 or 12. At
   40 µs an event, 12 cores carry 300 000 events/s. The number is hard to change later: it decides
   where a key goes, and pairs under way would be split. Feedback is not joined; it has as many
   partitions so that as many workers share it.

@@ -8,6 +8,8 @@ CREATE TABLE IF NOT EXISTS comparisons (
     language LowCardinality(String) COMMENT 'BCP 47 tag of the request, und when undetermined',
     workflow LowCardinality(String) COMMENT 'Product feature that the request came from; empty when not named',
     request_time DateTime64(3, 'UTC') COMMENT 'Event time: stamped once by the gateway, the same on all sides',
+    conversation_id String COMMENT 'The conversation that the request is a turn of; empty when not named',
+    turn UInt32 COMMENT 'Which request of its conversation this is, from 1; 0 when unknown',
     expects LowCardinality(String) COMMENT 'What the caller parses: text, json or json_schema',
     schema_id LowCardinality(String) COMMENT 'JSON Schema that the output must satisfy; empty when none is named',
     window_start DateTime64(3, 'UTC') COMMENT 'Start of the window that counts the comparison',

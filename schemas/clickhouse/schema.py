@@ -113,6 +113,10 @@ COMPARISONS: Final = Table(
     "Comparisons: the measures taken on each request.",
     (
         *_REQUEST,
+        Column("conversation_id", "String",
+               "The conversation that the request is a turn of; empty when not named"),
+        Column("turn", "UInt32",
+               "Which request of its conversation this is, from 1; 0 when unknown"),
         Column("expects", LABEL, "What the caller parses: text, json or json_schema"),
         Column("schema_id", LABEL,
                "JSON Schema that the output must satisfy; empty when none is named"),

@@ -39,6 +39,10 @@ class ComparisonIdentity:
     workflow: Sequence[str]
     """Empty where the gateway named none."""
     request_time_ms: Ints
+    conversation_id: Sequence[str]
+    """Empty where there is none."""
+    turn: Ints
+    """0 where it is unknown."""
     expects: Sequence[str]
     schema_id: Sequence[str]
     """Empty where there is none."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from understudy.schemas.events import InvalidEvent, decode_event, event_key, request_time_ms
-from understudy.schemas.feedback import decode_feedback, feedback_time_ms
+from understudy.schemas.feedback import decode_feedback, feedback_key, feedback_time_ms
 from understudy.schemas.windows import Source
 from understudy.streams.dead_letters.dead_letter_record import DeadLetterRecord
 from understudy.streams.kafka.partitioner import partition_of
@@ -68,6 +68,6 @@ class Forecaster:
         """Key and time of a record. Raises `InvalidEvent`."""
         if self.source == "feedback":
             feedback = decode_feedback(payload)
-            return event_key(feedback.rollout_id, feedback.pair_id), feedback_time_ms(feedback)
+            return feedback_key(feedback), feedback_time_ms(feedback)
         event = decode_event(payload, self.max_event_bytes)
-        return event_key(event.rollout_id, event.pair_id), request_time_ms(event)
+        return event_key(event), request_time_ms(event)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import heapq
 import math
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -63,6 +64,12 @@ HEALTHY_START: Final = 0.35
 REGRESSION_RATE: Final = 0.12
 """Plain in one language and workflow; over all requests for JSON it is 1.5 points."""
 CONTROL_SHARE: Final = 0.05
+CONVERSING: Final = frozenset({"chat", "assistant"})
+"""Workflows in which users come back; what the others ask is answered once."""
+NEXT_TURN_RATE: Final = 0.35
+"""Share of requests there that continue a conversation, if one is open."""
+TURN_AFTER_S: Final = (8.0, 120.0)
+"""How long after a turn the next one comes, at least and at most."""
 UNTAGGED_SHARE: Final = 0.02
 """Requests whose language the gateway does not know."""
 ERROR_RATE: Final = 0.007
@@ -161,18 +168,24 @@ def simulate(
     regression = describe_regression(
         pairs=pairs, healthy=healthy, start=start, rate_per_s=rate_per_s, language=language
     )
-    return _in_order_of_arrival(Random(seed), pairs, start, rate_per_s, regression)
+    conversations = _Conversations(Random(f"{seed}: conversations"))
+    return _in_order_of_arrival(Random(seed), conversations, pairs, start, rate_per_s, regression)
 
 
 def _in_order_of_arrival(
-    rng: Random, pairs: int, start: dt.datetime, rate_per_s: float, regression: Regression | None
+    rng: Random,
+    conversations: _Conversations,
+    pairs: int,
+    start: dt.datetime,
+    rate_per_s: float,
+    regression: Regression | None,
 ) -> Iterator[SimulatedMessage]:
     waiting: list[tuple[float, int, SimulatedMessage]] = []
     written = 0
     for offset_s in _request_offsets_s(rng, pairs, rate_per_s):
         while waiting and waiting[0][0] <= offset_s:
             yield heapq.heappop(waiting)[2]
-        for message in _mirror(rng, offset_s, start, regression):
+        for message in _mirror(rng, conversations, offset_s, start, regression):
             heapq.heappush(waiting, (message.arrival_offset_s, written, message))
             written += 1
     while waiting:
@@ -188,11 +201,48 @@ def _request_offsets_s(rng: Random, pairs: int, rate_per_s: float) -> Iterator[f
         yield offset_s
 
 
+@dataclass(slots=True)
+class _Conversation:
+    """Turns of one user so far."""
+
+    conversation_id: str
+    turn: int
+    last_turn_s: float
+
+
+class _Conversations:
+    """Which conversation a request belongs to; draws apart, so that answers do not depend on it."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self._open: defaultdict[tuple[str, str], deque[_Conversation]] = defaultdict(deque)
+        """By language and workflow, the one whose last turn is the oldest first."""
+
+    def next(self, task: Task, offset_s: float) -> tuple[str, int]:
+        """Conversation and turn of a request."""
+        least_s, most_s = TURN_AFTER_S
+        waiting = self._open[task.language, task.workflow]
+        while waiting and waiting[0].last_turn_s < offset_s - most_s:
+            waiting.popleft()
+        ready = [one for one in waiting if one.last_turn_s <= offset_s - least_s]
+        if ready and self._rng.random() < NEXT_TURN_RATE:
+            one = ready[int(self._rng.random() * len(ready))]
+            waiting.remove(one)
+            one.turn, one.last_turn_s = one.turn + 1, offset_s
+        else:
+            one = _Conversation(f"{self._rng.getrandbits(48):012x}", 1, offset_s)
+        if task.workflow in CONVERSING:
+            waiting.append(one)
+        return one.conversation_id, one.turn
+
+
 @dataclass(frozen=True, slots=True)
 class _MirroredRequest:
     """What all sides of one request share."""
 
     pair_id: str
+    conversation_id: str
+    turn: int
     sides: tuple[Side, ...]
     task: Task
     request_time: dt.datetime
@@ -206,23 +256,34 @@ class _MirroredRequest:
 
 
 def _mirror(
-    rng: Random, offset_s: float, start: dt.datetime, regression: Regression | None
+    rng: Random,
+    conversations: _Conversations,
+    offset_s: float,
+    start: dt.datetime,
+    regression: Regression | None,
 ) -> Iterator[SimulatedMessage]:
     request_time = start + dt.timedelta(milliseconds=int(offset_s * 1000))
-    request = _mirrored_request(rng, request_time, regression)
+    task = make_task(rng, _pick(rng, _LANGUAGES), _pick(rng, _WORKFLOWS))
+    place = conversations.next(task, offset_s)
+    request = _mirrored_request(rng, task, place, request_time, regression)
     for side in request.sides:
         event = _answer(rng, request, side)
         yield from _write(rng, event, offset_s)
 
 
 def _mirrored_request(
-    rng: Random, request_time: dt.datetime, regression: Regression | None
+    rng: Random,
+    task: Task,
+    place: tuple[str, int],
+    request_time: dt.datetime,
+    regression: Regression | None,
 ) -> _MirroredRequest:
-    task = make_task(rng, _pick(rng, _LANGUAGES), _pick(rng, _WORKFLOWS))
     tokenised = phrasebooks()[task.language].characters_per_token
     prompt_tokens = round(len(task.request.prompt or "") / tokenised)
     return _MirroredRequest(
         pair_id=f"{rng.getrandbits(64):016x}",
+        conversation_id=place[0],
+        turn=place[1],
         sides=_WITH_CONTROL if rng.random() < CONTROL_SHARE else _PAIR,
         task=task,
         request_time=request_time,
@@ -299,6 +360,8 @@ def _event(
         side=side,
         sides=request.sides,
         request_time=request.request_time,
+        conversation_id=request.conversation_id,
+        turn=request.turn,
         served=side == "stable",
         language=request.language,
         workflow=request.task.workflow,
@@ -382,7 +445,7 @@ def _timing(rng: Random, request: _MirroredRequest, model: str, output_tokens: i
 
 def _write(rng: Random, event: Event, offset_s: float) -> Iterator[SimulatedMessage]:
     """The message of an event, or what the network makes of it."""
-    key = event_key(event.rollout_id, event.pair_id)
+    key = event_key(event)
     payload = encode_event(event)
     duration_ms = event.timing.duration_ms if event.timing else None
     arrival_s = offset_s + (duration_ms or 0.0) / 1000.0

@@ -31,7 +31,7 @@ class SampledEvent:
     @property
     def right_key(self) -> bytes:
         """The key that it should have."""
-        return event_key(self.event.rollout_id, self.event.pair_id).encode()
+        return event_key(self.event).encode()
 
     @property
     def gateway(self) -> str:

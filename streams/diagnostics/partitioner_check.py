@@ -31,12 +31,13 @@ def check_partitioner(sample: Sequence[SampledEvent], partitions: int) -> list[F
 
 
 def _torn(sample: Sequence[SampledEvent]) -> Iterator[Finding]:
-    places: dict[tuple[str, str], set[int]] = defaultdict(set)
+    places: dict[tuple[str, str, bytes], set[int]] = defaultdict(set)
     for one in sample:
-        places[one.event.rollout_id, one.event.pair_id].add(one.partition)
+        # Sides with two conversations have two keys: that is a matter of the check on keys.
+        places[one.event.rollout_id, one.event.pair_id, one.right_key].add(one.partition)
     torn = [pair for pair, where in places.items() if len(where) > 1]
     if torn:
-        rollout_id, pair_id = torn[0]
+        rollout_id, pair_id, _ = torn[0]
         yield fail(
             PARTITIONER_CHECK,
             f"{len(torn):,} of {len(places):,} pairs have sides in different partitions, such as "

@@ -112,7 +112,7 @@ PAIRING: Final[tuple[Spec, ...]] = (
     MetricSpec(
         f"{PREFIX}misplaced_events_total", "counter", ("reason",),
         "Events among those looked at whose key lies in another partition than murmur2 puts it "
-        "(partition), or is not rollout_id/pair_id (key); must stay 0",
+        "(partition), or is not the event's own (key); must stay 0",
         _misplaced,
     ),
     _source_counter("rewinds", "Times that a partition was rewound because ClickHouse had been "

@@ -86,6 +86,8 @@ def comparison_block(comparisons: Comparisons, partition: int, window_ms: int) -
         language=requests.language,
         workflow=requests.workflow,
         request_time_ms=times_ms,
+        conversation_id=requests.conversation_id,
+        turn=requests.turn,
         expects=requests.expects,
         schema_id=requests.schema_id,
         window_start_ms=times_ms - times_ms % window_ms,

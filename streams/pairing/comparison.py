@@ -22,7 +22,7 @@ from understudy.analyzers.windows.columns import (
     pair_columns,
     side_columns,
 )
-from understudy.schemas.events import CANDIDATE, CONTROL, STABLE, Event, Request
+from understudy.schemas.events import CANDIDATE, CONTROL, STABLE, Event, Request, turn_of
 from understudy.streams.pairing.join import RequestSides
 
 UNDETERMINED: Final = "und"
@@ -45,6 +45,10 @@ class Requests:
     schema_id: list[str]
     """Empty where there is none."""
     request_time_ms: Ints
+    conversation_id: list[str]
+    """Empty where there is none."""
+    turn: Ints
+    """Which request of its conversation this is, from 1; 0 where that is unknown."""
     offset: Ints
     """Of the side that came last."""
 
@@ -150,7 +154,7 @@ def _compare_pairs(entries: list[RequestSides], options: CompareOptions) -> Comp
     stable, candidate = select(sides, slice(n)), select(sides, slice(n, 2 * n))
     control = select(sides, slice(2 * n, None))
     return Comparisons(
-        requests=_requests(entries, stable_events, languages),
+        requests=_requests(entries, stable_events, languages, candidate_events),
         stable=stable.measures,
         candidate=candidate.measures,
         pair=compare_pairs(stable, candidate, options),
@@ -174,8 +178,13 @@ def _languages(events: list[Event], others: list[Event]) -> list[str]:
     return languages
 
 
-def _requests(entries: list[RequestSides], events: list[Event], languages: list[str]) -> Requests:
-    """What is shared, read from one side of each request."""
+def _requests(
+    entries: list[RequestSides],
+    events: list[Event],
+    languages: list[str],
+    others: list[Event] | None = None,
+) -> Requests:
+    """What is shared, read from one side of each request; the turn from the other if need be."""
     asked = [event.request or _NO_REQUEST for event in events]
     return Requests(
         rollout_id=[event.rollout_id for event in events],
@@ -186,8 +195,19 @@ def _requests(entries: list[RequestSides], events: list[Event], languages: list[
         expects=[request.expects for request in asked],
         schema_id=[request.schema_id or "" for request in asked],
         request_time_ms=np.array([e.request_time_ms for e in entries], dtype=np.int64),
+        conversation_id=[event.conversation_id or "" for event in events],
+        turn=_turns(events, events if others is None else others),
         offset=np.array([e.last_offset for e in entries], dtype=np.int64),
     )
+
+
+def _turns(events: list[Event], others: list[Event]) -> Ints:
+    """Which turn each request is; most requests belong to no conversation."""
+    turns = np.zeros(len(events), dtype=np.int64)
+    for row, event in enumerate(events):
+        if event.conversation_id:
+            turns[row] = turn_of(event, others[row])
+    return turns
 
 
 def _read_single(entries: list[RequestSides], bit: int, options: CompareOptions) -> Comparisons:

@@ -63,7 +63,8 @@ _PERMANENT_ERRORS: Final = (
 """What librdkafka would retry for ever without success."""
 _MAX_LOGGED_KEY: Final = 100
 _MISPLACED: Final = (
-    "sides of a pair meet only in the partition of the key rollout_id/pair_id by murmur2_random; "
+    "sides of a pair meet only in the partition of the key rollout_id/conversation_id, or "
+    "rollout_id/pair_id without one, by murmur2_random; "
     "correct the gateway's key or partitioner, `understudy doctor` names it"
 )
 

@@ -212,7 +212,7 @@ class Partition(PartitionState):
             event = side.event
             self.tally.invalid += 1
             self._windows.count(slice_of(event, tagged_language(event), start), "events_invalid")
-            key = event_key(event.rollout_id, event.pair_id).encode()
+            key = event_key(event).encode()
             batch.outcome.dead_letters.append(
                 DeadLetter(
                     side.offset, InvalidReason.ANALYZER_FAILED, detail, key, encode_event(event)

@@ -57,7 +57,7 @@ class RequestSides(msgspec.Struct, eq=False, gc=False):
     """
 
     key: str
-    """The Kafka key; a string rather than a tuple, which the garbage collector would track."""
+    """Rollout and pair; a string rather than a tuple, which the garbage collector would track."""
     request_time_ms: int
     """Of the side that was read first: the time of the pair."""
     wanted: int
@@ -374,10 +374,20 @@ def _check_agreement(entry: RequestSides, event: Event) -> None:
         other = side.event
         if other.mode != event.mode:
             raise _disagreement("mode")
+        if other.conversation_id != event.conversation_id or other.turn != event.turn:
+            _check_conversation(other, event)
         if other.workflow != event.workflow and (other.workflow or event.workflow):
             raise _disagreement("workflow")
         if other.language != event.language and not _same_tag(other.language, event.language):
             raise _disagreement("language")
+
+
+def _check_conversation(other: Event, event: Event) -> None:
+    """Raise where two sides name other conversations, or other turns of the same one."""
+    if (other.conversation_id or "") != (event.conversation_id or ""):
+        raise _disagreement("conversation_id")
+    if event.conversation_id and other.turn and event.turn and other.turn != event.turn:
+        raise _disagreement("turn")
 
 
 def _is_later_attempt(entry: RequestSides, event: Event, bit: int, watermark_ms: int) -> bool:

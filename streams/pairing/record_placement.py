@@ -12,9 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
-from understudy.schemas.events import event_key
+from understudy.schemas.events import event_key, identity_of
 from understudy.streams.kafka.partitioner import partition_of
 from understudy.streams.pairing.records import RecordBatch
 
@@ -24,14 +22,6 @@ STRIDE: Final = 1024
 """One record of so many is looked at later: some 0.2 % of the time."""
 WARN_EVERY_S: Final = 600.0
 """A wrong partitioner stays wrong until somebody deploys; the metrics count meanwhile."""
-
-
-class _Identity(msgspec.Struct, gc=False):
-    rollout_id: str
-    pair_id: str
-
-
-_identity = msgspec.json.Decoder(_Identity).decode
 
 
 @dataclass(slots=True)
@@ -44,7 +34,7 @@ class PlacementCounts:
     by_crc32: int = 0
     """Those among them that lie where librdkafka's default puts them."""
     wrong_key: int = 0
-    """Records without a key, or with one that is not `rollout_id/pair_id`."""
+    """Records without a key, or with one that is not the event's own; see `event_key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +86,11 @@ class PlacementCheck:
 
     def _look_at(self, number: int, records: RecordBatch, index: int) -> None:
         payload, key = records.payloads[index], records.keys[index] or b""
-        try:
-            identity = _identity(payload or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        identity = identity_of(payload)
+        if identity is None:
             return  # a dead letter, which says what is wrong with it
         self.counts.checked += 1
-        right_key = event_key(identity.rollout_id, identity.pair_id)
+        right_key = event_key(identity)
         place = self._place_of(key, number)
         is_wrong = key != right_key.encode("utf-8", "surrogatepass")
         self.counts.wrong_key += is_wrong

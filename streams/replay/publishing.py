@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Final
 
-import msgspec
 from confluent_kafka import KafkaException
 
 from understudy.schemas.events import (
@@ -21,10 +20,11 @@ from understudy.schemas.events import (
     InvalidReason,
     decode_event,
     event_key,
+    identity_of,
     peek,
     request_time_ms,
 )
-from understudy.schemas.feedback import decode_feedback, feedback_time_ms
+from understudy.schemas.feedback import decode_feedback, feedback_key, feedback_time_ms
 from understudy.schemas.windows import Source
 from understudy.streams.kafka.client_config import topic_of
 from understudy.streams.kafka.partitioner import partition_of
@@ -61,22 +61,13 @@ class Publication:
     """Records that will be dead letters."""
 
 
-class _Identity(msgspec.Struct, gc=False):
-    rollout_id: str
-    pair_id: str
-
-
-_identity: Final = msgspec.json.Decoder(_Identity)
-
-
-def key_of(line: bytes) -> bytes | None:
-    """The key of a recorded event or feedback record; None where it names no rollout."""
-    try:
-        identity = _identity.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+def key_of(line: bytes, source: Source = "events") -> bytes | None:
+    """The key of a recorded event or rating; None where it names no rollout."""
+    identity = identity_of(line)
+    if identity is None:
         rollout_id = peek(line).get("rollout_id")
         return f"{rollout_id}/".encode() if isinstance(rollout_id, str) else None
-    return event_key(identity.rollout_id, identity.pair_id).encode()
+    return (event_key if source == "events" else feedback_key)(identity).encode()
 
 
 def newest_times_ms(settings: Settings, source: Source) -> dict[int, int | None]:
@@ -158,7 +149,7 @@ class Publisher:
             self._refuse_if_late(first)
         for line in chain(first, lines):
             self._note(line)
-            self._send(line, key_of(line))
+            self._send(line, self._key_of(line))
             self.publication.sent += 1
         if damage is not None:
             raise damage
@@ -191,6 +182,9 @@ class Publisher:
             self.publication.invalid.note(InvalidReason.CLOCK_AHEAD, detail, index)
         self.publication.late += self._is_late(line, time_ms)
 
+    def _key_of(self, line: bytes) -> bytes | None:
+        return key_of(line, self._source)
+
     def _time_ms(self, line: bytes) -> int | None:
         return _time_ms(self._source, line, self._policy.max_event_bytes)
 
@@ -198,5 +192,5 @@ class Publisher:
         """Whether a worker will count it as late, by what its partition holds already."""
         if time_ms is None or self._late_before_ms is None or time_ms >= self._late_before_ms:
             return False
-        newest_ms = self._newest_ms[partition_of(key_of(line) or b"", len(self._newest_ms))]
+        newest_ms = self._newest_ms[partition_of(self._key_of(line) or b"", len(self._newest_ms))]
         return newest_ms is not None and time_ms < newest_ms - self._policy.join_timeout_ms

@@ -172,7 +172,7 @@ class Reader:
         if request.done or request.wanted != frozenset(event["sides"]):
             raise Invalid(event, at)
         for other, _ in request.sides.values():
-            if any(other[name] != event[name] for name in ("mode", "workflow", "language")):
+            if _shared(other) != _shared(event):
                 raise Invalid(event, at)
         if known is not None:
             self._count(_labels(known[0]), request.time_ms, "events_superseded")
@@ -272,6 +272,13 @@ class Reader:
         counts = self._truth.windows[rollout, mode, language, workflow, window, self._partition]
         if count:
             counts[name] += count
+
+
+def _shared(event: dict[str, Any]) -> tuple[Any, ...]:
+    """What all sides of a request must say alike; a turn means nothing without a conversation."""
+    conversation = event.get("conversation_id")
+    turn = event.get("turn") if conversation else None
+    return event["mode"], event["workflow"], event["language"], conversation, turn
 
 
 class _Known(Exception):

@@ -17,6 +17,8 @@ from typing import Any, Final
 LANGUAGES: Final = ("en", "ja", "zh-Hans")
 WORKFLOWS: Final = (None, "chat")
 ROLLOUTS: Final = ("r1", "r2")
+TURNS: Final = 4
+"""Of each conversation."""
 AGE: Final = dt.timedelta(hours=2)
 """How long ago the requests were made; so that only what is meant to runs ahead of the clock."""
 
@@ -45,6 +47,8 @@ class Shape:
     ahead: float = 0.01
     """Requests whose clock runs an hour ahead."""
     disagreeing: float = 0.02
+    conversing: float = 0.5
+    """Requests that are turns of a conversation."""
     single: float = 0.15
     control: float = 0.10
     reused: float = 0.05
@@ -124,6 +128,9 @@ class Workload:
             "language": rng.choice(LANGUAGES),
             "workflow": rng.choice(WORKFLOWS),
         }
+        if rng.random() < self._shape.conversing:
+            turn = number % TURNS + 1
+            common |= {"conversation_id": f"c{number // TURNS}", "turn": turn}
         for side in sides:
             skew_s = rng.uniform(-0.6, 0.6) if rng.random() < self._shape.skewed else 0.0
             stamp = self._start + dt.timedelta(seconds=round(at_s + skew_s, 3))
@@ -131,7 +138,7 @@ class Workload:
                 own = {"side": side, "request_time": stamp.isoformat()}
                 yield wait_s, self._message({**common, **own, **answer})
             if rng.random() < self._shape.disagreeing:
-                common = {**common, "workflow": "elsewhere"}
+                common = {**common, **rng.choice(({"workflow": "elsewhere"}, {"turn": 99}))}
 
     def _attempts(self) -> Iterator[tuple[float, dict[str, Any]]]:
         """One answer, or failed attempts before it; now and then the last one never comes."""
@@ -164,5 +171,5 @@ class Workload:
 
     @staticmethod
     def _message(event: dict[str, Any]) -> Message:
-        key = f"{event['rollout_id']}/{event['pair_id']}".encode()
+        key = f"{event['rollout_id']}/{event.get('conversation_id', event['pair_id'])}".encode()
         return Message(key, json.dumps(event).encode())

@@ -113,6 +113,10 @@ def _well_typed(event: Document) -> bool:
         and isinstance(event.get("sides"), list)
         and all(side in ("stable", "candidate", "control") for side in event["sides"])
         and time_ms(event) is not None
+        and isinstance(event.get("conversation_id"), str | None)
+        and len(event.get("conversation_id") or "") <= 256
+        and (event.get("turn") is None
+             or (type(event["turn"]) is int and 1 <= event["turn"] <= 100_000))
         and _text(event.get("language") or "x", 35)
         and _text(event.get("workflow") or "x", 128)
         and (request.get("expects") or "text") in ("text", "json", "json_schema")
@@ -312,7 +316,10 @@ class _Joiner:
         for other in others:
             tags = {normal_tag(e["language"]) for e in (event, other) if e.get("language")}
             workflows = {e.get("workflow") or "" for e in (event, other)}
-            if other["mode"] != event["mode"] or len(tags) > 1 or len(workflows) > 1:
+            conversations = {e.get("conversation_id") or "" for e in (event, other)}
+            turns = {e["turn"] for e in (event, other) if e.get("turn")}
+            torn = len(conversations) > 1 or (conversations != {""} and len(turns) > 1)
+            if other["mode"] != event["mode"] or len(tags) > 1 or len(workflows) > 1 or torn:
                 raise Invalid("disagrees")
 
     def _complete(self, entry: dict[str, Any]) -> None:

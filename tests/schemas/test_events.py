@@ -20,8 +20,10 @@ from understudy.schemas.events import (
     decode_side,
     encode_event,
     event_key,
+    identity_of,
     peek,
     request_time_ms,
+    turn_of,
 )
 
 VALID: dict[str, Any] = {
@@ -86,8 +88,41 @@ def test_the_largest_event_is_read_and_a_byte_more_is_not() -> None:
         decode_event(encoded(), max_event_bytes=10)
 
 
-def test_a_key_brings_all_sides_together() -> None:
-    assert event_key("helpdesk", "a/b") == "helpdesk/a/b"
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({}, "helpdesk/a/b"),
+        ({"conversation_id": None, "turn": None}, "helpdesk/a/b"),
+        ({"conversation_id": "", "turn": 2}, "helpdesk/a/b"),
+        ({"conversation_id": "c/1", "turn": 2}, "helpdesk/c/1"),
+        ({"conversation_id": "c/1"}, "helpdesk/c/1"),
+    ],
+)
+def test_a_key_brings_all_sides_and_all_turns_together(changes: dict[str, Any], key: str) -> None:
+    for side in ("stable", "candidate"):
+        payload = encoded(side=side, **changes)
+        identity = identity_of(payload)
+        assert identity is not None
+        assert event_key(decode_event(payload)) == event_key(identity) == key
+
+
+@pytest.mark.parametrize(
+    ("changes", "turn"),
+    [
+        ({"conversation_id": "c", "turn": 3}, 3),
+        ({"conversation_id": "c"}, 0),
+        ({"conversation_id": "c", "turn": None}, 0),
+        ({"turn": 3}, 0),
+        ({"conversation_id": "", "turn": 3}, 0),
+    ],
+)
+def test_a_turn_is_known_only_in_a_conversation(changes: dict[str, Any], turn: int) -> None:
+    assert turn_of(decode_event(encoded(**changes))) == turn
+
+
+def test_the_side_that_tells_the_turn_tells_it_for_both() -> None:
+    silent, telling = (decode_event(encoded(conversation_id="c", turn=turn)) for turn in (None, 4))
+    assert turn_of(silent, telling) == turn_of(telling, silent) == 4
 
 
 @pytest.mark.parametrize(

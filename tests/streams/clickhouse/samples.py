@@ -48,6 +48,8 @@ def identity(rng: Rng, n: int, *, partition: int = 3, first: int = 0) -> Compari
         language=words(rng, n, *LANGUAGES),
         workflow=words(rng, n, "", "billing"),
         request_time_ms=NOON_MS + rng.integers(-200_000_000, 200_000_000, n),
+        conversation_id=words(rng, n, "", "c-1", "c-2"),
+        turn=rng.integers(0, 5, n),
         expects=words(rng, n, "text", "json", "json_schema"),
         schema_id=words(rng, n, "", "invoice"),
         window_start_ms=NOON_MS + 10_000 * rng.integers(0, 10, n),

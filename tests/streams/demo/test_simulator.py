@@ -112,7 +112,7 @@ def test_every_event_is_valid_and_every_damaged_message_is_not(
     for message in regressed:
         if message.event is not None:
             assert decode_event(message.payload).pair_id == message.event.pair_id
-            assert message.key == f"{ROLLOUT_ID}/{message.event.pair_id}"
+            assert message.key == f"{ROLLOUT_ID}/{message.event.conversation_id}"
             continue
         with pytest.raises(InvalidEvent) as raised:
             decode_event(message.payload)
@@ -213,3 +213,23 @@ def test_takes_little_of_the_time_of_what_reads_it() -> None:
     began = time.process_time()
     messages = sum(1 for _ in run(pairs=10_000))
     assert messages / (time.process_time() - began) > 15_000
+
+
+def test_users_come_back_with_another_turn_in_their_language_and_workflow(
+    regressed: list[SimulatedMessage],
+) -> None:
+    turns: dict[str, list[Event]] = {}
+    for (_, side), event in events(regressed).items():
+        if side == "stable":
+            turns.setdefault(event.conversation_id or "", []).append(event)
+    assert "" not in turns
+    longest = max(map(len, turns.values()))
+    assert longest >= 4
+    later = sum(event.turn != 1 for asked in turns.values() for event in asked) / PAIRS
+    assert 0.1 < later < 0.25
+    for asked in turns.values():
+        asked.sort(key=lambda event: event.request_time)
+        numbers = [event.turn or 0 for event in asked]
+        assert all(a < b for a, b in pairwise(numbers)), "but for sides that were lost"
+        assert len({event.workflow for event in asked}) == 1
+        assert len({event.language for event in asked} - {None}) <= 1

@@ -1,7 +1,8 @@
 """Random logs of events with everything in them that a join must get right.
 
 Disorder, loss, copies, late copies, garbage; pauses and jumps of event time; a `pair_id` used
-again; sides that disagree, or whose request times lie apart; attempts and further attempts.
+again; sides that disagree, or whose request times lie apart; attempts and further attempts;
+conversations of some turns, which now and then only one side tells.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 
 from tests.streams.pairing.log import event
 
+TURNS = 4
+"""Of each conversation."""
 SIDES3 = ["stable", "candidate", "control"]
 
 
@@ -20,6 +23,8 @@ SIDES3 = ["stable", "candidate", "control"]
 class Shape:
     """Shares of requests or of sides; seconds of event time."""
 
+    conversing: float = 0.5
+    """Requests that are turns of a conversation."""
     disagreeing: float = 0.02
     reused: float = 0.1
     paused: float = 0.04
@@ -65,9 +70,14 @@ def request_sides(
         common |= {"mode": "canary", "sides": ["stable"]}
     elif rng.random() < 0.2:
         common |= {"sides": SIDES3}
+    if rng.random() < shape.conversing:
+        common |= {"conversation_id": f"c{number // TURNS}", "turn": number % TURNS + 1}
     for side in common["sides"]:
         if rng.random() < shape.disagreeing:
-            common = {**common, "workflow": "other"}
+            other = rng.choice(({"workflow": "other"}, {"conversation_id": "other"}, {"turn": 99}))
+            common = {**common, **other}
+        elif rng.random() < shape.disagreeing:
+            common = {**common, "turn": None}
         skew_s = rng.choice(shape.skews_s) if rng.random() < shape.skewed else 0.0
         for attempt, answer in enumerate(answers(rng, shape)):
             timing = {"duration_ms": rng.random() * 1000}

@@ -148,6 +148,7 @@ def test_a_copy_is_a_duplicate_also_after_the_pair_was_handed_on() -> None:
         ({"workflow": "search"}, "workflow"),
         ({"language": "ja"}, "language"),
         (WITH_CONTROL, "sides"),
+        ({"conversation_id": "c"}, "conversation_id"),
     ],
 )
 def test_a_side_that_disagrees_with_its_pair_is_invalid(changes: dict[str, Any], what: str) -> None:
@@ -157,6 +158,35 @@ def test_a_side_that_disagrees_with_its_pair_is_invalid(changes: dict[str, Any],
         reader.read("a", "candidate", **changes)
     assert raised.value.reason == "disagrees"
     assert reader.join.waiting_sides == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "what"),
+    [
+        ({"conversation_id": "c", "turn": 2}, {"conversation_id": "d", "turn": 2}, "conversation"),
+        ({"conversation_id": "c", "turn": 2}, {"turn": 2}, "conversation"),
+        ({"conversation_id": "c", "turn": 2}, {"conversation_id": "c", "turn": 3}, "turn"),
+    ],
+)
+def test_sides_name_the_same_place_in_a_conversation(
+    first: dict[str, Any], second: dict[str, Any], what: str
+) -> None:
+    for one, other in ((first, second), (second, first)):
+        reader = Reader()
+        reader.read("a", **one)
+        with pytest.raises(InvalidEvent, match=what) as raised:
+            reader.read("a", "candidate", **other)
+        assert raised.value.reason == "disagrees"
+
+
+def test_a_turn_that_a_side_does_not_tell_agrees_with_any() -> None:
+    reader = Reader()
+    for pair_id, turns in (("a", (None, 3)), ("b", (3, None)), ("c", (3, 3))):
+        for side, turn in zip(("stable", "candidate"), turns, strict=True):
+            reader.read(pair_id, side, conversation_id="c", turn=turn)
+    reader.read("d", conversation_id="", turn=1)
+    reader.read("d", "candidate", conversation_id=None, turn=2)
+    assert [key for key, _ in reader.complete] == ["r/a", "r/b", "r/c", "r/d"]
 
 
 def test_one_language_may_be_written_in_two_ways_or_left_out() -> None:

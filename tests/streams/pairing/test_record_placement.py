@@ -84,6 +84,19 @@ def test_a_key_of_another_form_is_counted(key: Callable[[str], bytes | None]) ->
     assert warning.expected_key == f"r/{names[9]}"
 
 
+def test_turns_have_the_key_of_their_conversation() -> None:
+    found = check()
+    payloads = [event(f"p{n}", conversation_id="c", turn=n + 1) for n in range(3)]
+    number = partition_of(b"r/c", PARTITIONS)
+    found.look(number, RecordBatch(payloads, range(3), [0] * 3, [b"r/c"] * 3))
+    assert found.counts == PlacementCounts(checked=3)
+    found.look(number, RecordBatch(payloads[:1], range(3, 4), [0], [b"r/p0"]))
+    assert found.counts.wrong_key == 1
+    warning = found.warning(0.0)
+    assert warning is not None
+    assert warning.expected_key == "r/c"
+
+
 def test_the_warning_comes_once_in_a_while() -> None:
     found = check()
     wrong = batch(["a"], key=lambda _: b"")

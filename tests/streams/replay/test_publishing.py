@@ -19,6 +19,11 @@ POLICY = PairingPolicy(join_timeout_s=120)
         (event("p"), b"r/p"),
         (event("p/q"), b"r/p/q"),
         (event("日本"), "r/日本".encode()),
+        (event("p", conversation_id="c/1", turn=2), b"r/c/1"),
+        (event("p", conversation_id="c", turn=0), b"r/c"),
+        (event("p", conversation_id=None), b"r/p"),
+        (event("p", conversation_id=""), b"r/p"),
+        (event("p", conversation_id=7), b"r/"),
         (event("p", schema_version=9), b"r/p"),
         (event("p", side="both"), b"r/p"),
         (event("p", pair_id=7), b"r/"),
@@ -32,8 +37,12 @@ POLICY = PairingPolicy(join_timeout_s=120)
         (b"", None),
     ],
 )
-def test_the_key_is_rollout_and_pair(line: bytes, key: bytes | None) -> None:
+def test_the_key_is_rollout_and_conversation_or_pair(line: bytes, key: bytes | None) -> None:
     assert key_of(line) == key
+
+
+def test_a_rating_has_the_key_of_its_pair() -> None:
+    assert key_of(event("p", conversation_id="c", turn=2), "feedback") == b"r/p"
 
 
 def at(second: int) -> bytes:
