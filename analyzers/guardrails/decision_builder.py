@@ -13,6 +13,7 @@ from understudy.analyzers.guardrails.explanations import (
     alerts,
     reasons_for_hold,
     reasons_for_promotion,
+    reasons_for_rollback,
     waiting,
 )
 from understudy.analyzers.guardrails.formatting import format_value
@@ -76,7 +77,7 @@ def _time(epoch_ms: int) -> dt.datetime | None:
 
 def _reasons(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> list[str]:
     if state.status.rolled_back is not None:
-        return list(state.status.rolled_back.reasons)
+        return reasons_for_rollback(state.status.rolled_back, state, evaluation)
     if evaluation.verdict == "promote":
         return reasons_for_promotion(rollout, state)
     return reasons_for_hold(rollout, state, evaluation)

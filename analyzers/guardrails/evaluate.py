@@ -14,9 +14,10 @@ from typing import Final
 
 from understudy.analyzers.guardrails.apply_windows import slices_under_test
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.evidence_state import EvidenceState
+from understudy.analyzers.guardrails.evidence_state import EvidenceStart, EvidenceState
 from understudy.analyzers.guardrails.slices import ALL, slice_name
 from understudy.analyzers.guardrails.state import RolloutState
+from understudy.analyzers.guardrails.statistics import AnyStatistics
 from understudy.analyzers.sequential import (
     SliceEvidence,
     StatisticalVerdict,
@@ -44,6 +45,22 @@ class CheckResult:
     state: EvidenceState | None
     """None before any unit."""
 
+    @property
+    def total(self) -> AnyStatistics:
+        """All units judged so far."""
+        nothing: AnyStatistics = self.check.test.none()
+        return self.state.total if self.state else nothing
+
+    @property
+    def newest(self) -> EvidenceStart | None:
+        """The units of the newest windows, and since when."""
+        return self.state.recent() if self.state else None
+
+    @property
+    def design_effect(self) -> float:
+        """What divides new evidence, at least 1."""
+        return self.state.overdispersion.factor if self.state else 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -54,6 +71,8 @@ class Evaluation:
     """Of the guardrails that promotion waits for, before anything latched."""
     results: list[CheckResult]
     log_evidence: dict[Action, float]
+    log_threshold: float
+    """Log of the weighted evidence that an action takes."""
     evidence_rolls_back: bool
     evidence_pauses: bool
     is_rolled_back: bool
@@ -117,12 +136,13 @@ def evaluate(
         statistical=statistical,
         results=results,
         log_evidence=log_evidence,
+        log_threshold=thresholds.log_rollback,
         evidence_rolls_back=evidence_rolls_back,
         evidence_pauses=evidence_pauses,
         is_rolled_back=is_rolled_back,
         is_paused=is_paused,
         missing=missing,
-        alerting=weightiest_of(results, "alert") if alerts else [],
+        alerting=weightiest_of(results, "alert", thresholds.log_rollback) if alerts else [],
     )
 
 
@@ -132,10 +152,18 @@ def is_complete(rollout: Rollout, state: RolloutState) -> bool:
     return is_last and rollout.stages[state.status.stage].share >= 1.0
 
 
-def weightiest_of(results: Sequence[CheckResult], action: Action) -> list[CheckResult]:
-    """Return what carries the evidence for an action, weightiest first."""
+def weightiest_of(
+    results: Sequence[CheckResult], action: Action, log_threshold: float = math.inf
+) -> list[CheckResult]:
+    """Return what carries the evidence for an action, weightiest first.
+
+    What is past the threshold by itself belongs to it, however much weightier something else is.
+    """
     of_action = [result for result in results if result.check.action == action]
-    return weightiest(of_action, lambda result: result.evidence.weighted)
+    carrying = weightiest(of_action, lambda result: result.evidence.weighted)
+    beyond = [one for one in of_action if one.evidence.weighted >= log_threshold]
+    rest = [one for one in beyond if one not in carrying]
+    return carrying + sorted(rest, key=lambda one: -one.evidence.weighted)
 
 
 def _log_evidence(results: Sequence[CheckResult], action: Action) -> float:

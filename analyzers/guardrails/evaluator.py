@@ -15,7 +15,7 @@ from understudy.analyzers.guardrails.apply_windows import apply_windows, enter_s
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.decision_builder import build_decision
 from understudy.analyzers.guardrails.evaluate import Evaluation, evaluate
-from understudy.analyzers.guardrails.explanations import reasons_for_pause, reasons_for_rollback
+from understudy.analyzers.guardrails.explanations import latch_of
 from understudy.analyzers.guardrails.state import (
     Latch,
     RolloutState,
@@ -66,7 +66,8 @@ class RolloutEvaluator:
         if message.rollout_id != self.rollout.rollout_id:
             raise ValueError(f"this message is about {message.rollout_id}")
         apply_windows(self.rollout, self._checks, self._state, message)
-        return self._decide(cause)
+        # Without a record and before the first event there is no time to date a decision by.
+        return self._decide(cause) if self._state.status.now_ms else None
 
     def advance_clock(self, at_ms: int) -> None:
         """Note when a record or command was written: the time until a window comes.
@@ -208,7 +209,7 @@ class RolloutEvaluator:
         evaluation = self._evaluate(with_intervals=False)
         self._latch(evaluation)
         status = self._state.status
-        if evaluation.verdict != status.verdict:
+        if evaluation.verdict != status.verdict or not status.verdict_since_ms:
             status.verdict = evaluation.verdict
             status.verdict_since_ms = status.now_ms
         return evaluation
@@ -267,10 +268,15 @@ class RolloutEvaluator:
 
     def _latch(self, evaluation: Evaluation) -> None:
         status = self._state.status
-        if evaluation.evidence_rolls_back and status.rolled_back is None:
-            status.rolled_back = Latch(status.now_ms, reasons_for_rollback(self._state, evaluation))
-        if evaluation.evidence_pauses and status.paused is None:
-            status.paused = Latch(status.now_ms, reasons_for_pause(self._state, evaluation))
+        rolls_back = evaluation.evidence_rolls_back and status.rolled_back is None
+        pauses = evaluation.evidence_pauses and status.paused is None
+        if not (rolls_back or pauses):
+            return
+        with_intervals = self._evaluate(with_intervals=True)
+        if rolls_back:
+            status.rolled_back = latch_of("rollback", self._state, with_intervals)
+        if pauses:
+            status.paused = latch_of("pause", self._state, with_intervals)
 
     def _is_last_stage(self) -> bool:
         return self._state.status.stage + 1 == len(self.rollout.stages)

@@ -3,13 +3,15 @@
 They are what an on-call engineer reads at three in the morning, so each says what was measured,
 where, by how much, and what the limit is:
 
-    JSON validity in `ja` fell 2.1 points, limit 0.5; 1,840 pairs
+    JSON validity in `ja` fell 2.1 points (95 % interval 1.6 to 2.5), 99 % → 96.9 %, limit 0.5;
+    1,840 pairs
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from understudy.analyzers.guardrails.check_sentences import sentence, where
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evaluate import (
     ANY_SLICE,
@@ -21,19 +23,13 @@ from understudy.analyzers.guardrails.evaluate import (
 from understudy.analyzers.guardrails.formatting import (
     format_count,
     format_duration,
-    format_limit,
-    format_limit_value,
     format_percent,
-    format_points,
-    format_value,
     printable,
 )
-from understudy.analyzers.guardrails.sequential_tests import MeanTest, Observed
-from understudy.analyzers.guardrails.slices import ALL, slice_title
-from understudy.analyzers.guardrails.state import RolloutState
-from understudy.analyzers.guardrails.statistics import AnyStatistics, LimitStatistics
+from understudy.analyzers.guardrails.sequential_tests import MeanTest
+from understudy.analyzers.guardrails.state import Latch, RolloutState
 from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS
-from understudy.schemas.rollouts import Rollout, Stage
+from understudy.schemas.rollouts import Action, Rollout, Stage
 
 MOST_REASONS: Final = 5
 """As many as a message on a phone shows without scrolling."""
@@ -41,14 +37,22 @@ SUSPICION: Final = "harm is suspected"
 """How a reason to hold begins that is a suspicion."""
 
 
-def reasons_for_rollback(state: RolloutState, evaluation: Evaluation) -> list[str]:
-    """Return what carries the evidence for a rollback, weightiest first."""
-    return _sentences(state, weightiest_of(evaluation.results, "rollback"))
+def latch_of(action: Action, state: RolloutState, evaluation: Evaluation) -> Latch:
+    """Return what an action stays in force for: all that carries its evidence, weightiest first."""
+    carrying = weightiest_of(evaluation.results, action, evaluation.log_threshold)
+    names = list(dict.fromkeys(result.check.name for result in carrying))
+    return Latch(state.status.now_ms, _sentences(state, carrying), names)
 
 
-def reasons_for_pause(state: RolloutState, evaluation: Evaluation) -> list[str]:
-    """Return what carries the evidence for a pause, weightiest first."""
-    return _sentences(state, weightiest_of(evaluation.results, "pause"))
+def reasons_for_rollback(latch: Latch, state: RolloutState, evaluation: Evaluation) -> list[str]:
+    """Return what led to the rollback in force, and what is beyond its limit since then."""
+    further = [
+        result
+        for result in weightiest_of(evaluation.results, "rollback", evaluation.log_threshold)
+        if result.evidence.weighted >= evaluation.log_threshold
+        and result.check.name not in latch.checks
+    ]
+    return [*latch.reasons, *(f"by now also: {one}" for one in _sentences(state, further))]
 
 
 def reasons_for_promotion(rollout: Rollout, state: RolloutState) -> list[str]:
@@ -101,84 +105,14 @@ def waiting(check: Check, slice_name: str, state: RolloutState) -> str:
 
 
 def _sentences(state: RolloutState, results: list[CheckResult]) -> list[str]:
-    return [_sentence(r.check, r.evidence.slice, state) for r in results[:MOST_REASONS]]
-
-
-def _sentence(check: Check, slice_name: str, state: RolloutState) -> str:
-    """Say what was observed of a check in a slice since its evidence began to grow."""
-    evidence = state.evidence[slice_name][check.name]
-    statistics = evidence.recent().statistics or evidence.total
-    observed = check.test.observed(statistics)
-    what = f"{check.metric.title} {_where(slice_name)}"
-    units = f"{format_count(observed.units)} {_unit_word(check, statistics)}"
-    if check.is_tail:
-        return f"{what} {_beyond_tail(check, slice_name, state, observed)}; {units}"
-    return f"{what} {_change(check, observed)}, limit {_limit(check)}; {units}"
-
-
-def _where(slice_name: str) -> str:
-    if slice_name == ALL:
-        return "over all requests"
-    title = printable(slice_title(slice_name))
-    if slice_name.startswith("language:"):
-        return f"in `{title}`"
-    return f"in workflow `{title.removeprefix('workflow ')}`"
-
-
-def _change(check: Check, observed: Observed) -> str:
-    """Say `fell 2.1 points`, `rose 15 %`, `is 2.3 %`."""
-    unit = check.metric.unit
-    if check.metric.kind == "quantile":
-        share = format_percent(observed.candidate)
-        return f"is over {format_value(unit, check.value)} in {share} of the requests"
-    if check.metric.kind == "excess":
-        return f"is {format_points(observed.harm)}"
-    if check.guardrail.limit in ("max", "min"):
-        return f"is {format_value(unit, check.own_value(observed.candidate))}"
-    if observed.harm is None:
-        return "is not known"
-    worse_is_lower = check.metric.higher_is_better or check.guardrail.limit == "max_drop"
-    verb = "fell" if (observed.harm >= 0.0) == worse_is_lower else "rose"
-    change = abs(observed.harm)
-    if check.guardrail.relative:
-        return f"{verb} {format_percent(change)}"
-    return f"{verb} {format_points(change) if unit == 'share' else format_value(unit, change)}"
-
-
-def _limit(check: Check) -> str:
-    """Say the limit in the unit of `_change`; points are not repeated."""
-    if check.metric.kind == "quantile":
-        return format_percent(check.test.margin)
-    limit = format_limit_value(
-        check.metric, check.guardrail.limit, check.value, relative=check.guardrail.relative
-    )
-    return limit.removesuffix(" pp")
-
-
-def _beyond_tail(check: Check, slice_name: str, state: RolloutState, observed: Observed) -> str:
-    buckets = state.tail_threshold(slice_name, check.metric.measure).buckets
-    if not buckets or observed.candidate is None or observed.stable is None:
-        return "is not known"
-    stable_ms, candidate_ms = check.tail_limit_ms(buckets[str(check.metric.quantile)])
-    limit = format_limit(
-        check.metric, check.guardrail.limit, check.value, relative=check.guardrail.relative
-    )
-    return (
-        f"beyond {limit.removeprefix('≤ ')}: {format_percent(observed.candidate)} of the "
-        f"candidate's took over {format_value('ms', candidate_ms)}, "
-        f"{format_percent(observed.stable)} of stable's over {format_value('ms', stable_ms)}"
-    )
-
-
-def _unit_word(check: Check, statistics: AnyStatistics) -> str:
-    """Say what a check counts: pairs, or requests of the candidate."""
-    if check.metric.counts:
-        return check.metric.counts
-    if isinstance(statistics, LimitStatistics):
-        return "requests"
-    return (
-        "pairs" if statistics.pairs or check.metric.kind in ("agreement", "excess") else "requests"
-    )
+    """Return a sentence for each check, the first few in full; the rest are named."""
+    by_check: dict[str, list[CheckResult]] = {}
+    for result in results:
+        by_check.setdefault(result.check.name, []).append(result)
+    groups = list(by_check.values())
+    sentences = [sentence(first, state, others) for first, *others in groups[:MOST_REASONS]]
+    named = [printable(first.check.name) for first, *_ in groups[MOST_REASONS:]]
+    return [*sentences, f"likewise {', '.join(named)}"] if named else sentences
 
 
 def _lacking(name: str, rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> list[str]:
@@ -188,7 +122,7 @@ def _lacking(name: str, rollout: Rollout, state: RolloutState, evaluation: Evalu
         return [f"{_so_far(name, stage, state)} in closed windows of stage {printable(stage.name)}"]
     if name == "suspected_harm":
         suspects = weightiest_of(evaluation.results, "rollback")
-        return [f"{SUSPICION}: {sentence}" for sentence in _sentences(state, suspects)[:1]]
+        return [f"{SUSPICION}: {one}" for one in _sentences(state, suspects)]
     if name == "guardrails":
         return ["no required guardrail has been measured yet"]
     if name in evaluation.statistical.breaches:
@@ -213,8 +147,8 @@ def _so_far(name: str, stage: Stage, state: RolloutState) -> str:
 
 def _unproven(result: CheckResult, state: RolloutState) -> str:
     check, name = result.check, result.evidence.slice
-    reason = waiting(check, name, state) or _sentence(check, name, state)
-    title = "" if check.metric.title in reason else f"{check.metric.title} {_where(name)}: "
+    reason = waiting(check, name, state) or sentence(result, state, [])
+    title = "" if check.metric.title in reason else f"{check.metric.title} {where(name)}: "
     return f"not yet shown to be within its limit: {title}{reason}"
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 from understudy.schemas.rollout_metrics import Limit, Metric
 
 _ESCAPES: Final = ((0xFF, "\\x{:02x}"), (0xFFFF, "\\u{:04x}"), (0x10FFFF, "\\U{:08x}"))
 """By the largest character that a form can write."""
+_SHARE_DIGITS: Final = 3
+"""Significant ones of shares and their differences: more than any rollout's data can tell."""
 _SIGNS: Final = {"max": "≤ ", "min": "≥ ", "max_increase": "≤ +", "max_drop": "≥ −"}
 
 
@@ -25,13 +28,35 @@ def format_duration(seconds: float) -> str:
 
 
 def format_percent(share: float | None) -> str:
-    """Return a share of 1 in per cent: `1.2 %`."""
-    return "–" if share is None else f"{100 * share:.3g} %"
+    """Return a share of 1 in per cent: `1.2 %`; what is nearly all is not called all: `99.97 %`."""
+    return "–" if share is None else f"{percentage(share)} %"
+
+
+def percentage(share: float) -> str:
+    """Return the same without the sign."""
+    digits, rest = _SHARE_DIGITS, 1.0 - share
+    if 0.0 < rest < 0.1:
+        # Of 99.97 % the part that is missing tells, and needs two digits.
+        digits = 1 - math.floor(math.log10(rest))
+    return format_number(100 * share, digits)
 
 
 def format_points(difference: float | None) -> str:
     """Return a difference of two shares: `2.1 points`."""
-    return "–" if difference is None else f"{100 * difference:.2g} points"
+    if difference is None:
+        return "–"
+    number = format_number(100 * difference, _SHARE_DIGITS)
+    return f"{number} point" if number == "1" else f"{number} points"
+
+
+def format_number(number: float, digits: int) -> str:
+    """Return a number with so many significant digits; without an exponent, whatever its size."""
+    if not math.isfinite(number):
+        return "–"
+    magnitude = math.floor(math.log10(abs(number))) if number else 0
+    decimals = max(0, digits - 1 - magnitude)
+    text = f"{number:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def format_value(unit: str, value: float | None) -> str:
@@ -41,8 +66,26 @@ def format_value(unit: str, value: float | None) -> str:
     if unit == "share":
         return format_percent(value)
     if unit == "ms":
-        return f"{value / 1000:.3g} s" if value >= 1000 else f"{value:.3g} ms"
-    return f"${value:.3g}" if unit == "usd" else f"{value:.4g}"
+        seconds = abs(value) >= 1000
+        return f"{format_number(value / 1000, 3)} s" if seconds else f"{format_number(value, 3)} ms"
+    if unit == "usd":
+        return f"{'−' if value < 0 else ''}${format_number(abs(value), 3)}"
+    return format_number(value, 4)
+
+
+def format_with_interval(
+    written: Callable[[float], str], value: float, low: float, high: float
+) -> str:
+    """Return `44.1 points (95 % interval 41.2 to 46.9)`; without an end, the value alone."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return written(value)
+    first = written(low).removesuffix(" %")
+    ends = f"{_without_points(first)} to {_without_points(written(high))}"
+    return f"{written(value)} (95 % interval {ends})"
+
+
+def _without_points(text: str) -> str:
+    return text.removesuffix(" points").removesuffix(" point")
 
 
 def format_limit(metric: Metric, limit: Limit, value: float, *, relative: bool) -> str:

@@ -20,7 +20,7 @@ from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import Source
 
-STATE_VERSION: Final = 5
+STATE_VERSION: Final = 6
 """Rises with every change of the layout below; state of another version is not read."""
 
 
@@ -29,6 +29,8 @@ class Latch(msgspec.Struct, frozen=True, array_like=True):
 
     since_ms: int
     reasons: list[str]
+    checks: list[str] = []
+    """Those whose evidence led to it; none where an operator did."""
 
 
 class RolloutStatus(msgspec.Struct, array_like=True):

@@ -111,14 +111,18 @@ def test_the_reason_names_metric_language_amount_and_limit() -> None:
     assert decision.candidate_share == 0.0
 
 
-def test_the_reason_for_a_late_regression_counts_what_came_late() -> None:
+def test_the_reason_for_a_late_regression_also_says_what_came_late() -> None:
+    """Over all requests it is within the limit, which would be no reason."""
     rollout = policy("{metric: error_rate, max_increase: 1pp, slices: [all]}")
     healthy = World().messages(1, 150)
     harm = World(harm=Harm(bad={"error": 0.08})).messages(2, 15, first=150)
     evaluator, decisions = evaluated(rollout, healthy + harm)
     words = evaluator.decision().reasons[0]
     assert decisions[-1].verdict == "rollback"
-    assert float(words.split("rose ")[1].split(" ")[0]) > 4.0, words
+    assert float(words.split("rose ")[1].split(" ")[0]) < 1.0, words
+    since, _, now = words.partition("; since ")[2].partition(" UTC ")
+    assert since == "2026-03-02 12:25:00", words
+    assert float(now.split(" → ")[1].split(" ")[0]) > 4.0, words
 
 
 def test_promotion_takes_requests_time_and_every_required_guardrail() -> None:

@@ -32,7 +32,25 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_shares_and_their_differences() -> None:
     assert (format_percent(0.01234), format_percent(None)) == ("1.23 %", "–")
-    assert (format_points(0.0214), format_points(None)) == ("2.1 points", "–")
+    assert (format_points(0.0214), format_points(None)) == ("2.14 points", "–")
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [(1.0, "100 points"), (-1.0, "-100 points"), (0.01, "1 point"), (0.4413, "44.1 points"),
+     (0.0, "0 points"), (0.000_04, "0.004 points"), (0.09996, "10 points")],
+)  # fmt: skip
+def test_changes_of_any_size_are_written_out(difference: float, text: str) -> None:
+    assert format_points(difference) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "100 %"), (0.0, "0 %"), (0.9997, "99.97 %"), (0.999_96, "99.996 %"),
+     (0.9813, "98.1 %"), (0.5, "50 %"), (12.34, "1,234 %"), (0.000_012, "0.0012 %")],
+)  # fmt: skip
+def test_nearly_all_is_not_all_and_no_share_has_an_exponent(share: float, text: str) -> None:
+    assert format_percent(share) == text
 
 
 @pytest.mark.parametrize(
@@ -41,8 +59,14 @@ def test_shares_and_their_differences() -> None:
         ("share", 0.012, "1.2 %"),
         ("ms", 8_150.0, "8.15 s"),
         ("ms", 312.4, "312 ms"),
+        ("ms", 1_234_000.0, "1,234 s"),
+        ("ms", 999.7, "1,000 ms"),
         ("usd", 0.00123, "$0.00123"),
+        ("usd", 0.000_001_2, "$0.0000012"),
+        ("usd", 12_345.0, "$12,345"),
+        ("usd", -0.02, "−$0.02"),
         ("tokens", 311.2, "311.2"),
+        ("tokens", 123_456.0, "123,456"),
         ("ms", None, "–"),
         ("usd", float("nan"), "–"),
         ("tokens", float("inf"), "–"),

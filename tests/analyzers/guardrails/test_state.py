@@ -63,7 +63,7 @@ def test_the_layout_of_the_state() -> None:
     assert msgspec.json.decode(encode_state(state)) == {
         "policy_hash": state.policy_hash,
         "version": STATE_VERSION,
-        "status": [1, 0, -1, [7, ["why"]], None, "hold", 0, "", 0, 0, 0, 0, 0, 0, 0, 0, {}],
+        "status": [1, 0, -1, [7, ["why"], []], None, "hold", 0, "", 0, 0, 0, 0, 0, 0, 0, 0, {}],
         "stage": [5, None, None, 9, 0, 0, 0, 0, 0, 0, 0.0],
         "arrivals": [["ja"], []],
         "tail_thresholds": {"all": {"duration": [{"-3": 4}, {}, 0]}},
