@@ -66,7 +66,13 @@ def exact_interval(
 
 
 def mean_interval(
-    total: float, weight: float, penalty: float, prior: float, alpha: float
+    total: float,
+    weight: float,
+    penalty: float,
+    prior: float,
+    alpha: float,
+    *,
+    overdispersion: float = 1.0,
 ) -> Interval:
     """Interval for the m at which `total` - m · `weight` has mean zero, `alpha` on each side.
 
@@ -81,10 +87,10 @@ def mean_interval(
     bets = unbounded.STAKES / np.sqrt(prior)
 
     def rejects(deviation: float) -> bool:
-        won = bets * deviation - bets**2 / 6.0 * penalty
+        won = (bets * deviation - bets**2 / 6.0 * penalty) / overdispersion
         return bool(log_evidence(won) >= -np.log(alpha))
 
-    furthest = 1.0 / float(bets[-1])
+    furthest = overdispersion / float(bets[-1])
     while not rejects(furthest):
         furthest *= 2.0
     reach = boundary(rejects, 0.0, furthest)

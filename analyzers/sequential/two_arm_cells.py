@@ -187,7 +187,9 @@ def _integrated(places: _Places, bad: FloatArray) -> FloatArray:
     return np.concatenate(parts).reshape(n_cells, n_bets)
 
 
-def _chance_ratio(sizes: FloatArray, hit: FloatArray, miss: FloatArray, bad: FloatArray) -> FloatArray:
+def _chance_ratio(
+    sizes: FloatArray, hit: FloatArray, miss: FloatArray, bad: FloatArray
+) -> FloatArray:
     """(n,) logs of: chance of so many bad units under the payoffs, by that without them.
 
     Both under one tilt, at which about as many bad units are expected as there are: then neither
@@ -207,7 +209,7 @@ def _tilt(sizes: FloatArray, gain: FloatArray, units: FloatArray, bad: FloatArra
     """Log-odds (n,) at which the classes expect about as many bad units as there are."""
     base = np.log((bad + 0.5) / (units - bad + 0.5))
     lower, upper = base - np.max(gain, axis=0), base - np.min(gain, axis=0)
-    tilt = 0.5 * (lower + upper)
+    tilt: FloatArray = 0.5 * (lower + upper)
     for _ in range(_MOST_STEPS):
         chance, other = _logistic(tilt + gain), _logistic(-tilt - gain)
         short = bad - np.sum(sizes * chance, axis=0)

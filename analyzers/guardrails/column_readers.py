@@ -1,0 +1,575 @@
+"""The sums that a check takes from window rows, in columns, and the readers that take them.
+
+Statistics are one float64 array (..., k), with the fields of `BinaryColumns`, `LimitColumns` or
+`MeanColumns` along its last axis. They add up over rows, windows and partitions.
+
+A reader reads twice: what the rows hold, and, apart, what their unresolved requests would add at
+their worst for a rollback. Such requests wait for a side; who answers at once is known at once, so
+without them the fast failures of one side would count before the slow ones of the other.
+
+Requests that timed out without a duration count as slower than any limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from understudy.analyzers.guardrails.row_columns import (
+    PLACES,
+    BoolArray,
+    HistogramColumn,
+    IntArray,
+    RowColumns,
+)
+from understudy.analyzers.sequential.bets import FloatArray
+from understudy.schemas.measure_kinds import (
+    Category,
+    Outcome,
+    both_sides,
+    only_candidate,
+    only_stable,
+)
+from understudy.schemas.rollout_metrics import AGREEMENTS, EXCESSES, MEANS, METRICS, RATES, TIMES
+
+NO_BUCKET: Final = np.iinfo(np.int32).min
+"""Instead of a tail's bucket where it is not known yet: such a row is not read."""
+_NOTHING: Final = np.zeros(1)
+
+
+class BinaryColumns(NamedTuple):
+    """A yes or no on both sides: paired requests first, separate arms after them.
+
+    What cannot be told is counted against either verdict: a latency threshold lies between two
+    buckets, and a stable side that never came counts as bad for rollback and as good for promotion.
+    Elsewhere the counts of the two directions are equal.
+    """
+
+    pairs: FloatArray = _NOTHING
+    stable_only_rollback: FloatArray = _NOTHING
+    """Pairs that are bad on stable's side alone."""
+    candidate_only_rollback: FloatArray = _NOTHING
+    both_rollback: FloatArray = _NOTHING
+    stable_only_promotion: FloatArray = _NOTHING
+    candidate_only_promotion: FloatArray = _NOTHING
+    both_promotion: FloatArray = _NOTHING
+    candidate_units: FloatArray = _NOTHING
+    candidate_bad_rollback: FloatArray = _NOTHING
+    candidate_bad_promotion: FloatArray = _NOTHING
+    stable_units: FloatArray = _NOTHING
+    stable_bad_rollback: FloatArray = _NOTHING
+    stable_bad_promotion: FloatArray = _NOTHING
+
+
+class LimitColumns(NamedTuple):
+    """A yes or no on the candidate's side alone; see `BinaryColumns` on the two directions."""
+
+    units: FloatArray = _NOTHING
+    bad_rollback: FloatArray = _NOTHING
+    bad_promotion: FloatArray = _NOTHING
+
+
+class MeanColumns(NamedTuple):
+    """Sums, squares and products in natural units: paired requests, then separate arms."""
+
+    pairs: FloatArray = _NOTHING
+    paired_candidate: FloatArray = _NOTHING
+    paired_stable: FloatArray = _NOTHING
+    paired_candidate_squares: FloatArray = _NOTHING
+    paired_products: FloatArray = _NOTHING
+    paired_stable_squares: FloatArray = _NOTHING
+    candidate_units: FloatArray = _NOTHING
+    candidate_total: FloatArray = _NOTHING
+    candidate_squares: FloatArray = _NOTHING
+    stable_units: FloatArray = _NOTHING
+    stable_total: FloatArray = _NOTHING
+    stable_squares: FloatArray = _NOTHING
+
+
+AnyColumns = BinaryColumns | LimitColumns | MeanColumns
+Read = Callable[[RowColumns], AnyColumns]
+
+
+def stacked(columns: AnyColumns, shape: tuple[int, ...]) -> FloatArray:
+    """Return the fields along a new last axis, each broadcast to a shape."""
+    result = np.empty((*shape, len(columns)))
+    for place, column in enumerate(columns):
+        result[..., place] = column
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads the statistics of rows, (n, k)."""
+
+    fields: tuple[str, ...]
+    _held: Read
+    _unresolved: Read
+
+    def read(self, columns: RowColumns) -> FloatArray:
+        """What rows hold. Raises ValueError for counts that cannot be."""
+        statistics = self._held(columns)
+        _refuse_impossible(statistics)
+        return stacked(statistics, (columns.n,))
+
+    def unresolved(self, columns: RowColumns) -> FloatArray:
+        """What their unresolved requests would add at their worst for a rollback.
+
+        It takes the gauges of `unresolved` alone and is linear in them, so gauges may be added up
+        before.
+        """
+        return stacked(self._unresolved(columns), (columns.n,))
+
+    def names(self, *, paired: Iterable[bool] = (True, False)) -> frozenset[str]:
+        """The columns that it needs for rows of paired modes, of others, or of both."""
+        found: set[str] = set()
+        for is_paired in paired:
+            recorder = NameRecorder(is_paired=is_paired)
+            self.read(recorder)
+            self.unresolved(recorder)
+            found |= recorder.names
+        return frozenset(found)
+
+
+class NameRecorder(RowColumns):
+    """One row of nothing that notes which columns are asked for."""
+
+    def __init__(self, *, is_paired: bool) -> None:
+        super().__init__(np.array([is_paired]), {})
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> FloatArray:
+        self.names.add(name)
+        return np.zeros(1)
+
+    def histogram(self, name: str) -> HistogramColumn:
+        self.names.add(name)
+        return HistogramColumn.of([{}])
+
+
+def _refuse_impossible(statistics: AnyColumns) -> None:
+    """Raise ValueError where more are bad than there are."""
+    if isinstance(statistics, LimitColumns):
+        parts = [
+            (statistics.units, statistics.bad_rollback),
+            (statistics.units, statistics.bad_promotion),
+        ]
+    elif isinstance(statistics, BinaryColumns):
+        s = statistics
+        parts = [
+            (s.pairs, s.stable_only_rollback + s.candidate_only_rollback + s.both_rollback),
+            (s.pairs, s.stable_only_promotion + s.candidate_only_promotion + s.both_promotion),
+            (s.candidate_units, s.candidate_bad_rollback),
+            (s.candidate_units, s.candidate_bad_promotion),
+            (s.stable_units, s.stable_bad_rollback),
+            (s.stable_units, s.stable_bad_promotion),
+        ]  # fmt: skip
+    else:
+        return
+    if any((bad < 0.0).any() or (bad > units).any() for units, bad in parts):
+        raise ValueError("a window row counts more bad units than units")
+
+
+def _by_mode(paired: Read, arms: Read) -> Read:
+    """Read rows of paired modes one way, others another way."""
+
+    def read(columns: RowColumns) -> AnyColumns:
+        is_paired = columns.is_paired
+        if is_paired.all():
+            return paired(columns)
+        if not is_paired.any():
+            return arms(columns)
+        both = zip(paired(columns), arms(columns), strict=True)
+        chosen = (np.where(is_paired, one, other) for one, other in both)
+        return type(paired(columns))(*chosen)
+
+    return read
+
+
+# Yes or no
+
+
+class _Bad(NamedTuple):
+    """Units and the bad ones among them."""
+
+    units: FloatArray
+    bad: FloatArray
+
+
+def _bad(columns: RowColumns, section: str, rate: Outcome | Category, true_is_bad: bool) -> _Bad:
+    units = columns[f"{section}_{rate.among}"]
+    true_units = columns[f"{section}_{rate.success}"]
+    return _Bad(units, true_units if true_is_bad else units - true_units)
+
+
+def rate_reader(metric: str) -> Reader:
+    """Return the reader of a rate on both sides: discordant pairs, or separate arms."""
+    rate, true_is_bad = RATES[metric], not METRICS[metric].higher_is_better
+
+    def arms(columns: RowColumns) -> BinaryColumns:
+        candidate = _bad(columns, "candidate", rate, true_is_bad)
+        return _two_arms(candidate, _bad(columns, "stable", rate, true_is_bad))
+
+    if not rate.paired_among:
+        return Reader(BinaryColumns._fields, arms, _worst_arms)
+
+    def paired(columns: RowColumns) -> BinaryColumns:
+        joint = _joint(columns, rate, true_is_bad)
+        return _with_lost(joint, columns) if metric == COUNTS_LOST else joint
+
+    return Reader(BinaryColumns._fields, _by_mode(paired, arms), _worst_pairs(rate, true_is_bad))
+
+
+COUNTS_LOST: Final = "error_rate"
+"""The rate to which a side that never came belongs: it is that side's failure."""
+
+
+def _joint(columns: RowColumns, rate: Outcome | Category, true_is_bad: bool) -> BinaryColumns:
+    """Pairs by who is bad."""
+    pairs = columns[f"pair_{rate.paired_among}"]
+    stable_only = columns[f"pair_{only_stable(rate.joint)}"]
+    candidate_only = columns[f"pair_{only_candidate(rate.joint)}"]
+    both = columns[f"pair_{both_sides(rate.joint)}"]
+    if not true_is_bad:  # true on one side only is bad on the other one
+        stable_only, candidate_only = candidate_only, stable_only
+        both = pairs - stable_only - candidate_only - both
+    return _pairs(pairs, stable_only, candidate_only, both)
+
+
+def _pairs(
+    pairs: FloatArray, stable_only: FloatArray, candidate_only: FloatArray, both: FloatArray
+) -> BinaryColumns:
+    """Pairs that count alike in both directions."""
+    return BinaryColumns(
+        pairs, stable_only, candidate_only, both, stable_only, candidate_only, both
+    )
+
+
+def _with_lost(joint: BinaryColumns, columns: RowColumns) -> BinaryColumns:
+    """Add the requests of which one side never came.
+
+    A lost candidate side is bad. A lost stable side is bad for rollback and good for promotion, so
+    that it hides nothing.
+    """
+    lost_stable, candidate_bad = (
+        columns["pair_lost_stable"],
+        columns["pair_lost_stable_candidate_errors"],
+    )
+    lost_candidate, stable_bad = (
+        columns["pair_lost_candidate"],
+        columns["pair_lost_candidate_stable_errors"],
+    )
+    alone, both = lost_candidate - stable_bad, stable_bad
+    return joint._replace(
+        pairs=joint.pairs + lost_stable + lost_candidate,
+        stable_only_rollback=joint.stable_only_rollback + lost_stable - candidate_bad,
+        candidate_only_rollback=joint.candidate_only_rollback + alone,
+        both_rollback=joint.both_rollback + both + candidate_bad,
+        candidate_only_promotion=joint.candidate_only_promotion + alone + candidate_bad,
+        both_promotion=joint.both_promotion + both,
+    )
+
+
+def _two_arms(candidate: _Bad, stable: _Bad) -> BinaryColumns:
+    """Separate arms that count alike in both directions."""
+    return BinaryColumns(
+        candidate_units=candidate.units,
+        candidate_bad_rollback=candidate.bad,
+        candidate_bad_promotion=candidate.bad,
+        stable_units=stable.units,
+        stable_bad_rollback=stable.bad,
+        stable_bad_promotion=stable.bad,
+    )
+
+
+def rate_limit_reader(metric: str) -> Reader:
+    """Return the reader of a rate of the candidate alone."""
+    rate, true_is_bad = RATES[metric], not METRICS[metric].higher_is_better
+
+    def arm(columns: RowColumns) -> LimitColumns:
+        return _limit(*_bad(columns, "candidate", rate, true_is_bad))
+
+    if metric != COUNTS_LOST:
+        return Reader(LimitColumns._fields, arm, _worst_limit(rate, true_is_bad))
+
+    def paired(columns: RowColumns) -> LimitColumns:
+        units, bad = _bad(columns, "candidate", rate, true_is_bad)
+        lost_candidate = columns["pair_lost_candidate"]
+        return _limit(
+            units + columns["pair_lost_stable"] + lost_candidate,
+            bad + columns["pair_lost_stable_candidate_errors"] + lost_candidate,
+        )
+
+    return Reader(LimitColumns._fields, _by_mode(paired, arm), _worst_limit(rate, true_is_bad))
+
+
+def _limit(units: FloatArray, bad: FloatArray) -> LimitColumns:
+    return LimitColumns(units, bad, bad)
+
+
+def agreement_reader(metric: str) -> Reader:
+    """Return the reader of how often the candidate differs from stable, and stable from itself."""
+    agreement = AGREEMENTS[metric]
+
+    def read(columns: RowColumns) -> BinaryColumns:
+        changed = _bad(columns, "pair", agreement, False)
+        return _two_arms(changed, _bad(columns, "control", agreement, False))
+
+    def worst(columns: RowColumns) -> BinaryColumns:
+        return BinaryColumns(candidate_units=_awaiting(columns))
+
+    return Reader(BinaryColumns._fields, read, worst)
+
+
+def agreement_limit_reader(metric: str) -> Reader:
+    """Return the reader of how often the candidate differs from stable."""
+    agreement = AGREEMENTS[metric]
+    return Reader(
+        LimitColumns._fields,
+        lambda columns: _limit(*_bad(columns, "pair", agreement, False)),
+        _all_good,
+    )
+
+
+# Sides that never came
+
+
+def unmatched_reader() -> Reader:
+    """Return the reader of how many requests lack a side, among all that should have both."""
+
+    def paired(columns: RowColumns) -> LimitColumns:
+        unmatched = columns["events_unmatched_stable"] + columns["events_unmatched_candidate"]
+        return _limit(columns["pair_pairs"] + unmatched, unmatched)
+
+    return Reader(LimitColumns._fields, _by_mode(paired, lambda columns: LimitColumns()), _all_good)
+
+
+def lost_reader() -> Reader:
+    """Return the reader of which side never came, among all requests that should have both."""
+
+    def paired(columns: RowColumns) -> BinaryColumns:
+        stable, candidate = columns["pair_lost_stable"], columns["pair_lost_candidate"]
+        return _pairs(columns["pair_pairs"] + stable + candidate, stable, candidate, _NOTHING)
+
+    def worst(columns: RowColumns) -> BinaryColumns:
+        return _worst(_awaiting(columns), columns["unresolved_awaiting_stable"], _NOTHING)
+
+    held = _by_mode(paired, lambda columns: BinaryColumns())
+    return Reader(BinaryColumns._fields, held, worst)
+
+
+def lost_limit_reader() -> Reader:
+    """Return the reader of how often the candidate's side never came."""
+
+    def paired(columns: RowColumns) -> LimitColumns:
+        lost = columns["pair_lost_candidate"]
+        return _limit(columns["pair_pairs"] + columns["pair_lost_stable"] + lost, lost)
+
+    return Reader(LimitColumns._fields, _by_mode(paired, lambda columns: LimitColumns()), _all_good)
+
+
+# Unresolved requests at their worst
+
+
+def _awaiting(columns: RowColumns) -> FloatArray:
+    """Requests that wait for a side."""
+    return columns["unresolved_awaiting_stable"] + columns["unresolved_awaiting_candidate"]
+
+
+def _known_bad(
+    columns: RowColumns, rate: Outcome | Category, true_is_bad: bool
+) -> tuple[FloatArray, FloatArray] | None:
+    """Bad ones among those that await stable and that await the candidate.
+
+    The side that has come is the bad one. None where an outcome is not read from events alone.
+    """
+    names = [f"unresolved_awaiting_{side}_{rate.success}" for side in ("stable", "candidate")]
+    if not true_is_bad or not all(name in PLACES for name in names):
+        return None
+    return columns[names[0]], columns[names[1]]
+
+
+def _worst_pairs(rate: Outcome | Category, true_is_bad: bool) -> Read:
+    """A side that is awaited is as good for the candidate as what is known allows."""
+
+    def read(columns: RowColumns) -> BinaryColumns:
+        known = _known_bad(columns, rate, true_is_bad)
+        if known is None:
+            return _worst(_awaiting(columns), _awaiting(columns), _NOTHING)
+        candidate_bad, stable_bad = known
+        stable_only = columns["unresolved_awaiting_stable"] - candidate_bad + stable_bad
+        return _worst(_awaiting(columns), stable_only, candidate_bad)
+
+    return read
+
+
+def _worst(pairs: FloatArray, stable_only: FloatArray, both: FloatArray) -> BinaryColumns:
+    return BinaryColumns(pairs=pairs, stable_only_rollback=stable_only, both_rollback=both)
+
+
+def _worst_arms(columns: RowColumns) -> BinaryColumns:
+    """Each request that waits is good on the candidate's side and bad on stable's."""
+    awaiting = _awaiting(columns)
+    return BinaryColumns(
+        candidate_units=awaiting, stable_units=awaiting, stable_bad_rollback=awaiting
+    )
+
+
+def _worst_limit(rate: Outcome | Category, true_is_bad: bool) -> Read:
+    """A candidate that is awaited is good; one that has come is what it is, where that is known."""
+
+    def read(columns: RowColumns) -> LimitColumns:
+        known = _known_bad(columns, rate, true_is_bad)
+        return LimitColumns(_awaiting(columns), _NOTHING if known is None else known[0])
+
+    return read
+
+
+def _all_good(columns: RowColumns) -> LimitColumns:
+    return LimitColumns(_awaiting(columns))
+
+
+def _nothing(columns: RowColumns) -> MeanColumns:
+    """A mean has no worst: who asks counts windows without unresolved requests alone."""
+    return MeanColumns()
+
+
+# Times
+
+
+def times(columns: RowColumns, measure: str, side: str) -> tuple[HistogramColumn, FloatArray]:
+    """Return a measure's histograms and the numbers of timeouts that are not in them."""
+    time = TIMES[measure]
+    histogram = columns.histogram(f"{side}_{time.name}_histogram")
+    if not time.slow_when_timed_out:
+        return histogram, np.zeros(columns.n)
+    without = columns[f"{side}_requests"] - columns[f"{side}_{time.name}_count"]
+    return histogram, np.minimum(columns[f"{side}_timeouts"], without).clip(0.0)
+
+
+def time_limit_reader(measure: str, rollback_bucket: int, promotion_bucket: int) -> Reader:
+    """Return the reader of how often the candidate exceeds a limit, rounded for each direction."""
+
+    def read(columns: RowColumns) -> LimitColumns:
+        histogram, timeouts = times(columns, measure, "candidate")
+        return LimitColumns(
+            histogram.total() + timeouts,
+            histogram.above(rollback_bucket) + timeouts,
+            histogram.above(promotion_bucket) + timeouts,
+        )
+
+    return Reader(LimitColumns._fields, read, _all_good)
+
+
+@dataclass(frozen=True, slots=True)
+class TailReader:
+    """Reads how often each side exceeds its threshold, as separate arms, (n, k)."""
+
+    measure: str
+    fields: tuple[str, ...] = BinaryColumns._fields
+
+    def read(
+        self,
+        columns: RowColumns,
+        stable_bucket: int | IntArray,
+        rollback_bucket: int | IntArray,
+        promotion_bucket: int | IntArray,
+    ) -> FloatArray:
+        """Of rows, each with buckets of its own or all with the same.
+
+        A row whose `stable_bucket` is `NO_BUCKET` is read as nothing.
+        """
+        candidate, slow = times(columns, self.measure, "candidate")
+        stable, stable_slow = times(columns, self.measure, "stable")
+        statistics = BinaryColumns(
+            candidate_units=candidate.total() + slow,
+            candidate_bad_rollback=candidate.above(rollback_bucket) + slow,
+            candidate_bad_promotion=candidate.above(promotion_bucket) + slow,
+            stable_units=stable.total() + stable_slow,
+            stable_bad_rollback=stable.above(stable_bucket) + stable_slow,
+            stable_bad_promotion=stable.above(stable_bucket) + stable_slow,
+        )
+        _refuse_impossible(statistics)
+        result = stacked(statistics, (columns.n,))
+        result[_unknown(stable_bucket, columns.n)] = 0.0
+        return result
+
+    def unresolved(self, columns: RowColumns, stable_bucket: int | IntArray) -> FloatArray:
+        """What unresolved requests would add at their worst for a rollback; see `Reader`."""
+        result = stacked(_worst_arms(columns), (columns.n,))
+        result[_unknown(stable_bucket, columns.n)] = 0.0
+        return result
+
+    def names(self) -> frozenset[str]:
+        """The columns that it needs."""
+        recorder = NameRecorder(is_paired=True)
+        self.read(recorder, 0, 0, 0)
+        self.unresolved(recorder, 0)
+        return frozenset(recorder.names)
+
+
+def _unknown(bucket: int | IntArray, n: int) -> BoolArray:
+    return np.broadcast_to(np.asarray(bucket) == NO_BUCKET, (n,))
+
+
+# Means
+
+
+_SIDE_PARTS: Final = ("count", "sum", "squares")
+_PAIR_PARTS: Final = (
+    "count", "candidate_sum", "stable_sum", "candidate_squares", "products", "stable_squares"
+)  # fmt: skip
+
+
+def mean_reader(metric: str) -> Reader:
+    """Return the reader of a mean on both sides: pairs, or separate arms."""
+    name = MEANS[metric].name
+
+    def paired(columns: RowColumns) -> MeanColumns:
+        return MeanColumns(*(columns[f"pair_{name}_{part}"] for part in _PAIR_PARTS))
+
+    def arms(columns: RowColumns) -> MeanColumns:
+        return _mean_arms(
+            [columns[f"candidate_{name}_{part}"] for part in _SIDE_PARTS],
+            [columns[f"stable_{name}_{part}"] for part in _SIDE_PARTS],
+        )
+
+    return Reader(MeanColumns._fields, _by_mode(paired, arms), _nothing)
+
+
+def mean_limit_reader(metric: str) -> Reader:
+    """Return the reader of the candidate's own mean, as pairs of which stable's value is 0."""
+    name = MEANS[metric].name
+
+    def read(columns: RowColumns) -> MeanColumns:
+        units, total, squares = (columns[f"candidate_{name}_{part}"] for part in _SIDE_PARTS)
+        return MeanColumns(units, total, paired_candidate_squares=squares)
+
+    return Reader(MeanColumns._fields, read, _nothing)
+
+
+def excess_reader(metric: str) -> Reader:
+    """Return the reader of how far pairs differ: the candidate from stable, stable from itself.
+
+    Only pairs count towards either arm. A bin stands for its middle, and equal texts for 0.
+    """
+    name = f"{EXCESSES[metric].name}_histogram"
+
+    def read(columns: RowColumns) -> MeanColumns:
+        candidate, stable = columns.histogram(f"pair_{name}"), columns.histogram(f"control_{name}")
+        return _mean_arms(_disagreement(candidate), _disagreement(stable))
+
+    return Reader(MeanColumns._fields, read, _nothing)
+
+
+def _mean_arms(candidate: Iterable[FloatArray], stable: Iterable[FloatArray]) -> MeanColumns:
+    return MeanColumns(*([_NOTHING] * len(_PAIR_PARTS)), *candidate, *stable)
+
+
+def _disagreement(histogram: HistogramColumn) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Units, sum and squares of 1 - similarity."""
+    values = np.maximum(0.0, 199.0 - 2.0 * histogram.buckets) / 200.0
+    return histogram.total(), histogram.weighted(values), histogram.weighted(values**2)

@@ -1,0 +1,548 @@
+"""Sequential tests: how the statistics of a check become evidence, one class for each kind.
+
+`BinaryTest` compares two sides by a yes or no, `LimitTest` holds the candidate's own share against
+a limit, `MeanTest` compares means without a bound. All count harm: positive is worse.
+
+Statistics are arrays (..., k), see `column_readers`; what is computed for one place of the leading
+axes depends on nothing else in the array, to the last bit. A scale is an array (..., 3) of prior,
+units and spread, zeros to begin with; `MeanTest` alone has use for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from understudy.analyzers.guardrails.column_readers import (
+    BinaryColumns,
+    LimitColumns,
+    MeanColumns,
+)
+from understudy.analyzers.guardrails.row_columns import BoolArray
+from understudy.analyzers.sequential import Direction, confidence, signed_bets, two_arm_cells
+from understudy.analyzers.sequential.bets import SIGNED_GRID, UNIT_GRID, FloatArray
+from understudy.analyzers.sequential.confidence import Interval
+from understudy.analyzers.sequential.unbounded import (
+    CALIBRATION_UNITS,
+    PRIOR_UNITS,
+    STAKES,
+    staked,
+)
+
+MEAN_ARM_UNITS: Final = 20
+"""Units that each arm needs before their means are compared: a variance must be estimable."""
+UNBOUNDED: Final[Interval] = (-np.inf, np.inf)
+SCALE_PARTS: Final = 3
+"""Of a scale, and of what an interval needs."""
+C = TypeVar("C", BinaryColumns, LimitColumns, MeanColumns)
+
+
+class Observed(NamedTuple):
+    """What was observed, in the metric's natural unit; None without data or without such a side.
+
+    `harm` is what is held against the margin, positive where the candidate is worse.
+    """
+
+    units: int
+    candidate: float | None
+    stable: float | None
+    harm: float | None
+
+
+class SequentialTest(Protocol):
+    """Turns statistics into evidence against, and for, a harm beyond the margin."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names along the last axis of the statistics."""
+
+    @property
+    def n_bets(self) -> int:
+        """Stakes in each direction."""
+
+    @property
+    def margin(self) -> float:
+        """The harm tolerated."""
+
+    def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Split off what can be staked on now from what must wait for units of the other arm."""
+
+    def increments(
+        self, statistics: FloatArray, direction: Direction, scale: FloatArray
+    ) -> FloatArray:
+        """Return the log-wealth won on batches, (..., n_bets); `scale` (..., 3) broadcasts."""
+
+    def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return the scale before each of T batches, and after the last: (T + 1, ..., 3).
+
+        `statistics` (T, ..., k) come one after the other, `scale` (..., 3) precedes them.
+        """
+
+    def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return what an interval needs of batches, (..., 3): it adds up."""
+
+    def units(self, statistics: FloatArray) -> FloatArray:
+        """Return the candidate's units, (...)."""
+
+    def window_harm(self, statistics: FloatArray) -> FloatArray:
+        """Return units of windows, their summed harm and the variance of one unit, (..., 3).
+
+        NaN where a window is too small to say.
+        """
+
+    def observed(self, statistics: FloatArray) -> Observed:
+        """Return what was observed, of (k,) statistics."""
+
+    def interval(
+        self,
+        statistics: FloatArray,
+        sums: FloatArray,
+        scale: FloatArray,
+        alpha: float,
+        design_effect: float = 1.0,
+    ) -> Interval:
+        """Return where the harm lies, `alpha` for both ends together, of (k,) statistics."""
+
+
+def no_scale(statistics: FloatArray) -> FloatArray:
+    """Return the scale before anything, for statistics of this shape."""
+    return np.zeros((*statistics.shape[:-1], SCALE_PARTS))
+
+
+def carried(
+    test: SequentialTest, statistics: FloatArray, waiting: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Carry what must wait for the other arm into later batches.
+
+    Of T batches (T, ..., k), one after the other, and what waited before them (..., k), return
+    what can be staked on at each, and what waits after each, both (T, ..., k). Whether to wait
+    depends on numbers of units and never on outcomes, which keeps it valid.
+    """
+    ready, left = test.split(statistics)
+    if not waiting.any() and not left.any():
+        return statistics, np.zeros_like(statistics)
+    for step, batch in enumerate(statistics):
+        ready[step], left[step] = test.split(batch + waiting)
+        waiting = left[step]
+    return ready, left
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryTest:
+    """Both sides, a yes or no: pairs exactly, separate arms by all their pairings.
+
+    Harm is candidate - ratio · stable.
+    """
+
+    margin: float
+    ratio: float = 1.0
+    n_bets: int = SIGNED_GRID.size
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return BinaryColumns._fields
+
+    def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
+        s = _columns(BinaryColumns, statistics)
+        has_both = (s.candidate_units > 0.0) & (s.stable_units > 0.0)
+        return _split(statistics, has_both, self.fields.index("candidate_units"))
+
+    def increments(
+        self, statistics: FloatArray, direction: Direction, scale: FloatArray
+    ) -> FloatArray:
+        bets = signed_bets(direction, self.margin, low=-self.ratio)
+        s = _columns(BinaryColumns, statistics)
+        counts = _joint_counts(s, direction)
+        won = np.zeros((*statistics.shape[:-1], self.n_bets))
+        for count, harm in zip(counts, self._harms, strict=True):
+            won += count[..., None] * np.log1p(bets * (harm - self.margin))
+        is_rollback = direction == "rollback"
+        candidate_bad = s.candidate_bad_rollback if is_rollback else s.candidate_bad_promotion
+        stable_bad = s.stable_bad_rollback if is_rollback else s.stable_bad_promotion
+        payoffs = two_arm_cells.Payoffs.of(self.margin, bets, self.ratio)
+        arms = s.candidate_units, candidate_bad, s.stable_units, stable_bad
+        return won + two_arm_cells.log_increments(*arms, payoffs)
+
+    def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        return _unchanged(statistics, scale)
+
+    def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        return no_scale(statistics)
+
+    def units(self, statistics: FloatArray) -> FloatArray:
+        s = _columns(BinaryColumns, statistics)
+        return s.pairs + s.candidate_units
+
+    def window_harm(self, statistics: FloatArray) -> FloatArray:
+        s = _columns(BinaryColumns, statistics)
+        has_both = (s.candidate_units > 0.0) & (s.stable_units > 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = self._paired_harm(s) / s.pairs
+            squares = sum(
+                count * harm**2
+                for count, harm in zip(_joint_counts(s, "rollback"), self._harms, strict=True)
+            )
+            variance = (squares / s.pairs - mean**2) * s.pairs / (s.pairs - 1.0)
+            weight = _weight(s)
+            arms = weight, weight * self._difference(s), weight * self._variance_of_difference(s)
+        paired = [
+            np.where(s.pairs < 2.0, np.nan, part)
+            for part in (s.pairs, self._paired_harm(s), variance)
+        ]
+        return np.stack(
+            [np.where(has_both, arm, pair) for arm, pair in zip(arms, paired, strict=True)], axis=-1
+        )
+
+    def observed(self, statistics: FloatArray) -> Observed:
+        s = _columns(BinaryColumns, statistics)
+        candidate = _ratio(
+            s.candidate_only_rollback + s.both_rollback + s.candidate_bad_rollback,
+            s.pairs + s.candidate_units,
+        )
+        stable = _ratio(
+            s.stable_only_rollback + s.both_rollback + s.stable_bad_rollback,
+            s.pairs + s.stable_units,
+        )
+        harm = None if candidate is None or stable is None else candidate - self.ratio * stable
+        return Observed(int(self.units(statistics)), candidate, stable, harm)
+
+    def interval(
+        self,
+        statistics: FloatArray,
+        sums: FloatArray,
+        scale: FloatArray,
+        alpha: float,
+        design_effect: float = 1.0,
+    ) -> Interval:
+        s = _columns(BinaryColumns, statistics)
+        if s.pairs > 0.0:
+            return confidence.exact_interval(
+                np.array(_joint_counts(s, "rollback")),
+                np.array(self._harms),
+                alpha / 2,
+                low=-self.ratio,
+                overdispersion=design_effect,
+            )
+        if not (s.candidate_units > 0.0 and s.stable_units > 0.0):
+            return UNBOUNDED
+        # Half a bad unit more than seen: none at all is no proof that there never will be one.
+        variance = float(self._variance_of_difference(s, bad=0.5, units=1.0))
+        return confidence.asymptotic_interval(
+            float(self._difference(s)),
+            variance * design_effect,
+            float(_weight(s)) / design_effect,
+            alpha,
+        )
+
+    @property
+    def _harms(self) -> tuple[float, float, float, float]:
+        """In the order of `_joint_counts`."""
+        return (-self.ratio, 0.0, 1.0, 1.0 - self.ratio)
+
+    def _paired_harm(self, s: BinaryColumns) -> FloatArray:
+        return (
+            s.candidate_only_rollback
+            - self.ratio * s.stable_only_rollback
+            + (1.0 - self.ratio) * s.both_rollback
+        )
+
+    def _difference(self, s: BinaryColumns) -> FloatArray:
+        """Candidate's share of bad units minus stable's times the ratio."""
+        candidate = s.candidate_bad_rollback / s.candidate_units
+        return candidate - self.ratio * s.stable_bad_rollback / s.stable_units
+
+    def _variance_of_difference(
+        self, s: BinaryColumns, bad: float = 0.0, units: float = 0.0
+    ) -> FloatArray:
+        """Variance of the arms' difference, each with so many `bad` and `units` added."""
+        candidate = _variance(s.candidate_bad_rollback + bad, s.candidate_units + units)
+        stable = _variance(s.stable_bad_rollback + bad, s.stable_units + units)
+        return candidate / s.candidate_units + self.ratio**2 * stable / s.stable_units
+
+
+def _joint_counts(
+    s: BinaryColumns, direction: Direction
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Pairs that are bad on stable's side alone, on none, on the candidate's alone, on both."""
+    stable_only, candidate_only, both = (
+        (s.stable_only_rollback, s.candidate_only_rollback, s.both_rollback)
+        if direction == "rollback"
+        else (s.stable_only_promotion, s.candidate_only_promotion, s.both_promotion)
+    )
+    return stable_only, s.pairs - stable_only - candidate_only - both, candidate_only, both
+
+
+@dataclass(frozen=True, slots=True)
+class LimitTest:
+    """The candidate's share of bad units against a limit, exactly."""
+
+    margin: float
+    n_bets: int = UNIT_GRID.size
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return LimitColumns._fields
+
+    def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return statistics.copy(), np.zeros_like(statistics)
+
+    def increments(
+        self, statistics: FloatArray, direction: Direction, scale: FloatArray
+    ) -> FloatArray:
+        s = _columns(LimitColumns, statistics)
+        bad = (s.bad_rollback if direction == "rollback" else s.bad_promotion)[..., None]
+        bets = signed_bets(direction, self.margin, low=0.0)
+        good = s.units[..., None] - bad
+        return bad * np.log1p(bets * (1.0 - self.margin)) + good * np.log1p(bets * -self.margin)
+
+    def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        return _unchanged(statistics, scale)
+
+    def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        return no_scale(statistics)
+
+    def units(self, statistics: FloatArray) -> FloatArray:
+        return _columns(LimitColumns, statistics).units
+
+    def window_harm(self, statistics: FloatArray) -> FloatArray:
+        s = _columns(LimitColumns, statistics)
+        parts = s.units, s.bad_rollback, _variance(s.bad_rollback, s.units)
+        return np.stack([np.where(s.units < 2.0, np.nan, part) for part in parts], axis=-1)
+
+    def observed(self, statistics: FloatArray) -> Observed:
+        s = _columns(LimitColumns, statistics)
+        share = _ratio(s.bad_rollback, s.units)
+        return Observed(int(s.units), share, None, share)
+
+    def interval(
+        self,
+        statistics: FloatArray,
+        sums: FloatArray,
+        scale: FloatArray,
+        alpha: float,
+        design_effect: float = 1.0,
+    ) -> Interval:
+        s = _columns(LimitColumns, statistics)
+        counts = np.array([s.units - s.bad_rollback, s.bad_rollback])
+        return confidence.exact_interval(
+            counts, np.array([0.0, 1.0]), alpha / 2, low=0.0, overdispersion=design_effect
+        )
+
+
+class Observations(NamedTuple):
+    """A batch's observations: how many, their sum, their squares, the variance they show.
+
+    `units` may be fractional: two arms have one observation worth h = nc·ns/(nc+ns) units.
+    `spread` estimates the sum of variances from within the batch; of pairs, it is `square`.
+    """
+
+    units: FloatArray
+    total: FloatArray
+    square: FloatArray
+    spread: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class MeanTest:
+    """Means without a bound: harm x = sign · (candidate - factor · stable - shift)."""
+
+    sign: float = 1.0
+    factor: float = 1.0
+    shift: float = 0.0
+    relative: bool = False
+    n_bets: int = STAKES.size
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return MeanColumns._fields
+
+    @property
+    def margin(self) -> float:
+        """The harm tolerated, as a share of stable where relative."""
+        return self.sign * ((self.factor - 1.0) if self.relative else self.shift)
+
+    def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
+        s = _columns(MeanColumns, statistics)
+        enough = np.minimum(s.candidate_units, s.stable_units) >= MEAN_ARM_UNITS
+        return _split(statistics, enough, self.fields.index("candidate_units"))
+
+    def increments(
+        self, statistics: FloatArray, direction: Direction, scale: FloatArray
+    ) -> FloatArray:
+        observed = self._observations(_columns(MeanColumns, statistics))
+        prior, variance = scale[..., 0], _predicted_variance(scale)
+        charged = observed.square + 2.0 * observed.units * variance
+        is_calibrated = prior > 0.0
+        won = staked(observed.total, charged, np.where(is_calibrated, prior, 1.0), direction)
+        return np.where(is_calibrated[..., None], won, 0.0)
+
+    def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        observed = self._observations(_columns(MeanColumns, statistics))
+        steps = np.stack([observed.units, observed.spread], axis=-1)
+        sums = np.cumsum(np.concatenate([scale[None, ..., 1:], steps]), axis=0)
+        units, spread = sums[..., 0], sums[..., 1]
+        has_prior = (units >= CALIBRATION_UNITS) & (spread > 0.0)
+        first = np.argmax(has_prior, axis=0)[None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            guess = np.take_along_axis(spread / units, first, axis=0)
+        later = has_prior.any(axis=0) & (
+            np.arange(len(units)).reshape(-1, *[1] * (units.ndim - 1)) >= first
+        )
+        prior = np.where(scale[..., 0] > 0.0, scale[..., 0], np.where(later, guess, 0.0))
+        return np.concatenate([prior[..., None], sums], axis=-1)
+
+    def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        """Σ harm, Σ weight, Σ penalty; before calibration none, as nothing is staked before."""
+        s = _columns(MeanColumns, statistics)
+        observed, weight = self._observations(s), self._margin_weight(s)
+        # Observations are counted from the margin; the interval asks where the harm itself lies.
+        harm = observed.total + self.margin * weight
+        penalty = observed.square + 2.0 * observed.units * _predicted_variance(scale)
+        sums = np.stack(np.broadcast_arrays(harm, weight, penalty), axis=-1)
+        return np.where((scale[..., 0] > 0.0)[..., None], sums, 0.0)
+
+    def units(self, statistics: FloatArray) -> FloatArray:
+        s = _columns(MeanColumns, statistics)
+        return s.pairs + s.candidate_units
+
+    def window_harm(self, statistics: FloatArray) -> FloatArray:
+        s = _columns(MeanColumns, statistics)
+        arms, pairs = self._of_arms(s), self._of_pairs(s)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = pairs.total / pairs.units
+            within = np.maximum(0.0, pairs.square / pairs.units - mean**2)
+            of_pairs = pairs.units, pairs.total, within * pairs.units / (pairs.units - 1.0)
+            of_arms = arms.units, arms.total, arms.spread / arms.units
+        are_arms = (np.minimum(s.candidate_units, s.stable_units) > 1.0) & (s.pairs == 0.0)
+        are_pairs = (s.pairs >= 2.0) & (s.candidate_units == 0.0)
+        parts = [
+            np.where(are_arms, arm, np.where(are_pairs, pair, np.nan))
+            for arm, pair in zip(of_arms, of_pairs, strict=True)
+        ]
+        return np.stack(parts, axis=-1)
+
+    def observed(self, statistics: FloatArray) -> Observed:
+        s = _columns(MeanColumns, statistics)
+        units = int(self.units(statistics))
+        candidate = _ratio(s.paired_candidate + s.candidate_total, units)
+        stable = _ratio(s.paired_stable + s.stable_total, s.pairs + s.stable_units)
+        if self.factor == 0.0:
+            harm = None if candidate is None else self.sign * candidate
+            return Observed(units, candidate, None, harm)
+        if candidate is None or stable is None:
+            return Observed(units, candidate, stable, None)
+        harm = self.sign * (candidate - stable)
+        if not self.relative:
+            return Observed(units, candidate, stable, harm)
+        return Observed(units, candidate, stable, harm / stable if stable > 0.0 else None)
+
+    def interval(
+        self,
+        statistics: FloatArray,
+        sums: FloatArray,
+        scale: FloatArray,
+        alpha: float,
+        design_effect: float = 1.0,
+    ) -> Interval:
+        harm, weight, penalty = (float(part) for part in sums)
+        return confidence.mean_interval(
+            harm, weight, penalty, float(scale[0]), alpha / 2, overdispersion=design_effect
+        )
+
+    def _margin_weight(self, s: MeanColumns) -> FloatArray:
+        """By what the margin is multiplied in a batch's total."""
+        arms = _weight(s)
+        if not self.relative:
+            return s.pairs + arms
+        stable_mean = _divided(s.stable_total, s.stable_units)
+        return s.paired_stable + arms * stable_mean
+
+    def _observations(self, s: MeanColumns) -> Observations:
+        """Return pairs and arms together; one of them is empty in nearly every batch."""
+        pairs, arms = self._of_pairs(s), self._of_arms(s)
+        return Observations(*(one + other for one, other in zip(pairs, arms, strict=True)))
+
+    def _of_pairs(self, s: MeanColumns) -> Observations:
+        """x = candidate - factor · stable - shift, from the sums of both and of their products."""
+        factor, shift = self.factor, self.shift
+        total = s.paired_candidate - factor * s.paired_stable
+        square = (
+            s.paired_candidate_squares
+            - 2.0 * factor * s.paired_products
+            + factor**2 * s.paired_stable_squares
+        )
+        shifted = square - 2.0 * shift * total + s.pairs * shift**2
+        square = np.maximum(0.0, shifted)
+        return Observations(s.pairs, self.sign * (total - s.pairs * shift), square, square)
+
+    def _of_arms(self, s: MeanColumns) -> Observations:
+        """One observation h · (mean_c - factor · mean_s - shift) a batch, h = nc·ns/(nc+ns).
+
+        h weighs batches by what they can tell. An empty arm gives nothing.
+        """
+        weight = _weight(s)
+        candidate_mean = _divided(s.candidate_total, s.candidate_units)
+        stable_mean = _divided(s.stable_total, s.stable_units)
+        total = weight * (candidate_mean - self.factor * stable_mean - self.shift)
+        candidate = _within(s.candidate_units, candidate_mean, s.candidate_squares)
+        stable = _within(s.stable_units, stable_mean, s.stable_squares)
+        noise = _divided(candidate, s.candidate_units)
+        noise = noise + self.factor**2 * _divided(stable, s.stable_units)
+        return Observations(weight, self.sign * total, total**2, weight**2 * noise)
+
+
+AnyTest = BinaryTest | LimitTest | MeanTest
+
+
+def _columns(kind: type[C], statistics: FloatArray) -> C:
+    return kind(*(statistics[..., place] for place in range(len(kind._fields))))
+
+
+def _split(
+    statistics: FloatArray, is_ready: BoolArray, arms_from: int
+) -> tuple[FloatArray, FloatArray]:
+    """Pairs never wait; the fields of the arms, from a place on, wait until they are ready."""
+    ready, waiting = statistics.copy(), np.zeros_like(statistics)
+    is_waiting = ~is_ready[..., None]
+    ready[..., arms_from:] = np.where(is_waiting, 0.0, statistics[..., arms_from:])
+    waiting[..., arms_from:] = np.where(is_waiting, statistics[..., arms_from:], 0.0)
+    return ready, waiting
+
+
+def _unchanged(statistics: FloatArray, scale: FloatArray) -> FloatArray:
+    return np.broadcast_to(scale, (len(statistics) + 1, *scale.shape))
+
+
+def _predicted_variance(scale: FloatArray) -> FloatArray:
+    """Of one unit, by earlier batches, of which the first guess is worth `PRIOR_UNITS`."""
+    prior, units, spread = scale[..., 0], scale[..., 1], scale[..., 2]
+    predicted: FloatArray = (PRIOR_UNITS * prior + spread) / (PRIOR_UNITS + units)
+    return predicted
+
+
+def _weight(s: BinaryColumns | MeanColumns) -> FloatArray:
+    """How many pairs two arms are worth; none of an empty arm."""
+    return _divided(s.candidate_units * s.stable_units, s.candidate_units + s.stable_units)
+
+
+def _within(units: FloatArray, mean: FloatArray, squares: FloatArray) -> FloatArray:
+    """Variance of one unit around its arm's mean; zero below two units."""
+    around = np.maximum(0.0, squares - units * mean**2)
+    return np.where(units < 2.0, 0.0, _divided(around, units - 1.0))
+
+
+def _variance(bad: FloatArray, units: FloatArray) -> FloatArray:
+    """Unbiased variance of a yes or no; 0 of fewer than two."""
+    share = _divided(bad, units)
+    return np.where(units > 1.0, _divided(share * (1.0 - share) * units, units - 1.0), 0.0)
+
+
+def _divided(above: FloatArray, below: FloatArray) -> FloatArray:
+    """0 where there is nothing to divide by."""
+    return above / np.where(below > 0.0, below, 1.0) * (below > 0.0)
+
+
+def _ratio(count: FloatArray, units: FloatArray | int) -> float | None:
+    return float(count / units) if units > 0 else None

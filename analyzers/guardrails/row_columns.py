@@ -1,0 +1,128 @@
+"""Window rows in columns: the sums of many rows, as far as somebody reads them.
+
+A column is named as in ClickHouse, `<section>_<sum>`. The same readers take columns from messages
+of window rows and from blocks that a query returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from understudy.analyzers.sequential.bets import FloatArray
+from understudy.schemas.events import PAIRED_MODES
+from understudy.schemas.measure_kinds import SumKind
+from understudy.schemas.measures import SUMS
+from understudy.schemas.windows import WindowRow
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+PLACES: Final[Mapping[str, str]] = {
+    f"{section}_{one.name}": f"{section}.{one.name}"
+    for section, sums in SUMS.items()
+    for one in sums
+}
+"""Column to the place of the sum in a row, as `attrgetter` takes it."""
+HISTOGRAMS: Final = frozenset(
+    f"{section}_{one.name}"
+    for section, sums in SUMS.items()
+    for one in sums
+    if one.kind is SumKind.HISTOGRAM
+)
+"""Columns that hold a histogram in each row."""
+
+
+class HistogramColumn:
+    """Histograms of n rows, flattened: entry i has `counts[i]` in `buckets[i]` of row `rows[i]`."""
+
+    def __init__(self, n_rows: int, rows: IntArray, buckets: IntArray, counts: FloatArray) -> None:
+        self.n_rows = n_rows
+        self.rows, self.buckets, self.counts = rows, buckets, counts
+
+    @classmethod
+    def of(cls, histograms: Sequence[Mapping[int, int]]) -> HistogramColumn:
+        """Of one histogram for each row."""
+        sizes = [len(one) for one in histograms]
+        entries = sum(sizes)
+        return cls(
+            len(sizes),
+            np.repeat(np.arange(len(sizes)), sizes),
+            np.fromiter(chain.from_iterable(histograms), np.int64, entries),
+            np.fromiter(
+                chain.from_iterable(one.values() for one in histograms), np.float64, entries
+            ),
+        )
+
+    def total(self) -> FloatArray:
+        """Counts of each row together, (n,)."""
+        return self._added(self.counts)
+
+    def above(self, bucket: int | IntArray) -> FloatArray:
+        """Counts above the upper edge of a bucket, one for all rows or one for each, (n,)."""
+        edges = np.broadcast_to(bucket, (self.n_rows,))[self.rows]
+        return self._added(np.where(self.buckets > edges, self.counts, 0.0))
+
+    def weighted(self, values: FloatArray) -> FloatArray:
+        """Sum of counts x values of the entries, (n,)."""
+        return self._added(self.counts * values)
+
+    def _added(self, numbers: FloatArray) -> FloatArray:
+        added = np.bincount(self.rows, weights=numbers, minlength=self.n_rows)
+        return added.astype(np.float64, copy=False)
+
+
+class RowColumns:
+    """Columns of n rows: numbers as (n,) float64 arrays, histograms flattened.
+
+    Asking for a column that it does not hold is a KeyError.
+    """
+
+    def __init__(
+        self,
+        is_paired: BoolArray,
+        numbers: Mapping[str, FloatArray],
+        histograms: Mapping[str, HistogramColumn] | None = None,
+    ) -> None:
+        """`is_paired` (n,) says of which rows both sides of each request were compared."""
+        self.is_paired = is_paired
+        self._numbers = numbers
+        self._histograms = histograms or {}
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[WindowRow], names: Iterable[str]) -> RowColumns:
+        """Return these columns of rows."""
+        wanted = sorted(set(names))
+        histograms = [name for name in wanted if name in HISTOGRAMS]
+        numbers = [name for name in wanted if name not in HISTOGRAMS]
+        return cls(
+            np.array([row.mode in PAIRED_MODES for row in rows], dtype=np.bool_),
+            {name: _numbers_of(rows, name) for name in numbers},
+            {name: HistogramColumn.of(_values(rows, name)) for name in histograms},
+        )
+
+    @property
+    def n(self) -> int:
+        """How many rows there are."""
+        return self.is_paired.size
+
+    def __getitem__(self, name: str) -> FloatArray:
+        """Return a column of numbers."""
+        return self._numbers[name]
+
+    def histogram(self, name: str) -> HistogramColumn:
+        """Return a column of histograms."""
+        return self._histograms[name]
+
+
+def _numbers_of(rows: Sequence[WindowRow], name: str) -> FloatArray:
+    return np.fromiter(map(attrgetter(PLACES[name]), rows), np.float64, len(rows))
+
+
+def _values(rows: Sequence[WindowRow], name: str) -> list[Mapping[int, int]]:
+    return list(map(attrgetter(PLACES[name]), rows))
