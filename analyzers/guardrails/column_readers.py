@@ -124,14 +124,19 @@ class Reader:
         return stacked(self._unresolved(columns), (columns.n,))
 
     def names(self, *, paired: Iterable[bool] = (True, False)) -> frozenset[str]:
-        """The columns that it needs for rows of paired modes, of others, or of both."""
+        """The columns that `read` needs for rows of paired modes, of others, or of both."""
         found: set[str] = set()
         for is_paired in paired:
             recorder = NameRecorder(is_paired=is_paired)
             self.read(recorder)
-            self.unresolved(recorder)
             found |= recorder.names
         return frozenset(found)
+
+    def gauge_names(self) -> frozenset[str]:
+        """The columns that `unresolved` needs."""
+        recorder = NameRecorder(is_paired=True)
+        self.unresolved(recorder)
+        return frozenset(recorder.names)
 
 
 class NameRecorder(RowColumns):
@@ -504,9 +509,14 @@ class TailReader:
         return result
 
     def names(self) -> frozenset[str]:
-        """The columns that it needs."""
+        """The columns that `read` needs."""
         recorder = NameRecorder(is_paired=True)
         self.read(recorder, 0, 0, 0)
+        return frozenset(recorder.names)
+
+    def gauge_names(self) -> frozenset[str]:
+        """The columns that `unresolved` needs."""
+        recorder = NameRecorder(is_paired=True)
         self.unresolved(recorder, 0)
         return frozenset(recorder.names)
 

@@ -1,0 +1,66 @@
+"""Window rows in columns: numbers as they are in the rows, histograms flattened."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.analyzers.guardrails.world import World
+from understudy.analyzers.guardrails.row_columns import (
+    HISTOGRAMS,
+    PLACES,
+    HistogramColumn,
+    RowColumns,
+)
+
+ROWS = [row for message in World().messages(1, 3) for row in message.rows]
+
+
+def test_every_sum_of_a_row_can_be_read_under_the_name_that_clickhouse_knows() -> None:
+    columns = RowColumns.of_rows(ROWS, PLACES)
+    assert columns.n == len(ROWS)
+    for name, place in PLACES.items():
+        section, _, field = place.partition(".")
+        wanted = [getattr(getattr(row, section), field) for row in ROWS]
+        if name in HISTOGRAMS:
+            totals = [sum(histogram.values()) for histogram in wanted]
+            assert columns.histogram(name).total().tolist() == totals
+        else:
+            assert columns[name].tolist() == wanted
+
+
+def test_what_was_not_asked_for_is_not_there() -> None:
+    columns = RowColumns.of_rows(ROWS, ["candidate_errors"])
+    with pytest.raises(KeyError):
+        columns["stable_errors"]
+    with pytest.raises(KeyError):
+        RowColumns.of_rows(ROWS, ["candidate_misspelt"])
+
+
+def test_paired_rows_are_told_from_others() -> None:
+    canary = msgspec.structs.replace(ROWS[0], mode="canary")
+    nameless = msgspec.structs.replace(ROWS[0], mode=None)
+    paired = RowColumns.of_rows([ROWS[0], canary, nameless], []).is_paired
+    assert paired.tolist() == [True, False, False]
+
+
+def test_no_rows_are_empty_columns() -> None:
+    columns = RowColumns.of_rows([], ["candidate_errors", "candidate_duration_ms_histogram"])
+    assert columns["candidate_errors"].shape == (0,)
+    assert columns.histogram("candidate_duration_ms_histogram").above(3).shape == (0,)
+
+
+def test_counts_above_a_bucket_leave_out_the_bucket_itself() -> None:
+    histograms = [{3: 2, 7: 5}, {}, {-4: 1, 8: 4}]
+    column = HistogramColumn.of(histograms)
+    assert column.total().tolist() == [7, 0, 5]
+    assert column.above(7).tolist() == [0, 0, 4]
+    assert column.above(6).tolist() == [5, 0, 4]
+    assert column.above(-5).tolist() == [7, 0, 5]
+    assert column.above(np.array([2, 0, 8])).tolist() == [7, 0, 0]
+
+
+def test_entries_can_be_weighed() -> None:
+    column = HistogramColumn.of([{1: 2, 2: 3}, {5: 1}])
+    assert column.weighted(column.buckets * 10.0).tolist() == [80, 50]
