@@ -3,7 +3,7 @@
 A window's counts become log increments (`exact`, `two_arm` with `tail` for quantiles, `unbounded`,
 `noise_floor`), increments become evidence (`restart` for rollback, `wealth` for promotion), and
 weighted evidence becomes a verdict (`weights`, `verdict`). In addition: `confidence` for intervals,
-`sample_ratio` for data quality, `overdispersion` for correlated data.
+`sample_ratio` for data quality; `conversations`, `blocks` and `overdispersion` for correlated data.
 """
 
 from understudy.analyzers.sequential.bets import Direction, log_evidence, signed_bets
