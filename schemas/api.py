@@ -58,7 +58,7 @@ class RolloutStatus(msgspec.Struct, frozen=True, kw_only=True):
         bool, Meta(description="The newest decision was made under an earlier policy.")
     ]
     reasons: Annotated[list[str], Meta(description="Sentences, the weightiest first.")]
-    alerts: list[str]
+    alerts: Annotated[list[str], Meta(description="Sentences.")]
 
 
 class RolloutList(msgspec.Struct, frozen=True, kw_only=True):

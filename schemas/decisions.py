@@ -22,6 +22,7 @@ DECISIONS_SCHEMA_VERSION: Final = 1
 
 Verdict = Literal["rollback", "hold", "promote"]
 EvidenceStatus = Literal["breach", "pass", "open", "waiting"]
+AlertKind = Literal["guardrail", "data_quality", "stable", "model"]
 Time = Annotated[dt.datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0)]
 
@@ -63,12 +64,16 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     weight: float
     log_rollback: Annotated[float | None, Meta(description="Natural log; null for no evidence.")]
     log_promotion: float
-    overdispersion: Annotated[
+    design_effect: Annotated[
         float,
         Meta(
-            description="Factor that divides new evidence: how much more windows vary than "
-            "independent requests would."
+            description="Factor that divides new evidence: how much more the harm of requests "
+            "varies than that of independent ones, since turns of a conversation share their fate.",
         ),
+    ]
+    independent_units: Annotated[
+        int,
+        Meta(description="As many independent units would tell as much: units / design_effect."),
     ]
     statistics: Annotated[
         dict[str, Count],
@@ -77,12 +82,22 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             "docs/statistics.md."
         ),
     ]
-    recent_statistics: Annotated[
-        dict[str, Count], Meta(description="The same, since its evidence last began to grow.")
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator should look at although it rolls nothing back."""
+
+    kind: Annotated[
+        AlertKind,
+        Meta(
+            description="guardrail: one that alerts is broken; data_quality: the data cannot be "
+            "trusted; stable: stable itself is no measure to judge by; model: a side answers with "
+            "another model than before."
+        ),
     ]
-    recent_since: Annotated[
-        Time | None, Meta(description="Start of the window where recent_statistics begin.")
-    ]
+    name: Annotated[str, Meta(description="Of the guardrail, the limit or the side.")]
+    slice: Annotated[str, Meta(description="Where.")] = "all"
+    sentence: str
 
 
 class DataQuality(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,7 +217,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     is_within_tolerance: Annotated[
         bool, Meta(description="Some slice is worse beyond doubt, yet within its margin.")
     ]
-    alerts: list[str]
+    alerts: list[Alert]
     missing: Annotated[list[str], Meta(description="What promotion lacks.")]
     stage: StageProgress
     quality: DataQuality

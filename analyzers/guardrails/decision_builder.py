@@ -118,10 +118,8 @@ def _thresholds(rollout: Rollout, state: RolloutState) -> decisions.Thresholds:
 
 
 def _evidence(rollout: Rollout, state: RolloutState, result: CheckResult) -> decisions.Evidence:
-    check, evidence, of_check = result.check, result.evidence, result.state
-    total: AnyStatistics = of_check.total if of_check else check.test.none()
-    recent = of_check.recent() if of_check else None
-    observed = check.test.observed(total)
+    check, evidence = result.check, result.evidence
+    observed = check.test.observed(result.total)
     return decisions.Evidence(
         guardrail=check.name,
         metric=check.metric.name,
@@ -144,10 +142,9 @@ def _evidence(rollout: Rollout, state: RolloutState, result: CheckResult) -> dec
         weight=evidence.weight,
         log_rollback=_finite(evidence.log_rollback),
         log_promotion=evidence.log_promotion,
-        overdispersion=of_check.overdispersion.factor if of_check else 1.0,
-        statistics=_named(total),
-        recent_statistics=_named(recent.statistics if recent else total),
-        recent_since=from_epoch_ms(recent.window_ms) if recent and recent.window_ms >= 0 else None,
+        design_effect=result.design_effect,
+        independent_units=int(observed.units / result.design_effect),
+        statistics=_named(result.total),
     )
 
 

@@ -29,6 +29,7 @@ from understudy.analyzers.guardrails.formatting import (
 from understudy.analyzers.guardrails.sequential_tests import MeanTest
 from understudy.analyzers.guardrails.state import Latch, RolloutState
 from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS
+from understudy.schemas.decisions import Alert
 from understudy.schemas.rollouts import Action, Rollout, Stage
 
 MOST_REASONS: Final = 5
@@ -76,10 +77,22 @@ def reasons_for_hold(rollout: Rollout, state: RolloutState, evaluation: Evaluati
     return reasons
 
 
-def alerts(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> list[str]:
+def alerts(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> list[Alert]:
     """Return what an engineer should look at although it rolls nothing back."""
-    quality = [_broken(name, rollout, state) for name in evaluation.statistical.breaches]
-    return _sentences(state, evaluation.alerting) + quality
+    guardrails = [
+        Alert(
+            kind="guardrail",
+            name=result.check.name,
+            slice=result.evidence.slice,
+            sentence=sentence(result, state, []),
+        )
+        for result in evaluation.alerting
+    ]
+    quality = [
+        Alert(kind="data_quality", name=name, sentence=_broken(name, rollout, state))
+        for name in evaluation.statistical.breaches
+    ]
+    return guardrails + quality
 
 
 def waiting(check: Check, slice_name: str, state: RolloutState) -> str:

@@ -7,12 +7,12 @@ Its labels identify an alarm, so they contain nothing that changes from decision
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from understudy.analyzers.guardrails.formatting import printable
-from understudy.analyzers.sequential.weights import weighted_log_evidence, weightiest
-from understudy.schemas.decisions import Decision, Evidence
+from understudy.schemas.decisions import AlertKind, Decision
 
 Severity = Literal["critical", "warning"]
 
@@ -20,6 +20,15 @@ ROLLBACK: Final = "UnderstudyRollback"
 PAUSED: Final = "UnderstudyPaused"
 GUARDRAIL: Final = "UnderstudyGuardrail"
 DATA_QUALITY: Final = "UnderstudyDataQuality"
+STABLE: Final = "UnderstudyStable"
+MODEL: Final = "UnderstudyModel"
+_NAMES: Final[Mapping[AlertKind, tuple[str, str]]] = {
+    "guardrail": (GUARDRAIL, ": "),
+    "data_quality": (DATA_QUALITY, ": data quality, "),
+    "stable": (STABLE, ": stable, "),
+    "model": (MODEL, ": model, "),
+}
+"""Kind of an alert to the alarm's name, and how its summary begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,7 @@ class Alarm:
     severity: Severity
     rollout_id: str
     guardrail: str
-    """Name of a guardrail or of a limit of data quality; else empty."""
+    """Name of a guardrail, a limit of data quality or a side; else empty."""
     slice: str
     summary: str
     description: str
@@ -63,24 +72,13 @@ def alarms_of(decision: Decision) -> tuple[Alarm, ...]:
                              severity="critical", since=decision.since))  # fmt: skip
     if decision.is_paused:
         alarms.append(_alarm(decision, PAUSED, " is paused", reasons))
-    # A decision's alerts are about guardrails first, the weightiest first, then data quality.
-    breaches = decision.quality.breaches
-    first_breach = len(decision.alerts) - len(breaches)
-    for place, evidence in enumerate(_alarming(decision)):
-        sentence = _sentence(decision, place if place < first_breach else -1)
-        summary = f": {evidence.guardrail} in {evidence.slice}"
-        alarms.append(_alarm(decision, GUARDRAIL, summary, sentence,
-                             guardrail=evidence.guardrail, slice_name=evidence.slice))  # fmt: skip
-    for place, breach in enumerate(breaches, first_breach):
-        sentence = _sentence(decision, place)
-        alarms.append(_alarm(decision, DATA_QUALITY, f": data quality, {breach}", sentence,
-                             guardrail=breach))  # fmt: skip
+    for alert in decision.alerts:
+        name, about = _NAMES[alert.kind]
+        slice_name = alert.slice if alert.kind == "guardrail" else ""
+        summary = f"{about}{alert.name}" + (f" in {slice_name}" if slice_name else "")
+        alarms.append(_alarm(decision, name, summary, alert.sentence,
+                             guardrail=alert.name, slice_name=slice_name))  # fmt: skip
     return tuple(alarms)
-
-
-def _sentence(decision: Decision, place: int) -> str:
-    """One of the decision's alerts; all of them where it does not say which."""
-    return decision.alerts[place] if place >= 0 else "; ".join(decision.alerts)
 
 
 def _alarm(
@@ -104,12 +102,3 @@ def _alarm(
         description=printable(description),
         since=since or decision.decided_at,
     )
-
-
-def _alarming(decision: Decision) -> list[Evidence]:
-    """The evidence of alerting guardrails, if together past the threshold; weightiest first."""
-    total = decision.log_evidence.get("alert")
-    if total is None or total < decision.thresholds.log_rollback:
-        return []
-    of_action = [one for one in decision.evidence if one.action == "alert"]
-    return weightiest(of_action, lambda one: weighted_log_evidence(one.log_rollback, one.weight))

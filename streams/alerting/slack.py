@@ -63,7 +63,8 @@ class Slack:
 def message_of(decision: Decision, external_url: str) -> dict[str, Any]:
     """The message about a decision; `text` is what Slack's own notifications show."""
     title = f"{_VERDICTS[decision.verdict]}: {escaped(decision.rollout_id)}"
-    lines = [*_bullets("", decision.reasons), *_bullets("alert: ", decision.alerts)]
+    alerts = [alert.sentence for alert in decision.alerts]
+    lines = [*_bullets("", decision.reasons), *_bullets("alert: ", alerts)]
     blocks = [_section(f"*{title}*\n{_stage(decision)}")]
     if lines:
         blocks.append(_section("\n".join(lines)))

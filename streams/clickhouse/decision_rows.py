@@ -38,7 +38,7 @@ def row_of(decision: Decision, payload: bytes) -> dict[str, object]:
         "is_latched": decision.is_latched,
         "is_paused": decision.is_paused,
         "reasons": decision.reasons,
-        "alerts": decision.alerts,
+        "alerts": [alert.sentence for alert in decision.alerts],
         "policy_hash": decision.policy_hash,
         "partitions": _versions(decision.partitions),
         "feedback_partitions": _versions(decision.feedback_partitions),

@@ -85,7 +85,7 @@ def _status(
         is_paused=decision.is_paused,
         is_outdated=policy.hash != decision.policy_hash,
         reasons=decision.reasons,
-        alerts=decision.alerts,
+        alerts=[alert.sentence for alert in decision.alerts],
     )
 
 

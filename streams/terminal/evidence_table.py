@@ -70,7 +70,7 @@ def _verdict(decision: Decision) -> Text:
     for reason in decision.reasons:
         text.append(f"  {one_line(reason, _MAX_SENTENCE)}\n")
     for alert in decision.alerts:
-        text.append(f"  alert: {one_line(alert, _MAX_SENTENCE)}\n", "yellow")
+        text.append(f"  alert: {one_line(alert.sentence, _MAX_SENTENCE)}\n", "yellow")
     return text
 
 
@@ -233,4 +233,4 @@ def _after_s(decision: Decision, decisions: Sequence[Decision]) -> float:
 
 
 def _sentences(decision: Decision) -> list[str]:
-    return [*decision.reasons, *(f"alert: {alert}" for alert in decision.alerts)]
+    return [*decision.reasons, *(f"alert: {alert.sentence}" for alert in decision.alerts)]

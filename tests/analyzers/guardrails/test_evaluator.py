@@ -228,14 +228,14 @@ def test_a_pause_stops_promotion_and_an_alert_does_not() -> None:
     alerting = policy("{metric: error_rate, max_increase: 1pp, action: alert}, " + extra)
     alerted = verdict_of(alerting, harm)
     assert alerted.verdict == "promote"
-    assert alerted.alerts[0].startswith("error rate")
+    assert alerted.alerts[0].sentence.startswith("error rate")
 
 
 def test_a_warn_margin_alerts_before_the_limit_is_reached() -> None:
     rollout = policy("{metric: error_rate, max_increase: 6pp, warn_margin: 1pp, slices: [all]}")
     decision = verdict_of(rollout, World(harm=Harm(bad={"error": 0.04})), windows=100)
     assert decision.verdict != "rollback"
-    assert "limit 1;" in decision.alerts[0]
+    assert "limit 1;" in decision.alerts[0].sentence
     assert decision.is_within_tolerance
 
 
@@ -244,7 +244,7 @@ def test_missing_sides_hold_a_rollout_that_would_be_promoted() -> None:
     decision = verdict_of(rollout, World(harm=Harm(lost=0.1)))
     assert decision.verdict == "hold"
     assert decision.quality.breaches == ["unmatched_share"]
-    assert any("lack a side" in alert for alert in decision.alerts)
+    assert any("lack a side" in alert.sentence for alert in decision.alerts)
 
 
 def test_late_events_are_found_in_windows_that_never_close() -> None:
@@ -281,7 +281,7 @@ def test_shares_not_as_planned_hold_a_canary() -> None:
     skewed = verdict_of(rollout, World(mode="canary", share=0.4), windows=100)
     assert skewed.verdict == "hold"
     assert skewed.quality.breaches == ["sample_ratio"]
-    assert any("instead of the planned 50 %" in alert for alert in skewed.alerts)
+    assert any("instead of the planned 50 %" in alert.sentence for alert in skewed.alerts)
 
 
 def test_stages_move_by_hand_or_by_themselves() -> None:

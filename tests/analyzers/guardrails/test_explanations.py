@@ -101,3 +101,15 @@ def test_a_promotion_says_what_has_been_shown() -> None:
         "every required guardrail is shown to be within its limit after 12,000 requests in stage "
         "shadow"
     ]
+
+
+def test_each_guardrail_and_slice_that_alerts_is_an_alert_of_its_own() -> None:
+    guardrails = ", ".join(
+        f"{{name: json_{n}, metric: json_valid_rate, max_drop: {n}pp, slices: [all], "
+        "action: alert}" for n in range(1, 8)
+    )  # fmt: skip
+    healthy = "{metric: error_rate, max_increase: 5pp}"
+    decision = decision_of(f"{guardrails}, {healthy}", Harm(bad={"json_valid": 0.5}), windows=5)
+    assert {alert.name for alert in decision.alerts} == {f"json_{n}" for n in range(1, 8)}
+    assert {(alert.kind, alert.slice) for alert in decision.alerts} == {("guardrail", "all")}
+    assert all(alert.sentence.startswith("JSON validity") for alert in decision.alerts)

@@ -28,10 +28,16 @@ def evidence(
         "limit": "max_increase", "margin": 0.2, "relative": True, "unit": "ms", "required": False,
         "status": "breach", "units": 1840, "units_closed": 1800, "candidate": 0.09,
         "stable": 0.05, "harm": 0.04, "interval": [0.01, None], "harm_margin": 0.01,
-        "weight": 0.5, "log_rollback": log, "log_promotion": 0.0, "overdispersion": 1.0,
+        "weight": 0.5, "log_rollback": log, "log_promotion": 0.0, "design_effect": 1.0,
         "statistics": {"pairs": 1, "candidate_only": 1},
-        "recent_statistics": {"pairs": 1, "candidate_only": 1}, "recent_since": None,
+        "independent_units": 1840,
     }  # fmt: skip
+
+
+def alert(kind: str, name: str, slice_name: str = "all") -> dict[str, str]:
+    """An alert about a guardrail or a limit, with its sentence."""
+    says = "is slow" if kind == "guardrail" else "is broken"
+    return {"kind": kind, "name": name, "slice": slice_name, "sentence": f"{name} {says}"}
 
 
 def decision(
@@ -53,8 +59,8 @@ def decision(
         "reasons": ["JSON validity in `ja` fell 9.1 points <!channel>"], "decided_at": at,
         "since": AT.isoformat(), "candidate_share": 0.0 if verdict == "rollback" else 0.05,
         "is_latched": verdict == "rollback", "is_paused": paused, "is_within_tolerance": False,
-        "alerts": [*(f"{one['guardrail']} is slow" for one in alarming),
-                   *(f"{breach} is broken" for breach in breaches)],
+        "alerts": [*(alert("guardrail", one["guardrail"], one["slice"]) for one in alarming),
+                   *(alert("data_quality", breach) for breach in breaches)],
         "missing": [],
         "stage": {
             "index": stage, "next": None, "requests": 10, "duration_s": 60.0,

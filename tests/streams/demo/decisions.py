@@ -52,10 +52,9 @@ def evidence(
         weight=weight,
         log_rollback=log_rollback,
         log_promotion=log_promotion,
-        overdispersion=1.0,
+        design_effect=1.0,
+        independent_units=1_840,
         statistics={"pairs": 1_700, "stable_only": 10, "candidate_only": 130},
-        recent_statistics={"pairs": 1_700, "stable_only": 10, "candidate_only": 130},
-        recent_since=AT,
     )
 
 

@@ -17,6 +17,7 @@ from tests.streams.demo.decisions import (
     decision,
     evidence,
 )
+from understudy.schemas.decisions import Alert
 from understudy.streams.terminal.evidence_table import (
     evidence_table,
     multiple,
@@ -86,7 +87,11 @@ def test_nothing_that_others_wrote_acts_on_the_terminal() -> None:
         evidence("language:\x1b[2J", at_multiple(3.0)),
         reasons=("killed by \x1b]0;owned\x07: why",),
     )
-    hostile = msgspec.structs.replace(hostile, alerts=["\u202ealert"], rollout_id="\x9b1m")
+    hostile = msgspec.structs.replace(
+        hostile,
+        alerts=[Alert(kind="guardrail", name="x", sentence="\u202ealert")],
+        rollout_id="\x9b1m",
+    )
     for what in (show_decision(hostile), timeline([hostile])):
         assert not set("\x1b\x07\x9b\u202e") & set(printed(what))
     assert r"killed by \x1b]0;owned\x07: why" in printed(show_decision(hostile))
