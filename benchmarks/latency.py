@@ -118,7 +118,7 @@ class Gateway:
         self._rate = rate
         self._producer = Producer(
             {"bootstrap.servers": servers, "partitioner": PARTITIONER, "linger.ms": 5,
-             "enable.idempotence": True, "log_level": 0}
+             "enable.idempotence": True, "max.in.flight": 1, "log_level": 0}
         )  # fmt: skip
         self._decisions = _reader(servers)
 

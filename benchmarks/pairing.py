@@ -228,6 +228,7 @@ def _produce(bootstrap_servers: str, topic: str, log: Log) -> None:
             "compression.type": "zstd",
             "linger.ms": 20,
             "enable.idempotence": True,
+            "max.in.flight": 1,
             "log_level": 0,
         }
     )

@@ -78,11 +78,18 @@ def outside_group(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """A producer that retries until the broker is back, and never reorders."""
+    """A producer that retries until the broker is back, never reorders, and loses nothing.
+
+    With several requests under way, librdkafka takes the first as delivered when a later one is,
+    even one that the broker refused because it was not the leader yet. A broker that has known
+    nothing of the producer accepts the later one, and the first is lost without an error
+    (confluent-kafka-go issue 921).
+    """
     shared = {k: v for k, v in client_config(kafka).items() if not k.startswith(_CONSUMER_ONLY)}
     return {
         "partitioner": PARTITIONER,
         "enable.idempotence": True,
+        "max.in.flight.requests.per.connection": 1,
         "message.max.bytes": MAX_MESSAGE_BYTES,
         "message.timeout.ms": 0,
         "queue.buffering.max.kbytes": QUEUED_KIBIBYTES,

@@ -97,7 +97,7 @@ class Run:
         }
         self._producer = Producer(
             {**self._config, "partitioner": "murmur2_random", "linger.ms": 1,
-             "enable.idempotence": True, "reconnect.backoff.max.ms": 500}
+             "enable.idempotence": True, "max.in.flight": 1, "reconnect.backoff.max.ms": 500}
         )  # fmt: skip
         self._admin = AdminClient(self._config)
         ensure_topics(self._config, self.topics)

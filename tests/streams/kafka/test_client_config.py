@@ -59,6 +59,11 @@ def test_a_producer_reaches_the_partitions_that_java_clients_reach() -> None:
     assert producer_config(KafkaSettings())["enable.idempotence"] is True
 
 
+def test_a_producer_has_one_request_under_way() -> None:
+    """With more, librdkafka reports a message as delivered that a new leader has refused."""
+    assert producer_config(KafkaSettings())["max.in.flight.requests.per.connection"] == 1
+
+
 def test_a_reader_is_in_no_group_and_learns_of_ends() -> None:
     config = reader_config(KAFKA)
     assert config["enable.partition.eof"] is True
