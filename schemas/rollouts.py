@@ -54,6 +54,8 @@ MIN_SHARE: Final = 1e-6
 """Of a stage that serves the candidate: one request in a million."""
 MIN_ERROR_RATE: Final = 1e-9
 """Evidence of its inverse is what a decision then needs: 1e9 is beyond what rollouts reach."""
+MAX_TURNS: Final = 1_000
+"""Of a conversation on average: evidence divided by more would not come in a rollout's time."""
 MAX_STAGES: Final = 50
 MAX_GUARDRAILS: Final = 100
 MAX_SLICES: Final = 100
@@ -155,6 +157,13 @@ class RolloutManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     independent_requests: Annotated[
         bool, Meta(description="True where no two requests belong to one conversation.")
     ] = False
+    turns_per_conversation: Annotated[
+        Annotated[float, Meta(ge=1, le=MAX_TURNS)] | None,
+        Meta(
+            description="Mean length of a conversation in requests, for events that do not name "
+            "their conversation."
+        ),
+    ] = None
 
 
 # Compiled
@@ -206,6 +215,8 @@ class Rollout(msgspec.Struct, frozen=True):
     max_unmatched_share: float
     max_late_share: float
     independent_requests: bool
+    turns_per_conversation: float | None
+    """As declared, for events without `conversation_id`; None where nobody says."""
 
 
 def policy_hash(rollout: Rollout) -> str:
@@ -228,6 +239,7 @@ def compile_manifest(manifest: RolloutManifest) -> Rollout:
         max_unmatched_share=_share(manifest.max_unmatched_share, ("max_unmatched_share",)),
         max_late_share=_share(manifest.max_late_share, ("max_late_share",)),
         independent_requests=manifest.independent_requests,
+        turns_per_conversation=_turns_per_conversation(manifest),
     )
 
 
@@ -248,6 +260,16 @@ def _error_rate(rate: float, path: Path) -> float:
     if rate < MIN_ERROR_RATE:
         raise PolicyError(f"{rate:g} is too small: no rollout yields so much evidence", path)
     return rate
+
+
+def _turns_per_conversation(manifest: RolloutManifest) -> float | None:
+    turns = manifest.turns_per_conversation
+    if turns is not None and turns > 1 and manifest.independent_requests:
+        raise PolicyError(
+            "requests of one conversation are not independent; remove independent_requests",
+            ("turns_per_conversation",),
+        )
+    return turns
 
 
 def _duration_s(written: Written, path: Path) -> float:

@@ -120,6 +120,14 @@ def guardrail(text: str) -> str:
             "give one another name",
         ),
         (guardrail("{metric: error_rate, max: 1%, action: alert}"), 4, "-", "only alerts"),
+        ("turns_per_conversation: 0.5", 3, "0.5", "at least 1"),
+        ("turns_per_conversation: 5000", 3, "5000", "at most 1000"),
+        (
+            "independent_requests: true\nturns_per_conversation: 5",
+            4,
+            "5",
+            "remove independent_requests",
+        ),
         ("mode: &m shadow\npromotion: *m", 4, "*m", "aliases"),
         ("mode: !!python/name:os.system x", 3, "!!python", "tag"),
         ("mode: 'shadow", 3, "", "found unexpected end"),
@@ -288,3 +296,10 @@ def test_every_metric_is_documented() -> None:
     text = (EXAMPLE.parents[1] / "docs" / "policies.md").read_text("utf-8")
     for metric in METRICS.values():
         assert f"`{metric.name}`" in text, metric.name
+
+
+def test_turns_of_conversations_may_be_declared() -> None:
+    assert policy("turns_per_conversation: 5").turns_per_conversation == 5.0
+    assert policy("mode: shadow").turns_per_conversation is None
+    single = policy("independent_requests: true\nturns_per_conversation: 1")
+    assert single.turns_per_conversation == 1.0
