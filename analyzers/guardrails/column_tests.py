@@ -92,6 +92,9 @@ class SequentialTest(Protocol):
         NaN where a window is too small to say.
         """
 
+    def stable_harm(self, statistics: FloatArray) -> FloatArray:
+        """Return the same of stable's own outcomes, (..., 3): NaN where it is not looked at."""
+
     def observed(self, statistics: FloatArray) -> Observed:
         """Return what was observed, of (k,) statistics."""
 
@@ -194,6 +197,12 @@ class BinaryTest:
         return np.stack(
             [np.where(has_both, arm, pair) for arm, pair in zip(arms, paired, strict=True)], axis=-1
         )
+
+    def stable_harm(self, statistics: FloatArray) -> FloatArray:
+        s = _columns(BinaryColumns, statistics)
+        units = s.pairs + s.stable_units
+        bad = s.stable_only_rollback + s.both_rollback + s.stable_bad_rollback
+        return _harm(units, bad, _variance(bad, units))
 
     def observed(self, statistics: FloatArray) -> Observed:
         s = _columns(BinaryColumns, statistics)
@@ -308,8 +317,10 @@ class LimitTest:
 
     def window_harm(self, statistics: FloatArray) -> FloatArray:
         s = _columns(LimitColumns, statistics)
-        parts = s.units, s.bad_rollback, _variance(s.bad_rollback, s.units)
-        return np.stack([np.where(s.units < 2.0, np.nan, part) for part in parts], axis=-1)
+        return _harm(s.units, s.bad_rollback, _variance(s.bad_rollback, s.units))
+
+    def stable_harm(self, statistics: FloatArray) -> FloatArray:
+        return np.full((*statistics.shape[:-1], 3), np.nan)
 
     def observed(self, statistics: FloatArray) -> Observed:
         s = _columns(LimitColumns, statistics)
@@ -423,6 +434,13 @@ class MeanTest:
         ]
         return np.stack(parts, axis=-1)
 
+    def stable_harm(self, statistics: FloatArray) -> FloatArray:
+        s = _columns(MeanColumns, statistics)
+        units = s.pairs + s.stable_units
+        total = s.paired_stable + s.stable_total
+        squares = s.paired_stable_squares + s.stable_squares
+        return _harm(units, total, _within(units, _divided(total, units), squares))
+
     def observed(self, statistics: FloatArray) -> Observed:
         s = _columns(MeanColumns, statistics)
         units = int(self.units(statistics))
@@ -513,6 +531,12 @@ def _split(
 
 def _unchanged(statistics: FloatArray, scale: FloatArray) -> FloatArray:
     return np.broadcast_to(scale, (len(statistics) + 1, *scale.shape))
+
+
+def _harm(units: FloatArray, total: FloatArray, variance: FloatArray) -> FloatArray:
+    """Units, total and variance of one, (..., 3); NaN of fewer than two."""
+    parts = [np.where(units < 2.0, np.nan, part) for part in (units, total, variance)]
+    return np.stack(parts, axis=-1)
 
 
 def _predicted_variance(scale: FloatArray) -> FloatArray:

@@ -340,6 +340,18 @@ def test_harm_of_a_limits_window_is_that_of_its_units() -> None:
     assert np.isnan(found[1]).all()
 
 
+def test_stables_own_outcomes_of_a_window() -> None:
+    found = BinaryTest(0.01).stable_harm(np.stack([PAIRS, ARMS, pairs(1, 0, 0)]))
+    assert found[0] == pytest.approx([400, 7, np.repeat([1.0, 0.0], [7, 393]).var(ddof=1)])
+    assert found[1] == pytest.approx([300, 9, np.repeat([1.0, 0.0], [9, 291]).var(ddof=1)])
+    assert np.isnan(found[2]).all()
+    stable = COSTS[1][0]
+    wanted = pytest.approx([30, stable.sum(), stable.var(ddof=1)])
+    for statistics in (paired_means(COSTS[0][0], stable), mean_arms(COSTS[0][0], stable)):
+        assert RELATIVE.stable_harm(statistics) == wanted
+    assert np.isnan(LimitTest(0.1).stable_harm(limit(50, 5, 4))).all()
+
+
 # Where the harm lies
 
 
