@@ -23,7 +23,6 @@ from understudy.analyzers.guardrails.column_readers import (
 from understudy.analyzers.guardrails.row_columns import BoolArray
 from understudy.analyzers.sequential import Direction, confidence, signed_bets, two_arm_cells
 from understudy.analyzers.sequential.bets import SIGNED_GRID, UNIT_GRID, FloatArray
-from understudy.analyzers.sequential.confidence import Interval
 from understudy.analyzers.sequential.unbounded import (
     CALIBRATION_UNITS,
     PRIOR_UNITS,
@@ -33,7 +32,6 @@ from understudy.analyzers.sequential.unbounded import (
 
 MEAN_ARM_UNITS: Final = 20
 """Units that each arm needs before their means are compared: a variance must be estimable."""
-UNBOUNDED: Final[Interval] = (-np.inf, np.inf)
 SCALE_PARTS: Final = 3
 """Of a scale, and of what an interval needs."""
 C = TypeVar("C", BinaryColumns, LimitColumns, MeanColumns)
@@ -104,9 +102,13 @@ class SequentialTest(Protocol):
         sums: FloatArray,
         scale: FloatArray,
         alpha: float,
-        design_effect: float = 1.0,
-    ) -> Interval:
-        """Return where the harm lies, `alpha` for both ends together, of (k,) statistics."""
+        design_effect: FloatArray | float = 1.0,
+    ) -> FloatArray:
+        """Return where the harm lies, (..., 2), `alpha` for both ends together.
+
+        `sums` (..., 3) are those of `interval_sums`, `scale` (..., 3) is the last one, the design
+        effect is (...).
+        """
 
 
 def no_scale(statistics: FloatArray) -> FloatArray:
@@ -223,27 +225,25 @@ class BinaryTest:
         sums: FloatArray,
         scale: FloatArray,
         alpha: float,
-        design_effect: float = 1.0,
-    ) -> Interval:
+        design_effect: FloatArray | float = 1.0,
+    ) -> FloatArray:
         s = _columns(BinaryColumns, statistics)
-        if s.pairs > 0.0:
-            return confidence.exact_interval(
-                np.array(_joint_counts(s, "rollback")),
-                np.array(self._harms),
-                alpha / 2,
-                low=-self.ratio,
-                overdispersion=design_effect,
-            )
-        if not (s.candidate_units > 0.0 and s.stable_units > 0.0):
-            return UNBOUNDED
+        paired = confidence.exact_intervals(
+            np.stack(_joint_counts(s, "rollback"), axis=-1),
+            np.array(self._harms),
+            alpha / 2,
+            low=-self.ratio,
+            design_effect=design_effect,
+        )
+        has_both = (s.candidate_units > 0.0) & (s.stable_units > 0.0)
         # Half a bad unit more than seen: none at all is no proof that there never will be one.
-        variance = float(self._variance_of_difference(s, bad=0.5, units=1.0))
-        return confidence.asymptotic_interval(
-            float(self._difference(s)),
-            variance * design_effect,
-            float(_weight(s)) / design_effect,
+        arms = confidence.asymptotic_intervals(
+            self._difference(s),
+            self._variance_of_difference(s, bad=0.5, units=1.0) * design_effect,
+            np.where(has_both, _weight(s), 0.0) / design_effect,
             alpha,
         )
+        return np.where((s.pairs > 0.0)[..., None], paired, arms)
 
     @property
     def _harms(self) -> tuple[float, float, float, float]:
@@ -259,8 +259,8 @@ class BinaryTest:
 
     def _difference(self, s: BinaryColumns) -> FloatArray:
         """Candidate's share of bad units minus stable's times the ratio."""
-        candidate = s.candidate_bad_rollback / s.candidate_units
-        return candidate - self.ratio * s.stable_bad_rollback / s.stable_units
+        candidate = _divided(s.candidate_bad_rollback, s.candidate_units)
+        return candidate - self.ratio * _divided(s.stable_bad_rollback, s.stable_units)
 
     def _variance_of_difference(
         self, s: BinaryColumns, bad: float = 0.0, units: float = 0.0
@@ -268,7 +268,8 @@ class BinaryTest:
         """Variance of the arms' difference, each with so many `bad` and `units` added."""
         candidate = _variance(s.candidate_bad_rollback + bad, s.candidate_units + units)
         stable = _variance(s.stable_bad_rollback + bad, s.stable_units + units)
-        return candidate / s.candidate_units + self.ratio**2 * stable / s.stable_units
+        of_stable = self.ratio**2 * _divided(stable, s.stable_units)
+        return _divided(candidate, s.candidate_units) + of_stable
 
 
 def _joint_counts(
@@ -333,12 +334,12 @@ class LimitTest:
         sums: FloatArray,
         scale: FloatArray,
         alpha: float,
-        design_effect: float = 1.0,
-    ) -> Interval:
+        design_effect: FloatArray | float = 1.0,
+    ) -> FloatArray:
         s = _columns(LimitColumns, statistics)
-        counts = np.array([s.units - s.bad_rollback, s.bad_rollback])
-        return confidence.exact_interval(
-            counts, np.array([0.0, 1.0]), alpha / 2, low=0.0, overdispersion=design_effect
+        counts = np.stack([s.units - s.bad_rollback, s.bad_rollback], axis=-1)
+        return confidence.exact_intervals(
+            counts, np.array([0.0, 1.0]), alpha / 2, low=0.0, design_effect=design_effect
         )
 
 
@@ -462,11 +463,15 @@ class MeanTest:
         sums: FloatArray,
         scale: FloatArray,
         alpha: float,
-        design_effect: float = 1.0,
-    ) -> Interval:
-        harm, weight, penalty = (float(part) for part in sums)
-        return confidence.mean_interval(
-            harm, weight, penalty, float(scale[0]), alpha / 2, overdispersion=design_effect
+        design_effect: FloatArray | float = 1.0,
+    ) -> FloatArray:
+        return confidence.mean_intervals(
+            sums[..., 0],
+            sums[..., 1],
+            sums[..., 2],
+            scale[..., 0],
+            alpha / 2,
+            design_effect=design_effect,
         )
 
     def _margin_weight(self, s: MeanColumns) -> FloatArray:

@@ -29,7 +29,7 @@ LARGEST_LOSS: Final = 0.99
 
 def signed_bets(
     direction: Direction,
-    margin: float,
+    margin: float | FloatArray,
     *,
     low: float = -1.0,
     high: float = 1.0,
@@ -41,14 +41,17 @@ def signed_bets(
     that it is at least `margin` (negative stakes). Harm lies in [`low`, `high`]. Without a `grid`,
     harm that can be negative gets `SIGNED_GRID`, other harm `UNIT_GRID`.
 
-    Returns (n_bets,) float64. Raises ValueError unless low <= margin <= high and low < high.
+    Returns (n_bets,) float64, or (..., n_bets) of (...) margins. Raises ValueError unless
+    low <= margin <= high and low < high.
     Source: Waudby-Smith and Ramdas (2024), section on bets for bounded means.
     """
-    if not (low < high and low <= margin <= high):
+    margins = np.asarray(margin, dtype=np.float64)
+    if not (low < high and bool(np.all((low <= margins) & (margins <= high)))):
         raise ValueError(f"margin {margin} must lie within the harm's range [{low}, {high}]")
     stakes = grid if grid is not None else (SIGNED_GRID if low < 0.0 else UNIT_GRID)
-    room = margin - low if direction == "rollback" else high - margin
-    limited = np.minimum(stakes, LARGEST_LOSS / room if room > 0.0 else np.inf)
+    room = (margins - low if direction == "rollback" else high - margins)[..., None]
+    most = np.divide(LARGEST_LOSS, room, out=np.full_like(room, np.inf), where=room > 0.0)
+    limited = np.minimum(stakes, most)
     sign = 1.0 if direction == "rollback" else -1.0
     result: FloatArray = sign * limited
     return result

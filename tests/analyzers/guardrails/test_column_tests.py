@@ -15,7 +15,6 @@ from understudy.analyzers.guardrails.column_readers import (
 )
 from understudy.analyzers.guardrails.column_tests import (
     MEAN_ARM_UNITS,
-    UNBOUNDED,
     AnyTest,
     BinaryTest,
     LimitTest,
@@ -399,10 +398,31 @@ def test_the_interval_of_a_mean_holds_the_truth_and_widens_with_the_design_effec
 
 
 def test_without_data_the_harm_may_lie_anywhere() -> None:
-    nothing = BinaryTest(0.01).interval(np.zeros(13), NO_SCALE, NO_SCALE, 0.05)
-    assert nothing == UNBOUNDED
-    assert LimitTest(0.1).interval(np.zeros(3), NO_SCALE, NO_SCALE, 0.05) == (0.0, 1.0)
-    assert RELATIVE.interval(np.zeros(12), NO_SCALE, NO_SCALE, 0.05) == UNBOUNDED
+    anywhere = [-math.inf, math.inf]
+    nothing = np.zeros(13)
+    assert BinaryTest(0.01).interval(nothing, NO_SCALE, NO_SCALE, 0.05).tolist() == anywhere
+    one_arm = arms(5, 1, 0, 0)
+    assert BinaryTest(0.01).interval(one_arm, NO_SCALE, NO_SCALE, 0.05).tolist() == anywhere
+    of_limit = LimitTest(0.1).interval(np.zeros(3), NO_SCALE, NO_SCALE, 0.05)
+    assert of_limit.tolist() == [0.0, 1.0]
+    assert RELATIVE.interval(np.zeros(12), NO_SCALE, NO_SCALE, 0.05).tolist() == anywhere
+
+
+def test_intervals_of_many_cells_are_those_of_each() -> None:
+    mean = paired_means(*COSTS)
+    scale = np.array([0.5, 1_000.0, 700.0])
+    cells: list[tuple[AnyTest, FloatArray]] = [
+        (BinaryTest(0.01), np.stack([PAIRS, ARMS, np.zeros(13), arms(9, 0, 9, 0)])),
+        (LimitTest(0.01), np.stack([limit(50, 9, 7), np.zeros(3), limit(9, 0, 0), limit(9, 9, 9)])),
+        (RELATIVE, np.stack([mean, np.zeros(12), mean_arms(*COSTS), mean / 2.0])),
+    ]
+    effects = np.array([1.0, 2.0, 3.0, 4.0])
+    for test, some in cells:
+        sums, scales = test.interval_sums(some, scale), np.broadcast_to(scale, (4, 3))
+        together = test.interval(some, sums, scales, 0.05, effects)
+        for place, one in enumerate(some):
+            alone = test.interval(one, sums[place], scale, 0.05, float(effects[place]))
+            assert together[place].tobytes() == alone.tobytes()
 
 
 def test_units_are_the_candidates() -> None:

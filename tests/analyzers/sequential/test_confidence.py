@@ -7,9 +7,12 @@ from understudy.analyzers.sequential import exact, unbounded
 from understudy.analyzers.sequential.bets import log_evidence, signed_bets
 from understudy.analyzers.sequential.confidence import (
     asymptotic_interval,
+    asymptotic_intervals,
     boundary,
     exact_interval,
+    exact_intervals,
     mean_interval,
+    mean_intervals,
 )
 from understudy.analyzers.sequential.unbounded import Moments, Observations, Scale
 
@@ -115,3 +118,35 @@ def test_the_asymptotic_interval_holds_at_every_look() -> None:
         missed += any(not low <= 0.3 <= high for low, high in intervals)
     assert missed <= 0.05 * runs
     assert asymptotic_interval(0.3, 0.0, 10.0, 0.05) == (-np.inf, np.inf)
+
+
+CELLS = np.array([[4, 900, 30], [0, 5, 0], [5, 0, 0], [0, 0, 7], [0, 0, 0], [40, 9, 50]], float)
+EFFECTS = np.array([1.0, 2.0, 1.0, 3.0, 1.0, 5.0])
+
+
+def test_intervals_of_many_cells_are_those_of_each():
+    values = exact.PAIRED_VALUES
+    together = exact_intervals(CELLS, values, 0.025, design_effect=EFFECTS)
+    for cell, effect, ends in zip(CELLS, EFFECTS, together, strict=True):
+        alone = exact_interval(cell, values, 0.025, overdispersion=effect)
+        assert ends == pytest.approx(alone, abs=1e-8)
+
+
+def test_intervals_of_many_means_are_those_of_each():
+    total, weight = np.array([80.0, -30.0, 5.0, 5.0]), np.array([900.0, 50.0, 0.0, 9.0])
+    penalty, prior = np.array([2_000.0, 90.0, 5.0, 5.0]), np.array([0.7, 2.0, 1.0, 0.0])
+    effects = EFFECTS[:4]
+    together = mean_intervals(total, weight, penalty, prior, 0.025, design_effect=effects)
+    sums = zip(total, weight, penalty, prior, strict=True)
+    for ends, effect, of_cell in zip(together, effects, sums, strict=True):
+        alone = mean_interval(*of_cell, 0.025, overdispersion=effect)
+        assert ends == pytest.approx(alone, rel=1e-7)
+
+
+def test_asymptotic_intervals_of_many_cells_are_those_of_each():
+    mean, variance = np.array([0.01, -0.2, 0.0, 0.0]), np.array([1e-4, 0.3, 0.0, np.nan])
+    units = np.array([900.0, 5.0, 10.0, 10.0])
+    together = asymptotic_intervals(mean, variance, units, 0.05)
+    cells = zip(mean, variance, units, strict=True)
+    for ends, cell in zip(together, cells, strict=True):
+        assert ends.tolist() == pytest.approx(asymptotic_interval(*cell, 0.05))
