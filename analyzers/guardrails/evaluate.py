@@ -181,6 +181,7 @@ def _for_promotion(results: Sequence[CheckResult]) -> list[SliceEvidence]:
             result.evidence,
             weight=result.evidence.weight if result.check.action == "rollback" else 0.0,
             units=0 if result.check.guardrail.required == "none" else result.evidence.units,
+            blocks=result.check.guardrail.required != "none",
         )
         for result in results
         if result.check.stops_promotion

@@ -29,6 +29,7 @@ from understudy.analyzers.guardrails.formatting import (
 from understudy.analyzers.guardrails.sequential_tests import MeanTest
 from understudy.analyzers.guardrails.state import Latch, RolloutState
 from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS
+from understudy.analyzers.sequential.verdict import SUSPECTED_HARM
 from understudy.schemas.decisions import Alert
 from understudy.schemas.rollouts import Action, Rollout, Stage
 
@@ -133,9 +134,12 @@ def _lacking(name: str, rollout: Rollout, state: RolloutState, evaluation: Evalu
     stage = rollout.stages[state.status.stage]
     if name in ("requests", "duration"):
         return [f"{_so_far(name, stage, state)} in closed windows of stage {printable(stage.name)}"]
-    if name == "suspected_harm":
+    if name == SUSPECTED_HARM:
         suspects = weightiest_of(evaluation.results, "rollback")
         return [f"{SUSPICION}: {one}" for one in _sentences(state, suspects)]
+    if name.startswith(f"{SUSPECTED_HARM}/"):
+        named = _named(name.removeprefix(f"{SUSPECTED_HARM}/"), evaluation)
+        return [f"{SUSPICION}: {sentence(result, state, [])}" for result in named]
     if name == "guardrails":
         return ["no required guardrail has been measured yet"]
     if name in evaluation.statistical.breaches:
@@ -144,8 +148,13 @@ def _lacking(name: str, rollout: Rollout, state: RolloutState, evaluation: Evalu
     if slice_name == ANY_SLICE:
         return [f"not yet shown to be within its limit: {printable(guardrail)}: none of its slices "
                 "has turned up yet"]  # fmt: skip
+    return [_unproven(result, state) for result in _named(name, evaluation)]
+
+
+def _named(name: str, evaluation: Evaluation) -> list[CheckResult]:
+    """Return the results of one check in one slice, by `check/slice`."""
     return [
-        _unproven(result, state)
+        result
         for result in evaluation.results
         if f"{result.check.name}/{result.evidence.slice}" == name
     ]

@@ -11,12 +11,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from understudy.analyzers.sequential.sample_ratio import LOG_THRESHOLD
 from understudy.analyzers.sequential.weights import log_weighted_sum, weighted_log_evidence
 
 VerdictAction = Literal["rollback", "hold", "promote"]
+
+SUSPECTED_HARM: Final = "suspected_harm"
+"""In `missing`: weighted evidence of all together; with `/guardrail/slice`, that of one slice."""
+LOG_SUSPICION: Final = math.log(5.0)
+"""Log of the unweighted rollback evidence from which a slice blocks promotion. Simulated with equal
+models, nine guardrails and 30 languages, some slice reaches it in at most 0.6 % of looks at base
+rates up to 5 %, in 3 % at 10 %; a language of 6 % of the traffic that falls from 99 to 95 % is
+above it after an hour at 10 requests/s in all of 1 000 rollouts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,8 @@ class SliceEvidence:
     """The evidence of one guardrail in one slice.
 
     `log_rollback` and `log_promotion` are natural logs of evidence. `required` slices must pass
-    before promotion; others must pass once they have enough units. `interval` and `margin` are
+    before promotion; others must pass once they have enough units. Where it `blocks`, suspicion of
+    harm in this slice alone is enough to wait. `interval` and `margin` are
     in the units of the harm and serve `within_tolerance` alone.
     """
 
@@ -36,6 +45,7 @@ class SliceEvidence:
     units: int
     margin: float
     required: bool = True
+    blocks: bool = True
     interval: tuple[float, float] = (-math.inf, math.inf)
 
     @property
@@ -151,11 +161,17 @@ def _missing(
         ("requests", totals.requests < thresholds.min_requests),
         ("duration", totals.duration_s < thresholds.min_duration_s),
         # Suspected harm, though not enough for a rollback, is no moment to send more requests.
-        ("suspected_harm", log_evidence >= needed),
+        (SUSPECTED_HARM, log_evidence >= needed),
+    ]
+    # Waiting costs no error of a rollback, so a small language needs no weight to ask for it.
+    suspected = [
+        (f"{SUSPECTED_HARM}/{one.guardrail}/{one.slice}", one.log_rollback >= LOG_SUSPICION)
+        for one in evidence
+        if one.blocks
     ]
     unproven = [
         (f"{one.guardrail}/{one.slice}", one.log_promotion < needed)
         for one in evidence
         if one.required or one.units >= thresholds.min_requests
     ]
-    return tuple(name for name, lacking in checks + unproven if lacking)
+    return tuple(name for name, lacking in checks + suspected + unproven if lacking)

@@ -12,6 +12,7 @@ from typing import Final
 
 from understudy.analyzers.guardrails.evaluate import ANY_SLICE
 from understudy.analyzers.guardrails.formatting import printable
+from understudy.analyzers.sequential.verdict import SUSPECTED_HARM
 from understudy.schemas.api import Gate
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollouts import PolicyError, Rollout, compile_manifest, nearest, policy_hash
@@ -24,7 +25,6 @@ from understudy.streams.http.materialized_view import (
 INCOMPLETE: Final = Gate(
     "inconclusive", None, 0.0, "this worker has not read the topics to their ends yet"
 )
-_SUSPECTED: Final = "suspected_harm"
 
 
 class UnknownStage(ValueError):
@@ -125,7 +125,8 @@ def _progress(rollout: Rollout, decision: Decision, target: int) -> Gate:
     has_all_requests = at + 1 == len(rollout.stages) and decision.stage.stage.share >= 1.0
     if at == target and (decision.verdict == "promote" or has_all_requests):
         return Gate("pass", True, 1.0, _reason(decision))
-    ok = None if decision.quality.breaches or _SUSPECTED in decision.missing else True
+    is_suspected = any(name.startswith(SUSPECTED_HARM) for name in decision.missing)
+    ok = None if decision.quality.breaches or is_suspected else True
     return Gate("inconclusive", ok, _score(decision), _reason(decision))
 
 

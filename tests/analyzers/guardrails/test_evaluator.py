@@ -125,6 +125,23 @@ def test_the_reason_for_a_late_regression_also_says_what_came_late() -> None:
     assert float(now.split(" → ")[1].split(" ")[0]) > 4.0, words
 
 
+def test_a_small_language_with_harm_of_its_own_blocks_promotion() -> None:
+    """Its weight would take long to earn a rollback, and waiting needs none."""
+    rollout = policy("{metric: json_valid_rate, max_drop: 2pp}", rest="independent_requests: true")
+    harm = Harm(bad={"json_valid": 0.2}, languages=("nl",))
+    healthy = World(languages=("en", "de"), requests=400, harm=harm).messages(5, 20)
+    small = World(languages=("nl",), requests=8, harm=harm).messages(6, 20)
+    both = [
+        message([*a.rows, *b.rows], version=a.version) for a, b in zip(healthy, small, strict=True)
+    ]
+    evaluator, _ = evaluated(rollout, both)
+    decision = evaluator.decision()
+    assert (decision.verdict, decision.missing) == (
+        "hold", ["suspected_harm/json_valid_rate/language:nl"],
+    )  # fmt: skip
+    assert decision.reasons[0].startswith("harm is suspected: JSON validity in `nl` fell ")
+
+
 def test_promotion_takes_requests_time_and_every_required_guardrail() -> None:
     rollout = policy(
         "{metric: error_rate, max_increase: 2pp}, {metric: cost_usd, max_increase: 20%}"

@@ -36,7 +36,10 @@ def test_shown_harmless_with_enough_of_everything_is_promoted():
         ([replace(GOOD, log_promotion=2.9)], FAR, ("json/all",)),
         ([GOOD, replace(LANGUAGE, required=True)], FAR, ("json/de",)),
         ([GOOD, replace(LANGUAGE, units=5_000)], FAR, ("json/de",)),
-        ([replace(GOOD, log_rollback=4.0)], FAR, ("suspected_harm",)),
+        ([replace(GOOD, log_rollback=4.0)], FAR, ("suspected_harm", "suspected_harm/json/all")),
+        ([replace(GOOD, log_rollback=4.0, blocks=False)], FAR, ("suspected_harm",)),
+        ([GOOD, replace(LANGUAGE, log_rollback=1.7)], FAR, ("suspected_harm/json/de",)),
+        ([GOOD, replace(LANGUAGE, weight=0.0, log_rollback=1.7)], FAR, ("suspected_harm/json/de",)),
         ([GOOD], replace(FAR, quality=QualityMeasures(unmatched_share=0.06)), ("unmatched_share",)),
         ([GOOD], replace(FAR, quality=QualityMeasures(late_share=0.06)), ("late_share",)),
         (
@@ -49,6 +52,11 @@ def test_shown_harmless_with_enough_of_everything_is_promoted():
 def test_anything_missing_holds(evidence, totals, missing):
     verdict = reach_verdict(evidence, totals, THRESHOLDS)
     assert (verdict.action, verdict.missing) == ("hold", missing)
+
+
+def test_a_slice_that_does_not_block_is_suspected_in_vain():
+    suspect = replace(LANGUAGE, log_rollback=1.7, blocks=False)
+    assert reach_verdict([GOOD, suspect], FAR, THRESHOLDS).action == "promote"
 
 
 def test_one_bad_language_rolls_back_and_leads_the_reasons():
