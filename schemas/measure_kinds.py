@@ -82,6 +82,9 @@ class GuardrailMetric:
     better: Better = "lower"
     counts: str = ""
     """What it counts, in words; empty for pairs or requests."""
+    weight: float = 1.0
+    """Its share of the tolerated error, relative to other metrics: more where harm is likely and
+    grave, so that many rare ones do not make the important ones slow."""
 
 
 @dataclass(frozen=True, slots=True)

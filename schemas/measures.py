@@ -72,7 +72,7 @@ SIDE: Final[tuple[Measure, ...]] = (
     Outcome("served", "went to the user"),
     Outcome(
         "error", "gave no answer", count="errors", paired_among="pairs",
-        metric=GuardrailMetric("error_rate", "error rate"),
+        metric=GuardrailMetric("error_rate", "error rate", weight=4.0),
     ),
     Outcome("timeout", "gave no answer because of a timeout", count="timeouts"),
     Label("error_type", "Type of the error; empty without one"),
@@ -112,7 +112,7 @@ SIDE: Final[tuple[Measure, ...]] = (
         ),
         metric=GuardrailMetric(
             "json_valid_rate", "JSON validity",
-            "is not valid JSON, among answers that should be", "higher",
+            "is not valid JSON, among answers that should be", "higher", weight=4.0,
         ),
     ),
     Category(
@@ -123,7 +123,7 @@ SIDE: Final[tuple[Measure, ...]] = (
         success="json_schema_valid", passing=Checked.YES, passing_says="satisfied the schema",
         metric=GuardrailMetric(
             "json_schema_valid_rate", "JSON Schema validity",
-            "does not satisfy its JSON Schema, among answers that should", "higher",
+            "does not satisfy its JSON Schema, among answers that should", "higher", weight=2.0,
         ),
     ),
     Outcome("tools_offered", "answered a request that offered tools"),
@@ -142,14 +142,16 @@ SIDE: Final[tuple[Measure, ...]] = (
         passing_says="answered in the language of the request",
         metric=GuardrailMetric(
             "language_match_rate", "answers in the request's language",
-            "is not in the language of the request", "higher",
+            "is not in the language of the request", "higher", weight=2.0,
         ),
     ),
     Distribution(
         "duration_ms", "Time to the complete answer in ms; NULL when unknown",
         noun="duration", unit="ms", tick=MS_TICK, logarithms=True,
         histogram=Scale.LOGARITHMIC, ratio="duration_ratio", slow_when_timed_out=True,
-        metric=GuardrailMetric("duration", "duration", "takes longer than a fixed time"),
+        metric=GuardrailMetric(
+            "duration", "duration", "takes longer than a fixed time", weight=2.0
+        ),
     ),
     Distribution(
         "time_to_first_token_ms", "Time to the first token in ms; NULL unless streamed",
@@ -174,7 +176,7 @@ SIDE: Final[tuple[Measure, ...]] = (
     Distribution(
         "cost_usd", "Price of the call in US dollars; NULL when unknown",
         noun="cost", unit="US dollars", tick=USD_TICK, squares=True, products=True,
-        metric=GuardrailMetric("cost_usd", "mean cost", "its cost"),
+        metric=GuardrailMetric("cost_usd", "mean cost", "its cost", weight=2.0),
     ),
 )  # fmt: skip
 """Of one side's answer."""

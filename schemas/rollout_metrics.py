@@ -41,6 +41,8 @@ class Metric:
     per_rollout: bool = False
     counts: str = ""
     """What it counts, in words; empty for pairs or requests."""
+    weight: float = 1.0
+    """Its share of the tolerated error, relative to other metrics."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -92,6 +94,7 @@ def _metric(
         measure="" if percent is None else called.name,
         quantile=(percent or 0) / 100,
         counts=called.counts,
+        weight=called.weight,
     )
 
 

@@ -98,8 +98,12 @@ class Check:
 def checks_of(rollout: Rollout) -> tuple[Check, ...]:
     """Return all checks of a policy, in its order, with their weights."""
     checks = [check for guardrail in rollout.guardrails for check in _checks_of(guardrail)]
-    actions = [check.action for check in checks]
-    return tuple(replace(check, weight=1.0 / actions.count(check.action)) for check in checks)
+    weights = {check.action: 0.0 for check in checks}
+    for check in checks:
+        weights[check.action] += check.metric.weight
+    return tuple(
+        replace(check, weight=check.metric.weight / weights[check.action]) for check in checks
+    )
 
 
 def _checks_of(guardrail: Guardrail) -> Iterable[Check]:

@@ -10,9 +10,9 @@ from understudy.analyzers.sequential.weights import (
 )
 
 
-def test_the_first_sixteen_share_a_half_and_the_next_a_quarter():
-    assert arrival_share(15) == 1 / 32
-    assert arrival_share(16) == 1 / 64
+def test_the_first_eight_share_a_half_and_the_next_a_quarter():
+    assert arrival_share(7) == 1 / 16
+    assert arrival_share(8) == 1 / 32
     assert sum(arrival_share(rank) for rank in range(200)) <= 1.0
     with pytest.raises(ValueError, match="rank"):
         arrival_share(-1)
