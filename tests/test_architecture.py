@@ -29,7 +29,6 @@ TESTED_BY = {
     "streams/errors.py": "tests/streams/commands/test_failures.py",
     # Parts of the evaluator, which is tested on whole worlds of window rows.
     "analyzers/guardrails/apply_windows.py": "tests/analyzers/guardrails/test_evaluator.py",
-    "analyzers/guardrails/checks.py": "tests/analyzers/guardrails/test_evaluator.py",
     "analyzers/guardrails/decision_builder.py": "tests/analyzers/guardrails/test_evaluator.py",
     "analyzers/guardrails/evaluate.py": "tests/analyzers/guardrails/test_evaluator.py",
     "analyzers/guardrails/stage_counts.py": "tests/analyzers/guardrails/test_evaluator.py",
