@@ -12,6 +12,10 @@ from enum import Enum, IntEnum
 from typing import Final, Literal, NamedTuple
 
 LABEL: Final = "LowCardinality(String)"
+MAX_NAMES: Final = 8
+"""Of a map from name to count in one row: more models than a rollout has, fallbacks included."""
+OTHER_NAMES: Final = "other"
+"""What the names beyond these count under."""
 
 Better = Literal["lower", "higher", "neither"]
 """Which way a metric improves."""
@@ -24,6 +28,7 @@ class SumKind(Enum):
     TOTAL = "measured values, added as whole ticks"
     PRODUCT = "products of two measured values, exact in three parts"
     HISTOGRAM = "counts by bucket"
+    NAMES = "counts by name, of the most frequent names"
 
 
 class Scale(Enum):
@@ -46,8 +51,8 @@ class Sum:
     @property
     def type_name(self) -> str:
         """Type of the row's field, as Python writes it."""
-        if self.kind is SumKind.HISTOGRAM:
-            return "Histogram"
+        if self.is_map:
+            return "Histogram" if self.kind is SumKind.HISTOGRAM else "Names"
         return "int" if self.tick == 1.0 else "float"
 
     @property
@@ -55,7 +60,16 @@ class Sum:
         """Squares of hostile counts outgrow 64 bits, hence 128."""
         if self.type_name == "int":
             return "UInt128" if self.kind is SumKind.PRODUCT else "UInt64"
-        return {"float": "Float64", "Histogram": "Map(Int32, UInt64)"}[self.type_name]
+        return {
+            "float": "Float64",
+            "Histogram": "Map(Int32, UInt64)",
+            "Names": f"Map({LABEL}, UInt64)",
+        }[self.type_name]
+
+    @property
+    def is_map(self) -> bool:
+        """Whether it is many counts, each with a key."""
+        return self.kind in (SumKind.HISTOGRAM, SumKind.NAMES)
 
 
 class Subject(NamedTuple):
@@ -89,17 +103,19 @@ class GuardrailMetric:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Text that comparisons keep and windows do not add up."""
+    """Text that comparisons keep and windows do not add up, but for how often a name came."""
 
     name: str
     description: str
     clickhouse_type: str = LABEL
     array_type: str = "list[str]"
     on_control: bool = False
+    names: Sum | None = None
+    """How often each came, empty text apart."""
 
     def sums(self, of: Subject) -> tuple[Sum, ...]:
-        """None."""
-        return ()
+        """The names, where they are asked for."""
+        return (self.names,) if self.names else ()
 
     def paired_sums(self) -> tuple[Sum, ...]:
         """None."""
@@ -142,6 +158,12 @@ class Outcome:
     """Name of the sum that counts the units of a rate."""
     paired_among: str = ""
     """Of a side's outcome: the sum of pairs among which it is compared; empty where it is not."""
+    known_both: str = ""
+    """Of an outcome that says whether something is known: the sum of answered pairs in which it is
+    known on both sides, for others to be compared among."""
+    measured_by: str = ""
+    """Name of the count of units that have the field, where a missing field means no as long as
+    some unit of the rollout has it: without any, the outcome is not measured."""
     two_arms: bool = False
     """Of a side's outcome with a metric: whether a guardrail holds the sides against each other as
     two arms in every mode, also where requests are paired."""
@@ -171,7 +193,9 @@ class Outcome:
 
     def paired_sums(self) -> tuple[Sum, ...]:
         """How often the outcome came on one side of a pair, and on both."""
-        return joint_sums(self.joint, self.says) if self.paired_among else ()
+        known = f"Answered pairs in which each side {self.says}"
+        both = (Sum(self.known_both, known),) if self.known_both else ()
+        return (*both, *joint_sums(self.joint, self.says)) if self.paired_among else both
 
 
 @dataclass(frozen=True, slots=True)

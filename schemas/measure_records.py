@@ -32,6 +32,8 @@ from msgspec import Meta
 
 Histogram = dict[int, int]
 \"\"\"Bucket index to count; see `understudy.analyzers.windows.histogram` for the two scales.\"\"\"
+Names = dict[str, int]
+\"\"\"Name to count, of the most frequent names; all others together count as `other`.\"\"\"
 """
 _ARRAY_IMPORTS: Final = """
 from dataclasses import dataclass

@@ -26,6 +26,7 @@ from understudy.schemas.measure_kinds import (
     Outcome,
     Scale,
     Sum,
+    SumKind,
 )
 
 MS_TICK: Final = 1e-3
@@ -68,7 +69,13 @@ class SimilarityMethod(IntEnum):
 
 
 SIDE: Final[tuple[Measure, ...]] = (
-    Label("model", "Model that answered; empty when unknown"),
+    Label(
+        "model", "Model that answered; empty when unknown",
+        names=Sum(
+            "models", "Sides by the model that answered, of the most frequent models",
+            SumKind.NAMES,
+        ),
+    ),
     Outcome("served", "went to the user"),
     Outcome(
         "error", "gave no answer", count="errors", paired_among="pairs",
@@ -77,8 +84,10 @@ SIDE: Final[tuple[Measure, ...]] = (
     Outcome("timeout", "gave no answer because of a timeout", count="timeouts"),
     Label("error_type", "Type of the error; empty without one"),
     Number("error_status", "HTTP status of the error; 0 without one", "UInt16"),
+    Outcome("fallback_known", "said whether a fallback model answered"),
     Outcome(
         "fallback", "came from a fallback model", count="fallbacks", paired_among="pairs",
+        measured_by="fallback_known",
         metric=GuardrailMetric("fallback_rate", "fallback rate"),
     ),
     Number(
@@ -87,10 +96,18 @@ SIDE: Final[tuple[Measure, ...]] = (
     ),
     Label("finish_reason", "Why the model stopped, as the gateway normalised it"),
     Outcome(
-        "truncated", "stopped at the length limit", paired_among="answered",
+        "finish_reason_known", "answered and said why it stopped",
+        known_both="finish_reason_known_both",
+    ),
+    Outcome(
+        "truncated", "stopped at the length limit",
+        among="finish_reason_known", paired_among="finish_reason_known_both",
         metric=GuardrailMetric("truncation_rate", "truncation rate"),
     ),
-    Outcome("content_filtered", "ended at a content filter", paired_among="answered"),
+    Outcome(
+        "content_filtered", "ended at a content filter",
+        among="finish_reason_known", paired_among="finish_reason_known_both",
+    ),
     Outcome("text", "answered with text that is not empty", count="texts"),
     Number("output_characters", "Length of the text in code points", "UInt32"),
     Number(
@@ -340,8 +357,9 @@ def check_rates(
     for measure in measures:
         if not isinstance(measure, Outcome | Category) or not measure.success:
             continue
-        if measure.among not in units:
-            raise ValueError(f"{measure.name}: no sum is named {measure.among}")
+        for name in (measure.among, measure.measured_by if isinstance(measure, Outcome) else ""):
+            if name and name not in units:
+                raise ValueError(f"{measure.name}: no sum is named {name}")
         if pair_units is None:
             continue
         if measure.paired_among and measure.paired_among not in pair_units:

@@ -11,6 +11,8 @@ from msgspec import Meta
 
 Histogram = dict[int, int]
 """Bucket index to count; see `understudy.analyzers.windows.histogram` for the two scales."""
+Names = dict[str, int]
+"""Name to count, of the most frequent names; all others together count as `other`."""
 
 
 class EventCounts(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -35,11 +37,14 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What adds up over the compared requests of one side."""
 
     requests: Annotated[int, Meta(description="Sides compared: in pairs, or single.")] = 0
+    models: Annotated[Names, Meta(description="Sides by the model that answered, of the most frequent models.")] = msgspec.field(default_factory=dict)
     served: Annotated[int, Meta(description="Sides that went to the user.")] = 0
     errors: Annotated[int, Meta(description="Sides that gave no answer.")] = 0
     timeouts: Annotated[int, Meta(description="Sides that gave no answer because of a timeout.")] = 0
+    fallback_known: Annotated[int, Meta(description="Sides that said whether a fallback model answered.")] = 0
     fallbacks: Annotated[int, Meta(description="Sides that came from a fallback model.")] = 0
     retries: Annotated[int, Meta(description="Attempts beyond the first.")] = 0
+    finish_reason_known: Annotated[int, Meta(description="Sides that answered and said why it stopped.")] = 0
     truncated: Annotated[int, Meta(description="Sides that stopped at the length limit.")] = 0
     content_filtered: Annotated[int, Meta(description="Sides that ended at a content filter.")] = 0
     texts: Annotated[int, Meta(description="Sides that answered with text that is not empty.")] = 0
@@ -102,6 +107,7 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     fallback_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side came from a fallback model.")] = 0
     fallback_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side came from a fallback model.")] = 0
     fallback_both: Annotated[int, Meta(description="Pairs in which each of the two sides came from a fallback model.")] = 0
+    finish_reason_known_both: Annotated[int, Meta(description="Answered pairs in which each side answered and said why it stopped.")] = 0
     truncated_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side stopped at the length limit.")] = 0
     truncated_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side stopped at the length limit.")] = 0
     truncated_both: Annotated[int, Meta(description="Pairs in which each of the two sides stopped at the length limit.")] = 0

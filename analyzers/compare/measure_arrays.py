@@ -29,12 +29,16 @@ class SideMeasures:
     """Type of the error; empty without one."""
     error_status: Ints
     """HTTP status of the error; 0 without one."""
+    fallback_known: Bools
+    """Said whether a fallback model answered."""
     fallback: Bools
     """Came from a fallback model."""
     attempts: Ints
     """Attempts made, the last included."""
     finish_reason: list[str]
     """Why the model stopped, as the gateway normalised it."""
+    finish_reason_known: Bools
+    """Answered and said why it stopped."""
     truncated: Bools
     """Stopped at the length limit."""
     content_filtered: Bools

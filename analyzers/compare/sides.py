@@ -84,8 +84,10 @@ def read_sides(
         error_type=failures.type,
         error_status=failures.status,
         finish_reason=finish.reason,
+        finish_reason_known=finish.known & ~error,
         truncated=finish.truncated & ~error,
         content_filtered=finish.content_filtered & ~error,
+        fallback_known=fallbacks.known,
         fallback=fallbacks.used,
         attempts=fallbacks.attempts,
         text=text,
@@ -137,14 +139,17 @@ def _failures(errors: list[Error | None]) -> _Failures:
 class _Fallbacks:
     """Fallbacks of n sides, few of which have one."""
 
+    known: Bools
     used: Bools
     attempts: Ints
 
 
 def _fallbacks(given: list[Fallback | None]) -> _Fallbacks:
-    fallbacks = _Fallbacks(_no(len(given)), np.ones(len(given), np.int64))
+    n = len(given)
+    fallbacks = _Fallbacks(_no(n), _no(n), np.ones(n, np.int64))
     for row, fallback in enumerate(given):
         if fallback is not None:
+            fallbacks.known[row] = True
             fallbacks.used[row] = fallback.used
             fallbacks.attempts[row] = fallback.attempts or 1
     return fallbacks
@@ -155,6 +160,7 @@ class _Finish:
     """Why n answers ended: the reason in lower case, and what it means."""
 
     reason: list[str]
+    known: Bools
     truncated: Bools
     content_filtered: Bools
 
@@ -162,7 +168,12 @@ class _Finish:
 def _finish(reasons: list[str | None]) -> _Finish:
     lower = {reason: (reason or "").lower() for reason in set(reasons)}
     names = [lower[reason] for reason in reasons]
-    return _Finish(names, _among(names, _TRUNCATED), _among(names, _CONTENT_FILTERED))
+    return _Finish(
+        names,
+        _bools([name != "" for name in names]),
+        _among(names, _TRUNCATED),
+        _among(names, _CONTENT_FILTERED),
+    )
 
 
 def _among(names: list[str], chosen: frozenset[str]) -> Bools:

@@ -1,7 +1,8 @@
 """From measures to the numbers that a window adds up: one array per column of the layout.
 
 `numbers` maps a column to an integer array (n,): counts as they are, totals in ticks, products as
-(3, n) parts. `buckets` maps a histogram to (rows, buckets). What becomes of a measure is said by
+(3, n) parts. `buckets` maps a histogram to (rows, buckets), `names` a map of names to (rows,
+indices, names). What becomes of a measure is said by
 its kind alone, see `understudy.schemas.measure_kinds`.
 """
 
@@ -27,10 +28,12 @@ from understudy.schemas.measure_kinds import (
     LN_TICK,
     Category,
     Distribution,
+    Label,
     Measure,
     Number,
     Outcome,
     Scale,
+    Sum,
     both_sides,
     only_candidate,
     only_stable,
@@ -52,6 +55,9 @@ class WindowColumns:
 
     numbers: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     buckets: dict[str, tuple[NDArray[np.intp], NDArray[np.int64]]] = field(default_factory=dict)
+    names: dict[str, tuple[NDArray[np.intp], NDArray[np.int64], list[str]]] = field(
+        default_factory=dict
+    )
 
     def count(self, column: str, values: Bools | Ints) -> None:
         """Add a column of whole numbers (n,)."""
@@ -69,6 +75,16 @@ class WindowColumns:
         """Add the known values (n,) to a histogram."""
         rows = np.flatnonzero(known)
         self.buckets[column] = (rows, _BUCKETS[scale](values[rows]))
+
+    def name(self, column: str, values: list[str]) -> None:
+        """Add a column of names (n,), of which the empty ones are unknown."""
+        index = {name: number for number, name in enumerate(dict.fromkeys(values))}
+        if len(index) == 1:
+            codes = np.zeros(len(values), dtype=np.int64)
+        else:
+            codes = np.array([index[name] for name in values], dtype=np.int64)
+        rows = np.flatnonzero(codes != index.get("", -1))
+        self.names[column] = (rows, codes[rows], list(index))
 
 
 def side_columns(section: str, side: SideMeasures, into: WindowColumns) -> None:
@@ -94,6 +110,9 @@ def pair_columns(
     among = {"pairs": np.ones(len(pair), dtype=bool), "answered": pair.answered}
     for measure in SIDE:
         left, right = getattr(stable, measure.name), getattr(candidate, measure.name)
+        if isinstance(measure, Outcome) and measure.known_both:
+            among[measure.known_both] = known = left & right & pair.answered
+            into.count(f"pair_{measure.known_both}", known)
         match measure:
             case Outcome(paired_among=units) if units:
                 _add_joint(measure.joint, left, right, among[units], into)
@@ -118,6 +137,8 @@ def _ones(n: int) -> Ints:
 def _add(section: str, measure: Measure, values: Any, into: WindowColumns) -> None:
     """Add the sums of one measure, given its array (n,)."""
     match measure:
+        case Label(names=Sum(name=name)):
+            into.name(f"{section}_{name}", values)
         case Outcome():
             into.count(f"{section}_{measure.success}", values)
         case Number():

@@ -50,7 +50,7 @@ def _places() -> Iterator[Place]:
         # The very strings that name the record's fields: rows are made twice as fast with them.
         names = {name: name for name in SECTIONS[section].__struct_fields__}
         for one in sums:
-            if one.kind is not SumKind.HISTOGRAM:
+            if not one.is_map:
                 place = Place(slot, section, names[one.name], one.kind, one.tick)
                 yield place
                 slot += place.width

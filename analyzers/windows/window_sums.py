@@ -13,6 +13,7 @@ from understudy.analyzers.windows.columns import WindowColumns
 from understudy.analyzers.windows.histogram import merge
 from understudy.analyzers.windows.layout import PLACES, SLOTS, VECTOR_LENGTH
 from understudy.analyzers.windows.moments import LIMBS, join_limbs
+from understudy.analyzers.windows.name_counts import add_name, merge_names, most_frequent
 from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.windows import SECTIONS, Source, WindowRow
 
@@ -47,14 +48,19 @@ class WindowSums:
 
     vector: NDArray[np.int64] = field(default_factory=lambda: np.zeros(VECTOR_LENGTH, np.int64))
     histograms: dict[str, dict[int, int]] = field(default_factory=dict)
+    names: dict[str, dict[str, int]] = field(default_factory=dict)
+    """How often each name came, by column."""
 
     def __add__(self, other: WindowSums) -> WindowSums:
-        names = self.histograms.keys() | other.histograms.keys()
-        merged = {
+        histograms = {
             name: merge(self.histograms.get(name, {}), other.histograms.get(name, {}))
-            for name in names
+            for name in self.histograms.keys() | other.histograms.keys()
         }
-        return WindowSums(self.vector + other.vector, merged)
+        names = {
+            name: merge_names(self.names.get(name, {}), other.names.get(name, {}))
+            for name in self.names.keys() | other.names.keys()
+        }
+        return WindowSums(self.vector + other.vector, histograms, names)
 
     def add_count(self, column: str, count: int) -> None:
         """Add to one plain count."""
@@ -64,6 +70,10 @@ class WindowSums:
         """Add to one bucket of a histogram."""
         histogram = self.histograms.setdefault(column, {})
         histogram[bucket] = histogram.get(bucket, 0) + count
+
+    def add_name(self, column: str, name: str, count: int) -> None:
+        """Add to the count of one name."""
+        add_name(self.names.setdefault(column, {}), name, count)
 
     def to_row(
         self,
@@ -104,6 +114,9 @@ class WindowSums:
         for column, histogram in self.histograms.items():
             section, name = column.split("_", 1)
             sections[section][name] = dict(sorted(histogram.items()))
+        for column, counts in self.names.items():
+            section, name = column.split("_", 1)
+            sections[section][name] = most_frequent(counts)
         return sections
 
 
@@ -152,6 +165,17 @@ def buckets_by_slice(
             yield owner, column, bucket, count
 
 
+def names_by_slice(
+    slices: NDArray[np.int64], columns: WindowColumns
+) -> Iterator[tuple[int, str, str, int]]:
+    """Yield (slice, column, name, count) of all names."""
+    for column, (rows, codes, names) in columns.names.items():
+        unique, counts = np.unique(slices[rows] * len(names) + codes, return_counts=True)
+        for owner_and_code, count in zip(unique.tolist(), counts.tolist(), strict=True):
+            owner, code = divmod(owner_and_code, len(names))
+            yield owner, column, names[code], count
+
+
 def add_batch(
     sums: Sequence[WindowSums], slices: NDArray[np.int64], columns: WindowColumns
 ) -> None:
@@ -163,3 +187,5 @@ def add_batch(
         target.vector += total
     for owner, column, bucket, count in buckets_by_slice(slices, columns):
         sums[owner].add_bucket(column, bucket, count)
+    for owner, column, name, count in names_by_slice(slices, columns):
+        sums[owner].add_name(column, name, count)

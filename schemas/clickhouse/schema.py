@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from understudy.schemas.measure_kinds import LABEL, Category, Measure, Sum, SumKind
+from understudy.schemas.measure_kinds import LABEL, Category, Measure, Sum
 from understudy.schemas.measures import CONTROL, PAIR, SIDE, SUMS
 
 TIME: Final = "DateTime64(3, 'UTC')"
@@ -285,7 +285,7 @@ def _added_up() -> Iterator[Column]:
     """Sums over sources and partitions; where records ended, of the source events alone."""
     for section, column, one in _summed():
         source = f"w.{column.name}"
-        value = f"sumMap({source})" if one.kind is SumKind.HISTOGRAM else f"sum({source})"
+        value = f"sumMap({source})" if one.is_map else f"sum({source})"
         if section == "events":
             value = f"sumIf({source}, w.source = 'events')"
         yield replace(column, value=value)

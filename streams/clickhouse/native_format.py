@@ -6,7 +6,7 @@ be joined end to end. Only writing is done here, and only the types that the tab
 
 Input by type: numbers, Bool and Enum8 take arrays or lists of numbers (n,); DateTime64(3) takes
 milliseconds since 1970; String and LowCardinality(String) take lists of str; Array takes a list
-of lists; Map(Int32, UInt64) takes dicts. A Nullable float is NULL where it is NaN, a
+of lists; Map takes dicts. A Nullable float is NULL where it is NaN, a
 Nullable integer where it is negative. Numbers beyond a type's range are set to its nearest limit.
 """
 
@@ -93,8 +93,8 @@ def _encoder(type_name: str) -> tuple[bytes, Encoder]:
     if outer == "Array":
         prefix, encoder = _encoder(inner)
         return prefix, _array(encoder)
-    if outer == "Map" and inner == "Int32, UInt64":
-        return b"", _map
+    if outer == "Map":
+        return _map(*inner.split(", "))
     if outer == "UInt128":
         return b"", _uint128
     return b"", _numbers(_NUMBERS[outer])
@@ -147,10 +147,27 @@ def _array(encoder: Encoder) -> Encoder:
     return encode
 
 
-def _map(values: Column) -> bytes:
-    keys = np.fromiter(chain.from_iterable(values), np.int32)
-    counts = np.fromiter(chain.from_iterable(v.values() for v in values), np.uint64)
-    return _offsets(values) + keys.tobytes() + counts.tobytes()
+def _map(key_type: str, value_type: str) -> tuple[bytes, Encoder]:
+    """Where each row's keys end, then all keys, then all values."""
+    key_prefix, encode_keys = _item_encoder(key_type)
+    value_prefix, encode_values = _item_encoder(value_type)
+
+    def encode(values: Column) -> bytes:
+        keys = list(chain.from_iterable(values))
+        if not keys:
+            return _offsets(values)
+        items = list(chain.from_iterable(v.values() for v in values))
+        return _offsets(values) + encode_keys(keys) + encode_values(items)
+
+    return key_prefix + value_prefix, encode
+
+
+def _item_encoder(type_name: str) -> tuple[bytes, Encoder]:
+    """As `_encoder`; numbers of a map fit their type, so that no limits need be looked for."""
+    if type_name not in _NUMBERS:
+        return _encoder(type_name)
+    dtype = _NUMBERS[type_name]
+    return b"", lambda values: np.fromiter(values, dtype, len(values)).tobytes()
 
 
 def _offsets(values: Column) -> bytes:

@@ -33,6 +33,7 @@ CHECK = Category(
     ("measure", "own", "paired"),
     [
         (Label("model", "Model"), [], []),
+        (Label("model", "Model", names=Sum("models", "By model", SumKind.NAMES)), ["models"], []),
         (Number("depth", "Depth", "UInt16"), [], []),
         (
             Number("depth", "Depth", "UInt16", total=Sum("depth_total", "Sum of depths"),
@@ -43,6 +44,10 @@ CHECK = Category(
         (
             Outcome("late", "came late", count="late_ones", paired_among="answered"),
             ["late_ones"], ["late_only_stable", "late_only_candidate", "late_both"],
+        ),
+        (
+            Outcome("known", "told it", known_both="known_both"),
+            ["known"], ["known_both"],
         ),
         (
             CHECK, ["tone_checked", "polite", "rude"],

@@ -13,7 +13,7 @@ from understudy.schemas.measure_records import files
 from understudy.schemas.measures import CONTROL, PAIR, SIDE, SUMS
 from understudy.schemas.windows import SECTIONS
 
-TYPES = {"int": int, "float": float, "Histogram": dict[int, int]}
+TYPES = {"int": int, "float": float, "Histogram": dict[int, int], "Names": dict[str, int]}
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -46,6 +46,7 @@ METRIC = GuardrailMetric("rude_rate", "rudeness")
     ("measure", "why"),
     [
         (Outcome("rude", "was rude", among="answers"), "no sum is named answers"),
+        (Outcome("rude", "was rude", measured_by="tones"), "no sum is named tones"),
         (Outcome("rude", "was rude", paired_among="pears"), "no sum of pairs is named pears"),
         (Outcome("rude", "was rude", metric=METRIC), "either paired_among or two_arms"),
         (

@@ -90,6 +90,23 @@ def test_finish_reasons(reason: str | None, truncated: bool, filtered: bool) -> 
     assert measure("truncated", response=response, error=ERROR) is False
 
 
+@pytest.mark.parametrize(
+    ("changes", "finish", "fallback"),
+    [
+        ({}, False, False),
+        ({"response": {"finish_reason": None, "output": "x"}, "fallback": None}, False, False),
+        ({"response": {"finish_reason": "", "output": "x"}, "fallback": {}}, False, True),
+        ({"response": {"finish_reason": "stop"}, "fallback": {"used": False}}, True, True),
+        ({"response": {"finish_reason": "stop"}, "error": ERROR}, False, False),
+    ],
+)
+def test_what_a_gateway_leaves_out_is_unknown(
+    changes: dict[str, Any], finish: bool, fallback: bool
+) -> None:
+    assert measure("finish_reason_known", **changes) is finish
+    assert measure("fallback_known", **changes) is fallback
+
+
 def test_a_failed_side_has_no_answer_whatever_it_says() -> None:
     answer = {"output": "partial", "tool_calls": [{"name": "f"}], "finish_reason": "length"}
     request = {"expects": "json", "tools": ["f"]}

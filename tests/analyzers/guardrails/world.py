@@ -123,7 +123,9 @@ def _side(rng, n, harm, effort):
     side = SideSums(
         requests=n,
         errors=int(bad["error"].sum()),
+        fallback_known=n,
         fallbacks=int(bad["fallback"].sum()),
+        finish_reason_known=n,
         truncated=int(bad["truncated"].sum()),
         json_expected=n,
         json_valid=n - int(bad["json_valid"].sum()),
@@ -161,6 +163,7 @@ def _pair(rng, n, s_bad, c_bad, s_values, c_values, harm):
     return PairSums(
         pairs=n,
         answered=n,
+        finish_reason_known_both=n,
         json_expected_both=n,
         json_schema_checked_both=n,
         language_checked_both=n,

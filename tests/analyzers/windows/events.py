@@ -39,6 +39,7 @@ def _side(rng: random.Random, side: str, number: int, request: dict[str, Any]) -
         "served": side == "stable",
         "request": request,
         "response": {
+            "model": rng.choice((None, "", "m-1", "m-2")),
             "output": rng.choice(OUTPUTS),
             "tool_calls": rng.choice((None, calls)),
             "finish_reason": rng.choice(("stop", "length", "content_filter")),

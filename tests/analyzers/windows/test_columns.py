@@ -52,6 +52,17 @@ def test_an_outcome_is_counted() -> None:
     assert side(truncated=np.array([True, False, True, False]))["truncated"] == [1, 0, 1, 0]
 
 
+def test_names_are_counted_and_unknown_ones_are_not() -> None:
+    columns = WindowColumns()
+    side_columns("stable", four_sides(model=["b", "", "a", "b"]), columns)
+    rows, codes, names = columns.names["stable_models"]
+    assert [(row, names[code]) for row, code in zip(rows, codes, strict=True)] == [
+        (0, "b"), (2, "a"), (3, "b"),
+    ]  # fmt: skip
+    side_columns("stable", four_sides(model=[""] * 4), columns)
+    assert len(columns.names["stable_models"][0]) == 0
+
+
 def test_a_category_counts_the_known_the_passing_and_the_failures() -> None:
     states = [JsonState.NOT_EXPECTED, JsonState.VALID, JsonState.FENCED, JsonState.VALID]
     found = side(json_state=np.array(states, np.int8))
@@ -91,6 +102,21 @@ def test_pairs_are_discordant_among_those_in_which_both_sides_are_known() -> Non
     assert found["pair_language_match_only_stable"] == [1, 0, 0, 0]
     assert found["pair_language_match_only_candidate"] == [0, 0, 1, 0]
     assert found["pair_language_match_both"] == [0, 1, 0, 0]
+
+
+def test_a_rate_of_what_may_be_missing_is_among_the_pairs_in_which_both_sides_have_it() -> None:
+    reading = read_sides([answered(event) for event in FOUR], ["en"] * 4, CompareOptions())
+    stable, candidate = (
+        replace(reading.measures, finish_reason_known=np.array(known), truncated=np.array(known))
+        for known in ([True, True, False, False], [True, False, True, False])
+    )
+    pair = compare_pairs(_with(reading, stable), _with(reading, candidate), CompareOptions())
+    columns = WindowColumns()
+    pair_columns(stable, candidate, pair, columns)
+    found = {name: values.tolist() for name, values in columns.numbers.items()}
+    assert found["pair_finish_reason_known_both"] == [1, 0, 0, 0]
+    assert found["pair_truncated_both"] == [1, 0, 0, 0]
+    assert found["pair_truncated_only_candidate"] == [0, 0, 0, 0]
 
 
 def answered(event: Any) -> Any:

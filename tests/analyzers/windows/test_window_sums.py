@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -135,6 +136,8 @@ SIDE_SUMS: dict[str, Callable[[Event], Any]] = {
     "served": lambda e: e.served,
     "errors": lambda e: e.error is not None,
     "timeouts": lambda e: e.error is not None and e.error.type == "timeout",
+    "fallback_known": lambda e: e.fallback is not None,
+    "finish_reason_known": lambda e: not e.error and bool(e.response.finish_reason),
     "fallbacks": lambda e: e.fallback is not None and e.fallback.used,
     "retries": lambda e: e.fallback.attempts - 1 if e.fallback else 0,
     "truncated": lambda e: not e.error and e.response.finish_reason == "length",
@@ -226,6 +229,13 @@ def test_pair_sums_equal_a_plain_loop() -> None:
     assert pair.json_valid_both == sum(1 for a, b in expected_both if a and b)
 
 
+def test_models_count_the_requests_that_they_answered() -> None:
+    row = row_of(sums_of(PAIRS))
+    for section, place in (("stable", 0), ("candidate", 1)):
+        models = Counter(pair[place].response.model for pair in PAIRS if pair[place].response)
+        assert getattr(row, section).models == {k: v for k, v in models.items() if k}
+
+
 def test_histograms_count_what_was_measured() -> None:
     row = row_of(sums_of(PAIRS))
     assert sum(row.stable.duration_ms_histogram.values()) == row.stable.duration_ms_count
@@ -271,7 +281,8 @@ def _at_the_limits() -> tuple[Event, Event]:
     changes = {"usage": usage, "timing": timing, "error": None, "response": {"output": "x"}}
 
     def changed(event: Event) -> Event:
-        return msgspec.convert({**msgspec.to_builtins(event), **changes}, Event)
+        fields = msgspec.json.decode(msgspec.json.encode(event))
+        return msgspec.convert({**fields, **changes}, Event)
 
     return changed(stable), changed(candidate)
 

@@ -140,4 +140,6 @@ def _value(rng: Rng, hint: object) -> object:
         return int(rng.integers(0, 2**40))
     if hint is float:
         return float(rng.normal(0, 1e6))
+    if hint == dict[str, int]:
+        return {f"house-{size}": int(rng.integers(1, 99)) for size in ("large", "small")}
     return {int(k): int(v) for k, v in zip(rng.integers(-700, 900, 6), range(1, 7), strict=True)}

@@ -25,6 +25,7 @@ TYPES = {
     "texts": "Array(String)",
     "labels": "Array(LowCardinality(String))",
     "sums": "Map(Int32, UInt64)",
+    "names": "Map(LowCardinality(String), UInt64)",
 }
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 ROW = st.fixed_dictionaries(
@@ -41,6 +42,7 @@ ROW = st.fixed_dictionaries(
         "sums": st.dictionaries(
             st.integers(-(2**31), 2**31 - 1), st.integers(0, 2**64 - 1), max_size=5
         ),
+        "names": st.dictionaries(TEXT, st.integers(0, 2**64 - 1), max_size=5),
     }
 )
 

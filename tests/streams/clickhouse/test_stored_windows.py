@@ -37,6 +37,9 @@ NUMBERS = {
     "Map(Int32, UInt64)": st.dictionaries(
         st.integers(-(2**31), 2**31 - 1), st.integers(0, 2**64 - 1), max_size=3
     ),
+    "Map(LowCardinality(String), UInt64)": st.dictionaries(
+        st.text(st.characters(codec="utf-8"), max_size=8), st.integers(0, 2**64 - 1), max_size=3
+    ),
 }
 
 
