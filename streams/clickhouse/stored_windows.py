@@ -1,4 +1,4 @@
-"""Window rows read back from ClickHouse: in order of time, a few thousand at a time.
+"""Window rows read back from ClickHouse in order of time: as rows, or columns of many at once.
 
 Whatever the length of the range, neither this process nor the server has to hold more than one
 span of it: first the server cuts the range into spans of whole windows, then each is read alone.
@@ -7,7 +7,7 @@ span of it: first the server cuts the range into spans of whole windows, then ea
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -15,12 +15,20 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from understudy.schemas.windows import WindowRow
+from understudy.streams.clickhouse.native_blocks import NativeColumns, decode_blocks
 from understudy.streams.clickhouse.sink_errors import sink_error
 from understudy.streams.clickhouse.tables import TABLES, WINDOWS
 from understudy.streams.clickhouse.window_rows import window_rows
 
 SPAN_ROWS: Final = 5_000
 """Rows read at once, about 15 MB; more where the windows of one instant have more."""
+SPAN_ROWS_IN_COLUMNS: Final = 20_000
+"""The same of rows read in columns: about 10 MB with the columns that a policy needs. The server
+looks through all that a rollout has for each span, so they should be few."""
+IDENTITY: Final = (
+    "mode", "language", "workflow", "window_start", "window_s", "source", "partition", "closed"
+)  # fmt: skip
+"""Columns that say what a row is about."""
 MAX_ROLLOUTS: Final = 100
 """More than a person reads in a message that names those there are."""
 _AFTER_1970_MS: Final = 1
@@ -43,10 +51,7 @@ FROM (
 )
 GROUP BY span ORDER BY span
 """
-_ROWS: Final = f"""
-SELECT {", ".join(TABLES[WINDOWS])} FROM windows FINAL WHERE {_RANGE}
-ORDER BY window_start, source, partition, window_s, mode, language, workflow
-"""
+_ORDER: Final = "window_start, source, partition, window_s, mode, language, workflow"
 _ROLLOUTS: Final = f"""
 SELECT rollout_id, min(window_start), max(window_start + window_s)
 FROM windows WHERE rollout_id != '' AND window_start >= {_TIME.format("since_ms")}
@@ -96,10 +101,31 @@ def read_rows(client: Client, some: WindowRange, wanted: list[Span]) -> Iterator
     """The last version of each row, in the order of the windows' starts."""
     for span in wanted:
         part = WindowRange(some.rollout_id, span.first_ms, span.last_ms + 1)
-        result = _query(client, _ROWS, _parameters(part), {"window_start": "int"})
+        sql = _rows_sql(TABLES[WINDOWS])
+        result = _query(client, sql, _parameters(part), {"window_start": "int"})
         if result.result_rows:
             columns = zip(*result.result_rows, strict=True)
             yield from window_rows(dict(zip(TABLES[WINDOWS], columns, strict=True)))
+
+
+def read_columns(
+    client: Client, some: WindowRange, wanted: Sequence[Span], names: Iterable[str]
+) -> Iterator[NativeColumns]:
+    """The last versions of the rows of each span: `IDENTITY` and these columns, in that order.
+
+    Raises KeyError for a name that is no column.
+    """
+    columns = [*IDENTITY, *sorted(set(names) - set(IDENTITY))]
+    unknown = [name for name in columns if name not in TABLES[WINDOWS]]
+    if unknown:
+        raise KeyError(*unknown)
+    for span in wanted:
+        part = WindowRange(some.rollout_id, span.first_ms, span.last_ms + 1)
+        try:
+            payload = client.raw_query(_rows_sql(columns), _parameters(part), fmt="Native")
+        except ClickHouseError as error:
+            raise sink_error(error) from error
+        yield decode_blocks(payload)
 
 
 def stored_rollouts(client: Client) -> list[StoredRollout]:
@@ -109,6 +135,10 @@ def stored_rollouts(client: Client) -> list[StoredRollout]:
         StoredRollout(str(name), _utc(since), _utc(until))
         for name, since, until in _query(client, _ROLLOUTS, parameters).result_rows
     ]
+
+
+def _rows_sql(columns: Iterable[str]) -> str:
+    return f"SELECT {', '.join(columns)} FROM windows FINAL WHERE {_RANGE} ORDER BY {_ORDER}"
 
 
 def _parameters(some: WindowRange) -> dict[str, Any]:

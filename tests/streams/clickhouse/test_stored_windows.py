@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 
 from tests.streams.clickhouse import samples
 from understudy.schemas.events import Mode
+from understudy.schemas.window_measures import SideSums
 from understudy.schemas.windows import SECTIONS, Source, WindowRow
+from understudy.streams.clickhouse.native_blocks import NativeColumns
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.clickhouse.stored_windows import (
     Span,
     StoredRollout,
     WindowRange,
+    read_columns,
     read_rows,
     spans,
     stored_rollouts,
@@ -183,3 +186,59 @@ def test_what_is_kept_names_rollouts_and_times(client: Client) -> None:
 def test_a_missing_table_is_told_by_what_to_do(empty_client: Client) -> None:
     with pytest.raises(SinkBroken, match="windows"):
         spans(empty_client, WindowRange("helpdesk"))
+
+
+def test_columns_hold_what_the_rows_do_span_after_span(client: Client) -> None:
+    rows = [
+        row(
+            10 * n,
+            partition=p,
+            mode="shadow" if n % 2 else None,
+            language=("ja", "en", "名")[n % 3],
+            closed=bool(n % 2),
+            candidate=SideSums(requests=n, duration_ms_sum=n / 2, duration_ms_histogram={n: p + 1}),
+        )
+        for n in range(9)
+        for p in (0, 1)
+    ]
+    store(client, rows)
+    some = WindowRange("helpdesk")
+    names = ("candidate_requests", "candidate_duration_ms_sum", "candidate_duration_ms_histogram")
+    for span_rows in (3, 100):
+        cut = spans(client, some, span_rows=span_rows)
+        blocks = list(read_columns(client, some, cut, names))
+        assert [block.n_rows for block in blocks] == [span.rows for span in cut]
+        found = [one for block in blocks for one in _rows_of(block)]
+        assert found == [
+            (
+                one.mode or "", one.language, one.workflow, ms(one.window_start), one.window_s,
+                one.source, one.partition, one.closed, one.candidate.requests,
+                one.candidate.duration_ms_sum, one.candidate.duration_ms_histogram,
+            )
+            for one in rows
+        ]  # fmt: skip
+
+
+def _rows_of(block: NativeColumns) -> list[tuple[Any, ...]]:
+    def labels(name: str) -> list[str]:
+        column = block.labels[name]
+        return [column.values[code] for code in column.codes.tolist()]
+
+    entries = block.maps["candidate_duration_ms_histogram"]
+    assert set(entries.sizes.tolist()) == {1}
+    histograms = zip(entries.keys.tolist(), entries.values.tolist(), strict=True)
+    numbers = {name: column.tolist() for name, column in block.numbers.items()}
+    parts = (
+        labels("mode"), labels("language"), labels("workflow"), numbers["window_start"],
+        numbers["window_s"], labels("source"), numbers["partition"], numbers["closed"],
+        numbers["candidate_requests"], numbers["candidate_duration_ms_sum"],
+        [dict([entry]) for entry in histograms],
+    )  # fmt: skip
+    return list(zip(*parts, strict=True))
+
+
+def test_what_is_no_column_cannot_be_asked_for(client: Client) -> None:
+    store(client, [row()])
+    some = WindowRange("helpdesk")
+    with pytest.raises(KeyError):
+        list(read_columns(client, some, spans(client, some), ["now(), candidate_requests"]))
