@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from understudy.analyzers.sequential.bets import FloatArray
 
@@ -56,36 +57,102 @@ def after(state: FloatArray, window_start_ms: int, sums: FloatArray) -> FloatArr
     """
     block = np.floor(window_start_ms / LENGTHS_MS)
     state = np.where((state[..., _BLOCK] < block)[..., None], _closed(state, block), state)
-    units, total, variance = np.moveaxis(np.asarray(sums)[..., None, :], -1, 0)
-    tells = (units > 1.0) & np.isfinite(variance)
-    state[..., _UNITS] += units
-    state[..., _TOTAL] += np.where(units > 0.0, total, 0.0)
-    state[..., _SPREAD] += np.where(tells, units * variance, 0.0)
-    state[..., _SPREAD_UNITS] += np.where(tells, units, 0.0)
+    state[..., _UNITS : _SPREAD_UNITS + 1] += _added(np.asarray(sums)[..., None, :])
     return state
+
+
+def path(
+    state: FloatArray, starts_ms: npt.NDArray[np.int64], sums: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the state before each of T windows, as far as `factor` reads it, and after them all.
+
+    `starts_ms` (T,) do not fall, and `sums` are (T, ..., 3). The former is (T, ..., lengths,
+    fields), zero in all other fields. Bits are those of `after`, window by window.
+    """
+    before = np.zeros((len(starts_ms), *state.shape))
+    final = state.copy()
+    added = _added(sums)
+    for length, length_ms in enumerate(LENGTHS_MS):
+        before[..., length, _COMPARED:], final[..., length, :] = _path_of_length(
+            state[..., length, :], np.floor(starts_ms / length_ms), added
+        )
+    return before, final
+
+
+def _path_of_length(
+    state: FloatArray, blocks: FloatArray, added: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return (T, ..., 3) of what was compared before each window, and the (..., fields) at last.
+
+    `blocks` (T,) are numbers of blocks, `added` (T, ..., 4) what windows add to theirs.
+    """
+    if not len(blocks):
+        return np.zeros((0, *state.shape[:-1], 3)), state
+    present = float(np.max(state[..., _BLOCK], initial=-1.0))
+    if np.any(state[..., _BLOCK] != present):
+        raise ValueError("these states have not taken the same windows")
+    run = np.cumsum(np.diff(blocks, prepend=present) > 0.0)
+    sums = np.zeros((int(run[-1]) + 1, *state.shape[:-1], 4))
+    sums[0] = state[..., _UNITS : _SPREAD_UNITS + 1]
+    np.add.at(sums, run, added)
+    compared = np.zeros((len(sums), *state.shape[:-1], 3))
+    compared[0] = state[..., _COMPARED:]
+    last = np.concatenate([state[None, ..., _LAST_UNITS : _LAST_TOTAL + 1], sums[:-1, ..., :2]])
+    last = _last_with_units(last)
+    compared[1:] = _comparison(sums[:-1], last[:-1])
+    compared = np.cumsum(compared, axis=0)
+    final = np.concatenate([np.zeros_like(state[..., :1]), sums[-1], last[-1], compared[-1]], -1)
+    final[..., _BLOCK] = max(present, float(blocks[-1]))
+    return compared[np.concatenate([[0], run[:-1]])], final
+
+
+def _last_with_units(sums: FloatArray) -> FloatArray:
+    """Return at each place of the first axis the (..., 2) units and total of the last with any."""
+    places = np.arange(len(sums)).reshape(-1, *[1] * (sums.ndim - 2))
+    found = np.maximum.accumulate(np.where(sums[..., 0] > 0.0, places, 0), axis=0)
+    return np.take_along_axis(sums, found[..., None], axis=0)
+
+
+def _added(sums: FloatArray) -> FloatArray:
+    """Return units, total, spread and units that have a spread, (..., 4), of windows' sums."""
+    units, total, variance = np.moveaxis(np.asarray(sums), -1, 0)
+    tells = (units > 1.0) & np.isfinite(variance)
+    return np.stack(
+        [
+            units,
+            np.where(units > 0.0, total, 0.0),
+            np.where(tells, units * variance, 0.0),
+            np.where(tells, units, 0.0),
+        ],
+        axis=-1,
+    )
 
 
 def _closed(state: FloatArray, block: FloatArray) -> FloatArray:
     """Compare the present block, now complete, with the one before it, and begin another."""
     state = state.copy()
-    units, total = state[..., _UNITS], state[..., _TOTAL]
-    last_units, last_total = state[..., _LAST_UNITS], state[..., _LAST_TOTAL]
+    sums, last = state[..., _UNITS : _SPREAD_UNITS + 1], state[..., _LAST_UNITS : _LAST_TOTAL + 1]
+    state[..., _COMPARED:] += _comparison(sums, last)
+    last[:] = np.where(sums[..., :1] > 0.0, sums[..., :2], last)
+    sums[:] = 0.0
+    state[..., _BLOCK] = block
+    return state
+
+
+def _comparison(sums: FloatArray, last: FloatArray) -> FloatArray:
+    """Return how many blocks were compared, how they differed, and how one expects them to.
+
+    (..., 4) sums of a block and (..., 2) units and total of the one before it, to (..., 3).
+    """
+    units, total, spread, spread_units = np.moveaxis(sums, -1, 0)
+    last_units, last_total = last[..., 0], last[..., 1]
     comparable = (units > 0.0) & (last_units > 0.0)
     n, m = np.maximum(units, 1e-9), np.maximum(last_units, 1e-9)
     differed = (total / n - last_total / m) ** 2 / (1.0 / n + 1.0 / m)
-    spread_units = state[..., _SPREAD_UNITS]
     # A block too small to have a variance differs as one expects of it: nothing is learnt.
-    variance = np.where(
-        spread_units > 0.0, state[..., _SPREAD] / np.maximum(spread_units, 1.0), differed
-    )
-    state[..., _COMPARED] += comparable
-    state[..., _SEEN] += np.where(comparable, differed, 0.0)
-    state[..., _EXPECTED] += np.where(comparable, variance, 0.0)
-    state[..., _LAST_UNITS] = np.where(units > 0.0, units, last_units)
-    state[..., _LAST_TOTAL] = np.where(units > 0.0, total, last_total)
-    state[..., _UNITS : _SPREAD_UNITS + 1] = 0.0
-    state[..., _BLOCK] = block
-    return state
+    variance = np.where(spread_units > 0.0, spread / np.maximum(spread_units, 1.0), differed)
+    parts = comparable.astype(np.float64), differed, variance
+    return np.stack([np.where(comparable, part, 0.0) for part in parts], axis=-1)
 
 
 def factor(state: FloatArray, turns_per_conversation: float | None = None) -> FloatArray:

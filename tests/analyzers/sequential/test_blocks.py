@@ -143,3 +143,27 @@ def test_an_incident_on_both_sides_is_no_conversation():
     own = blocks.factor(learnt(stable))
     assert own > 50.0
     assert blocks.combined(own, blocks.factor(state), np.array(stable.sum())) < 4.0
+
+
+def test_many_windows_at_once_give_the_same_bits_as_one_by_one():
+    rng = np.random.default_rng(8)
+    starts = np.sort(rng.choice(np.arange(0, 6_000_000, 10_000), 300, replace=False))
+    starts = np.concatenate([starts[:100], starts[99:]])  # two of one start
+    units = rng.poisson(4.0, (len(starts), 5)).astype(float)
+    units[:, 4] *= rng.random(len(starts)) < 0.02
+    variance = np.where(rng.random(units.shape) < 0.1, np.nan, rng.random(units.shape))
+    sums = np.stack([units, rng.normal(units, 1.0), variance], axis=-1)
+    state, states = blocks.begin((5,)), []
+    for start_ms, of_window in zip(starts.tolist(), sums, strict=True):
+        states.append(state)
+        state = blocks.after(state, start_ms, of_window)
+    whole, final = blocks.path(blocks.begin((5,)), starts, sums)
+    assert final.tobytes() == state.tobytes()
+    assert blocks.factor(whole).tobytes() == blocks.factor(np.array(states)).tobytes()
+    first, halfway = blocks.path(blocks.begin((5,)), starts[:77], sums[:77])
+    rest, at_last = blocks.path(halfway, starts[77:], sums[77:])
+    assert at_last.tobytes() == state.tobytes()
+    assert np.concatenate([first, rest]).tobytes() == whole.tobytes()
+    nothing, same = blocks.path(state, starts[:0], sums[:0])
+    assert nothing.shape == (0, 5, 4, 10)
+    assert same.tobytes() == state.tobytes()
