@@ -32,6 +32,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.state import decode_state
 from understudy.schemas.event_time import to_epoch_ms
@@ -196,8 +197,9 @@ def _entry(clock: Clock, record: RolloutRecord, evaluator: RolloutEvaluator) -> 
     value = clock.time(PER_ENTRY[2], lambda: zstd.compress(encoded, ZSTD_LEVEL))
     place = LogPlace(0, 0, 0)
     clock.time(RESTORE, lambda: RolloutStateStore({KEY: value}).apply_windows(KEY, _NOTHING, place))
-    partitions = decode_state(evaluator.rollout, state).partitions
-    rows = sum(len(open_rows.rows) for open_rows in partitions["events"].values())
+    decoded = decode_state(evaluator.rollout, checks_of(evaluator.rollout), state)
+    partitions = decoded.stores["events"].partitions
+    rows = sum(len(partition.rows) for partition in partitions.values())
     return {"open_rows": rows, "json_bytes": len(encoded), "entry_bytes": len(value)}
 
 

@@ -76,7 +76,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="As many independent units would tell as much: units / design_effect."),
     ]
     statistics: Annotated[
-        dict[str, Count],
+        dict[str, int | float],
         Meta(
             description="Named sums since the rollout began, zeros left out; see "
             "docs/statistics.md."

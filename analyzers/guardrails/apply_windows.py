@@ -1,207 +1,201 @@
 """Apply a message of window rows to a rollout's state.
 
-All new units of one message and slice are one batch, whatever windows they belong to. Within a
-window the slow answers come last, so a batch of one window would be picked by its outcomes; all
-that arrived since the last message is not.
+Rows replace their older versions in the store of their source. Windows that won't change any more
+are folded into the evidence, in the order of request time; the others are looked at as they are,
+see `look`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from copy import copy
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final
 
-from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.evidence_state import EvidenceState
+import numpy as np
+
+from understudy.analyzers.guardrails.check_evidence import FoldedWindow
+from understudy.analyzers.guardrails.design_effect import FIRST_GUESS
+from understudy.analyzers.guardrails.row_layout import ARRIVED
+from understudy.analyzers.guardrails.slice_table import NO_PLACE
 from understudy.analyzers.guardrails.stage_counts import StageCounts
 from understudy.analyzers.guardrails.state import RolloutState
-from understudy.analyzers.guardrails.statistics import times
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
-from understudy.analyzers.guardrails.window_deltas import (
-    OpenRows,
-    RowStatistics,
-    WindowDelta,
-)
+from understudy.analyzers.guardrails.window_store import RowKey, Rows, StoredRow
+from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.windows.histogram import merge
 from understudy.schemas.event_time import to_epoch_ms
+from understudy.schemas.rollout_metrics import TIMES
 from understudy.schemas.rollouts import Rollout
-from understudy.schemas.windows import WindowRow, WindowsMessage
+from understudy.schemas.windows import Source, WindowRow, WindowsMessage
 
-STAGE_GRACE_MS = 60_000
+STAGE_GRACE_MS: Final = 60_000
 """Event time that gateways are given to apply a new stage before its windows count. They take some
 seconds, and a window of 10 s must not mix two stages."""
 
 
-@dataclass(slots=True)
-class _Increment:
-    """What a message adds, by slice."""
-
-    added: dict[str, RowStatistics] = field(default_factory=dict)
-    newest_ms: dict[str, int] = field(default_factory=dict)
-    closed: dict[str, dict[int, RowStatistics]] = field(default_factory=dict)
-    """By slice and start of the window; rows of the present stage only."""
-    closed_rows: dict[str, list[WindowRow]] = field(default_factory=lambda: defaultdict(list))
-
-
-def apply_windows(
-    rollout: Rollout, checks: tuple[Check, ...], state: RolloutState, message: WindowsMessage
-) -> None:
+def apply_windows(rollout: Rollout, state: RolloutState, message: WindowsMessage) -> None:
     """Apply a message. Raises ValueError, no evidence touched, where counts of a row shrank."""
-    partitions = state.partitions.setdefault(message.source, {})
-    open_rows = partitions.get(message.partition) or OpenRows()
-    deltas = _deltas(checks, state, open_rows, message)
-    partitions[message.partition] = open_rows
-    open_rows.begin_flush(message.version)
-    status = state.status
-    if message.watermark is not None:
-        watermark_ms = to_epoch_ms(message.watermark)
-        status.watermark_ms = max(status.watermark_ms, watermark_ms)
-    status.decided_ms = status.event_ms
-    increment = _increment(rollout, state, deltas)
-    for key, delta in deltas:
-        open_rows.apply(key, delta)
-        if is_of_events(delta.row):
-            end_ms = delta.start_ms + delta.row.window_s * 1000
-            status.newest_window_ms = max(status.newest_window_ms, delta.start_ms)
-            status.newest_window_end_ms = max(status.newest_window_end_ms, end_ms)
-    _add_evidence(rollout, checks, state, increment)
-    _learn_tail_thresholds(checks, state, increment, message)
-
-
-def is_of_events(row: WindowRow) -> bool:
-    """Return whether a row counts requests; feedback says nothing of traffic and its quality."""
-    return row.source == "events"
+    store = state.stores[message.source]
+    usable = (row for row in message.rows if row.mode is not None)
+    rows = store.newest(message.partition, message.version, usable)
+    # Harmless when the message is refused, and when it comes again.
+    if sum(state.arrivals.note(row) for row in rows.values()):
+        state.cover_arrivals()
+    stored = _stored(state, message, rows)
+    _count_for_stage(rollout, state, message, rows, stored)
+    late = store.apply(message.partition, message.version, stored)
+    for key in stored:
+        state.batches[message.source].pop(key.start_ms, None)
+    _note_times(state, message, rows)
+    _fold_late(rollout, state, message.source, late)
+    _learn_tail_thresholds(state, message, rows)
+    while (start_ms := store.next_to_fold()) is not None:
+        state.batches[message.source].pop(start_ms, None)
+        _fold(rollout, state, message.source, start_ms, store.fold(start_ms), is_late=False)
 
 
 def enter_stage(state: RolloutState, stage: int) -> None:
     """Move to a stage: promotion is earned anew, by windows after the move."""
     state.status.stage = stage
     state.stage = StageCounts(since_ms=state.status.watermark_ms + STAGE_GRACE_MS)
-    for of_slice in state.evidence.values():
-        for evidence in of_slice.values():
-            evidence.enter_stage()
+    for evidence in state.evidence.values():
+        evidence.enter_stage()
 
 
-def slices_under_test(
-    checks: tuple[Check, ...], state: RolloutState
-) -> Iterator[tuple[Check, str, float]]:
-    """Yield every check with each slice that it covers so far and its weight, in a fixed order."""
-    for check in checks:
-        for name, weight in state.arrivals.weights(check.guardrail.slices).items():
-            yield check, name, check.weight * weight
+def _stored(state: RolloutState, message: WindowsMessage, rows: dict[RowKey, WindowRow]) -> Rows:
+    """Read rows. Raises ValueError, nothing changed, where one holds less than it did."""
+    layout, store = state.layouts[message.source], state.stores[message.source]
+    vectors = layout.read(rows, state.table, state.tail_thresholds)
+    stored = {}
+    for (key, row), values in zip(rows.items(), vectors, strict=True):
+        known = store.find(message.partition, key)
+        if known is not None and layout.shrank(known.values, values):
+            raise ValueError("a newer version of a window row holds less than an older one")
+        stored[key] = StoredRow(row.version, row.closed, values)
+    return stored
 
 
-def _deltas(
-    checks: tuple[Check, ...], state: RolloutState, open_rows: OpenRows, message: WindowsMessage
-) -> list[tuple[str, WindowDelta]]:
-    """Return the rows that say something new, by key, and what they add; change nothing.
-
-    A version below the partition's may come from a worker that rereads the log; its rows are
-    treated like any others. A higher version begins a flush, which marks as closed what the flush
-    before it closed.
-    """
-    ahead = copy(open_rows)
-    ahead.begin_flush(message.version)
-    usable = (row for row in message.rows if row.mode is not None)
-    return [
-        (key, ahead.delta(key, row, _read(checks, state, row))) for key, row in ahead.newest(usable)
-    ]
-
-
-def _read(checks: tuple[Check, ...], state: RolloutState, row: WindowRow) -> RowStatistics:
-    """Return all statistics that the checks take from a row, those of nothing left out."""
-    state.arrivals.note(row)  # harmless when the message is refused, and when it comes again
-    slices = list(state.arrivals.slices_of(row))
-    found: RowStatistics = {}
-    start_ms = to_epoch_ms(row.window_start)
-    for check in checks:
-        if check.reader is not None:
-            if check.key not in found:
-                found[check.key] = check.reader(row)
-            continue
-        for name in slices:
-            threshold = state.tail_threshold(name, check.metric.measure)
-            bucket = threshold.bucket(check.metric.quantile, start_ms)
-            if bucket is not None:
-                found[check.key_in(name)] = check.tail_reader(bucket)(row)
-    return {key: statistics for key, statistics in found.items() if statistics}
-
-
-def _increment(
-    rollout: Rollout, state: RolloutState, deltas: list[tuple[str, WindowDelta]]
-) -> _Increment:
-    """Add up the deltas by slice; count what closed for the stage."""
-    increment = _Increment()
-    stage = rollout.stages[state.status.stage]
-    for _, delta in deltas:
-        row, start_ms = delta.row, delta.start_ms
-        is_of_stage = state.stage.includes(row, stage, start_ms)
-        for name in state.arrivals.slices_of(row):
-            _add(increment.added.setdefault(name, {}), delta.added)
-            increment.newest_ms[name] = max(start_ms, increment.newest_ms.get(name, start_ms))
-            if row.closed and is_of_events(row):
-                increment.closed_rows[name].append(row)
-            if row.closed and is_of_stage:
-                windows = increment.closed.setdefault(name, {})
-                _add(windows.setdefault(start_ms, {}), delta.total)
-        if row.mode == stage.mode and is_of_events(row):
-            state.stage.add_arrived(delta.arrived.events, delta.arrived.late)
-        if row.closed and is_of_stage and is_of_events(row):
-            state.stage.add(row, stage, start_ms)
-    state.stage.check_sample_ratio(stage)
-    return increment
-
-
-def _add(into: RowStatistics, more: RowStatistics) -> None:
-    for key, statistics in more.items():
-        known = into.get(key)
-        into[key] = statistics if known is None else known + statistics
-
-
-def _add_evidence(
-    rollout: Rollout, checks: tuple[Check, ...], state: RolloutState, increment: _Increment
+def _count_for_stage(
+    rollout: Rollout,
+    state: RolloutState,
+    message: WindowsMessage,
+    rows: dict[RowKey, WindowRow],
+    stored: Rows,
 ) -> None:
-    """Add new units to rollback evidence, closed windows to promotion evidence."""
-    for check, name, _ in slices_under_test(checks, state):
-        added = increment.added.get(name)
-        if added is None:
+    """Count requests of closed windows, and events as they arrive; before rows are stored."""
+    if message.source != "events":
+        return
+    stage, counts = rollout.stages[state.status.stage], state.stage
+    for key, row in rows.items():
+        if key.mode != stage.mode:
             continue
-        key = check.key_in(name)
-        closed = {
-            start_ms: statistics[key]
-            for start_ms, statistics in sorted(increment.closed.get(name, {}).items())
-            if key in statistics
-        }
-        if key not in added and not closed:
-            continue
-        evidence = _evidence(rollout, state, check, name)
-        if key in added:
-            evidence.add(check.test, added[key], increment.newest_ms[name])
-        for start_ms, statistics in closed.items():
-            evidence.close(check.test, statistics, start_ms)
+        known = state.stores["events"].find(message.partition, key)
+        before = known.values[-ARRIVED:] if known else np.zeros(ARRIVED)
+        events, late = (stored[key].values[-ARRIVED:] - before).astype(np.int64).tolist()
+        counts.add_arrived(events, late)
+        if row.closed and counts.includes(row, stage, key.start_ms):
+            counts.add(row, stage, key.start_ms)
+    counts.check_sample_ratio(stage)
 
 
-def _evidence(rollout: Rollout, state: RolloutState, check: Check, name: str) -> EvidenceState:
-    of_slice = state.evidence.setdefault(name, {})
-    if check.name not in of_slice:
-        of_slice[check.name] = EvidenceState.begin(
-            check.test, independent=rollout.independent_requests
+def _note_times(
+    state: RolloutState, message: WindowsMessage, rows: dict[RowKey, WindowRow]
+) -> None:
+    status = state.status
+    if message.watermark is not None:
+        status.watermark_ms = max(status.watermark_ms, to_epoch_ms(message.watermark))
+    status.decided_ms = status.event_ms
+    if message.source == "events":
+        for key in rows:
+            end_ms = key.start_ms + key.window_s * 1000
+            status.newest_window_ms = max(status.newest_window_ms, key.start_ms)
+            status.newest_window_end_ms = max(status.newest_window_end_ms, end_ms)
+
+
+def _fold_late(rollout: Rollout, state: RolloutState, source: Source, late: Rows) -> None:
+    """Take what closed of folded windows: a batch of its own for each."""
+    ordered = sorted(late.items(), key=lambda item: item[0].start_ms)
+    for start_ms, rows in groupby(ordered, key=lambda item: item[0].start_ms):
+        _fold(rollout, state, source, start_ms, list(rows), is_late=True)
+
+
+def _fold(
+    rollout: Rollout,
+    state: RolloutState,
+    source: Source,
+    start_ms: int,
+    rows: Sequence[tuple[RowKey, StoredRow]],
+    *,
+    is_late: bool,
+) -> None:
+    """Fold a window's closed rows into the evidence of all checks."""
+    stage = rollout.stages[state.status.stage]
+    is_of_stage = start_ms >= state.stage.since_ms
+    of_stage = [(key, row) for key, row in rows if is_of_stage and key.mode == stage.mode]
+    batch = batch_of(state, source, rows)
+    batch_of_stage = batch if len(of_stage) == len(rows) else batch_of(state, source, of_stage)
+    layout, table = state.layouts[source], state.table
+    for check, places in zip(state.checks, table.places_of_check, strict=True):
+        if check.source != source:
+            continue
+        part = layout.part(check.key)
+        window = FoldedWindow(
+            start_ms=start_ms,
+            statistics=batch[places, part],
+            of_stage=batch_of_stage[places, part],
+            counts_for_rollback=start_ms > state.status.forgiven_through_ms,
+            is_late=is_late,
         )
-    return of_slice[check.name]
+        state.evidence[check.name].fold(check.test, window, first_guess(rollout))
+
+
+def batch_of(
+    state: RolloutState, source: Source, rows: Sequence[tuple[RowKey, StoredRow]]
+) -> FloatArray:
+    """Return the sums of some rows by slice, (n_slices, batch_width), see `row_layout`."""
+    layout = state.layouts[source]
+    vectors = np.array([row.values for _, row in rows]).reshape(len(rows), layout.width)
+    return layout.batch(vectors, [key for key, _ in rows], state.table)
 
 
 def _learn_tail_thresholds(
-    checks: tuple[Check, ...], state: RolloutState, increment: _Increment, message: WindowsMessage
+    state: RolloutState, message: WindowsMessage, rows: dict[RowKey, WindowRow]
 ) -> None:
-    """Learn from closed windows; what is tested begins past every window seen so far."""
-    measures = sorted({check.metric.measure for check in checks if check.is_tail})
-    window_ms = max((row.window_s for row in message.rows), default=0) * 1000
+    """Learn from rows that closed; what is judged begins past every window seen so far."""
+    closed = [(key, row) for key, row in rows.items() if row.closed]
+    judged = _tails(state)
+    if message.source != "events" or not closed or not judged:
+        return
+    by_slice: dict[str, list[WindowRow]] = defaultdict(list)
+    for key, row in closed:
+        for place in state.table.places_of(key.language, key.workflow):
+            if place != NO_PLACE and state.table.names[place] in judged:
+                by_slice[state.table.names[place]].append(row)
+    window_ms = max(key.window_s for key, _ in closed) * 1000
     unseen_from_ms = state.status.newest_window_ms + window_ms
-    for name, rows in increment.closed_rows.items():
-        for measure in measures:
-            of_slice = state.tail_thresholds.setdefault(name, {})
-            threshold = of_slice.setdefault(measure, TailThreshold())
-            if not threshold.buckets:
-                histograms = (times(measure, row.stable)[0] for row in rows)
-                threshold.learn(merge(*histograms), unseen_from_ms)
+    for name, of_slice in by_slice.items():
+        thresholds = state.tail_thresholds.setdefault(name, {})
+        for measure in sorted(judged[name]):
+            threshold = thresholds.setdefault(measure, TailThreshold())
+            threshold.learn(_stable_histogram(measure, of_slice), unseen_from_ms)
+
+
+def _tails(state: RolloutState) -> dict[str, set[str]]:
+    """Return the measures whose tails are judged, by slice."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for check, slices in zip(state.checks, state.table.of_check, strict=True):
+        if check.is_tail:
+            for name in slices:
+                found[name].add(check.metric.measure)
+    return found
+
+
+def _stable_histogram(measure: str, rows: Iterable[WindowRow]) -> dict[int, int]:
+    name = f"{TIMES[measure].name}_histogram"
+    return merge(*(getattr(row.stable, name) for row in rows))
+
+
+def first_guess(rollout: Rollout) -> float:
+    """Return the design effect before anything was seen."""
+    return 1.0 if rollout.independent_requests else FIRST_GUESS

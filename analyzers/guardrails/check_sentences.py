@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 
 from understudy.analyzers.guardrails.checks import Check
+from understudy.analyzers.guardrails.column_tests import LimitTest, Observed
 from understudy.analyzers.guardrails.evaluate import CheckResult
 from understudy.analyzers.guardrails.formatting import (
     format_count,
@@ -25,10 +26,9 @@ from understudy.analyzers.guardrails.formatting import (
     format_with_interval,
     printable,
 )
-from understudy.analyzers.guardrails.sequential_tests import Observed
 from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.analyzers.guardrails.state import RolloutState
-from understudy.analyzers.guardrails.statistics import AnyStatistics, LimitStatistics
+from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.event_time import from_epoch_ms
 
 _MOST_SLICES: Final = 3
@@ -165,12 +165,11 @@ def _beyond_tail(result: CheckResult, state: RolloutState, observed: Observed) -
     )
 
 
-def _unit_word(check: Check, statistics: AnyStatistics) -> str:
+def _unit_word(check: Check, statistics: FloatArray) -> str:
     """Say what a check counts: pairs, or requests of the candidate."""
     if check.metric.counts:
         return check.metric.counts
-    if isinstance(statistics, LimitStatistics):
+    if isinstance(check.test, LimitTest):
         return "requests"
-    return (
-        "pairs" if statistics.pairs or check.metric.kind in ("agreement", "excess") else "requests"
-    )
+    has_pairs = statistics[check.test.fields.index("pairs")] > 0.0
+    return "pairs" if has_pairs or check.metric.kind in ("agreement", "excess") else "requests"

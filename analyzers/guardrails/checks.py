@@ -12,15 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from understudy.analyzers.guardrails.sequential_tests import (
-    AnyTest,
-    BinaryTest,
-    LimitTest,
-    MeanTest,
-)
-from understudy.analyzers.guardrails.statistics import (
-    TICKS,
+from understudy.analyzers.guardrails.column_readers import (
     Reader,
+    TailReader,
     agreement_limit_reader,
     agreement_reader,
     excess_reader,
@@ -28,15 +22,26 @@ from understudy.analyzers.guardrails.statistics import (
     mean_reader,
     rate_limit_reader,
     rate_reader,
-    tail_reader,
     time_limit_reader,
     unmatched_reader,
 )
+from understudy.analyzers.guardrails.column_tests import (
+    AnyTest,
+    BinaryTest,
+    LimitTest,
+    MeanTest,
+)
 from understudy.analyzers.sequential.tail_buckets import GAMMA, raised_bucket
+from understudy.schemas.measure_kinds import Outcome
+from understudy.schemas.measures import FEEDBACK
 from understudy.schemas.rollout_metrics import METRICS, Metric
 from understudy.schemas.rollouts import Action, Guardrail, Rollout
+from understudy.schemas.windows import Source
 
 WARNING_SUFFIX: Final = ".warn"
+_OF_FEEDBACK: Final = frozenset(
+    one.metric.name for one in FEEDBACK if isinstance(one, Outcome) and one.metric is not None
+)
 _ROUNDING: Final = 1e-9
 """Buckets by which a logarithm may be off: an edge must not move by its last bit."""
 
@@ -52,7 +57,7 @@ class Check:
     action: Action
     test: AnyTest
     key: str
-    """Checks with the same key read the same statistics; see `key_in`."""
+    """Checks with the same key read the same statistics."""
     reader: Reader | None
     """None where stable's quantile must be known first."""
     weight: float = 0.0
@@ -63,23 +68,34 @@ class Check:
         return self.reader is None
 
     @property
+    def tail(self) -> TailReader:
+        """The reader of a tail, which takes buckets as well."""
+        return TailReader(self.metric.measure)
+
+    @property
+    def has_worst(self) -> bool:
+        """Whether requests that wait for a side can be taken at their worst; a mean has none."""
+        return not isinstance(self.test, MeanTest)
+
+    @property
+    def source(self) -> Source:
+        """The topic whose windows have what it reads."""
+        return "feedback" if self.metric.name in _OF_FEEDBACK else "events"
+
+    @property
     def stops_promotion(self) -> bool:
         """Whether promotion waits for it."""
         return self.action != "alert"
 
-    def key_in(self, slice_name: str) -> str:
-        """Return the key of its statistics: each slice has tail thresholds of its own."""
-        return f"{self.key}@{slice_name}" if self.is_tail else self.key
-
-    def tail_reader(self, stable_bucket: int) -> Reader:
-        """Return the reader of a tail, given the bucket that holds stable's quantile."""
+    def raised_buckets(self, stable_bucket: int) -> tuple[int, int]:
+        """Return the buckets of the candidate's limit, rounded for rollback and for promotion."""
         if self.guardrail.relative:
-            up = raised_bucket(stable_bucket, 1.0 + self.value, "rollback")
-            down = raised_bucket(stable_bucket, 1.0 + self.value, "promotion")
-        else:
-            edge = GAMMA**stable_bucket + self.value
-            up, down = bucket_above(edge), bucket_below(edge)
-        return tail_reader(self.metric.measure, stable_bucket, up, down)
+            return (
+                raised_bucket(stable_bucket, 1.0 + self.value, "rollback"),
+                raised_bucket(stable_bucket, 1.0 + self.value, "promotion"),
+            )
+        edge = GAMMA**stable_bucket + self.value
+        return bucket_above(edge), bucket_below(edge)
 
     def tail_limit_ms(self, stable_bucket: int) -> tuple[float, float]:
         """Return the times that stable and the candidate are held against."""
@@ -142,15 +158,15 @@ def _key_and_reader(
         return metric.name + suffix, read(metric.name)
     if metric.kind == "excess":
         return metric.name, excess_reader(metric.name)
-    return metric.name, unmatched_reader
+    return metric.name, unmatched_reader()
 
 
 def _test(guardrail: Guardrail, metric: Metric, value: float) -> AnyTest:
     limit = guardrail.limit
     if metric.kind == "excess":
-        return MeanTest(TICKS[metric.name], shift=value)
+        return MeanTest(shift=value)
     if metric.kind == "mean":
-        return _mean_test(TICKS[metric.name], guardrail, value)
+        return _mean_test(guardrail, value)
     if metric.kind == "quantile":
         return LimitTest(1.0 - metric.quantile) if limit == "max" else BinaryTest(0.0)
     if limit in ("max", "min"):
@@ -158,13 +174,13 @@ def _test(guardrail: Guardrail, metric: Metric, value: float) -> AnyTest:
     return BinaryTest(value)
 
 
-def _mean_test(tick: float, guardrail: Guardrail, value: float) -> MeanTest:
+def _mean_test(guardrail: Guardrail, value: float) -> MeanTest:
     sign = -1.0 if guardrail.limit in ("min", "max_drop") else 1.0
     if guardrail.limit in ("max", "min"):
-        return MeanTest(tick, sign=sign, factor=0.0, shift=value)
+        return MeanTest(sign=sign, factor=0.0, shift=value)
     if guardrail.relative:
-        return MeanTest(tick, sign=sign, factor=1.0 + sign * value, relative=True)
-    return MeanTest(tick, sign=sign, shift=sign * value)
+        return MeanTest(sign=sign, factor=1.0 + sign * value, relative=True)
+    return MeanTest(sign=sign, shift=sign * value)
 
 
 def bucket_above(edge: float) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 
-from msgspec.structs import asdict
-
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evaluate import CheckResult, Evaluation, thresholds_of
 from understudy.analyzers.guardrails.explanations import (
@@ -18,7 +16,7 @@ from understudy.analyzers.guardrails.explanations import (
 )
 from understudy.analyzers.guardrails.formatting import format_value
 from understudy.analyzers.guardrails.state import RolloutState
-from understudy.analyzers.guardrails.statistics import AnyStatistics
+from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas import decisions
 from understudy.schemas.decisions import Decision
 from understudy.schemas.event_time import from_epoch_ms
@@ -58,7 +56,7 @@ def build_decision(
         candidate_share=0.0 if evaluation.is_rolled_back else stage.share,
         is_latched=status.rolled_back is not None,
         is_paused=evaluation.is_paused,
-        is_within_tolerance=evaluation.statistical.within_tolerance,
+        is_within_tolerance=evaluation.is_within_tolerance,
         alerts=alerts(rollout, state, evaluation),
         missing=evaluation.missing,
         stage=_stage(rollout, state),
@@ -138,22 +136,24 @@ def _evidence(rollout: Rollout, state: RolloutState, result: CheckResult) -> dec
         harm=observed.harm,
         interval=(_finite(evidence.interval[0]), _finite(evidence.interval[1])),
         harm_margin=check.test.margin,
-        note=_note(check, evidence.slice, state),
+        note=_note(result, state),
         weight=evidence.weight,
         log_rollback=_finite(evidence.log_rollback),
         log_promotion=evidence.log_promotion,
         design_effect=result.design_effect,
         independent_units=int(observed.units / result.design_effect),
-        statistics=_named(result.total),
+        statistics=_named(check, result.total),
     )
 
 
-def _named(statistics: AnyStatistics) -> dict[str, int]:
-    return {name: value for name, value in asdict(statistics).items() if value}
+def _named(check: Check, statistics: FloatArray) -> dict[str, int | float]:
+    named = zip(check.test.fields, statistics.tolist(), strict=True)
+    return {name: int(value) if value.is_integer() else value for name, value in named if value}
 
 
-def _note(check: Check, slice_name: str, state: RolloutState) -> str:
-    note = waiting(check, slice_name, state)
+def _note(result: CheckResult, state: RolloutState) -> str:
+    check, slice_name = result.check, result.evidence.slice
+    note = waiting(result, state)
     if note or check.metric.kind != "quantile":
         return note
     if not check.is_tail:
@@ -173,7 +173,7 @@ def _status(rollout: Rollout, state: RolloutState, result: CheckResult) -> decis
         return "breach"
     if evidence.log_promotion >= thresholds.log_promotion:
         return "pass"
-    return "waiting" if waiting(result.check, evidence.slice, state) else "open"
+    return "waiting" if waiting(result, state) else "open"
 
 
 def _finite(value: float) -> float | None:

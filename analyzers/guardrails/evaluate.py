@@ -8,23 +8,24 @@ alert), what it requires, what is latched, and the stages.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
 
-from understudy.analyzers.guardrails.apply_windows import slices_under_test
+import numpy as np
+
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.evidence_state import EvidenceStart, EvidenceState
+from understudy.analyzers.guardrails.look import CheckLook, Look, look
 from understudy.analyzers.guardrails.slices import ALL, slice_name
 from understudy.analyzers.guardrails.state import RolloutState
-from understudy.analyzers.guardrails.statistics import AnyStatistics
 from understudy.analyzers.sequential import (
-    SliceEvidence,
+    EvidenceColumns,
     StatisticalVerdict,
     VerdictThresholds,
     reach_verdict,
 )
-from understudy.analyzers.sequential.weights import log_weighted_sum, weightiest
+from understudy.analyzers.sequential.bets import FloatArray
+from understudy.analyzers.sequential.weights import weighted_log_evidence, weightiest
 from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Action, Guardrail, Rollout, Stage
 
@@ -34,32 +35,64 @@ ANY_SLICE: Final = "any slice"
 """In `missing`, of a guardrail none of whose slices has turned up."""
 INTERVAL_ALPHA: Final = 0.05
 """Doubt in the intervals shown, both ends together: 95 % is what readers expect."""
+UNBOUNDED: Final = (-math.inf, math.inf)
+Waiting = Literal["reference", "windows", "measurement", "scale", "other_arm"]
+"""Why a check has no evidence in a slice yet: stable's quantile is not known; it is, and no window
+after it has come; nothing was measured; too few units to know a variance; one arm had none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceEvidence:
+    """The evidence of one guardrail in one slice.
+
+    `log_rollback` and `log_promotion` are natural logs of evidence. `required` slices must pass
+    before promotion; others must pass once they have enough units. `interval` and `margin` are
+    in the units of the harm.
+    """
+
+    guardrail: str
+    slice: str
+    weight: float
+    log_rollback: float
+    log_promotion: float
+    units: int
+    """In folded windows since the stage began."""
+    margin: float
+    required: bool = True
+    interval: tuple[float, float] = UNBOUNDED
+
+    @property
+    def weighted(self) -> float:
+        """Log of weight times rollback evidence; -inf without weight."""
+        return weighted_log_evidence(self.log_rollback, self.weight)
+
+    @property
+    def tolerated(self) -> bool:
+        """Whether the harm is real but within the margin: the interval lies in (0, margin)."""
+        return self.interval[0] > 0.0 and self.interval[1] < self.margin
+
+
+class Newest(NamedTuple):
+    """The units of the newest windows, chosen by time alone, and the start of the first."""
+
+    window_ms: int
+    statistics: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """A check in a slice: its evidence now, and the state that it rests on."""
+    """A check in a slice: its evidence now, and what it rests on."""
 
     check: Check
     evidence: SliceEvidence
-    state: EvidenceState | None
-    """None before any unit."""
-
-    @property
-    def total(self) -> AnyStatistics:
-        """All units judged so far."""
-        nothing: AnyStatistics = self.check.test.none()
-        return self.state.total if self.state else nothing
-
-    @property
-    def newest(self) -> EvidenceStart | None:
-        """The units of the newest windows, and since when."""
-        return self.state.recent() if self.state else None
-
-    @property
-    def design_effect(self) -> float:
-        """What divides new evidence, at least 1."""
-        return self.state.overdispersion.factor if self.state else 1.0
+    total: FloatArray
+    """(k,) all units judged so far, see `column_readers`."""
+    newest: Newest | None
+    """None before any window."""
+    design_effect: float
+    """What divides new evidence, at least 1."""
+    waiting: Waiting | None
+    """Why there is no evidence yet; None where there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +103,7 @@ class Evaluation:
     statistical: StatisticalVerdict
     """Of the guardrails that promotion waits for, before anything latched."""
     results: list[CheckResult]
+    """Of all checks in all slices; empty unless asked for."""
     log_evidence: dict[Action, float]
     log_threshold: float
     """Log of the weighted evidence that an action takes."""
@@ -80,14 +114,26 @@ class Evaluation:
     is_paused: bool
     """Likewise."""
     missing: list[str] = field(default_factory=list)
-    alerting: list[CheckResult] = field(default_factory=list)
-    """What carries the evidence of the guardrails that alert, weightiest first."""
+    alerting_checks: list[str] = field(default_factory=list)
+    """Names of those that carry the evidence of the guardrails that alert."""
+
+    @property
+    def alerting(self) -> list[CheckResult]:
+        """What carries the evidence of the guardrails that alert, weightiest first."""
+        if not self.alerting_checks:
+            return []
+        return weightiest_of(self.results, "alert", self.log_threshold)
+
+    @property
+    def is_within_tolerance(self) -> bool:
+        """Whether some slice is worse beyond doubt, yet within its margin."""
+        return any(result.evidence.tolerated for result in self.results)
 
     def signature(self, stage: int) -> str:
         """Return what must change for another decision to be emitted."""
-        alerts = sorted({result.check.name for result in self.alerting})
         flags = [self.is_rolled_back, self.is_paused]
-        return repr([self.verdict, stage, flags, list(self.statistical.breaches), alerts])
+        breaches = list(self.statistical.breaches)
+        return repr([self.verdict, stage, flags, breaches, sorted(self.alerting_checks)])
 
 
 def thresholds_of(rollout: Rollout, stage: Stage) -> VerdictThresholds:
@@ -102,47 +148,41 @@ def thresholds_of(rollout: Rollout, stage: Stage) -> VerdictThresholds:
     )
 
 
-def evaluate(
-    rollout: Rollout, checks: tuple[Check, ...], state: RolloutState, *, with_intervals: bool
-) -> Evaluation:
-    """Return the verdict on the state. Intervals take time and change no verdict."""
-    stage = rollout.stages[state.status.stage]
-    results = [
-        result
-        for check in checks
-        for result in _results(check, state, with_intervals=with_intervals)
-    ]
-    thresholds = thresholds_of(rollout, stage)
-    statistical = reach_verdict(_for_promotion(results), state.stage.totals, thresholds)
-    log_evidence: dict[Action, float] = {
-        "rollback": statistical.log_evidence,
-        "pause": _log_evidence(results, "pause"),
-        "alert": _log_evidence(results, "alert"),
-    }
+def evaluate(rollout: Rollout, state: RolloutState, *, with_results: bool) -> Evaluation:
+    """Return the verdict on the state. Results, with their intervals, take time."""
+    seen = look(rollout, state)
+    required = [_required(one) for one in seen.checks]
+    thresholds = thresholds_of(rollout, rollout.stages[state.status.stage])
+    statistical = reach_verdict(
+        seen.log_evidence["rollback"],
+        _for_promotion(seen, required),
+        state.stage.totals,
+        thresholds,
+    )
     evidence_rolls_back = statistical.action == "rollback"
-    evidence_pauses = log_evidence["pause"] >= thresholds.log_rollback
+    evidence_pauses = seen.log_evidence["pause"] >= thresholds.log_rollback
     is_rolled_back = evidence_rolls_back or state.status.rolled_back is not None
     is_paused = evidence_pauses or state.status.paused is not None
     missing = [
         *statistical.missing,
-        *_without_slices(checks, results),
+        *_without_slices(seen),
         *(["paused"] if is_paused else []),
     ]
     can_promote = not missing and not is_complete(rollout, state)
     verdict: Verdict = "promote" if can_promote else "hold"
-    alerts = log_evidence["alert"] >= thresholds.log_rollback
+    alerts = seen.log_evidence["alert"] >= thresholds.log_rollback
     return Evaluation(
         verdict="rollback" if is_rolled_back else verdict,
         statistical=statistical,
-        results=results,
-        log_evidence=log_evidence,
+        results=list(_results(state, seen, required)) if with_results else [],
+        log_evidence=seen.log_evidence,
         log_threshold=thresholds.log_rollback,
         evidence_rolls_back=evidence_rolls_back,
         evidence_pauses=evidence_pauses,
         is_rolled_back=is_rolled_back,
         is_paused=is_paused,
         missing=missing,
-        alerting=weightiest_of(results, "alert", thresholds.log_rollback) if alerts else [],
+        alerting_checks=_alerting_checks(seen, thresholds.log_rollback) if alerts else [],
     )
 
 
@@ -166,75 +206,100 @@ def weightiest_of(
     return carrying + sorted(rest, key=lambda one: -one.evidence.weighted)
 
 
-def _log_evidence(results: Sequence[CheckResult], action: Action) -> float:
-    return log_weighted_sum(r.evidence.weighted for r in results if r.check.action == action)
+def _alerting_checks(seen: Look, log_threshold: float) -> list[str]:
+    """Return which checks `Evaluation.alerting` has, without any of its sentences."""
+    weighted = [
+        (one.check.name, weighted_log_evidence(log, weight))
+        for one in seen.checks
+        if one.check.action == "alert"
+        for log, weight in zip(one.log_rollback.tolist(), one.weights.tolist(), strict=True)
+    ]
+    carrying = weightiest(weighted, lambda pair: pair[1])
+    beyond = [pair for pair in weighted if pair[1] >= log_threshold]
+    return sorted({name for name, _ in carrying + beyond})
 
 
-def _for_promotion(results: Sequence[CheckResult]) -> list[SliceEvidence]:
+def _for_promotion(seen: Look, required: Sequence[FloatArray]) -> EvidenceColumns:
     """Return the evidence that promotion waits for.
 
-    Guardrails that pause must pass too, but have no weight in the evidence for a rollback. One that
-    is required nowhere must not block promotion, however many requests it has seen.
+    Guardrails that pause must pass too. One that is required nowhere must not block promotion,
+    however many requests it has seen.
     """
-    return [
-        replace(
-            result.evidence,
-            weight=result.evidence.weight if result.check.action == "rollback" else 0.0,
-            units=0 if result.check.guardrail.required == "none" else result.evidence.units,
-            blocks=result.check.guardrail.required != "none",
-        )
-        for result in results
-        if result.check.stops_promotion
+    waited_for = [
+        (one, needed)
+        for one, needed in zip(seen.checks, required, strict=True)
+        if one.check.stops_promotion
     ]
-
-
-def _results(check: Check, state: RolloutState, *, with_intervals: bool) -> Iterator[CheckResult]:
-    slices = {
-        name: (weight, state.find_evidence(name, check.name))
-        for _, name, weight in slices_under_test((check,), state)
-    }
-    units = {
-        name: check.test.units(of_check.closed) if of_check else 0
-        for name, (_, of_check) in slices.items()
-    }
-    required = required_slices(check.guardrail, units)
-    for name, (weight, of_check) in slices.items():
-        evidence = _evidence(
-            check, name, weight, of_check, units[name],
-            is_required=name in required, with_interval=with_intervals,
-        )  # fmt: skip
-        yield CheckResult(check, evidence, of_check)
-
-
-def _evidence(
-    check: Check,
-    name: str,
-    weight: float,
-    of_check: EvidenceState | None,
-    units: int,
-    *,
-    is_required: bool,
-    with_interval: bool,
-) -> SliceEvidence:
-    interval = (-math.inf, math.inf)
-    if of_check and with_interval:
-        interval = check.test.interval(
-            of_check.total, of_check.interval_sums, of_check.rollback.scale, INTERVAL_ALPHA
-        )
-    return SliceEvidence(
-        guardrail=check.name,
-        slice=name,
-        weight=weight,
-        log_rollback=of_check.log_evidence("rollback") if of_check else -math.inf,
-        log_promotion=of_check.log_evidence("promotion") if of_check else 0.0,
-        units=units,
-        margin=check.test.margin,
-        required=is_required,
-        interval=interval,
+    nothing = np.zeros(0)
+    blocks = [
+        np.full(len(one.slices), one.check.guardrail.required != "none") for one, _ in waited_for
+    ]
+    units = [one.units_closed * some for (one, _), some in zip(waited_for, blocks, strict=True)]
+    return EvidenceColumns(
+        names=[f"{one.check.name}/{name}" for one, _ in waited_for for name in one.slices],
+        log_rollback=np.concatenate([nothing, *(one.log_alone for one, _ in waited_for)]),
+        log_promotion=np.concatenate([nothing, *(one.log_promotion for one, _ in waited_for)]),
+        units=np.concatenate([nothing, *units]),
+        required=np.concatenate([nothing, *(needed for _, needed in waited_for)]) > 0.0,
+        blocks=np.concatenate([nothing, *blocks]) > 0.0,
     )
 
 
-def required_slices(guardrail: Guardrail, units: Mapping[str, int]) -> Set[str]:
+def _required(one: CheckLook) -> FloatArray:
+    """Return 1 for the slices of a check that must be shown harmless before promotion, 0 else."""
+    units = dict(zip(one.slices, one.units_closed.tolist(), strict=True))
+    required = required_slices(one.check.guardrail, units)
+    return np.array([float(name in required) for name in one.slices])
+
+
+def _results(
+    state: RolloutState, seen: Look, required: Sequence[FloatArray]
+) -> Iterator[CheckResult]:
+    for one, needed in zip(seen.checks, required, strict=True):
+        since_ms, intervals = one.newest_since_ms, one.intervals(INTERVAL_ALPHA).tolist()
+        for place, name in enumerate(one.slices):
+            newest = None if since_ms < 0 else Newest(since_ms, one.newest[place])
+            yield CheckResult(
+                check=one.check,
+                evidence=_evidence(one, place, intervals[place], bool(needed[place])),
+                total=one.total[place],
+                newest=newest,
+                design_effect=float(one.design_effect[place]),
+                waiting=_waiting(state, one, place, name),
+            )
+
+
+def _evidence(
+    one: CheckLook, place: int, interval: Sequence[float], is_required: bool
+) -> SliceEvidence:
+    low, high = interval if one.total[place].any() else UNBOUNDED
+    return SliceEvidence(
+        guardrail=one.check.name,
+        slice=one.slices[place],
+        weight=float(one.weights[place]),
+        log_rollback=float(one.log_rollback[place]),
+        log_promotion=float(one.log_promotion[place]),
+        units=int(one.units_closed[place]),
+        margin=one.check.test.margin,
+        required=is_required,
+        interval=(low, high),
+    )
+
+
+def _waiting(state: RolloutState, one: CheckLook, place: int, name: str) -> Waiting | None:
+    """Return why a check has no evidence in a slice yet."""
+    has_units = bool(one.total[place].any())
+    if one.check.is_tail and not has_units:
+        is_known = state.tail_threshold(name, one.check.metric.measure).entries
+        return "windows" if is_known else "reference"
+    if not has_units:
+        return "measurement"
+    if one.waits_for_scale(place):
+        return "scale"
+    return "other_arm" if one.waits_for_other_arm(place) else None
+
+
+def required_slices(guardrail: Guardrail, units: Mapping[str, float]) -> Set[str]:
     """Return the slices that must be shown harmless before promotion.
 
     `units` are those in closed windows, by slice that the guardrail covers so far. Where a
@@ -259,13 +324,12 @@ def required_slices(guardrail: Guardrail, units: Mapping[str, int]) -> Set[str]:
     return together if slices.all or slices.named else measured or together
 
 
-def _without_slices(checks: Iterable[Check], results: Sequence[CheckResult]) -> list[str]:
+def _without_slices(seen: Look) -> list[str]:
     """Return what is required, and covers no slice yet: no language has turned up, for instance."""
-    covered = {result.check.name for result in results}
     return [
-        f"{check.name}/{ANY_SLICE}"
-        for check in checks
-        if check.stops_promotion
-        and check.guardrail.required in ("all", "every")
-        and check.name not in covered
+        f"{one.check.name}/{ANY_SLICE}"
+        for one in seen.checks
+        if one.check.stops_promotion
+        and one.check.guardrail.required in ("all", "every")
+        and not one.slices
     ]

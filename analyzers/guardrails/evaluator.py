@@ -51,7 +51,9 @@ class RolloutEvaluator:
         self.rollout = rollout
         self._checks = checks_of(rollout)
         self._state = (
-            RolloutState.begin(rollout, stage) if state is None else decode_state(rollout, state)
+            RolloutState.begin(rollout, self._checks, stage)
+            if state is None
+            else decode_state(rollout, self._checks, state)
         )
 
     def take(self, message: WindowsMessage, cause: Cause | None = None) -> Decision | None:
@@ -65,7 +67,7 @@ class RolloutEvaluator:
         """
         if message.rollout_id != self.rollout.rollout_id:
             raise ValueError(f"this message is about {message.rollout_id}")
-        apply_windows(self.rollout, self._checks, self._state, message)
+        apply_windows(self.rollout, self._state, message)
         # Without a record and before the first event there is no time to date a decision by.
         return self._decide(cause) if self._state.status.now_ms else None
 
@@ -92,6 +94,7 @@ class RolloutEvaluator:
         mine.newest_window_end_ms = status.newest_window_end_ms
         mine.sequence, mine.changed_sequence = status.sequence, status.changed_sequence
         mine.last_command, mine.rejections = status.last_command, status.rejections
+        mine.forgiven_through_ms = status.forgiven_through_ms
 
     def decision(self) -> Decision:
         """Return the decision as of now, with all evidence; for pages and reports."""
@@ -173,10 +176,9 @@ class RolloutEvaluator:
     def _resume(self) -> None:
         status = self._state.status
         status.rolled_back = status.paused = None
-        for check in self._checks:
-            for of_slice in self._state.evidence.values():
-                if check.name in of_slice:
-                    of_slice[check.name].restart_rollback()
+        status.forgiven_through_ms = self._state.newest_start_ms()
+        for evidence in self._state.evidence.values():
+            evidence.restart_rollback()
 
     def _promote(self) -> None:
         """A stage entered behind a rollback would serve users as soon as someone resumes."""
@@ -188,8 +190,8 @@ class RolloutEvaluator:
 
     # Decisions
 
-    def _evaluate(self, *, with_intervals: bool) -> Evaluation:
-        return evaluate(self.rollout, self._checks, self._state, with_intervals=with_intervals)
+    def _evaluate(self, *, with_results: bool) -> Evaluation:
+        return evaluate(self.rollout, self._state, with_results=with_results)
 
     def _decide(self, cause: Cause | None = None) -> Decision | None:
         """Evaluate, latch, enter the next stage; return a decision if there is something new."""
@@ -206,7 +208,7 @@ class RolloutEvaluator:
 
     def _judged(self) -> Evaluation:
         """What the evidence says now; latched, and the verdict noted."""
-        evaluation = self._evaluate(with_intervals=False)
+        evaluation = self._evaluate(with_results=False)
         self._latch(evaluation)
         status = self._state.status
         if evaluation.verdict != status.verdict or not status.verdict_since_ms:
@@ -260,7 +262,7 @@ class RolloutEvaluator:
         return build_decision(
             self.rollout,
             self._state,
-            self._evaluate(with_intervals=True),
+            self._evaluate(with_results=True),
             is_refresh=is_refresh,
             cause=cause,
             command=command,
@@ -272,11 +274,11 @@ class RolloutEvaluator:
         pauses = evaluation.evidence_pauses and status.paused is None
         if not (rolls_back or pauses):
             return
-        with_intervals = self._evaluate(with_intervals=True)
+        with_results = self._evaluate(with_results=True)
         if rolls_back:
-            status.rolled_back = latch_of("rollback", self._state, with_intervals)
+            status.rolled_back = latch_of("rollback", self._state, with_results)
         if pauses:
-            status.paused = latch_of("pause", self._state, with_intervals)
+            status.paused = latch_of("pause", self._state, with_results)
 
     def _is_last_stage(self) -> bool:
         return self._state.status.stage + 1 == len(self.rollout.stages)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Final
 
 from understudy.analyzers.guardrails.check_sentences import sentence, where
-from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evaluate import (
     ANY_SLICE,
     CheckResult,
@@ -26,7 +25,6 @@ from understudy.analyzers.guardrails.formatting import (
     format_percent,
     printable,
 )
-from understudy.analyzers.guardrails.sequential_tests import MeanTest
 from understudy.analyzers.guardrails.state import Latch, RolloutState
 from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS
 from understudy.analyzers.sequential.verdict import SUSPECTED_HARM
@@ -96,26 +94,28 @@ def alerts(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> lis
     return guardrails + quality
 
 
-def waiting(check: Check, slice_name: str, state: RolloutState) -> str:
+def waiting(result: CheckResult, state: RolloutState) -> str:
     """Return why a check has no evidence yet; empty when it has."""
-    evidence = state.find_evidence(slice_name, check.name)
-    if check.is_tail and evidence is None:
-        threshold = state.tail_threshold(slice_name, check.metric.measure)
-        if not threshold.buckets:
+    check = result.check
+    needs_control = check.metric.kind in ("agreement", "excess")
+    match result.waiting:
+        case "reference":
+            threshold = state.tail_threshold(result.evidence.slice, check.metric.measure)
             return (
                 f"learning stable's quantile: {format_count(threshold.units)} of "
                 f"{format_count(ENOUGH_UNITS)} requests"
             )
-        return "stable's quantile is known; waiting for later windows to compare"
-    if evidence is None or not evidence.total:
-        return "nothing measured yet"
-    needs_control = check.metric.kind in ("agreement", "excess")
-    if isinstance(check.test, MeanTest) and evidence.rollback.scale.prior <= 0.0:
-        units = "control sides" if needs_control else "requests"
-        return f"learning how much values vary; too few {units} yet"
-    if evidence.rollback.wealth.windows == 0 and evidence.rollback.waiting:
-        return f"no {'control side' if needs_control else 'request on the other arm'} yet"
-    return ""
+        case "windows":
+            return "stable's quantile is known; waiting for later windows to compare"
+        case "measurement":
+            return "nothing measured yet"
+        case "scale":
+            units = "control sides" if needs_control else "requests"
+            return f"learning how much values vary; too few {units} yet"
+        case "other_arm":
+            return f"no {'control side' if needs_control else 'request on the other arm'} yet"
+        case None:
+            return ""
 
 
 def _sentences(state: RolloutState, results: list[CheckResult]) -> list[str]:
@@ -169,7 +169,7 @@ def _so_far(name: str, stage: Stage, state: RolloutState) -> str:
 
 def _unproven(result: CheckResult, state: RolloutState) -> str:
     check, name = result.check, result.evidence.slice
-    reason = waiting(check, name, state) or sentence(result, state, [])
+    reason = waiting(result, state) or sentence(result, state, [])
     title = "" if check.metric.title in reason else f"{check.metric.title} {where(name)}: "
     return f"not yet shown to be within its limit: {title}{reason}"
 

@@ -7,7 +7,6 @@ they did.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -18,6 +17,8 @@ from understudy.schemas.rollouts import SliceChoice, SliceManifest
 from understudy.schemas.windows import WindowRow
 
 ALL: Final = "all"
+N_KINDS: Final = 4
+"""All requests, a language, a workflow, a language in a workflow."""
 MAX_ARRIVALS: Final = 64
 """Languages, and as many workflows, that are tested separately; later ones count in `all` alone. It
 bounds the state when hostile events make up names."""
@@ -27,6 +28,15 @@ def slice_name(language: str | None = None, workflow: str | None = None) -> str:
     """Return the name of a slice; `all` without either."""
     parts = [("language", language), ("workflow", workflow)]
     return ",".join(f"{kind}:{value}" for kind, value in parts if value is not None) or ALL
+
+
+def kinds_of(choice: SliceChoice) -> tuple[int, ...]:
+    """Return the kinds of slices that a guardrail can cover, see `Arrivals.slices_by_kind`."""
+    named = {2 * (one.workflow is not None) + (one.language is not None) for one in choice.named}
+    chosen = {0} if choice.all else set()
+    chosen |= {1} if choice.each_language else set()
+    chosen |= {2} if choice.each_workflow else set()
+    return tuple(sorted(chosen | named))
 
 
 def slice_title(name: str) -> str:
@@ -40,21 +50,24 @@ class Arrivals(msgspec.Struct, array_like=True):
     languages: list[str] = field(default_factory=list)
     workflows: list[str] = field(default_factory=list)
 
-    def note(self, row: WindowRow) -> None:
-        """Note the language and workflow of a row."""
+    def note(self, row: WindowRow) -> bool:
+        """Note the language and workflow of a row; return whether one of them is new."""
+        is_new = False
         for known, value in ((self.languages, row.language), (self.workflows, row.workflow)):
             if value and value not in known and len(known) < MAX_ARRIVALS:
                 known.append(value)
+                is_new = True
+        return is_new
 
-    def slices_of(self, row: WindowRow) -> Iterator[str]:
-        """Yield the slices that a row belongs to, whether or not a guardrail covers them."""
-        yield ALL
-        if row.language in self.languages:
-            yield slice_name(language=row.language)
-        if row.workflow in self.workflows:
-            yield slice_name(workflow=row.workflow)
-            if row.language in self.languages:
-                yield slice_name(row.language, row.workflow)
+    def slices_by_kind(self, language: str, workflow: str) -> tuple[str | None, ...]:
+        """Return the slices that rows belong to, whether or not a guardrail covers them.
+
+        Of all requests, of the language, of the workflow, of both; None where one has not arrived.
+        """
+        by_language = slice_name(language=language) if language in self.languages else None
+        by_workflow = slice_name(workflow=workflow) if workflow in self.workflows else None
+        both = slice_name(language, workflow) if by_language and by_workflow else None
+        return ALL, by_language, by_workflow, both
 
     def weights(self, choice: SliceChoice) -> dict[str, float]:
         """Return the weight of each slice that a guardrail covers, at most 1 together.

@@ -6,19 +6,31 @@ meaning from one release to the next: what an operator or a breach latched outli
 
 from __future__ import annotations
 
-from typing import Final
+import base64
+from collections.abc import Sequence
+from typing import Any, Final, get_origin
 
 import msgspec
+import numpy as np
 from msgspec import field
 
-from understudy.analyzers.guardrails.evidence_state import EvidenceState
+from understudy.analyzers.guardrails.check_evidence import CheckEvidence
+from understudy.analyzers.guardrails.checks import Check
+from understudy.analyzers.guardrails.evidence_path import IncrementsCache
+from understudy.analyzers.guardrails.row_layout import RowLayout
+from understudy.analyzers.guardrails.slice_table import SliceTable
 from understudy.analyzers.guardrails.slices import Arrivals
 from understudy.analyzers.guardrails.stage_counts import StageCounts
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold, TailThresholds
-from understudy.analyzers.guardrails.window_deltas import OpenRows
+from understudy.analyzers.guardrails.window_store import (
+    PackedStore,
+    pack_store,
+    unpack_store,
+)
+from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Rollout, policy_hash
-from understudy.schemas.windows import Source
+from understudy.schemas.windows import SOURCES, Source
 
 STATE_VERSION: Final = 6
 """Rises with every change of the layout below; state of another version is not read."""
@@ -66,6 +78,8 @@ class RolloutStatus(msgspec.Struct, array_like=True):
     """Number of the last command applied or rejected."""
     rejections: dict[int, str] = field(default_factory=dict)
     """Number of a recent command that was rejected to the reason."""
+    forgiven_through_ms: int = -1
+    """Windows that start at or before this were known when an operator resumed."""
 
     @property
     def event_ms(self) -> int:
@@ -86,49 +100,119 @@ class StateHeader(msgspec.Struct):
     status: RolloutStatus
 
 
-class RolloutState(msgspec.Struct):
-    """State of one rollout under one policy."""
+class EncodedState(msgspec.Struct):
+    """State of one rollout under one policy, as it is encoded."""
 
     policy_hash: str
-    version: int = STATE_VERSION
-    status: RolloutStatus = field(default_factory=RolloutStatus)
-    stage: StageCounts = field(default_factory=StageCounts)
-    arrivals: Arrivals = field(default_factory=Arrivals)
-    tail_thresholds: TailThresholds = field(default_factory=dict)
-    partitions: dict[Source, dict[int, OpenRows]] = field(default_factory=dict)
-    """By source and number."""
-    evidence: dict[str, dict[str, EvidenceState]] = field(default_factory=dict)
-    """By slice, by check."""
+    version: int
+    status: RolloutStatus
+    stage: StageCounts
+    arrivals: Arrivals
+    tail_thresholds: TailThresholds
+    stores: dict[Source, PackedStore]
+    evidence: dict[str, CheckEvidence]
+    """By check."""
+
+
+class RolloutState:
+    """State of one rollout under one policy, and what is derived from it."""
+
+    def __init__(self, checks: Sequence[Check], encoded: EncodedState) -> None:
+        self.checks = tuple(checks)
+        self.policy_hash = encoded.policy_hash
+        self.status = encoded.status
+        self.stage = encoded.stage
+        self.arrivals = encoded.arrivals
+        self.tail_thresholds = encoded.tail_thresholds
+        self.stores = {
+            source: unpack_store(encoded.stores.get(source) or PackedStore()) for source in SOURCES
+        }
+        self.evidence = encoded.evidence
+        self.layouts = {
+            source: RowLayout([check for check in checks if check.source == source])
+            for source in SOURCES
+        }
+        self.caches = {check.name: IncrementsCache() for check in checks}
+        self.batches: dict[Source, dict[int, FloatArray]] = {source: {} for source in SOURCES}
+        """By start of the window: sums of its rows, as long as none changes."""
+        self.cover_arrivals()
 
     @classmethod
-    def begin(cls, rollout: Rollout, stage: int = 0) -> RolloutState:
+    def begin(cls, rollout: Rollout, checks: Sequence[Check], stage: int = 0) -> RolloutState:
         """Return the state before any window."""
-        return cls(policy_hash(rollout), status=RolloutStatus(stage=stage))
+        encoded = EncodedState(
+            policy_hash=policy_hash(rollout),
+            version=STATE_VERSION,
+            status=RolloutStatus(stage=stage),
+            stage=StageCounts(),
+            arrivals=Arrivals(),
+            tail_thresholds={},
+            stores={},
+            evidence={},
+        )
+        return cls(checks, encoded)
 
-    def find_evidence(self, slice_name: str, check_name: str) -> EvidenceState | None:
-        """Return the evidence of a check in a slice; None before any unit."""
-        return self.evidence.get(slice_name, {}).get(check_name)
+    def cover_arrivals(self) -> None:
+        """Give each slice that the checks cover by now a place in all arrays."""
+        self.table = SliceTable(self.checks, self.arrivals)
+        for check, slices in zip(self.checks, self.table.of_check, strict=True):
+            known = self.evidence.get(check.name) or CheckEvidence.begin(check.test, ())
+            self.evidence[check.name] = known.covering(check.test, slices)
+        for batches in self.batches.values():
+            batches.clear()
 
     def tail_threshold(self, slice_name: str, measure: str) -> TailThreshold:
         """Return where stable's tail begins in a slice, as far as that was learnt."""
         return self.tail_thresholds.get(slice_name, {}).get(measure) or TailThreshold()
 
+    def newest_start_ms(self) -> int:
+        """Return the start of the newest window of any source; -1 before any."""
+        starts = [store.newest_start_ms() for store in self.stores.values()]
+        return max(-1, self.status.newest_window_ms, *starts)
+
     def versions(self, source: Source) -> dict[int, int]:
         """Return the versions applied, by partition of a source, in their order."""
-        return {n: rows.version for n, rows in sorted(self.partitions.get(source, {}).items())}
+        partitions = self.stores[source].partitions
+        return {number: rows.version for number, rows in sorted(partitions.items())}
+
+    def encoded(self) -> EncodedState:
+        """Return the state as it is encoded."""
+        return EncodedState(
+            policy_hash=self.policy_hash,
+            version=STATE_VERSION,
+            status=self.status,
+            stage=self.stage,
+            arrivals=self.arrivals,
+            tail_thresholds=self.tail_thresholds,
+            stores={source: pack_store(store) for source, store in self.stores.items()},
+            evidence=self.evidence,
+        )
 
 
-_ENCODER: Final = msgspec.json.Encoder()
-_DECODER: Final = msgspec.json.Decoder(RolloutState)
+def _encode_array(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return list(value.shape), np.ascontiguousarray(value, dtype="<f8").tobytes()
+    raise NotImplementedError(f"state holds a {type(value).__name__}")
+
+
+def _decode_array(kind: Any, value: Any) -> Any:
+    if get_origin(kind) is not np.ndarray:
+        raise NotImplementedError(f"state holds a {kind}")
+    shape, numbers = value
+    return np.frombuffer(base64.b64decode(numbers), dtype="<f8").reshape(shape).copy()
+
+
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=_encode_array)
+_DECODER: Final = msgspec.json.Decoder(EncodedState, dec_hook=_decode_array)
 _HEADER_DECODER: Final = msgspec.json.Decoder(StateHeader)
 
 
 def encode_state(state: RolloutState) -> bytes:
-    """Return the state as JSON."""
-    return _ENCODER.encode(state)
+    """Return the state as JSON; numbers of arrays are base64 of their bytes."""
+    return _ENCODER.encode(state.encoded())
 
 
-def decode_state(rollout: Rollout, payload: bytes) -> RolloutState:
+def decode_state(rollout: Rollout, checks: Sequence[Check], payload: bytes) -> RolloutState:
     """Return the state that `encode_state` wrote.
 
     Raises ValueError when another policy or another release wrote it: begin anew then.
@@ -136,7 +220,7 @@ def decode_state(rollout: Rollout, payload: bytes) -> RolloutState:
     header = decode_header(payload)
     if header.version != STATE_VERSION or header.policy_hash != policy_hash(rollout):
         raise ValueError("this state belongs to another policy or release")
-    return _DECODER.decode(payload)
+    return RolloutState(checks, _DECODER.decode(payload))
 
 
 def decode_header(payload: bytes) -> StateHeader:

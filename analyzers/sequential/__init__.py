@@ -12,8 +12,8 @@ from understudy.analyzers.sequential.restart import RestartedWealth
 from understudy.analyzers.sequential.two_arm import Arm, Arms
 from understudy.analyzers.sequential.unbounded import Moments, Observations, Scale
 from understudy.analyzers.sequential.verdict import (
+    EvidenceColumns,
     QualityMeasures,
-    SliceEvidence,
     StageTotals,
     StatisticalVerdict,
     VerdictThresholds,
@@ -25,13 +25,13 @@ __all__ = [
     "Arm",
     "Arms",
     "Direction",
+    "EvidenceColumns",
     "Moments",
     "Observations",
     "Overdispersion",
     "QualityMeasures",
     "RestartedWealth",
     "Scale",
-    "SliceEvidence",
     "StageTotals",
     "StatisticalVerdict",
     "VerdictThresholds",

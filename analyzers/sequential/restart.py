@@ -37,13 +37,37 @@ def log_share(step: int, budget_windows: int = DEFAULT_BUDGET_WINDOWS) -> float:
     return float(-np.log(2.0) if step == 0 else -np.log(2.0 * budget_windows))
 
 
-def restarted(log_wealth: FloatArray, increments: FloatArray, log_fresh: float) -> FloatArray:
+def restarted(
+    log_wealth: FloatArray, increments: FloatArray, log_fresh: FloatArray | float
+) -> FloatArray:
     """Wealth after one window: (..., n_bets) old wealth and increments to (..., n_bets).
 
     Wealth of nothing yet is -inf. Source: Shin, Ramdas and Rinaldo (2022), e-detectors.
     """
     result: FloatArray = np.logaddexp(log_wealth, log_fresh) + increments
     return result
+
+
+def log_shares(windows: FloatArray, budget_windows: int = DEFAULT_BUDGET_WINDOWS) -> FloatArray:
+    """Return `log_share` of many steps at once: (...) windows so far to (...)."""
+    later = np.where(windows < LEARNING_WINDOWS, -np.inf, -np.log(2.0 * budget_windows))
+    result: FloatArray = np.where(windows == 0, -np.log(2.0), later)
+    return result
+
+
+def restarted_path(
+    log_wealth: FloatArray, increments: FloatArray, log_fresh: FloatArray
+) -> FloatArray:
+    """Wealth before the first of some windows and after each of them, by the same recursion.
+
+    (..., n_bets) wealth, (T, ..., n_bets) increments and (T, ...) fresh wealth, -inf for none, to
+    (T + 1, ..., n_bets). Taking windows one at a time or together gives the same bits.
+    """
+    path = np.empty((len(increments) + 1, *log_wealth.shape))
+    path[0] = log_wealth
+    for step, (won, fresh) in enumerate(zip(increments, log_fresh, strict=True)):
+        path[step + 1] = restarted(path[step], won, fresh[..., None])
+    return path
 
 
 # dict=True lets the log evidence, which every look asks for, be worked out once.

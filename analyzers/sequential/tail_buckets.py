@@ -18,8 +18,9 @@ from understudy.analyzers.sequential.bets import Direction
 
 GAMMA: Final = 1.01 / 0.99
 """Ratio of a bucket's edges: 1 % relative error (Masson, Rim and Lee, 2019: DDSketch)."""
-ENOUGH_UNITS: Final = 3_000
-"""Stable requests that a threshold should rest on: thirty of them lie beyond a p99."""
+ENOUGH_UNITS: Final = 500
+"""Stable requests that a first threshold rests on: five of them lie beyond a p99. Any threshold is
+valid; one that is a little off tells the sides apart a little later."""
 
 
 def reference_bucket(

@@ -11,10 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.sequential.sample_ratio import LOG_THRESHOLD
-from understudy.analyzers.sequential.weights import log_weighted_sum, weighted_log_evidence
+
+BoolArray = npt.NDArray[np.bool_]
 
 VerdictAction = Literal["rollback", "hold", "promote"]
 
@@ -27,36 +32,21 @@ rates up to 5 %, in 3 % at 10 %; a language of 6 % of the traffic that falls fro
 above it after an hour at 10 requests/s in all of 1 000 rollouts."""
 
 
-@dataclass(frozen=True, slots=True)
-class SliceEvidence:
-    """The evidence of one guardrail in one slice.
+class EvidenceColumns(NamedTuple):
+    """The evidence of n guardrails in slices that promotion waits for; arrays are (n,).
 
-    `log_rollback` and `log_promotion` are natural logs of evidence. `required` slices must pass
-    before promotion; others must pass once they have enough units. Where it `blocks`, suspicion of
-    harm in this slice alone is enough to wait. `interval` and `margin` are
-    in the units of the harm and serve `within_tolerance` alone.
+    `log_rollback` and `log_promotion` are natural logs of evidence, of each slice by itself.
+    `required` slices must pass before promotion; others must pass once they have enough units.
+    Where it `blocks`, suspicion of harm in that slice alone is enough to wait.
     """
 
-    guardrail: str
-    slice: str
-    weight: float
-    log_rollback: float
-    log_promotion: float
-    units: int
-    margin: float
-    required: bool = True
-    blocks: bool = True
-    interval: tuple[float, float] = (-math.inf, math.inf)
-
-    @property
-    def weighted(self) -> float:
-        """Log of weight times rollback evidence; -inf without weight."""
-        return weighted_log_evidence(self.log_rollback, self.weight)
-
-    @property
-    def tolerated(self) -> bool:
-        """Whether the harm is real but within the margin: the interval lies in (0, margin)."""
-        return self.interval[0] > 0.0 and self.interval[1] < self.margin
+    names: Sequence[str]
+    """`guardrail/slice`"""
+    log_rollback: FloatArray
+    log_promotion: FloatArray
+    units: FloatArray
+    required: BoolArray
+    blocks: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,54 +114,49 @@ class StatisticalVerdict:
     log_evidence: float
     missing: tuple[str, ...] = ()
     breaches: tuple[str, ...] = ()
-    within_tolerance: bool = False
 
 
 def reach_verdict(
-    evidence: Sequence[SliceEvidence], totals: StageTotals, thresholds: VerdictThresholds
+    log_evidence: float,
+    evidence: EvidenceColumns,
+    totals: StageTotals,
+    thresholds: VerdictThresholds,
 ) -> StatisticalVerdict:
     """Return the verdict on all evidence of a rollout at one look.
 
-    Rollback: the weighted sum of rollback evidence reaches 1 / `false_rollback`; valid under any
-    dependence between slices (Wang and Ramdas, 2022, on averages of e-values). Broken data quality
-    never stops a rollback, only a promotion. Raises ValueError when the weights sum to more than 1.
+    Rollback: `log_evidence`, the log of the weighted sum of rollback evidence, reaches that of
+    1 / `false_rollback`; valid under any dependence between slices (Wang and Ramdas, 2022, on
+    averages of e-values). Broken data quality never stops a rollback, only a promotion.
     """
-    if math.fsum(one.weight for one in evidence) > 1.0 + 1e-9:
-        raise ValueError("the weights of all evidence sum to more than 1")
-    log_evidence = log_weighted_sum(one.weighted for one in evidence)
     breaches = totals.quality.breaches(thresholds)
-    within = any(one.tolerated for one in evidence)
     if log_evidence >= thresholds.log_rollback:
-        return StatisticalVerdict("rollback", log_evidence, (), breaches, within)
-    missing = _missing(evidence, log_evidence, totals, thresholds) + breaches
+        return StatisticalVerdict("rollback", log_evidence, (), breaches)
+    missing = _missing(log_evidence, evidence, totals, thresholds) + breaches
     action: VerdictAction = "hold" if missing else "promote"
-    return StatisticalVerdict(action, log_evidence, missing, breaches, within)
+    return StatisticalVerdict(action, log_evidence, missing, breaches)
 
 
 def _missing(
-    evidence: Sequence[SliceEvidence],
     log_evidence: float,
+    evidence: EvidenceColumns,
     totals: StageTotals,
     thresholds: VerdictThresholds,
 ) -> tuple[str, ...]:
     """What keeps a rollout from promotion, data quality apart; empty when nothing does."""
     needed = thresholds.log_promotion
     checks = [
-        ("guardrails", not any(one.required for one in evidence)),
+        ("guardrails", not evidence.required.any()),
         ("requests", totals.requests < thresholds.min_requests),
         ("duration", totals.duration_s < thresholds.min_duration_s),
         # Suspected harm, though not enough for a rollback, is no moment to send more requests.
         (SUSPECTED_HARM, log_evidence >= needed),
     ]
     # Waiting costs no error of a rollback, so a small language needs no weight to ask for it.
-    suspected = [
-        (f"{SUSPECTED_HARM}/{one.guardrail}/{one.slice}", one.log_rollback >= LOG_SUSPICION)
-        for one in evidence
-        if one.blocks
-    ]
-    unproven = [
-        (f"{one.guardrail}/{one.slice}", one.log_promotion < needed)
-        for one in evidence
-        if one.required or one.units >= thresholds.min_requests
-    ]
-    return tuple(name for name, lacking in checks + suspected + unproven if lacking)
+    suspected = np.flatnonzero(evidence.blocks & (evidence.log_rollback >= LOG_SUSPICION)).tolist()
+    must_pass = evidence.required | (evidence.units >= thresholds.min_requests)
+    unproven = np.flatnonzero(must_pass & (evidence.log_promotion < needed)).tolist()
+    return (
+        *(name for name, is_lacking in checks if is_lacking),
+        *(f"{SUSPECTED_HARM}/{evidence.names[place]}" for place in suspected),
+        *(evidence.names[place] for place in unproven),
+    )

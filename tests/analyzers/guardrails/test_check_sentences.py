@@ -24,7 +24,8 @@ LEVELS = r"[\d.]+ % → [\d.]+ %"
         (
             "{metric: json_valid_rate, max_drop: 0.5pp}",
             Harm(bad={"json_valid": 0.1}, languages=("ja",)),
-            rf"JSON validity in `ja` fell {POINTS}, {LEVELS}, limit 0\.5; [\d,]+ pairs",
+            rf"JSON validity in `ja` fell {POINTS}, {LEVELS}, limit 0\.5; [\d,]+ pairs"
+            r"(; also in all requests)?",
         ),
         (
             "{metric: error_rate, max: 3%, %s}",
@@ -95,7 +96,7 @@ def test_the_effect_is_that_of_all_requests_judged() -> None:
         for side in ("stable", "candidate")
     )
     (words,) = evaluator.decision().reasons
-    found = re.search(r"fell ([\d.]+) points \(95 % interval ([\d.]+) to ([\d.]+)\)", words)
+    found = re.search(r"fell ([\d.]+) points \(95 % interval (-?[\d.]+) to ([\d.]+)\)", words)
     assert found is not None, words
     assert float(found[1]) == pytest.approx(100 * (stable - candidate), abs=0.05)
     assert float(found[2]) < 100 * (stable - candidate) < float(found[3])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import msgspec
 import pytest
 
 from tests.analyzers.guardrails.world import Harm, World, message
+from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.state import STATE_VERSION, decode_state
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
@@ -106,8 +108,7 @@ def test_the_reason_names_metric_language_amount_and_limit() -> None:
     decision = verdict_of(rollout, World(harm=harm, languages=("en", "ja", "de")))
     words = decision.reasons[0]
     assert words.startswith("JSON validity in `ja` fell ")
-    assert ", limit 0.5; " in words
-    assert words.endswith(" pairs")
+    assert re.search(r", limit 0\.5; [\d,]+ pairs(; also in all requests)?$", words), words
     assert decision.candidate_share == 0.0
 
 
@@ -121,8 +122,11 @@ def test_the_reason_for_a_late_regression_also_says_what_came_late() -> None:
     assert decisions[-1].verdict == "rollback"
     assert float(words.split("rose ")[1].split(" ")[0]) < 1.0, words
     since, _, now = words.partition("; since ")[2].partition(" UTC ")
-    assert since == "2026-03-02 12:25:00", words
-    assert float(now.split(" → ")[1].split(" ")[0]) > 4.0, words
+    begun = dt.datetime.fromisoformat(f"{since}+00:00")
+    newest = decisions[-1].windows_until
+    assert newest is not None
+    assert dt.timedelta(minutes=1) <= newest - begun <= dt.timedelta(minutes=2), words
+    assert float(now.split(" → ")[1].split(" ")[0]) > 3.0, words
 
 
 def test_a_small_language_with_harm_of_its_own_blocks_promotion() -> None:
@@ -130,7 +134,7 @@ def test_a_small_language_with_harm_of_its_own_blocks_promotion() -> None:
     rollout = policy("{metric: json_valid_rate, max_drop: 2pp}", rest="independent_requests: true")
     harm = Harm(bad={"json_valid": 0.2}, languages=("nl",))
     healthy = World(languages=("en", "de"), requests=400, harm=harm).messages(5, 20)
-    small = World(languages=("nl",), requests=8, harm=harm).messages(6, 20)
+    small = World(languages=("nl",), requests=3, harm=harm).messages(6, 20)
     both = [
         message([*a.rows, *b.rows], version=a.version) for a, b in zip(healthy, small, strict=True)
     ]
@@ -439,17 +443,17 @@ def test_state_of_another_policy_is_refused() -> None:
 def test_state_stays_small() -> None:
     languages = tuple(f"l{n}" for n in range(20))
     world = World(languages=languages, requests=5)
-    evaluator, _ = evaluated(policy(MANY), world.messages(1, 12))
-    state = decode_state(policy(MANY), evaluator.encode_state())
-    evidence = msgspec.json.encode([state.evidence, state.tail_thresholds])
-    assert len(evidence) < 150_000
-    status = msgspec.json.encode([state.status, state.stage, state.arrivals, state.policy_hash])
-    assert len(status) < 2_000
+    rollout = policy(MANY)
+    evaluator, _ = evaluated(rollout, world.messages(1, 12))
+    state = msgspec.json.decode(evaluator.encode_state())
+    sizes = {name: len(msgspec.json.encode(part)) for name, part in state.items()}
+    assert sizes["evidence"] + sizes["tail_thresholds"] < 150_000, sizes
+    assert sizes["status"] + sizes["stage"] + sizes["arrivals"] < 2_000, sizes
     hostile = World(languages=tuple(f"x{n}" for n in range(100)), requests=3)
     for one in hostile.messages(2, 2, first=12):
         evaluator.take(one)
-    state = decode_state(policy(MANY), evaluator.encode_state())
-    assert len(state.arrivals.languages) == 64
+    known = decode_state(rollout, checks_of(rollout), evaluator.encode_state())
+    assert len(known.arrivals.languages) == 64
 
 
 def test_the_decision_records_what_it_rests_on() -> None:
@@ -462,7 +466,7 @@ def test_the_decision_records_what_it_rests_on() -> None:
     counts = error.statistics
     assert counts["pairs"] == error.units == 40 * 200
     assert error.harm == pytest.approx(
-        (counts["candidate_only"] - counts["stable_only"]) / counts["pairs"]
+        (counts["candidate_only_rollback"] - counts["stable_only_rollback"]) / counts["pairs"]
     )
     low, high = error.interval
     assert low is not None

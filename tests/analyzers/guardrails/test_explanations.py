@@ -83,7 +83,7 @@ def test_a_hold_says_what_is_missing_in_each_slice() -> None:
     ]
     assert (
         "not yet shown to be within its limit: duration p95 in `ja`: learning stable's quantile: "
-        "100 of 3,000 requests" in reasons
+        "100 of 500 requests" in reasons
     )
 
 

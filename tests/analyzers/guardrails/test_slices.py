@@ -10,6 +10,7 @@ from understudy.analyzers.guardrails.slices import (
     ALL,
     MAX_ARRIVALS,
     Arrivals,
+    kinds_of,
     slice_name,
     slice_title,
 )
@@ -57,11 +58,19 @@ def test_languages_that_were_not_named_get_nothing() -> None:
 
 def test_a_row_belongs_to_the_slices_that_have_arrived() -> None:
     arrivals = Arrivals()
-    assert list(arrivals.slices_of(ROW)) == [ALL]
-    arrivals.note(ROW)
-    assert list(arrivals.slices_of(ROW)) == [
+    assert arrivals.slices_by_kind("en", "chat") == (ALL, None, None, None)
+    assert arrivals.note(ROW)
+    assert not arrivals.note(ROW)
+    assert arrivals.slices_by_kind("en", "chat") == (
         ALL, "language:en", "workflow:chat", "language:en,workflow:chat",
-    ]  # fmt: skip
+    )  # fmt: skip
+    assert arrivals.slices_by_kind("en", "other") == (ALL, "language:en", None, None)
+
+
+def test_kinds_are_those_that_a_guardrail_can_cover() -> None:
+    both = SliceManifest(language="ja", workflow="extract")
+    assert kinds_of(choice(each_language=True)) == (0, 1)
+    assert kinds_of(choice(all=False, named=(both, SliceManifest(workflow="chat")))) == (2, 3)
 
 
 def test_hostile_names_cannot_grow_the_state() -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 
 from tests.analyzers.guardrails.world import Harm, World
+from understudy.analyzers.guardrails.check_evidence import CheckEvidence
+from understudy.analyzers.guardrails.checks import checks_of
+from understudy.analyzers.guardrails.column_tests import MeanTest
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.stage_counts import StageCounts
 from understudy.analyzers.guardrails.state import (
@@ -16,9 +20,8 @@ from understudy.analyzers.guardrails.state import (
     decode_state,
     encode_state,
 )
-from understudy.analyzers.guardrails.statistics import LimitStatistics
-from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
-from understudy.analyzers.guardrails.window_deltas import ArrivedEvents, OpenRow, OpenRows
+from understudy.analyzers.guardrails.tail_thresholds import TailThreshold, ThresholdEntry
+from understudy.analyzers.guardrails.window_store import RowKey, StoredRow
 from understudy.schemas.manifests import read_policy
 
 POLICY = read_policy(
@@ -34,18 +37,20 @@ guardrails:
   - {metric: similarity_excess, max: 5pp}
 """
 )
+BAD = Harm(bad={"error": 0.02})
+CHECKS = checks_of(POLICY)
 
 
 def test_state_of_a_whole_rollout_survives_json_exactly() -> None:
     evaluator = RolloutEvaluator(POLICY)
-    for message in World(requests=200, harm=Harm(bad={"error": 0.02})).messages(3, 30):
+    for place, message in enumerate(World(requests=200, harm=BAD).messages(3, 30)):
         for row in message.rows[1:]:
-            row.closed = False  # so that there are open rows, too
+            row.closed = place < 20  # so that there are open rows, too
         evaluator.take(message)
         payload = evaluator.encode_state()
-        state = decode_state(POLICY, payload)
+        state = decode_state(POLICY, CHECKS, payload)
         assert encode_state(state) == payload
-    assert state.partitions["events"][0].rows
+    assert state.stores["events"].partitions[0].rows
     assert state.tail_thresholds["all"]["duration"].buckets
     assert state.versions("events") == {0: 30}
     assert state.versions("feedback") == {}
@@ -53,35 +58,49 @@ def test_state_of_a_whole_rollout_survives_json_exactly() -> None:
 
 def test_the_layout_of_the_state() -> None:
     """Another layout needs another STATE_VERSION, but for fields at the end of the status."""
-    state = RolloutState.begin(POLICY, stage=1)
-    state.status.rolled_back = Latch(7, ["why"])
+    state = RolloutState.begin(POLICY, CHECKS, stage=1)
+    state.status.rolled_back = Latch(7, ["why"], ["error_rate"])
     state.stage = StageCounts(since_ms=5, requests=9)
     state.arrivals.languages.append("ja")
-    state.tail_thresholds = {"all": {"duration": TailThreshold(histogram={-3: 4})}}
-    row = OpenRow(2, {"error_rate": LimitStatistics(4, 1, 1)}, ArrivedEvents(8, 3))
-    state.partitions = {"events": {3: OpenRows(2, 1, {"[10]": 10}, {"[20]": row})}}
-    assert msgspec.json.decode(encode_state(state)) == {
+    learnt = TailThreshold({-3: 4}, {2: 1}, [ThresholdEntry(9, {"0.5": 7})])
+    state.tail_thresholds = {"all": {"duration": learnt}}
+    key = RowKey(20, 10, "shadow", "ja", "")
+    store = state.stores["events"]
+    store.apply(3, 2, {key: StoredRow(2, False, np.array([0.0, 7.0, 0.25]))})
+    state.evidence = {"cost_usd": CheckEvidence.begin(MeanTest(), ["all"])}
+    encoded = msgspec.json.decode(encode_state(state))
+    (cost,) = encoded.pop("evidence").values()
+    assert [cost[0], *([shape for shape, _ in cost[1:14]]), *cost[14:]] == [
+        ["all"], [1, 7], [1], [1, 12], [1, 3], [1, 7], [1, 12], [1, 12], [1, 12], [1, 3], [1, 5],
+        [1, 12], [1, 12], [1, 12], -1, -1,
+    ]  # fmt: skip
+    values = [1, 3, [["u1", [1], "Bw=="], ["f8", [2], "AAAAAAAA0D8="]]]
+    assert encoded == {
         "policy_hash": state.policy_hash,
         "version": STATE_VERSION,
-        "status": [1, 0, -1, [7, ["why"], []], None, "hold", 0, "", 0, 0, 0, 0, 0, 0, 0, 0, {}],
+        "status": [
+            1, 0, -1, [7, ["why"], ["error_rate"]], None, "hold", 0, "", 0, 0, 0, 0, 0, 0, 0, 0, {},
+            -1,
+        ],
         "stage": [5, None, None, 9, 0, 0, 0, 0, 0, 0, 0.0],
         "arrivals": [["ja"], []],
-        "tail_thresholds": {"all": {"duration": [{"-3": 4}, {}, 0]}},
-        "partitions": {
-            "events": {
-                "3": [2, 1, {"[10]": 10}, {"[20]": [2, {"error_rate": ["limit", 4, 1, 1]}, [8, 3]]}]
-            }
+        "tail_thresholds": {"all": {"duration": [{"-3": 4}, {"2": 1}, [[9, {"0.5": 7}]]]}},
+        "stores": {
+            "events": [
+                None,
+                {"3": [2, None, [], [[20, 10, "shadow", "ja", ""]], [2], [False], values]},
+            ],
+            "feedback": [None, {}],
         },
-        "evidence": {},
-    }
+    }  # fmt: skip
 
 
 def test_any_release_can_read_the_header() -> None:
-    state = RolloutState.begin(POLICY)
+    state = RolloutState.begin(POLICY, CHECKS)
     state.status.rolled_back = Latch(7, ["why"])
     later = msgspec.json.decode(encode_state(state))
     later["version"], later["evidence"] = STATE_VERSION + 1, "quite different"
     payload = msgspec.json.encode(later)
     assert decode_header(payload).status.rolled_back == Latch(7, ["why"])
     with pytest.raises(ValueError, match="another policy or release"):
-        decode_state(POLICY, payload)
+        decode_state(POLICY, CHECKS, payload)

@@ -1,0 +1,177 @@
+"""The row layout: what is kept of a window row of one source, as one vector of numbers.
+
+    | statistics by key | tails by kind of slice and key | gauges | events arrived, late |
+
+Checks that read the same share their statistics. A tail is read once for every kind of slice that a
+row belongs to, since each slice has thresholds of its own. Gauges are the requests that still wait
+for a side. Added up over the rows of a window and slice, vectors become batches:
+
+    | statistics by key | tails by key | gauges |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from understudy.analyzers.guardrails.checks import Check
+from understudy.analyzers.guardrails.column_readers import NO_BUCKET
+from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
+from understudy.analyzers.guardrails.slice_table import NO_PLACE, SliceTable
+from understudy.analyzers.guardrails.slices import N_KINDS, kinds_of
+from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
+from understudy.analyzers.guardrails.window_store import RowKey
+from understudy.analyzers.sequential.bets import FloatArray
+from understudy.schemas.windows import WindowRow
+
+IntArray = npt.NDArray[np.int64]
+GAUGES: Final = "unresolved_"
+"""How columns begin that a newer version of a row replaces and that never add up over versions."""
+ARRIVED: Final = 2
+"""Numbers at the end of a row: events that have ended somewhere, and how many of them came late."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """A tail's check, the kinds of slices that it is read for, and its place in a row and batch."""
+
+    check: Check
+    kinds: tuple[int, ...]
+    start: int
+    in_batch: slice
+
+
+class RowLayout:
+    """Of the rows of one source under some checks."""
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        self._readers = {check.key: check.reader for check in checks if check.reader is not None}
+        self._parts: dict[str, slice] = {}
+        width = 0
+        for key, reader in self._readers.items():
+            self._parts[key] = slice(width, width + len(reader.fields))
+            width += len(reader.fields)
+        self.n_common = in_batch = width
+        tails: dict[str, _Tail] = {}
+        for check in checks:
+            if check.reader is None and check.key not in tails:
+                n_fields, kinds = len(check.tail.fields), _kinds(checks, check.key)
+                place = slice(in_batch, in_batch + n_fields)
+                tails[check.key] = _Tail(check, kinds, width, place)
+                self._parts[check.key] = place
+                width, in_batch = width + len(kinds) * n_fields, place.stop
+        self._tails = list(tails.values())
+        names = frozenset[str]().union(
+            *(reader.names() for reader in self._readers.values()),
+            *(tail.check.tail.names() for tail in self._tails),
+        )
+        self.gauges = sorted(name for name in names if name.startswith(GAUGES) and name in PLACES)
+        self._names = names & (PLACES.keys())
+        self._gauges_in_row = slice(width, width + len(self.gauges))
+        self.gauges_in_batch = slice(in_batch, in_batch + len(self.gauges))
+        self.width = self._gauges_in_row.stop + ARRIVED
+        self.batch_width = self.gauges_in_batch.stop
+        self._columns_of_kind = [self._sources(kind) for kind in range(N_KINDS)]
+
+    def part(self, key: str) -> slice:
+        """Return the place of a check's statistics in a batch."""
+        return self._parts[key]
+
+    def read(
+        self, rows: Mapping[RowKey, WindowRow], table: SliceTable, thresholds: TailThresholds
+    ) -> FloatArray:
+        """Return the vectors of rows, (n, width). Raises ValueError for counts that cannot be."""
+        keys, found = list(rows), list(rows.values())
+        columns = RowColumns.of_rows(found, self._names)
+        vectors = np.zeros((len(keys), self.width))
+        for key, reader in self._readers.items():
+            vectors[:, self._parts[key]] = reader.read(columns)
+        for tail in self._tails:
+            self._read_tail(tail, columns, keys, table, thresholds, vectors)
+        for place, name in enumerate(self.gauges, self._gauges_in_row.start):
+            vectors[:, place] = columns[name]
+        vectors[:, -ARRIVED:] = np.array([_arrived(row) for row in found]).reshape(-1, ARRIVED)
+        return vectors
+
+    def batch(self, vectors: FloatArray, keys: Sequence[RowKey], table: SliceTable) -> FloatArray:
+        """Add rows up by slice, (n_slices, batch_width), in the order in which they are given."""
+        batch = np.zeros((len(table.names), self.batch_width))
+        if not keys:
+            return batch
+        padded = np.column_stack([vectors, np.zeros(len(keys))])
+        places = np.array([table.places_of(key.language, key.workflow) for key in keys])
+        for kind, columns in enumerate(self._columns_of_kind):
+            covered = np.flatnonzero(places[:, kind] != NO_PLACE)
+            if covered.size:
+                np.add.at(batch, places[covered, kind], padded[covered][:, columns])
+        return batch
+
+    def shrank(self, before: FloatArray, after: FloatArray) -> bool:
+        """Return whether a newer version of a row holds less than an older one."""
+        counted = np.r_[0 : self.n_common, self.width - ARRIVED : self.width]
+        return bool((after[counted] < before[counted]).any())
+
+    def _read_tail(
+        self,
+        tail: _Tail,
+        columns: RowColumns,
+        keys: Sequence[RowKey],
+        table: SliceTable,
+        thresholds: TailThresholds,
+        vectors: FloatArray,
+    ) -> None:
+        n_fields = len(tail.check.tail.fields)
+        for number, kind in enumerate(tail.kinds):
+            places = [table.places_of(key.language, key.workflow)[kind] for key in keys]
+            names = [None if place == NO_PLACE else table.names[place] for place in places]
+            buckets = [
+                tail_buckets(tail.check, thresholds, name, key.start_ms)
+                for name, key in zip(names, keys, strict=True)
+            ]
+            stable, rollback, promotion = np.array(buckets, dtype=np.int64).T
+            start = tail.start + number * n_fields
+            vectors[:, start : start + n_fields] = tail.check.tail.read(
+                columns, stable, rollback, promotion
+            )
+
+    def _sources(self, kind: int) -> IntArray:
+        """Return which number of a row each number of a batch adds up, past the row for none."""
+        sources = np.full(self.batch_width, self.width)
+        sources[: self.n_common] = np.arange(self.n_common)
+        for tail in self._tails:
+            if kind in tail.kinds:
+                n_fields = len(tail.check.tail.fields)
+                start = tail.start + tail.kinds.index(kind) * n_fields
+                sources[tail.in_batch] = np.arange(start, start + n_fields)
+        sources[self.gauges_in_batch] = np.arange(
+            self._gauges_in_row.start, self._gauges_in_row.stop
+        )
+        return sources
+
+
+def tail_buckets(
+    check: Check, thresholds: TailThresholds, slice_name: str | None, start_ms: int
+) -> tuple[int, int, int]:
+    """Return the buckets that a window is judged by: stable's, rollback's and promotion's."""
+    threshold = thresholds.get(slice_name or "", {}).get(check.metric.measure)
+    stable = threshold.bucket(check.metric.quantile, start_ms) if threshold else None
+    if stable is None:
+        return NO_BUCKET, NO_BUCKET, NO_BUCKET
+    return stable, *check.raised_buckets(stable)
+
+
+def _kinds(checks: Sequence[Check], key: str) -> tuple[int, ...]:
+    """Return the kinds of slices that the checks with a key cover."""
+    found = {kind for one in checks if one.key == key for kind in kinds_of(one.guardrail.slices)}
+    return tuple(sorted(found))
+
+
+def _arrived(row: WindowRow) -> tuple[int, int]:
+    """Count events that have ended; copies, replaced attempts and invalid ones don't say when."""
+    counts = row.events
+    lost = counts.unmatched_stable + counts.unmatched_candidate + counts.unmatched_control
+    return counts.paired + counts.single + lost + counts.late, counts.late

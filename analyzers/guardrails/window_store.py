@@ -1,0 +1,265 @@
+"""The window store: the newest version of every row of the windows that are open, of one source.
+
+Evidence is in the order of request time. Windows at the front that will not change any more are
+*folded*: their rows leave the store for good. Of the others the sums are made again from their rows
+whenever one changes, so a newer version of a row replaces the older one whole, and nothing has to
+be subtracted.
+
+Each partition closes its windows in their order and all of one flush together. A version that is
+not higher adds nothing, and nor does a copy of a row that closed: within the flush that closed it
+it is known by its key, later on by its start.
+
+A window is folded when all rows that are known of it are closed. A partition that falls idle closes
+nothing, so a window is folded without the open rows, too, when enough newer windows have closed
+elsewhere. A row of a folded window that closes later is *late*: it is told apart, and lost nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from msgspec import field
+
+from understudy.analyzers.guardrails.packed_arrays import PackedArray, pack, unpack
+from understudy.analyzers.sequential.bets import FloatArray
+from understudy.schemas.event_time import to_epoch_ms
+from understudy.schemas.events import Mode
+from understudy.schemas.windows import WindowRow
+
+IDLE_WINDOWS: Final = 30
+"""Newer windows that close elsewhere before an idle partition is waited for no longer: five minutes
+of windows of ten seconds, longer than partitions drift apart while all have traffic."""
+MOST_OPEN_WINDOWS: Final = 360
+"""Windows that are kept open at most, so that hostile or endless ones don't grow the state: an hour
+of windows of ten seconds, beyond what slow answers need."""
+
+
+class RowKey(NamedTuple):
+    """What versions of one row have in common, within a rollout, source and partition."""
+
+    start_ms: int
+    window_s: int
+    mode: Mode | None
+    language: str
+    workflow: str
+
+    @classmethod
+    def of(cls, row: WindowRow) -> RowKey:
+        """Return the key of a row."""
+        start_ms = to_epoch_ms(row.window_start)
+        return cls(start_ms, row.window_s, row.mode, row.language, row.workflow)
+
+
+class StoredRow(NamedTuple):
+    """The newest version of a row: all that is counted of it."""
+
+    version: int
+    is_closed: bool
+    values: FloatArray
+    """See `row_layout`."""
+
+
+Rows = dict[RowKey, StoredRow]
+
+
+class PartitionRows(msgspec.Struct):
+    """The rows of one partition."""
+
+    version: int = -1
+    """Of the newest message; a higher one begins a new flush."""
+    closed_through_ms: int | None = None
+    """Windows that start at or before this were closed in an earlier flush."""
+    closing: set[RowKey] = field(default_factory=set)
+    """Rows that closed in the present flush."""
+    rows: Rows = field(default_factory=dict)
+
+    def begin_flush(self, version: int) -> None:
+        """Note a message's version; a higher one marks as closed what the flush before closed."""
+        if version <= self.version:
+            return
+        self.version = version
+        if self.closing:
+            newest_ms = max(key.start_ms for key in self.closing)
+            self.closed_through_ms = max(newest_ms, self.closed_through_ms or newest_ms)
+        self.closing = set()
+
+    def is_new(self, key: RowKey, version: int) -> bool:
+        """Return whether this version of a row says something new."""
+        known = self.rows.get(key)
+        if known is not None:
+            return version > known.version and not known.is_closed
+        through_ms = self.closed_through_ms
+        is_closed = through_ms is not None and key.start_ms <= through_ms
+        return key not in self.closing and not is_closed
+
+
+class WindowStore:
+    """The open windows of one source. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[int, PartitionRows] = {}
+        self.folded_through_ms: int | None = None
+        """Windows that start at or before this were folded."""
+        self._windows: dict[int, dict[tuple[int, RowKey], StoredRow]] = {}
+        """By start, the rows of windows that were not folded."""
+
+    def newest(
+        self, partition: int, version: int, rows: Iterable[WindowRow]
+    ) -> dict[RowKey, WindowRow]:
+        """Return those rows of a message that say something new, each once; change nothing.
+
+        A version below the partition's may come from a worker that reads the log again; its rows
+        are treated like any others.
+        """
+        known = self.partitions.get(partition) or PartitionRows()
+        ahead = PartitionRows(known.version, known.closed_through_ms, known.closing, known.rows)
+        ahead.begin_flush(version)
+        found: dict[RowKey, WindowRow] = {}
+        for row in rows:
+            key = RowKey.of(row)
+            other = found.get(key)
+            if ahead.is_new(key, row.version) and (other is None or row.version > other.version):
+                found[key] = row
+        return found
+
+    def find(self, partition: int, key: RowKey) -> StoredRow | None:
+        """Return the newest version of a row that was applied, while its window is open."""
+        rows = self.partitions.get(partition)
+        return rows.rows.get(key) if rows else None
+
+    def apply(self, partition: int, version: int, rows: Rows) -> Rows:
+        """Store the rows of a message; return those that are late and closed."""
+        of_partition = self.partitions.setdefault(partition, PartitionRows())
+        of_partition.begin_flush(version)
+        late: Rows = {}
+        for key, row in rows.items():
+            if row.is_closed:
+                of_partition.closing.add(key)
+            if not self._is_folded(key.start_ms):
+                of_partition.rows[key] = row
+                self._windows.setdefault(key.start_ms, {})[partition, key] = row
+            elif row.is_closed:
+                of_partition.rows.pop(key, None)
+                late[key] = row
+            else:
+                of_partition.rows[key] = row
+        return late
+
+    def starts(self) -> list[int]:
+        """Return the starts of the windows that were not folded, in their order."""
+        return sorted(self._windows)
+
+    def newest_start_ms(self) -> int:
+        """Return the start of the newest window, folded or not; -1 before any."""
+        folded_ms = -1 if self.folded_through_ms is None else self.folded_through_ms
+        return max(folded_ms, *self._windows) if self._windows else folded_ms
+
+    def rows_of(self, start_ms: int) -> list[tuple[RowKey, StoredRow]]:
+        """Return the rows of a window that was not folded, in a fixed order."""
+        window = self._windows[start_ms]
+        return [(key, row) for (_, key), row in sorted(window.items(), key=_place)]
+
+    def next_to_fold(self) -> int | None:
+        """Return the start of the first window when it can be folded."""
+        if not self._windows:
+            return None
+        first_ms = min(self._windows)
+        if all(row.is_closed for row in self._windows[first_ms].values()):
+            return first_ms
+        newer = [window for start, window in self._windows.items() if start > first_ms]
+        closed = sum(any(row.is_closed for row in window.values()) for window in newer)
+        is_over = closed > IDLE_WINDOWS or len(newer) >= MOST_OPEN_WINDOWS
+        return first_ms if is_over else None
+
+    def fold(self, start_ms: int) -> list[tuple[RowKey, StoredRow]]:
+        """Fold the first window; return its closed rows in a fixed order.
+
+        Rows that are still open stay with their partition, and are late when they close.
+        """
+        closed = [(key, row) for key, row in self.rows_of(start_ms) if row.is_closed]
+        for (partition, key), row in self._windows.pop(start_ms).items():
+            if row.is_closed:
+                del self.partitions[partition].rows[key]
+        self.folded_through_ms = start_ms
+        return closed
+
+    def _is_folded(self, start_ms: int) -> bool:
+        return self.folded_through_ms is not None and start_ms <= self.folded_through_ms
+
+
+def _place(item: tuple[tuple[int, RowKey], StoredRow]) -> tuple[int, int, str, str, str]:
+    (partition, key), _ = item
+    return partition, key.window_s, key.mode or "", key.language, key.workflow
+
+
+# Encoded
+
+
+class PackedPartition(msgspec.Struct, frozen=True, array_like=True):
+    """`PartitionRows` as the state of a rollout holds them."""
+
+    version: int
+    closed_through_ms: int | None
+    closing: list[RowKey]
+    keys: list[RowKey]
+    versions: list[int]
+    closed: list[bool]
+    values: PackedArray
+    """One row each."""
+
+
+class PackedStore(msgspec.Struct, frozen=True, array_like=True):
+    """A `WindowStore` as the state of a rollout holds it."""
+
+    folded_through_ms: int | None = None
+    partitions: dict[int, PackedPartition] = field(default_factory=dict)
+
+
+def pack_store(store: WindowStore) -> PackedStore:
+    """Return the store packed: the same rows give the same bytes."""
+    partitions = {
+        number: _pack_partition(rows) for number, rows in sorted(store.partitions.items())
+    }
+    return PackedStore(store.folded_through_ms, partitions)
+
+
+def unpack_store(packed: PackedStore) -> WindowStore:
+    """Return the store that was packed."""
+    store = WindowStore()
+    store.folded_through_ms = packed.folded_through_ms
+    for number, one in packed.partitions.items():
+        rows = {
+            key: StoredRow(version, is_closed, values)
+            for key, version, is_closed, values in zip(
+                one.keys, one.versions, one.closed, unpack(one.values), strict=True
+            )
+        }
+        store.partitions[number] = PartitionRows(
+            one.version, one.closed_through_ms, set(one.closing), rows
+        )
+        for key, row in rows.items():
+            if not store._is_folded(key.start_ms):
+                store._windows.setdefault(key.start_ms, {})[number, key] = row
+    return store
+
+
+def _pack_partition(rows: PartitionRows) -> PackedPartition:
+    keys = sorted(rows.rows, key=_order)
+    stored = [rows.rows[key] for key in keys]
+    values = np.array([row.values for row in stored]) if stored else np.zeros((0, 0))
+    return PackedPartition(
+        version=rows.version,
+        closed_through_ms=rows.closed_through_ms,
+        closing=sorted(rows.closing, key=_order),
+        keys=keys,
+        versions=[row.version for row in stored],
+        closed=[row.is_closed for row in stored],
+        values=pack(values),
+    )
+
+
+def _order(key: RowKey) -> tuple[int, int, str, str, str]:
+    return key.start_ms, key.window_s, key.mode or "", key.language, key.workflow

@@ -1,0 +1,32 @@
+"""Places of slices in arrays follow from the checks and from what has turned up."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.analyzers.guardrails.test_evaluator import policy
+from understudy.analyzers.guardrails.checks import checks_of
+from understudy.analyzers.guardrails.slice_table import NO_PLACE, SliceTable
+from understudy.analyzers.guardrails.slices import Arrivals
+
+CHECKS = checks_of(
+    policy(
+        "{metric: error_rate, max_increase: 1pp, slices: [all]}, "
+        "{metric: json_valid_rate, max_drop: 1pp, slices: [all, each language]}"
+    )
+)
+TABLE = SliceTable(CHECKS, Arrivals(["en", "ja"], ["chat"]))
+
+
+def test_every_check_has_its_own_slices_in_the_order_of_its_weights() -> None:
+    assert TABLE.names == ["all", "language:en", "language:ja"]
+    assert TABLE.of_check == [["all"], ["all", "language:en", "language:ja"]]
+    assert [places.tolist() for places in TABLE.places_of_check] == [[0], [0, 1, 2]]
+    assert TABLE.weights[0].tolist() == [0.5]
+    alone = Arrivals(["en", "ja"]).weights(CHECKS[1].guardrail.slices)
+    assert TABLE.weights[1].tolist() == pytest.approx([0.5 * one for one in alone.values()])
+
+
+def test_a_row_is_part_of_the_slices_that_some_check_covers() -> None:
+    assert TABLE.places_of("ja", "chat") == (0, 2, NO_PLACE, NO_PLACE)
+    assert TABLE.places_of("de", "chat") == (0, NO_PLACE, NO_PLACE, NO_PLACE)

@@ -1,0 +1,68 @@
+"""Thresholds of tails: learnt again and again from earlier requests, fixed before they judge."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from understudy.analyzers.guardrails.tail_thresholds import (
+    GENERATION_UNITS,
+    LEAST_SPACING_MS,
+    MOST_ENTRIES,
+    TailThreshold,
+)
+from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS
+
+
+def test_nothing_is_known_before_enough_requests() -> None:
+    threshold = TailThreshold()
+    threshold.learn({3: ENOUGH_UNITS - 1}, 50_000)
+    assert threshold.bucket(0.95, 60_000) is None
+    assert threshold.units == ENOUGH_UNITS - 1
+    threshold.learn({3: 1}, 70_000)
+    assert threshold.bucket(0.95, 60_000) is None, "windows seen by then are not judged"
+    assert threshold.bucket(0.95, 70_000) == 3
+
+
+def test_a_window_goes_on_being_judged_by_what_held_when_it_began() -> None:
+    threshold = TailThreshold()
+    threshold.learn({3: GENERATION_UNITS}, 10_000)
+    threshold.learn({9: GENERATION_UNITS}, 100_000)
+    threshold.learn({9: GENERATION_UNITS}, 200_000)
+    assert [threshold.bucket(0.95, at) for at in (0, 10_000, 99_999, 100_000, 300_000)] == [
+        None, 3, 3, 9, 9,
+    ]  # fmt: skip
+
+
+def test_a_slow_start_is_soon_forgotten() -> None:
+    threshold = TailThreshold()
+    for minute in range(10):
+        threshold.learn({40 if minute < 4 else 5: 600}, 60_000 * (minute + 1))
+    assert threshold.bucket(0.99, 10**9) == 5
+
+
+def test_thresholds_are_spaced_and_the_number_remembered_is_bounded() -> None:
+    threshold = TailThreshold()
+    for second in range(1_000_000 // LEAST_SPACING_MS * 100):
+        threshold.learn({second % 90: GENERATION_UNITS}, 1_000 * second)
+    gaps = [
+        later.since_ms - earlier.since_ms
+        for earlier, later in zip(threshold.entries, threshold.entries[1:], strict=False)
+    ]
+    assert min(gaps) >= LEAST_SPACING_MS
+    assert len(threshold.entries) <= MOST_ENTRIES
+
+
+@pytest.mark.parametrize("splits", [1, 7])
+def test_it_survives_json(splits: int) -> None:
+    threshold = TailThreshold()
+    for number in range(splits):
+        threshold.learn({number: 2_000, 50: 30}, 60_000 * number)
+    payload = msgspec.json.encode(threshold)
+    assert msgspec.json.decode(payload, type=TailThreshold) == threshold
+
+
+def test_no_requests_teach_nothing() -> None:
+    threshold = TailThreshold()
+    threshold.learn({}, 10)
+    assert threshold == TailThreshold()
