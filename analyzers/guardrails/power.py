@@ -1,4 +1,4 @@
-"""What a policy finds and how soon, told before the rollout begins.
+"""What a policy finds and how soon, computed before the rollout begins.
 
 Only for rates: how often the harm of one request occurs is all that their tests depend on. How
 widely costs and durations vary is not known before they have been seen.
@@ -15,7 +15,7 @@ import numpy as np
 
 from understudy.analyzers.guardrails.checks import Check, checks_of
 from understudy.analyzers.guardrails.slices import ALL, Arrivals
-from understudy.analyzers.sequential import power
+from understudy.analyzers.sequential import detection_delay
 from understudy.analyzers.sequential.bets import FloatArray, signed_bets
 from understudy.schemas.events import PAIRED_MODES
 from understudy.schemas.rollouts import Rollout, Stage
@@ -55,7 +55,7 @@ def findings(
 def _findings(rollout: Rollout, stable_bad: float, design_effect: float) -> Iterator[Finding]:
     language = "language:any"
     for check in checks_of(rollout):
-        if not is_told(check):
+        if not has_known_power(check):
             continue
         weights = Arrivals(languages=["any"]).weights(check.guardrail.slices)
         harm = example_of(check)
@@ -71,8 +71,8 @@ def _findings(rollout: Rollout, stable_bad: float, design_effect: float) -> Iter
                 yield Finding(check, harm, requests * design_effect, name == language)
 
 
-def is_told(check: Check) -> bool:
-    """Return whether its power is known before anything was seen: of rates of answers it is."""
+def has_known_power(check: Check) -> bool:
+    """Return whether power is known before anything was seen: of rates of answers it is."""
     is_plain_rate = check.metric.kind == "rate" and not check.metric.counts
     return is_plain_rate and check.action == "rollback" and not check.guardrail.relative
 
@@ -101,20 +101,22 @@ def requests_until_rollback(
     log_threshold = -math.log(rollout.false_rollback * weight)
     margin = check.test.margin
     if check.guardrail.limit in ("max", "min"):
-        units = power.median_units(_limit_growth(harm, margin), log_threshold)
+        units = detection_delay.median_units(_limit_growth(harm, margin), log_threshold)
         return units if stage.mode in PAIRED_MODES else units / stage.share
     bets = signed_bets("rollback", margin)
     harm = min(harm, 1.0 - stable_bad)
     if stage.mode in PAIRED_MODES:
-        chances = power.paired_chances(stable_bad, harm, SHARED)
-        return power.median_units(power.paired_growth(*chances, margin, bets), log_threshold)
+        chances = detection_delay.paired_chances(stable_bad, harm, SHARED)
+        return detection_delay.median_units(
+            detection_delay.paired_growth(*chances, margin, bets), log_threshold
+        )
     share = min(stage.share, 1.0 - stage.share)
     if share <= 0.0:
         return math.inf
-    growth = power.arms_growth(stable_bad + harm, stable_bad, share, margin, bets)
-    return power.median_units(growth, log_threshold) / share
+    growth = detection_delay.arms_growth(stable_bad + harm, stable_bad, share, margin, bets)
+    return detection_delay.median_units(growth, log_threshold) / share
 
 
 def _limit_growth(share: float, limit: float) -> FloatArray:
     bets = signed_bets("rollback", limit, low=0.0)
-    return power.growth(np.array([0.0, 1.0]), np.array([1.0 - share, share]), limit, bets)
+    return detection_delay.growth(np.array([0.0, 1.0]), np.array([1.0 - share, share]), limit, bets)

@@ -16,16 +16,16 @@ def policy(rest: str = "") -> Rollout:
     return read_policy(HEAD + rest)
 
 
-def test_the_default_policy_tells_its_power() -> None:
-    told = {(one.check.name, one.in_language): one for one in findings(policy())}
-    everywhere, language = told["json_valid_rate", False], told["json_valid_rate", True]
+def test_the_default_policy_knows_its_power() -> None:
+    found = {(one.check.name, one.in_language): one for one in findings(policy())}
+    everywhere, language = found["json_valid_rate", False], found["json_valid_rate", True]
     assert everywhere.harm == pytest.approx(0.04)
     # Simulated: 1 000 requests with a weight of 1/10, 1 160 in a language with 1/160.
     assert everywhere.requests == pytest.approx(1_000, rel=0.15)
     assert language.requests == pytest.approx(1_160, rel=0.15)
 
 
-def test_only_what_can_be_told_is() -> None:
+def test_only_what_is_known_before_is_promised() -> None:
     names = {one.check.metric.kind for one in findings(policy())}
     assert names == {"rate"}
     assert findings(policy("guardrails: [{metric: cost_usd, max_increase: 10%}]")) == []

@@ -1,4 +1,4 @@
-"""Power: how many requests a regression takes to be found, worked out rather than simulated.
+"""Detection delay: how many requests a regression takes to be found, computed, not simulated.
 
 A constant bet wins on average its growth per unit, so evidence crosses a threshold about where the
 mean wealth of all bets, each grown at its own rate, does. Chance carries it across a little earlier

@@ -1,11 +1,11 @@
-"""Power as worked out, against evidence that was simulated."""
+"""Detection delay as computed, against evidence that was simulated."""
 
 import math
 
 import numpy as np
 import pytest
 
-from understudy.analyzers.sequential import exact, power, two_arm_cells
+from understudy.analyzers.sequential import detection_delay, exact, two_arm_cells
 from understudy.analyzers.sequential.bets import log_evidence, signed_bets
 from understudy.analyzers.sequential.restart import log_share
 
@@ -25,15 +25,15 @@ def simulated(increments, units, threshold):
 @pytest.mark.parametrize(("bad", "worse", "margin"), [(0.01, 0.05, 0.01), (0.05, 0.08, 0.01)])
 def test_pairs(bad, worse, margin, weight):
     rng = np.random.default_rng(1)
-    candidate_only, stable_only = power.paired_chances(bad, worse - bad, 0.5)
+    candidate_only, stable_only = detection_delay.paired_chances(bad, worse - bad, 0.5)
     chances = [stable_only, 1 - stable_only - candidate_only, candidate_only]
     counts = rng.multinomial(20, chances, size=(ROLLOUTS, 1_000))
     bets = signed_bets("rollback", margin)
     won = exact.log_increments(counts, exact.PAIRED_VALUES, margin, bets)
     threshold = -math.log(0.01 * weight)
-    growth = power.paired_growth(candidate_only, stable_only, margin, bets)
+    growth = detection_delay.paired_growth(candidate_only, stable_only, margin, bets)
     expected = simulated(won, counts.sum(axis=2), threshold)
-    assert power.median_units(growth, threshold) == pytest.approx(expected, rel=0.15)
+    assert detection_delay.median_units(growth, threshold) == pytest.approx(expected, rel=0.15)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.5])
@@ -48,23 +48,27 @@ def test_arms(share):
     arms = (one.astype(float) for one in (candidates, ours, stables, theirs))
     won = two_arm_cells.log_increments(*arms, payoffs)
     threshold = -math.log(0.001)
-    growth = power.arms_growth(worse, bad, share, margin, bets)
+    growth = detection_delay.arms_growth(worse, bad, share, margin, bets)
     expected = simulated(won, candidates, threshold)
-    assert power.median_units(growth, threshold) == pytest.approx(expected, rel=0.2)
+    assert detection_delay.median_units(growth, threshold) == pytest.approx(expected, rel=0.2)
 
 
 def test_what_is_within_the_margin_is_never_found():
     bets = signed_bets("rollback", 0.02)
-    growth = power.paired_growth(*power.paired_chances(0.01, 0.01, 0.5), 0.02, bets)
-    assert power.median_units(growth, 5.0) == math.inf
+    growth = detection_delay.paired_growth(
+        *detection_delay.paired_chances(0.01, 0.01, 0.5), 0.02, bets
+    )
+    assert detection_delay.median_units(growth, 5.0) == math.inf
 
 
 def test_clustered_requests_take_as_many_times_more():
-    growth = power.paired_growth(0.05, 0.005, 0.01, signed_bets("rollback", 0.01))
-    assert power.median_units(growth, 5.0, 4.0) == 4.0 * power.median_units(growth, 5.0)
+    growth = detection_delay.paired_growth(0.05, 0.005, 0.01, signed_bets("rollback", 0.01))
+    assert detection_delay.median_units(growth, 5.0, 4.0) == 4.0 * detection_delay.median_units(
+        growth, 5.0
+    )
 
 
 def test_chances_of_pairs_add_up_to_the_harm():
-    candidate_only, stable_only = power.paired_chances(0.02, 0.03, 0.3)
+    candidate_only, stable_only = detection_delay.paired_chances(0.02, 0.03, 0.3)
     assert candidate_only - stable_only == pytest.approx(0.03)
-    assert power.paired_chances(0.02, 0.03, 1.0)[1] == 0.0
+    assert detection_delay.paired_chances(0.02, 0.03, 1.0)[1] == 0.0
