@@ -280,6 +280,7 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     "windows.sides": _section("stable"),
     "windows.pair": _section("pair"),
     "windows.control": _section("control"),
+    "windows.unresolved": _section("unresolved"),
 }
 
 

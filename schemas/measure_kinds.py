@@ -168,6 +168,9 @@ class Outcome:
     """Of a side's outcome with a metric: whether a guardrail holds the sides against each other as
     two arms in every mode, also where requests are paired."""
     on_control: bool = False
+    is_early: bool = False
+    """Of a side's outcome: whether its event alone tells it, before anything is compared. Windows
+    then count it among the requests that wait for the other side."""
     metric: GuardrailMetric | None = None
     array_type: str = field(default="Bools", init=False)
     clickhouse_type: str = field(default="Bool", init=False)

@@ -53,6 +53,10 @@ _STRUCTS: Final[Mapping[str, tuple[str, str]]] = {
         "ControlSums",
         "Stable against a second run of stable: how much stable differs from itself.",
     ),
+    "unresolved": (
+        "UnresolvedCounts",
+        "Requests that waited for a side when the row was made; none in closed rows.",
+    ),
 }
 
 

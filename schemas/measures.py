@@ -7,7 +7,7 @@ and the tables of the documentation. `python -m understudy.schemas.generate` wri
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from enum import IntEnum
 from itertools import chain
 from typing import Final
@@ -78,7 +78,7 @@ SIDE: Final[tuple[Measure, ...]] = (
     ),
     Outcome("served", "went to the user"),
     Outcome(
-        "error", "gave no answer", count="errors", paired_among="pairs",
+        "error", "gave no answer", count="errors", paired_among="pairs", is_early=True,
         metric=GuardrailMetric("error_rate", "error rate", weight=4.0),
     ),
     Outcome("timeout", "gave no answer because of a timeout", count="timeouts"),
@@ -88,6 +88,7 @@ SIDE: Final[tuple[Measure, ...]] = (
     Outcome(
         "fallback", "came from a fallback model", count="fallbacks", paired_among="pairs",
         measured_by="fallback_known",
+        is_early=True,
         metric=GuardrailMetric("fallback_rate", "fallback rate"),
     ),
     Number(
@@ -309,6 +310,34 @@ LOST: Final = (
 """Requests of which only one side came within the join timeout: a side that never came is that
 side's failure. Sides given up to bound memory, or late, are not among them."""
 
+EARLY_OUTCOMES: Final = tuple(one for one in SIDE if isinstance(one, Outcome) and one.is_early)
+"""Outcomes that are known of a side before its partner comes."""
+
+
+def awaiting(side: str) -> str:
+    """Name of the count of requests that wait for a side."""
+    return f"awaiting_{side}"
+
+
+def awaiting_known(side: str, outcome: Outcome) -> str:
+    """Name of the count of these requests in which the other side has come with an outcome."""
+    return f"{awaiting(side)}_{outcome.success}"
+
+
+def _awaiting(missing: str, other: str, description: str) -> Iterator[Sum]:
+    yield Sum(awaiting(missing), description)
+    for one in EARLY_OUTCOMES:
+        says = f"Of these, requests whose {other} side is there and {one.says}"
+        yield Sum(awaiting_known(missing, one), says)
+
+
+UNRESOLVED: Final = (
+    *_awaiting("stable", "candidate", "Requests that wait for stable, or for their control"),
+    *_awaiting("candidate", "stable", "Requests whose stable side is there, and that wait for the "
+               "candidate"),
+)  # fmt: skip
+"""What no row adds up over time: the requests of the window that waited when the row was made."""
+
 EVENTS: Final = (
     Sum("paired", "Sides that were joined into pairs"),
     Sum("single", "Sides that are alone by design (canary, ab); ratings that were measured"),
@@ -339,11 +368,22 @@ def _sections() -> dict[str, tuple[Sum, ...]]:
         Sum("pairs", "Pairs that had a control side"),
         *chain.from_iterable(measure.sums(PAIRS) for measure in CONTROL),
     )
-    return {"events": EVENTS, "stable": side, "candidate": side, "pair": pair, "control": control}
+    return {
+        "events": EVENTS,
+        "stable": side,
+        "candidate": side,
+        "pair": pair,
+        "control": control,
+        "unresolved": UNRESOLVED,
+    }
 
 
 SUMS: Final = _sections()
-"""Section of a window row to its sums; a column of `windows` is named `<section>_<sum>`."""
+"""Section of a window row to its sums; a column of `windows` is named `<section>_<sum>`.
+
+Sums of all sections may be added over slices, windows and partitions. What is `unresolved` is
+replaced by each version of a row; all else only grows from one to the next.
+"""
 
 
 def check_rates(

@@ -167,3 +167,14 @@ class ControlSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     json_equal: Annotated[int, Meta(description="Pairs in which the JSON values are equal.")] = 0
     tool_calls_compared: Annotated[int, Meta(description="Pairs in which both sides answered, and tools were offered or called.")] = 0
     tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called in the same order with equal arguments.")] = 0
+
+
+class UnresolvedCounts(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Requests that waited for a side when the row was made; none in closed rows."""
+
+    awaiting_stable: Annotated[int, Meta(description="Requests that wait for stable, or for their control.")] = 0
+    awaiting_stable_errors: Annotated[int, Meta(description="Of these, requests whose candidate side is there and gave no answer.")] = 0
+    awaiting_stable_fallbacks: Annotated[int, Meta(description="Of these, requests whose candidate side is there and came from a fallback model.")] = 0
+    awaiting_candidate: Annotated[int, Meta(description="Requests whose stable side is there, and that wait for the candidate.")] = 0
+    awaiting_candidate_errors: Annotated[int, Meta(description="Of these, requests whose stable side is there and gave no answer.")] = 0
+    awaiting_candidate_fallbacks: Annotated[int, Meta(description="Of these, requests whose stable side is there and came from a fallback model.")] = 0

@@ -1,8 +1,8 @@
 """The window row: the sufficient statistics of one slice in one tumbling window.
 
 A row holds only what adds up, so merging partitions, windows or languages is adding. Field names
-are columns in ClickHouse (prefixed `stable_`, `candidate_`, `pair_`, `control_`, `events_`) and
-keys in the messages of the topic `understudy.windows`.
+are columns in ClickHouse (prefixed `stable_`, `candidate_`, `pair_`, `control_`, `events_`,
+`unresolved_`) and keys in the messages of the topic `understudy.windows`.
 
 Counts are integers. Sums of measured values are added as whole ticks, so they do not depend on
 the order in which pairs arrived; the row shows them in natural units. What is measured is declared
@@ -18,7 +18,13 @@ import msgspec
 from msgspec import Meta
 
 from understudy.schemas.events import Mode
-from understudy.schemas.window_measures import ControlSums, EventCounts, PairSums, SideSums
+from understudy.schemas.window_measures import (
+    ControlSums,
+    EventCounts,
+    PairSums,
+    SideSums,
+    UnresolvedCounts,
+)
 
 WINDOWS_SCHEMA_VERSION: Final = 1
 
@@ -51,6 +57,7 @@ class WindowRow(msgspec.Struct, omit_defaults=True, kw_only=True):
     candidate: SideSums = msgspec.field(default_factory=SideSums)
     pair: PairSums = msgspec.field(default_factory=PairSums)
     control: ControlSums = msgspec.field(default_factory=ControlSums)
+    unresolved: UnresolvedCounts = msgspec.field(default_factory=UnresolvedCounts)
 
 
 class WindowsMessage(msgspec.Struct, kw_only=True):
@@ -71,5 +78,6 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "candidate": SideSums,
     "pair": PairSums,
     "control": ControlSums,
+    "unresolved": UnresolvedCounts,
 }
 """The parts of a row that hold measures; a ClickHouse column is named `<section>_<field>`."""

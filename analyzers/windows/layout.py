@@ -47,6 +47,8 @@ class Place:
 def _places() -> Iterator[Place]:
     slot = 0
     for section, sums in SUMS.items():
+        if section == "unresolved":  # counted anew for each version of a row
+            continue
         # The very strings that name the record's fields: rows are made twice as fast with them.
         names = {name: name for name in SECTIONS[section].__struct_fields__}
         for one in sums:

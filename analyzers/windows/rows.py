@@ -11,7 +11,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from understudy.analyzers.windows.histogram import merge
-from understudy.schemas.window_measures import ControlSums, EventCounts, PairSums, SideSums
+from understudy.schemas.window_measures import (
+    ControlSums,
+    EventCounts,
+    PairSums,
+    SideSums,
+    UnresolvedCounts,
+)
 from understudy.schemas.windows import SECTIONS, WindowRow
 
 Key = TypeVar("Key", bound=Hashable)
@@ -27,6 +33,7 @@ class RowTotals:
     candidate: SideSums = field(default_factory=SideSums)
     pair: PairSums = field(default_factory=PairSums)
     control: ControlSums = field(default_factory=ControlSums)
+    unresolved: UnresolvedCounts = field(default_factory=UnresolvedCounts)
 
 
 def total(rows: Iterable[WindowRow | RowTotals]) -> RowTotals:

@@ -15,6 +15,7 @@ from understudy.analyzers.windows.layout import PLACES, SLOTS, VECTOR_LENGTH
 from understudy.analyzers.windows.moments import LIMBS, join_limbs
 from understudy.analyzers.windows.name_counts import add_name, merge_names, most_frequent
 from understudy.schemas.event_time import from_epoch_ms
+from understudy.schemas.window_measures import UnresolvedCounts
 from understudy.schemas.windows import SECTIONS, Source, WindowRow
 
 _BUCKET_BITS: Final = 20
@@ -84,11 +85,14 @@ class WindowSums:
         version: int,
         closed: bool,
         source: Source = "events",
+        unresolved: UnresolvedCounts | None = None,
     ) -> WindowRow:
-        """The row of the contract, in natural units."""
+        """The row of the contract, in natural units; `unresolved` is what waits at this version."""
         sections: dict[str, Any] = {
             name: SECTIONS[name](**values) for name, values in self._sections().items()
         }
+        if unresolved is not None:
+            sections["unresolved"] = unresolved
         return WindowRow(
             rollout_id=key.rollout_id,
             mode=key.mode or None,  # type: ignore[arg-type]

@@ -186,6 +186,12 @@ CREATE TABLE IF NOT EXISTS windows (
     control_json_equal UInt64 COMMENT 'Stable against control: pairs in which the JSON values are equal',
     control_tool_calls_compared UInt64 COMMENT 'Stable against control: pairs in which both sides answered, and tools were offered or called',
     control_tool_calls_match UInt64 COMMENT 'Stable against control: pairs in which the same tools were called in the same order with equal arguments',
+    unresolved_awaiting_stable UInt64 COMMENT 'When the row was made: requests that wait for stable, or for their control',
+    unresolved_awaiting_stable_errors UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and gave no answer',
+    unresolved_awaiting_stable_fallbacks UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and came from a fallback model',
+    unresolved_awaiting_candidate UInt64 COMMENT 'When the row was made: requests whose stable side is there, and that wait for the candidate',
+    unresolved_awaiting_candidate_errors UInt64 COMMENT 'When the row was made: of these, requests whose stable side is there and gave no answer',
+    unresolved_awaiting_candidate_fallbacks UInt64 COMMENT 'When the row was made: of these, requests whose stable side is there and came from a fallback model',
     loaded_at DateTime('UTC') MATERIALIZED now('UTC') COMMENT 'When the row was stored; for the TTL alone, SELECT * leaves it out'
 )
 ENGINE = ReplacingMergeTree(version)

@@ -182,7 +182,13 @@ CREATE VIEW IF NOT EXISTS slices (
     control_json_compared UInt64 COMMENT 'Stable against control: pairs in which both answers are valid JSON that was expected',
     control_json_equal UInt64 COMMENT 'Stable against control: pairs in which the JSON values are equal',
     control_tool_calls_compared UInt64 COMMENT 'Stable against control: pairs in which both sides answered, and tools were offered or called',
-    control_tool_calls_match UInt64 COMMENT 'Stable against control: pairs in which the same tools were called in the same order with equal arguments'
+    control_tool_calls_match UInt64 COMMENT 'Stable against control: pairs in which the same tools were called in the same order with equal arguments',
+    unresolved_awaiting_stable UInt64 COMMENT 'When the row was made: requests that wait for stable, or for their control',
+    unresolved_awaiting_stable_errors UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and gave no answer',
+    unresolved_awaiting_stable_fallbacks UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and came from a fallback model',
+    unresolved_awaiting_candidate UInt64 COMMENT 'When the row was made: requests whose stable side is there, and that wait for the candidate',
+    unresolved_awaiting_candidate_errors UInt64 COMMENT 'When the row was made: of these, requests whose stable side is there and gave no answer',
+    unresolved_awaiting_candidate_fallbacks UInt64 COMMENT 'When the row was made: of these, requests whose stable side is there and came from a fallback model'
 ) AS
 SELECT
     w.rollout_id AS rollout_id,
@@ -365,7 +371,13 @@ SELECT
     sum(w.control_json_compared) AS control_json_compared,
     sum(w.control_json_equal) AS control_json_equal,
     sum(w.control_tool_calls_compared) AS control_tool_calls_compared,
-    sum(w.control_tool_calls_match) AS control_tool_calls_match
+    sum(w.control_tool_calls_match) AS control_tool_calls_match,
+    sum(w.unresolved_awaiting_stable) AS unresolved_awaiting_stable,
+    sum(w.unresolved_awaiting_stable_errors) AS unresolved_awaiting_stable_errors,
+    sum(w.unresolved_awaiting_stable_fallbacks) AS unresolved_awaiting_stable_fallbacks,
+    sum(w.unresolved_awaiting_candidate) AS unresolved_awaiting_candidate,
+    sum(w.unresolved_awaiting_candidate_errors) AS unresolved_awaiting_candidate_errors,
+    sum(w.unresolved_awaiting_candidate_fallbacks) AS unresolved_awaiting_candidate_fallbacks
 FROM windows AS w FINAL
 GROUP BY rollout_id, mode, language, workflow, window_start, window_s
 COMMENT 'Windows with sources and partitions added up, events_ columns of the source events alone; add further over time or slices with sum and sumMap';

@@ -69,6 +69,7 @@ _SECTION_TITLES: Final = {
     "candidate": "Candidate",
     "pair": "",
     "control": "Stable against control",
+    "unresolved": "When the row was made",
 }
 """What the comment of a measure's column begins with."""
 

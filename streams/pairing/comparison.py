@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.analyzers.compare.arrays import Ints, concatenate, select
-from understudy.analyzers.compare.language import detect_language
-from understudy.analyzers.compare.language_tags import normalize_tag
+from understudy.analyzers.compare.language_tags import UNDETERMINED
 from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures, SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.pairs import compare_control, compare_pairs
@@ -24,8 +23,13 @@ from understudy.analyzers.windows.columns import (
 )
 from understudy.schemas.events import CANDIDATE, CONTROL, STABLE, Event, Request, turn_of
 from understudy.streams.pairing.join import RequestSides
+from understudy.streams.pairing.request_language import (
+    PromptLanguages,
+    named_language,
+    request_language,
+    waiting_language,
+)
 
-UNDETERMINED: Final = "und"
 _NO_REQUEST: Final = Request()
 M = TypeVar("M", SideMeasures, PairMeasures, ControlMeasures)
 _NO_ROWS: Final = np.array([], dtype=np.intp)
@@ -44,6 +48,8 @@ class Requests:
     expects: list[str]
     schema_id: list[str]
     """Empty where there is none."""
+    waiting_language: list[str]
+    """The language that the request counted as while it waited; mostly the same."""
     request_time_ms: Ints
     conversation_id: list[str]
     """Empty where there is none."""
@@ -108,24 +114,6 @@ def _merge_measures(parts: Sequence[M | None]) -> M | None:
     return concatenate(present) if present else None
 
 
-def request_language(events: Sequence[Event]) -> str:
-    """The language of a request from its sides: a tag, else detected in prompt, then output."""
-    for event in events:
-        if event.language:
-            tag = normalize_tag(event.language)
-            if tag != UNDETERMINED:
-                return tag
-    for event in events:
-        if event.request is not None and event.request.prompt:
-            detected = detect_language(event.request.prompt)
-            if detected != UNDETERMINED:
-                return detected
-    for event in events:
-        if event.response is not None and event.response.output:
-            return detect_language(event.response.output)
-    return UNDETERMINED
-
-
 def compare_requests(entries: Sequence[RequestSides], options: CompareOptions) -> list[Comparisons]:
     """Measure complete requests: pairs, stable sides alone, candidate sides alone."""
     pairs = [e for e in entries if STABLE in e.sides and CANDIDATE in e.sides]
@@ -144,7 +132,9 @@ def _compare_pairs(entries: list[RequestSides], options: CompareOptions) -> Comp
     candidate_events = [e.sides[CANDIDATE].event for e in entries]
     with_control = [i for i, e in enumerate(entries) if CONTROL in e.sides]
     control_events = [entries[i].sides[CONTROL].event for i in with_control]
-    languages = _languages(stable_events, candidate_events)
+    untold = [i for i, e in enumerate(entries) if e.first is not None]
+    prompts = _detected_before(entries[row] for row in untold)
+    languages = _languages(stable_events, candidate_events, prompts)
     sides = read_sides(
         [*stable_events, *candidate_events, *control_events],
         [*languages, *languages, *(languages[i] for i in with_control)],
@@ -154,7 +144,13 @@ def _compare_pairs(entries: list[RequestSides], options: CompareOptions) -> Comp
     stable, candidate = select(sides, slice(n)), select(sides, slice(n, 2 * n))
     control = select(sides, slice(2 * n, None))
     return Comparisons(
-        requests=_requests(entries, stable_events, languages, candidate_events),
+        requests=_requests(
+            entries,
+            stable_events,
+            candidate_events,
+            languages,
+            _waiting_languages(entries, untold, languages, prompts),
+        ),
         stable=stable.measures,
         candidate=candidate.measures,
         pair=compare_pairs(stable, candidate, options),
@@ -169,20 +165,47 @@ def _compare_control(
     return compare_control(select(stable, rows), control, options) if rows else None
 
 
-def _languages(events: list[Event], others: list[Event]) -> list[str]:
+def _languages(events: list[Event], others: list[Event], prompts: PromptLanguages) -> list[str]:
     """The language of each request; most are tagged, so the tag is looked up first."""
-    languages = [normalize_tag(e.language) if e.language else UNDETERMINED for e in events]
+    languages = list(map(named_language, events))
     for row, tag in enumerate(languages):
         if tag == UNDETERMINED:
-            languages[row] = request_language((events[row], others[row]))
+            languages[row] = request_language((events[row], others[row]), prompts)
     return languages
+
+
+def _detected_before(untold: Iterable[RequestSides]) -> PromptLanguages:
+    """Prompts whose language was looked up while their requests waited."""
+    detected: PromptLanguages = {}
+    for entry in untold:
+        first = entry.first
+        if first is None or not entry.language or named_language(first) != UNDETERMINED:
+            continue
+        if first.request is not None and first.request.prompt:
+            detected[first.request.prompt] = entry.language
+    return detected
+
+
+def _waiting_languages(
+    entries: list[RequestSides], untold: list[int], languages: list[str], prompts: PromptLanguages
+) -> list[str]:
+    """The language that each request counted as while it waited."""
+    if not untold:
+        return languages
+    waiting = list(languages)
+    for row in untold:
+        entry = entries[row]
+        if entry.first is not None:
+            waiting[row] = entry.language or waiting_language(entry.first, prompts)
+    return waiting
 
 
 def _requests(
     entries: list[RequestSides],
     events: list[Event],
+    others: list[Event],
     languages: list[str],
-    others: list[Event] | None = None,
+    waiting_languages: list[str],
 ) -> Requests:
     """What is shared, read from one side of each request; the turn from the other if need be."""
     asked = [event.request or _NO_REQUEST for event in events]
@@ -194,9 +217,10 @@ def _requests(
         workflow=[event.workflow or "" for event in events],
         expects=[request.expects for request in asked],
         schema_id=[request.schema_id or "" for request in asked],
+        waiting_language=waiting_languages,
         request_time_ms=np.array([e.request_time_ms for e in entries], dtype=np.int64),
         conversation_id=[event.conversation_id or "" for event in events],
-        turn=_turns(events, events if others is None else others),
+        turn=_turns(events, others),
         offset=np.array([e.last_offset for e in entries], dtype=np.int64),
     )
 
@@ -215,7 +239,7 @@ def _read_single(entries: list[RequestSides], bit: int, options: CompareOptions)
     languages = [request_language((event,)) for event in events]
     measures = read_sides(events, languages, options).measures
     return Comparisons(
-        requests=_requests(entries, events, languages),
+        requests=_requests(entries, events, events, languages, languages),
         stable=measures if bit == STABLE else None,
         candidate=measures if bit == CANDIDATE else None,
     )

@@ -7,12 +7,14 @@ or invalid, counted in the window rows themselves.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from understudy.analyzers.windows.window_sums import number_rows
+from understudy.analyzers.windows.window_sums import SliceKey, number_rows
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import (
+    PAIR,
     Event,
     InvalidEvent,
     InvalidReason,
@@ -22,13 +24,14 @@ from understudy.schemas.events import (
     failure_of,
 )
 from understudy.schemas.measures import lost, lost_errors
+from understudy.schemas.window_measures import UnresolvedCounts
 from understudy.schemas.windows import Source
 from understudy.streams.pairing.comparison import (
     Comparisons,
+    Requests,
     compare_requests,
     control_window_columns,
     merge_comparisons,
-    request_language,
     window_columns,
 )
 from understudy.streams.pairing.join import (
@@ -44,9 +47,14 @@ from understudy.streams.pairing.partition_state import (
     PartitionState,
     clock_ahead,
     slice_of,
-    tagged_language,
 )
 from understudy.streams.pairing.records import BatchOutput, DeadLetter, RecordBatch, UnmatchedSide
+from understudy.streams.pairing.request_language import (
+    named_language,
+    request_language,
+    waiting_language,
+)
+from understudy.streams.pairing.unresolved import unresolved_requests, waiting_slice
 
 PART_RECORDS: Final = 256
 """Records that are read and compared together: few enough to stay in a core's cache."""
@@ -72,6 +80,16 @@ class Partition(PartitionState):
     def waiting_sides(self) -> int:
         """Sides that wait for a partner."""
         return self._join.waiting_sides
+
+    def _unresolved(self) -> Mapping[SliceKey, UnresolvedCounts]:
+        if self.watermark_ms is None:
+            return {}
+        counted = unresolved_requests(
+            self._join.waiting(), self.watermark_ms, self.policy.window_ms
+        )
+        return {
+            key: one for key, one in counted.items() if not self._is_unwritten(key.window_start_ms)
+        }
 
     def process(self, records: RecordBatch) -> BatchOutput:
         """Take the next records of the partition, in order."""
@@ -139,7 +157,7 @@ class Partition(PartitionState):
     def _late(self, side: Side, watermark_ms: int, batch: _Batch) -> None:
         start = self._count_late(side.event, watermark_ms, side.offset)
         if start is not None:
-            late = UnmatchedSide(side, UnmatchedReason.LATE, tagged_language(side.event), start)
+            late = UnmatchedSide(side, UnmatchedReason.LATE, named_language(side.event), start)
             batch.outcome.unmatched.append(late)
 
     # Handing on
@@ -194,6 +212,7 @@ class Partition(PartitionState):
             (times_ms - times_ms % self.policy.window_ms).tolist(),
         )
         self._windows.add(slices, rows, window_columns(comparisons))
+        self._leave_slices(requests)
         if comparisons.control is not None:
             controls = rows[comparisons.control_rows]
             self._windows.add(slices, controls, control_window_columns(comparisons))
@@ -204,14 +223,27 @@ class Partition(PartitionState):
             self.tally.pairs += len(comparisons)
             self.tally.paired += sides
 
+    def _leave_slices(self, requests: Requests) -> None:
+        """Draw the slices again in which requests waited that turned out to be of another one."""
+        if requests.waiting_language == requests.language:
+            return
+        for row, language in enumerate(requests.waiting_language):
+            if language != requests.language[row]:
+                start = self._windows.start_of(int(requests.request_time_ms[row]))
+                names = requests.rollout_id[row], requests.mode[row]
+                key = SliceKey(*names, language, requests.workflow[row], start)
+                self._windows.touch(key)
+
     def _poison(self, entry: RequestSides, error: Exception, batch: _Batch) -> None:
         """Send the sides of a request that an analyzer could not take to dead letters."""
         detail = traceback.format_exception_only(error)[-1].strip()
         start = self._windows.start_of(entry.request_time_ms)
+        if entry.wanted & PAIR == PAIR:
+            self._windows.touch(waiting_slice(entry, start))
         for side in entry.sides.values():
             event = side.event
             self.tally.invalid += 1
-            self._windows.count(slice_of(event, tagged_language(event), start), "events_invalid")
+            self._windows.count(slice_of(event, named_language(event), start), "events_invalid")
             key = event_key(event).encode()
             batch.outcome.dead_letters.append(
                 DeadLetter(
@@ -222,7 +254,7 @@ class Partition(PartitionState):
 
     def _give_up(self, request: GivenUp, batch: _Batch) -> None:
         """Count the sides of a request that never became a pair; one slice takes all of them."""
-        sides, time_ms, reason, is_disputed = request
+        sides, time_ms, reason, is_disputed, first = request
         if self._is_unwritten(time_ms):
             self._count_unwritten(time_ms, len(sides))
             return
@@ -234,6 +266,8 @@ class Partition(PartitionState):
         if reason is UnmatchedReason.TIMEOUT and not is_disputed:
             for column in _lost(events[0]):
                 self._windows.count(key, column)
+        if first is not None:
+            self._windows.touch(key._replace(language=waiting_language(first)))
         self.tally.unmatched += len(sides)
         batch.outcome.unmatched += (UnmatchedSide(one, reason, language, start) for one in sides)
 

@@ -22,9 +22,9 @@ from understudy.streams.pairing.partition_state import (
     PartitionState,
     clock_ahead,
     slice_of,
-    tagged_language,
 )
 from understudy.streams.pairing.records import BatchOutput, DeadLetter, RecordBatch
+from understudy.streams.pairing.request_language import named_language
 
 
 class _Read(NamedTuple):
@@ -118,7 +118,7 @@ class FeedbackPartition(PartitionState):
 
     def _slice(self, feedback: Feedback) -> SliceKey:
         start_ms = self._windows.start_of(feedback_time_ms(feedback))
-        return slice_of(feedback, tagged_language(feedback), start_ms)
+        return slice_of(feedback, named_language(feedback), start_ms)
 
 
 def _identity(feedback: Feedback) -> tuple[str, str, str, str]:

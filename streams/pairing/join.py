@@ -16,20 +16,24 @@ never tell which of them had been the first.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
 
-from understudy.analyzers.compare.language_tags import normalize_tag
+from understudy.analyzers.compare.language_tags import UNDETERMINED, normalize_tag
+from understudy.analyzers.windows.window_sums import SliceKey
 from understudy.schemas.events import PAIR, SIDE_BITS, Event, InvalidEvent, InvalidReason
 from understudy.streams.pairing.open_windows import WatermarkSteps
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 _BUCKET_MS = 100
 """Requests expire bucket by bucket: a batch looks at few buckets, not at every request."""
+_MOST_ENDED: Final = 10_000
+"""Requests that wait no more, and are still listed: about a batch of them."""
+_MOST_TAGS: Final = 10_000
+"""More than there are languages and ways to write them; keeps what hostile tags take in bounds."""
 _UNTIL_TIMEOUT: Final = 1 << 62
 """After every watermark: only the join timeout ends the wait for the next attempt."""
 
@@ -47,6 +51,13 @@ class Side(msgspec.Struct, gc=False):
 
     event: Event
     offset: int
+
+
+class Wait(NamedTuple):
+    """Where a request counts while it waits: a slice, and counts of its row, see `unresolved`."""
+
+    slice: SliceKey
+    counts: tuple[str, ...]
 
 
 class RequestSides(msgspec.Struct, eq=False, gc=False):
@@ -76,6 +87,13 @@ class RequestSides(msgspec.Struct, eq=False, gc=False):
     evicted: bool = False
     is_disputed: bool = False
     """Whether a record came that belongs to the request and disagrees with it."""
+    first: Event | None = None
+    """The side that was read first, while the request waits and where what it says of the language
+    may not be the last word."""
+    language: str = ""
+    """That the request counts as while it waits; looked up when it is needed."""
+    wait: Wait | None = None
+    """Where the request counts while it waits; looked up when it is needed."""
 
     @property
     def waiting(self) -> bool:
@@ -85,6 +103,7 @@ class RequestSides(msgspec.Struct, eq=False, gc=False):
     def release(self) -> None:
         """Release the sides, but remember which have come."""
         self.sides = _HANDED_ON
+        self.first = self.wait = None
 
     def is_open(self, watermark_ms: int) -> bool:
         """Whether a later attempt may still replace one of the sides."""
@@ -113,6 +132,8 @@ class GivenUp(NamedTuple):
     reason: UnmatchedReason
     is_disputed: bool
     """Whether a side came that could not be used because it disagrees."""
+    first: Event | None
+    """See `RequestSides`."""
 
 
 @dataclass(slots=True)
@@ -144,6 +165,12 @@ class Join:
     _max_bytes: int = 0
     _by_time: dict[int, list[RequestSides]] = field(default_factory=lambda: defaultdict(list))
     _by_position: deque[RequestSides] = field(default_factory=deque)
+    _waiting: list[RequestSides] = field(default_factory=list)
+    """All requests with sides that wait, and some that no longer do."""
+    _most_waiting: int = 0
+    """How long that list may grow before those are dropped from it."""
+    _tags: set[str | None] = field(default_factory=set)
+    """Language tags as gateways write them, of those that name a language."""
     _held: list[RequestSides] = field(default_factory=list)
     """All sides have come, and a later attempt may replace one within the grace."""
     _ended: dict[str, RequestSides] = field(default_factory=dict)
@@ -182,6 +209,7 @@ class Join:
             self.entries[key] = entry
             self._by_time[request_time_ms // _BUCKET_MS].append(entry)
             self._by_position.append(entry)
+            self._waiting.append(entry)
         else:
             entry.last_log_bytes = log_bytes
             try:
@@ -205,11 +233,24 @@ class Join:
             self._keep_open(entry, event, bit, newest_ms)
         if entry.seen == wanted:
             if entry.open_until_ms and entry.is_open(newest_ms):
+                entry.wait = None
                 self._held.append(entry)
                 return
             entry.open_until_ms = _NONE_OPEN
             joined.complete.append(entry)
             self.waiting_sides -= len(entry.sides)
+            return
+        entry.wait = None
+        if event.language not in self._tags:
+            self._note_untold(entry, event)
+
+    def _note_untold(self, entry: RequestSides, event: Event) -> None:
+        """Keep the first side of a request that does not name its language."""
+        if event.language and normalize_tag(event.language) != UNDETERMINED:
+            if len(self._tags) < _MOST_TAGS:
+                self._tags.add(event.language)
+        elif entry.first is None and len(entry.sides) == 1:
+            entry.first = event
 
     def _check_further(
         self,
@@ -231,6 +272,8 @@ class Join:
 
     def _supersede(self, entry: RequestSides, bit: int, joined: JoinOutput) -> None:
         """Count the attempt that a later one replaces."""
+        if entry.first is None:
+            entry.first = next(iter(entry.sides.values())).event
         joined.superseded.append(Superseded(entry.sides[bit], entry.request_time_ms))
         self.waiting_sides -= 1
         entry.open_until_ms.pop(bit)
@@ -295,6 +338,8 @@ class Join:
                 self._by_time[bucket] = kept
         self._evict_by_position(oldest_ms, joined)
         self._end_grace(watermark_ms, joined)
+        if len(self._waiting) > self._most_waiting:
+            self._most_waiting = 2 * len(self.waiting()) + _MOST_ENDED
         for key in [k for k, one in self._ended.items() if self._is_forgotten(one, oldest_ms)]:
             del self._ended[key]
 
@@ -337,7 +382,8 @@ class Join:
         self.waiting_sides -= len(entry.sides)
         reason = self._reason(entry, oldest_ms, joined.steps)
         sides = tuple(entry.sides[bit] for bit in sorted(entry.sides))
-        joined.given_up.append(GivenUp(sides, entry.request_time_ms, reason, entry.is_disputed))
+        time_ms, is_disputed = entry.request_time_ms, entry.is_disputed
+        joined.given_up.append(GivenUp(sides, time_ms, reason, is_disputed, entry.first))
         entry.release()
 
     def _reason(
@@ -357,9 +403,10 @@ class Join:
         for entry in list(self.entries.values()):
             self._evict(entry, entry.request_time_ms, joined)
 
-    def waiting(self) -> Iterable[RequestSides]:
-        """Return the requests with sides that wait for a partner."""
-        return (entry for entry in self.entries.values() if entry.waiting)
+    def waiting(self) -> list[RequestSides]:
+        """Return the requests with sides that wait for a partner, in the order of the log."""
+        self._waiting = [entry for entry in self._waiting if entry.sides]
+        return self._waiting
 
 
 def _check_time(entry: RequestSides, request_time_ms: int, tolerance_ms: int) -> None:

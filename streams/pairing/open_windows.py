@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from understudy.analyzers.windows.columns import WindowColumns
 from understudy.analyzers.windows.window_sums import SliceKey, WindowSums, add_batch
+from understudy.schemas.window_measures import UnresolvedCounts
 from understudy.schemas.windows import Source, WindowRow
+
+NOTHING_WAITS: Final[Mapping[SliceKey, UnresolvedCounts]] = {}
 
 
 @dataclass(slots=True)
@@ -52,6 +56,8 @@ class OpenWindows:
     _sums: dict[SliceKey, WindowSums] = field(default_factory=dict)
     _changed: set[SliceKey] = field(default_factory=set)
     _closed_rows: list[WindowRow] = field(default_factory=list)
+    _unresolved: Mapping[SliceKey, UnresolvedCounts] = field(default_factory=dict)
+    """As of the rows drawn last."""
 
     def __len__(self) -> int:
         return len(self._sums)
@@ -94,14 +100,32 @@ class OpenWindows:
         rows, self._closed_rows = self._closed_rows, []
         return rows
 
-    def take_rows(self, position: int) -> list[WindowRow]:
-        """Rows that closed or changed since the last call; `position` is their version."""
+    def touch(self, key: SliceKey) -> None:
+        """Have the row of a slice drawn again, though its sums may not have changed."""
+        self._touch(key)
+
+    def take_rows(
+        self, position: int, unresolved: Mapping[SliceKey, UnresolvedCounts] = NOTHING_WAITS
+    ) -> list[WindowRow]:
+        """Rows that closed or changed since the last call; `position` is their version.
+
+        `unresolved` are the requests that wait now, of slices whose window is open.
+        """
+        self._note_unresolved(unresolved)
         rows = self.take_closed_rows()
         rows.extend(
             self._row(key, self._sums[key], position, closed=False) for key in sorted(self._changed)
         )
         self._changed.clear()
         return rows
+
+    def _note_unresolved(self, unresolved: Mapping[SliceKey, UnresolvedCounts]) -> None:
+        before, self._unresolved = self._unresolved, unresolved
+        for key, counts in unresolved.items():
+            if before.get(key) != counts:
+                self._touch(key)
+        # What waited in a window that has closed since then counts in its last row.
+        self._changed.update(before.keys() - unresolved.keys() & self._sums.keys())
 
     def _row(self, key: SliceKey, sums: WindowSums, version: int, *, closed: bool) -> WindowRow:
         return sums.to_row(
@@ -111,4 +135,5 @@ class OpenWindows:
             partition=self.partition,
             version=version,
             closed=closed,
+            unresolved=None if closed else self._unresolved.get(key),
         )

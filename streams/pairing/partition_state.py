@@ -8,20 +8,22 @@ gives the same rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Final, Literal
 
 import msgspec
 
-from understudy.analyzers.compare.language_tags import normalize_tag
+from understudy.analyzers.compare.language_tags import UNDETERMINED, normalize_tag
 from understudy.analyzers.windows.window_sums import SliceKey
 from understudy.schemas.events import Event, InvalidEvent, InvalidReason, peek
 from understudy.schemas.feedback import Feedback
+from understudy.schemas.window_measures import UnresolvedCounts
 from understudy.schemas.windows import Source, WindowRow
 from understudy.streams.pairing.commit_rule import CommitMetadata, CommitRule, SafeCommit
-from understudy.streams.pairing.comparison import UNDETERMINED
-from understudy.streams.pairing.open_windows import OpenWindows, WatermarkSteps
+from understudy.streams.pairing.open_windows import NOTHING_WAITS, OpenWindows, WatermarkSteps
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import BatchOutput, DeadLetter, RecordBatch, Tally
+from understudy.streams.pairing.request_language import named_language
 
 BEFORE_ANY_WATERMARK: Final = 0
 """Records that are invalid before any valid one counts in the window of 1970."""
@@ -93,7 +95,11 @@ class PartitionState(ABC):
 
     def take_rows(self) -> list[WindowRow]:
         """Window rows that closed or changed since the last call."""
-        return self._windows.take_rows(self.position)
+        return self._windows.take_rows(self.position, self._unresolved())
+
+    def _unresolved(self) -> Mapping[SliceKey, UnresolvedCounts]:
+        """The requests that wait for a side, by slice and window."""
+        return NOTHING_WAITS
 
     def take_closed_rows(self) -> list[WindowRow]:
         """Window rows that closed since the last call; the open ones stay for later."""
@@ -190,7 +196,7 @@ class PartitionState(ABC):
             self._count_unwritten(watermark_ms)
             return None
         self.tally.late += 1
-        self._windows.count(slice_of(record, tagged_language(record), start), "events_late")
+        self._windows.count(slice_of(record, named_language(record), start), "events_late")
         return start
 
     def _count_ended(
@@ -202,7 +208,7 @@ class PartitionState(ABC):
             return
         start = self._windows.start_of(time_ms)
         setattr(self.tally, ended, getattr(self.tally, ended) + 1)
-        self._windows.count(slice_of(record, tagged_language(record), start), f"events_{ended}")
+        self._windows.count(slice_of(record, named_language(record), start), f"events_{ended}")
 
     def _count_disagreeing(
         self, letter: DeadLetter, event: Event, time_ms: int, outcome: BatchOutput
@@ -218,7 +224,7 @@ class PartitionState(ABC):
             self._count_unwritten(time_ms)
             return
         self.tally.invalid += 1
-        slice_key = slice_of(event, tagged_language(event), self._windows.start_of(time_ms))
+        slice_key = slice_of(event, named_language(event), self._windows.start_of(time_ms))
         self._windows.count(slice_key, "events_invalid")
 
     def _count_invalid(
@@ -248,11 +254,6 @@ def slice_of(record: Event | Feedback, language: str, window_start_ms: int) -> S
     return SliceKey(record.rollout_id, record.mode, language, workflow, window_start_ms)
 
 
-def tagged_language(record: Event | Feedback) -> str:
-    """The language as a record names it."""
-    return normalize_tag(record.language) if record.language else UNDETERMINED
-
-
 def clock_ahead(field: str, by_ms: int) -> InvalidEvent:
     """What to raise when a record's time lies after the time at which the broker stored it."""
     return InvalidEvent(
@@ -263,7 +264,7 @@ def clock_ahead(field: str, by_ms: int) -> InvalidEvent:
 def _labels(record: Event | Feedback | None, letter: DeadLetter) -> tuple[str, str, str, str]:
     """Rollout, mode, language and workflow of an invalid record, as far as it tells."""
     if record is not None:
-        return record.rollout_id, record.mode, tagged_language(record), record.workflow or ""
+        return record.rollout_id, record.mode, named_language(record), record.workflow or ""
     if letter.reason is InvalidReason.TOO_LARGE:
         return _rollout_of(letter.key), "", UNDETERMINED, ""
     fields = peek(letter.payload)

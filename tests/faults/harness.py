@@ -472,6 +472,8 @@ _MEASURES: Final = {
     "candidate_errors", "candidate_output_tokens_sum", "pair_pairs", "pair_identical",
     "control_pairs", "control_identical", "pair_lost_stable", "pair_lost_candidate",
     "pair_lost_stable_candidate_errors", "pair_lost_candidate_stable_errors",
+    *(f"unresolved_awaiting_{side}{known}" for side in ("stable", "candidate")
+      for known in ("", "_errors", "_fallbacks")),
 }  # fmt: skip
 
 

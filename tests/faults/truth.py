@@ -244,6 +244,25 @@ class Reader:
                 self._count(labels, request.time_ms, name)
                 self._count(labels, request.time_ms, f"{name}_{side}_errors", _failed(event))
 
+    def _count_unresolved(self, request: _Request, watermark: int) -> None:
+        """A request of two sides that waits counts once, by the side that is not known yet."""
+        if not {"stable", "candidate"} <= request.wanted:
+            return
+        known = {
+            side: event
+            for side, (event, _) in request.sides.items()
+            if request.open_until[side] <= watermark
+        }
+        missing, other = "stable", known.get("candidate")
+        if "stable" in known and other is None:
+            missing, other = "candidate", known["stable"]
+        first, _ = next(iter(request.sides.values()))
+        name = f"unresolved_awaiting_{missing}"
+        self._count(_labels(first), request.time_ms, name)
+        failed, fell_back = other and _failed(other), other and _fell_back(other)
+        self._count(_labels(first), request.time_ms, f"{name}_errors", bool(failed))
+        self._count(_labels(first), request.time_ms, f"{name}_fallbacks", bool(fell_back))
+
     def _alone(self, event: dict[str, Any], offset: int, reason: str) -> None:
         self._truth.unmatched.add(
             (event["rollout_id"], event["pair_id"], event["side"], self._partition, offset, reason)
@@ -258,6 +277,7 @@ class Reader:
                     self._give_up(request)
                 elif not request.done:
                     waiting += len(request.sides)
+                    self._count_unresolved(request, self._watermark)
         self._truth.waiting += waiting
         self._truth.ends[self._partition] = (position, self._watermark, waiting)
         if self._watermark is None:
@@ -311,6 +331,10 @@ def _attempt(event: dict[str, Any]) -> tuple[int, bool]:
 
 def _failed(event: dict[str, Any]) -> bool:
     return bool(event.get("error")) or (event.get("fallback") or {}).get("final") is False
+
+
+def _fell_back(event: dict[str, Any]) -> bool:
+    return bool((event.get("fallback") or {}).get("used"))
 
 
 def _time_ms(event: dict[str, Any]) -> int:

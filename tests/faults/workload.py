@@ -152,7 +152,8 @@ class Workload:
             yield wait_s, {"error": {"type": "500"}, "fallback": {"attempts": attempt, **marks}}
             wait_s += rng.choice((0.1, 0.4, 2.0))
         if rng.random() < 0.9:
-            yield wait_s, {**self._answer(), "fallback": {"attempts": attempts + 1}}
+            fallback = {"attempts": attempts + 1, "used": rng.random() < 0.5}
+            yield wait_s, {**self._answer(), "fallback": fallback}
 
     def _answer(self) -> dict[str, Any]:
         rng = self._rng

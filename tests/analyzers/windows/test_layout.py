@@ -13,6 +13,7 @@ def test_every_number_of_the_contract_has_its_own_place() -> None:
         for section, record in SECTIONS.items()
         for field in record.__struct_fields__
         if not field.endswith(("_histogram", "models"))
+        if section != "unresolved"  # no sum: each version of a row has its own
     }
     assert names == wanted == set(SLOTS)
     slots = [

@@ -28,10 +28,14 @@ class Sinks:
     outcomes: set[tuple[Any, ...]] = field(default_factory=set)
     """Comparisons, unmatched sides and dead letters, each by what identifies it."""
     commit: SafeCommit | None = None
+    torn: bool = False
+    """Whether two rows of one key and version differed."""
 
     def take(self, rows: list[WindowRow]) -> None:
         for row in rows:
             known = self.rows.get(row_key(row))
+            if known is not None and known.version == row.version:
+                self.torn |= known != row
             if known is None or row.version >= known.version:
                 self.rows[row_key(row)] = row
 
@@ -168,4 +172,5 @@ def differences_between(whole: Sinks, parts: Sinks) -> list[tuple[Any, ...]]:
     """Keys of rows that differ, and results that only one of both stored."""
     left, right = whole.contents(), parts.contents()
     rows = [key for key in left.keys() | right.keys() if left.get(key) != right.get(key)]
-    return [*rows, *(whole.outcomes ^ parts.outcomes)]
+    torn = [("torn",)] if parts.torn else []
+    return [*rows, *(whole.outcomes ^ parts.outcomes), *torn]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tests.streams.pairing.log import event
 
@@ -31,6 +31,8 @@ class Shape:
     ahead: float = 0.01
     skewed: float = 0.2
     retried: float = 0.15
+    untold: float = 0.2
+    """Requests whose sides leave out their language; the prompt, the answer or nothing tells it."""
     skews_s: tuple[float, ...] = (0.003, 0.7, 1.0, 1.001, -0.4, -1.0, 2.5)
     """Some beyond the tolerance of the tests' policy."""
     pauses_s: tuple[float, ...] = (3.0, 5.5, 6.0, 6.5, 12.0, 30.0)
@@ -72,12 +74,15 @@ def request_sides(
         common |= {"sides": SIDES3}
     if rng.random() < shape.conversing:
         common |= {"conversation_id": f"c{number // TURNS}", "turn": number % TURNS + 1}
+    untold = rng.random() < shape.untold
     for side in common["sides"]:
         if rng.random() < shape.disagreeing:
             other = rng.choice(({"workflow": "other"}, {"conversation_id": "other"}, {"turn": 99}))
             common = {**common, **other}
         elif rng.random() < shape.disagreeing:
             common = {**common, "turn": None}
+        if untold:
+            common = {**common, **rng.choice(_UNTOLD)}
         skew_s = rng.choice(shape.skews_s) if rng.random() < shape.skewed else 0.0
         for attempt, answer in enumerate(answers(rng, shape)):
             timing = {"duration_ms": rng.random() * 1000}
@@ -85,6 +90,18 @@ def request_sides(
                 attempt * rng.choice((0.1, 0.5, 2.0, 7.0)),
                 event(f"p{number}", side, at_s + skew_s, timing=timing, **answer, **common),
             )
+
+
+_UNTOLD: Final[tuple[dict[str, Any], ...]] = (
+    {"language": None, "request": None},
+    {"language": "?", "request": None},
+    {"language": None, "request": {"prompt": "Where can I find the report on last year's sales?"}},
+    {
+        "language": None,
+        "request": {"prompt": "昨年の売上報告書はどこにありますか。教えてください。"},
+    },
+    {"language": "ja", "request": None},
+)
 
 
 def answers(rng: random.Random, shape: Shape) -> Iterator[dict[str, Any]]:

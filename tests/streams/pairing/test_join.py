@@ -206,3 +206,19 @@ def test_at_the_end_of_the_input_whoever_waits_is_unmatched() -> None:
     assert reader.unmatched == [
         ("a", "stable", UnmatchedReason.TIMEOUT), ("b", "candidate", UnmatchedReason.TIMEOUT),
     ]  # fmt: skip
+
+
+def test_requests_that_have_ended_do_not_stay_listed_as_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("understudy.streams.pairing.join._MOST_ENDED", 10)
+    reader = Reader()
+    for number in range(50):
+        for side in ("stable", "candidate"):
+            reader.read(f"p{number}", side)
+        for entry in reader.output.complete:
+            entry.release()
+        reader.expire("later", at_s=0.0)
+        assert len(reader.join._waiting) <= 10
+    reader.read("a")
+    assert [entry.key for entry in reader.join.waiting()] == ["r/a"]

@@ -230,6 +230,24 @@ def test_mutation_a_horizon_without_the_tolerance_is_noticed(
     assert killed_everywhere(AT_THE_LIMITS, POLICY) != []
 
 
+def test_mutation_slices_that_requests_leave_are_not_drawn_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A request may have waited in another slice than the one that it is counted in."""
+    monkeypatch.setattr(Partition, "_leave_slices", lambda self, requests: None)
+    assert found(Shape(untold=0.9))
+
+
+def test_mutation_a_language_that_the_first_side_to_be_drawn_tells_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def by_any_side(self: Join, entry: Any, event: Any) -> None:
+        entry.first = event
+
+    monkeypatch.setattr(Join, "_note_untold", by_any_side)
+    assert found(Shape(untold=0.9))
+
+
 def _row_bytes(log: list[bytes]) -> dict[tuple[Any, ...], bytes]:
     sinks = undisturbed(log, POLICY)
     return {
@@ -238,7 +256,7 @@ def _row_bytes(log: list[bytes]) -> dict[tuple[Any, ...], bytes]:
     }
 
 
-ORDERLY = Shape(disagreeing=0.0, skewed=0.0, retried=0.0)
+ORDERLY = Shape(disagreeing=0.0, skewed=0.0, retried=0.0, untold=0.0)
 
 
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))

@@ -1,0 +1,88 @@
+"""Requests that wait for a side: how many there are of each slice and window, and what is known.
+
+What fails fast arrives first: until the other sides have come, the pairs of a window are not like
+its requests. So the row of a window also says how many of its requests wait, for which side, and
+how those that are there ended as far as an event alone tells it. Unlike all else in a row this is
+no sum but a gauge, replaced by the next version.
+
+A side that a later attempt may replace counts as missing. A request that has both its sides and
+waits for its control, and one of which neither side is final, count as waiting for stable.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from understudy.analyzers.compare.language_tags import UNDETERMINED
+from understudy.analyzers.windows.window_sums import SliceKey
+from understudy.schemas.events import CANDIDATE, PAIR, STABLE, Event, failure_of
+from understudy.schemas.measures import EARLY_OUTCOMES, awaiting, awaiting_known
+from understudy.schemas.window_measures import UnresolvedCounts
+from understudy.streams.pairing.join import RequestSides, Wait
+from understudy.streams.pairing.request_language import waiting_language
+
+_HAPPENED: Final[Mapping[str, Callable[[Event], bool]]] = {
+    "error": lambda event: failure_of(event) is not None,
+    "fallback": lambda event: event.fallback is not None and event.fallback.used,
+}
+"""How an event tells the outcomes that are declared to be known early."""
+
+
+_NOWHERE: Final = Wait(SliceKey("", "", UNDETERMINED, "", 0), ())
+"""Sides that are alone by design wait for a further attempt, not for a partner."""
+
+
+def unresolved_requests(
+    waiting: Iterable[RequestSides], watermark_ms: int, window_ms: int
+) -> dict[SliceKey, UnresolvedCounts]:
+    """Count the requests that wait, by slice and window."""
+    waits = Counter([one.wait or _wait_of(one, watermark_ms, window_ms) for one in waiting])
+    waits.pop(_NOWHERE, None)
+    by_slice: dict[SliceKey, UnresolvedCounts] = {}
+    for wait, requests in waits.items():
+        gauge = by_slice.setdefault(wait.slice, UnresolvedCounts())
+        for name in wait.counts:
+            setattr(gauge, name, getattr(gauge, name) + requests)
+    return by_slice
+
+
+def _wait_of(request: RequestSides, watermark_ms: int, window_ms: int) -> Wait:
+    """Where a request counts; noted at the request unless event time alone may change it."""
+    if request.wanted & PAIR != PAIR:
+        wait = _NOWHERE
+    else:
+        start_ms = request.request_time_ms - request.request_time_ms % window_ms
+        wait = Wait(waiting_slice(request, start_ms), _counts(request, watermark_ms))
+    if not request.open_until_ms:
+        request.wait = wait
+    return wait
+
+
+def waiting_slice(request: RequestSides, window_start_ms: int) -> SliceKey:
+    """The slice that a request belongs to while a side is missing."""
+    first = request.first or next(iter(request.sides.values())).event
+    if not request.language:
+        request.language = waiting_language(first)
+    workflow = first.workflow or ""
+    return SliceKey(first.rollout_id, first.mode, request.language, workflow, window_start_ms)
+
+
+def _counts(request: RequestSides, watermark_ms: int) -> tuple[str, ...]:
+    """The counts of the gauge that a request adds one to."""
+    known = {
+        bit: side.event
+        for bit, side in request.sides.items()
+        if request.open_until_ms.get(bit, watermark_ms) <= watermark_ms
+    }
+    missing, other = "stable", CANDIDATE
+    if STABLE in known and CANDIDATE not in known:
+        missing, other = "candidate", STABLE
+    event = known.get(other)
+    happened = (
+        awaiting_known(missing, outcome)
+        for outcome in EARLY_OUTCOMES
+        if event is not None and _HAPPENED[outcome.name](event)
+    )
+    return awaiting(missing), *happened
