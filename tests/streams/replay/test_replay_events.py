@@ -14,6 +14,7 @@ from tests.integration import oracle
 from tests.integration.bad_input import event, pair
 from tests.integration.processes import report_of, understudy, window_rows
 from tests.streams.pairing.test_recovery import random_log
+from understudy.analyzers.compare.language import detect_language
 from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import BatchOutput
@@ -27,11 +28,7 @@ COUNTED = ("comparisons", "unmatched")
 NOW_MS = 1_800_000_000_000
 
 
-def _no_detection(_: str) -> str:
-    return "und"
-
-
-ORACLE = oracle.Report(_no_detection)
+ORACLE = oracle.Report(detect_language)
 
 
 @pytest.mark.parametrize("seed", range(40))
