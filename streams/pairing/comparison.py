@@ -134,7 +134,7 @@ def _compare_pairs(entries: list[RequestSides], options: CompareOptions) -> Comp
     control_events = [entries[i].sides[CONTROL].event for i in with_control]
     untold = [i for i, e in enumerate(entries) if e.first is not None]
     prompts = _detected_before(entries[row] for row in untold)
-    languages = _languages(stable_events, candidate_events, prompts)
+    languages = _languages(entries, stable_events, prompts)
     sides = read_sides(
         [*stable_events, *candidate_events, *control_events],
         [*languages, *languages, *(languages[i] for i in with_control)],
@@ -165,12 +165,14 @@ def _compare_control(
     return compare_control(select(stable, rows), control, options) if rows else None
 
 
-def _languages(events: list[Event], others: list[Event], prompts: PromptLanguages) -> list[str]:
-    """The language of each request; most are tagged, so the tag is looked up first."""
-    languages = list(map(named_language, events))
+def _languages(
+    entries: list[RequestSides], stable_events: list[Event], prompts: PromptLanguages
+) -> list[str]:
+    """The language of each request; most are tagged, so stable's tag is looked up first."""
+    languages = list(map(named_language, stable_events))
     for row, tag in enumerate(languages):
         if tag == UNDETERMINED:
-            languages[row] = request_language((events[row], others[row]), prompts)
+            languages[row] = request_language(entries[row].events(), prompts)
     return languages
 
 

@@ -100,6 +100,10 @@ class RequestSides(msgspec.Struct, eq=False, gc=False):
         """Whether sides are held that have not been handed on."""
         return bool(self.sides)
 
+    def events(self) -> list[Event]:
+        """The events of the sides that are held, stable first."""
+        return [self.sides[bit].event for bit in sorted(self.sides)]
+
     def release(self) -> None:
         """Release the sides, but remember which have come."""
         self.sides = _HANDED_ON

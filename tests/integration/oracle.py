@@ -648,7 +648,8 @@ class Report:
 
     def slice_of(self, request: Request) -> SliceName:
         """Rollout, mode, language and workflow of a request."""
-        sides = [request.sides[n] for n in ("stable", "candidate") if n in request.sides]
+        names = ("stable", "candidate", "control")
+        sides = [request.sides[n] for n in names if n in request.sides]
         first = sides[0]
         language = language_of(sides, self.detect)
         return first["rollout_id"], first["mode"], language, first.get("workflow") or None
