@@ -27,8 +27,9 @@ PLACES: Final[Mapping[str, str]] = {
     f"{section}_{one.name}": f"{section}.{one.name}"
     for section, sums in SUMS.items()
     for one in sums
+    if one.kind is not SumKind.NAMES
 }
-"""Column to the place of the sum in a row, as `attrgetter` takes it."""
+"""Column to the place of the sum in a row, as `attrgetter` takes it; names are no sums."""
 HISTOGRAMS: Final = frozenset(
     f"{section}_{one.name}"
     for section, sums in SUMS.items()
