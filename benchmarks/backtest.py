@@ -27,13 +27,15 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
 from understudy.analyzers.windows.histogram import log_bucket
-from understudy.schemas.measure_kinds import only_candidate, only_stable
+from understudy.schemas.measure_kinds import both_sides, only_candidate, only_stable
+from understudy.schemas.rollout_metrics import RATES
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import client_opener
@@ -65,18 +67,15 @@ guardrails:
   - {{metric: cost_usd, max_increase: 10%, slices: [all, each language]}}
   - {{metric: output_tokens, max_increase: 20%, slices: [all, each language]}}
 """
-RARE: Final = {
-    "error": ("errors", 0.01),
-    "fallback": ("fallbacks", 0.01),
-    "truncated": ("truncated", 0.02),
+CHANCES: Final = {
+    "error_rate": 0.01,
+    "fallback_rate": 0.01,
+    "truncation_rate": 0.02,
+    "json_valid_rate": 0.98,
+    "json_schema_valid_rate": 0.97,
+    "language_match_rate": 0.99,
 }
-"""Outcome to its count and how often it comes."""
-CHECKED: Final = {
-    "json_valid": ("json_expected", 0.98),
-    "json_schema_valid": ("json_schema_checked", 0.97),
-    "language_match": ("language_checked", 0.99),
-}
-"""State to the count of those checked and how often it passes."""
+"""How often what a rate counts comes, on both sides."""
 
 Floats = NDArray[np.float64]
 Columns = dict[str, Any]
@@ -141,20 +140,20 @@ def draw(rng: np.random.Generator, first: int, windows: int, rate: float) -> Col
 
 def _outcomes(rng: np.random.Generator, columns: Columns, requests: NDArray[np.int64]) -> None:
     """Independent outcomes of both sides."""
-    for side in ("stable", "candidate"):
-        columns[f"{side}_requests"] = requests
-        for among, _ in CHECKED.values():
-            columns[f"{side}_{among}"] = columns[f"pair_{among}_both"] = requests
-    for name, (count, chance) in (RARE | {k: (k, p) for k, (_, p) in CHECKED.items()}).items():
+    columns["stable_requests"] = columns["candidate_requests"] = requests
+    for metric, chance in CHANCES.items():
+        rate = RATES[metric]
+        columns[f"stable_{rate.among}"] = columns[f"candidate_{rate.among}"] = requests
+        columns[f"pair_{rate.paired_among}"] = requests
         both = rng.binomial(requests, chance**2)
         alone = chance * (1.0 - chance) / (1.0 - chance**2)
         stable = rng.binomial(requests - both, alone)
         candidate = rng.binomial(requests - both - stable, alone / (1.0 - alone))
-        columns[f"pair_{only_stable(name)}"] = stable
-        columns[f"pair_{only_candidate(name)}"] = candidate
-        columns[f"pair_{name}_both"] = both
-        columns[f"stable_{count}"] = both + stable
-        columns[f"candidate_{count}"] = both + candidate
+        columns[f"pair_{only_stable(rate.joint)}"] = stable
+        columns[f"pair_{only_candidate(rate.joint)}"] = candidate
+        columns[f"pair_{both_sides(rate.joint)}"] = both
+        columns[f"stable_{rate.success}"] = both + stable
+        columns[f"candidate_{rate.success}"] = both + candidate
 
 
 def _values(rng: np.random.Generator, columns: Columns, rows: NDArray[np.int64], n: int) -> None:
@@ -201,6 +200,11 @@ def _histograms(
     for row, bucket, count in zip(of_row, of_bucket, counts.tolist(), strict=True):
         result[row][bucket] = count
     return result
+
+
+def _layout() -> int:
+    """A number of the table's columns: a folder of another release is not used again."""
+    return crc32(repr(TABLES[WINDOWS]).encode())
 
 
 # --- the backtest -----------------------------------------------------------------------------
@@ -255,7 +259,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     chosen = parser.parse_args()
     console = Console(stderr=True)
-    url = f"chdb://{chosen.folder.resolve()}-{chosen.hours:g}h-{chosen.rate:g}"
+    url = f"chdb://{chosen.folder.resolve()}-{chosen.hours:g}h-{chosen.rate:g}-{_layout():08x}"
     rows = store(url, chosen.hours, chosen.rate)
     with tempfile.TemporaryDirectory() as folder:
         policy = Path(folder) / "policy.yaml"
