@@ -60,6 +60,15 @@ class HistogramColumn:
             ),
         )
 
+    def part(self, rows: slice | IntArray) -> HistogramColumn:
+        """Those of some rows, in their order."""
+        chosen = np.arange(self.n_rows)[rows]
+        new_place = np.full(self.n_rows, -1)
+        new_place[chosen] = np.arange(chosen.size)
+        places = new_place[self.rows]
+        kept = places >= 0
+        return HistogramColumn(chosen.size, places[kept], self.buckets[kept], self.counts[kept])
+
     def total(self) -> FloatArray:
         """Counts of each row together, (n,)."""
         return self._added(self.counts)
@@ -111,6 +120,14 @@ class RowColumns:
     def n(self) -> int:
         """How many rows there are."""
         return self.is_paired.size
+
+    def part(self, rows: slice | IntArray) -> RowColumns:
+        """Those of some rows, in their order, each at most once."""
+        return RowColumns(
+            self.is_paired[rows],
+            {name: column[rows] for name, column in self._numbers.items()},
+            {name: column.part(rows) for name, column in self._histograms.items()},
+        )
 
     def __getitem__(self, name: str) -> FloatArray:
         """Return a column of numbers."""

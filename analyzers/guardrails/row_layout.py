@@ -11,7 +11,7 @@ for a side. Added up over the rows of a window and slice, vectors become batches
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from understudy.analyzers.guardrails.checks import Check
+from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.column_readers import NO_BUCKET
 from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
 from understudy.analyzers.guardrails.slice_table import NO_PLACE, SliceTable
@@ -29,8 +30,6 @@ from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.windows import WindowRow
 
 IntArray = npt.NDArray[np.int64]
-GAUGES: Final = "unresolved_"
-"""How columns begin that a newer version of a row replaces and that never add up over versions."""
 ARRIVED: Final = 2
 """Numbers at the end of a row: events that have ended somewhere, and how many of them came late."""
 
@@ -65,12 +64,11 @@ class RowLayout:
                 self._parts[check.key] = place
                 width, in_batch = width + len(kinds) * n_fields, place.stop
         self._tails = list(tails.values())
-        names = frozenset[str]().union(
-            *(reader.names() for reader in self._readers.values()),
-            *(tail.check.tail.names() for tail in self._tails),
-        )
-        self.gauges = sorted(name for name in names if name.startswith(GAUGES) and name in PLACES)
-        self._names = names & (PLACES.keys())
+        readers = [*self._readers.values(), *(tail.check.tail for tail in self._tails)]
+        nothing = frozenset[str]()
+        self._names = nothing.union(*(reader.names() for reader in readers)) & PLACES.keys()
+        gauges = nothing.union(*(reader.gauge_names() for reader in readers))
+        self.gauges = sorted(gauges & PLACES.keys())
         self._gauges_in_row = slice(width, width + len(self.gauges))
         self.gauges_in_batch = slice(in_batch, in_batch + len(self.gauges))
         self.width = self._gauges_in_row.stop + ARRIVED
@@ -86,7 +84,7 @@ class RowLayout:
     ) -> FloatArray:
         """Return the vectors of rows, (n, width). Raises ValueError for counts that cannot be."""
         keys, found = list(rows), list(rows.values())
-        columns = RowColumns.of_rows(found, self._names)
+        columns = RowColumns.of_rows(found, self.names)
         vectors = np.zeros((len(keys), self.width))
         for key, reader in self._readers.items():
             vectors[:, self._parts[key]] = reader.read(columns)
@@ -96,6 +94,46 @@ class RowLayout:
             vectors[:, place] = columns[name]
         vectors[:, -ARRIVED:] = np.array([_arrived(row) for row in found]).reshape(-1, ARRIVED)
         return vectors
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The columns that `read` needs."""
+        return self._names | set(self.gauges)
+
+    def read_closed(
+        self, rows: ClosedRows, places: IntArray, buckets: Callable[[Check, IntArray], IntArray]
+    ) -> FloatArray:
+        """Return the vectors of rows whose places by kind of slice are (n, kinds), (n, width).
+
+        `buckets` returns (n, 3) buckets of a tail for rows in slices at (n,) places. Nothing waits.
+        """
+        vectors = np.zeros((rows.n, self.width), order="F")
+        for key, reader in self._readers.items():
+            vectors[:, self._parts[key]] = reader.read(rows.columns)
+        for tail in self._tails:
+            n_fields = len(tail.check.tail.fields)
+            for number, kind in enumerate(tail.kinds):
+                start = tail.start + number * n_fields
+                found = tail.check.tail.read(rows.columns, *buckets(tail.check, places[:, kind]).T)
+                vectors[:, start : start + n_fields] = found
+        return vectors
+
+    def closed_batches(
+        self, vectors: FloatArray, steps: IntArray, places: IntArray, shape: tuple[int, int]
+    ) -> FloatArray:
+        """Add rows up by window and slice, (T, n_slices, batch_width) of `shape` (T, n_slices).
+
+        `steps` (n,) are the rows' windows. Bits are those of `batch` for each window.
+        """
+        n_steps, n_slices = shape
+        batches = np.zeros((n_steps * n_slices, self.batch_width))
+        for kind, sources in enumerate(self._columns_of_kind):
+            covered = np.flatnonzero(places[:, kind] != NO_PLACE)
+            cells = steps[covered] * n_slices + places[covered, kind]
+            for number in np.flatnonzero(sources < self.width).tolist() if covered.size else ():
+                weights = vectors[covered, sources[number]]
+                batches[:, number] += np.bincount(cells, weights, minlength=len(batches))
+        return batches.reshape(n_steps, n_slices, self.batch_width)
 
     def batch(self, vectors: FloatArray, keys: Sequence[RowKey], table: SliceTable) -> FloatArray:
         """Add rows up by slice, (n_slices, batch_width), in the order in which they are given."""

@@ -12,9 +12,11 @@ of a window's rows, in all partitions, are judged by the same one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from msgspec import field
 
 from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS, reference_bucket
@@ -37,6 +39,30 @@ class ThresholdEntry(msgspec.Struct, frozen=True, array_like=True):
 
     since_ms: int
     buckets: dict[str, int]
+
+
+class ClosedHistograms(NamedTuple):
+    """Stable's histograms in T windows that closed one after the other, flattened."""
+
+    unseen_from_ms: npt.NDArray[np.int64]
+    """(T,) past every window seen when each closed."""
+    steps: npt.NDArray[np.int64]
+    """(m,) the window of each entry, in their order."""
+    buckets: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.float64]
+
+    @property
+    def units_before(self) -> npt.NDArray[np.float64]:
+        """Requests before each window and after the last, (T + 1,)."""
+        added = np.bincount(self.steps, weights=self.counts, minlength=self.unseen_from_ms.size)
+        return np.concatenate([[0.0], np.cumsum(added)])
+
+    def histogram(self, first: int, end: int) -> dict[int, int]:
+        """Add up the windows from the first on."""
+        part = slice(*np.searchsorted(self.steps, [first, end]).tolist())
+        found, places = np.unique(self.buckets[part], return_inverse=True)
+        counts = np.bincount(places, weights=self.counts[part], minlength=found.size)
+        return dict(zip(found.tolist(), counts.astype(np.int64).tolist(), strict=True))
 
 
 class TailThreshold(msgspec.Struct, array_like=True):
@@ -76,6 +102,24 @@ class TailThreshold(msgspec.Struct, array_like=True):
             self._fix(unseen_from_ms)
         if is_complete:
             self.before, self.recent = self.recent, {}
+
+    def learn_windows(self, windows: ClosedHistograms) -> list[ThresholdEntry]:
+        """Take windows one after the other; return what held for any of them, oldest first.
+
+        The same as `learn` for each, but those at which nothing is learnt are taken together.
+        """
+        held, before = list(self.entries), windows.units_before
+        step, n_windows = 0, windows.unseen_from_ms.size
+        while step < n_windows:
+            missing = GENERATION_UNITS - sum(self.recent.values())
+            if not self.entries:
+                missing = min(missing, ENOUGH_UNITS - self.units)
+            reached = int(np.searchsorted(before, before[step] + missing))
+            end = min(max(reached, step + 1), n_windows)
+            self.learn(windows.histogram(step, end), int(windows.unseen_from_ms[end - 1]))
+            held += [entry for entry in self.entries[-1:] if entry not in held[-1:]]
+            step = end
+        return held
 
     def _fix(self, since_ms: int) -> None:
         """Learn the quantiles of all requests held."""

@@ -64,3 +64,16 @@ def test_counts_above_a_bucket_leave_out_the_bucket_itself() -> None:
 def test_entries_can_be_weighed() -> None:
     column = HistogramColumn.of([{1: 2, 2: 3}, {5: 1}])
     assert column.weighted(column.buckets * 10.0).tolist() == [80, 50]
+
+
+def test_some_rows_can_be_taken_in_their_order() -> None:
+    names = ["candidate_errors", "candidate_duration_ms_histogram"]
+    columns = RowColumns.of_rows(ROWS, names)
+    for rows in (slice(1, 4), np.array([0, 2, 5])):
+        some = columns.part(rows)
+        wanted = RowColumns.of_rows(np.array(ROWS, dtype=object)[rows].tolist(), names)
+        assert some.n == wanted.n
+        assert some["candidate_errors"].tolist() == wanted["candidate_errors"].tolist()
+        one, other = (each.histogram("candidate_duration_ms_histogram") for each in (some, wanted))
+        for part in ("rows", "buckets", "counts"):
+            assert getattr(one, part).tolist() == getattr(other, part).tolist()

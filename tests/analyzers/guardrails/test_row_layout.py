@@ -6,8 +6,10 @@ import numpy as np
 
 from tests.analyzers.guardrails.test_evaluator import policy
 from tests.analyzers.guardrails.world import World
-from understudy.analyzers.guardrails.checks import checks_of
-from understudy.analyzers.guardrails.row_layout import RowLayout
+from understudy.analyzers.guardrails.checks import Check, checks_of
+from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
+from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
+from understudy.analyzers.guardrails.row_layout import RowLayout, tail_buckets
 from understudy.analyzers.guardrails.slice_table import SliceTable
 from understudy.analyzers.guardrails.slices import Arrivals
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
@@ -65,3 +67,45 @@ def test_a_row_may_not_hold_less_than_before() -> None:
     less[0] -= 1.0
     assert LAYOUT.shrank(first, less)
     assert second.shape == (LAYOUT.width,)
+
+
+def test_the_gauges_of_unresolved_requests_are_kept_apart() -> None:
+    wanted = {"unresolved_awaiting_stable", "unresolved_awaiting_candidate"} & PLACES.keys()
+    assert wanted <= set(LAYOUT.gauges)
+    assert set(LAYOUT.gauges) <= LAYOUT.names
+    assert LAYOUT.batch_width == LAYOUT.gauges_in_batch.start + len(LAYOUT.gauges)
+
+
+def test_closed_rows_in_columns_add_up_to_the_same_bits() -> None:
+    """Three windows, the second without one of the languages."""
+    rows = [row for message in World(requests=300).messages(5, 3) for row in message.rows]
+    del rows[3]
+    thresholds = known("all", "language:ja")
+    keys = [RowKey.of(row) for row in rows]
+    starts = [key.start_ms for key in keys]
+    steps = np.unique(starts, return_inverse=True)[1]
+    places = np.array([TABLE.places_of(key.language, key.workflow) for key in keys])
+
+    def buckets(check: Check, of_rows: np.ndarray) -> np.ndarray:
+        names = [None if place < 0 else TABLE.names[place] for place in of_rows]
+        found = zip(names, starts, strict=True)
+        return np.array([tail_buckets(check, thresholds, *one) for one in found])
+
+    closed = ClosedRows(
+        source="events",
+        start_ms=np.array(starts),
+        window_s=np.full(len(rows), 10),
+        partition=np.zeros(len(rows), dtype=np.int64),
+        mode=Labels(np.zeros(len(rows), dtype=np.int64), ["shadow"]),
+        language=Labels(np.arange(len(rows)), [row.language for row in rows]),
+        workflow=Labels(np.zeros(len(rows), dtype=np.int64), ["chat"]),
+        columns=RowColumns.of_rows(rows, LAYOUT.names),
+    )
+    vectors = LAYOUT.read_closed(closed, places, buckets)
+    batches = LAYOUT.closed_batches(vectors, steps, places, (3, len(TABLE.names)))
+    for step in range(3):
+        of_window = {
+            key: row for key, row, at in zip(keys, rows, steps.tolist(), strict=True) if at == step
+        }
+        one = LAYOUT.batch(LAYOUT.read(of_window, TABLE, thresholds), list(of_window), TABLE)
+        assert batches[step].tobytes() == one.tobytes()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 
 from understudy.analyzers.guardrails.tail_thresholds import (
     GENERATION_UNITS,
     LEAST_SPACING_MS,
     MOST_ENTRIES,
+    ClosedHistograms,
     TailThreshold,
+    ThresholdEntry,
 )
 from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS
 
@@ -66,3 +69,33 @@ def test_no_requests_teach_nothing() -> None:
     threshold = TailThreshold()
     threshold.learn({}, 10)
     assert threshold == TailThreshold()
+
+
+def test_many_windows_at_once_are_learnt_as_one_after_the_other() -> None:
+    rng = np.random.default_rng(4)
+    windows = 1_200
+    units = rng.poisson(rng.choice([0.0, 3.0, 40.0, 900.0], windows, p=[0.1, 0.6, 0.25, 0.05]))
+    steps = np.repeat(np.arange(windows), units)
+    buckets = rng.normal(300.0 + steps / 10.0, 20.0).astype(np.int64)
+    unseen_from_ms = 10_000 * np.arange(1, windows + 1)
+    together = TailThreshold()
+    held: list[ThresholdEntry] = []
+    for part in (slice(0, 3), slice(3, 150), slice(150, 150), slice(150, windows)):
+        inside = (steps >= part.start) & (steps < part.stop)
+        some = ClosedHistograms(
+            unseen_from_ms[part],
+            steps[inside] - part.start,
+            buckets[inside],
+            np.ones(int(inside.sum())),
+        )
+        held += [one for one in together.learn_windows(some) if one not in held]
+    single = TailThreshold()
+    entries: list[ThresholdEntry] = []
+    for step in range(windows):
+        found, counts = np.unique(buckets[steps == step], return_counts=True)
+        histogram = dict(zip(found.tolist(), counts.tolist(), strict=True))
+        single.learn(histogram, int(unseen_from_ms[step]))
+        entries += [one for one in single.entries[-1:] if one not in entries]
+    assert together == single
+    assert len(held) > MOST_ENTRIES
+    assert held == entries
