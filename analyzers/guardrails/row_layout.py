@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
-from understudy.analyzers.guardrails.column_readers import NO_BUCKET
+from understudy.analyzers.guardrails.column_readers import NO_BUCKET, Reader, TailReader
 from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
 from understudy.analyzers.guardrails.slice_table import NO_PLACE, SliceTable
 from understudy.analyzers.guardrails.slices import N_KINDS, kinds_of
@@ -64,7 +64,8 @@ class RowLayout:
                 self._parts[check.key] = place
                 width, in_batch = width + len(kinds) * n_fields, place.stop
         self._tails = list(tails.values())
-        readers = [*self._readers.values(), *(tail.check.tail for tail in self._tails)]
+        tail_readers = [tail.check.tail for tail in self._tails]
+        readers: list[Reader | TailReader] = [*self._readers.values(), *tail_readers]
         nothing = frozenset[str]()
         self._names = nothing.union(*(reader.names() for reader in readers)) & PLACES.keys()
         gauges = nothing.union(*(reader.gauge_names() for reader in readers))
