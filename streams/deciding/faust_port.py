@@ -9,8 +9,10 @@ import faust
 from faust.types import TP
 
 from understudy.schemas.topics import Topics
+from understudy.streams.deciding.faust_patches.unreadable_batches import UnreadableValue
 from understudy.streams.deciding.ports import InputMessage, RetriableSendError
 from understudy.streams.kafka.dead_letter_format import dead_letter_headers, shortened
+from understudy.streams.kafka.unreadable import UnreadableBatch
 
 Table = Any
 """Faust's `TableT`, whose `changelog_topic` and `data` are not typed."""
@@ -28,6 +30,9 @@ class FaustMessage:
         self.timestamp_ms: int = round(1000 * message.timestamp)
         self.key: bytes | None = event.key
         self.value: bytes | None = event.value
+        self.unreadable: UnreadableBatch | None = None
+        if isinstance(event.value, UnreadableValue):
+            self.value, self.unreadable = None, event.value.batch
 
     def acknowledge(self) -> None:
         """Let Faust commit its offset, when those before it are acknowledged, too."""
@@ -66,10 +71,13 @@ class FaustPort:
 
     async def write_dead_letter(self, message: InputMessage, reason: str, detail: str) -> None:
         """Write a message that could not be used, as pairing writes its own."""
+        offset = message.unreadable.first if message.unreadable else message.offset
         headers = dead_letter_headers(
-            reason, detail, message.topic, message.partition, message.offset, message.value
+            reason, detail, message.topic, message.partition, offset, message.value
         )
         key, value = shortened(message.key, message.value)
+        if key is None and value is None:
+            key = b""  # aiokafka sends no message without both
         await _send(self._dead_letters, key=key, value=value, headers=headers)
 
     # CheckpointStore

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from understudy.streams.kafka.unreadable import UnreadableBatch
+
 
 class RetriableSendError(Exception):
     """Kafka did not take a message this time, and may take it the next."""
@@ -35,6 +37,10 @@ class InputMessage(Protocol):
 
     @property
     def value(self) -> bytes | None: ...
+
+    @property
+    def unreadable(self) -> UnreadableBatch | None:
+        """The batch that the message stands for, if it could not be unpacked."""
 
     def acknowledge(self) -> None:
         """All that it led to is emitted and saved: its offset may be committed."""

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import structlog
 
+from understudy.schemas.events import InvalidReason
 from understudy.streams.backoff import pause_s
 from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.deciding.policy_barrier import PolicyBarrier
@@ -61,6 +62,7 @@ MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
 INVALID_WINDOWS: Final = "invalid_windows"
 INVALID_ROLLOUT: Final = "invalid_rollout"
 DECIDING_FAILED: Final = "deciding_failed"
+UNREADABLE: Final = str(InvalidReason.UNREADABLE)
 """Reasons of deciding's dead letters."""
 
 GiveUp = Callable[[BaseException], object]
@@ -70,6 +72,10 @@ Work = Callable[[], Awaitable[None]]
 
 class Fenced(RuntimeError):
     """Another worker may own the partitions already, so nothing may be sent any more."""
+
+
+class UnreadableMessage(InvalidMessage):
+    """A message that stands for a batch which could not be unpacked."""
 
 
 class DecisionProcessor:
@@ -239,6 +245,8 @@ class DecisionProcessor:
         """What applying a message leads to; nothing but a dead letter if it is to blame."""
         try:
             return apply(message)
+        except UnreadableMessage as error:
+            reason, detail = UNREADABLE, str(error)
         except InvalidMessage as error:
             reason, detail = invalid, str(error)
         except (MemoryError, ReplayDiverged):
@@ -255,6 +263,7 @@ class DecisionProcessor:
         return Output(message.key or b"")
 
     def _apply_windows(self, message: InputMessage) -> Output:
+        _check_readable(message)
         output = self._store.apply_windows(message.key, message.value, _log_place(message))
         rollout_id = _text(output.key)
         if output.decisions:
@@ -275,6 +284,7 @@ class DecisionProcessor:
 
     def _apply_record(self, message: InputMessage) -> Output:
         self._barrier.record_applied(message.partition, message.offset)
+        _check_readable(message)
         output = self._store.apply_record(message.key, message.value, _log_place(message))
         rollout_id = _text(output.key)
         self._progress.rejected_commands += len(output.rejections)
@@ -333,6 +343,18 @@ class DecisionProcessor:
         """Wait for a heartbeat, which comes when a broker that was away is back."""
         while not self._lease.is_valid:
             await asyncio.sleep(LEASE_POLL_S)
+
+
+def _check_readable(message: InputMessage) -> None:
+    """Raise `UnreadableMessage`, and log how many records are lost."""
+    batch = message.unreadable
+    if batch is None:
+        return
+    last = batch.end - 1
+    log.error("kafka.unreadable", topic=message.topic, partition=message.partition,
+              records=batch.records, offset=batch.first, last_offset=last,
+              why=batch.why[:MAX_LOGGED_DETAIL])  # fmt: skip
+    raise UnreadableMessage(f"offsets {batch.first} to {last}: {batch.why}")
 
 
 def _log_place(message: InputMessage) -> LogPlace:

@@ -7,6 +7,7 @@ be its decisions, to the byte, and the changelog must end with its snapshots, to
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from random import Random
 from typing import Any, Final
@@ -164,8 +165,9 @@ class DecidingRun(Run):
         store = RolloutStateStore(table)
         emitted: list[Emitted] = []
         for record in chain.from_iterable(self.read(self.topics.rollouts.name).values()):
-            output = store.apply_record(record.key, record.value, place_of(record))
-            emitted += [(output.key, value) for value in output.decisions]
+            with suppress(InvalidMessage):
+                output = store.apply_record(record.key, record.value, place_of(record))
+                emitted += [(output.key, value) for value in output.decisions]
         for record in chain.from_iterable(self.read(self.topics.windows.name).values()):
             if not self.is_poison(record):
                 emitted += _evaluated(store, record)

@@ -207,7 +207,7 @@ class Run:
             self.published += 1
         self.flush()
 
-    def write(self, topic: str, key: bytes, value: bytes | None) -> None:
+    def write(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         """Queue a message."""
         while True:
             try:
@@ -280,6 +280,15 @@ class Run:
         places = [TopicPartition(self.topics.events.name, n, o) for n, o in offsets.items()]
         for future in self._admin.delete_records(places).values():
             future.result(_ADMIN_S)
+
+    def reset_to_earliest(self) -> None:
+        """As Kafka's own tool does it: the offsets alone."""
+        topic = self.topics.events.name
+        consumer = Consumer({**self._config, "group.id": self.group})
+        for number in range(self.partitions):
+            low, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_ADMIN_S)
+            consumer.commit(offsets=[TopicPartition(topic, number, low)], asynchronous=False)
+        consumer.close()
 
     def limit(self, topic: str, size: int) -> None:
         """The topic takes no larger messages."""
@@ -449,10 +458,15 @@ class Run:
                 row["version"] = 0
         return {name: json.dumps(row) for name, row in newest.items()}
 
-    def check(self) -> Truth:
-        """Fails with every difference; else what was checked."""
+    def check(self, without_letter: Iterable[tuple[int, int]] = ()) -> Truth:
+        """Fails with every difference; else what was checked.
+
+        One dead letter names all records of a batch that cannot be unpacked: `without_letter` are
+        the partitions and offsets of those after the first.
+        """
         truth = self.truth()
         assert truth.read == truth.accounted(), "the truth does not add up"
+        truth.invalid.difference_update(without_letter)
         differences = self.differences(truth)
         shown = "\n".join(differences[:12])
         assert not differences, f"{len(differences)} differences in {self.name}:\n{shown}"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
+from tests.brokers.bomb import bomb
 from tests.brokers.choose import start_own_broker
 from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import OUTAGES, ClickHouseServer, Fault
@@ -57,6 +58,9 @@ class Soak:
         self._static = rng.random() < 0.3
         self._instances = iter(range(10_000))
         self._names: dict[int, str] = {}
+        self._is_deleted = self._is_reset = False
+        self._unpackable: list[tuple[int, int]] = []
+        """Partition and offset of records that are invalid, and in no dead letter of their own."""
         self.result = Result(seed, faults=self._faults)
         timeout_ms = rng.randrange(2000, 5001, 500)
         rules = Rules(
@@ -106,7 +110,7 @@ class Soak:
                 time.sleep(self._rng.random() * LONGEST_WAIT_S)
             self.result.recovery_s = self._heal()
             run.stop_workers()
-            truth: Truth = run.check()
+            truth: Truth = run.check(self._unpackable)
             self.result.events = truth.read
             self.result.summary = run.summary(truth)
         self.result.seconds = time.monotonic() - started
@@ -129,6 +133,8 @@ class Soak:
             (self._mend_clickhouse, 4),
             (self._pause_faults, 4),
             (self._retention, 1),
+            (self._reset, 1),
+            (self._compressed_poison, 1),
             (self._kill_clickhouse, 1),
             (self._end_broker, 1),
         ]
@@ -191,8 +197,33 @@ class Soak:
         self._heal()
 
     def _retention(self) -> None:
-        self._faults["records deleted below the committed offset"] += 1
-        self._run.delete_before({n: c.offset for n, c in self._run.committed().items()})
+        """Never in a run that is reset: what it then cannot read is told, and left out of rows."""
+        if not self._is_reset:
+            self._faults["records deleted below the committed offset"] += 1
+            self._run.delete_before({n: c.offset for n, c in self._run.committed().items()})
+            self._is_deleted = True
+
+    def _reset(self) -> None:
+        """Read everything again: by the group at the earliest offsets, or by another one."""
+        if self._is_deleted:
+            return
+        self._is_reset = True
+        self._run.fault(Fault.NONE)
+        self._run.stop_workers()
+        if self._rng.random() < 0.5:
+            self._faults["group set to the earliest offsets"] += 1
+            self._run.reset_to_earliest()
+        else:
+            self._faults["another group"] += 1
+            self._run.group += "-again"
+        self._start()
+
+    def _compressed_poison(self) -> None:
+        """A batch that unpacks to more than a client takes."""
+        self._faults["batch that cannot be unpacked"] += 1
+        run, number = self._run, self._rng.randrange(self._run.partitions)
+        offsets = bomb(self._broker.bootstrap_servers, run.topics.events.name, number, 2)
+        self._unpackable += [(number, offset) for offset in offsets[1:]]
 
     def _kill_clickhouse(self) -> None:
         self._faults["SIGKILL of ClickHouse"] += 1

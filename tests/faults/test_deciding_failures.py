@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 import pytest
 
+from tests.brokers.bomb import Codec, bomb
 from tests.faults.deciding import ROLLOUTS, DecidingRun
 from tests.faults.processes import wait_until
 from understudy.schemas.windows import WindowsMessage
@@ -31,6 +33,10 @@ sys.argv[0] = "understudy"
 main()
 """
 TAKES_ALL = 8 * 1024 * 1024
+CODECS: Final[tuple[Codec, ...]] = ("gzip", "lz4", "snappy", "zstd")
+MOST_GROWTH_BYTES: Final = 200_000_000
+"""Twice the limit of a batch, with what the interpreter keeps; each batch would take 100 MB more
+than once."""
 
 
 def test_a_message_that_makes_evaluation_raise(deciding: Callable[..., DecidingRun]) -> None:
@@ -63,6 +69,40 @@ def test_a_message_that_makes_evaluation_raise(deciding: Callable[..., DecidingR
     assert {place["detail"] for _, place in letters} == {
         "ZeroDivisionError('the evaluation\\nfailed')"
     }
+
+
+def test_batches_that_cannot_be_unpacked_are_stepped_over(
+    deciding: Callable[..., DecidingRun],
+) -> None:
+    """Of windows and of policies, whichever codec, also where a worker begins."""
+    run = deciding()
+    servers, windows, rollouts = (
+        run.broker.bootstrap_servers, run.topics.windows.name, run.topics.rollouts.name
+    )  # fmt: skip
+    bombs = [(windows, 1, bomb(servers, windows, 1))]
+    worker = run.command_worker()
+    run.apply()
+    messages = run.windows(13, count=20)
+    before = worker.memory_bytes
+    for number, codec in enumerate(CODECS):
+        run.send(messages[60 * number : 60 * number + 60])
+        bombs.append((windows, number, bomb(servers, windows, number, 5, codec=codec)))
+        bombs.append(
+            (rollouts, number, bomb(servers, rollouts, number, 4, codec=codec, key=b"bomb"))
+        )
+    run.wait_until_decided()
+    assert worker.memory_bytes - before < MOST_GROWTH_BYTES
+    worker.kill()
+    run.command_worker()
+    run.send(messages[240:])
+    run.wait_until_decided()
+    run.stop_workers()
+    run.check_decisions()
+    letters = run.headers(run.topics.dead_letters.name)
+    assert {place["reason"] for _, place in letters} == {"unreadable"}
+    assert {
+        (place["topic"], int(place["partition"]), int(place["offset"])) for _, place in letters
+    } == {(topic, n, offsets[0]) for topic, n, offsets in bombs}
 
 
 @pytest.mark.parametrize("topic", ["decisions", "table"])
@@ -123,6 +163,7 @@ def test_windows_written_before_their_policy_was_read(
     run.write_records()
     key = ROLLOUTS[0].encode()
     run.write(run.topics.windows.name, key, b"no JSON")
+    run.write(run.topics.windows.name, None, None)
     empty = WindowsMessage(rollout_id="nobody", partition=0, version=1, watermark=None, rows=[])
     run.write(run.topics.windows.name, b"nobody", msgspec.json.encode(empty))
     run.send(run.windows(14, count=5))
@@ -130,5 +171,5 @@ def test_windows_written_before_their_policy_was_read(
     run.wait_until_decided()
     run.stop_workers()
     run.check_decisions()
-    ((_, place),) = run.headers(run.topics.dead_letters.name)
-    assert place["reason"] == "invalid_windows"
+    letters = run.headers(run.topics.dead_letters.name)
+    assert [place["reason"] for _, place in letters] == ["invalid_windows"] * 2

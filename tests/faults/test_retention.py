@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from tests.faults.harness import Run
 from tests.faults.processes import Killable, wait_until
@@ -152,16 +151,6 @@ def wanted(run: Run, since_ms: int) -> Counts:
     }
 
 
-def reset_to_earliest(run: Run) -> None:
-    """As Kafka's own tool does it: the offsets alone."""
-    topic = run.topics.events.name
-    consumer = Consumer({"bootstrap.servers": run.broker.bootstrap_servers, "group.id": run.group})
-    for number in range(run.partitions):
-        low, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=15.0)
-        consumer.commit(offsets=[TopicPartition(topic, number, low)], asynchronous=False)
-    consumer.close()
-
-
 @pytest.mark.parametrize("how", ["the group is reset", "a new group"])
 def test_windows_that_lack_records_are_not_overwritten(run: Callable[..., Run], how: str) -> None:
     """Rows stay as they are; what comes later is counted as ever, also after a kill."""
@@ -176,7 +165,7 @@ def test_windows_that_lack_records_are_not_overwritten(run: Callable[..., Run], 
     if how == "a new group":
         shortened.group += "-again"
     else:
-        reset_to_earliest(shortened)
+        shortened.reset_to_earliest()
     second = shortened.worker()
     wait_until(
         lambda: second.log.count('"windows.incomplete"') == shortened.partitions,

@@ -9,8 +9,12 @@
 | `pause_until_recovered` | messages are delivered before the table has been loaded |
 | `heartbeat_lease` | the app cannot know when the last heartbeat was accepted |
 | `fetch_wait` | a message takes up to 1.5 s to arrive from a broker that answers late |
+| `unpack_limit` | some kilobytes are unpacked to gigabytes |
+| `unreadable_batches` | a batch that cannot be unpacked ends the app, again after each restart |
+| `commits_over_gaps` | a gap in the offsets takes memory for each of them |
 
-Each is a subclass that overrides one method; `patched` puts them together. They rest on private
+Most are a subclass that overrides a method; `unpack_limit` and `unreadable_batches` put functions
+and a class into aiokafka's modules. `patched` puts them together. They rest on private
 attributes, so both libraries are pinned to the release, and `guard` fails this import with one
 sentence when another release lacks an attribute. `docs/reliability.md` has what was measured.
 """

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dis
+import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Final
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.record.memory_records import DefaultRecordBatch, LegacyRecordBatch
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from faust.transport.drivers.aiokafka import Consumer as AIOKafkaFaustConsumer
 
-PATCHED: Final[Sequence[tuple[type, tuple[str, ...]]]] = (
+Owner = type | ModuleType
+
+PATCHED: Final[Sequence[tuple[Owner, tuple[str, ...]]]] = (
     (
         faust.App,
         ("_create_directories", "_fetcher", "_new_transport", "_on_partitions_assigned",
@@ -33,10 +38,10 @@ PATCHED: Final[Sequence[tuple[type, tuple[str, ...]]]] = (
     (TableManager, ("_recovery", "on_actives_ready", "on_standbys_ready", "recovery")),
     (
         Consumer,
-        ("_buffered_partitions", "_committed_offset", "_is_changelog_tp", "pause_partitions",
-         "perform_seek", "unacked"),
+        ("_acked", "_acked_index", "_add_gap", "_buffered_partitions", "_committed_offset", "_gap",
+         "_is_changelog_tp", "_new_offset", "pause_partitions", "perform_seek", "unacked"),
     ),
-    (AIOKafkaFaustConsumer, ("_getmany", "_new_consumer_thread", "_thread")),
+    (AIOKafkaFaustConsumer, ("_getmany", "_new_consumer_thread", "_thread", "_to_message")),
     (
         AIOKafkaConsumerThread,
         ("_create_worker_consumer", "_ensure_consumer", "on_start", "seek_to_beginning"),
@@ -44,10 +49,19 @@ PATCHED: Final[Sequence[tuple[type, tuple[str, ...]]]] = (
     (Transport, ("Consumer",)),
     (AIOKafkaConsumer, ("_coordinator", "_fetch_max_wait_ms")),
     (GroupCoordinator, ("_do_heartbeat",)),
+    (PartitionRecords, ("_records", "_tp", "_unpack_records", "next_fetch_offset")),
+    (
+        sys.modules[DefaultRecordBatch.__module__],
+        ("gzip_decode", "lz4_decode", "snappy_decode", "zstd_decode"),
+    ),
+    (
+        sys.modules[LegacyRecordBatch.__module__],
+        ("gzip_decode", "lz4_decode", "snappy_decode"),
+    ),
 )  # fmt: skip
 
 
-def check_patched_attributes(patched: Sequence[tuple[type, tuple[str, ...]]] = PATCHED) -> None:
+def check_patched_attributes(patched: Sequence[tuple[Owner, tuple[str, ...]]] = PATCHED) -> None:
     """Raise `ImportError` that names the attributes which the installed releases lack."""
     missing = [f"{owner.__name__}.{name}" for owner, name in _missing(patched)]
     if missing:
@@ -58,14 +72,17 @@ def check_patched_attributes(patched: Sequence[tuple[type, tuple[str, ...]]] = P
         )
 
 
-def _missing(patched: Sequence[tuple[type, tuple[str, ...]]]) -> Iterator[tuple[type, str]]:
+def _missing(patched: Sequence[tuple[Owner, tuple[str, ...]]]) -> Iterator[tuple[Owner, str]]:
     for owner, names in patched:
         known = set(_attributes(owner))
         yield from ((owner, name) for name in names if name not in known)
 
 
-def _attributes(owner: type) -> Iterator[str]:
-    """What a class defines, declares, or assigns to `self` in a method."""
+def _attributes(owner: Owner) -> Iterator[str]:
+    """What a module holds; what a class defines, declares, or assigns to `self` in a method."""
+    if isinstance(owner, ModuleType):
+        yield from vars(owner)
+        return
     for base in owner.__mro__:
         yield from vars(base)
         yield from vars(base).get("__annotations__", {})

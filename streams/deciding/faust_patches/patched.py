@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from faust.transport.drivers.aiokafka import Transport
 
+from understudy.streams.deciding.faust_patches.commits_over_gaps import CommitsOverGaps
 from understudy.streams.deciding.faust_patches.fetch_of_paused_partitions import (
     FetchOfPausedPartitions,
 )
@@ -13,13 +16,19 @@ from understudy.streams.deciding.faust_patches.queues_of_paused_partitions impor
     QueuesOfPausedPartitions,
 )
 from understudy.streams.deciding.faust_patches.seek_without_commit import SeekWithoutCommit
+from understudy.streams.deciding.faust_patches.unpack_limit import limit_unpacking
+from understudy.streams.deciding.faust_patches.unreadable_batches import (
+    read_over_unreadable_batches,
+)
 
 
 class PatchedThread(HeartbeatLease, FetchWait):
     """The consumer's thread."""
 
 
-class PatchedConsumer(FetchOfPausedPartitions, SeekWithoutCommit, QueuesOfPausedPartitions):
+class PatchedConsumer(
+    FetchOfPausedPartitions, SeekWithoutCommit, QueuesOfPausedPartitions, CommitsOverGaps
+):
     """Takes from aiokafka's buffer only what is delivered."""
 
     def _new_consumer_thread(self) -> PatchedThread:
@@ -30,3 +39,8 @@ class PatchedTransport(Transport):
     """aiokafka's, with the patched consumer."""
 
     Consumer = PatchedConsumer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        limit_unpacking()
+        read_over_unreadable_batches()
+        super().__init__(*args, **kwargs)

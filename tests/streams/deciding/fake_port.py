@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from understudy.streams.deciding.ports import InputMessage
+from understudy.streams.kafka.unreadable import UnreadableBatch
 
 WINDOWS, ROLLOUTS = "understudy.windows", "understudy.rollouts"
 
@@ -20,6 +21,7 @@ class FakeMessage:
     key: bytes | None = b"helpdesk"
     partition: int = 3
     timestamp_ms: int = 1_772_366_400_000
+    unreadable: UnreadableBatch | None = None
 
     def acknowledge(self) -> None:
         self.port.happened.append(("acknowledge", self.offset))

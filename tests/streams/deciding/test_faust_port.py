@@ -12,8 +12,10 @@ from faust.exceptions import ProducerSendError
 from faust.types import TP
 
 from understudy.schemas.topics import understudy_topics
+from understudy.streams.deciding.faust_patches.unreadable_batches import UnreadableValue
 from understudy.streams.deciding.faust_port import FaustMessage, FaustPort
 from understudy.streams.deciding.ports import RetriableSendError
+from understudy.streams.kafka.unreadable import UnreadableBatch
 
 NAMES = understudy_topics("")
 WINDOWS = NAMES.windows.name
@@ -127,6 +129,19 @@ def test_messages_as_the_processor_sees_them() -> None:
     asyncio.run(port.write_dead_letter(seen, "invalid_windows", "no JSON"))
     (letter,) = app.topics[NAMES.dead_letters.name].sent
     assert (letter["key"], letter["value"]) == (b"helpdesk", b"{")
+    assert ("offset", b"5") in letter["headers"]
+
+
+def test_a_batch_that_cannot_be_unpacked_has_no_value_and_the_place_of_its_first_record() -> None:
+    app, port, _ = make()
+    message = SimpleNamespace(topic=WINDOWS, partition=1, offset=8, timestamp=1_772_366_400.123)
+    batch = UnreadableBatch(5, 9, "too large")
+    event = SimpleNamespace(app=app, message=message, key=None, value=UnreadableValue.of(batch))
+    seen = FaustMessage(event)
+    assert (seen.value, seen.unreadable, seen.offset) == (None, batch, 8)
+    asyncio.run(port.write_dead_letter(seen, "unreadable", "offsets 5 to 8"))
+    (letter,) = app.topics[NAMES.dead_letters.name].sent
+    assert (letter["key"], letter["value"]) == (b"", None)
     assert ("offset", b"5") in letter["headers"]
 
 

@@ -25,6 +25,7 @@ from understudy.streams.deciding.ports import RetriableSendError
 from understudy.streams.deciding.processor import FIRST_RETRY_S, DecisionProcessor, Fenced
 from understudy.streams.deciding.session_lease import SessionLease
 from understudy.streams.deciding.state_store import NotInMemory
+from understudy.streams.kafka.unreadable import UnreadableBatch
 from understudy.streams.logs import LogLimit
 
 SESSION_S = 60.0
@@ -254,6 +255,23 @@ def test_an_invalid_message_is_a_dead_letter_and_deciding_goes_on() -> None:
     assert last is not None
     assert last.verdict == "rollback"
     assert [at for kind, at in bench.port.happened if kind == "acknowledge"][-2:] == [20, 1]
+
+
+def test_a_batch_that_cannot_be_unpacked_is_a_dead_letter_whichever_topic() -> None:
+    async def work(bench: Bench) -> None:
+        for topic, process in (
+            (WINDOWS, bench.processor.process_windows),
+            (ROLLOUTS, bench.processor.process_record),
+        ):
+            message = bench.port.message(topic, 8, None)
+            message.unreadable = UnreadableBatch(5, 9, "too large")
+            await process(message)
+
+    bench = decide(work)
+    letters = [letter for kind, letter in bench.port.happened if kind == "dead_letter"]
+    assert letters == [(8, "unreadable", "offsets 5 to 8: too large")] * 2
+    assert bench.progress.dead_letters == {"unreadable": 2}
+    assert bench.port.kinds.count("acknowledge") == 2
 
 
 def test_a_message_that_makes_evaluation_raise_is_a_dead_letter(
