@@ -1,9 +1,11 @@
 """Where stable's tail begins, learnt again and again from windows before those that it judges.
 
 A quantile cannot be tested directly; how often both sides exceed a fixed time can. The time is
-stable's own quantile among its last few thousand requests in closed windows. Any time that is fixed
+stable's own quantile among its last thousand requests in closed windows. Any time that is fixed
 before a window is valid for it, and one that follows the traffic goes on telling the sides apart
-after a slow start or an incident. Early rows don't count: they hold the fast answers only.
+after a slow start or an incident: where it fits the newest requests no longer, because hardly any
+or far too many of them exceed it, the older ones are forgotten at once. Early rows don't count:
+they hold the fast answers only.
 
 A threshold holds for windows that begin past every window seen when it was learnt. So all versions
 of a window's rows, in all partitions, are judged by the same one.
@@ -24,14 +26,20 @@ from understudy.analyzers.windows.histogram import merge
 
 QUANTILES: Final = (0.5, 0.95, 0.99)
 """Those that a policy can name."""
-GENERATION_UNITS: Final = 750
-"""Requests after which the older half of the reference is dropped, so that it spans the last 750
-to 1 500: seven of them or more lie beyond a p99, and what an incident brought is soon gone."""
+GENERATION_UNITS: Final = 250
+"""Requests after which it is asked whether the threshold still fits them: a dozen should exceed the
+p95."""
+GENERATIONS: Final = 5
+"""Generations that a threshold rests on at most: 1 250 requests, a dozen of them beyond a p99."""
+LEAST_FIT: Final = 0.25
+MOST_FIT: Final = 3.0
+"""Of the requests that should exceed the p95, those that do, as a share: chance alone leaves this
+range in five of a thousand generations, which does no harm."""
 LEAST_SPACING_MS: Final = 60_000
-"""Event time for which a threshold holds at least, however many requests come."""
+"""Event time for which a threshold that fits holds at least, however many requests come."""
 MOST_ENTRIES: Final = 32
-"""Thresholds that are remembered: with the spacing, those of half an hour, which is longer than
-windows stay open."""
+"""Thresholds that are remembered: with the spacing, those of half an hour where they fit, which is
+longer than windows stay open."""
 
 
 class ThresholdEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -70,15 +78,15 @@ class TailThreshold(msgspec.Struct, array_like=True):
 
     recent: dict[int, int] = field(default_factory=dict)
     """Requests of the present generation."""
-    before: dict[int, int] = field(default_factory=dict)
-    """Requests of the generation before it."""
+    before: list[dict[int, int]] = field(default_factory=list)
+    """Those of the generations before it, oldest first."""
     entries: list[ThresholdEntry] = field(default_factory=list)
     """Oldest first."""
 
     @property
     def units(self) -> int:
         """Requests that the next threshold would rest on."""
-        return sum(self.recent.values()) + sum(self.before.values())
+        return sum(sum(one.values()) for one in (*self.before, self.recent))
 
     @property
     def buckets(self) -> Mapping[str, int]:
@@ -98,10 +106,13 @@ class TailThreshold(msgspec.Struct, array_like=True):
             return
         self.recent = merge(self.recent, histogram)
         is_complete = sum(self.recent.values()) >= GENERATION_UNITS
+        fits = not is_complete or self._fits()
+        if not fits:
+            self.before = []
         if is_complete or (not self.entries and self.units >= ENOUGH_UNITS):
-            self._fix(unseen_from_ms)
+            self._fix(unseen_from_ms, is_urgent=not fits)
         if is_complete:
-            self.before, self.recent = self.recent, {}
+            self.before, self.recent = [*self.before, self.recent][1 - GENERATIONS :], {}
 
     def learn_windows(self, windows: ClosedHistograms) -> list[ThresholdEntry]:
         """Take windows one after the other; return what held for any of them, oldest first.
@@ -121,12 +132,23 @@ class TailThreshold(msgspec.Struct, array_like=True):
             step = end
         return held
 
-    def _fix(self, since_ms: int) -> None:
+    def _fits(self) -> bool:
+        """Return whether about as many of the present generation exceed the p95 as should."""
+        if not self.entries:
+            return True
+        limit, units = self.buckets["0.95"], sum(self.recent.values())
+        beyond = sum(count for bucket, count in self.recent.items() if bucket > limit)
+        return LEAST_FIT <= beyond / (0.05 * units) <= MOST_FIT
+
+    def _fix(self, since_ms: int, *, is_urgent: bool) -> None:
         """Learn the quantiles of all requests held."""
-        held = merge(self.before, self.recent)
+        if not self.entries and self.units < ENOUGH_UNITS:
+            return
+        held = merge(*self.before, self.recent)
         found = {str(q): reference_bucket(held, q, enough_units=1) for q in QUANTILES}
         buckets = {q: bucket for q, bucket in found.items() if bucket is not None}
-        is_too_soon = self.entries and since_ms < self.entries[-1].since_ms + LEAST_SPACING_MS
+        spacing_ms = 0 if is_urgent else LEAST_SPACING_MS
+        is_too_soon = self.entries and since_ms < self.entries[-1].since_ms + spacing_ms
         if buckets != self.buckets and not is_too_soon:
             self.entries = [*self.entries, ThresholdEntry(since_ms, buckets)][-MOST_ENTRIES:]
 

@@ -29,7 +29,7 @@ def test_nothing_is_known_before_enough_requests() -> None:
 
 def test_a_window_goes_on_being_judged_by_what_held_when_it_began() -> None:
     threshold = TailThreshold()
-    threshold.learn({3: GENERATION_UNITS}, 10_000)
+    threshold.learn({3: ENOUGH_UNITS}, 10_000)
     threshold.learn({9: GENERATION_UNITS}, 100_000)
     threshold.learn({9: GENERATION_UNITS}, 200_000)
     assert [threshold.bucket(0.95, at) for at in (0, 10_000, 99_999, 100_000, 300_000)] == [
@@ -44,10 +44,35 @@ def test_a_slow_start_is_soon_forgotten() -> None:
     assert threshold.bucket(0.99, 10**9) == 5
 
 
+@pytest.mark.parametrize("later", [5, 90])
+def test_what_fits_no_longer_is_forgotten_with_the_next_generation(later: int) -> None:
+    """Nobody, or everybody, exceeds a threshold of other times."""
+    threshold = TailThreshold()
+    usual, other = ({base: 230, base + 3: 15, base + 6: 5} for base in (40, later))
+    for window in range(20):
+        threshold.learn(usual, 10_000 * window)
+    threshold.learn(other, 201_000)
+    assert threshold.buckets["0.95"] == later + 3
+    assert threshold.units == GENERATION_UNITS
+
+
+def test_chance_alone_seldom_makes_a_threshold_forget() -> None:
+    rng = np.random.default_rng(1)
+    threshold = TailThreshold()
+    forgotten = 0
+    for window in range(4_000):
+        drawn = rng.normal(300.0, 25.0, size=GENERATION_UNITS).astype(np.int64)
+        found, counts = np.unique(drawn, return_counts=True)
+        threshold.learn(dict(zip(found.tolist(), counts.tolist(), strict=True)), 10_000 * window)
+        forgotten += window > 1 and threshold.units == GENERATION_UNITS
+    assert forgotten < 40
+
+
 def test_thresholds_are_spaced_and_the_number_remembered_is_bounded() -> None:
     threshold = TailThreshold()
     for second in range(1_000_000 // LEAST_SPACING_MS * 100):
-        threshold.learn({second % 90: GENERATION_UNITS}, 1_000 * second)
+        fitting = {second % 90: GENERATION_UNITS - 14, 100: 6, 200: 8}
+        threshold.learn(fitting, 1_000 * second)
     gaps = [
         later.since_ms - earlier.since_ms
         for earlier, later in zip(threshold.entries, threshold.entries[1:], strict=False)
