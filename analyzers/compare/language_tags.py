@@ -39,6 +39,8 @@ _SUPPRESSED_SCRIPT: Final = {
     language: entry[:4] for entry in _USUAL_SCRIPTS.split() for language in entry[5:].split(",")
 }
 _NO_LANGUAGE: Final = frozenset(("und", "mul", "zxx", "mis", "xxx"))
+_WINDOWS_SCRIPTS: Final = {"cht": "Hant", "chs": "Hans"}
+"""Old names of Windows and .NET, `zh-CHT` and `zh-CHS`, that many systems still write."""
 _TRADITIONAL_REGIONS: Final = frozenset(("TW", "HK", "MO"))
 
 
@@ -68,6 +70,8 @@ def normalize_tag(tag: str) -> str:
             region = subtag.upper()
         elif language == "zh" and subtag == "yue":
             language = "yue"
+        elif language == "zh" and not script:
+            script = _WINDOWS_SCRIPTS.get(subtag, "")
     return _assemble(language, script, region)
 
 

@@ -1,0 +1,161 @@
+"""What is looked at of a text to tell its language: some prose from it.
+
+Code, markup and addresses are in no natural language. What fences, backquotes and angle brackets
+mark is always left out. `without_code` also leaves out code, queries, tables and logs that nothing
+marks, by how their lines look; it costs more and is for texts whose language is in doubt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+SAMPLE: Final = 160
+"""Characters: a sentence or three, enough for every detector."""
+_PART: Final = SAMPLE // 2
+"""Characters of each of a sample's three parts."""
+_READ: Final = 32_768
+"""Characters read of one text: more than 99 of 100 answers have, and a bound on the work."""
+_SPARE: Final = 2
+"""So many times the characters are taken where marked passages are left out of them."""
+
+_marked = re.compile(
+    r"`[^`\n]*`|<[^<>\n]{1,200}>|\$\$.*?\$\$|https?://\S+|www\.\S+|\S+@\w\S*\.\w+", re.DOTALL
+).sub
+
+
+def beginning_of(text: str, length: int = SAMPLE) -> str:
+    """The beginning of a text, without what is marked as code, markup or address."""
+    head = text[:length]
+    if not _has_marks(head):
+        return head
+    return _cut(_outside_fences(text[:_READ]), 0, length)
+
+
+class Sample(NamedTuple):
+    """What is looked at of a text, without what is marked."""
+
+    whole: str
+    """Beginning, middle and end, of equal length, or all of a short text."""
+    latter: str
+    """Middle and end: what the text goes on as, whatever it begins with."""
+
+
+def sample_of(text: str) -> Sample:
+    """Beginning, middle and end of a text."""
+    prose = _outside_fences(text[:_READ])
+    if len(prose) <= SAMPLE:
+        short = _cut(prose, 0, SAMPLE)
+        return Sample(short, short)
+    last = len(prose) - _PART
+    middle = last // 2
+    beginning = prose[:_PART]
+    latter = f"{prose[middle : middle + _PART]}\n{prose[last:]}"
+    if _has_marks(beginning) or _has_marks(latter):
+        beginning = _cut(prose, 0, _PART)
+        latter = f"{_cut(prose, middle, _PART)}\n{_cut(prose, last, _PART)}"
+    return Sample(f"{beginning}\n{latter}", latter)
+
+
+def prose_of(text: str) -> str:
+    """The same, without lines that are code."""
+    prose = _outside_fences(text[:_READ])
+    wide = _SPARE * _PART
+    last = len(prose) - wide
+    if last <= 0:
+        return without_code(_cut(prose, 0, wide))[:SAMPLE]
+    parts = [without_code(_cut(prose, start, wide))[:_PART] for start in (0, last // 2, last)]
+    return "\n".join(filter(None, parts))
+
+
+def _outside_fences(text: str) -> str:
+    return " ".join(text.split("```")[::2]) if "```" in text else text
+
+
+def _has_marks(text: str) -> bool:
+    return "`" in text or "<" in text or "://" in text or "$$" in text or "@" in text
+
+
+def _cut(prose: str, start: int, length: int) -> str:
+    part = prose[start : start + length]
+    if not _has_marks(part):
+        return part
+    return _marked(" ", prose[start : start + _SPARE * length])[:length]
+
+
+# --- code without a fence --------------------------------------------------------------------
+
+_is_statement = re.compile(
+    r"""\s*(?:
+      [$>%]\s\w | >>>                                                       # a prompt
+    | \[?\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d | [A-Z][a-z]{2}\ +\d+\ \d\d:\d\d:\d\d  # a log's time
+    | \[?(?:DEBUG|INFO|WARN|WARNING|ERROR|FATAL|TRACE)\b
+    | (?:SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|WITH|FROM|WHERE|AND|OR|ON|SET|VALUES
+        |(?:LEFT|RIGHT|INNER|OUTER|CROSS)?\ ?JOIN|(?:GROUP|ORDER)\ BY|HAVING|LIMIT|UNION)\ \w
+    | select\s.*\sfrom\s\S+(?:$|;|\s(?:where|join|order|group|limit)\b)
+    | (?:import|package|using|use)\s[\w.:{}*]+\s*(?:;|$|as\b) | from\s\S+\simport\s
+    | (?:else|try|finally|do|done|fi|end|begin|pass|break|continue|return)\b\W*$
+    | ["'][^"']{1,60}["']\s*: | [\w.-]+\s?[:=]\s?\S+$                         # a key and its value
+    )""",
+    re.VERBOSE,
+).match
+"""Whether a line is a statement, a query, a line of a log or an entry: no sentence looks so."""
+
+_starts_command = re.compile(
+    r"""\s*(?:select|insert|update|delete|create|alter|with|from|import|export|def|class|return|for
+    |while|if|elif|else|try|except|async|await|const|let|var|function|public|private|protected
+    |static|void|int|use|fn|func|struct|enum|impl|type|echo|sudo|apt|pip|npm|npx|git|docker|kubectl
+    |curl|wget|cd|ls|cat|grep|ssh|scp|chmod|mkdir|rm|cp|mv|make|brew|python3?|node|systemctl|print
+    |raise|throw|assert|yield|switch|case)\s""",
+    re.VERBOSE,
+).match
+"""Whether a line begins as statements and commands do, and now and then a sentence."""
+_SHORT_COMMAND: Final = 4
+"""Words of a command without options, such as `npm install express`."""
+
+_is_word = re.compile(
+    r"""["'“”‘’„«»¿¡(\[*_#]*
+    (?:[A-Za-z\x80-\U0010ffff]+(?:['-][A-Za-z\x80-\U0010ffff]+)* | (?:[A-Za-z]\.)+[A-Za-z]?)
+    [.,;:!?…。，、！？：；।؟،)\]"'“”‘’„»*_]*""",
+    re.VERBOSE,
+).fullmatch
+_mixed_case = re.compile(r"[a-z][A-Z]").search
+_says_nothing = re.compile(r"[\W\d]*\d[\W\d]*|[-–—*•#>|·.…:,]+").fullmatch
+"""Numbers, bullets, rules of tables: in any language, and in code."""
+
+
+def without_code(text: str) -> str:
+    """What may be prose: lines that are not code, and passages of words in lines that are mixed."""
+    return "\n".join(filter(None, map(_prose_of_line, text.splitlines())))
+
+
+def _prose_of_line(line: str) -> str:
+    if _is_statement(line):
+        return ""
+    tokens = [token for token in line.split() if not _says_nothing(token)]
+    odd = [_is_odd(token) for token in tokens]
+    if _starts_command(line):
+        is_command = 8 * sum(odd) >= len(odd) or (len(odd) <= _SHORT_COMMAND and line.islower())
+        return "" if is_command else line
+    return line if 5 * sum(odd) < 2 * len(odd) else " ".join(_passages(tokens, odd))
+
+
+def _is_odd(token: str) -> bool:
+    """Whether a token is no word of a sentence."""
+    if token.isalpha() and (token.islower() or token.istitle()):
+        return False
+    return '":' in token or _mixed_case(token) is not None or not _is_word(token)
+
+
+_PASSAGE: Final = 4
+"""Words in a row that are a sentence's rather than names in code."""
+
+
+def _passages(tokens: list[str], odd: list[bool]) -> Iterator[str]:
+    for is_odd, run in groupby(zip(odd, tokens, strict=True), key=itemgetter(0)):
+        words = [token for _, token in run]
+        if not is_odd and len(words) >= _PASSAGE:
+            yield from words
