@@ -1,13 +1,13 @@
 """How often languages are told right and wrong, and what a call costs, on texts that people wrote.
 
 Prompts and answers come from the folder of real model outputs, interface strings from gettext
-catalogues (`*.mo`) below any folder: the Python packages of an environment with Django or Sphinx will
-do. The code was adjusted on Django's and Wagtail's; the catalogues of other packages are held out.
+catalogues (`*.mo`) below any folder: the Python packages of an environment with Sphinx or Django's
+REST framework will do. Django's and Wagtail's own are left out: the code was adjusted on them.
 
     python benchmarks/language.py DATA [--catalogues FOLDER] [--against REVISION] [--json]
 
-DATA may be left out if UNDERSTUDY_TEST_MODEL_OUTPUTS names it. With `--against` the same is measured
-with the code of another revision of this repository, side by side.
+DATA may be left out if UNDERSTUDY_TEST_MODEL_OUTPUTS names it. With `--against` the code of another
+revision of this repository is measured as well.
 """
 
 from __future__ import annotations
@@ -64,11 +64,13 @@ REPEATS: Final = 3
 """The fastest of them counts: the others were disturbed."""
 
 SHORT_TRADITIONAL: Final = """
-可以的。 不可以。 已送出。 是的，有。 沒問題。 好的。 不行。 明天上午到。 今天下午三點。 已取消。 已收到。
-不用，免費。 可以，三天之內。 有，共三件。 沒有。 是，已付款。 不是。 已退回。 可以改期。 請再等一天。 在二樓。
-在台北。 星期三。 八月四日。 早上九點。 已安排。 快到了。 三十天。 我不知道。 可以用。 不必。 不要用力。 已完成。
-本店有。 要，全部都要。 不含在內。 同一天。 下午四點前。 打九折。 共五百元。 可以，但要加價。 不能退。 找不到。
-正在路上。 已改好。 無法修改。
+可以的。 不可以。 已送出。 是的，有。 沒問題。 好的。 不行。 明天上午到。
+今天下午三點。 已取消。 已收到。 不用，免費。 可以，三天之內。 有，共三件。
+沒有。 是，已付款。 不是。 已退回。 可以改期。 請再等一天。 在二樓。 在台北。
+星期三。 八月四日。 早上九點。 已安排。 快到了。 三十天。 我不知道。 可以用。
+不必。 不要用力。 已完成。 本店有。 要，全部都要。 不含在內。 同一天。
+下午四點前。 打九折。 共五百元。 可以，但要加價。 不能退。 找不到。 正在路上。
+已改好。 無法修改。
 """
 """Terse answers of a shop, written for this benchmark."""
 
@@ -178,8 +180,7 @@ def _figures_of_strings(module: ModuleType, strings: dict[str, list[str]]) -> It
         yield _share(f"correct strings called another language: {language}", mismatches, "≤ 1")
         told = [_other(language, module.detect_language(text)) for text in own]
         yield _share(f"the same as prompts: {language}", told)
-    short = SHORT_TRADITIONAL.split("\n")
-    short = [text for line in short for text in line.split(" ") if text]
+    short = SHORT_TRADITIONAL.split()
     columns = module.match_languages(["zh-Hant"] * len(short), short, np.ones(len(short), bool))
     simplified = [language == "zh-Hans" for language in columns.output_language]
     yield _share("short Traditional answers called zh-Hans", simplified, "0")

@@ -42,7 +42,12 @@ from understudy.analyzers.compare.language_scripts import (
     language_of_script,
 )
 from understudy.analyzers.compare.language_tags import UNDETERMINED, same_language
-from understudy.analyzers.compare.language_words import IN_LATIN, count_words, has_words
+from understudy.analyzers.compare.language_words import (
+    ENOUGH_WORDS,
+    IN_LATIN,
+    count_words,
+    has_words,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class LanguageColumns:
 _FEWEST_LETTERS: Final = 12
 """With fewer, detectors guess."""
 _LONG_ENOUGH: Final = 100
-"""Characters from which on CLD2 is right by itself, where it is sure: 99.5 % of prompts were."""
+"""Characters from which on one frequent word is enough where CLD2 is sure."""
 _SEEN_FOR_PROSE: Final = 8 * SAMPLE
 """Where a text begins with code, prose is looked for so far."""
 
@@ -81,8 +86,9 @@ def detect_language(text: str | None) -> str:
 def _detect_by_words(prose: str) -> str:
     """The language of a text whose script several share."""
     first = guess(prose)
-    known = has_words(first.language, prose)
-    if known and first.sure and len(prose) >= _LONG_ENOUGH:
+    words = count_words(first.language, prose)
+    known = words >= ENOUGH_WORDS
+    if first.sure and (known or (words and len(prose) >= _LONG_ENOUGH)):
         return first.language
     language, probability = second_opinion(prose)
     if _same(first.language, language):

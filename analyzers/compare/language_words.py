@@ -59,21 +59,24 @@ _FUNCTION_WORDS: Final = {
     "fa": "را در به که از برای است تا با این یک شما می ها",
     "ur": "ہے کے میں اور کا کی کو سے ہیں یہ ایک پر لیے آپ",
 }
-"""Frequent words, chosen so that two of them hardly ever stand in a text in another language."""
+"""Frequent words, chosen so that two of them hardly ever stand in a text in another language.
+
+Norwegian's are Danish's: the two count as one language.
+"""
+_WORDS: Final = {language: frozenset(words.split()) for language, words in _FUNCTION_WORDS.items()}
+_WORDS.update(dict.fromkeys(("no", "nb", "nn"), _WORDS["da"]))
+_WORDS_AMONG: Final = {language: words.intersection for language, words in _WORDS.items()}
 IN_LATIN: Final = frozenset(
-    language for language, words in _FUNCTION_WORDS.items() if words[0] < "\u0250"
+    language for language, words in _WORDS.items() if min(map(max, words)) < "\u0250"
 )
-"""Those of them that are written in Latin letters."""
-_ENOUGH_WORDS: Final = 2
+"""The languages with words here that are written in Latin letters."""
+ENOUGH_WORDS: Final = 2
 """One may be a name or a quotation."""
-_WORDS_AMONG: Final = {
-    language: frozenset(words.split()).intersection for language, words in _FUNCTION_WORDS.items()
-}
 
 
 def has_words(language: str, text: str) -> bool:
     """Whether two frequent words of the language are in the text."""
-    return count_words(language, text) >= _ENOUGH_WORDS
+    return count_words(language, text) >= ENOUGH_WORDS
 
 
 def count_words(language: str, text: str) -> int:

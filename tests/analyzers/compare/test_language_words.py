@@ -14,6 +14,7 @@ from understudy.analyzers.compare.language_words import IN_LATIN, count_words, h
         ("en", "THE answer", 1),
         ("de", "der Preis und die Lieferung", 3),
         ("de", "the price and the delivery", 0),
+        ("nb", "det er ikke her", 3),
         ("hi", "यह है", 2),
         ("xx", "the answer and the question", 0),
         ("en", "", 0),
@@ -25,5 +26,5 @@ def test_different_words_are_counted(language: str, text: str, count: int) -> No
 
 
 def test_languages_in_latin_letters() -> None:
-    assert {"en", "vi", "tr"} <= IN_LATIN
-    assert not {"ru", "hi", "ar"} & IN_LATIN
+    assert {"en", "vi", "tr", "nb"} <= IN_LATIN
+    assert not {"ru", "uk", "hi", "ar", "fa"} & IN_LATIN
