@@ -138,11 +138,20 @@ def read_strings(folder: Path) -> dict[str, list[str]]:
 
 
 def _translations(path: Path) -> Iterator[str]:
-    with path.open("rb") as file:
-        catalogue: dict[Any, str] = vars(gettext.GNUTranslations(file))["_catalog"]
+    try:
+        with path.open("rb") as file:
+            catalogue: dict[Any, str] = vars(gettext.GNUTranslations(file))["_catalog"]
+    except ValueError:  # some packages ship catalogues that gettext cannot read
+        return
     for key, text in catalogue.items():
         source = key[0] if isinstance(key, tuple) else key
-        if source and text != source and 20 <= len(text) <= 60 and not re.search(r"[%{<\n]", text):
+        if (
+            source
+            and isinstance(text, str)
+            and text != source
+            and 20 <= len(text) <= 60
+            and not re.search(r"[%{<\n]", text)
+        ):
             yield text
 
 

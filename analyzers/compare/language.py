@@ -92,7 +92,9 @@ def _detect_by_words(prose: str) -> str:
         return first.language
     language, probability = second_opinion(prose)
     if _same(first.language, language):
-        return first.language if probability >= _PROBABLE_IF_BOTH_SAY else UNDETERMINED
+        spoken = words or len(prose) >= _SOME_WORDS
+        enough = _PROBABLE_IF_BOTH_SAY if spoken else _PROBABLE_OF_FEW_WORDS
+        return first.language if probability >= enough else UNDETERMINED
     if not known and has_words(language, prose):
         enough = _PROBABLE_BY_WORDS
     else:
@@ -108,6 +110,10 @@ _PROBABLE_BY_WORDS: Final = 0.3
 """Where frequent words speak for it, and none for CLD2's guess."""
 _PROBABLE_IF_BOTH_SAY: Final = 0.15
 """Where CLD2 guesses the same."""
+_PROBABLE_OF_FEW_WORDS: Final = 0.45
+"""Where CLD2 guesses the same of a few words, none of them frequent: kin languages share many."""
+_SOME_WORDS: Final = 60
+"""Characters of more than a few words."""
 
 _may_hold_code = re.compile(
     r"[{}=_<>|\\;(./,:](?:(?<=[{}=_<>|\\;])|(?<=[a-z][(./,])[a-z]|(?<=\d:)\d)"
