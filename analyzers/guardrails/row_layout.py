@@ -171,7 +171,7 @@ class RowLayout:
                 tail_buckets(tail.check, thresholds, name, key.start_ms)
                 for name, key in zip(names, keys, strict=True)
             ]
-            stable, rollback, promotion = np.array(buckets, dtype=np.int64).T
+            stable, rollback, promotion = np.array(buckets, dtype=np.int64).reshape(-1, 3).T
             start = tail.start + number * n_fields
             vectors[:, start : start + n_fields] = tail.check.tail.read(
                 columns, stable, rollback, promotion

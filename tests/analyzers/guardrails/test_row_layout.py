@@ -46,6 +46,12 @@ def test_a_check_and_its_warning_share_their_statistics() -> None:
     assert LAYOUT.part(ERRORS.key) == slice(0, n_fields)
 
 
+def test_a_message_of_rows_that_are_all_known_is_read() -> None:
+    """Or of rows that count invalid events alone, which have no mode."""
+    assert LAYOUT.read({}, TABLE, {}).shape == (0, LAYOUT.width)
+    assert LAYOUT.read({}, TABLE, known("all requests")).shape == (0, LAYOUT.width)
+
+
 def test_rows_add_up_to_their_slices() -> None:
     sums = batch({})
     pairs = sums[:, ERRORS.test.fields.index("pairs")]
