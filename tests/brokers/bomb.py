@@ -14,6 +14,7 @@ _ONE_BATCH_MS: Final = 3000
 _DELIVERED_S: Final = 60.0
 
 Codec = Literal["gzip", "lz4", "snappy", "zstd"]
+CODECS: Final[tuple[Codec, ...]] = ("gzip", "lz4", "snappy", "zstd")
 
 
 def bomb(

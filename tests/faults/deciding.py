@@ -6,7 +6,7 @@ be its decisions, to the byte, and the changelog must end with its snapshots, to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from random import Random
@@ -19,7 +19,7 @@ from tests.analyzers.guardrails.world import Harm, World
 from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import ClickHouseServer
 from tests.faults.harness import Run
-from tests.faults.processes import Worker, wait_until
+from tests.faults.processes import Role, Worker, wait_until
 from tests.faults.truth import Record
 from tests.waiting import DEADLINE_S
 from understudy.schemas.manifests import read_manifest
@@ -105,12 +105,16 @@ class DecidingRun(Run):
         broker: Broker,
         clickhouse: ClickHouseServer,
         session_s: float = SESSION_S,
+        *,
+        role: Role = "deciding",
+        rollouts: Sequence[str] = ROLLOUTS,
         **settings: Any,
     ) -> None:
         super().__init__(
-            broker, clickhouse, role="deciding", rollout_partitions=WINDOW_PARTITIONS,
+            broker, clickhouse, role=role, rollout_partitions=WINDOW_PARTITIONS,
             deciding_session_timeout_s=session_s, **settings,
         )  # fmt: skip
+        self.rollouts = rollouts
 
         self.poison: frozenset[int] = frozenset()
         """Versions of messages whose evaluation fails."""
@@ -121,24 +125,29 @@ class DecidingRun(Run):
         prefix = self.topics.events.name.removesuffix("events")
         return f"{prefix}{self.deciding_group}-rollouts-changelog"
 
-    def deciding_worker(self, instance: str = "") -> Worker:
+    def deciding_worker(
+        self, instance: str = "", *, pairing_instance: str | None = None, role: Role | None = None
+    ) -> Worker:
         """A worker, under a name of its own or as the same member of the group again."""
         worker = Worker(
-            {**self.environment(), "UNDERSTUDY_DECIDING_INSTANCE_ID": instance},
+            {
+                **self.environment(pairing_instance),
+                "UNDERSTUDY_DECIDING_INSTANCE_ID": instance,
+            },
             self._new_log(),
-            self.role,
+            role or self.role,
         )
         self.workers.append(worker)
         return worker
 
-    def apply(self, rollouts: Iterable[str] = ROLLOUTS) -> None:
+    def apply(self) -> None:
         """Write the records, and wait until a worker has applied them: windows come after."""
-        self.write_records(rollouts)
+        self.write_records()
         self.wait_until_decided("the policies")
 
-    def write_records(self, rollouts: Iterable[str] = ROLLOUTS) -> None:
+    def write_records(self) -> None:
         """Write the records."""
-        for name in rollouts:
+        for name in self.rollouts:
             record = RolloutRecord(manifest=read_manifest(_POLICY.format(rollout_id=name)))
             self.write(self.topics.rollouts.name, name.encode(), encode_rollout_record(record))
         self.flush()
@@ -159,7 +168,7 @@ class DecidingRun(Run):
             self.write(self.topics.windows.name, key, msgspec.json.encode(message))
         self.flush()
 
-    def truth(self) -> tuple[list[Emitted], dict[bytes, bytes]]:  # type: ignore[override]
+    def undisturbed(self) -> tuple[list[Emitted], dict[bytes, bytes]]:
         """Decisions in order and the table, by the log."""
         table: dict[bytes, bytes] = {}
         store = RolloutStateStore(table)
@@ -193,7 +202,7 @@ class DecidingRun(Run):
 
     def wait_until_decided(self, what: str = "everything", deadline_s: float = DEADLINE_S) -> None:
         """Wait until the table is that of an undisturbed store."""
-        _, table = self.truth()
+        _, table = self.undisturbed()
 
         def done() -> bool:
             ended = [w for w in self.workers if w.exit_code not in (None, 0, -9, -15)]
@@ -204,9 +213,9 @@ class DecidingRun(Run):
 
     def check_decisions(self) -> int:
         """Fails unless all were emitted, in order, and the right one is last; returns how many."""
-        expected, table = self.truth()
+        expected, table = self.undisturbed()
         found = self.decisions()
-        for name in ROLLOUTS:
+        for name in self.rollouts:
             wanted = [value for key, value in expected if key == name.encode()]
             values = [value for key, value in found if key == name.encode()]
             assert wanted, f"{name} is not among {len(expected)} decisions: was its record written?"

@@ -15,16 +15,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Any, Final
 
-from tests.brokers.bomb import bomb
+from tests.brokers.bomb import CODECS, bomb
 from tests.brokers.choose import start_own_broker
 from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import OUTAGES, ClickHouseServer, Fault
+from tests.faults.deciding import WINDOW_PARTITIONS
 from tests.faults.harness import Run
 from tests.faults.processes import Worker, stop
-from tests.faults.truth import Rules, Truth
-from tests.faults.workload import Shape, Workload
+from tests.faults.truth import Rules
+from tests.faults.whole_path import WholePathRun
+from tests.faults.workload import Message, Shape, Workload
 
 MOST_WORKERS: Final = 3
 LONGEST_WAIT_S: Final = 0.5
@@ -71,7 +73,7 @@ class Soak:
             tolerance_ms=rng.choice((0, 200, 1000)),
             grace_ms=rng.choice((0, 300, 1500)),
         )
-        self._run = Run(
+        self._run = self._make_run(
             broker,
             clickhouse,
             protocol="classic" if self._static else rng.choice(("classic", "consumer")),
@@ -81,7 +83,7 @@ class Soak:
             pairing_flush_interval_s=rng.choice((0.05, 0.1, 0.3)),
             clickhouse_buffer_bytes=rng.choice((100_000, 400_000, 50_000_000)),
         )
-        shape = Shape(
+        self._shape = Shape(
             rate_per_s=rng.choice((5.0, 20.0, 60.0)),
             lost=rng.random() * 0.1,
             copied=rng.random() * 0.15,
@@ -95,7 +97,11 @@ class Soak:
             retried=rng.random() * 0.2,
             pauses=rng.random() * 0.005,
         )
-        self._chunks = Workload(seed, rng.randint(300, 1500), shape).chunks(rng.randint(4, 9))
+        self._workload = Workload(seed, rng.randint(300, 1500), self._shape)
+        self._chunks = self._workload.chunks(rng.randint(4, 9))
+
+    def _make_run(self, *args: Any, **settings: Any) -> Run:
+        return Run(*args, **settings)
 
     def go(self) -> Result:
         """Publish with faults between, then let everything heal, and compare."""
@@ -103,18 +109,27 @@ class Soak:
         with self._run as run:
             for _ in range(1 if self._static else self._rng.randint(1, 2)):
                 self._start()
+            self._begin()
             for chunk in self._chunks:
-                run.publish(chunk)
+                self._publish(chunk)
                 for _ in range(self._rng.randint(0, 2)):
                     self._something()
                 time.sleep(self._rng.random() * LONGEST_WAIT_S)
             self.result.recovery_s = self._heal()
             run.stop_workers()
-            truth: Truth = run.check(self._unpackable)
-            self.result.events = truth.read
-            self.result.summary = run.summary(truth)
+            self.result.summary = self._check()
+            self.result.events = sum(run.ends().values())
         self.result.seconds = time.monotonic() - started
         return self.result
+
+    def _begin(self) -> None:
+        """What has to be there before the first event."""
+
+    def _publish(self, chunk: list[Message]) -> None:
+        self._run.publish(chunk)
+
+    def _check(self) -> str:
+        return self._run.summary(self._run.check(self._unpackable))
 
     def _heal(self) -> float:
         run = self._run
@@ -239,9 +254,54 @@ class Soak:
         self._broker.restart()
 
 
-def soak(seed: int, broker: Broker, clickhouse: ClickHouseServer) -> Result:
+class WholePathSoak(Soak):
+    """The same with workers of every role, ratings by users, and decisions."""
+
+    _run: WholePathRun
+
+    def _make_run(self, *args: Any, **settings: Any) -> Run:
+        return WholePathRun(*args, **settings)
+
+    def _start(self, instance: str | None = None) -> None:
+        """A worker comes back as the member of the deciding group that it was."""
+        known = instance or f"i{next(self._instances)}"
+        self._names[len(self._run.workers)] = known
+        self._run.deciding_worker(known, pairing_instance=known if self._static else None)
+
+    def _begin(self) -> None:
+        self._run.apply()
+        self._ratings = self._workload.ratings(60 * len(self._chunks))
+
+    def _publish(self, chunk: list[Message]) -> None:
+        """Also ratings, and now and then a batch for deciding that cannot be unpacked."""
+        super()._publish(chunk)
+        self._run.rate(self._ratings[:60])
+        del self._ratings[:60]
+        if self._rng.random() < 0.05:
+            self._faults["batch of windows that cannot be unpacked"] += 1
+            codec = self._rng.choice(CODECS)
+            number = self._rng.randrange(WINDOW_PARTITIONS)
+            bomb(self._broker.bootstrap_servers, self._run.topics.windows.name, number, 2,
+                 codec=codec)  # fmt: skip
+
+    def _heal(self) -> float:
+        took_s = super()._heal()
+        self._run.wait_until_rated()
+        return took_s
+
+    def _check(self) -> str:
+        """What was written last, when the workers stopped, is decided by another one."""
+        self._run.deciding_worker("last", role="deciding")
+        self._run.wait_until_decided()
+        self._run.stop_workers()
+        return self._run.check_whole(self._unpackable)
+
+
+def soak(
+    seed: int, broker: Broker, clickhouse: ClickHouseServer, kind: type[Soak] = Soak
+) -> Result:
     """One seed; what went wrong stands in the result."""
-    one = Soak(seed, broker, clickhouse)
+    one = kind(seed, broker, clickhouse)
     try:
         return one.go()
     except Exception:
@@ -254,12 +314,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=200, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--whole-path", action="store_true",
+                        help="with deciding and feedback, not pairing alone")  # fmt: skip
     asked = parser.parse_args()
+    kind = WholePathSoak if asked.whole_path else Soak
     broker, clickhouse = start_own_broker(), ClickHouseServer().start()
     results: list[Result] = []
     with suppress(KeyboardInterrupt):
         for seed in range(asked.first, asked.first + asked.seeds):
-            results.append(soak(seed, broker, clickhouse))
+            results.append(soak(seed, broker, clickhouse, kind))
             _report(results[-1])
     broker.close()
     clickhouse.close()

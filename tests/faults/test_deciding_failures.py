@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from tests.brokers.bomb import Codec, bomb
+from tests.brokers.bomb import CODECS, bomb
 from tests.faults.deciding import ROLLOUTS, DecidingRun
 from tests.faults.processes import wait_until
 from understudy.schemas.windows import WindowsMessage
@@ -33,7 +33,6 @@ sys.argv[0] = "understudy"
 main()
 """
 TAKES_ALL = 8 * 1024 * 1024
-CODECS: Final[tuple[Codec, ...]] = ("gzip", "lz4", "snappy", "zstd")
 MOST_GROWTH_BYTES: Final = 200_000_000
 """Twice the limit of a batch, with what the interpreter keeps; each batch would take 100 MB more
 than once."""

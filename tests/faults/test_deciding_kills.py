@@ -102,7 +102,7 @@ def hang_with_unsaved(run: DecidingRun, worker: Worker, messages: list[WindowsMe
         return len(run.decisions()) > emitted
 
     def has_saved() -> bool:
-        return run.table() == run.truth()[1]
+        return run.table() == run.undisturbed()[1]
 
     for start in range(0, len(messages), BATCH):
         emitted = len(run.decisions())

@@ -6,7 +6,7 @@ import pytest
 
 from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import ClickHouseServer
-from tests.faults.soak import soak
+from tests.faults.soak import Soak, WholePathSoak, soak
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration, pytest.mark.slow]
 
@@ -15,7 +15,6 @@ SEEDS = (1, 2)
 
 def test_everything_at_random(own_broker: Broker, own_clickhouse: ClickHouseServer) -> None:
     for seed in SEEDS:
-        result = soak(seed, own_broker, own_clickhouse)
-        assert not result.failure, f"python -m tests.faults.soak --first {seed} --seeds 1\n" + (
-            result.failure
-        )
+        for kind in (Soak, WholePathSoak):
+            result = soak(seed, own_broker, own_clickhouse, kind)
+            assert not result.failure, f"{kind.__name__}, seed {seed}:\n{result.failure}"

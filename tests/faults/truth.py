@@ -313,6 +313,44 @@ def truth_of(logs: dict[int, list[Record]], rules: Rules) -> Truth:
     return truth
 
 
+FeedbackSlice = tuple[str, str, str, str, int, int]
+"""As for events; late and invalid records are in no slice that is compared."""
+
+
+def ratings_of(logs: dict[int, list[Record]], rules: Rules) -> dict[FeedbackSlice, Counter[str]]:
+    """What windows must say of feedback: each rating once, in the window of its own time."""
+    counts: dict[FeedbackSlice, Counter[str]] = defaultdict(Counter)
+    for partition, records in logs.items():
+        watermark = None
+        last: dict[tuple[str, ...], int] = {}
+        for record in records:
+            rating = json.loads(record.value or b"")
+            at = (dt.datetime.fromisoformat(rating["feedback_time"]) - _EPOCH) // _MS
+            before = at if watermark is None else watermark
+            watermark = max(before, at)
+            if at < before - rules.timeout_ms:
+                counts[_rated(rating, before, partition, rules)]["events_late"] += 1
+                continue
+            count = counts[_rated(rating, at, partition, rules)]
+            name = tuple(rating[part] for part in ("rollout_id", "pair_id", "side", "name"))
+            known = last.get(name)
+            last[name] = max(at, known or at)
+            if known is not None and known >= watermark - rules.timeout_ms:
+                count["events_duplicate"] += 1
+                continue
+            count["events_single"] += 1
+            count[f"{rating['side']}_feedback_score_count"] += 1
+            count[f"{rating['side']}_feedback_positive"] += rating["score_value"] >= 0.5
+    return counts
+
+
+def _rated(rating: dict[str, Any], at: int, partition: int, rules: Rules) -> FeedbackSlice:
+    window = at - at % rules.window_ms
+    return (
+        rating["rollout_id"], rating["mode"], rating.get("language", "und"), "", window, partition
+    )  # fmt: skip
+
+
 def _decode(value: bytes | None) -> dict[str, Any]:
     try:
         event = json.loads(value or b"")

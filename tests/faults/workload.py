@@ -79,6 +79,24 @@ class Workload:
         ends = [0, *cuts, len(self.messages)]
         return [self.messages[a:b] for a, b in pairwise(ends)]
 
+    def ratings(self, count: int) -> list[Message]:
+        """Ratings by users, in about the order in which they were given, some of them twice."""
+        rng, found = self._rng, []
+        at_s = 0.0
+        for number in range(count):
+            at_s += rng.expovariate(self._shape.rate_per_s)
+            shift_s = rng.choice((0.0, 0.0, 0.0, -1.0, -8.0)) * rng.random()
+            stamp = (self._start + dt.timedelta(seconds=round(at_s + shift_s, 3))).isoformat()
+            rating = {
+                "schema_version": 1, "rollout_id": rng.choice(ROLLOUTS), "pair_id": f"p{number}",
+                "mode": "shadow", "side": rng.choice(("stable", "candidate")), "name": "thumbs",
+                "request_time": stamp, "feedback_time": stamp,
+                "score_value": rng.choice((0, 0.5, 1)), "language": rng.choice(LANGUAGES),
+            }  # fmt: skip
+            key = f"{rating['rollout_id']}/{rating['pair_id']}".encode()
+            found += [Message(key, json.dumps(rating).encode())] * rng.choice((1, 1, 1, 2))
+        return found
+
     def _arrivals(self, requests: int) -> Iterator[tuple[float, Message]]:
         rng, shape = self._rng, self._shape
         at_s = 0.0
