@@ -15,12 +15,20 @@ from typing import Final
 import numpy as np
 
 from understudy.analyzers.guardrails.check_evidence import FoldedWindow
-from understudy.analyzers.guardrails.design_effect import FIRST_GUESS
+from understudy.analyzers.guardrails.checks import Check
+from understudy.analyzers.guardrails.design_effect import (
+    PARTIES,
+    Assumption,
+    after_window,
+    divisors,
+)
 from understudy.analyzers.guardrails.row_layout import ARRIVED
 from understudy.analyzers.guardrails.slice_table import NO_PLACE
-from understudy.analyzers.guardrails.stage_counts import StageCounts
+from understudy.analyzers.guardrails.slices import ALL
+from understudy.analyzers.guardrails.stage_counts import Assigned, Assignment, StageCounts
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
+from understudy.analyzers.guardrails.turn_readers import COUNTS
 from understudy.analyzers.guardrails.window_store import RowKey, Rows, StoredRow
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.windows.histogram import merge
@@ -96,7 +104,6 @@ def _count_for_stage(
         counts.add_arrived(events, late)
         if row.closed and counts.includes(row, stage, key.start_ms):
             counts.add(row, stage, key.start_ms)
-    counts.check_sample_ratio(stage)
 
 
 def _note_times(
@@ -133,21 +140,54 @@ def _fold(
     stage = rollout.stages[state.status.stage]
     is_of_stage = start_ms >= state.stage.since_ms
     of_stage = [(key, row) for key, row in rows if is_of_stage and key.mode == stage.mode]
+    if source == "events":
+        assignment = _assignment(rollout, state, start_ms, of_stage, is_late=is_late)
+        state.stage.check_sample_ratio(stage, assignment)
     batch = batch_of(state, source, rows)
     batch_of_stage = batch if len(of_stage) == len(rows) else batch_of(state, source, of_stage)
-    layout, table = state.layouts[source], state.table
+    layout, table, assumption = state.layouts[source], state.table, assumption_of(rollout)
     for check, places in zip(state.checks, table.places_of_check, strict=True):
         if check.source != source:
             continue
         part = layout.part(check.key)
+        statistics, turns = batch[places, part], layout.turn_sums(check, batch, places)
+        known = state.effects[check.name]
+        divisor = divisors(check.test, known, turns.of_one(), assumption)
         window = FoldedWindow(
             start_ms=start_ms,
-            statistics=batch[places, part],
+            statistics=statistics,
             of_stage=batch_of_stage[places, part],
             counts_for_rollback=start_ms > state.status.forgiven_through_ms,
             is_late=is_late,
         )
-        state.evidence[check.name].fold(check.test, window, first_guess(rollout))
+        state.evidence[check.name].fold(check.test, window, divisor[0])
+        if not is_late:
+            state.effects[check.name] = after_window(
+                check.test, known, start_ms, statistics, _together(state, check, statistics), turns
+            )
+
+
+def _assignment(
+    rollout: Rollout,
+    state: RolloutState,
+    start_ms: int,
+    rows: Sequence[tuple[RowKey, StoredRow]],
+    *,
+    is_late: bool,
+) -> Assignment:
+    """Return how the requests of a window's rows were assigned to the arms."""
+    counts = np.zeros((PARTIES, 1 + len(COUNTS)), dtype=np.int64)
+    for _, row in rows:
+        counts += row.values[state.layouts["events"].counts].astype(np.int64).reshape(counts.shape)
+    (_, of_candidate, of_stable) = counts.tolist()
+    requests, named, first, _ = zip(of_candidate, of_stable, strict=True)
+    return Assignment(
+        start_ms=start_ms,
+        first_turns=Assigned(first[0], sum(first)),
+        unnamed=Assigned(requests[0] - named[0], sum(requests) - sum(named)),
+        is_late=is_late,
+        is_independent=rollout.independent_requests,
+    )
 
 
 def batch_of(
@@ -196,6 +236,15 @@ def _stable_histogram(measure: str, rows: Iterable[WindowRow]) -> dict[int, int]
     return merge(*(getattr(row.stable, name) for row in rows))
 
 
-def first_guess(rollout: Rollout) -> float:
-    """Return the design effect before anything was seen."""
-    return 1.0 if rollout.independent_requests else FIRST_GUESS
+def _together(state: RolloutState, check: Check, statistics: FloatArray) -> FloatArray:
+    """Return the statistics (k,) of all requests; where they are no slice, of all slices."""
+    slices = state.evidence[check.name].slices
+    together: FloatArray = (
+        statistics[slices.index(ALL)] if ALL in slices else statistics.sum(axis=0)
+    )
+    return together
+
+
+def assumption_of(rollout: Rollout) -> Assumption:
+    """Return what the policy says about conversations."""
+    return Assumption(rollout.independent_requests, rollout.turns_per_conversation)

@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from understudy.analyzers.guardrails import design_effect
 from understudy.analyzers.guardrails.column_tests import SequentialTest
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.sequential.restart import log_shares, restarted
@@ -61,10 +60,6 @@ class CheckEvidence(msgspec.Struct, array_like=True):
     """(…, k) units of folded windows since the stage began."""
     interval_sums: FloatArray
     """(…, 3) what the interval of a mean rests on."""
-    effect: FloatArray
-    """(…, 5) what is known about the design effect."""
-    stretch: FloatArray
-    """(…, k) units since the design effect was last learnt."""
     lately: FloatArray
     """(…, k) units of folded windows of the newest stretch of `LATELY_MS`."""
     before_that: FloatArray
@@ -88,8 +83,6 @@ class CheckEvidence(msgspec.Struct, array_like=True):
             total=np.zeros((n, n_fields)),
             closed=np.zeros((n, n_fields)),
             interval_sums=np.zeros((n, 3)),
-            effect=design_effect.no_stretches(n),
-            stretch=np.zeros((n, n_fields)),
             lately=np.zeros((n, n_fields)),
             before_that=np.zeros((n, n_fields)),
         )
@@ -107,13 +100,12 @@ class CheckEvidence(msgspec.Struct, array_like=True):
             getattr(begun, name)[new] = getattr(self, name)[old]
         return begun
 
-    def design_effect(self, guess: float) -> FloatArray:
-        """Return what divides the increments of later windows, (n_slices,)."""
-        return design_effect.design_effect(self.effect, guess)
+    def fold(self, test: SequentialTest, window: FoldedWindow, design_effect: FloatArray) -> None:
+        """Take a window that won't change any more, or what came late to one.
 
-    def fold(self, test: SequentialTest, window: FoldedWindow, guess: float) -> None:
-        """Take a window that won't change any more, or what came late to one."""
-        divisor = self.design_effect(guess)[:, None]
+        The design effect (n_slices,) must come from windows before it.
+        """
+        divisor = design_effect[:, None]
         judged, self.waiting_of_stage = test.split(self.waiting_of_stage + window.of_stage)
         self.won = self.won + test.increments(judged, "promotion", self.scale) / divisor
         if window.counts_for_rollback:
@@ -123,7 +115,6 @@ class CheckEvidence(msgspec.Struct, array_like=True):
         self.total = self.total + window.statistics
         self.closed = self.closed + window.of_stage
         if not window.is_late:
-            self._learn_effect(test, window.statistics)
             self._note_lately(window)
 
     def _add_to_rollback(
@@ -136,12 +127,6 @@ class CheckEvidence(msgspec.Struct, array_like=True):
         self.log_wealth = restarted(self.log_wealth, won, fresh[:, None])
         self.windows = self.windows + restarts
         self.interval_sums = self.interval_sums + test.interval_sums(ready, self.scale)
-
-    def _learn_effect(self, test: SequentialTest, statistics: FloatArray) -> None:
-        self.stretch = self.stretch + statistics
-        harm = test.window_harm(self.stretch)
-        self.effect = design_effect.after_stretch(self.effect, harm)
-        self.stretch = np.where(design_effect.is_stretch(harm)[:, None], 0.0, self.stretch)
 
     def _note_lately(self, window: FoldedWindow) -> None:
         stretch_ms = window.start_ms - window.start_ms % LATELY_MS

@@ -1,69 +1,257 @@
-"""Design effect: how many requests of a slice count like one independent request.
+"""Design effect: how many requests of a check count like one independent request.
 
-Requests of one conversation share their fate, so evidence that takes them for independent grows too
-fast. What each window wins is divided by a factor that was known before the window, and is never
-divided again: only so does what was won stay valid at every look.
+Turns of one conversation share their fate, so evidence that takes requests for independent grows
+too fast. What each window wins is divided by a factor that was known before the window, and is
+never divided again: only so does what was won stay valid at every look.
 
-Successive windows are compared with each other rather than with the margin. Measured against the
-margin, a healthy candidate looks clustered, the more so the larger its windows; and a lasting
-regression is no variation: between neighbours it shows once.
+Where requests name their conversation and turn, the factor follows from the correlation of turns
+and from how many there are (`sequential.conversations`). Other requests are judged by how much
+blocks of time differ (`sequential.blocks`), all requests together, since small slices cannot learn
+it. Sums of conversations are kept apart for pairs and for each arm: a candidate's arm may be alike
+in other ways than stable's.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
-import numpy.typing as npt
+from msgspec.structs import replace
 
+from understudy.analyzers.guardrails.column_readers import BinaryColumns, LimitColumns, MeanColumns
+from understudy.analyzers.guardrails.column_tests import (
+    AnyTest,
+    BinaryTest,
+    LimitTest,
+    MeanTest,
+)
+from understudy.analyzers.guardrails.slices import ALL
+from understudy.analyzers.sequential import blocks, conversations
 from understudy.analyzers.sequential.bets import FloatArray
 
-BoolArray = npt.NDArray[np.bool_]
-
-PRIOR_WINDOWS: Final = 1.0
-"""Windows that the first guess is worth: one, so that it is soon outweighed."""
-FIRST_GUESS: Final = 5.0
-"""Factor before anything was seen. Too low a guess lets the first windows of clustered traffic
-raise false alarms before the factor is known; a high one costs a few windows of delay."""
+PAIRED, CANDIDATE, STABLE = range(3)
+"""What sums of conversations are of: pairs, the candidate's arm, stable's arm."""
+PARTIES: Final = 3
 LEAST_UNITS: Final = 10.0
-"""Units that a stretch needs before its variance says something about clustering."""
-_FIELDS: Final = 5
-"""Stretches compared, variation seen, variation expected, units and mean of the last stretch."""
+"""Units that are compared at least: of fewer nothing can be said of how much they vary."""
+TURN_FIELDS: Final = ("requests", "first", "earlier", "pairs", "sums", "products")
+"""Of turns, as `conversations.FIELDS` begins."""
+_REQUESTS: Final = conversations.FIELDS.index("requests")
+_PAIRS: Final = conversations.FIELDS.index("pairs")
 
 
-def no_stretches(n_slices: int) -> FloatArray:
-    """Return what is known before anything was seen, (n_slices, 5)."""
-    return np.zeros((n_slices, _FIELDS))
+class TurnSums(NamedTuple):
+    """What windows say about conversations, by slice of a check."""
+
+    turns: FloatArray
+    """(…, n_slices, 3, 6) by party, see `TURN_FIELDS`."""
+    requests: FloatArray
+    """(…, n_slices, 3) by party, whether or not they name a conversation."""
+
+    def of_one(self) -> TurnSums:
+        """Return the sums of one window as those of T = 1 windows."""
+        return TurnSums(self.turns[None], self.requests[None])
+
+    def with_none_after(self) -> TurnSums:
+        """Return the sums of T windows with a window of nothing after them."""
+        turns = np.concatenate([self.turns, np.zeros((1, *self.turns.shape[1:]))])
+        return TurnSums(
+            turns, np.concatenate([self.requests, np.zeros((1, *self.requests.shape[1:]))])
+        )
 
 
-def design_effect(known: FloatArray, guess: float = FIRST_GUESS) -> FloatArray:
-    """Return the factor that divides what later windows win, (n_slices,), at least 1.
+class DesignEffect(msgspec.Struct, array_like=True):
+    """What is known of a check by its folded windows."""
 
-    Source: the Pearson estimate of quasi-likelihood (McCullagh and Nelder, 1989, chapter 4) on
-    successive differences (von Neumann, 1941), shrunk towards the first guess.
+    slices: list[str]
+    named: FloatArray
+    """(n_slices, 3, 9) by party, see `conversations.FIELDS`."""
+    requests: FloatArray
+    """(n_slices, 3) by party."""
+    pending: FloatArray
+    """(k,) statistics of all requests together that are too few yet to be compared."""
+    stable_blocks: FloatArray
+    """State of `blocks` for stable's own outcomes, all requests together."""
+    harm_blocks: FloatArray
+    """The same for the harm."""
+    stable_bad: float = 0.0
+    """Bad outcomes of stable."""
+
+    @classmethod
+    def begin(cls, test: AnyTest, slices: Sequence[str]) -> DesignEffect:
+        """Return what is known before anything was seen."""
+        return cls(
+            slices=list(slices),
+            named=np.zeros((len(slices), PARTIES, len(conversations.FIELDS))),
+            requests=np.zeros((len(slices), PARTIES)),
+            pending=np.zeros(len(test.fields)),
+            stable_blocks=blocks.begin(),
+            harm_blocks=blocks.begin(),
+        )
+
+    def covering(self, slices: Sequence[str]) -> DesignEffect:
+        """Return the state with these slices in this order; those that are new begin."""
+        if self.slices == list(slices):
+            return self
+        named = np.zeros((len(slices), *self.named.shape[1:]))
+        requests = np.zeros((len(slices), PARTIES))
+        for place, name in enumerate(slices):
+            if name in self.slices:
+                named[place] = self.named[self.slices.index(name)]
+                requests[place] = self.requests[self.slices.index(name)]
+        return replace(self, slices=list(slices), named=named, requests=requests)
+
+
+class Assumption(NamedTuple):
+    """What the policy says about conversations."""
+
+    is_independent: bool
+    turns_per_conversation: float | None
+
+
+def known_sums(test: AnyTest, statistics: FloatArray, turns: FloatArray) -> FloatArray:
+    """Return sums of `conversations`, (…, 3, 9), from statistics (…, k) and turns (…, 3, 6)."""
+    return np.concatenate([turns, _moments(test, statistics)], axis=-1)
+
+
+def divisors(
+    test: AnyTest,
+    known: DesignEffect,
+    seen: TurnSums,
+    assumption: Assumption,
+) -> FloatArray:
+    """Return what divides the increments of T windows that follow the folded ones, (T, n_slices).
+
+    How many turns there are is no outcome, so it is taken from the windows that are judged as well.
     """
-    stretches, seen, expected = known[:, 0], known[:, 1], known[:, 2]
-    is_known = (stretches > 0.0) & (expected > 0.0)
-    ratio = np.divide(seen, expected, out=np.full(len(known), guess), where=is_known)
-    pooled = (PRIOR_WINDOWS * guess + stretches * ratio) / (PRIOR_WINDOWS + stretches)
-    result: FloatArray = np.maximum(1.0, np.where(is_known, pooled, guess))
+    steps, n_slices = seen.requests.shape[:2]
+    if assumption.is_independent:
+        return np.ones((steps, n_slices))
+    so_far = known.named + np.cumsum(_counts_only(seen.turns), axis=0)
+    requests = known.requests + np.cumsum(seen.requests, axis=0)
+    parties = _by_party(test, known, so_far, requests, unnamed_factor(known, assumption))
+    paired, candidate, stable = (parties[..., party] for party in range(PARTIES))
+    if _is_one_sided(test):
+        arms = candidate
+    else:
+        arms = conversations.of_arms(
+            candidate, stable, requests[..., CANDIDATE], requests[..., STABLE]
+        )
+    is_paired = requests[..., PAIRED] >= requests[..., CANDIDATE] + requests[..., STABLE]
+    result: FloatArray = np.where(is_paired, paired, arms)
     return result
 
 
-def is_stretch(harm: FloatArray) -> BoolArray:
-    """Return whether (n_slices, 3) units, total and variance are enough to learn from."""
-    result: BoolArray = np.nan_to_num(harm[:, 0]) >= LEAST_UNITS
-    return result
+def _counts_only(turns: FloatArray) -> FloatArray:
+    """Return sums of `conversations`, (…, 9), that hold how many turns there are, no outcome."""
+    sums = np.zeros((*turns.shape[:-1], len(conversations.FIELDS)))
+    sums[..., :_PAIRS] = turns[..., :_PAIRS]
+    return sums
 
 
-def after_stretch(known: FloatArray, harm: FloatArray) -> FloatArray:
-    """Return what is known after a stretch of each slice; those that are too small add nothing."""
-    is_seen = is_stretch(harm)
-    units, total, variance = np.where(is_seen[:, None], harm, 1.0).T
-    mean, had = total / units, known[:, 3] > 0.0
-    gap = 1.0 / units + 1.0 / np.where(had, known[:, 3], 1.0)
-    variation = (mean - known[:, 4]) ** 2 / gap
-    compared = had.astype(np.float64)
-    added = np.column_stack([compared, compared * variation, compared * variance])
-    learnt = np.column_stack([known[:, :3] + added, units, mean])
-    return np.where(is_seen[:, None], learnt, known)
+def unnamed_factor(known: DesignEffect, assumption: Assumption) -> float:
+    """Return the factor of requests that name no conversation."""
+    declared = assumption.turns_per_conversation
+    harm = blocks.factor(known.harm_blocks, declared)
+    if not known.stable_blocks[..., blocks.FIELDS.index("compared")].any():
+        return float(harm)
+    stable = blocks.factor(known.stable_blocks, declared)
+    return float(blocks.combined(stable, harm, np.asarray(known.stable_bad)))
+
+
+def after_window(
+    test: AnyTest,
+    known: DesignEffect,
+    start_ms: int,
+    statistics: FloatArray,
+    together: FloatArray,
+    seen: TurnSums,
+) -> DesignEffect:
+    """Return what is known after a folded window; `together` (k,) is that of all requests.
+
+    `statistics` are (n_slices, k) and the arrays of `seen` without an axis of windows.
+    """
+    pending = known.pending + together
+    known = replace(
+        known,
+        named=known.named + known_sums(test, statistics, seen.turns),
+        requests=known.requests + seen.requests,
+        pending=pending,
+    )
+    harm = np.nan_to_num(test.window_harm(pending))
+    if harm[0] < LEAST_UNITS:
+        return known
+    of_stable = np.nan_to_num(test.stable_harm(pending))
+    return replace(
+        known,
+        pending=np.zeros_like(pending),
+        stable_blocks=blocks.after(known.stable_blocks, start_ms, of_stable),
+        harm_blocks=blocks.after(known.harm_blocks, start_ms, harm),
+        stable_bad=known.stable_bad + float(of_stable[1]),
+    )
+
+
+def _by_party(
+    test: AnyTest,
+    known: DesignEffect,
+    so_far: FloatArray,
+    requests: FloatArray,
+    unnamed: float,
+) -> FloatArray:
+    """Return the design effect of pairs and of each arm, (T, n_slices, 3).
+
+    Of a slice it is believed, before it was seen, what all requests together have shown.
+    """
+    factor = np.full(requests.shape, unnamed)
+    if not so_far[..., _REQUESTS].any():
+        return factor
+    is_rate = not isinstance(test, MeanTest)
+    prior = np.ones((len(known.slices), PARTIES))
+    if ALL in known.slices:
+        place = known.slices.index(ALL)
+        together = conversations.correlation(known.named[place], yes_or_no=is_rate)
+        prior = np.where(np.arange(len(prior))[:, None] == place, 1.0, together)
+    named = conversations.design_effect(known.named, so_far, prior, yes_or_no=is_rate)
+    share = so_far[..., _REQUESTS] / np.maximum(requests, 1.0)
+    return conversations.mixed(share, named, factor)
+
+
+def _is_one_sided(test: AnyTest) -> bool:
+    """Whether the candidate's own outcomes are judged, not their difference from stable's."""
+    return isinstance(test, LimitTest) or (isinstance(test, MeanTest) and test.factor == 0.0)
+
+
+def _moments(test: AnyTest, statistics: FloatArray) -> FloatArray:
+    """Return units, total and squares of the outcomes judged, (…, 3, 3) by party."""
+    parts = tuple(statistics[..., place] for place in range(statistics.shape[-1]))
+    none = np.zeros(statistics.shape[:-1])
+    if isinstance(test, BinaryTest):
+        b = BinaryColumns(*parts)
+        paired = (
+            b.pairs,
+            b.candidate_only_rollback - b.stable_only_rollback,
+            b.candidate_only_rollback + b.stable_only_rollback,
+        )
+        candidate = b.candidate_units, b.candidate_bad_rollback, b.candidate_bad_rollback
+        stable = b.stable_units, b.stable_bad_rollback, b.stable_bad_rollback
+    elif isinstance(test, LimitTest):
+        one = LimitColumns(*parts)
+        paired = candidate = one.units, one.bad_rollback, one.bad_rollback
+        stable = none, none, none
+    else:
+        m = MeanColumns(*parts)
+        paired = (
+            m.pairs,
+            m.paired_candidate - test.factor * m.paired_stable,
+            conversations.pairs_of_values(
+                test.factor, m.paired_candidate_squares, m.paired_stable_squares,
+                2.0 * m.paired_products,
+            ),
+        )  # fmt: skip
+        candidate = m.candidate_units, m.candidate_total, m.candidate_squares
+        if _is_one_sided(test):
+            candidate = paired
+        stable = m.stable_units, m.stable_total, m.stable_squares
+    return np.stack([np.stack(one, axis=-1) for one in (paired, candidate, stable)], axis=-2)

@@ -40,6 +40,8 @@ class OpenWindows(NamedTuple):
     """(T, n_slices) whether no request waits for a side."""
     counts_for_rollback: BoolArray
     """(T,) False before what an operator's resume forgave."""
+    design_effect: FloatArray
+    """(T + 1, n_slices) what divides what each window won, known before it; and that of now."""
 
 
 class IncrementsCache:
@@ -77,8 +79,6 @@ class Cell(NamedTuple):
     windows: OpenWindows
     has_worst: bool
     """Whether unresolved requests can be taken at their worst; False of a mean."""
-    guess: float
-    """First guess of the design effect."""
     cache: IncrementsCache
 
 
@@ -96,10 +96,9 @@ def log_evidence_path(cells: Sequence[Cell]) -> FloatArray:
     counts = np.zeros((steps, ends[-1]), dtype=np.bool_)
     for cell, start, end in zip(cells, ends, ends[1:], strict=False):
         n_bets = cell.test.n_bets
-        divisor = cell.evidence.design_effect(cell.guess)[:, None]
         increments, counts[:, start:end] = _increments(cell)
         wealth[start:end, :n_bets] = cell.evidence.log_wealth
-        won[:, start:end, :n_bets] = increments / divisor
+        won[:, start:end, :n_bets] = increments / cell.windows.design_effect[:-1, :, None]
     windows = np.concatenate([cell.evidence.windows for cell in cells])
     before = np.cumsum(counts, axis=0) - counts
     fresh = np.where(counts, log_shares(windows + before), -np.inf)

@@ -8,10 +8,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from understudy.analyzers.guardrails.apply_windows import batch_of, first_guess
+from understudy.analyzers.guardrails.apply_windows import assumption_of, batch_of
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.column_tests import carried
+from understudy.analyzers.guardrails.design_effect import divisors
 from understudy.analyzers.guardrails.evidence_path import (
     BestPrefix,
     Cell,
@@ -41,7 +42,6 @@ class CheckLook:
         opened: OpenWindows,
         log_rollback: FloatArray,
         log_alone: FloatArray,
-        design_effect: FloatArray,
     ) -> None:
         self.check = check
         self.weights = weights
@@ -50,7 +50,7 @@ class CheckLook:
         """At the best prefix of the check's action; -inf before any unit."""
         self.log_alone = log_alone
         """At the best prefix of each slice by itself."""
-        self.design_effect = design_effect
+        self.design_effect = opened.design_effect[-1]
         self._evidence, self._opened = evidence, opened
 
     @cached_property
@@ -118,9 +118,8 @@ class Look(NamedTuple):
 
 def look(rollout: Rollout, state: RolloutState) -> Look:
     """Return what the evidence says now."""
-    guess = first_guess(rollout)
-    opened = {check.name: one for check, one in _opened(state)}
-    path = _path(state, opened, guess)
+    opened = {check.name: one for check, one in _opened(rollout, state)}
+    path = _path(state, opened)
     ends = np.cumsum([len(slices) for slices in state.table.of_check])
     best = {action: _best(state, path, action) for action in ACTIONS}
     checks = []
@@ -135,7 +134,6 @@ def look(rollout: Rollout, state: RolloutState) -> Look:
                 opened[check.name],
                 log_rollback=of_check[best[check.action].prefix],
                 log_alone=of_check.max(axis=0),
-                design_effect=evidence.design_effect(guess),
             )
         )
     return Look(checks, {action: one.log_evidence for action, one in best.items()})
@@ -151,7 +149,7 @@ def _best(state: RolloutState, path: FloatArray, action: Action) -> BestPrefix:
         return best_prefix(path[:, is_of_action], np.log(weights))
 
 
-def _path(state: RolloutState, opened: dict[str, OpenWindows], guess: float) -> FloatArray:
+def _path(state: RolloutState, opened: dict[str, OpenWindows]) -> FloatArray:
     """Return the evidence at every prefix of the open windows of all sources, (prefixes, cells)."""
     starts = {source: np.array(state.stores[source].starts(), np.int64) for source in SOURCES}
     prefixes = np.unique(np.concatenate(list(starts.values())))
@@ -160,12 +158,15 @@ def _path(state: RolloutState, opened: dict[str, OpenWindows], guess: float) -> 
     for source, of_source in starts.items():
         cells = [
             Cell(
-                check.test, state.evidence[check.name], opened[check.name], check.has_worst, guess,
+                check.test,
+                state.evidence[check.name],
+                opened[check.name],
+                check.has_worst,
                 state.caches[check.name],
             )
             for check in state.checks
             if check.source == source
-        ]  # fmt: skip
+        ]
         if not cells:
             continue
         places = np.concatenate(
@@ -180,24 +181,25 @@ def _path(state: RolloutState, opened: dict[str, OpenWindows], guess: float) -> 
     return path
 
 
-def _opened(state: RolloutState) -> Iterator[tuple[Check, OpenWindows]]:
+def _opened(rollout: Rollout, state: RolloutState) -> Iterator[tuple[Check, OpenWindows]]:
     """Yield what the open windows hold for each check."""
     batches = {source: _open_batches(state, source) for source in SOURCES}
     for check, places in zip(state.checks, state.table.places_of_check, strict=True):
         layout = state.layouts[check.source]
         starts = np.array(state.stores[check.source].starts(), np.int64)
-        statistics = batches[check.source][:, places, layout.part(check.key)]
-        gauges = batches[check.source][:, places, layout.gauges_in_batch]
+        of_check = batches[check.source]
+        statistics = of_check[:, places, layout.part(check.key)]
+        gauges = of_check[:, places, layout.gauges_in_batch]
         is_resolved = np.asarray(~gauges.any(axis=-1))
         at_worst = statistics
         if not is_resolved.all() and check.has_worst:
             at_worst = statistics + _unresolved(state, check, starts, gauges)
-        yield (
-            check,
-            OpenWindows(
-                starts, statistics, at_worst, is_resolved, starts > state.status.forgiven_through_ms
-            ),
+        turns = layout.turn_sums(check, of_check, places)
+        counts = starts > state.status.forgiven_through_ms
+        effect = divisors(
+            check.test, state.effects[check.name], turns.with_none_after(), assumption_of(rollout)
         )
+        yield check, OpenWindows(starts, statistics, at_worst, is_resolved, counts, effect)
 
 
 def _open_batches(state: RolloutState, source: Source) -> FloatArray:

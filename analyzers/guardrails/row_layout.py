@@ -1,12 +1,13 @@
 """The row layout: what is kept of a window row of one source, as one vector of numbers.
 
-    | statistics by key | tails by kind of slice and key | gauges | events arrived, late |
+    | statistics by key | requests and turns | products of turns by key
+      | tails by kind of slice and key | gauges | events arrived, late |
 
 Checks that read the same share their statistics. A tail is read once for every kind of slice that a
 row belongs to, since each slice has thresholds of its own. Gauges are the requests that still wait
 for a side. Added up over the rows of a window and slice, vectors become batches:
 
-    | statistics by key | tails by key | gauges |
+    | statistics by key | requests and turns | products of turns by key | tails by key | gauges |
 """
 
 from __future__ import annotations
@@ -21,10 +22,20 @@ import numpy.typing as npt
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.column_readers import NO_BUCKET, Reader, TailReader
+from understudy.analyzers.guardrails.design_effect import PARTIES, TurnSums
 from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
 from understudy.analyzers.guardrails.slice_table import NO_PLACE, SliceTable
 from understudy.analyzers.guardrails.slices import N_KINDS, kinds_of
 from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
+from understudy.analyzers.guardrails.turn_readers import (
+    COUNT_WIDTH,
+    PRODUCT_WIDTH,
+    count_names,
+    product_names,
+    products_key,
+    read_counts,
+    read_products,
+)
 from understudy.analyzers.guardrails.window_store import RowKey
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.windows import WindowRow
@@ -54,6 +65,15 @@ class RowLayout:
         for key, reader in self._readers.items():
             self._parts[key] = slice(width, width + len(reader.fields))
             width += len(reader.fields)
+        self._n_statistics = width
+        self.counts = slice(width, width + COUNT_WIDTH)
+        width = self.counts.stop
+        self._products: dict[str, tuple[Check, slice]] = {}
+        for check in checks:
+            key = products_key(check)
+            if key not in self._products:
+                self._products[key] = check, slice(width, width + PRODUCT_WIDTH)
+                width += PRODUCT_WIDTH
         self.n_common = in_batch = width
         tails: dict[str, _Tail] = {}
         for check in checks:
@@ -67,7 +87,12 @@ class RowLayout:
         tail_readers = [tail.check.tail for tail in self._tails]
         readers: list[Reader | TailReader] = [*self._readers.values(), *tail_readers]
         nothing = frozenset[str]()
-        self._names = nothing.union(*(reader.names() for reader in readers)) & PLACES.keys()
+        names = nothing.union(
+            *(reader.names() for reader in readers),
+            *(product_names(check) for check in checks),
+            count_names(),
+        )
+        self._names = names & PLACES.keys()
         gauges = nothing.union(*(reader.gauge_names() for reader in readers))
         self.gauges = sorted(gauges & PLACES.keys())
         self._gauges_in_row = slice(width, width + len(self.gauges))
@@ -80,6 +105,15 @@ class RowLayout:
         """Return the place of a check's statistics in a batch."""
         return self._parts[key]
 
+    def turn_sums(self, check: Check, batches: FloatArray, places: IntArray) -> TurnSums:
+        """Return what batches (…, all slices, batch_width) say about turns in a check's slices."""
+        _, of_check = self._products[products_key(check)]
+        counts = batches[..., places, self.counts]
+        products = batches[..., places, of_check]
+        counts = counts.reshape(*counts.shape[:-1], PARTIES, COUNT_WIDTH // PARTIES)
+        products = products.reshape(*products.shape[:-1], PARTIES, PRODUCT_WIDTH // PARTIES)
+        return TurnSums(np.concatenate([counts[..., 1:], products], axis=-1), counts[..., 0])
+
     def read(
         self, rows: Mapping[RowKey, WindowRow], table: SliceTable, thresholds: TailThresholds
     ) -> FloatArray:
@@ -87,12 +121,11 @@ class RowLayout:
         keys, found = list(rows), list(rows.values())
         columns = RowColumns.of_rows(found, self.names)
         vectors = np.zeros((len(keys), self.width))
-        for key, reader in self._readers.items():
-            vectors[:, self._parts[key]] = reader.read(columns)
+        self._read_common(columns, vectors)
         for tail in self._tails:
             self._read_tail(tail, columns, keys, table, thresholds, vectors)
-        for place, name in enumerate(self.gauges, self._gauges_in_row.start):
-            vectors[:, place] = columns[name]
+        for column, name in enumerate(self.gauges, self._gauges_in_row.start):
+            vectors[:, column] = columns[name]
         vectors[:, -ARRIVED:] = np.array([_arrived(row) for row in found]).reshape(-1, ARRIVED)
         return vectors
 
@@ -109,8 +142,7 @@ class RowLayout:
         `buckets` returns (n, 3) buckets of a tail for rows in slices at (n,) places. Nothing waits.
         """
         vectors = np.zeros((rows.n, self.width), order="F")
-        for key, reader in self._readers.items():
-            vectors[:, self._parts[key]] = reader.read(rows.columns)
+        self._read_common(rows.columns, vectors)
         for tail in self._tails:
             n_fields = len(tail.check.tail.fields)
             for number, kind in enumerate(tail.kinds):
@@ -151,8 +183,16 @@ class RowLayout:
 
     def shrank(self, before: FloatArray, after: FloatArray) -> bool:
         """Return whether a newer version of a row holds less than an older one."""
-        counted = np.r_[0 : self.n_common, self.width - ARRIVED : self.width]
+        counted = np.r_[0 : self._n_statistics, self.width - ARRIVED : self.width]
         return bool((after[counted] < before[counted]).any())
+
+    def _read_common(self, columns: RowColumns, vectors: FloatArray) -> None:
+        """Read what is the same in every slice."""
+        for key, reader in self._readers.items():
+            vectors[:, self._parts[key]] = reader.read(columns)
+        vectors[:, self.counts] = read_counts(columns)
+        for check, place in self._products.values():
+            vectors[:, place] = read_products(check, columns)
 
     def _read_tail(
         self,

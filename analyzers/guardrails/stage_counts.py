@@ -6,12 +6,53 @@ stops a rollback.
 
 from __future__ import annotations
 
-import msgspec
+from typing import Final, NamedTuple
 
-from understudy.analyzers.sequential import QualityMeasures, StageTotals, sample_ratio
+import msgspec
+import numpy as np
+from msgspec import field
+
+from understudy.analyzers.sequential import QualityMeasures, StageTotals, blocks, sample_ratio
+from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.events import SINGLE_MODES
 from understudy.schemas.rollouts import Stage
 from understudy.schemas.windows import WindowRow
+
+FIRST_GUESS: Final = 20.0
+"""Requests that go to an arm together, before anything was seen: a conversation is assigned as a
+whole, however long it lasts, so more caution is due than with outcomes, and delays no
+rollback."""
+
+
+class Assigned(msgspec.Struct, frozen=True, array_like=True):
+    """Requests or conversations, and how many of them the candidate got."""
+
+    candidate: int = 0
+    all: int = 0
+
+    def __add__(self, other: Assigned) -> Assigned:
+        return Assigned(self.candidate + other.candidate, self.all + other.all)
+
+    def log_evidence(self, share: float) -> float:
+        """Return the log evidence that the candidate's share is not the planned one."""
+        return sample_ratio.log_evidence(self.candidate, self.all, share)
+
+    def moments(self) -> FloatArray:
+        """Return units, their total, and the variance of one unit."""
+        share = self.candidate / self.all if self.all else 0.0
+        variance = share * (1.0 - share) * self.all / (self.all - 1) if self.all > 1 else np.nan
+        return np.array([self.all, self.candidate, variance])
+
+
+class Assignment(NamedTuple):
+    """How the requests of a folded window were assigned to the arms."""
+
+    start_ms: int
+    first_turns: Assigned
+    unnamed: Assigned
+    is_late: bool
+    is_independent: bool
+    """Whether the policy says that no two requests belong together."""
 
 
 class StageCounts(msgspec.Struct, array_like=True):
@@ -32,6 +73,14 @@ class StageCounts(msgspec.Struct, array_like=True):
     single: int = 0
     log_sample_ratio: float = 0.0
     """The most evidence ever against the planned share: a breach stays one."""
+    first_turns: Assigned = Assigned()
+    """Conversations that requests name."""
+    unnamed: Assigned = Assigned()
+    """Requests that name no conversation."""
+    log_unnamed: float = 0.0
+    """Evidence of those against the planned share, divided by their design effect."""
+    unnamed_blocks: FloatArray = field(default_factory=blocks.begin)
+    """State of `blocks` for how they are assigned."""
 
     def includes(self, row: WindowRow, stage: Stage, start_ms: int) -> bool:
         """Return whether a row belongs to the stage."""
@@ -64,11 +113,28 @@ class StageCounts(msgspec.Struct, array_like=True):
         self.first_ms = start_ms if self.first_ms is None else min(self.first_ms, start_ms)
         self.last_ms = ended_ms if self.last_ms is None else max(self.last_ms, ended_ms)
 
-    def check_sample_ratio(self, stage: Stage) -> None:
-        """Compare the shares of the arms with the planned ones."""
-        if stage.mode in SINGLE_MODES and 0.0 < stage.share < 1.0:
-            evidence = sample_ratio.log_evidence(self.single_candidate, self.single, stage.share)
-            self.log_sample_ratio = max(self.log_sample_ratio, evidence)
+    def check_sample_ratio(self, stage: Stage, window: Assignment) -> None:
+        """Take how a folded window's requests were assigned, and compare it with the planned share.
+
+        A conversation is assigned as a whole, so its first turn alone counts. Requests that name
+        none are divided by how alike earlier ones were assigned.
+        """
+        if stage.mode not in SINGLE_MODES or not 0.0 < stage.share < 1.0:
+            return
+        before = self.unnamed.log_evidence(stage.share)
+        self.first_turns = self.first_turns + window.first_turns
+        self.unnamed = self.unnamed + window.unnamed
+        divisor = 1.0 if window.is_independent else self._unnamed_factor()
+        self.log_unnamed += (self.unnamed.log_evidence(stage.share) - before) / divisor
+        if not window.is_late:
+            sums = window.unnamed.moments()
+            self.unnamed_blocks = blocks.after(self.unnamed_blocks, window.start_ms, sums)
+        evidence = self.first_turns.log_evidence(stage.share) + self.log_unnamed
+        self.log_sample_ratio = max(self.log_sample_ratio, evidence)
+
+    def _unnamed_factor(self) -> float:
+        known = self.unnamed_blocks
+        return max(float(blocks.factor(known)), float(blocks.factor(known, FIRST_GUESS)))
 
     @property
     def quality(self) -> QualityMeasures:

@@ -16,6 +16,7 @@ from msgspec import field
 
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
 from understudy.analyzers.guardrails.checks import Check
+from understudy.analyzers.guardrails.design_effect import DesignEffect
 from understudy.analyzers.guardrails.evidence_path import IncrementsCache
 from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.slice_table import SliceTable
@@ -32,7 +33,7 @@ from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import SOURCES, Source
 
-STATE_VERSION: Final = 6
+STATE_VERSION: Final = 8
 """Rises with every change of the layout below; state of another version is not read."""
 
 
@@ -112,6 +113,8 @@ class EncodedState(msgspec.Struct):
     stores: dict[Source, PackedStore]
     evidence: dict[str, CheckEvidence]
     """By check."""
+    effects: dict[str, DesignEffect]
+    """By check."""
 
 
 class RolloutState:
@@ -128,6 +131,7 @@ class RolloutState:
             source: unpack_store(encoded.stores.get(source) or PackedStore()) for source in SOURCES
         }
         self.evidence = encoded.evidence
+        self.effects = encoded.effects
         self.layouts = {
             source: RowLayout([check for check in checks if check.source == source])
             for source in SOURCES
@@ -149,6 +153,7 @@ class RolloutState:
             tail_thresholds={},
             stores={},
             evidence={},
+            effects={},
         )
         return cls(checks, encoded)
 
@@ -158,6 +163,8 @@ class RolloutState:
         for check, slices in zip(self.checks, self.table.of_check, strict=True):
             known = self.evidence.get(check.name) or CheckEvidence.begin(check.test, ())
             self.evidence[check.name] = known.covering(check.test, slices)
+            effect = self.effects.get(check.name) or DesignEffect.begin(check.test, ())
+            self.effects[check.name] = effect.covering(slices)
         for batches in self.batches.values():
             batches.clear()
 
@@ -186,6 +193,7 @@ class RolloutState:
             tail_thresholds=self.tail_thresholds,
             stores={source: pack_store(store) for source, store in self.stores.items()},
             evidence=self.evidence,
+            effects=self.effects,
         )
 
 

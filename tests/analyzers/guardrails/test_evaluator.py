@@ -22,6 +22,7 @@ from understudy.schemas.windows import WindowRow, WindowsMessage
 def policy(
     guardrails: str, *, stages: str = "[shadow]", mode: str = "shadow", rest: str = ""
 ) -> Rollout:
+    """Return a policy for the requests of `World`, of which no two are related."""
     return read_policy(
         f"""
 rollout_id: helpdesk
@@ -31,6 +32,7 @@ min_requests: 1500
 min_duration: 2m
 stages: {stages}
 guardrails: [{guardrails}]
+independent_requests: true
 {rest}
 """
     )
@@ -131,8 +133,8 @@ def test_the_reason_for_a_late_regression_also_says_what_came_late() -> None:
 
 def test_a_small_language_with_harm_of_its_own_blocks_promotion() -> None:
     """Its weight would take long to earn a rollback, and waiting needs none."""
-    rollout = policy("{metric: json_valid_rate, max_drop: 2pp}", rest="independent_requests: true")
-    harm = Harm(bad={"json_valid": 0.2}, languages=("nl",))
+    rollout = policy("{metric: json_valid_rate, max_drop: 2pp}")
+    harm = Harm(bad={"json_valid": 0.1}, languages=("nl",))
     healthy = World(languages=("en", "de"), requests=400, harm=harm).messages(5, 20)
     small = World(languages=("nl",), requests=3, harm=harm).messages(6, 20)
     both = [

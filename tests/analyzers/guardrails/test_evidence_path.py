@@ -23,7 +23,6 @@ from understudy.analyzers.sequential.bets import FloatArray, log_evidence
 
 TEST = BinaryTest(margin=0.01)
 SLICES = ["all", "language:ja"]
-GUESS = 1.0
 WINDOW_MS = 10_000
 
 
@@ -45,11 +44,13 @@ def drawn(seed: int, windows: int, share: float = 0.05) -> FloatArray:
 
 
 def folded(
-    windows: FloatArray, test: SequentialTest = TEST, first: int = 0, guess: float = GUESS
+    windows: FloatArray, test: SequentialTest = TEST, first: int = 0, divisor: float = 1.0
 ) -> CheckEvidence:
     evidence = CheckEvidence.begin(test, SLICES)
     for number, one in enumerate(windows, first):
-        evidence.fold(test, FoldedWindow(number * WINDOW_MS, one, one, True, False), guess)
+        evidence.fold(
+            test, FoldedWindow(number * WINDOW_MS, one, one, True, False), np.full(2, divisor)
+        )
     return evidence
 
 
@@ -61,14 +62,15 @@ def open_windows(
     starts = (first + np.arange(steps)) * WINDOW_MS
     resolved = np.ones((steps, len(SLICES)), bool) if is_resolved is None else is_resolved > 0
     worst = statistics if at_worst is None else at_worst
-    return OpenWindows(starts, statistics, worst, resolved, np.ones(steps, bool))
+    effect = np.ones((steps + 1, len(SLICES)))
+    return OpenWindows(starts, statistics, worst, resolved, np.ones(steps, bool), effect)
 
 
 def path_of(
     evidence: CheckEvidence, windows: OpenWindows, test: SequentialTest = TEST
 ) -> FloatArray:
     has_worst = not isinstance(test, MeanTest)
-    return log_evidence_path([Cell(test, evidence, windows, has_worst, GUESS, IncrementsCache())])
+    return log_evidence_path([Cell(test, evidence, windows, has_worst, IncrementsCache())])
 
 
 def test_the_path_says_what_folding_will_say() -> None:
@@ -77,18 +79,18 @@ def test_the_path_says_what_folding_will_say() -> None:
     path = path_of(folded(windows[:30]), open_windows(windows[30:], first=30))
     for step in range(11):
         evidence = folded(windows[: 30 + step])
-        expected = log_evidence(evidence.log_wealth)
-        # The design effect is learnt from folded windows only, so the first step alone is the same.
-        if step <= 1:
-            assert np.array_equal(path[step], expected)
-    single = folded(windows[:30])
-    divisor = single.design_effect(GUESS)
-    for step, window in enumerate(windows[30:], 1):
-        judged = FoldedWindow(0, window, window, True, False)
-        single.fold(TEST, judged, GUESS)
-        single.effect = folded(windows[:30]).effect
-        assert np.array_equal(single.design_effect(GUESS), divisor)
-        assert np.array_equal(path[step], log_evidence(single.log_wealth))
+        assert np.array_equal(path[step], log_evidence(evidence.log_wealth))
+
+
+def test_each_window_is_divided_by_its_own_design_effect() -> None:
+    windows = open_windows(drawn(6, 3))
+    alone = path_of(CheckEvidence.begin(TEST, SLICES), windows)
+    divided = windows._replace(design_effect=np.array([[1.0, 4.0]] * 4))
+    path = path_of(CheckEvidence.begin(TEST, SLICES), divided)
+    assert np.array_equal(path[:, 0], alone[:, 0])
+    won = TEST.increments(windows.statistics, "rollback", np.zeros(3))
+    expected = log_evidence(np.log(0.5) + won[0, 1] / 4.0)
+    assert path[1, 1] == pytest.approx(expected)
 
 
 def test_folding_windows_one_by_one_is_a_path_of_many() -> None:
@@ -160,7 +162,7 @@ def test_remembered_increments_are_those_computed_anew(test: SequentialTest) -> 
         if look % 7 == 6:
             windows = np.concatenate([windows[1:], np.zeros((1, *windows.shape[1:]))])
         seen = open_windows(windows.copy(), first=look // 7)
-        cells = [Cell(test, evidence, seen, True, GUESS, cache)]
+        cells = [Cell(test, evidence, seen, True, cache)]
         assert np.array_equal(log_evidence_path(cells), path_of(evidence, seen, test))
 
 
@@ -175,7 +177,6 @@ def test_checks_with_different_numbers_of_stakes_share_a_path() -> None:
             CheckEvidence.begin(TEST, SLICES),
             open_windows(windows),
             True,
-            GUESS,
             IncrementsCache(),
         ),
         Cell(
@@ -183,7 +184,6 @@ def test_checks_with_different_numbers_of_stakes_share_a_path() -> None:
             CheckEvidence.begin(limit, SLICES),
             open_windows(rates),
             True,
-            GUESS,
             IncrementsCache(),
         ),
     ]

@@ -179,8 +179,7 @@ def test_evidence_is_that_of_all_pairings_of_the_two_arms() -> None:
         ),
     )
     bets = signed_bets("rollback", 0.05)
-    rollout = canary(DROP.replace("required", "slices: [all], required"),
-                     rest="independent_requests: true")  # fmt: skip
+    rollout = canary(DROP.replace("required", "slices: [all], required"))
     evaluator, _ = evaluated(rollout, [only])
     won = np.exp(two_arm.log_increments(arms, 0.05, bets))
     expected = np.log(won.mean()) + np.log(0.5)

@@ -42,7 +42,7 @@ def batch(thresholds: dict[str, dict[str, TailThreshold]]) -> np.ndarray:
 
 def test_a_check_and_its_warning_share_their_statistics() -> None:
     n_fields = len(ERRORS.test.fields)
-    assert LAYOUT.n_common == n_fields
+    assert LAYOUT.counts.start == n_fields
     assert LAYOUT.part(ERRORS.key) == slice(0, n_fields)
 
 

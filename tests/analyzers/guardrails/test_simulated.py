@@ -18,11 +18,11 @@ START = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 NOW_MS = int(START.timestamp() * 1000)
 POLICY = read_policy(
     f"rollout_id: {ROLLOUT_ID}\nmodels: {{stable: heron-4, candidate: heron-5}}\n"
-    "min_requests: 3000\nmin_duration: 1m\n"
+    "min_requests: 3000\nmin_duration: 1m\nindependent_requests: true\n"
 )
 FEW = read_policy(
     f"rollout_id: {ROLLOUT_ID}\nmodels: {{stable: heron-4, candidate: heron-5}}\n"
-    "min_requests: 3000\nmin_duration: 1m\nguardrails:\n"
+    "min_requests: 3000\nmin_duration: 1m\nindependent_requests: true\nguardrails:\n"
     "  - {metric: error_rate, max_increase: 1pp}\n"
     "  - {metric: json_valid_rate, max_drop: 2pp}\n"
     "  - {metric: cost_usd, max_increase: 10%}\n"

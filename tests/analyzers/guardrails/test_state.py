@@ -10,6 +10,7 @@ from tests.analyzers.guardrails.world import Harm, World
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.column_tests import MeanTest
+from understudy.analyzers.guardrails.design_effect import DesignEffect
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.stage_counts import StageCounts
 from understudy.analyzers.guardrails.state import (
@@ -68,12 +69,19 @@ def test_the_layout_of_the_state() -> None:
     store = state.stores["events"]
     store.apply(3, 2, {key: StoredRow(2, False, np.array([0.0, 7.0, 0.25]))})
     state.evidence = {"cost_usd": CheckEvidence.begin(MeanTest(), ["all"])}
+    state.effects = {"cost_usd": DesignEffect.begin(MeanTest(), ["all"])}
     encoded = msgspec.json.decode(encode_state(state))
     (cost,) = encoded.pop("evidence").values()
-    assert [cost[0], *([shape for shape, _ in cost[1:14]]), *cost[14:]] == [
-        ["all"], [1, 7], [1], [1, 12], [1, 3], [1, 7], [1, 12], [1, 12], [1, 12], [1, 3], [1, 5],
-        [1, 12], [1, 12], [1, 12], -1, -1,
+    assert [cost[0], *([shape for shape, _ in cost[1:12]]), *cost[12:]] == [
+        ["all"], [1, 7], [1], [1, 12], [1, 3], [1, 7], [1, 12], [1, 12], [1, 12], [1, 3],
+        [1, 12], [1, 12], -1, -1,
     ]  # fmt: skip
+    (effect,) = encoded.pop("effects").values()
+    assert [effect[0], *([shape for shape, _ in effect[1:6]]), effect[6]] == [
+        ["all"], [1, 3, 9], [1, 3], [12], [4, 10], [4, 10], 0.0,
+    ]  # fmt: skip
+    blocks_shape, _ = encoded["stage"].pop()
+    assert blocks_shape == [4, 10]
     values = [1, 3, [["u1", [1], "Bw=="], ["f8", [2], "AAAAAAAA0D8="]]]
     assert encoded == {
         "policy_hash": state.policy_hash,
@@ -82,7 +90,7 @@ def test_the_layout_of_the_state() -> None:
             1, 0, -1, [7, ["why"], ["error_rate"]], None, "hold", 0, "", 0, 0, 0, 0, 0, 0, 0, 0, {},
             -1,
         ],
-        "stage": [5, None, None, 9, 0, 0, 0, 0, 0, 0, 0.0],
+        "stage": [5, None, None, 9, 0, 0, 0, 0, 0, 0, 0.0, [0, 0], [0, 0], 0.0],
         "arrivals": [["ja"], []],
         "tail_thresholds": {"all": {"duration": [{"-3": 4}, {"2": 1}, [[9, {"0.5": 7}]]]}},
         "stores": {

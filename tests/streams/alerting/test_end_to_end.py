@@ -30,6 +30,7 @@ from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 POLICY = """
 rollout_id: helpdesk
 models: {stable: a, candidate: b}
+independent_requests: true
 stages: [shadow]
 min_requests: 1500
 min_duration: 2m

@@ -16,7 +16,7 @@ START = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 HEAD = f"rollout_id: {ROLLOUT_ID}\nmodels: {{stable: heron-4, candidate: heron-5}}\n"
 STRICT = HEAD + "guardrails: [{metric: tool_call_match, min: 99%, slices: [all]}]\n"
 LENIENT = (
-    HEAD + "min_requests: 500\nmin_duration: 10s\n"
+    HEAD + "min_requests: 500\nmin_duration: 10s\nindependent_requests: true\n"
     "guardrails: [{metric: error_rate, max: 5%, slices: [all]}]\n"
 )
 UNDECIDED = HEAD + "guardrails: [{metric: error_rate, max: 5%, slices: [all]}]\n"

@@ -39,6 +39,7 @@ POLICY = encode_rollout_record(
         manifest=read_manifest(f"""
 rollout_id: {ROLLOUT}
 models: {{stable: a, candidate: b}}
+independent_requests: true
 guardrails: [{{metric: error_rate, max_increase: 1pp}}]
 """)
     )

@@ -40,6 +40,7 @@ def manifest(margin: str = "1pp", stages: str = "[shadow, 5%, 25%]") -> RolloutM
     return read_manifest(f"""
 rollout_id: {ROLLOUT}
 models: {{stable: a, candidate: b}}
+independent_requests: true
 stages: {stages}
 guardrails: [{{metric: error_rate, max_increase: {margin}}}]
 """)

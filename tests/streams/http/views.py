@@ -44,6 +44,7 @@ def policy(
         f"""
 rollout_id: {rollout_id}
 models: {{stable: heron-4, candidate: heron-5}}
+independent_requests: true
 min_requests: 1500
 min_duration: 2m
 stages: {stages}

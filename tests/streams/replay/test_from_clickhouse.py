@@ -23,6 +23,7 @@ START_MS = round(START.timestamp() * 1000)
 LATENESS_S = 130
 POLICY = read_policy(
     "rollout_id: helpdesk\nmodels: {stable: a, candidate: b}\nmin_requests: 500\n"
+    "independent_requests: true\n"
     "min_duration: 1m\nguardrails: [{metric: error_rate, max: 10%}]\n"
 )
 

@@ -16,6 +16,7 @@ from understudy.streams.replay.policy_trial import FailOn, PolicyTrial, fails, r
 
 POLICY = read_policy(
     f"rollout_id: {ROLLOUT}\nmodels: {{stable: a, candidate: b}}\nmin_requests: 500\n"
+    "independent_requests: true\n"
     "min_duration: 1m\nguardrails: [{metric: error_rate, max: 5%}]\n"
 )
 

@@ -1,0 +1,108 @@
+"""What window rows say about turns of conversations, by party: pairs and each arm.
+
+Rows of paired modes count turns of candidate − stable, others those of each arm's own outcomes. A
+quantile's exceedances are not among them, nor is the candidate's own outcome in paired modes: there
+turns are taken to be as alike as they can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from understudy.analyzers.guardrails.checks import Check
+from understudy.analyzers.guardrails.column_tests import LimitTest, MeanTest
+from understudy.analyzers.guardrails.design_effect import PARTIES
+from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
+from understudy.analyzers.sequential import conversations
+from understudy.analyzers.sequential.bets import FloatArray
+from understudy.schemas.rollout_metrics import MEANS, RATES
+
+SECTIONS: Final = ("turns", "candidate_turns", "stable_turns")
+"""By party, as in `design_effect`."""
+_REQUESTS: Final = ("pair_pairs", "candidate_requests", "stable_requests")
+"""Likewise; of paired modes the requests are pairs."""
+COUNTS: Final = ("requests", "first", "earlier")
+_OUTCOME: Final = ("pairs", "sums", "products")
+_VALUES: Final = (
+    "pairs", "candidate_sums", "stable_sums", "candidate_products", "stable_products",
+    "cross_products",
+)  # fmt: skip
+COUNT_WIDTH: Final = PARTIES * (1 + len(COUNTS))
+PRODUCT_WIDTH: Final = PARTIES * len(_OUTCOME)
+
+
+def count_names() -> list[str]:
+    """Return the columns that `read_counts` needs."""
+    return [
+        name
+        for requests, section in zip(_REQUESTS, SECTIONS, strict=True)
+        for name in (requests, *(f"{section}_{one}" for one in COUNTS))
+    ]
+
+
+def read_counts(columns: RowColumns) -> FloatArray:
+    """Return requests, and those with turn, first turns and earlier turns, (n, 12) by party."""
+    counts = np.stack([_number(columns, name) for name in count_names()], axis=-1)
+    is_paired = columns.is_paired[:, None]
+    own = np.arange(COUNT_WIDTH) < COUNT_WIDTH // PARTIES
+    return np.where(own == is_paired, counts, 0.0)
+
+
+def product_names(check: Check) -> list[str]:
+    """Return the columns that `read_products` needs; none where turns are not multiplied."""
+    is_mean = check.metric.name in MEANS
+    if is_mean:
+        name = MEANS[check.metric.name].name
+    elif check.metric.name in RATES:
+        name = RATES[check.metric.name].joint
+    else:
+        return []
+    parts = _VALUES if is_mean else _OUTCOME
+    names = [
+        *(f"{SECTIONS[0]}_{name}_{part}" for part in parts),
+        *(f"{section}_{name}_{part}" for section in SECTIONS[1:] for part in _OUTCOME),
+    ]
+    return names if all(one in PLACES for one in names) else []
+
+
+def read_products(check: Check, columns: RowColumns) -> FloatArray:
+    """Return pairs of turns, sums and products of their outcomes, (n, 9) by party."""
+    names = product_names(check)
+    if not names:
+        return np.zeros((columns.n, PRODUCT_WIDTH))
+    numbers = [columns[name] for name in names]
+    paired, arms = numbers[: -2 * len(_OUTCOME)], numbers[-2 * len(_OUTCOME) :]
+    if isinstance(check.test, MeanTest):
+        paired = _of_difference(check.test.factor, paired)
+    elif check.metric.higher_is_better:
+        paired = [paired[0], -paired[1], paired[2]]
+        arms = [*_of_opposite(*arms[:3]), *_of_opposite(*arms[3:])]
+    if isinstance(check.test, LimitTest):
+        paired = [np.zeros(columns.n)] * len(_OUTCOME)
+    return np.stack([*paired, *arms], axis=-1)
+
+
+def products_key(check: Check) -> str:
+    """Return what checks have in common that read the same products."""
+    if isinstance(check.test, MeanTest):
+        return f"{check.metric.name} x {check.test.factor!r}"
+    return f"{check.metric.name}{' alone' if isinstance(check.test, LimitTest) else ''}"
+
+
+def _of_difference(factor: float, values: Sequence[FloatArray]) -> list[FloatArray]:
+    """Pairs, sums and products of candidate - factor · stable."""
+    pairs, candidate, stable, candidate_products, stable_products, both = values
+    products = conversations.pairs_of_values(factor, candidate_products, stable_products, both)
+    return [pairs, candidate - factor * stable, products]
+
+
+def _of_opposite(pairs: FloatArray, sums: FloatArray, products: FloatArray) -> list[FloatArray]:
+    """Pairs, sums and products of 1 - x: where the outcome counted is the good one."""
+    return [pairs, 2.0 * pairs - sums, pairs - sums + products]
+
+
+def _number(columns: RowColumns, name: str) -> FloatArray:
+    return columns[name] if name in PLACES else np.zeros(columns.n)
