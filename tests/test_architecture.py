@@ -28,7 +28,6 @@ TESTED_BY = {
     "analyzers/compare/measure_arrays.py": "tests/schemas/test_measure_records.py",
     "streams/errors.py": "tests/streams/commands/test_failures.py",
     # Parts of the evaluator, which is tested on whole worlds of window rows.
-    "analyzers/guardrails/apply_windows.py": "tests/analyzers/guardrails/test_evaluator.py",
     "analyzers/guardrails/decision_builder.py": "tests/analyzers/guardrails/test_evaluator.py",
     # Commands of a few lines, tested by what they share or start.
     "streams/commands/dead_letters.py": "tests/streams/commands/test_dead_letters_list.py",
