@@ -1,0 +1,63 @@
+"""Whether an answer says the same thing over and over: a model that is caught in a loop.
+
+A loop is a passage that follows itself at least `_FEWEST_ROUNDS` times, over at least
+`_SHORTEST_LOOP` characters. It is looked for at a few places, most of them near the end, where an
+answer in a loop is cut off: only if the next characters recur soon is it examined how far the
+repetition goes, so a healthy answer costs microseconds.
+
+Passages without letters do not count: rules, tables of numbers, rows of dots. A loop in which
+something changes from round to round (a number that counts up) is not recognized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.analyzers.compare.arrays import Bools
+
+_FEWEST_ROUNDS: Final = 5
+"""Refrains and similar rows of a table come back, but not so often without a change."""
+_SHORTEST_LOOP: Final = 200
+"""Characters: some sentences. Shorter ones are emphasis, laughter, a list of equal words."""
+_PROBE: Final = 24
+"""Characters that are searched for: hardly any recur by chance, and a round may be shorter."""
+_LONGEST_ROUND: Final = 4_000
+"""Characters of a round: a loop of longer ones needs an answer longer than models give."""
+
+
+def repetitive(texts: Sequence[str | None]) -> Bools:
+    """Whether each text is caught in a loop; none without text."""
+    return np.array([text is not None and is_repetitive(text) for text in texts], dtype=bool)
+
+
+def is_repetitive(text: str) -> bool:
+    """Whether a passage of the text follows itself again and again."""
+    length = len(text)
+    if length < _SHORTEST_LOOP:
+        return False
+    places = {length - _SHORTEST_LOOP, *(length * share // 8 for share in (2, 4, 6, 7))}
+    return any(_loops_at(text, place) for place in places)
+
+
+def _loops_at(text: str, start: int) -> bool:
+    """Whether a loop goes through the characters from `start` on."""
+    probe = text[start : start + _PROBE]
+    again = text.find(probe, start + 1, start + _LONGEST_ROUND)
+    if again < 0 or not any(map(str.isalpha, text[start:again])):
+        return False
+    round_ = again - start
+    return _loop_length(text, start, round_) >= max(_SHORTEST_LOOP, _FEWEST_ROUNDS * round_)
+
+
+def _loop_length(text: str, start: int, round_: int) -> int:
+    """Characters around `start` of which each equals the one a round before or after it."""
+    codes: NDArray[np.uint32] = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    differ = codes[round_:] != codes[:-round_]
+    before, after = differ[:start][::-1], differ[start:]
+    first = int(before.argmax()) if before.any() else before.size
+    last = int(after.argmax()) if after.any() else after.size
+    return first + last + round_
