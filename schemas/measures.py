@@ -263,11 +263,11 @@ PAIR: Final[tuple[Measure, ...]] = (
         among="answered", on_control=True,
     ),
     Outcome(
-        "tool_names_match", "the same tools were called in the same order",
+        "tool_names_match", "the same tools were called, in any order",
         among="tool_calls_compared",
     ),
     Outcome(
-        "tool_calls_match", "the same tools were called in the same order with equal arguments",
+        "tool_calls_match", "the same tools were called with equal arguments, in any order",
         among="tool_calls_compared", on_control=True,
         metric=GuardrailMetric(
             "tool_call_match", "tool call match",

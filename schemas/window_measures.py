@@ -97,8 +97,8 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     json_equal: Annotated[int, Meta(description="Pairs in which the JSON values are equal.")] = 0
     json_differences: Annotated[int, Meta(description="Structural differences found, bounded per pair.")] = 0
     tool_calls_compared: Annotated[int, Meta(description="Pairs in which both sides answered, and tools were offered or called.")] = 0
-    tool_names_match: Annotated[int, Meta(description="Pairs in which the same tools were called in the same order.")] = 0
-    tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called in the same order with equal arguments.")] = 0
+    tool_names_match: Annotated[int, Meta(description="Pairs in which the same tools were called, in any order.")] = 0
+    tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called with equal arguments, in any order.")] = 0
     finish_reason_match: Annotated[int, Meta(description="Pairs in which both sides answered and stopped for the same reason.")] = 0
     request_time_skewed: Annotated[int, Meta(description="Pairs in which the sides have different request times, within the tolerance.")] = 0
     error_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave no answer.")] = 0
@@ -166,7 +166,7 @@ class ControlSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     json_compared: Annotated[int, Meta(description="Pairs in which both answers are valid JSON that was expected.")] = 0
     json_equal: Annotated[int, Meta(description="Pairs in which the JSON values are equal.")] = 0
     tool_calls_compared: Annotated[int, Meta(description="Pairs in which both sides answered, and tools were offered or called.")] = 0
-    tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called in the same order with equal arguments.")] = 0
+    tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called with equal arguments, in any order.")] = 0
 
 
 class UnresolvedCounts(msgspec.Struct, omit_defaults=True, kw_only=True):

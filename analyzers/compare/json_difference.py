@@ -1,7 +1,8 @@
 """Where two JSON documents differ.
 
 Values are compared as JSON values: true is not 1, 1 is 1.0, the order of keys does not matter,
-the order of elements does. Documents come from `json_output.check_json`.
+the order of elements does. Integers are equal only if all their digits are; other numbers are
+doubles. Documents come from `json_output.check_json`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import orjson
 
 from understudy.analyzers.compare.arrays import Bools, Ints
-from understudy.analyzers.compare.json_output import NO_DOCUMENT
+from understudy.analyzers.compare.json_output import NO_DOCUMENT, parse_exactly
 
 MAX_DIFFERENCES: Final = 32
 """Enough to show what kind of change it is; a row of `comparisons` stays small."""
@@ -61,13 +62,15 @@ def compare_documents(
     left: Sequence[Any],
     right: Sequence[Any],
     *,
+    texts: tuple[Sequence[str | None], Sequence[str | None]] | None = None,
     max_differences: int = MAX_DIFFERENCES,
     max_visits: int = MAX_VISITS,
 ) -> JsonDifferenceColumns:
     """Compare document by document; pairs without two documents have no difference.
 
-    The search for differences looks at no more than `max_visits` values of a pair. Documents
-    that differ beyond that differ at the root.
+    The `texts` from which the documents were read have digits of integers beyond 64 bits that the
+    documents lack. The search for differences looks at no more than `max_visits` values of a pair.
+    Documents that differ beyond that differ at the root.
     """
     n = len(left)
     compared = np.zeros(n, np.bool_)
@@ -79,7 +82,13 @@ def compare_documents(
         if a is NO_DOCUMENT or b is NO_DOCUMENT:
             continue
         compared[row] = True
-        if a is b or json_equal(a, b):
+        same = a is b or json_equal(a, b)
+        if same and a is not b and texts is not None:
+            a, b = (
+                parse_exactly(of[row] or "", value) for of, value in zip(texts, (a, b), strict=True)
+            )
+            same = json_equal(a, b)
+        if same:
             equal[row] = True
             continue
         found = differences(a, b, max_differences, max_visits)
@@ -222,8 +231,8 @@ def _is_reordered(left: list[Any], right: list[Any]) -> bool:
     if any(a not in elsewhere for a, _ in moved[:_LOOKED_FOR]):
         return False
     try:
-        return sorted(map(_canonical, left)) == sorted(map(_canonical, right))
-    except (RecursionError, TypeError):
+        return sorted(map(canonical, left)) == sorted(map(canonical, right))
+    except RecursionError:
         return False
 
 
@@ -237,12 +246,20 @@ def _sorted_text(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def _canonical(value: Any) -> bytes:
-    """Bytes that are equal for equal JSON values."""
-    text = _sorted_text(value)
+def canonical(value: Any) -> bytes:
+    """Bytes that are equal for equal JSON values, and for no others. Raises `RecursionError`."""
+    try:
+        text = _sorted_text(value)
+    except TypeError:  # long integers, lone surrogates, or too deep for orjson
+        text = _sorted_slowly(value)
+        return _sorted_slowly(json.loads(text, parse_float=_whole_if_whole))
     if not _fraction(text):
         return text
     return orjson.dumps(json.loads(text, parse_float=_whole_if_whole))
+
+
+def _sorted_slowly(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, default=str).encode()
 
 
 def _whole_if_whole(digits: str) -> int | float:

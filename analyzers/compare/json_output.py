@@ -9,7 +9,7 @@ a choice:
 - duplicate keys are valid; the last one counts;
 - escapes of lone surrogates and numbers beyond a double are in the grammar, so they are valid;
 - a byte order mark is not in the grammar;
-- integers beyond 64 bits become doubles;
+- integers beyond 64 bits become doubles; `parse_exactly` keeps their digits;
 - nesting beyond `max_depth` is too deep, whatever follows.
 """
 
@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, NoReturn, Protocol
 
 import jsonschema_rs
@@ -153,6 +154,30 @@ def _whole_number(digits: str) -> int | float:
 
 _decoder = json.JSONDecoder(parse_constant=_reject, parse_int=_whole_number)
 _WHITE_SPACE: Final = " \t\n\r"
+
+_long_integer = re.compile("[0-9]{20}").search
+"""2^64 has 20 digits: numbers with fewer are read exactly anyway."""
+_LONGEST_INT: Final = 4_000
+"""Digits; Python refuses to read much longer ones, since it takes quadratic time."""
+
+
+def parse_exactly(text: str | bytes, value: Any) -> Any:
+    """The value of a JSON text with all digits of its integers, given what `parse_json` made of it.
+
+    Longer integers than any arithmetic needs are `Decimal`.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    if not _long_integer(text):
+        return value
+    return _exact_decoder.decode(text)
+
+
+def _all_digits(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= _LONGEST_INT else Decimal(digits)
+
+
+_exact_decoder = json.JSONDecoder(parse_int=_all_digits)
 
 
 _string_or_bracket = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]+|[\]}]+', re.DOTALL)

@@ -107,9 +107,9 @@ class PairMeasures:
     tool_calls_compared: Bools
     """Both sides answered, and tools were offered or called."""
     tool_names_match: Bools
-    """The same tools were called in the same order."""
+    """The same tools were called, in any order."""
     tool_calls_match: Bools
-    """The same tools were called in the same order with equal arguments."""
+    """The same tools were called with equal arguments, in any order."""
     finish_reason_match: Bools
     """Both sides answered and stopped for the same reason."""
     request_time_skewed: Bools
@@ -140,7 +140,7 @@ class ControlMeasures:
     tool_calls_compared: Bools
     """Both sides answered, and tools were offered or called."""
     tool_calls_match: Bools
-    """The same tools were called in the same order with equal arguments."""
+    """The same tools were called with equal arguments, in any order."""
 
     def __len__(self) -> int:
         return len(self.answered)

@@ -28,7 +28,10 @@ def compare_pairs(
         max_indel_characters=options.max_indel_characters,
     )
     json = compare_documents(
-        stable.documents, candidate.documents, max_differences=options.max_json_differences
+        stable.documents,
+        candidate.documents,
+        texts=(stable.outputs, candidate.outputs),
+        max_differences=options.max_json_differences,
     )
     tools_compared = answered & _tools_involved(stable, candidate)
     calls = compare_tool_calls(stable.tool_calls, candidate.tool_calls)

@@ -1,15 +1,16 @@
-"""Whether two answers call the same tools, in the same order, with the same arguments.
+"""Whether two answers call the same tools with the same arguments, in whatever order.
 
-Arguments are compared as JSON values, not as text. Gateways write them either as a JSON value or,
-as OpenAI's API does, as a string that holds one; both say the same. Null, an empty string and an
-empty object all mean: no arguments. A string that holds no JSON is invalid and equals only a
-string with the same characters.
+Models that call several tools at once do so in no particular order. Arguments are compared as JSON
+values, not as text. Gateways write them either as a JSON value or, as OpenAI's API does, as a
+string that holds one; both say the same. Null, an empty string and an empty object all mean: no
+arguments. A string that holds no JSON is invalid and equals only a string with the same characters.
 
 How similar two different calls are, and whether a tool exists, is not examined.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,8 +20,13 @@ import numpy as np
 import orjson
 
 from understudy.analyzers.compare.arrays import Bools
-from understudy.analyzers.compare.json_difference import json_equal
-from understudy.analyzers.compare.json_output import MAX_DEPTH, nests_deeper, parse_json
+from understudy.analyzers.compare.json_difference import canonical, json_equal
+from understudy.analyzers.compare.json_output import (
+    MAX_DEPTH,
+    nests_deeper,
+    parse_exactly,
+    parse_json,
+)
 from understudy.schemas.events import ToolCall
 
 Calls = tuple[ToolCall, ...] | None
@@ -32,9 +38,9 @@ class ToolCallColumns:
     """Whether the tool calls of each pair match; n rows."""
 
     names_match: Bools
-    """The same names in the same order."""
+    """The same names, each as often."""
     calls_match: Bools
-    """And equal arguments."""
+    """And with equal arguments."""
 
 
 def compare_tool_calls(left: Sequence[Calls], right: Sequence[Calls]) -> ToolCallColumns:
@@ -45,11 +51,32 @@ def compare_tool_calls(left: Sequence[Calls], right: Sequence[Calls]) -> ToolCal
     for row, (a, b) in enumerate(zip(left, right, strict=True)):
         if not a and not b:
             continue
-        if not a or not b or [call.name for call in a] != [call.name for call in b]:
+        if not a or not b or not _same_names(a, b):
             names_match[row] = calls_match[row] = False
-        elif not all(map(_equal_arguments, a, b)):
+        elif not _same_calls(a, b):
             calls_match[row] = False
     return ToolCallColumns(names_match, calls_match)
+
+
+def _same_names(left: tuple[ToolCall, ...], right: tuple[ToolCall, ...]) -> bool:
+    a, b = [call.name for call in left], [call.name for call in right]
+    return a == b or sorted(a) == sorted(b)
+
+
+def _same_calls(left: tuple[ToolCall, ...], right: tuple[ToolCall, ...]) -> bool:
+    """Whether two answers that call the same names give them equal arguments, order apart."""
+    in_order = all(
+        a.name == b.name and _equal_arguments(a, b) for a, b in zip(left, right, strict=True)
+    )
+    return in_order or (len(left) > 1 and Counter(map(_key, left)) == Counter(map(_key, right)))
+
+
+def _key(call: ToolCall) -> tuple[str, str, bytes]:
+    """Equal for calls of the same tool with equal arguments."""
+    value = read_arguments(bytes(call.arguments))
+    if isinstance(value, NotJson):
+        return call.name, "text", value.encode("utf-8", "surrogatepass")
+    return call.name, "value", canonical(value)
 
 
 def arguments_invalid(calls: Sequence[Calls]) -> Bools:
@@ -73,12 +100,12 @@ _NOTHING: Final[dict[str, Any]] = {}
 def read_arguments(raw: bytes) -> Any:
     """Return the arguments as a JSON value: `{}` when there are none, else possibly `NotJson`."""
     try:
-        value = parse_json(raw)
+        value = parse_exactly(raw, parse_json(raw))
     except ValueError:
         return NotJson(raw.decode("utf-8", "replace"))
     if isinstance(value, str):
         try:
-            value = parse_json(value) if value.strip() else None
+            value = parse_exactly(value, parse_json(value)) if value.strip() else None
         except ValueError:
             return NotJson(value)
     return _NOTHING if value is None else value

@@ -86,8 +86,8 @@ CREATE TABLE IF NOT EXISTS comparisons (
     pair_json_difference_paths Array(String) COMMENT 'Where the documents differ, the first few',
     pair_json_difference_kinds Array(LowCardinality(String)) COMMENT 'How they differ at each path: missing, extra, type, value or order',
     pair_tool_calls_compared Bool COMMENT 'Both sides answered, and tools were offered or called',
-    pair_tool_names_match Bool COMMENT 'The same tools were called in the same order',
-    pair_tool_calls_match Bool COMMENT 'The same tools were called in the same order with equal arguments',
+    pair_tool_names_match Bool COMMENT 'The same tools were called, in any order',
+    pair_tool_calls_match Bool COMMENT 'The same tools were called with equal arguments, in any order',
     pair_finish_reason_match Bool COMMENT 'Both sides answered and stopped for the same reason',
     pair_request_time_skewed Bool COMMENT 'The sides have different request times, within the tolerance',
     control_answered Bool COMMENT 'Stable against control: both sides answered without error',
@@ -98,7 +98,7 @@ CREATE TABLE IF NOT EXISTS comparisons (
     control_json_compared Bool COMMENT 'Stable against control: both answers are valid JSON that was expected',
     control_json_equal Bool COMMENT 'Stable against control: the JSON values are equal',
     control_tool_calls_compared Bool COMMENT 'Stable against control: both sides answered, and tools were offered or called',
-    control_tool_calls_match Bool COMMENT 'Stable against control: the same tools were called in the same order with equal arguments',
+    control_tool_calls_match Bool COMMENT 'Stable against control: the same tools were called with equal arguments, in any order',
     loaded_at DateTime('UTC') MATERIALIZED now('UTC') COMMENT 'When the row was stored; for the TTL alone, SELECT * leaves it out'
 )
 ENGINE = ReplacingMergeTree

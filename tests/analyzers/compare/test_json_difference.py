@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from understudy.analyzers.compare.json_difference import (
     differences,
     json_equal,
 )
-from understudy.analyzers.compare.json_output import NO_DOCUMENT
+from understudy.analyzers.compare.json_output import NO_DOCUMENT, check_json
 
 INFINITY = float("inf")
 
@@ -206,3 +207,27 @@ WRITABLE = VALUES.filter(lambda value: "\\ud800" not in repr(value) and "inf" no
 def test_a_shuffled_array_differs_in_order_alone(elements: list[Any], random: Any) -> None:
     columns = compare_documents([elements], [random.sample(elements, len(elements))])
     assert columns.equal[0] or columns.kinds == [["order"]]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "equal"),
+    [
+        ('{"wei": 1000000000000000000001}', '{ "wei": 1000000000000000000001}', True),
+        ('{"wei": 1000000000000000000001}', '{"wei": 1000000000000000000002}', False),
+        ('{"wei": -1000000000000000000001}', '{"wei": -1000000000000000000002}', False),
+        ('{"wei": 9007199254740993}', '{"wei": 9007199254740992}', False),
+        ('{"wei": 18446744073709551616}', '{"wei": 18446744073709551617}', False),
+        ('{"wei": 18446744073709551616}', '{"wei": 1.8446744073709551616e19}', True),
+        ('{"wei": 0.1}', '{"wei": 0.10000000000000000001}', True),
+        ("1" + "0" * 5_000, " 1" + "0" * 5_000, True),
+        ("1" + "0" * 5_000, "1" + "0" * 4_999 + "1", False),
+        ('["12345678901234567890"]', '[ "12345678901234567890"]', True),
+        ('{"a": 1, "b": 100000000000000000000}', '{"b": 100000000000000000000, "a": 1}', True),
+    ],
+)
+def test_integers_are_equal_only_if_all_digits_are(left: str, right: str, equal: bool) -> None:
+    documents = check_json([left, right], np.ones(2, np.bool_)).documents
+    columns = compare_documents(documents[:1], documents[1:], texts=([left], [right]))
+    assert columns.equal.tolist() == [equal]
+    assert columns.count.tolist() == [int(not equal)]
+    assert columns.kinds == [[] if equal else ["value"]]

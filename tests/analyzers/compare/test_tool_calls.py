@@ -32,11 +32,12 @@ def quoted(arguments: str) -> str:
         ((call("f"),), None, False, False),
         ((call("f"),), (call("f"),), True, True),
         ((call("f"),), (call("g"),), False, False),
-        ((call("f"), call("g")), (call("g"), call("f")), False, False),
+        ((call("f"), call("g")), (call("g"), call("f")), True, True),
+        ((call("f"), call("f"), call("g")), (call("g"), call("g"), call("f")), False, False),
         ((call("f"), call("f")), (call("f"),), False, False),
     ],
 )
-def test_names(left: Any, right: Any, names: bool, calls: bool) -> None:
+def test_names_in_any_order(left: Any, right: Any, names: bool, calls: bool) -> None:
     columns = compare_tool_calls([left], [right])
     assert columns.names_match.tolist() == [names]
     assert columns.calls_match.tolist() == [calls]
@@ -45,7 +46,37 @@ def test_names(left: Any, right: Any, names: bool, calls: bool) -> None:
 @pytest.mark.parametrize(
     ("left", "right", "match"),
     [
+        (['{"a": 1}', '{"a": 2}'], ['{"a": 2}', '{"a": 1}'], True),
+        (['{"a": 1}', '{"a": 2}'], ['{"a": 2.0}', quoted('{"a": 1}')], True),
+        (['{"a": 1}', '{"a": 1}'], ['{"a": 1}', '{"a": 2}'], False),
+        (['{"a": 1}', '{"a": 1}', '{"a": 2}'], ['{"a": 2}', '{"a": 2}', '{"a": 1}'], False),
+        (["{}", quoted("abc")], [quoted("abc"), "null"], True),
+        ([f'{{"a": 1{"0" * 21}}}', "{}"], ["{}", f'{{"a": 1{"0" * 21}}}'], True),
+        ([f'{{"a": 1{"0" * 21}}}', "{}"], ["{}", f'{{"a": 1{"0" * 20}1}}'], False),
+    ],
+)
+def test_calls_of_one_tool_in_any_order(left: list[str], right: list[str], match: bool) -> None:
+    columns = compare_tool_calls(
+        [tuple(call("f", arguments) for arguments in left)],
+        [tuple(call("f", arguments) for arguments in right)],
+    )
+    assert columns.names_match.tolist() == [True]
+    assert columns.calls_match.tolist() == [match]
+
+
+def test_many_calls_of_one_tool_take_linear_time() -> None:
+    forwards = tuple(call("f", f'{{"a": {n}}}') for n in range(3_000))
+    assert compare_tool_calls([forwards], [forwards[::-1]]).calls_match.all()
+    assert not compare_tool_calls([forwards], [(*forwards[:0:-1], forwards[1])]).calls_match.any()
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "match"),
+    [
         ('{"a": 1}', '{"a": 1}', True),
+        (f'{{"a": 1{"0" * 21}}}', f'{{ "a": 1{"0" * 21}}}', True),
+        (f'{{"a": 1{"0" * 21}}}', f'{{"a": 1{"0" * 20}1}}', False),
+        (quoted(f'{{"a": 1{"0" * 21}}}'), f'{{"a": 1{"0" * 20}1}}', False),
         ('{"a": 1, "b": 2}', '{"b":2.0,"a":1}', True),
         ('{"a": 1}', '{"a": true}', False),
         ('{"a": "é"}', '{"a": "\\u00e9"}', True),
