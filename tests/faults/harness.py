@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -85,6 +86,7 @@ class Run:
             f"{name}.", event_partitions=partitions, rollout_partitions=rollout_partitions
         )
         self.workers: list[Killable] = []
+        self._log_numbers = count()
         self.published = 0
         self._settings = settings
         self._undelivered: list[str] = []
@@ -187,7 +189,7 @@ class Run:
         return worker
 
     def _new_log(self) -> Path:
-        return Path(self._folder.name, f"worker{len(self.workers)}.log")
+        return Path(self._folder.name, f"worker{next(self._log_numbers)}.log")
 
     @property
     def living(self) -> list[Killable]:

@@ -22,11 +22,12 @@ from tests.brokers.choose import start_own_broker
 from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import OUTAGES, ClickHouseServer, Fault
 from tests.faults.deciding import WINDOW_PARTITIONS
-from tests.faults.harness import Run
-from tests.faults.processes import Worker, stop
+from tests.faults.harness import COMPLETE_S, Run
+from tests.faults.processes import Killable, Worker, stop
 from tests.faults.truth import Rules
 from tests.faults.whole_path import WholePathRun
 from tests.faults.workload import Message, Shape, Workload
+from understudy.streams.errors import UNREACHABLE
 
 MOST_WORKERS: Final = 3
 LONGEST_WAIT_S: Final = 0.5
@@ -59,7 +60,7 @@ class Soak:
         # partition without an owner until the next one; Kafka's "consumer" protocol does not.
         self._static = rng.random() < 0.3
         self._instances = iter(range(10_000))
-        self._names: dict[int, str] = {}
+        self._names: dict[Killable, str] = {}
         self._is_deleted = self._is_reset = False
         self._unpackable: list[tuple[int, int]] = []
         """Partition and offset of records that are invalid, and in no dead letter of their own."""
@@ -134,9 +135,27 @@ class Soak:
     def _heal(self) -> float:
         run = self._run
         run.fault(Fault.NONE)
-        if not run.living:
+        deadline = time.monotonic() + COMPLETE_S
+        while True:
+            self._supervise()
+            try:
+                return run.wait_until_complete()
+            except AssertionError:
+                if not self._gave_up() or time.monotonic() > deadline:
+                    raise
+
+    def _supervise(self) -> None:
+        """Start again what ended because Kafka was away when it started, as a supervisor does."""
+        for worker in self._gave_up():
+            self._faults["worker started again: Kafka had been away"] += 1
+            name = self._names[worker]
+            self._run.workers.remove(worker)
+            self._start(name or None)
+        if not self._run.living:
             self._start()
-        return run.wait_until_complete()
+
+    def _gave_up(self) -> list[Killable]:
+        return [worker for worker in self._run.workers if worker.exit_code == UNREACHABLE]
 
     def _something(self) -> None:
         faults: list[tuple[Callable[[], None], int]] = [
@@ -161,15 +180,15 @@ class Soak:
     def _start(self, instance: str | None = None) -> None:
         if self._static and instance is None:
             instance = f"i{next(self._instances)}"
-        self._names[len(self._run.workers)] = instance or ""
-        self._run.worker(instance)
+        worker = self._run.worker(instance)
+        self._names[worker] = instance or ""
 
     def _some_worker(self) -> Worker | None:
         living = [w for w in self._run.living if isinstance(w, Worker)]
         return self._rng.choice(living) if living else None
 
     def _instance_of(self, worker: Worker) -> str | None:
-        return self._names[self._run.workers.index(worker)] or None
+        return self._names[worker] or None
 
     def _kill(self) -> None:
         worker = self._some_worker()
@@ -265,8 +284,8 @@ class WholePathSoak(Soak):
     def _start(self, instance: str | None = None) -> None:
         """A worker comes back as the member of the deciding group that it was."""
         known = instance or f"i{next(self._instances)}"
-        self._names[len(self._run.workers)] = known
-        self._run.deciding_worker(known, pairing_instance=known if self._static else None)
+        worker = self._run.deciding_worker(known, pairing_instance=known if self._static else None)
+        self._names[worker] = known
 
     def _begin(self) -> None:
         self._run.apply()
