@@ -131,14 +131,17 @@ class RolloutEvaluator:
         return self._decide()
 
     def resume(self) -> Decision | None:
-        """Take back a rollback or a pause; evidence of harm is gathered anew."""
+        """Take back a rollback or a pause; evidence of harm is gathered anew.
+
+        Raises `CommandRejected` where there is neither: evidence would be lost for nothing.
+        """
         self._resume()
         return self._decide()
 
     def promote(self) -> Decision | None:
         """Move to the next stage, whatever the evidence.
 
-        Raises `CommandRejected` at the last stage, and while the rollout is rolled back.
+        Raises `CommandRejected` at the last stage, and while the rollout is rolled back or paused.
         """
         self._promote()
         return self._decide()
@@ -175,6 +178,8 @@ class RolloutEvaluator:
 
     def _resume(self) -> None:
         status = self._state.status
+        if status.rolled_back is None and status.paused is None:
+            raise CommandRejected("the rollout is neither rolled back nor paused")
         status.rolled_back = status.paused = None
         status.forgiven_through_ms = self._state.newest_start_ms()
         for evidence in self._state.evidence.values():
@@ -184,6 +189,8 @@ class RolloutEvaluator:
         """A stage entered behind a rollback would serve users as soon as someone resumes."""
         if self._state.status.rolled_back is not None:
             raise CommandRejected("the rollout is rolled back; resume it first")
+        if self._state.status.paused is not None:
+            raise CommandRejected("the rollout is paused; resume it first")
         if self._is_last_stage():
             raise CommandRejected("this is the last stage")
         enter_stage(self._state, self._state.status.stage + 1)

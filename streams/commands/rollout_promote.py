@@ -18,9 +18,9 @@ from understudy.streams.settings import Settings
 def command(settings: Settings, /, **options: Any) -> None:
     """Move to the next stage now, whatever the evidence says.
 
-    The exit code is 1 when there is no further stage, when the rollout is rolled back (resume it
-    first), or when no decision answers the command in time (--wait). In the last case it is stored,
-    and will be applied when a deciding worker runs.
+    The exit code is 1 when there is no further stage, when the rollout is rolled back or paused
+    (resume it first), or when no decision answers the command in time (--wait). In the last case it
+    is stored, and will be applied when a deciding worker runs.
 
     \b
     Examples:

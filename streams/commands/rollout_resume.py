@@ -18,8 +18,8 @@ from understudy.streams.settings import Settings
 def command(settings: Settings, /, **options: Any) -> None:
     """Lift a rollback or a pause; evidence of harm is gathered anew.
 
-    The exit code is 1 when no decision answers the command in time (--wait). The command is
-    stored then, and will be applied when a deciding worker runs.
+    The exit code is 1 when there is nothing to lift, or when no decision answers the command in
+    time (--wait). In the last case it is stored, and will be applied when a deciding worker runs.
 
     \b
     Examples:

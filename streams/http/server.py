@@ -10,6 +10,7 @@ import asyncio
 import errno
 import resource
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
@@ -32,6 +33,8 @@ _limited_log: Final = LogLimit(log)
 
 RETRY_S: Final = 15.0
 """Between attempts to listen: an address is taken for as long as the previous worker drains."""
+STEADY_S: Final = 60.0
+"""After so long a failure is another one, though it says the same: several attempts."""
 STOP_CHECK_INTERVAL_S: Final = 0.1
 """How late the server may notice that it is to stop; a check costs microseconds."""
 ADDRESS_ERRORS: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
@@ -107,9 +110,11 @@ class _Server:
         self._max_connections = connection_limit(settings.http.max_connections)
         self._is_waiting = False
         """For its address, which is said once."""
+        self._last_failure = ""
 
     def run(self, stop: threading.Event, retry_s: float) -> None:
         while not stop.is_set():
+            began_s = time.monotonic()
             try:
                 asyncio.run(self._serve(stop))
             except _AddressUnavailable as error:
@@ -119,8 +124,14 @@ class _Server:
                                 error=str(error), retry_s=retry_s)  # fmt: skip
                 self._is_waiting = True
             except Exception as error:
-                log.error("http.failed", error=repr(error), exc_info=error)
+                self._note_failure(error, time.monotonic() - began_s)
             stop.wait(retry_s)
+
+    def _note_failure(self, error: Exception, served_s: float) -> None:
+        """Log a failure, but one that lasts only once."""
+        if repr(error) != self._last_failure or served_s >= STEADY_S:
+            log.error("http.failed", error=repr(error), exc_info=error)
+        self._last_failure = repr(error)
 
     async def _serve(self, stop: threading.Event) -> None:
         limit = self._max_connections

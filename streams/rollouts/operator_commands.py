@@ -123,6 +123,8 @@ def _check_promotion(record: RolloutRecord, now: Decision | None) -> None:
     """Say at once what a worker would say later: it may still find another state."""
     if now is not None and now.is_latched:
         raise CommandRejected(f"{now.rollout_id} is rolled back; resume it first")
+    if now is not None and now.is_paused:
+        raise CommandRejected(f"{now.rollout_id} is paused; resume it first")
     try:
         rollout = compile_manifest(record.manifest)
     except PolicyError:

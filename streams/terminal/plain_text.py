@@ -16,6 +16,7 @@ from understudy.analyzers.guardrails.formatting import printable
 MAX_MESSAGE: Final = 2_000
 """Characters of a message that quotes others: enough for a reason, not for a screenful."""
 _JSON_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_NAIVE_UTC
+_FORMULA_SIGNS: Final = ("=", "+", "-", "@")
 """Histograms have whole numbers as keys; ClickHouse's times come without their zone, UTC."""
 _LINE_BREAKS: Final = re.compile(r"\r\n|\n")
 
@@ -72,14 +73,18 @@ def plain_value(value: object) -> str:
 
 
 def csv_cell(value: object) -> str:
-    """A value in a CSV file: on one line, nothing for null, JSON for what has parts."""
+    """A value in a CSV file: on one line, nothing for null, JSON for what has parts.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it; numbers do not.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping | list | tuple):
         return json_text(value)
-    return printable(plain_value(value))
+    text = printable(plain_value(value))
+    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA_SIGNS) else text
 
 
 def flat(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.analyzers.guardrails.world import Harm, World, message
 from understudy.analyzers.guardrails.checks import checks_of
-from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.analyzers.guardrails.evaluator import CommandRejected, RolloutEvaluator
 from understudy.analyzers.guardrails.state import STATE_VERSION, decode_state
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_policy
@@ -239,6 +239,20 @@ def test_an_operator_can_kill() -> None:
     assert killed is not None
     assert (killed.verdict, killed.reasons) == ("rollback", ["paged at three"])
     assert evaluator.kill("again") is None
+
+
+def test_there_is_something_to_resume() -> None:
+    """Or the evidence that has been gathered would begin anew for nothing."""
+    broken = policy("{metric: error_rate, max_increase: 1pp, action: pause}")
+    evaluator, _ = evaluated(broken, World(harm=Harm(bad={"error": 0.1})).messages(1, 30))
+    assert evaluator.decision().is_paused
+    with pytest.raises(CommandRejected, match="the rollout is paused; resume it first"):
+        evaluator.promote()
+    evaluator.resume()
+    before = evaluator.encode_state()
+    with pytest.raises(CommandRejected, match="neither rolled back nor paused"):
+        evaluator.resume()
+    assert evaluator.encode_state() == before
 
 
 def test_a_pause_stops_promotion_and_an_alert_does_not() -> None:

@@ -220,6 +220,22 @@ def test_each_time_that_the_address_is_taken_is_told_once(monkeypatch: pytest.Mo
     ]  # fmt: skip
 
 
+def test_a_failure_that_lasts_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait, crashes = server._stopped, ["same", "same", "same", "other", "same"]
+
+    async def crash(stop: threading.Event) -> None:
+        if crashes:
+            raise RuntimeError(crashes.pop(0))
+        await wait(stop)
+
+    monkeypatch.setattr(server, "_stopped", crash)
+    some = Server(KafkaSettings(bootstrap_servers="127.0.0.1:1"), with_api=False)
+    with structlog.testing.capture_logs() as logs, some.running():
+        until(lambda: not crashes and some.status_of("/metrics") == 200)
+    told = [one["error"] for one in logs if one["event"] == "http.failed"]
+    assert told == ["RuntimeError('same')", "RuntimeError('other')", "RuntimeError('same')"]
+
+
 def test_the_documented_gateway_follows_decisions(kafka: Kafka) -> None:
     (recipe,) = re.findall(r"^```python\n(.*?)^```", DOCS.read_text("utf-8"), re.M | re.S)
     names: dict[str, Any] = {}

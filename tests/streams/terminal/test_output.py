@@ -71,6 +71,17 @@ def test_csv_has_one_row_a_line_and_parts_as_json(capsys: pytest.CaptureFixture[
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x")'])
+def test_csv_texts_are_no_formulas_of_a_spreadsheet(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_csv([text], [[text], [-1.5], [-2], ["1-2"], [""]])
+    out = capsys.readouterr().out
+    assert list(csv.reader(io.StringIO(out))) == [
+        [f"'{text}"], [f"'{text}"], ["-1.5"], ["-2"], ["1-2"], [""],
+    ]  # fmt: skip
+
+
 def test_documents_as_csv_have_the_columns_of_all(capsys: pytest.CaptureFixture[str]) -> None:
     rows: list[dict[str, Any]] = [{"a": 1, "b": {"c": 2}}, {"a": 3, "b": {"d": 4}}]
     say_documents_as_csv(rows)
