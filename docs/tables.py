@@ -16,6 +16,7 @@ from typing import Any, Final, get_type_hints
 import click
 import msgspec
 
+from understudy.analyzers.compare.finish_reasons import VENDOR_REASONS
 from understudy.schemas.clickhouse.schema import RELATIONS, Column, Table
 from understudy.schemas.measure_kinds import Better
 from understudy.schemas.measures import SIDE, SUMS
@@ -250,6 +251,20 @@ _WRITTEN: Final[dict[tuple[Kind, Unit, Better], tuple[str, str]]] = {
 """How limits are written, as an example, and what kind of test they get."""
 
 
+def _finish_reasons() -> list[str]:
+    """One row a state, the words by vendor."""
+    rows = [
+        (
+            _code(state.name.lower()),
+            "; ".join(
+                f"{vendor}: {' '.join(map(_code, reasons))}" for vendor, reasons in vendors.items()
+            ),
+        )
+        for state, vendors in VENDOR_REASONS.items()
+    ]
+    return _table(("state", "written by"), rows)
+
+
 def _escaped(text: str) -> str:
     """Not to be taken for HTML."""
     return text.replace("<", "&lt;")
@@ -271,6 +286,7 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     "metrics": _metrics,
     "series": _series,
     "guardrails": _guardrails,
+    "finish_reasons": _finish_reasons,
     "comparisons": _comparisons,
     "unmatched": _plain("unmatched"),
     "accounting": _plain("accounting"),

@@ -1,9 +1,10 @@
 """The event: what one side of one request answered, as a gateway writes it to Kafka.
 
 `decode_event` checks size, JSON, types, ranges and the consistency of mode, side and sides in one
-pass. It does not look at clocks; pairing refuses events from the future. Fields that
-OpenTelemetry's GenAI semantic conventions define keep their meaning; the description of each names
-its counterpart.
+pass. What an event is about has to be right; of an answer that is broken, the rest is read, and
+where nothing is left of it, that is its side's failure: to leave it out would compare survivors
+alone. Clocks are not looked at; pairing refuses events from the future. Fields that OpenTelemetry's
+GenAI semantic conventions define keep their meaning; the description of each names its counterpart.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ import msgspec
 from msgspec import Meta
 
 from understudy.schemas.event_time import to_epoch_ms
+from understudy.schemas.salvage import Damage, Document, cleaned, encoded, fields_of, parse
+from understudy.schemas.vendor_shapes import REPAIRS, UNREADABLE
 
 SCHEMA_VERSION: Final = 1
 MAX_EVENT_BYTES: Final = 1_048_576
 """About what a broker accepts by default, so most gateways cannot send more anyway."""
+MAX_SALVAGED_BYTES: Final = 16 * MAX_EVENT_BYTES
+"""Of a larger event nothing is read: no broker lets it pass, and parsing it would stop a worker."""
 MAX_COST_USD: Final = 1000.0
 """Far above the price of any call, and small enough that the sums of windows cannot overflow."""
 MAX_DURATION_MS: Final = 7 * 86_400_000.0
@@ -36,6 +41,7 @@ END_OF_TIME: Final = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 Mode = Literal["shadow", "interleave", "canary", "ab"]
 Side = Literal["stable", "candidate", "control"]
 Expects = Literal["text", "json", "json_schema"]
+ErrorSource = Literal["client", "gateway", "provider"]
 
 PAIRED_MODES: Final = ("shadow", "interleave")
 SINGLE_MODES: Final = ("canary", "ab")
@@ -54,6 +60,20 @@ RequestTime = Annotated[dt.datetime, Meta(tz=True)]
 Record = TypeVar("Record")
 
 
+def _null() -> msgspec.Raw:
+    return msgspec.Raw(b"null")
+
+
+class Tool(msgspec.Struct, frozen=True, gc=False):
+    """A tool that was offered, with what its arguments have to be."""
+
+    name: Annotated[str, Meta(description="OTel `gen_ai.tool.name`.")]
+    parameters: Annotated[
+        msgspec.Raw,
+        Meta(description="JSON Schema of the arguments.", extra_json_schema={}),
+    ] = msgspec.field(default_factory=_null)
+
+
 class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What was asked."""
 
@@ -61,19 +81,18 @@ class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         str | None, Meta(description="Prompt as text; used to detect the language.")
     ] = None
     expects: Annotated[
-        Expects, Meta(description="What the caller parses (OTel `gen_ai.output.type`).")
+        Expects | None, Meta(description="What the caller parses (OTel `gen_ai.output.type`).")
     ] = "text"
     schema_id: Annotated[
         Label | None, Meta(description="Name of the JSON Schema the output must satisfy.")
     ] = None
     tools: Annotated[
-        tuple[str, ...] | None,
-        Meta(description="Names of the tools offered (OTel `gen_ai.tool.name`)."),
+        tuple[str | Tool, ...] | None,
+        Meta(
+            description="The tools offered: their names (OTel `gen_ai.tool.name`), or objects with "
+            "the schema of their arguments."
+        ),
     ] = None
-
-
-def _no_arguments() -> msgspec.Raw:
-    return msgspec.Raw(b"null")
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):
@@ -86,14 +105,17 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
             description="A JSON value, or a string that holds one; compared as JSON values.",
             extra_json_schema={},
         ),
-    ] = msgspec.field(default_factory=_no_arguments)
+    ] = msgspec.field(default_factory=_null)
 
 
 class Response(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What the model answered."""
 
     model: Annotated[str | None, Meta(description="OTel `gen_ai.response.model`.")] = None
-    output: Annotated[str | None, Meta(description="Text of the answer.")] = None
+    output: Annotated[
+        str | None,
+        Meta(description="Text of the answer; content parts, as OpenAI's API has them, are read."),
+    ] = None
     tool_calls: Annotated[
         tuple[ToolCall, ...] | None, Meta(description="Tool calls in the order given.")
     ] = None
@@ -101,7 +123,17 @@ class Response(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         Label | None,
         Meta(description="OTel `gen_ai.response.finish_reasons`, the first: stop, length, …"),
     ] = None
-    stream: Annotated[bool, Meta(description="Whether the answer was streamed.")] = False
+    refusal: Annotated[
+        str | None, Meta(description="What the model said instead of an answer.")
+    ] = None
+    reasoning: Annotated[
+        str | None, Meta(description="What the model thought; no part of the answer.")
+    ] = None
+    stream: Annotated[bool | None, Meta(description="Whether the answer was streamed.")] = False
+    cache_hit: Annotated[
+        bool | None,
+        Meta(description="Whether the gateway answered from its cache, without the model."),
+    ] = None
 
 
 class Error(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -113,6 +145,13 @@ class Error(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     status: Annotated[
         Annotated[int, Meta(ge=0, le=999)] | None,
         Meta(description="HTTP status (OTel `http.response.status_code`)."),
+    ] = None
+    source: Annotated[
+        ErrorSource | None,
+        Meta(
+            description="Who failed. Errors of the client and of the gateway are no failure of the "
+            "model; without it, status and type tell."
+        ),
     ] = None
 
 
@@ -126,6 +165,20 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         TokenCount | None, Meta(description="OTel `gen_ai.usage.output_tokens`.")
     ] = None
     cost_usd: Annotated[CostUsd | None, Meta(description="Price of the call in US dollars.")] = None
+    cached_input_tokens: Annotated[
+        TokenCount | None,
+        Meta(
+            description="Of these, those that the provider had cached (OTel "
+            "`gen_ai.usage.cache_read.input_tokens`)."
+        ),
+    ] = None
+    reasoning_tokens: Annotated[
+        TokenCount | None,
+        Meta(
+            description="Of these, those of the reasoning (OTel "
+            "`gen_ai.usage.reasoning.output_tokens`)."
+        ),
+    ] = None
 
 
 class Timing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -144,7 +197,7 @@ class Timing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class Fallback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Which attempt the event describes, and whether another model had to answer."""
 
-    used: bool = False
+    used: bool | None = False
     model: Annotated[str | None, Meta(description="The model that answered instead.")] = None
     reason: Annotated[Label | None, Meta(description="Why the gateway fell back.")] = None
     attempts: Annotated[
@@ -190,7 +243,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         Turn | None,
         Meta(description="Which request of its conversation this is, from 1."),
     ] = None
-    served: Annotated[bool, Meta(description="Whether this side went to the user.")] = False
+    served: Annotated[bool | None, Meta(description="Whether this side went to the user.")] = False
     language: Annotated[
         LanguageTag | None, Meta(description="BCP 47 tag; detected when absent.")
     ] = None
@@ -204,8 +257,15 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     timing: Timing | None = None
     fallback: Fallback | None = None
     attributes: Annotated[
-        dict[str, str] | None, Meta(description="Free strings; never a dimension.")
+        dict[str, str | None] | None, Meta(description="Free strings; never a dimension.")
     ] = None
+
+
+class SalvagedEvent(Event, frozen=True, gc=False, omit_defaults=True):
+    """An event that was not written as the contract says, as far as it could be read."""
+
+    unreadable_fields: tuple[str, ...] = ()
+    """Those that are unknown, or not as they were written, such as `usage.cost_usd`."""
 
 
 class InvalidReason(StrEnum):
@@ -271,13 +331,83 @@ def decode_side(payload: bytes | None, max_event_bytes: int = MAX_EVENT_BYTES) -
 
     Raises `InvalidEvent` as `decode_event` does.
     """
-    event = decode_record(payload, _decode, max_event_bytes)
+    event: Event
+    try:
+        event = decode_record(payload, _decode, max_event_bytes)
+    except InvalidEvent as refused:
+        event = _salvaged(payload or b"", refused, max_event_bytes)
     wanted = SHAPES.get((event.mode, event.side, event.sides))
     if wanted is None or "/" in event.rollout_id:
         raise _inconsistent(event)
     if event.request_time.year not in _SAFE_YEARS:
         check_time("request_time", event.request_time)
     return event, wanted
+
+
+_FIELDS: Final = fields_of(Event)
+_IDENTITY: Final = (
+    *("schema_version", "rollout_id", "pair_id", "mode", "side", "sides", "request_time"),
+    "conversation_id",
+)
+"""What an event is about, and where it lies: read strictly, or not at all."""
+_decode_salvaged = msgspec.json.Decoder(SalvagedEvent).decode
+_BEYOND_SALVAGE: Final = (InvalidReason.EMPTY, InvalidReason.UNSUPPORTED_VERSION)
+_ANSWER: Final = frozenset({"response", "response.output", "response.tool_calls"})
+"""Fields of which an answer consists."""
+
+
+def _salvaged(payload: bytes, refused: InvalidEvent, max_event_bytes: int) -> SalvagedEvent:
+    """Read what can be read. Raises `InvalidEvent` where the event's identity cannot."""
+    if refused.reason in _BEYOND_SALVAGE or len(payload) > MAX_SALVAGED_BYTES:
+        raise refused
+    try:
+        mended = encoded(_mended(parse(payload)))
+    except ValueError:
+        raise refused from None
+    try:
+        event = _decode_salvaged(mended)
+    except msgspec.DecodeError as error:
+        raise _decoding_failed(mended, error) from None
+    if refused.reason is InvalidReason.TOO_LARGE:
+        return _trimmed(event, max_event_bytes)
+    return event
+
+
+def _mended(document: Document) -> Document:
+    """The event with what can be read of it, and what cannot be read by name."""
+    damage = Damage()
+    event = cleaned(document, _FIELDS, REPAIRS, _IDENTITY, damage)
+    is_broken = not _ANSWER.isdisjoint(damage.fields)
+    if is_broken and not event.get("error") and not _has_answer(event.get("response")):
+        event["error"] = {"type": UNREADABLE}
+    return {**event, "unreadable_fields": list(damage.fields)}
+
+
+def _has_answer(response: Document | None) -> bool:
+    answer = response or {}
+    return any(answer.get(name) for name in ("output", "tool_calls", "refusal"))
+
+
+def _trimmed(event: SalvagedEvent, max_bytes: int) -> SalvagedEvent:
+    """The event without what makes it too large: what surrounds the answer, else the answer."""
+    response = event.response or Response()
+    texts = (response.output or "", response.reasoning or "", response.refusal or "")
+    calls = response.tool_calls or ()
+    size = sum(map(len, texts)) + sum(len(bytes(call.arguments)) for call in calls)
+    if size <= max_bytes:
+        request = msgspec.structs.replace(event.request or Request(), prompt=None, tools=None)
+        left_out = (name for name in ("request", "attributes") if getattr(event, name) is not None)
+        fields = (*event.unreadable_fields, *left_out)
+        return msgspec.structs.replace(
+            event, request=request, attributes=None, unreadable_fields=fields
+        )
+    return msgspec.structs.replace(
+        event,
+        request=None,
+        response=Response(model=response.model, stream=response.stream),
+        error=event.error or Error(type=UNREADABLE),
+        unreadable_fields=(*event.unreadable_fields, "response"),
+    )
 
 
 def check_time(field: str, time: dt.datetime) -> None:

@@ -47,6 +47,8 @@ class Sum:
     kind: SumKind = SumKind.COUNT
     tick: float = 1.0
     """Of totals and of a product's factors: the values are rounded to whole ticks."""
+    most_names: int = MAX_NAMES
+    """Of counts by name."""
 
     @property
     def type_name(self) -> str:
@@ -159,8 +161,10 @@ class Outcome:
     paired_among: str = ""
     """Of a side's outcome: the sum of pairs among which it is compared; empty where it is not."""
     known_both: str = ""
-    """Of an outcome that says whether something is known: the sum of answered pairs in which it is
-    known on both sides, for others to be compared among."""
+    """Of an outcome that says whether something is known: the sum of pairs in which it is known on
+    both sides, for others to be compared among."""
+    known_among: str = "answered"
+    """The sum of the pairs among which it is looked for."""
     measured_by: str = ""
     """Name of the count of units that have the field, where a missing field means no as long as
     some unit of the rollout has it: without any, the outcome is not measured."""
@@ -196,7 +200,8 @@ class Outcome:
 
     def paired_sums(self) -> tuple[Sum, ...]:
         """How often the outcome came on one side of a pair, and on both."""
-        known = f"Answered pairs in which each side {self.says}"
+        pairs = "Answered pairs" if self.known_among == "answered" else "Pairs"
+        known = f"{pairs} in which each side {self.says}"
         both = (Sum(self.known_both, known),) if self.known_both else ()
         return (*both, *joint_sums(self.joint, self.says)) if self.paired_among else both
 

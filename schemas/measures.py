@@ -35,6 +35,8 @@ SHARE_TICK: Final = 1e-9
 """Of values between 0 and 1: finer than any test resolves."""
 USD_TICK: Final = 1e-10
 """A token at a dollar per million costs ten thousand ticks."""
+MAX_FIELDS: Final = 64
+"""Of the fields that cannot be read: an event has fewer."""
 TOKEN_TICK: Final = 1.0
 """Tokens are whole, so their sums and squares are exact integers."""
 
@@ -59,6 +61,19 @@ class Checked(IntEnum):
     YES = 1
 
 
+class FinishState(IntEnum):
+    """Why an answer ended, whatever its vendor calls it."""
+
+    ABSENT = 0
+    STOP = 1
+    LENGTH = 2
+    TOOL_CALLS = 3
+    CONTENT_FILTER = 4
+    REFUSAL = 5
+    ERROR = 6
+    UNKNOWN = 7
+
+
 class SimilarityMethod(IntEnum):
     """How a similarity was computed."""
 
@@ -77,11 +92,37 @@ SIDE: Final[tuple[Measure, ...]] = (
         ),
     ),
     Outcome("served", "went to the user"),
+    Label(
+        "unreadable_fields", "Fields that could not be read as they were written",
+        f"Array({LABEL})", "list[list[str]]",
+        names=Sum(
+            "unreadable_fields", "Sides by field that could not be read as it was written",
+            SumKind.NAMES, most_names=MAX_FIELDS,
+        ),
+    ),
     Outcome(
-        "error", "gave no answer", count="errors", paired_among="pairs", is_early=True,
+        "client_error", "ended because the caller hung up or cancelled", count="client_errors"
+    ),
+    Outcome(
+        "gateway_error", "ended by the gateway itself: a quota, a key, a budget",
+        count="gateway_errors",
+    ),
+    Outcome(
+        "model_request", "was answered or failed by the model itself", count="model_requests",
+        known_both="model_pairs", known_among="pairs",
+    ),
+    Outcome(
+        "error", "gave no answer", count="errors",
+        among="model_requests", paired_among="model_pairs", is_early=True,
         metric=GuardrailMetric("error_rate", "error rate", weight=4.0),
     ),
-    Outcome("timeout", "gave no answer because of a timeout", count="timeouts"),
+    Outcome(
+        "timeout", "gave no answer because of a timeout", count="timeouts", among="model_requests"
+    ),
+    Outcome(
+        "unreadable", "gave an answer that cannot be read", count="unreadable",
+        among="model_requests",
+    ),
     Label("error_type", "Type of the error; empty without one"),
     Number("error_status", "HTTP status of the error; 0 without one", "UInt16"),
     Outcome("fallback_known", "said whether a fallback model answered"),
@@ -95,7 +136,12 @@ SIDE: Final[tuple[Measure, ...]] = (
         "attempts", "Attempts made, the last included", "UInt16",
         total=Sum("retries", "Attempts beyond the first"), least=1,
     ),
-    Label("finish_reason", "Why the model stopped, as the gateway normalised it"),
+    Outcome("cache_hit", "came from the gateway's cache", count="cache_hits"),
+    Label("finish_reason", "Why the model stopped, in the gateway's word"),
+    Category(
+        "finish_state", "Why the model stopped, whatever its vendor calls it",
+        FinishState, absent=FinishState.ABSENT,
+    ),
     Outcome(
         "finish_reason_known", "answered and said why it stopped",
         known_both="finish_reason_known_both",
@@ -108,6 +154,14 @@ SIDE: Final[tuple[Measure, ...]] = (
     Outcome(
         "content_filtered", "ended at a content filter",
         among="finish_reason_known", paired_among="finish_reason_known_both",
+    ),
+    Outcome("refused", "refused to answer, or was filtered", count="refusals"),
+    Outcome(
+        "reasoning_leaked", "answered with its reasoning in the text", count="reasoning_leaks",
+        among="texts",
+    ),
+    Number(
+        "reasoning_characters", "Length of the reasoning in code points", "UInt32",
     ),
     Outcome("text", "answered with text that is not empty", count="texts"),
     Number("output_characters", "Length of the text in code points", "UInt32"),
@@ -186,13 +240,25 @@ SIDE: Final[tuple[Measure, ...]] = (
         clickhouse_type="Nullable(UInt32)", counted=False,
     ),
     Distribution(
+        "cached_input_tokens",
+        "Tokens of the prompt that the provider had cached; NULL when unknown",
+        noun="number of cached input tokens", unit="tokens", tick=TOKEN_TICK, array_type="Ints",
+        clickhouse_type="Nullable(UInt32)",
+    ),
+    Distribution(
+        "reasoning_tokens", "Tokens of the reasoning; NULL when unknown",
+        noun="number of reasoning tokens", unit="tokens", tick=TOKEN_TICK, array_type="Ints",
+        clickhouse_type="Nullable(UInt32)",
+    ),
+    Distribution(
         "output_tokens", "Tokens of the answer; NULL when unknown",
         noun="number of output tokens", unit="tokens", tick=TOKEN_TICK, array_type="Ints",
         clickhouse_type="Nullable(UInt32)", squares=True, products=True,
         metric=GuardrailMetric("output_tokens", "mean output tokens", "its tokens", "neither"),
     ),
+    Outcome("unpriced", "cost 0 for tokens, which is no price", count="unpriced"),
     Distribution(
-        "cost_usd", "Price of the call in US dollars; NULL when unknown",
+        "cost_usd", "Price of the call in US dollars; NULL when unknown or unpriced",
         noun="cost", unit="US dollars", tick=USD_TICK, squares=True, products=True,
         metric=GuardrailMetric("cost_usd", "mean cost", "its cost", weight=2.0),
     ),

@@ -39,14 +39,22 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     requests: Annotated[int, Meta(description="Sides compared: in pairs, or single.")] = 0
     models: Annotated[Names, Meta(description="Sides by the model that answered, of the most frequent models.")] = msgspec.field(default_factory=dict)
     served: Annotated[int, Meta(description="Sides that went to the user.")] = 0
+    unreadable_fields: Annotated[Names, Meta(description="Sides by field that could not be read as it was written.")] = msgspec.field(default_factory=dict)
+    client_errors: Annotated[int, Meta(description="Sides that ended because the caller hung up or cancelled.")] = 0
+    gateway_errors: Annotated[int, Meta(description="Sides that ended by the gateway itself: a quota, a key, a budget.")] = 0
+    model_requests: Annotated[int, Meta(description="Sides that was answered or failed by the model itself.")] = 0
     errors: Annotated[int, Meta(description="Sides that gave no answer.")] = 0
     timeouts: Annotated[int, Meta(description="Sides that gave no answer because of a timeout.")] = 0
+    unreadable: Annotated[int, Meta(description="Sides that gave an answer that cannot be read.")] = 0
     fallback_known: Annotated[int, Meta(description="Sides that said whether a fallback model answered.")] = 0
     fallbacks: Annotated[int, Meta(description="Sides that came from a fallback model.")] = 0
     retries: Annotated[int, Meta(description="Attempts beyond the first.")] = 0
+    cache_hits: Annotated[int, Meta(description="Sides that came from the gateway's cache.")] = 0
     finish_reason_known: Annotated[int, Meta(description="Sides that answered and said why it stopped.")] = 0
     truncated: Annotated[int, Meta(description="Sides that stopped at the length limit.")] = 0
     content_filtered: Annotated[int, Meta(description="Sides that ended at a content filter.")] = 0
+    refusals: Annotated[int, Meta(description="Sides that refused to answer, or was filtered.")] = 0
+    reasoning_leaks: Annotated[int, Meta(description="Sides that answered with its reasoning in the text.")] = 0
     texts: Annotated[int, Meta(description="Sides that answered with text that is not empty.")] = 0
     json_expected: Annotated[int, Meta(description="Sides that answered where JSON was expected.")] = 0
     json_valid: Annotated[int, Meta(description="Of these, sides that gave valid JSON (RFC 8259).")] = 0
@@ -71,9 +79,14 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     time_to_first_token_ms_sum: Annotated[float, Meta(description="Sum of the time to first token, ms.")] = 0.0
     time_to_first_token_ms_histogram: Annotated[Histogram, Meta(description="Histogram of the time to first token: log buckets, within 1 %.")] = msgspec.field(default_factory=dict)
     input_tokens_sum: Annotated[int, Meta(description="Sum of the number of input tokens, tokens.")] = 0
+    cached_input_tokens_count: Annotated[int, Meta(description="Sides with a known number of cached input tokens.")] = 0
+    cached_input_tokens_sum: Annotated[int, Meta(description="Sum of the number of cached input tokens, tokens.")] = 0
+    reasoning_tokens_count: Annotated[int, Meta(description="Sides with a known number of reasoning tokens.")] = 0
+    reasoning_tokens_sum: Annotated[int, Meta(description="Sum of the number of reasoning tokens, tokens.")] = 0
     output_tokens_count: Annotated[int, Meta(description="Sides with a known number of output tokens.")] = 0
     output_tokens_sum: Annotated[int, Meta(description="Sum of the number of output tokens, tokens.")] = 0
     output_tokens_squares: Annotated[int, Meta(description="Sum of the squared number of output tokens.")] = 0
+    unpriced: Annotated[int, Meta(description="Sides that cost 0 for tokens, which is no price.")] = 0
     cost_usd_count: Annotated[int, Meta(description="Sides with a known cost.")] = 0
     cost_usd_sum: Annotated[float, Meta(description="Sum of the cost, US dollars.")] = 0.0
     cost_usd_squares: Annotated[float, Meta(description="Sum of the squared cost.")] = 0.0
@@ -101,6 +114,7 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called with equal arguments, in any order.")] = 0
     finish_reason_match: Annotated[int, Meta(description="Pairs in which both sides answered and stopped for the same reason.")] = 0
     request_time_skewed: Annotated[int, Meta(description="Pairs in which the sides have different request times, within the tolerance.")] = 0
+    model_pairs: Annotated[int, Meta(description="Pairs in which each side was answered or failed by the model itself.")] = 0
     error_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave no answer.")] = 0
     error_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side gave no answer.")] = 0
     error_both: Annotated[int, Meta(description="Pairs in which each of the two sides gave no answer.")] = 0

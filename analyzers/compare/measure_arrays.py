@@ -21,10 +21,20 @@ class SideMeasures:
     """Model that answered; empty when unknown."""
     served: Bools
     """Went to the user."""
+    unreadable_fields: list[list[str]]
+    """Fields that could not be read as they were written."""
+    client_error: Bools
+    """Ended because the caller hung up or cancelled."""
+    gateway_error: Bools
+    """Ended by the gateway itself: a quota, a key, a budget."""
+    model_request: Bools
+    """Was answered or failed by the model itself."""
     error: Bools
     """Gave no answer."""
     timeout: Bools
     """Gave no answer because of a timeout."""
+    unreadable: Bools
+    """Gave an answer that cannot be read."""
     error_type: list[str]
     """Type of the error; empty without one."""
     error_status: Ints
@@ -35,14 +45,24 @@ class SideMeasures:
     """Came from a fallback model."""
     attempts: Ints
     """Attempts made, the last included."""
+    cache_hit: Bools
+    """Came from the gateway's cache."""
     finish_reason: list[str]
-    """Why the model stopped, as the gateway normalised it."""
+    """Why the model stopped, in the gateway's word."""
+    finish_state: Bytes
+    """Why the model stopped, whatever its vendor calls it."""
     finish_reason_known: Bools
     """Answered and said why it stopped."""
     truncated: Bools
     """Stopped at the length limit."""
     content_filtered: Bools
     """Ended at a content filter."""
+    refused: Bools
+    """Refused to answer, or was filtered."""
+    reasoning_leaked: Bools
+    """Answered with its reasoning in the text."""
+    reasoning_characters: Ints
+    """Length of the reasoning in code points."""
     text: Bools
     """Answered with text that is not empty."""
     output_characters: Ints
@@ -69,10 +89,16 @@ class SideMeasures:
     """Time to the first token in ms; NULL unless streamed."""
     input_tokens: Ints
     """Tokens of the prompt; NULL when unknown."""
+    cached_input_tokens: Ints
+    """Tokens of the prompt that the provider had cached; NULL when unknown."""
+    reasoning_tokens: Ints
+    """Tokens of the reasoning; NULL when unknown."""
     output_tokens: Ints
     """Tokens of the answer; NULL when unknown."""
+    unpriced: Bools
+    """Cost 0 for tokens, which is no price."""
     cost_usd: Floats
-    """Price of the call in US dollars; NULL when unknown."""
+    """Price of the call in US dollars; NULL when unknown or unpriced."""
 
     def __len__(self) -> int:
         return len(self.model)

@@ -8,11 +8,12 @@ import numpy as np
 
 from understudy.analyzers.compare.arrays import Bools
 from understudy.analyzers.compare.json_difference import compare_documents
-from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures
+from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures, SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.sides import SideReading
 from understudy.analyzers.compare.text import compare_text
 from understudy.analyzers.compare.tool_calls import compare_tool_calls
+from understudy.schemas.measures import FinishState
 
 
 def compare_pairs(
@@ -20,7 +21,7 @@ def compare_pairs(
 ) -> PairMeasures:
     """Compare n pairs; row i of both readings belongs to the same request."""
     left, right = stable.measures, candidate.measures
-    answered = ~(left.error | right.error)
+    answered = _answered(left) & _answered(right)
     text = compare_text(
         stable.outputs,
         candidate.outputs,
@@ -35,7 +36,6 @@ def compare_pairs(
     )
     tools_compared = answered & _tools_involved(stable, candidate)
     calls = compare_tool_calls(stable.tool_calls, candidate.tool_calls)
-    same_finish = [a == b for a, b in zip(left.finish_reason, right.finish_reason, strict=True)]
     return PairMeasures(
         answered=answered,
         texts=left.text & right.text,
@@ -51,7 +51,7 @@ def compare_pairs(
         tool_calls_compared=tools_compared,
         tool_names_match=calls.names_match & tools_compared,
         tool_calls_match=calls.calls_match & tools_compared,
-        finish_reason_match=np.array(same_finish, dtype=bool) & answered,
+        finish_reason_match=_same_finish(left, right) & answered,
         request_time_skewed=_differ(stable.request_times, candidate.request_times),
     )
 
@@ -72,6 +72,18 @@ def compare_control(
         tool_calls_compared=pairs.tool_calls_compared,
         tool_calls_match=pairs.tool_calls_match,
     )
+
+
+def _answered(side: SideMeasures) -> Bools:
+    return side.model_request & ~side.error
+
+
+def _same_finish(left: SideMeasures, right: SideMeasures) -> Bools:
+    """Whether both ended for the same reason; of reasons that are not known, the words decide."""
+    same: Bools = left.finish_state == right.finish_state
+    for row in np.flatnonzero(same & (left.finish_state == FinishState.UNKNOWN)).tolist():
+        same[row] = left.finish_reason[row] == right.finish_reason[row]
+    return same
 
 
 def _differ(left: Sequence[object], right: Sequence[object]) -> Bools:

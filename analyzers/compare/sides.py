@@ -13,11 +13,14 @@ from typing import Any, Final
 import numpy as np
 import xxhash
 
-from understudy.analyzers.compare.arrays import Bools, Floats, Hashes, Ints
+from understudy.analyzers.compare.arrays import Bools, Bytes, Floats, Hashes, Ints
+from understudy.analyzers.compare.error_sources import error_source
+from understudy.analyzers.compare.finish_reasons import finish_state
 from understudy.analyzers.compare.json_output import check_json, check_json_schema
 from understudy.analyzers.compare.language import match_languages
 from understudy.analyzers.compare.measure_arrays import SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
+from understudy.analyzers.compare.reasoning import split_reasoning
 from understudy.analyzers.compare.tool_calls import arguments_invalid
 from understudy.schemas.events import (
     Error,
@@ -25,18 +28,21 @@ from understudy.schemas.events import (
     Fallback,
     Request,
     Response,
+    SalvagedEvent,
     Timing,
     ToolCall,
     Usage,
     failure_of,
 )
+from understudy.schemas.measures import FinishState
+from understudy.schemas.vendor_shapes import UNREADABLE
 
 _NO_REQUEST: Final = Request()
 _NO_RESPONSE: Final = Response()
 _NO_USAGE: Final = Usage()
 _NO_TIMING: Final = Timing()
-_TRUNCATED: Final = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
-_CONTENT_FILTERED: Final = frozenset({"content_filter", "safety", "refusal", "content_filtered"})
+_NONE: Final[list[str]] = []
+"""Shared by all events that could be read, and always empty."""
 _TIMEOUT_STATUSES: Final = frozenset({408, 504})
 
 
@@ -68,25 +74,40 @@ def read_sides(
     calls = [response.tool_calls for response in responses]
     for row in failures.rows:
         outputs[row] = calls[row] = None
+    reasoning = _take_reasoning(outputs, responses)
     characters = _ints([len(output) if output else 0 for output in outputs])
-    text, error = characters > 0, failures.error
-    expects_text = _bools([request.expects == "text" for request in requests])
-    json = check_json(outputs, ~(error | expects_text))
+    text, failed = characters > 0, failures.failed
+    expects_text = _bools([(request.expects or "text") == "text" for request in requests])
+    json = check_json(outputs, ~(failed | expects_text))
     schema_valid = check_json_schema(
         json.documents, json.state, [r.schema_id for r in requests], options.json_schemas
     )
     spoken = match_languages(languages, outputs, text & expects_text)
+    cache_hit = _bools([bool(response.cache_hit) for response in responses])
+    untimed = cache_hit | (failed & ~failures.error)
+    costs = _costs(usages, untimed)
+    filtered = (finish.state == FinishState.CONTENT_FILTER) | (finish.state == FinishState.REFUSAL)
     measures = SideMeasures(
         model=[response.model or "" for response in responses],
-        served=_bools([event.served for event in events]),
-        error=error,
+        served=_bools([bool(event.served) for event in events]),
+        unreadable_fields=_unreadable_fields(events),
+        client_error=failures.client,
+        gateway_error=failures.gateway,
+        model_request=~(failures.client | failures.gateway),
+        error=failures.error,
         timeout=failures.timeout,
+        unreadable=failures.unreadable,
         error_type=failures.type,
         error_status=failures.status,
         finish_reason=finish.reason,
-        finish_reason_known=finish.known & ~error,
-        truncated=finish.truncated & ~error,
-        content_filtered=finish.content_filtered & ~error,
+        cache_hit=cache_hit,
+        finish_state=finish.state,
+        finish_reason_known=(finish.state != FinishState.ABSENT) & ~failed,
+        truncated=(finish.state == FinishState.LENGTH) & ~failed,
+        content_filtered=filtered & ~failed,
+        refused=(filtered | _bools([bool(r.refusal) for r in responses])) & ~failed,
+        reasoning_leaked=reasoning.leaked,
+        reasoning_characters=reasoning.characters,
         fallback_known=fallbacks.known,
         fallback=fallbacks.used,
         attempts=fallbacks.attempts,
@@ -95,16 +116,19 @@ def read_sides(
         output_hash=_hashes(outputs),
         json_state=json.state,
         json_schema_valid=schema_valid,
-        tools_offered=_bools([bool(r.tools) for r in requests]) & ~error,
+        tools_offered=_bools([bool(r.tools) for r in requests]) & ~failed,
         tool_call_count=_ints([len(c) if c else 0 for c in calls]),
         tool_arguments_invalid=arguments_invalid(calls),
         output_language=spoken.output_language,
         language_match=spoken.match,
-        duration_ms=_floats([t.duration_ms for t in timings]),
-        time_to_first_token_ms=_first_token_ms(timings, responses),
+        duration_ms=_known(_floats([t.duration_ms for t in timings]), untimed),
+        time_to_first_token_ms=_known(_first_token_ms(timings, responses), untimed),
         input_tokens=_counts([u.input_tokens for u in usages]),
+        cached_input_tokens=_counts([u.cached_input_tokens for u in usages]),
+        reasoning_tokens=_counts([u.reasoning_tokens for u in usages]),
         output_tokens=_counts([u.output_tokens for u in usages]),
-        cost_usd=_floats([u.cost_usd for u in usages]),
+        unpriced=costs.unpriced,
+        cost_usd=costs.usd,
     )
     times = [event.request_time for event in events]
     return SideReading(measures, outputs, json.documents, calls, times)
@@ -115,21 +139,45 @@ class _Failures:
     """Errors of n sides; few have one, so only these rows are read."""
 
     rows: list[int]
+    failed: Bools
+    """Without an answer, whoever is to blame."""
+    client: Bools
+    gateway: Bools
     error: Bools
+    """Failures of the model itself."""
     timeout: Bools
+    unreadable: Bools
     type: list[str]
     status: Ints
 
 
 def _failures(errors: list[Error | None]) -> _Failures:
     n = len(errors)
-    failures = _Failures([], _no(n), _no(n), [""] * n, np.zeros(n, np.int64))
+    failures = _Failures(
+        rows=[],
+        failed=_no(n),
+        client=_no(n),
+        gateway=_no(n),
+        error=_no(n),
+        timeout=_no(n),
+        unreadable=_no(n),
+        type=[""] * n,
+        status=np.zeros(n, np.int64),
+    )
     for row, error in enumerate(errors):
         if error is not None:
             status = error.status or 0
             failures.rows.append(row)
-            failures.error[row] = True
-            failures.timeout[row] = _is_timeout(error.type, status)
+            failures.failed[row] = True
+            match error_source(error):
+                case "client":
+                    failures.client[row] = True
+                case "gateway":
+                    failures.gateway[row] = True
+                case _:
+                    failures.error[row] = True
+                    failures.timeout[row] = _is_timeout(error.type, status)
+                    failures.unreadable[row] = error.type == UNREADABLE
             failures.type[row] = error.type
             failures.status[row] = status
     return failures
@@ -150,7 +198,7 @@ def _fallbacks(given: list[Fallback | None]) -> _Fallbacks:
     for row, fallback in enumerate(given):
         if fallback is not None:
             fallbacks.known[row] = True
-            fallbacks.used[row] = fallback.used
+            fallbacks.used[row] = bool(fallback.used)
             fallbacks.attempts[row] = fallback.attempts or 1
     return fallbacks
 
@@ -160,26 +208,69 @@ class _Finish:
     """Why n answers ended: the reason in lower case, and what it means."""
 
     reason: list[str]
-    known: Bools
-    truncated: Bools
-    content_filtered: Bools
+    state: Bytes
 
 
 def _finish(reasons: list[str | None]) -> _Finish:
-    lower = {reason: (reason or "").lower() for reason in set(reasons)}
-    names = [lower[reason] for reason in reasons]
+    known = {reason: ((reason or "").lower(), finish_state(reason)) for reason in set(reasons)}
     return _Finish(
-        names,
-        _bools([name != "" for name in names]),
-        _among(names, _TRUNCATED),
-        _among(names, _CONTENT_FILTERED),
+        [known[reason][0] for reason in reasons],
+        np.array([known[reason][1] for reason in reasons], dtype=np.int8),
     )
 
 
-def _among(names: list[str], chosen: frozenset[str]) -> Bools:
-    if chosen.isdisjoint(names):
-        return _no(len(names))
-    return _bools([name in chosen for name in names])
+@dataclass(frozen=True, slots=True)
+class _Reasoning:
+    """The reasoning of n answers, of which few have any."""
+
+    leaked: Bools
+    characters: Ints
+
+
+def _take_reasoning(outputs: list[str | None], responses: list[Response]) -> _Reasoning:
+    """Take leaked reasoning off the outputs."""
+    n = len(outputs)
+    found = _Reasoning(_no(n), np.zeros(n, np.int64))
+    for row, output in enumerate(outputs):
+        apart = responses[row].reasoning
+        if apart:
+            found.characters[row] = len(apart)
+        split = split_reasoning(output) if output else None
+        if split is not None:
+            outputs[row] = split.answer
+            found.leaked[row] = True
+            found.characters[row] += len(split.reasoning)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    usd: Floats
+    unpriced: Bools
+
+
+def _costs(usages: list[Usage], untimed: Bools) -> _Costs:
+    """Costs of n calls; 0 for tokens says that a price is missing."""
+    unpriced = _no(len(usages))
+    for row, usage in enumerate(usages):
+        if usage.cost_usd == 0.0 and ((usage.input_tokens or 0) + (usage.output_tokens or 0)):
+            unpriced[row] = True
+    unpriced &= ~untimed
+    usd = _floats([usage.cost_usd for usage in usages])
+    return _Costs(_known(usd, untimed | unpriced), unpriced)
+
+
+def _known(values: Floats, unknown: Bools) -> Floats:
+    values[unknown] = np.nan
+    return values
+
+
+def _unreadable_fields(events: Sequence[Event]) -> list[list[str]]:
+    """What could not be read of n events; nearly all could be."""
+    return [
+        list(event.unreadable_fields) if isinstance(event, SalvagedEvent) else _NONE
+        for event in events
+    ]
 
 
 def _first_token_ms(timings: list[Timing], responses: list[Response]) -> Floats:

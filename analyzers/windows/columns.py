@@ -76,6 +76,13 @@ class WindowColumns:
         rows = np.flatnonzero(known)
         self.buckets[column] = (rows, _BUCKETS[scale](values[rows]))
 
+    def names_of(self, column: str, values: list[list[str]]) -> None:
+        """Add a column of lists of names (n,), most of which are empty."""
+        rows = [row for row, some in enumerate(values) for _ in some]
+        self.name(column, [name for some in values for name in some])
+        kept, codes, index = self.names[column]
+        self.names[column] = (np.array(rows, dtype=np.intp)[kept], codes, index)
+
     def name(self, column: str, values: list[str]) -> None:
         """Add a column of names (n,), of which the empty ones are unknown."""
         index = {name: number for number, name in enumerate(dict.fromkeys(values))}
@@ -111,7 +118,7 @@ def pair_columns(
     for measure in SIDE:
         left, right = getattr(stable, measure.name), getattr(candidate, measure.name)
         if isinstance(measure, Outcome) and measure.known_both:
-            among[measure.known_both] = known = left & right & pair.answered
+            among[measure.known_both] = known = left & right & among[measure.known_among]
             into.count(f"pair_{measure.known_both}", known)
         match measure:
             case Outcome(paired_among=units) if units:
@@ -137,8 +144,10 @@ def _ones(n: int) -> Ints:
 def _add(section: str, measure: Measure, values: Any, into: WindowColumns) -> None:
     """Add the sums of one measure, given its array (n,)."""
     match measure:
-        case Label(names=Sum(name=name)):
+        case Label(names=Sum(name=name), array_type="list[str]"):
             into.name(f"{section}_{name}", values)
+        case Label(names=Sum(name=name)):
+            into.names_of(f"{section}_{name}", values)
         case Outcome():
             into.count(f"{section}_{measure.success}", values)
         case Number():

@@ -62,3 +62,10 @@ PLACES: Final = {place.column: place for place in _places()}
 """Every number of a row, by column."""
 SLOTS: Final = {column: place.slot for column, place in PLACES.items()}
 VECTOR_LENGTH: Final = sum(place.width for place in PLACES.values())
+MOST_NAMES: Final = {
+    f"{section}_{one.name}": one.most_names
+    for section, sums in SUMS.items()
+    for one in sums
+    if one.kind is SumKind.NAMES
+}
+"""How many names a row has, by column of counts by name."""

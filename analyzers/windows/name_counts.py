@@ -44,12 +44,12 @@ def merge_names(*counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(merged.items()))
 
 
-def most_frequent(counts: Mapping[str, int]) -> dict[str, int]:
+def most_frequent(counts: Mapping[str, int], most: int = MAX_NAMES) -> dict[str, int]:
     """The names of a row, in order: the most frequent ones, and all others together."""
     named = [(name, count) for name, count in counts.items() if name != _GIVEN_UP]
     named.sort(key=lambda one: (-one[1], one[0]))
-    rest = counts.get(_GIVEN_UP, 0) + sum(count for _, count in named[MAX_NAMES:])
-    kept = dict(named[:MAX_NAMES])
+    rest = counts.get(_GIVEN_UP, 0) + sum(count for _, count in named[most:])
+    kept = dict(named[:most])
     if rest:
         kept[OTHER_NAMES] = kept.get(OTHER_NAMES, 0) + rest
     return dict(sorted(kept.items()))

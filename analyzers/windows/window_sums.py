@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from understudy.analyzers.windows.columns import WindowColumns
 from understudy.analyzers.windows.histogram import merge
-from understudy.analyzers.windows.layout import PLACES, SLOTS, VECTOR_LENGTH
+from understudy.analyzers.windows.layout import MOST_NAMES, PLACES, SLOTS, VECTOR_LENGTH
 from understudy.analyzers.windows.moments import LIMBS, join_limbs
 from understudy.analyzers.windows.name_counts import add_name, merge_names, most_frequent
 from understudy.schemas.event_time import from_epoch_ms
@@ -120,7 +120,7 @@ class WindowSums:
             sections[section][name] = dict(sorted(histogram.items()))
         for column, counts in self.names.items():
             section, name = column.split("_", 1)
-            sections[section][name] = most_frequent(counts)
+            sections[section][name] = most_frequent(counts, MOST_NAMES[column])
         return sections
 
 

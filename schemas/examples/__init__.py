@@ -1,13 +1,15 @@
-"""Example events, valid and invalid, and example policies, shared by tests and documentation.
+"""Example events, valid, damaged and invalid, and example policies, for tests and documentation.
 
 A file in `valid` is an event as it stands on the wire. A file in `invalid` says what is wrong:
 `why` for people, `reason` as the decoder gives it, and the event as `payload` (JSON) or
-`payload_text` (what is no JSON, or would not survive being parsed). `json_schema` is `accepts`
-where a JSON Schema cannot tell.
+`payload_text` (what is no JSON, or would not survive being parsed). A file in `damaged` is read in
+part: it has `unreadable_fields` instead of `reason`. `json_schema` is `accepts` where a JSON Schema
+cannot tell.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -37,12 +39,35 @@ class InvalidExample:
     """Whether the JSON Schema refuses it too."""
 
 
+@dataclass(frozen=True, slots=True)
+class DamagedExample:
+    """An event that must be read as far as it can be."""
+
+    name: str
+    why: str
+    unreadable_fields: tuple[str, ...]
+    payload: bytes
+    schema_refuses: bool
+    """Whether the JSON Schema refuses it."""
+
+
 class _Described(msgspec.Struct, forbid_unknown_fields=True):
     why: str
-    reason: InvalidReason
+    reason: InvalidReason | None = None
+    unreadable_fields: tuple[str, ...] = ()
     payload: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     payload_text: str | None = None
     json_schema: str = "refuses"
+
+    @property
+    def bytes(self) -> bytes:
+        """The event."""
+        return bytes(self.payload) if self.payload_text is None else self.payload_text.encode()
+
+    @property
+    def schema_refuses(self) -> bool:
+        """Whether the JSON Schema refuses it."""
+        return self.json_schema == "refuses"
 
 
 def valid_events() -> list[ValidEvent]:
@@ -52,7 +77,19 @@ def valid_events() -> list[ValidEvent]:
 
 def invalid_events() -> list[InvalidExample]:
     """All invalid examples, by name."""
-    return [_read(file) for file in _files("invalid")]
+    return [
+        InvalidExample(_name(file), one.why, one.reason, one.bytes, one.schema_refuses)
+        for file, one in _described("invalid")
+        if one.reason is not None
+    ]
+
+
+def damaged_events() -> list[DamagedExample]:
+    """All examples that are read in part, by name."""
+    return [
+        DamagedExample(_name(file), one.why, one.unreadable_fields, one.bytes, one.schema_refuses)
+        for file, one in _described("damaged")
+    ]
 
 
 def policies() -> dict[str, str]:
@@ -70,9 +107,6 @@ def _name(file: Traversable) -> str:
     return file.name.removesuffix(".json")
 
 
-def _read(file: Traversable) -> InvalidExample:
-    example = msgspec.json.decode(file.read_bytes(), type=_Described)
-    text = example.payload_text
-    payload = bytes(example.payload) if text is None else text.encode()
-    refuses = example.json_schema == "refuses"
-    return InvalidExample(_name(file), example.why, example.reason, payload, refuses)
+def _described(folder: str) -> Iterator[tuple[Traversable, _Described]]:
+    for file in _files(folder):
+        yield file, msgspec.json.decode(file.read_bytes(), type=_Described)

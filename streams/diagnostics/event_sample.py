@@ -38,8 +38,8 @@ class SampledEvent:
         """Who wrote it, if it says so; else its rollout."""
         attributes = self.event.attributes or {}
         for name in GATEWAY_ATTRIBUTES:
-            if attributes.get(name):
-                return f"gateway {one_line(attributes[name], 60)}"
+            if value := attributes.get(name):
+                return f"gateway {one_line(value, 60)}"
         return f"rollout {one_line(self.event.rollout_id, 60)}"
 
     @property

@@ -217,7 +217,7 @@ def _requests(
         mode=[event.mode for event in events],
         language=languages,
         workflow=[event.workflow or "" for event in events],
-        expects=[request.expects for request in asked],
+        expects=[request.expects or "text" for request in asked],
         schema_id=[request.schema_id or "" for request in asked],
         waiting_language=waiting_languages,
         request_time_ms=np.array([e.request_time_ms for e in entries], dtype=np.int64),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
+from understudy.analyzers.compare.error_sources import failed_itself
 from understudy.analyzers.windows.window_sums import SliceKey, number_rows
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import (
@@ -21,7 +22,6 @@ from understudy.schemas.events import (
     decode_side,
     encode_event,
     event_key,
-    failure_of,
 )
 from understudy.schemas.measures import lost, lost_errors
 from understudy.schemas.window_measures import UnresolvedCounts
@@ -281,4 +281,4 @@ def _lost(event: Event) -> list[str]:
         return []
     missing = "candidate" if event.side == "stable" else "stable"
     column = f"pair_{lost(missing)}"
-    return [column] if failure_of(event) is None else [column, f"pair_{lost_errors(missing)}"]
+    return [column, f"pair_{lost_errors(missing)}"] if failed_itself(event) else [column]

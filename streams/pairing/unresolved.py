@@ -15,17 +15,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from understudy.analyzers.compare.error_sources import failed_itself
 from understudy.analyzers.compare.language_tags import UNDETERMINED
 from understudy.analyzers.windows.window_sums import SliceKey
-from understudy.schemas.events import CANDIDATE, PAIR, STABLE, Event, failure_of
+from understudy.schemas.events import CANDIDATE, PAIR, STABLE, Event
 from understudy.schemas.measures import EARLY_OUTCOMES, awaiting, awaiting_known
 from understudy.schemas.window_measures import UnresolvedCounts
 from understudy.streams.pairing.join import RequestSides, Wait
 from understudy.streams.pairing.request_language import waiting_language
 
 _HAPPENED: Final[Mapping[str, Callable[[Event], bool]]] = {
-    "error": lambda event: failure_of(event) is not None,
-    "fallback": lambda event: event.fallback is not None and event.fallback.used,
+    "error": failed_itself,
+    "fallback": lambda event: event.fallback is not None and bool(event.fallback.used),
 }
 """How an event tells the outcomes that are declared to be known early."""
 

@@ -11,6 +11,7 @@ from understudy.analyzers.windows.rows import RowTotals, total, total_by
 from understudy.schemas.measure_kinds import (
     Category,
     Distribution,
+    Label,
     Outcome,
     only_candidate,
     only_stable,
@@ -34,6 +35,10 @@ def report(rows: Iterable[WindowRow], events_read: int) -> Document:
             "duplicate": events.duplicate,
             "superseded": events.superseded,
             "late": events.late,
+        },
+        "unreadable_fields": {
+            "stable": whole.stable.unreadable_fields,
+            "candidate": whole.candidate.unreadable_fields,
         },
         "pairs": whole.pair.pairs,
         "unmatched": {
@@ -86,6 +91,8 @@ def _side(side: SideSums) -> Document:
     """Requests, the counts of all outcomes, and percentiles or sums of what was measured."""
     figures: Document = {"requests": side.requests}
     for measure in SIDE:
+        if isinstance(measure, Label) and measure.names:
+            figures[measure.names.name] = getattr(side, measure.names.name)
         if isinstance(measure, Outcome | Category) and measure.success:
             for name in (measure.among, measure.success):
                 figures[name] = getattr(side, name)

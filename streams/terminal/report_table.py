@@ -38,8 +38,18 @@ def _counts(document: Document) -> RenderableType:
         f"{single['stable']:,} stable and {single['candidate']:,} candidate single, "
         f"{events['duplicate']:,} duplicate, {events['superseded']:,} superseded, "
         f"{events['late']:,} late, "
-        f"{events['invalid']:,} invalid\n"
+        f"{events['invalid']:,} invalid\n{_unreadable(document['unreadable_fields'])}"
     )
+
+
+def _unreadable(fields: dict[str, dict[str, int]]) -> str:
+    """Which fields could not be read, and how often; empty where all could."""
+    found = [
+        f"{printable(name)} of {count:,} {side} sides"
+        for side, counts in fields.items()
+        for name, count in counts.items()
+    ]
+    return f"Could not be read: {', '.join(found)}\n" if found else ""
 
 
 def _rollout(rollout: Document, most: int | None) -> RenderableType:
@@ -86,7 +96,11 @@ def _cells(row: Document) -> list[str]:
     stable, candidate, delta = row["stable"], row["candidate"], row["delta"]
     return [
         f"{row['pairs']:,}",
-        _both(_rate(stable, "errors", "requests"), _rate(candidate, "errors", "requests"), 1),
+        _both(
+            _rate(stable, "errors", "model_requests"),
+            _rate(candidate, "errors", "model_requests"),
+            1,
+        ),
         _both(
             _rate(stable, "json_valid", "json_expected"),
             _rate(candidate, "json_valid", "json_expected"),

@@ -64,6 +64,11 @@ def _invalid(name: str, line: bytes, reason: str, in_a_file: dict[str, int] | No
     return Case(name, [line], {"invalid": 1}, [reason], in_a_file=in_a_file)
 
 
+def _damaged(name: str, line: bytes) -> Case:
+    """An event that is read but for what is broken; its partner is missing."""
+    return Case(name, [line], UNMATCHED)
+
+
 def _output(text: str, expects: str = "text") -> dict[str, Any]:
     return {"response": {"output": text}, "request": {"expects": expects}}
 
@@ -83,15 +88,15 @@ CASES = [
     _invalid("a number", b"17", "schema"),
     _invalid("an empty object", b"{}", "schema"),
     _invalid("binary", bytes(range(256)).replace(b"\n", b""), "not_json"),
-    _invalid("not UTF-8", replaced("hello", b"h\xe9llo"), "not_json"),
+    _damaged("not UTF-8", replaced("hello", b"h\xe9llo")),
     _invalid("UTF-16", event("wide").decode().encode("utf-16"), "not_json"),
-    _invalid("byte order mark", b"\xef\xbb\xbf" + event("bom"), "not_json", UNMATCHED),
+    _damaged("byte order mark", b"\xef\xbb\xbf" + event("bom")),
     _invalid("pair_id a number", event("x", pair_id=7), "schema"),
     _invalid("pair_id empty", event(""), "schema"),
     _invalid("rollout_id with a slash", event("x", rollout_id="a/b"), "schema"),
     _invalid("sides as text", event("x", sides="stable"), "schema"),
-    _invalid("output an object", event("x", response={"output": {}}), "schema"),
-    _invalid("duration as text", event("x", timing={"duration_ms": "5"}), "schema"),
+    _damaged("output an object", event("x", response={"output": {}})),
+    _damaged("duration as text", event("x", timing={"duration_ms": "5"})),
     _invalid("no time zone", event("x", request_time="2025-03-03T12:00:00"), "schema"),
     _invalid("time as a number", event("x", request_time=1741003200), "schema"),
     _invalid("month 13", event("x", request_time="2025-13-03T12:00:00Z"), "schema"),
@@ -106,16 +111,16 @@ CASES = [
     _invalid("stable twice in sides", event("x", sides=["stable", "stable"]), "sides"),
     _invalid("canary with a pair", event("x", mode="canary"), "sides"),
     _invalid("shadow with one side", event("x", sides=["stable"]), "sides"),
-    _invalid("NaN duration", event("x", timing={"duration_ms": float("nan")}), "not_json"),
-    _invalid("infinite duration", event("x", timing={"duration_ms": float("inf")}), "not_json"),
-    _invalid("duration 1e999", replaced("100.0", b"1e999"), "schema"),
-    _invalid("negative duration", event("x", timing={"duration_ms": -1}), "schema"),
-    _invalid("negative tokens", event("x", usage={"output_tokens": -1}), "schema"),
-    _invalid("tokens beyond 2^31", event("x", usage={"input_tokens": 2**31}), "schema"),
-    _invalid("negative cost", event("x", usage={"cost_usd": -0.01}), "schema"),
-    _invalid("lone surrogate, escaped", replaced("hello", rb"\ud800"), "not_json"),
-    _invalid("lone surrogate, raw", event("x", **_output("\udfff")), "not_json"),
-    _invalid("5 MB output", event("x", **_output("x" * 5_000_000)), "too_large"),
+    _damaged("NaN duration", event("x", timing={"duration_ms": float("nan")})),
+    _damaged("infinite duration", event("x", timing={"duration_ms": float("inf")})),
+    _damaged("duration 1e999", replaced("100.0", b"1e999")),
+    _damaged("negative duration", event("x", timing={"duration_ms": -1})),
+    _damaged("negative tokens", event("x", usage={"output_tokens": -1})),
+    _damaged("tokens beyond 2^31", event("x", usage={"input_tokens": 2**31})),
+    _damaged("negative cost", event("x", usage={"cost_usd": -0.01})),
+    _damaged("lone surrogate, escaped", replaced("hello", rb"\ud800")),
+    _damaged("lone surrogate, raw", event("x", **_output("\udfff"))),
+    _damaged("5 MB output", event("x", **_output("x" * 5_000_000))),
     _invalid("10 MB line", b"x" * 10_000_000, "too_large"),
     _invalid("10 000 deep event", b'{"a":' * DEEP + b"1" + b"}" * DEEP, "not_json"),
     _invalid("10 000 deep array", DEEP_JSON.encode(), "schema"),
@@ -144,6 +149,19 @@ CASES = [
     Case("partner too late", [event("x"), *pair("y", request_time=LATER), event("x", "candidate")],
          {"unmatched_stable": 2, "unmatched_candidate": 1, "late": 1},
          in_a_file={"pairs": 1, "unmatched_stable": 1, "unmatched_candidate": 1}),
+    Case("a broken answer", pair("x", response={"output": {"a": 1}}), {"pairs": 1},
+         candidate={"errors": 1}),
+    Case("a runaway answer", pair("x", **_output("x" * 1_100_000)), {"pairs": 1},
+         candidate={"errors": 1}),
+    Case("broken measurements",
+         pair("x", timing={"duration_ms": -3}, usage={"output_tokens": "31", "input_tokens": 5}),
+         {"pairs": 1}, candidate={"errors": 0, "input_tokens": 5, "output_tokens": 0}),
+    Case("half an emoji", [event("x"), event("x", "candidate").replace(b"hello", b"\\ud83c")],
+         {"pairs": 1}, candidate={"errors": 0}),
+    Case("a call without a name", pair("x", response={"tool_calls": [{"arguments": {}}]}),
+         {"pairs": 1}, candidate={"errors": 0}),
+    Case("the caller hung up", pair("x", error={"type": "client_disconnected", "status": 499}),
+         {"pairs": 1}, candidate={"errors": 0}),
     Case("same side twice", [event("x"), event("x"), event("x", "candidate")],
          {"pairs": 1, "duplicate": 1}),
     Case("same pair twice", [*pair("x"), *pair("x")], {"pairs": 1, "duplicate": 2}),

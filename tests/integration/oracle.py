@@ -75,16 +75,16 @@ def is_json(text: str | None) -> bool:
 
 
 def read_event(line: bytes) -> Document:
-    """The event, or `Invalid`; checks what the contract in the issue demands."""
+    """The event as far as it can be read, or `Invalid` where its identity cannot."""
     if not line:
         raise Invalid("empty")
-    if len(line) > MAX_EVENT_BYTES:
-        raise Invalid("too_large")
+    is_large = len(line) > MAX_EVENT_BYTES
     try:
-        event = strict_json(line.decode("utf-8"))
-        json.dumps(event, ensure_ascii=False).encode("utf-8")  # no lone surrogates
-    except ValueError:
-        raise Invalid("not_json") from None
+        text = line.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        given = json.loads(text, strict=False)
+        event = whole_characters(given)
+    except (ValueError, RecursionError):
+        raise Invalid("too_large" if is_large else "not_json") from None
     if not isinstance(event, dict):
         raise Invalid("schema")
     version = event.get("schema_version")
@@ -96,16 +96,65 @@ def read_event(line: bytes) -> Document:
         raise Invalid("sides")
     if not EARLIEST <= dt.datetime.fromisoformat(event["request_time"]) < END:
         raise Invalid("time_range")
+    whole = mended(event, is_large)
+    if (given.get("response") or {}).get("output") != (event.get("response") or {}).get("output"):
+        whole["unreadable"].append("response.output")
+    return whole
+
+
+def whole_characters(value: Any) -> Any:
+    """The same JSON value with U+FFFD for half characters."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+
+
+def mended(event: Document, is_large: bool = False) -> Document:
+    """The event without what is broken in it; an answer of which nothing is left is an error."""
+    event = {**event, "unreadable": []}
+    for part, ranges in RANGES.items():
+        given = event.get(part)
+        event[part] = None
+        if isinstance(given, dict):
+            event[part] = {
+                name: value
+                for name, value in given.items()
+                if name not in ranges or _in_range(value, *ranges[name])
+            }
+            event["unreadable"] += [f"{part}.{n}" for n in given.keys() - event[part].keys()]
+    response = event.get("response")
+    if isinstance(response, dict):
+        calls = response.get("tool_calls") or []
+        named = [{**call, "name": call.get("name") or ""} for call in calls]
+        output = response.get("output")
+        is_lost = not isinstance(output, str | None) or (is_large and len(output or "") > 10**6)
+        if any(not isinstance(call.get("name"), str) for call in calls):
+            event["unreadable"].append("response.tool_calls.name")
+        if is_lost:
+            event["unreadable"].append("response" if is_large else "response.output")
+        event["response"] = {**response, "tool_calls": named, "output": None if is_lost else output}
+        if is_lost and not named:
+            event["error"] = event.get("error") or {"type": "unreadable"}
     return event
 
 
+RANGES: dict[str, dict[str, tuple[float, type]]] = {
+    "timing": {
+        "duration_ms": (7 * 86_400_000.0, float),
+        "time_to_first_token_ms": (7 * 86_400_000.0, float),
+    },
+    "usage": {
+        "cost_usd": (1000.0, float),
+        "input_tokens": (2**31 - 1, int),
+        "output_tokens": (2**31 - 1, int),
+    },
+}
+"""The largest value, and whether it has to be whole."""
+
+
 def _well_typed(event: Document) -> bool:
-    parts = {name: event.get(name) for name in ("request", "response", "error", "usage", "timing")}
-    if not all(part is None or isinstance(part, dict) for part in parts.values()):
-        return False
-    request, response, error, usage, timing = (part or {} for part in parts.values())
     return (
         event.get("schema_version") == 1
+        and type(event["schema_version"]) is int
         and _text(event.get("rollout_id"), 128) and "/" not in event["rollout_id"]
         and _text(event.get("pair_id"), 256)
         and event.get("mode") in ("shadow", "interleave", "canary", "ab")
@@ -115,20 +164,6 @@ def _well_typed(event: Document) -> bool:
         and time_ms(event) is not None
         and isinstance(event.get("conversation_id"), str | None)
         and len(event.get("conversation_id") or "") <= 256
-        and (event.get("turn") is None
-             or (type(event["turn"]) is int and 1 <= event["turn"] <= 100_000))
-        and _text(event.get("language") or "x", 35)
-        and _text(event.get("workflow") or "x", 128)
-        and (request.get("expects") or "text") in ("text", "json", "json_schema")
-        and isinstance(response.get("output"), str | None)
-        and isinstance(response.get("tool_calls"), list | None)
-        and all(isinstance(c.get("name"), str) for c in response.get("tool_calls") or [])
-        and (parts["error"] is None or isinstance(error.get("type"), str))
-        and _in_range(timing.get("duration_ms"), 7 * 86_400_000.0)
-        and _in_range(timing.get("time_to_first_token_ms"), 7 * 86_400_000.0)
-        and _in_range(usage.get("cost_usd"), 1000.0)
-        and _in_range(usage.get("input_tokens"), 2**31 - 1)
-        and _in_range(usage.get("output_tokens"), 2**31 - 1)
     )  # fmt: skip
 
 
@@ -136,8 +171,9 @@ def _text(value: Any, longest: int) -> bool:
     return isinstance(value, str) and 1 <= len(value) <= longest
 
 
-def _in_range(value: Any, most: float) -> bool:
-    return value is None or (type(value) in (int, float) and 0 <= value <= most)
+def _in_range(value: Any, most: float, kind: type) -> bool:
+    types = (int,) if kind is int else (int, float)
+    return value is None or (type(value) in types and 0 <= value <= most)
 
 
 def _sides_agree(event: Document) -> bool:
@@ -358,6 +394,11 @@ def failed(event: Document) -> bool:
     return bool(event.get("error")) or (event.get("fallback") or {}).get("final") is False
 
 
+def hung_up(event: Document) -> bool:
+    """Whether the caller ended the request, which says nothing about the model."""
+    return (event.get("error") or {}).get("status") == 499
+
+
 def attempt(event: Document) -> tuple[int, bool]:
     """Which attempt of its side an event is."""
     fallback = event.get("fallback") or {}
@@ -413,7 +454,7 @@ def side_figures(events: Sequence[Document], satisfies: Callable[[Document], boo
     """The SIDE of the report."""
     expected = [event for event in events if _expects_json(event)]
     usage = [event.get("usage") or {} for event in events]
-    timing = [event.get("timing") or {} for event in events]
+    timing = [{} if hung_up(event) else event.get("timing") or {} for event in events]
     streamed = [
         told
         for event, told in zip(events, timing, strict=True)
@@ -421,7 +462,7 @@ def side_figures(events: Sequence[Document], satisfies: Callable[[Document], boo
     ]
     return {
         "requests": len(events),
-        "errors": sum(1 for event in events if failed(event)),
+        "errors": sum(1 for event in events if failed(event) and not hung_up(event)),
         "fallbacks": sum(1 for e in events if (e.get("fallback") or {}).get("used")),
         "json_expected": len(expected),
         "json_valid": sum(1 for e in expected if is_json(_answer(e).get("output"))),
@@ -431,8 +472,14 @@ def side_figures(events: Sequence[Document], satisfies: Callable[[Document], boo
         "time_to_first_token_ms": percentiles(_known(streamed, "time_to_first_token_ms")),
         "input_tokens": sum(_known(usage, "input_tokens")),
         "output_tokens": sum(_known(usage, "output_tokens")),
-        "cost_usd": math.fsum(_known(usage, "cost_usd")),
+        "cost_usd": math.fsum(_known(map(_priced, usage), "cost_usd")),
     }
+
+
+def _priced(usage: Document) -> Document:
+    """The usage; a price of 0 for tokens is none."""
+    tokens = (usage.get("input_tokens") or 0) + (usage.get("output_tokens") or 0)
+    return {**usage, "cost_usd": None} if tokens and usage.get("cost_usd") == 0 else usage
 
 
 def _known(records: Iterable[Document], name: str) -> list[Any]:
@@ -603,6 +650,16 @@ class Report:
                 "duplicate": len(account.duplicate),
                 "superseded": len(account.superseded),
                 "late": len(account.late),
+            },
+            "unreadable_fields": {
+                side: dict(
+                    Counter(
+                        name
+                        for request in requests
+                        for name in request.sides.get(side, {}).get("unreadable", ())
+                    )
+                )
+                for side in ("stable", "candidate")
             },
             "pairs": len(account.pairs),
             "unmatched": {name: sides[name] for name in ("stable", "candidate")},

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+import json
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -12,10 +13,13 @@ from understudy.schemas.events import (
     CANDIDATE,
     CONTROL,
     MAX_EVENT_BYTES,
+    MAX_SALVAGED_BYTES,
     PAIR,
     SHAPES,
     STABLE,
+    Event,
     InvalidEvent,
+    SalvagedEvent,
     decode_event,
     decode_side,
     encode_event,
@@ -80,12 +84,172 @@ def test_time_is_whole_milliseconds_rounded_down() -> None:
 
 def test_the_largest_event_is_read_and_a_byte_more_is_not() -> None:
     padding = b" " * (MAX_EVENT_BYTES - len(encoded()))
-    assert decode_event(encoded() + padding).pair_id == "a/b"
-    with pytest.raises(InvalidEvent) as raised:
-        decode_event(encoded() + padding + b" ")
-    assert raised.value.reason == "too_large"
+    assert type(decode_event(encoded() + padding)) is Event
+    assert isinstance(decode_event(encoded() + padding + b" "), SalvagedEvent)
     with pytest.raises(InvalidEvent, match="the limit is 10"):
-        decode_event(encoded(), max_event_bytes=10)
+        decode_event(b"[" * 11, max_event_bytes=10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields", "error", "output"),
+    [
+        ({"response": {"output": "x" * 2_000, "model": "m"}}, ("response",), "unreadable", None),
+        ({"response": {"reasoning": "x" * 2_000}}, ("response",), "unreadable", None),
+        ({"response": {"tool_calls": [{"name": "f", "arguments": "x" * 2_000}]}}, ("response",),
+         "unreadable", None),
+        ({"request": {"prompt": "x" * 2_000}}, ("request",), None, "hello"),
+        ({"response": {"output": "x" * 2_000}, "error": {"type": "timeout"}}, ("response",),
+         "timeout", None),
+        ({"response": {"output": "x" * 2_000}, "usage": {"cost_usd": -1}},
+         ("usage.cost_usd", "response"), "unreadable", None),
+    ],
+)  # fmt: skip
+def test_runaway_text_is_its_sides_failure(
+    changes: dict[str, Any], fields: tuple[str, ...], error: str | None, output: str | None
+) -> None:
+    event = decode_event(encoded(**{"timing": {"duration_ms": 7}, **changes}), 1_000)
+    assert isinstance(event, SalvagedEvent)
+    assert event.unreadable_fields == fields
+    assert (event.error.type if event.error else None) == error
+    assert event.response is not None
+    assert event.response.output == output
+    assert event.timing is not None
+    assert event.timing.duration_ms == 7, "what is small is read"
+
+
+def test_what_no_broker_lets_pass_is_not_read_at_all() -> None:
+    with pytest.raises(InvalidEvent) as raised:
+        decode_event(encoded() + b" " * MAX_SALVAGED_BYTES)
+    assert raised.value.reason == "too_large"
+
+
+OPTIONAL = [
+    "conversation_id", "turn", "served", "language", "workflow", "request", "response", "error",
+    "usage", "timing", "fallback", "attributes", "request.prompt", "request.expects",
+    "request.schema_id", "request.tools", "response.model", "response.output",
+    "response.tool_calls", "response.finish_reason", "response.refusal", "response.reasoning",
+    "response.stream", "response.cache_hit", "error.status", "error.source", "usage.input_tokens",
+    "usage.cached_input_tokens", "usage.output_tokens", "usage.reasoning_tokens", "usage.cost_usd",
+    "timing.duration_ms", "timing.time_to_first_token_ms", "fallback.used", "fallback.model",
+    "fallback.reason", "fallback.attempts", "fallback.final", "attributes.team",
+]  # fmt: skip
+
+
+def test_all_optional_fields_are_named_here() -> None:
+    found = set()
+    for one in msgspec.structs.fields(Event):
+        if not one.required:
+            found.add(one.name)
+        for inner in get_args(one.type):
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                found |= {
+                    f"{one.name}.{f.name}" for f in msgspec.structs.fields(inner) if not f.required
+                }
+    assert found == set(OPTIONAL) - {"attributes.team"}
+
+
+@pytest.mark.parametrize("path", OPTIONAL)
+def test_every_optional_field_may_be_null(path: str) -> None:
+    section, _, name = path.partition(".")
+    error = {"type": "x"} if section == "error" else {}
+    changes = {section: {**error, name: None} if name else None}
+    assert type(decode_event(encoded(**changes))) is Event, "at full speed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"usage": {"cost_usd": -0.00012, "output_tokens": 3}}, "usage.cost_usd"),
+        ({"usage": {"cost_usd": "0.1"}}, "usage.cost_usd"),
+        ({"usage": {"output_tokens": 28.0}}, "usage.output_tokens"),
+        ({"usage": {"output_tokens": True}}, "usage.output_tokens"),
+        ({"usage": [1]}, "usage"),
+        ({"timing": {"duration_ms": -3.4}}, "timing.duration_ms"),
+        ({"timing": {"duration_ms": float("nan")}}, "timing.duration_ms"),
+        ({"error": {"type": "x", "status": "429"}}, "error.status"),
+        ({"error": {"type": "x", "source": "moon"}}, "error.source"),
+        ({"error": {"type": "x" * 200}}, "error.type"),
+        ({"error": {"type": "half \ud83c"}}, "error.type"),
+        ({"error": {"code": "rate_limit"}}, "error.type"),
+        ({"error": "rate_limit"}, "error"),
+        ({"attributes": {"team": 12, "other": "x"}}, "attributes"),
+        ({"attributes": "x"}, "attributes"),
+        ({"served": "yes"}, "served"),
+        ({"language": "x" * 99}, "language"),
+        ({"workflow": 7}, "workflow"),
+        ({"turn": 0}, "turn"),
+        ({"turn": "2"}, "turn"),
+        ({"fallback": {"attempts": 0, "used": True}}, "fallback.attempts"),
+        ({"response": {"output": "x", "finish_reason": "x" * 200}}, "response.finish_reason"),
+        ({"response": {"output": "x", "stream": 1}}, "response.stream"),
+        ({"request": {"expects": "yaml"}}, "request.expects"),
+        ({"request": "hello"}, "request"),
+        ({"request": {"tools": [7, "f"]}}, "request.tools"),
+        ({"response": {"output": "half \ud83c"}}, "response.output"),
+    ],
+)
+def test_a_broken_measurement_is_unknown_and_the_rest_is_read(
+    changes: dict[str, Any], field: str
+) -> None:
+    event = decode_event(json.dumps({**VALID, **changes}).encode())
+    assert isinstance(event, SalvagedEvent)
+    assert event.unreadable_fields == (field,)
+    assert event.error is None or event.error.type != "unreadable"
+    assert type(decode_event(encode_event(event))) is Event, "what is left is as it should be"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rollout_id": 7}, {"rollout_id": "\ud83c"}, {"pair_id": None}, {"pair_id": "x" * 300},
+        {"side": "both"}, {"sides": "stable"}, {"mode": None}, {"request_time": 5},
+        {"schema_version": "1"}, {"conversation_id": 7}, {"conversation_id": "\ud83c"},
+    ],
+)  # fmt: skip
+def test_what_has_no_identity_is_refused_whatever_else_is_broken(changes: dict[str, Any]) -> None:
+    broken = {**VALID, "usage": {"cost_usd": -1}, **changes}
+    with pytest.raises(InvalidEvent) as raised:
+        decode_event(json.dumps(broken).encode())
+    assert raised.value.reason in ("schema", "not_json")
+
+
+def test_what_is_wrong_with_the_identity_is_said_and_not_what_else_is_broken() -> None:
+    broken = {"usage": {"cost_usd": -1}, **VALID, "pair_id": 7}
+    with pytest.raises(InvalidEvent, match="pair_id"):
+        decode_event(json.dumps(broken).encode())
+
+
+def test_a_broken_event_of_another_version_is_of_another_version() -> None:
+    payload = encoded(schema_version=2).replace(b"hello", b"half \\ud83c")
+    with pytest.raises(InvalidEvent) as raised:
+        decode_event(payload)
+    assert raised.value.reason == "unsupported_version"
+
+
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        ({"output": {"a": 1}}, "unreadable"),
+        ({"output": 7}, "unreadable"),
+        ({"output": [{"type": "image_url"}]}, "unreadable"),
+        (7, "unreadable"),
+        ({"tool_calls": "f()"}, "unreadable"),
+        ({"output": {"a": 1}, "tool_calls": [{"name": "f"}]}, None),
+        ({"output": {"a": 1}, "refusal": "no"}, None),
+        ({"output": "x", "tool_calls": 7}, None),
+        ({"output": []}, None),
+    ],
+)
+def test_where_no_answer_is_left_the_side_has_failed(response: Any, error: str | None) -> None:
+    event = decode_event(encoded(response=response))
+    assert (event.error.type if event.error else None) == error
+
+
+def test_an_answer_is_not_lost_to_a_byte_order_mark_or_a_raw_newline() -> None:
+    for payload in (b"\xef\xbb\xbf" + encoded(), encoded().replace(b"hello", b"hel\nlo")):
+        event = decode_event(payload)
+        assert event.response is not None
+        assert event.response.output in ("hello", "hel\nlo")
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,26 @@ import json
 import jsonschema_rs
 import pytest
 
-from understudy.schemas.events import InvalidEvent, InvalidReason, decode_event
-from understudy.schemas.examples import InvalidExample, ValidEvent, invalid_events, valid_events
+from understudy.schemas.events import (
+    Event,
+    InvalidEvent,
+    InvalidReason,
+    SalvagedEvent,
+    decode_event,
+)
+from understudy.schemas.examples import (
+    DamagedExample,
+    InvalidExample,
+    ValidEvent,
+    damaged_events,
+    invalid_events,
+    valid_events,
+)
 from understudy.schemas.json_schema import CONTRACTS
 
 VALID = valid_events()
 INVALID = invalid_events()
+DAMAGED = damaged_events()
 INVALID_JSON = [
     example
     for example in INVALID
@@ -37,7 +51,7 @@ def parsed(payload: bytes) -> object:
 
 @pytest.mark.parametrize("example", VALID, ids=lambda e: e.name)
 def test_valid_examples_are_accepted(example: ValidEvent, schema: jsonschema_rs.Validator) -> None:
-    decode_event(example.payload)
+    assert type(decode_event(example.payload)) is Event
     schema.validate(parsed(example.payload))
 
 
@@ -47,6 +61,14 @@ def test_invalid_examples_are_refused_for_the_reason_given(example: InvalidExamp
         decode_event(example.payload)
     assert refusal.value.reason == example.reason
     assert str(refusal.value)
+
+
+@pytest.mark.parametrize("example", DAMAGED, ids=lambda e: e.name)
+def test_damaged_examples_are_read_but_for_what_cannot_be(example: DamagedExample) -> None:
+    event = decode_event(example.payload)
+    assert isinstance(event, SalvagedEvent)
+    assert event.unreadable_fields == example.unreadable_fields
+    assert event.pair_id
 
 
 @pytest.mark.parametrize("example", INVALID_JSON, ids=lambda e: e.name)
@@ -72,5 +94,6 @@ def test_there_are_examples_of_what_matters() -> None:
 
 
 def test_names_say_why() -> None:
-    assert all(example.why.endswith(".") for example in INVALID)
-    assert len({example.payload for example in INVALID}) == len(INVALID)
+    examples = [*INVALID, *DAMAGED]
+    assert all(example.why.endswith(".") for example in examples)
+    assert len({example.payload for example in examples}) == len(examples)

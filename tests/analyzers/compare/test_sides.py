@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import xxhash
 
@@ -35,7 +36,7 @@ def measure(name: str, **changes: Any) -> Any:
     """One measure of one event, as plain Python."""
     values = getattr(read(event(**changes)).measures, name)
     value = values[0]
-    return value if isinstance(value, str) else value.item()
+    return value if isinstance(value, str | list) else value.item()
 
 
 def test_an_event_with_nothing_in_it_has_measures_all_the_same() -> None:
@@ -105,6 +106,97 @@ def test_what_a_gateway_leaves_out_is_unknown(
 ) -> None:
     assert measure("finish_reason_known", **changes) is finish
     assert measure("fallback_known", **changes) is fallback
+
+
+NOT_ITS_OWN: list[dict[str, Any]] = [
+    {"type": "client_disconnected", "status": 499},
+    {"type": "x", "source": "client"},
+    {"type": "insufficient_quota", "status": 429},
+    {"type": "timeout", "source": "gateway"},
+]
+
+
+@pytest.mark.parametrize("error", NOT_ITS_OWN)
+def test_an_error_of_another_is_no_failure_of_the_model(error: dict[str, Any]) -> None:
+    timing, usage = {"duration_ms": 300}, {"cost_usd": 0.1}
+    reading = read(event(error=error, timing=timing, usage=usage, response={"output": "x"}))
+    measures = reading.measures
+    assert not measures.error[0]
+    assert not measures.timeout[0]
+    assert not measures.model_request[0]
+    assert measures.client_error[0] + measures.gateway_error[0] == 1
+    assert np.isnan(measures.duration_ms[0]), "how long a user waited before hanging up"
+    assert np.isnan(measures.cost_usd[0])
+    assert measures.error_type == [error["type"]]
+    assert reading.outputs == [None]
+
+
+def test_an_answer_that_cannot_be_read_is_an_error() -> None:
+    assert measure("unreadable", response={"output": 7}) is True
+    assert measure("error", response={"output": 7}) is True
+    assert measure("unreadable", error=ERROR) is False
+    assert measure("unreadable_fields", response={"output": 7}) == ["response.output"]
+    assert measure("unreadable_fields", response={"output": "x"}) == []
+
+
+@pytest.mark.parametrize(
+    ("usage", "cost", "unpriced"),
+    [
+        ({"cost_usd": 0, "output_tokens": 5}, None, True),
+        ({"cost_usd": 0.0, "input_tokens": 5}, None, True),
+        ({"cost_usd": 0, "output_tokens": 0}, 0.0, False),
+        ({"cost_usd": 0}, 0.0, False),
+        ({"cost_usd": 0.1, "output_tokens": 5}, 0.1, False),
+        ({"output_tokens": 5}, None, False),
+    ],
+)
+def test_a_price_of_nothing_for_tokens_is_no_price(
+    usage: dict[str, Any], cost: float | None, unpriced: bool
+) -> None:
+    found = measure("cost_usd", usage=usage)
+    assert (None if np.isnan(found) else found) == cost
+    assert measure("unpriced", usage=usage) is unpriced
+
+
+def test_an_answer_from_the_cache_has_no_time_and_no_cost() -> None:
+    response = {"output": "x", "cache_hit": True, "stream": True}
+    timing = {"duration_ms": 3, "time_to_first_token_ms": 1}
+    measures = read(
+        event(response=response, timing=timing, usage={"cost_usd": 0, "output_tokens": 4})
+    ).measures
+    assert measures.cache_hit[0]
+    assert np.isnan([measures.duration_ms[0], measures.time_to_first_token_ms[0]]).all()
+    assert np.isnan(measures.cost_usd[0])
+    assert not measures.unpriced[0], "it had no price to be missing"
+    assert measures.output_tokens[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("response", "refused"),
+    [
+        ({"output": "x"}, False),
+        ({"output": None, "refusal": "I will not."}, True),
+        ({"output": "x", "refusal": ""}, False),
+        ({"output": None, "finish_reason": "SAFETY"}, True),
+        ({"output": None, "finish_reason": "refusal"}, True),
+        ({"output": "x", "finish_reason": "end_turn"}, False),
+    ],
+)
+def test_refusals(response: dict[str, Any], refused: bool) -> None:
+    assert measure("refused", response=response) is refused
+    assert measure("refused", response=response, error=ERROR) is False
+
+
+def test_reasoning_is_measured_apart() -> None:
+    leaked = read(event(response={"output": "<think>Two.</think>Four.", "reasoning": "Hm."}))
+    assert leaked.outputs == ["Four."]
+    assert leaked.measures.reasoning_leaked[0]
+    assert leaked.measures.reasoning_characters[0] == 3 + 4
+    assert leaked.measures.output_characters[0] == 5
+    apart = read(event(response={"output": "Four.", "reasoning": "Hm."}))
+    assert not apart.measures.reasoning_leaked[0]
+    assert apart.measures.reasoning_characters[0] == 3
+    assert not read(event(response={"output": "<think>Two"})).measures.text[0]
 
 
 def test_a_failed_side_has_no_answer_whatever_it_says() -> None:

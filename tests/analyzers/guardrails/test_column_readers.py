@@ -82,8 +82,10 @@ def test_a_good_measure_counts_where_it_is_false() -> None:
 def test_separate_arms_count_each_side() -> None:
     apart = msgspec.structs.replace(
         row("canary"),
-        candidate=SideSums(requests=40, errors=3, json_expected=20, json_valid=18),
-        stable=SideSums(requests=60, errors=1, json_expected=30, json_valid=30),
+        candidate=SideSums(
+            requests=40, model_requests=40, errors=3, json_expected=20, json_valid=18
+        ),
+        stable=SideSums(requests=60, model_requests=60, errors=1, json_expected=30, json_valid=30),
     )
     assert read(rate_reader("error_rate"), apart) == arms(40, 3, 60, 1)
     assert read(rate_reader("json_valid_rate"), apart) == arms(20, 2, 30, 0)
@@ -92,10 +94,14 @@ def test_separate_arms_count_each_side() -> None:
 
 
 def test_rows_of_both_kinds_are_read_side_by_side() -> None:
-    pair = PairSums(pairs=100, error_only_stable=2, error_only_candidate=5, error_both=1)
+    pair = PairSums(
+        pairs=100, model_pairs=100, error_only_stable=2, error_only_candidate=5, error_both=1
+    )
     paired = msgspec.structs.replace(row("shadow"), pair=pair)
     apart = msgspec.structs.replace(
-        row("canary"), candidate=SideSums(requests=40, errors=3), stable=SideSums(requests=60)
+        row("canary"),
+        candidate=SideSums(requests=40, model_requests=40, errors=3),
+        stable=SideSums(requests=60, model_requests=60),
     )
     both = read(rate_reader("error_rate"), paired, apart)
     assert list(zip(*both, strict=True)) == [tuple(pairs(100, 2, 5, 1)), tuple(arms(40, 3, 60, 0))]
@@ -112,10 +118,11 @@ def test_opinions_are_never_paired() -> None:
 
 LOST = msgspec.structs.replace(
     row("shadow"),
-    candidate=SideSums(requests=100, errors=6),
-    stable=SideSums(requests=100, errors=3),
+    candidate=SideSums(requests=100, model_requests=100, errors=6),
+    stable=SideSums(requests=100, model_requests=100, errors=3),
     pair=PairSums(
         pairs=100,
+        model_pairs=100,
         error_only_stable=2,
         error_only_candidate=5,
         error_both=1,
@@ -226,7 +233,7 @@ def test_more_bad_pairs_than_pairs_are_refused(pair: PairSums) -> None:
 
 
 def test_more_bad_units_than_units_are_refused() -> None:
-    side = SideSums(requests=3, errors=4)
+    side = SideSums(requests=3, model_requests=3, errors=4)
     impossible = msgspec.structs.replace(row("canary"), candidate=side)
     for reader in (rate_reader("error_rate"), rate_limit_reader("error_rate")):
         with pytest.raises(ValueError, match="more bad units than units"):

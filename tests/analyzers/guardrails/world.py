@@ -122,6 +122,7 @@ def _side(rng, n, harm, effort):
     histogram = _counts(log_bucket(duration))
     side = SideSums(
         requests=n,
+        model_requests=n,
         errors=int(bad["error"].sum()),
         fallback_known=n,
         fallbacks=int(bad["fallback"].sum()),
@@ -163,6 +164,7 @@ def _pair(rng, n, s_bad, c_bad, s_values, c_values, harm):
     return PairSums(
         pairs=n,
         answered=n,
+        model_pairs=n,
         finish_reason_known_both=n,
         json_expected_both=n,
         json_schema_checked_both=n,

@@ -121,6 +121,14 @@ def _usage(event: Event, name: str) -> Any:
     return getattr(event.usage, name) if event.usage else None
 
 
+def _cost(event: Event) -> float | None:
+    """The price; 0 for tokens is none."""
+    usage = event.usage
+    if usage is None or (usage.cost_usd == 0 and (usage.input_tokens or usage.output_tokens)):
+        return None
+    return usage.cost_usd
+
+
 def _duration(event: Event) -> float | None:
     return event.timing.duration_ms if event.timing else None
 
@@ -163,9 +171,11 @@ SIDE_SUMS: dict[str, Callable[[Event], Any]] = {
     "input_tokens_sum": lambda e: _usage(e, "input_tokens") or 0,
     "output_tokens_sum": lambda e: _usage(e, "output_tokens") or 0,
     "output_tokens_squares": lambda e: (_usage(e, "output_tokens") or 0) ** 2,
-    "cost_usd_count": lambda e: _usage(e, "cost_usd") is not None,
-    "cost_usd_sum": lambda e: _usage(e, "cost_usd") or 0.0,
-    "cost_usd_squares": lambda e: (_usage(e, "cost_usd") or 0.0) ** 2,
+    "model_requests": lambda e: 1,
+    "unpriced": lambda e: _cost(e) is None and _usage(e, "cost_usd") is not None,
+    "cost_usd_count": lambda e: _cost(e) is not None,
+    "cost_usd_sum": lambda e: _cost(e) or 0.0,
+    "cost_usd_squares": lambda e: (_cost(e) or 0.0) ** 2,
 }  # type: ignore[union-attr]
 
 
@@ -199,11 +209,7 @@ def test_pair_sums_equal_a_plain_loop() -> None:
         for a, b in answered
         if _duration(a) and _duration(b)
     ]
-    costs = [
-        (_usage(a, "cost_usd"), _usage(b, "cost_usd"))
-        for a, b in answered
-        if _has(_usage(a, "cost_usd")) and _has(_usage(b, "cost_usd"))
-    ]
+    costs = [(_cost(a), _cost(b)) for a, b in answered if _has(_cost(a)) and _has(_cost(b))]
     assert pair.pairs == len(PAIRS)
     assert pair.answered == len(answered)
     assert pair.output_tokens_count == len(tokens)

@@ -80,6 +80,8 @@ def measured(rng: Rng, n: int, measures: Iterable[Measure]) -> dict[str, Any]:
 
 def _array(rng: Rng, n: int, measure: Measure) -> Any:
     match measure:
+        case Label(array_type="list[list[str]]"):
+            return [words(rng, count, "usage", "timing") for count in rng.integers(0, 3, n)]
         case Label():
             return words(rng, n, "", "house-large", "ja", "zh-Hant")
         case Outcome():

@@ -86,6 +86,7 @@ def test_good_events_among_bad_ones_are_not_harmed(tmp_path: Path) -> None:
 def test_an_empty_file_is_a_report_of_nothing(tmp_path: Path) -> None:
     empty = {
         "events": {"read": 0, "invalid": 0, "duplicate": 0, "superseded": 0, "late": 0},
+        "unreadable_fields": {"stable": {}, "candidate": {}},
         "pairs": 0,
         "unmatched": {"stable": 0, "candidate": 0},
         "single": {"stable": 0, "candidate": 0},
@@ -159,15 +160,27 @@ def test_binary_garbage_is_counted_line_by_line(tmp_path: Path) -> None:
 
 
 def test_the_first_event_of_each_kind_is_named(tmp_path: Path) -> None:
-    wrong = event("x", timing={"duration_ms": "5"})
+    wrong = event("x", pair_id=7)
     file = written(tmp_path, *pair("a"), wrong, wrong, event("y", sides="stable"))
     invalid = report_of(file)["invalid"]
     assert [(one["line"], one["where"], one["count"]) for one in invalid] == [
-        (3, "$.timing.duration_ms", 2), (5, "$.sides", 1),
+        (3, "$.pair_id", 2), (5, "$.sides", 1),
     ]  # fmt: skip
     assert {one["file"] for one in invalid} == {str(file)}
     said = replay(file).stderr
-    assert f"{file}:3 at $.timing.duration_ms: Expected `float | null`, got `str`" in said
+    assert f"{file}:3 at $.pair_id: Expected `str`, got `int`" in said
+
+
+def test_fields_that_cannot_be_read_are_named_with_their_side(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, *pair("a", usage={"cost_usd": -0.1}), *pair("b", timing=[]), *pair("c")
+    )
+    assert report_of(file)["unreadable_fields"] == {
+        "stable": {},
+        "candidate": {"timing": 1, "usage.cost_usd": 1},
+    }
+    said = replay(file).stdout
+    assert "timing of 1 candidate sides" in said.replace("\n", " ")
 
 
 def test_a_recording_of_which_nothing_can_be_used_fails(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ SECOND = dt.timedelta(seconds=1)
         ({"payload": event(1, at=NOW + 61 * SECOND)}, ReplayEffect.REFUSED),
         ({"payload": b"{"}, ReplayEffect.REFUSED),
         ({"payload": None}, ReplayEffect.REFUSED),
-        ({"payload": event(1, at=NOW, attributes={"long": "x" * 10_000})}, ReplayEffect.REFUSED),
+        ({"payload": event(1, at=NOW, attributes={"long": "x" * 10_000})}, ReplayEffect.ACCEPTED),
+        ({"payload": b"[" * 10_001}, ReplayEffect.REFUSED),
     ],
 )
 def test_what_would_become_of_a_dead_letter(

@@ -127,8 +127,8 @@ def test_deciding_counts_every_row_once(rows: list[WindowRow]) -> None:
     rows = [
         msgspec.structs.replace(
             one,
-            candidate=SideSums(requests=2**i),
-            stable=SideSums(requests=2**i),
+            candidate=SideSums(requests=2**i, model_requests=2**i),
+            stable=SideSums(requests=2**i, model_requests=2**i),
         )
         for i, one in enumerate(rows)
     ]

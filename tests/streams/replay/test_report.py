@@ -17,10 +17,13 @@ from understudy.streams.replay.report import report
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SIDE_KEYS = [
-    "requests", "served", "errors", "timeouts", "fallbacks", "truncated", "content_filtered",
-    "texts", "json_expected", "json_valid", "json_schema_checked", "json_schema_valid",
-    "tools_offered", "tool_arguments_invalid", "language_checked", "language_match",
-    "duration_ms", "time_to_first_token_ms", "input_tokens", "output_tokens", "cost_usd",
+    "requests", "models", "served", "unreadable_fields", "client_errors", "gateway_errors",
+    "model_requests", "errors", "timeouts", "unreadable", "fallback_known", "fallbacks",
+    "cache_hits", "finish_reason_known", "truncated", "content_filtered", "refusals",
+    "texts", "reasoning_leaks", "json_expected", "json_valid", "json_schema_checked",
+    "json_schema_valid", "tools_offered", "tool_arguments_invalid", "language_checked",
+    "language_match", "duration_ms", "time_to_first_token_ms", "input_tokens",
+    "cached_input_tokens", "reasoning_tokens", "output_tokens", "unpriced", "cost_usd",
 ]  # fmt: skip
 NO_CHANGES = {one.name: 0 for one in SUMS["pair"] if "_only_" in one.name}
 NOTHING_MEASURED = {
@@ -60,7 +63,14 @@ def buckets(*values: float) -> dict[int, int]:
 
 def test_the_shape_is_the_promised_one() -> None:
     document = report([paired(3)], 6)
-    assert list(document) == ["events", "pairs", "unmatched", "single", "rollouts"]
+    assert list(document) == [
+        "events",
+        "unreadable_fields",
+        "pairs",
+        "unmatched",
+        "single",
+        "rollouts",
+    ]
     assert document["events"] == {
         "read": 6, "invalid": 0, "duplicate": 0, "superseded": 0, "late": 0,
     }  # fmt: skip
