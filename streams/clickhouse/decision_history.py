@@ -43,9 +43,9 @@ class Cursor:
     """Decisions that are dated later are left out, too."""
 
     @classmethod
-    def at(cls, created_at: dt.datetime, sequence: int) -> Self:
-        """The place of a decision, as near as ClickHouse can say it."""
-        return cls(_within(created_at), min(sequence, _MAX_SEQUENCE))
+    def at(cls, created_at: dt.datetime, sequence: int, time: dt.datetime = _LAST) -> Self:
+        """The place of a decision, as near as ClickHouse can say it; those dated later left out."""
+        return cls(_within(created_at), min(sequence, _MAX_SEQUENCE), _within(time))
 
     @classmethod
     def before(cls, time: dt.datetime) -> Self:
@@ -53,8 +53,12 @@ class Cursor:
         return cls(time=_within(time))
 
     def __str__(self) -> str:
-        time = self.created_at.astimezone(dt.UTC).isoformat(timespec="milliseconds")
-        return f"{time.removesuffix('+00:00')}Z,{self.sequence}"
+        parts = [_text(self.created_at), str(self.sequence)]
+        return ",".join(parts if self.time == _LAST else [*parts, _text(self.time)])
+
+
+def _text(time: dt.datetime) -> str:
+    return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _within(time: dt.datetime) -> dt.datetime:
@@ -75,7 +79,7 @@ class DecisionHistory:
         """Decisions, the newest first. Raises `SinkBusy` and `SinkBroken`."""
         rows = self._rows(rollout_id, before, limit + 1)
         shown = rows[:limit]
-        following = str(_cursor(shown[-1])) if len(rows) > limit else None
+        following = str(_cursor(shown[-1], before.time)) if len(rows) > limit else None
         return HistoryPage(decisions=[_decision(row) for row in shown], next_before=following)
 
     def close(self) -> None:
@@ -109,9 +113,9 @@ def _decision(row: Any) -> PastDecision:
     return msgspec.convert(values, PastDecision)
 
 
-def _cursor(row: Any) -> Cursor:
+def _cursor(row: Any, time: dt.datetime) -> Cursor:
     created_at, sequence = COLUMNS.index("rollout_created_at"), COLUMNS.index("sequence")
-    return Cursor.at(_aware(row[created_at]), int(row[sequence]))
+    return Cursor.at(_aware(row[created_at]), int(row[sequence]), time)
 
 
 def _aware(value: Any) -> Any:

@@ -177,12 +177,15 @@ def _before(request: web.Request) -> Cursor:
     text = request.query.get("before")
     if text is None:
         return END
-    time, comma, digits = text.partition(",")
-    if not comma:
+    time, *rest = text.split(",")
+    if not rest:
         return Cursor.before(timestamp("before", time))
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
+    digits, *times = rest
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS
+    if not is_number or len(times) > 1:
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             f"before must be a time or next_before of the previous page, not {text!r}",
         )
-    return Cursor.at(timestamp("before", time), int(digits))
+    place = timestamp("before", time), int(digits)
+    return Cursor.at(*place, *(timestamp("before", one) for one in times))

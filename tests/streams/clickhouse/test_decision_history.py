@@ -102,6 +102,15 @@ def test_before_a_time(server: Api) -> None:
         assert [one["sequence"] for one in page["decisions"]] == [1, 5, 4, 3, 2]
 
 
+def test_later_pages_are_before_the_same_time(server: Api) -> None:
+    before, found = "2026-03-02T12:02:00Z", []
+    while before:
+        page = server.get(f"{PATH}?limit=1&before={quote(before)}").json
+        found += [one["sequence"] for one in page["decisions"]]
+        before = page["next_before"]
+    assert found == [1, 5, 4, 3, 2]
+
+
 @pytest.mark.parametrize(
     "before", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z,99999999999999999999"]
 )
@@ -120,6 +129,8 @@ def test_cursors_are_read_as_they_are_written() -> None:
     cursor = Cursor.at(NOON + dt.timedelta(milliseconds=7), 12)
     assert str(cursor) == "2026-03-02T12:00:00.007Z,12"
     assert str(END).startswith("2299-12-31")
+    later = Cursor.at(NOON, 12, NOON + dt.timedelta(days=1))
+    assert str(later) == "2026-03-02T12:00:00.000Z,12,2026-03-03T12:00:00.000Z"
 
 
 def test_a_slow_clickhouse_is_given_up(server: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,6 +228,8 @@ def test_strange_names_are_found(server: Api, name: str) -> None:
         (f"{ONE}/history?before=yesterday", 400, "before must be a time such as"),
         (f"{ONE}/history?before=2026-03-02T12:00:00", 400, "before lacks a time zone"),
         (f"{ONE}/history?before=2026-03-02T12:00:00Z,x", 400, "next_before of the previous page"),
+        (f"{ONE}/history?before=2026-03-02T12:00:00Z,1,x", 400, "before"),
+        (f"{ONE}/history?before=2026-03-02T12:00:00Z,1,,", 400, "next_before of the previous page"),
         (f"{ONE}/status?wait=30", 400, "unknown parameter wait"),
     ],
 )
