@@ -31,7 +31,7 @@ class SumKind(Enum):
     NAMES = "counts by name, of the most frequent names"
 
 
-class Scale(Enum):
+class HistogramScale(Enum):
     """Which buckets a histogram has."""
 
     LOGARITHMIC = "log buckets, within 1 %"
@@ -289,7 +289,7 @@ class Distribution:
     counted: bool = True
     squares: bool = False
     logarithms: bool = False
-    histogram: Scale | None = None
+    histogram: HistogramScale | None = None
     ratio: str = ""
     """Of a side's value: name of candidate / stable over pairs."""
     slow_when_timed_out: bool = False
@@ -326,7 +326,7 @@ class Distribution:
         return (
             Sum(f"{self.ratio}_count", known),
             *log_sums(f"{self.ratio}_ln", of),
-            Sum(f"{self.ratio}_histogram", f"Histogram of {of}: {Scale.LOGARITHMIC.value}",
+            Sum(f"{self.ratio}_histogram", f"Histogram of {of}: {HistogramScale.LOGARITHMIC.value}",
                 SumKind.HISTOGRAM),
         )  # fmt: skip
 

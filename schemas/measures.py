@@ -20,11 +20,11 @@ from understudy.schemas.measure_kinds import (
     Category,
     Distribution,
     GuardrailMetric,
+    HistogramScale,
     Label,
     Measure,
     Number,
     Outcome,
-    Scale,
     Sum,
     SumKind,
 )
@@ -220,7 +220,7 @@ SIDE: Final[tuple[Measure, ...]] = (
     Distribution(
         "duration_ms", "Time to the complete answer in ms; NULL when unknown",
         noun="duration", unit="ms", tick=MS_TICK, logarithms=True,
-        histogram=Scale.LOGARITHMIC, ratio="duration_ratio", slow_when_timed_out=True,
+        histogram=HistogramScale.LOGARITHMIC, ratio="duration_ratio", slow_when_timed_out=True,
         metric=GuardrailMetric(
             "duration", "duration", "takes longer than a fixed time", weight=2.0
         ),
@@ -228,7 +228,7 @@ SIDE: Final[tuple[Measure, ...]] = (
     Distribution(
         "time_to_first_token_ms", "Time to the first token in ms; NULL unless streamed",
         noun="time to first token", unit="ms", tick=MS_TICK,
-        histogram=Scale.LOGARITHMIC, ratio="time_to_first_token_ratio",
+        histogram=HistogramScale.LOGARITHMIC, ratio="time_to_first_token_ratio",
         metric=GuardrailMetric(
             "time_to_first_token", "time to first token",
             "starts later than a fixed time, among streamed answers",
@@ -293,7 +293,7 @@ PAIR: Final[tuple[Measure, ...]] = (
     ),
     Distribution(
         "similarity", "Similarity of the texts, 0 to 1; NULL unless both sides have text",
-        noun="similarity", unit="0 to 1", tick=SHARE_TICK, histogram=Scale.HUNDREDTHS,
+        noun="similarity", unit="0 to 1", tick=SHARE_TICK, histogram=HistogramScale.HUNDREDTHS,
         on_control=True,
         metric=GuardrailMetric(
             "similarity_excess", "disagreement beyond the noise floor",

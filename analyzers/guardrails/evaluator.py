@@ -18,8 +18,8 @@ from understudy.analyzers.guardrails.evaluate import Evaluation, evaluate
 from understudy.analyzers.guardrails.explanations import latch_of
 from understudy.analyzers.guardrails.state import (
     Latch,
+    RolloutStanding,
     RolloutState,
-    RolloutStatus,
     decode_state,
     encode_state,
 )
@@ -82,7 +82,7 @@ class RolloutEvaluator:
         status.decided_ms = at_ms
         status.verdict_since_ms = status.verdict_since_ms or at_ms
 
-    def inherit(self, status: RolloutStatus) -> None:
+    def inherit(self, status: RolloutStanding) -> None:
         """Take over what outlives the evidence, from under another policy or release.
 
         That is a latched rollback, the time, the numbering of decisions, and commands.

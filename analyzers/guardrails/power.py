@@ -29,7 +29,7 @@ EXAMPLE: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Detection:
     """A regression and after how many requests of its slice half of all rollouts are stopped."""
 
     check: Check
@@ -43,7 +43,7 @@ class Finding:
 
 def findings(
     rollout: Rollout, *, stable_bad: float = STABLE_BAD, design_effect: float = 1.0
-) -> list[Finding]:
+) -> list[Detection]:
     """Return what the guardrails on rates that roll back find in the policy's first stage.
 
     `design_effect` is by how much clustered requests count less than independent ones, where it is
@@ -52,7 +52,7 @@ def findings(
     return list(_findings(rollout, stable_bad, design_effect))
 
 
-def _findings(rollout: Rollout, stable_bad: float, design_effect: float) -> Iterator[Finding]:
+def _findings(rollout: Rollout, stable_bad: float, design_effect: float) -> Iterator[Detection]:
     language = "language:any"
     for check in checks_of(rollout):
         if not has_known_power(check):
@@ -68,7 +68,7 @@ def _findings(rollout: Rollout, stable_bad: float, design_effect: float) -> Iter
                     harm=harm,
                     stable_bad=stable_bad,
                 )
-                yield Finding(check, harm, requests * design_effect, name == language)
+                yield Detection(check, harm, requests * design_effect, name == language)
 
 
 def has_known_power(check: Check) -> bool:

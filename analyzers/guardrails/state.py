@@ -46,7 +46,7 @@ class Latch(msgspec.Struct, frozen=True, array_like=True):
     """Those whose evidence led to it; none where an operator did."""
 
 
-class RolloutStatus(msgspec.Struct, array_like=True):
+class RolloutStanding(msgspec.Struct, array_like=True):
     """The stage and verdict of a rollout. Times are epoch milliseconds of event time."""
 
     stage: int = 0
@@ -98,7 +98,7 @@ class StateHeader(msgspec.Struct):
 
     version: int
     policy_hash: str
-    status: RolloutStatus
+    status: RolloutStanding
 
 
 class EncodedState(msgspec.Struct):
@@ -106,7 +106,7 @@ class EncodedState(msgspec.Struct):
 
     policy_hash: str
     version: int
-    status: RolloutStatus
+    status: RolloutStanding
     stage: StageCounts
     arrivals: Arrivals
     tail_thresholds: TailThresholds
@@ -147,7 +147,7 @@ class RolloutState:
         encoded = EncodedState(
             policy_hash=policy_hash(rollout),
             version=STATE_VERSION,
-            status=RolloutStatus(stage=stage),
+            status=RolloutStanding(stage=stage),
             stage=StageCounts(),
             arrivals=Arrivals(),
             tail_thresholds={},

@@ -28,11 +28,11 @@ from understudy.schemas.measure_kinds import (
     LN_TICK,
     Category,
     Distribution,
+    HistogramScale,
     Label,
     Measure,
     Number,
     Outcome,
-    Scale,
     Sum,
     both_sides,
     only_candidate,
@@ -43,9 +43,9 @@ from understudy.schemas.measures import CONTROL, FEEDBACK_POSITIVE, FEEDBACK_SCO
 POSITIVE_SCORE: Final = 0.5
 """A user's score from here on counts as satisfied: thumbs up is 1, the middle of five stars 0.5."""
 
-_BUCKETS: Final[dict[Scale, Callable[[Floats], Ints]]] = {
-    Scale.LOGARITHMIC: log_bucket,
-    Scale.HUNDREDTHS: hundredths,
+_BUCKETS: Final[dict[HistogramScale, Callable[[Floats], Ints]]] = {
+    HistogramScale.LOGARITHMIC: log_bucket,
+    HistogramScale.HUNDREDTHS: hundredths,
 }
 
 
@@ -71,7 +71,7 @@ class WindowColumns:
         """Add a column of products of ticks (n,)."""
         self.numbers[column] = np.stack(product_limbs(left, right))
 
-    def spread(self, column: str, values: Floats, known: Bools, scale: Scale) -> None:
+    def spread(self, column: str, values: Floats, known: Bools, scale: HistogramScale) -> None:
         """Add the known values (n,) to a histogram."""
         rows = np.flatnonzero(known)
         self.buckets[column] = (rows, _BUCKETS[scale](values[rows]))
@@ -230,7 +230,7 @@ def _add_ratio(
     ratios = np.where(known, ratio(left, right), np.nan)
     into.count(f"{column}_count", known)
     _add_logarithms(f"{column}_ln", np.log(ratios), into)
-    into.spread(f"{column}_histogram", ratios, known, Scale.LOGARITHMIC)
+    into.spread(f"{column}_histogram", ratios, known, HistogramScale.LOGARITHMIC)
 
 
 def _add_products(

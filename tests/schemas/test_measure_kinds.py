@@ -10,11 +10,11 @@ from understudy.schemas.measure_kinds import (
     SIDES,
     Category,
     Distribution,
+    HistogramScale,
     Label,
     Measure,
     Number,
     Outcome,
-    Scale,
     Sum,
     SumKind,
 )
@@ -59,7 +59,7 @@ CHECK = Category(
         ),
         (
             Distribution("size", "Size", "size", "kB", 0.5, counted=False, squares=True,
-                         logarithms=True, histogram=Scale.LOGARITHMIC),
+                         logarithms=True, histogram=HistogramScale.LOGARITHMIC),
             ["size_sum", "size_squares", "size_ln_sum", "size_ln_squares", "size_histogram"], [],
         ),
         (
