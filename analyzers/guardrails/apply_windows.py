@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 
 from understudy.analyzers.guardrails.check_evidence import FoldedWindow
-from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.design_effect import (
     PARTIES,
     Assumption,
@@ -25,10 +24,15 @@ from understudy.analyzers.guardrails.design_effect import (
 from understudy.analyzers.guardrails.row_layout import ARRIVED
 from understudy.analyzers.guardrails.slice_table import NO_PLACE
 from understudy.analyzers.guardrails.slices import ALL
-from understudy.analyzers.guardrails.stage_counts import Assigned, Assignment, StageCounts
+from understudy.analyzers.guardrails.stage_counts import (
+    Assigned,
+    Assignment,
+    StageCounts,
+    StageSums,
+)
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
-from understudy.analyzers.guardrails.turn_readers import COUNTS
+from understudy.analyzers.guardrails.turn_readers import COUNT_WIDTH, COUNTS
 from understudy.analyzers.guardrails.window_store import RowKey, Rows, StoredRow
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.windows.histogram import merge
@@ -48,7 +52,7 @@ def apply_windows(rollout: Rollout, state: RolloutState, message: WindowsMessage
     usable = (row for row in message.rows if row.mode is not None)
     rows = store.newest(message.partition, message.version, usable)
     # Harmless when the message is refused, and when it comes again.
-    if sum(state.arrivals.note(row) for row in rows.values()):
+    if sum(state.arrivals.note(row.language, row.workflow) for row in rows.values()):
         state.cover_arrivals()
     stored = _stored(state, message, rows)
     _count_for_stage(rollout, state, message, rows, stored)
@@ -103,7 +107,8 @@ def _count_for_stage(
         events, late = (stored[key].values[-ARRIVED:] - before).astype(np.int64).tolist()
         counts.add_arrived(events, late)
         if row.closed and counts.includes(row, stage, key.start_ms):
-            counts.add(row, stage, key.start_ms)
+            end_ms = key.start_ms + key.window_s * 1000
+            counts.add(StageSums.of(row), stage, key.start_ms, end_ms)
 
 
 def _note_times(
@@ -141,7 +146,10 @@ def _fold(
     is_of_stage = start_ms >= state.stage.since_ms
     of_stage = [(key, row) for key, row in rows if is_of_stage and key.mode == stage.mode]
     if source == "events":
-        assignment = _assignment(rollout, state, start_ms, of_stage, is_late=is_late)
+        counts = np.zeros(COUNT_WIDTH)
+        for _, row in of_stage:
+            counts += row.values[state.layouts["events"].counts]
+        assignment = assignment_of(rollout, start_ms, counts, is_late=is_late)
         state.stage.check_sample_ratio(stage, assignment)
     batch = batch_of(state, source, rows)
     batch_of_stage = batch if len(of_stage) == len(rows) else batch_of(state, source, of_stage)
@@ -163,23 +171,24 @@ def _fold(
         state.evidence[check.name].fold(check.test, window, divisor[0])
         if not is_late:
             state.effects[check.name] = after_window(
-                check.test, known, start_ms, statistics, _together(state, check, statistics), turns
+                check.test,
+                known,
+                start_ms,
+                statistics,
+                together_of(state.evidence[check.name].slices, statistics),
+                turns,
             )
 
 
-def _assignment(
-    rollout: Rollout,
-    state: RolloutState,
-    start_ms: int,
-    rows: Sequence[tuple[RowKey, StoredRow]],
-    *,
-    is_late: bool,
+def assignment_of(
+    rollout: Rollout, start_ms: int, counts: FloatArray, *, is_late: bool
 ) -> Assignment:
-    """Return how the requests of a window's rows were assigned to the arms."""
-    counts = np.zeros((PARTIES, 1 + len(COUNTS)), dtype=np.int64)
-    for _, row in rows:
-        counts += row.values[state.layouts["events"].counts].astype(np.int64).reshape(counts.shape)
-    (_, of_candidate, of_stable) = counts.tolist()
+    """Return how the requests of a window were assigned to the arms, by its sums of `read_counts`.
+
+    They are those of the stage's rows.
+    """
+    by_party = counts.astype(np.int64).reshape(PARTIES, 1 + len(COUNTS))
+    (_, of_candidate, of_stable) = by_party.tolist()
     requests, named, first, _ = zip(of_candidate, of_stable, strict=True)
     return Assignment(
         start_ms=start_ms,
@@ -204,7 +213,7 @@ def _learn_tail_thresholds(
 ) -> None:
     """Learn from rows that closed; what is judged begins past every window seen so far."""
     closed = [(key, row) for key, row in rows.items() if row.closed]
-    judged = _tails(state)
+    judged = judged_tails(state)
     if message.source != "events" or not closed or not judged:
         return
     by_slice: dict[str, list[WindowRow]] = defaultdict(list)
@@ -221,7 +230,7 @@ def _learn_tail_thresholds(
             threshold.learn(_stable_histogram(measure, of_slice), unseen_from_ms)
 
 
-def _tails(state: RolloutState) -> dict[str, set[str]]:
+def judged_tails(state: RolloutState) -> dict[str, set[str]]:
     """Return the measures whose tails are judged, by slice."""
     found: dict[str, set[str]] = defaultdict(set)
     for check, slices in zip(state.checks, state.table.of_check, strict=True):
@@ -236,12 +245,11 @@ def _stable_histogram(measure: str, rows: Iterable[WindowRow]) -> dict[int, int]
     return merge(*(getattr(row.stable, name) for row in rows))
 
 
-def _together(state: RolloutState, check: Check, statistics: FloatArray) -> FloatArray:
-    """Return the statistics (k,) of all requests; where they are no slice, of all slices."""
-    slices = state.evidence[check.name].slices
-    together: FloatArray = (
-        statistics[slices.index(ALL)] if ALL in slices else statistics.sum(axis=0)
-    )
+def together_of(slices: Sequence[str], statistics: FloatArray) -> FloatArray:
+    """Return the statistics (..., k) of all requests; where they are no slice, of all slices."""
+    if ALL in slices:
+        return statistics[..., slices.index(ALL), :]
+    together: FloatArray = statistics.sum(axis=-2)
     return together
 
 

@@ -115,7 +115,7 @@ class CheckEvidence(msgspec.Struct, array_like=True):
         self.total = self.total + window.statistics
         self.closed = self.closed + window.of_stage
         if not window.is_late:
-            self._note_lately(window)
+            self.note_lately(window)
 
     def _add_to_rollback(
         self, test: SequentialTest, ready: FloatArray, divisor: FloatArray, *, is_late: bool
@@ -128,7 +128,8 @@ class CheckEvidence(msgspec.Struct, array_like=True):
         self.windows = self.windows + restarts
         self.interval_sums = self.interval_sums + test.interval_sums(ready, self.scale)
 
-    def _note_lately(self, window: FoldedWindow) -> None:
+    def note_lately(self, window: FoldedWindow) -> None:
+        """Keep what a window holds, for a minute or two, as what came lately."""
         stretch_ms = window.start_ms - window.start_ms % LATELY_MS
         if stretch_ms > self.lately_ms:
             self.before_that, self.before_that_ms = self.lately, self.lately_ms

@@ -43,10 +43,16 @@ class ClosedRows:
         """How many rows there are."""
         return self.start_ms.size
 
-    def part(self, rows: slice | IntArray) -> ClosedRows:
-        """Some of the rows, in their order."""
+    def between(self, starts: IntArray) -> ClosedRows:
+        """Those of the windows from the first to the last of some, which are in their order."""
+        first = np.searchsorted(self.start_ms, starts[0])
+        end = np.searchsorted(self.start_ms, starts[-1], side="right")
+        return self.part(slice(int(first), int(end)))
+
+    def part(self, rows: slice | IntArray, *, source: Source | None = None) -> ClosedRows:
+        """Some of the rows, in their order, which may be those of a source."""
         return ClosedRows(
-            self.source,
+            source or self.source,
             self.start_ms[rows],
             self.window_s[rows],
             self.partition[rows],

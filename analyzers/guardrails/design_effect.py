@@ -126,12 +126,33 @@ def divisors(
 
     How many turns there are is no outcome, so it is taken from the windows that are judged as well.
     """
-    steps, n_slices = seen.requests.shape[:2]
-    if assumption.is_independent:
-        return np.ones((steps, n_slices))
-    so_far = known.named + np.cumsum(_counts_only(seen.turns), axis=0)
+    so_far = known.named + np.cumsum(only_counts(seen.turns), axis=0)
     requests = known.requests + np.cumsum(seen.requests, axis=0)
-    parties = _by_party(test, known, so_far, requests, unnamed_factor(known, assumption))
+    told = Told(known.named, so_far, requests, np.array(unnamed_factor(known, assumption)))
+    return design_effect_of(test, known.slices, told, assumption)
+
+
+class Told(NamedTuple):
+    """What is told at T looks; arrays that are the same at all of them may lack that axis."""
+
+    named: FloatArray
+    """(T, n_slices, 3, 9) sums of conversations in windows before each."""
+    so_far: FloatArray
+    """(T, n_slices, 3, 9) the same with the turns, though not their outcomes, of its own window."""
+    requests: FloatArray
+    """(T, n_slices, 3) whether or not they name a conversation, its own window included."""
+    unnamed: FloatArray
+    """(T,) factor of requests that name none, by windows before each."""
+
+
+def design_effect_of(
+    test: AnyTest, slices: Sequence[str], told: Told, assumption: Assumption
+) -> FloatArray:
+    """Return the design effect at T looks, (T, n_slices)."""
+    requests = told.requests
+    if assumption.is_independent:
+        return np.ones(requests.shape[:-1])
+    parties = _by_party(test, slices, told)
     paired, candidate, stable = (parties[..., party] for party in range(PARTIES))
     if _is_one_sided(test):
         arms = candidate
@@ -144,7 +165,7 @@ def divisors(
     return result
 
 
-def _counts_only(turns: FloatArray) -> FloatArray:
+def only_counts(turns: FloatArray) -> FloatArray:
     """Return sums of `conversations`, (…, 9), that hold how many turns there are, no outcome."""
     sums = np.zeros((*turns.shape[:-1], len(conversations.FIELDS)))
     sums[..., :_PAIRS] = turns[..., :_PAIRS]
@@ -153,12 +174,22 @@ def _counts_only(turns: FloatArray) -> FloatArray:
 
 def unnamed_factor(known: DesignEffect, assumption: Assumption) -> float:
     """Return the factor of requests that name no conversation."""
+    stable_bad = np.asarray(known.stable_bad)
+    return float(unnamed_factors(known.stable_blocks, known.harm_blocks, stable_bad, assumption))
+
+
+def unnamed_factors(
+    stable_blocks: FloatArray,
+    harm_blocks: FloatArray,
+    stable_bad: FloatArray,
+    assumption: Assumption,
+) -> FloatArray:
+    """Return the same of many states of `blocks`, (…)."""
     declared = assumption.turns_per_conversation
-    harm = blocks.factor(known.harm_blocks, declared)
-    if not known.stable_blocks[..., blocks.FIELDS.index("compared")].any():
-        return float(harm)
-    stable = blocks.factor(known.stable_blocks, declared)
-    return float(blocks.combined(stable, harm, np.asarray(known.stable_bad)))
+    harm, stable = blocks.factor(harm_blocks, declared), blocks.factor(stable_blocks, declared)
+    is_compared = stable_blocks[..., blocks.FIELDS.index("compared")].any(axis=-1)
+    result: FloatArray = np.where(is_compared, blocks.combined(stable, harm, stable_bad), harm)
+    return result
 
 
 def after_window(
@@ -193,28 +224,24 @@ def after_window(
     )
 
 
-def _by_party(
-    test: AnyTest,
-    known: DesignEffect,
-    so_far: FloatArray,
-    requests: FloatArray,
-    unnamed: float,
-) -> FloatArray:
+def _by_party(test: AnyTest, slices: Sequence[str], told: Told) -> FloatArray:
     """Return the design effect of pairs and of each arm, (T, n_slices, 3).
 
     Of a slice it is believed, before it was seen, what all requests together have shown.
     """
-    factor = np.full(requests.shape, unnamed)
-    if not so_far[..., _REQUESTS].any():
+    named_requests = told.so_far[..., _REQUESTS]
+    factor = np.broadcast_to(told.unnamed[..., None, None], told.requests.shape)
+    if not named_requests.any():
         return factor
     is_rate = not isinstance(test, MeanTest)
-    prior = np.ones((len(known.slices), PARTIES))
-    if ALL in known.slices:
-        place = known.slices.index(ALL)
-        together = conversations.correlation(known.named[place], yes_or_no=is_rate)
-        prior = np.where(np.arange(len(prior))[:, None] == place, 1.0, together)
-    named = conversations.design_effect(known.named, so_far, prior, yes_or_no=is_rate)
-    share = so_far[..., _REQUESTS] / np.maximum(requests, 1.0)
+    prior = np.ones(told.named.shape[:-1])
+    if ALL in slices:
+        place = slices.index(ALL)
+        together = conversations.correlation(told.named[..., place, :, :], yes_or_no=is_rate)
+        is_all = np.arange(len(slices)) == place
+        prior = np.where(is_all[:, None], 1.0, together[..., None, :])
+    named = conversations.design_effect(told.named, told.so_far, prior, yes_or_no=is_rate)
+    share = named_requests / np.maximum(told.requests, 1.0)
     return conversations.mixed(share, named, factor)
 
 

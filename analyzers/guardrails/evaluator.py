@@ -9,10 +9,19 @@ Nothing here reads a clock: times are those of the rows, so the same messages gi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from understudy.analyzers.guardrails.apply_windows import apply_windows, enter_stage
 from understudy.analyzers.guardrails.checks import checks_of
+from understudy.analyzers.guardrails.closed_rows import ClosedRows
+from understudy.analyzers.guardrails.closed_windows import (
+    FEWEST_WINDOWS,
+    MOST_WINDOWS,
+    ClosedFold,
+    known_until,
+    starts_of,
+)
 from understudy.analyzers.guardrails.decision_builder import build_decision
 from understudy.analyzers.guardrails.evaluate import Evaluation, evaluate
 from understudy.analyzers.guardrails.explanations import latch_of
@@ -70,6 +79,26 @@ class RolloutEvaluator:
         apply_windows(self.rollout, self._state, message)
         # Without a record and before the first event there is no time to date a decision by.
         return self._decide(cause) if self._state.status.now_ms else None
+
+    def take_closed(self, rows: Sequence[ClosedRows]) -> list[Decision]:
+        """Take windows that are complete and later than those before, with a look after each.
+
+        Return the decisions that `take` would have returned of messages that hold a window each,
+        without those that only refresh. Raises ValueError for counts that cannot be.
+        """
+        starts, decisions = starts_of(rows), list[Decision]()
+        done, at_once = 0, FEWEST_WINDOWS
+        while done < len(starts):
+            ahead = starts[done : done + at_once]
+            some = [one.between(ahead) for one in rows]
+            ahead = ahead[: known_until(self._state, some, ahead)]
+            some = [one.between(ahead) for one in some]
+            fold = ClosedFold(self.rollout, self._state, some, ahead)
+            n_taken, decision = self._take_until_news(fold)
+            decisions += [decision] if decision is not None and not decision.is_refresh else []
+            done += n_taken
+            at_once = FEWEST_WINDOWS if decision else min(2 * at_once, MOST_WINDOWS)
+        return decisions
 
     def advance_clock(self, at_ms: int) -> None:
         """Note when a record or command was written: the time until a window comes.
@@ -199,6 +228,31 @@ class RolloutEvaluator:
 
     def _evaluate(self, *, with_results: bool) -> Evaluation:
         return evaluate(self.rollout, self._state, with_results=with_results)
+
+    def _take_until_news(self, fold: ClosedFold) -> tuple[int, Decision | None]:
+        """Take windows up to one that changes something; return how many, and the decision."""
+        for step in range(fold.n):
+            fold.note(step)
+            evaluation = evaluate(
+                self.rollout, self._state, with_results=False, seen=fold.look(step)
+            )
+            if self._is_news(evaluation):
+                fold.take(step + 1)
+                return step + 1, self._decide()
+            status = self._state.status
+            if status.event_ms - status.emitted_ms >= REFRESH_MS:
+                status.sequence += 1  # of a decision that only refreshes
+                status.emitted_ms = status.event_ms
+        fold.take(fold.n)
+        return fold.n, None
+
+    def _is_news(self, evaluation: Evaluation) -> bool:
+        """Return whether a decision, or entering a stage, may follow from an evaluation."""
+        status = self._state.status
+        is_automatic = self.rollout.promotion == "automatic" and not self._is_last_stage()
+        is_promotion = evaluation.verdict == "promote" and is_automatic
+        has_changed = evaluation.signature(status.stage) != status.signature
+        return has_changed or is_promotion or status.event_ms < status.emitted_ms
 
     def _decide(self, cause: Cause | None = None) -> Decision | None:
         """Evaluate, latch, enter the next stage; return a decision if there is something new."""

@@ -14,7 +14,6 @@ from msgspec import field
 
 from understudy.analyzers.sequential.weights import arrival_share
 from understudy.schemas.rollouts import SliceChoice, SliceManifest
-from understudy.schemas.windows import WindowRow
 
 ALL: Final = "all"
 N_KINDS: Final = 4
@@ -50,14 +49,22 @@ class Arrivals(msgspec.Struct, array_like=True):
     languages: list[str] = field(default_factory=list)
     workflows: list[str] = field(default_factory=list)
 
-    def note(self, row: WindowRow) -> bool:
+    def note(self, language: str, workflow: str) -> bool:
         """Note the language and workflow of a row; return whether one of them is new."""
-        is_new = False
-        for known, value in ((self.languages, row.language), (self.workflows, row.workflow)):
-            if value and value not in known and len(known) < MAX_ARRIVALS:
-                known.append(value)
-                is_new = True
-        return is_new
+        is_new = self.takes_language(language), self.takes_workflow(workflow)
+        if is_new[0]:
+            self.languages.append(language)
+        if is_new[1]:
+            self.workflows.append(workflow)
+        return any(is_new)
+
+    def takes_language(self, value: str) -> bool:
+        """Return whether a language is new and would be noted."""
+        return _takes(self.languages, value)
+
+    def takes_workflow(self, value: str) -> bool:
+        """Return whether a workflow is new and would be noted."""
+        return _takes(self.workflows, value)
 
     def slices_by_kind(self, language: str, workflow: str) -> tuple[str | None, ...]:
         """Return the slices that rows belong to, whether or not a guardrail covers them.
@@ -89,6 +96,10 @@ class Arrivals(msgspec.Struct, array_like=True):
             for name, share in family.items():
                 weights[name] = weights.get(name, 0.0) + left * share
         return weights
+
+
+def _takes(known: list[str], value: str) -> bool:
+    return bool(value) and value not in known and len(known) < MAX_ARRIVALS
 
 
 def _arrived(values: list[str], kind: str) -> dict[str, float]:

@@ -6,12 +6,14 @@ stops a rollback.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import field
 
+from understudy.analyzers.guardrails.row_columns import PLACES
 from understudy.analyzers.sequential import QualityMeasures, StageTotals, blocks, sample_ratio
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.events import SINGLE_MODES
@@ -55,6 +57,38 @@ class Assignment(NamedTuple):
     """Whether the policy says that no two requests belong together."""
 
 
+class StageSums(NamedTuple):
+    """What closed rows say about the progress of a stage."""
+
+    stable_requests: int
+    candidate_requests: int
+    pairs: int
+    unmatched: int
+
+    @classmethod
+    def of(cls, row: WindowRow) -> StageSums:
+        """Return what one row says."""
+        return cls(*(sum(read(row) for read in reads) for reads in _STAGE_READS))
+
+
+STAGE_COLUMNS: Final = (
+    ("stable_requests",),
+    ("candidate_requests",),
+    ("pair_pairs",),
+    ("events_unmatched_stable", "events_unmatched_candidate"),
+)
+"""Columns of rows that each number of `StageSums` adds up."""
+ARRIVED_COLUMNS: Final = (
+    (
+        "events_paired", "events_single", "events_unmatched_stable", "events_unmatched_candidate",
+        "events_unmatched_control", "events_late",
+    ),
+    ("events_late",),
+)  # fmt: skip
+"""Columns of events that have ended somewhere, and of those that came late."""
+_STAGE_READS: Final = [[attrgetter(PLACES[name]) for name in names] for names in STAGE_COLUMNS]
+
+
 class StageCounts(msgspec.Struct, array_like=True):
     """What adds up over a stage. Times are epoch milliseconds of event time."""
 
@@ -86,18 +120,16 @@ class StageCounts(msgspec.Struct, array_like=True):
         """Return whether a row belongs to the stage."""
         return row.mode == stage.mode and start_ms >= self.since_ms
 
-    def add(self, row: WindowRow, stage: Stage, start_ms: int) -> None:
-        """Take a closed row of the stage."""
-        if row.stable.requests or row.candidate.requests:
-            self._extend(start_ms, start_ms + row.window_s * 1000)
-        events = row.events
-        lost = events.unmatched_stable + events.unmatched_candidate
-        self.requests += row.candidate.requests
-        self.pairs += row.pair.pairs
-        self.unmatched += lost
+    def add(self, sums: StageSums, stage: Stage, start_ms: int, end_ms: int) -> None:
+        """Take closed rows of the stage, of a window from start to end."""
+        if sums.stable_requests or sums.candidate_requests:
+            self._extend(start_ms, end_ms)
+        self.requests += sums.candidate_requests
+        self.pairs += sums.pairs
+        self.unmatched += sums.unmatched
         if stage.mode in SINGLE_MODES:
-            self.single_candidate += row.candidate.requests
-            self.single += row.candidate.requests + row.stable.requests
+            self.single_candidate += sums.candidate_requests
+            self.single += sums.candidate_requests + sums.stable_requests
 
     def add_arrived(self, events: int, late: int) -> None:
         """Count events as they come, of windows that are open, too.

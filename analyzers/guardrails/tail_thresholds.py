@@ -65,6 +65,16 @@ class ClosedHistograms(NamedTuple):
         added = np.bincount(self.steps, weights=self.counts, minlength=self.unseen_from_ms.size)
         return np.concatenate([[0.0], np.cumsum(added)])
 
+    def first(self, n_windows: int) -> ClosedHistograms:
+        """Those of the first windows."""
+        end = int(np.searchsorted(self.steps, n_windows))
+        return ClosedHistograms(
+            self.unseen_from_ms[:n_windows],
+            self.steps[:end],
+            self.buckets[:end],
+            self.counts[:end],
+        )
+
     def histogram(self, first: int, end: int) -> dict[int, int]:
         """Add up the windows from the first on."""
         part = slice(*np.searchsorted(self.steps, [first, end]).tolist())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -14,13 +14,14 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 
 from understudy.schemas.rollouts import nearest
-from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrations import require_tables
+from understudy.streams.clickhouse.native_blocks import NativeColumns
 from understudy.streams.clickhouse.stored_windows import (
+    SPAN_ROWS_IN_COLUMNS,
     StoredRollout,
     WindowRange,
-    read_rows,
+    read_columns,
     spans,
     stored_rollouts,
 )
@@ -37,7 +38,7 @@ from understudy.streams.commands.options import (
 from understudy.streams.commands.parameter_types import TimeType
 from understudy.streams.errors import CommandError
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.replay.from_clickhouse import window_messages
+from understudy.streams.replay.from_clickhouse import closed_rows
 from understudy.streams.replay.invalid_lines import invalid_text
 from understudy.streams.replay.order_report import order_text
 from understudy.streams.replay.policy_trial import PolicyTrial, decision_json, read_policy_file
@@ -107,9 +108,11 @@ def command(
     FILE is a recording, as for replay. Without one, the policy judges the windows that ClickHouse
     has stored: all of the rollout, or those from --since until --until.
 
-    A window in ClickHouse is judged as it was in the end, once when it ends and once more when it
-    closes, whereas a worker sees it grow. So the time of a verdict differs from a worker's by about
-    a window, or by the wait for a slow answer. Counts at the end are the same.
+    A window in ClickHouse is judged as it was in the end, and counts as complete when it ends: no
+    request of it waits for a side. A worker sees it grow, takes requests that wait at their worst,
+    and promotes on closed windows alone. So a backtest may decide earlier than a worker: roll back
+    by the wait for slow answers, and promote by the allowed lateness. Counts at the end are the
+    same.
 
     \b
     Examples:
@@ -138,9 +141,9 @@ def command(
     wanted = WindowRange(
         policy.rollout_id, **{name: ms for name, ms in bounds.items() if ms is not None}
     )
-    open_rows = _judge_windows(trial, url or settings.clickhouse.url, wanted, settings)
+    stored = _judge_windows(trial, url or settings.clickhouse.url, wanted)
     _print(trial, output=output, all_slices=all_slices)
-    open_rows.report()
+    stored.report()
 
 
 def _judge_files(trial: PolicyTrial, files: Sequence[Path], settings: Settings) -> None:
@@ -156,35 +159,34 @@ def _judge_files(trial: PolicyTrial, files: Sequence[Path], settings: Settings) 
         say(line, err=True)
 
 
-def _judge_windows(
-    trial: PolicyTrial, url: str, wanted: WindowRange, settings: Settings
-) -> _OpenRowCount:
+def _judge_windows(trial: PolicyTrial, url: str, wanted: WindowRange) -> _StoredRows:
     quiet_logs(logging.ERROR)
-    lateness_ms = PairingPolicy.from_settings(settings).allowed_lateness_ms
-    open_rows = _OpenRowCount()
+    stored = _StoredRows()
     with closing(connect(url, create=False)) as client:
-        rows = open_rows.counting(_rows(client, wanted))
-        for message in window_messages(rows, lateness_ms):
-            trial(message)
-    return open_rows
+        for columns in _blocks(client, wanted, trial.columns()):
+            stored.note(columns)
+            trial.take_closed(closed_rows(columns))
+    return stored
 
 
-class _OpenRowCount:
-    """Counts the rows that were not closed: workers may have added to them since."""
+class _StoredRows:
+    """Counts rows, and those that were not closed: workers may have added to them since."""
 
     def __init__(self) -> None:
         self._rows = self._open = 0
 
-    def counting(self, rows: Iterator[WindowRow]) -> Iterator[WindowRow]:
-        """The rows, counted as they pass."""
-        for row in rows:
-            self._rows += 1
-            self._open += not row.closed
-            yield row
+    def note(self, columns: NativeColumns) -> None:
+        """Count some."""
+        self._rows += columns.n_rows
+        self._open += columns.n_rows - int(columns.numbers["closed"].sum())
 
     def report(self) -> None:
         """Say how many there were."""
         say(f"{self._rows:,} window rows read", err=True)
+        say(
+            "each window counted as complete when it ended, so a worker may have decided later",
+            err=True,
+        )
         if self._open:
             say(
                 f"{self._open:,} of them had not closed in ClickHouse and were counted as stored: "
@@ -193,14 +195,14 @@ class _OpenRowCount:
             )
 
 
-def _rows(client: Client, wanted: WindowRange) -> Iterator[WindowRow]:
-    """The rows of the range. Raises `CommandError` when there are none."""
+def _blocks(client: Client, wanted: WindowRange, names: Iterable[str]) -> Iterator[NativeColumns]:
+    """The rows of the range, some thousands at a time. Raises `CommandError` without any."""
     require_tables(client)
-    spans_of_rows = spans(client, wanted)
+    spans_of_rows = spans(client, wanted, span_rows=SPAN_ROWS_IN_COLUMNS)
     if not spans_of_rows:
         raise CommandError(_nothing_found(wanted, stored_rollouts(client)))
-    total = sum(span.rows for span in spans_of_rows)
-    yield from counted(read_rows(client, wanted, spans_of_rows), total, "judging windows")
+    blocks = read_columns(client, wanted, spans_of_rows, names)
+    yield from counted(blocks, [span.rows for span in spans_of_rows], "judging windows")
 
 
 def _nothing_found(wanted: WindowRange, kept: Sequence[StoredRollout]) -> str:

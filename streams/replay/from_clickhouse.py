@@ -1,70 +1,53 @@
-"""Window rows from ClickHouse as the messages that a worker would have written. Pure.
+"""Window rows from ClickHouse as an evaluator takes them: in columns, many windows at once. Pure.
 
-A table keeps the last version of a row, not how it grew. So each row is emitted twice: when its
-window ends, and once more, as closed, when event time has advanced by the allowed lateness.
-Versions are event time in milliseconds; they rise in each partition as a worker's do. Windows that
-are open when the rows end are closed there.
+A table keeps the last version of a row, not how it grew, so each window counts as complete when it
+ends. Windows that were still open when the rows were read count as they were stored.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+import numpy as np
 
-import msgspec
-
-from understudy.schemas.event_time import to_epoch_ms
-from understudy.schemas.windows import Source, WindowRow, WindowsMessage
-from understudy.streams.pairing.windows_messages import windows_messages
+from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
+from understudy.analyzers.guardrails.row_columns import BoolArray, HistogramColumn, RowColumns
+from understudy.schemas.events import PAIRED_MODES
+from understudy.schemas.windows import SOURCES
+from understudy.streams.clickhouse.native_blocks import LabelColumn, MapColumn, NativeColumns
 
 
-class _DueRow(NamedTuple):
-    """A row to emit at a time; rows of one time and partition go into one message."""
-
-    time_ms: int
-    partition: tuple[Source, int]
-    """Each source has partitions of its own."""
-    number: int
-    """In the order of reading: rows themselves have no order."""
-    is_closing: bool
-    row: WindowRow
-
-
-def window_messages(
-    rows: Iterable[WindowRow], allowed_lateness_ms: int
-) -> Iterator[WindowsMessage]:
-    """The messages of rows that come in the order of their windows' starts."""
-    due: list[_DueRow] = []
-    last_end_ms = 0
-    for number, row in enumerate(rows):
-        start_ms = _start_ms(row)
-        yield from _emit(due, start_ms)
-        end_ms = start_ms + row.window_s * 1000
-        last_end_ms = max(last_end_ms, end_ms)
-        partition = (row.source, row.partition)
-        heapq.heappush(due, _DueRow(end_ms, partition, number, False, row))
-        heapq.heappush(due, _DueRow(end_ms + allowed_lateness_ms, partition, number, True, row))
-    yield from _emit(due, last_end_ms)
-    left = [one._replace(time_ms=last_end_ms + 1) for one in due]
-    heapq.heapify(left)
-    yield from _emit(left, last_end_ms + 1)
+def closed_rows(found: NativeColumns) -> list[ClosedRows]:
+    """The rows that say of which mode they are, by source, in their order."""
+    if not found.n_rows:
+        return []
+    mode, source = found.labels["mode"], found.labels["source"]
+    is_paired = np.array([value in PAIRED_MODES for value in mode.values])[mode.codes]
+    columns = RowColumns(
+        is_paired,
+        {name: column.astype(np.float64) for name, column in found.numbers.items()},
+        {name: _histograms(column) for name, column in found.maps.items()},
+    )
+    rows = ClosedRows(
+        source="events",
+        start_ms=found.numbers["window_start"].astype(np.int64),
+        window_s=found.numbers["window_s"].astype(np.int64),
+        partition=found.numbers["partition"].astype(np.int64),
+        mode=Labels(*mode),
+        language=Labels(*found.labels["language"]),
+        workflow=Labels(*found.labels["workflow"]),
+        columns=columns,
+    )
+    has_mode = ~_is(mode, "")
+    parts = (
+        rows.part(np.flatnonzero(has_mode & _is(source, name)), source=name) for name in SOURCES
+    )
+    return [part for part in parts if part.n]
 
 
-def _emit(due: list[_DueRow], until_ms: int) -> Iterator[WindowsMessage]:
-    """Messages of the rows that are due by then, one for each time and partition."""
-    while due and due[0].time_ms <= until_ms:
-        time_ms, partition = due[0].time_ms, due[0].partition
-        rows = []
-        while due and (due[0].time_ms, due[0].partition) == (time_ms, partition):
-            one = heapq.heappop(due)
-            rows.append(msgspec.structs.replace(one.row, version=time_ms, closed=one.is_closing))
-        source, number = partition
-        for message, _ in windows_messages(
-            rows, source=source, partition=number, version=time_ms, watermark_ms=time_ms
-        ):
-            yield message
+def _is(column: LabelColumn, value: str) -> BoolArray:
+    is_value = np.array([one == value for one in column.values], dtype=np.bool_)
+    return np.asarray(is_value[column.codes])
 
 
-def _start_ms(row: WindowRow) -> int:
-    return to_epoch_ms(row.window_start)
+def _histograms(column: MapColumn) -> HistogramColumn:
+    rows = np.repeat(np.arange(column.sizes.size), column.sizes)
+    return HistogramColumn(column.sizes.size, rows, column.keys, column.values)

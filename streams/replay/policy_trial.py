@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 import orjson
 
+from understudy.analyzers.guardrails.closed_rows import ClosedRows
+from understudy.analyzers.guardrails.closed_windows import columns_needed
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import ManifestError, read_policy
@@ -47,11 +50,24 @@ class PolicyTrial:
         if message.rollout_id != self._rollout.rollout_id:
             return
         if self._evaluator is None:
-            self._evaluator = self._begin(message)
+            self._evaluator = self._begin(row.mode for row in message.rows)
         if self._evaluator is not None:
             decision = self._evaluator.take(message)
             if decision is not None and not decision.is_refresh:
                 self.decisions.append(decision)
+
+    def columns(self) -> frozenset[str]:
+        """The columns of windows that the policy needs."""
+        return columns_needed(self._rollout)
+
+    def take_closed(self, rows: Sequence[ClosedRows]) -> None:
+        """Take windows of the policy's rollout that are complete, later than those before."""
+        self._seen.add(self._rollout.rollout_id)
+        if rows and self._evaluator is None:
+            modes = (one.mode.values[one.mode.codes[0]] for one in rows)
+            self._evaluator = self._begin(modes)
+        if rows and self._evaluator is not None:
+            self.decisions += self._evaluator.take_closed(rows)
 
     def outcome(self) -> Decision:
         """The decision at the end. Raises `CommandError` when there was no row of the rollout."""
@@ -69,8 +85,8 @@ class PolicyTrial:
             )
         return self._evaluator.decision()
 
-    def _begin(self, message: WindowsMessage) -> RolloutEvaluator | None:
-        mode = next((row.mode for row in message.rows if row.mode is not None), None)
+    def _begin(self, modes: Iterable[str | None]) -> RolloutEvaluator | None:
+        mode = next((mode for mode in modes if mode is not None), None)
         if mode is None:
             return None
         if self._stage is not None:

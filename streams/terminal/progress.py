@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -34,14 +34,14 @@ def file_progress(total_bytes: int | None, label: str) -> Iterator[Callable[[int
         yield lambda read: bar.advance(task, read)
 
 
-def counted(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
-    """The items, while a bar shows how many of them have been taken."""
+def counted(items: Iterable[Item], sizes: Sequence[int], label: str) -> Iterator[Item]:
+    """The items, while a bar shows how many of what they hold, by their `sizes`, has been taken."""
     bar = _bar(MofNCompleteColumn())
     with bar:
-        task = bar.add_task(label, total=total)
-        for item in items:
+        task = bar.add_task(label, total=sum(sizes))
+        for item, size in zip(items, sizes, strict=True):
             yield item
-            bar.advance(task)
+            bar.advance(task, size)
 
 
 def _bar(*columns: ProgressColumn) -> Progress:

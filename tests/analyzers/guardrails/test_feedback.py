@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.analyzers.guardrails.test_closed_windows import closed_rows
 from tests.analyzers.guardrails.test_evaluator import evaluated, policy
 from tests.analyzers.guardrails.world import START, WINDOW_S, World, message
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
@@ -20,7 +21,6 @@ from understudy.schemas.events import Mode
 from understudy.schemas.rollouts import Rollout
 from understudy.schemas.window_measures import EventCounts, SideSums
 from understudy.schemas.windows import WindowRow, WindowsMessage
-from understudy.streams.replay.from_clickhouse import window_messages
 
 DROP = "{metric: feedback, max_drop: 5pp, required: if_measured}"
 ERRORS = "{metric: error_rate, max_increase: 1pp}"
@@ -235,7 +235,8 @@ def test_a_backtest_on_stored_windows_sees_it_too() -> None:
     feedback = Opinions(candidate=0.5, harmed=("ja",)).messages(1, 60)
     rows = [row for one in alternating(events, feedback) for row in one.rows]
     rollout = canary(f"{DROP}, {ERRORS}")
-    evaluator, decisions = evaluated(rollout, list(window_messages(rows, 130_000)))
+    evaluator = RolloutEvaluator(rollout)
+    decisions = evaluator.take_closed(closed_rows(rollout, rows))
     assert decisions[-1].reasons[0].startswith("positive feedback in `ja` fell ")
     units = evidence_of(evaluator.decision(), "feedback").units
     assert units == sum(r.candidate.feedback_score_count for one in feedback for r in one.rows)

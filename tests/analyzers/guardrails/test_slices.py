@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from tests.analyzers.guardrails.world import World
@@ -59,8 +58,8 @@ def test_languages_that_were_not_named_get_nothing() -> None:
 def test_a_row_belongs_to_the_slices_that_have_arrived() -> None:
     arrivals = Arrivals()
     assert arrivals.slices_by_kind("en", "chat") == (ALL, None, None, None)
-    assert arrivals.note(ROW)
-    assert not arrivals.note(ROW)
+    assert arrivals.note(ROW.language, ROW.workflow)
+    assert not arrivals.note(ROW.language, ROW.workflow)
     assert arrivals.slices_by_kind("en", "chat") == (
         ALL, "language:en", "workflow:chat", "language:en,workflow:chat",
     )  # fmt: skip
@@ -76,5 +75,5 @@ def test_kinds_are_those_that_a_guardrail_can_cover() -> None:
 def test_hostile_names_cannot_grow_the_state() -> None:
     arrivals = Arrivals()
     for number in range(MAX_ARRIVALS + 10):
-        arrivals.note(msgspec.structs.replace(ROW, language=f"x{number}"))
+        arrivals.note(f"x{number}", ROW.workflow)
     assert len(arrivals.languages) == MAX_ARRIVALS

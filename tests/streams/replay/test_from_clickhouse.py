@@ -1,31 +1,37 @@
-"""Stored rows are emitted once when their window ends and once when it closes, in order."""
+"""Stored rows reach the evaluator in columns, each once, and end in a worker's verdict."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analyzers.guardrails.world import START, World
+from understudy.analyzers.guardrails.closed_rows import ClosedRows
+from understudy.analyzers.guardrails.closed_windows import columns_needed
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.analyzers.guardrails.row_columns import HISTOGRAMS, RowColumns
 from understudy.analyzers.windows.rows import row_key
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.window_measures import SideSums
-from understudy.schemas.windows import Source, WindowRow, WindowsMessage
-from understudy.streams.replay.from_clickhouse import window_messages
+from understudy.schemas.windows import Source, WindowRow
+from understudy.streams.clickhouse.native_blocks import decode_blocks
+from understudy.streams.clickhouse.native_format import encode_block
+from understudy.streams.clickhouse.stored_windows import IDENTITY
+from understudy.streams.clickhouse.tables import TABLES, WINDOWS
+from understudy.streams.clickhouse.window_rows import window_columns
+from understudy.streams.replay.from_clickhouse import closed_rows
 
-START_MS = round(START.timestamp() * 1000)
-LATENESS_S = 130
 POLICY = read_policy(
     "rollout_id: helpdesk\nmodels: {stable: a, candidate: b}\nmin_requests: 500\n"
-    "independent_requests: true\n"
     "min_duration: 1m\nguardrails: [{metric: error_rate, max: 10%}]\n"
 )
+NAMES = columns_needed(POLICY) | {"candidate_duration_ms_histogram"}
 
 
 def row(start_s: int, **changes: Any) -> WindowRow:
@@ -42,45 +48,54 @@ def row(start_s: int, **changes: Any) -> WindowRow:
     return WindowRow(**{**fields, **changes})
 
 
-def story(messages: list[WindowsMessage]) -> list[tuple[float, int, list[tuple[float, bool]]]]:
-    """Seconds since the start, partition, and the rows by seconds and whether they are closed."""
-    return [
-        (
-            (message.version - START_MS) / 1000,
-            message.partition,
-            [((one.window_start - START).total_seconds(), one.closed) for one in message.rows],
-        )
-        for message in messages
+def stored(rows: Sequence[WindowRow], names: Iterable[str] = NAMES) -> list[ClosedRows]:
+    """The rows as a query gives them back."""
+    columns = window_columns(rows)
+    wanted = {name: columns[name] for name in (*IDENTITY, *sorted(names))}
+    return closed_rows(decode_blocks(encode_block(WINDOWS, TABLES[WINDOWS], wanted).payload))
+
+
+def labels_of(rows: ClosedRows) -> list[tuple[str, str, str]]:
+    columns = rows.mode, rows.language, rows.workflow
+    return list(zip(*([one.values[code] for code in one.codes] for one in columns), strict=True))
+
+
+def test_rows_come_by_source_and_those_without_a_mode_are_left_out() -> None:
+    rows = [
+        row(0, language="ja", workflow="search"),
+        row(0, source="feedback", mode="ab"),
+        row(10, mode=None),
+        row(10, language="", mode="canary"),
+        row(20, partition=3, window_s=60),
     ]
-
-
-def emitted(rows: list[WindowRow]) -> list[WindowsMessage]:
-    return list(window_messages(iter(rows), LATENESS_S * 1000))
-
-
-def test_a_window_is_emitted_at_its_end_and_closes_after_the_lateness() -> None:
-    assert story(emitted([row(0), row(10), row(150)])) == [
-        (10, 0, [(0, False)]),
-        (20, 0, [(10, False)]),
-        (140, 0, [(0, True)]),
-        (150, 0, [(10, True)]),
-        (160, 0, [(150, False)]),
-        (160.001, 0, [(150, True)]),
+    events, feedback = stored(rows)
+    assert (events.source, feedback.source) == ("events", "feedback")
+    assert labels_of(events) == [
+        ("shadow", "ja", "search"),
+        ("canary", "", ""),
+        ("shadow", "en", ""),
     ]
+    assert labels_of(feedback) == [("ab", "en", "")]
+    start_ms = to_epoch_ms(START)
+    assert (events.start_ms - start_ms).tolist() == [0, 10_000, 20_000]
+    assert (events.partition.tolist(), events.window_s.tolist()) == ([0, 0, 3], [10, 10, 60])
+    assert events.columns.is_paired.tolist() == [True, False, True]
+    assert feedback.columns.is_paired.tolist() == [False]
+    assert stored([row(0, mode=None)]) == []
+    assert stored([]) == []
 
 
-def test_what_ends_and_what_closes_at_once_is_one_message_of_each_partition() -> None:
-    rows = [row(0, partition=1), row(0), row(130, partition=1), row(130)]
-    assert story(emitted(rows))[2:4] == [
-        (140, 0, [(0, True), (130, False)]),
-        (140, 1, [(0, True), (130, False)]),
-    ]
-
-
-def test_the_end_of_the_rows_closes_what_is_left() -> None:
-    rows = [row(0), row(10, partition=1, closed=False)]
-    assert story(emitted(rows))[2:] == [(20.001, 0, [(0, True)]), (20.001, 1, [(10, True)])]
-    assert emitted([]) == []
+def test_columns_hold_what_the_rows_do() -> None:
+    rows = [one for message in World().messages(1, 3) for one in message.rows]
+    (found,) = stored(rows)
+    expected = RowColumns.of_rows(rows, NAMES)
+    for name in NAMES:
+        if name in HISTOGRAMS:
+            one, other = found.columns.histogram(name), expected.histogram(name)
+            assert one.above(300).tolist() == other.above(300).tolist()
+            assert one.total().tolist() == other.total().tolist()
+        else:
+            assert found.columns[name].tolist() == expected[name].tolist()
 
 
 def rows_of(lengths_s: Sequence[int], sources: Sequence[str]) -> st.SearchStrategy[list[WindowRow]]:
@@ -100,30 +115,10 @@ def rows_of(lengths_s: Sequence[int], sources: Sequence[str]) -> st.SearchStrate
     ).map(lambda rows: sorted(rows, key=lambda one: one.window_start))
 
 
-@given(rows_of([1, 10, 60, 400], get_args(Source)))
-def test_any_rows_are_emitted_as_a_worker_would(rows: list[WindowRow]) -> None:
-    messages = emitted(rows)
-    assert [m.watermark for m in messages] == sorted(m.watermark for m in messages if m.watermark)
-    versions: dict[tuple[str, int], list[int]] = defaultdict(list)
-    seen: dict[Any, list[WindowRow]] = defaultdict(list)
-    for message in messages:
-        versions[message.source, message.partition].append(message.version)
-        for one in message.rows:
-            assert (one.source, one.partition) == (message.source, message.partition)
-            assert one.version == message.version
-            seen[row_key(one)].append(one)
-    assert all(some == sorted(set(some)) for some in versions.values())
-    assert seen.keys() == {row_key(one) for one in rows}
-    for one in rows:
-        first, second = seen[row_key(one)]
-        assert (first.closed, second.closed) == (False, True)
-        assert msgspec.structs.replace(first, version=77, closed=one.closed) == one
-        assert second == msgspec.structs.replace(first, version=second.version, closed=True)
-
-
-@given(rows_of([10], ["events"]))
-def test_deciding_counts_every_row_once(rows: list[WindowRow]) -> None:
-    """Each row has requests of its own, so that a row lost, or emitted twice, would show."""
+@settings(deadline=None)
+@given(rows_of([1, 10, 400], get_args(Source)), st.integers(0, 30))
+def test_deciding_counts_every_row_once(rows: list[WindowRow], cut: int) -> None:
+    """Each row has requests of its own, so that a row lost, or taken twice, would show."""
     rows = [
         msgspec.structs.replace(
             one,
@@ -133,24 +128,27 @@ def test_deciding_counts_every_row_once(rows: list[WindowRow]) -> None:
         for i, one in enumerate(rows)
     ]
     evaluator = RolloutEvaluator(POLICY)
-    for message in emitted(rows):
-        evaluator.take(message)
+    at = START + dt.timedelta(seconds=10 * cut)
+    for part in (
+        [one for one in rows if one.window_start < at],
+        [one for one in rows if one.window_start >= at],
+    ):
+        evaluator.take_closed(stored(part))
     decision = evaluator.decision()
-    assert decision.stage.requests == 2 ** len(rows) - 1
+    of_events = sum(one.candidate.requests for one in rows if one.source == "events")
+    assert decision.stage.requests == of_events
     units = {one.slice: one.units for one in decision.evidence}
-    assert units.get("all", 0) == 2 ** len(rows) - 1
+    assert units.get("all", 0) == of_events
 
 
 def test_stored_and_live_rows_end_in_the_same_verdict() -> None:
     world = World(requests=50)
-    live, stored = RolloutEvaluator(POLICY), RolloutEvaluator(POLICY)
+    live, from_store = RolloutEvaluator(POLICY), RolloutEvaluator(POLICY)
     messages = world.messages(3, 40)
     for message in messages:
         live.take(message)
-    rows = [one for message in messages for one in message.rows]
-    for message in emitted(rows):
-        stored.take(message)
-    ended, expected = stored.decision(), live.decision()
+    from_store.take_closed(stored([one for message in messages for one in message.rows]))
+    ended, expected = from_store.decision(), live.decision()
     assert ended.verdict == expected.verdict == "promote"
     assert ended.stage.requests == expected.stage.requests
     assert [one.units for one in ended.evidence] == [one.units for one in expected.evidence]

@@ -8,7 +8,7 @@ from understudy.streams.terminal.progress import counted, file_progress
 
 
 def test_items_pass_through(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(counted(iter("abc"), 3, "judging")) == ["a", "b", "c"]
+    assert list(counted(iter("abc"), [4, 1, 2], "judging")) == ["a", "b", "c"]
     with file_progress(10, "reading") as progress:
         progress(4)
     assert capsys.readouterr() == ("", "")
@@ -19,7 +19,7 @@ def test_an_error_among_the_items_is_the_callers() -> None:
         yield 1
         raise InterruptedError
 
-    taken = counted(items(), 2, "judging")  # type: ignore[arg-type]
+    taken = counted(items(), [1, 1], "judging")  # type: ignore[arg-type]
     assert next(taken) == 1
     with pytest.raises(InterruptedError):
         next(taken)

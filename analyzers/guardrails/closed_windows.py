@@ -1,0 +1,400 @@
+"""Fold many complete windows at once, and look after each: for a backtest.
+
+Nothing waits in a window that is complete, so its evidence is what folding it gives, and that is
+the same arithmetic for a thousand windows as for one, with the windows along the first axis. What
+is left to do one by one is to evaluate the policy on what the arrays hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from understudy.analyzers.guardrails.apply_windows import (
+    assignment_of,
+    assumption_of,
+    judged_tails,
+    together_of,
+)
+from understudy.analyzers.guardrails.checks import Check, checks_of
+from understudy.analyzers.guardrails.closed_rows import ClosedRows
+from understudy.analyzers.guardrails.column_readers import NO_BUCKET
+from understudy.analyzers.guardrails.design_effect_steps import DesignEffectSteps, EffectWindows
+from understudy.analyzers.guardrails.evidence_path import OpenWindows
+from understudy.analyzers.guardrails.evidence_steps import EvidenceSteps, FoldedWindows
+from understudy.analyzers.guardrails.look import ACTIONS, CheckLook, Look
+from understudy.analyzers.guardrails.row_layout import RowLayout
+from understudy.analyzers.guardrails.slice_table import NO_PLACE
+from understudy.analyzers.guardrails.stage_counts import (
+    ARRIVED_COLUMNS,
+    STAGE_COLUMNS,
+    StageSums,
+)
+from understudy.analyzers.guardrails.state import RolloutState
+from understudy.analyzers.guardrails.tail_thresholds import (
+    ClosedHistograms,
+    TailThreshold,
+    ThresholdEntry,
+)
+from understudy.analyzers.guardrails.turn_readers import COUNT_WIDTH
+from understudy.analyzers.guardrails.window_store import PartitionRows
+from understudy.analyzers.sequential.bets import FloatArray, log_evidence, log_sum_exp
+from understudy.schemas.rollout_metrics import TIMES
+from understudy.schemas.rollouts import Action, Rollout
+from understudy.schemas.windows import SOURCES, Source
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+MOST_WINDOWS: Final = 512
+"""Windows folded at once: enough that arrays pay, few enough for memory."""
+FEWEST_WINDOWS: Final = 16
+"""The same after something has changed: what follows is folded again when more changes."""
+
+
+def columns_needed(rollout: Rollout) -> frozenset[str]:
+    """Return the columns of windows that a backtest of a policy needs."""
+    checks = checks_of(rollout)
+    names = {name for part in (*STAGE_COLUMNS, *ARRIVED_COLUMNS) for name in part}
+    return frozenset(names).union(RowLayout(checks).names)
+
+
+def starts_of(rows: Sequence[ClosedRows]) -> IntArray:
+    """Return the windows of the rows of all sources, by their starts."""
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *(one.start_ms for one in rows)]))
+
+
+def known_until(state: RolloutState, rows: Sequence[ClosedRows], starts: IntArray) -> int:
+    """Return how many windows come before one with a slice that has no place in arrays yet.
+
+    If that is the first one, what it brings gets a place now.
+    """
+    new = [_first_new(state, one) for one in rows]
+    until = min((int(np.searchsorted(starts, start)) for start in new if start is not None),
+                default=len(starts))  # fmt: skip
+    if until == 0:
+        _note_arrivals(state, rows, int(starts[0]))
+        return known_until(state, rows, starts)
+    return until
+
+
+def _first_new(state: RolloutState, rows: ClosedRows) -> int | None:
+    """Return the start of the first window with a language or workflow that would be noted."""
+    is_new = np.zeros(rows.n, dtype=np.bool_)
+    for labels, is_taken in (
+        (rows.language, state.arrivals.takes_language),
+        (rows.workflow, state.arrivals.takes_workflow),
+    ):
+        taken = np.array([is_taken(value) for value in labels.values], dtype=np.bool_)
+        is_new |= taken[labels.codes]
+    return int(rows.start_ms[np.argmax(is_new)]) if is_new.any() else None
+
+
+def _note_arrivals(state: RolloutState, rows: Sequence[ClosedRows], start_ms: int) -> None:
+    for one in rows:
+        for place in np.flatnonzero(one.start_ms == start_ms).tolist():
+            language = one.language.values[one.language.codes[place]]
+            state.arrivals.note(language, one.workflow.values[one.workflow.codes[place]])
+    state.cover_arrivals()
+
+
+class ClosedFold:
+    """T windows of all sources on top of a state, which does not change until `take`."""
+
+    def __init__(
+        self, rollout: Rollout, state: RolloutState, rows: Sequence[ClosedRows], starts: IntArray
+    ) -> None:
+        """`starts` (T,) are the windows' starts; all slices have their places."""
+        self._state = state
+        of_source = {one.source: one for one in rows if one.n}
+        self._sources = {
+            source: _SourceFold(rollout, state, source, of_source.get(source)) for source in SOURCES
+        }
+        self._included = {
+            source: np.searchsorted(one.starts, starts, side="right")
+            for source, one in self._sources.items()
+        }
+        self._path = self._log_evidence(len(starts))
+        self._sums = {action: self._weighted(action) for action in ACTIONS}
+
+    @property
+    def n(self) -> int:
+        """How many windows there are."""
+        return len(self._path)
+
+    def note(self, step: int) -> None:
+        """Note the time and the requests of a window, which is evaluated next."""
+        status = self._state.status
+        for source, fold in self._sources.items():
+            included = self._included[source]
+            for place in range(int(included[step - 1]) if step else 0, int(included[step])):
+                fold.note(place)
+        status.decided_ms = status.event_ms
+
+    def look(self, step: int) -> Look:
+        """Return what the evidence says after a window."""
+        checks, end = [], 0
+        for check, weights in zip(self._state.checks, self._state.table.weights, strict=True):
+            start, end = end, end + len(weights)
+            included = int(self._included[check.source][step])
+            fold = self._sources[check.source]
+            checks.append(fold.look(check, weights, included, self._path[step, start:end]))
+        return Look(checks, {action: float(sums[step]) for action, sums in self._sums.items()})
+
+    def take(self, n_windows: int) -> None:
+        """Fold the first windows into the state."""
+        for source, fold in self._sources.items():
+            fold.take(int(self._included[source][n_windows - 1]) if n_windows else 0)
+
+    def _log_evidence(self, n_windows: int) -> FloatArray:
+        """Return the log rollback evidence of all checks and slices after each window, (T, n)."""
+        path = [np.zeros((n_windows, 0))]
+        for check in self._state.checks:
+            evidence = self._sources[check.source].log_rollback(check)
+            path.append(evidence[self._included[check.source]])
+        return np.concatenate(path, axis=1)
+
+    def _weighted(self, action: Action) -> FloatArray:
+        """Return the log of the weighted sum of an action's evidence after each window, (T,)."""
+        weights = self._state.table.weights
+        is_of_action = np.repeat(
+            [check.action == action for check in self._state.checks], [len(one) for one in weights]
+        ).astype(np.bool_)
+        if not is_of_action.any():
+            return np.full(len(self._path), -np.inf)
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.concatenate(weights)[is_of_action])
+        return log_sum_exp(self._path[:, is_of_action] + logs)
+
+
+class _Steps(NamedTuple):
+    """A check at each of the windows of its source."""
+
+    evidence: EvidenceSteps
+    effect: DesignEffectSteps
+    log_promotion: FloatArray
+    """(T + 1, n_slices)"""
+    units_closed: FloatArray
+    """(T + 1, n_slices)"""
+    nothing_open: OpenWindows
+
+
+class _SourceFold:
+    """The windows of one source."""
+
+    def __init__(
+        self, rollout: Rollout, state: RolloutState, source: Source, rows: ClosedRows | None
+    ) -> None:
+        self._rollout, self._state, self._source = rollout, state, source
+        self._stage = rollout.stages[state.status.stage]
+        self.starts: IntArray = np.zeros(0, dtype=np.int64)
+        shape = 0, len(state.table.names), state.layouts[source].batch_width
+        batches = of_stage = np.zeros(shape)
+        self._tails: dict[tuple[str, str], tuple[TailThreshold, ClosedHistograms]] = {}
+        self._held: dict[tuple[str, str], list[ThresholdEntry]] = {}
+        self._partitions: dict[int, IntArray] = {}
+        if rows is not None:
+            batches, of_stage = self._read(rows)
+        self._checks = {
+            check.name: self._steps(check, places, batches, of_stage)
+            for check, places in zip(state.checks, state.table.places_of_check, strict=True)
+            if check.source == source
+        }
+
+    def log_rollback(self, check: Check) -> FloatArray:
+        """Return a check's log rollback evidence before the windows and after each, (T + 1, n)."""
+        wealth = self._checks[check.name].evidence.log_wealth
+        return log_evidence(wealth)
+
+    def note(self, place: int) -> None:
+        """Note the time and the requests of a window."""
+        status, counts = self._state.status, self._state.stage
+        start_ms, end_ms = int(self.starts[place]), int(self._ends_ms[place])
+        status.watermark_ms = max(status.watermark_ms, end_ms)
+        if self._source != "events":
+            return
+        status.newest_window_ms = max(status.newest_window_ms, start_ms)
+        status.newest_window_end_ms = max(status.newest_window_end_ms, end_ms)
+        counts.add_arrived(*self._arrived[place].tolist())
+        if self._is_of_stage[place]:
+            sums = StageSums(*self._stage_sums[place].tolist())
+            counts.add(sums, self._stage, start_ms, end_ms)
+        assigned = assignment_of(self._rollout, start_ms, self._assigned[place], is_late=False)
+        counts.check_sample_ratio(self._stage, assigned)
+
+    def look(
+        self, check: Check, weights: FloatArray, included: int, log_rollback: FloatArray
+    ) -> CheckLook:
+        """Return a check after so many windows."""
+        steps = self._checks[check.name]
+        effect = steps.effect.of_looks[included][None]
+        seen = CheckLook(
+            check,
+            weights,
+            steps.evidence.at(included),
+            steps.nothing_open._replace(design_effect=effect),
+            log_rollback=log_rollback,
+            log_alone=log_rollback,
+        )
+        seen.log_promotion = steps.log_promotion[included]
+        seen.units_closed = steps.units_closed[included]
+        return seen
+
+    def take(self, n_windows: int) -> None:
+        """Fold the first windows into the state."""
+        if not n_windows:
+            return
+        state, start_ms = self._state, int(self.starts[n_windows - 1])
+        for name, steps in self._checks.items():
+            state.evidence[name] = steps.evidence.taken(n_windows)
+            state.effects[name] = steps.effect.at(n_windows)
+        for (name, measure), (threshold, histograms) in self._tails.items():
+            learnt = copy(threshold)
+            learnt.learn_windows(histograms.first(n_windows))
+            state.tail_thresholds.setdefault(name, {})[measure] = learnt
+        store = state.stores[self._source]
+        store.folded_through_ms = start_ms
+        for number, places in self._partitions.items():
+            closed = places[places < n_windows]
+            if closed.size:
+                version = int(self._ends_ms[closed[-1]])
+                newest_ms = int(self.starts[closed[-1]])
+                store.partitions[number] = PartitionRows(version, newest_ms)
+
+    def _read(self, rows: ClosedRows) -> tuple[FloatArray, FloatArray]:
+        """Return the sums by window and slice of all rows, and of those of the stage."""
+        state, layout = self._state, self._state.layouts[self._source]
+        self.starts, steps = np.unique(rows.start_ms, return_inverse=True)
+        self._ends_ms = np.zeros_like(self.starts)
+        np.maximum.at(self._ends_ms, steps, rows.start_ms + 1000 * rows.window_s)
+        for number in np.unique(rows.partition).tolist():
+            self._partitions[number] = np.unique(steps[rows.partition == number])
+        places = self._places(rows)
+        if self._source == "events":
+            self._learn_tails(rows, steps, places)
+            self._count_for_stage(rows, steps)
+
+        def buckets(check: Check, of_rows: IntArray) -> IntArray:
+            return self._buckets(check, of_rows, rows.start_ms)
+
+        vectors = layout.read_closed(rows, places, buckets)
+        shape = len(self.starts), len(state.table.names)
+        batches = layout.closed_batches(vectors, steps, places, shape)
+        is_of_mode = self._is_of_mode(rows)
+        kept = np.flatnonzero(is_of_mode & (rows.start_ms >= state.stage.since_ms))
+        self._assigned = np.zeros((shape[0], COUNT_WIDTH))
+        np.add.at(self._assigned, steps[kept], vectors[kept, layout.counts])
+        if kept.size == rows.n:
+            return batches, batches
+        return batches, layout.closed_batches(vectors[kept], steps[kept], places[kept], shape)
+
+    def _places(self, rows: ClosedRows) -> IntArray:
+        """Return the places of each row's slices by kind, (n, kinds)."""
+        pairs = rows.language.codes * len(rows.workflow.values) + rows.workflow.codes
+        distinct, of_row = np.unique(pairs, return_inverse=True)
+        found = [
+            self._state.table.places_of(
+                rows.language.values[pair // len(rows.workflow.values)],
+                rows.workflow.values[pair % len(rows.workflow.values)],
+            )
+            for pair in distinct.tolist()
+        ]
+        return np.array(found, dtype=np.int64)[of_row]
+
+    def _is_of_mode(self, rows: ClosedRows) -> BoolArray:
+        """Return which rows have the mode of the present stage."""
+        is_mode = np.array([value == self._stage.mode for value in rows.mode.values])
+        return np.asarray(is_mode[rows.mode.codes], dtype=np.bool_)
+
+    def _count_for_stage(self, rows: ClosedRows, steps: IntArray) -> None:
+        """Add up what counts for the stage's progress and quality, by window."""
+        is_of_mode = self._is_of_mode(rows).astype(np.float64)
+
+        def added(names: Sequence[str]) -> IntArray:
+            numbers = sum((rows.columns[name] for name in names), start=np.zeros(rows.n))
+            sums = np.bincount(steps, numbers * is_of_mode, minlength=len(self.starts))
+            return sums.astype(np.int64)
+
+        self._arrived = np.stack([added(names) for names in ARRIVED_COLUMNS], axis=-1)
+        self._stage_sums = np.stack([added(names) for names in STAGE_COLUMNS], axis=-1)
+        of_mode = np.bincount(steps, is_of_mode, minlength=len(self.starts)) > 0.0
+        self._is_of_stage = of_mode & (self.starts >= self._state.stage.since_ms)
+
+    def _learn_tails(self, rows: ClosedRows, steps: IntArray, places: IntArray) -> None:
+        """Learn stable's tails, and keep what it takes to learn them again up to a window."""
+        state = self._state
+        newest = np.maximum(self.starts, state.status.newest_window_ms)
+        window_ms = np.zeros_like(self.starts)
+        np.maximum.at(window_ms, steps, 1000 * rows.window_s)
+        for name, measures in judged_tails(state).items():
+            of_slice = (places == state.table.places[name]).any(axis=1)
+            for measure in sorted(measures):
+                column = rows.columns.histogram(f"stable_{TIMES[measure].name}_histogram")
+                inside = of_slice[column.rows]
+                histograms = ClosedHistograms(
+                    newest + window_ms,
+                    steps[column.rows[inside]],
+                    column.buckets[inside],
+                    column.counts[inside],
+                )
+                threshold = state.tail_threshold(name, measure)
+                self._tails[name, measure] = threshold, histograms
+                self._held[name, measure] = copy(threshold).learn_windows(histograms)
+
+    def _buckets(self, check: Check, of_rows: IntArray, starts_ms: IntArray) -> IntArray:
+        """Return the buckets that rows in slices at these places are judged by, (n, 3)."""
+        buckets = np.full((of_rows.size, 3), NO_BUCKET, dtype=np.int64)
+        for place in np.unique(of_rows[of_rows != NO_PLACE]).tolist():
+            held = self._held.get((self._state.table.names[place], check.metric.measure))
+            if not held:
+                continue
+            since = np.array([entry.since_ms for entry in held])
+            stable = [entry.buckets[str(check.metric.quantile)] for entry in held]
+            of_entries = np.array([(one, *check.raised_buckets(one)) for one in stable])
+            here = np.flatnonzero(of_rows == place)
+            entry = np.searchsorted(since, starts_ms[here], side="right") - 1
+            buckets[here] = np.where((entry >= 0)[:, None], of_entries[entry], NO_BUCKET)
+        return buckets
+
+    def _steps(
+        self, check: Check, places: IntArray, batches: FloatArray, of_stage: FloatArray
+    ) -> _Steps:
+        """Fold a check."""
+        state, layout = self._state, self._state.layouts[self._source]
+        part, evidence = layout.part(check.key), state.evidence[check.name]
+        statistics = batches[:, places, part]
+        turns = layout.turn_sums(check, batches, places)
+        together = together_of(evidence.slices, statistics)
+        effect = DesignEffectSteps(
+            check.test,
+            state.effects[check.name],
+            EffectWindows(self.starts, statistics, together, turns),
+            assumption_of(self._rollout),
+        )
+        windows = FoldedWindows(
+            self.starts,
+            statistics,
+            of_stage[:, places, part],
+            self.starts > state.status.forgiven_through_ms,
+            effect.of_windows,
+        )
+        steps = EvidenceSteps(check.test, evidence, windows)
+        nothing = np.zeros((0, *statistics.shape[1:]))
+        no_window = np.zeros(0, dtype=np.bool_)
+        return _Steps(
+            steps,
+            effect,
+            log_evidence(steps.won),
+            check.test.units(steps.closed),
+            OpenWindows(
+                np.zeros(0, dtype=np.int64),
+                nothing,
+                nothing,
+                np.zeros((0, len(places)), dtype=np.bool_),
+                no_window,
+                np.zeros((1, len(places))),
+            ),
+        )
