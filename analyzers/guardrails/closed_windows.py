@@ -182,6 +182,24 @@ class _Steps(NamedTuple):
     nothing_open: OpenWindows
 
 
+class _Tail:
+    """Where stable's tail begins in the windows, for one slice and measure."""
+
+    def __init__(self, before: TailThreshold, histograms: ClosedHistograms) -> None:
+        self._before, self._histograms = before, histograms
+        self._after = copy(before)
+        self.held: list[ThresholdEntry] = self._after.learn_windows(histograms)
+        """All that hold for some window."""
+
+    def taken(self, n_windows: int) -> TailThreshold:
+        """Return what is known after so many windows."""
+        if n_windows == self._histograms.unseen_from_ms.size:
+            return self._after
+        threshold = copy(self._before)
+        threshold.learn_windows(self._histograms.first(n_windows))
+        return threshold
+
+
 class _SourceFold:
     """The windows of one source."""
 
@@ -193,8 +211,7 @@ class _SourceFold:
         self.starts: IntArray = np.zeros(0, dtype=np.int64)
         shape = 0, len(state.table.names), state.layouts[source].batch_width
         batches = of_stage = np.zeros(shape)
-        self._tails: dict[tuple[str, str], tuple[TailThreshold, ClosedHistograms]] = {}
-        self._held: dict[tuple[str, str], list[ThresholdEntry]] = {}
+        self._tails: dict[tuple[str, str], _Tail] = {}
         self._partitions: dict[int, IntArray] = {}
         if rows is not None:
             batches, of_stage = self._read(rows)
@@ -251,10 +268,8 @@ class _SourceFold:
         for name, steps in self._checks.items():
             state.evidence[name] = steps.evidence.taken(n_windows)
             state.effects[name] = steps.effect.at(n_windows)
-        for (name, measure), (threshold, histograms) in self._tails.items():
-            learnt = copy(threshold)
-            learnt.learn_windows(histograms.first(n_windows))
-            state.tail_thresholds.setdefault(name, {})[measure] = learnt
+        for (name, measure), tail in self._tails.items():
+            state.tail_thresholds.setdefault(name, {})[measure] = tail.taken(n_windows)
         store = state.stores[self._source]
         store.folded_through_ms = start_ms
         for number, places in self._partitions.items():
@@ -340,15 +355,14 @@ class _SourceFold:
                     column.buckets[inside],
                     column.counts[inside],
                 )
-                threshold = state.tail_threshold(name, measure)
-                self._tails[name, measure] = threshold, histograms
-                self._held[name, measure] = copy(threshold).learn_windows(histograms)
+                self._tails[name, measure] = _Tail(state.tail_threshold(name, measure), histograms)
 
     def _buckets(self, check: Check, of_rows: IntArray, starts_ms: IntArray) -> IntArray:
         """Return the buckets that rows in slices at these places are judged by, (n, 3)."""
         buckets = np.full((of_rows.size, 3), NO_BUCKET, dtype=np.int64)
         for place in np.unique(of_rows[of_rows != NO_PLACE]).tolist():
-            held = self._held.get((self._state.table.names[place], check.metric.measure))
+            tail = self._tails.get((self._state.table.names[place], check.metric.measure))
+            held = tail.held if tail else []
             if not held:
                 continue
             since = np.array([entry.since_ms for entry in held])

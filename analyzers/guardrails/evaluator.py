@@ -59,6 +59,7 @@ class RolloutEvaluator:
             raise ValueError(f"the policy has no stage {stage}")
         self.rollout = rollout
         self._checks = checks_of(rollout)
+        self._windows_at_once = FEWEST_WINDOWS
         self._state = (
             RolloutState.begin(rollout, self._checks, stage)
             if state is None
@@ -87,9 +88,9 @@ class RolloutEvaluator:
         without those that only refresh. Raises ValueError for counts that cannot be.
         """
         starts, decisions = starts_of(rows), list[Decision]()
-        done, at_once = 0, FEWEST_WINDOWS
+        done = 0
         while done < len(starts):
-            ahead = starts[done : done + at_once]
+            ahead = starts[done : done + self._windows_at_once]
             some = [one.between(ahead) for one in rows]
             ahead = ahead[: known_until(self._state, some, ahead)]
             some = [one.between(ahead) for one in some]
@@ -97,7 +98,8 @@ class RolloutEvaluator:
             n_taken, decision = self._take_until_news(fold)
             decisions += [decision] if decision is not None and not decision.is_refresh else []
             done += n_taken
-            at_once = FEWEST_WINDOWS if decision else min(2 * at_once, MOST_WINDOWS)
+            at_once = FEWEST_WINDOWS if decision else min(2 * self._windows_at_once, MOST_WINDOWS)
+            self._windows_at_once = at_once
         return decisions
 
     def advance_clock(self, at_ms: int) -> None:
