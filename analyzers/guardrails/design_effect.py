@@ -128,12 +128,14 @@ def divisors(
     """
     so_far = known.named + np.cumsum(only_counts(seen.turns), axis=0)
     requests = known.requests + np.cumsum(seen.requests, axis=0)
-    told = Told(known.named, so_far, requests, np.array(unnamed_factor(known, assumption)))
-    return design_effect_of(test, known.slices, told, assumption)
+    known_then = LookSums(
+        known.named, so_far, requests, np.array(unnamed_factor(known, assumption))
+    )
+    return design_effect_of(test, known.slices, known_then, assumption)
 
 
-class Told(NamedTuple):
-    """What is told at T looks; arrays that are the same at all of them may lack that axis."""
+class LookSums(NamedTuple):
+    """What is known at T looks; arrays that are the same at all of them may lack that axis."""
 
     named: FloatArray
     """(T, n_slices, 3, 9) sums of conversations in windows before each."""
@@ -146,13 +148,13 @@ class Told(NamedTuple):
 
 
 def design_effect_of(
-    test: AnyTest, slices: Sequence[str], told: Told, assumption: Assumption
+    test: AnyTest, slices: Sequence[str], known_then: LookSums, assumption: Assumption
 ) -> FloatArray:
     """Return the design effect at T looks, (T, n_slices)."""
-    requests = told.requests
+    requests = known_then.requests
     if assumption.is_independent:
         return np.ones(requests.shape[:-1])
-    parties = _by_party(test, slices, told)
+    parties = _by_party(test, slices, known_then)
     paired, candidate, stable = (parties[..., party] for party in range(PARTIES))
     if _is_one_sided(test):
         arms = candidate
@@ -224,24 +226,26 @@ def after_window(
     )
 
 
-def _by_party(test: AnyTest, slices: Sequence[str], told: Told) -> FloatArray:
+def _by_party(test: AnyTest, slices: Sequence[str], known_then: LookSums) -> FloatArray:
     """Return the design effect of pairs and of each arm, (T, n_slices, 3).
 
     Of a slice it is believed, before it was seen, what all requests together have shown.
     """
-    named_requests = told.so_far[..., _REQUESTS]
-    factor = np.broadcast_to(told.unnamed[..., None, None], told.requests.shape)
+    named_requests = known_then.so_far[..., _REQUESTS]
+    factor = np.broadcast_to(known_then.unnamed[..., None, None], known_then.requests.shape)
     if not named_requests.any():
         return factor
     is_rate = not isinstance(test, MeanTest)
-    prior = np.ones(told.named.shape[:-1])
+    prior = np.ones(known_then.named.shape[:-1])
     if ALL in slices:
         place = slices.index(ALL)
-        together = conversations.correlation(told.named[..., place, :, :], yes_or_no=is_rate)
+        together = conversations.correlation(known_then.named[..., place, :, :], yes_or_no=is_rate)
         is_all = np.arange(len(slices)) == place
         prior = np.where(is_all[:, None], 1.0, together[..., None, :])
-    named = conversations.design_effect(told.named, told.so_far, prior, yes_or_no=is_rate)
-    share = named_requests / np.maximum(told.requests, 1.0)
+    named = conversations.design_effect(
+        known_then.named, known_then.so_far, prior, yes_or_no=is_rate
+    )
+    share = named_requests / np.maximum(known_then.requests, 1.0)
     return conversations.mixed(share, named, factor)
 
 
