@@ -76,10 +76,15 @@ class Stream:
             rollout_id="helpdesk", mode="shadow", language="en", window_s=WINDOW_S, partition=0,
             window_start=START + dt.timedelta(seconds=number * WINDOW_S), version=now_s,
             closed=is_closed, events=EventCounts(paired=2 * pairs),
-            candidate=SideSums(requests=pairs, errors=int((both & candidate_bad).sum())),
-            stable=SideSums(requests=pairs, errors=int((both & stable_bad).sum())),
+            candidate=SideSums(
+                requests=pairs, model_requests=pairs, errors=int((both & candidate_bad).sum())
+            ),
+            stable=SideSums(
+                requests=pairs, model_requests=pairs, errors=int((both & stable_bad).sum())
+            ),
             pair=PairSums(
                 pairs=pairs,
+                model_pairs=pairs,
                 error_only_candidate=int((both & candidate_bad & ~stable_bad).sum()),
                 error_only_stable=int((both & stable_bad & ~candidate_bad).sum()),
                 error_both=int((both & stable_bad & candidate_bad).sum()),
