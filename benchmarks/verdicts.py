@@ -5,7 +5,8 @@ evidence and by three habits it replaces: a one-sided z-test at 1 % at each look
 point estimate of each window of 600 requests ("five minutes"), and a one-sided Mann-Whitney test at
 1 % on the values of all windows so far, 100 requests each, from ten windows on. All four know the
 margin: stable's value is raised by it before comparing. What was asked for (error rates, and 1.2
-times the delays first aimed at) is held against what was measured.
+times the delays first aimed at) is held against what was measured. Requests are independent here;
+`real_traffic.py` has conversations, late and lost answers, and small languages.
 
     python benchmarks/verdicts.py [--rollouts 10000] [--seed 1] [--json FILE] [--markdown FILE]
         [--plot FILE]
@@ -27,7 +28,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from understudy.analyzers.sequential import Arm, Arms, Overdispersion, exact, two_arm
+from understudy.analyzers.sequential import Arm, Arms, exact, two_arm
 from understudy.analyzers.sequential.bets import (
     Direction,
     FloatArray,
@@ -35,12 +36,11 @@ from understudy.analyzers.sequential.bets import (
     log_sum_exp,
     signed_bets,
 )
-from understudy.analyzers.sequential.overdispersion import FIRST_GUESS, PRIOR_WINDOWS
 from understudy.analyzers.sequential.restart import (
-    LEARNING_WINDOWS,
-    RestartedWealth,
     log_share,
+    log_shares,
     restarted,
+    restarted_path,
 )
 from understudy.analyzers.sequential.tail_buckets import GAMMA, raised_bucket
 from understudy.analyzers.sequential.unbounded import (
@@ -66,8 +66,6 @@ LOG_ROLLBACK: Final = float(np.log(100.0))
 LOG_PROMOTION: Final = float(np.log(20.0))
 MIN_REQUESTS: Final = 5_000
 """Of a policy that names none."""
-LATENESS_LOOKS: Final = 13
-"""Windows of ten seconds that a worker waits with closing: what is learnt then comes so late."""
 Z_ONE_PERCENT: Final = 2.3263478740408408
 THRESHOLD_LOOKS: Final = 6
 FEWEST_WINDOWS: Final = 10
@@ -99,30 +97,13 @@ def first_look(hit: BoolArray) -> IntArray:
     return first
 
 
-def evidence_of_restarts(increments: FloatArray, phi: FloatArray | None = None) -> FloatArray:
-    """Log rollback evidence at every look, (rollouts, looks), by the phi (same) known before it."""
-    divisor = np.ones(increments.shape[:2]) if phi is None else phi
-    won = np.zeros((increments.shape[0], increments.shape[2]))
-    wealth = np.full_like(won, -np.inf)
-    evidence = np.empty(increments.shape[:2])
-    for look in range(increments.shape[1]):
-        by = divisor[:, look, None]
-        if look < LEARNING_WINDOWS:
-            won = won + increments[:, look]
-            wealth = log_share(0) + won / by
-        else:
-            wealth = restarted(wealth, increments[:, look] / by, log_share(look))
-        evidence[:, look] = log_evidence(wealth)
-    _check_restarts(increments[0], divisor[0], evidence[0])
-    return evidence
-
-
-def _check_restarts(increments: FloatArray, phi: FloatArray, evidence: FloatArray) -> None:
-    """The vectors must be what the package computes window by window."""
-    state = RestartedWealth()
-    for look in range(2 * LEARNING_WINDOWS):
-        state = state.after(increments[look], float(phi[look]))
-        assert np.isclose(state.log_evidence, evidence[look], rtol=1e-6)
+def evidence_of_restarts(increments: FloatArray) -> FloatArray:
+    """Log rollback evidence at every look, (rollouts, looks)."""
+    rollouts, looks, bets = increments.shape
+    fresh = np.broadcast_to(log_shares(np.arange(float(looks)))[:, None], (looks, rollouts))
+    begun = np.full((rollouts, bets), -np.inf)
+    path = restarted_path(begun, increments.transpose(1, 0, 2), fresh)
+    return log_evidence(path[1:]).T
 
 
 def z_test(harm: Floats, square: Floats) -> BoolArray:
@@ -560,49 +541,6 @@ def ramp(rng: np.random.Generator, rollouts: int, harm: float) -> Firsts:
     }
 
 
-def clusters(
-    rng: np.random.Generator, rollouts: int, turns: int, bad: float, lateness: int = 0
-) -> Firsts:
-    """JSON validity in conversations whose `turns` share their fate, not named by the gateway.
-
-    `ours` divides increments by the overdispersion of earlier windows, `plain` does not. With a
-    `lateness`, rollback knows only the windows so many looks ago, as those closed by then.
-    """
-    margin, chances = 0.005, paired_chances(0.01, bad, 0.5)
-    counts = turns * rng.multinomial(PER_LOOK // turns, chances, size=(rollouts, LOOKS))
-    rollback, promotion = exact_pair(counts, exact.PAIRED_VALUES, margin, -1.0)
-    phi = _phi_before_each_look(counts)
-    known = np.concatenate([np.full((rollouts, lateness), FIRST_GUESS), phi], axis=1)[:, :LOOKS]
-    corrected = evidence_of_restarts(rollback, known) >= LOG_ROLLBACK
-    plain = evidence_of_restarts(rollback) >= LOG_ROLLBACK
-    shown = log_evidence(promotion.cumsum(axis=1) / phi[..., None])
-    return {"ours": first_look(corrected), "plain": first_look(plain)} | promotions(shown)
-
-
-def _phi_before_each_look(counts: IntArray) -> FloatArray:
-    """`Overdispersion` in vectors: (rollouts, looks, 3) counts to (rollouts, looks)."""
-    mean = (counts[..., 2] - counts[..., 0]) / PER_LOOK
-    variance = (counts[..., 2] + counts[..., 0]) / PER_LOOK - mean**2
-    scatter = (mean[:, 1:] - mean[:, :-1]) ** 2 * PER_LOOK / 2.0
-    seen, expected = scatter.cumsum(axis=1), variance[:, 1:].cumsum(axis=1)
-    windows = np.arange(1.0, counts.shape[1])
-    ratio = np.divide(seen, expected, out=np.full_like(seen, np.nan), where=expected > 0.0)
-    pooled = (PRIOR_WINDOWS * FIRST_GUESS + windows * ratio) / (PRIOR_WINDOWS + windows)
-    learnt = np.where(np.isnan(ratio), FIRST_GUESS, np.maximum(1.0, pooled))
-    phi = np.concatenate([np.full((counts.shape[0], 2), FIRST_GUESS), learnt[:, :-1]], axis=1)
-    _check_phi(counts[0], phi[0])
-    return phi
-
-
-def _check_phi(counts: IntArray, phi: FloatArray) -> None:
-    """The vectors must be what the package computes window by window."""
-    state = Overdispersion()
-    for (below, _, above), expected in zip(counts.tolist(), phi, strict=True):
-        assert np.isclose(state.factor, expected)
-        mean = (above - below) / PER_LOOK
-        state = state.after_window(PER_LOOK, above - below, (above + below) / PER_LOOK - mean**2)
-
-
 def speed() -> dict[str, float]:
     """Microseconds on one core for a window of 200 slices, and for one window of two arms."""
     rng = np.random.default_rng(0)
@@ -697,7 +635,6 @@ AIMS: Final[dict[str, tuple[str, int]]] = {
     "cost equal (+10 %)": ("promotion", 400),
     "cost +15 % (+10 %)": ("ours", 3_050),
     "JSON 99 → 97 % after 200 000 healthy requests": ("ours", 3_100),
-    "JSON in single turns, overdispersion learnt, 99 → 97 %": ("ours", 1_700),
 }
 """Median requests first aimed at, by what is to speak; for pairs' p99 no correlation is known."""
 
@@ -730,44 +667,6 @@ def _simulate_others(
         ("20 languages × 5 metrics, one language 99 → 90 %", languages, (one_worse,), 1_500, LOOKS),
         ("ramp 5 → 50 %, shared incident, none worse", ramp, (0.0,), rollouts, LOOKS),
         ("ramp 5 → 50 %, shared incident, errors +2 pp", ramp, (0.02,), rollouts, LOOKS),
-        (
-            "JSON in single turns, overdispersion learnt, at the margin",
-            clusters,
-            (1, 0.015),
-            rollouts,
-            LOOKS,
-        ),
-        (
-            "JSON in single turns, overdispersion learnt, 99 → 97 %",
-            clusters,
-            (1, 0.03),
-            rollouts,
-            LOOKS,
-        ),
-        ("JSON in conversations of 2 turns, at the margin", clusters, (2, 0.015), rollouts, LOOKS),
-        ("JSON in conversations of 5 turns, at the margin", clusters, (5, 0.015), rollouts, LOOKS),
-        (
-            "JSON in conversations of 5 turns, learnt 13 windows late, at the margin",
-            clusters,
-            (5, 0.015, LATENESS_LOOKS),
-            rollouts,
-            LOOKS,
-        ),
-        ("JSON in conversations of 5 turns, 99 → 97 %", clusters, (5, 0.03), rollouts, LOOKS),
-        (
-            "JSON in conversations of 10 turns, at the margin",
-            clusters,
-            (10, 0.015),
-            rollouts,
-            LOOKS,
-        ),
-        (
-            "JSON in conversations of 20 turns, at the margin",
-            clusters,
-            (20, 0.015),
-            rollouts,
-            LOOKS,
-        ),
     )
     for index, (name, scenario, extra, most, never) in enumerate(scenarios):
         for chunk, size in enumerate(_chunks(min(rollouts, most), CHUNK)):

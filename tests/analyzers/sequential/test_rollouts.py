@@ -6,7 +6,7 @@ A short version of benchmarks/verdicts.py with a fixed seed; the bounds leave ro
 import numpy as np
 import pytest
 
-from understudy.analyzers.sequential import Overdispersion, RestartedWealth, Wealth, exact, two_arm
+from understudy.analyzers.sequential import blocks, conversations, exact, two_arm
 from understudy.analyzers.sequential.bets import log_evidence, signed_bets
 from understudy.analyzers.sequential.restart import log_share, restarted
 from understudy.analyzers.sequential.two_arm import Arm, Arms
@@ -74,33 +74,65 @@ def test_separate_arms_survive_a_shared_incident(harm, least, most):
     assert least <= rolled_back <= most
 
 
-def test_conversations_without_an_id_raise_few_false_verdicts():
-    """Five turns share their fate; the harm is the margin. Undivided, most would be promoted or
-    rolled back, and a first guess of two lets a tenth be promoted."""
-    rollouts, looks, turns = 300, 120, 5
-    rng = np.random.default_rng(11)
+def clustered(turns, rollouts=300, looks=120):
+    """Counts of conversations whose turns share their fate within a window; harm at the margin."""
     chances = [0.005, 0.99 - MARGIN, 0.005 + MARGIN]
-    counts = turns * rng.multinomial(PER_LOOK // turns, chances, size=(rollouts, looks))
+    rng = np.random.default_rng(11)
+    return turns * rng.multinomial(PER_LOOK // turns, chances, size=(rollouts, looks))
+
+
+def verdicts(counts, divisor):
+    """Shares of rollouts that are rolled back, and promoted, by divisors (rollouts, looks)."""
     won = {
         direction: exact.log_increments(
             counts, exact.PAIRED_VALUES, MARGIN, signed_bets(direction, MARGIN)
         )
+        / divisor[..., None]
         for direction in ("rollback", "promotion")
     }
-    rolled_back = promoted = 0
-    for rollout in range(rollouts):
-        rollback, promotion = RestartedWealth(), Wealth.begin(won["promotion"].shape[-1])
-        overdispersion, top = Overdispersion(), [0, 0]
-        for look, (better, _, worse) in enumerate(counts[rollout].tolist()):
-            factor = overdispersion.factor
-            rollback = rollback.after(won["rollback"][rollout, look], factor)
-            promotion = promotion.after(won["promotion"][rollout, look], factor)
-            top[0] = max(top[0], rollback.log_evidence)
-            top[1] = max(top[1], promotion.log_evidence)
-            mean = (worse - better) / PER_LOOK
-            variance = (worse + better) / PER_LOOK - mean**2
-            overdispersion = overdispersion.after_window(PER_LOOK, worse - better, variance)
-        rolled_back += top[0] >= np.log(100.0)
-        promoted += top[1] >= np.log(20.0)
-    assert rolled_back / rollouts <= 0.02
-    assert promoted / rollouts <= 0.06
+    wealth = np.full(won["rollback"][:, 0].shape, -np.inf)
+    rolled_back = np.zeros(len(counts), dtype=bool)
+    for look in range(counts.shape[1]):
+        wealth = restarted(wealth, won["rollback"][:, look], log_share(look))
+        rolled_back |= log_evidence(wealth) >= np.log(100.0)
+    shown = log_evidence(won["promotion"].cumsum(axis=1)) >= np.log(20.0)
+    return rolled_back.mean(), shown.any(axis=1).mean()
+
+
+def test_conversations_without_an_id_raise_few_false_verdicts():
+    """Five turns share their fate; undivided, most would be promoted or rolled back."""
+    counts = clustered(5)
+    state, known = blocks.begin((len(counts),)), []
+    for look in range(counts.shape[1]):
+        known.append(blocks.factor(state))
+        harm = counts[:, look, 2] - counts[:, look, 0]
+        variance = (counts[:, look, 2] + counts[:, look, 0]) / PER_LOOK - (harm / PER_LOOK) ** 2
+        units = np.full(len(counts), float(PER_LOOK))
+        state = blocks.after(state, 10_000 * look, np.stack([units, harm, variance], axis=-1))
+    rolled_back, promoted = verdicts(counts, np.stack(known, axis=1))
+    assert rolled_back <= 0.01
+    assert promoted <= 0.05
+    undivided = verdicts(counts, np.ones(counts.shape[:2]))
+    assert min(undivided) > 0.3
+
+
+def test_conversations_with_ids_raise_few_false_verdicts():
+    counts, turns = clustered(5), 5
+    pairs_each = turns * (turns - 1) / 2
+    harm, bad = counts[..., 2] - counts[..., 0], counts[..., 2] + counts[..., 0]
+    names = {
+        "requests": np.full(harm.shape, float(PER_LOOK)),
+        "first": np.full(harm.shape, PER_LOOK / turns),
+        "earlier": np.full(harm.shape, PER_LOOK * (turns - 1) / 2),
+        "pairs": np.full(harm.shape, PER_LOOK / turns * pairs_each),
+        "sums": harm * (turns - 1.0),
+        "products": bad / turns * pairs_each,
+        "units": np.full(harm.shape, float(PER_LOOK)),
+        "total": harm * 1.0,
+        "squares": bad * 1.0,
+    }
+    windows = np.stack([names[name] for name in conversations.FIELDS], axis=-1)
+    seen = windows.cumsum(axis=1)
+    rolled_back, promoted = verdicts(counts, conversations.design_effect(seen - windows, seen))
+    assert rolled_back <= 0.01
+    assert promoted <= 0.05
