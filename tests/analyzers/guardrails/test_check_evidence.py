@@ -9,6 +9,7 @@ from tests.analyzers.guardrails.test_evidence_path import SLICES, TEST, WINDOW_M
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence, FoldedWindow
 from understudy.analyzers.guardrails.column_tests import MeanTest
 from understudy.analyzers.sequential.bets import FloatArray, log_evidence
+from understudy.analyzers.sequential.restart import log_share
 
 DIVISOR = np.full(2, 5.0)
 
@@ -35,7 +36,8 @@ def test_a_window_is_divided_once() -> None:
     first = np.log(0.5) + won / np.array([[1.0], [5.0]])
     assert np.array_equal(evidence.log_wealth, first)
     evidence.fold(TEST, window(steady, 1), np.array([2.0, 1.0]))
-    assert evidence.log_wealth == pytest.approx(first + won / np.array([[2.0], [1.0]]))
+    restarted = np.logaddexp(first, log_share(1))
+    assert evidence.log_wealth == pytest.approx(restarted + won / np.array([[2.0], [1.0]]))
     assert evidence.won.shape == won.shape
 
 
