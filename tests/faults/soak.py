@@ -82,7 +82,7 @@ class Soak:
             partitions=rng.randint(1, 4),
             pairing_batch_records=rng.choice((10, 40, 200, 10_000)),
             pairing_flush_interval_s=rng.choice((0.05, 0.1, 0.3)),
-            clickhouse_buffer_bytes=rng.choice((100_000, 400_000, 50_000_000)),
+            clickhouse_buffer_bytes=rng.choice((400_000, 1_600_000, 50_000_000)),
         )
         self._shape = Shape(
             rate_per_s=rng.choice((5.0, 20.0, 60.0)),
