@@ -11,15 +11,18 @@ batch held would lead to other decisions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
+import structlog
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.structs import ConsumerRecord
 
 from understudy.streams.kafka.unreadable import UnreadableBatch
 
-CHANGELOG_SUFFIX = "-changelog"
+log = structlog.get_logger(__name__)
+
+CHANGELOG_SUFFIX: Final = "-changelog"
 
 
 class UnreadableValue(bytes):
@@ -64,9 +67,15 @@ class ReadableRecords(PartitionRecords):  # type: ignore[misc]
             try:
                 yield from super()._unpack_records()
             except Exception as error:
-                if self._records.last is None or self._tp.topic.endswith(CHANGELOG_SUFFIX):
+                batch = self._records.last
+                if batch is None:
                     raise
-                yield self._stand_in(self._records.last, error)
+                if self._tp.topic.endswith(CHANGELOG_SUFFIX):
+                    log.error("deciding.changelog_unreadable", topic=self._tp.topic,
+                              partition=self._tp.partition, offset=self.next_fetch_offset,
+                              why=str(error))  # fmt: skip
+                    raise
+                yield self._stand_in(batch, error)
             else:
                 return
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import structlog
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -75,8 +76,15 @@ def test_damage_is_stepped_over_too() -> None:
 
 
 def test_a_changelog_is_not_stepped_over() -> None:
-    with pytest.raises(ValueError, match="unpacks to more than 32 MiB"):
-        list(records(batch(0, [LARGE] * 4), tp=CHANGELOG))
+    with (
+        structlog.testing.capture_logs() as logs,
+        pytest.raises(ValueError, match="unpacks to more than 32 MiB"),
+    ):
+        list(records(batch(0, [b"a"]), batch(1, [LARGE] * 4), tp=CHANGELOG))
+    (said,) = logs
+    assert (said["event"], said["topic"], said["offset"]) == (
+        "deciding.changelog_unreadable", CHANGELOG.topic, 1,
+    )  # fmt: skip
 
 
 def test_the_fetcher_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
