@@ -1,9 +1,9 @@
 """Whether an answer's characters were damaged on the way: decoded wrongly, or escaped twice.
 
-Looked for are: the replacement character, halves of surrogate pairs, and code points that are no
-characters; control characters; UTF-8 that was read as Latin-1 or Windows-1252 and encoded again
-(`Ã©` for `é`); line breaks written as `\\n`, and characters written as HTML entities, where nothing
-else in the text explains them. How much of the text is damaged is not measured.
+Looked for are: the replacement character, halves of surrogate pairs, and control characters; UTF-8
+that was read as Latin-1 or Windows-1252 and encoded again (`Ã©` for `é`); line breaks written as
+`\\n`, and characters written as HTML entities, where nothing else in the text explains them. How
+much of the text is damaged is not measured.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ _WHITE_SPACE_AND_MORE: Final = bytes({*range(256)} - {*range(0x09), *range(0x0E,
 """Every byte but control characters; tabs, line breaks and form feeds are white space."""
 _c1_control = re.compile(b"\xc2[\x80-\x84\x86-\x9f]").search
 """U+0080 to U+009F; next line, U+0085, is white space."""
-_surrogate = re.compile(b"\xed[\xa0-\xbf]").search
-_no_character = re.compile(b"\xef\xbf[\xbd-\xbf]").search
-"""The replacement character, U+FFFD, and two that are no characters."""
 
 _WINDOWS_1252: Final = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 """What Windows-1252 has where Latin-1 has control characters, 0x80 to 0x9F."""
@@ -38,8 +35,6 @@ _encoded_twice = re.compile(
     + (b"|\xb0" + 3 * _NEXT)  # an emoji
     + b")"
 ).search
-_DAMAGE: Final = (_no_character, _surrogate, _c1_control, _encoded_twice)
-"""Each begins with one byte, for which a text is searched fast."""
 _escaped_break = re.compile(r"\\n(?![a-z])").findall
 _entity = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,5}|#x[0-9a-fA-F]{2,5});").findall
 _A_FEW: Final = 2
@@ -53,17 +48,20 @@ def garbled(texts: Sequence[str | None]) -> Bools:
 
 def is_garbled(text: str) -> bool:
     """Whether the characters of a text are damaged."""
-    coded = text.encode("utf-8", "surrogatepass")
+    try:
+        coded = text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return True
     if coded.translate(None, _WHITE_SPACE_AND_MORE):
         return True
-    if len(coded) > len(text) and any(found(coded) for found in _DAMAGE):
+    if len(coded) > len(text) and ("\ufffd" in text or _c1_control(coded) or _encoded_twice(coded)):
         return True
     return _breaks_are_escaped(text) or _entities_are_left(text)
 
 
 def _breaks_are_escaped(text: str) -> bool:
     """Line breaks written as a backslash and an n, and none that is one."""
-    return "\\n" in text and "\n" not in text and len(_escaped_break(text)) >= _A_FEW
+    return "\n" not in text and "\\n" in text and len(_escaped_break(text)) >= _A_FEW
 
 
 def _entities_are_left(text: str) -> bool:

@@ -39,7 +39,7 @@ def is_repetitive(text: str) -> bool:
     length = len(text)
     if length < _SHORTEST_LOOP:
         return False
-    places = {length - _SHORTEST_LOOP, *(length * share // 8 for share in (2, 4, 6, 7))}
+    places = {length - _SHORTEST_LOOP, length // 2, length * 7 // 8}
     return any(_loops_at(text, place) for place in places)
 
 
@@ -50,7 +50,12 @@ def _loops_at(text: str, start: int) -> bool:
     if again < 0 or not any(map(str.isalpha, text[start:again])):
         return False
     round_ = again - start
-    return _loop_length(text, start, round_) >= max(_SHORTEST_LOOP, _FEWEST_ROUNDS * round_)
+    enough = max(_SHORTEST_LOOP, _FEWEST_ROUNDS * round_)
+    # Before or after its middle, a loop has half of what is enough: most passages end at once.
+    half = (enough - round_) // 2
+    goes_on = text[start : start + half] == text[again : again + half]
+    went_on = start >= half and text[start - half : start] == text[again - half : again]
+    return (goes_on or went_on) and _loop_length(text, start, round_) >= enough
 
 
 def _loop_length(text: str, start: int, round_: int) -> int:
