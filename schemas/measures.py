@@ -51,6 +51,7 @@ class JsonState(IntEnum):
     TRAILING_TEXT = 4
     NOT_JSON = 5
     TOO_DEEP = 6
+    QUOTED = 7
 
 
 class Checked(IntEnum):
@@ -164,6 +165,14 @@ SIDE: Final[tuple[Measure, ...]] = (
         "reasoning_characters", "Length of the reasoning in code points", "UInt32",
     ),
     Outcome("text", "answered with text that is not empty", count="texts"),
+    Outcome(
+        "garbled", "answered with damaged characters", among="texts", paired_among="texts",
+        metric=GuardrailMetric("garbled_rate", "answers with damaged characters"),
+    ),
+    Outcome(
+        "repetitive", "answered in a loop", among="texts", paired_among="texts",
+        metric=GuardrailMetric("repetition_rate", "answers in a loop"),
+    ),
     Number("output_characters", "Length of the text in code points", "UInt32"),
     Number(
         "output_hash",
@@ -181,6 +190,7 @@ SIDE: Final[tuple[Measure, ...]] = (
             (JsonState.TRAILING_TEXT, Sum("json_trailing_text", "Invalid: text around the JSON")),
             (JsonState.NOT_JSON, Sum("json_not_json", "Invalid: no JSON, empty included")),
             (JsonState.TOO_DEEP, Sum("json_too_deep", "Invalid: nested beyond the limit")),
+            (JsonState.QUOTED, Sum("json_quoted", "Invalid: JSON inside a JSON string")),
         ),
         metric=GuardrailMetric(
             "json_valid_rate", "JSON validity",

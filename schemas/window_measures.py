@@ -56,6 +56,8 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     refusals: Annotated[int, Meta(description="Sides that refused to answer, or was filtered.")] = 0
     reasoning_leaks: Annotated[int, Meta(description="Sides that answered with its reasoning in the text.")] = 0
     texts: Annotated[int, Meta(description="Sides that answered with text that is not empty.")] = 0
+    garbled: Annotated[int, Meta(description="Sides that answered with damaged characters.")] = 0
+    repetitive: Annotated[int, Meta(description="Sides that answered in a loop.")] = 0
     json_expected: Annotated[int, Meta(description="Sides that answered where JSON was expected.")] = 0
     json_valid: Annotated[int, Meta(description="Of these, sides that gave valid JSON (RFC 8259).")] = 0
     json_fenced: Annotated[int, Meta(description="Invalid: fenced in markdown.")] = 0
@@ -63,6 +65,7 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     json_trailing_text: Annotated[int, Meta(description="Invalid: text around the JSON.")] = 0
     json_not_json: Annotated[int, Meta(description="Invalid: no JSON, empty included.")] = 0
     json_too_deep: Annotated[int, Meta(description="Invalid: nested beyond the limit.")] = 0
+    json_quoted: Annotated[int, Meta(description="Invalid: JSON inside a JSON string.")] = 0
     json_schema_checked: Annotated[int, Meta(description="Sides that answered where a known JSON Schema was named (invalid JSON fails).")] = 0
     json_schema_valid: Annotated[int, Meta(description="Of these, sides that satisfied the schema.")] = 0
     tools_offered: Annotated[int, Meta(description="Sides that answered a request that offered tools.")] = 0
@@ -128,6 +131,12 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     content_filtered_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side ended at a content filter.")] = 0
     content_filtered_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side ended at a content filter.")] = 0
     content_filtered_both: Annotated[int, Meta(description="Pairs in which each of the two sides ended at a content filter.")] = 0
+    garbled_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side answered with damaged characters.")] = 0
+    garbled_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side answered with damaged characters.")] = 0
+    garbled_both: Annotated[int, Meta(description="Pairs in which each of the two sides answered with damaged characters.")] = 0
+    repetitive_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side answered in a loop.")] = 0
+    repetitive_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side answered in a loop.")] = 0
+    repetitive_both: Annotated[int, Meta(description="Pairs in which each of the two sides answered in a loop.")] = 0
     json_expected_both: Annotated[int, Meta(description="Answered pairs in which both sides answered where JSON was expected.")] = 0
     json_valid_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave valid JSON (RFC 8259).")] = 0
     json_valid_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side gave valid JSON (RFC 8259).")] = 0

@@ -11,6 +11,9 @@ a choice:
 - a byte order mark is not in the grammar;
 - integers beyond 64 bits become doubles; `parse_exactly` keeps their digits;
 - nesting beyond `max_depth` is too deep, whatever follows.
+
+A string that holds an object or an array is in the grammar, too, but whoever parses the answer gets
+a string instead: it counts as quoted, not as valid.
 """
 
 from __future__ import annotations
@@ -91,7 +94,10 @@ def _check(text: str | None, max_depth: int) -> tuple[int, Any]:
     if not text:
         return JsonState.NOT_JSON, NO_DOCUMENT
     try:
-        return JsonState.VALID, parse_json(text, max_depth)
+        value = parse_json(text, max_depth)
+        if isinstance(value, str) and _is_json_container(value.strip(), max_depth):
+            return JsonState.QUOTED, NO_DOCUMENT
+        return JsonState.VALID, value
     except ValueError as error:
         return why_invalid(text, error, max_depth), NO_DOCUMENT
 

@@ -65,6 +65,10 @@ class SideMeasures:
     """Length of the reasoning in code points."""
     text: Bools
     """Answered with text that is not empty."""
+    garbled: Bools
+    """Answered with damaged characters."""
+    repetitive: Bools
+    """Answered in a loop."""
     output_characters: Ints
     """Length of the text in code points."""
     output_hash: Hashes

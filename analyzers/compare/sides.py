@@ -16,11 +16,13 @@ import xxhash
 from understudy.analyzers.compare.arrays import Bools, Bytes, Floats, Hashes, Ints
 from understudy.analyzers.compare.error_sources import error_source
 from understudy.analyzers.compare.finish_reasons import finish_state
+from understudy.analyzers.compare.garbled import garbled
 from understudy.analyzers.compare.json_output import check_json, check_json_schema
 from understudy.analyzers.compare.language import match_languages
 from understudy.analyzers.compare.measure_arrays import SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.reasoning import split_reasoning
+from understudy.analyzers.compare.repetition import repetitive
 from understudy.analyzers.compare.tool_calls import arguments_invalid
 from understudy.schemas.events import (
     Error,
@@ -112,6 +114,8 @@ def read_sides(
         fallback=fallbacks.used,
         attempts=fallbacks.attempts,
         text=text,
+        garbled=garbled(outputs),
+        repetitive=repetitive(outputs),
         output_characters=characters,
         output_hash=_hashes(outputs),
         json_state=json.state,

@@ -114,7 +114,11 @@ def pair_columns(
     into.count("pair_pairs", _ones(len(pair)))
     for measure in PAIR:
         _add("pair", measure, getattr(pair, measure.name), into)
-    among = {"pairs": np.ones(len(pair), dtype=bool), "answered": pair.answered}
+    among = {
+        "pairs": np.ones(len(pair), dtype=bool),
+        "answered": pair.answered,
+        "texts": pair.texts,
+    }
     for measure in SIDE:
         left, right = getattr(stable, measure.name), getattr(candidate, measure.name)
         if isinstance(measure, Outcome) and measure.known_both:

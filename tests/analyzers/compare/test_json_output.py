@@ -19,7 +19,7 @@ from understudy.analyzers.compare.json_output import (
 )
 from understudy.schemas.measures import JsonState
 
-NOT_EXPECTED, VALID, FENCED, TRUNCATED, TRAILING_TEXT, NOT_JSON, TOO_DEEP = JsonState
+NOT_EXPECTED, VALID, FENCED, TRUNCATED, TRAILING_TEXT, NOT_JSON, TOO_DEEP, QUOTED = JsonState
 
 
 def states(outputs: list[str | None]) -> list[JsonState]:
@@ -95,6 +95,12 @@ def states(outputs: list[str | None]) -> list[JsonState]:
         ("\ufeff{}", TRAILING_TEXT),
         # nesting
         ("[" * MAX_DEPTH + "]" * MAX_DEPTH, VALID),
+        ('"{\\"a\\": 1}"', QUOTED),
+        (' " [1, 2] " ', QUOTED),
+        ('"{\\"a\\": 1"', VALID),
+        ('"yes"', VALID),
+        ('"5"', VALID),
+        ('""', VALID),
         ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), TOO_DEEP),
         ('{"a":' * 200 + "1" + "}" * 200, TOO_DEEP),
         ("[" * 10_000 + "]" * 10_000, TOO_DEEP),

@@ -323,3 +323,22 @@ def test_each_row_is_read_by_itself() -> None:
         for name in alone.__dataclass_fields__:
             left, right = getattr(together, name)[row], getattr(alone, name)[0]
             assert left == right or (left != left and right != right), name
+
+
+@pytest.mark.parametrize(
+    ("output", "garbled", "repetitive"),
+    [
+        (None, False, False),
+        ("", False, False),
+        ("Done, see you on Friday.", False, False),
+        ("Gracias, se\ufffd\ufffdor", True, False),
+        ("Happy to help with that. " * 20, False, True),
+    ],
+)
+def test_damaged_and_repetitive_answers(
+    output: str | None, garbled: bool, repetitive: bool
+) -> None:
+    response = {"output": output}
+    assert measure("garbled", response=response) is garbled
+    assert measure("repetitive", response=response) is repetitive
+    assert measure("garbled", response=response, error=ERROR) is False
