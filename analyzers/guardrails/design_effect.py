@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from msgspec.structs import replace
 
 from understudy.analyzers.guardrails.column_readers import BinaryColumns, LimitColumns, MeanColumns
@@ -30,6 +31,8 @@ from understudy.analyzers.guardrails.column_tests import (
 from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.sequential import blocks, conversations
 from understudy.analyzers.sequential.bets import FloatArray
+
+BoolArray = npt.NDArray[np.bool_]
 
 PAIRED, CANDIDATE, STABLE = range(3)
 """What sums of conversations are of: pairs, the candidate's arm, stable's arm."""
@@ -128,9 +131,8 @@ def divisors(
     """
     so_far = known.named + np.cumsum(only_counts(seen.turns), axis=0)
     requests = known.requests + np.cumsum(seen.requests, axis=0)
-    known_then = LookSums(
-        known.named, so_far, requests, np.array(unnamed_factor(known, assumption))
-    )
+    unnamed = np.array(unnamed_factor(known, assumption))
+    known_then = LookSums(known.named, so_far, requests, seen.requests, unnamed)
     return design_effect_of(test, known.slices, known_then, assumption)
 
 
@@ -143,6 +145,8 @@ class LookSums(NamedTuple):
     """(T, n_slices, 3, 9) the same with the turns, though not their outcomes, of its own window."""
     requests: FloatArray
     """(T, n_slices, 3) whether or not they name a conversation, its own window included."""
+    own_requests: FloatArray
+    """(T, n_slices, 3) those of its own window alone; zeros where it is a look at no window."""
     unnamed: FloatArray
     """(T,) factor of requests that name none, by windows before each."""
 
@@ -162,9 +166,15 @@ def design_effect_of(
         arms = conversations.of_arms(
             candidate, stable, requests[..., CANDIDATE], requests[..., STABLE]
         )
-    is_paired = requests[..., PAIRED] >= requests[..., CANDIDATE] + requests[..., STABLE]
-    result: FloatArray = np.where(is_paired, paired, arms)
+    result: FloatArray = np.where(_are_pairs(known_then), paired, arms)
     return result
+
+
+def _are_pairs(known_then: LookSums) -> BoolArray:
+    """Return whether a window's requests are pairs, (T, n_slices); without any, those so far."""
+    own = known_then.own_requests
+    requests = np.where(own.any(axis=-1, keepdims=True), own, known_then.requests)
+    return np.asarray(requests[..., PAIRED] >= requests[..., CANDIDATE] + requests[..., STABLE])
 
 
 def only_counts(turns: FloatArray) -> FloatArray:

@@ -55,10 +55,12 @@ class DesignEffectSteps:
         self._compare_blocks(test, windows)
         unnamed = self._unnamed(assumption)
         so_far = self._named[:-1] + only_counts(turns)
-        of_windows = LookSums(self._named[:-1], so_far, self._requests[1:], unnamed[:-1])
+        of_windows = LookSums(self._named[:-1], so_far, self._requests[1:], requests, unnamed[:-1])
         self.of_windows = design_effect_of(test, known.slices, of_windows, assumption)
         """(T, n_slices) what divides the increments of each window."""
-        of_looks = LookSums(self._named, self._named, self._requests, unnamed)
+        of_looks = LookSums(
+            self._named, self._named, self._requests, np.zeros_like(self._requests), unnamed
+        )
         self.of_looks = design_effect_of(test, known.slices, of_looks, assumption)
         """(T + 1, n_slices) what is told after so many windows."""
 

@@ -105,6 +105,8 @@ class WindowStore:
         """Windows that start at or before this were folded."""
         self._windows: dict[int, dict[tuple[int, RowKey], StoredRow]] = {}
         """By start, the rows of windows that were not folded."""
+        self._closing: set[int] = set()
+        """Starts of those of which some row is closed."""
 
     def newest(
         self, partition: int, version: int, rows: Iterable[WindowRow]
@@ -140,7 +142,7 @@ class WindowStore:
                 of_partition.closing.add(key)
             if not self._is_folded(key.start_ms):
                 of_partition.rows[key] = row
-                self._windows.setdefault(key.start_ms, {})[partition, key] = row
+                self._note(partition, key, row)
             elif row.is_closed:
                 of_partition.rows.pop(key, None)
                 late[key] = row
@@ -169,9 +171,8 @@ class WindowStore:
         first_ms = min(self._windows)
         if all(row.is_closed for row in self._windows[first_ms].values()):
             return first_ms
-        newer = [window for start, window in self._windows.items() if start > first_ms]
-        closed = sum(any(row.is_closed for row in window.values()) for window in newer)
-        is_over = closed > IDLE_WINDOWS or len(newer) >= MOST_OPEN_WINDOWS
+        closed = len(self._closing - {first_ms})
+        is_over = closed > IDLE_WINDOWS or len(self._windows) > MOST_OPEN_WINDOWS
         return first_ms if is_over else None
 
     def fold(self, start_ms: int) -> list[tuple[RowKey, StoredRow]]:
@@ -184,7 +185,13 @@ class WindowStore:
             if row.is_closed:
                 del self.partitions[partition].rows[key]
         self.folded_through_ms = start_ms
+        self._closing.discard(start_ms)
         return closed
+
+    def _note(self, partition: int, key: RowKey, row: StoredRow) -> None:
+        self._windows.setdefault(key.start_ms, {})[partition, key] = row
+        if row.is_closed:
+            self._closing.add(key.start_ms)
 
     def _is_folded(self, start_ms: int) -> bool:
         return self.folded_through_ms is not None and start_ms <= self.folded_through_ms
@@ -242,7 +249,7 @@ def unpack_store(packed: PackedStore) -> WindowStore:
         )
         for key, row in rows.items():
             if not store._is_folded(key.start_ms):
-                store._windows.setdefault(key.start_ms, {})[number, key] = row
+                store._note(number, key, row)
     return store
 
 

@@ -78,6 +78,19 @@ def test_arms_are_judged_by_their_own_turns_the_smaller_one_more() -> None:
     assert alone.tolist() == [[5.0, 5.0]]
 
 
+def test_a_canary_after_shadow_traffic_is_judged_by_its_arms() -> None:
+    known = DesignEffect.begin(TEST, SLICES)
+    one = statistics(pairs=200.0, candidate_only_rollback=4.0, stable_only_rollback=4.0)
+    single = turns(PAIRED, 200, requests=200, first=200)
+    for number in range(20):
+        known = after_window(TEST, known, number * WINDOW_MS, one, one[0], single)
+    candidate = turns(CANDIDATE, 100, requests=100, first=20, earlier=200)
+    stable = turns(STABLE, 100, requests=100, first=20, earlier=200)
+    both = TurnSums(candidate.turns + stable.turns, candidate.requests + stable.requests)
+    assert now(known, both) == pytest.approx([5.0, 5.0])
+    assert now(known, single).tolist() == [1.0, 1.0]
+
+
 def test_what_is_not_named_is_judged_by_blocks_as_far_as_its_share_goes() -> None:
     known = DesignEffect.begin(TEST, SLICES)
     first = float(blocks.factor(known.harm_blocks))
