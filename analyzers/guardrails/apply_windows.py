@@ -99,6 +99,7 @@ def _count_for_stage(
     if message.source != "events":
         return
     stage, counts = rollout.stages[state.status.stage], state.stage
+    closed: dict[int, list[WindowRow]] = defaultdict(list)
     for key, row in rows.items():
         if key.mode != stage.mode:
             continue
@@ -107,8 +108,10 @@ def _count_for_stage(
         events, late = (stored[key].values[-ARRIVED:] - before).astype(np.int64).tolist()
         counts.add_arrived(events, late)
         if row.closed and counts.includes(row, stage, key.start_ms):
-            end_ms = key.start_ms + key.window_s * 1000
-            counts.add(StageSums.of(row), stage, key.start_ms, end_ms)
+            closed[key.start_ms].append(row)
+    for start_ms, of_window in sorted(closed.items()):
+        end_ms = start_ms + max(row.window_s for row in of_window) * 1000
+        counts.add(StageSums.of(of_window), stage, start_ms, end_ms)
 
 
 def _note_times(

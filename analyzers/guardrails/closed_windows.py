@@ -31,6 +31,7 @@ from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.slice_table import NO_PLACE
 from understudy.analyzers.guardrails.stage_counts import (
     ARRIVED_COLUMNS,
+    MODEL_COLUMNS,
     STAGE_COLUMNS,
     StageSums,
 )
@@ -59,7 +60,7 @@ def columns_needed(rollout: Rollout) -> frozenset[str]:
     """Return the columns of windows that a backtest of a policy needs."""
     checks = checks_of(rollout)
     names = {name for part in (*STAGE_COLUMNS, *ARRIVED_COLUMNS) for name in part}
-    return frozenset(names).union(RowLayout(checks).names)
+    return frozenset(names).union(MODEL_COLUMNS, RowLayout(checks).names)
 
 
 def starts_of(rows: Sequence[ClosedRows]) -> IntArray:
@@ -237,7 +238,8 @@ class _SourceFold:
         status.newest_window_end_ms = max(status.newest_window_end_ms, end_ms)
         counts.add_arrived(*self._arrived[place].tolist())
         if self._is_of_stage[place]:
-            sums = StageSums(*self._stage_sums[place].tolist())
+            models = (of_side[place] for of_side in self._models)
+            sums = StageSums(*self._stage_sums[place].tolist(), *models)
             counts.add(sums, self._stage, start_ms, end_ms)
         assigned = assignment_of(self._rollout, start_ms, self._assigned[place], is_late=False)
         counts.check_sample_ratio(self._stage, assigned)
@@ -335,6 +337,11 @@ class _SourceFold:
 
         self._arrived = np.stack([added(names) for names in ARRIVED_COLUMNS], axis=-1)
         self._stage_sums = np.stack([added(names) for names in STAGE_COLUMNS], axis=-1)
+        groups = np.where(is_of_mode > 0.0, steps, -1)
+        self._models = [
+            [dict(sorted(one.items())) for one in column.added(groups, len(self.starts))]
+            for column in map(rows.columns.by_name, MODEL_COLUMNS)
+        ]
         of_mode = np.bincount(steps, is_of_mode, minlength=len(self.starts)) > 0.0
         self._is_of_stage = of_mode & (self.starts >= self._state.stage.since_ms)
 

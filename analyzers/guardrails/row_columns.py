@@ -30,6 +30,13 @@ PLACES: Final[Mapping[str, str]] = {
     if one.kind is not SumKind.NAMES
 }
 """Column to the place of the sum in a row, as `attrgetter` takes it; names are no sums."""
+NAME_PLACES: Final[Mapping[str, str]] = {
+    f"{section}_{one.name}": f"{section}.{one.name}"
+    for section, sums in SUMS.items()
+    for one in sums
+    if one.kind is SumKind.NAMES
+}
+"""The same of columns that hold counts by name."""
 HISTOGRAMS: Final = frozenset(
     f"{section}_{one.name}"
     for section, sums in SUMS.items()
@@ -62,12 +69,8 @@ class HistogramColumn:
 
     def part(self, rows: slice | IntArray) -> HistogramColumn:
         """Those of some rows, in their order."""
-        chosen = np.arange(self.n_rows)[rows]
-        new_place = np.full(self.n_rows, -1)
-        new_place[chosen] = np.arange(chosen.size)
-        places = new_place[self.rows]
-        kept = places >= 0
-        return HistogramColumn(chosen.size, places[kept], self.buckets[kept], self.counts[kept])
+        size, places, kept = _part(self.n_rows, self.rows, rows)
+        return HistogramColumn(size, places, self.buckets[kept], self.counts[kept])
 
     def total(self) -> FloatArray:
         """Counts of each row together, (n,)."""
@@ -87,6 +90,46 @@ class HistogramColumn:
         return added.astype(np.float64, copy=False)
 
 
+class NameColumn:
+    """Counts by name of n rows, flattened: entry i has `counts[i]` of a name in row `rows[i]`."""
+
+    def __init__(
+        self, n_rows: int, rows: IntArray, codes: IntArray, names: Sequence[str], counts: FloatArray
+    ) -> None:
+        """`codes` (m,) are places in `names`."""
+        self.n_rows = n_rows
+        self.rows, self.codes, self.names, self.counts = rows, codes, names, counts
+
+    @classmethod
+    def of(cls, maps: Sequence[Mapping[str, int]]) -> NameColumn:
+        """Of one map for each row."""
+        names = list(dict.fromkeys(chain.from_iterable(maps)))
+        places = {name: place for place, name in enumerate(names)}
+        codes = [places[name] for name in chain.from_iterable(maps)]
+        counts = list(chain.from_iterable(one.values() for one in maps))
+        rows = np.repeat(np.arange(len(maps)), [len(one) for one in maps])
+        return cls(
+            len(maps), rows, np.array(codes, np.int64), names, np.array(counts, dtype=np.float64)
+        )
+
+    def part(self, rows: slice | IntArray) -> NameColumn:
+        """Those of some rows, in their order."""
+        size, places, kept = _part(self.n_rows, self.rows, rows)
+        return NameColumn(size, places, self.codes[kept], self.names, self.counts[kept])
+
+    def added(self, groups: IntArray, n_groups: int) -> list[dict[str, int]]:
+        """Add up the rows of each group, given (n,) the rows' groups; -1 for none."""
+        found: list[dict[str, int]] = [{} for _ in range(n_groups)]
+        kept = groups[self.rows] >= 0
+        cells = groups[self.rows[kept]] * max(1, len(self.names)) + self.codes[kept]
+        distinct, places = np.unique(cells, return_inverse=True)
+        counts = np.bincount(places, weights=self.counts[kept], minlength=distinct.size)
+        for cell, count in zip(distinct.tolist(), counts.tolist(), strict=True):
+            group, code = divmod(cell, len(self.names))
+            found[group][self.names[code]] = int(count)
+        return found
+
+
 class RowColumns:
     """Columns of n rows: numbers as (n,) float64 arrays, histograms flattened.
 
@@ -98,22 +141,29 @@ class RowColumns:
         is_paired: BoolArray,
         numbers: Mapping[str, FloatArray],
         histograms: Mapping[str, HistogramColumn] | None = None,
+        names: Mapping[str, NameColumn] | None = None,
     ) -> None:
         """`is_paired` (n,) says of which rows both sides of each request were compared."""
         self.is_paired = is_paired
         self._numbers = numbers
         self._histograms = histograms or {}
+        self._names = names or {}
 
     @classmethod
     def of_rows(cls, rows: Sequence[WindowRow], names: Iterable[str]) -> RowColumns:
         """Return these columns of rows."""
         wanted = sorted(set(names))
         histograms = [name for name in wanted if name in HISTOGRAMS]
-        numbers = [name for name in wanted if name not in HISTOGRAMS]
+        by_name = [name for name in wanted if name in NAME_PLACES]
+        numbers = [name for name in wanted if name not in HISTOGRAMS | NAME_PLACES.keys()]
         return cls(
             np.array([row.mode in PAIRED_MODES for row in rows], dtype=np.bool_),
             {name: _numbers_of(rows, name) for name in numbers},
             {name: HistogramColumn.of(_values(rows, name)) for name in histograms},
+            {
+                name: NameColumn.of(list(map(attrgetter(NAME_PLACES[name]), rows)))
+                for name in by_name
+            },
         )
 
     @property
@@ -127,6 +177,7 @@ class RowColumns:
             self.is_paired[rows],
             {name: column[rows] for name, column in self._numbers.items()},
             {name: column.part(rows) for name, column in self._histograms.items()},
+            {name: column.part(rows) for name, column in self._names.items()},
         )
 
     def __getitem__(self, name: str) -> FloatArray:
@@ -136,6 +187,20 @@ class RowColumns:
     def histogram(self, name: str) -> HistogramColumn:
         """Return a column of histograms."""
         return self._histograms[name]
+
+    def by_name(self, name: str) -> NameColumn:
+        """Return a column of counts by name."""
+        return self._names[name]
+
+
+def _part(n_rows: int, rows: IntArray, chosen: slice | IntArray) -> tuple[int, IntArray, BoolArray]:
+    """Return how many rows were chosen, the new places of entries, and which entries are kept."""
+    old = np.arange(n_rows)[chosen]
+    new_place = np.full(n_rows, -1)
+    new_place[old] = np.arange(old.size)
+    places = new_place[rows]
+    kept = places >= 0
+    return old.size, places[kept], kept
 
 
 def _numbers_of(rows: Sequence[WindowRow], name: str) -> FloatArray:

@@ -6,6 +6,7 @@ stops a rollback.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -64,11 +65,19 @@ class StageSums(NamedTuple):
     candidate_requests: int
     pairs: int
     unmatched: int
+    lost_candidate: int
+    """Requests whose candidate side never came, though stable's did and the join timeout passed."""
+    lost_stable: int
+    stable_models: Mapping[str, int]
+    """Requests by the model that answered."""
+    candidate_models: Mapping[str, int]
 
     @classmethod
-    def of(cls, row: WindowRow) -> StageSums:
-        """Return what one row says."""
-        return cls(*(sum(read(row) for read in reads) for reads in _STAGE_READS))
+    def of(cls, rows: Sequence[WindowRow]) -> StageSums:
+        """Return what rows say."""
+        numbers = [sum(read(row) for row in rows for read in reads) for reads in _STAGE_READS]
+        sides = ([row.stable.models for row in rows], [row.candidate.models for row in rows])
+        return cls._make([*numbers, *map(_added, sides)])
 
 
 STAGE_COLUMNS: Final = (
@@ -76,8 +85,11 @@ STAGE_COLUMNS: Final = (
     ("candidate_requests",),
     ("pair_pairs",),
     ("events_unmatched_stable", "events_unmatched_candidate"),
+    ("pair_lost_candidate",),
+    ("pair_lost_stable",),
 )
 """Columns of rows that each number of `StageSums` adds up."""
+MODEL_COLUMNS: Final = ("stable_models", "candidate_models")
 ARRIVED_COLUMNS: Final = (
     (
         "events_paired", "events_single", "events_unmatched_stable", "events_unmatched_candidate",
@@ -182,6 +194,14 @@ class StageCounts(msgspec.Struct, array_like=True):
         """How far the stage has come."""
         duration_ms = (self.last_ms or 0) - (self.first_ms or 0)
         return StageTotals(self.requests, duration_ms / 1000.0, self.quality)
+
+
+def _added(maps: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for one in maps:
+        for name, count in one.items():
+            total[name] = total.get(name, 0) + count
+    return dict(sorted(total.items()))
 
 
 def _share(part: int, whole: int) -> float:

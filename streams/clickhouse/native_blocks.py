@@ -34,6 +34,8 @@ _INDEXES: Final = ("<u1", "<u2", "<u4", "<u8")
 _HAS_KEYS: Final = 1 << 9
 """Flag of a dictionary that comes with the block itself."""
 _MAP: Final = re.compile(r"Map\((\w+), (\w+)\)")
+_LABEL: Final = "LowCardinality(String)"
+_NAMES: Final = re.compile(r"Map\(LowCardinality\(String\), (\w+)\)")
 
 
 class LabelColumn(NamedTuple):
@@ -51,6 +53,14 @@ class MapColumn(NamedTuple):
     values: FloatArray
 
 
+class NamesColumn(NamedTuple):
+    """Maps from names to numbers: (n,) sizes, and the entries of all rows in a row."""
+
+    sizes: IntArray
+    keys: LabelColumn
+    values: FloatArray
+
+
 @dataclass(frozen=True, slots=True)
 class NativeColumns:
     """The columns of some rows, by name."""
@@ -60,6 +70,7 @@ class NativeColumns:
     """Whole numbers up to 64 bits as int64, wider ones and fractions as float64."""
     labels: dict[str, LabelColumn] = field(default_factory=dict)
     maps: dict[str, MapColumn] = field(default_factory=dict)
+    names: dict[str, NamesColumn] = field(default_factory=dict)
 
 
 def decode_blocks(payload: bytes) -> NativeColumns:
@@ -135,8 +146,16 @@ def _read_column(reader: _Reader, block: NativeColumns, name: str, type_name: st
     elif type_name == "UInt128":
         halves = reader.array("<u8", 2 * n_rows).astype(np.float64)
         block.numbers[name] = halves[0::2] + halves[1::2] * 2.0**64
-    elif type_name == "LowCardinality(String)":
+    elif type_name == _LABEL:
+        _check_version(reader)
         block.labels[name] = _labels(reader, n_rows)
+    elif of_names := _NAMES.fullmatch(type_name):
+        _check_version(reader)
+        ends = reader.array("<u8", n_rows).astype(np.int64)
+        labels = _labels(reader, int(ends[-1]))
+        values = reader.array(_NUMBERS[of_names[1]], int(ends[-1]))
+        sizes = np.diff(ends, prepend=0)
+        block.names[name] = NamesColumn(sizes, labels, values.astype(np.float64))
     elif of_map := _MAP.fullmatch(type_name):
         ends = reader.array("<u8", n_rows).astype(np.int64)
         keys = reader.array(_NUMBERS[of_map[1]], int(ends[-1]))
@@ -157,10 +176,18 @@ def _number(found: NDArray[np.generic]) -> FloatArray | IntArray:
     return found.astype(np.int64)
 
 
-def _labels(reader: _Reader, n_rows: int) -> LabelColumn:
-    version, flags = reader.whole(), reader.whole()
-    if version != 1 or not flags & _HAS_KEYS:
+def _check_version(reader: _Reader) -> None:
+    """Read what comes before a column with a dictionary."""
+    if reader.whole() != 1:
         raise ValueError("a dictionary of an unknown version")
+
+
+def _labels(reader: _Reader, n_rows: int) -> LabelColumn:
+    if not n_rows:
+        return LabelColumn(np.zeros(0, dtype=np.int64), [])
+    flags = reader.whole()
+    if not flags & _HAS_KEYS:
+        raise ValueError("a dictionary that is elsewhere")
     values = [reader.text() for _ in range(reader.whole())]
     if reader.whole() != n_rows:
         raise ValueError("a dictionary of other rows")
@@ -186,6 +213,15 @@ def _joined(blocks: list[NativeColumns]) -> NativeColumns:
             )
             for name in first.maps
         },
+        {name: _one_names_column([one.names[name] for one in blocks]) for name in first.names},
+    )
+
+
+def _one_names_column(parts: list[NamesColumn]) -> NamesColumn:
+    return NamesColumn(
+        np.concatenate([part.sizes for part in parts]),
+        _one_dictionary([part.keys for part in parts]),
+        np.concatenate([part.values for part in parts]),
     )
 
 

@@ -9,10 +9,20 @@ from __future__ import annotations
 import numpy as np
 
 from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
-from understudy.analyzers.guardrails.row_columns import BoolArray, HistogramColumn, RowColumns
+from understudy.analyzers.guardrails.row_columns import (
+    BoolArray,
+    HistogramColumn,
+    NameColumn,
+    RowColumns,
+)
 from understudy.schemas.events import PAIRED_MODES
 from understudy.schemas.windows import SOURCES
-from understudy.streams.clickhouse.native_blocks import LabelColumn, MapColumn, NativeColumns
+from understudy.streams.clickhouse.native_blocks import (
+    LabelColumn,
+    MapColumn,
+    NamesColumn,
+    NativeColumns,
+)
 
 
 def closed_rows(found: NativeColumns) -> list[ClosedRows]:
@@ -25,6 +35,7 @@ def closed_rows(found: NativeColumns) -> list[ClosedRows]:
         is_paired,
         {name: column.astype(np.float64) for name, column in found.numbers.items()},
         {name: _histograms(column) for name, column in found.maps.items()},
+        {name: _names(column) for name, column in found.names.items()},
     )
     rows = ClosedRows(
         source="events",
@@ -46,6 +57,12 @@ def closed_rows(found: NativeColumns) -> list[ClosedRows]:
 def _is(column: LabelColumn, value: str) -> BoolArray:
     is_value = np.array([one == value for one in column.values], dtype=np.bool_)
     return np.asarray(is_value[column.codes])
+
+
+def _names(column: NamesColumn) -> NameColumn:
+    rows = np.repeat(np.arange(column.sizes.size), column.sizes)
+    codes, names = column.keys
+    return NameColumn(column.sizes.size, rows, codes, names, column.values)
 
 
 def _histograms(column: MapColumn) -> HistogramColumn:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 import pytest
 
-from tests.analyzers.guardrails.world import Harm, World
+from tests.analyzers.guardrails.world import START, Harm, World
 from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
 from understudy.analyzers.guardrails.closed_windows import columns_needed
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
@@ -17,6 +18,7 @@ from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.rollouts import Rollout
+from understudy.schemas.window_measures import SideSums
 from understudy.schemas.windows import SOURCES, WindowRow, WindowsMessage
 
 GUARDRAILS = (
@@ -58,11 +60,30 @@ def closed_rows(rollout: Rollout, rows: Sequence[WindowRow]) -> list[ClosedRows]
 
 
 def timed(message: WindowsMessage) -> WindowsMessage:
-    """The same with event time as its version, as a backtest has it."""
+    """The same with event time as its version, as a backtest has it, and models that answer."""
     assert message.watermark is not None
     version = to_epoch_ms(message.watermark)
-    rows = [msgspec.structs.replace(row, version=version, closed=True) for row in message.rows]
+    rows = [
+        msgspec.structs.replace(
+            row,
+            version=version,
+            closed=True,
+            stable=_answered(row.stable, {"heron-4": row.stable.requests}),
+            candidate=_answered(row.candidate, _models(row)),
+        )
+        for row in message.rows
+    ]
     return msgspec.structs.replace(message, version=version, rows=rows)
+
+
+def _answered(side: SideSums, models: dict[str, int]) -> SideSums:
+    return msgspec.structs.replace(side, models=models)
+
+
+def _models(row: WindowRow) -> dict[str, int]:
+    """The candidate's model changes after three minutes."""
+    is_early = row.window_start < START + dt.timedelta(minutes=3)
+    return {"heron-5" if is_early else "heron-5.1": row.candidate.requests}
 
 
 def one_by_one(

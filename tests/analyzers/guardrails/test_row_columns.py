@@ -11,8 +11,10 @@ from understudy.analyzers.guardrails.row_columns import (
     HISTOGRAMS,
     PLACES,
     HistogramColumn,
+    NameColumn,
     RowColumns,
 )
+from understudy.schemas.window_measures import SideSums
 
 ROWS = [row for message in World().messages(1, 3) for row in message.rows]
 
@@ -64,6 +66,20 @@ def test_counts_above_a_bucket_leave_out_the_bucket_itself() -> None:
 def test_entries_can_be_weighed() -> None:
     column = HistogramColumn.of([{1: 2, 2: 3}, {5: 1}])
     assert column.weighted(column.buckets * 10.0).tolist() == [80, 50]
+
+
+def test_counts_by_name_add_up_by_group() -> None:
+    maps = [{"a": 2, "b": 1}, {}, {"b": 5}, {"c": 1, "a": 1}]
+    column = NameColumn.of(maps)
+    groups = np.array([0, 0, 1, -1])
+    assert column.added(groups, 3) == [{"a": 2, "b": 1}, {"b": 5}, {}]
+    some = column.part(np.array([2, 3]))
+    assert some.added(np.array([0, 0]), 1) == [{"b": 5, "c": 1, "a": 1}]
+    assert NameColumn.of([{}, {}]).added(np.array([0, 1]), 2) == [{}, {}]
+    models = {"heron-4": 3}
+    row = msgspec.structs.replace(ROWS[0], stable=SideSums(requests=3, models=models))
+    read = RowColumns.of_rows([row, ROWS[1]], ["stable_models"]).by_name("stable_models")
+    assert read.added(np.array([0, 0]), 1) == [models]
 
 
 def test_some_rows_can_be_taken_in_their_order() -> None:

@@ -23,6 +23,7 @@ TYPES = {
     "time": "DateTime64(3, 'UTC')",
     "label": "LowCardinality(String)",
     "histogram": "Map(Int32, UInt64)",
+    "models": "Map(LowCardinality(String), UInt64)",
 }
 ROW = st.fixed_dictionaries(
     {
@@ -35,6 +36,9 @@ ROW = st.fixed_dictionaries(
         "label": st.text(st.characters(codec="utf-8"), max_size=8),
         "histogram": st.dictionaries(
             st.integers(-(2**31), 2**31 - 1), st.integers(0, 2**53), max_size=3
+        ),
+        "models": st.dictionaries(
+            st.text(st.characters(codec="utf-8"), max_size=8), st.integers(0, 2**53), max_size=3
         ),
     }
 )
@@ -50,9 +54,16 @@ def rows_of(found: NativeColumns) -> list[Row]:
     columns: dict[str, list[Any]] = {name: one.tolist() for name, one in found.numbers.items()}
     for name, label in found.labels.items():
         columns[name] = [label.values[code] for code in label.codes.tolist()]
-    for name, one in found.maps.items():
+    keyed = {
+        **{name: (one, one.keys.tolist()) for name, one in found.maps.items()},
+        **{
+            name: (one, [one.keys.values[code] for code in one.keys.codes.tolist()])
+            for name, one in found.names.items()
+        },
+    }
+    for name, (one, keys) in keyed.items():
         ends = np.cumsum(one.sizes).tolist()
-        entries = list(zip(one.keys.tolist(), one.values.tolist(), strict=True))
+        entries = list(zip(keys, one.values.tolist(), strict=True))
         parts = zip([0, *ends], ends, strict=False)
         columns[name] = [dict(entries[start:end]) for start, end in parts]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -64,6 +75,7 @@ def expected(rows: list[Row]) -> list[Row]:
             **row,
             "wide": float(row["wide"] & (2**64 - 1)) + float(row["wide"] >> 64) * 2.0**64,
             "histogram": {key: float(count) for key, count in row["histogram"].items()},
+            "models": {key: float(count) for key, count in row["models"].items()},
         }
         for row in rows
     ]
@@ -87,6 +99,7 @@ SOME = {
     "time": 1_793_577_600_000,
     "label": "zh-Hans",
     "histogram": {3: 4, -1: 2},
+    "models": {"heron-4": 5, "heron-5": 6},
 }
 
 
@@ -97,10 +110,11 @@ def test_clickhouse_writes_it_in_the_same_way(client: Client) -> None:
         "fromUnixTimestamp64Milli(1793577600000, 'UTC') AS time, "
         "toLowCardinality(toString(number) = '1' ? 'ja' : 'zh-Hans') AS label, "
         "CAST((number = 1 ? [] : [3, -1], number = 1 ? [] : [4, 2]), 'Map(Int32, UInt64)') "
-        "AS histogram FROM numbers(3)",
+        "AS histogram, CAST((number = 1 ? [] : ['heron-4', 'heron-5'], number = 1 ? [] : [5, 6]), "
+        "'Map(LowCardinality(String), UInt64)') AS models FROM numbers(3)",
         fmt="Native",
     )
-    other = {**SOME, "label": "ja", "histogram": {}}
+    other = {**SOME, "label": "ja", "histogram": {}, "models": {}}
     assert rows_of(decode_blocks(payload)) == expected([SOME, other, SOME])
 
 

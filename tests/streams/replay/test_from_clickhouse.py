@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 import msgspec
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from tests.analyzers.guardrails.world import START, World
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.closed_windows import columns_needed
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
-from understudy.analyzers.guardrails.row_columns import HISTOGRAMS, RowColumns
+from understudy.analyzers.guardrails.row_columns import HISTOGRAMS, NAME_PLACES, RowColumns
 from understudy.analyzers.windows.rows import row_key
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import read_policy
@@ -87,10 +88,15 @@ def test_rows_come_by_source_and_those_without_a_mode_are_left_out() -> None:
 
 def test_columns_hold_what_the_rows_do() -> None:
     rows = [one for message in World().messages(1, 3) for one in message.rows]
+    for one in (rows[0].stable, rows[0].candidate):
+        one.models = {"heron": 3}
     (found,) = stored(rows)
     expected = RowColumns.of_rows(rows, NAMES)
     for name in NAMES:
-        if name in HISTOGRAMS:
+        if name in NAME_PLACES:
+            groups = np.zeros(found.n, dtype=np.int64)
+            assert found.columns.by_name(name).added(groups, 1) == [{"heron": 3}]
+        elif name in HISTOGRAMS:
             one, other = found.columns.histogram(name), expected.histogram(name)
             assert one.above(300).tolist() == other.above(300).tolist()
             assert one.total().tolist() == other.total().tolist()
