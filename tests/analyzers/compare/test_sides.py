@@ -342,3 +342,12 @@ def test_damaged_and_repetitive_answers(
     assert measure("garbled", response=response) is garbled
     assert measure("repetitive", response=response) is repetitive
     assert measure("garbled", response=response, error=ERROR) is False
+
+
+def test_leaked_reasoning_before_json_is_text_around_it() -> None:
+    """The caller's parser gets both."""
+    output = '<think>so a is 1</think>{"a": 1}'
+    reading = read(event(response={"output": output}, request={"expects": "json"}))
+    assert reading.measures.reasoning_leaked[0]
+    assert reading.measures.json_state[0] == JsonState.TRAILING_TEXT
+    assert reading.documents == [NO_DOCUMENT]
