@@ -41,7 +41,7 @@ def view_of(name: str) -> MaterializedView:
     pausing = policy("{metric: error_rate, max_increase: 2pp, action: pause}", stages=ONE_STAGE)
     manifest = pausing if name == "paused" else policy(stages=ONE_STAGE)
     evaluators: dict[str, RolloutEvaluator] = {
-        "holding": decided(manifest, windows=5),
+        "holding": decided(manifest, windows=2),
         "promotable": decided(manifest),
         "rolled back": decided(manifest, BROKEN),
         "paused": decided(pausing, BROKEN),
