@@ -170,7 +170,7 @@ def _option_default(option: click.Option) -> str:
 
 def _section(name: str) -> Callable[[], list[str]]:
     """Measures of a window row: of both sides in one table, since they are the same."""
-    sections = ("stable", "candidate") if name == "stable" else (name,)
+    sections = (name, name.replace("stable", "candidate")) if "stable" in name else (name,)
 
     def build() -> list[str]:
         rows = [
@@ -296,6 +296,8 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     "windows.sides": _section("stable"),
     "windows.pair": _section("pair"),
     "windows.control": _section("control"),
+    "windows.turns": _section("turns"),
+    "windows.side_turns": _section("stable_turns"),
     "windows.unresolved": _section("unresolved"),
 }
 

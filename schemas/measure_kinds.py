@@ -25,6 +25,7 @@ class SumKind(Enum):
     """How the numbers of many rows become one."""
 
     COUNT = "whole numbers"
+    SIGNED = "whole numbers, of either sign"
     TOTAL = "measured values, added as whole ticks"
     PRODUCT = "products of two measured values, exact in three parts"
     HISTOGRAM = "counts by bucket"
@@ -61,7 +62,7 @@ class Sum:
     def clickhouse_type(self) -> str:
         """Squares of hostile counts outgrow 64 bits, hence 128."""
         if self.type_name == "int":
-            return "UInt128" if self.kind is SumKind.PRODUCT else "UInt64"
+            return {SumKind.PRODUCT: "UInt128", SumKind.SIGNED: "Int64"}.get(self.kind, "UInt64")
         return {
             "float": "Float64",
             "Histogram": "Map(Int32, UInt64)",

@@ -53,6 +53,14 @@ _STRUCTS: Final[Mapping[str, tuple[str, str]]] = {
         "ControlSums",
         "Stable against a second run of stable: how much stable differs from itself.",
     ),
+    "turns": (
+        "PairTurnSums",
+        "Of conversations whose requests are paired: how alike the outcomes of their turns are.",
+    ),
+    "stable_turns": (
+        "SideTurnSums",
+        "The same of one side's own outcomes, in canary and ab.",
+    ),
     "unresolved": (
         "UnresolvedCounts",
         "Requests that waited for a side when the row was made; none in closed rows.",

@@ -28,6 +28,7 @@ from understudy.schemas.measure_kinds import (
     Sum,
     SumKind,
 )
+from understudy.schemas.turn_sums import pair_turn_sums, side_turn_sums, turn_measures
 
 MS_TICK: Final = 1e-3
 """No gateway measures finer than a microsecond."""
@@ -407,6 +408,9 @@ def _awaiting(missing: str, other: str, description: str) -> Iterator[Sum]:
         yield Sum(awaiting_known(missing, one), says)
 
 
+TURNS: Final = turn_measures(SIDE, PAIR)
+"""Measures of which windows tell how alike they are within a conversation."""
+
 UNRESOLVED: Final = (
     *_awaiting("stable", "candidate", "Requests that wait for stable, or for their control"),
     *_awaiting("candidate", "stable", "Requests whose stable side is there, and that wait for the "
@@ -450,6 +454,9 @@ def _sections() -> dict[str, tuple[Sum, ...]]:
         "candidate": side,
         "pair": pair,
         "control": control,
+        "turns": pair_turn_sums(TURNS),
+        "stable_turns": side_turn_sums(TURNS),
+        "candidate_turns": side_turn_sums(TURNS),
         "unresolved": UNRESOLVED,
     }
 

@@ -192,6 +192,91 @@ class ControlSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called with equal arguments, in any order.")] = 0
 
 
+class PairTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Of conversations whose requests are paired: how alike the outcomes of their turns are."""
+
+    requests: Annotated[int, Meta(description="Pairs that name their conversation and turn.")] = 0
+    first: Annotated[int, Meta(description="Of these, first turns.")] = 0
+    earlier: Annotated[int, Meta(description="Sum of turn - 1 over these: how many turns went before.")] = 0
+    error_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side gave no answer, of the candidate less that of stable.")] = 0
+    error_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    error_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    fallback_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side came from a fallback model, of the candidate less that of stable.")] = 0
+    fallback_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    fallback_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    truncated_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side stopped at the length limit, of the candidate less that of stable.")] = 0
+    truncated_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    truncated_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    garbled_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered with damaged characters, of the candidate less that of stable.")] = 0
+    garbled_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    garbled_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    repetitive_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered in a loop, of the candidate less that of stable.")] = 0
+    repetitive_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    repetitive_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    json_valid_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side gave valid JSON (RFC 8259), of the candidate less that of stable.")] = 0
+    json_valid_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    json_valid_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    json_schema_valid_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side satisfied the schema, of the candidate less that of stable.")] = 0
+    json_schema_valid_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    json_schema_valid_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    language_match_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered in the language of the request, of the candidate less that of stable.")] = 0
+    language_match_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    language_match_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    tool_calls_match_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the same tools were called with equal arguments, in any order.")] = 0
+    tool_calls_match_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    tool_calls_match_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    output_tokens_pairs: Annotated[int, Meta(description="Turn pairs with a known number of output tokens on both sides of both turns: s and c.")] = 0
+    output_tokens_stable_sums: Annotated[int, Meta(description="Sum of s_i + s_j over these turn pairs.")] = 0
+    output_tokens_candidate_sums: Annotated[int, Meta(description="Sum of c_i + c_j over these turn pairs.")] = 0
+    output_tokens_stable_products: Annotated[int, Meta(description="Sum of s_i · s_j over these.")] = 0
+    output_tokens_candidate_products: Annotated[int, Meta(description="Sum of c_i · c_j over these.")] = 0
+    output_tokens_cross_products: Annotated[int, Meta(description="Sum of c_i · s_j + s_i · c_j over these.")] = 0
+    cost_usd_pairs: Annotated[int, Meta(description="Turn pairs with a known cost on both sides of both turns: s and c.")] = 0
+    cost_usd_stable_sums: Annotated[float, Meta(description="Sum of s_i + s_j over these turn pairs.")] = 0.0
+    cost_usd_candidate_sums: Annotated[float, Meta(description="Sum of c_i + c_j over these turn pairs.")] = 0.0
+    cost_usd_stable_products: Annotated[float, Meta(description="Sum of s_i · s_j over these.")] = 0.0
+    cost_usd_candidate_products: Annotated[float, Meta(description="Sum of c_i · c_j over these.")] = 0.0
+    cost_usd_cross_products: Annotated[float, Meta(description="Sum of c_i · s_j + s_i · c_j over these.")] = 0.0
+
+
+class SideTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The same of one side's own outcomes, in canary and ab."""
+
+    requests: Annotated[int, Meta(description="Sides that name their conversation and turn.")] = 0
+    first: Annotated[int, Meta(description="Of these, first turns.")] = 0
+    earlier: Annotated[int, Meta(description="Sum of turn - 1 over these: how many turns went before.")] = 0
+    error_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side gave no answer.")] = 0
+    error_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    error_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    fallback_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side came from a fallback model.")] = 0
+    fallback_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    fallback_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    truncated_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side stopped at the length limit.")] = 0
+    truncated_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    truncated_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    garbled_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered with damaged characters.")] = 0
+    garbled_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    garbled_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    repetitive_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered in a loop.")] = 0
+    repetitive_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    repetitive_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    json_valid_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side gave valid JSON (RFC 8259).")] = 0
+    json_valid_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    json_valid_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    json_schema_valid_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side satisfied the schema.")] = 0
+    json_schema_valid_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    json_schema_valid_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    language_match_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered in the language of the request.")] = 0
+    language_match_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    language_match_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    output_tokens_pairs: Annotated[int, Meta(description="Turn pairs with a known number of output tokens x of both turns.")] = 0
+    output_tokens_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    output_tokens_products: Annotated[int, Meta(description="Sum of x_i · x_j over these.")] = 0
+    cost_usd_pairs: Annotated[int, Meta(description="Turn pairs with a known cost x of both turns.")] = 0
+    cost_usd_sums: Annotated[float, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0.0
+    cost_usd_products: Annotated[float, Meta(description="Sum of x_i · x_j over these.")] = 0.0
+
+
 class UnresolvedCounts(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Requests that waited for a side when the row was made; none in closed rows."""
 

@@ -1,8 +1,8 @@
 """The window row: the sufficient statistics of one slice in one tumbling window.
 
 A row holds only what adds up, so merging partitions, windows or languages is adding. Field names
-are columns in ClickHouse (prefixed `stable_`, `candidate_`, `pair_`, `control_`, `events_`,
-`unresolved_`) and keys in the messages of the topic `understudy.windows`.
+are columns in ClickHouse, prefixed with the name of their section (`stable_`, `pair_`, …), and
+keys in the messages of the topic `understudy.windows`.
 
 Counts are integers. Sums of measured values are added as whole ticks, so they do not depend on
 the order in which pairs arrived; the row shows them in natural units. What is measured is declared
@@ -22,7 +22,9 @@ from understudy.schemas.window_measures import (
     ControlSums,
     EventCounts,
     PairSums,
+    PairTurnSums,
     SideSums,
+    SideTurnSums,
     UnresolvedCounts,
 )
 
@@ -57,6 +59,9 @@ class WindowRow(msgspec.Struct, omit_defaults=True, kw_only=True):
     candidate: SideSums = msgspec.field(default_factory=SideSums)
     pair: PairSums = msgspec.field(default_factory=PairSums)
     control: ControlSums = msgspec.field(default_factory=ControlSums)
+    turns: PairTurnSums = msgspec.field(default_factory=PairTurnSums)
+    stable_turns: SideTurnSums = msgspec.field(default_factory=SideTurnSums)
+    candidate_turns: SideTurnSums = msgspec.field(default_factory=SideTurnSums)
     unresolved: UnresolvedCounts = msgspec.field(default_factory=UnresolvedCounts)
 
 
@@ -78,6 +83,9 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "candidate": SideSums,
     "pair": PairSums,
     "control": ControlSums,
+    "turns": PairTurnSums,
+    "stable_turns": SideTurnSums,
+    "candidate_turns": SideTurnSums,
     "unresolved": UnresolvedCounts,
 }
 """The parts of a row that hold measures; a ClickHouse column is named `<section>_<field>`."""

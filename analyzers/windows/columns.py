@@ -8,9 +8,9 @@ its kind alone, see `understudy.schemas.measure_kinds`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,24 +114,87 @@ def pair_columns(
     into.count("pair_pairs", _ones(len(pair)))
     for measure in PAIR:
         _add("pair", measure, getattr(pair, measure.name), into)
-    among = {
+    units = _units_of_pairs(stable, candidate, pair)
+    for name, known in units.items():
+        if name not in _PAIR_COUNTS:
+            into.count(f"pair_{name}", known)
+    for one in compared_outcomes(stable, candidate, pair, units):
+        if isinstance(one.measure, Category):
+            into.count(f"pair_{one.measure.paired_among}", one.known)
+        _add_joint(one.measure.joint, one.stable, one.candidate, one.known, into)
+    for measure in SIDE:
+        if isinstance(measure, Distribution):
+            left, right = getattr(stable, measure.name), getattr(candidate, measure.name)
+            _add_ratio(measure, left, right, pair.answered, into)
+            _add_products(measure, left, right, pair.answered, into)
+
+
+_PAIR_COUNTS: Final = ("pairs", "answered", "texts")
+"""Units of pairs that are counted as pairs or as a measure of their own."""
+
+
+def _units_of_pairs(
+    stable: SideMeasures, candidate: SideMeasures, pair: PairMeasures
+) -> dict[str, Bools]:
+    """By name of their count, of which pairs an outcome of both sides may be known."""
+    units = {
         "pairs": np.ones(len(pair), dtype=bool),
         "answered": pair.answered,
         "texts": pair.texts,
     }
-    for measure in SIDE:
-        left, right = getattr(stable, measure.name), getattr(candidate, measure.name)
-        if isinstance(measure, Outcome) and measure.known_both:
-            among[measure.known_both] = known = left & right & among[measure.known_among]
-            into.count(f"pair_{measure.known_both}", known)
-        match measure:
-            case Outcome(paired_among=units) if units:
-                _add_joint(measure.joint, left, right, among[units], into)
-            case Category():
-                _add_paired_category(measure, left, right, pair.answered, into)
-            case Distribution():
-                _add_ratio(measure, left, right, pair.answered, into)
-                _add_products(measure, left, right, pair.answered, into)
+    for one in SIDE:
+        if isinstance(one, Outcome) and one.known_both:
+            both = getattr(stable, one.name) & getattr(candidate, one.name)
+            units[one.known_both] = both & units[one.known_among]
+    return units
+
+
+class ComparedOutcome(NamedTuple):
+    """Whether the sides of n pairs have an outcome, and of which pairs this is known."""
+
+    measure: Outcome | Category
+    stable: Bools
+    candidate: Bools
+    known: Bools
+
+
+def compared_outcomes(
+    stable: SideMeasures,
+    candidate: SideMeasures,
+    pair: PairMeasures,
+    units: Mapping[str, Bools] | None = None,
+) -> Iterator[ComparedOutcome]:
+    """Yield the outcomes of n pairs in which their sides are compared."""
+    units = units or _units_of_pairs(stable, candidate, pair)
+    for one in SIDE:
+        left, right = getattr(stable, one.name), getattr(candidate, one.name)
+        match one:
+            case Outcome(paired_among=among) if among:
+                yield ComparedOutcome(one, left, right, units[among])
+            case Category() if one.known:
+                known = pair.answered & (left != one.absent) & (right != one.absent)
+                yield ComparedOutcome(one, left == one.passing, right == one.passing, known)
+
+
+class OwnOutcome(NamedTuple):
+    """Whether n sides have an outcome, and of which this is known."""
+
+    measure: Outcome | Category
+    happened: Bools
+    known: Bools
+
+
+def own_outcomes(side: SideMeasures) -> Iterator[OwnOutcome]:
+    """Yield the outcomes of n sides of which a rate can be told."""
+    units = {"requests": np.ones(len(side), dtype=bool)}
+    units |= {one.success: getattr(side, one.name) for one in SIDE if isinstance(one, Outcome)}
+    for one in SIDE:
+        values = getattr(side, one.name)
+        match one:
+            case Outcome():
+                yield OwnOutcome(one, values, units[one.among])
+            case Category() if one.known:
+                yield OwnOutcome(one, values == one.passing, values != one.absent)
 
 
 def control_columns(control: ControlMeasures, into: WindowColumns) -> None:
@@ -159,7 +222,7 @@ def _add(section: str, measure: Measure, values: Any, into: WindowColumns) -> No
         case Category():
             _add_category(section, measure, values, into)
         case Distribution():
-            _add_distribution(section, measure, _floats(values), into)
+            _add_distribution(section, measure, values_of(values), into)
 
 
 def _add_number(section: str, measure: Number, values: Ints, into: WindowColumns) -> None:
@@ -200,8 +263,8 @@ def _add_logarithms(column: str, logarithms: Floats, into: WindowColumns) -> Non
     into.product(f"{column}_squares", ticks, ticks)
 
 
-def _floats(values: Floats | Ints) -> Floats:
-    """Whole numbers, of which −1 is unknown, as floats with NaN."""
+def values_of(values: Floats | Ints) -> Floats:
+    """Measured values (n,) as floats with NaN; of whole numbers −1 is unknown."""
     if values.dtype.kind == "f":
         return values  # type: ignore[return-value]
     return np.where(values >= 0, values, np.nan)
@@ -212,16 +275,6 @@ def _add_joint(name: str, left: Bools, right: Bools, among: Bools, into: WindowC
     into.count(f"pair_{only_stable(name)}", left & ~right & among)
     into.count(f"pair_{only_candidate(name)}", right & ~left & among)
     into.count(f"pair_{both_sides(name)}", left & right & among)
-
-
-def _add_paired_category(
-    measure: Category, left: Bytes, right: Bytes, answered: Bools, into: WindowColumns
-) -> None:
-    if measure.known:
-        known = answered & (left != measure.absent) & (right != measure.absent)
-        into.count(f"pair_{measure.paired_among}", known)
-        passed = left == measure.passing, right == measure.passing
-        _add_joint(measure.joint, *passed, known, into)
 
 
 def _add_ratio(
@@ -247,7 +300,7 @@ def _add_products(
     if not measure.products:
         return
     column = f"pair_{measure.name}"
-    stable, candidate = _floats(left), _floats(right)
+    stable, candidate = values_of(left), values_of(right)
     known = answered & ~np.isnan(stable) & ~np.isnan(candidate)
     into.count(f"{column}_count", known)
     ticks = [to_ticks(np.where(known, some, 0.0), measure.tick) for some in (stable, candidate)]

@@ -15,7 +15,9 @@ from understudy.schemas.window_measures import (
     ControlSums,
     EventCounts,
     PairSums,
+    PairTurnSums,
     SideSums,
+    SideTurnSums,
     UnresolvedCounts,
 )
 from understudy.schemas.windows import SECTIONS, WindowRow
@@ -33,6 +35,9 @@ class RowTotals:
     candidate: SideSums = field(default_factory=SideSums)
     pair: PairSums = field(default_factory=PairSums)
     control: ControlSums = field(default_factory=ControlSums)
+    turns: PairTurnSums = field(default_factory=PairTurnSums)
+    stable_turns: SideTurnSums = field(default_factory=SideTurnSums)
+    candidate_turns: SideTurnSums = field(default_factory=SideTurnSums)
     unresolved: UnresolvedCounts = field(default_factory=UnresolvedCounts)
 
 

@@ -69,6 +69,9 @@ _SECTION_TITLES: Final = {
     "candidate": "Candidate",
     "pair": "",
     "control": "Stable against control",
+    "turns": "Turns",
+    "stable_turns": "Stable's turns",
+    "candidate_turns": "Candidate's turns",
     "unresolved": "When the row was made",
 }
 """What the comment of a measure's column begins with."""

@@ -34,8 +34,10 @@ def _readable(settings: Settings) -> Iterator[Finding]:
 
 
 def _retention(settings: Settings) -> Iterator[Finding]:
-    pairing = settings.pairing
-    horizon_s = pairing.window_s + pairing.allowed_lateness_s + pairing.join_timeout_s
+    try:
+        horizon_s = PairingPolicy.from_settings(settings).horizon_ms / 1000
+    except SettingsError:
+        return  # said already
     kept_s = topics(settings.kafka).events.retention_ms / 1000
     if horizon_s > kept_s / 4:
         yield warn(

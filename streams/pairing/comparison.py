@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.analyzers.compare.arrays import Ints, concatenate, select
+from understudy.analyzers.compare.arrays import Bools, Ints, concatenate, select
 from understudy.analyzers.compare.language_tags import UNDETERMINED
 from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures, SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
@@ -21,7 +21,14 @@ from understudy.analyzers.windows.columns import (
     pair_columns,
     side_columns,
 )
+from understudy.analyzers.windows.turns import (
+    TurnOutcomes,
+    paired_turns,
+    single_turns,
+    turn_count_columns,
+)
 from understudy.schemas.events import CANDIDATE, CONTROL, STABLE, Event, Request, turn_of
+from understudy.schemas.turn_sums import TURN_SECTIONS
 from understudy.streams.pairing.join import RequestSides
 from understudy.streams.pairing.request_language import (
     PromptLanguages,
@@ -55,6 +62,10 @@ class Requests:
     """Empty where there is none."""
     turn: Ints
     """Which request of its conversation this is, from 1; 0 where that is unknown."""
+    is_turn: Bools
+    """Whether it may form pairs with other turns."""
+    log_bytes: Ints
+    """Bytes of the log read before the first side; 0 where it does not matter."""
     offset: Ints
     """Of the side that came last."""
 
@@ -79,6 +90,13 @@ class Comparisons:
 
     def __len__(self) -> int:
         return len(self.requests)
+
+    @property
+    def turn_section(self) -> str:
+        """The section of window rows that the turns among the requests count in."""
+        if self.pair is not None:
+            return "turns"
+        return TURN_SECTIONS["stable" if self.candidate is None else "candidate"]
 
     @property
     def sides(self) -> Ints:
@@ -211,6 +229,11 @@ def _requests(
 ) -> Requests:
     """What is shared, read from one side of each request; the turn from the other if need be."""
     asked = [event.request or _NO_REQUEST for event in events]
+    turns = _turns(events, others)
+    is_turn, log_bytes = turns > 0, np.zeros_like(turns)
+    if is_turn.any():
+        is_turn &= np.array([e.is_turn for e in entries])
+        log_bytes = np.array([e.log_bytes for e in entries], dtype=np.int64)
     return Requests(
         rollout_id=[event.rollout_id for event in events],
         pair_id=[event.pair_id for event in events],
@@ -222,7 +245,9 @@ def _requests(
         waiting_language=waiting_languages,
         request_time_ms=np.array([e.request_time_ms for e in entries], dtype=np.int64),
         conversation_id=[event.conversation_id or "" for event in events],
-        turn=_turns(events, others),
+        turn=turns,
+        is_turn=is_turn,
+        log_bytes=log_bytes,
         offset=np.array([e.last_offset for e in entries], dtype=np.int64),
     )
 
@@ -256,9 +281,22 @@ def window_columns(comparisons: Comparisons) -> WindowColumns:
         side_columns("candidate", comparisons.candidate, columns)
     if comparisons.pair is not None and comparisons.stable and comparisons.candidate:
         pair_columns(comparisons.stable, comparisons.candidate, comparisons.pair, columns)
+    if comparisons.requests.turn.any():
+        turn_count_columns(comparisons.turn_section, comparisons.requests.turn, columns)
     paired = comparisons.pair is not None
     columns.count("events_paired" if paired else "events_single", comparisons.sides)
     return columns
+
+
+def turn_outcomes(comparisons: Comparisons) -> TurnOutcomes:
+    """What is added up over pairs of turns."""
+    stable, candidate = comparisons.stable, comparisons.candidate
+    if comparisons.pair is not None and stable is not None and candidate is not None:
+        return paired_turns(stable, candidate, comparisons.pair)
+    side = stable if candidate is None else candidate
+    if side is None:
+        raise ValueError("a request without any side")
+    return single_turns(side)
 
 
 def control_window_columns(comparisons: Comparisons) -> WindowColumns:

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
+import numpy as np
+
+from understudy.analyzers.compare.arrays import select
 from understudy.analyzers.compare.error_sources import failed_itself
 from understudy.analyzers.windows.window_sums import SliceKey, number_rows
 from understudy.schemas.event_time import to_epoch_ms
@@ -24,6 +27,7 @@ from understudy.schemas.events import (
     event_key,
 )
 from understudy.schemas.measures import lost, lost_errors
+from understudy.schemas.turn_sums import TURN_SECTIONS
 from understudy.schemas.window_measures import UnresolvedCounts
 from understudy.schemas.windows import Source
 from understudy.streams.pairing.comparison import (
@@ -32,8 +36,10 @@ from understudy.streams.pairing.comparison import (
     compare_requests,
     control_window_columns,
     merge_comparisons,
+    turn_outcomes,
     window_columns,
 )
+from understudy.streams.pairing.conversations import Conversations, Turns
 from understudy.streams.pairing.join import (
     Duplicate,
     GivenUp,
@@ -66,6 +72,8 @@ class _Batch:
 
     outcome: BatchOutput = field(default_factory=BatchOutput)
     joined: JoinOutput = field(default_factory=JoinOutput)
+    written_before: list[Comparisons] = field(default_factory=list)
+    """Of windows that are not written again; later turns are multiplied with these."""
 
 
 class Partition(PartitionState):
@@ -75,6 +83,8 @@ class Partition(PartitionState):
 
     def _begin(self) -> None:
         self._join = Join(self.policy)
+        sections = ("turns", *TURN_SECTIONS.values())
+        self._conversations = {name: Conversations(name, self.policy) for name in sections}
 
     @property
     def waiting_sides(self) -> int:
@@ -101,6 +111,9 @@ class Partition(PartitionState):
             self._join.expire(self.watermark_ms, batch.joined)
         self._measure(batch)
         self._count(batch)
+        if self.watermark_ms is not None:
+            for conversations in self._conversations.values():
+                conversations.forget(self.watermark_ms, self._join.log_bytes)
         self._end_batch(batch.joined.steps)
         return batch.outcome
 
@@ -164,28 +177,41 @@ class Partition(PartitionState):
 
     def _measure(self, batch: _Batch) -> None:
         """Compare what is complete, then forget the texts."""
-        entries = []
+        entries: list[RequestSides] = []
+        written_before: list[RequestSides] = []
         for entry in batch.joined.complete:
-            if self._is_unwritten(entry.request_time_ms):
-                self._count_unwritten(entry.request_time_ms, len(entry.sides))
-                entry.release()
-            else:
+            if not self._is_unwritten(entry.request_time_ms):
                 entries.append(entry)
+                continue
+            self._count_unwritten(entry.request_time_ms, len(entry.sides))
+            if self._meets_later_turns(entry):
+                written_before.append(entry)
+            else:
+                entry.release()
         batch.joined.complete.clear()
         if entries:
-            self._compare(entries, batch)
+            self._compare(entries, batch.outcome.comparisons, batch)
+        if written_before:
+            self._compare(written_before, batch.written_before, batch)
 
-    def _compare(self, entries: list[RequestSides], batch: _Batch) -> None:
+    def _meets_later_turns(self, entry: RequestSides) -> bool:
+        """Whether a request may form pairs of turns that count in windows which are written."""
+        reach_ms = self.policy.turn_reach_ms
+        return entry.is_turn and entry.request_time_ms >= self._written_from_ms - reach_ms
+
+    def _compare(self, entries: list[RequestSides], into: list[Comparisons], batch: _Batch) -> None:
         """Compare all at once; if an analyzer raises, one by one, to find which."""
         try:
-            batch.outcome.comparisons += compare_requests(entries, self.policy.compare)
+            into += compare_requests(entries, self.policy.compare)
         except Exception as error:
             if len(entries) > 1:
                 middle = len(entries) // 2
-                self._compare(entries[:middle], batch)
-                self._compare(entries[middle:], batch)
-            else:
+                self._compare(entries[:middle], into, batch)
+                self._compare(entries[middle:], into, batch)
+            elif into is batch.outcome.comparisons:
                 self._poison(entries[0], error, batch)
+            else:
+                entries[0].release()
             return
         for entry in entries:
             entry.release()
@@ -195,6 +221,8 @@ class Partition(PartitionState):
         batch.outcome.comparisons = merge_comparisons(batch.outcome.comparisons)
         for comparisons in batch.outcome.comparisons:
             self._add(comparisons)
+        for comparisons in merge_comparisons(batch.written_before):
+            self._add_turns(comparisons)
         for request in batch.joined.given_up:
             self._give_up(request, batch)
         for attempt in batch.joined.superseded:
@@ -212,6 +240,7 @@ class Partition(PartitionState):
             (times_ms - times_ms % self.policy.window_ms).tolist(),
         )
         self._windows.add(slices, rows, window_columns(comparisons))
+        self._add_turns(comparisons)
         self._leave_slices(requests)
         if comparisons.control is not None:
             controls = rows[comparisons.control_rows]
@@ -222,6 +251,34 @@ class Partition(PartitionState):
         else:
             self.tally.pairs += len(comparisons)
             self.tally.paired += sides
+
+    def _add_turns(self, comparisons: Comparisons) -> None:
+        """Add the pairs of turns that the requests form with those before, and with each other."""
+        requests = comparisons.requests
+        chosen = np.flatnonzero(requests.is_turn)
+        if not chosen.size:
+            return
+        rows = chosen.tolist()
+        times_ms = requests.request_time_ms[chosen]
+        starts_ms = (times_ms - times_ms % self.policy.window_ms).tolist()
+        labels = (requests.rollout_id, requests.mode, requests.language, requests.workflow)
+        turns = Turns(
+            conversation=[
+                f"{requests.rollout_id[row]}/{requests.mode[row]}/{requests.conversation_id[row]}"
+                for row in rows
+            ],
+            slice=[
+                SliceKey(*(label[row] for label in labels), start)
+                for row, start in zip(rows, starts_ms, strict=True)
+            ],
+            request_time_ms=times_ms,
+            log_bytes=requests.log_bytes[chosen],
+            offset=requests.offset[chosen],
+            outcomes=select(turn_outcomes(comparisons), rows),
+        )
+        pairs = self._conversations[comparisons.turn_section].add(turns, self._written_from_ms)
+        if pairs is not None:
+            self._windows.add(*pairs)
 
     def _leave_slices(self, requests: Requests) -> None:
         """Draw the slices again in which requests waited that turned out to be of another one."""

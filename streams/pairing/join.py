@@ -25,6 +25,7 @@ import msgspec
 from understudy.analyzers.compare.language_tags import UNDETERMINED, normalize_tag
 from understudy.analyzers.windows.window_sums import SliceKey
 from understudy.schemas.events import PAIR, SIDE_BITS, Event, InvalidEvent, InvalidReason
+from understudy.streams.pairing.conversations import TurnCounter
 from understudy.streams.pairing.open_windows import WatermarkSteps
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 
@@ -87,6 +88,8 @@ class RequestSides(msgspec.Struct, eq=False, gc=False):
     evicted: bool = False
     is_disputed: bool = False
     """Whether a record came that belongs to the request and disagrees with it."""
+    is_turn: bool = False
+    """Whether the request may form pairs with other turns of its conversation."""
     first: Event | None = None
     """The side that was read first, while the request waits and where what it says of the language
     may not be the last word."""
@@ -173,6 +176,7 @@ class Join:
     """All requests with sides that wait, and some that no longer do."""
     _most_waiting: int = 0
     """How long that list may grow before those are dropped from it."""
+    _turns: TurnCounter = field(init=False)
     _tags: set[str | None] = field(default_factory=set)
     """Language tags as gateways write them, of those that name a language."""
     _held: list[RequestSides] = field(default_factory=list)
@@ -181,6 +185,7 @@ class Join:
     """Evicted requests of which a later record still lies within the look-back."""
 
     def __post_init__(self) -> None:
+        self._turns = TurnCounter(self.policy.turn_interval_ms)
         self._timeout_ms = self.policy.join_timeout_ms
         self._max_bytes = self.policy.max_join_bytes
 
@@ -214,6 +219,9 @@ class Join:
             self._by_time[request_time_ms // _BUCKET_MS].append(entry)
             self._by_position.append(entry)
             self._waiting.append(entry)
+            if event.conversation_id:
+                conversation = f"{event.rollout_id}/{event.mode}/{event.conversation_id}"
+                entry.is_turn = self._turns.takes_part(conversation, request_time_ms)
         else:
             entry.last_log_bytes = log_bytes
             try:
@@ -340,6 +348,7 @@ class Join:
             kept = [e for e in self._by_time.pop(bucket) if not self._expire(e, oldest_ms, joined)]
             if kept:
                 self._by_time[bucket] = kept
+        self._turns.forget(oldest_ms)
         self._evict_by_position(oldest_ms, joined)
         self._end_grace(watermark_ms, joined)
         if len(self._waiting) > self._most_waiting:

@@ -98,25 +98,39 @@ class PairingPolicy:
         return round(self.retry_grace_s * 1000)
 
     @property
+    def turn_interval_ms(self) -> int:
+        """Within which only the first requests of a conversation form pairs with other turns."""
+        return max(1, self.join_timeout_ms // 12)
+
+    @property
+    def _influence_ms(self) -> int:
+        """How far after the time of a missing record windows may lack something.
+
+        The record touches sides up to a join timeout and a tolerance after it, and what became of
+        those is multiplied with what became of turns up to a join timeout later. Which turns these
+        are depends on those before them within an interval.
+        """
+        beyond_ms = self.join_timeout_ms + self.request_time_tolerance_ms
+        return beyond_ms + self.turn_reach_ms + self.turn_interval_ms
+
+    @property
+    def turn_reach_ms(self) -> int:
+        """How far apart two turns of a conversation may lie that form a pair."""
+        return self.join_timeout_ms
+
+    @property
     def horizon_ms(self) -> int:
         """How far the committed offset trails the watermark: what recovery reads again.
 
-        A side before the committed offset touches sides up to a join timeout and a tolerance after
-        it; their windows have to be closed.
+        All windows are closed that may lack something by what lies before the committed offset.
         """
-        return (
-            self.window_ms
-            + self.allowed_lateness_ms
-            + self.join_timeout_ms
-            + self.request_time_tolerance_ms
-        )
+        return self.window_ms + self.allowed_lateness_ms + self._influence_ms
 
     def complete_from_ms(self, timestamp_ms: int) -> int:
         """Return from when on windows are whole in a log whose first record has this timestamp.
 
         What came before that record was stored before it, and made at most the clock skew later
-        than that; and it touches sides up to a join timeout and a tolerance after it.
+        than that.
         """
-        reach_ms = timestamp_ms + self.max_clock_skew_ms + self.join_timeout_ms
-        reach_ms += self.request_time_tolerance_ms
+        reach_ms = timestamp_ms + self.max_clock_skew_ms + self._influence_ms
         return reach_ms - reach_ms % self.window_ms + self.window_ms

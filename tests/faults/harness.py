@@ -499,6 +499,11 @@ _MEASURES: Final = {
     "pair_lost_stable_candidate_errors", "pair_lost_candidate_stable_errors",
     *(f"unresolved_awaiting_{side}{known}" for side in ("stable", "candidate")
       for known in ("", "_errors", "_fallbacks")),
+    *(f"{section}_{name}" for section in ("turns", "stable_turns", "candidate_turns")
+      for name in ("requests", "first", "earlier", "error_pairs", "error_sums", "error_products",
+                   "output_tokens_pairs")),
+    "turns_output_tokens_cross_products", "stable_turns_output_tokens_products",
+    "candidate_turns_output_tokens_products",
 }  # fmt: skip
 
 

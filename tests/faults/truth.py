@@ -15,6 +15,8 @@ from typing import Any
 
 Slice = tuple[str, str, str, str, int, int]
 """Rollout, mode, language, workflow, window start in ms, partition."""
+MOST_TURNS = 32
+"""Of a conversation within a twelfth of the join timeout."""
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS = dt.timedelta(milliseconds=1)
 
@@ -43,7 +45,8 @@ class Rules:
 
     @property
     def horizon_ms(self) -> int:
-        return self.window_ms + self.timeout_ms + self.lateness_ms + self.tolerance_ms
+        once_ms = self.window_ms + self.timeout_ms + self.lateness_ms + self.tolerance_ms
+        return once_ms + self.timeout_ms + max(1, self.timeout_ms // 12)
 
 
 @dataclass
@@ -89,11 +92,24 @@ class _Request:
     done: bool = False
     disputed: bool = False
     """A side came that disagrees."""
+    place: int = 0
+    """Among the requests of its conversation within a twelfth of the join timeout, from 1."""
 
     def is_complete(self, watermark: int) -> bool:
         """Whether all sides are there, and no later attempt can replace one."""
         is_open = any(until > watermark for until in self.open_until.values())
         return self.sides.keys() == self.wanted and not is_open
+
+
+@dataclass(frozen=True)
+class _Turn:
+    at: int
+    offset: int
+    labels: tuple[str, ...]
+    harm: int
+    """Whether the side failed; of a pair whether the candidate did less whether stable did."""
+    tokens: list[int] | None
+    """Of both sides, if they are known."""
 
 
 class Reader:
@@ -105,6 +121,8 @@ class Reader:
         self._truth = truth
         self._watermark: int | None = None
         self._requests: dict[tuple[str, str], _Request] = {}
+        self._seen: Counter[tuple[Any, ...]] = Counter()
+        self._turns: dict[tuple[Any, ...], list[_Turn]] = defaultdict(list)
 
     def read(self, records: Iterable[Record]) -> None:
         """Everything, in order."""
@@ -147,6 +165,10 @@ class Reader:
             request = request if request.newest_ms >= oldest else None
         if request is None:
             request = self._requests[key] = _Request(at, at, frozenset(event["sides"]))
+            interval = max(1, self._rules.timeout_ms // 12)
+            conversation = (*_conversation(event), at // interval)
+            self._seen[conversation] += 1
+            request.place = self._seen[conversation]
         else:
             request.newest_ms = max(request.newest_ms, at)
             try:
@@ -205,12 +227,54 @@ class Reader:
                 same = _same_text(sides["stable"], sides["control"])
                 self._count(labels, request.time_ms, "control_pairs")
                 self._count(labels, request.time_ms, "control_identical", same)
+        self._multiply(request, sides)
         window = request.time_ms - request.time_ms % self._rules.window_ms
         offset = max(offset for _, offset in request.sides.values())
         name = first["rollout_id"], first["pair_id"], request.time_ms
         self._truth.comparisons[name] = (
             self._partition, offset, window, first["language"], tuple(sorted(sides)), identical
         )  # fmt: skip
+
+    def _multiply(self, request: _Request, sides: dict[str, dict[str, Any]]) -> None:
+        """Count a turn, and its pairs with all other turns of its conversation."""
+        ordered = [sides[name] for name in ("stable", "candidate") if name in sides]
+        number = next((event["turn"] for event in ordered if event.get("turn")), 0)
+        if not ordered[0].get("conversation_id") or not number:
+            return
+        paired = len(ordered) == 2
+        section = "turns" if paired else f"{next(iter(sides))}_turns"
+        labels, at = _labels(next(iter(sides.values()))), request.time_ms
+        self._count(labels, at, f"{section}_requests")
+        self._count(labels, at, f"{section}_first", number == 1)
+        self._count(labels, at, f"{section}_earlier", number - 1)
+        if request.place > MOST_TURNS:
+            return
+        failed = [_failed(event) for event in ordered]
+        tokens = [(event.get("usage") or {}).get("output_tokens") for event in ordered]
+        known = None not in tokens and not (paired and any(failed))
+        turn = _Turn(
+            at, max(offset for _, offset in request.sides.values()), labels,
+            failed[-1] - failed[0] if paired else int(failed[0]), tokens if known else None,
+        )  # fmt: skip
+        others = self._turns[section, *_conversation(ordered[0])]
+        for other in others:
+            if abs(other.at - at) <= self._rules.timeout_ms:
+                self._multiply_two(section, *sorted((turn, other), key=lambda t: (t.at, t.offset)))
+        others.append(turn)
+
+    def _multiply_two(self, section: str, earlier: _Turn, later: _Turn) -> None:
+        def count(name: str, number: int) -> None:
+            self._count(later.labels, later.at, f"{section}_{name}", number)
+
+        count("error_pairs", 1)
+        count("error_sums", earlier.harm + later.harm)
+        count("error_products", earlier.harm * later.harm)
+        if earlier.tokens is None or later.tokens is None:
+            return
+        count("output_tokens_pairs", 1)
+        crossed = zip(earlier.tokens, reversed(later.tokens), strict=True)
+        name = "products" if len(later.tokens) == 1 else "cross_products"
+        count(f"output_tokens_{name}", sum(left * right for left, right in crossed))
 
     def _count_side(
         self, labels: tuple[str, ...], at: int, name: str, event: dict[str, Any]
@@ -369,6 +433,10 @@ def _attempt(event: dict[str, Any]) -> tuple[int, bool]:
 
 def _failed(event: dict[str, Any]) -> bool:
     return bool(event.get("error")) or (event.get("fallback") or {}).get("final") is False
+
+
+def _conversation(event: dict[str, Any]) -> tuple[Any, ...]:
+    return event["rollout_id"], event["mode"], event.get("conversation_id")
 
 
 def _fell_back(event: dict[str, Any]) -> bool:

@@ -19,6 +19,11 @@ WORKFLOWS: Final = (None, "chat")
 ROLLOUTS: Final = ("r1", "r2")
 TURNS: Final = 4
 """Of each conversation."""
+AT_ONCE: Final = 30
+"""Conversations: turns of one are seconds apart."""
+FAILING: Final = 0.05
+ALIKE: Final = 0.6
+"""Share of answers that fail, in all conversations and in each tenth."""
 AGE: Final = dt.timedelta(hours=2)
 """How long ago the requests were made; so that only what is meant to runs ahead of the clock."""
 
@@ -147,22 +152,38 @@ class Workload:
             "workflow": rng.choice(WORKFLOWS),
         }
         if rng.random() < self._shape.conversing:
-            turn = number % TURNS + 1
-            common |= {"conversation_id": f"c{number // TURNS}", "turn": turn}
+            common |= self._turn(number, sides)
+            sides = common["sides"]
         for side in sides:
             skew_s = rng.uniform(-0.6, 0.6) if rng.random() < self._shape.skewed else 0.0
             stamp = self._start + dt.timedelta(seconds=round(at_s + skew_s, 3))
-            for wait_s, answer in self._attempts():
+            failing = ALIKE if common.get("conversation_id", "").endswith("0") else FAILING
+            for wait_s, answer in self._attempts(failing):
                 own = {"side": side, "request_time": stamp.isoformat()}
                 yield wait_s, self._message({**common, **own, **answer})
             if rng.random() < self._shape.disagreeing:
                 common = {**common, **rng.choice(({"workflow": "elsewhere"}, {"turn": 99}))}
 
-    def _attempts(self) -> Iterator[tuple[float, dict[str, Any]]]:
+    def _turn(self, number: int, sides: list[str]) -> dict[str, Any]:
+        """What makes a request a turn: of `AT_ONCE` conversations, one after the other."""
+        batch, place = divmod(number, AT_ONCE * TURNS)
+        turn, conversation = divmod(place, AT_ONCE)
+        name = batch * AT_ONCE + conversation
+        shared: dict[str, Any] = {
+            "conversation_id": f"c{name}",
+            "turn": turn + 1,
+            "rollout_id": ROLLOUTS[name % len(ROLLOUTS)],
+        }
+        if name % 5 == 0:
+            return {**shared, "mode": "canary", "sides": [("stable", "candidate")[name % 2]]}
+        paired = sides if len(sides) > 1 else ["stable", "candidate"]
+        return {**shared, "mode": "shadow", "sides": paired}
+
+    def _attempts(self, failing: float) -> Iterator[tuple[float, dict[str, Any]]]:
         """One answer, or failed attempts before it; now and then the last one never comes."""
         rng = self._rng
         if rng.random() >= self._shape.retried:
-            yield 0.0, self._answer()
+            yield 0.0, self._answer(failing)
             return
         attempts, wait_s = rng.randint(1, 3), 0.0
         marks: dict[str, Any] = rng.choice(({}, {"final": False}))
@@ -171,12 +192,12 @@ class Workload:
             wait_s += rng.choice((0.1, 0.4, 2.0))
         if rng.random() < 0.9:
             fallback = {"attempts": attempts + 1, "used": rng.random() < 0.5}
-            yield wait_s, {**self._answer(), "fallback": fallback}
+            yield wait_s, {**self._answer(failing), "fallback": fallback}
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self, failing: float) -> dict[str, Any]:
         rng = self._rng
         timing = {"duration_ms": round(rng.lognormvariate(6, 1), 3)}
-        if rng.random() < 0.05:
+        if rng.random() < failing:
             return {"error": {"type": "timeout"}, "timing": timing}
         output = rng.choice(("yes", "no", "maybe so", '{"a": 1}'))
         usage = {"cost_usd": round(rng.random() / 100, 6), "output_tokens": rng.randrange(1000)}

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.brokers.contract import Broker
 from tests.waiting import DEADLINE_S, wait_until
+from understudy.analyzers.guardrails.row_columns import PLACES
 from understudy.schemas.topics import Topics, TopicSpec
 from understudy.schemas.windows import SECTIONS, WindowRow
 
@@ -183,8 +184,8 @@ def window_rows(rows: Sequence[Mapping[str, Any]]) -> list[WindowRow]:
 def _nested(row: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {name: {} for name in SECTIONS}
     for column, value in row.items():
-        section, _, name = column.partition("_")
-        if section in SECTIONS and name in SECTIONS[section].__struct_fields__:
+        section, _, name = PLACES.get(column, "").partition(".")
+        if name:
             nested[section][name] = value
         else:
             nested[column] = value

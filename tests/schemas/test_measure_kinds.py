@@ -88,6 +88,7 @@ def test_the_kind_names_the_sums(measure: Measure, own: list[str], paired: list[
         (Sum("n", "", SumKind.TOTAL, 1.0), "int", "UInt64"),
         (Sum("n", "", SumKind.TOTAL, 1e-3), "float", "Float64"),
         (Sum("n", "", SumKind.PRODUCT, 1.0), "int", "UInt128"),
+        (Sum("n", "", SumKind.SIGNED), "int", "Int64"),
         (Sum("n", "", SumKind.PRODUCT, 1e-3), "float", "Float64"),
         (Sum("n", "", SumKind.HISTOGRAM), "Histogram", "Map(Int32, UInt64)"),
     ],

@@ -19,7 +19,7 @@ from understudy.analyzers.windows.columns import (
     pair_columns,
     side_columns,
 )
-from understudy.analyzers.windows.layout import SLOTS
+from understudy.analyzers.windows.layout import PLACES, SLOTS
 from understudy.schemas.measures import LOST, Checked, JsonState
 from understudy.schemas.windows import SECTIONS
 
@@ -45,7 +45,8 @@ def test_columns_are_those_of_the_contract() -> None:
     for side in ("stable", "candidate"):
         feedback_columns(side, np.array([0.0]), columns)
     lost_sides = {f"pair_{one.name}" for one in LOST}
-    assert set(columns.numbers) == set(SLOTS) - events - lost_sides
+    turns = {name for name, place in PLACES.items() if "turns" in place.section}
+    assert set(columns.numbers) == set(SLOTS) - events - lost_sides - turns
 
 
 def test_an_outcome_is_counted() -> None:

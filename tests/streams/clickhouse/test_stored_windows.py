@@ -35,6 +35,7 @@ NOON = samples.NOON
 SECOND = dt.timedelta(seconds=1)
 NUMBERS = {
     "UInt64": st.integers(0, 2**63 - 1),
+    "Int64": st.integers(-(2**63), 2**63 - 1),
     "UInt128": st.integers(0, 2**128 - 1),
     "Float64": st.floats(allow_nan=False),
     "Map(Int32, UInt64)": st.dictionaries(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -11,8 +12,9 @@ from clickhouse_connect.driver.client import Client
 
 from tests.streams.clickhouse import samples
 from tests.streams.clickhouse.round_trip import expect, insert, stored
+from understudy.analyzers.guardrails.row_columns import PLACES
 from understudy.schemas.window_measures import EventCounts, SideSums
-from understudy.schemas.windows import SECTIONS, WindowRow
+from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.tables import (
     TABLES,
     WINDOWS,
@@ -50,10 +52,9 @@ def test_slices_add_partitions_up(client: Client) -> None:
     insert(client, block(WINDOWS, window_columns([old, *rows])))
     got = stored(client, "slices", "language").items()
     for name, (value,) in ((n, v) for n, v in got if n in TABLES[WINDOWS]):
-        section, _, field = name.partition("_")
-        if section not in SECTIONS:
+        if name not in PLACES:
             continue
-        parts = [getattr(getattr(row, section), field) for row in rows]
+        parts = [attrgetter(PLACES[name])(row) for row in rows]
         if isinstance(parts[0], dict):
             keys = {key for part in parts for key in part}
             assert value == {k: sum(p.get(k, 0) for p in parts) for k in sorted(keys)}

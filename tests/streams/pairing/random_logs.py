@@ -14,8 +14,6 @@ from typing import Any, Final
 
 from tests.streams.pairing.log import event
 
-TURNS = 4
-"""Of each conversation."""
 SIDES3 = ["stable", "candidate", "control"]
 
 
@@ -25,6 +23,8 @@ class Shape:
 
     conversing: float = 0.5
     """Requests that are turns of a conversation."""
+    turns: int = 4
+    """Of each conversation."""
     disagreeing: float = 0.02
     reused: float = 0.1
     paused: float = 0.04
@@ -73,7 +73,7 @@ def request_sides(
     elif rng.random() < 0.2:
         common |= {"sides": SIDES3}
     if rng.random() < shape.conversing:
-        common |= {"conversation_id": f"c{number // TURNS}", "turn": number % TURNS + 1}
+        common |= {"conversation_id": f"c{number // shape.turns}", "turn": number % shape.turns + 1}
     untold = rng.random() < shape.untold
     for side in common["sides"]:
         if rng.random() < shape.disagreeing:

@@ -21,7 +21,8 @@ def test_times_are_whole_milliseconds() -> None:
     assert (policy.window_ms, policy.join_timeout_ms, policy.allowed_lateness_ms) == (
         2000, 1500, 1750,
     )  # fmt: skip
-    assert policy.horizon_ms == 2000 + 1500 + 1750 + 250
+    assert policy.turn_interval_ms == 125
+    assert policy.horizon_ms == 2000 + 1750 + 1500 + 250 + 1500 + 125
 
 
 def test_the_tolerance_is_at_most_the_join_timeout() -> None:

@@ -12,12 +12,14 @@ import random
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.streams.pairing.kills import (
+    FAR_MS,
     Sinks,
     Worker,
     cut_anywhere,
@@ -29,6 +31,8 @@ from tests.streams.pairing.kills import (
 from tests.streams.pairing.log import event
 from tests.streams.pairing.random_logs import Shape, random_log, request_sides
 from understudy.analyzers.windows.rows import total
+from understudy.streams.pairing import conversations
+from understudy.streams.pairing.conversations import Conversations
 from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.join import Join, JoinOutput
 from understudy.streams.pairing.pairing_policy import PairingPolicy
@@ -64,6 +68,7 @@ def test_kills_do_not_show(seed: int) -> None:
         pytest.param(Shape(skewed=0.9, reused=0.4), id="skewed"),
         pytest.param(Shape(retried=0.9, reused=0.2), id="retried"),
         pytest.param(Shape(ahead=0.2, reused=0.3), id="ahead"),
+        pytest.param(Shape(conversing=1.0, skewed=0.5, reused=0.3), id="conversing"),
     ],
 )
 @pytest.mark.parametrize("policy", [POLICY, SMALL_POLICY], ids=["time", "bytes"])
@@ -246,6 +251,93 @@ def test_mutation_a_language_that_the_first_side_to_be_drawn_tells_is_noticed(
 
     monkeypatch.setattr(Join, "_note_untold", by_any_side)
     assert found(Shape(untold=0.9))
+
+
+CONVERSING = Shape(conversing=1.0, turns=12, reused=0.05, paused=0.1)
+A_TURN: dict[str, Any] = {"conversation_id": "c", "turn": 2}
+A_TURN_THAT_DISAGREES = log_of(
+    (4.0, event("a", at_s=4.0)),
+    *((10.0, event("a", side, at_s=10.0, **A_TURN)) for side in ("stable", "candidate")),
+    *((16.0, event("b", side, at_s=16.0, **A_TURN)) for side in ("stable", "candidate")),
+)
+"""With the first record; without it, it would be a pair, and multiplied with the one after it."""
+
+
+def test_a_turn_that_meets_a_record_which_is_not_read_again() -> None:
+    assert killed_everywhere(A_TURN_THAT_DISAGREES, POLICY) == []
+
+
+def test_mutation_a_horizon_without_the_reach_of_turns_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        PairingPolicy, "horizon_ms", property(lambda self: 2_000 + 7_000 + 6_000 + 1_000)
+    )
+    assert killed_everywhere(A_TURN_THAT_DISAGREES, POLICY) != []
+
+
+def test_mutation_turns_of_settled_windows_are_not_measured_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Partition, "_meets_later_turns", lambda self, entry: False)
+    assert found(CONVERSING)
+
+
+def test_mutation_pairs_of_turns_in_the_earlier_ones_window_are_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    honest = Conversations._pairs
+
+    def swapped(self: Conversations, new: Any, others: Any) -> Any:
+        later, earlier = honest(self, new, others)
+        return earlier, later
+
+    monkeypatch.setattr(Conversations, "_pairs", swapped)
+    assert found(CONVERSING)
+
+
+def test_mutation_pairs_of_turns_by_when_they_are_complete_are_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pair that its control never completes ends with a batch."""
+    honest = Conversations._pairs
+
+    def by_completion(self: Conversations, new: Any, others: Any) -> Any:
+        self._arrays["request_time_ms"], times_ms = (
+            np.arange(len(self._arrays["request_time_ms"])),
+            self._arrays["request_time_ms"],
+        )
+        later, earlier = honest(self, new, others)
+        self._arrays["request_time_ms"] = times_ms
+        return later, earlier
+
+    monkeypatch.setattr(Conversations, "_pairs", by_completion)
+    assert found(CONVERSING)
+
+
+def test_mutation_taking_part_by_all_that_is_read_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rather than within an interval that the horizon reaches further back."""
+    honest = conversations.TurnCounter.takes_part
+
+    def at_any_time(self: Any, conversation: str, request_time_ms: int) -> bool:
+        return honest(self, conversation, FAR_MS)
+
+    monkeypatch.setattr(conversations, "MOST_TURNS", 6)
+    monkeypatch.setattr(conversations.TurnCounter, "takes_part", at_any_time)
+    assert found(dataclasses.replace(CONVERSING, turns=100))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most_turns", [1, 2])
+@pytest.mark.parametrize("policy", [POLICY, SMALL_POLICY], ids=["time", "bytes"])
+def test_kills_do_not_show_in_conversations(
+    policy: PairingPolicy, most_turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor which of their requests take part."""
+    monkeypatch.setattr(conversations, "MOST_TURNS", most_turns)
+    assert [seed for seed in range(60) if differences(seed, CONVERSING, policy)] == []
 
 
 def _row_bytes(log: list[bytes]) -> dict[tuple[Any, ...], bytes]:

@@ -1,0 +1,187 @@
+"""Conversations of one partition: which requests are turns of one, and the pairs that they form.
+
+Two turns form a pair when their request times, and their places in the log, lie within the join's
+look-back of each other. The pair counts in the window of the turn whose request time is the later
+one, whatever its slice, once both have been measured. In which order that happens does not matter:
+it would depend on where batches are cut. The window is open, since it outlives the join timeout of
+every request before its end.
+
+Only the first requests of a conversation within a short time take part, so that a gateway which
+gives one id to all requests cannot make every request meet every other one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.analyzers.compare.arrays import Ints
+from understudy.analyzers.windows.columns import WindowColumns
+from understudy.analyzers.windows.turns import TurnOutcomes, turn_pair_columns
+from understudy.analyzers.windows.window_sums import SliceKey
+from understudy.streams.pairing.pairing_policy import PairingPolicy
+
+MOST_TURNS: Final = 32
+"""Of a conversation within one `turn_interval_ms`: more than people and agents manage."""
+FEWEST_KEPT: Final = 1024
+"""Turns that are kept before it is worth looking which of them lie too far back."""
+OUTCOME_ARRAYS: Final = tuple(field.name for field in fields(TurnOutcomes))
+Arrays = dict[str, NDArray[Any]]
+
+
+class TurnCounter:
+    """Tells which requests of a conversation are among the first within an interval."""
+
+    def __init__(self, interval_ms: int) -> None:
+        self._interval_ms = interval_ms
+        self._seen: dict[int, dict[str, int]] = {}
+
+    def takes_part(self, conversation: str, request_time_ms: int) -> bool:
+        """Count a request; whether it is among the first of its conversation."""
+        seen = self._seen.setdefault(request_time_ms // self._interval_ms, {})
+        seen[conversation] = number = seen.get(conversation, 0) + 1
+        return number <= MOST_TURNS
+
+    def forget(self, before_ms: int) -> None:
+        """Forget intervals that have ended before a time from which on requests are read."""
+        last = before_ms // self._interval_ms
+        for interval in [one for one in self._seen if one < last]:
+            del self._seen[interval]
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """n requests that have been measured, each a turn of a conversation."""
+
+    conversation: list[str]
+    slice: list[SliceKey]
+    request_time_ms: Ints
+    log_bytes: Ints
+    """Bytes of the log read before the first side."""
+    offset: Ints
+    """Tells turns of the same request time apart."""
+    outcomes: TurnOutcomes
+
+    def __len__(self) -> int:
+        return len(self.conversation)
+
+    def arrays(self) -> Arrays:
+        """Its columns of numbers, by name."""
+        own = {name: getattr(self, name) for name in ("request_time_ms", "log_bytes", "offset")}
+        return {**own, **{name: getattr(self.outcomes, name) for name in OUTCOME_ARRAYS}}
+
+
+class TurnPairs(NamedTuple):
+    """What pairs of turns add to windows."""
+
+    slices: list[SliceKey]
+    rows: NDArray[np.int64]
+    """Index of each pair's slice."""
+    columns: WindowColumns
+
+
+class Conversations:
+    """The measured turns of one section of window rows that may still form pairs."""
+
+    def __init__(self, section: str, policy: PairingPolicy) -> None:
+        self._section = section
+        self._reach_ms = policy.turn_reach_ms
+        self._reach_bytes = policy.max_join_bytes
+        self._places: dict[str, list[int]] = {}
+        """By conversation: where its turns stand in the arrays."""
+        self._conversation: list[str] = []
+        self._slice: list[SliceKey] = []
+        self._arrays: Arrays = {}
+        """With room at their ends."""
+        self._most = FEWEST_KEPT
+
+    def __len__(self) -> int:
+        return len(self._conversation)
+
+    def add(self, turns: Turns, written_from_ms: int) -> TurnPairs | None:
+        """Add n measured turns; return the pairs that they complete, None if there are none.
+
+        Pairs whose window begins before `written_from_ms` are left out.
+        """
+        new, others = self._append(turns)
+        later, earlier = self._pairs(new, others)
+        is_written = self._arrays["request_time_ms"][later] >= written_from_ms
+        later, earlier = later[is_written], earlier[is_written]
+        if not later.size:
+            return None
+        columns = turn_pair_columns(self._section, self._outcomes(later), self._outcomes(earlier))
+        slices, rows = self._slices_of(later)
+        return TurnPairs(slices, rows, columns)
+
+    def forget(self, watermark_ms: int, log_bytes: int) -> None:
+        """Forget turns that no request can form a pair with any more, once they are many.
+
+        Requests that are still to be measured lie within one look-back of now.
+        """
+        if len(self) <= self._most:
+            return
+        oldest_ms = watermark_ms - 2 * self._reach_ms
+        first_byte = log_bytes - 2 * self._reach_bytes
+        times_ms = self._arrays["request_time_ms"][: len(self)]
+        places = self._arrays["log_bytes"][: len(self)]
+        kept = np.flatnonzero((times_ms >= oldest_ms) & (places >= first_byte))
+        self._arrays = {name: array[kept] for name, array in self._arrays.items()}
+        self._conversation = [self._conversation[row] for row in kept.tolist()]
+        self._slice = [self._slice[row] for row in kept.tolist()]
+        self._places = {}
+        for place, conversation in enumerate(self._conversation):
+            self._places.setdefault(conversation, []).append(place)
+        self._most = max(FEWEST_KEPT, 2 * len(self))
+
+    def _append(self, turns: Turns) -> tuple[Ints, Ints]:
+        """Keep the turns; return, for each pair with one that was there, the places of both."""
+        first = len(self)
+        new: list[int] = []
+        others: list[int] = []
+        for place, conversation in enumerate(turns.conversation, first):
+            places = self._places.setdefault(conversation, [])
+            others += places
+            new += [place] * len(places)
+            places.append(place)
+        self._conversation += turns.conversation
+        self._slice += turns.slice
+        self._arrays = {
+            name: _appended(self._arrays.get(name), array, first)
+            for name, array in turns.arrays().items()
+        }
+        return np.array(new, dtype=np.int64), np.array(others, dtype=np.int64)
+
+    def _pairs(self, new: Ints, others: Ints) -> tuple[Ints, Ints]:
+        """Of these pairs those within reach of each other: the places of the later, the earlier."""
+        times_ms, places = self._arrays["request_time_ms"], self._arrays["log_bytes"]
+        after_ms = times_ms[new] - times_ms[others]
+        is_near = np.abs(after_ms) <= self._reach_ms
+        is_near &= np.abs(places[new] - places[others]) <= self._reach_bytes
+        offsets = self._arrays["offset"]
+        is_later = (after_ms > 0) | ((after_ms == 0) & (offsets[new] > offsets[others]))
+        later, earlier = np.where(is_later, (new, others), (others, new))
+        return later[is_near], earlier[is_near]
+
+    def _outcomes(self, places: Ints) -> TurnOutcomes:
+        return TurnOutcomes(*(self._arrays[name][places] for name in OUTCOME_ARRAYS))
+
+    def _slices_of(self, places: Ints) -> tuple[list[SliceKey], Ints]:
+        """The slices of turns, and the index of each turn's."""
+        index: dict[SliceKey, int] = {}
+        rows = [index.setdefault(self._slice[place], len(index)) for place in places.tolist()]
+        return list(index), np.array(rows, dtype=np.int64)
+
+
+def _appended(kept: NDArray[Any] | None, more: NDArray[Any], count: int) -> NDArray[Any]:
+    """An array of `count` rows with room behind them, and more rows in that room."""
+    if kept is None:
+        kept = more[:0]
+    end = count + len(more)
+    if end > len(kept):
+        room = np.empty((max(2 * end, FEWEST_KEPT) - count, *more.shape[1:]), more.dtype)
+        kept = np.concatenate((kept[:count], room))
+    kept[count:end] = more
+    return kept
