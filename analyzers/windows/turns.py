@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,7 +76,7 @@ def single_turns(side: SideMeasures) -> TurnOutcomes:
 
 
 def _outcomes(
-    columns: dict[str, tuple[NDArray[np.int8] | Bools, Bools]],
+    columns: Mapping[str, tuple[NDArray[np.int8] | Bools, Bools]],
     names: tuple[str, ...],
     sides: tuple[SideMeasures, ...],
     answered: Bools,
@@ -114,8 +115,8 @@ def turn_pair_columns(section: str, one: TurnOutcomes, other: TurnOutcomes) -> W
     for place, measure in enumerate(TURNS.values):
         has = has_value[:, place]
         into.count(f"{section}_{turns_known(measure.name)}", has)
-        ticks = [np.where(has[:, None], some.ticks[:, place], 0) for some in (one, other)]
-        _add_values(f"{section}_{measure.name}", *ticks, into)
+        left, right = (np.where(has[:, None], some.ticks[:, place], 0) for some in (one, other))
+        _add_values(f"{section}_{measure.name}", left, right, into)
     return into
 
 

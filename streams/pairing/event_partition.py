@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from understudy.analyzers.compare.arrays import select
 from understudy.analyzers.compare.error_sources import failed_itself
@@ -254,31 +255,13 @@ class Partition(PartitionState):
 
     def _add_turns(self, comparisons: Comparisons) -> None:
         """Add the pairs of turns that the requests form with those before, and with each other."""
-        requests = comparisons.requests
-        chosen = np.flatnonzero(requests.is_turn)
-        if not chosen.size:
-            return
-        rows = chosen.tolist()
-        times_ms = requests.request_time_ms[chosen]
-        starts_ms = (times_ms - times_ms % self.policy.window_ms).tolist()
-        labels = (requests.rollout_id, requests.mode, requests.language, requests.workflow)
-        turns = Turns(
-            conversation=[
-                f"{requests.rollout_id[row]}/{requests.mode[row]}/{requests.conversation_id[row]}"
-                for row in rows
-            ],
-            slice=[
-                SliceKey(*(label[row] for label in labels), start)
-                for row, start in zip(rows, starts_ms, strict=True)
-            ],
-            request_time_ms=times_ms,
-            log_bytes=requests.log_bytes[chosen],
-            offset=requests.offset[chosen],
-            outcomes=select(turn_outcomes(comparisons), rows),
-        )
-        pairs = self._conversations[comparisons.turn_section].add(turns, self._written_from_ms)
-        if pairs is not None:
-            self._windows.add(*pairs)
+        rows = np.flatnonzero(comparisons.requests.is_turn)
+        if rows.size:
+            turns = _turns_of(comparisons, rows, self.policy.window_ms)
+            conversations = self._conversations[comparisons.turn_section]
+            pairs = conversations.add(turns, self._written_from_ms)
+            if pairs is not None:
+                self._windows.add(*pairs)
 
     def _leave_slices(self, requests: Requests) -> None:
         """Draw the slices again in which requests waited that turned out to be of another one."""
@@ -327,6 +310,28 @@ class Partition(PartitionState):
             self._windows.touch(key._replace(language=waiting_language(first)))
         self.tally.unmatched += len(sides)
         batch.outcome.unmatched += (UnmatchedSide(one, reason, language, start) for one in sides)
+
+
+def _turns_of(comparisons: Comparisons, rows: NDArray[np.intp], window_ms: int) -> Turns:
+    """The requests in some rows, as turns."""
+    requests = comparisons.requests
+    times_ms = requests.request_time_ms[rows]
+    starts_ms = (times_ms - times_ms % window_ms).tolist()
+    conversation: list[str] = []
+    slices: list[SliceKey] = []
+    for row, start_ms in zip(rows.tolist(), starts_ms, strict=True):
+        rollout_id, mode = requests.rollout_id[row], requests.mode[row]
+        conversation.append(f"{rollout_id}/{mode}/{requests.conversation_id[row]}")
+        language, workflow = requests.language[row], requests.workflow[row]
+        slices.append(SliceKey(rollout_id, mode, language, workflow, start_ms))
+    return Turns(
+        conversation=conversation,
+        slice=slices,
+        request_time_ms=times_ms,
+        log_bytes=requests.log_bytes[rows],
+        offset=requests.offset[rows],
+        outcomes=select(turn_outcomes(comparisons), rows.tolist()),
+    )
 
 
 def _lost(event: Event) -> list[str]:
