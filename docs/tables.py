@@ -239,7 +239,8 @@ def _guardrails() -> list[str]:
 
 
 _WRITTEN: Final[dict[tuple[Kind, Unit, Better], tuple[str, str]]] = {
-    ("rate", "share", "lower"): ("`1%`, `0.5pp`", "exact"),
+    ("rate", "share", "lower"): ("`1%`; `0.5pp`, `3x`", "exact"),
+    ("lost", "share", "lower"): ("`1%`; `0.5pp`, `3x`", "exact"),
     ("rate", "share", "higher"): ("`99%`, `0.5pp`", "exact"),
     ("agreement", "share", "higher"): ("`95%`, `2pp`", "exact"),
     ("quantile", "ms", "lower"): ("`8s`; `20%`, `500ms`", "exact, as exceedance"),

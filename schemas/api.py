@@ -96,6 +96,10 @@ class EvidenceList(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     thresholds: Thresholds
     evidence: list[Evidence]
+    stable: Annotated[
+        list[Evidence],
+        Meta(description="Stable's own rates against limits that are far off; all of them."),
+    ]
 
 
 class PastDecision(msgspec.Struct, frozen=True, kw_only=True):

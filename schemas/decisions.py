@@ -25,6 +25,7 @@ EvidenceStatus = Literal["breach", "pass", "open", "waiting"]
 AlertKind = Literal["guardrail", "data_quality", "stable", "model"]
 Time = Annotated[dt.datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0)]
+Amount = Annotated[float, Meta(ge=0)]
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     limit: Limit
     margin: float
     relative: Annotated[bool, Meta(description="The margin is a share of stable's value.")]
+    floor: Annotated[
+        float, Meta(description="Of a multiple of stable's rate: the share tolerated beyond it.")
+    ] = 0.0
     unit: Annotated[str, Meta(description="Of candidate and stable.")]
     required: Annotated[bool, Meta(description="Must be shown harmless before promotion.")]
     status: Annotated[
@@ -76,7 +80,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="As many independent units would tell as much: units / design_effect."),
     ]
     statistics: Annotated[
-        dict[str, int | float],
+        dict[str, Count | Amount],
         Meta(
             description="Named sums since the rollout began, zeros left out; see "
             "docs/statistics.md."
@@ -105,6 +109,16 @@ class DataQuality(msgspec.Struct, frozen=True, kw_only=True):
 
     unmatched_share: float
     late_share: float
+    lost_stable_share: Annotated[
+        float,
+        Meta(
+            description="Of the requests that should have both sides: stable's never came, though "
+            "the join timeout passed."
+        ),
+    ] = 0.0
+    lost_candidate_share: Annotated[
+        float, Meta(description="The same, of the candidate's side: that is its failure.")
+    ] = 0.0
     log_sample_ratio: Annotated[
         float, Meta(description="Log evidence that the shares are not as planned.")
     ]
@@ -119,6 +133,13 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
     requests: Annotated[int, Meta(description="Of the candidate, in closed windows.")]
     duration_s: Annotated[float, Meta(description="Event time that its closed windows span.")]
+    judged_share: Annotated[
+        float,
+        Meta(
+            description="Share of its requests that the evidence rests on; the others lack a side "
+            "or came late."
+        ),
+    ] = 1.0
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,11 +240,35 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     ]
     alerts: list[Alert]
     missing: Annotated[list[str], Meta(description="What promotion lacks.")]
+    not_measured: Annotated[
+        list[str], Meta(description="Guardrails that no request says anything about.")
+    ] = []
+    too_few: Annotated[
+        list[str],
+        Meta(
+            description="`guardrail/slice` that promotion does not wait for and that is too small "
+            "to tell."
+        ),
+    ] = []
+    point_other_way: Annotated[
+        list[str],
+        Meta(
+            description="The same, where the estimate lies beyond the limit, though that may be "
+            "chance."
+        ),
+    ] = []
     stage: StageProgress
     quality: DataQuality
     thresholds: Thresholds
     log_evidence: dict[Action, float | None]
     evidence: list[Evidence]
+    stable: Annotated[
+        list[Evidence],
+        Meta(
+            description="Whether stable is a measure to judge by: its own rates against limits "
+            "that are far off. These are no guardrails of the policy; they only alert."
+        ),
+    ] = []
     partitions: Annotated[
         dict[int, int], Meta(description="Partition of the events topic to the version applied.")
     ]

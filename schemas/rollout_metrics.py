@@ -17,7 +17,7 @@ from understudy.schemas.measure_kinds import (
 from understudy.schemas.measures import FEEDBACK, PAIR, SIDE
 
 Limit = Literal["max", "min", "max_increase", "max_drop"]
-Kind = Literal["rate", "agreement", "quantile", "mean", "excess", "accounting"]
+Kind = Literal["rate", "lost", "agreement", "quantile", "mean", "excess", "accounting"]
 Unit = Literal["share", "ms", "usd", "tokens"]
 
 
@@ -111,6 +111,10 @@ _UNMATCHED_SHARE: Final = GuardrailMetric(
     "unmatched_share", "unmatched share", "one side never came (paired modes, all requests only)"
 )
 """No measure: it follows from where records ended."""
+_LOST_RATE: Final = GuardrailMetric(
+    "lost_rate", "lost answers", "its side never came though the other one did (paired modes)"
+)
+"""Likewise."""
 
 
 RATES: Final[Mapping[str, Outcome | Category]] = {
@@ -159,12 +163,24 @@ def _metrics() -> Iterator[Metric]:
             case Distribution(metric=GuardrailMetric() as called):
                 why = "it is an excess over stable's own noise already"
                 yield _max_only(called, "excess", why)
+    yield _metric(_LOST_RATE, "lost")
     why = "a request without a partner belongs to no side"
     yield _max_only(_UNMATCHED_SHARE, "accounting", why, per_rollout=True)
 
 
 _UNITS: Final[Mapping[str, Unit]] = {"tokens": "tokens", "US dollars": "usd"}
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _metrics()}
+
+STABLE_LIMITS: Final[Mapping[str, float]] = {
+    "error_rate": 0.2,
+    "fallback_rate": 0.5,
+    "truncation_rate": 0.5,
+    "json_valid_rate": 0.5,
+    "json_schema_valid_rate": 0.5,
+    "language_match_rate": 0.5,
+}
+"""Share of stable's own answers from which it is no measure to judge a candidate by: where one in
+two has no valid JSON, or one in five is an error, something else is broken than the candidate."""
 
 RESERVED: Final[Mapping[str, str]] = {
     "duration": "say which quantile: duration_p50, duration_p95 or duration_p99",
@@ -181,6 +197,8 @@ _LARGEST: Final[Mapping[Unit, float]] = {
     "tokens": 1e9,
 }
 """Of a limit per request: a day, a million dollars, a billion tokens."""
+_FACTOR: Final = "x"
+"""Of a limit on the ratio to stable's value: `3x`."""
 _LARGEST_CHANGE: Final = 1_000.0
 """Of a relative one: a thousand times stable."""
 _SMALLEST: Final = 1e-9
@@ -202,6 +220,20 @@ def parse_share(written: str | int | float) -> float:
     return share
 
 
+def parse_floor(written: str | int | float) -> float:
+    """Return the share that `0.1pp` means, tolerated beyond a multiple of stable's rate.
+
+    Raises a ValueError that says how to write it.
+    """
+    number, unit = _split(written)
+    if unit != "pp" or not 0.0 <= number < 100.0:
+        raise ValueError(f"{written!r} is no floor; write percentage points, such as 0.1pp")
+    floor = number / 100.0
+    if 0.0 < floor < _SMALLEST:
+        raise ValueError(f"{written} cannot be told from 0")
+    return floor
+
+
 def parse_quantity(metric: Metric, limit: Limit, written: str | int | float) -> Quantity:
     """Return the limit as a number. Raises a ValueError that says how to write it."""
     quantity = _quantity(metric, limit, written)
@@ -218,6 +250,8 @@ def _quantity(metric: Metric, limit: Limit, written: str | int | float) -> Quant
     if number < 0.0:
         raise ValueError(f"{written} is negative; a limit must not be")
     against_stable = limit in ("max_increase", "max_drop")
+    if unit == _FACTOR:
+        return _factor(metric, limit, written, number)
     if metric.unit == "share":
         return _share_quantity(written, number, unit, points=against_stable)
     if unit == "%" and against_stable:
@@ -237,6 +271,17 @@ def _quantity(metric: Metric, limit: Limit, written: str | int | float) -> Quant
     return Quantity(number, False)
 
 
+def _factor(metric: Metric, limit: Limit, written: str | int | float, number: float) -> Quantity:
+    """`3x` is an increase by 200 %."""
+    if limit != "max_increase" or metric.kind in ("agreement", "excess", "accounting"):
+        raise ValueError(
+            f"{written!r} is a multiple of stable's value, which goes with max_increase"
+        )
+    if number < 1.0:
+        raise ValueError(f"{written} of stable's value would be a decrease; write at least 1x")
+    return Quantity(number - 1.0, True)
+
+
 def _relative(number: float, limit: Limit) -> Quantity:
     if limit == "max_drop" and number >= 100.0:
         raise ValueError("a drop of 100% or more tolerates everything")
@@ -249,8 +294,8 @@ def _share_quantity(
     if points:
         if unit != "pp":
             raise ValueError(
-                f"{written!r} is ambiguous on a rate; write percentage points, such as 0.5pp "
-                "(relative changes of rates cannot be tested: see docs/policies.md)"
+                f"{written!r} is ambiguous on a rate; write percentage points, such as 0.5pp, or a "
+                "multiple of stable's rate, such as 3x"
             )
         if not number < 100.0:
             raise ValueError("100pp or more tolerates everything")

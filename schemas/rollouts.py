@@ -26,6 +26,7 @@ from understudy.schemas.rollout_metrics import (
     Limit,
     Metric,
     Quantity,
+    parse_floor,
     parse_quantity,
     parse_share,
 )
@@ -54,6 +55,8 @@ MIN_SHARE: Final = 1e-6
 """Of a stage that serves the candidate: one request in a million."""
 MIN_ERROR_RATE: Final = 1e-9
 """Evidence of its inverse is what a decision then needs: 1e9 is beyond what rollouts reach."""
+DEFAULT_FLOOR: Final = "0.1pp"
+"""Of a multiple of stable's rate: one failure more in a thousand requests."""
 MAX_TURNS: Final = 1_000
 """Of a conversation on average: evidence divided by more would not come in a rollout's time."""
 MAX_STAGES: Final = 50
@@ -118,9 +121,16 @@ class GuardrailManifest(
     max: Annotated[Written | None, Meta(description="Limit on the candidate alone.")] = None
     min: Annotated[Written | None, Meta(description="Limit on the candidate alone.")] = None
     max_increase: Annotated[
-        Written | None, Meta(description="Over stable: `0.5pp`, `20%`, `500ms`.")
+        Written | None, Meta(description="Over stable: `0.5pp`, `20%`, `500ms`, `3x`.")
     ] = None
     max_drop: Annotated[Written | None, Meta(description="Below stable: `0.5pp`, `20%`.")] = None
+    floor: Annotated[
+        Written | None,
+        Meta(
+            description="With a multiple of stable's rate (`3x`): the difference in points that is "
+            "tolerated beyond it, `0.1pp` unless written."
+        ),
+    ] = None
     warn_margin: Annotated[
         Written | None, Meta(description="A tighter limit of the same kind that only alerts.")
     ] = None
@@ -196,6 +206,9 @@ class Guardrail(msgspec.Struct, frozen=True):
     limit: Limit
     value: float
     relative: bool
+    """The value is an increase as a share of stable's: 2 where `3x` was written."""
+    floor: float
+    """Of a multiple of stable's rate: the share tolerated beyond it; else 0."""
     warn_value: float | None
     slices: SliceChoice
     action: Action
@@ -406,7 +419,12 @@ def default_guardrails() -> list[GuardrailManifest]:
         increase("duration_p95", "50%", "if_measured"),
         increase("duration_p99", "50%", "if_measured"),
         increase("cost_usd", "25%", "if_measured"),
-    ]
+        # One point more is within the limit above, and may be a hundred times stable's errors.
+        GuardrailManifest(
+            name="error_rate_multiple", metric="error_rate", max_increase="3x", action="alert",
+            required="none",
+        ),
+    ]  # fmt: skip
 
 
 def _guardrails(manifest: RolloutManifest) -> tuple[Guardrail, ...]:
@@ -443,6 +461,7 @@ def _guardrail(written: GuardrailManifest, path: Path) -> Guardrail:
         limit=limit,
         value=quantity.value,
         relative=quantity.relative,
+        floor=_floor(written, metric, quantity, (*path, "floor")),
         warn_value=_warn_value(written, metric, limit, quantity, (*path, "warn_margin")),
         slices=slices,
         action=written.action,
@@ -475,6 +494,18 @@ def _limit(written: GuardrailManifest, metric: Metric, path: Path) -> Limit:
 def _quantity(metric: Metric, limit: Limit, written: Written, path: Path) -> Quantity:
     try:
         return parse_quantity(metric, limit, written)
+    except ValueError as error:
+        raise PolicyError(str(error), path) from None
+
+
+def _floor(written: GuardrailManifest, metric: Metric, quantity: Quantity, path: Path) -> float:
+    """The share tolerated beyond a multiple: of a rate near 0 any multiple is near 0 as well."""
+    if not (quantity.relative and metric.unit == "share"):
+        if written.floor is not None:
+            raise PolicyError("floor goes with a multiple of stable's rate, such as 3x", path)
+        return 0.0
+    try:
+        return parse_floor(DEFAULT_FLOOR if written.floor is None else written.floor)
     except ValueError as error:
         raise PolicyError(str(error), path) from None
 

@@ -20,8 +20,10 @@ from understudy.analyzers.guardrails.formatting import (
     format_count,
     format_limit,
     format_limit_value,
+    format_number,
     format_percent,
     format_points,
+    format_time,
     format_value,
     format_with_interval,
     printable,
@@ -29,8 +31,18 @@ from understudy.analyzers.guardrails.formatting import (
 from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential.bets import FloatArray
-from understudy.schemas.event_time import from_epoch_ms
 
+_COUNT_LOST: Final = ("error_rate", "lost_rate")
+"""Rates to which sides that never came belong."""
+_WORTH_NAMING: Final = 0.1
+"""Part of the candidate's failures from which answers that never came are told apart."""
+_KNOWN_AFTER: Final = 500
+"""Requests before the newest windows after which stable's usual rate counts as known."""
+_INCIDENT_SHARE: Final = 0.01
+"""Points, beyond twice its usual rate, by which stable must have become worse: an incident that
+matters to a decision about a point."""
+_INCIDENT_UNITS: Final = 10
+"""Bad requests of stable from which that is no chance."""
 _MOST_SLICES: Final = 3
 """Further slices of the same guardrail that are named; more would hide the other guardrails."""
 
@@ -39,13 +51,23 @@ def sentence(result: CheckResult, state: RolloutState, others: list[CheckResult]
     """Say what was observed of a check in a slice; `others` are of the same check elsewhere."""
     check, name = result.check, result.evidence.slice
     observed = check.test.observed(result.total)
-    what = f"{check.metric.title} {where(name)}"
+    what = f"{_title(check)} {where(name)}"
     if check.is_tail:
         finding = _beyond_tail(result, state, observed)
     else:
         finding = f"{_change(result, observed)}, limit {_limit(check)}"
     units = f"{format_count(observed.units)} {_unit_word(check, result.total)}"
-    return f"{what} {finding}; {units}{_lately(result, observed)}{_elsewhere(others)}"
+    asides = (
+        _lately(result, observed),
+        _lost(check, state, observed),
+        _incident(result),
+        _elsewhere(others),
+    )
+    return f"{what} {finding}; {units}{''.join(asides)}"
+
+
+def _title(check: Check) -> str:
+    return f"stable's own {check.metric.title}" if check.of_stable else check.metric.title
 
 
 def where(slice_name: str) -> str:
@@ -82,9 +104,40 @@ def _lately(result: CheckResult, observed: Observed) -> str:
     is_hidden = observed.harm <= check.test.margin and now.harm is not None
     if not is_hidden or now.harm is None or now.harm <= check.test.margin:
         return ""
-    since = f"{from_epoch_ms(newest.window_ms):%Y-%m-%d %H:%M:%S} UTC"
     levels = _levels(check, now) or format_value(check.metric.unit, check.own_value(now.candidate))
-    return f"; since {since} {levels} in {format_count(now.units)} of them"
+    return f"; since {format_time(newest.window_ms)} {levels} in {format_count(now.units)} of them"
+
+
+def _lost(check: Check, state: RolloutState, observed: Observed) -> str:
+    """Whose side never came, where that is a part of the failures worth naming."""
+    if check.metric.name not in _COUNT_LOST or check.of_stable or not observed.candidate:
+        return ""
+    candidate, stable = state.stage.lost_candidate_share, state.stage.lost_stable_share
+    if candidate < _WORTH_NAMING * observed.candidate:
+        return ""
+    said = f"; {format_percent(candidate)} of the candidate's answers never came"
+    return f"{said}, {format_percent(stable)} of stable's" if stable else said
+
+
+def _incident(result: CheckResult) -> str:
+    """Say that stable itself has become worse lately: the cause may not be the candidate."""
+    check, newest = result.check, result.newest
+    if newest is None or check.is_tail or check.metric.kind not in ("rate", "lost"):
+        return ""
+    before = check.test.observed(result.total - newest.statistics)
+    now = check.test.observed(newest.statistics)
+    if before.stable is None or now.stable is None or before.units < _KNOWN_AFTER:
+        return ""
+    is_incident = now.stable >= 2.0 * before.stable + _INCIDENT_SHARE
+    if not is_incident or now.stable * now.units < _INCIDENT_UNITS:
+        return ""
+    usual, lately = (
+        format_value(check.metric.unit, check.own_value(one.stable)) for one in (before, now)
+    )
+    return (
+        f"; stable's own went from {usual} to {lately} since {format_time(newest.window_ms)}: one "
+        "incident may have hit both sides"
+    )
 
 
 def _change(result: CheckResult, observed: Observed) -> str:
@@ -100,12 +153,22 @@ def _change(result: CheckResult, observed: Observed) -> str:
         return f"is {format_with_interval(format_points, harm, low, high)}"
     if check.guardrail.limit in ("max", "min"):
         return f"is {_own_level(check, harm, low, high)}"
+    if check.guardrail.relative and unit == "share":
+        return _beyond_multiple(check, observed, harm, low, high)
     worse_is_lower = check.metric.higher_is_better or check.guardrail.limit == "max_drop"
     verb = "fell" if (harm >= 0.0) == worse_is_lower else "rose"
     if harm < 0.0:
         harm, low, high = -harm, -high, -low
     written = f"{verb} {format_with_interval(_amount_of(check), harm, low, high)}"
     return f"{written}, {levels}" if (levels := _levels(check, observed)) else written
+
+
+def _beyond_multiple(check: Check, observed: Observed, harm: float, low: float, high: float) -> str:
+    side = "above" if harm >= 0.0 else "below"
+    if harm < 0.0:
+        harm, low, high = -harm, -high, -low
+    points = format_with_interval(format_points, harm, low, high)
+    return f"is {points} {side} {1.0 + check.value:g} times stable's, {_levels(check, observed)}"
 
 
 def _own_level(check: Check, harm: float, low: float, high: float) -> str:
@@ -138,6 +201,8 @@ def _limit(check: Check) -> str:
     """Say the limit in the unit of `_change`; points are not repeated."""
     if check.metric.kind == "quantile":
         return format_percent(check.test.margin)
+    if check.guardrail.relative and check.metric.unit == "share":
+        return format_number(100 * check.guardrail.floor, 3)
     limit = format_limit_value(
         check.metric, check.guardrail.limit, check.value, relative=check.guardrail.relative
     )

@@ -8,7 +8,7 @@ can be read only once stable's own is known: see `tail_thresholds`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,10 +18,13 @@ from understudy.analyzers.guardrails.column_readers import (
     agreement_limit_reader,
     agreement_reader,
     excess_reader,
+    lost_limit_reader,
+    lost_reader,
     mean_limit_reader,
     mean_reader,
     rate_limit_reader,
     rate_reader,
+    stable_rate_reader,
     time_limit_reader,
     unmatched_reader,
 )
@@ -34,11 +37,14 @@ from understudy.analyzers.guardrails.column_tests import (
 from understudy.analyzers.sequential.tail_buckets import GAMMA, raised_bucket
 from understudy.schemas.measure_kinds import Outcome
 from understudy.schemas.measures import FEEDBACK
-from understudy.schemas.rollout_metrics import METRICS, Metric
-from understudy.schemas.rollouts import Action, Guardrail, Rollout
+from understudy.schemas.rollout_metrics import METRICS, STABLE_LIMITS, Metric
+from understudy.schemas.rollouts import Action, Guardrail, Rollout, SliceChoice
 from understudy.schemas.windows import Source
 
 WARNING_SUFFIX: Final = ".warn"
+STABLE_PREFIX: Final = "stable."
+STABLE_SHARE: Final = 0.5
+"""Of the error of alerts, for whether stable is a measure to judge by; the rest is the policy's."""
 _OF_FEEDBACK: Final = frozenset(
     one.metric.name for one in FEEDBACK if isinstance(one, Outcome) and one.metric is not None
 )
@@ -61,6 +67,8 @@ class Check:
     reader: Reader | None
     """None where stable's quantile must be known first."""
     weight: float = 0.0
+    of_stable: bool = False
+    """Whether it is no guardrail of the policy, but holds stable's own value against a limit."""
 
     @property
     def is_tail(self) -> bool:
@@ -112,14 +120,52 @@ class Check:
 
 
 def checks_of(rollout: Rollout) -> tuple[Check, ...]:
-    """Return all checks of a policy, in its order, with their weights."""
+    """Return all checks of a policy, in its order, with their weights; those of stable last."""
     checks = [check for guardrail in rollout.guardrails for check in _checks_of(guardrail)]
+    of_stable = _checks_of_stable(rollout)
+    has_alerts = any(check.action == "alert" for check in checks)
+    of_alerts = 1.0 - STABLE_SHARE if of_stable else 1.0
+    return (
+        *_weighted(checks, {"alert": of_alerts}),
+        *_weighted(of_stable, {"alert": STABLE_SHARE if has_alerts else 1.0}),
+    )
+
+
+def _weighted(checks: Sequence[Check], shares: Mapping[Action, float]) -> Iterable[Check]:
+    """Give checks of one action its error, or a share of it, by their metrics' weights."""
     weights = {check.action: 0.0 for check in checks}
     for check in checks:
         weights[check.action] += check.metric.weight
-    return tuple(
-        replace(check, weight=check.metric.weight / weights[check.action]) for check in checks
+    for check in checks:
+        share = shares.get(check.action, 1.0)
+        yield replace(check, weight=share * check.metric.weight / weights[check.action])
+
+
+def _checks_of_stable(rollout: Rollout) -> list[Check]:
+    """Return whether stable is a measure to judge by, for each rate that the policy limits."""
+    metrics = dict.fromkeys(guardrail.metric for guardrail in rollout.guardrails)
+    return [_check_of_stable(METRICS[name]) for name in metrics if name in STABLE_LIMITS]
+
+
+def _check_of_stable(metric: Metric) -> Check:
+    bad_share = STABLE_LIMITS[metric.name]
+    name = STABLE_PREFIX + metric.name
+    guardrail = Guardrail(
+        name=name,
+        metric=metric.name,
+        limit="min" if metric.higher_is_better else "max",
+        value=1.0 - bad_share if metric.higher_is_better else bad_share,
+        relative=False,
+        floor=0.0,
+        warn_value=None,
+        slices=SliceChoice(all=True, each_language=False, each_workflow=False),
+        action="alert",
+        required="none",
     )
+    return Check(
+        name, guardrail, metric, guardrail.value, "alert", LimitTest(bad_share),
+        name, stable_rate_reader(metric.name), of_stable=True,
+    )  # fmt: skip
 
 
 def _checks_of(guardrail: Guardrail) -> Iterable[Check]:
@@ -156,6 +202,10 @@ def _key_and_reader(
     if metric.kind == "mean":
         read = mean_limit_reader if suffix else mean_reader
         return metric.name + suffix, read(metric.name)
+    if metric.kind == "lost":
+        if on_candidate:
+            return f"{metric.name}.candidate", lost_limit_reader()
+        return metric.name, lost_reader()
     if metric.kind == "excess":
         return metric.name, excess_reader(metric.name)
     return metric.name, unmatched_reader()
@@ -171,6 +221,8 @@ def _test(guardrail: Guardrail, metric: Metric, value: float) -> AnyTest:
         return LimitTest(1.0 - metric.quantile) if limit == "max" else BinaryTest(0.0)
     if limit in ("max", "min"):
         return LimitTest(value if limit == "max" else 1.0 - value)
+    if guardrail.relative:
+        return BinaryTest(guardrail.floor, ratio=1.0 + value)
     return BinaryTest(value)
 
 

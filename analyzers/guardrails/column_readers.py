@@ -311,6 +311,27 @@ def rate_limit_reader(metric: str) -> Reader:
     return Reader(LimitColumns._fields, _by_mode(paired, arm), _worst_limit(rate, true_is_bad))
 
 
+def stable_rate_reader(metric: str) -> Reader:
+    """Return the reader of a rate of stable alone."""
+    rate, true_is_bad = RATES[metric], not METRICS[metric].higher_is_better
+
+    def arm(columns: RowColumns) -> LimitColumns:
+        return _limit(*_bad(columns, "stable", rate, true_is_bad))
+
+    if metric != COUNTS_LOST:
+        return Reader(LimitColumns._fields, arm, _all_good)
+
+    def paired(columns: RowColumns) -> LimitColumns:
+        units, bad = _bad(columns, "stable", rate, true_is_bad)
+        lost_stable = columns["pair_lost_stable"]
+        return _limit(
+            units + columns["pair_lost_candidate"] + lost_stable,
+            bad + columns["pair_lost_candidate_stable_errors"] + lost_stable,
+        )
+
+    return Reader(LimitColumns._fields, _by_mode(paired, arm), _all_good)
+
+
 def _limit(units: FloatArray, bad: FloatArray) -> LimitColumns:
     return LimitColumns(units, bad, bad)
 

@@ -12,6 +12,7 @@ from understudy.analyzers.guardrails.explanations import (
     reasons_for_hold,
     reasons_for_promotion,
     reasons_for_rollback,
+    untold_of,
     waiting,
 )
 from understudy.analyzers.guardrails.formatting import format_value
@@ -38,6 +39,7 @@ def build_decision(
     since_ms = status.verdict_since_ms
     if status.rolled_back is not None:
         since_ms = status.rolled_back.since_ms
+    without = untold_of(state, evaluation)
     return Decision(
         rollout_id=rollout.rollout_id,
         rollout_created_at=_time(status.created_ms),
@@ -59,11 +61,23 @@ def build_decision(
         is_within_tolerance=evaluation.is_within_tolerance,
         alerts=alerts(rollout, state, evaluation),
         missing=evaluation.missing,
+        not_measured=without.not_measured,
+        too_few=[one.name for one in without.too_few],
+        point_other_way=[one.name for one in without.point_other_way],
         stage=_stage(rollout, state),
         quality=_quality(state, evaluation),
         thresholds=_thresholds(rollout, state),
         log_evidence={action: _finite(log) for action, log in evaluation.log_evidence.items()},
-        evidence=[_evidence(rollout, state, result) for result in evaluation.results],
+        evidence=[
+            _evidence(rollout, state, result)
+            for result in evaluation.results
+            if not result.check.of_stable
+        ],
+        stable=[
+            _evidence(rollout, state, result)
+            for result in evaluation.results
+            if result.check.of_stable
+        ],
         partitions=state.versions("events"),
         feedback_partitions=state.versions("feedback"),
     )
@@ -77,7 +91,7 @@ def _reasons(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> l
     if state.status.rolled_back is not None:
         return reasons_for_rollback(state.status.rolled_back, state, evaluation)
     if evaluation.verdict == "promote":
-        return reasons_for_promotion(rollout, state)
+        return reasons_for_promotion(rollout, state, evaluation)
     return reasons_for_hold(rollout, state, evaluation)
 
 
@@ -90,6 +104,7 @@ def _stage(rollout: Rollout, state: RolloutState) -> decisions.StageProgress:
         next=following,
         requests=totals.requests,
         duration_s=totals.duration_s,
+        judged_share=state.stage.judged_share,
     )
 
 
@@ -98,6 +113,8 @@ def _quality(state: RolloutState, evaluation: Evaluation) -> decisions.DataQuali
     return decisions.DataQuality(
         unmatched_share=quality.unmatched_share,
         late_share=quality.late_share,
+        lost_stable_share=state.stage.lost_stable_share,
+        lost_candidate_share=state.stage.lost_candidate_share,
         log_sample_ratio=quality.log_sample_ratio,
         breaches=list(evaluation.statistical.breaches),
     )
@@ -126,13 +143,14 @@ def _evidence(rollout: Rollout, state: RolloutState, result: CheckResult) -> dec
         limit=check.guardrail.limit,
         margin=check.value,
         relative=check.guardrail.relative,
+        floor=check.guardrail.floor,
         unit="share" if check.metric.kind == "quantile" else check.metric.unit,
         required=evidence.required,
         status=_status(rollout, state, result),
         units=observed.units,
         units_closed=evidence.units,
-        candidate=check.own_value(observed.candidate),
-        stable=check.own_value(observed.stable),
+        candidate=None if check.of_stable else check.own_value(observed.candidate),
+        stable=check.own_value(observed.candidate if check.of_stable else observed.stable),
         harm=observed.harm,
         interval=(_finite(evidence.interval[0]), _finite(evidence.interval[1])),
         harm_margin=check.test.margin,

@@ -8,7 +8,7 @@ alert), what it requires, what is latched, and the stages.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.look import CheckLook, Look, look
-from understudy.analyzers.guardrails.slices import ALL, slice_name
+from understudy.analyzers.guardrails.measured import StageRequests, required_slices
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential import (
     EvidenceColumns,
@@ -27,10 +27,8 @@ from understudy.analyzers.sequential import (
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.sequential.weights import weighted_log_evidence, weightiest
 from understudy.schemas.decisions import Verdict
-from understudy.schemas.rollouts import Action, Guardrail, Rollout, Stage
+from understudy.schemas.rollouts import Action, Rollout, Stage
 
-ENOUGH_MEASURED: Final = 100
-"""Units from which a metric counts as measured at all, for `required: if_measured`."""
 ANY_SLICE: Final = "any slice"
 """In `missing`, of a guardrail none of whose slices has turned up."""
 INTERVAL_ALPHA: Final = 0.05
@@ -107,6 +105,8 @@ class Evaluation:
     log_evidence: dict[Action, float]
     log_threshold: float
     """Log of the weighted evidence that an action takes."""
+    log_promotion: float
+    """Log of the evidence that promotion takes of each required guardrail."""
     evidence_rolls_back: bool
     evidence_pauses: bool
     is_rolled_back: bool
@@ -116,6 +116,8 @@ class Evaluation:
     missing: list[str] = field(default_factory=list)
     alerting_checks: list[str] = field(default_factory=list)
     """Names of those that carry the evidence of the guardrails that alert."""
+    changed_models: list[str] = field(default_factory=list)
+    """Sides that answer with another model than when the stage began."""
 
     @property
     def alerting(self) -> list[CheckResult]:
@@ -133,7 +135,8 @@ class Evaluation:
         """Return what must change for another decision to be emitted."""
         flags = [self.is_rolled_back, self.is_paused]
         breaches = list(self.statistical.breaches)
-        return repr([self.verdict, stage, flags, breaches, sorted(self.alerting_checks)])
+        alerts = [*sorted(self.alerting_checks), *self.changed_models]
+        return repr([self.verdict, stage, flags, breaches, alerts])
 
 
 def thresholds_of(rollout: Rollout, stage: Stage) -> VerdictThresholds:
@@ -156,8 +159,9 @@ def evaluate(
     Who knows what a look shows gives what was `seen`.
     """
     seen = seen or look(rollout, state)
-    required = [_required(one) for one in seen.checks]
     thresholds = thresholds_of(rollout, rollout.stages[state.status.stage])
+    requests = StageRequests(state.stage.requests, thresholds.min_requests)
+    required = [_required(one, requests) for one in seen.checks]
     statistical = reach_verdict(
         seen.log_evidence["rollback"],
         _for_promotion(seen, required),
@@ -182,12 +186,14 @@ def evaluate(
         results=list(_results(state, seen, required)) if with_results else [],
         log_evidence=seen.log_evidence,
         log_threshold=thresholds.log_rollback,
+        log_promotion=thresholds.log_promotion,
         evidence_rolls_back=evidence_rolls_back,
         evidence_pauses=evidence_pauses,
         is_rolled_back=is_rolled_back,
         is_paused=is_paused,
         missing=missing,
         alerting_checks=_alerting_checks(seen, thresholds.log_rollback) if alerts else [],
+        changed_models=list(state.stage.changed_models),
     )
 
 
@@ -250,10 +256,10 @@ def _for_promotion(seen: Look, required: Sequence[FloatArray]) -> EvidenceColumn
     )
 
 
-def _required(one: CheckLook) -> FloatArray:
+def _required(one: CheckLook, requests: StageRequests) -> FloatArray:
     """Return 1 for the slices of a check that must be shown harmless before promotion, 0 else."""
-    units = dict(zip(one.slices, one.units_closed.tolist(), strict=True))
-    required = required_slices(one.check.guardrail, units)
+    units = dict(zip(one.slices, one.units_closed.astype(np.int64).tolist(), strict=True))
+    required = required_slices(one.check.guardrail, units, requests)
     return np.array([float(name in required) for name in one.slices])
 
 
@@ -302,31 +308,6 @@ def _waiting(state: RolloutState, one: CheckLook, place: int, name: str) -> Wait
     if one.waits_for_scale(place):
         return "scale"
     return "other_arm" if one.waits_for_other_arm(place) else None
-
-
-def required_slices(guardrail: Guardrail, units: Mapping[str, float]) -> Set[str]:
-    """Return the slices that must be shown harmless before promotion.
-
-    `units` are those in closed windows, by slice that the guardrail covers so far. Where a
-    guardrail does not test all requests together, the slices that it names count in their place,
-    and without any those that turned up: one with few requests only while none has more, so that a
-    stray language does not block for ever.
-    """
-    required, slices = guardrail.required, guardrail.slices
-    if required == "every":
-        return units.keys()
-    if required == "none":
-        return frozenset()
-    if slices.all:
-        together: Set[str] = {ALL}
-    elif slices.named:
-        together = {slice_name(one.language, one.workflow) for one in slices.named}
-    else:
-        together = units.keys()
-    measured = {name for name in together if units[name] >= ENOUGH_MEASURED}
-    if required == "if_measured":
-        return measured
-    return together if slices.all or slices.named else measured or together
 
 
 def _without_slices(seen: Look) -> list[str]:

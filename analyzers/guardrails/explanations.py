@@ -23,8 +23,11 @@ from understudy.analyzers.guardrails.formatting import (
     format_count,
     format_duration,
     format_percent,
+    format_time,
     printable,
 )
+from understudy.analyzers.guardrails.measured import JudgedSlice, Untold, untold
+from understudy.analyzers.guardrails.model_changes import ModelChange
 from understudy.analyzers.guardrails.state import Latch, RolloutState
 from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS
 from understudy.analyzers.sequential.verdict import SUSPECTED_HARM
@@ -33,6 +36,10 @@ from understudy.schemas.rollouts import Action, Rollout, Stage
 
 MOST_REASONS: Final = 5
 """As many as a message on a phone shows without scrolling."""
+MOST_NAMES: Final = 8
+"""In a list within a sentence: a line or two; the decision has all of them."""
+_SHOWN_SHARE: Final = 1e-9
+"""Less is what rounding leaves."""
 SUSPICION: Final = "harm is suspected"
 """How a reason to hold begins that is a suspicion."""
 
@@ -55,13 +62,83 @@ def reasons_for_rollback(latch: Latch, state: RolloutState, evaluation: Evaluati
     return [*latch.reasons, *(f"by now also: {one}" for one in _sentences(state, further))]
 
 
-def reasons_for_promotion(rollout: Rollout, state: RolloutState) -> list[str]:
-    """Return what has been shown."""
-    stage = rollout.stages[state.status.stage]
-    return [
+def reasons_for_promotion(
+    rollout: Rollout, state: RolloutState, evaluation: Evaluation
+) -> list[str]:
+    """Return what has been shown, on what it rests, and what has not been shown."""
+    stage, counts = rollout.stages[state.status.stage], state.stage
+    shown = (
         f"every required guardrail is shown to be within its limit after "
-        f"{format_count(state.stage.requests)} requests in stage {printable(stage.name)}"
+        f"{format_count(counts.requests)} requests in stage {printable(stage.name)}"
+    )
+    if counts.judged_share < 1.0:
+        shown += (
+            f", which is {format_percent(counts.judged_share)} of them: {_without_sides(state)}"
+        )
+    without = untold_of(state, evaluation)
+    results = {f"{one.check.name}/{one.evidence.slice}": one for one in evaluation.results}
+    beyond = [results[one.name] for one in without.point_other_way]
+    return [
+        shown,
+        *_listed("not measured", [printable(name) for name in without.not_measured]),
+        *_listed("too few to tell", [_small(results[one.name]) for one in without.too_few]),
+        *(f"points the other way, perhaps by chance: {one}" for one in _sentences(state, beyond)),
     ]
+
+
+def untold_of(state: RolloutState, evaluation: Evaluation) -> Untold:
+    """Return what a promotion now would not rest on, of the guardrails that could stop one."""
+    checks = [check for check in state.checks if check.stops_promotion]
+    return untold(
+        [check.name for check in checks],
+        [
+            _judged(result, evaluation.log_promotion)
+            for result in evaluation.results
+            if result.check.stops_promotion
+        ],
+    )
+
+
+def _judged(result: CheckResult, log_threshold: float) -> JudgedSlice:
+    check, evidence = result.check, result.evidence
+    harm = check.test.observed(result.total).harm
+    return JudgedSlice(
+        check.name,
+        evidence.slice,
+        evidence.units,
+        is_required=evidence.required,
+        is_shown=evidence.log_promotion >= log_threshold,
+        is_beyond=harm is not None and harm > check.test.margin,
+    )
+
+
+def _small(result: CheckResult) -> str:
+    check, units = result.check, format_count(result.evidence.units)
+    return f"{check.metric.title} {where(result.evidence.slice)} ({units})"
+
+
+def _listed(what: str, names: list[str]) -> list[str]:
+    """Return one sentence with the first names, and how many more there are; none of nothing."""
+    if not names:
+        return []
+    more = len(names) - MOST_NAMES
+    rest = f" and {format_count(more)} more" if more > 0 else ""
+    return [f"{what}: {', '.join(names[:MOST_NAMES])}{rest}"]
+
+
+def _without_sides(state: RolloutState) -> str:
+    """Say which sides are missing, and how many events came late."""
+    counts, quality = state.stage, state.stage.quality
+    others = quality.unmatched_share - counts.lost_candidate_share - counts.lost_stable_share
+    parts = {
+        "of the candidate's sides never came": counts.lost_candidate_share,
+        "of stable's sides never came": counts.lost_stable_share,
+        "lack a side for another reason": max(0.0, others),
+        "of the events came late": quality.late_share,
+    }
+    return ", ".join(
+        f"{format_percent(share)} {what}" for what, share in parts.items() if share >= _SHOWN_SHARE
+    )
 
 
 def reasons_for_hold(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> list[str]:
@@ -80,8 +157,8 @@ def alerts(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> lis
     """Return what an engineer should look at although it rolls nothing back."""
     guardrails = [
         Alert(
-            kind="guardrail",
-            name=result.check.name,
+            kind="stable" if result.check.of_stable else "guardrail",
+            name=result.check.metric.name if result.check.of_stable else result.check.name,
             slice=result.evidence.slice,
             sentence=sentence(result, state, []),
         )
@@ -91,7 +168,25 @@ def alerts(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> lis
         Alert(kind="data_quality", name=name, sentence=_broken(name, rollout, state))
         for name in evaluation.statistical.breaches
     ]
-    return guardrails + quality
+    models = [
+        Alert(kind="model", name=side, sentence=_another_model(side, changes))
+        for side, changes in state.stage.changed_models.items()
+    ]
+    return [*guardrails, *quality, *models]
+
+
+def _another_model(side: str, changes: list[ModelChange]) -> str:
+    """Say which models answer since when, and which did before."""
+    since = [
+        f"{printable(one.model)} since {format_time(one.since_ms)} "
+        f"({format_percent(one.share)} of the answers)"
+        for one in changes
+    ]
+    before = ", ".join(printable(name) for name in changes[0].before[:MOST_NAMES])
+    return (
+        f"another model answers for {side}: {', '.join(since[:MOST_NAMES])}, when the stage began "
+        f"{before}; what was measured before is about that one"
+    )
 
 
 def waiting(result: CheckResult, state: RolloutState) -> str:
@@ -180,7 +275,7 @@ def _broken(name: str, rollout: Rollout, state: RolloutState) -> str:
     if name == "unmatched_share":
         return (
             f"{format_percent(quality.unmatched_share)} of the requests lack a side, "
-            f"limit {100 * rollout.max_unmatched_share:g} %"
+            f"limit {100 * rollout.max_unmatched_share:g} %: {_without_sides(state)}"
         )
     if name == "late_share":
         return (

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.rollout_metrics import Limit, Metric
 
 _ESCAPES: Final = ((0xFF, "\\x{:02x}"), (0xFFFF, "\\u{:04x}"), (0x10FFFF, "\\U{:08x}"))
@@ -25,6 +26,11 @@ def format_duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3600:.1f} h"
+
+
+def format_time(epoch_ms: int) -> str:
+    """Return a time of day with its date, to the second."""
+    return f"{from_epoch_ms(epoch_ms):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def format_percent(share: float | None) -> str:
@@ -88,9 +94,19 @@ def _without_points(text: str) -> str:
     return text.removesuffix(" points").removesuffix(" point")
 
 
-def format_limit(metric: Metric, limit: Limit, value: float, *, relative: bool) -> str:
-    """Return a limit as a policy writes it: `≤ +0.5 pp`, `≤ 1 %`, `≥ 99 %`, `≤ +20 %`."""
+def format_limit(
+    metric: Metric, limit: Limit, value: float, *, relative: bool, floor: float = 0.0
+) -> str:
+    """Return a limit as a policy writes it: `≤ +0.5 pp`, `≤ 1 %`, `≥ 99 %`, `≤ +20 %`, `≤ 3x`."""
+    if relative and metric.unit == "share":
+        beyond = f" + {100 * floor:g} pp" if floor else ""
+        return f"≤ {format_multiple(value)}{beyond}"
     return _SIGNS[limit] + format_limit_value(metric, limit, value, relative=relative)
+
+
+def format_multiple(increase: float) -> str:
+    """Return an increase as a multiple of stable's value: `3x`."""
+    return f"{1.0 + increase:g}x"
 
 
 def format_limit_value(metric: Metric, limit: Limit, value: float, *, relative: bool) -> str:

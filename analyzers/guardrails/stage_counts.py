@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from msgspec import field
 
+from understudy.analyzers.guardrails.model_changes import ModelChange, SideModels
 from understudy.analyzers.guardrails.row_columns import PLACES
 from understudy.analyzers.sequential import QualityMeasures, StageTotals, blocks, sample_ratio
 from understudy.analyzers.sequential.bets import FloatArray
@@ -117,6 +118,11 @@ class StageCounts(msgspec.Struct, array_like=True):
     single_candidate: int = 0
     """Requests of the candidate where each request has one side, as in a canary."""
     single: int = 0
+    lost_candidate: int = 0
+    """Requests whose candidate side never came, though stable's did and the join timeout passed."""
+    lost_stable: int = 0
+    stable_models: SideModels = field(default_factory=SideModels)
+    candidate_models: SideModels = field(default_factory=SideModels)
     log_sample_ratio: float = 0.0
     """The most evidence ever against the planned share: a breach stays one."""
     first_turns: Assigned = Assigned()
@@ -139,6 +145,10 @@ class StageCounts(msgspec.Struct, array_like=True):
         self.requests += sums.candidate_requests
         self.pairs += sums.pairs
         self.unmatched += sums.unmatched
+        self.lost_candidate += sums.lost_candidate
+        self.lost_stable += sums.lost_stable
+        self.stable_models.add(sums.stable_models, start_ms)
+        self.candidate_models.add(sums.candidate_models, start_ms)
         if stage.mode in SINGLE_MODES:
             self.single_candidate += sums.candidate_requests
             self.single += sums.candidate_requests + sums.stable_requests
@@ -188,6 +198,28 @@ class StageCounts(msgspec.Struct, array_like=True):
             _share(self.late, self.events),
             self.log_sample_ratio,
         )
+
+    @property
+    def changed_models(self) -> dict[str, list[ModelChange]]:
+        """Side to the models that it answers with since the stage began, and did not at first."""
+        sides = {"stable": self.stable_models, "candidate": self.candidate_models}
+        return {name: found for name, side in sides.items() if (found := side.changes())}
+
+    @property
+    def lost_candidate_share(self) -> float:
+        """Of the requests that should have both sides: the candidate's never came."""
+        return _share(self.lost_candidate, self.pairs + self.unmatched)
+
+    @property
+    def lost_stable_share(self) -> float:
+        """The same, of stable's side."""
+        return _share(self.lost_stable, self.pairs + self.unmatched)
+
+    @property
+    def judged_share(self) -> float:
+        """Share of the stage's requests that the evidence rests on."""
+        quality = self.quality
+        return (1.0 - quality.unmatched_share) * (1.0 - quality.late_share)
 
     @property
     def totals(self) -> StageTotals:

@@ -1,8 +1,8 @@
 """What window rows say about turns of conversations, by party: pairs and each arm.
 
-Rows of paired modes count turns of candidate − stable, others those of each arm's own outcomes. A
-quantile's exceedances are not among them, nor is the candidate's own outcome in paired modes: there
-turns are taken to be as alike as they can be.
+Rows of paired modes count turns of candidate − stable, others those of each arm's own outcomes.
+They count no turns of a quantile's exceedances, nor, in paired modes, of one side's own outcomes or
+of what exceeds a multiple of stable's: there turns are taken to be as alike as they can be.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.column_tests import LimitTest, MeanTest
+from understudy.analyzers.guardrails.column_tests import BinaryTest, MeanTest
 from understudy.analyzers.guardrails.design_effect import PARTIES
 from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
 from understudy.analyzers.sequential import conversations
@@ -80,7 +80,7 @@ def read_products(check: Check, columns: RowColumns) -> FloatArray:
     elif check.metric.higher_is_better:
         paired = [paired[0], -paired[1], paired[2]]
         arms = [*_of_opposite(*arms[:3]), *_of_opposite(*arms[3:])]
-    if isinstance(check.test, LimitTest):
+    if not _is_difference(check):
         paired = [np.zeros(columns.n)] * len(_OUTCOME)
     return np.stack([*paired, *arms], axis=-1)
 
@@ -89,7 +89,13 @@ def products_key(check: Check) -> str:
     """Return what checks have in common that read the same products."""
     if isinstance(check.test, MeanTest):
         return f"{check.metric.name} x {check.test.factor!r}"
-    return f"{check.metric.name}{' alone' if isinstance(check.test, LimitTest) else ''}"
+    return f"{check.metric.name}{'' if _is_difference(check) else ' alone'}"
+
+
+def _is_difference(check: Check) -> bool:
+    """Whether its harm is candidate − stable, whose turns paired rows count."""
+    test = check.test
+    return isinstance(test, MeanTest) or (isinstance(test, BinaryTest) and test.ratio == 1.0)
 
 
 def _of_difference(factor: float, values: Sequence[FloatArray]) -> list[FloatArray]:

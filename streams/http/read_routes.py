@@ -169,6 +169,7 @@ def _evidence(request: web.Request, decision: Decision) -> EvidenceList:
             for one in decision.evidence
             if guardrail in (None, one.guardrail) and of_slice in (None, one.slice)
         ],
+        stable=decision.stable,
     )
 
 

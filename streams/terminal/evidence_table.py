@@ -18,6 +18,7 @@ from understudy.analyzers.guardrails.formatting import (
     format_count,
     format_duration,
     format_limit,
+    format_number,
     format_value,
     printable,
 )
@@ -47,6 +48,8 @@ MAX_SLICES: Final = 30
 """Rows of slices without `--all`: a screenful, and the worst are among them."""
 _SUSPICIOUS: Final = 0.1
 """Share of the evidence a rollback needs from which a slice is shown, wherever it is."""
+_NOTABLE_DESIGN_EFFECT: Final = 1.05
+"""From which it is told: less changes no number that is shown."""
 _MAX_SENTENCE: Final = 1_024
 """Characters of a reason: an operator's own words may have as many."""
 
@@ -69,9 +72,24 @@ def _verdict(decision: Decision) -> Text:
         text.append(f"{place}\n", "dim")
     for reason in decision.reasons:
         text.append(f"  {one_line(reason, _MAX_SENTENCE)}\n")
+    if counts := _independent(decision):
+        text.append(f"  {counts}\n", "dim")
     for alert in decision.alerts:
         text.append(f"  alert: {one_line(alert.sentence, _MAX_SENTENCE)}\n", "yellow")
     return text
+
+
+def _independent(decision: Decision) -> str:
+    """How much requests cluster, by the guardrail on all requests in which they do most."""
+    together = [one for one in decision.evidence if one.slice == ALL and one.units]
+    most = max(together, key=lambda one: one.design_effect, default=None)
+    if most is None or most.design_effect < _NOTABLE_DESIGN_EFFECT:
+        return ""
+    return (
+        f"requests share their fate: {format_count(most.units)} of {printable(most.guardrail)} "
+        f"count like {format_count(most.independent_units)} independent ones "
+        f"(design effect {format_number(most.design_effect, 2)})"
+    )
 
 
 def _place(decision: Decision) -> Iterator[str]:
@@ -146,7 +164,9 @@ def _cells(one: Evidence, decision: Decision) -> list[str]:
     return [
         printable(one.guardrail),
         printable(slice_title(one.slice)),
-        format_limit(METRICS[one.metric], one.limit, one.margin, relative=one.relative),
+        format_limit(
+            METRICS[one.metric], one.limit, one.margin, relative=one.relative, floor=one.floor
+        ),
         format_count(one.units),
         _sides(one),
         _harm(one, one.harm),
@@ -158,15 +178,9 @@ def _cells(one: Evidence, decision: Decision) -> list[str]:
 
 
 def _sides(one: Evidence) -> str:
-    """Both sides' values; of paired yes-or-no, the pairs in which one side alone was bad."""
-    if one.candidate is not None:
-        stable = "" if one.stable is None else f"{format_value(one.unit, one.stable)} → "
-        return stable + format_value(one.unit, one.candidate)
-    found = one.statistics
-    if "pairs" not in found:
-        return "–"
-    alone = (format_count(int(found.get(f"{side}_only", 0))) for side in ("stable", "candidate"))
-    return f"{' → '.join(alone)} alone bad"
+    """The values of both sides, as far as they are limited."""
+    known = [value for value in (one.stable, one.candidate) if value is not None]
+    return " → ".join(format_value(one.unit, value) for value in known) or "–"
 
 
 def _harm(one: Evidence, value: float | None) -> str:
@@ -175,8 +189,7 @@ def _harm(one: Evidence, value: float | None) -> str:
         return "–"
     if one.limit in ("max", "min") and METRICS[one.metric].kind != "excess":
         return format_value(one.unit, abs(value))
-    is_tail = METRICS[one.metric].kind == "quantile"
-    if is_tail or (one.unit == "share" and not one.relative):
+    if one.unit == "share":
         return f"{100 * value:+.2f} pp"
     return f"{100 * value:+.1f} %" if one.relative else format_value(one.unit, value)
 

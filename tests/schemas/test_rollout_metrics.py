@@ -70,6 +70,9 @@ def test_what_is_no_share_is_refused(written: str | float) -> None:
         ("duration_p95", "max_increase", "800ms", Quantity(800.0, False)),
         ("cost_usd", "max", 0.01, Quantity(0.01, False)),
         ("cost_usd", "max_increase", "10%", Quantity(0.1, True)),
+        ("cost_usd", "max_increase", "1.5x", Quantity(0.5, True)),
+        ("error_rate", "max_increase", "3x", Quantity(2.0, True)),
+        ("lost_rate", "max_increase", "1x", Quantity(0.0, True)),
         ("output_tokens", "max_drop", "99.9%", Quantity(0.999, True)),
     ],
 )
@@ -114,6 +117,7 @@ def test_what_is_no_limit_says_how_to_write_one(
         ("output_tokens", "mean", "tokens", ("max", "min", "max_increase", "max_drop")),
         ("similarity_excess", "excess", "share", ("max",)),
         ("unmatched_share", "accounting", "share", ("max",)),
+        ("lost_rate", "lost", "share", ("max", "max_increase")),
     ],
 )
 def test_the_kind_of_a_measure_says_what_can_be_limited(
@@ -126,7 +130,7 @@ def test_the_kind_of_a_measure_says_what_can_be_limited(
 
 def test_each_metric_is_read_from_one_measure() -> None:
     quantiles = {f"{name}_p{q}" for name in TIMES for q in (50, 95, 99)}
-    named = [*RATES, *AGREEMENTS, *quantiles, *MEANS, *EXCESSES, "unmatched_share"]
+    named = [*RATES, *AGREEMENTS, *quantiles, *MEANS, *EXCESSES, "lost_rate", "unmatched_share"]
     assert sorted(named) == sorted(METRICS)
 
 

@@ -81,6 +81,14 @@ def guardrail(text: str) -> str:
         (guardrail("{metric: json_valid_rate, max: 1%}"), 4, "1%", "better when higher"),
         (guardrail("{metric: error_rate, max_increase: 20%}"), 4, "20%", "percentage points"),
         (guardrail("{metric: error_rate, max_increase: 0.005}"), 4, "0.005", "ambiguous"),
+        (guardrail("{metric: error_rate, max_increase: 0.5x}"), 4, "0.5x", "at least 1x"),
+        (guardrail("{metric: error_rate, max: 3x}"), 4, "3x", "goes with max_increase"),
+        (guardrail("{metric: json_valid_rate, max_drop: 3x}"), 4, "3x", "goes with max_increase"),
+        (guardrail("{metric: error_rate, max_increase: 3x, floor: 0.1%}"), 4, "0.1%", "0.1pp"),
+        (guardrail("{metric: error_rate, max_increase: 3x, floor: 100pp}"), 4, "100pp", "0.1pp"),
+        (guardrail("{metric: error_rate, max_increase: 1pp, floor: 1pp}"), 4, "1pp}", "such as 3x"),
+        (guardrail("{metric: cost_usd, max_increase: 3x, floor: 1pp}"), 4, "1pp", "such as 3x"),
+        (guardrail("{metric: error_rate, max_increase: 2000x}"), 4, "2000x", "more than any"),
         (guardrail("{metric: error_rate, max: 1s}"), 4, "1s", "no share"),
         (guardrail("{metric: error_rate, max: 100%}"), 4, "100%", "nothing to test"),
         (guardrail("{metric: error_rate, max: -1%}"), 4, "-1%", "negative"),
@@ -190,7 +198,9 @@ def test_three_lines_are_a_safe_policy() -> None:
     assert rollout.promotion == "manual"
     watched = {guardrail.metric for guardrail in rollout.guardrails}
     assert {"error_rate", "json_valid_rate", "duration_p99", "cost_usd"} <= watched
-    assert all(guardrail.action == "rollback" for guardrail in rollout.guardrails)
+    actions = [guardrail.action for guardrail in rollout.guardrails]
+    assert actions.count("rollback") == len(actions) - 1
+    assert actions.count("alert") == 1
     assert all(guardrail.slices.each_language for guardrail in rollout.guardrails)
 
 
@@ -296,6 +306,22 @@ def test_every_metric_is_documented() -> None:
     text = (EXAMPLE.parents[1] / "docs" / "policies.md").read_text("utf-8")
     for metric in METRICS.values():
         assert f"`{metric.name}`" in text, metric.name
+
+
+def test_a_rate_may_be_limited_to_a_multiple_of_stables() -> None:
+    (plain,) = policy(guardrail("{metric: error_rate, max_increase: 3x}")).guardrails
+    assert (plain.value, plain.relative, plain.floor) == (2.0, True, pytest.approx(0.001))
+    written = guardrail("{metric: error_rate, max_increase: 1.5x, floor: 0.5pp, warn_margin: 1.2x}")
+    (other,) = policy(written).guardrails
+    assert (other.value, other.floor) == (0.5, pytest.approx(0.005))
+    assert other.warn_value == pytest.approx(0.2)
+    (cost,) = policy(guardrail("{metric: cost_usd, max_increase: 1.5x}")).guardrails
+    assert (cost.value, cost.relative, cost.floor) == (0.5, True, 0.0)
+
+
+def test_the_default_policy_alerts_on_a_multiple_of_stables_errors() -> None:
+    (alerting,) = (one for one in policy("mode: shadow").guardrails if one.action == "alert")
+    assert (alerting.metric, alerting.value, alerting.required) == ("error_rate", 2.0, "none")
 
 
 def test_turns_of_conversations_may_be_declared() -> None:

@@ -24,6 +24,7 @@ from understudy.analyzers.guardrails.column_readers import (
     mean_reader,
     rate_limit_reader,
     rate_reader,
+    stable_rate_reader,
     time_limit_reader,
     unmatched_reader,
 )
@@ -150,6 +151,15 @@ def test_other_rates_do_not_count_sides_that_never_came() -> None:
 
 def test_the_candidates_own_error_rate_counts_its_lost_sides_and_those_of_lost_partners() -> None:
     assert read(rate_limit_reader("error_rate"), LOST) == LimitColumns(130, 30, 30)
+
+
+def test_stables_own_error_rate_counts_its_lost_sides_and_those_of_lost_partners() -> None:
+    assert read(stable_rate_reader("error_rate"), LOST) == LimitColumns(130, 21, 21)
+
+
+def test_stables_own_rates() -> None:
+    apart = msgspec.structs.replace(row("canary"), stable=SideSums(json_expected=20, json_valid=1))
+    assert read(stable_rate_reader("json_valid_rate"), apart) == LimitColumns(20, 19, 19)
 
 
 def test_lost_sides_are_held_against_each_other() -> None:

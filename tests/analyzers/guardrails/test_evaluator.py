@@ -277,11 +277,25 @@ def test_a_warn_margin_alerts_before_the_limit_is_reached() -> None:
 
 
 def test_missing_sides_hold_a_rollout_that_would_be_promoted() -> None:
+    """Evicted or in another partition: no side's failure, and no random sample either."""
     rollout = policy("{metric: error_rate, max_increase: 2pp}")
-    decision = verdict_of(rollout, World(harm=Harm(lost=0.1)))
+    decision = verdict_of(rollout, World(harm=Harm(evicted=0.1)))
     assert decision.verdict == "hold"
     assert decision.quality.breaches == ["unmatched_share"]
-    assert any("lack a side" in alert.sentence for alert in decision.alerts)
+    (alert,) = decision.alerts
+    assert (alert.kind, alert.name) == ("data_quality", "unmatched_share")
+    assert re.fullmatch(
+        r"[\d.]+ % of the requests lack a side, limit 5 %: [\d.]+ % lack a side for another reason",
+        alert.sentence,
+    ), alert.sentence
+
+
+def test_sides_that_never_came_are_named_in_data_quality() -> None:
+    rollout = policy("{metric: error_rate, max_increase: 30pp}")
+    decision = verdict_of(rollout, World(harm=Harm(lost=0.1)))
+    assert decision.verdict == "hold"
+    (alert,) = decision.alerts
+    assert alert.sentence.endswith(" % of the candidate's sides never came")
 
 
 def test_late_events_are_found_in_windows_that_never_close() -> None:

@@ -12,6 +12,7 @@ from understudy.analyzers.guardrails.formatting import (
     format_limit,
     format_percent,
     format_points,
+    format_time,
     format_value,
     printable,
 )
@@ -28,6 +29,10 @@ def test_counts_have_their_thousands_apart() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+def test_times() -> None:
+    assert format_time(1_772_454_305_999) == "2026-03-02 12:25:05 UTC"
 
 
 def test_shares_and_their_differences() -> None:
@@ -74,6 +79,13 @@ def test_nearly_all_is_not_all_and_no_share_has_an_exponent(share: float, text: 
 )
 def test_values_in_their_units(unit: str, value: float | None, text: str) -> None:
     assert format_value(unit, value) == text
+
+
+def test_a_multiple_of_a_rate_as_a_policy_writes_it() -> None:
+    errors = METRICS["error_rate"]
+    written = format_limit(errors, "max_increase", 2.0, relative=True, floor=0.001)
+    assert written == "≤ 3x + 0.1 pp"
+    assert format_limit(errors, "max_increase", 2.0, relative=True) == "≤ 3x"
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_a_small_canary_takes_longer_than_all_requests_twice() -> None:
 
 def test_an_absolute_limit() -> None:
     rollout = policy("guardrails: [{metric: error_rate, max: 1%, slices: [all]}]")
-    (check,) = checks_of(rollout)
+    check, _ = checks_of(rollout)
     # Simulated: 2 % errors against a limit of 1 % are found after 1 800 requests.
     found = requests_until_rollback(check, rollout, weight=1.0, harm=0.02)
     assert found == pytest.approx(1_800, rel=0.15)

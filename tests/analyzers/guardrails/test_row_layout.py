@@ -15,12 +15,16 @@ from understudy.analyzers.guardrails.slices import Arrivals
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
 from understudy.analyzers.guardrails.window_store import RowKey
 
-CHECKS = checks_of(
-    policy(
-        "{metric: error_rate, max_increase: 1pp, warn_margin: 0.5pp}, "
-        "{metric: duration_p95, max_increase: 20%, slices: [all, each language]}"
+CHECKS = [
+    check
+    for check in checks_of(
+        policy(
+            "{metric: error_rate, max_increase: 1pp, warn_margin: 0.5pp}, "
+            "{metric: duration_p95, max_increase: 20%, slices: [all, each language]}"
+        )
     )
-)
+    if not check.of_stable
+]
 ERRORS, _, P95 = CHECKS
 LAYOUT = RowLayout(CHECKS)
 ARRIVALS = Arrivals(["en", "ja"], ["chat"])

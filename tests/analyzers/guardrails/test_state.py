@@ -90,7 +90,9 @@ def test_the_layout_of_the_state() -> None:
             1, 0, -1, [7, ["why"], ["error_rate"]], None, "hold", 0, "", 0, 0, 0, 0, 0, 0, 0, 0, {},
             -1,
         ],
-        "stage": [5, None, None, 9, 0, 0, 0, 0, 0, 0, 0.0, [0, 0], [0, 0], 0.0],
+        "stage": [
+            5, None, None, 9, 0, 0, 0, 0, 0, 0, 0, 0, [{}] * 4, [{}] * 4, 0.0, [0, 0], [0, 0], 0.0,
+        ],
         "arrivals": [["ja"], []],
         "tail_thresholds": {"all": {"duration": [{"-3": 4}, {"2": 1}, [[9, {"0.5": 7}]]]}},
         "stores": {

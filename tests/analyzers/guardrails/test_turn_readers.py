@@ -17,9 +17,10 @@ from understudy.analyzers.guardrails.turn_readers import (
     read_products,
 )
 
-ERRORS, LIMIT, COST, P95, JSON = checks_of(
+ERRORS, LIMIT, MULTIPLE, COST, P95, JSON, *_ = checks_of(
     policy(
         "{metric: error_rate, max_increase: 1pp}, {metric: error_rate, name: most, max: 3%}, "
+        "{metric: error_rate, name: multiple, max_increase: 3x}, "
         "{metric: cost_usd, max_increase: 10%}, {metric: duration_p95, max_increase: 20%}, "
         "{metric: json_valid_rate, max_drop: 1pp}"
     )
@@ -78,10 +79,11 @@ def test_where_the_good_outcome_is_counted_the_bad_one_is_multiplied() -> None:
 
 
 def test_the_candidates_own_outcome_is_not_the_harm_of_pairs() -> None:
-    names = product_names(LIMIT)
-    assert read_products(LIMIT, columns_of(names, is_paired=True)).tolist() == [
-        [0.0, 0.0, 0.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
-    ]
+    for check in (LIMIT, MULTIPLE):
+        names = product_names(check)
+        assert read_products(check, columns_of(names, is_paired=True)).tolist() == [
+            [0.0, 0.0, 0.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
+        ]
 
 
 def test_values_are_multiplied_at_the_margin() -> None:

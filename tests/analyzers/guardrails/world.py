@@ -39,6 +39,8 @@ class Harm:
     disagreement: float = 0.0
     lost: float = 0.0
     """Share of requests whose candidate side never comes."""
+    evicted: float = 0.0
+    """Share of requests whose candidate side is missing for another reason, none of its failure."""
     languages: tuple[str, ...] = ()
     """Where; everywhere when empty."""
 
@@ -54,6 +56,8 @@ class World:
     share: float = 0.5
     """Of the candidate, in canary and ab."""
     harm: Harm = Harm()
+    stable: Harm = Harm()
+    """What stable does worse; only `bad` counts."""
     partition: int = 0
 
     def row(self, rng: np.random.Generator, window: int, language: str) -> WindowRow:
@@ -62,18 +66,20 @@ class World:
         harm = self.harm if not self.harm.languages or language in self.harm.languages else Harm()
         n = self.requests
         lost = int(rng.binomial(n, harm.lost)) if is_paired else 0
-        n -= lost
+        evicted = int(rng.binomial(n, harm.evicted)) if is_paired and harm.evicted else 0
+        n -= lost + evicted
         candidates = n if is_paired else int(rng.binomial(n, self.share))
         stables = n if is_paired else n - candidates
         effort = rng.lognormal(0.0, 0.5, n) if is_paired else None
-        stable, s_bad, s_values = _side(rng, stables, Harm(), effort)
+        stable, s_bad, s_values = _side(rng, stables, self.stable, effort)
         candidate, c_bad, c_values = _side(rng, candidates, harm, effort)
         pair, control = PairSums(), ControlSums()
         events = EventCounts(single=n)
         if is_paired:
             pair = _pair(rng, n, s_bad, c_bad, s_values, c_values, harm)
+            pair = msgspec.structs.replace(pair, lost_candidate=lost)
             control = _control(rng, n // 5)
-            events = EventCounts(paired=2 * n, unmatched_stable=lost)
+            events = EventCounts(paired=2 * n, unmatched_stable=lost + evicted)
         return WindowRow(
             rollout_id=ROLLOUT,
             mode=self.mode,

@@ -34,7 +34,7 @@ RAMP = "[shadow, {name: half, share: 50%}, {name: whole, share: 100%}]"
 NOW = dt.datetime(2026, 3, 2, 12, 10, tzinfo=dt.UTC)
 """Minutes after the windows of `decided`."""
 BROKEN = World(harm=Harm(bad={"error": 0.1}))
-LOSSY = World(harm=Harm(lost=0.1))
+LOSSY = World(harm=Harm(evicted=0.1))
 
 
 def policy(

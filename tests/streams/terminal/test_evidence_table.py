@@ -44,6 +44,28 @@ def test_the_verdict_comes_first_with_its_stage_and_reasons() -> None:
     assert rest[1] == f"  {ROLLED_BACK.reasons[0]}"
 
 
+def test_requests_that_share_their_fate_are_said_to_count_for_less() -> None:
+    clustered = evidence("all")
+    clustered = msgspec.structs.replace(clustered, design_effect=4.6, independent_units=400)
+    text = printed(show_decision(decision("hold", clustered)))
+    assert (
+        "requests share their fate: 1,840 of json_valid_rate count like 400 independent ones "
+        "(design effect 4.6)" in text
+    )
+    assert "share their fate" not in printed(show_decision(decision("hold", evidence("all"))))
+
+
+def test_a_multiple_of_stables_rate_and_both_levels() -> None:
+    row = msgspec.structs.replace(
+        evidence("all", metric="error_rate"),
+        margin=2.0, relative=True, floor=0.001, stable=0.0001, candidate=0.005, harm=0.0047,
+    )  # fmt: skip
+    text = printed(evidence_table(decision("hold", row)))
+    assert "≤ 3x + 0.1 pp" in text
+    assert "0.01 % → 0.5 %" in text
+    assert "+0.47 pp" in text
+
+
 def test_a_slice_without_a_finding_is_only_counted() -> None:
     text = printed(evidence_table(SUSPICIOUS))
     assert "zh-Hans" in text
