@@ -52,7 +52,7 @@ def strict_json(text: str | bytes) -> Any:
 
 
 def _number(digits: str) -> int | float:
-    return int(digits) if len(digits) < 19 else float(digits)
+    return int(digits) if len(digits) <= 4_000 else float(digits)
 
 
 def depth(value: Any) -> int:
@@ -68,8 +68,11 @@ def depth(value: Any) -> int:
 
 
 def is_json(text: str | None) -> bool:
+    """Whether it is, and no string that holds an object or an array."""
     try:
-        return depth(strict_json(text or "")) <= MAX_JSON_DEPTH
+        value = strict_json(text or "")
+        is_quoted = isinstance(value, str) and value.strip()[:1] in ("{", "[") and is_json(value)
+        return depth(value) <= MAX_JSON_DEPTH and not is_quoted
     except ValueError:
         return False
 
@@ -521,7 +524,7 @@ def delta_figures(pairs: Sequence[Request]) -> Document:
         "similarity_mean": _mean([similarity(a, b) for a, b in texts]),
         "json_valid_only_stable": sum(1 for a, b in json_pairs if a and not b),
         "json_valid_only_candidate": sum(1 for a, b in json_pairs if b and not a),
-        "tool_calls_match_rate": _mean([_calls(a) == _calls(b) for a, b in tools]),
+        "tool_calls_match_rate": _mean([_same_calls(a, b) for a, b in tools]),
         "duration_ratio_geometric_mean": None if mean_ratio is None else math.exp(mean_ratio),
         "cost_usd_diff_mean": _mean(costs),
     }
@@ -545,8 +548,18 @@ def _uses_tools(event: Document) -> bool:
     return bool(offered or _answer(event).get("tool_calls"))
 
 
+def _same_calls(left: Document, right: Document) -> bool:
+    """The same calls, each as often."""
+    missing = _calls(right)
+    for call in _calls(left):
+        if call not in missing:
+            return False
+        missing.remove(call)
+    return not missing
+
+
 def _calls(event: Document) -> list[Any]:
-    """Names and arguments in order, arguments as JSON values."""
+    """Names and arguments, arguments as JSON values."""
     return [
         (call["name"], _arguments(call.get("arguments")))
         for call in _answer(event).get("tool_calls") or []

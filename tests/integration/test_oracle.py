@@ -146,3 +146,11 @@ def test_the_join_by_hand() -> None:
     assert [offset for _, offset in account.late] == [7, 8]
     assert account.invalid == [("not_json", 9), ("disagrees", 10)]
     assert account.accounted() == account.read == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [('{"a": 1}', True), ('"yes"', True), ('"{\\"a\\": 1}"', False), ('" [1] "', False)],
+)
+def test_json_inside_a_json_string_is_not_what_was_expected(text: str, valid: bool) -> None:
+    assert is_json(text) is valid
