@@ -157,10 +157,28 @@ SIDE: Final[tuple[Measure, ...]] = (
         "content_filtered", "ended at a content filter",
         among="finish_reason_known", paired_among="finish_reason_known_both",
     ),
-    Outcome("refused", "refused to answer, or was filtered", count="refusals"),
+    Outcome(
+        "answered", "answered, whatever it said", count="answers",
+    ),
+    Outcome(
+        "refused", "refused to answer, or was filtered", count="refusals",
+        among="answers", paired_among="answered",
+        metric=GuardrailMetric("refusal_rate", "refusals"),
+    ),
+    Outcome(
+        "empty", "answered with nothing: no text but white space, no tool call, no refusal",
+        count="empties", among="answers", paired_among="answered", measured_by="texts",
+        metric=GuardrailMetric("empty_rate", "empty answers"),
+    ),
+    Outcome(
+        "incomplete", "streamed an answer without an end", count="incompletes",
+        among="answers", paired_among="answered", measured_by="finish_reason_known",
+        metric=GuardrailMetric("incomplete_rate", "streams that break off"),
+    ),
     Outcome(
         "reasoning_leaked", "answered with its reasoning in the text", count="reasoning_leaks",
-        among="texts",
+        among="answers", paired_among="answered", measured_by="texts",
+        metric=GuardrailMetric("reasoning_leak_rate", "reasoning in the answer"),
     ),
     Number(
         "reasoning_characters", "Length of the reasoning in code points", "UInt32",
@@ -209,12 +227,27 @@ SIDE: Final[tuple[Measure, ...]] = (
             "does not satisfy its JSON Schema, among answers that should", "higher", weight=2.0,
         ),
     ),
-    Outcome("tools_offered", "answered a request that offered tools"),
+    Outcome(
+        "tools_offered", "answered a request that offered tools", known_both="tools_offered_both"
+    ),
     Number(
         "tool_call_count", "Tool calls in the answer", "UInt16",
         above_least=Sum("tools_called", "Sides that called a tool"),
     ),
     Outcome("tool_arguments_invalid", "called a tool with arguments that form no JSON object"),
+    Outcome(
+        "tool_call_invalid",
+        "called a tool in a way that cannot be executed: no name, a tool that was not offered, "
+        "arguments that form no JSON object or do not satisfy the tool's schema",
+        count="tool_calls_invalid", among="answers", paired_among="answered",
+        measured_by="tools_called",
+        metric=GuardrailMetric("tool_call_invalid_rate", "broken tool calls"),
+    ),
+    Outcome(
+        "tool_call_missing", "was offered tools and called none", count="tool_calls_missing",
+        among="tools_offered", paired_among="tools_offered_both",
+        metric=GuardrailMetric("tool_call_missing_rate", "missing tool calls"),
+    ),
     Label("output_language", "BCP 47 tag of the text, und when unsure, empty when not examined"),
     Category(
         "language_match", "Whether the text is in the language of the request",

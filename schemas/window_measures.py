@@ -53,7 +53,10 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     finish_reason_known: Annotated[int, Meta(description="Sides that answered and said why it stopped.")] = 0
     truncated: Annotated[int, Meta(description="Sides that stopped at the length limit.")] = 0
     content_filtered: Annotated[int, Meta(description="Sides that ended at a content filter.")] = 0
+    answers: Annotated[int, Meta(description="Sides that answered, whatever it said.")] = 0
     refusals: Annotated[int, Meta(description="Sides that refused to answer, or was filtered.")] = 0
+    empties: Annotated[int, Meta(description="Sides that answered with nothing: no text but white space, no tool call, no refusal.")] = 0
+    incompletes: Annotated[int, Meta(description="Sides that streamed an answer without an end.")] = 0
     reasoning_leaks: Annotated[int, Meta(description="Sides that answered with its reasoning in the text.")] = 0
     texts: Annotated[int, Meta(description="Sides that answered with text that is not empty.")] = 0
     garbled: Annotated[int, Meta(description="Sides that answered with damaged characters.")] = 0
@@ -71,6 +74,8 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     tools_offered: Annotated[int, Meta(description="Sides that answered a request that offered tools.")] = 0
     tools_called: Annotated[int, Meta(description="Sides that called a tool.")] = 0
     tool_arguments_invalid: Annotated[int, Meta(description="Sides that called a tool with arguments that form no JSON object.")] = 0
+    tool_calls_invalid: Annotated[int, Meta(description="Sides that called a tool in a way that cannot be executed: no name, a tool that was not offered, arguments that form no JSON object or do not satisfy the tool's schema.")] = 0
+    tool_calls_missing: Annotated[int, Meta(description="Sides that was offered tools and called none.")] = 0
     language_checked: Annotated[int, Meta(description="Sides that answered with text of a known language to a request of a known language.")] = 0
     language_match: Annotated[int, Meta(description="Of these, sides that answered in the language of the request.")] = 0
     duration_ms_count: Annotated[int, Meta(description="Sides with a known duration.")] = 0
@@ -131,6 +136,18 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     content_filtered_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side ended at a content filter.")] = 0
     content_filtered_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side ended at a content filter.")] = 0
     content_filtered_both: Annotated[int, Meta(description="Pairs in which each of the two sides ended at a content filter.")] = 0
+    refused_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side refused to answer, or was filtered.")] = 0
+    refused_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side refused to answer, or was filtered.")] = 0
+    refused_both: Annotated[int, Meta(description="Pairs in which each of the two sides refused to answer, or was filtered.")] = 0
+    empty_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side answered with nothing: no text but white space, no tool call, no refusal.")] = 0
+    empty_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side answered with nothing: no text but white space, no tool call, no refusal.")] = 0
+    empty_both: Annotated[int, Meta(description="Pairs in which each of the two sides answered with nothing: no text but white space, no tool call, no refusal.")] = 0
+    incomplete_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side streamed an answer without an end.")] = 0
+    incomplete_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side streamed an answer without an end.")] = 0
+    incomplete_both: Annotated[int, Meta(description="Pairs in which each of the two sides streamed an answer without an end.")] = 0
+    reasoning_leaked_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side answered with its reasoning in the text.")] = 0
+    reasoning_leaked_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side answered with its reasoning in the text.")] = 0
+    reasoning_leaked_both: Annotated[int, Meta(description="Pairs in which each of the two sides answered with its reasoning in the text.")] = 0
     garbled_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side answered with damaged characters.")] = 0
     garbled_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side answered with damaged characters.")] = 0
     garbled_both: Annotated[int, Meta(description="Pairs in which each of the two sides answered with damaged characters.")] = 0
@@ -145,6 +162,13 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     json_schema_valid_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side satisfied the schema.")] = 0
     json_schema_valid_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side satisfied the schema.")] = 0
     json_schema_valid_both: Annotated[int, Meta(description="Pairs in which each of the two sides satisfied the schema.")] = 0
+    tools_offered_both: Annotated[int, Meta(description="Answered pairs in which each side answered a request that offered tools.")] = 0
+    tool_call_invalid_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side called a tool in a way that cannot be executed: no name, a tool that was not offered, arguments that form no JSON object or do not satisfy the tool's schema.")] = 0
+    tool_call_invalid_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side called a tool in a way that cannot be executed: no name, a tool that was not offered, arguments that form no JSON object or do not satisfy the tool's schema.")] = 0
+    tool_call_invalid_both: Annotated[int, Meta(description="Pairs in which each of the two sides called a tool in a way that cannot be executed: no name, a tool that was not offered, arguments that form no JSON object or do not satisfy the tool's schema.")] = 0
+    tool_call_missing_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side was offered tools and called none.")] = 0
+    tool_call_missing_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side was offered tools and called none.")] = 0
+    tool_call_missing_both: Annotated[int, Meta(description="Pairs in which each of the two sides was offered tools and called none.")] = 0
     language_checked_both: Annotated[int, Meta(description="Answered pairs in which both sides answered with text of a known language to a request of a known language.")] = 0
     language_match_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side answered in the language of the request.")] = 0
     language_match_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side answered in the language of the request.")] = 0
@@ -207,6 +231,18 @@ class PairTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     truncated_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side stopped at the length limit, of the candidate less that of stable.")] = 0
     truncated_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     truncated_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    refused_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side refused to answer, or was filtered, of the candidate less that of stable.")] = 0
+    refused_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    refused_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    empty_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered with nothing: no text but white space, no tool call, no refusal, of the candidate less that of stable.")] = 0
+    empty_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    empty_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    incomplete_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side streamed an answer without an end, of the candidate less that of stable.")] = 0
+    incomplete_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    incomplete_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    reasoning_leaked_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered with its reasoning in the text, of the candidate less that of stable.")] = 0
+    reasoning_leaked_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    reasoning_leaked_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
     garbled_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered with damaged characters, of the candidate less that of stable.")] = 0
     garbled_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     garbled_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
@@ -219,6 +255,12 @@ class PairTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     json_schema_valid_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side satisfied the schema, of the candidate less that of stable.")] = 0
     json_schema_valid_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     json_schema_valid_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    tool_call_invalid_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side called a tool in a way that cannot be executed: no name, a tool that was not offered, arguments that form no JSON object or do not satisfy the tool's schema, of the candidate less that of stable.")] = 0
+    tool_call_invalid_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    tool_call_invalid_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    tool_call_missing_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side was offered tools and called none, of the candidate less that of stable.")] = 0
+    tool_call_missing_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    tool_call_missing_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
     language_match_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered in the language of the request, of the candidate less that of stable.")] = 0
     language_match_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     language_match_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
@@ -254,6 +296,18 @@ class SideTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     truncated_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side stopped at the length limit.")] = 0
     truncated_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     truncated_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    refused_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side refused to answer, or was filtered.")] = 0
+    refused_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    refused_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    empty_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered with nothing: no text but white space, no tool call, no refusal.")] = 0
+    empty_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    empty_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    incomplete_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side streamed an answer without an end.")] = 0
+    incomplete_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    incomplete_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    reasoning_leaked_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered with its reasoning in the text.")] = 0
+    reasoning_leaked_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    reasoning_leaked_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
     garbled_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered with damaged characters.")] = 0
     garbled_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     garbled_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
@@ -266,6 +320,12 @@ class SideTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     json_schema_valid_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side satisfied the schema.")] = 0
     json_schema_valid_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     json_schema_valid_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    tool_call_invalid_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side called a tool in a way that cannot be executed: no name, a tool that was not offered, arguments that form no JSON object or do not satisfy the tool's schema.")] = 0
+    tool_call_invalid_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    tool_call_invalid_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    tool_call_missing_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side was offered tools and called none.")] = 0
+    tool_call_missing_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    tool_call_missing_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
     language_match_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered in the language of the request.")] = 0
     language_match_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     language_match_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0

@@ -102,6 +102,7 @@ VENDOR_REASONS: Final[dict[FinishState, dict[str, tuple[str, ...]]]] = {
         "Gemini": ("FINISH_REASON_UNSPECIFIED", "OTHER", "IMAGE_OTHER"),
         "Qwen": ("null",),
         "Ollama": ("load", "unload"),
+        "LiteLLM": ("unknown", "other"),
     },
 }  # fmt: skip
 """What each vendor writes, by what it means."""
@@ -110,6 +111,12 @@ BROKEN_CALL: Final = frozenset(
     {"malformed_function_call", "unexpected_tool_call", "malformed_tool_use"}
 )
 """The model tried to call a tool, and its vendor could not read the call."""
+
+
+_NO_END: Final = frozenset(
+    {"incomplete", "unknown", "other", "null", "none", "finish_reason_unspecified"}
+)
+"""Words for a reason that the vendor does not know, or an answer that is not all there."""
 
 
 def _word(reason: str) -> str:
@@ -137,3 +144,11 @@ def finish_state(reason: str | None) -> FinishState:
 def is_broken_call(reason: str | None) -> bool:
     """Whether a finish reason says that a tool call could not be read."""
     return reason is not None and _word(reason) in BROKEN_CALL
+
+
+@lru_cache(maxsize=1024)
+def is_without_end(reason: str | None) -> bool:
+    """Whether nothing says that an answer came to its end: no reason, an error, or not known."""
+    if finish_state(reason) in (FinishState.ABSENT, FinishState.ERROR):
+        return True
+    return reason is not None and _word(reason) in _NO_END

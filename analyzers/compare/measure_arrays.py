@@ -57,8 +57,14 @@ class SideMeasures:
     """Stopped at the length limit."""
     content_filtered: Bools
     """Ended at a content filter."""
+    answered: Bools
+    """Answered, whatever it said."""
     refused: Bools
     """Refused to answer, or was filtered."""
+    empty: Bools
+    """Answered with nothing: no text but white space, no tool call, no refusal."""
+    incomplete: Bools
+    """Streamed an answer without an end."""
     reasoning_leaked: Bools
     """Answered with its reasoning in the text."""
     reasoning_characters: Ints
@@ -83,6 +89,10 @@ class SideMeasures:
     """Tool calls in the answer."""
     tool_arguments_invalid: Bools
     """Called a tool with arguments that form no JSON object."""
+    tool_call_invalid: Bools
+    """Called a tool in a way that cannot be executed: no name, a tool that was not offered, arguments that form no JSON object or do not satisfy the tool's schema."""
+    tool_call_missing: Bools
+    """Was offered tools and called none."""
     output_language: list[str]
     """BCP 47 tag of the text, und when unsure, empty when not examined."""
     language_match: Bytes

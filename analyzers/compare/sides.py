@@ -15,7 +15,7 @@ import xxhash
 
 from understudy.analyzers.compare.arrays import Bools, Bytes, Floats, Hashes, Ints
 from understudy.analyzers.compare.error_sources import error_source
-from understudy.analyzers.compare.finish_reasons import finish_state
+from understudy.analyzers.compare.finish_reasons import finish_state, is_without_end
 from understudy.analyzers.compare.garbled import garbled
 from understudy.analyzers.compare.json_output import check_json, check_json_schema
 from understudy.analyzers.compare.language import match_languages
@@ -24,6 +24,7 @@ from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.reasoning import split_reasoning
 from understudy.analyzers.compare.repetition import repetitive
 from understudy.analyzers.compare.tool_calls import arguments_invalid
+from understudy.analyzers.compare.tool_validity import broken_calls
 from understudy.schemas.events import (
     Error,
     Event,
@@ -91,6 +92,14 @@ def read_sides(
     untimed = cache_hit | (failed & ~failures.error)
     costs = _costs(usages, untimed)
     filtered = (finish.state == FinishState.CONTENT_FILTER) | (finish.state == FinishState.REFUSAL)
+    invalid_arguments = arguments_invalid(calls)
+    reasons = [None if bad else r.finish_reason for bad, r in zip(failed, responses, strict=True)]
+    broken = broken_calls(calls, invalid_arguments, [r.tools for r in requests], reasons)
+    called = _bools([bool(c) for c in calls])
+    refused = (filtered | _bools([bool(r.refusal) for r in responses])) & ~failed
+    blank = _bools([not output or output.isspace() for output in outputs])
+    offered = _bools([bool(r.tools) for r in requests]) & ~failed
+    streamed = _bools([bool(response.stream) for response in responses])
     measures = SideMeasures(
         model=[response.model or "" for response in responses],
         served=_bools([bool(event.served) for event in events]),
@@ -109,7 +118,10 @@ def read_sides(
         finish_reason_known=(finish.state != FinishState.ABSENT) & ~failed,
         truncated=(finish.state == FinishState.LENGTH) & ~failed,
         content_filtered=filtered & ~failed,
-        refused=(filtered | _bools([bool(r.refusal) for r in responses])) & ~failed,
+        answered=~failed,
+        refused=refused,
+        empty=blank & ~(failed | called | refused | broken),
+        incomplete=streamed & finish.without_end & ~(failed | broken),
         reasoning_leaked=reasoning.leaked,
         reasoning_characters=reasoning.characters,
         fallback_known=fallbacks.known,
@@ -122,9 +134,11 @@ def read_sides(
         output_hash=_hashes(outputs),
         json_state=json.state,
         json_schema_valid=schema_valid,
-        tools_offered=_bools([bool(r.tools) for r in requests]) & ~failed,
+        tools_offered=offered,
         tool_call_count=_ints([len(c) if c else 0 for c in calls]),
-        tool_arguments_invalid=arguments_invalid(calls),
+        tool_arguments_invalid=invalid_arguments,
+        tool_call_invalid=broken,
+        tool_call_missing=offered & ~(called | broken),
         output_language=spoken.output_language,
         language_match=spoken.match,
         duration_ms=_known(_floats([t.duration_ms for t in timings]), untimed),
@@ -215,13 +229,19 @@ class _Finish:
 
     reason: list[str]
     state: Bytes
+    without_end: Bools
+    """Nothing says that the answer came to its end."""
 
 
 def _finish(reasons: list[str | None]) -> _Finish:
-    known = {reason: ((reason or "").lower(), finish_state(reason)) for reason in set(reasons)}
+    known = {
+        reason: ((reason or "").lower(), finish_state(reason), is_without_end(reason))
+        for reason in set(reasons)
+    }
     return _Finish(
         [known[reason][0] for reason in reasons],
         np.array([known[reason][1] for reason in reasons], dtype=np.int8),
+        _bools([known[reason][2] for reason in reasons]),
     )
 
 

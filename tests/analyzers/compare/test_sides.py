@@ -187,6 +187,94 @@ def test_refusals(response: dict[str, Any], refused: bool) -> None:
     assert measure("refused", response=response, error=ERROR) is False
 
 
+CALL = {"name": "f", "arguments": {}}
+
+
+@pytest.mark.parametrize(
+    ("response", "empty"),
+    [
+        ({"output": ""}, True),
+        ({"output": None}, True),
+        ({"output": " \n\u3000"}, True),
+        ({"output": "<think>Long and"}, True),
+        ({"output": "x"}, False),
+        ({"output": "", "tool_calls": [CALL]}, False),
+        ({"output": "", "tool_calls": []}, True),
+        ({"output": "", "refusal": "I will not."}, False),
+        ({"output": None, "finish_reason": "SAFETY"}, False),
+        ({"output": None, "finish_reason": "MALFORMED_FUNCTION_CALL"}, False),
+    ],
+)
+def test_empty_answers(response: dict[str, Any], empty: bool) -> None:
+    assert measure("empty", response=response) is empty
+    assert measure("empty", response=response, error=ERROR) is False
+
+
+@pytest.mark.parametrize(
+    ("reason", "incomplete"),
+    [
+        (None, True), ("abort", True), ("error", True), ("cancelled", True), ("incomplete", True),
+        ("unknown", True), ("OTHER", True), ("stop", False), ("length", False),
+        ("MALFORMED_FUNCTION_CALL", False), ("because", False),
+    ],
+)  # fmt: skip
+def test_streams_that_break_off(reason: str | None, incomplete: bool) -> None:
+    response = {"output": "It is", "finish_reason": reason}
+    assert measure("incomplete", response={**response, "stream": True}) is incomplete
+    assert measure("incomplete", response=response) is False, "not streamed"
+
+
+SCHEMA = {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("call", "broken"),
+    [
+        ({"name": "f", "arguments": {"city": "Lisbon"}}, False),
+        ({"name": "f", "arguments": '{"city": "Lisbon"}'}, False),
+        ({"name": "f", "arguments": {"city": 7}}, True),
+        ({"name": "f", "arguments": None}, True),
+        ({"name": "f", "arguments": '{}{"city": "Lisbon"}'}, True),
+        ({"name": "g", "arguments": {"x": 1}}, False),
+        ({"name": "g", "arguments": [1]}, True),
+        ({"name": "travel.f", "arguments": {"city": "Lisbon"}}, True),
+        ({"arguments": {"city": "Lisbon"}}, True),
+    ],
+)
+def test_tool_calls_that_cannot_be_executed(call: dict[str, Any], broken: bool) -> None:
+    request = {"tools": [{"name": "f", "parameters": SCHEMA}, "g"]}
+    response = {"tool_calls": [call]}
+    assert measure("tool_call_invalid", request=request, response=response) is broken
+    assert measure("tool_call_invalid", request=request, response=response, error=ERROR) is False
+
+
+def test_without_offered_tools_any_name_will_do_but_none() -> None:
+    assert measure("tool_call_invalid", response={"tool_calls": [CALL]}) is False
+    assert measure("tool_call_invalid", response={"tool_calls": [{"name": ""}]}) is True
+
+
+@pytest.mark.parametrize("schema", [None, {"type": "no such type"}, {"$ref": "http://x/y"}])
+def test_a_schema_that_cannot_be_used_checks_nothing(schema: Any) -> None:
+    request = {"tools": [{"name": "f", "parameters": schema}]}
+    response = {"tool_calls": [{"name": "f", "arguments": {"a": 1}}]}
+    assert measure("tool_call_invalid", request=request, response=response) is False
+
+
+def test_missing_tool_calls() -> None:
+    request = {"tools": ["f"]}
+    assert measure("tool_call_missing", request=request, response={"output": "x"}) is True
+    assert measure("tool_call_missing", request=request, response={"tool_calls": [CALL]}) is False
+    assert measure("tool_call_missing", response={"output": "x"}) is False
+    assert measure("tool_call_missing", request=request, error=ERROR) is False
+
+
+def test_damaged_characters_and_loops_are_told() -> None:
+    assert measure("garbled", response={"output": "caf\ufffd"}) is True
+    assert measure("garbled", response={"output": "half \ud83c"}) is True, "as it was read"
+    assert measure("garbled", response={"output": "café"}) is False
+    assert measure("repetitive", response={"output": "I will say this again. " * 40}) is True
+
+
 def test_reasoning_is_measured_apart() -> None:
     leaked = read(event(response={"output": "<think>Two.</think>Four.", "reasoning": "Hm."}))
     assert leaked.outputs == ["Four."]

@@ -129,6 +129,10 @@ def _side(rng, n, harm, effort):
     side = SideSums(
         requests=n,
         model_requests=n,
+        answers=n,
+        texts=n,
+        tools_called=n,
+        tools_offered=n,
         errors=int(bad["error"].sum()),
         fallback_known=n,
         fallbacks=int(bad["fallback"].sum()),
@@ -170,6 +174,8 @@ def _pair(rng, n, s_bad, c_bad, s_values, c_values, harm):
     return PairSums(
         pairs=n,
         answered=n,
+        texts=n,
+        tools_offered_both=n,
         model_pairs=n,
         finish_reason_known_both=n,
         json_expected_both=n,

@@ -19,9 +19,10 @@ START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SIDE_KEYS = [
     "requests", "models", "served", "unreadable_fields", "client_errors", "gateway_errors",
     "model_requests", "errors", "timeouts", "unreadable", "fallback_known", "fallbacks",
-    "cache_hits", "finish_reason_known", "truncated", "content_filtered", "refusals",
-    "texts", "reasoning_leaks", "json_expected", "json_valid", "json_schema_checked",
-    "json_schema_valid", "tools_offered", "tool_arguments_invalid", "language_checked",
+    "cache_hits", "finish_reason_known", "truncated", "content_filtered", "answers", "refusals",
+    "empties", "incompletes", "reasoning_leaks", "texts", "garbled", "repetitive", "json_expected",
+    "json_valid", "json_schema_checked", "json_schema_valid", "tools_offered",
+    "tool_arguments_invalid", "tool_calls_invalid", "tool_calls_missing", "language_checked",
     "language_match", "duration_ms", "time_to_first_token_ms", "input_tokens",
     "cached_input_tokens", "reasoning_tokens", "output_tokens", "unpriced", "cost_usd",
 ]  # fmt: skip
