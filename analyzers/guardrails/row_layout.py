@@ -23,7 +23,7 @@ from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.column_readers import NO_BUCKET, Reader, TailReader
 from understudy.analyzers.guardrails.design_effect import PARTIES, TurnSums
-from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
+from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.guardrails.slice_table import NO_PLACE, SliceTable
 from understudy.analyzers.guardrails.slices import N_KINDS, kinds_of
 from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
@@ -92,9 +92,9 @@ class RowLayout:
             *(product_names(check) for check in checks),
             count_names(),
         )
-        self._names = names & PLACES.keys()
+        self._names = names
         gauges = nothing.union(*(reader.gauge_names() for reader in readers))
-        self.gauges = sorted(gauges & PLACES.keys())
+        self.gauges = sorted(gauges)
         self._gauges_in_row = slice(width, width + len(self.gauges))
         self.gauges_in_batch = slice(in_batch, in_batch + len(self.gauges))
         self.width = self._gauges_in_row.stop + ARRIVED

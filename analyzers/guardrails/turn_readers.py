@@ -1,8 +1,9 @@
 """What window rows say about turns of conversations, by party: pairs and each arm.
 
 Rows of paired modes count turns of candidate − stable, others those of each arm's own outcomes.
-They count no turns of a quantile's exceedances, nor, in paired modes, of one side's own outcomes or
-of what exceeds a multiple of stable's: there turns are taken to be as alike as they can be.
+They count no turns of a quantile's exceedances or of ratings, nor, in paired modes, of one side's
+own outcomes or of what exceeds a multiple of stable's: there turns are taken to be as alike as they
+can be.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.column_tests import BinaryTest, MeanTest
 from understudy.analyzers.guardrails.design_effect import PARTIES
-from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
+from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.sequential import conversations
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.rollout_metrics import MEANS, RATES
@@ -45,7 +46,7 @@ def count_names() -> list[str]:
 
 def read_counts(columns: RowColumns) -> FloatArray:
     """Return requests, and those with turn, first turns and earlier turns, (n, 12) by party."""
-    counts = np.stack([_number(columns, name) for name in count_names()], axis=-1)
+    counts = np.stack([columns[name] for name in count_names()], axis=-1)
     is_paired = columns.is_paired[:, None]
     own = np.arange(COUNT_WIDTH) < COUNT_WIDTH // PARTIES
     return np.where(own == is_paired, counts, 0.0)
@@ -56,16 +57,15 @@ def product_names(check: Check) -> list[str]:
     is_mean = check.metric.name in MEANS
     if is_mean:
         name = MEANS[check.metric.name].name
-    elif check.metric.name in RATES:
+    elif check.metric.name in RATES and check.source == "events":
         name = RATES[check.metric.name].joint
     else:
         return []
     parts = _VALUES if is_mean else _OUTCOME
-    names = [
+    return [
         *(f"{SECTIONS[0]}_{name}_{part}" for part in parts),
         *(f"{section}_{name}_{part}" for section in SECTIONS[1:] for part in _OUTCOME),
     ]
-    return names if all(one in PLACES for one in names) else []
 
 
 def read_products(check: Check, columns: RowColumns) -> FloatArray:
@@ -108,7 +108,3 @@ def _of_difference(factor: float, values: Sequence[FloatArray]) -> list[FloatArr
 def _of_opposite(pairs: FloatArray, sums: FloatArray, products: FloatArray) -> list[FloatArray]:
     """Pairs, sums and products of 1 - x: where the outcome counted is the good one."""
     return [pairs, 2.0 * pairs - sums, pairs - sums + products]
-
-
-def _number(columns: RowColumns, name: str) -> FloatArray:
-    return columns[name] if name in PLACES else np.zeros(columns.n)

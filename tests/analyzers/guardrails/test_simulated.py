@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from understudy.schemas.decisions import Decision, encode_decision
@@ -77,3 +80,45 @@ def test_a_recording_read_again_gives_the_same_bytes() -> None:
     first, second = (trial_of(5, 2_000, healthy=False) for _ in range(2))
     assert payloads(first.decisions) == payloads(second.decisions)
     assert encode_decision(first.outcome()) == encode_decision(second.outcome())
+
+
+def conversations(*, turns: int, share_fate: bool, number: int) -> Iterator[bytes]:
+    """Both sides of requests in conversations; one in ten fails on the candidate's side."""
+    rng = np.random.default_rng(1)
+    events = []
+    for place in range(number):
+        begun_s, is_bad = float(rng.uniform(0.0, 900.0)), rng.random() < 0.1
+        for turn in range(1, turns + 1):
+            failed = {"stable": False, "candidate": is_bad if share_fate else rng.random() < 0.1}
+            for side, is_failure in failed.items():
+                answer = {"error": {"type": "overloaded", "status": 503}} if is_failure else {
+                    "response": {"output": "Yes."}
+                }  # fmt: skip
+                moment = START + dt.timedelta(seconds=begun_s + 20.0 * turn)
+                events.append((moment, {
+                    "schema_version": 1, "rollout_id": ROLLOUT_ID, "pair_id": f"{place}-{turn}",
+                    "mode": "shadow", "side": side, "sides": ["stable", "candidate"],
+                    "conversation_id": f"c{place}", "turn": turn, "language": "en",
+                    "request_time": moment.isoformat(), "request": {"prompt": "?"}, **answer,
+                }))  # fmt: skip
+    events.sort(key=lambda event: event[0])
+    return (json.dumps(event).encode() for _, event in events)
+
+
+@pytest.mark.parametrize(
+    ("turns", "share_fate", "least", "most"),
+    [(1, False, 1.0, 1.0), (5, True, 4.5, 5.0), (5, False, 1.0, 2.0)],
+)
+def test_requests_of_a_conversation_count_as_alike_as_they_are(
+    turns: int, share_fate: bool, least: float, most: float
+) -> None:
+    policy = read_policy(
+        f"rollout_id: {ROLLOUT_ID}\nmodels: {{stable: a, candidate: b}}\n"
+        "guardrails: [{metric: error_rate, max_increase: 20pp, slices: [all]}]\n"
+    )
+    trial = PolicyTrial(policy)
+    told = conversations(turns=turns, share_fate=share_fate, number=3_000 // turns)
+    replay(told, PairingPolicy(), NOW_MS, None, trial)
+    (errors,) = trial.outcome().evidence
+    assert errors.units == 3_000
+    assert least <= errors.design_effect <= most

@@ -17,33 +17,21 @@ from understudy.analyzers.guardrails.turn_readers import (
     read_products,
 )
 
-ERRORS, LIMIT, MULTIPLE, COST, P95, JSON, *_ = checks_of(
+CHECKS = checks_of(
     policy(
         "{metric: error_rate, max_increase: 1pp}, {metric: error_rate, name: most, max: 3%}, "
         "{metric: error_rate, name: multiple, max_increase: 3x}, "
         "{metric: cost_usd, max_increase: 10%}, {metric: duration_p95, max_increase: 20%}, "
-        "{metric: json_valid_rate, max_drop: 1pp}"
+        "{metric: json_valid_rate, max_drop: 1pp}, {metric: feedback, max_drop: 5pp}"
     )
 )
+ERRORS, LIMIT, MULTIPLE, COST, P95, JSON, RATINGS, *_ = CHECKS
 
 
 def columns_of(names: list[str], *, is_paired: bool) -> RowColumns:
     """One row that holds its own places."""
     numbers = {name: np.array([float(place + 1)]) for place, name in enumerate(names)}
     return RowColumns(np.array([is_paired]), numbers)
-
-
-@pytest.fixture(autouse=True)
-def _all_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if rows had turns of everything."""
-    every = dict(PLACES)
-    for section in turn_readers.SECTIONS:
-        for part in ("requests", "first", "earlier"):
-            every[f"{section}_{part}"] = ""
-        for name in ("error", "cost_usd", "json_valid"):
-            for part in (*turn_readers._OUTCOME, *turn_readers._VALUES):
-                every[f"{section}_{name}_{part}"] = ""
-    monkeypatch.setattr(turn_readers, "PLACES", every)
 
 
 def test_rows_of_paired_modes_count_pairs_and_others_their_arms() -> None:
@@ -93,8 +81,13 @@ def test_values_are_multiplied_at_the_margin() -> None:
     assert found[3:].tolist() == [7.0, 8.0, 9.0, 10.0, 11.0, 12.0]
 
 
-def test_a_quantile_multiplies_nothing() -> None:
-    assert product_names(P95) == []
+def test_every_column_that_is_read_is_one_of_a_row() -> None:
+    names = [*count_names(), *(name for check in CHECKS for name in product_names(check))]
+    assert set(names) <= PLACES.keys()
+
+
+def test_a_quantile_and_ratings_multiply_nothing() -> None:
+    assert product_names(P95) == product_names(RATINGS) == []
     assert not read_products(P95, columns_of([], is_paired=True)).any()
 
 
