@@ -7,6 +7,8 @@ from typing import Final
 
 import click
 
+from understudy.analyzers.guardrails.power_sentences import assumption, power_sentences
+from understudy.schemas.rollouts import Rollout
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.operator_command import this_user
 from understudy.streams.commands.options import dry_run_option
@@ -39,7 +41,8 @@ def command(settings: Settings, files: tuple[Path, ...], dry_run: bool) -> None:
     """Start rollouts, or change them, from policy files.
 
     Prints for each policy whether it is created, unchanged, reworded (other words, same meaning)
-    or changed, and every difference. When the meaning changes, the evidence begins anew; a
+    or changed, and every difference; and of a new meaning after how many requests its guardrails
+    find which harm. When the meaning changes, the evidence begins anew; a
     rollback stays in force, and so do operators' commands. If one policy cannot be read, none is
     applied.
 
@@ -53,7 +56,10 @@ def command(settings: Settings, files: tuple[Path, ...], dry_run: bool) -> None:
     policies = read_policy_files(files)
     registry = RolloutRegistry(settings.kafka)
     for policy in policies:
-        _print(apply_policy(registry, policy, dry_run=dry_run, actor=this_user()), dry_run=dry_run)
+        diff = apply_policy(registry, policy, dry_run=dry_run, actor=this_user())
+        _print(diff, dry_run=dry_run)
+        if diff.effect in ("created", "changed"):
+            _print_power(policy.rollout)
     if dry_run:
         say("dry run: nothing was written", err=True)
 
@@ -68,3 +74,12 @@ def _print(diff: PolicyDiff, *, dry_run: bool) -> None:
         say(f"  {line}", color=None if is_heading else _COLORS.get(line[:1]))
     if diff.note:
         say(f"  {one_line(diff.note)}")
+
+
+def _print_power(rollout: Rollout) -> None:
+    """Say beforehand what the guardrails find, and how soon."""
+    sentences = power_sentences(rollout)
+    for sentence in sentences:
+        say(f"  {sentence}")
+    if sentences:
+        say(f"  ({assumption(rollout)})")

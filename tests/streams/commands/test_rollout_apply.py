@@ -18,7 +18,9 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing(kafka: Kafka, run: 
     ended(result, 0, "would be created  checkout\n")
     assert result.stderr == "dry run: nothing was written\n"
     assert kafka.messages(ROLLOUTS) == []
-    ended(run("apply", "-f", file), 0, "created   checkout\n")
+    ended(run("apply", "-f", file), 0, "created   checkout\n",
+          "  error_rate: a rise of 4 points is found after about ",
+          "if stable is bad in 1 % of the requests")  # fmt: skip
     changed = written("changed.yaml", policy().replace("1pp", "0.5pp"))
     result = run("apply", "-f", changed, "--dry-run")
     ended(result, 0, "would be changed  checkout\n", "-guardrails.error_rate.value: 0.01\n",
