@@ -240,8 +240,8 @@ def _cpu_seconds() -> float:
 
 
 def show_stages(console: Console, url: str, policy: Path, most: int = 45) -> None:
-    """Where the time goes, by function, all that it calls included."""
-    profile = cProfile.Profile()
+    """Where the CPU time goes, by function, all that it calls included."""
+    profile = cProfile.Profile(time.process_time)
     profile.enable()
     understudy(arguments(url, policy), standalone_mode=False)
     profile.disable()

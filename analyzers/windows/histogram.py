@@ -65,6 +65,12 @@ def merge(*histograms: Mapping[int, int]) -> dict[int, int]:
     """The sum of histograms, buckets in ascending order."""
     total: dict[int, int] = {}
     for histogram in histograms:
+        if not total:
+            total = dict(histogram)
+            continue
         for bucket, count in histogram.items():
-            total[bucket] = total.get(bucket, 0) + count
+            if bucket in total:
+                total[bucket] += count
+            else:
+                total[bucket] = count
     return dict(sorted(total.items()))
