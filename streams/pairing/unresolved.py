@@ -31,6 +31,14 @@ _HAPPENED: Final[Mapping[str, Callable[[Event], bool]]] = {
 """How an event tells the outcomes that are declared to be known early."""
 
 
+_NAMES: Final = {
+    missing: (
+        (awaiting(missing),),
+        [(awaiting_known(missing, one), _HAPPENED[one.name]) for one in EARLY_OUTCOMES],
+    )
+    for missing in ("stable", "candidate")
+}
+"""By the side that is missing: the count of requests, and those of early outcomes."""
 _NOWHERE: Final = Wait(SliceKey("", "", UNDETERMINED, "", 0), ())
 """Sides that are alone by design wait for a further attempt, not for a partner."""
 
@@ -72,18 +80,25 @@ def waiting_slice(request: RequestSides, window_start_ms: int) -> SliceKey:
 
 def _counts(request: RequestSides, watermark_ms: int) -> tuple[str, ...]:
     """The counts of the gauge that a request adds one to."""
-    known = {
-        bit: side.event
-        for bit, side in request.sides.items()
-        if request.open_until_ms.get(bit, watermark_ms) <= watermark_ms
-    }
-    missing, other = "stable", CANDIDATE
-    if STABLE in known and CANDIDATE not in known:
-        missing, other = "candidate", STABLE
-    event = known.get(other)
-    happened = (
-        awaiting_known(missing, outcome)
-        for outcome in EARLY_OUTCOMES
-        if event is not None and _HAPPENED[outcome.name](event)
-    )
-    return awaiting(missing), *happened
+    stable = _known(request, STABLE, watermark_ms)
+    candidate = _known(request, CANDIDATE, watermark_ms)
+    if stable is not None and candidate is None:
+        return _with_outcomes("candidate", stable)
+    return _with_outcomes("stable", candidate)
+
+
+def _known(request: RequestSides, bit: int, watermark_ms: int) -> Event | None:
+    """A side that is there, unless a later attempt may replace it."""
+    side = request.sides.get(bit)
+    if side is None or request.open_until_ms.get(bit, watermark_ms) > watermark_ms:
+        return None
+    return side.event
+
+
+def _with_outcomes(missing: str, other: Event | None) -> tuple[str, ...]:
+    """The counts of a request that waits for a side, with what is known of the other one."""
+    waits, named = _NAMES[missing]
+    if other is None:
+        return waits
+    happened = [name for name, has_happened in named if has_happened(other)]
+    return (*waits, *happened) if happened else waits
