@@ -284,13 +284,28 @@ class Run:
             future.result(_ADMIN_S)
 
     def reset_to_earliest(self) -> None:
-        """As Kafka's own tool does it: the offsets alone."""
-        topic = self.topics.events.name
+        """As Kafka's own tool does it: the offsets alone, and of a group without members.
+
+        The session of a worker that was killed has to run out first.
+        """
+        with _Reader(self._config) as reader:
+            bounds = reader.bounds(self.topics.events.name)
+        lows = [TopicPartition(self.topics.events.name, n, low) for n, (low, _) in bounds.items()]
         consumer = Consumer({**self._config, "group.id": self.group})
-        for number in range(self.partitions):
-            low, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_ADMIN_S)
-            consumer.commit(offsets=[TopicPartition(topic, number, low)], asynchronous=False)
-        consumer.close()
+
+        def committed() -> bool:
+            try:
+                consumer.commit(offsets=lows, asynchronous=False)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_MEMBER_ID:
+                    raise
+                return False
+            return True
+
+        try:
+            wait_until(committed, f"{self.group} is empty", _ADMIN_S)
+        finally:
+            consumer.close()
 
     def limit(self, topic: str, size: int) -> None:
         """The topic takes no larger messages."""
