@@ -367,7 +367,8 @@ def _salvaged(payload: bytes, refused: InvalidEvent, max_event_bytes: int) -> Sa
     try:
         event = _decode_salvaged(mended)
     except msgspec.DecodeError as error:
-        raise _decoding_failed(mended, error) from None
+        is_large = refused.reason is InvalidReason.TOO_LARGE
+        raise (refused if is_large else _decoding_failed(mended, error)) from None
     if refused.reason is InvalidReason.TOO_LARGE:
         return _trimmed(event, max_event_bytes)
     return event

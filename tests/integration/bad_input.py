@@ -121,6 +121,7 @@ CASES = [
     _damaged("lone surrogate, escaped", replaced("hello", rb"\ud800")),
     _damaged("lone surrogate, raw", event("x", **_output("\udfff"))),
     _damaged("5 MB output", event("x", **_output("x" * 5_000_000))),
+    _invalid("2 MB without an identity", b'{"a":"' + b"x" * 2_000_000 + b'"}', "too_large"),
     _invalid("10 MB line", b"x" * 10_000_000, "too_large"),
     _invalid("10 000 deep event", b'{"a":' * DEEP + b"1" + b"}" * DEEP, "not_json"),
     _invalid("10 000 deep array", DEEP_JSON.encode(), "schema"),

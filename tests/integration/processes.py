@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.brokers.contract import Broker
 from tests.waiting import DEADLINE_S, wait_until
-from understudy.analyzers.guardrails.row_columns import PLACES
+from understudy.analyzers.guardrails.row_columns import NAME_PLACES, PLACES
 from understudy.schemas.topics import Topics, TopicSpec
 from understudy.schemas.windows import SECTIONS, WindowRow
 
@@ -184,7 +184,7 @@ def window_rows(rows: Sequence[Mapping[str, Any]]) -> list[WindowRow]:
 def _nested(row: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {name: {} for name in SECTIONS}
     for column, value in row.items():
-        section, _, name = PLACES.get(column, "").partition(".")
+        section, _, name = {**PLACES, **NAME_PLACES}.get(column, "").partition(".")
         if name:
             nested[section][name] = value
         else:

@@ -117,6 +117,12 @@ def test_runaway_text_is_its_sides_failure(
     assert event.timing.duration_ms == 7, "what is small is read"
 
 
+def test_a_large_record_without_an_identity_is_too_large() -> None:
+    with pytest.raises(InvalidEvent) as raised:
+        decode_event(encoded(pair_id=7, response={"output": "x" * 2_000}), 1_000)
+    assert raised.value.reason == "too_large"
+
+
 def test_what_no_broker_lets_pass_is_not_read_at_all() -> None:
     with pytest.raises(InvalidEvent) as raised:
         decode_event(encoded() + b" " * MAX_SALVAGED_BYTES)
