@@ -899,6 +899,11 @@ def single_questions() -> Iterator[Scenario]:
             aim=Aim(most_rolled_back=0.01, least_promoted=0.9),
         )  # fmt: skip
     yield Scenario(
+        "single turns, 1 → 3 %, 100/s, a look every 5 s, turn 1 named",
+        Traffic(rate=100.0, seconds=120.0, bad=steady(0.01, 0.03), look_s=5.0), is_live=True,
+        weight=0.05, aim=Aim(rolled_back_by=4_380, least_rolled_back=0.95),
+    )  # fmt: skip
+    yield Scenario(
         "10 s of each minute 13 % bad, one of nine guardrails", Traffic(bad=bursts), guardrails="",
         weight=0.1, aim=Aim(least_rolled_back=0.95, rolled_back_by=8_000),
     )  # fmt: skip
