@@ -43,7 +43,7 @@ HEALTHY = World()
 LITTLE = World(harm=Harm(bad={"error": 0.04}))
 CUT_OFF = World(harm=Harm(bad={"truncated": 0.2}, languages=("ja",)))
 FALLS_BACK = World(harm=Harm(bad={"fallback": 0.1}))
-LOST = World(harm=Harm(lost=0.2))
+LOST = World(harm=Harm(evicted=0.2))
 BROKEN = World(harm=Harm(bad={"error": 0.3}))
 REPEAT_S = 60.0
 Labels = frozenset[tuple[str, str]]
@@ -159,7 +159,7 @@ def test_data_that_cannot_be_trusted_fires_with_its_own_words() -> None:
     assert scene.fires() == [("UnderstudyDataQuality", "unmatched_share", "")]
     words = scene.description("UnderstudyDataQuality")
     assert "of the requests lack a side, limit 5 %" in words
-    scene.goes_on(World(harm=Harm(bad={"error": 0.04}, lost=0.2)), 60)
+    scene.goes_on(World(harm=Harm(bad={"error": 0.04}, evicted=0.2)), 60)
     assert len(scene.fires()) == 2
     assert "lack a side" in scene.description("UnderstudyDataQuality")
     assert "error rate" not in scene.description("UnderstudyDataQuality")
