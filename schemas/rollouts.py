@@ -409,6 +409,11 @@ def default_guardrails() -> list[GuardrailManifest]:
     def increase(metric: str, margin: str, required: Required) -> GuardrailManifest:
         return GuardrailManifest(metric=metric, max_increase=margin, required=required)
 
+    def alert(metric: str, margin: str) -> GuardrailManifest:
+        return GuardrailManifest(
+            metric=metric, max_increase=margin, action="alert", required="none"
+        )
+
     return [
         increase("error_rate", "1pp", "all"),
         drop("json_valid_rate", "1pp"),
@@ -416,6 +421,12 @@ def default_guardrails() -> list[GuardrailManifest]:
         drop("language_match_rate", "2pp"),
         increase("fallback_rate", "2pp", "if_measured"),
         increase("truncation_rate", "2pp", "if_measured"),
+        increase("empty_rate", "1pp", "if_measured"),
+        increase("refusal_rate", "2pp", "if_measured"),
+        increase("incomplete_rate", "1pp", "if_measured"),
+        increase("tool_call_invalid_rate", "1pp", "if_measured"),
+        increase("garbled_rate", "1pp", "if_measured"),
+        increase("repetition_rate", "2pp", "if_measured"),
         increase("duration_p95", "50%", "if_measured"),
         increase("duration_p99", "50%", "if_measured"),
         increase("cost_usd", "25%", "if_measured"),
@@ -424,6 +435,9 @@ def default_guardrails() -> list[GuardrailManifest]:
             name="error_rate_multiple", metric="error_rate", max_increase="3x", action="alert",
             required="none",
         ),
+        # Whether a model should have called a tool, or shown its reasoning, is for people to say.
+        alert("tool_call_missing_rate", "5pp"),
+        alert("reasoning_leak_rate", "1pp"),
     ]  # fmt: skip
 
 

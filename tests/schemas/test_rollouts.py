@@ -198,9 +198,10 @@ def test_three_lines_are_a_safe_policy() -> None:
     assert rollout.promotion == "manual"
     watched = {guardrail.metric for guardrail in rollout.guardrails}
     assert {"error_rate", "json_valid_rate", "duration_p99", "cost_usd"} <= watched
-    actions = [guardrail.action for guardrail in rollout.guardrails]
-    assert actions.count("rollback") == len(actions) - 1
-    assert actions.count("alert") == 1
+    assert {"empty_rate", "refusal_rate", "tool_call_invalid_rate", "garbled_rate"} <= watched
+    alerting = {guardrail.name for guardrail in rollout.guardrails if guardrail.action == "alert"}
+    assert alerting == {"error_rate_multiple", "tool_call_missing_rate", "reasoning_leak_rate"}
+    assert all(guardrail.action in ("rollback", "alert") for guardrail in rollout.guardrails)
     assert all(guardrail.slices.each_language for guardrail in rollout.guardrails)
 
 
@@ -320,7 +321,9 @@ def test_a_rate_may_be_limited_to_a_multiple_of_stables() -> None:
 
 
 def test_the_default_policy_alerts_on_a_multiple_of_stables_errors() -> None:
-    (alerting,) = (one for one in policy("mode: shadow").guardrails if one.action == "alert")
+    named = {one.name: one for one in policy("mode: shadow").guardrails}
+    alerting = named["error_rate_multiple"]
+    assert alerting.action == "alert"
     assert (alerting.metric, alerting.value, alerting.required) == ("error_rate", 2.0, "none")
 
 
