@@ -41,7 +41,13 @@ from understudy.analyzers.guardrails.design_effect import (
 )
 from understudy.analyzers.guardrails.design_effect_steps import DesignEffectSteps, EffectWindows
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
-from understudy.analyzers.guardrails.row_columns import HISTOGRAMS, HistogramColumn, RowColumns
+from understudy.analyzers.guardrails.row_columns import (
+    HISTOGRAMS,
+    NAME_PLACES,
+    HistogramColumn,
+    NameColumn,
+    RowColumns,
+)
 from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.guardrails.turn_readers import read_counts, read_products
 from understudy.analyzers.sequential import Direction, log_evidence
@@ -472,6 +478,10 @@ class Gateway:
         for name in HISTOGRAMS & numbers.keys():
             del numbers[name]
             histograms.setdefault(name, HistogramColumn.of([{}] * keys.size))
+        nameless = {}
+        for name in NAME_PLACES.keys() & numbers.keys():
+            del numbers[name]
+            nameless[name] = NameColumn.of([{}] * keys.size)
         alike = np.zeros(keys.size, np.int64)
         mode = "shadow" if self.traffic.is_paired else "canary"
         return [
@@ -483,7 +493,9 @@ class Gateway:
                 mode=Labels(alike, [mode]),
                 language=Labels(keys % n_languages, [_language(n) for n in range(n_languages)]),
                 workflow=Labels(alike, [""]),
-                columns=RowColumns(np.full(keys.size, self.traffic.is_paired), numbers, histograms),
+                columns=RowColumns(
+                    np.full(keys.size, self.traffic.is_paired), numbers, histograms, nameless
+                ),
             )
         ]
 
