@@ -119,9 +119,9 @@ def test_mutation_a_copy_told_from_the_first_alone_is_noticed(
             self._last[key] = (time_ms, self.log_bytes)
         return is_near and last[1] != self.log_bytes
 
-    told_s = (10.0, 15.4, 20.8)
+    told_s = (10.0, 15.4, 20.8, 26.2, 31.6)
     opinions = [(at_s, opinion("again", at_s=at_s)) for at_s in told_s]
-    others = [(at_s, opinion(f"p{at_s}", at_s=at_s)) for at_s in range(40)]
+    others = [(at_s, opinion(f"p{at_s}", at_s=at_s)) for at_s in range(60)]
     log = [payload for _, payload in sorted([*opinions, *others])]
     assert killed_everywhere(log, POLICY, FeedbackPartition) == []
     monkeypatch.setattr(DedupCache, "is_copy", from_the_first)
