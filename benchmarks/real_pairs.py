@@ -33,16 +33,18 @@ from rich.console import Console
 from rich.table import Table
 
 from understudy.analyzers.compare.arrays import select
+from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
+from understudy.analyzers.guardrails.closed_windows import columns_needed
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.windows.histogram import quantile
 from understudy.analyzers.windows.window_sums import WindowSums, add_batch, number_rows
-from understudy.schemas.decisions import Decision
-from understudy.schemas.event_time import from_epoch_ms
+from understudy.schemas.event_time import from_epoch_ms, to_epoch_ms
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.measure_kinds import only_candidate, only_stable
 from understudy.schemas.rollout_metrics import MEANS, METRICS, RATES, TIMES
 from understudy.schemas.rollouts import Guardrail, Rollout
-from understudy.schemas.windows import WindowRow, WindowsMessage
+from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.comparison import Comparisons, merge_comparisons, window_columns
 from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
@@ -52,6 +54,8 @@ REQUESTS: Final = 20_000
 PER_WINDOW: Final = 100
 """Ten a second in windows of ten seconds."""
 WINDOW_S: Final = 10
+WINDOWS_AT_ONCE: Final = 50
+"""Windows that are folded together: clear regressions end within the first of them."""
 START_MS: Final = 1_760_000_000_000
 INPUT_USD: Final = 2.5e-6
 OUTPUT_USD: Final = 10e-6
@@ -202,45 +206,55 @@ def drawn(comparisons: Comparisons, rows: list[int]) -> Comparisons:
     )
 
 
-def drawn_messages(comparisons: Comparisons, seed: int) -> Iterator[WindowsMessage]:
-    """Yield the closed windows of requests that are drawn with replacement."""
+def drawn_rows(comparisons: Comparisons, seed: int) -> list[WindowRow]:
+    """Return the closed windows of requests that are drawn with replacement, in their order."""
     rng = np.random.default_rng(seed)
-    rows = rng.integers(len(comparisons), size=REQUESTS).tolist()
-    some = drawn(comparisons, rows)
-    columns = window_columns(some)
+    some = drawn(comparisons, rng.integers(len(comparisons), size=REQUESTS).tolist())
     starts = START_MS + np.arange(REQUESTS) // PER_WINDOW * WINDOW_S * 1000
     requests = some.requests
     labels = requests.rollout_id, requests.mode, requests.language, requests.workflow
     slices, keys = number_rows(*labels, starts.tolist())
     sums = [WindowSums() for _ in keys]
-    add_batch(sums, slices, columns)
-    windows: dict[int, list[WindowRow]] = defaultdict(list)
-    for key, one in zip(keys, sums, strict=True):
-        windows[key.window_start_ms].append(
-            one.to_row(key, window_s=WINDOW_S, partition=0, version=0, closed=True)
+    add_batch(sums, slices, window_columns(some))
+    return [
+        one.to_row(key, window_s=WINDOW_S, partition=0, version=0, closed=True)
+        for key, one in sorted(
+            zip(keys, sums, strict=True), key=lambda item: item[0].window_start_ms
         )
-    for version, (start_ms, found) in enumerate(sorted(windows.items()), 1):
-        for row in found:
-            row.version = version
-        yield WindowsMessage(
-            rollout_id="real",
-            partition=0,
-            version=version,
-            watermark=from_epoch_ms(start_ms + WINDOW_S * 1000),
-            rows=found,
-        )
+    ]
+
+
+def closed_rows(rollout: Rollout, rows: list[WindowRow]) -> ClosedRows:
+    """Return rows in the columns that the guardrails of a policy need."""
+    n = len(rows)
+    languages = sorted({row.language for row in rows})
+    alike = np.zeros(n, np.int64)
+    return ClosedRows(
+        source="events",
+        start_ms=np.array([to_epoch_ms(row.window_start) for row in rows]),
+        window_s=np.full(n, WINDOW_S),
+        partition=alike,
+        mode=Labels(alike, ["shadow"]),
+        language=Labels(np.array([languages.index(row.language) for row in rows]), languages),
+        workflow=Labels(alike, [""]),
+        columns=RowColumns.of_rows(rows, columns_needed(rollout)),
+    )
 
 
 def judged(rollout: Rollout, comparisons: Comparisons, seed: int) -> Outcome:
     """Return the first rollback or promote verdict of a draw; hold where there is none."""
     evaluator = RolloutEvaluator(rollout)
-    decision: Decision | None = None
-    for number, message in enumerate(drawn_messages(comparisons, seed), 1):
-        decision = evaluator.take(message)
-        if decision is not None and decision.verdict != "hold":
-            return Outcome(decision.verdict, number * PER_WINDOW, decision.reasons[0])
-    last = evaluator.decision()
-    return Outcome("hold", REQUESTS, "; ".join(last.reasons))
+    rows = closed_rows(rollout, drawn_rows(comparisons, seed))
+    for start in range(0, REQUESTS // PER_WINDOW, WINDOWS_AT_ONCE):
+        first_ms = START_MS + start * WINDOW_S * 1000
+        end_ms = first_ms + WINDOWS_AT_ONCE * WINDOW_S * 1000
+        part = np.flatnonzero((rows.start_ms >= first_ms) & (rows.start_ms < end_ms))
+        for decision in evaluator.take_closed([rows.part(part)]):
+            if decision.verdict != "hold":
+                elapsed_ms = to_epoch_ms(decision.decided_at) - START_MS
+                requests = elapsed_ms // (WINDOW_S * 1000) * PER_WINDOW
+                return Outcome(decision.verdict, requests, decision.reasons[0])
+    return Outcome("hold", REQUESTS, "; ".join(evaluator.decision().reasons))
 
 
 # The truth
