@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from understudy.analyzers.guardrails.row_columns import RowColumns
+from understudy.analyzers.sequential.bets import IntArray
 from understudy.schemas.windows import Source
-
-IntArray = npt.NDArray[np.int64]
 
 
 class Labels(NamedTuple):

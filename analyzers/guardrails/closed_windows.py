@@ -12,7 +12,6 @@ from copy import copy
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from understudy.analyzers.guardrails.apply_windows import (
     assignment_of,
@@ -43,13 +42,17 @@ from understudy.analyzers.guardrails.tail_thresholds import (
 )
 from understudy.analyzers.guardrails.turn_readers import COUNT_WIDTH
 from understudy.analyzers.guardrails.window_store import PartitionRows
-from understudy.analyzers.sequential.bets import FloatArray, log_evidence, log_sum_exp
+from understudy.analyzers.sequential.bets import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    log_evidence,
+    log_sum_exp,
+)
 from understudy.schemas.rollout_metrics import TIMES
 from understudy.schemas.rollouts import Action, Rollout
 from understudy.schemas.windows import SOURCES, Source
 
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
 MOST_WINDOWS: Final = 512
 """Windows folded at once: enough that arrays pay, few enough for memory."""
 FEWEST_WINDOWS: Final = 16

@@ -20,12 +20,10 @@ import numpy as np
 
 from understudy.analyzers.guardrails.row_columns import (
     PLACES,
-    BoolArray,
     HistogramColumn,
-    IntArray,
     RowColumns,
 )
-from understudy.analyzers.sequential.bets import FloatArray
+from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray
 from understudy.schemas.measure_kinds import (
     Category,
     Outcome,

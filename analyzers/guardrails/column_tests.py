@@ -20,9 +20,8 @@ from understudy.analyzers.guardrails.column_readers import (
     LimitColumns,
     MeanColumns,
 )
-from understudy.analyzers.guardrails.row_columns import BoolArray
 from understudy.analyzers.sequential import Direction, confidence, signed_bets, two_arm_cells
-from understudy.analyzers.sequential.bets import SIGNED_GRID, UNIT_GRID, FloatArray
+from understudy.analyzers.sequential.bets import SIGNED_GRID, UNIT_GRID, BoolArray, FloatArray
 from understudy.analyzers.sequential.unbounded import (
     CALIBRATION_UNITS,
     PRIOR_UNITS,

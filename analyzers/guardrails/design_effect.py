@@ -18,7 +18,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from msgspec.structs import replace
 
 from understudy.analyzers.guardrails.column_readers import BinaryColumns, LimitColumns, MeanColumns
@@ -30,9 +29,7 @@ from understudy.analyzers.guardrails.column_tests import (
 )
 from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.sequential import blocks, conversations
-from understudy.analyzers.sequential.bets import FloatArray
-
-BoolArray = npt.NDArray[np.bool_]
+from understudy.analyzers.sequential.bets import BoolArray, FloatArray
 
 PAIRED, CANDIDATE, STABLE = range(3)
 """What sums of conversations are of: pairs, the candidate's arm, stable's arm."""

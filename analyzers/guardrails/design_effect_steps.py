@@ -25,9 +25,7 @@ from understudy.analyzers.guardrails.design_effect import (
     unnamed_factors,
 )
 from understudy.analyzers.sequential import blocks
-from understudy.analyzers.sequential.bets import FloatArray
-
-IntArray = npt.NDArray[np.int64]
+from understudy.analyzers.sequential.bets import FloatArray, IntArray
 
 
 class EffectWindows(NamedTuple):

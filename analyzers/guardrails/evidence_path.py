@@ -16,15 +16,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
 from understudy.analyzers.guardrails.column_tests import SequentialTest, carried
-from understudy.analyzers.sequential.bets import FloatArray, log_sum_exp
+from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray, log_sum_exp
 from understudy.analyzers.sequential.restart import log_shares, restarted_path
-
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
 
 
 class OpenWindows(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from msgspec.structs import replace
 
 from understudy.analyzers.guardrails.check_evidence import (
@@ -18,11 +17,8 @@ from understudy.analyzers.guardrails.check_evidence import (
     FoldedWindow,
 )
 from understudy.analyzers.guardrails.column_tests import SequentialTest, carried
-from understudy.analyzers.sequential.bets import FloatArray
+from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray
 from understudy.analyzers.sequential.restart import log_shares, restarted_path
-
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
 
 
 class FoldedWindows(NamedTuple):

@@ -16,7 +16,6 @@ from understudy.analyzers.guardrails.design_effect import divisors
 from understudy.analyzers.guardrails.evidence_path import (
     BestPrefix,
     Cell,
-    IntArray,
     OpenWindows,
     best_prefix,
     log_evidence_path,
@@ -24,7 +23,7 @@ from understudy.analyzers.guardrails.evidence_path import (
 from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.guardrails.row_layout import tail_buckets
 from understudy.analyzers.guardrails.state import RolloutState
-from understudy.analyzers.sequential.bets import FloatArray, log_evidence
+from understudy.analyzers.sequential.bets import FloatArray, IntArray, log_evidence
 from understudy.schemas.rollouts import Action, Rollout
 from understudy.schemas.windows import SOURCES, Source
 

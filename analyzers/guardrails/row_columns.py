@@ -12,16 +12,12 @@ from operator import attrgetter
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from understudy.analyzers.sequential.bets import FloatArray
+from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray
 from understudy.schemas.events import PAIRED_MODES
 from understudy.schemas.measure_kinds import SumKind
 from understudy.schemas.measures import SUMS
 from understudy.schemas.windows import WindowRow
-
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
 
 PLACES: Final[Mapping[str, str]] = {
     f"{section}_{one.name}": f"{section}.{one.name}"

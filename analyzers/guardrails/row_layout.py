@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
@@ -37,10 +36,9 @@ from understudy.analyzers.guardrails.turn_readers import (
     read_products,
 )
 from understudy.analyzers.guardrails.window_store import RowKey
-from understudy.analyzers.sequential.bets import FloatArray
+from understudy.analyzers.sequential.bets import FloatArray, IntArray
 from understudy.schemas.windows import WindowRow
 
-IntArray = npt.NDArray[np.int64]
 ARRIVED: Final = 2
 """Numbers at the end of a row: events that have ended somewhere, and how many of them came late."""
 

@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.slices import Arrivals
-from understudy.analyzers.sequential.bets import FloatArray
+from understudy.analyzers.sequential.bets import FloatArray, IntArray
 
-IntArray = npt.NDArray[np.int64]
 NO_PLACE: Final = -1
 """Of a slice that no check covers."""
 

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 Direction = Literal["rollback", "promotion"]
 
 SIGNED_GRID: Final[FloatArray] = 2.0 ** -np.arange(0.0, 6.0)

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from understudy.analyzers.sequential import unbounded
-from understudy.analyzers.sequential.bets import Direction, FloatArray, log_evidence, signed_bets
-
-BoolArray = npt.NDArray[np.bool_]
+from understudy.analyzers.sequential.bets import (
+    BoolArray,
+    Direction,
+    FloatArray,
+    log_evidence,
+    signed_bets,
+)
 
 _HALVINGS: Final = 30
 """To 1e-9 of the distance that is searched: far finer than anybody reads."""

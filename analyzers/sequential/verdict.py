@@ -14,12 +14,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from understudy.analyzers.sequential.bets import FloatArray
+from understudy.analyzers.sequential.bets import BoolArray, FloatArray
 from understudy.analyzers.sequential.sample_ratio import LOG_THRESHOLD
-
-BoolArray = npt.NDArray[np.bool_]
 
 VerdictAction = Literal["rollback", "hold", "promote"]
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
 from understudy.analyzers.guardrails.row_columns import (
-    BoolArray,
     HistogramColumn,
     NameColumn,
     RowColumns,
 )
+from understudy.analyzers.sequential.bets import BoolArray
 from understudy.schemas.events import PAIRED_MODES
 from understudy.schemas.windows import SOURCES
 from understudy.streams.clickhouse.native_blocks import (
