@@ -4,6 +4,7 @@ WORKDIR /source
 COPY pyproject.toml README.md ./
 COPY schemas schemas
 COPY analyzers analyzers
+COPY gateways gateways
 COPY streams streams
 RUN pip wheel --no-cache-dir --wheel-dir /wheels .
 

@@ -1,0 +1,1 @@
+"""The verdict on a fixed number of cases, looked at once."""

@@ -1,0 +1,1 @@
+"""What a gateway imports: sends events, routes requests, obeys decisions; knows schemas only."""

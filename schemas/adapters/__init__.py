@@ -1,0 +1,1 @@
+"""What others write, read as events: batch files, logging payloads, traces, tables."""
