@@ -19,7 +19,15 @@ import msgspec
 from msgspec import Meta
 
 from understudy.schemas.event_time import to_epoch_ms
-from understudy.schemas.salvage import Damage, Document, cleaned, encoded, fields_of, parse
+from understudy.schemas.salvage import (
+    Damage,
+    Document,
+    cleaned,
+    encoded,
+    fields_of,
+    parse,
+    without_surrogates,
+)
 from understudy.schemas.vendor_shapes import REPAIRS, UNREADABLE
 
 SCHEMA_VERSION: Final = 1
@@ -379,12 +387,13 @@ def _mended(document: Document) -> Document:
     damage = Damage()
     event = cleaned(document, _FIELDS, REPAIRS, _IDENTITY, damage)
     is_broken = not _ANSWER.isdisjoint(damage.fields)
-    if is_broken and not event.get("error") and not _has_answer(event.get("response")):
+    if is_broken and not event.get("error") and not has_answer(event.get("response")):
         event["error"] = {"type": UNREADABLE}
     return {**event, "unreadable_fields": list(damage.fields)}
 
 
-def _has_answer(response: Document | None) -> bool:
+def has_answer(response: Document | None) -> bool:
+    """Whether a response, as a document, holds anything that answers."""
     answer = response or {}
     return any(answer.get(name) for name in ("output", "tool_calls", "refusal"))
 
@@ -528,5 +537,14 @@ def request_time_ms(event: Event) -> int:
 
 
 def encode_event(event: Event) -> bytes:
-    """Return the event's bytes for the topic."""
-    return msgspec.json.encode(event)
+    """Return the event's bytes for the topic, without what has its default.
+
+    Half an emoji in a text becomes U+FFFD, as it would when the event is read: what a model wrote
+    must not keep its event from being sent. `decode_event` returns an equal event, if the event is
+    valid.
+    """
+    try:
+        return msgspec.json.encode(event)
+    except UnicodeEncodeError:
+        document = msgspec.to_builtins(event, builtin_types=(msgspec.Raw,))
+        return msgspec.json.encode(without_surrogates(document, "", Damage()))

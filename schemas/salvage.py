@@ -149,6 +149,6 @@ def without_surrogates(value: Any, path: str, damage: Damage) -> Any:
             without_surrogates(key, path, damage): without_surrogates(inner, path, damage)
             for key, inner in value.items()
         }
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [without_surrogates(inner, path, damage) for inner in value]
     return value

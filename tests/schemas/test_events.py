@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from understudy.schemas.events import (
     CANDIDATE,
     CONTROL,
+    MAX_COST_USD,
     MAX_EVENT_BYTES,
     MAX_SALVAGED_BYTES,
+    MAX_TURN,
     PAIR,
     SHAPES,
     STABLE,
+    Error,
+    ErrorSource,
     Event,
+    Expects,
+    Fallback,
     InvalidEvent,
+    Mode,
+    Request,
+    Response,
     SalvagedEvent,
+    Side,
+    Timing,
+    Tool,
+    ToolCall,
+    Usage,
     decode_event,
     decode_side,
     encode_event,
@@ -42,6 +58,9 @@ VALID: dict[str, Any] = {
 }
 
 
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
 def encoded(**changes: Any) -> bytes:
     return msgspec.json.encode({**VALID, **changes})
 
@@ -49,6 +68,103 @@ def encoded(**changes: Any) -> bytes:
 def test_an_event_survives_the_wire() -> None:
     event = decode_event(encoded(language="ja", attributes={"team": "search"}))
     assert decode_event(encode_event(event)) == event
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=5,
+).map(lambda value: msgspec.Raw(msgspec.json.encode(value)))
+"""Arguments and schemas, as the bytes that a decoder keeps."""
+
+
+def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | values
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Event:
+    """Any valid event, whatever is unknown of it."""
+    mode, side, sides = draw(st.sampled_from(sorted(SHAPES)))
+    labels, counts = maybe(TEXTS), maybe(st.integers(0, 2**31 - 1))
+    durations = maybe(st.floats(0, 1e8))
+    tools = st.lists(TEXTS | st.builds(Tool, TEXTS, JSON_VALUES), max_size=2).map(tuple)
+    calls = st.lists(st.builds(ToolCall, TEXTS, JSON_VALUES), max_size=2).map(tuple)
+    return Event(
+        schema_version=1,
+        rollout_id=draw(st.from_regex(r"[a-z]{1,9}", fullmatch=True)),
+        pair_id=draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9)),
+        mode=cast(Mode, mode),
+        side=cast(Side, side),
+        sides=cast("tuple[Side, ...]", sides),
+        request_time=draw(
+            st.datetimes(
+                dt.datetime(2001, 1, 2), dt.datetime(2098, 1, 1), timezones=st.just(dt.UTC)
+            )
+        ),
+        conversation_id=draw(labels),
+        turn=draw(maybe(st.integers(1, MAX_TURN))),
+        served=draw(maybe(st.booleans())),
+        language=draw(labels),
+        workflow=draw(labels),
+        request=draw(
+            maybe(
+                st.builds(
+                    Request, labels, maybe(st.sampled_from(get_args(Expects))), labels, maybe(tools)
+                )
+            )
+        ),
+        response=draw(
+            maybe(
+                st.builds(
+                    Response, labels, labels, maybe(calls), labels, labels, labels,
+                    maybe(st.booleans()), maybe(st.booleans()),
+                )
+            )
+        ),
+        error=draw(
+            maybe(
+                st.builds(
+                    Error, TEXTS, maybe(st.integers(0, 999)),
+                    maybe(st.sampled_from(get_args(ErrorSource))),
+                )
+            )
+        ),
+        usage=draw(maybe(st.builds(Usage, counts, counts, durations.map(_price), counts, counts))),
+        timing=draw(maybe(st.builds(Timing, durations, durations))),
+        fallback=draw(
+            maybe(
+                st.builds(
+                    Fallback, maybe(st.booleans()), labels, labels, maybe(st.integers(1, 1000)),
+                    maybe(st.booleans()),
+                )
+            )
+        ),
+        attributes=draw(maybe(st.dictionaries(TEXTS, labels, max_size=2))),
+    )  # fmt: skip
+
+
+def _price(value: float | None) -> float | None:
+    return None if value is None else value / 1e8 * MAX_COST_USD
+
+
+@given(events())
+def test_any_valid_event_survives_the_wire(event: Event) -> None:
+    assert decode_event(encode_event(event)) == event
+
+
+def test_half_an_emoji_does_not_keep_an_event_from_being_sent() -> None:
+    event = msgspec.structs.replace(
+        decode_event(encoded()),
+        request=Request(tools=("find\ud83c", Tool("x", msgspec.Raw(b'{"type": "object"}')))),
+        response=Response(output="so \ud83c", tool_calls=(ToolCall("x", msgspec.Raw(b"[1]")),)),
+        attributes={"\ud83c": "\udf0d"},
+    )
+    sent = decode_event(encode_event(event))
+    assert sent.response == msgspec.structs.replace(event.response, output="so \ufffd")
+    assert sent.request is not None
+    assert sent.request.tools == ("find\ufffd", Tool("x", msgspec.Raw(b'{"type": "object"}')))
+    assert sent.attributes == {"\ufffd": "\ufffd"}
 
 
 def test_what_is_absent_is_left_out_of_the_wire() -> None:
