@@ -48,9 +48,9 @@ _LOSS_TIMEOUT_S: Final = 1.0
 _REVOKE_DEADLINE_S: Final = 10.0
 """Flush and commit share it; far below the group's rebalance timeout of 5 minutes, after which
 this worker would be fenced, and the group stands still meanwhile."""
-_UNASSIGNED_CHECK_S: Final = 10.0
-"""How long a worker is without partitions before it asks why, and between two questions: longer
-than a rebalance takes."""
+_QUIET_CHECK_S: Final = 10.0
+"""How long a worker reads no record before it asks whether it still may, and between two questions:
+longer than a rebalance takes, and a request of a hundred bytes."""
 _TOPIC_TIMEOUT_S: Final = 5.0
 """For the answer; the group's shortest session is 6 s."""
 _ASSIGN_DEADLINE_S: Final = 60.0
@@ -122,6 +122,8 @@ class PairingConsumer:
         self._failure: Exception | None = None
         self._assigned: dict[int, Assignment] = {}
         self._is_paused = False
+        self._quiet_since_s = 0.0
+        """When a record was last read, or the broker last asked whether one may be."""
         self.totals = ConsumerTotals()
         self._placement = PlacementCheck(self._count_partitions)
         self.totals.placement = self._placement.counts
@@ -155,7 +157,7 @@ class PairingConsumer:
 
     def _consume(self) -> None:
         flush_at = time.monotonic() + self._flush_interval_s
-        look_at = time.monotonic() + _UNASSIGNED_CHECK_S
+        self._quiet_since_s = time.monotonic()
         while not self._stop.is_set():
             wait_s = min(_POLL_S, max(0.0, flush_at - time.monotonic()))
             messages = self._consumer.consume(self._batch_records, wait_s)
@@ -165,15 +167,24 @@ class PairingConsumer:
             if time.monotonic() >= flush_at:
                 flush_at = time.monotonic() + self._flush_interval_s
                 self.flush()
-            if self._assigned:
-                look_at = time.monotonic() + _UNASSIGNED_CHECK_S
-            elif time.monotonic() >= look_at:
-                look_at = time.monotonic() + _UNASSIGNED_CHECK_S
-                self._check_topic()
+            self._check_if_quiet(messages)
         self._raise_failure()
 
+    def _check_if_quiet(self, messages: list[Message]) -> None:
+        """Ask, now and then while no record comes, whether the topic may be read.
+
+        Without the right a group assigns nothing, or librdkafka waits for partitions that it no
+        longer sees; of neither it says a word, or says it once, to an earlier assignment.
+        """
+        now_s = time.monotonic()
+        if any(message.error() is None for message in messages):
+            self._quiet_since_s = now_s
+        elif now_s >= self._quiet_since_s + _QUIET_CHECK_S:
+            self._check_topic()
+            self._quiet_since_s = time.monotonic()
+
     def _check_topic(self) -> None:
-        """Raise when the topic may not be read: the group then assigns nothing, without a word."""
+        """Raise when the topic may not be read; that the broker does not answer is logged."""
         try:
             topic = self._consumer.list_topics(self.topic, timeout=_TOPIC_TIMEOUT_S)
         except KafkaException as error:

@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from tests.streams.pairing.log import POLICY, event
+from understudy.streams.kafka.access_denied import AccessDenied
 from understudy.streams.pairing.assignment import ResultStore
 from understudy.streams.pairing.consumer import PairingConsumer
 from understudy.streams.pairing.kafka_results import KafkaResults
@@ -126,6 +127,10 @@ class Bench:
         self.consumer._count_lost(self.consumer._assigned[0])
         return self.consumer.totals.lost_records
 
+    def be_quiet(self) -> None:
+        """Let no record have come since the machine started."""
+        self.consumer._quiet_since_s = 0.0
+
     @property
     def position(self) -> int:
         return self.consumer.partitions[0].position
@@ -158,19 +163,29 @@ def test_a_rebalance_that_fails_raises_in_the_loop_and_nothing_into_the_client(
     assert one.broker.asked[-1] == "close"
 
 
-def test_a_worker_without_partitions_asks_whether_it_may_read_the_topic(
-    bench: Callable[..., Bench],
-) -> None:
+def test_a_worker_that_reads_nothing_asks_whether_it_may(bench: Callable[..., Bench]) -> None:
     one = bench()
     refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     topic = types.SimpleNamespace(error=refused)
     one.broker.list_topics = lambda *_, **__: types.SimpleNamespace(  # type: ignore[assignment,method-assign]
         topics={"events": topic}
     )
-    with pytest.raises(KafkaException):
-        one.consumer._check_topic()
+    assert one.consumer.partitions, "partitions of which librdkafka says nothing any more"
+    one.consumer._check_if_quiet(cast(list[Message], [Record(0)]))
+    one.consumer._check_if_quiet([])
+    one.be_quiet()
+    with pytest.raises(AccessDenied, match="Read on topic events"):
+        one.consumer._check_if_quiet([])
     topic.error = None
-    one.consumer._check_topic()
+    one.consumer._check_if_quiet([])
+    topic.error = refused
+    one.consumer._check_if_quiet([])  # it asked a moment ago
+
+
+def test_a_broker_that_is_away_is_no_refusal(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.be_quiet()
+    one.consumer._check_if_quiet([])
 
 
 def test_marks_of_transactions_cost_no_request_a_batch(bench: Callable[..., Bench]) -> None:
