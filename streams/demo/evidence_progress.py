@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from understudy.analyzers.guardrails.evidence_figures import multiple, rollback_multiple
 from understudy.schemas.decisions import Decision, Evidence
-from understudy.streams.terminal.evidence_table import multiple, rollback_multiple
 
 
 @dataclass(frozen=True, slots=True)

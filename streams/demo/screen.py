@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from understudy.analyzers.guardrails.evidence_figures import times
 from understudy.analyzers.guardrails.explanations import SUSPICION
 from understudy.analyzers.guardrails.formatting import (
     format_count,
@@ -35,7 +36,7 @@ from understudy.streams.demo.evidence_progress import (
 )
 from understudy.streams.demo.slice_deltas import SliceDelta
 from understudy.streams.terminal.consoles import SafeConsole
-from understudy.streams.terminal.evidence_table import STYLES, times
+from understudy.streams.terminal.evidence_table import STYLES
 
 LINE_EVERY_S: Final = 5.0
 """In a file or a build log: a demo of half a minute gives about ten lines."""

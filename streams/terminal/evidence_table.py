@@ -6,7 +6,6 @@ the sum of its column to reach 1, promotion each required row.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -14,18 +13,23 @@ import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from understudy.analyzers.guardrails.evidence_figures import (
+    harm_text,
+    interval_text,
+    limit_text,
+    promotion_multiple,
+    rollback_multiple,
+    sides_text,
+    times,
+)
 from understudy.analyzers.guardrails.formatting import (
     format_count,
     format_duration,
-    format_limit,
     format_number,
-    format_value,
     printable,
 )
 from understudy.analyzers.guardrails.slices import ALL, slice_title
-from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence
-from understudy.schemas.rollout_metrics import METRICS
 from understudy.streams.terminal.data_table import Column, DataTable
 from understudy.streams.terminal.plain_text import one_line
 
@@ -135,21 +139,10 @@ def evidence_documents(decision: Decision) -> list[dict[str, Any]]:
             "verdict": decision.verdict,
             **msgspec.to_builtins(one),
             "rollback_multiple": rollback_multiple(one, decision),
-            "promotion_multiple": multiple(one.log_promotion, decision.thresholds.log_promotion),
+            "promotion_multiple": promotion_multiple(one, decision),
         }
         for one in decision.evidence
     ]
-
-
-def multiple(log_evidence: float | None, log_threshold: float) -> float:
-    """Evidence in units of what a verdict needs; 0 for none."""
-    return 0.0 if log_evidence is None else math.exp(min(log_evidence - log_threshold, 700.0))
-
-
-def rollback_multiple(one: Evidence, decision: Decision) -> float:
-    """A row's weighted evidence for rollback as a share of what is needed."""
-    weighted = weighted_log_evidence(one.log_rollback, one.weight)
-    return multiple(weighted, decision.thresholds.log_rollback)
 
 
 def _is_notable(one: Evidence, decision: Decision) -> bool:
@@ -159,48 +152,18 @@ def _is_notable(one: Evidence, decision: Decision) -> bool:
 
 
 def _cells(one: Evidence, decision: Decision) -> list[str]:
-    low, high = one.interval
-    promotion = multiple(one.log_promotion, decision.thresholds.log_promotion)
     return [
         printable(one.guardrail),
         printable(slice_title(one.slice)),
-        format_limit(
-            METRICS[one.metric], one.limit, one.margin, relative=one.relative, floor=one.floor
-        ),
+        limit_text(one),
         format_count(one.units),
-        _sides(one),
-        _harm(one, one.harm),
-        "–" if low is None or high is None else f"{_harm(one, low)} to {_harm(one, high)}",
+        sides_text(one),
+        harm_text(one, one.harm),
+        interval_text(one),
         times(rollback_multiple(one, decision)),
-        times(promotion),
+        times(promotion_multiple(one, decision)),
         one_line(one.note, _MAX_SENTENCE) if one.status == "waiting" else one.status,
     ]
-
-
-def _sides(one: Evidence) -> str:
-    """The values of both sides, as far as they are limited."""
-    known = [value for value in (one.stable, one.candidate) if value is not None]
-    return " → ".join(format_value(one.unit, value) for value in known) or "–"
-
-
-def _harm(one: Evidence, value: float | None) -> str:
-    """What the limit is about: points, per cent of stable, or the value itself."""
-    if value is None:
-        return "–"
-    if one.limit in ("max", "min") and METRICS[one.metric].kind != "excess":
-        return format_value(one.unit, abs(value))
-    if one.unit == "share":
-        return f"{100 * value:+.2f} pp"
-    return f"{100 * value:+.1f} %" if one.relative else format_value(one.unit, value)
-
-
-def times(value: float) -> str:
-    """`0`, `<0.001`, `0.03`, `4.1`, `>1000`."""
-    if value > 1_000:
-        return ">1000"
-    if 0.0 < value < 0.001:
-        return "<0.001"
-    return f"{value:.0f}" if value == 0 or value >= 10 else f"{value:.2g}"
 
 
 def timeline(decisions: Sequence[Decision]) -> RenderableType:
