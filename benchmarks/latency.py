@@ -41,10 +41,9 @@ from understudy.schemas.decisions import Decision, decode_decision
 from understudy.schemas.events import Error, Event, Timing, encode_event, event_key
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
-from understudy.schemas.topics import Topics, understudy_topics
+from understudy.schemas.topics import PARTITIONER, Topics, understudy_topics
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.demo.simulator import SimulatedMessage, simulate
-from understudy.streams.kafka.client_config import PARTITIONER
 
 HEALTHY_S: Final = 3.0
 DECIDED_S: Final = 30.0

@@ -43,7 +43,7 @@ from rich.table import Table
 from understudy.analyzers.compare.json_output import compile_json_schema
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import InvalidEvent, decode_side, encode_event
-from understudy.schemas.topics import understudy_topics
+from understudy.schemas.topics import PARTITIONER, understudy_topics
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import migrate
@@ -51,7 +51,7 @@ from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.demo.phrases import DEPARTMENTS, JSON_SCHEMAS
 from understudy.streams.demo.simulator import SimulatedMessage, simulate
 from understudy.streams.gc_control import garbage_collection_of_a_worker
-from understudy.streams.kafka.client_config import PARTITIONER, consumer_config
+from understudy.streams.kafka.client_config import consumer_config
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults

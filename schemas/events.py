@@ -276,6 +276,9 @@ class SalvagedEvent(Event, frozen=True, gc=False, omit_defaults=True):
     """Those that are unknown, or not as they were written, such as `usage.cost_usd`."""
 
 
+AnyEvent = TypeVar("AnyEvent", bound=Event)
+
+
 class InvalidReason(StrEnum):
     """Why an event could not be used; the `reason` header of a dead letter."""
 
@@ -405,18 +408,28 @@ def _trimmed(event: SalvagedEvent, max_bytes: int) -> SalvagedEvent:
     calls = response.tool_calls or ()
     size = sum(map(len, texts)) + sum(len(bytes(call.arguments)) for call in calls)
     if size <= max_bytes:
-        request = msgspec.structs.replace(event.request or Request(), prompt=None, tools=None)
         left_out = (name for name in ("request", "attributes") if getattr(event, name) is not None)
         fields = (*event.unreadable_fields, *left_out)
-        return msgspec.structs.replace(
-            event, request=request, attributes=None, unreadable_fields=fields
-        )
+        return msgspec.structs.replace(without_request(event), unreadable_fields=fields)
+    fields = (*event.unreadable_fields, "response")
+    return msgspec.structs.replace(without_answer(event), unreadable_fields=fields)
+
+
+def without_request(event: AnyEvent) -> AnyEvent:
+    """Return an event without what surrounds the answer; what the caller expected stays."""
+    request = msgspec.structs.replace(event.request or Request(), prompt=None, tools=None)
+    return msgspec.structs.replace(event, request=request, attributes=None)
+
+
+def without_answer(event: AnyEvent) -> AnyEvent:
+    """Return an event without its answer, which is then its side's failure."""
+    response = event.response or Response()
     return msgspec.structs.replace(
         event,
         request=None,
+        attributes=None,
         response=Response(model=response.model, stream=response.stream),
         error=event.error or Error(type=UNREADABLE),
-        unreadable_fields=(*event.unreadable_fields, "response"),
     )
 
 

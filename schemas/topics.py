@@ -31,6 +31,11 @@ ROLLOUT_PARTITIONS: Final = 4
 DEAD_LETTER_PARTITIONS: Final = 4
 AUDIT_PARTITIONS: Final = 1
 KEEP_FOREVER: Final = -1
+PARTITIONER: Final = "murmur2_random"
+"""librdkafka's name for the Java client's rule, which every producer of events follows: both sides
+of a request must reach the same partition, whoever writes them."""
+JAVA_PARTITIONERS: Final = ("murmur2", PARTITIONER)
+"""They differ in messages without a key alone, and every event has one."""
 
 _DAY_MS: Final = 86_400_000
 _MIB: Final = 1_048_576

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from understudy.schemas.topics import JAVA_PARTITIONERS, PARTITIONER
 from understudy.streams.diagnostics.findings import Finding, fail, or_ok, warn
 from understudy.streams.http.tokens import read_tokens
-from understudy.streams.kafka.client_config import PARTITIONER, topics
+from understudy.streams.kafka.client_config import topics
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import Settings, SettingsError
 
 SETTINGS: Final = "settings"
 _ROOM_FOR_HEADERS: Final = 64 * 1024
-_JAVA_PARTITIONERS: Final = ("murmur2", "murmur2_random")
 
 
 def check_settings(settings: Settings) -> list[Finding]:
@@ -73,7 +73,7 @@ def _sizes(settings: Settings) -> Iterator[Finding]:
 def _client(settings: Settings) -> Iterator[Finding]:
     client = settings.kafka.client
     partitioner = str(client.get("partitioner", PARTITIONER))
-    if partitioner not in _JAVA_PARTITIONERS:
+    if partitioner not in JAVA_PARTITIONERS:
         yield fail(
             SETTINGS,
             f"kafka.client sets the partitioner {partitioner}",

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudy.schemas.topics import KEEP_FOREVER, Topics, TopicSpec, understudy_topics
+from understudy.schemas.topics import (
+    KEEP_FOREVER,
+    PARTITIONER,
+    Topics,
+    TopicSpec,
+    understudy_topics,
+)
 from understudy.schemas.windows import Source
 from understudy.streams.settings import KafkaSettings, Settings
-
-PARTITIONER: Final = "murmur2_random"
-"""The Java client's rule: both sides of a pair must reach the same partition."""
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """What the largest topics accept (`schemas/topics.py`)."""

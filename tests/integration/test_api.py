@@ -17,8 +17,7 @@ from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.brokers.contract import Broker
 from tests.integration.processes import COMMAND, Worker, settings
 from tests.streams.http.described import Answer, ask
-from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics
-from understudy.streams.kafka.client_config import PARTITIONER
+from understudy.schemas.topics import PARTITIONER, ROLLOUT_PARTITIONS, Topics
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -21,10 +21,9 @@ from understudy.schemas.decisions import Decision, decode_decision, encode_decis
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import compile_manifest
-from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics, understudy_topics
+from understudy.schemas.topics import PARTITIONER, ROLLOUT_PARTITIONS, Topics, understudy_topics
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.state_store import decode_snapshot
-from understudy.streams.kafka.client_config import PARTITIONER
 from understudy.streams.kafka.topic_admin import ensure_topics
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from confluent_kafka import Consumer, Producer
 
+from understudy.schemas.topics import PARTITIONER
 from understudy.streams.kafka.client_config import (
-    PARTITIONER,
     client_config,
     consumer_config,
     group_of,

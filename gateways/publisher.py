@@ -1,0 +1,309 @@
+"""Writes events to Kafka from a process that serves users.
+
+Nothing here may reach the served path: `publish` copies the events into librdkafka's queue and
+returns; a thread of librdkafka sends them. The queue is bounded in bytes. When it is full, because
+Kafka is slow or away, whole requests are dropped and counted: the sides of one request are queued
+all or not at all, since half a request would count as an answer that got lost.
+
+What is queued never expires, for the same reason: of two sides only one might.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from understudy.gateways.event_bytes import event_bytes
+from understudy.schemas.events import MAX_EVENT_BYTES, Event, event_key
+from understudy.schemas.feedback import Feedback, feedback_key
+from understudy.schemas.topics import (
+    DEFAULT_PREFIX,
+    JAVA_PARTITIONERS,
+    PARTITIONER,
+    understudy_topics,
+)
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MAX_BYTES: Final = 64 * 1_048_576
+"""Half a minute of 1 000 events a second of 2 kB: a broker's restart passes without a loss."""
+DEFAULT_EXIT_TIMEOUT_S: Final = 5.0
+"""Kubernetes kills a process 30 s after it asked it to stop; most of that belongs to requests."""
+_MAX_MESSAGE_BYTES: Final = 2 * 1_048_576
+"""What the topic of events accepts: an event at its limit, its key and Kafka's own bytes."""
+_REPORTS_EVERY_S: Final = 0.05
+"""How often delivery reports are taken: they make room in the queue, and each takes the GIL."""
+_WARN_EVERY_S: Final = 60.0
+"""How often a log line says that events are being dropped."""
+_KIBIBYTE: Final = 1024
+
+_Message = tuple[str, bytes, bytes]
+"""Topic, key and value."""
+
+
+def publisher_config(config: Mapping[str, Any], max_bytes: int) -> dict[str, Any]:
+    """Return librdkafka's settings: those of the caller over ours, but for the partitioner.
+
+    Duplicates by a repeated attempt are counted as such and change nothing, so the producer is not
+    idempotent: an idempotent one can fail for good, and a gateway is not restarted for that.
+    """
+    if config.get("partitioner", PARTITIONER) not in JAVA_PARTITIONERS:
+        raise ValueError(
+            f"partitioner must be {PARTITIONER}: both sides of a request must reach one partition"
+        )
+    return {
+        "client.id": "understudy-gateway",
+        "acks": "all",
+        "compression.type": "lz4",
+        "linger.ms": 5,
+        "message.max.bytes": _MAX_MESSAGE_BYTES,
+        "message.timeout.ms": 0,
+        "queue.buffering.max.kbytes": max(1, max_bytes // _KIBIBYTE),
+        "queue.buffering.max.messages": 0,
+        **config,
+        "partitioner": PARTITIONER,
+    }
+
+
+class Publisher:
+    """Events on their way to Kafka, in one process.
+
+    Any thread may call it, and an event loop: nothing waits but `flush` and `close`. After a fork
+    the child has a queue and counters of its own, and the parent sends what it had queued.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        *,
+        topic_prefix: str = DEFAULT_PREFIX,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        exit_timeout_s: float = DEFAULT_EXIT_TIMEOUT_S,
+    ) -> None:
+        """Connect in the background with librdkafka's settings, `bootstrap.servers` at least.
+
+        `max_bytes` bounds the queue. At the end of the process it is flushed for at most
+        `exit_timeout_s`. Raises `KafkaException` or `ValueError` for settings that cannot be.
+        """
+        names = understudy_topics(topic_prefix)
+        self._events_topic, self._feedback_topic = names.events.name, names.feedback.name
+        self._config = publisher_config(config, max_bytes)
+        self._max_event_bytes = max_event_bytes
+        self._exit_timeout_s = exit_timeout_s
+        self._warned_at_s = -_WARN_EVERY_S
+        self._is_closed = False
+        self._begin()
+        self._start()
+        _publishers.add(self)
+
+    def _begin(self) -> None:
+        """The state of a process that has published nothing."""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._producer: Producer | None = None
+        self._rest: deque[_Message] = deque()
+        """Sides of a request whose first sides are queued already: they go before all others."""
+        self.published = 0
+        """Messages that were taken."""
+        self.delivered = 0
+        """Of these, those that Kafka has."""
+        self.failed = 0
+        """Of these, those that Kafka refused, or that were given up at the end."""
+        self.dropped = 0
+        """Messages that were not taken: the queue was full, or they could not be written."""
+
+    def _start(self) -> Producer:
+        self._producer = Producer(self._config, logger=log)
+        self._thread = threading.Thread(
+            target=self._take_reports,
+            args=(self._producer, self._stop),
+            name="understudy-publisher",
+            daemon=True,
+        )
+        self._thread.start()
+        return self._producer
+
+    def publish(self, *events: Event) -> bool:
+        """Queue all sides of one request; False where they were dropped. Never waits or raises."""
+        try:
+            messages = [
+                (
+                    self._events_topic,
+                    event_key(event).encode(errors="replace"),
+                    event_bytes(event, self._max_event_bytes),
+                )
+                for event in events
+            ]
+            return self._queue(messages)
+        except Exception:
+            self._drop(len(events), exc_info=True)
+            return False
+
+    def publish_feedback(self, *ratings: Feedback) -> bool:
+        """Queue ratings of answers; False where they were dropped. Never waits or raises."""
+        try:
+            return self._queue(
+                [
+                    (self._feedback_topic, feedback_key(one).encode(), msgspec.json.encode(one))
+                    for one in ratings
+                ]
+            )
+        except Exception:
+            self._drop(len(ratings), exc_info=True)
+            return False
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until Kafka has all that was published; whether it has.
+
+        From an event loop, call it in a thread: `await asyncio.to_thread(publisher.flush, 5.0)`.
+        """
+        producer, deadline_s = self._producer, time.monotonic() + timeout_s
+        if producer is None:
+            return True
+        while True:
+            left_s = max(0.0, deadline_s - time.monotonic())
+            with self._lock:
+                is_queued = self._queue_rest(producer)
+            if producer.flush(left_s) == 0 and is_queued and not self._rest:
+                return True
+            if time.monotonic() >= deadline_s:
+                return False
+
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Flush, at most for `timeout_s` or `exit_timeout_s`, and take nothing more.
+
+        Returns whether Kafka has all that was published. What it has not is counted as failed.
+        """
+        with self._lock:
+            if self._is_closed:
+                return self.failed == 0
+            self._is_closed = True
+        is_flushed = self.flush(self._exit_timeout_s if timeout_s is None else timeout_s)
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        producer, self._producer = self._producer, None
+        if producer is not None and not is_flushed:
+            self.failed += len(self._rest)
+            self._rest.clear()
+            producer.purge()
+            producer.poll(0)
+        if not is_flushed:
+            log.warning("Kafka did not take %d messages before the end", self.failed)
+        return is_flushed
+
+    # The queue
+
+    def _queue(self, messages: Sequence[_Message]) -> bool:
+        with self._lock:
+            if self._is_closed or not messages:
+                self.dropped += len(messages)
+                return False
+            producer = self._producer or self._start()
+            is_queued = self._queue_rest(producer) and self._queue_all(producer, messages)
+            if is_queued:
+                self.published += len(messages)
+        if not is_queued:
+            self._drop(len(messages))
+        return is_queued
+
+    def _queue_all(self, producer: Producer, messages: Sequence[_Message]) -> bool:
+        """Queue a request; what finds no room behind its first message waits for some."""
+        if not self._produce(producer, messages[0]):
+            return False
+        self._rest.extend(messages[1:])
+        self._queue_rest(producer)
+        return True
+
+    def _queue_rest(self, producer: Producer) -> bool:
+        """Queue what waits for room; whether all of it is queued."""
+        while self._rest:
+            if not self._produce(producer, self._rest[0]):
+                return False
+            self._rest.popleft()
+        return True
+
+    def _produce(self, producer: Producer, message: _Message) -> bool:
+        """Hand one message to librdkafka; False where its queue is full."""
+        topic, key, value = message
+        try:
+            producer.produce(topic, value, key, on_delivery=self._on_delivery)
+        except BufferError:
+            return False
+        return True
+
+    def _drop(self, messages: int, *, exc_info: bool = False) -> None:
+        self.dropped += messages
+        now_s = time.monotonic()
+        if now_s - self._warned_at_s >= _WARN_EVERY_S:
+            self._warned_at_s = now_s
+            log.warning(
+                "Events are dropped, %d so far: %s",
+                self.dropped,
+                "they cannot be written" if exc_info else "the queue is full, or it is closed",
+                exc_info=exc_info,
+            )
+
+    # Delivery reports
+
+    def _take_reports(self, producer: Producer, stop: threading.Event) -> None:
+        while not stop.wait(_REPORTS_EVERY_S):
+            try:
+                producer.poll(0)
+                if self._rest:
+                    with self._lock:
+                        self._queue_rest(producer)
+            except KafkaException:
+                log.exception("librdkafka failed to report deliveries")
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self.delivered += 1
+            return
+        self.failed += 1
+        now_s = time.monotonic()
+        if now_s - self._warned_at_s >= _WARN_EVERY_S:
+            self._warned_at_s = now_s
+            log.warning("Kafka refused messages, %d so far: %s", self.failed, error.str())
+
+    # Processes
+
+    def _begin_in_child(self) -> None:
+        """After a fork: leave the parent's queue alone, and begin with an empty one.
+
+        librdkafka's threads do not exist here, so to destroy its client would hang or crash. One
+        more reference keeps Python from it.
+        """
+        if self._producer is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
+        self._begin()
+
+
+_publishers: Final[weakref.WeakSet[Publisher]] = weakref.WeakSet()
+
+
+def _begin_all_in_child() -> None:
+    for publisher in list(_publishers):
+        publisher._begin_in_child()
+
+
+def _close_all() -> None:
+    for publisher in list(_publishers):
+        publisher.close()
+
+
+os.register_at_fork(after_in_child=_begin_all_in_child)
+atexit.register(_close_all)

@@ -1,0 +1,252 @@
+"""Events of a gateway: all sides or none, whatever Kafka does, in every process."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+
+from tests.waiting import wait_until
+from understudy.gateways.publisher import Publisher, publisher_config
+from understudy.schemas.events import Event, Response, Side, decode_event, event_key
+from understudy.schemas.feedback import Feedback, decode_feedback
+from understudy.streams.kafka.embedded_broker import EMBEDDED_PARTITIONS, EmbeddedBroker
+from understudy.streams.kafka.partitioner import partition_of
+
+NOWHERE = {"bootstrap.servers": "127.0.0.1:9", "log_level": 0}
+"""The discard port: nothing listens there."""
+TIME = dt.datetime(2026, 3, 4, tzinfo=dt.UTC)
+
+
+def event(pair_id: str, side: Side, output: str = "hello") -> Event:
+    return Event(
+        schema_version=1, rollout_id="r", pair_id=pair_id, mode="shadow", side=side,
+        sides=("stable", "candidate"), request_time=TIME, response=Response(output=output),
+    )  # fmt: skip
+
+
+def pair(pair_id: str, output: str = "hello") -> tuple[Event, Event]:
+    return event(pair_id, "stable", output), event(pair_id, "candidate", output)
+
+
+@contextmanager
+def publisher(broker: EmbeddedBroker, **options: object) -> Iterator[Publisher]:
+    made = Publisher(broker.client_config, **options)  # type: ignore[arg-type]
+    try:
+        yield made
+    finally:
+        made.close(10.0)
+
+
+def read(broker: EmbeddedBroker, count: int, topic: str = "understudy.events") -> list[Message]:
+    """Return that many messages of a topic."""
+    consumer = Consumer({**broker.client_config, "group.id": "t", "auto.offset.reset": "earliest"})
+    consumer.assign(
+        [TopicPartition(topic, n, OFFSET_BEGINNING) for n in range(EMBEDDED_PARTITIONS)]
+    )
+    found: list[Message] = []
+
+    def has_all() -> bool:
+        found.extend(m for m in consumer.consume(500, 0.1) if m.error() is None)
+        return len(found) >= count
+
+    wait_until(has_all, f"{count} messages in {topic}")
+    consumer.close()
+    assert len(found) == count
+    return found
+
+
+def test_config_keeps_the_partitioner_and_takes_the_rest() -> None:
+    config = publisher_config({"linger.ms": 50, "partitioner": "murmur2"}, 3 * 1_048_576)
+    assert config["linger.ms"] == 50
+    assert config["partitioner"] == "murmur2_random"
+    assert config["queue.buffering.max.kbytes"] == 3 * 1024
+    with pytest.raises(ValueError, match="murmur2_random"):
+        publisher_config({"partitioner": "consistent_random"}, 1)
+
+
+@pytest.mark.embedded
+def test_wrong_setting_is_an_error_at_once() -> None:
+    with pytest.raises(KafkaException, match="bootstrap"):
+        Publisher({"bootstrap.server": "localhost"})
+
+
+@pytest.mark.embedded
+def test_both_sides_reach_one_partition_back_to_back(embedded_broker: EmbeddedBroker) -> None:
+    with publisher(embedded_broker) as publishing:
+        assert all(publishing.publish(*pair(f"p{n}")) for n in range(50))
+        assert publishing.flush(10.0)
+        wait_until(lambda: publishing.delivered == 100, "all delivery reports")
+        assert (publishing.published, publishing.dropped, publishing.failed) == (100, 0, 0)
+    messages = read(embedded_broker, 100)
+    found = [decode_event(message.value()) for message in messages]
+    assert {e.pair_id: e for e in found if e.side == "stable"} == {
+        f"p{n}": event(f"p{n}", "stable") for n in range(50)
+    }
+    for partition in range(EMBEDDED_PARTITIONS):
+        here = [e for e, m in zip(found, messages, strict=True) if m.partition() == partition]
+        assert all(
+            partition_of(event_key(e).encode(), EMBEDDED_PARTITIONS) == partition for e in here
+        )
+        assert [e.side for e in here] == ["stable", "candidate"] * (len(here) // 2)
+
+
+@pytest.mark.embedded
+def test_ratings_go_to_the_topic_of_feedback(embedded_broker: EmbeddedBroker) -> None:
+    rating = Feedback(
+        schema_version=1, rollout_id="r", pair_id="p", mode="ab", side="candidate",
+        request_time=TIME, feedback_time=TIME, name="thumbs", score_value=1.0,
+    )  # fmt: skip
+    with publisher(embedded_broker, topic_prefix="x.") as publishing:
+        assert publishing.publish_feedback(rating)
+        assert publishing.flush(10.0)
+    [message] = read(embedded_broker, 1, "x.feedback")
+    assert (message.key(), decode_feedback(message.value())) == (b"r/p", rating)
+
+
+# Kafka away
+
+
+@pytest.mark.embedded
+def test_full_queue_drops_whole_requests_and_nothing_grows() -> None:
+    publishing = Publisher(NOWHERE, max_bytes=256 * 1024, exit_timeout_s=0.0)
+    taken = [publishing.publish(*pair(f"p{n}", "x" * 1_000)) for n in range(1_000)]
+    kept = sum(taken)
+    assert 90 < kept < 130, "256 KiB hold about 110 pairs of 2.3 kB"
+    assert taken == [True] * kept + [False] * (1_000 - kept)
+    assert (publishing.published, publishing.dropped) == (2 * kept, 2 * (1_000 - kept))
+    assert not publishing.close()
+    assert publishing.failed == 2 * kept
+    assert not publishing.publish(*pair("after the end"))
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("length", [1_000, 3_000, 9_000, 27_000])
+def test_what_a_full_queue_took_arrives_in_whole_pairs(
+    embedded_broker: EmbeddedBroker, length: int
+) -> None:
+    """Where the queue has room for one side, the other waits for room, and nothing passes it."""
+    with publisher(embedded_broker, max_bytes=64 * 1024) as publishing:
+        kept = sum(publishing.publish(*pair(f"p{n}", "x" * length)) for n in range(300))
+        assert 0 < kept < 300
+        assert publishing.flush(30.0)
+        wait_until(lambda: publishing.delivered == 2 * kept, "the reports")
+        assert publishing.publish(*pair("later"))
+        assert publishing.flush(30.0)
+    sides = Counter(decode_event(m.value()).pair_id for m in read(embedded_broker, 2 * kept + 2))
+    assert set(sides.values()) == {2}
+
+
+# The request path
+
+
+@pytest.mark.embedded
+def test_nothing_is_raised_into_the_request_path(caplog: pytest.LogCaptureFixture) -> None:
+    publishing = Publisher(NOWHERE, exit_timeout_s=0.0)
+    assert not publishing.publish("no event")  # type: ignore[arg-type]
+    assert not publishing.publish()
+    assert publishing.dropped == 1
+    assert "cannot be written" in caplog.text
+    publishing.close()
+
+
+@pytest.mark.embedded
+def test_event_loop_publishes_and_flushes_in_a_thread(embedded_broker: EmbeddedBroker) -> None:
+    async def serve() -> bool:
+        with publisher(embedded_broker) as publishing:
+            taken = [publishing.publish(*pair(f"p{n}")) for n in range(10)]
+            assert all(taken)
+            return await asyncio.to_thread(publishing.flush, 10.0)
+
+    assert asyncio.run(serve())
+    read(embedded_broker, 20)
+
+
+@pytest.mark.embedded
+def test_many_threads_publish_whole_pairs(embedded_broker: EmbeddedBroker) -> None:
+    with publisher(embedded_broker) as publishing:
+        threads = [
+            threading.Thread(
+                target=lambda t=t: [publishing.publish(*pair(f"{t}-{n}")) for n in range(50)]
+            )
+            for t in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert publishing.flush(10.0)
+        assert publishing.published == 800
+    found = [decode_event(m.value()) for m in read(embedded_broker, 800)]
+    assert set(Counter(e.pair_id for e in found).values()) == {2}
+
+
+# Processes
+
+SCRIPT = """
+import datetime as dt, os, sys
+from understudy.gateways.publisher import Publisher
+from understudy.schemas.events import Event
+
+def pair(pair_id):
+    return [Event(schema_version=1, rollout_id="r", pair_id=pair_id, mode="shadow", side=side,
+                  sides=("stable", "candidate"),
+                  request_time=dt.datetime(2026, 3, 4, tzinfo=dt.UTC))
+            for side in ("stable", "candidate")]
+
+publisher = Publisher({"bootstrap.servers": sys.argv[1], "log_level": 0})
+"""
+
+
+def run(script: str, broker: EmbeddedBroker) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT + script, broker.bootstrap_servers],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+def test_end_of_the_process_flushes(embedded_broker: EmbeddedBroker) -> None:
+    ended = run(
+        "assert all(publisher.publish(*pair(f'p{n}')) for n in range(100))", embedded_broker
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    read(embedded_broker, 200)
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["sys.exit(0)", "publisher.close(); os._exit(0)"])
+def test_children_of_a_fork_publish_for_themselves(
+    embedded_broker: EmbeddedBroker, ending: str
+) -> None:
+    ended = run(
+        f"""
+publisher.publish(*pair("before"))
+children = []
+for child in range(3):
+    pid = os.fork()
+    if pid == 0:
+        assert publisher.published == 0
+        publisher.publish(*pair(f"child {{child}}"))
+        {ending}
+    children.append(pid)
+publisher.publish(*pair("after"))
+for pid in children:
+    assert os.waitpid(pid, 0)[1] == 0
+assert publisher.published == 4
+""",
+        embedded_broker,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    found = Counter(decode_event(m.value()).pair_id for m in read(embedded_broker, 10))
+    assert found == dict.fromkeys(["before", "after", "child 0", "child 1", "child 2"], 2)
