@@ -11,9 +11,7 @@ What is queued never expires, for the same reason: of two sides only one might.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import logging
-import os
 import threading
 import time
 import weakref
@@ -24,6 +22,7 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from understudy.gateways.after_fork import begin_after_forks, leave_to_parent
 from understudy.gateways.event_bytes import event_bytes
 from understudy.schemas.events import MAX_EVENT_BYTES, Event, event_key
 from understudy.schemas.feedback import Feedback, feedback_key
@@ -67,6 +66,7 @@ def publisher_config(config: Mapping[str, Any], max_bytes: int) -> dict[str, Any
         "acks": "all",
         "compression.type": "lz4",
         "linger.ms": 5,
+        "max.in.flight": 1,
         "message.max.bytes": _MAX_MESSAGE_BYTES,
         "message.timeout.ms": 0,
         "queue.buffering.max.kbytes": max(1, max_bytes // _KIBIBYTE),
@@ -107,6 +107,7 @@ class Publisher:
         self._begin()
         self._start()
         _publishers.add(self)
+        begin_after_forks(self)
 
     def _begin(self) -> None:
         """The state of a process that has published nothing."""
@@ -281,23 +282,14 @@ class Publisher:
 
     # Processes
 
-    def _begin_in_child(self) -> None:
-        """After a fork: leave the parent's queue alone, and begin with an empty one.
-
-        librdkafka's threads do not exist here, so to destroy its client would hang or crash. One
-        more reference keeps Python from it.
-        """
+    def begin_in_child(self) -> None:
+        """After a fork: leave the parent's queue to the parent, and begin with an empty one."""
         if self._producer is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
+            leave_to_parent(self._producer)
         self._begin()
 
 
 _publishers: Final[weakref.WeakSet[Publisher]] = weakref.WeakSet()
-
-
-def _begin_all_in_child() -> None:
-    for publisher in list(_publishers):
-        publisher._begin_in_child()
 
 
 def _close_all() -> None:
@@ -305,5 +297,4 @@ def _close_all() -> None:
         publisher.close()
 
 
-os.register_at_fork(after_in_child=_begin_all_in_child)
 atexit.register(_close_all)

@@ -6,6 +6,7 @@ A view belongs to one event loop: it needs no locks, and requests wait for chang
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,14 +35,17 @@ class ViewUpdate:
     kind: RecordKind
     rollout_id: str
     value: bytes | None
+    written_at: dt.datetime | None = None
+    """The message's timestamp in Kafka."""
 
 
 @dataclass(frozen=True)
 class PublishedDecision:
-    """A decision and its bytes in the topic."""
+    """A decision, its bytes in the topic, and when they were written there."""
 
     decision: Decision
     payload: bytes
+    written_at: dt.datetime | None = None
 
     @cached_property
     def body(self) -> Body:
@@ -164,7 +168,7 @@ class MaterializedView:
         self._unreadable.pop((kind, rollout_id), None)
         try:
             if kind == "decision":
-                self._apply_decision(rollout_id, update.value)
+                self._apply_decision(update)
             else:
                 self._apply_record(rollout_id, update.value)
         except ValueError as error:
@@ -172,10 +176,12 @@ class MaterializedView:
             log.warning("http.record_unreadable", kind=kind, rollout_id=rollout_id,
                         error=str(error))  # fmt: skip
 
-    def _apply_decision(self, rollout_id: str, value: bytes | None) -> None:
+    def _apply_decision(self, update: ViewUpdate) -> None:
+        rollout_id, value = update.rollout_id, update.value
         self._decisions.pop(rollout_id, None)
         if value is not None:
-            self._decisions[rollout_id] = PublishedDecision(read_decision(rollout_id, value), value)
+            decision = read_decision(rollout_id, value)
+            self._decisions[rollout_id] = PublishedDecision(decision, value, update.written_at)
 
     def _apply_record(self, rollout_id: str, value: bytes | None) -> None:
         if value is None:

@@ -70,7 +70,10 @@ async def get_status(request: web.Request) -> web.Response:
 
 @routes.get(f"{ROLLOUT_PATH}/decision")
 async def get_decision(request: web.Request) -> web.Response:
-    """The newest decision, byte for byte as in its topic; on request waits for the first one."""
+    """The newest decision, byte for byte as in its topic; on request waits for the first one.
+
+    `Last-Modified` says when it was written there: `decided_at` is event time.
+    """
     allow_only(request)
     context = request.app[API]
     waits_s = preferred_wait_s(request)
@@ -79,9 +82,11 @@ async def get_decision(request: web.Request) -> web.Response:
         await context.view.wait_until(
             lambda: _newest(context, request) is not None, waits_s, client
         )
-    return await conditional_response(
+    response = await conditional_response(
         request, context.view, lambda: _require_decision(context, request).body
     )
+    response.last_modified = _require_decision(context, request).written_at
+    return response
 
 
 @routes.get(f"{ROLLOUT_PATH}/evidence")

@@ -6,6 +6,7 @@ reads everything again, so no response is ever older than that, whatever the rea
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 from collections.abc import Mapping
@@ -82,4 +83,6 @@ def _read(kafka: KafkaSettings, updates: ViewUpdates, stop: threading.Event) -> 
 def _update(kinds: Mapping[str, RecordKind], message: Message) -> ViewUpdate:
     value = message.value()
     value = value.encode() if isinstance(value, str) else value
-    return ViewUpdate(kinds[message.topic() or ""], key_text(message), value)
+    _, written_ms = message.timestamp()
+    written_at = dt.datetime.fromtimestamp(written_ms / 1e3, dt.UTC)
+    return ViewUpdate(kinds[message.topic() or ""], key_text(message), value, written_at)

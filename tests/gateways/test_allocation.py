@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.gateways.decisions import decision as whole_decision
 from understudy.gateways.allocation import (
     MAX_DECISION_AGE_S,
     PROBE_EVERY_S,
@@ -16,7 +17,6 @@ from understudy.gateways.allocation import (
     decode_allocation,
     in_force,
 )
-from understudy.schemas.decisions import Decision
 
 WRITTEN_AT = dt.datetime(2026, 3, 4, 12, 0, tzinfo=dt.UTC)
 
@@ -86,31 +86,12 @@ def test_rollback_gives_the_candidate_nothing(mode: str, changes: dict[str, Any]
     assert stale.probe_every_s is None
 
 
-def test_decision_as_deciding_makes_it_is_read(decision_example: Decision) -> None:
-    found = allocation_of(decision_example)
-    assert found.rollout_id == decision_example.rollout_id
-    assert found.candidate_share == decision_example.candidate_share
-    assert found.stage == decision_example.stage.stage.name
-    assert found.written_at == decision_example.decided_at
-
-
-@pytest.fixture
-def decision_example() -> Decision:
-    fields = {
-        **decision(), "schema_version": 1, "policy_hash": "0" * 64, "reasons": ["r"],
-        "since": "2026-03-04T11:00:00Z", "is_latched": False, "is_paused": False,
-        "is_within_tolerance": False, "alerts": [], "missing": [], "evidence": [],
-        "quality": {"unmatched_share": 0, "late_share": 0, "log_sample_ratio": 0, "breaches": []},
-        "thresholds": {"false_rollback": 0.01, "false_promotion": 0.05, "log_rollback": 4.6,
-                       "log_promotion": 3.0, "max_unmatched_share": 0.05, "max_late_share": 0.05},
-        "log_evidence": {}, "partitions": {},
-        "stage": {
-            "index": 1, "next": None, "requests": 0, "duration_s": 0,
-            "stage": {"name": "5%", "mode": "canary", "share": 0.05, "min_requests": 1,
-                      "min_duration_s": 0.0},
-        },
-    }  # fmt: skip
-    return msgspec.convert(fields, Decision)
+def test_decision_as_deciding_makes_it_is_read() -> None:
+    made = whole_decision()
+    found = allocation_of(made)
+    assert (found.rollout_id, found.candidate_share, found.stage) == ("checkout", 0.05, "5%")
+    assert found.written_at == found.decided_at == made.decided_at
+    assert allocation_of(made, WRITTEN_AT).written_at == WRITTEN_AT
 
 
 # Age
