@@ -31,7 +31,7 @@ def as_async(call: Callable[..., Any]) -> AsyncCall:
 
 
 def _is(kind: Callable[[Any], bool], call: Any) -> bool:
-    return kind(call) or kind(getattr(type(call), "__call__", None))
+    return kind(call) or kind(type(call).__call__)
 
 
 def _opening(call: Callable[..., Any]) -> AsyncCall:
@@ -77,9 +77,7 @@ class ThreadedCall:
         except RuntimeError:  # the loop has been closed, so nobody waits
             return
 
-    def _end(
-        self, future: asyncio.Future[Any], answer: Any, failure: BaseException | None
-    ) -> None:
+    def _end(self, future: asyncio.Future[Any], answer: Any, failure: BaseException | None) -> None:
         if future.cancelled():
             self.abandoned -= 1
         elif failure is None:

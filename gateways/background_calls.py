@@ -167,7 +167,7 @@ class BackgroundCalls:
 
 
 def is_cancelled_from_outside() -> bool:
-    """Return whether the task that runs was cancelled; a client may raise the same of its own accord."""
+    """Return whether the running task was cancelled; a client may raise the same by itself."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

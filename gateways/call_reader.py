@@ -60,7 +60,7 @@ class CallReader(Protocol):
 
 
 def text_of(value: Any) -> str | None:
-    """Return text in valid UTF-8.
+    """Return a field that should be text.
 
     Raises `ReadingFailed` for what is neither text nor None, `AnswerTooLarge` beyond `MAX_TEXT`.
     """
@@ -70,6 +70,4 @@ def text_of(value: Any) -> str | None:
         raise ReadingFailed(f"a text is a {type(value).__name__}")
     if len(value) > MAX_TEXT:
         raise AnswerTooLarge(f"{len(value)} characters, an event holds {MAX_TEXT}")
-    if value.isascii():
-        return value
-    return value.encode("utf-8", "replace").decode("utf-8")
+    return value

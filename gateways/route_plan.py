@@ -64,9 +64,7 @@ def _shadow(allocation: Allocation, pair_id: str, sampling: Sampling) -> RoutePl
     return RoutePlan(paired="shadow", control=_has_control(allocation, pair_id, sampling))
 
 
-def _interleave(
-    allocation: Allocation, unit: str, pair_id: str, sampling: Sampling
-) -> RoutePlan:
+def _interleave(allocation: Allocation, unit: str, pair_id: str, sampling: Sampling) -> RoutePlan:
     """Both answer; a unit gets the answers of one side, as long as the share stays."""
     if not _is_mirrored(allocation, pair_id, sampling):
         return STABLE_ALONE

@@ -189,9 +189,7 @@ class Router(Generic[P, Answer]):
         allocation = self.allocation()
         return allocation is not None and allocation.candidate_share > 0.0
 
-    def begin(
-        self, context: RequestContext, call: Call, *, may_serve: bool = True
-    ) -> Route | None:
+    def begin(self, context: RequestContext, call: Call, *, may_serve: bool = True) -> Route | None:
         """Plan a request and start what runs beside it; None where stable serves alone.
 
         Without `may_serve` another rollout chooses who serves, and this one only mirrors.
@@ -226,9 +224,7 @@ class Router(Generic[P, Answer]):
         self._next_probe_s = now_s + every_s
         return MIRRORED
 
-    def _begin(
-        self, plan: RoutePlan, context: RequestContext, pair_id: str, call: Call
-    ) -> Route:
+    def _begin(self, plan: RoutePlan, context: RequestContext, pair_id: str, call: Call) -> Route:
         route = Route(plan, call)
         request_time = context.request_time or self._now()
         request = context.request or self._reading.request(*call)
@@ -240,7 +236,9 @@ class Router(Generic[P, Answer]):
             route.exchanges.append(exchange(plan.single, (plan.served,), pair_id))
         if plan.paired is not None:
             own_id = f"{pair_id}{MIRROR_SUFFIX}" if plan.single is not None else pair_id
-            self._start_beside(route, lambda sides: exchange(plan.paired or "shadow", sides, own_id))
+            self._start_beside(
+                route, lambda sides: exchange(plan.paired or "shadow", sides, own_id)
+            )
         return route
 
     def _exchange(
@@ -252,9 +250,7 @@ class Router(Generic[P, Answer]):
             request_time=request_time, context=context, request=request, workflow=self._workflow,
         )  # fmt: skip
 
-    def _start_beside(
-        self, route: Route, exchange: Callable[[tuple[Side, ...]], Exchange]
-    ) -> None:
+    def _start_beside(self, route: Route, exchange: Callable[[tuple[Side, ...]], Exchange]) -> None:
         """Start the sides that are not served, where the limits have room."""
         serves_candidate = route.plan.served == "candidate"
         beside: Side = "stable" if serves_candidate else "candidate"

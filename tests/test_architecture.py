@@ -50,6 +50,14 @@ TESTED_BY = {
     "streams/pairing/kafka_results.py": "tests/integration/test_bad_input.py",
     "streams/pairing/rebuild.py": "tests/faults/test_retention.py",
     "streams/replay/into_clickhouse.py": "tests/streams/replay/test_replay_events.py",
+    # Parts of the Router, which is tested as a whole on models that hang, fail and stream.
+    "gateways/background_calls.py": "tests/gateways/test_router.py",
+    "gateways/call_notes.py": "tests/gateways/test_router.py",
+    "gateways/call_reader.py": "tests/gateways/test_chat_completions.py",
+    "gateways/exchange.py": "tests/gateways/test_router.py",
+    "gateways/model_call.py": "tests/gateways/test_router.py",
+    "gateways/relayed_stream.py": "tests/gateways/test_router.py",
+    "gateways/request_context.py": "tests/gateways/test_router.py",
     # Parts of a partition's state, which is tested as a whole on logs of records.
     "streams/monitoring/pairing_snapshot.py": "tests/streams/monitoring/test_pairing_metrics.py",
     "streams/pairing/comparison.py": "tests/streams/pairing/test_event_partition.py",
