@@ -236,7 +236,7 @@ class Router(Generic[P, Answer]):
             route.exchanges.append(exchange(plan.single, (plan.served,), pair_id))
         if plan.paired is not None:
             own_id = f"{pair_id}{MIRROR_SUFFIX}" if plan.single is not None else pair_id
-            self._start_beside(
+            self._start_unserved(
                 route, lambda sides: exchange(plan.paired or "shadow", sides, own_id)
             )
         return route
@@ -250,11 +250,13 @@ class Router(Generic[P, Answer]):
             request_time=request_time, context=context, request=request, workflow=self._workflow,
         )  # fmt: skip
 
-    def _start_beside(self, route: Route, exchange: Callable[[tuple[Side, ...]], Exchange]) -> None:
+    def _start_unserved(
+        self, route: Route, exchange: Callable[[tuple[Side, ...]], Exchange]
+    ) -> None:
         """Start the sides that are not served, where the limits have room."""
         serves_candidate = route.plan.served == "candidate"
-        beside: Side = "stable" if serves_candidate else "candidate"
-        refusal = self._background.refusal(self._call_of(beside))
+        unserved: Side = "stable" if serves_candidate else "candidate"
+        refusal = self._background.refusal(self._call_of(unserved))
         has_control = route.plan.control and self._background.refusal(self._stable, calls=2) is None
         pair = exchange(_WITH_CONTROL if has_control else _PAIR)
         route.exchanges.append(pair)
@@ -265,7 +267,7 @@ class Router(Generic[P, Answer]):
             pair.end("candidate", dropped(refusal))
             return
         self.counts["mirrored"] += 1
-        started = self._start(route, beside, pair)
+        started = self._start(route, unserved, pair)
         route.stable = started if serves_candidate else None
         if has_control:
             self._start(route, "control", pair)
