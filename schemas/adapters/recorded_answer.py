@@ -78,6 +78,7 @@ def answer_of(document: Document) -> RecordedAnswer:
     a document without an `id` (text or a whole number).
     """
     damage = Damage()
+    document = _with_stream(document)
     kept = cleaned(
         {**document, "id": id_text(document.get("id"))}, _FIELDS, REPAIRS, _STRICT, damage
     )
@@ -85,6 +86,15 @@ def answer_of(document: Document) -> RecordedAnswer:
     if is_broken and not kept.get("error") and not has_answer(kept.get("response")):
         kept["error"] = {"type": UNREADABLE}
     return _decode(encoded({**kept, "unreadable_fields": list(damage.fields)}))
+
+
+def _with_stream(document: Document) -> Document:
+    """The document, its answer streamed where it has a time to first token and does not say so."""
+    timing, response = document.get("timing"), document.get("response")
+    is_timed = isinstance(timing, dict) and timing.get("time_to_first_token_ms") is not None
+    if is_timed and isinstance(response, dict) and response.get("stream") is None:
+        return {**document, "response": {**response, "stream": True}}
+    return document
 
 
 def id_text(value: Any) -> str:

@@ -133,6 +133,20 @@ def read_recordings(paths: Sequence[Path]) -> Iterator[RecordedLine]:
         yield RecordedLine(time_ms, sequence, payload, file, number, file_bytes)
 
 
+def read_content(path: Path) -> bytes:
+    """All of a file, unpacked and as UTF-8. Raises `RecordingError` for one that cannot be read."""
+    try:
+        with _Counted(path) as counted, io.BufferedReader(counted, _CHUNK_BYTES) as packed:
+            return b"".join(_decoded(_unpacked(path, packed)))
+    except (OSError, EOFError, UnicodeError, zlib.error, zstd.ZstdError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> RecordingError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return RecordingError(f"{file_name(path)}: {reason}")
+
+
 _Line = tuple[bytes, int, int, int]
 """Payload, file, number, bytes of the file."""
 
@@ -168,8 +182,7 @@ def _lines(path: Path, file: int) -> Iterator[_Line]:
                     read, reported = counted.nbytes - reported, counted.nbytes
                 yield line, file, number, read
     except (OSError, EOFError, UnicodeError, zlib.error, zstd.ZstdError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise RecordingError(f"{file_name(path)}: {reason}") from None
+        raise _damaged(path, error) from None
 
 
 class _Counted(io.RawIOBase):

@@ -1,0 +1,96 @@
+"""One way in for all formats: files are read by their content."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.schemas.adapters.test_api_bodies import CHAT
+from tests.schemas.adapters.test_langfuse import API
+from tests.schemas.adapters.test_otlp import span
+from understudy.schemas.adapters.detect import FORMATS, UnknownFormat, format_of, read_recording
+from understudy.schemas.adapters.recording import Format, Place, ReadingOptions, Recording
+
+PLAIN = ReadingOptions()
+BATCH = {"custom_id": "r-1", "response": {"status_code": 200, "body": CHAT}, "error": None}
+ASKED = {
+    "custom_id": "r-1",
+    "body": {
+        "messages": [],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}},
+    },
+}
+EVENT = {"schema_version": 1, "pair_id": "p", "side": "stable", "response": {"output": "a"}}
+RECORDS: dict[str, dict[str, object]] = {
+    "events": EVENT,
+    "batch": BATCH,
+    "promptfoo": {"promptIdx": 0, "testIdx": 0, "provider": "wren-1", "vars": {"a": 1}},
+    "langfuse": API,
+    "otlp": span(attributes={"gen_ai.prompt": "a"}),
+    "table": {"id": 1, "output": "a"},
+}
+
+
+def lines(*records: object) -> bytes:
+    return b"\n".join(msgspec.json.encode(one) for one in records)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_each_format_is_told_by_its_content(kind: Format) -> None:
+    record = RECORDS[kind]
+    assert format_of(record) == kind
+    recording = read_recording(lines(record), PLAIN)
+    assert (recording.format, len(recording.answers), recording.problems) == (kind, 1, [])
+    as_list = b"[" + lines(record) + b"]"
+    assert len(read_recording(as_list, PLAIN).answers) == 1
+    indented = msgspec.json.format(lines(record), indent=2)
+    assert len(read_recording(indented + b"\n" + indented, PLAIN).answers) == 2
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_format_that_was_named_is_held_to(kind: Format) -> None:
+    assert read_recording(lines(RECORDS[kind]), PLAIN, kind).format == kind
+    other: Format = "batch" if kind != "batch" else "otlp"
+    with pytest.raises(UnknownFormat, match=f"is not {FORMATS[other]}"):
+        read_recording(lines(RECORDS[kind]), PLAIN, other)
+
+
+def test_any_lines_may_be_read_as_a_table() -> None:
+    options = ReadingOptions({"id": "custom_id", "output": "response.body.model"})
+    recording = read_recording(lines(BATCH), options, "table")
+    assert recording.answers[0].answer.response is not None
+    assert recording.answers[0].answer.response.output == "wren-1"
+
+
+def test_output_errors_and_requests_of_a_batch_may_stand_in_one_file() -> None:
+    recording = read_recording(
+        lines(ASKED, BATCH, {**BATCH, "custom_id": "r-2", "response": None}), PLAIN
+    )
+    assert len(recording.answers) == 2
+    assert [one.id for one in recording.requests] == ["r-1"]
+    assert list(recording.json_schemas.values()) == [{}]
+
+
+def test_records_of_another_kind_are_told() -> None:
+    recording = read_recording(lines(BATCH, {"id": 1, "output": "a"}, 7), PLAIN)
+    assert [str(one.place) for one in recording.problems] == ["2", "3"]
+    assert "is no part of batch files" in recording.problems[0].detail
+    assert "bare value" in recording.problems[1].detail
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"7", b"{\n", b"[]"])
+def test_a_file_without_records_is_refused(content: bytes) -> None:
+    with pytest.raises(UnknownFormat):
+        read_recording(content, PLAIN)
+
+
+def test_an_input_nested_too_deeply_takes_no_other_with_it() -> None:
+    deep = b'{"prompt": ' + b"[" * 900 + b"]" * 900 + b', "output": "a"}\n'
+    recording: Recording = read_recording(deep + b'{"prompt": "Why?", "output": "b"}\n', PLAIN)
+    assert recording.answers[-1].place == Place(2)
+
+
+def test_a_csv_file_may_begin_with_a_bracket() -> None:
+    recording = read_recording(b"[a] output,id\nx,1\n", ReadingOptions({"output": "[a] output"}))
+    assert recording.format == "table"
+    assert len(recording.answers) == 1
