@@ -30,8 +30,8 @@ def answer_parts(body: Body) -> Parts | None:
 
 def error_of(error: Any, status: Any = None) -> Parts:
     """An error of an API as that of an event: the most telling name that it has."""
-    told = error if isinstance(error, Mapping) else {"code": error}
-    names = (told.get(name) for name in ("code", "type", "message"))
+    given = error if isinstance(error, Mapping) else {"code": error}
+    names = (given.get(name) for name in ("code", "type", "message"))
     name = next((str(one) for one in names if one), None) or str(status or "unknown")
     return {"type": name, "status": status if isinstance(status, int) else None}
 

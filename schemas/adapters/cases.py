@@ -92,14 +92,14 @@ def with_requests(
     found: Sequence[FoundAnswer], requests: Iterable[FoundRequest]
 ) -> list[FoundAnswer]:
     """The answers, with what was asked where only another file tells it."""
-    told = {one.id: one.request for one in requests}
-    if not told:
+    requested = {one.id: one.request for one in requests}
+    if not requested:
         return list(found)
-    return [_asked(one, told) for one in found]
+    return [_asked(one, requested) for one in found]
 
 
-def _asked(found: FoundAnswer, told: Mapping[str, Request]) -> FoundAnswer:
-    request = told.get(found.answer.id)
+def _asked(found: FoundAnswer, requested: Mapping[str, Request]) -> FoundAnswer:
+    request = requested.get(found.answer.id)
     if request is None or found.answer.request is not None:
         return found
     return found._replace(answer=msgspec.structs.replace(found.answer, request=request))

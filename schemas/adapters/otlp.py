@@ -189,9 +189,9 @@ def _input(attributes: Attributes, events: list[tuple[str, Attributes]]) -> Any:
     indexed = _by_index(attributes, "prompt")
     if indexed:
         return indexed
-    told = [{"role": n.split(".")[1], **a} for n, a in events if n in _INPUT_EVENTS]
+    messages = [{"role": n.split(".")[1], **a} for n, a in events if n in _INPUT_EVENTS]
     prompts = [a.get("gen_ai.prompt") for n, a in events if n == "gen_ai.content.prompt"]
-    return told or next((parsed(one) for one in prompts if one), [])
+    return messages or next((parsed(one) for one in prompts if one), [])
 
 
 def _output(attributes: Attributes, events: list[tuple[str, Attributes]]) -> Any:
@@ -284,13 +284,13 @@ def _expects(kind: Any) -> str | None:
 
 def _error(span: Record, attributes: Attributes, events: list[tuple[str, Attributes]]) -> Any:
     status = span.get("status")
-    told = status if isinstance(status, Mapping) else {}
-    has_failed = told.get("code", told.get("status_code")) in _FAILED
+    state = status if isinstance(status, Mapping) else {}
+    has_failed = state.get("code", state.get("status_code")) in _FAILED
     if not has_failed and not attributes.get("error.type"):
         return None
     raised = [values.get("exception.type") for name, values in events if name == "exception"]
     code = attributes.get("http.response.status_code")
-    names = (attributes.get("error.type"), *raised, told.get("message"), told.get("description"))
+    names = (attributes.get("error.type"), *raised, state.get("message"), state.get("description"))
     return {
         "type": str(next((one for one in names if one), "error")),
         "status": code if isinstance(code, int) else None,

@@ -122,12 +122,14 @@ def _expects(row: Record) -> str | None:
 
 
 def _error(row: Record, response: Mapping[str, Any]) -> Any:
-    told = response.get("error") or (row.get("error") if row.get("failureReason") == _ERROR else "")
-    if not told and response.get("output") is None and not row.get("response"):
-        told = row.get("error") or "no_response"
-    if not told:
+    message = response.get("error") or (
+        row.get("error") if row.get("failureReason") == _ERROR else ""
+    )
+    if not message and response.get("output") is None and not row.get("response"):
+        message = row.get("error") or "no_response"
+    if not message:
         return None
-    message = str(told)
+    message = str(message)
     words = (word.strip(":,.()[]") for word in message.split())
     status = next((int(w) for w in words if w.isdecimal() and int(w) in _STATUSES), None)
     return {"type": message if status is None else str(status), "status": status}

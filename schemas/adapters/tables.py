@@ -103,8 +103,8 @@ class Columns:
         """
         by_name = {name.lower(): name for name in reversed(names)}
         usual = {
-            field: next((by_name[one] for one in told if one in by_name), None)
-            for field, told in USUAL_NAMES.items()
+            field: next((by_name[one] for one in names_used if one in by_name), None)
+            for field, names_used in USUAL_NAMES.items()
         }
         given = {field: by_name.get(name.lower(), name) for field, name in options.columns.items()}
         self.names = {field: name for field, name in {**usual, **given}.items() if name}
