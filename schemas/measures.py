@@ -192,6 +192,15 @@ SIDE: Final[tuple[Measure, ...]] = (
         "repetitive", "answered in a loop", among="texts", paired_among="texts",
         metric=GuardrailMetric("repetition_rate", "answers in a loop"),
     ),
+    Outcome(
+        "constant_checked", "answered after others, to other prompts, that it can be held against",
+        known_both="constant_checked_both",
+    ),
+    Outcome(
+        "constant_answer", "gave one answer to different prompts", count="constant_answers",
+        among="constant_checked", paired_among="constant_checked_both",
+        metric=GuardrailMetric("constant_answer_rate", "constant answers"),
+    ),
     Number("output_characters", "Length of the text in code points", "UInt32"),
     Number(
         "output_hash",

@@ -61,6 +61,8 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     texts: Annotated[int, Meta(description="Sides that answered with text that is not empty.")] = 0
     garbled: Annotated[int, Meta(description="Sides that answered with damaged characters.")] = 0
     repetitive: Annotated[int, Meta(description="Sides that answered in a loop.")] = 0
+    constant_checked: Annotated[int, Meta(description="Sides that answered after others, to other prompts, that it can be held against.")] = 0
+    constant_answers: Annotated[int, Meta(description="Sides that gave one answer to different prompts.")] = 0
     json_expected: Annotated[int, Meta(description="Sides that answered where JSON was expected.")] = 0
     json_valid: Annotated[int, Meta(description="Of these, sides that gave valid JSON (RFC 8259).")] = 0
     json_fenced: Annotated[int, Meta(description="Invalid: fenced in markdown.")] = 0
@@ -154,6 +156,10 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     repetitive_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side answered in a loop.")] = 0
     repetitive_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side answered in a loop.")] = 0
     repetitive_both: Annotated[int, Meta(description="Pairs in which each of the two sides answered in a loop.")] = 0
+    constant_checked_both: Annotated[int, Meta(description="Answered pairs in which each side answered after others, to other prompts, that it can be held against.")] = 0
+    constant_answer_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave one answer to different prompts.")] = 0
+    constant_answer_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side gave one answer to different prompts.")] = 0
+    constant_answer_both: Annotated[int, Meta(description="Pairs in which each of the two sides gave one answer to different prompts.")] = 0
     json_expected_both: Annotated[int, Meta(description="Answered pairs in which both sides answered where JSON was expected.")] = 0
     json_valid_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave valid JSON (RFC 8259).")] = 0
     json_valid_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side gave valid JSON (RFC 8259).")] = 0
@@ -249,6 +255,9 @@ class PairTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     repetitive_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered in a loop, of the candidate less that of stable.")] = 0
     repetitive_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     repetitive_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    constant_answer_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side gave one answer to different prompts, of the candidate less that of stable.")] = 0
+    constant_answer_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    constant_answer_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
     json_valid_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side gave valid JSON (RFC 8259), of the candidate less that of stable.")] = 0
     json_valid_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     json_valid_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
@@ -314,6 +323,9 @@ class SideTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     repetitive_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered in a loop.")] = 0
     repetitive_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     repetitive_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    constant_answer_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side gave one answer to different prompts.")] = 0
+    constant_answer_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    constant_answer_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
     json_valid_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side gave valid JSON (RFC 8259).")] = 0
     json_valid_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     json_valid_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0

@@ -75,6 +75,10 @@ class SideMeasures:
     """Answered with damaged characters."""
     repetitive: Bools
     """Answered in a loop."""
+    constant_checked: Bools
+    """Answered after others, to other prompts, that it can be held against."""
+    constant_answer: Bools
+    """Gave one answer to different prompts."""
     output_characters: Ints
     """Length of the text in code points."""
     output_hash: Hashes

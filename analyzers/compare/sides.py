@@ -65,7 +65,10 @@ class SideReading:
 def read_sides(
     events: Sequence[Event], languages: Sequence[str], options: CompareOptions
 ) -> SideReading:
-    """Measure n sides; `languages` are the languages of their requests."""
+    """Measure n sides; `languages` are the languages of their requests.
+
+    Whether answers are constant takes those before them, see `constant_answers`; here it is no.
+    """
     requests = [event.request or _NO_REQUEST for event in events]
     responses = [event.response or _NO_RESPONSE for event in events]
     timings = [event.timing or _NO_TIMING for event in events]
@@ -130,6 +133,8 @@ def read_sides(
         text=text,
         garbled=garbled(outputs),
         repetitive=repetitive(outputs),
+        constant_checked=_no(len(events)),
+        constant_answer=_no(len(events)),
         output_characters=characters,
         output_hash=_hashes(outputs),
         json_state=json.state,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from understudy.analyzers.compare.arrays import Bools, Ints, concatenate, select
+from understudy.analyzers.compare.constant_answers import Repeats
 from understudy.analyzers.compare.language_tags import UNDETERMINED
 from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures, SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
@@ -169,11 +170,23 @@ def _compare_pairs(entries: list[RequestSides], options: CompareOptions) -> Comp
             languages,
             _waiting_languages(entries, untold, languages, prompts),
         ),
-        stable=stable.measures,
-        candidate=candidate.measures,
+        stable=_with_repeats(stable.measures, entries, Repeats.STABLE),
+        candidate=_with_repeats(candidate.measures, entries, Repeats.CANDIDATE),
         pair=compare_pairs(stable, candidate, options),
         control=_compare_control(stable, control, with_control, options),
         control_rows=np.array(with_control, dtype=np.intp),
+    )
+
+
+def _with_repeats(
+    measures: SideMeasures, entries: list[RequestSides], side: Repeats
+) -> SideMeasures:
+    """The measures with what earlier answers say about the side's."""
+    repeats = np.array([entry.repeats for entry in entries])
+    return replace(
+        measures,
+        constant_checked=(repeats & Repeats.CHECKED) > 0,
+        constant_answer=(repeats & side) > 0,
     )
 
 
@@ -264,7 +277,8 @@ def _turns(events: list[Event], others: list[Event]) -> Ints:
 def _read_single(entries: list[RequestSides], bit: int, options: CompareOptions) -> Comparisons:
     events = [e.sides[bit].event for e in entries]
     languages = [request_language((event,)) for event in events]
-    measures = read_sides(events, languages, options).measures
+    repeats = Repeats.STABLE if bit == STABLE else Repeats.CANDIDATE
+    measures = _with_repeats(read_sides(events, languages, options).measures, entries, repeats)
     return Comparisons(
         requests=_requests(entries, events, events, languages, languages),
         stable=measures if bit == STABLE else None,

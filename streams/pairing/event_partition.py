@@ -41,6 +41,7 @@ from understudy.streams.pairing.comparison import (
     window_columns,
 )
 from understudy.streams.pairing.conversations import Conversations, Turns
+from understudy.streams.pairing.earlier_answers import EarlierAnswers
 from understudy.streams.pairing.join import (
     Duplicate,
     GivenUp,
@@ -84,6 +85,7 @@ class Partition(PartitionState):
 
     def _begin(self) -> None:
         self._join = Join(self.policy)
+        self._earlier_answers = EarlierAnswers(self.policy)
         sections = ("turns", *TURN_SECTIONS.values())
         self._conversations = {name: Conversations(name, self.policy) for name in sections}
 
@@ -115,6 +117,7 @@ class Partition(PartitionState):
         if self.watermark_ms is not None:
             for conversations in self._conversations.values():
                 conversations.forget(self.watermark_ms, self._join.log_bytes)
+            self._earlier_answers.forget(self.watermark_ms, self._join.log_bytes)
         self._end_batch(batch.joined.steps)
         return batch.outcome
 
@@ -178,6 +181,7 @@ class Partition(PartitionState):
 
     def _measure(self, batch: _Batch) -> None:
         """Compare what is complete, then forget the texts."""
+        self._earlier_answers.hold_against(batch.joined.complete)
         entries: list[RequestSides] = []
         written_before: list[RequestSides] = []
         for entry in batch.joined.complete:

@@ -88,6 +88,10 @@ class RequestSides(msgspec.Struct, eq=False, gc=False):
     evicted: bool = False
     is_disputed: bool = False
     """Whether a record came that belongs to the request and disagrees with it."""
+    is_whole: bool = False
+    """Whether a record completed it: not the end of a wait, which a batch tells."""
+    repeats: int = 0
+    """What earlier answers say about this one's, a `Repeats`."""
     is_turn: bool = False
     """Whether the request may form pairs with other turns of its conversation."""
     first: Event | None = None
@@ -249,6 +253,7 @@ class Join:
                 self._held.append(entry)
                 return
             entry.open_until_ms = _NONE_OPEN
+            entry.is_whole = True
             joined.complete.append(entry)
             self.waiting_sides -= len(entry.sides)
             return

@@ -106,12 +106,18 @@ class PairingPolicy:
     def _influence_ms(self) -> int:
         """How far after the time of a missing record windows may lack something.
 
-        The record touches sides up to a join timeout and a tolerance after it, and what became of
-        those is multiplied with what became of turns up to a join timeout later. Which turns these
-        are depends on those before them within an interval.
+        The record touches sides up to a join timeout and a tolerance after it. Answers up to a join
+        timeout later are held against those, and what became of these is multiplied with what
+        became of turns up to a join timeout later still. Which turns these are depends on those
+        before them within an interval.
         """
         beyond_ms = self.join_timeout_ms + self.request_time_tolerance_ms
-        return beyond_ms + self.turn_reach_ms + self.turn_interval_ms
+        return beyond_ms + self.answer_reach_ms + self.turn_reach_ms + self.turn_interval_ms
+
+    @property
+    def answer_reach_ms(self) -> int:
+        """How far apart two requests may lie whose answers are held against each other."""
+        return self.join_timeout_ms
 
     @property
     def turn_reach_ms(self) -> int:

@@ -31,6 +31,8 @@ class Shape:
     ahead: float = 0.01
     skewed: float = 0.2
     retried: float = 0.15
+    says: tuple[str, ...] = ("yes", "no", "maybe so")
+    """What the sides answer."""
     untold: float = 0.2
     """Requests whose sides leave out their language; the prompt, the answer or nothing tells it."""
     skews_s: tuple[float, ...] = (0.003, 0.7, 1.0, 1.001, -0.4, -1.0, 2.5)
@@ -107,7 +109,7 @@ _UNTOLD: Final[tuple[dict[str, Any], ...]] = (
 def answers(rng: random.Random, shape: Shape) -> Iterator[dict[str, Any]]:
     """What the attempts of one side say, one after the other."""
     failure: dict[str, Any] = {"response": None, "error": {"type": "timeout"}}
-    answer = {"response": {"output": rng.choice(("yes", "no", "maybe so"))}}
+    answer = {"response": {"output": rng.choice(shape.says)}}
     if rng.random() >= shape.retried:
         yield answer
         return

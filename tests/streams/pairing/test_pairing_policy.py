@@ -22,7 +22,7 @@ def test_times_are_whole_milliseconds() -> None:
         2000, 1500, 1750,
     )  # fmt: skip
     assert policy.turn_interval_ms == 125
-    assert policy.horizon_ms == 2000 + 1750 + 1500 + 250 + 1500 + 125
+    assert policy.horizon_ms == 2000 + 1750 + 1500 + 250 + 1500 + 1500 + 125
 
 
 def test_the_tolerance_is_at_most_the_join_timeout() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -33,8 +34,9 @@ from tests.streams.pairing.random_logs import Shape, random_log, request_sides
 from understudy.analyzers.windows.rows import total
 from understudy.streams.pairing import conversations
 from understudy.streams.pairing.conversations import Conversations
+from understudy.streams.pairing.earlier_answers import EarlierAnswers
 from understudy.streams.pairing.event_partition import Partition
-from understudy.streams.pairing.join import Join, JoinOutput
+from understudy.streams.pairing.join import Join, JoinOutput, RequestSides
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 POLICY = PairingPolicy(
@@ -123,7 +125,7 @@ def test_a_pair_id_used_again_after_a_quiet_pause_is_a_new_pair() -> None:
     assert killed_everywhere(log, POLICY) == []
 
 
-AGAIN = log_of(*pair("a", 10.0), *pair("a", 15.4), *pair("a", 20.8), *pair("a", 26.2))
+AGAIN = log_of(*(one for number in range(6) for one in pair("a", 10.0 + 5.4 * number)))
 """Each within the join timeout of the one before, and beyond it of the one before that."""
 SLOW_PARTNER = log_of(*pair("a", 10.0), *pair("a", 15.4, wait_s=5.9))
 SKEWED = log_of(
@@ -340,6 +342,73 @@ def test_kills_do_not_show_in_conversations(
     assert [seed for seed in range(60) if differences(seed, CONVERSING, policy)] == []
 
 
+REPEATING = Shape(
+    says=("That was shipped on Monday and comes soon.", "That is out of stock until Thursday."),
+    reused=0.05, paused=0.1, conversing=0.9, turns=12,
+)  # fmt: skip
+"""Two sentences for everything: half of the answers are what the others do not say."""
+SAME = {"response": {"output": REPEATING.says[0]}}
+OTHER = {"response": {"output": REPEATING.says[1]}}
+A_REPEATED_ANSWER = log_of(
+    (4.0, event("a", at_s=4.0)),
+    (10.0, event("a", at_s=10.0, **OTHER)),
+    (10.0, event("a", "candidate", at_s=10.0, **SAME)),
+    *(
+        (at_s, event(f"t{at_s}", side, at_s=at_s, conversation_id="c", turn=int(at_s), **answer))
+        for at_s in (16.0, 22.0)
+        for side, answer in (("stable", {}), ("candidate", SAME))
+    ),
+)
+"""With the first record, which disagrees with it; without it the second would be a pair, the third
+one repeat its answer, and the fourth be multiplied with that."""
+
+
+def test_an_answer_that_is_held_against_a_record_which_is_not_read_again() -> None:
+    assert killed_everywhere(A_REPEATED_ANSWER, POLICY) == []
+
+
+@pytest.mark.parametrize("policy", [POLICY, SMALL_POLICY], ids=["time", "bytes"])
+def test_kills_and_cuts_do_not_show_in_constant_answers(policy: PairingPolicy) -> None:
+    log = random_log(random.Random(0), 60, REPEATING)
+    whole = total(undisturbed(log, policy).rows.values())
+    assert 0 < whole.candidate.constant_answers < whole.candidate.constant_checked
+    assert [seed for seed in range(40) if differences(seed, REPEATING, policy)] == []
+    for seed in range(20):
+        cut = cut_anywhere(log, random.Random(seed), policy, longest=20)
+        assert differences_between(undisturbed(log, policy), cut) == []
+
+
+def test_mutation_a_horizon_without_the_reach_of_answers_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(PairingPolicy, "_influence_ms", 6_000 + 1_000 + 6_000 + 500)
+    assert killed_everywhere(A_REPEATED_ANSWER, POLICY) != []
+
+
+def test_mutation_answers_held_against_all_that_came_before_are_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rather than within the reach that recovery reads again."""
+    monkeypatch.setattr(PairingPolicy, "answer_reach_ms", property(lambda self: 10**9))
+    monkeypatch.setattr(PairingPolicy, "_influence_ms", 13_500)
+    assert found(REPEATING)
+
+
+def test_mutation_answers_in_the_order_in_which_batches_end_are_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pair that its control never completes ends with a batch."""
+    honest = EarlierAnswers.hold_against
+
+    def all_of_them(self: EarlierAnswers, entries: Iterable[RequestSides]) -> None:
+        for entry in entries:
+            entry.is_whole = True
+        honest(self, entries)
+
+    monkeypatch.setattr(EarlierAnswers, "hold_against", all_of_them)
+    assert found(REPEATING)
+
+
 def _row_bytes(log: list[bytes]) -> dict[tuple[Any, ...], bytes]:
     sinks = undisturbed(log, POLICY)
     return {
@@ -354,7 +423,10 @@ ORDERLY = Shape(disagreeing=0.0, skewed=0.0, retried=0.0, untold=0.0)
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
 @hypothesis_settings(max_examples=60)
 def test_the_order_of_sides_does_not_show(seed: int, rng: random.Random) -> None:
-    """Any order, duplication and interleaving of sides within the timeouts: the same windows."""
+    """Any order, duplication and interleaving of sides within the timeouts: the same windows.
+
+    But for answers held against those that were read before them.
+    """
     maker = random.Random(seed)
     sides = [
         side
@@ -363,14 +435,25 @@ def test_the_order_of_sides_does_not_show(seed: int, rng: random.Random) -> None
     ]
     shuffled = list(sides)
     rng.shuffle(shuffled)
-    assert _row_bytes(shuffled) == _row_bytes(sides)
+    assert _comparable(_row_bytes(shuffled)) == _comparable(_row_bytes(sides))
     copies = [*shuffled, *rng.choices(shuffled, k=5)]
     rng.shuffle(copies)
-    assert _without_duplicates(_row_bytes(copies)) == _without_duplicates(_row_bytes(sides))
+    assert _comparable(_row_bytes(copies)) == _comparable(_row_bytes(sides))
 
 
-def _without_duplicates(rows: dict[tuple[Any, ...], bytes]) -> dict[tuple[Any, ...], Any]:
+def _comparable(rows: dict[tuple[Any, ...], bytes]) -> dict[tuple[Any, ...], Any]:
+    """Without duplicates, and without what depends on the order of the log."""
     documents = {key: msgspec.json.decode(row) for key, row in rows.items()}
     for document in documents.values():
         document.get("events", {}).pop("duplicate", None)
-    return documents
+    return {
+        key: {
+            section: _without_constants(sums) if isinstance(sums, dict) else sums
+            for section, sums in document.items()
+        }
+        for key, document in documents.items()
+    }
+
+
+def _without_constants(sums: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in sums.items() if not name.startswith("constant_")}
