@@ -21,7 +21,7 @@ LOOKED_AT: Final = 16
 """Earlier answers: enough to tell a fifth from an accident, few enough to compare with all."""
 PAIRED_SHARE: Final = 8
 """One in so many of these is the same answer where stable gave different ones: a greeting or a
-refusal in fixed words is rarer, a model that answers a fifth of its requests with one text is not."""
+refusal in fixed words is rarer, one text for a fifth of all requests is not."""
 ALONE_SHARE: Final = 3
 """The same without another side to tell what such requests are answered with."""
 FEW_WORDS: Final = 32
@@ -77,9 +77,7 @@ def is_short(response: Response | None, request: Request | None) -> bool:
     return output.isascii() or len(output.encode("utf-8", "replace")) < FEW_WORDS_UTF8
 
 
-def find_repeats(
-    table: Ints, group: Ints, is_new: Bools, reach_ms: int, reach_bytes: int
-) -> Bytes:
+def find_repeats(table: Ints, group: Ints, is_new: Bools, reach_ms: int, reach_bytes: int) -> Bytes:
     """Hold new answers against the `LOOKED_AT` before them in their group; a `Repeats` of each.
 
     `table` (n, 6) has a row a request with an answer of each of its sides, the rows of each `group`

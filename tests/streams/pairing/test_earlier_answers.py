@@ -57,7 +57,8 @@ def test_batches_do_not_show() -> None:
 def test_comparisons_have_it() -> None:
     (outcome,) = Log().read(*both(0), *both(1)).outcomes
     (some,) = outcome.comparisons
-    assert some.candidate is not None and some.stable is not None
+    assert some.candidate is not None
+    assert some.stable is not None
     assert some.candidate.constant_answer.tolist() == [False, True]
     assert some.candidate.constant_checked.tolist() == [False, True]
     assert some.stable.constant_answer.tolist() == [False, False]
