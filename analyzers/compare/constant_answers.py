@@ -107,5 +107,6 @@ def _is_constant(seen: Ints, same: Ints, beyond: Ints, flags: Ints, short: int) 
     """Whether so many of the answers seen are the same that chance or habit is no explanation."""
     alone = (flags & IS_ALONE) > 0
     often = (beyond > 0) & (beyond * np.where(alone, ALONE_SHARE, PAIRED_SHARE) >= seen)
-    mostly: Bools = ~alone & (seen >= FEW_WORDS_SEEN) & (same >= MOSTLY * seen)
-    return often & (mostly | ((flags & short) == 0))
+    mostly = ~alone & (seen >= FEW_WORDS_SEEN) & (same >= MOSTLY * seen)
+    constant: Bools = often & (mostly | ((flags & short) == 0))
+    return constant
