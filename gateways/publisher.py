@@ -276,7 +276,7 @@ class Publisher:
             return
         self.failed += 1
         now_s = time.monotonic()
-        if now_s - self._warned_at_s >= _WARN_EVERY_S:
+        if not self._is_closed and now_s - self._warned_at_s >= _WARN_EVERY_S:
             self._warned_at_s = now_s
             log.warning("Kafka refused messages, %d so far: %s", self.failed, error.str())
 

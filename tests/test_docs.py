@@ -218,7 +218,8 @@ def logged() -> set[str]:
 
 def test_dependencies_are_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    names = {re.split(r"[\[<>=~ ]", dependency)[0] for dependency in project["dependencies"]}
+    dependencies = [*project["dependencies"], *project["optional-dependencies"]["worker"]]
+    names = {re.split(r"[\[<>=~ ]", dependency)[0] for dependency in dependencies}
     assert undocumented(names, "decisions/0009-dependencies.md") == set()
 
 
