@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
+from understudy.gateways.call_reader import AnswerTooLarge
 from understudy.schemas.events import Error
 
 TIMEOUT: Final = Error(type="timeout", source="provider")
@@ -17,6 +19,8 @@ MIRROR_DROPPED: Final = Error(type="mirror_dropped", source="gateway")
 """Of a side that the gateway did not ask, or stopped asking: nothing is known of its model."""
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _TYPE_LENGTH: Final = 128
+_MOST_CAUSES: Final = 10
+"""More than clients wrap; causes can go round in a circle."""
 _STATUSES: Final = range(100, 1000)
 
 
@@ -26,12 +30,24 @@ def error_of(failure: BaseException) -> Error:
     The status is that of the exception or of its response, as HTTP clients have it; a class such as
     `RateLimitError` becomes `rate_limit`.
     """
+    if any(isinstance(one, AnswerTooLarge) for one in _with_causes(failure)):
+        return TOO_LARGE
     status = _status(failure)
     name = type(failure).__name__
     if isinstance(failure, TimeoutError) or "timeout" in name.lower():
         return Error(type="timeout", status=status)
     words = _WORD.sub("_", name).lower().removesuffix("_error").removesuffix("_exception")
     return Error(type=(words or "error")[:_TYPE_LENGTH], status=status)
+
+
+def _with_causes(failure: BaseException) -> Iterator[BaseException]:
+    """A failure and what led to it: clients wrap what their transports raise."""
+    for _ in range(_MOST_CAUSES):
+        yield failure
+        cause = failure.__cause__ or failure.__context__
+        if cause is None:
+            return
+        failure = cause
 
 
 def _status(failure: BaseException) -> int | None:

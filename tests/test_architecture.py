@@ -57,6 +57,7 @@ TESTED_BY = {
     "gateways/exchange.py": "tests/gateways/test_router.py",
     "gateways/model_call.py": "tests/gateways/test_router.py",
     "gateways/relayed_stream.py": "tests/gateways/test_router.py",
+    "gateways/bounded_bodies.py": "tests/gateways/test_openai_client.py",
     # Parts of a partition's state, which is tested as a whole on logs of records.
     "streams/monitoring/pairing_snapshot.py": "tests/streams/monitoring/test_pairing_metrics.py",
     "streams/pairing/comparison.py": "tests/streams/pairing/test_event_partition.py",
