@@ -15,28 +15,19 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
-from understudy.gateways.bounded_bodies import (
-    BODY_LIMIT,
-    MAX_STREAMED_BYTES,
-    MAX_WHOLE_BYTES,
-    UNCOMPRESSED,
-    bound_bodies,
-    can_bound,
-)
+from understudy.gateways.bounded_bodies import bound_bodies, can_bound
 from understudy.gateways.call_notes import note
-from understudy.gateways.chat_completions import ChatCompletions, get
+from understudy.gateways.chat_completions import ChatCompletions
+from understudy.gateways.chat_routing import route_chat, with_bounded_bodies
 from understudy.gateways.decision_source import DecisionSource
 from understudy.gateways.exchange import EventPublisher
-from understudy.gateways.request_context import NO_CONTEXT, RequestContext
+from understudy.gateways.request_context import RequestContext
 from understudy.gateways.router import Router
 
 _log: Final = logging.getLogger("understudy.gateways.openai_client")
-_USAGE: Final = {"include_usage": True}
 
 
 class RoutedOpenAI:
@@ -71,7 +62,7 @@ class RoutedOpenAI:
         self.router: Router[..., Any] = Router(
             rollout_id,
             stable=_completions(stable, stable_model),
-            candidate=_bounded(_completions(other, candidate_model)),
+            candidate=with_bounded_bodies(_completions(other, candidate_model)),
             stable_model=stable_model,
             candidate_model=candidate_model,
             decisions=decisions,
@@ -83,13 +74,9 @@ class RoutedOpenAI:
 
     async def create(self, *, context: RequestContext | None = None, **arguments: Any) -> Any:
         """Serve a chat completion. `model` is ignored: the rollout names it."""
-        arguments.pop("model", None)
-        context = _with_user(context or NO_CONTEXT, arguments)
-        adds_usage = self._asks_usage and _is_without_usage(arguments)
-        if adds_usage:
-            arguments["stream_options"] = {**(arguments.get("stream_options") or {}), **_USAGE}
-        answer = await self.router.route(context, (), arguments)
-        return StreamWithoutUsage(answer) if adds_usage else answer
+        return await route_chat(
+            self.router, context, arguments, streams_tell_usage=self._asks_usage
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -115,31 +102,6 @@ class _Completions:
         return getattr(self._routed._client.chat.completions, name)
 
 
-class StreamWithoutUsage:
-    """A stream without the last chunk, which has the usage and no choice."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
-
-    async def __anext__(self) -> Any:
-        chunk = await self._stream.__anext__()
-        while get(chunk, "usage") is not None and not get(chunk, "choices"):
-            chunk = await self._stream.__anext__()
-        return chunk
-
-    async def __aenter__(self) -> StreamWithoutUsage:
-        return self
-
-    async def __aexit__(self, *failure: object) -> None:
-        await self._stream.aclose()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 def _completions(client: Any, model: str) -> Callable[..., Any]:
     """Return a function that asks one model, and notes how many attempts that took."""
 
@@ -152,29 +114,3 @@ def _completions(client: Any, model: str) -> Callable[..., Any]:
         return await answer if inspect.isawaitable(answer) else answer
 
     return ask
-
-
-def _bounded(ask: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same, with a limit on the bytes of the answer. It runs in a task of its own."""
-
-    async def bounded(**arguments: Any) -> Any:
-        is_stream = bool(arguments.get("stream"))
-        BODY_LIMIT.set(MAX_STREAMED_BYTES if is_stream else MAX_WHOLE_BYTES)
-        headers = {**(arguments.pop("extra_headers", None) or {}), **UNCOMPRESSED}
-        return await ask(**arguments, extra_headers=headers)
-
-    return bounded
-
-
-def _is_without_usage(arguments: dict[str, Any]) -> bool:
-    """Whether a stream is asked for, and not its usage."""
-    options = arguments.get("stream_options")
-    return bool(arguments.get("stream")) and not get(options or {}, "include_usage")
-
-
-def _with_user(context: RequestContext, arguments: dict[str, Any]) -> RequestContext:
-    """The context with the user that the request names, unless it has one."""
-    user = arguments.get("safety_identifier") or arguments.get("user")
-    if context.user_id is not None or not isinstance(user, str):
-        return context
-    return msgspec.structs.replace(context, user_id=user)

@@ -52,6 +52,7 @@ TESTED_BY = {
     "streams/replay/into_clickhouse.py": "tests/streams/replay/test_replay_events.py",
     # Parts of the Router, which is tested as a whole on models that hang, fail and stream.
     "gateways/background_calls.py": "tests/gateways/test_router.py",
+    "gateways/chat_routing.py": "tests/gateways/test_openai_client.py",
     "gateways/call_notes.py": "tests/gateways/test_router.py",
     "gateways/call_reader.py": "tests/gateways/test_chat_completions.py",
     "gateways/exchange.py": "tests/gateways/test_router.py",
