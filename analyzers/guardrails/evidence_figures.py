@@ -12,6 +12,7 @@ from typing import Final
 from understudy.analyzers.guardrails.formatting import format_limit, format_value
 from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence
+from understudy.schemas.fixed_sample import FixedSampleFinding
 from understudy.schemas.rollout_metrics import METRICS
 
 MINUS: Final = "−"
@@ -34,13 +35,13 @@ def promotion_multiple(one: Evidence, decision: Decision) -> float:
     return multiple(one.log_promotion, decision.thresholds.log_promotion)
 
 
-def limit_text(one: Evidence) -> str:
+def limit_text(one: Evidence | FixedSampleFinding) -> str:
     """Return the limit as a policy writes it: `≤ +0.5 pp`."""
     metric = METRICS[one.metric]
     return format_limit(metric, one.limit, one.margin, relative=one.relative, floor=one.floor)
 
 
-def interval_text(one: Evidence) -> str:
+def interval_text(one: Evidence | FixedSampleFinding) -> str:
     """Return where the harm lies, `+0.1 pp to +0.9 pp`; a dash where an end is unbounded."""
     low, high = one.interval
     if low is None or high is None:
@@ -48,13 +49,13 @@ def interval_text(one: Evidence) -> str:
     return f"{harm_text(one, low)} to {harm_text(one, high)}"
 
 
-def sides_text(one: Evidence) -> str:
+def sides_text(one: Evidence | FixedSampleFinding) -> str:
     """Return the values of both sides, as far as they are limited."""
     known = [value for value in (one.stable, one.candidate) if value is not None]
     return " → ".join(format_value(one.unit, value) for value in known) or "–"
 
 
-def harm_text(one: Evidence, value: float | None) -> str:
+def harm_text(one: Evidence | FixedSampleFinding, value: float | None) -> str:
     """Return what the limit is about: points, per cent of stable, or the value itself."""
     if value is None:
         return "–"

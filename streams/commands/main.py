@@ -17,6 +17,7 @@ from understudy.streams.commands.command_group import Program
 
 COMMANDS: Final = {
     "accounting": "Check that every event read from Kafka was counted",
+    "compare": "Compare two files of answers, and judge the candidate",
     "dead-letters": "List, show and replay records that could not be used",
     "demo": "Watch a bad candidate get rolled back; needs no services",
     "doctor": "Check Kafka, gateways, workers and ClickHouse",
@@ -54,6 +55,7 @@ def main(context: click.Context, config: Path | None) -> None:
 
     \b
     Try it, nothing to install:   understudy demo
+    Two files of answers:         understudy compare stable.csv candidate.csv
     Recorded events, no Kafka:    understudy replay events.ndjson.gz
     The service:                  understudy topics && understudy worker
     """

@@ -55,9 +55,7 @@ def _agreed(case: Case) -> Case:
         name: getattr(stable, name) or getattr(candidate, name)
         for name in ("conversation_id", "turn", "workflow", "language")
     }
-    return replace(
-        case, stable=_with(case.stable, shared), candidate=_with(case.candidate, shared)
-    )
+    return replace(case, stable=_with(case.stable, shared), candidate=_with(case.candidate, shared))
 
 
 def _with(found: FoundAnswer, shared: dict[str, Any]) -> FoundAnswer:

@@ -1,4 +1,4 @@
-"""Two runs of models as files hold them: read by content and brought together, one case a request."""
+"""Two runs of models as files hold them: read by content, brought together to cases."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import msgspec
 from understudy.analyzers.compare.json_output import compile_json_schema
 from understudy.analyzers.fixed_sample.judge import judge_fixed_sample
 from understudy.analyzers.fixed_sample.units import UNIT_WINDOW_S, unit_times_ms
+from understudy.analyzers.guardrails.slices import slice_name
 from understudy.schemas.adapters.cases import Case
 from understudy.schemas.event_time import from_epoch_ms, to_epoch_ms
 from understudy.schemas.events import encode_event
@@ -134,4 +135,6 @@ def _harm_of(row: WindowRow, column: str) -> int:
 
 def _is_of(row: WindowRow, name: str) -> bool:
     """Whether a row belongs to a slice of a guardrail."""
-    return name in ("all", row.language, row.workflow, f"{row.language}/{row.workflow}")
+    language, workflow = row.language, row.workflow
+    kinds = ((None, None), (language, None), (None, workflow), (language, workflow))
+    return any(name == slice_name(*kind) for kind in kinds)

@@ -17,8 +17,8 @@ Document = dict[str, Any]
 
 def report_tables(document: Document, *, all_slices: bool = False) -> RenderableType:
     """Counts, then one table for each rollout; without `all_slices` of its largest slices."""
-    most = None if all_slices else MAX_SLICES
-    return Group(_counts(document), *(_rollout(r, most) for r in document["rollouts"]))
+    rollouts = (slices_table(one, all_slices=all_slices) for one in document["rollouts"])
+    return Group(_counts(document), *rollouts)
 
 
 def slice_documents(document: Document) -> list[Document]:
@@ -52,14 +52,32 @@ def _unreadable(fields: dict[str, dict[str, int]]) -> str:
     return f"Could not be read: {', '.join(found)}\n" if found else ""
 
 
-def _rollout(rollout: Document, most: int | None) -> RenderableType:
-    table = DataTable(_COLUMNS, title=f"Rollout {printable(rollout['rollout_id'])}")
+def slices_table(
+    rollout: Document, *, all_slices: bool, title: str | None = None
+) -> RenderableType:
+    """How the sides of a rollout differ, a row for each slice.
+
+    With a `title` instead of the rollout's name, columns that say nothing are left out: files lack
+    many, gateways few.
+    """
+    most = None if all_slices else MAX_SLICES
     shown = _largest(rollout["slices"], most)
-    for row in shown:
-        is_total = row["language"] is None
-        table.add_row(_title(row), *_cells(row), style="bold" if is_total else "")
+    cells = [[_title(row), *_cells(row)] for row in shown]
+    kept = [n for n in range(len(_COLUMNS)) if title is None or _is_known(cells, n)]
+    table = DataTable(
+        [_COLUMNS[n] for n in kept],
+        title=title or f"Rollout {printable(rollout['rollout_id'])}",
+    )
+    for row, texts in zip(shown, cells, strict=True):
+        style = "bold" if row["language"] is None else ""
+        table.add_row(*(texts[n] for n in kept), style=style)
     left = len(rollout["slices"]) - len(shown)
     return Group(table, Text(f"{left:,} smaller slices; --all shows them\n" if left else "", "dim"))
+
+
+def _is_known(cells: Sequence[Sequence[str]], column: int) -> bool:
+    """Whether a column says anything."""
+    return any(row[column] != "–" for row in cells)
 
 
 def _largest(rows: Sequence[Document], most: int | None) -> Sequence[Document]:

@@ -1,0 +1,203 @@
+"""`understudy compare`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import orjson
+
+from understudy.schemas.adapters.cases import Case
+from understudy.schemas.fixed_sample import encode_fixed_sample
+from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
+from understudy.streams.commands.options import (
+    EXISTING_FILE,
+    RECORDING,
+    OutputFormat,
+    all_slices_option,
+    json_schemas_option,
+    output_options,
+)
+from understudy.streams.commands.recorded_answers import recorded_answers_options, with_sides
+from understudy.streams.errors import VERDICT, CommandError
+from understudy.streams.pairing.pairing_policy import PairingPolicy
+from understudy.streams.replay.answer_files import (
+    AnswerFiles,
+    NoCases,
+    RecordedRuns,
+    Run,
+    format_name,
+    read_runs,
+)
+from understudy.streams.replay.file_comparison import FileComparison, compare_runs, default_policy
+from understudy.streams.replay.policy_trial import FailOn, read_policy_file
+from understudy.streams.replay.report import report
+from understudy.streams.replay.unjudged import unjudged
+from understudy.streams.settings import Settings
+from understudy.streams.terminal.comparison_page import Page, RunLine, comparison_page
+from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
+from understudy.streams.terminal.report_table import slice_documents
+
+MAX_PROBLEMS: Final = 20
+"""Kinds of problems that stderr names: about a screenful."""
+
+
+@click.command("compare")
+@click.argument("paths", nargs=-1, required=True, metavar="STABLE [CANDIDATE]", type=RECORDING)
+@click.option(
+    "--policy",
+    "policy_file",
+    metavar="POLICY",
+    type=EXISTING_FILE,
+    help="Judge by this policy; the default guardrails without one.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["rollback", "hold"]),
+    help="Exit with 4 on this verdict; on a rollback in either case.",
+)
+@recorded_answers_options
+@all_slices_option
+@output_options(csv_help="Print the slices as CSV.")
+@json_schemas_option
+@with_settings
+def command(
+    settings: Settings,
+    paths: tuple[Path, ...],
+    policy_file: Path | None,
+    fail_on: FailOn | None,
+    files: AnswerFiles,
+    all_slices: bool,
+    output: OutputFormat,
+    json_schemas: str | None,
+) -> None:
+    """Compare the answers of two models to the same requests, and judge the candidate.
+
+    STABLE and CANDIDATE hold what the two models answered: batch files of OpenAI or Anthropic,
+    promptfoo results, exports of Langfuse or LiteLLM, OpenTelemetry spans, or a table (CSV, TSV or
+    JSON lines) with an id and an answer in each row. They are read by content, plain or compressed.
+    One file is enough where it holds both: name the columns with --outputs or the models with
+    --providers.
+
+    A request that one file lacks counts as that side's failure. What the files do not tell is not
+    judged, and the report says so.
+
+    \b
+    Examples:
+      understudy compare stable.csv candidate.csv
+      understudy compare answers.csv --outputs gpt-old gpt-new
+      understudy compare old.jsonl new.jsonl --candidate new_errors.jsonl --requests input.jsonl
+      understudy compare results.json --providers openai:gpt-4.1 openai:gpt-5
+      understudy compare spans-old.json spans-new.json --id app.case --fail-on rollback
+    """
+    quiet_logs()
+    runs = _read(with_sides(files, paths))
+    rollout = (
+        default_policy(*(", ".join(run.models) for run in (runs.stable, runs.candidate)))
+        if policy_file is None
+        else read_policy_file(policy_file)
+    )
+    policy = PairingPolicy.from_settings(with_json_schemas(settings, json_schemas))
+    compared = compare_runs(runs, rollout, policy, infer_json=files.expects is None)
+    page = Page(
+        runs=(_line("stable", runs.stable), _line("candidate", runs.candidate)),
+        notes=list(_notes(compared, only_common=files.only_common)),
+        report=report(compared.result.rows, compared.result.tally.read),
+        verdict=compared.verdict,
+        examples=compared.examples,
+        unjudged=list(unjudged(compared.cases, rollout, compared.verdict)),
+    )
+    if output == "json":
+        say_json(_document(page, runs))
+    elif output == "csv":
+        say_documents_as_csv(slice_documents(page.report))
+    else:
+        for line in _problems(runs):
+            say(line, err=True)
+        show(comparison_page(page, all_slices=all_slices))
+    if fail_on is not None and compared.verdict.verdict in ("rollback", fail_on):
+        raise click.exceptions.Exit(VERDICT)
+
+
+def _read(files: AnswerFiles) -> RecordedRuns:
+    try:
+        return read_runs(files)
+    except NoCases as error:
+        raise CommandError(str(error)) from None
+
+
+def _line(side: str, run: Run) -> RunLine:
+    return RunLine(
+        side, ", ".join(run.files), format_name(run), ", ".join(run.models), len(run.answers.by_id)
+    )
+
+
+def _notes(compared: FileComparison, *, only_common: bool) -> Iterator[str]:
+    """What became of records that are no simple case."""
+    runs = compared.runs
+    for side, missing in (("candidate", runs.only_stable), ("stable", runs.only_candidate)):
+        if missing:
+            became = "left out" if only_common else f"failures of {side}"
+            yield f"{missing:,} requests that {side}'s files lack: {became}"
+    if runs.unanswered:
+        yield f"{runs.unanswered:,} requests were asked and neither side's files answer them"
+    for side, run in (("stable", runs.stable), ("candidate", runs.candidate)):
+        yield from _folded(side, run)
+    for what, count in runs.skipped.items():
+        yield f"{count:,} times {what}: no answer of a model, left out"
+    if runs.has_hashed_ids:
+        yield "nothing names the requests, so they are paired by what was asked"
+    if compared.is_json_inferred:
+        yield (
+            "stable's answers are JSON documents, so JSON is taken for expected "
+            "(--expects text says that it is not)"
+        )
+    if runs.problems:
+        yield f"{len(runs.problems):,} records could not be read, or not whole; see above"
+
+
+def _folded(side: str, run: Run) -> Iterator[str]:
+    answers = run.answers
+    if answers.duplicates:
+        yield f"{answers.duplicates:,} records of {side} say the same again"
+    if answers.superseded:
+        yield f"{answers.superseded:,} attempts of {side} were followed by others, which count"
+    if answers.several:
+        first, last = answers.several[0]
+        yield (
+            f"{len(answers.several):,} ids of {side} have several answers; the last counts: "
+            f"{first.answer.id} stands at {first.place} and {last.place}"
+        )
+
+
+def _problems(runs: RecordedRuns) -> Iterator[str]:
+    """The first record of each kind that could not be read, and how many there are."""
+    counts = Counter(one.detail for one in runs.problems)
+    first = {one.detail: one.place for one in reversed(runs.problems)}
+    for detail, count in counts.most_common(MAX_PROBLEMS):
+        more = f" ({count:,} like this)" if count > 1 else ""
+        yield f"{first[detail]}: {detail}{more}"
+    if len(counts) > MAX_PROBLEMS:
+        yield f"{len(counts) - MAX_PROBLEMS:,} more kinds of problems"
+
+
+def _document(page: Page, runs: RecordedRuns) -> dict[str, Any]:
+    return {
+        "stable": page.runs[0]._asdict(),
+        "candidate": page.runs[1]._asdict(),
+        "notes": page.notes,
+        "problems": [{**one.place._asdict(), "detail": one.detail} for one in runs.problems],
+        "report": page.report,
+        "verdict": orjson.Fragment(encode_fixed_sample(page.verdict)),
+        "examples": {name: [_example(case) for case in c] for name, c in page.examples.items()},
+        "unjudged": page.unjudged,
+    }
+
+
+def _example(case: Case) -> dict[str, Any]:
+    sides = (("stable", case.stable), ("candidate", case.candidate))
+    places = {side: None if one is None else one.place._asdict() for side, one in sides}
+    return {"id": case.id, **places}
