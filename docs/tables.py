@@ -73,7 +73,7 @@ def _description(hint: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    if value is msgspec.NODEFAULT or value in ("", {}):
+    if value is msgspec.NODEFAULT or value in ("", {}, ()):
         return "–"
     if isinstance(value, bool):
         return _code(str(value).lower())

@@ -37,7 +37,8 @@ SHARE_TICK: Final = 1e-9
 USD_TICK: Final = 1e-10
 """A token at a dollar per million costs ten thousand ticks."""
 MAX_FIELDS: Final = 64
-"""Of the fields that cannot be read: an event has fewer."""
+"""Of the fields that cannot be read, or whose JSON differs: an event has fewer, a document that a
+service parses mostly too."""
 TOKEN_TICK: Final = 1.0
 """Tokens are whole, so their sums and squares are exact integers."""
 
@@ -362,7 +363,13 @@ PAIR: Final[tuple[Measure, ...]] = (
         on_control=True,
     ),
     Outcome(
-        "json_equal", "the JSON values are equal", among="json_compared", on_control=True
+        "json_equal", "the JSON values are equal", among="json_compared", on_control=True,
+        metric=GuardrailMetric(
+            "json_match", "JSON match",
+            "its JSON differs from stable's; the drop is measured from stable's agreement with its "
+            "own second run (`control` sides)",
+            "higher",
+        ),
     ),
     Number(
         "json_difference_count", "Structural differences found, bounded per pair", "UInt16",
@@ -371,6 +378,15 @@ PAIR: Final[tuple[Measure, ...]] = (
     Label(
         "json_difference_paths", "Where the documents differ, the first few",
         "Array(String)", "list[list[str]]",
+    ),
+    Label(
+        "json_changed_fields", "Where the documents differ, indices of arrays as *",
+        "Array(String)", "list[list[str]]", on_control=True,
+        names=Sum(
+            "json_changed_fields",
+            "Pairs by field of their JSON that differs, indices of arrays as *",
+            SumKind.NAMES, most_names=MAX_FIELDS,
+        ),
     ),
     Label(
         "json_difference_kinds",

@@ -119,6 +119,7 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     json_compared: Annotated[int, Meta(description="Pairs in which both answers are valid JSON that was expected.")] = 0
     json_equal: Annotated[int, Meta(description="Pairs in which the JSON values are equal.")] = 0
     json_differences: Annotated[int, Meta(description="Structural differences found, bounded per pair.")] = 0
+    json_changed_fields: Annotated[Names, Meta(description="Pairs by field of their JSON that differs, indices of arrays as *.")] = msgspec.field(default_factory=dict)
     tool_calls_compared: Annotated[int, Meta(description="Pairs in which both sides answered, and tools were offered or called.")] = 0
     tool_names_match: Annotated[int, Meta(description="Pairs in which the same tools were called, in any order.")] = 0
     tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called with equal arguments, in any order.")] = 0
@@ -218,6 +219,7 @@ class ControlSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     similarity_histogram: Annotated[Histogram, Meta(description="Histogram of the similarity: floor(100 x value).")] = msgspec.field(default_factory=dict)
     json_compared: Annotated[int, Meta(description="Pairs in which both answers are valid JSON that was expected.")] = 0
     json_equal: Annotated[int, Meta(description="Pairs in which the JSON values are equal.")] = 0
+    json_changed_fields: Annotated[Names, Meta(description="Pairs by field of their JSON that differs, indices of arrays as *.")] = msgspec.field(default_factory=dict)
     tool_calls_compared: Annotated[int, Meta(description="Pairs in which both sides answered, and tools were offered or called.")] = 0
     tool_calls_match: Annotated[int, Meta(description="Pairs in which the same tools were called with equal arguments, in any order.")] = 0
 
@@ -273,6 +275,9 @@ class PairTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     language_match_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered in the language of the request, of the candidate less that of stable.")] = 0
     language_match_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     language_match_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    json_equal_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the JSON values are equal.")] = 0
+    json_equal_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    json_equal_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
     tool_calls_match_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the same tools were called with equal arguments, in any order.")] = 0
     tool_calls_match_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     tool_calls_match_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0

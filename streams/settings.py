@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from understudy.analyzers.compare.json_output import JsonSchemaValidator, compile_json_schema
+from understudy.analyzers.compare.json_paths import Pattern, parse_patterns
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import MAX_EVENT_BYTES
 
@@ -120,6 +121,17 @@ class CompareSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_json_differences: Annotated[
         Count, Meta(description="Structural differences kept per pair")
     ] = 32
+    json_ignore: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Paths at which JSON answers may differ, such as /id or /**/created_at; "
+            "`*` is any key or index, `**` any number of them"
+        ),
+    ] = ()
+    json_unordered: Annotated[
+        tuple[str, ...],
+        Meta(description="Paths of arrays whose order means nothing, such as /tags"),
+    ] = ()
     json_schemas: Annotated[
         str, Meta(description="Folder of <schema_id>.json files; empty for none")
     ] = ""
@@ -226,11 +238,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alerting: AlertingSettings = AlertingSettings()
 
     def compare_options(self) -> CompareOptions:
-        """Options of the analyzers. Raises `SettingsError` for a bad JSON Schema."""
+        """Options of the analyzers. Raises `SettingsError` for a bad path or JSON Schema."""
         return CompareOptions(
             similarity=self.compare.similarity,
             max_indel_characters=self.compare.max_indel_characters,
             max_json_differences=self.compare.max_json_differences,
+            json_ignore=_patterns("json_ignore", self.compare.json_ignore),
+            json_unordered=_patterns("json_unordered", self.compare.json_unordered),
             json_schemas=load_json_schemas(self.compare.json_schemas),
         )
 
@@ -303,15 +317,30 @@ def _apply_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> 
             tree.setdefault("kafka", {}).setdefault("client", {})[option] = value
         elif name in variables:
             section, field = variables[name]
-            tree.setdefault(section, {})[field] = value
+            tree.setdefault(section, {})[field] = (
+                value.split() if _is_list(section, field) else value
+            )
         else:
             raise SettingsError(_unknown("environment", f"variable {name}", name, variables))
+
+
+def _is_list(section: str, field: str) -> bool:
+    """Whether a setting has many values, which a variable separates by white space."""
+    (inside,) = (one.type for one in msgspec.structs.fields(Settings) if one.name == section)
+    return any(one.default == () for one in msgspec.structs.fields(inside) if one.name == field)
 
 
 def _unknown(where: str, what: str, name: str, known: Any) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"{where}: unknown {what}{hint}"
+
+
+def _patterns(field: str, written: tuple[str, ...]) -> tuple[Pattern, ...]:
+    try:
+        return parse_patterns(written)
+    except ValueError as error:
+        raise SettingsError(f"[compare] {field}: {error}") from None
 
 
 def load_json_schemas(folder: str) -> dict[str, JsonSchemaValidator]:

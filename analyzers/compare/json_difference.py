@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, islice, zip_longest
@@ -56,6 +56,8 @@ class JsonDifferenceColumns:
     """JSON Pointers (RFC 6901), in document order."""
     kinds: list[list[str]]
     """A `DifferenceKind` for each path."""
+    fields: list[list[str]]
+    """The paths without indices, each once."""
 
 
 def compare_documents(
@@ -65,12 +67,14 @@ def compare_documents(
     texts: tuple[Sequence[str | None], Sequence[str | None]] | None = None,
     max_differences: int = MAX_DIFFERENCES,
     max_visits: int = MAX_VISITS,
+    as_compared: Callable[[Any], Any] | None = None,
 ) -> JsonDifferenceColumns:
     """Compare document by document; pairs without two documents have no difference.
 
     The `texts` from which the documents were read have digits of integers beyond 64 bits that the
     documents lack. The search for differences looks at no more than `max_visits` values of a pair.
-    Documents that differ beyond that differ at the root.
+    Documents that differ beyond that differ at the root. Of documents that differ, `as_compared`
+    gives what is looked at.
     """
     n = len(left)
     compared = np.zeros(n, np.bool_)
@@ -78,15 +82,18 @@ def compare_documents(
     count = np.zeros(n, np.int64)
     paths: list[list[str]] = [[] for _ in range(n)]
     kinds: list[list[str]] = [[] for _ in range(n)]
+    fields: list[list[str]] = [[] for _ in range(n)]
     for row, (a, b) in enumerate(zip(left, right, strict=True)):
         if a is NO_DOCUMENT or b is NO_DOCUMENT:
             continue
         compared[row] = True
         same = a is b or json_equal(a, b)
         if same and a is not b and texts is not None:
-            a, b = (
-                parse_exactly(of[row] or "", value) for of, value in zip(texts, (a, b), strict=True)
-            )
+            a, b = _exact(a, b, row, texts)
+            same = json_equal(a, b)
+        if not same and as_compared is not None:
+            a, b = _exact(a, b, row, texts)
+            a, b = as_compared(a), as_compared(b)
             same = json_equal(a, b)
         if same:
             equal[row] = True
@@ -95,7 +102,21 @@ def compare_documents(
         count[row] = len(found)
         paths[row] = [path for path, _ in found]
         kinds[row] = [kind.value for _, kind in found]
-    return JsonDifferenceColumns(compared, equal, count, paths, kinds)
+        fields[row] = list(dict.fromkeys(_index.sub("/*", path) for path in paths[row]))
+    return JsonDifferenceColumns(compared, equal, count, paths, kinds, fields)
+
+
+_index: Final = re.compile(r"/[0-9]+(?=/|$)")
+"""Keys that are numbers are mostly ids, which differ from answer to answer as indices do."""
+
+
+def _exact(
+    left: Any, right: Any, row: int, texts: tuple[Sequence[str | None], Sequence[str | None]] | None
+) -> tuple[Any, Any]:
+    """Both values with all digits of their integers."""
+    if texts is None:
+        return left, right
+    return parse_exactly(texts[0][row] or "", left), parse_exactly(texts[1][row] or "", right)
 
 
 def json_equal(left: Any, right: Any) -> bool:

@@ -146,6 +146,8 @@ class PairMeasures:
     """Structural differences found, bounded per pair."""
     json_difference_paths: list[list[str]]
     """Where the documents differ, the first few."""
+    json_changed_fields: list[list[str]]
+    """Where the documents differ, indices of arrays as *."""
     json_difference_kinds: list[list[str]]
     """How they differ at each path: missing, extra, type, value or order."""
     tool_calls_compared: Bools
@@ -181,6 +183,8 @@ class ControlMeasures:
     """Both answers are valid JSON that was expected."""
     json_equal: Bools
     """The JSON values are equal."""
+    json_changed_fields: list[list[str]]
+    """Where the documents differ, indices of arrays as *."""
     tool_calls_compared: Bools
     """Both sides answered, and tools were offered or called."""
     tool_calls_match: Bools

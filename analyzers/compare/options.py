@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from understudy.analyzers.compare.json_difference import MAX_DIFFERENCES
 from understudy.analyzers.compare.json_output import JsonSchemaValidator
+from understudy.analyzers.compare.json_paths import Pattern
 from understudy.analyzers.compare.text import DEFAULT_MAX_INDEL_CHARACTERS
 
 
@@ -20,5 +21,9 @@ class CompareOptions:
     """Longer texts are compared by n-grams, in linear time."""
     max_json_differences: int = MAX_DIFFERENCES
     """Differences recorded per pair of documents."""
+    json_ignore: tuple[Pattern, ...] = ()
+    """Paths at which documents may differ, see `json_paths`."""
+    json_unordered: tuple[Pattern, ...] = ()
+    """Paths of arrays whose order means nothing."""
     json_schemas: Mapping[str, JsonSchemaValidator] = field(default_factory=dict)
     """Validators by `schema_id`."""

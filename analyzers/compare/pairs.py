@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from understudy.analyzers.compare.arrays import Bools
 from understudy.analyzers.compare.json_difference import compare_documents
+from understudy.analyzers.compare.json_paths import without
 from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures, SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.sides import SideReading
@@ -33,6 +36,7 @@ def compare_pairs(
         candidate.documents,
         texts=(stable.outputs, candidate.outputs),
         max_differences=options.max_json_differences,
+        as_compared=_as_compared(options),
     )
     tools_compared = answered & _tools_involved(stable, candidate)
     calls = compare_tool_calls(stable.tool_calls, candidate.tool_calls)
@@ -47,6 +51,7 @@ def compare_pairs(
         json_equal=json.equal,
         json_difference_count=json.count,
         json_difference_paths=json.paths,
+        json_changed_fields=json.fields,
         json_difference_kinds=json.kinds,
         tool_calls_compared=tools_compared,
         tool_names_match=calls.names_match & tools_compared,
@@ -54,6 +59,13 @@ def compare_pairs(
         finish_reason_match=_same_finish(left, right) & answered,
         request_time_skewed=_differ(stable.request_times, candidate.request_times),
     )
+
+
+def _as_compared(options: CompareOptions) -> Callable[[Any], Any] | None:
+    """What makes of a document what is compared; None where that is all of it."""
+    if not options.json_ignore and not options.json_unordered:
+        return None
+    return partial(without, ignored=options.json_ignore, unordered=options.json_unordered)
 
 
 def compare_control(
@@ -69,6 +81,7 @@ def compare_control(
         similarity=pairs.similarity,
         json_compared=pairs.json_compared,
         json_equal=pairs.json_equal,
+        json_changed_fields=pairs.json_changed_fields,
         tool_calls_compared=pairs.tool_calls_compared,
         tool_calls_match=pairs.tool_calls_match,
     )

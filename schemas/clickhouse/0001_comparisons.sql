@@ -128,6 +128,7 @@ CREATE TABLE IF NOT EXISTS comparisons (
     pair_json_equal Bool COMMENT 'The JSON values are equal',
     pair_json_difference_count UInt16 COMMENT 'Structural differences found, bounded per pair',
     pair_json_difference_paths Array(String) COMMENT 'Where the documents differ, the first few',
+    pair_json_changed_fields Array(String) COMMENT 'Where the documents differ, indices of arrays as *',
     pair_json_difference_kinds Array(LowCardinality(String)) COMMENT 'How they differ at each path: missing, extra, type, value or order',
     pair_tool_calls_compared Bool COMMENT 'Both sides answered, and tools were offered or called',
     pair_tool_names_match Bool COMMENT 'The same tools were called, in any order',
@@ -141,6 +142,7 @@ CREATE TABLE IF NOT EXISTS comparisons (
     control_similarity Nullable(Float64) COMMENT 'Stable against control: similarity of the texts, 0 to 1; NULL unless both sides have text',
     control_json_compared Bool COMMENT 'Stable against control: both answers are valid JSON that was expected',
     control_json_equal Bool COMMENT 'Stable against control: the JSON values are equal',
+    control_json_changed_fields Array(String) COMMENT 'Stable against control: where the documents differ, indices of arrays as *',
     control_tool_calls_compared Bool COMMENT 'Stable against control: both sides answered, and tools were offered or called',
     control_tool_calls_match Bool COMMENT 'Stable against control: the same tools were called with equal arguments, in any order',
     loaded_at DateTime('UTC') MATERIALIZED now('UTC') COMMENT 'When the row was stored; for the TTL alone, SELECT * leaves it out'

@@ -94,7 +94,11 @@ def test_the_environment_wins(tmp_path: Path) -> None:
     assert settings.kafka.client["security.protocol"] == "PLAINTEXT"
 
 
-@pytest.mark.parametrize("key", sorted(set(known_keys()) - {"kafka.client"}))
+SEVERAL = {"kafka.client", "compare.json_ignore", "compare.json_unordered"}
+"""Keys with many values, which have tests of their own."""
+
+
+@pytest.mark.parametrize("key", sorted(set(known_keys()) - SEVERAL))
 def test_every_key_can_be_set_by_its_variable(key: str) -> None:
     section, field = known_keys()[key]
     default: Any = getattr(getattr(Settings(), section), field)
@@ -228,6 +232,24 @@ def test_a_missing_folder_of_json_schemas_is_told() -> None:
     settings = load_settings(None, {"UNDERSTUDY_COMPARE_JSON_SCHEMAS": "nowhere"})
     with pytest.raises(SettingsError, match="nowhere is not a folder"):
         PairingPolicy.from_settings(settings)
+
+
+def test_paths_of_json_are_a_list_or_separated_by_white_space(tmp_path: Path) -> None:
+    file = tmp_path / "understudy.toml"
+    file.write_text('[compare]\njson_ignore = ["/id", "/**/time stamp"]\n')
+    options = load_settings(file, {}).compare_options()
+    assert options.json_ignore == (("id",), ("**", "time stamp"))
+    variables = {
+        "UNDERSTUDY_COMPARE_JSON_IGNORE": "/id /at", "UNDERSTUDY_COMPARE_JSON_UNORDERED": "/tags",
+    }  # fmt: skip
+    options = load_settings(file, variables).compare_options()
+    assert (options.json_ignore, options.json_unordered) == ((("id",), ("at",)), (("tags",),))
+
+
+def test_what_is_no_path_of_json_is_told() -> None:
+    settings = load_settings(None, {"UNDERSTUDY_COMPARE_JSON_UNORDERED": "tags"})
+    with pytest.raises(SettingsError, match=r"\[compare\] json_unordered: 'tags' is no path"):
+        settings.compare_options()
 
 
 def test_every_setting_is_described() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -231,3 +232,32 @@ def test_integers_are_equal_only_if_all_digits_are(left: str, right: str, equal:
     assert columns.equal.tolist() == [equal]
     assert columns.count.tolist() == [int(not equal)]
     assert columns.kinds == [[] if equal else ["value"]]
+
+
+def test_fields_are_paths_without_indices_each_once() -> None:
+    found = compare_documents(
+        [{"a": [1, {"b": 2}, {"b": 3}], "7": 1, "a7": 2}],
+        [{"a": [2, {"b": 3}, {"b": 4}], "7": 2, "a7": 3}],
+    )
+    assert found.fields == [["/a/*", "/a/*/b", "/*", "/a7"]]
+
+
+def test_what_is_compared_is_what_is_left_of_a_document() -> None:
+    def half(document: Any) -> Any:
+        return {key: value for key, value in document.items() if key != "id"}
+
+    left = [{"id": 1, "n": 1}, {"id": 1, "n": 1}, {"id": 1}]
+    right = [{"id": 2, "n": 1}, {"id": 2, "n": 2}, {"id": 1}]
+    found = compare_documents(left, right, as_compared=half)
+    assert found.equal.tolist() == [True, False, True]
+    assert found.paths == [[], ["/n"], []]
+
+
+def test_digits_beyond_64_bits_are_there_when_a_part_is_left_out() -> None:
+    texts = ['{"id": 1, "n": 10000000000000000000001}', '{"id": 2, "n": 10000000000000000000002}']
+    documents = [[json.loads(text, parse_int=float)] for text in texts]
+    found = compare_documents(
+        *documents, texts=([texts[0]], [texts[1]]),
+        as_compared=lambda document: {"n": document["n"]},
+    )  # fmt: skip
+    assert found.equal.tolist() == [False]

@@ -160,3 +160,21 @@ def test_a_side_against_itself_differs_in_nothing() -> None:
     assert (found.similarity[found.texts] == 1.0).all()
     assert (found.answered == ~side.measures.error).all()
     assert (found.finish_reason_match == found.answered).all()
+
+
+def json(output: str) -> Changes:
+    return {"request": {"expects": "json"}, "response": {"output": output}}
+
+
+def test_json_is_compared_without_what_always_differs() -> None:
+    left, right = json('{"id": 1, "tags": ["a", "b"]}'), json('{"id": 2, "tags": ["b", "a"]}')
+    assert told(compared(left, right), "json_equal") == (False,)
+    assert compared(left, right).json_changed_fields == [["/id", "/tags"]]
+    paths = {"json_ignore": (("id",),), "json_unordered": (("tags",),)}
+    assert told(compared(left, right, **paths), "json_compared", "json_equal") == (True, True)
+    assert compared(left, right, json_ignore=(("id",),)).json_changed_fields == [["/tags"]]
+
+
+def test_control_sides_tell_which_fields_differ_by_themselves() -> None:
+    stable, control = read(event(**json('{"id": 1}'))), read(event(**json('{"id": 2}')))
+    assert compare_control(stable, control, OPTIONS).json_changed_fields == [["/id"]]
