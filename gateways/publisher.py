@@ -24,6 +24,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from understudy.gateways.after_fork import begin_after_forks, leave_to_parent
 from understudy.gateways.event_bytes import event_bytes
+from understudy.gateways.privacy import Privacy
 from understudy.schemas.events import MAX_EVENT_BYTES, Event, event_key
 from understudy.schemas.feedback import Feedback, feedback_key
 from understudy.schemas.topics import (
@@ -91,10 +92,12 @@ class Publisher:
         max_bytes: int = DEFAULT_MAX_BYTES,
         max_event_bytes: int = MAX_EVENT_BYTES,
         exit_timeout_s: float = DEFAULT_EXIT_TIMEOUT_S,
+        privacy: Privacy | None = None,
     ) -> None:
         """Connect in the background with librdkafka's settings, `bootstrap.servers` at least.
 
-        `max_bytes` bounds the queue. At the end of the process it is flushed for at most
+        `privacy` says what of prompts and answers leaves; without it all of them do. `max_bytes`
+        bounds the queue. At the end of the process it is flushed for at most
         `exit_timeout_s`. Raises `KafkaException` or `ValueError` for settings that cannot be.
         """
         names = understudy_topics(topic_prefix)
@@ -102,6 +105,7 @@ class Publisher:
         self._config = publisher_config(config, max_bytes)
         self._max_event_bytes = max_event_bytes
         self._exit_timeout_s = exit_timeout_s
+        self._privacy = privacy
         self._warned_at_s = -_WARN_EVERY_S
         self._is_closed = False
         self._begin()
@@ -140,15 +144,7 @@ class Publisher:
     def publish(self, *events: Event) -> bool:
         """Queue all sides of one request; False where they were dropped. Never waits or raises."""
         try:
-            messages = [
-                (
-                    self._events_topic,
-                    event_key(event).encode(errors="replace"),
-                    event_bytes(event, self._max_event_bytes),
-                )
-                for event in events
-            ]
-            return self._queue(messages)
+            return self._queue([self._event_message(event) for event in events])
         except Exception:
             self._drop(len(events), exc_info=True)
             return False
@@ -156,12 +152,7 @@ class Publisher:
     def publish_feedback(self, *ratings: Feedback) -> bool:
         """Queue ratings of answers; False where they were dropped. Never waits or raises."""
         try:
-            return self._queue(
-                [
-                    (self._feedback_topic, feedback_key(one).encode(), msgspec.json.encode(one))
-                    for one in ratings
-                ]
-            )
+            return self._queue([self._feedback_message(rating) for rating in ratings])
         except Exception:
             self._drop(len(ratings), exc_info=True)
             return False
@@ -205,6 +196,20 @@ class Publisher:
         if not is_flushed:
             log.warning("Kafka did not take %d messages before the end", self.failed)
         return is_flushed
+
+    # Messages
+
+    def _event_message(self, event: Event) -> _Message:
+        if self._privacy is not None:
+            event = self._privacy.protect(event)
+        key = event_key(event).encode(errors="replace")
+        return self._events_topic, key, event_bytes(event, self._max_event_bytes)
+
+    def _feedback_message(self, rating: Feedback) -> _Message:
+        if self._privacy is not None:
+            name = self._privacy.conversation_id(rating.conversation_id)
+            rating = msgspec.structs.replace(rating, conversation_id=name)
+        return self._feedback_topic, feedback_key(rating).encode(), msgspec.json.encode(rating)
 
     # The queue
 

@@ -50,6 +50,8 @@ Mode = Literal["shadow", "interleave", "canary", "ab"]
 Side = Literal["stable", "candidate", "control"]
 Expects = Literal["text", "json", "json_schema"]
 ErrorSource = Literal["client", "gateway", "provider"]
+TextForm = Literal["redacted", "truncated", "hashed"]
+"""What a gateway made of a text before it sent it; None for nothing."""
 
 PAIRED_MODES: Final = ("shadow", "interleave")
 SINGLE_MODES: Final = ("canary", "ab")
@@ -101,6 +103,10 @@ class Request(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             "the schema of their arguments."
         ),
     ] = None
+    prompt_form: Annotated[
+        TextForm | None,
+        Meta(description="What the gateway made of the prompt before it sent it; see output_form."),
+    ] = None
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):
@@ -141,6 +147,14 @@ class Response(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     cache_hit: Annotated[
         bool | None,
         Meta(description="Whether the gateway answered from its cache, without the model."),
+    ] = None
+    output_form: Annotated[
+        TextForm | None,
+        Meta(
+            description="What the gateway made of the output before it sent it. What such a text "
+            "cannot tell is not measured: of a `hashed` one whatever needs the text, of a "
+            "`truncated` one all but its language, of a `redacted` one broken JSON and the schema."
+        ),
     ] = None
 
 

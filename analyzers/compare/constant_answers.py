@@ -55,9 +55,10 @@ STABLE_IS_SHORT, CANDIDATE_IS_SHORT, IS_ALONE = 1, 2, 4
 def answer_hash(response: Response | None) -> int:
     """Hash of what a caller gets, text and tool calls; 0 without any, or from a cache.
 
-    Equal within a process only; nothing that leaves it is made of it.
+    Equal within a process only; nothing that leaves it is made of it. That two answers begin alike
+    says nothing, so one of which only the beginning is known has none.
     """
-    if response is None or response.cache_hit:
+    if response is None or response.cache_hit or response.output_form == "truncated":
         return 0
     output, calls = response.output, response.tool_calls
     if calls:
@@ -68,6 +69,8 @@ def answer_hash(response: Response | None) -> int:
 def is_short(response: Response | None, request: Request | None) -> bool:
     """Whether an answer is one of few by nature: a word, a label, JSON, a tool call."""
     if response is None or response.tool_calls or not response.output:
+        return True
+    if response.output_form == "hashed":
         return True
     if request is not None and (request.expects or "text") != "text":
         return True

@@ -17,7 +17,11 @@ from understudy.analyzers.compare.arrays import Bools, Bytes, Floats, Hashes, In
 from understudy.analyzers.compare.error_sources import error_source
 from understudy.analyzers.compare.finish_reasons import finish_state, is_without_end
 from understudy.analyzers.compare.garbled import garbled
-from understudy.analyzers.compare.json_output import check_json, check_json_schema
+from understudy.analyzers.compare.json_output import (
+    JsonColumns,
+    check_json,
+    check_json_schema,
+)
 from understudy.analyzers.compare.language import match_languages
 from understudy.analyzers.compare.measure_arrays import SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
@@ -37,7 +41,7 @@ from understudy.schemas.events import (
     Usage,
     failure_of,
 )
-from understudy.schemas.measures import FinishState
+from understudy.schemas.measures import FinishState, JsonState
 from understudy.schemas.vendor_shapes import UNREADABLE
 
 _NO_REQUEST: Final = Request()
@@ -80,17 +84,20 @@ def read_sides(
     calls = [response.tool_calls for response in responses]
     for row in failures.rows:
         outputs[row] = calls[row] = None
+    hidden = _take_hidden(outputs, responses)
     as_given = outputs.copy()
     reasoning = _take_reasoning(outputs, responses)
     characters = _ints([len(output) if output else 0 for output in outputs])
     text, failed = characters > 0, failures.failed
     expects_text = _bools([(request.expects or "text") == "text" for request in requests])
     # Whoever parses the answer gets leaked reasoning as well.
-    json = check_json(as_given, ~(failed | expects_text))
-    schema_valid = check_json_schema(
-        json.documents, json.state, [r.schema_id for r in requests], options.json_schemas
+    json = check_json(as_given, ~(failed | expects_text | hidden.text))
+    schema_ids = [request.schema_id for request in requests]
+    _leave_out_redacted(json, schema_ids, hidden.redacted)
+    schema_valid = check_json_schema(json.documents, json.state, schema_ids, options.json_schemas)
+    spoken = match_languages(
+        languages, hidden.with_beginnings(outputs), (text | hidden.begins) & expects_text
     )
-    spoken = match_languages(languages, outputs, text & expects_text)
     cache_hit = _bools([bool(response.cache_hit) for response in responses])
     untimed = cache_hit | (failed & ~failures.error)
     costs = _costs(usages, untimed)
@@ -123,7 +130,7 @@ def read_sides(
         content_filtered=filtered & ~failed,
         answered=~failed,
         refused=refused,
-        empty=blank & ~(failed | called | refused | broken),
+        empty=blank & ~(failed | called | refused | broken | hidden.text),
         incomplete=streamed & finish.without_end & ~(failed | broken),
         reasoning_leaked=reasoning.leaked,
         reasoning_characters=reasoning.characters,
@@ -248,6 +255,52 @@ def _finish(reasons: list[str | None]) -> _Finish:
         np.array([known[reason][1] for reason in reasons], dtype=np.int8),
         _bools([known[reason][2] for reason in reasons]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Hidden:
+    """Answers of which a gateway sent something else than the text; most gateways have none."""
+
+    text: Bools
+    """A hash or the beginning: what is measured on the text is unknown."""
+    begins: Bools
+    """The beginning, which tells the language."""
+    beginnings: dict[int, str]
+    redacted: list[int]
+    """Parts were replaced, and what should be JSON, or satisfy a schema, may not do so any more."""
+
+    def with_beginnings(self, outputs: list[str | None]) -> list[str | None]:
+        """The outputs, and those of which only the beginning is known."""
+        if not self.beginnings:
+            return outputs
+        return [self.beginnings.get(row, output) for row, output in enumerate(outputs)]
+
+
+def _take_hidden(outputs: list[str | None], responses: list[Response]) -> _Hidden:
+    """Take off the outputs what is not their text."""
+    n = len(outputs)
+    found = _Hidden(_no(n), _no(n), {}, [])
+    for row, response in enumerate(responses):
+        output = outputs[row]
+        if response.output_form is None or not output:
+            continue
+        if response.output_form == "redacted":
+            found.redacted.append(row)
+            continue
+        found.text[row] = True
+        outputs[row] = None
+        if response.output_form == "truncated":
+            found.begins[row] = True
+            found.beginnings[row] = output
+    return found
+
+
+def _leave_out_redacted(json: JsonColumns, schema_ids: list[str | None], rows: list[int]) -> None:
+    """Check no schema of what was redacted, and no JSON where that broke it."""
+    for row in rows:
+        schema_ids[row] = None
+        if json.state[row] != JsonState.VALID:
+            json.state[row] = JsonState.NOT_EXPECTED
 
 
 @dataclass(frozen=True, slots=True)

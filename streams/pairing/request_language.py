@@ -24,8 +24,9 @@ def request_language(events: Sequence[Event], prompts: PromptLanguages | None = 
         if detected != UNDETERMINED:
             return detected
     for event in events:
-        if event.response is not None and event.response.output:
-            return detect_language(event.response.output)
+        response = event.response
+        if response is not None and response.output and response.output_form != "hashed":
+            return detect_language(response.output)
     return UNDETERMINED
 
 
@@ -46,9 +47,10 @@ def named_language(record: Event | Feedback) -> str:
 
 def _prompt_language(event: Event, prompts: PromptLanguages | None) -> str:
     """The language of the prompt that a side repeats."""
-    prompt = event.request.prompt if event.request is not None else None
-    if not prompt:
+    request = event.request
+    if request is None or not request.prompt or request.prompt_form == "hashed":
         return UNDETERMINED
+    prompt = request.prompt
     if prompts is None:
         return detect_language(prompt)
     language = prompts.get(prompt)

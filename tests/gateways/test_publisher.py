@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from tests.waiting import wait_until
+from understudy.gateways.privacy import Privacy
 from understudy.gateways.publisher import Publisher, publisher_config
 from understudy.schemas.events import Event, Response, Side, decode_event, event_key
 from understudy.schemas.feedback import Feedback, decode_feedback
@@ -110,6 +111,25 @@ def test_ratings_go_to_the_topic_of_feedback(embedded_broker: EmbeddedBroker) ->
         assert publishing.flush(10.0)
     [message] = read(embedded_broker, 1, "x.feedback")
     assert (message.key(), decode_feedback(message.value())) == (b"r/p", rating)
+
+
+@pytest.mark.embedded
+def test_texts_leave_by_the_rule_and_not_at_all_where_it_fails(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    def redact(text: str) -> str:
+        if text == "secret":
+            raise RuntimeError("no such pattern")
+        return "redacted"
+
+    with publisher(embedded_broker, privacy=Privacy(output="redact", redact=redact)) as publishing:
+        assert publishing.publish(event("p", "stable", "hello"))
+        assert not publishing.publish(event("q", "stable"), event("q", "candidate", "secret"))
+        assert (publishing.published, publishing.dropped) == (1, 2)
+        assert publishing.flush(10.0)
+    [message] = read(embedded_broker, 1)
+    response = decode_event(message.value()).response
+    assert response == Response(output="redacted", output_form="redacted")
 
 
 # Kafka away

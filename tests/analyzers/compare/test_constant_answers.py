@@ -157,3 +157,13 @@ def test_json_and_tool_calls_are_of_few_kinds_whatever_their_length() -> None:
     assert not is_short(Response(output=text), Request())
     assert is_short(Response(output=None, tool_calls=(call("find", text=text),)), None)
     assert is_short(None, None)
+
+
+def test_hashes_of_answers_are_equal_where_answers_are_and_their_length_says_nothing() -> None:
+    hashed = Response(output="0123456789abcdef" * 4, output_form="hashed")
+    assert answer_hash(hashed) == answer_hash(Response(output=hashed.output))
+    assert is_short(hashed, None)
+
+
+def test_equal_beginnings_are_no_equal_answers() -> None:
+    assert answer_hash(Response(output="Sure, here is", output_form="truncated")) == 0

@@ -439,3 +439,53 @@ def test_leaked_reasoning_before_json_is_text_around_it() -> None:
     assert reading.measures.reasoning_leaked[0]
     assert reading.measures.json_state[0] == JsonState.TRAILING_TEXT
     assert reading.documents == [NO_DOCUMENT]
+
+
+# Texts that a gateway did not send as they were
+
+HASH = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize("form", ["hashed", "truncated"])
+def test_what_is_not_the_answers_text_is_not_measured(form: str) -> None:
+    answer = {"output": HASH, "output_form": form, "finish_reason": "stop"}
+    reading = read(event(request={"expects": "json", "schema_id": "s"}, response=answer),
+                   json_schemas={"s": compile_json_schema(b"{}")})  # fmt: skip
+    measures = reading.measures
+    assert reading.outputs == [None]
+    assert measures.answered[0]
+    assert not (measures.text | measures.empty | measures.garbled | measures.repetitive)[0]
+    assert measures.json_state[0] == JsonState.NOT_EXPECTED
+    assert measures.json_schema_valid[0] == -1
+    assert (measures.output_characters[0], measures.output_hash[0]) == (0, 0)
+
+
+def test_beginning_tells_the_language_and_a_hash_does_not() -> None:
+    german = "Der Vertrag wurde gestern von beiden Seiten unterschrieben und"
+    begun = {"output": german, "output_form": "truncated"}
+    assert measure("output_language", response=begun) == "de"
+    assert measure("language_match", response=begun) == 0
+    assert measure("language_match", response={**begun, "output_form": "hashed"}) == -1
+    assert measure("text", response=begun) is False
+
+
+@pytest.mark.parametrize(
+    ("output", "state"), [('{"a": "[phone]"}', JsonState.VALID),
+                          ('{"a": [phone]}', JsonState.NOT_EXPECTED)],
+)  # fmt: skip
+def test_redacted_answer_fails_no_check_that_redaction_may_have_broken(
+    output: str, state: JsonState
+) -> None:
+    schema = compile_json_schema(b'{"properties": {"a": {"type": "number"}}}')
+    answer = {"output": output, "output_form": "redacted"}
+    measures = read(
+        event(request={"expects": "json_schema", "schema_id": "s"}, response=answer),
+        json_schemas={"s": schema},
+    ).measures
+    assert (measures.json_state[0], measures.json_schema_valid[0]) == (state, -1)
+    assert measures.text[0]
+
+
+def test_blank_answer_is_empty_whatever_its_form() -> None:
+    assert measure("empty", response={"output": " ", "output_form": None}) is True
+    assert measure("empty", response={"output": "", "output_form": "hashed"}) is True

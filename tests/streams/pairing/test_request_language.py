@@ -55,3 +55,14 @@ def test_while_it_waits_the_output_tells_nothing(first: Event, language: str) ->
 def test_a_prompt_that_has_been_looked_up_is_not_looked_up_again() -> None:
     assert request_language([side(request=ENGLISH)], {ENGLISH["prompt"]: "ko"}) == "ko"
     assert named_language(side(language="zh-cn")) == "zh-Hans"
+
+
+def test_hash_is_in_no_language() -> None:
+    english, german = "Where can I find the report, please?", "Den Bericht finden Sie hier drüben."
+    hidden = side(
+        request={"prompt": english, "prompt_form": "hashed"},
+        response={"output": german, "output_form": "hashed"},
+    )
+    assert request_language([hidden]) == waiting_language(hidden) == "und"
+    begun = side(response={"output": german, "output_form": "truncated"})
+    assert request_language([begun]) == "de"
