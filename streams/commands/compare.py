@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 import orjson
@@ -21,28 +19,28 @@ from understudy.streams.commands.options import (
     json_schemas_option,
     output_options,
 )
-from understudy.streams.commands.recorded_answers import recorded_answers_options, with_sides
-from understudy.streams.errors import VERDICT, CommandError
+from understudy.streams.commands.recorded_answers import (
+    read_or_fail,
+    recorded_answers_options,
+    with_sides,
+)
+from understudy.streams.errors import VERDICT
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.replay.answer_files import (
     AnswerFiles,
-    NoCases,
     RecordedRuns,
     Run,
     format_name,
-    read_runs,
 )
-from understudy.streams.replay.file_comparison import FileComparison, compare_runs, default_policy
+from understudy.streams.replay.file_comparison import compare_runs, default_policy
 from understudy.streams.replay.policy_trial import FailOn, read_policy_file
 from understudy.streams.replay.report import report
+from understudy.streams.replay.runs_report import notes, problems_text
 from understudy.streams.replay.unjudged import unjudged
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.comparison_page import Page, RunLine, comparison_page
 from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
 from understudy.streams.terminal.report_table import slice_documents
-
-MAX_PROBLEMS: Final = 20
-"""Kinds of problems that stderr names: about a screenful."""
 
 
 @click.command("compare")
@@ -59,7 +57,7 @@ MAX_PROBLEMS: Final = 20
     type=click.Choice(["rollback", "hold"]),
     help="Exit with 4 on this verdict; on a rollback in either case.",
 )
-@recorded_answers_options
+@recorded_answers_options("auto")
 @all_slices_option
 @output_options(csv_help="Print the slices as CSV.")
 @json_schemas_option
@@ -69,7 +67,7 @@ def command(
     paths: tuple[Path, ...],
     policy_file: Path | None,
     fail_on: FailOn | None,
-    files: AnswerFiles,
+    answers: AnswerFiles,
     all_slices: bool,
     output: OutputFormat,
     json_schemas: str | None,
@@ -94,17 +92,17 @@ def command(
       understudy compare spans-old.json spans-new.json --id app.case --fail-on rollback
     """
     quiet_logs()
-    runs = _read(with_sides(files, paths))
+    runs = read_or_fail(with_sides(answers, paths))
     rollout = (
         default_policy(*(", ".join(run.models) for run in (runs.stable, runs.candidate)))
         if policy_file is None
         else read_policy_file(policy_file)
     )
     policy = PairingPolicy.from_settings(with_json_schemas(settings, json_schemas))
-    compared = compare_runs(runs, rollout, policy, infer_json=files.expects is None)
+    compared = compare_runs(runs, rollout, policy, infer_json=answers.expects is None)
     page = Page(
         runs=(_line("stable", runs.stable), _line("candidate", runs.candidate)),
-        notes=list(_notes(compared, only_common=files.only_common)),
+        notes=list(notes(runs, answers, is_json_inferred=compared.is_json_inferred)),
         report=report(compared.result.rows, compared.result.tally.read),
         verdict=compared.verdict,
         examples=compared.examples,
@@ -115,73 +113,17 @@ def command(
     elif output == "csv":
         say_documents_as_csv(slice_documents(page.report))
     else:
-        for line in _problems(runs):
+        for line in problems_text(runs):
             say(line, err=True)
         show(comparison_page(page, all_slices=all_slices))
     if fail_on is not None and compared.verdict.verdict in ("rollback", fail_on):
         raise click.exceptions.Exit(VERDICT)
 
 
-def _read(files: AnswerFiles) -> RecordedRuns:
-    try:
-        return read_runs(files)
-    except NoCases as error:
-        raise CommandError(str(error)) from None
-
-
 def _line(side: str, run: Run) -> RunLine:
     return RunLine(
         side, ", ".join(run.files), format_name(run), ", ".join(run.models), len(run.answers.by_id)
     )
-
-
-def _notes(compared: FileComparison, *, only_common: bool) -> Iterator[str]:
-    """What became of records that are no simple case."""
-    runs = compared.runs
-    for side, missing in (("candidate", runs.only_stable), ("stable", runs.only_candidate)):
-        if missing:
-            became = "left out" if only_common else f"failures of {side}"
-            yield f"{missing:,} requests that {side}'s files lack: {became}"
-    if runs.unanswered:
-        yield f"{runs.unanswered:,} requests were asked and neither side's files answer them"
-    for side, run in (("stable", runs.stable), ("candidate", runs.candidate)):
-        yield from _folded(side, run)
-    for what, count in runs.skipped.items():
-        yield f"{count:,} times {what}: no answer of a model, left out"
-    if runs.has_hashed_ids:
-        yield "nothing names the requests, so they are paired by what was asked"
-    if compared.is_json_inferred:
-        yield (
-            "stable's answers are JSON documents, so JSON is taken for expected "
-            "(--expects text says that it is not)"
-        )
-    if runs.problems:
-        yield f"{len(runs.problems):,} records could not be read, or not whole; see above"
-
-
-def _folded(side: str, run: Run) -> Iterator[str]:
-    answers = run.answers
-    if answers.duplicates:
-        yield f"{answers.duplicates:,} records of {side} say the same again"
-    if answers.superseded:
-        yield f"{answers.superseded:,} attempts of {side} were followed by others, which count"
-    if answers.several:
-        first, last = answers.several[0]
-        yield (
-            f"{len(answers.several):,} ids of {side} have several answers; the last counts: "
-            f"{first.answer.id} stands at {first.place} and {last.place}"
-        )
-
-
-def _problems(runs: RecordedRuns) -> Iterator[str]:
-    """The first record of each kind that could not be read, and how many there are."""
-    counts = Counter(one.detail for one in runs.problems)
-    first = {one.detail: one.place for one in reversed(runs.problems)}
-    for detail, count in counts.most_common(MAX_PROBLEMS):
-        more = f" ({count:,} like this)" if count > 1 else ""
-        yield f"{first[detail]}: {detail}{more}"
-    if len(counts) > MAX_PROBLEMS:
-        yield f"{len(counts) - MAX_PROBLEMS:,} more kinds of problems"
 
 
 def _document(page: Page, runs: RecordedRuns) -> dict[str, Any]:

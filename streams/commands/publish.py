@@ -13,11 +13,19 @@ import click
 from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import files_argument
+from understudy.streams.commands.recorded_answers import (
+    check_is_from,
+    read_answers,
+    recorded_answers_options,
+    with_sides,
+)
 from understudy.streams.commands.topics import create_missing_topics
 from understudy.streams.errors import FAILED, UNREACHABLE, CommandError
 from understudy.streams.kafka.client_config import producer_config, topic_of, topics
 from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.pairing.pairing_policy import PairingPolicy
+from understudy.streams.replay.answer_files import AnswerFiles
+from understudy.streams.replay.answer_recording import AnswerRecording, AnyRecording
 from understudy.streams.replay.invalid_lines import invalid_text
 from understudy.streams.replay.order_report import order_text
 from understudy.streams.replay.publishing import Publisher, TooLate, newest_times_ms
@@ -52,6 +60,8 @@ _NAMES: Final[Mapping[Source, str]] = {"events": "events", "feedback": "feedback
     is_flag=True,
     help="Keep the order of each file, instead of that of the records' times.",
 )
+@recorded_answers_options(None)
+@click.option("--rollout-id", metavar="ID", help="With --from: the rollout of the events.")
 @with_settings
 def command(
     settings: Settings,
@@ -59,6 +69,8 @@ def command(
     source: Source,
     include_late: bool,
     as_recorded: bool,
+    answers: AnswerFiles,
+    rollout_id: str | None,
 ) -> None:
     """Write recorded events or feedback to Kafka, with the keys that gateways use.
 
@@ -67,6 +79,9 @@ def command(
     stderr names the first of each kind: file, line and field. When all of them are, the exit code
     is 1.
 
+    With --from, FILE... are STABLE and CANDIDATE: recorded answers as `understudy compare` reads
+    them, written as events of the rollout that --rollout-id names.
+
     A recording that is older than what the topic holds is refused: a worker would count it as late.
 
     \b
@@ -74,9 +89,12 @@ def command(
       understudy publish events.ndjson.gz
       understudy publish --to feedback thumbs.ndjson
       gateway-log-to-events | understudy publish -
+      understudy publish --from auto --rollout-id search-v2 stable.jsonl candidate.jsonl
     """
+    check_is_from(answers)
     quiet_logs()
     policy = PairingPolicy.from_settings(settings)
+    given = _answers(answers, files, source, rollout_id, policy)
     total = total_bytes(files)
     topic = topic_of(settings.kafka, source)
     spec = next(spec for spec in topics(settings.kafka) if spec.name == topic)
@@ -87,7 +105,7 @@ def command(
     started = time.monotonic()
     damage: RecordingError | None = None
     with file_progress(total, "publishing") as progress:
-        recording = Recording(
+        recording = given or Recording(
             files,
             join_timeout_ms=policy.join_timeout_ms,
             progress=progress,
@@ -116,6 +134,23 @@ def command(
         raise click.exceptions.Exit(FAILED)
 
 
+def _answers(
+    answers: AnswerFiles,
+    files: tuple[Path, ...],
+    source: Source,
+    rollout_id: str | None,
+    policy: PairingPolicy,
+) -> AnswerRecording | None:
+    """The recorded answers of `--from` as events; None without it."""
+    if answers.format is None:
+        return None
+    if rollout_id is None:
+        raise click.UsageError("--from needs --rollout-id: recorded answers name no rollout")
+    if source != "events":
+        raise click.UsageError("--from reads answers, which are no feedback")
+    return read_answers(with_sides(answers, files), rollout_id, policy)[0]
+
+
 def _producer(settings: Settings) -> BufferedProducer:
     timeout_ms = int(DELIVERY_TIMEOUT_S * 1e3)
     config = {**producer_config(settings.kafka), "message.timeout.ms": timeout_ms}
@@ -134,7 +169,10 @@ def _confirm(producer: BufferedProducer, source: Source) -> None:
 
 
 def _explain(
-    publisher: Publisher, recording: Recording, policy: PairingPolicy, source: Source
+    publisher: Publisher,
+    recording: AnyRecording,
+    policy: PairingPolicy,
+    source: Source,
 ) -> None:
     """Say on stderr what a worker will not be able to use, and why."""
     for line in invalid_text(publisher.publication.invalid, recording.place):

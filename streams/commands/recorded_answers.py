@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 
+from understudy.schemas.adapters.detect import FORMATS
 from understudy.schemas.adapters.recording import ReadingOptions
 from understudy.schemas.adapters.tables import USUAL_NAMES
 from understudy.schemas.rollouts import nearest
 from understudy.streams.commands.options import RECORDING
-from understudy.streams.replay.answer_files import AnswerFiles
+from understudy.streams.errors import CommandError
+from understudy.streams.pairing.pairing_policy import PairingPolicy
+from understudy.streams.replay.answer_files import (
+    AnswerFiles,
+    NoCases,
+    RecordedRuns,
+    read_runs,
+    with_schemas,
+)
+from understudy.streams.replay.answer_recording import AnswerRecording
+from understudy.streams.replay.runs_report import notes, problems_text
+from understudy.streams.terminal.output import say
 
 _NAMED: Final = {
     "id": ("id", "What names the request on both sides: a column, field or attribute."),
@@ -26,13 +39,25 @@ _NAMED: Final = {
 """Option to the field that its column holds, and its help."""
 
 
-def recorded_answers_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options, gathered to the argument `files`, an `AnswerFiles` without files of the sides.
+def recorded_answers_options(
+    default_format: Literal["auto"] | None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options, gathered to the argument `answers`: an `AnswerFiles` that lacks the arguments.
 
-    `more_stable` and `more_candidate` are files of either side beyond those of the arguments.
+    Its format is `default_format` without `--from`; None stands for files of events.
     """
 
-    @functools.wraps(function)
+    def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
+        options = [_from_option(default_format), *_options()]
+        command: Callable[..., Any] = functools.wraps(function)(_gathered(function))
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+def _gathered(function: Callable[..., Any]) -> Callable[..., Any]:
     def gathered(*args: Any, **given: Any) -> Any:
         columns = {field: given.pop(f"name_{option}") for option, (field, _) in _NAMED.items()}
         columns["language"] = given["language"]
@@ -48,13 +73,26 @@ def recorded_answers_options(function: Callable[..., Any]) -> Callable[..., Any]
             only_common=given.pop("only_common"),
             language=given.pop("language"),
             expects=given.pop("expects"),
+            format=given.pop("from_format"),
         )
-        return function(*args, files=files, **given)
+        return function(*args, answers=files, **given)
 
-    decorated: Callable[..., Any] = gathered
-    for option in reversed(_options()):
-        decorated = option(decorated)
-    return decorated
+    return gathered
+
+
+def _from_option(default: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    text = "What the files are; auto: what their content says."
+    return click.option(
+        "--from", "from_format", type=click.Choice(["auto", *FORMATS]), default=default,
+        show_default=default is not None,
+        help=text if default else f"Read recorded answers instead of events. {text}",
+    )  # fmt: skip
+
+
+def check_is_from(answers: AnswerFiles) -> None:
+    """Raise `UsageError` for options of recorded answers where files of events are read."""
+    if answers.format is None and answers != AnswerFiles(()):
+        raise click.UsageError("options about recorded answers need --from, such as --from auto")
 
 
 def _columns(given: tuple[str, ...]) -> dict[str, str]:
@@ -131,3 +169,27 @@ def with_sides(files: AnswerFiles, paths: tuple[Path, ...]) -> AnswerFiles:
     return replace(
         files, stable=(*paths[:1], *files.stable), candidate=(*paths[1:], *files.candidate)
     )
+
+
+def read_or_fail(files: AnswerFiles) -> RecordedRuns:
+    """Read both runs. Raises `CommandError` where there is nothing to compare."""
+    try:
+        return read_runs(files)
+    except NoCases as error:
+        raise CommandError(str(error)) from None
+
+
+def read_answers(
+    files: AnswerFiles, rollout_id: str, policy: PairingPolicy
+) -> tuple[AnswerRecording, PairingPolicy]:
+    """Both runs as a recording of events, and the policy that knows the schemas in them.
+
+    Stderr says what became of records that are no simple case. Raises `CommandError`.
+    """
+    runs = read_or_fail(files)
+    recording = AnswerRecording(runs, files, rollout_id, dt.datetime.now(dt.UTC))
+    for line in problems_text(runs):
+        say(line, err=True)
+    for line in notes(runs, files, is_json_inferred=recording.is_json_inferred):
+        say(line, err=True)
+    return recording, with_schemas(policy, runs)

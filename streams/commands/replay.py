@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -19,8 +20,16 @@ from understudy.streams.commands.options import (
     json_schemas_option,
     output_options,
 )
+from understudy.streams.commands.recorded_answers import (
+    check_is_from,
+    read_answers,
+    recorded_answers_options,
+    with_sides,
+)
 from understudy.streams.errors import VERDICT, CommandError
 from understudy.streams.pairing.pairing_policy import PairingPolicy
+from understudy.streams.replay.answer_files import AnswerFiles
+from understudy.streams.replay.answer_recording import AnyRecording
 from understudy.streams.replay.into_clickhouse import into_clickhouse
 from understudy.streams.replay.invalid_lines import invalid_json, invalid_text
 from understudy.streams.replay.order_report import order_json, order_text
@@ -41,6 +50,9 @@ from understudy.streams.terminal.output import say, say_documents_as_csv, say_js
 from understudy.streams.terminal.progress import file_progress
 from understudy.streams.terminal.report_table import report_tables, slice_documents
 
+RECORDED: Final = "recorded"
+"""Rollout of recorded answers for which nobody names one."""
+
 
 @click.command("replay")
 @files_argument
@@ -48,6 +60,12 @@ from understudy.streams.terminal.report_table import report_tables, slice_docume
 @all_slices_option
 @output_options(csv_help="Print the slices as CSV.")
 @json_schemas_option
+@recorded_answers_options(None)
+@click.option(
+    "--rollout-id",
+    metavar="ID",
+    help="With --from: the rollout that the events belong to; the policy's without it.",
+)
 @click.option(
     "--policy",
     "policy_file",
@@ -68,6 +86,8 @@ def command(
     all_slices: bool,
     output: OutputFormat,
     json_schemas: str | None,
+    answers: AnswerFiles,
+    rollout_id: str | None,
     policy_file: Path | None,
     fail_on: FailOn | None,
 ) -> None:
@@ -81,6 +101,9 @@ def command(
     Of events that cannot be used, stderr names the first of each kind: file, line and field. When
     no event can be used, the exit code is 1.
 
+    With --from, FILE... are STABLE and CANDIDATE: recorded answers as `understudy compare` reads
+    them. Replay judges them as a worker would judge live requests; compare says more of few cases.
+
     With --policy and --fail-on, the exit code is 4 when the verdict is what --fail-on names, or
     worse, so that a build can depend on it.
 
@@ -91,11 +114,14 @@ def command(
       understudy replay events.ndjson.zst --clickhouse chdb://results
       zcat events.gz | grep search-v2 | understudy replay -
       understudy replay smoke.ndjson --policy policy.yaml --fail-on rollback
+      understudy replay --from auto stable.jsonl candidate.jsonl --clickhouse chdb://results
     """
     if fail_on is not None and policy_file is None:
         raise click.UsageError("--fail-on needs a --policy to judge by")
+    check_is_from(answers)
     quiet_logs()
-    trial = None if policy_file is None else PolicyTrial(read_policy_file(policy_file))
+    rollout = None if policy_file is None else read_policy_file(policy_file)
+    trial = None if rollout is None else PolicyTrial(rollout)
     policy = PairingPolicy.from_settings(with_json_schemas(settings, json_schemas))
     started = time.monotonic()
     with (
@@ -103,7 +129,12 @@ def command(
         nullcontext() if url is None else into_clickhouse(url, policy.window_ms) as sink,
     ):
         now_ms = int(time.time() * 1000)
-        recording = Recording(files, join_timeout_ms=policy.join_timeout_ms, progress=progress)
+        recording: AnyRecording
+        if answers.format is None:
+            recording = Recording(files, join_timeout_ms=policy.join_timeout_ms, progress=progress)
+        else:
+            named = rollout_id or (RECORDED if rollout is None else rollout.rollout_id)
+            recording, policy = read_answers(with_sides(answers, files), named, policy)
         result = replay(recording, policy, now_ms, sink, trial)
     decision = None if trial is None or _is_unusable(result) else trial.outcome()
     took_s = time.monotonic() - started
@@ -128,7 +159,10 @@ def _is_unusable(result: ReplayResult) -> bool:
 
 
 def _json_document(
-    document: Document, result: ReplayResult, decision: Decision | None, recording: Recording
+    document: Document,
+    result: ReplayResult,
+    decision: Decision | None,
+    recording: AnyRecording,
 ) -> Document:
     """The report, with what is said on stderr otherwise."""
     whole = {
@@ -154,7 +188,7 @@ def _print(
     say(f"{took_s:.1f} s, {rate:,.0f} events/s", err=True)
 
 
-def _explain(result: ReplayResult, recording: Recording, join_timeout_s: float) -> None:
+def _explain(result: ReplayResult, recording: AnyRecording, join_timeout_s: float) -> None:
     """Say on stderr which lines are invalid, and what a worker would make of their order."""
     for line in invalid_text(result.invalid, recording.place):
         say(line, err=True)

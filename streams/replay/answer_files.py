@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
+from understudy.analyzers.compare.json_output import JsonSchemaValidator, compile_json_schema
 from understudy.analyzers.compare.language_tags import UNDETERMINED, normalize_tag
 from understudy.schemas.adapters.cases import (
     Case,
@@ -28,6 +29,7 @@ from understudy.schemas.adapters.recording import (
     Recording,
 )
 from understudy.schemas.events import Expects, Request
+from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.replay.recordings import RecordingError, file_name, read_content
 
 _MOST_NAMES: Final = 5
@@ -48,8 +50,8 @@ class AnswerFiles:
     requests: tuple[Path, ...] = ()
     """Files that hold what was asked."""
     options: ReadingOptions = field(default_factory=ReadingOptions)
-    format: Format | None = None
-    """None: by content."""
+    format: Format | Literal["auto"] | None = None
+    """What the files are; `auto` is what their content says, None for files of events."""
     sources: tuple[str, str] | None = None
     """Providers or models whose answers are stable's and candidate's; None: all of its files."""
     only_common: bool = False
@@ -86,7 +88,8 @@ class RecordedRuns:
     problems: list[Problem]
     skipped: dict[str, int]
     """Records that are no answers, by what they are."""
-    json_schemas: dict[str, Any]
+    json_schemas: dict[str, JsonSchemaValidator]
+    """Of schemas that requests carry, by `schema_id`."""
     has_hashed_ids: bool
 
 
@@ -108,6 +111,7 @@ def read_runs(files: AnswerFiles) -> RecordedRuns:
     cases = cases_of(stable.answers, candidate.answers)
     _check_cases(cases, stable, candidate, list(read.values()))
     answered = {case.id for case in cases}
+    problems = [problem for recording in read.values() for problem in recording.problems]
     skipped: dict[str, int] = {}
     for recording in read.values():
         for what, count in recording.skipped.items():
@@ -119,18 +123,40 @@ def read_runs(files: AnswerFiles) -> RecordedRuns:
         only_stable=sum(case.candidate is None for case in cases),
         only_candidate=sum(case.stable is None for case in cases),
         unanswered=len({one.id for one in asked} - answered),
-        problems=[problem for recording in read.values() for problem in recording.problems],
+        problems=problems,
         skipped=skipped,
-        json_schemas={k: v for one in read.values() for k, v in one.json_schemas.items()},
+        json_schemas=_compiled(list(read.values()), problems),
         has_hashed_ids=any(recording.has_hashed_ids for recording in read.values()),
     )
+
+
+def _compiled(
+    recordings: Sequence[Recording], problems: list[Problem]
+) -> dict[str, JsonSchemaValidator]:
+    """Validators of the schemas that requests carry; one that cannot be used is a problem."""
+    validators = {}
+    for recording in recordings:
+        for name, schema in recording.json_schemas.items():
+            try:
+                validators[name] = compile_json_schema(schema)
+            except ValueError as error:
+                places = [o.place for o in recording.requests if o.request.schema_id == name]
+                problems.append(Problem(places[0], f"its JSON Schema cannot be used: {error}"))
+    return validators
+
+
+def with_schemas(policy: PairingPolicy, runs: RecordedRuns) -> PairingPolicy:
+    """The policy with the schemas that requests carry beside those of the settings."""
+    known = {**runs.json_schemas, **policy.compare.json_schemas}
+    return replace(policy, compare=replace(policy.compare, json_schemas=known))
 
 
 def _read(path: Path, files: AnswerFiles) -> Recording:
     """One file, its name in all places."""
     name = file_name(path)
+    wanted = None if files.format == "auto" else files.format
     try:
-        recording = read_recording(read_content(path), files.options, files.format)
+        recording = read_recording(read_content(path), files.options, wanted)
     except UnknownFormat as error:
         raise RecordingError(f"{name} {error}") from None
     recording.answers = [_in_file(one, name) for one in recording.answers]

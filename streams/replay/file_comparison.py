@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from understudy.analyzers.compare.json_output import compile_json_schema
 from understudy.analyzers.fixed_sample.judge import judge_fixed_sample
 from understudy.analyzers.fixed_sample.units import UNIT_WINDOW_S, unit_times_ms
 from understudy.analyzers.guardrails.slices import slice_name
@@ -27,7 +24,7 @@ from understudy.streams.replay.answer_events import (
     expecting_json,
     with_one_conversation,
 )
-from understudy.streams.replay.answer_files import RecordedRuns
+from understudy.streams.replay.answer_files import RecordedRuns, with_schemas
 from understudy.streams.replay.replay_events import ReplayResult, replay
 
 ROLLOUT_ID: Final = "compare"
@@ -62,7 +59,7 @@ def compare_runs(
     """Pair, measure and judge the cases of two runs.
 
     Where no request says what its caller parses, and `infer_json` allows it, answers of stable that
-    are JSON documents tell. Raises ValueError for a JSON Schema in a file that is none.
+    are JSON documents tell.
     """
     cases = with_one_conversation(runs.cases)
     is_json_inferred = infer_json and are_documents(cases)
@@ -70,7 +67,7 @@ def compare_runs(
         cases = expecting_json(cases)
     cases, times_ms = _in_order(cases)
     events = events_of_cases(cases, rollout.rollout_id, [from_epoch_ms(ms) for ms in times_ms])
-    pairing = _pairing_policy(policy, runs.json_schemas)
+    pairing = replace(with_schemas(policy, runs), window_s=UNIT_WINDOW_S)
     result = replay((encode_event(event) for event in events), pairing, max(times_ms, default=0))
     verdict = judge_fixed_sample(result.rows, rollout)
     return FileComparison(
@@ -84,17 +81,6 @@ def _in_order(cases: Sequence[Case]) -> tuple[list[Case], list[int]]:
     times_ms = unit_times_ms(case.answers[0].conversation_id for case in cases)
     order = sorted(range(len(cases)), key=times_ms.__getitem__)
     return [cases[place] for place in order], [times_ms[place] for place in order]
-
-
-def _pairing_policy(policy: PairingPolicy, schemas: Mapping[str, Any]) -> PairingPolicy:
-    """A window for each unit, and the schemas that files carry beside those of the settings."""
-    validators = {
-        name: compile_json_schema(msgspec.json.encode(schema)) for name, schema in schemas.items()
-    }
-    known = {**validators, **policy.compare.json_schemas}
-    return replace(
-        policy, window_s=UNIT_WINDOW_S, compare=replace(policy.compare, json_schemas=known)
-    )
 
 
 def _examples(

@@ -144,3 +144,18 @@ def test_a_damaged_file_stops_it(broker_settings: None, tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "events.gz" in done.stderr
     assert "; 0 events written to" in done.stderr
+
+
+@pytest.mark.embedded
+def test_recorded_answers_are_written_as_events(broker_settings: None, tmp_path: Path) -> None:
+    stable, candidate = tmp_path / "stable.csv", tmp_path / "candidate.csv"
+    rows = "".join(f"{n},so\n" for n in range(20))
+    stable.write_text(f"id,answer\n{rows}")
+    candidate.write_text(f"id,answer\n{rows},no id\n")
+    refused = publish("--from", "auto", stable, candidate)
+    assert refused.exit_code == 2
+    assert "--rollout-id" in refused.stderr
+    done = publish("--from", "auto", "--rollout-id", "search-v2", stable, candidate)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("40 events written to ")
+    assert "candidate.csv:22: has no id" in done.stderr

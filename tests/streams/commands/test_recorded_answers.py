@@ -10,7 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from understudy.schemas.adapters.recording import ReadingOptions
-from understudy.streams.commands.recorded_answers import recorded_answers_options, with_sides
+from understudy.streams.commands.recorded_answers import (
+    check_is_from,
+    recorded_answers_options,
+    with_sides,
+)
 from understudy.streams.replay.answer_files import AnswerFiles
 
 
@@ -18,9 +22,9 @@ def gathered(*arguments: str) -> AnswerFiles:
     taken: list[AnswerFiles] = []
 
     @click.command()
-    @recorded_answers_options
-    def command(files: AnswerFiles, **_: Any) -> None:
-        taken.append(files)
+    @recorded_answers_options(None)
+    def command(answers: AnswerFiles, **_: Any) -> None:
+        taken.append(answers)
 
     result = CliRunner().invoke(command, arguments, standalone_mode=False)
     if result.exception:
@@ -51,6 +55,14 @@ def test_both_sides_of_one_file() -> None:
 def test_a_column_that_is_no_field_is_refused(given: str) -> None:
     with pytest.raises(click.UsageError, match="FIELD=NAME"):
         gathered("--column", given)
+
+
+def test_without_from_there_is_no_format_and_no_other_option() -> None:
+    assert gathered("--from", "otlp").format == "otlp"
+    check_is_from(gathered())
+    check_is_from(gathered("--from", "auto", "--id", "key"))
+    with pytest.raises(click.UsageError, match="--from auto"):
+        check_is_from(gathered("--only-common"))
 
 
 def test_arguments_come_before_further_files() -> None:

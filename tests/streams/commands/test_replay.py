@@ -68,6 +68,41 @@ def test_json_keeps_the_report_and_adds_the_decision(recording: Path, tmp_path: 
     assert decision["evidence"][0]["guardrail"] == "tool_call_match"
 
 
+def test_recorded_answers_are_replayed_as_events(tmp_path: Path) -> None:
+    rows = "id,answer\n" + "".join(f'{n},"{{""a"": {n}}}"\n' for n in range(20))
+    stable, candidate = tmp_path / "s.csv", tmp_path / "c.csv"
+    stable.write_text(rows)
+    candidate.write_text(rows.replace("}", "") + ",no id\n")
+    runner = CliRunner()
+    result = runner.invoke(
+        main, ["replay", "--from", "auto", str(stable), str(candidate), "--json"]
+    )
+    document = json.loads(result.stdout)
+    assert document["pairs"] == 20
+    assert document["rollouts"][0]["rollout_id"] == "recorded"
+    (whole, *_) = document["rollouts"][0]["slices"]
+    assert (whole["stable"]["json_valid"], whole["candidate"]["json_valid"]) == (20, 0)
+    assert "c.csv:22: has no id" in result.stderr
+    judged = run(
+        tmp_path,
+        STRICT,
+        "replay",
+        "--from",
+        "table",
+        str(stable),
+        str(candidate),
+        "--policy",
+        "POLICY",
+    )
+    assert f"HOLD  {ROLLOUT_ID}, stage shadow" in judged.output
+
+
+def test_options_of_recorded_answers_need_them(recording: Path) -> None:
+    result = CliRunner().invoke(main, ["replay", str(recording), "--id", "key"])
+    assert result.exit_code == 2
+    assert "need --from" in result.stderr
+
+
 def test_backtest_shows_when_what_would_have_been_decided(recording: Path, tmp_path: Path) -> None:
     arguments = ["rollout", "backtest", "-f", "POLICY", str(recording)]
     screen = run(tmp_path, STRICT, *arguments)
