@@ -217,6 +217,7 @@ class UnderstudyLogger(CustomLogger):
         if mirror is None:
             return True
         key = _key(metadata, kwargs)
+        self._open_for_mirror(key, mirror, metadata, kwargs)
         if not self._may_mirror(mirror, key):
             self._requests.withhold(key, target)
             return False
@@ -227,6 +228,16 @@ class UnderstudyLogger(CustomLogger):
         if is_first_look and task is not None:
             task.add_done_callback(lambda _: self._left(key, target, run))
         return True
+
+    def _open_for_mirror(
+        self, key: str, mirror: Mirror, metadata: Metadata, kwargs: Mapping[str, Any]
+    ) -> None:
+        """Beside a blocking `Router.completion` the mirrored call may be the first one seen."""
+        if _PAIR not in metadata and not self._requests.is_open(key):
+            facts = self._facts(key, metadata, kwargs)
+            self._publish(self._requests.begin(key, facts, time.monotonic()))
+            self._requests.expect(key, [mirror])
+            self._watch()
 
     def _left(self, key: str, target: str, run: str) -> None:
         """LiteLLM makes mirrored calls in a task of their own: with it, they are over."""
@@ -355,7 +366,10 @@ class UnderstudyLogger(CustomLogger):
 
     def _publish(self, requests: Sequence[tuple[Event, ...]]) -> None:
         for events in requests:
-            self._publisher.publish(*events)
+            try:
+                self._publisher.publish(*events)
+            except Exception:
+                log.warning("a request is not published", exc_info=True)
 
     def _watch(self) -> None:
         """Look at what waits, from a thread; after a fork the child starts its own."""

@@ -1,10 +1,10 @@
 """Requests that LiteLLM mirrors, from their first call to the events of both sides. Pure.
 
-LiteLLM reports calls, one by one and in any order: attempts of the primary, attempts of its mirrored
-calls. It never says that no further one follows, and says nothing at all of a mirrored call that it
+LiteLLM reports calls, one by one and in any order: attempts of the primary and of its mirrored
+calls. It never says that no further one follows, and reports nothing of a mirrored call that it
 gave up before calling. So a request is kept here until both sides are known, or as long as the join
-waits for them: what began and never ended, or was to be mirrored and never began, is told apart from
-what the model did wrong.
+waits for them: a call that began and never ended, or that was to be made and never began, is kept
+apart from what the model did wrong.
 
 Times are seconds of a clock that only goes forward.
 """
@@ -97,6 +97,9 @@ class _Calls:
         self.attempts.append(answer)
         self.last_end_s = now_s
 
+    def has_begun(self) -> bool:
+        return bool(self.running or self.ended)
+
     def has_answered(self) -> bool:
         return any(one.error is None for one in self.attempts)
 
@@ -149,6 +152,13 @@ class _Request:
     primary: _Calls = field(default_factory=_Calls)
     mirrored: dict[str, _Mirrored] = field(default_factory=dict)
     """By the candidate's model group."""
+    withheld: set[str] = field(default_factory=set)
+    """Candidates that are not to be called for it."""
+
+    def is_done(self) -> bool:
+        if not self.mirrored:
+            return bool(self.primary.attempts)
+        return all(len(one.published) == len(PAIR_SIDES) for one in self.mirrored.values())
 
 
 class MirroredRequests:
@@ -188,7 +198,8 @@ class MirroredRequests:
         """The primary of a request was sent to a deployment that is mirrored so."""
         request = self._requests[key]
         for mirror in mirrors:
-            request.mirrored.setdefault(mirror.candidate, _Mirrored(mirror))
+            if mirror.candidate not in request.withheld:
+                request.mirrored.setdefault(mirror.candidate, _Mirrored(mirror))
 
     def start_primary(self, key: str, call_id: str) -> None:
         """An attempt of the primary began."""
@@ -244,8 +255,7 @@ class MirroredRequests:
         request = self._requests.get(key)
         if request is not None:
             request.mirrored.pop(candidate, None)
-            if not request.mirrored:
-                self._forget(key)
+            request.withheld.add(candidate)
 
     def take(self, key: str, now_s: float) -> list[tuple[Event, ...]]:
         """The events of one request whose sides are known now, those of a pair together."""
@@ -289,8 +299,7 @@ class MirroredRequests:
             for mirrored in request.mirrored.values()
             if (events := _events(request, mirrored, now_s))
         ]
-        is_done = all(len(one.published) == len(PAIR_SIDES) for one in request.mirrored.values())
-        if is_done or now_s >= request.began_s + FORGET_S:
+        if request.is_done() or now_s >= request.began_s + FORGET_S:
             self._forget(key)
         return found
 
@@ -301,7 +310,7 @@ def _events(request: _Request, mirrored: _Mirrored, now_s: float) -> tuple[Event
         "stable": _stable(request, now_s),
         "candidate": _candidate(request, mirrored, now_s),
     }
-    is_late = now_s >= request.began_s + WAIT_S
+    is_late = now_s >= request.began_s + WAIT_S and request.primary.has_begun()
     if not is_late and None in sides.values():
         return ()
     known = {

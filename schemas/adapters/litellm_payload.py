@@ -1,4 +1,4 @@
-"""LiteLLM's StandardLoggingPayload: one call of one model, as its callbacks and log exports have it.
+"""LiteLLM's StandardLoggingPayload: one call of one model, as callbacks and log exports have it.
 
 What its fields mean was read off LiteLLM 1.83 to 1.110 by running it:
 
