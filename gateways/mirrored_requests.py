@@ -27,10 +27,10 @@ PAIR_SIDES: Final[tuple[Side, ...]] = ("stable", "candidate")
 RETRY_GRACE_S: Final = 10.0
 """LiteLLM waits up to 8 s before it retries; what has failed for longer than that is over."""
 REPORT_GRACE_S: Final = 2.0
-"""LiteLLM reports a call from a queue, a moment after it has ended."""
-LOST_REPORT_S: Final = 15.0
-"""Of an answer: a queue that is longer than this is stuck. Reports do get lost: those of mirrored
-calls beside the blocking `Router.completion`, whose event loop ends with the call."""
+"""For the report of a mirrored call that was not seen to start, such as one from the cache."""
+LOST_REPORT_S: Final = 30.0
+"""LiteLLM reports from a queue, which on its first call imports for seconds. Reports do get lost:
+beside the blocking `Router.completion`, the event loop of a mirrored call ends with the call."""
 WAIT_S: Final = 90.0
 """Both sides have to be in Kafka before the join gives up, 120 s after the request by default."""
 FORGET_S: Final = 660.0
@@ -107,8 +107,10 @@ class _Calls:
         """Whether nothing that follows would change what came of the side."""
         if self.has_answered():
             return True
-        left = ((self.over_at_s, REPORT_GRACE_S), (self.answered_at_s, LOST_REPORT_S))
-        if any(since_s is not None and now_s >= since_s + grace_s for since_s, grace_s in left):
+        has_started = bool(self.running) or self.answered_at_s is not None
+        grace_s = LOST_REPORT_S if has_started else REPORT_GRACE_S
+        ends_s = [one for one in (self.over_at_s, self.answered_at_s) if one is not None]
+        if ends_s and now_s >= max(ends_s) + grace_s:
             return True
         is_quiet = not self.running and now_s >= self.last_end_s + RETRY_GRACE_S
         return bool(self.attempts) and (is_quiet or self._is_over_and_reported())
