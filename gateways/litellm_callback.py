@@ -317,8 +317,8 @@ class UnderstudyLogger(CustomLogger):
             request_time=dt.datetime.now(dt.UTC),
             conversation_id=conversation,
             turn=self._turn(conversation, metadata, kwargs),
-            language=_told(metadata, "language"),
-            workflow=_told(metadata, "workflow"),
+            language=_label(metadata, "language"),
+            workflow=_label(metadata, "workflow"),
             trace_id=str(trace) if trace else None,
         )
 
@@ -332,9 +332,9 @@ class UnderstudyLogger(CustomLogger):
         """
         if conversation is None:
             return None
-        told = metadata.get("turn")
-        if isinstance(told, int) and not isinstance(told, bool):
-            return min(max(told, 1), MAX_TURN)
+        given = metadata.get("turn")
+        if isinstance(given, int) and not isinstance(given, bool):
+            return min(max(given, 1), MAX_TURN)
         seen = self._turns.pop(conversation, 0) + 1
         self._turns[conversation] = turn = min(max(seen, _answers(kwargs) + 1), MAX_TURN)
         if len(self._turns) > _MAX_CONVERSATIONS:
@@ -420,7 +420,7 @@ def _conversation(metadata: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str
     return next((str(one)[:_MAX_ID] for one in named if one), None)
 
 
-def _told(metadata: Mapping[str, Any], name: str) -> str | None:
+def _label(metadata: Mapping[str, Any], name: str) -> str | None:
     """What the caller wrote into the request's metadata, directly or through the proxy."""
     requester = metadata.get("requester_metadata")
     holders = (metadata, requester if isinstance(requester, Mapping) else {})

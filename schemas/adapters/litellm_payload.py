@@ -187,10 +187,10 @@ def _outcome(payload: Payload) -> Parts:
 
 
 def _usage(payload: Payload) -> Parts:
-    """Tokens as the provider told them, else as LiteLLM counted them; and the price."""
-    told = _mapping(_mapping(payload.get("response")).get("usage"))
+    """Tokens as the provider given them, else as LiteLLM counted them; and the price."""
+    given = _mapping(_mapping(payload.get("response")).get("usage"))
     counted = {name: payload.get(name) for name in ("prompt_tokens", "completion_tokens")}
-    usage = usage_of(told or counted) or {}
+    usage = usage_of(given or counted) or {}
     return {**usage, "cost_usd": payload.get("response_cost")}
 
 
@@ -200,11 +200,11 @@ def _usage_of_failure(payload: Payload) -> Parts | None:
 
 
 def _error(payload: Payload) -> Parts:
-    told = _mapping(payload.get("error_information"))
-    kind = told.get("error_class") or told.get("error_code") or "unknown"
-    code = str(told.get("error_code") or "")
+    given = _mapping(payload.get("error_information"))
+    kind = given.get("error_class") or given.get("error_code") or "unknown"
+    code = str(given.get("error_code") or "")
     status = int(code) if code.isascii() and code.isdigit() else _STATUS_OF_CLASS.get(str(kind))
-    is_own = told.get("error_rate_limit_category") in _OWN_LIMITS or told.get(
+    is_own = given.get("error_rate_limit_category") in _OWN_LIMITS or given.get(
         "error_budget_entity_type"
     )
     return {"type": str(kind), "status": status, "source": "gateway" if is_own else None}
