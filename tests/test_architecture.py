@@ -40,6 +40,7 @@ TESTED_BY = {
     "streams/dead_letters/replaying.py": "tests/streams/commands/test_dead_letters_replay.py",
     # Edges that mean something only with a broker, a database or a server around them.
     "streams/alerting/decision_message.py": "tests/streams/alerting/test_end_to_end.py",
+    "streams/clickhouse/read_connection.py": "tests/streams/clickhouse/test_evidence_history.py",
     "streams/deciding/faust_app.py": "tests/streams/deciding/test_runner.py",
     "streams/http/app.py": "tests/streams/http/test_server.py",
     "streams/http/context.py": "tests/streams/http/test_server.py",

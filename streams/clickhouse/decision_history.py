@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import msgspec
-from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from understudy.schemas.api import HistoryPage, PastDecision
-from understudy.streams.clickhouse.connect import connect
-from understudy.streams.clickhouse.sink_errors import sink_error
+from understudy.streams.clickhouse.read_connection import ReadConnection
 
-TIMEOUT_S: Final = 10.0
-"""A page of some hundred rows takes milliseconds; a client waits no longer than this."""
 COLUMNS: Final = PastDecision.__struct_fields__
 _SQL: Final = f"""
 SELECT {", ".join(COLUMNS)}
@@ -69,11 +64,10 @@ END: Final = Cursor()
 
 
 class DecisionHistory:
-    """One connection, opened when it is needed. To be used by one thread at a time."""
+    """Reads over a connection, so it is to be used by one thread at a time."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._client: Client | None = None
+    def __init__(self, connection: ReadConnection) -> None:
+        self.connection = connection
 
     def page(self, rollout_id: str, before: Cursor, limit: int) -> HistoryPage:
         """Decisions, the newest first. Raises `SinkBusy` and `SinkBroken`."""
@@ -81,12 +75,6 @@ class DecisionHistory:
         shown = rows[:limit]
         following = str(_cursor(shown[-1], before.time)) if len(rows) > limit else None
         return HistoryPage(decisions=[_decision(row) for row in shown], next_before=following)
-
-    def close(self) -> None:
-        """Close the connection; the next query opens another."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
 
     def _rows(self, rollout_id: str, before: Cursor, limit: int) -> list[Any]:
         parameters = {
@@ -96,16 +84,7 @@ class DecisionHistory:
             "sequence": before.sequence,
             "limit": limit,
         }
-        try:
-            return list(self._open().query(_SQL, parameters=parameters).result_rows)
-        except ClickHouseError as error:
-            self.close()
-            raise sink_error(error) from error
-
-    def _open(self) -> Client:
-        if self._client is None:
-            self._client = connect(self._url, timeout_s=TIMEOUT_S, create=False)
-        return self._client
+        return self.connection.rows(_SQL, parameters)
 
 
 def _decision(row: Any) -> PastDecision:

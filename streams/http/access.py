@@ -14,24 +14,28 @@ from understudy.streams.http.connections import client_of
 from understudy.streams.http.context import API
 from understudy.streams.http.host_check import OPEN_PATHS
 from understudy.streams.http.problems import Problem
+from understudy.streams.http.sessions import COOKIE, session_token
 from understudy.streams.http.tokens import Scope, Token, holder
 from understudy.streams.logs import LogLimit
 
 log = structlog.get_logger(__name__)
 _limited_log: Final = LogLimit(log)
 
+PAGES: Final = "/rollouts"
+SIGN_IN: Final = "/sign-in"
+SIGN_OUT: Final = "/sign-out"
+_SIGNING: Final = (SIGN_IN, SIGN_OUT)
 _WRITING: Final = (hdrs.METH_PUT, hdrs.METH_DELETE, hdrs.METH_POST)
 
 
 def authorize(request: web.Request, scope: Scope) -> Token:
     """The request's token, if it has the scope. Raises a 401 or 403 problem."""
-    tokens = request.app[API].tokens
-    if not tokens:
+    if not request.app[API].tokens:
         raise Problem(
             HTTPStatus.FORBIDDEN, "writing is disabled: the worker has no tokens; set [http] tokens"
         )
     shown = request.headers.get(hdrs.AUTHORIZATION, "")
-    token = holder(tokens, shown)
+    token = token_of(request)
     if token is None:
         _log_refusal(request, scope, "")
         error = ', error="invalid_token"' if shown else ""
@@ -51,12 +55,30 @@ def authorize(request: web.Request, scope: Scope) -> Token:
     return token
 
 
+def token_of(request: web.Request) -> Token | None:
+    """The token that a request shows; on pages, the one that its session stands for, too.
+
+    The API takes no session: a browser sends cookies by itself, also with what another page asks.
+    """
+    context = request.app[API]
+    shown = request.headers.get(hdrs.AUTHORIZATION)
+    if shown is None and is_page(request):
+        return session_token(context.tokens, request.cookies.get(COOKIE, ""), context.clock())
+    return holder(context.tokens, shown or "")
+
+
+def is_page(request: web.Request) -> bool:
+    """Whether the request is for a page of the dashboard rather than for a program."""
+    path = request.path
+    return path == "/" or path in _SIGNING or path == PAGES or path.startswith(f"{PAGES}/")
+
+
 def waiting_client(request: web.Request) -> str:
     """Whose allowance a request takes that waits: its token's holder, else its address.
 
     So gateways with a token keep their places even where a proxy gives everybody one address.
     """
-    token = holder(request.app[API].tokens, request.headers.get(hdrs.AUTHORIZATION, ""))
+    token = token_of(request)
     return client_of(request.remote) if token is None else f"token of {token.name}"
 
 
@@ -64,13 +86,18 @@ def waiting_client(request: web.Request) -> str:
 async def reading_check(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Where reading takes a token, see to it. Routes that write look for their own scope."""
     is_asked = API in request.app and request.app[API].read_needs_token
-    if is_asked and request.path not in OPEN_PATHS and not _writes(request):
+    if is_asked and not _is_open(request.path) and not _writes(request):
         authorize(request, "read")
     return await handler(request)
 
 
+def _is_open(path: str) -> bool:
+    """Whether a path tells nothing about rollouts."""
+    return path in OPEN_PATHS or path in _SIGNING or path.startswith("/static/")
+
+
 def _writes(request: web.Request) -> bool:
-    return request.method in _WRITING and request.path.startswith(f"{ROLLOUTS}/")
+    return request.method in _WRITING and request.path.startswith((f"{ROLLOUTS}/", f"{PAGES}/"))
 
 
 def _log_refusal(request: web.Request, scope: Scope, name: str) -> None:

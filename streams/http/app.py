@@ -13,7 +13,14 @@ from prometheus_client import ProcessCollector
 
 from understudy.schemas.manifests import MAX_MANIFEST_BYTES
 from understudy.streams.clickhouse.decision_history import DecisionHistory
-from understudy.streams.http import gate_routes, probe_routes, read_routes, write_routes
+from understudy.streams.clickhouse.read_connection import ReadConnection
+from understudy.streams.http import (
+    dashboard_routes,
+    gate_routes,
+    probe_routes,
+    read_routes,
+    write_routes,
+)
 from understudy.streams.http.access import reading_check
 from understudy.streams.http.connections import CONNECTIONS, Connections, tracked
 from understudy.streams.http.context import API, ApiContext
@@ -35,7 +42,9 @@ RUNNER: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 """How to run the application. Bodies are not decompressed: a small one could become huge. Two
 seconds suffice for a client to see that its body is refused before the connection closes."""
-API_ROUTES: Final = (read_routes.routes, write_routes.routes, gate_routes.routes)
+API_ROUTES: Final = (
+    read_routes.routes, write_routes.routes, gate_routes.routes, dashboard_routes.routes
+)  # fmt: skip
 
 
 def check_access(settings: Settings) -> None:
@@ -51,7 +60,7 @@ def make_api_context(settings: Settings, max_connections: int) -> ApiContext:
     return ApiContext(
         view=MaterializedView(max_waiting=max_connections * 5 // 6),
         store=RolloutRegistry(settings.kafka),
-        history=DecisionHistory(settings.clickhouse.url),
+        history=DecisionHistory(ReadConnection(settings.clickhouse.url)),
         tokens=read_tokens(settings.http.tokens),
         read_needs_token=settings.http.read_needs_token,
         gate_max_age_s=settings.http.gate_max_age_s,
@@ -66,7 +75,9 @@ def make_app(
 ) -> web.Application:
     """Probes and metrics of these components, and the API where a context is given."""
     checks = [host_check(hosts or AllowedHosts()), reading_check]
-    middlewares: list[Middleware] = [tracked, errors_as_problems, *checks]
+    middlewares: list[Middleware] = [
+        tracked, errors_as_problems, dashboard_routes.errors_as_pages, *checks
+    ]  # fmt: skip
     app = web.Application(middlewares=middlewares, client_max_size=MAX_MANIFEST_BYTES)
     app[CONNECTIONS] = Connections(max_connections)
     app[probe_routes.COMPONENTS] = components

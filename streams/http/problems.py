@@ -67,29 +67,28 @@ async def errors_as_problems(request: web.Request, handler: Handler) -> web.Stre
     """Turn every error into a problem document. The log has the details of unexpected ones."""
     try:
         return await handler(request)
-    except web.HTTPException as error:
-        if error.status < HTTPStatus.BAD_REQUEST:
-            raise
-        kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
-        return _response(
-            Problem(HTTPStatus(error.status), _detail_of_aiohttp(error, request), kept)
-        )
     except Exception as error:
-        return _response_to(error, request)
+        if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        place = (error.line, error.column) if isinstance(error, ManifestError) else (0, 0)
+        return _response(problem_of(error, request), *place)
 
 
-def _response_to(error: Exception, request: web.Request) -> web.Response:
+def problem_of(error: Exception, request: web.Request) -> Problem:
+    """Say what went wrong. An unexpected error is logged, and nothing is told of it."""
     if isinstance(error, Problem):
-        return _response(error)
+        return error
+    if isinstance(error, web.HTTPException):
+        kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
+        return Problem(HTTPStatus(error.status), _detail_of_aiohttp(error, request), kept)
     status = next((code for kind, code in _STATUSES.items() if isinstance(error, kind)), None)
     if status is None:
         _limited_log.error("http.request_failed", method=request.method, path=request.path[:200],
                   exc_info=True)  # fmt: skip
         detail = "an unexpected error; the worker's log has the details"
-        return _response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
+        return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
     retry = RETRY if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-    place = (error.line, error.column) if isinstance(error, ManifestError) else (0, 0)
-    return _response(Problem(status, _detail(error), retry), *place)
+    return Problem(status, _detail(error), retry)
 
 
 def _detail_of_aiohttp(error: web.HTTPException, request: web.Request) -> str:

@@ -14,7 +14,8 @@ from understudy.schemas.api import EvidenceList, RolloutList
 from understudy.schemas.decisions import Decision
 from understudy.schemas.openapi import ROLLOUT, ROLLOUTS, render
 from understudy.schemas.rollouts import nearest
-from understudy.streams.clickhouse.decision_history import END, MAX_DIGITS, TIMEOUT_S, Cursor
+from understudy.streams.clickhouse.decision_history import END, MAX_DIGITS, Cursor
+from understudy.streams.clickhouse.read_connection import TIMEOUT_S
 from understudy.streams.http.access import waiting_client
 from understudy.streams.http.bodies import Body, body_of, encoded
 from understudy.streams.http.context import API, ApiContext, in_thread
@@ -107,7 +108,9 @@ async def get_history(request: web.Request) -> web.Response:
     allow_only(request, "before", "limit")
     context = request.app[API]
     limit = positive_int(request, "limit", default=HISTORY_ROWS, maximum=MAX_HISTORY_ROWS)
-    query = partial(context.history.page, request.match_info["rollout_id"], _before(request), limit)
+    query = partial(
+        context.history.page, request.match_info["rollout_id"], history_before(request), limit
+    )
     try:
         async with asyncio.timeout(TIMEOUT_S + QUEUE_TIMEOUT_S):
             page = await in_thread(context.history_threads, query)
@@ -178,7 +181,7 @@ def _evidence(request: web.Request, decision: Decision) -> EvidenceList:
     )
 
 
-def _before(request: web.Request) -> Cursor:
+def history_before(request: web.Request) -> Cursor:
     """The parameter `before`: a time, or `next_before` of the previous page."""
     text = request.query.get("before")
     if text is None:

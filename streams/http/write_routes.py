@@ -69,7 +69,7 @@ _Request = TypeVar("_Request", bound=CommandRequest | KillRequest)
 @routes.put(ROLLOUT_PATH)
 async def apply(request: web.Request) -> web.Response:
     """Apply a policy: start a rollout, or change one that runs."""
-    context, actor = request.app[API], _actor(request, authorize(request, "admin"))
+    context, actor = request.app[API], actor_of(request, authorize(request, "admin"))
     allow_only(request, "dry_run")
     is_dry_run, rollout_id = flag(request, "dry_run"), request.match_info["rollout_id"]
     is_json, is_expected = _is_json(request), _expected_record(request)
@@ -91,7 +91,7 @@ async def apply(request: web.Request) -> web.Response:
 @routes.delete(ROLLOUT_PATH)
 async def delete(request: web.Request) -> web.Response:
     """Delete a rollout with its evidence and its decision."""
-    context, actor = request.app[API], _actor(request, authorize(request, "admin"))
+    context, actor = request.app[API], actor_of(request, authorize(request, "admin"))
     allow_only(request)
     rollout_id = request.match_info["rollout_id"]
     is_expected = _expected_record(request)
@@ -140,7 +140,8 @@ async def read_audit(request: web.Request) -> web.Response:
     return web.Response(body=encoded(AuditPage(records=found)), content_type=JSON)
 
 
-def _actor(request: web.Request, token: Token) -> Actor:
+def actor_of(request: web.Request, token: Token) -> Actor:
+    """Who acts, for the audit."""
     return Actor(
         by=token.name,
         via="http",
@@ -151,7 +152,7 @@ def _actor(request: web.Request, token: Token) -> Actor:
 
 async def _issue(request: web.Request, kind: CommandKind) -> web.Response:
     """Issue a command, then wait for a decision that confirms it."""
-    context, actor = request.app[API], _actor(request, authorize(request, "operate"))
+    context, actor = request.app[API], actor_of(request, authorize(request, "operate"))
     allow_only(request)
     rollout_id = request.match_info["rollout_id"]
     expects = _expected_sequence(context, request)
@@ -189,16 +190,7 @@ async def _command_response(
 
     Raises a 409 or 412 problem for a command that was rejected.
     """
-    is_applied, status = False, None
-
-    def newest() -> Decision | None:
-        found = context.view.newest_decision(rollout_id) if context.view.is_complete else None
-        return found.decision if found else None
-
-    with suppress(UnreadableRecord, TooManyWaiting):
-        is_applied = await context.view.wait_until(lambda: is_answered(issued, newest()), timeout_s)
-        if rejection := rejection_of(issued, newest()):
-            raise _rejected(issued, rejection)
+    is_applied, status = await wait_until_applied(context, rollout_id, issued, timeout_s), None
     with suppress(UnreadableRecord):
         rollout = context.view.find(rollout_id) if context.view.is_complete else None
         status = status_of(rollout.record, rollout.decision) if rollout else None
@@ -210,6 +202,26 @@ async def _command_response(
         body=encoded(result),
         content_type=JSON,
     )
+
+
+async def wait_until_applied(
+    context: ApiContext, rollout_id: str, issued: Command, timeout_s: float
+) -> bool:
+    """Whether a decision has applied a command in time; it is stored in any case.
+
+    Raises a 409 or 412 problem for a command that was rejected.
+    """
+    is_applied = False
+
+    def newest() -> Decision | None:
+        found = context.view.newest_decision(rollout_id) if context.view.is_complete else None
+        return found.decision if found else None
+
+    with suppress(UnreadableRecord, TooManyWaiting):
+        is_applied = await context.view.wait_until(lambda: is_answered(issued, newest()), timeout_s)
+        if rejection := rejection_of(issued, newest()):
+            raise _rejected(issued, rejection)
+    return is_applied
 
 
 def _rejected(issued: Command, rejection: str) -> Problem:

@@ -17,6 +17,7 @@ from tests.streams.http.described import Answer, check
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.clickhouse.decision_history import DecisionHistory
+from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.http.app import RUNNER, make_app
 from understudy.streams.http.context import ApiContext
 from understudy.streams.http.materialized_view import MaterializedView, ViewUpdate
@@ -96,7 +97,7 @@ def api(
     context = ApiContext(
         view,
         store,
-        DecisionHistory(clickhouse),
+        DecisionHistory(ReadConnection(clickhouse)),
         read_tokens(tokens),
         read_needs_token=read_needs_token,
     )

@@ -217,7 +217,7 @@ def test_strange_names_are_found(server: Api, name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
-        ("/", 404, "there is nothing at /"),
+        ("/nothing", 404, "there is nothing at /nothing"),
         ("/api/v1/rollout", 404, "there is nothing at /api/v1/rollout"),
         (f"{BASE}/", 404, "there is nothing at"),
         (f"{ONE}/evidence?guardrial=x", 400, "unknown parameter guardrial; did you mean guardrail"),

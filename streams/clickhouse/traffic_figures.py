@@ -1,0 +1,95 @@
+"""Sums of a rollout's windows in a span of time: one row for all, and one for each step of time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, Final
+
+from understudy.streams.clickhouse.read_connection import ReadConnection
+
+SIDE_SUMS: Final = (
+    "requests", "served", "model_requests", "errors", "timeouts", "client_errors",
+    "gateway_errors", "answers", "empties", "refusals", "incompletes", "truncated",
+    "finish_reason_known", "texts", "garbled", "repetitive", "reasoning_leaks", "json_expected",
+    "json_fenced", "json_truncated", "json_trailing_text", "json_not_json", "json_too_deep",
+    "json_quoted", "tools_offered", "tool_calls_invalid", "tool_calls_missing", "language_checked",
+    "language_match", "fallback_known", "fallbacks", "retries", "cost_usd_count", "cost_usd_sum",
+    "output_tokens_count", "output_tokens_sum", "feedback_score_count", "feedback_positive",
+)  # fmt: skip
+"""Columns that each side has, without its prefix."""
+OTHER_SUMS: Final = (
+    "events_paired", "events_single", "events_unmatched_stable", "events_unmatched_candidate",
+    "events_unmatched_control", "events_duplicate", "events_superseded", "events_late",
+    "events_invalid", "pair_pairs", "pair_lost_stable", "pair_lost_candidate",
+)  # fmt: skip
+HISTOGRAMS: Final = ("duration_ms_histogram", "time_to_first_token_ms_histogram")
+SIDES: Final = ("stable", "candidate")
+MAX_STEPS: Final = 180
+"""Of the chart over time: as many points as a chart of that width can show apart."""
+MIN_STEP_MS: Final = 60_000
+"""Shorter steps have too few requests to say anything about a share."""
+_RANGE: Final = """
+FROM windows FINAL
+WHERE rollout_id = {rollout_id:String}
+  AND window_start >= {since:DateTime64(3, 'UTC')} AND window_start < {until:DateTime64(3, 'UTC')}
+"""
+_SUMS: Final = [f"{side}_{name}" for side in SIDES for name in SIDE_SUMS] + list(OTHER_SUMS)
+_MAPS: Final = [f"{side}_{name}" for side in SIDES for name in HISTOGRAMS]
+_TOTALS: Final = (
+    "SELECT count(), min(toUnixTimestamp64Milli(window_start)), "
+    + ", ".join([*(f"sum({name})" for name in _SUMS), *(f"sumMap({name})" for name in _MAPS)])
+    + _RANGE
+)
+_STEPPED: Final = ("requests", "errors", "model_requests")
+_STEPS: Final = (
+    "SELECT intDiv(toUnixTimestamp64Milli(window_start), {step_ms:Int64}) * {step_ms:Int64} AS at, "
+    + ", ".join(f"sum({side}_{name})" for side in SIDES for name in _STEPPED)
+    + _RANGE
+    + "GROUP BY at ORDER BY at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficStep:
+    """What came in one step of time."""
+
+    at_ms: int
+    sums: dict[str, int]
+    """`stable_requests` and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Sums over a span of time."""
+
+    since: dt.datetime
+    until: dt.datetime
+    rows: int
+    """Of windows; 0 where there are none."""
+    sums: dict[str, float]
+    histograms: dict[str, dict[int, int]]
+    """Log bucket to count."""
+    steps: list[TrafficStep]
+
+
+def read_traffic(
+    connection: ReadConnection, rollout_id: str, since: dt.datetime, until: dt.datetime
+) -> Traffic:
+    """Return the sums of the windows that start in a span. Raises `SinkBusy` and `SinkBroken`."""
+    parameters: dict[str, Any] = {
+        "rollout_id": rollout_id,
+        "since": since.astimezone(dt.UTC),
+        "until": until.astimezone(dt.UTC),
+    }
+    rows, first_ms, *values = connection.rows(_TOTALS, parameters)[0]
+    span_ms = int(until.timestamp() * 1000) - int(first_ms)
+    parameters["step_ms"] = max(MIN_STEP_MS, -(-span_ms // MAX_STEPS))
+    sums = dict(zip(_SUMS, map(float, values[: len(_SUMS)]), strict=True))
+    maps = dict(zip(_MAPS, values[len(_SUMS) :], strict=True))
+    names = [f"{side}_{name}" for side in SIDES for name in _STEPPED]
+    steps = [
+        TrafficStep(int(at), dict(zip(names, map(int, of), strict=True)))
+        for at, *of in connection.rows(_STEPS, parameters)
+    ]
+    return Traffic(since, until, int(rows), sums, maps, steps)

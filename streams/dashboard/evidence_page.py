@@ -1,0 +1,111 @@
+"""What the page of one guardrail in one slice shows: its figures, and how they grew. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from understudy.analyzers.guardrails.evidence_figures import multiple
+from understudy.analyzers.sequential.weights import weighted_log_evidence
+from understudy.schemas.decisions import Decision, Evidence
+from understudy.streams.clickhouse.evidence_history import EvidencePoint
+from understudy.streams.dashboard.charts import Chart, Line, chart
+from understudy.streams.dashboard.evidence_rows import EvidenceRow, evidence_rows
+
+_ROOM: Final = 0.1
+"""Share of a chart left free above and below."""
+_FACTOR_OF_UNIT: Final = {"share": 100.0}
+"""Charts show points rather than shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePage:
+    """One guardrail in one slice."""
+
+    row: EvidenceRow
+    others: list[EvidenceRow]
+    """The same guardrail in other slices."""
+    statistics: list[tuple[str, str]]
+    charts: list[Chart]
+
+
+def evidence_page(
+    decision: Decision, one: Evidence, points: Sequence[EvidencePoint]
+) -> EvidencePage:
+    """Return what the page shows of a piece of evidence and its past."""
+    others = [
+        other
+        for other in decision.evidence
+        if other.guardrail == one.guardrail and other.slice != one.slice
+    ]
+    charts = [_evidence_chart(points), _harm_chart(one, points)] if len(points) > 1 else []
+    return EvidencePage(
+        row=evidence_rows(decision, [one])[0],
+        others=evidence_rows(decision, sorted(others, key=lambda each: -each.units)),
+        statistics=[(name, f"{value:,g}") for name, value in one.statistics.items()],
+        charts=charts,
+    )
+
+
+def _evidence_chart(points: Sequence[EvidencePoint]) -> Chart:
+    rollback = [
+        multiple(
+            weighted_log_evidence(p.evidence.log_rollback, p.evidence.weight),
+            p.thresholds.log_rollback,
+        )
+        for p in points
+    ]
+    promotion = [multiple(p.evidence.log_promotion, p.thresholds.log_promotion) for p in points]
+    spoken = (
+        f"Evidence for rollback is {rollback[-1]:.2g} times what one needs, "
+        f"for promotion {promotion[-1]:.2g} times, after {len(points)} decisions."
+    )
+    lines = [
+        Line("for rollback", "bad", [*map(_drawn, rollback)]),
+        Line("for promotion", "good", [*map(_drawn, promotion)]),
+        Line("enough", "limit", [1.0] * len(points)),
+    ]
+    title = "Evidence, as a multiple of what is enough"
+    return chart(title, spoken, _times_s(points), lines, unit="×", y_axis="log")
+
+
+def _drawn(value: float) -> float:
+    """Return the value within what a logarithmic axis shows: beyond, nothing changes."""
+    return min(max(value, 1e-3), 1e6)
+
+
+def _harm_chart(one: Evidence, points: Sequence[EvidencePoint]) -> Chart:
+    factor = 100.0 if one.relative else _FACTOR_OF_UNIT.get(one.unit, 1.0)
+    unit = "%" if one.relative else {"share": "pp"}.get(one.unit, one.unit)
+
+    def scaled(values: Sequence[float | None]) -> list[float | None]:
+        return [None if value is None else value * factor for value in values]
+
+    lines = [
+        Line("harm", "main", scaled([p.evidence.harm for p in points])),
+        Line("from", "range", scaled([p.evidence.interval[0] for p in points])),
+        Line("to", "range", scaled([p.evidence.interval[1] for p in points])),
+        Line("limit", "limit", scaled([p.evidence.harm_margin for p in points])),
+    ]
+    spoken = "Harm with its 95 % interval against the limit, over the decisions so far."
+    title = f"Harm and its 95 % interval, {unit}"
+    return chart(title, spoken, _times_s(points), lines, unit=unit, y_range=_range_shown(lines))
+
+
+def _range_shown(lines: Sequence[Line]) -> tuple[float, float] | None:
+    """Return the range of the second half of the points, with room to spare.
+
+    Intervals begin as wide as can be; to show their beginnings would leave nothing to see.
+    """
+    half = len(lines[0].values) // 2
+    known = [value for line in lines for value in line.values[half:] if value is not None]
+    if not known:
+        return None
+    low, high = min(*known, 0.0), max(*known, 0.0)
+    room = _ROOM * (high - low) or 1.0
+    return low - room, high + room
+
+
+def _times_s(points: Sequence[EvidencePoint]) -> list[float]:
+    return [point.at_ms / 1000 for point in points]

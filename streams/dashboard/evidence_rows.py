@@ -1,0 +1,140 @@
+"""What a page shows of each piece of evidence: its figures, and how far it tells. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from understudy.analyzers.guardrails.evidence_figures import (
+    harm_text,
+    interval_text,
+    limit_text,
+    promotion_multiple,
+    rollback_multiple,
+    sides_text,
+    times,
+)
+from understudy.analyzers.guardrails.formatting import format_count
+from understudy.analyzers.guardrails.slices import slice_title
+from understudy.schemas.decisions import Decision, Evidence
+from understudy.schemas.rollout_metrics import METRICS
+from understudy.streams.dashboard.interval_bars import IntervalBar, interval_bar
+
+
+class Finding(StrEnum):
+    """How far evidence tells, the worst first."""
+
+    BREACH = "breach"
+    BEYOND = "beyond"
+    WORSE = "worse"
+    UNCLEAR = "unclear"
+    WITHIN = "within"
+    BETTER = "better"
+    UNMEASURED = "unmeasured"
+
+
+WORDS: Final = {
+    Finding.BREACH: "harm beyond the limit is shown",
+    Finding.BEYOND: "beyond the limit, by its 95 % interval",
+    Finding.WORSE: "worse than stable, by its 95 % interval",
+    Finding.UNCLEAR: "too small to tell",
+    Finding.WITHIN: "within the limit",
+    Finding.BETTER: "better than stable, by its 95 % interval",
+    Finding.UNMEASURED: "not measured",
+}
+"""In words, since colour alone tells nobody who cannot see it."""
+SIGNS: Final = {
+    Finding.BREACH: "✕",
+    Finding.BEYOND: "▲",
+    Finding.WORSE: "△",
+    Finding.UNCLEAR: "·",
+    Finding.WITHIN: "✓",
+    Finding.BETTER: "▽",
+    Finding.UNMEASURED: "–",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """A guardrail in a slice, ready to be shown."""
+
+    guardrail: str
+    title: str
+    slice: str
+    slice_title: str
+    action: str
+    limit: str
+    units: str
+    sides: str
+    harm: str
+    interval: str
+    finding: Finding
+    rollback: str
+    rollback_multiple: float
+    promotion: str
+    promotion_multiple: float
+    is_required: bool
+    note: str
+    bar: IntervalBar | None
+
+    @property
+    def words(self) -> str:
+        """The finding in words."""
+        return WORDS[self.finding]
+
+    @property
+    def sign(self) -> str:
+        """The finding as one character."""
+        return SIGNS[self.finding]
+
+
+def evidence_rows(decision: Decision, evidence: Sequence[Evidence]) -> list[EvidenceRow]:
+    """Return evidence as rows, in its order."""
+    return [_row(one, decision) for one in evidence]
+
+
+def finding_of(one: Evidence) -> Finding:
+    """Return how far a piece of evidence tells.
+
+    The interval holds at all looks together, so what it excludes is certain.
+    """
+    low, high = one.interval
+    if one.status == "breach":
+        return Finding.BREACH
+    if one.harm is None:
+        return Finding.UNMEASURED
+    if low is not None and low > one.harm_margin:
+        return Finding.BEYOND
+    is_difference = one.limit in ("max_increase", "max_drop")
+    if is_difference and low is not None and low > 0:
+        return Finding.WORSE
+    if is_difference and high is not None and high < 0:
+        return Finding.BETTER
+    is_within = high is not None and high < one.harm_margin
+    return Finding.WITHIN if is_within or one.status == "pass" else Finding.UNCLEAR
+
+
+def _row(one: Evidence, decision: Decision) -> EvidenceRow:
+    rollback, promotion = rollback_multiple(one, decision), promotion_multiple(one, decision)
+    return EvidenceRow(
+        guardrail=one.guardrail,
+        title=METRICS[one.metric].title,
+        slice=one.slice,
+        slice_title=slice_title(one.slice),
+        action=one.action,
+        limit=limit_text(one),
+        units=format_count(one.units),
+        sides=sides_text(one),
+        harm=harm_text(one, one.harm),
+        interval=interval_text(one),
+        finding=finding_of(one),
+        rollback=times(rollback),
+        rollback_multiple=rollback,
+        promotion=times(promotion),
+        promotion_multiple=promotion,
+        is_required=one.required,
+        note=one.note,
+        bar=interval_bar(one),
+    )

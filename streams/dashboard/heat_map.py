@@ -1,0 +1,60 @@
+"""Languages against guardrails: where the candidate is worse, and where nobody can tell. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from understudy.analyzers.guardrails.slices import ALL, slice_title
+from understudy.schemas.decisions import Decision, Evidence
+from understudy.streams.dashboard.evidence_rows import EvidenceRow, evidence_rows
+
+MAX_COLUMNS: Final = 31
+"""All requests and thirty languages; the rest is counted, and has a place in the table."""
+_LANGUAGE: Final = "language:"
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Cells by guardrail and slice; a cell is None where the guardrail does not test the slice."""
+
+    slices: list[str]
+    titles: list[str]
+    rows: list[tuple[str, str, list[EvidenceRow | None]]]
+    """Guardrail, its title, a cell for each slice."""
+    left_out: int
+    """Slices that did not fit."""
+
+    @property
+    def is_worth_showing(self) -> bool:
+        """Whether there is more than all requests together."""
+        return len(self.slices) > 1
+
+
+def heat_map(decision: Decision) -> HeatMap:
+    """Return the newest evidence of a decision for all requests and each language.
+
+    Languages are in the order of how many units they have.
+    """
+    slices = _slices(decision.evidence)
+    shown = slices[:MAX_COLUMNS]
+    cells: dict[str, dict[str, EvidenceRow]] = {}
+    for row in evidence_rows(decision, [one for one in decision.evidence if one.slice in shown]):
+        cells.setdefault(row.guardrail, {})[row.slice] = row
+    rows = [
+        (name, next(iter(of.values())).title, [of.get(slice_) for slice_ in shown])
+        for name, of in cells.items()
+    ]
+    titles = [slice_title(slice_) for slice_ in shown]
+    return HeatMap(shown, titles, rows, len(slices) - len(shown))
+
+
+def _slices(evidence: Sequence[Evidence]) -> list[str]:
+    units: dict[str, int] = {}
+    for one in evidence:
+        is_language = one.slice.startswith(_LANGUAGE) and "," not in one.slice
+        if one.slice == ALL or is_language:
+            units[one.slice] = max(units.get(one.slice, 0), one.units)
+    seen = [name for name in units if name == ALL or units[name]]
+    return sorted(seen, key=lambda name: (name != ALL, -units[name], name))

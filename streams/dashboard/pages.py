@@ -1,0 +1,83 @@
+"""Pages as HTML, from templates that escape everything they are given."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from understudy.analyzers.guardrails.formatting import format_count, format_percent, visible
+
+_STATIC: Final = files("understudy.streams.dashboard") / "static"
+STATIC_FILES: Final = {
+    "dashboard.css": "text/css",
+    "dashboard.js": "text/javascript",
+    "theme.svg": "image/svg+xml",
+    "vendor/uPlot.iife.min.js": "text/javascript",
+    "vendor/uPlot.min.css": "text/css",
+}
+"""All that pages load, with their content types."""
+_HASH_DIGITS: Final = 12
+"""48 bits: enough that no two releases of a file share an address."""
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page. What is missing in `values` raises an error."""
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def static_file(name: str) -> bytes:
+    """Return the contents of a static file. Raises KeyError for any other name."""
+    if name not in STATIC_FILES:
+        raise KeyError(name)
+    return (_STATIC / name).read_bytes()
+
+
+@cache
+def static_url(name: str) -> str:
+    """Return the address of a static file: with its hash, so that browsers may keep it."""
+    digest = hashlib.sha256(static_file(name)).hexdigest()[:_HASH_DIGITS]
+    return f"/static/{name}?v={digest}"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("understudy.streams.dashboard", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_without_controls,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals["static"] = static_url
+    made.filters |= {
+        "count": format_count,
+        "moment": _moment,
+        "path": lambda text: quote(text, safe=""),
+        "percent": format_percent,
+    }
+    return made
+
+
+def _without_controls(value: Any) -> Any:
+    """Write characters that cannot be seen as numbers, so that none turns the reading direction."""
+    is_foreign = isinstance(value, str) and not isinstance(value, Markup)
+    return visible(value) if is_foreign else value
+
+
+def _moment(time: dt.datetime | None) -> Markup:
+    """Return a time to the second, UTC, as an element that scripts and screen readers know."""
+    if time is None:
+        return Markup("–")
+    at = time.astimezone(dt.UTC)
+    return Markup('<time datetime="{}">{}</time>').format(
+        at.isoformat(timespec="seconds"), f"{at:%Y-%m-%d %H:%M:%S}"
+    )

@@ -1,0 +1,147 @@
+"""What the page of one rollout shows. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import yaml
+
+from understudy.analyzers.guardrails.formatting import (
+    format_count,
+    format_duration,
+    format_percent,
+    visible,
+)
+from understudy.analyzers.guardrails.slices import ALL
+from understudy.schemas.api import RolloutStatus
+from understudy.schemas.decisions import Decision
+from understudy.schemas.rollout_records import RolloutRecord
+from understudy.schemas.rollouts import Rollout, Stage
+from understudy.streams.dashboard.attention import silence_of
+from understudy.streams.dashboard.evidence_rows import EvidenceRow, Finding, evidence_rows
+from understudy.streams.dashboard.heat_map import HeatMap, heat_map
+from understudy.streams.rollouts.rollout_status import policy_in, status_of
+
+_WORST: Final = tuple(Finding)
+"""Findings in the order of `Finding`: the worst first."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageStep:
+    """A stage of the ramp and whether the rollout is there."""
+
+    name: str
+    mode: str
+    share: str
+    state: str
+    """`done`, `current` or `next`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """Something that grows towards what a stage needs."""
+
+    title: str
+    text: str
+    share: float
+    """Of what is needed, at most 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPage:
+    """A rollout and what its newest decision says."""
+
+    status: RolloutStatus
+    models: tuple[str, str]
+    """Names of stable and candidate."""
+    stages: list[StageStep]
+    decision: Decision | None
+    progress: list[Quantity]
+    together: list[EvidenceRow]
+    """All requests together, the worst first."""
+    slices: list[EvidenceRow]
+    """Slices in which the candidate is worse, the worst first."""
+    heat: HeatMap | None
+    quality: list[tuple[str, str]]
+    silence: str
+    """For how long no window has come; empty if that is no matter."""
+    policy_problem: str
+
+
+def rollout_page(record: RolloutRecord, decision: Decision | None, now: dt.datetime) -> RolloutPage:
+    """Return what the page of a rollout shows."""
+    policy, status = policy_in(record), status_of(record, decision)
+    silence = silence_of(status, now)
+    models = record.manifest.models
+    return RolloutPage(
+        status=status,
+        models=(models.stable, models.candidate),
+        stages=_stages(policy.rollout, decision),
+        decision=decision,
+        progress=_progress(decision) if decision else [],
+        together=_together(decision) if decision else [],
+        slices=_worse(decision) if decision else [],
+        heat=heat_map(decision) if decision else None,
+        quality=_quality(decision) if decision else [],
+        silence=format_duration(silence) if silence is not None else "",
+        policy_problem=policy.problem,
+    )
+
+
+def policy_text(record: RolloutRecord) -> str:
+    """Return the policy as it was written, as YAML."""
+    written = msgspec.to_builtins(record.manifest)
+    return visible(yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _stages(policy: Rollout | None, decision: Decision | None) -> list[StageStep]:
+    current = decision.stage.index if decision else 0
+    stages: tuple[Stage, ...] = policy.stages if policy else ()
+    return [
+        StageStep(
+            name=stage.name,
+            mode=stage.mode,
+            share=format_percent(stage.share) if stage.share else "",
+            state="done" if n < current else "current" if n == current else "next",
+        )
+        for n, stage in enumerate(stages)
+    ]
+
+
+def _progress(decision: Decision) -> list[Quantity]:
+    done, stage = decision.stage, decision.stage.stage
+    requests = f"{format_count(done.requests)} of {format_count(stage.min_requests)}"
+    duration = f"{format_duration(done.duration_s)} of {format_duration(stage.min_duration_s)}"
+    return [
+        Quantity("Requests in closed windows", requests, _part(done.requests, stage.min_requests)),
+        Quantity("Time in closed windows", duration, _part(done.duration_s, stage.min_duration_s)),
+    ]
+
+
+def _part(done: float, needed: float) -> float:
+    return min(1.0, done / needed) if needed > 0 else 1.0
+
+
+def _together(decision: Decision) -> list[EvidenceRow]:
+    rows = evidence_rows(decision, [one for one in decision.evidence if one.slice == ALL])
+    return sorted(rows, key=lambda row: _WORST.index(row.finding))
+
+
+def _worse(decision: Decision) -> list[EvidenceRow]:
+    rows = evidence_rows(decision, [one for one in decision.evidence if one.slice != ALL])
+    worse = [row for row in rows if row.finding in (Finding.BREACH, Finding.BEYOND, Finding.WORSE)]
+    return sorted(worse, key=lambda row: (_WORST.index(row.finding), -row.rollback_multiple))
+
+
+def _quality(decision: Decision) -> list[tuple[str, str]]:
+    quality = decision.quality
+    return [
+        ("Requests that the evidence rests on", format_percent(decision.stage.judged_share)),
+        ("Sides without a partner", format_percent(quality.unmatched_share)),
+        ("Events that came late", format_percent(quality.late_share)),
+        ("Candidate's sides that never came", format_percent(quality.lost_candidate_share)),
+        ("Stable's sides that never came", format_percent(quality.lost_stable_share)),
+    ]

@@ -1,0 +1,106 @@
+"use strict";
+// Keeps a page up to date and draws its charts. Without it, pages say the same after a reload.
+
+const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+const LOOKS = {
+  stable: () => ({ stroke: style("--stable"), width: 2, dash: [6, 3] }),
+  candidate: () => ({ stroke: style("--candidate"), width: 2 }),
+  main: () => ({ stroke: style("--text"), width: 2 }),
+  bad: () => ({ stroke: style("--bad"), width: 2 }),
+  good: () => ({ stroke: style("--good"), width: 2, dash: [6, 3] }),
+  range: () => ({ stroke: style("--dim"), width: 1 }),
+  limit: () => ({ stroke: style("--bad"), width: 1, dash: [2, 3] }),
+};
+
+const short = (value) =>
+  value == null ? "–" : Number(value.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 4 });
+
+// Hours and minutes, and the day where one begins: clocks of 24 hours, UTC.
+function clock(_, ticks) {
+  return ticks.map((seconds, n) => {
+    const [day, time] = new Date(seconds * 1e3).toISOString().split("T");
+    return n === 0 || time.startsWith("00:00") ? `${time.slice(0, 5)}\n${day}` : time.slice(0, 5);
+  });
+}
+
+const isDecade = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
+const decades = (_, ticks) => ticks.map((tick) => (isDecade(tick) ? tick : null));
+
+function axis(isLog, extra) {
+  return { stroke: style("--dim"), grid: { stroke: style("--line"), width: 1, ...(isLog ? { filter: decades } : {}) }, ticks: { show: false }, ...extra };
+}
+
+function draw(plot) {
+  const spec = JSON.parse(plot.dataset.chart);
+  const isTime = spec.x_axis === "time";
+  const suffix = spec.unit === "%" || spec.unit === "×" ? ` ${spec.unit}` : "";
+  const options = {
+    width: plot.clientWidth,
+    height: plot.clientHeight - 34,
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC"),
+    cursor: { points: { size: 6 } },
+    scales: {
+      x: { time: isTime, distr: isTime ? 1 : 3 },
+      y: spec.y_axis === "log" ? { distr: 3 } : { range: spec.y_range ?? undefined },
+    },
+    axes: [
+      axis(!isTime, isTime ? { values: clock, space: 70 } : { values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : `${short(tick)} s`)) }),
+      axis(spec.y_axis === "log", { size: 64, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : short(tick))) }),
+    ],
+    series: [
+      isTime ? { label: "UTC", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" } : { label: "seconds", value: (_, v) => short(v) },
+      ...spec.series.map((line) => ({
+        label: line.label, points: { show: false }, spanGaps: false,
+        value: (_, v) => (v == null ? "–" : short(v) + suffix), ...LOOKS[line.role](),
+      })),
+    ],
+  };
+  plot.replaceChildren();
+  return new uPlot(options, [spec.x, ...spec.series.map((line) => line.values)], plot);
+}
+
+let charts = [];
+function drawAll() {
+  charts.forEach((one) => one.destroy());
+  charts = Array.from(document.querySelectorAll("[data-chart]"), draw);
+}
+
+let resizing;
+addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawAll, 150); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+
+// Whoever types, or has opened a list, keeps what they see until they are done.
+const isBusy = () =>
+  document.activeElement?.matches("input") ||
+  Array.from(document.querySelectorAll("main input:not([type=hidden])")).some((input) => input.value);
+
+async function refresh() {
+  if (isBusy()) return;
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!response.ok) return;
+  const next = new DOMParser().parseFromString(await response.text(), "text/html");
+  const main = document.getElementById("main");
+  const focused = document.activeElement?.closest("main a")?.getAttribute("href");
+  const scrolled = Array.from(main.querySelectorAll(".scroll"), (box) => box.scrollLeft);
+  main.replaceChildren(...next.getElementById("main").childNodes);
+  main.querySelectorAll(".scroll").forEach((box, n) => { box.scrollLeft = scrolled[n] || 0; });
+  if (focused) main.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  drawAll();
+}
+
+function follow(address) {
+  const said = document.getElementById("live");
+  let known;
+  const source = new EventSource(address);
+  source.onopen = () => { said.textContent = "Live"; };
+  source.onerror = () => { said.textContent = "Not connected; trying again"; };
+  source.onmessage = ({ data }) => {
+    if (known !== undefined && known !== data) refresh();
+    known = data;
+  };
+  addEventListener("pagehide", () => source.close());
+}
+
+drawAll();
+if (document.body.dataset.live) follow(document.body.dataset.live);

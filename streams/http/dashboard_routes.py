@@ -1,0 +1,439 @@
+"""Pages of the dashboard, what they load, and their forms.
+
+Pages read the same view and issue the same commands as the API. They are rendered here, so that a
+browser needs a small script only to stay up to date and to draw charts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import quote, urlencode
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from understudy.schemas.api import HistoryPage, RolloutList
+from understudy.schemas.decisions import Decision, Evidence
+from understudy.schemas.rollout_records import CommandKind
+from understudy.streams.clickhouse.evidence_history import DAY, EvidencePoint, read_evidence
+from understudy.streams.clickhouse.read_connection import TIMEOUT_S
+from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
+from understudy.streams.clickhouse.traffic_figures import Traffic, read_traffic
+from understudy.streams.dashboard.attention import by_attention
+from understudy.streams.dashboard.evidence_page import evidence_page
+from understudy.streams.dashboard.evidence_rows import SIGNS, WORDS
+from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file
+from understudy.streams.dashboard.rollout_page import policy_text, rollout_page
+from understudy.streams.dashboard.traffic_page import traffic_page
+from understudy.streams.http.access import (
+    PAGES,
+    SIGN_IN,
+    SIGN_OUT,
+    authorize,
+    is_page,
+    token_of,
+    waiting_client,
+)
+from understudy.streams.http.bodies import body_of
+from understudy.streams.http.context import API, ApiContext, in_thread
+from understudy.streams.http.problems import Problem, problem_of
+from understudy.streams.http.query_parameters import positive_int
+from understudy.streams.http.read_routes import (
+    HISTORY_ROWS,
+    MAX_HISTORY_ROWS,
+    QUEUE_TIMEOUT_S,
+    history_before,
+)
+from understudy.streams.http.request_body import in_time
+from understudy.streams.http.sessions import (
+    COOKIE,
+    check_same_origin,
+    cookie_value,
+    start_session,
+)
+from understudy.streams.http.tokens import holder
+from understudy.streams.http.write_routes import COMMAND_WAIT_S, actor_of, wait_until_applied
+from understudy.streams.rollouts import operator_commands
+from understudy.streams.rollouts.registry import record_version
+from understudy.streams.rollouts.rollout_status import status_of
+
+routes: Final = web.RouteTableDef()
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Nothing from elsewhere, and nothing that stands in a page runs: model output cannot act."""
+PAGE_HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+KEEP_ALIVE_S: Final = 20.0
+"""Proxies cut a stream that is silent for a minute, some after half of one."""
+RECONNECT_MS: Final = 3_000
+"""What a browser waits before it opens a stream again that has ended."""
+STATIC_MAX_AGE_S: Final = 365 * 86_400
+"""For ever: an address has the hash of what is there."""
+DEFAULT_HOURS: Final = 24
+MAX_HOURS: Final = 24 * 31
+"""A query over more windows takes longer than a page may."""
+_ROLLOUT: Final = f"{PAGES}/{{rollout_id:[^/]+}}"
+_MESSAGES: Final = {
+    "applied": "Done: a decision has confirmed it.",
+    "stored": "Stored: it is applied as soon as a worker that decides runs.",
+}
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """A form that issues a command."""
+
+    kind: CommandKind
+    title: str
+    preview: str
+    """What gateways will do."""
+    needs_reason: bool = False
+
+
+@web.middleware
+async def errors_as_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Show errors as pages to people; who has to sign in is asked to."""
+    if API not in request.app or not is_page(request):
+        return await handler(request)
+    try:
+        return await handler(request)
+    except web.HTTPRedirection:
+        raise
+    except Exception as error:
+        problem = problem_of(error, request)
+        if problem.status is HTTPStatus.UNAUTHORIZED and request.method == hdrs.METH_GET:
+            return _redirect(f"{SIGN_IN}?{urlencode({'then': request.path_qs})}")
+        return _page(
+            request, "error.html", problem.status,
+            title=problem.status.phrase, detail=problem.detail,
+        )  # fmt: skip
+
+
+@routes.get("/")
+async def index(_: web.Request) -> web.Response:
+    """The way to the list."""
+    return _redirect(PAGES)
+
+
+@routes.get(PAGES)
+async def show_rollouts(request: web.Request) -> web.Response:
+    """All rollouts, those that need an operator first."""
+    context = request.app[API]
+    statuses = [status_of(r.record, r.decision) for r in context.complete_view().all().values()]
+    return _page(request, "rollouts.html", rows=by_attention(statuses, context.clock()))
+
+
+@routes.get(f"{PAGES}/live")
+async def follow_rollouts(request: web.Request) -> web.StreamResponse:
+    """Tell the page of all rollouts when something has changed."""
+    return await _follow(request, lambda: _list_version(request.app[API]))
+
+
+@routes.get(_ROLLOUT)
+async def show_rollout(request: web.Request) -> web.Response:
+    """One rollout and its newest decision."""
+    context = request.app[API]
+    rollout = context.rollout(request)
+    page = rollout_page(rollout.record, rollout.decision, context.clock())
+    token = token_of(request)
+    may_act = token is not None and token.may("operate")
+    return _page(
+        request,
+        "rollout.html",
+        page=page,
+        key=[(SIGNS[finding], words) for finding, words in WORDS.items()],
+        actions=_actions(rollout.decision) if may_act else [],
+        message=_MESSAGES.get(request.query.get("did", ""), ""),
+    )
+
+
+@routes.get(f"{_ROLLOUT}/live")
+async def follow_rollout(request: web.Request) -> web.StreamResponse:
+    """Tell the pages of a rollout when its policy or its decision has changed."""
+    context = request.app[API]
+
+    def version() -> str:
+        rollout = context.rollout(request)
+        tag = rollout.published.body.tag if rollout.published else ""
+        return f"{record_version(rollout.record)}-{tag}"
+
+    return await _follow(request, version)
+
+
+@routes.get(f"{_ROLLOUT}/evidence/{{guardrail:[^/]+}}")
+async def show_evidence(request: web.Request) -> web.Response:
+    """One guardrail in one slice, and how its evidence grew."""
+    decision = _require_decision(request)
+    one = _evidence(request, decision)
+    none: list[EvidencePoint] = []
+    points, problem = await _from_clickhouse(
+        request,
+        lambda connection: read_evidence(
+            connection,
+            decision.rollout_id,
+            one.guardrail,
+            one.slice,
+            created_at=decision.rollout_created_at or decision.decided_at,
+            since=decision.decided_at - DAY,
+        ),
+        none,
+    )
+    page = evidence_page(decision, one, points)
+    return _page(request, "evidence.html", id=decision.rollout_id, page=page, problem=problem)
+
+
+@routes.get(f"{_ROLLOUT}/traffic")
+async def show_traffic(request: web.Request) -> web.Response:
+    """Both sides side by side, and where every event went."""
+    rollout_id = request.match_info["rollout_id"]
+    hours = positive_int(request, "hours", default=DEFAULT_HOURS, maximum=MAX_HOURS)
+    until = _newest_window(request)
+    since = until - dt.timedelta(hours=hours)
+    found: Traffic | None
+    found, problem = await _from_clickhouse(
+        request, lambda connection: read_traffic(connection, rollout_id, since, until), None
+    )
+    return _page(
+        request, "traffic.html", id=rollout_id, chosen=hours, until=until, problem=problem,
+        page=traffic_page(found) if found is not None and found.rows else None,
+    )  # fmt: skip
+
+
+@routes.get(f"{_ROLLOUT}/history")
+async def show_history(request: web.Request) -> web.Response:
+    """Decisions that changed something, and who did what."""
+    context, rollout_id = request.app[API], request.match_info["rollout_id"]
+    limit = positive_int(request, "limit", default=HISTORY_ROWS, maximum=MAX_HISTORY_ROWS)
+    before = history_before(request)
+    found, problem = await _from_clickhouse(
+        request,
+        lambda _: context.history.page(rollout_id, before, limit),
+        HistoryPage(decisions=[], next_before=None),
+    )
+    if problem:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, problem)
+    return _page(
+        request, "history.html", id=rollout_id,
+        decisions=found.decisions, next_before=found.next_before,
+    )  # fmt: skip
+
+
+@routes.get(f"{_ROLLOUT}/policy")
+async def show_policy(request: web.Request) -> web.Response:
+    """The policy as it was written, and the newest commands."""
+    record = request.app[API].rollout(request).record
+    return _page(
+        request, "policy.html", id=record.manifest.rollout_id, text=policy_text(record),
+        commands=list(reversed(record.commands)),
+    )  # fmt: skip
+
+
+@routes.post(f"{_ROLLOUT}/{{kind:kill|resume|promote}}")
+async def act(request: web.Request) -> web.Response:
+    """Issue a command as the form says, wait for a decision that confirms it, show the rollout."""
+    check_same_origin(request)
+    context, actor = request.app[API], actor_of(request, authorize(request, "operate"))
+    rollout_id, kind = request.match_info["rollout_id"], request.match_info["kind"]
+    form = await _form(request)
+    reason, sequence = form.get("reason", "").strip(), form.get("sequence", "")
+    command = cast(CommandKind, kind)
+    operator_commands.check_command_text(command, reason=reason, by=actor.by)
+    issued = await in_thread(
+        context.command_threads,
+        partial(
+            operator_commands.issue_command, context.store, rollout_id, command, reason=reason,
+            actor=actor, expects=int(sequence) if sequence.isdecimal() else None,
+        ),
+    )  # fmt: skip
+    is_applied = await wait_until_applied(context, rollout_id, issued, COMMAND_WAIT_S)
+    place = f"{PAGES}/{quote(rollout_id, safe='')}"
+    return _redirect(f"{place}?did={'applied' if is_applied else 'stored'}")
+
+
+@routes.get(SIGN_IN)
+async def show_sign_in(request: web.Request) -> web.Response:
+    """The form for a token."""
+    return _page(request, "sign_in.html", problem="", then=_own_path(request.query.get("then", "")))
+
+
+@routes.post(SIGN_IN)
+async def sign_in(request: web.Request) -> web.Response:
+    """Begin a session."""
+    check_same_origin(request)
+    context, form = request.app[API], await _form(request)
+    then = _own_path(form.get("then", ""))
+    token = holder(context.tokens, f"Bearer {form.get('token', '').strip()}")
+    if token is None:
+        problem = "This token is unknown."
+        return _page(request, "sign_in.html", HTTPStatus.UNAUTHORIZED, problem=problem, then=then)
+    response = _redirect(then)
+    start_session(response, request, cookie_value(token, context.clock()))
+    return response
+
+
+@routes.post(SIGN_OUT)
+async def sign_out(request: web.Request) -> web.Response:
+    """End the session."""
+    check_same_origin(request)
+    response = _redirect(PAGES)
+    response.del_cookie(COOKIE, path="/")
+    return response
+
+
+@routes.get("/static/{name:.+}")
+async def show_static(request: web.Request) -> web.Response:
+    """A file that pages load."""
+    name = request.match_info["name"]
+    if name not in STATIC_FILES:
+        raise Problem(HTTPStatus.NOT_FOUND, f"there is no file {name}")
+    return web.Response(
+        body=static_file(name),
+        content_type=STATIC_FILES[name],
+        charset="utf-8",
+        headers={"Cache-Control": f"public, max-age={STATIC_MAX_AGE_S}, immutable"},
+    )
+
+
+def _page(
+    request: web.Request, template: str, status: HTTPStatus = HTTPStatus.OK, **values: Any
+) -> web.Response:
+    context = request.app[API]
+    token = token_of(request)
+    text = render(
+        template,
+        person=token.name if token else "",
+        can_sign_in=bool(context.tokens),
+        **values,
+    )
+    return web.Response(
+        text=text, content_type="text/html", charset="utf-8", status=status, headers=PAGE_HEADERS
+    )
+
+
+def _redirect(place: str) -> web.Response:
+    return web.Response(status=HTTPStatus.SEE_OTHER, headers={hdrs.LOCATION: place})
+
+
+def _own_path(text: str) -> str:
+    """A path of this server; the list for anything else, so that nobody is led elsewhere."""
+    is_path = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
+    return text if is_path else PAGES
+
+
+def _actions(decision: Decision | None) -> list[_Action]:
+    """What may be done now."""
+    kill = _Action("kill", "Kill", "Gateways send the candidate nothing more, until an "
+                   "operator resumes the rollout.", needs_reason=True)  # fmt: skip
+    if decision is None:
+        return [kill]
+    is_stopped = decision.verdict == "rollback" or decision.is_paused
+    resume = _Action(
+        "resume", "Resume", f"Gateways send the candidate {_share(decision)} again. Evidence of "
+        "harm starts anew.",
+    )  # fmt: skip
+    following = decision.stage.next
+    promote = _Action(
+        "promote", "Promote", f"Gateways follow the stage {following}, whatever the evidence says."
+    )
+    if is_stopped:
+        return [resume] if decision.verdict == "rollback" else [resume, kill]
+    return [promote, kill] if following else [kill]
+
+
+def _share(decision: Decision) -> str:
+    stage = decision.stage.stage
+    return f"{100 * stage.share:g} % of requests" if stage.share else "mirrored requests"
+
+
+def _require_decision(request: web.Request) -> Decision:
+    decision = request.app[API].rollout(request).decision
+    if decision is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "there is no decision about this rollout yet")
+    return decision
+
+
+def _evidence(request: web.Request, decision: Decision) -> Evidence:
+    guardrail, slice_ = request.match_info["guardrail"], request.query.get("slice", "all")
+    for one in decision.evidence:
+        if (one.guardrail, one.slice) == (guardrail, slice_):
+            return one
+    raise Problem(HTTPStatus.NOT_FOUND, f"the newest decision has no {guardrail} in {slice_}")
+
+
+def _newest_window(request: web.Request) -> dt.datetime:
+    """The end of the newest window, so that a rollout that has ended still shows its traffic."""
+    context = request.app[API]
+    decision = context.rollout(request).decision
+    until = decision.windows_until if decision else None
+    return until or context.clock()
+
+
+def _list_version(context: ApiContext) -> str:
+    view = context.complete_view()
+
+    def make_body() -> Any:
+        rollouts = view.all().values()
+        return body_of(RolloutList(rollouts=[status_of(r.record, r.decision) for r in rollouts]))
+
+    return view.body(("rollouts",), make_body).tag
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    async with in_time():
+        posted = await request.post()
+    return {name: value for name, value in posted.items() if isinstance(value, str)}
+
+
+async def _from_clickhouse(
+    request: web.Request, read: Callable[[Any], Result], without: Result
+) -> tuple[Result, str]:
+    """What a query finds, or what to show without it and why it could not be asked."""
+    context = request.app[API]
+    try:
+        async with asyncio.timeout(TIMEOUT_S + QUEUE_TIMEOUT_S):
+            return await in_thread(
+                context.history_threads, lambda: read(context.history.connection)
+            ), ""
+    except TimeoutError:
+        return without, "ClickHouse did not answer in time; reload the page to try again."
+    except (SinkBusy, SinkBroken) as error:
+        return without, f"ClickHouse: {error}"
+
+
+async def _follow(request: web.Request, version: Callable[[], str]) -> web.StreamResponse:
+    """Server-sent events: the version of what a page shows, now and whenever it changes."""
+    view, client = request.app[API].view, waiting_client(request)
+    known = version()
+    response = web.StreamResponse(
+        headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"}
+    )
+    await response.prepare(request)
+    await response.write(f"retry: {RECONNECT_MS}\ndata: {known}\n\n".encode())
+    loop = asyncio.get_running_loop()
+
+    def is_newer(shown: str) -> bool:
+        return version() != shown
+
+    while True:
+        began_s = loop.time()
+        if await view.wait_until(partial(is_newer, known), KEEP_ALIVE_S, client):
+            known = version()
+            await response.write(f"data: {known}\n\n".encode())
+        elif loop.time() - began_s < KEEP_ALIVE_S / 2:
+            return response  # the worker stops, or another client needs the place
+        else:
+            await response.write(b": still here\n\n")

@@ -1,0 +1,72 @@
+"""Sums of a rollout's windows in a span of time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+
+from tests.analyzers.guardrails.world import ROLLOUT, START, Harm, World
+from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.migrations import migrate
+from understudy.streams.clickhouse.read_connection import ReadConnection
+from understudy.streams.clickhouse.tables import WINDOWS, block
+from understudy.streams.clickhouse.traffic_figures import Traffic, read_traffic
+from understudy.streams.clickhouse.window_rows import window_columns
+
+pytestmark = pytest.mark.embedded
+WINDOWS_MADE = 30
+MESSAGES = list(World(harm=Harm(bad={"error": 0.1})).messages(5, WINDOWS_MADE))
+ROWS = [row for message in MESSAGES for row in message.rows if row.closed]
+END = START + dt.timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def connection(clickhouse_url: str) -> Iterator[ReadConnection]:
+    """All versions of the rows, each twice."""
+    client = connect(clickhouse_url, database="test_traffic")
+    migrate(client)
+    for message in [*MESSAGES, *MESSAGES]:
+        made = block(WINDOWS, window_columns(message.rows))
+        client.raw_insert(made.table, made.columns, made.payload, fmt="Native")
+    reading = ReadConnection(f"{clickhouse_url}?database=test_traffic")
+    yield reading
+    reading.close()
+    client.command("DROP DATABASE test_traffic")
+    client.close()
+
+
+def traffic(connection: ReadConnection, since: dt.datetime = START) -> Traffic:
+    return read_traffic(connection, ROLLOUT, since, END)
+
+
+def test_sums_are_those_of_the_last_version_of_each_row(connection: ReadConnection) -> None:
+    found = traffic(connection)
+    assert found.rows == len(ROWS)
+    assert found.sums["candidate_requests"] == sum(row.candidate.requests for row in ROWS)
+    assert found.sums["stable_errors"] == sum(row.stable.errors for row in ROWS)
+    assert found.sums["pair_pairs"] == sum(row.pair.pairs for row in ROWS)
+    durations = found.histograms["stable_duration_ms_histogram"]
+    assert sum(durations.values()) == sum(row.stable.duration_ms_count for row in ROWS)
+
+
+def test_the_course_adds_up_to_the_sums(connection: ReadConnection) -> None:
+    found = traffic(connection)
+    times = [step.at_ms for step in found.steps]
+    assert times == sorted(times)
+    assert len(times) > 1
+    for name in ("stable_errors", "candidate_requests"):
+        assert sum(step.sums[name] for step in found.steps) == found.sums[name]
+
+
+def test_only_windows_that_start_in_the_span(connection: ReadConnection) -> None:
+    since = START + dt.timedelta(seconds=100)
+    wanted = sum(row.candidate.requests for row in ROWS if row.window_start >= since)
+    assert 0 < traffic(connection, since).sums["candidate_requests"] == wanted
+
+
+def test_a_rollout_without_windows_has_nothing(connection: ReadConnection) -> None:
+    found = read_traffic(connection, "unknown", START, END)
+    assert (found.rows, found.steps) == (0, [])
+    assert not any(found.sums.values())

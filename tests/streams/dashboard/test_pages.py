@@ -1,0 +1,68 @@
+"""Pages: everything foreign is escaped, files have addresses of their own."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import jinja2
+import pytest
+
+from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
+
+HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[2J"
+
+
+def page(**values: object) -> str:
+    return render("error.html", person="", can_sign_in=False, **values)
+
+
+def test_what_models_and_people_write_cannot_act() -> None:
+    text = page(title="Not found", detail=HOSTILE)
+    assert "<img" not in text
+    assert "&lt;img src=x" in text
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+
+
+def test_a_page_holds_no_script_and_no_style_of_its_own() -> None:
+    text = page(title="t", detail="d")
+    assert "<style" not in text
+    assert "style=" not in text
+    assert "onclick" not in text
+    assert all("src=" in one.split(">")[0] for one in text.split("<script")[1:])
+
+
+def test_what_is_missing_is_an_error_and_no_gap() -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        page(title="t")
+
+
+def test_addresses_of_files_change_with_their_contents() -> None:
+    assert all(static_file(name) for name in STATIC_FILES)
+    addresses = {static_url(name) for name in STATIC_FILES}
+    assert len(addresses) == len(STATIC_FILES)
+    assert static_url("dashboard.css").startswith("/static/dashboard.css?v=")
+
+
+@pytest.mark.parametrize("name", ["../pages.py", "vendor/LICENSE", ""])
+def test_only_known_files_are_given(name: str) -> None:
+    with pytest.raises(KeyError):
+        static_file(name)
+
+
+def test_times_are_utc_and_unknown_ones_a_dash() -> None:
+    east = dt.datetime(2026, 3, 2, 14, 5, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    text = render(
+        "policy.html", person="", can_sign_in=False, id="a/b", text="",
+        commands=[_Command(east), _Command(None)],
+    )  # fmt: skip
+    assert '<time datetime="2026-03-02T12:05:00+00:00">2026-03-02 12:05:00</time>' in text
+    assert '<td class="number">–</td>' in text
+    assert "/rollouts/a%2Fb/traffic" in text
+
+
+class _Command:
+    kind, by, reason = "kill", "anna", ""
+
+    def __init__(self, at: dt.datetime | None) -> None:
+        self.at = at

@@ -1,0 +1,132 @@
+"""Pages in a real browser: accessible, within the policy of contents, up to date, usable by keys.
+
+They need Chromium and the extra `browser`; without them these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import msgspec
+import pytest
+
+from tests.streams.http.server import SECRET, Api, api
+from tests.streams.http.views import BROKEN, decided, policy
+from understudy.schemas.decisions import Decision
+from understudy.schemas.rollout_records import RolloutRecord
+
+playwright = pytest.importorskip("playwright.async_api", reason="the extra browser is missing")
+axe = pytest.importorskip("axe_playwright_python.async_playwright")
+CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.embedded,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+NAME = "help 日本 <script>alert(1)</script>"
+PAGE = f"/rollouts/{quote(NAME, safe='')}"
+RECORD = RolloutRecord(manifest=policy(rollout_id=NAME))
+PATHS = (
+    "/rollouts", PAGE, f"{PAGE}/evidence/error_rate?slice=all", f"{PAGE}/traffic",
+    f"{PAGE}/policy", "/sign-in", "/rollouts/unknown",
+)  # fmt: skip
+Result = TypeVar("Result")
+
+
+@pytest.fixture(scope="module")
+def broken() -> Decision:
+    found = decided(policy(), BROKEN).decision()
+    return msgspec.structs.replace(found, rollout_id=NAME, sequence=7)
+
+
+@pytest.fixture
+def server(broken: Decision) -> Iterator[Api]:
+    with api() as made:
+        made.show(RECORD, broken)
+        yield made
+
+
+def browse(server: Api, use: Callable[[Any], Awaitable[Result]], **options: Any) -> Result:
+    """Use a page of a browser whose console and errors must stay empty."""
+
+    async def browsed() -> Result:
+        host, port = server.address
+        async with playwright.async_playwright() as driver:
+            browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            context = await browser.new_context(base_url=f"http://{host}:{port}", **options)
+            page = await context.new_page()
+            found: list[str] = []
+            page.on("pageerror", lambda error: found.append(str(error)))
+            page.on("console", lambda said: said.type == "error" and found.append(said.text))
+            page.on("request", lambda sent: found.extend(_elsewhere(sent.url, host)))
+            try:
+                result = await use(page)
+            finally:
+                with suppress(Exception):
+                    await page.goto("about:blank")  # closes the stream of changes
+                await browser.close()
+        unexpected = [one for one in found if "status of" not in one]
+        assert not unexpected, unexpected
+        return result
+
+    return server.run(browsed())
+
+
+def _elsewhere(url: str, host: str) -> list[str]:
+    return [] if f"//{host}:" in url or url.startswith(("about:", "data:")) else [url]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_finding_of_axe(server: Api, scheme: str) -> None:
+    async def check(page: Any) -> dict[str, list[str]]:
+        found = {}
+        for path in PATHS:
+            await page.goto(path)
+            result = await axe.Axe().run(page)
+            found[path] = [one["id"] for one in result.response["violations"]]
+        return found
+
+    # axe itself is injected as a script of the page, which the policy forbids
+    found = browse(server, check, color_scheme=scheme, bypass_csp=True)
+    assert found == {path: [] for path in PATHS}
+
+
+def test_pages_keep_to_their_policy_of_contents_and_fit_a_phone(server: Api) -> None:
+    async def check(page: Any) -> dict[str, int]:
+        widths = {}
+        for path in PATHS:
+            await page.goto(path)
+            widths[path] = await page.evaluate("document.documentElement.scrollWidth")
+        return widths
+
+    found = browse(server, check, viewport={"width": 390, "height": 800})
+    assert found == dict.fromkeys(PATHS, 390)
+
+
+def test_a_page_that_is_open_shows_the_next_decision(server: Api, broken: Decision) -> None:
+    async def check(page: Any) -> str:
+        await page.goto(PAGE)
+        await page.wait_for_function("document.getElementById('live').textContent === 'Live'")
+        reasons = ["a reason that is new"]
+        server.show(decision=msgspec.structs.replace(broken, sequence=8, reasons=reasons))
+        await page.wait_for_selector("text=a reason that is new")
+        return str(await page.title())
+
+    assert NAME in browse(server, check)
+
+
+def test_an_operator_signs_in_by_keyboard_and_sees_what_can_be_done(server: Api) -> None:
+    async def check(page: Any) -> str:
+        await page.goto(f"/sign-in?then={quote(PAGE)}")
+        await page.focus("#token")
+        await page.keyboard.type(SECRET)
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("h2:has-text('Act')")
+        return str(await page.inner_text(".actions"))
+
+    assert "Resume" in browse(server, check)

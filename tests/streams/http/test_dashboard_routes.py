@@ -1,0 +1,236 @@
+"""Pages over HTTP: what they show, who may act, what they refuse, and how they stay up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from aiohttp import ClientResponse, ClientSession
+
+from tests.streams.http.server import SECRET, Api, api
+from tests.streams.http.views import BROKEN, decided, policy
+from understudy.schemas.decisions import Decision
+from understudy.schemas.rollout_records import RolloutRecord
+from understudy.streams.http.dashboard_routes import CONTENT_SECURITY_POLICY
+from understudy.streams.http.sessions import COOKIE, cookie_value
+from understudy.streams.rollouts import operator_commands
+
+pytestmark = pytest.mark.embedded
+NAME = "help <b>desk</b>"
+PAGE = f"/rollouts/{quote(NAME, safe='')}"
+RECORD = RolloutRecord(manifest=policy(rollout_id=NAME))
+Result = TypeVar("Result")
+
+
+@pytest.fixture(scope="module")
+def broken() -> Decision:
+    """A rollback, by an evaluator."""
+    found = decided(policy(), BROKEN).decision()
+    return msgspec.structs.replace(found, rollout_id=NAME, sequence=7)
+
+
+@pytest.fixture
+def server(broken: Decision) -> Iterator[Api]:
+    with api() as made:
+        made.show(RECORD, broken)
+        yield made
+
+
+def visit(
+    server: Api, path: str, method: str = "GET", *, session: str = "", data: object = None,
+    **headers: str,
+) -> tuple[int, dict[str, str], str]:  # fmt: skip
+    """Ask as a browser does, without following redirects."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if session:
+        named["Cookie"] = f"{COOKIE}={session}"
+
+    async def visited() -> tuple[int, dict[str, str], str]:
+        host, port = server.address
+        async with (
+            ClientSession() as client,
+            client.request(
+                method, f"http://{host}:{port}{path}", data=data, headers=named,
+                allow_redirects=False,
+            ) as found,
+        ):  # fmt: skip
+            lower = {name.lower(): value for name, value in found.headers.items()}
+            return found.status, lower, await found.text()
+
+    return server.run(visited())
+
+
+def signed_in(server: Api) -> str:
+    return cookie_value(server.context.tokens[0], dt.datetime.now(dt.UTC))
+
+
+def test_the_list_leads_to_each_rollout_and_escapes_its_name(server: Api) -> None:
+    assert visit(server, "/")[:2] == (303, visit(server, "/")[1])
+    assert visit(server, "/")[1]["location"] == "/rollouts"
+    status, headers, text = visit(server, "/rollouts")
+    assert status == 200
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert f'href="{PAGE}"' in text
+    assert "<b>desk</b>" not in text
+    assert "Find the cause" in text
+
+
+def test_a_rollout_is_shown_with_reasons_findings_and_the_guardrail_behind_them(
+    server: Api, broken: Decision
+) -> None:
+    status, _, text = visit(server, PAGE)
+    assert status == 200
+    assert "harm beyond the limit is shown" in text
+    assert f"{PAGE}/evidence/error_rate?slice=all" in text
+    status, _, text = visit(server, f"{PAGE}/evidence/error_rate?slice=all")
+    assert status == 200
+    assert "ClickHouse: " in text, "without it the newest evidence is still shown"
+    assert visit(server, f"{PAGE}/evidence/error_rate?slice=language%3Axx")[0] == 404
+    assert "min_requests: 1500" in visit(server, f"{PAGE}/policy")[2]
+    assert visit(server, f"{PAGE}/history")[0] == 503
+    assert "ClickHouse: " in visit(server, f"{PAGE}/traffic")[2]
+
+
+def test_pages_may_load_nothing_from_elsewhere_and_run_nothing_of_their_own(server: Api) -> None:
+    for path in ("/rollouts", PAGE, "/rollouts/unknown", "/sign-in"):
+        headers = visit(server, path)[1]
+        assert headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+    assert "unsafe" not in CONTENT_SECURITY_POLICY
+
+
+def test_errors_are_pages_for_people_and_documents_for_programs(server: Api) -> None:
+    status, headers, text = visit(server, "/rollouts/helpdeks")
+    assert (status, headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "helpdeks" in text
+    assert server.get("/api/v1/rollouts/helpdeks").headers["content-type"] == (
+        "application/problem+json"
+    )
+    assert visit(server, f"{PAGE}/traffic?hours=none")[0] == 400
+
+
+def test_files_are_kept_by_browsers_and_others_are_not_found(server: Api) -> None:
+    status, headers, _ = visit(server, "/static/dashboard.css?v=1")
+    assert status == 200
+    assert "immutable" in headers["cache-control"]
+    assert headers["content-type"] == "text/css; charset=utf-8"
+    assert visit(server, "/static/..%2Fpages.py")[0] == 404
+
+
+def test_signing_in_sets_a_cookie_that_no_script_and_no_other_site_can_use(server: Api) -> None:
+    form = {"token": SECRET, "then": PAGE}
+    status, headers, _ = visit(server, "/sign-in", "POST", data=form)
+    assert (status, headers["location"]) == (303, PAGE)
+    cookie = headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    session = cookie.split(";")[0].partition("=")[2].strip('"')
+    text = visit(server, PAGE, session=session)[2]
+    assert "anna" in text
+    assert 'action="/rollouts/' in text
+    assert "Max-Age=0" in visit(server, "/sign-out", "POST", session=session)[1]["set-cookie"]
+
+
+def test_a_wrong_token_and_a_way_elsewhere_are_refused(server: Api) -> None:
+    status, headers, text = visit(server, "/sign-in", "POST", data={"token": "wrong"})
+    assert (status, "unknown" in text, "set-cookie" in headers) == (401, True, False)
+    for then in ("//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nb"):
+        form = {"token": SECRET, "then": then}
+        assert visit(server, "/sign-in", "POST", data=form)[1]["location"] == "/rollouts"
+
+
+def test_without_a_session_nothing_can_be_done_and_no_form_is_shown(server: Api) -> None:
+    assert 'action="/rollouts/' not in visit(server, PAGE)[2]
+    form = {"reason": "why", "sequence": "7"}
+    assert visit(server, f"{PAGE}/kill", "POST", data=form)[0] == 401
+    reader = "ben:read:another-long-secret"
+    with api(tokens=reader) as other:
+        other.show(RECORD)
+        session = signed_in(other)
+        assert 'action="/rollouts/' not in visit(other, PAGE, session=session)[2]
+        assert visit(other, f"{PAGE}/kill", "POST", data=form, session=session)[0] == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec_Fetch_Site": "cross-site"}, {"Sec_Fetch_Site": "same-site"},
+     {"Origin": "https://evil.example"}, {"Origin": "null"}],
+)  # fmt: skip
+def test_forms_of_other_sites_are_refused(server: Api, headers: dict[str, str]) -> None:
+    session, form = signed_in(server), {"reason": "why"}
+    status, _, text = visit(server, f"{PAGE}/kill", "POST", data=form, session=session, **headers)
+    assert status == 403
+    assert "another site" in text
+
+
+def test_the_api_takes_no_session(server: Api) -> None:
+    path = f"/api/v1{PAGE}/kill"
+    assert visit(server, path, "POST", session=signed_in(server))[0] == 401
+
+
+def test_a_command_is_issued_for_the_decision_that_was_seen(
+    server: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued: list[tuple[object, ...]] = []
+
+    def issue(_: object, rollout_id: str, kind: str, **how: object) -> object:
+        issued.append((rollout_id, kind, how["reason"], how["expects"]))
+        raise operator_commands.InvalidCommandText("reason", "stop here")
+
+    monkeypatch.setattr(operator_commands, "issue_command", issue)
+    form = {"reason": " ja is broken ", "sequence": "7"}
+    status, _, text = visit(server, f"{PAGE}/kill", "POST", data=form, session=signed_in(server))
+    assert issued == [(NAME, "kill", "ja is broken", 7)]
+    assert (status, "stop here" in text) == (422, True)
+
+
+def test_where_reading_takes_a_token_pages_lead_to_the_form_and_back(broken: Decision) -> None:
+    with api(read_needs_token=True) as server:
+        server.show(RECORD, broken)
+        status, headers, _ = visit(server, f"{PAGE}/policy")
+        assert (status, headers["location"]) == (
+            303, f"/sign-in?then={quote(f'{PAGE}/policy', safe='')}",
+        )  # fmt: skip
+        assert visit(server, headers["location"])[0] == 200
+        assert visit(server, "/static/dashboard.css")[0] == 200
+        assert visit(server, f"{PAGE}/policy", session=signed_in(server))[0] == 200
+        assert visit(server, f"{PAGE}/live")[0] in (303, 401)
+
+
+def test_an_open_page_hears_of_every_change(server: Api, broken: Decision) -> None:
+    async def follow(found: ClientResponse, sequence: int) -> list[str]:
+        first = await _data(found)
+        server.show(decision=msgspec.structs.replace(broken, sequence=sequence))
+        return [first, await _data(found)]
+
+    for sequence, path in enumerate(("/rollouts/live", f"{PAGE}/live"), start=8):
+        first, second = _streamed(server, path, partial(follow, sequence=sequence))
+        assert first != second
+
+
+def _streamed(server: Api, path: str, use: Callable[[ClientResponse], Awaitable[Result]]) -> Result:
+    async def streamed() -> Result:
+        host, port = server.address
+        async with (
+            ClientSession() as client,
+            client.get(f"http://{host}:{port}{path}") as found,
+            asyncio.timeout(20),
+        ):
+            assert found.headers["content-type"] == "text/event-stream"
+            return await use(found)
+
+    return server.run(streamed())
+
+
+async def _data(found: ClientResponse) -> str:
+    async for line in found.content:
+        if line.startswith(b"data: "):
+            return line.decode()
+    raise AssertionError("the stream ended")
