@@ -248,9 +248,11 @@ def test_what_no_broker_lets_pass_is_not_read_at_all() -> None:
 OPTIONAL = [
     "conversation_id", "turn", "served", "language", "workflow", "request", "response", "error",
     "usage", "timing", "fallback", "attributes", "request.prompt", "request.expects",
-    "request.schema_id", "request.tools", "request.prompt_form", "response.model", "response.output",
+    "request.schema_id", "request.tools", "request.prompt_form", "response.model",
+    "response.output",
     "response.tool_calls", "response.finish_reason", "response.refusal", "response.reasoning",
-    "response.stream", "response.cache_hit", "response.output_form", "error.status", "error.source", "usage.input_tokens",
+    "response.stream", "response.cache_hit", "response.output_form",
+    "error.status", "error.source", "usage.input_tokens",
     "usage.cached_input_tokens", "usage.output_tokens", "usage.reasoning_tokens", "usage.cost_usd",
     "timing.duration_ms", "timing.time_to_first_token_ms", "fallback.used", "fallback.model",
     "fallback.reason", "fallback.attempts", "fallback.final", "attributes.team",
