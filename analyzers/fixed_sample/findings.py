@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from understudy.analyzers.fixed_sample.error_shares import Cell, error_shares
@@ -33,7 +35,8 @@ AWAITED_SHARE: Final = 0.1
 """Of the cases: what fewer have is too little to wait for in a sample of some hundred."""
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True)
+class Finding:
     """A check in a slice: how it was tested, and what came of it."""
 
     check: Check
@@ -48,11 +51,18 @@ class Finding(NamedTuple):
     """What the p-value of a breach is held against."""
     p_harm: float
     p_within: float
-    is_within: bool
-    interval: tuple[float, float]
-    """Where the harm lies, 95 %."""
-    cases_needed: int | None
-    """In which alike models would be shown to be within the limit."""
+    false_promotion: float
+    """What the p-value of harm within the margin is held against."""
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Where the harm lies, 95 %."""
+        return self.test.interval(INTERVAL_ALPHA)
+
+    @property
+    def cases_needed(self) -> int | None:
+        """In how many cases alike models would be shown to be within the limit."""
+        return self.test.cases_needed(self.false_promotion)
 
     @property
     def name(self) -> str:
@@ -60,6 +70,11 @@ class Finding(NamedTuple):
         return f"{self.check.name}/{self.slice}"
 
     @property
+    def is_within(self) -> bool:
+        """Whether harm is shown to lie within the margin."""
+        return self.p_within <= self.false_promotion
+
+    @cached_property
     def smallest_harm_found(self) -> float | None:
         """What harm would have been shown; only of what promotion waits for, as it takes time."""
         if not (self.is_required and self.error_share > 0.0):
@@ -121,7 +136,6 @@ def _finding(
     is_required: bool,
 ) -> Finding:  # fmt: skip
     threshold, most = rollout.false_rollback * share, rollout.false_promotion
-    p_within = test.p_within(most)
     return Finding(
         check=sample.checks[cell.check],
         slice=cell.slice,
@@ -131,10 +145,8 @@ def _finding(
         error_share=share,
         threshold=threshold,
         p_harm=test.p_harm(threshold) if share > 0.0 else 1.0,
-        p_within=p_within,
-        is_within=p_within <= most,
-        interval=test.interval(INTERVAL_ALPHA),
-        cases_needed=test.cases_needed(most),
+        p_within=test.p_within(most),
+        false_promotion=most,
     )
 
 

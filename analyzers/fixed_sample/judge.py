@@ -35,7 +35,7 @@ def judge_fixed_sample(rows: Sequence[WindowRow], rollout: Rollout) -> FixedSamp
     `rows` are all closed window rows, of all units, languages and workflows. Ratings are not among
     them, so guardrails on feedback are not measured.
     """
-    sample = Sample(rows, checks_of(rollout))
+    sample = Sample.of_rows(rows, checks_of(rollout))
     found = findings(rollout, sample)
     lacking, untold = lacks(rollout, sample, found), untold_of(sample, found)
     verdict = _verdict(found, lacking)

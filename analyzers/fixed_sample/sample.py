@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cached_property
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -23,18 +22,37 @@ from understudy.schemas.windows import WindowRow
 _NO_ROWS: Final[IntArray] = np.zeros(0, dtype=np.int64)
 
 
+class Labels(NamedTuple):
+    """What a row belongs to, in the order of the rows."""
+
+    units: IntArray
+    """(n,) numbers of units; rows of one unit need not lie together."""
+    languages: Sequence[str]
+    workflows: Sequence[str]
+
+
 class Sample:
-    """Rows of units, as far as they belong to a paired mode; ratings have none."""
+    """The rows of a sample in columns, and the checks on it."""
 
-    def __init__(self, rows: Sequence[WindowRow], checks: Sequence[Check]) -> None:
-        self.rows = [row for row in rows if row.mode in PAIRED_MODES]
-        self.checks = [check for check in checks if check.source == "events"]
-        self._units = units_of(self.rows)
-        self._columns = RowColumns.of_rows(self.rows, self._names())
+    def __init__(
+        self, columns: RowColumns, labels: Labels, counts: StageSums, checks: Sequence[Check]
+    ) -> None:
+        """`columns` hold what `column_names` asks for; checks on ratings are left out."""
+        self.checks = _of_events(checks)
+        self.counts = counts
+        self.present = Present.of(labels.languages, labels.workflows)
+        self._columns, self._units = columns, labels.units
         self._statistics: dict[str, FloatArray] = {}
-        self._places = self._places_of_slices()
+        self._places = _places_of_slices(labels)
 
-        self.counts = StageSums.of(self.rows)
+    @classmethod
+    def of_rows(cls, rows: Sequence[WindowRow], checks: Sequence[Check]) -> Sample:
+        """Take the rows of paired modes, one window a unit."""
+        rows = [row for row in rows if row.mode in PAIRED_MODES]
+        columns = RowColumns.of_rows(rows, column_names(checks))
+        languages, workflows = [row.language for row in rows], [row.workflow for row in rows]
+        labels = Labels(units_of(rows), languages, workflows)
+        return cls(columns, labels, StageSums.of(rows), checks)
 
     @property
     def cases(self) -> int:
@@ -45,11 +63,6 @@ class Sample:
     def n_units(self) -> int:
         """Independent ones: conversations, or single cases."""
         return int(np.unique(self._units).size)
-
-    @cached_property
-    def present(self) -> Present:
-        """Languages and workflows that turned up."""
-        return Present.of((row.language for row in self.rows), (row.workflow for row in self.rows))
 
     def shares(self, number: int) -> dict[Cell, float]:
         """Return the slices that a check covers, each with its share of the check."""
@@ -79,19 +92,29 @@ class Sample:
             self._statistics[check.key] = check.reader.read(self._columns)
         return added_by_unit(self._statistics[check.key][places], self._units[places])
 
-    def _names(self) -> Iterator[str]:
-        for check in self.checks:
-            reader = check.tail if check.reader is None else check.reader
-            yield from reader.names()
 
-    def _places_of_slices(self) -> dict[str, IntArray]:
-        """Which rows belong to each slice."""
-        found: dict[str, list[int]] = {}
-        for place, row in enumerate(self.rows):
-            language, workflow = row.language or None, row.workflow or None
-            for name in {
-                slice_name(), slice_name(language), slice_name(None, workflow),
-                slice_name(language, workflow),
-            }:  # fmt: skip
-                found.setdefault(name, []).append(place)
-        return {name: np.array(places, dtype=np.int64) for name, places in found.items()}
+def column_names(checks: Sequence[Check]) -> frozenset[str]:
+    """Return the columns of rows that a sample takes."""
+    readers = [check.tail if check.reader is None else check.reader for check in _of_events(checks)]
+    return frozenset[str]().union(*(reader.names() for reader in readers))
+
+
+def _of_events(checks: Sequence[Check]) -> list[Check]:
+    return [check for check in checks if check.source == "events"]
+
+
+def _places_of_slices(labels: Labels) -> dict[str, IntArray]:
+    """Return which rows belong to each slice."""
+    found: dict[str, list[int]] = {}
+    for place, (language, workflow) in enumerate(
+        zip(labels.languages, labels.workflows, strict=True)
+    ):
+        by_language, by_workflow = language or None, workflow or None
+        for name in {
+            slice_name(),
+            slice_name(by_language),
+            slice_name(None, by_workflow),
+            slice_name(by_language, by_workflow),
+        }:
+            found.setdefault(name, []).append(place)
+    return {name: np.array(places, dtype=np.int64) for name, places in found.items()}

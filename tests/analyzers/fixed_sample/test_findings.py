@@ -10,7 +10,7 @@ from understudy.schemas.rollouts import Rollout
 
 
 def found(rollout: Rollout, cases: list[Case]) -> tuple[Sample, dict[str, Finding]]:
-    sample = Sample(rows_of(cases), checks_of(rollout))
+    sample = Sample.of_rows(rows_of(cases), checks_of(rollout))
     return sample, {one.name: one for one in findings(rollout, sample)}
 
 
@@ -35,7 +35,7 @@ def test_a_metric_of_a_few_cases_is_not_awaited(with_json: int, is_awaited: bool
     rows = rows_of(cases_of(200))
     for row in rows[with_json:]:
         row.pair.json_expected_both = row.pair.json_valid_both = 0
-    sample = Sample(rows, checks_of(policy()))
+    sample = Sample.of_rows(rows, checks_of(policy()))
     results = {one.name: one for one in findings(policy(), sample)}
     assert results["json_valid_rate/all"].is_required is is_awaited
 
@@ -72,7 +72,7 @@ def test_what_is_required_and_has_no_case_keeps_from_promotion() -> None:
     rows = rows_of(cases_of(300))
     for row in rows:
         row.pair.json_expected_both = row.pair.json_valid_both = 0
-    sample = Sample(rows, checks_of(rollout))
+    sample = Sample.of_rows(rows, checks_of(rollout))
     names = [one.name for one in lacks(rollout, sample, findings(rollout, sample))]
     assert names == ["guardrails", "json_valid_rate/any slice"]
 

@@ -9,14 +9,14 @@ from understudy.analyzers.guardrails.checks import checks_of
 
 def test_cases_units_and_sides_that_never_came() -> None:
     cases = [*cases_of(3), Case(conversation="a"), Case(conversation="a"), Case(lost="candidate")]
-    sample = Sample(rows_of(cases), checks_of(policy()))
+    sample = Sample.of_rows(rows_of(cases), checks_of(policy()))
     assert (sample.cases, sample.n_units, sample.counts.lost_candidate) == (6, 5, 1)
     assert sample.present.languages == ["en"]
 
 
 def test_slices_have_their_own_rows() -> None:
     cases = [*cases_of(5, candidate_only=2), *(Case(language="de") for _ in range(3))]
-    sample = Sample(rows_of(cases), checks_of(json_policy()))
+    sample = Sample.of_rows(rows_of(cases), checks_of(json_policy()))
     assert set(sample.shares(0)) == {Cell(0, s) for s in ("all", "language:en", "language:de")}
     assert [sample.test(Cell(0, s)).cases for s in ("all", "language:en", "language:de")] == [
         8,
@@ -31,7 +31,7 @@ def test_slices_have_their_own_rows() -> None:
 def test_quantiles_are_read_from_histograms() -> None:
     cases = [Case(duration_ms=(100.0 + i, 200.0 + i)) for i in range(300)]
     checks = checks_of(policy())
-    sample = Sample(rows_of(cases), checks)
+    sample = Sample.of_rows(rows_of(cases), checks)
     (number, *_) = (i for i, check in enumerate(checks) if check.name == "duration_p95")
     test = sample.test(Cell(number, "all"))
     assert isinstance(test, QuantileTest)
@@ -42,5 +42,5 @@ def test_quantiles_are_read_from_histograms() -> None:
 def test_rows_of_other_modes_and_of_nothing_are_left_out() -> None:
     (row,) = rows_of([Case()])
     row.mode = "canary"
-    sample = Sample([row], checks_of(policy()))
-    assert (sample.cases, sample.n_units, sample.rows) == (0, 0, [])
+    sample = Sample.of_rows([row], checks_of(policy()))
+    assert (sample.cases, sample.n_units) == (0, 0)

@@ -11,7 +11,7 @@ from understudy.schemas.rollouts import Rollout
 
 
 def judged(rollout: Rollout, cases: list[Case]) -> tuple[Sample, list[Finding], Sentences]:
-    sample = Sample(rows_of(cases), checks_of(rollout))
+    sample = Sample.of_rows(rows_of(cases), checks_of(rollout))
     return sample, findings(rollout, sample), Sentences(rollout, sample)
 
 
