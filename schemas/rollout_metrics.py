@@ -45,6 +45,11 @@ class Metric:
     """Its share of the tolerated error, relative to other metrics."""
 
     @property
+    def is_of_pairs(self) -> bool:
+        """Whether only requests that both sides answered say anything about it."""
+        return self.kind in ("agreement", "excess", "lost", "accounting")
+
+    @property
     def higher_is_better(self) -> bool:
         """Whether a lower value is harm."""
         return self.better == "higher"

@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from understudy.schemas.events import Identifier, Label, LanguageTag, Mode
+from understudy.schemas.events import SINGLE_MODES, Identifier, Label, LanguageTag, Mode
 from understudy.schemas.rollout_metrics import (
     METRICS,
     RESERVED,
@@ -100,6 +100,13 @@ class StageManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     mode: Mode | None = None
     share: Annotated[
         Written | None, Meta(description="Share of requests that the candidate serves: `5%`.")
+    ] = None
+    mirror: Annotated[
+        Written | None,
+        Meta(
+            description="In canary and ab: share of the other requests that the candidate answers, "
+            "too, without being served: `20%`."
+        ),
     ] = None
     min_requests: Annotated[int, Meta(ge=1, le=MAX_REQUESTS)] | None = None
     min_duration: Annotated[Written | None, Meta(description="`30m`, `1h`, or seconds.")] = None
@@ -187,6 +194,8 @@ class Stage(msgspec.Struct, frozen=True):
     share: float
     min_requests: int
     min_duration_s: float
+    mirror: float = 0.0
+    """Share of the requests that stable serves alone which is mirrored in shadow."""
 
 
 class SliceChoice(msgspec.Struct, frozen=True):
@@ -230,6 +239,11 @@ class Rollout(msgspec.Struct, frozen=True):
     independent_requests: bool
     turns_per_conversation: float | None
     """As declared, for events without `conversation_id`; None where nobody says."""
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether some stage mirrors requests while it serves the candidate to others."""
+        return any(stage.mirror > 0.0 for stage in self.stages)
 
 
 def policy_hash(rollout: Rollout) -> str:
@@ -350,7 +364,27 @@ def _stage(manifest: RolloutManifest, written: str | StageManifest, path: Path) 
         share=share,
         min_requests=requests,
         min_duration_s=_min_duration_s(manifest, stage, path),
+        mirror=_mirror(mode, share, stage.mirror, path),
     )
+
+
+def _mirror(mode: Mode, share: float, written: Written | None, path: Path) -> float:
+    """Return the share of stable's own requests that is mirrored."""
+    if written is None:
+        return 0.0
+    path = (*path, "mirror")
+    mirror = _share(written, path)
+    if mirror > 0.0 and mode not in SINGLE_MODES:
+        raise PolicyError(
+            f"mirror goes with canary and ab; in {mode} both sides answer anyway", path
+        )
+    if mirror > 0.0 and share >= 1.0:
+        raise PolicyError(
+            "the candidate has all requests in this stage; there are no others to mirror", path
+        )
+    if 0.0 < mirror < MIN_SHARE:
+        raise PolicyError(f"write at least {100 * MIN_SHARE:g}%, or leave mirror out", path)
+    return mirror
 
 
 def _stage_of_word(word: str, mode: Mode, path: Path) -> StageManifest:

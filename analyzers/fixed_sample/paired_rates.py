@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -228,6 +229,7 @@ def _scores(n: float, b: FloatArray, c: FloatArray, margin: float) -> FloatArray
     return np.where(np.abs(excess) < _TIE, 0.0, result)
 
 
+@lru_cache(maxsize=4_096)
 def _p_beyond(counts: PairCounts, margin: float, beta: float) -> float:
     """The largest chance of a score as high, over plausible rates of disagreement, plus `beta`."""
     n, b, c = counts

@@ -23,12 +23,13 @@ from understudy.analyzers.guardrails.design_effect import (
 )
 from understudy.analyzers.guardrails.row_layout import ARRIVED
 from understudy.analyzers.guardrails.slice_table import NO_PLACE
-from understudy.analyzers.guardrails.slices import ALL
+from understudy.analyzers.guardrails.slices import ALL, MIRRORED
 from understudy.analyzers.guardrails.stage_counts import (
     Assigned,
     Assignment,
     StageCounts,
     StageSums,
+    counts_for,
 )
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
@@ -100,15 +101,17 @@ def _count_for_stage(
         return
     stage, counts = rollout.stages[state.status.stage], state.stage
     closed: dict[int, list[WindowRow]] = defaultdict(list)
+    mirrored: list[WindowRow] = []
     for key, row in rows.items():
-        if key.mode != stage.mode:
+        if not counts_for(stage, key.mode):
             continue
         known = state.stores["events"].find(message.partition, key)
         before = known.values[-ARRIVED:] if known else np.zeros(ARRIVED)
         events, late = (stored[key].values[-ARRIVED:] - before).astype(np.int64).tolist()
         counts.add_arrived(events, late)
-        if row.closed and counts.includes(row, stage, key.start_ms):
-            closed[key.start_ms].append(row)
+        if row.closed and key.start_ms >= counts.since_ms:
+            (closed[key.start_ms] if key.mode == stage.mode else mirrored).append(row)
+    counts.add_mirrored(StageSums.of(mirrored))
     for start_ms, of_window in sorted(closed.items()):
         end_ms = start_ms + max(row.window_s for row in of_window) * 1000
         counts.add(StageSums.of(of_window), stage, start_ms, end_ms)
@@ -147,11 +150,12 @@ def _fold(
     """Fold a window's closed rows into the evidence of all checks."""
     stage = rollout.stages[state.status.stage]
     is_of_stage = start_ms >= state.stage.since_ms
-    of_stage = [(key, row) for key, row in rows if is_of_stage and key.mode == stage.mode]
+    of_stage = [(key, row) for key, row in rows if is_of_stage and counts_for(stage, key.mode)]
     if source == "events":
         counts = np.zeros(COUNT_WIDTH)
-        for _, row in of_stage:
-            counts += row.values[state.layouts["events"].counts]
+        for key, row in of_stage:
+            if key.mode == stage.mode:
+                counts += row.values[state.layouts["events"].counts]
         assignment = assignment_of(rollout, start_ms, counts, is_late=is_late)
         state.stage.check_sample_ratio(stage, assignment)
     batch = batch_of(state, source, rows)
@@ -221,7 +225,7 @@ def _learn_tail_thresholds(
         return
     by_slice: dict[str, list[WindowRow]] = defaultdict(list)
     for key, row in closed:
-        for place in state.table.places_of(key.language, key.workflow):
+        for place in state.table.places_of(key.language, key.workflow, key.mode):
             if place != NO_PLACE and state.table.names[place] in judged:
                 by_slice[state.table.names[place]].append(row)
     window_ms = max(key.window_s for key, _ in closed) * 1000
@@ -250,8 +254,12 @@ def _stable_histogram(measure: str, rows: Iterable[WindowRow]) -> dict[int, int]
 
 def together_of(slices: Sequence[str], statistics: FloatArray) -> FloatArray:
     """Return the statistics (..., k) of all requests; where they are no slice, of all slices."""
-    if ALL in slices:
-        return statistics[..., slices.index(ALL), :]
+    wholes = [place for place, name in enumerate(slices) if name in (ALL, MIRRORED)]
+    if len(wholes) == 1:
+        return statistics[..., wholes[0], :]
+    if wholes:
+        of_both: FloatArray = statistics[..., wholes, :].sum(axis=-2)
+        return of_both
     together: FloatArray = statistics.sum(axis=-2)
     return together
 

@@ -28,7 +28,7 @@ from understudy.analyzers.guardrails.formatting import (
     format_with_interval,
     printable,
 )
-from understudy.analyzers.guardrails.slices import ALL, slice_title
+from understudy.analyzers.guardrails.slices import ALL, is_mirrored, slice_title, unmirrored
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential.bets import FloatArray
 
@@ -72,12 +72,18 @@ def _title(check: Check) -> str:
 
 def where(slice_name: str) -> str:
     """Say in which part of the traffic."""
+    if is_mirrored(slice_name):
+        own = unmirrored(slice_name)
+        return "over mirrored requests" if own == ALL else f"in mirrored {_quoted(own)}"
     if slice_name == ALL:
         return "over all requests"
     return f"in {_quoted(slice_name)}"
 
 
 def _quoted(slice_name: str) -> str:
+    if is_mirrored(slice_name):
+        own = unmirrored(slice_name)
+        return "mirrored requests" if own == ALL else f"mirrored {_quoted(own)}"
     title = printable(slice_title(slice_name))
     if slice_name == ALL:
         return "all requests"

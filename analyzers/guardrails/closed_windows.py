@@ -33,6 +33,7 @@ from understudy.analyzers.guardrails.stage_counts import (
     MODEL_COLUMNS,
     STAGE_COLUMNS,
     StageSums,
+    counts_for,
 )
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.tail_thresholds import (
@@ -244,6 +245,8 @@ class _SourceFold:
             models = (of_side[place] for of_side in self._models)
             sums = StageSums(*self._stage_sums[place].tolist(), *models)
             counts.add(sums, self._stage, start_ms, end_ms)
+        if self._counts[place]:
+            counts.add_mirrored(StageSums(*self._mirrored[place].tolist(), {}, {}))
         assigned = assignment_of(self._rollout, start_ms, self._assigned[place], is_late=False)
         counts.check_sample_ratio(self._stage, assigned)
 
@@ -303,50 +306,60 @@ class _SourceFold:
         vectors = layout.read_closed(rows, places, buckets)
         shape = len(self.starts), len(state.table.names)
         batches = layout.closed_batches(vectors, steps, places, shape)
-        is_of_mode = self._is_of_mode(rows)
-        kept = np.flatnonzero(is_of_mode & (rows.start_ms >= state.stage.since_ms))
+        is_of_stage = rows.start_ms >= state.stage.since_ms
+        own = np.flatnonzero(is_of_stage & self._have(rows, self._stage.mode))
+        kept = np.flatnonzero(is_of_stage & self._count(rows))
         self._assigned = np.zeros((shape[0], COUNT_WIDTH))
-        np.add.at(self._assigned, steps[kept], vectors[kept, layout.counts])
+        np.add.at(self._assigned, steps[own], vectors[own, layout.counts])
         if kept.size == rows.n:
             return batches, batches
         return batches, layout.closed_batches(vectors[kept], steps[kept], places[kept], shape)
 
     def _places(self, rows: ClosedRows) -> IntArray:
         """Return the places of each row's slices by kind, (n, kinds)."""
-        pairs = rows.language.codes * len(rows.workflow.values) + rows.workflow.codes
-        distinct, of_row = np.unique(pairs, return_inverse=True)
+        labels = rows.language, rows.workflow, rows.mode
+        codes = np.stack([one.codes for one in labels], axis=-1)
+        distinct, of_row = np.unique(codes, axis=0, return_inverse=True)
         found = [
             self._state.table.places_of(
-                rows.language.values[pair // len(rows.workflow.values)],
-                rows.workflow.values[pair % len(rows.workflow.values)],
+                *(one.values[code] for one, code in zip(labels, of_distinct, strict=True))
             )
-            for pair in distinct.tolist()
+            for of_distinct in distinct.tolist()
         ]
+        of_row = of_row.reshape(-1)
         return np.array(found, dtype=np.int64)[of_row]
 
-    def _is_of_mode(self, rows: ClosedRows) -> BoolArray:
-        """Return which rows have the mode of the present stage."""
-        is_mode = np.array([value == self._stage.mode for value in rows.mode.values])
+    def _have(self, rows: ClosedRows, mode: str) -> BoolArray:
+        """Return which rows have a mode."""
+        is_mode = np.array([value == mode for value in rows.mode.values], dtype=np.bool_)
         return np.asarray(is_mode[rows.mode.codes], dtype=np.bool_)
+
+    def _count(self, rows: ClosedRows) -> BoolArray:
+        """Return which rows count for the present stage: in its mode, or mirrored besides it."""
+        counts = [counts_for(self._stage, value) for value in rows.mode.values]
+        return np.asarray(np.array(counts, dtype=np.bool_)[rows.mode.codes], dtype=np.bool_)
 
     def _count_for_stage(self, rows: ClosedRows, steps: IntArray) -> None:
         """Add up what counts for the stage's progress and quality, by window."""
-        is_of_mode = self._is_of_mode(rows).astype(np.float64)
+        is_own, counts = self._have(rows, self._stage.mode), self._count(rows)
 
-        def added(names: Sequence[str]) -> IntArray:
+        def added(names: Sequence[str], of: BoolArray) -> IntArray:
             numbers = sum((rows.columns[name] for name in names), start=np.zeros(rows.n))
-            sums = np.bincount(steps, numbers * is_of_mode, minlength=len(self.starts))
+            sums = np.bincount(steps, numbers * of, minlength=len(self.starts))
             return sums.astype(np.int64)
 
-        self._arrived = np.stack([added(names) for names in ARRIVED_COLUMNS], axis=-1)
-        self._stage_sums = np.stack([added(names) for names in STAGE_COLUMNS], axis=-1)
-        groups = np.where(is_of_mode > 0.0, steps, -1)
+        self._arrived = np.stack([added(names, counts) for names in ARRIVED_COLUMNS], axis=-1)
+        self._stage_sums = np.stack([added(names, is_own) for names in STAGE_COLUMNS], axis=-1)
+        mirrored = counts & ~is_own
+        self._mirrored = np.stack([added(names, mirrored) for names in STAGE_COLUMNS], axis=-1)
+        groups = np.where(is_own, steps, -1)
         self._models = [
             [dict(sorted(one.items())) for one in column.added(groups, len(self.starts))]
             for column in map(rows.columns.by_name, MODEL_COLUMNS)
         ]
-        of_mode = np.bincount(steps, is_of_mode, minlength=len(self.starts)) > 0.0
-        self._is_of_stage = of_mode & (self.starts >= self._state.stage.since_ms)
+        has_own = np.bincount(steps, is_own, minlength=len(self.starts)) > 0.0
+        self._counts = self.starts >= self._state.stage.since_ms
+        self._is_of_stage = has_own & self._counts
 
     def _learn_tails(self, rows: ClosedRows, steps: IntArray, places: IntArray) -> None:
         """Learn stable's tails, and keep what it takes to learn them again up to a window."""

@@ -27,7 +27,7 @@ from understudy.analyzers.guardrails.column_tests import (
     LimitTest,
     MeanTest,
 )
-from understudy.analyzers.guardrails.slices import ALL
+from understudy.analyzers.guardrails.slices import ALL, MIRRORED, whole_of
 from understudy.analyzers.sequential import blocks, conversations
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray
 
@@ -244,11 +244,13 @@ def _by_party(test: AnyTest, slices: Sequence[str], known_then: LookSums) -> Flo
         return factor
     is_rate = not isinstance(test, MeanTest)
     prior = np.ones(known_then.named.shape[:-1])
-    if ALL in slices:
-        place = slices.index(ALL)
+    for whole in (ALL, MIRRORED):
+        if whole not in slices:
+            continue
+        place = slices.index(whole)
         together = conversations.correlation(known_then.named[..., place, :, :], yes_or_no=is_rate)
-        is_all = np.arange(len(slices)) == place
-        prior = np.where(is_all[:, None], 1.0, together[..., None, :])
+        is_part = np.array([whole_of(name) == whole and name != whole for name in slices])
+        prior = np.where(is_part[:, None], together[..., None, :], prior)
     named = conversations.design_effect(
         known_then.named, known_then.so_far, prior, yes_or_no=is_rate
     )

@@ -17,6 +17,7 @@ import numpy as np
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.look import CheckLook, Look, look
 from understudy.analyzers.guardrails.measured import StageRequests, required_slices
+from understudy.analyzers.guardrails.slices import MIRRORED_MODE, is_mirrored, unmirrored
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential import (
     EvidenceColumns,
@@ -161,7 +162,8 @@ def evaluate(
     seen = seen or look(rollout, state)
     thresholds = thresholds_of(rollout, rollout.stages[state.status.stage])
     requests = StageRequests(state.stage.requests, thresholds.min_requests)
-    required = [_required(one, requests) for one in seen.checks]
+    stage = rollout.stages[state.status.stage]
+    required = [_required(one, requests, stage, mirrors=rollout.mirrors) for one in seen.checks]
     statistical = reach_verdict(
         seen.log_evidence["rollback"],
         _for_promotion(seen, required),
@@ -256,11 +258,29 @@ def _for_promotion(seen: Look, required: Sequence[FloatArray]) -> EvidenceColumn
     )
 
 
-def _required(one: CheckLook, requests: StageRequests) -> FloatArray:
-    """Return 1 for the slices of a check that must be shown harmless before promotion, 0 else."""
-    units = dict(zip(one.slices, one.units_closed.astype(np.int64).tolist(), strict=True))
+def _required(
+    one: CheckLook, requests: StageRequests, stage: Stage, *, mirrors: bool
+) -> FloatArray:
+    """Return 1 for the slices of a check that must be shown harmless before promotion, 0 else.
+
+    Where mirrored requests have slices of their own, those are asked in a stage that serves the
+    candidate to nobody, and about what pairs alone can say.
+    """
+    asks_mirrored = mirrors and (
+        stage.mode == MIRRORED_MODE or (stage.mirror > 0.0 and one.check.metric.is_of_pairs)
+    )
+    units = {
+        unmirrored(name): int(number)
+        for name, number in zip(one.slices, one.units_closed.tolist(), strict=True)
+        if is_mirrored(name) == asks_mirrored
+    }
     required = required_slices(one.check.guardrail, units, requests)
-    return np.array([float(name in required) for name in one.slices])
+    return np.array(
+        [
+            float(is_mirrored(name) == asks_mirrored and unmirrored(name) in required)
+            for name in one.slices
+        ]
+    )
 
 
 def _results(

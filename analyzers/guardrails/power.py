@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from understudy.analyzers.guardrails.checks import Check, checks_of
-from understudy.analyzers.guardrails.slices import ALL, Arrivals
+from understudy.analyzers.guardrails.slices import ALL, MIRRORED_MODE, Arrivals
 from understudy.analyzers.sequential import detection_delay
 from understudy.analyzers.sequential.bets import FloatArray, signed_bets
 from understudy.schemas.events import PAIRED_MODES
@@ -95,9 +96,24 @@ def requests_until_rollback(
 
     `weight` is the check's share of the error in the slice. `harm` is the candidate's share of bad
     requests beyond stable's; under an absolute limit, the candidate's own share. In `canary` and
-    `ab` the requests of both arms are counted. Checked against simulation: within a sixth.
+    `ab` the requests of both arms are counted; where some are mirrored, those that find it first,
+    served or mirrored, each with half of the error. Checked against simulation: within a sixth.
     """
     stage = stage or rollout.stages[0]
+    if rollout.mirrors:
+        weight /= 2.0
+    own = _requests(check, rollout, weight, harm, stable_bad, stage)
+    if stage.mirror <= 0.0:
+        return own
+    as_pairs = replace(stage, mode=MIRRORED_MODE)
+    pairs = _requests(check, rollout, weight, harm, stable_bad, as_pairs)
+    return min(own, pairs / (stage.mirror * (1.0 - stage.share)))
+
+
+def _requests(
+    check: Check, rollout: Rollout, weight: float, harm: float, stable_bad: float, stage: Stage
+) -> float:
+    """Return the same of requests in the stage's own mode."""
     log_threshold = -math.log(rollout.false_rollback * weight)
     margin = check.test.margin
     if check.guardrail.limit in ("max", "min"):

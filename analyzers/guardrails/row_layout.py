@@ -172,7 +172,7 @@ class RowLayout:
         if not keys:
             return batch
         padded = np.column_stack([vectors, np.zeros(len(keys))])
-        places = np.array([table.places_of(key.language, key.workflow) for key in keys])
+        places = np.array([table.places_of(key.language, key.workflow, key.mode) for key in keys])
         for kind, columns in enumerate(self._columns_of_kind):
             covered = np.flatnonzero(places[:, kind] != NO_PLACE)
             if covered.size:
@@ -203,7 +203,7 @@ class RowLayout:
     ) -> None:
         n_fields = len(tail.check.tail.fields)
         for number, kind in enumerate(tail.kinds):
-            places = [table.places_of(key.language, key.workflow)[kind] for key in keys]
+            places = [table.places_of(key.language, key.workflow, key.mode)[kind] for key in keys]
             names = [None if place == NO_PLACE else table.names[place] for place in places]
             buckets = [
                 tail_buckets(tail.check, thresholds, name, key.start_ms)

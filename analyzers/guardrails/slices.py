@@ -3,6 +3,10 @@
 A slice's name is `all`, or `language:ja`, `workflow:extract`, `language:ja,workflow:extract`.
 Languages and workflows turn up while a rollout runs, and their weights depend on the order in which
 they did.
+
+Where a policy mirrors requests while it serves the candidate to others, those that are mirrored
+have slices of their own, `mirrored` and `mirrored,language:ja`: a fault that only those see whom
+the candidate serves must not be outweighed by many mirrored requests that lack it.
 """
 
 from __future__ import annotations
@@ -13,9 +17,14 @@ import msgspec
 from msgspec import field
 
 from understudy.analyzers.sequential.weights import arrival_share
+from understudy.schemas.events import Mode
 from understudy.schemas.rollouts import SliceChoice, SliceManifest
 
 ALL: Final = "all"
+MIRRORED: Final = "mirrored"
+"""All requests that are mirrored, and how the names of their slices begin."""
+MIRRORED_MODE: Final[Mode] = "shadow"
+"""Of requests that are mirrored while the candidate serves others."""
 N_KINDS: Final = 4
 """All requests, a language, a workflow, a language in a workflow."""
 MAX_ARRIVALS: Final = 64
@@ -29,6 +38,26 @@ def slice_name(language: str | None = None, workflow: str | None = None) -> str:
     return ",".join(f"{kind}:{value}" for kind, value in parts if value is not None) or ALL
 
 
+def mirrored(name: str) -> str:
+    """Return the name of the slice of mirrored requests that goes with a slice."""
+    return MIRRORED if name == ALL else f"{MIRRORED},{name}"
+
+
+def unmirrored(name: str) -> str:
+    """Return the name of a slice without saying whether its requests are mirrored."""
+    return ALL if name == MIRRORED else name.removeprefix(f"{MIRRORED},")
+
+
+def is_mirrored(name: str) -> bool:
+    """Return whether a slice is one of mirrored requests."""
+    return name == MIRRORED or name.startswith(f"{MIRRORED},")
+
+
+def whole_of(name: str) -> str:
+    """Return the slice of all requests that a slice is a part of."""
+    return MIRRORED if is_mirrored(name) else ALL
+
+
 def kinds_of(choice: SliceChoice) -> tuple[int, ...]:
     """Return the kinds of slices that a guardrail can cover, see `Arrivals.slices_by_kind`."""
     named = {2 * (one.workflow is not None) + (one.language is not None) for one in choice.named}
@@ -39,7 +68,7 @@ def kinds_of(choice: SliceChoice) -> tuple[int, ...]:
 
 
 def slice_title(name: str) -> str:
-    """Return a slice as tables show it: `all`, `ja`, `workflow extract`, `ja, workflow extract`."""
+    """Return a slice as tables show it: `all`, `ja`, `workflow extract`, `mirrored, ja`."""
     return name.replace("language:", "").replace("workflow:", "workflow ").replace(",", ", ")
 
 

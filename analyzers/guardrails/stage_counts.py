@@ -16,6 +16,7 @@ from msgspec import field
 
 from understudy.analyzers.guardrails.model_changes import ModelChange, SideModels
 from understudy.analyzers.guardrails.row_columns import PLACES
+from understudy.analyzers.guardrails.slices import MIRRORED_MODE
 from understudy.analyzers.sequential import QualityMeasures, StageTotals, blocks, sample_ratio
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.events import SINGLE_MODES
@@ -102,6 +103,11 @@ ARRIVED_COLUMNS: Final = (
 _STAGE_READS: Final = [[attrgetter(PLACES[name]) for name in names] for names in STAGE_COLUMNS]
 
 
+def counts_for(stage: Stage, mode: str | None) -> bool:
+    """Return whether rows in a mode count for a stage: in its own, or mirrored besides it."""
+    return mode == stage.mode or (stage.mirror > 0.0 and mode == MIRRORED_MODE)
+
+
 class StageCounts(msgspec.Struct, array_like=True):
     """What adds up over a stage. Times are epoch milliseconds of event time."""
 
@@ -134,12 +140,15 @@ class StageCounts(msgspec.Struct, array_like=True):
     unnamed_blocks: FloatArray = field(default_factory=blocks.begin)
     """State of `blocks` for how they are assigned."""
 
-    def includes(self, row: WindowRow, stage: Stage, start_ms: int) -> bool:
-        """Return whether a row belongs to the stage."""
-        return row.mode == stage.mode and start_ms >= self.since_ms
+    def add_mirrored(self, sums: StageSums) -> None:
+        """Take closed rows of mirrored requests: they say what is missing, and are no progress."""
+        self.pairs += sums.pairs
+        self.unmatched += sums.unmatched
+        self.lost_candidate += sums.lost_candidate
+        self.lost_stable += sums.lost_stable
 
     def add(self, sums: StageSums, stage: Stage, start_ms: int, end_ms: int) -> None:
-        """Take closed rows of the stage, of a window from start to end."""
+        """Take closed rows in the stage's mode, of a window from start to end."""
         if sums.stable_requests or sums.candidate_requests:
             self._extend(start_ms, end_ms)
         self.requests += sums.candidate_requests

@@ -120,7 +120,11 @@ class EncodedState(msgspec.Struct):
 class RolloutState:
     """State of one rollout under one policy, and what is derived from it."""
 
-    def __init__(self, checks: Sequence[Check], encoded: EncodedState) -> None:
+    def __init__(
+        self, checks: Sequence[Check], encoded: EncodedState, *, mirrors: bool = False
+    ) -> None:
+        """`mirrors` says whether the policy mirrors requests while it serves the candidate."""
+        self._mirrors = mirrors
         self.checks = tuple(checks)
         self.policy_hash = encoded.policy_hash
         self.status = encoded.status
@@ -155,11 +159,11 @@ class RolloutState:
             evidence={},
             effects={},
         )
-        return cls(checks, encoded)
+        return cls(checks, encoded, mirrors=rollout.mirrors)
 
     def cover_arrivals(self) -> None:
         """Give each slice that the checks cover by now a place in all arrays."""
-        self.table = SliceTable(self.checks, self.arrivals)
+        self.table = SliceTable(self.checks, self.arrivals, mirrors=self._mirrors)
         for check, slices in zip(self.checks, self.table.of_check, strict=True):
             known = self.evidence.get(check.name) or CheckEvidence.begin(check.test, ())
             self.evidence[check.name] = known.covering(check.test, slices)
@@ -228,7 +232,7 @@ def decode_state(rollout: Rollout, checks: Sequence[Check], payload: bytes) -> R
     header = decode_header(payload)
     if header.version != STATE_VERSION or header.policy_hash != policy_hash(rollout):
         raise ValueError("this state belongs to another policy or release")
-    return RolloutState(checks, _DECODER.decode(payload))
+    return RolloutState(checks, _DECODER.decode(payload), mirrors=rollout.mirrors)
 
 
 def decode_header(payload: bytes) -> StateHeader:

@@ -64,8 +64,12 @@ class PolicyTrial:
         """Take windows of the policy's rollout that are complete, later than those before."""
         self._seen.add(self._rollout.rollout_id)
         if rows and self._evaluator is None:
-            modes = (one.mode.values[one.mode.codes[0]] for one in rows)
-            self._evaluator = self._begin(modes)
+            first_ms = min(int(one.start_ms[0]) for one in rows)
+            self._evaluator = self._begin(
+                one.mode.values[code]
+                for one in rows
+                for code in one.mode.codes[one.start_ms == first_ms].tolist()
+            )
         if rows and self._evaluator is not None:
             self.decisions += self._evaluator.take_closed(rows)
 
@@ -86,15 +90,19 @@ class PolicyTrial:
         return self._evaluator.decision()
 
     def _begin(self, modes: Iterable[str | None]) -> RolloutEvaluator | None:
-        mode = next((mode for mode in modes if mode is not None), None)
-        if mode is None:
+        found = list(dict.fromkeys(mode for mode in modes if mode is not None))
+        if not found:
             return None
         if self._stage is not None:
             return RolloutEvaluator(self._rollout, stage=self._stage)
-        for index, stage in enumerate(self._rollout.stages):
-            if stage.mode == mode:
-                return RolloutEvaluator(self._rollout, stage=index)
-        raise CommandError(f"the recording is in mode {mode}, but no stage of the policy is")
+        stages = self._rollout.stages
+        # Requests of two modes at once: a stage that mirrors some serves the candidate to others.
+        mirroring = [stage.mode in found and stage.mirror > 0.0 for stage in stages]
+        in_mode = [stage.mode == found[0] for stage in stages]
+        for is_meant in (mirroring if len(found) > 1 else [], in_mode):
+            if any(is_meant):
+                return RolloutEvaluator(self._rollout, stage=is_meant.index(True))
+        raise CommandError(f"the recording is in mode {found[0]}, but no stage of the policy is")
 
 
 def _stage_named(rollout: Rollout, name: str) -> int:

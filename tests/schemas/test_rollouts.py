@@ -222,6 +222,30 @@ def test_stages_follow_from_the_mode(mode: str, stages: list[tuple[str, float]])
     assert [(stage.mode, stage.share) for stage in rollout.stages] == stages
 
 
+def test_a_canary_may_mirror_requests_that_stable_serves() -> None:
+    rollout = policy("stages: [shadow, {share: 1%, mirror: 20%}, 100%]\n")
+    assert [stage.mirror for stage in rollout.stages] == [0.0, 0.2, 0.0]
+    assert rollout.mirrors
+    assert not policy("stages: [shadow, {share: 1%, mirror: 0}]\n").mirrors
+    assert policy("mode: ab\nstages: [{mode: ab, mirror: 100%}]\n").stages[0].mirror == 1.0
+
+
+@pytest.mark.parametrize(
+    ("stage", "problem"),
+    [
+        ("{mode: shadow, mirror: 20%}", "in shadow both sides answer anyway"),
+        ("{mode: interleave, mirror: 20%}", "in interleave both sides answer anyway"),
+        ("{mode: canary, share: 100%, mirror: 20%}", "no others to mirror"),
+        ("{mode: canary, share: 1%, mirror: 120%}", "between 0 and 100%"),
+        ("{mode: canary, share: 1%, mirror: 1e-9}", "leave mirror out"),
+    ],
+)
+def test_what_cannot_be_mirrored_is_refused(stage: str, problem: str) -> None:
+    mode = stage.partition("mode: ")[2].partition(",")[0]
+    with pytest.raises(ManifestError, match=problem):
+        policy(f"mode: {mode}\nstages: [{stage}]\n")
+
+
 def test_quantities_are_read_in_their_units() -> None:
     rollout = policy(
         """

@@ -52,3 +52,19 @@ def test_an_absolute_limit() -> None:
     found = requests_until_rollback(check, rollout, weight=1.0, harm=0.02)
     assert found == pytest.approx(1_800, rel=0.15)
     assert requests_until_rollback(check, rollout, weight=1.0, harm=0.01) == math.inf
+
+
+def test_mirrored_requests_find_it_sooner_than_a_small_canary() -> None:
+    text = "guardrails: [{metric: error_rate, max_increase: 1pp, slices: [all]}]\nmode: canary\n"
+    alone = findings(policy(text + "stages: [{share: 1%}]"))[0].requests
+    mirrored = findings(policy(text + "stages: [{share: 1%, mirror: 20%}]"))[0].requests
+    shadow = findings(policy(text.replace("canary", "shadow")))[0].requests
+    assert mirrored < alone / 5
+    # A fifth of 99 % are pairs, and half of the error is theirs.
+    assert 1.0 < mirrored / (shadow / 0.198) < 1.3
+
+
+def test_half_of_the_error_is_for_mirrored_requests_in_every_stage() -> None:
+    text = "guardrails: [{metric: error_rate, max_increase: 1pp, slices: [all]}]\n"
+    mirrors = findings(policy(text + "stages: [shadow, {share: 1%, mirror: 20%}]"))[0].requests
+    assert 1.0 < mirrors / findings(policy(text))[0].requests < 1.3

@@ -34,3 +34,14 @@ def test_every_check_has_its_own_slices_in_the_order_of_its_weights() -> None:
 def test_a_row_is_part_of_the_slices_that_some_check_covers() -> None:
     assert TABLE.places_of("ja", "chat") == (0, 2, NO_PLACE, NO_PLACE)
     assert TABLE.places_of("de", "chat") == (0, NO_PLACE, NO_PLACE, NO_PLACE)
+
+
+def test_mirrored_requests_have_places_of_their_own_where_the_policy_mirrors() -> None:
+    table = SliceTable(CHECKS, Arrivals(["en", "ja"], ["chat"]), mirrors=True)
+    own, mirrored = (table.places_of("ja", "chat", mode) for mode in ("canary", "shadow"))
+    names = [[table.names[place] for place in places[:2]] for places in (own, mirrored)]
+    assert names == [["all", "language:ja"], ["mirrored", "mirrored,language:ja"]]
+    assert sum(weights.sum() for weights in table.weights) == pytest.approx(
+        sum(weights.sum() for weights in TABLE.weights)
+    )
+    assert TABLE.places_of("ja", "chat", "shadow") == TABLE.places_of("ja", "chat")

@@ -9,9 +9,13 @@ from understudy.analyzers.guardrails.slices import (
     ALL,
     MAX_ARRIVALS,
     Arrivals,
+    is_mirrored,
     kinds_of,
+    mirrored,
     slice_name,
     slice_title,
+    unmirrored,
+    whole_of,
 )
 from understudy.schemas.rollouts import SliceChoice, SliceManifest
 
@@ -77,3 +81,12 @@ def test_hostile_names_cannot_grow_the_state() -> None:
     for number in range(MAX_ARRIVALS + 10):
         arrivals.note(f"x{number}", ROW.workflow)
     assert len(arrivals.languages) == MAX_ARRIVALS
+
+
+def test_mirrored_slices_are_twins() -> None:
+    assert [mirrored(name) for name in (ALL, "language:ja")] == ["mirrored", "mirrored,language:ja"]
+    assert [unmirrored(mirrored(name)) for name in (ALL, "language:ja")] == [ALL, "language:ja"]
+    assert is_mirrored("mirrored,workflow:a")
+    assert not is_mirrored("language:mirrored")
+    assert [whole_of(name) for name in ("language:ja", "mirrored,language:ja")] == [ALL, "mirrored"]
+    assert slice_title("mirrored,language:ja") == "mirrored, ja"

@@ -51,6 +51,20 @@ def test_a_stage_is_named_or_found_by_its_mode() -> None:
     assert trial.outcome().stage.index == 1
 
 
+def test_rows_of_two_modes_mean_a_stage_that_mirrors() -> None:
+    policy = read_policy(
+        f"rollout_id: {ROLLOUT}\nmodels: {{stable: a, candidate: b}}\n"
+        "stages: [shadow, 1%, {share: 5%, mirror: 20%}]\n"
+    )
+    trial = PolicyTrial(policy)
+    shadow, canary = World().messages(1, 1)[0], World(mode="canary").messages(1, 1)[0]
+    trial(msgspec.structs.replace(shadow, rows=[*shadow.rows, *canary.rows]))
+    assert trial.outcome().stage.index == 2
+    alone = PolicyTrial(policy)
+    alone(shadow)
+    assert alone.outcome().stage.index == 0
+
+
 @pytest.mark.parametrize(
     ("decision", "fail_on", "expected"),
     [
