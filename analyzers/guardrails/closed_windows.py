@@ -246,7 +246,8 @@ class _SourceFold:
             sums = StageSums(*self._stage_sums[place].tolist(), *models)
             counts.add(sums, self._stage, start_ms, end_ms)
         if self._counts[place]:
-            counts.add_mirrored(StageSums(*self._mirrored[place].tolist(), {}, {}))
+            no_models: tuple[dict[str, int], ...] = ({}, {})
+            counts.add_mirrored(StageSums(*self._mirrored[place].tolist(), *no_models))
         assigned = assignment_of(self._rollout, start_ms, self._assigned[place], is_late=False)
         counts.check_sample_ratio(self._stage, assigned)
 
