@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -58,6 +58,21 @@ def total_by(rows: Iterable[WindowRow], key: Callable[[WindowRow], Key]) -> dict
     return {name: total(group) for name, group in groups.items()}
 
 
+def over_windows(rows: Sequence[WindowRow]) -> list[WindowRow]:
+    """The rows of each slice as one, with the place in time of its first."""
+    first: dict[tuple[Any, ...], WindowRow] = {}
+    for row in rows:
+        first.setdefault(_slice_key(row), row)
+    return [
+        msgspec.structs.replace(first[key], **{name: getattr(totals, name) for name in SECTIONS})
+        for key, totals in total_by(rows, _slice_key).items()
+    ]
+
+
+def _slice_key(row: WindowRow) -> tuple[Any, ...]:
+    return row.rollout_id, row.mode, row.language, row.workflow
+
+
 def latest(rows: Iterable[WindowRow]) -> list[WindowRow]:
     """Of rows with the same key, the one with the highest version."""
     newest: dict[tuple[Any, ...], WindowRow] = {}
@@ -82,7 +97,7 @@ def _add(record: type[Sums], parts: list[Sums]) -> Sums:
         column = [getattr(part, name) for part in parts]
         if column and isinstance(column[0], dict):
             values[name] = merge(*column)
-        elif column and any(isinstance(value, float) for value in column):
+        elif float in set(map(type, column)):
             values[name] = math.fsum(column)
         else:
             values[name] = sum(column) if column else None

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import orjson
 
+from understudy.analyzers.windows.rows import over_windows
 from understudy.schemas.adapters.cases import Case
 from understudy.schemas.fixed_sample import encode_fixed_sample
 from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
@@ -103,7 +104,7 @@ def command(
     page = Page(
         runs=(_line("stable", runs.stable), _line("candidate", runs.candidate)),
         notes=list(notes(runs, answers, is_json_inferred=compared.is_json_inferred)),
-        report=report(compared.result.rows, compared.result.tally.read),
+        report=report(over_windows(compared.result.rows), compared.result.tally.read),
         verdict=compared.verdict,
         examples=compared.examples,
         unjudged=list(unjudged(compared.cases, rollout, compared.verdict)),

@@ -102,7 +102,7 @@ def _head(page: Page) -> RenderableType:
 
 def _indented(sentence: str, style: str = "") -> RenderableType:
     """A sentence whose further lines begin where its first does."""
-    return Padding(Text(one_line(sentence, _MAX_SENTENCE), style), (0, 0, 0, 2))
+    return Padding(Text(one_line(sentence, _MAX_SENTENCE), style), (0, 0, 0, 2), expand=False)
 
 
 def _findings(verdict: FixedSampleVerdict, *, all_slices: bool) -> RenderableType:
@@ -157,8 +157,13 @@ def _units(verdict: FixedSampleVerdict) -> str:
 
 
 def _examples(examples: Mapping[str, Sequence[Case]]) -> Iterator[str]:
-    """For each breach, cases to look at, with the place of candidate's record."""
+    """For each breach, cases to look at, with the place of candidate's record; none twice."""
+    shown: set[tuple[str, ...]] = set()
     for name, cases in examples.items():
+        ids = tuple(case.id for case in cases)
+        if ids in shown:
+            continue
+        shown.add(ids)
         guardrail, _, where = name.partition("/")
         title = printable(guardrail if where == ALL else f"{guardrail}, {slice_title(where)}")
         yield f"look at ({title}): {', '.join(map(_place, cases))}"

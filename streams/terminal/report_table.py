@@ -62,7 +62,7 @@ def slices_table(
     """
     most = None if all_slices else MAX_SLICES
     shown = _largest(rollout["slices"], most)
-    cells = [[_title(row), *_cells(row)] for row in shown]
+    cells = [[_title(row, has_modes=title is None), *_cells(row)] for row in shown]
     kept = [n for n in range(len(_COLUMNS)) if title is None or _is_known(cells, n)]
     table = DataTable(
         [_COLUMNS[n] for n in kept],
@@ -103,10 +103,10 @@ _COLUMNS = (
 )
 
 
-def _title(row: Document) -> str:
+def _title(row: Document, *, has_modes: bool) -> str:
     """Language and workflow, or the mode where all are taken together."""
     if row["language"] is None:
-        return f"all ({row['mode']})"
+        return f"all ({row['mode']})" if has_modes else "all"
     return printable("/".join(part for part in (row["language"], row["workflow"]) if part))
 
 

@@ -8,7 +8,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.analyzers.windows.rows import RowTotals, latest, row_key, total, total_by
+from understudy.analyzers.windows.rows import (
+    RowTotals,
+    latest,
+    over_windows,
+    row_key,
+    total,
+    total_by,
+)
 from understudy.schemas.window_measures import EventCounts, PairSums, SideSums
 from understudy.schemas.windows import WindowRow
 
@@ -82,3 +89,19 @@ def test_adding_leaves_the_rows_as_they_were() -> None:
     total([one, other])
     assert one.stable.duration_ms_histogram == {3: 1}
     assert other.stable.duration_ms_histogram == {3: 2}
+
+
+@given(ROWS)
+def test_windows_of_a_slice_add_up_to_one_row(rows: list[WindowRow]) -> None:
+    merged = over_windows(rows)
+    assert total(merged) == total(rows)
+    assert len(merged) == (1 if rows else 0)
+
+
+def test_slices_stay_apart_when_windows_are_added() -> None:
+    rows = [row(language="de"), row(language="ja"), row(language="de", workflow="x")]
+    assert [(one.language, one.workflow) for one in over_windows(rows)] == [
+        ("de", ""),
+        ("ja", ""),
+        ("de", "x"),
+    ]

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from understudy.streams.commands.main import main
 
+ROOT = Path(__file__).parents[3]
 PROMPTFOO = Path(__file__).parents[2] / "schemas/adapters/files/promptfoo-0.123.json"
 
 
@@ -138,3 +139,19 @@ def test_more_than_two_files_are_refused(files: tuple[Path, Path]) -> None:
     result = run(*files, files[0])
     assert result.exit_code == 2
     assert "--candidate" in result.stderr
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/compare.md"])
+def test_the_screen_in_the_documentation(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    result = run("examples/compare/stable.csv", "examples/compare/candidate.csv")
+    text = (ROOT / page).read_text("utf-8")
+    begin = text.index("ROLLBACK  150 cases")
+    for line in text[begin : text.index("```", begin)].splitlines():
+        assert line in result.stdout, line
+
+
+def test_the_examples_end_in_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    both = run("examples/compare/both.csv", "--outputs", "old_model", "new_model")
+    assert "ROLLBACK  60 cases" in both.stdout, both.output
