@@ -115,10 +115,8 @@ ALIKE: Final = log_normal(0.6, 0.0)
 MARGIN: Final = {"json_valid_rate": 0.01}
 SCENARIOS: Final = (
     *(
-        Scenario(f"alike, rates {100 * rate:g} %, sides {kind}", "promote", rate, shared,
-                 cost=ALIKE, duration=ALIKE)
+        Scenario(f"alike, rates {100 * rate:g} %", "promote", rate, cost=ALIKE, duration=ALIKE)
         for rate in (0.001, 0.01, 0.1, 0.3)
-        for kind, shared in (("independent", 0.0), ("alike in nine of ten", 0.9))
     ),
     Scenario("alike, 30 languages", "promote", languages=30, cost=ALIKE, duration=ALIKE),
     Scenario("alike, 5 turns of one fate", "promote", turns=5),

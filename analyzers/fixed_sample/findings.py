@@ -59,10 +59,10 @@ class Finding:
         """Where the harm lies, 95 %."""
         return self.test.interval(INTERVAL_ALPHA)
 
-    @property
+    @cached_property
     def cases_needed(self) -> int | None:
-        """In how many cases alike models would be shown to be within the limit."""
-        return self.test.cases_needed(self.false_promotion)
+        """In how many cases alike models would be shown to be within a limit that is not passed."""
+        return None if self.is_within else self.test.cases_needed(self.false_promotion)
 
     @property
     def name(self) -> str:

@@ -39,6 +39,8 @@ _LARGEST_MS: Final = 86_400_000.0
 """The same of a difference: a day."""
 _SMALLEST_RATIO: Final = 1e-12
 """Of a limit that would not be positive: below any time."""
+_NUMBERS_OF_CASES: Final = [math.ceil(50 * 1.25**step) for step in range(35)]
+"""From 50 to a hundred thousand, in steps of a quarter: about as many are needed, no more."""
 _STEPS: Final = 40
 """Of a bisection: to a millionth of the range, finer than a bucket."""
 
@@ -159,8 +161,29 @@ class QuantileTest:
         return None
 
     def cases_needed(self, threshold: float) -> int | None:
-        """Return nothing, for the same reason."""
+        """Return about in how many cases a candidate as fast as stable would pass.
+
+        Were the times of more cases distributed as those of stable's are. None where not even a
+        hundred thousand would do.
+        """
+        if self.margin <= 0.0 or not self.stable.cases:
+            return None
+        for cases in _NUMBERS_OF_CASES:
+            if self._would_pass(cases, threshold):
+                return math.ceil(cases * self.design_effect)
         return None
+
+    def _would_pass(self, cases: int, threshold: float) -> bool:
+        beta, share = threshold * BETA_SHARE, 1.0 - self.quantile
+        most = (cases - _critical(cases, 1.0 - share, beta)) / cases
+        shares = (self.stable.above + self.stable.timeouts) / self.stable.cases
+        few = np.flatnonzero(shares <= most)
+        if not few.size:
+            return False
+        bound = self.stable.first - 1 + int(few[0])
+        raised = _raised(bound - 1, self.margin, self.check, "promotion")
+        beyond = math.ceil(self.stable.beyond(raised) / self.stable.cases * cases)
+        return binomial.at_most(beyond, cases, share) + beta <= threshold
 
     def _p_beyond(self, harm: float, threshold: float) -> float:
         beta, share = threshold * BETA_SHARE, 1.0 - self.quantile

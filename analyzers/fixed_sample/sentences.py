@@ -32,6 +32,7 @@ from understudy.analyzers.guardrails.formatting import (
     printable,
 )
 from understudy.analyzers.guardrails.measured import Untold
+from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential.verdict import SUSPECTED_HARM
 from understudy.schemas.rollouts import Rollout
@@ -84,8 +85,34 @@ class Sentences:
         ]
 
     def of_hold(self, lacks: Iterable[Lack]) -> list[str]:
-        """Say what promotion lacks, and what it would take."""
-        return [self._lacking(one) for one in lacks]
+        """Say what promotion lacks, and what it would take.
+
+        Guardrails that are not shown to be within their limits, though the candidate looks no
+        worse, share a sentence: what they lack is cases.
+        """
+        lacking = list(lacks)
+        calm = [one.finding for one in lacking if one.finding is not None and _is_calm(one)]
+        shared = calm if len(calm) > 1 else []
+        return [
+            *(self._lacking(one) for one in lacking if one.finding not in shared),
+            *([self._too_few(shared)] if shared else []),
+        ]
+
+    def _too_few(self, calm: Sequence[Finding]) -> str:
+        """Say of which guardrails there are too few cases, and how many it takes."""
+        names = list(dict.fromkeys(f"{one.check.metric.title}{_in_slice(one)}" for one in calm))
+        more = f" and {format_count(len(names) - MOST_NAMES)} more" if names[MOST_NAMES:] else ""
+        cases = format_count(max(one.test.cases for one in calm))
+        needed = [one.cases_needed for one in calm if one.cases_needed is not None]
+        parts = [
+            f"{cases} cases are too few to show that these are within their limits, though none "
+            f"looks worse: {', '.join(names[:MOST_NAMES])}{more}",
+            *_found_in_points(calm),
+            *([f"models that are alike pass from about {_about(max(needed))} cases on"]
+              if needed else []),
+            *dict.fromkeys(one.test.note for one in calm if one.test.note),
+        ]  # fmt: skip
+        return "; ".join(parts)
 
     def _lacking(self, lack: Lack) -> str:
         one = lack.finding
@@ -110,6 +137,35 @@ class Sentences:
     def _of_units(self) -> str:
         units, cases = self._sample.n_units, self._sample.cases
         return f" of {format_count(units)} conversations" if units < cases else ""
+
+
+def _is_calm(lack: Lack) -> bool:
+    """Whether a guardrail is not shown to be within its limit, and the candidate looks no worse."""
+    one = lack.finding
+    if one is None or lack.name != one.name:
+        return False
+    harm = levels(one).harm
+    return harm is None or harm <= (0.0 if one.check.guardrail.limit.startswith("max_") else
+                                    one.test.margin)  # fmt: skip
+
+
+def _in_slice(one: Finding) -> str:
+    return "" if one.slice == ALL else f" {where(one.slice)}"
+
+
+def _found_in_points(calm: Sequence[Finding]) -> list[str]:
+    """Say what harm to rates would have been found, from the clearest to the least clear."""
+    found = [
+        one.smallest_harm_found
+        for one in calm
+        if one.check.metric.unit == "share" and one.check.guardrail.limit.startswith("max_")
+    ]
+    known = sorted(harm for harm in found if harm is not None)
+    if not known:
+        return []
+    least, most = (format_points(harm) for harm in (known[0], known[-1]))
+    points = least if least == most else f"{least.removesuffix(' points')} to {most}"
+    return [f"harm of {points} would have been found"]
 
 
 def what_it_takes(one: Finding) -> str:

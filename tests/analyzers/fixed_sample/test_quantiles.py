@@ -84,6 +84,23 @@ def test_two_hundred_cases_say_nothing_of_the_slowest_in_a_hundred() -> None:
     assert test.p_harm(1e-3) == 1.0
 
 
+def test_it_says_how_many_cases_a_candidate_as_fast_needs() -> None:
+    """Log-normal times: simulated, 0.7 of samples of about so many pass."""
+    test = quantiles_of(drawn(2_000), drawn(2_000), check_of("p99"))
+    needed = test.cases_needed(0.05)
+    assert needed is not None
+    assert 500 < needed < 2_500
+    passed = [
+        quantiles_of(drawn(needed, seed=s), drawn(needed, seed=99 - s), check_of("p99")).p_within(
+            0.05
+        )
+        <= 0.05
+        for s in range(40)
+    ]
+    assert sum(passed) >= 20
+    assert quantiles_of(drawn(500), drawn(500), check_of(limit="0%")).cases_needed(0.05) is None
+
+
 def test_timeouts_are_slower_than_any_limit() -> None:
     test = quantiles_of(drawn(500), drawn(500))
     hanging = replace(test, candidate=side(drawn(350), timeouts=150))

@@ -34,6 +34,19 @@ def test_a_hold_says_what_it_would_take() -> None:
     )
 
 
+def test_guardrails_that_lack_cases_alone_share_a_sentence() -> None:
+    rollout = policy()
+    sample, found, sentences = judged(rollout, cases_of(200, candidate_only=1))
+    worse, calm = sentences.of_hold(lacks(rollout, sample, found))
+    assert worse.startswith("not shown to be within its limit: JSON validity over all requests")
+    assert calm.startswith(
+        "200 cases are too few to show that these are within their limits, though none looks "
+        "worse: error rate, empty answers, streams that break off, "
+    )
+    assert "harm of 5" in calm
+    assert calm.endswith("models that are alike pass from about 310 cases on")
+
+
 def test_a_quantile_says_both_levels() -> None:
     rng = np.random.default_rng(1)
     times = 1_000.0 * np.exp(0.5 * rng.standard_normal((400, 2)))
