@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import msgspec
 
 from understudy.gateways.call_errors import MIRROR_DROPPED
+from understudy.gateways.receipt import Receipt
 from understudy.gateways.request_context import RequestContext
 from understudy.schemas.events import (
     MAX_DURATION_MS,
@@ -101,6 +102,14 @@ class Exchange:
             self._served = side
             self._is_decided = True
             self._publish_if_over()
+
+    def fill(self, receipt: Receipt) -> None:
+        """Tell a receipt what the user got; call it once that is known."""
+        receipt.rollout_id, receipt.pair_id = self._rollout_id, self._pair_id
+        receipt.mode, receipt.side = self._mode, self._served
+        receipt.request_time = self._request_time
+        receipt.conversation_id, receipt.turn = self._context.conversation_id, self._context.turn
+        receipt.language, receipt.workflow = self._context.language, self._workflow
 
     def _publish_if_over(self) -> None:
         if self._is_decided and len(self._records) == len(self._sides):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from understudy.gateways.receipt import Receipt
 from understudy.schemas.events import Request
 
 
@@ -26,6 +27,8 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     pair_id: str | None = None
     """Names the request; made up where it is left out."""
     attributes: Mapping[str, str] | None = None
+    receipt: Receipt | None = None
+    """Gets to know what was served, so that a user can rate it."""
 
 
 NO_CONTEXT = RequestContext()

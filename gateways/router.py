@@ -43,6 +43,7 @@ from understudy.gateways.decision_source import DecisionSource
 from understudy.gateways.exchange import EventPublisher, Exchange, SideRecord, dropped
 from understudy.gateways.model_call import CallReading, ModelCall
 from understudy.gateways.prices import PriceTable
+from understudy.gateways.receipt import Receipt
 from understudy.gateways.relayed_stream import RelayedStream, RescuedStream
 from understudy.gateways.request_context import NO_CONTEXT, RequestContext
 from understudy.gateways.route_plan import (
@@ -77,9 +78,10 @@ def _loop_time_s() -> float:
 class Route:
     """One request on its way: who hears of the served call, and what runs beside it."""
 
-    def __init__(self, plan: RoutePlan, call: Call) -> None:
+    def __init__(self, plan: RoutePlan, call: Call, receipt: Receipt | None) -> None:
         self.plan = plan
         self.call = call
+        self._receipt = receipt
         self.exchanges: list[Exchange] = []
         self.background: list[BackgroundCall] = []
         self.stable: BackgroundCall | None = None
@@ -94,6 +96,8 @@ class Route:
         """Tell all exchanges whose answer the user got."""
         for exchange in self.exchanges:
             exchange.serve(side)
+        if self._receipt is not None:
+            self.exchanges[0].fill(self._receipt)
 
     def hang_up(self) -> None:
         """Break off what runs beside a request whose caller went away."""
@@ -225,7 +229,7 @@ class Router(Generic[P, Answer]):
         return MIRRORED
 
     def _begin(self, plan: RoutePlan, context: RequestContext, pair_id: str, call: Call) -> Route:
-        route = Route(plan, call)
+        route = Route(plan, call, context.receipt)
         request_time = context.request_time or self._now()
         request = context.request or self._reading.request(*call)
 
