@@ -136,18 +136,28 @@ def _prefixed(
 
 
 def _control_columns(control: ControlMeasures, rows: NDArray[np.intp], n: int) -> Columns:
-    """Spread m control measures over n pairs; elsewhere False, and NaN for the similarity."""
+    """Spread m control measures over n pairs; elsewhere False, no entry, and NaN for similarity."""
     if len(control) != len(rows):
         raise ValueError(f"{len(control)} control measures for {len(rows)} rows")
     columns: Columns = {"has_control": _spread(np.ones(len(rows), bool), rows, n)}
     for name, values in _prefixed("control", control):
-        columns[name] = _spread(np.asarray(values), rows, n)
+        if isinstance(values, np.ndarray):
+            columns[name] = _spread(values, rows, n)
+        else:
+            columns[name] = _spread_lists(values, rows, n)
     return columns
 
 
 def _spread(values: NDArray[Any], rows: NDArray[np.intp], n: int) -> NDArray[Any]:
     spread = np.full(n, np.nan if values.dtype.kind == "f" else 0, values.dtype)
     spread[rows] = values
+    return spread
+
+
+def _spread_lists(values: Sequence[Any], rows: NDArray[np.intp], n: int) -> list[Any]:
+    spread: list[Any] = [[] for _ in range(n)]
+    for row, value in zip(rows.tolist(), values, strict=True):
+        spread[row] = value
     return spread
 
 

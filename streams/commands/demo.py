@@ -33,6 +33,11 @@ from understudy.streams.terminal.output import say
     help="Keep the ClickHouse data in this new folder, to query it afterwards.",
 )
 @click.option(
+    "--serve",
+    is_flag=True,
+    help="Open the dashboard in this process, and keep it open until Ctrl-C.",
+)
+@click.option(
     "--record",
     "recording",
     metavar="FILE",
@@ -45,6 +50,7 @@ def command(
     pairs: int,
     healthy: bool,
     keep: Path | None,
+    serve: bool,
     recording: Path | None,
     print_policy: bool,
 ) -> None:
@@ -63,6 +69,7 @@ def command(
     Examples:
       understudy demo
       understudy demo --healthy
+      understudy demo --serve
       understudy demo --print-policy > policy.yaml
       understudy demo --record events.ndjson.zst
       understudy rollout backtest -f policy.yaml events.ndjson.zst
@@ -74,4 +81,4 @@ def command(
         written = record(recording, seed=seed, pairs=pairs, healthy=healthy)
         say(f"{written:,} events of {pairs:,} requests written to {recording}")
         return
-    run_demo(seed=seed, pairs=pairs, healthy=healthy, keep=keep)
+    run_demo(seed=seed, pairs=pairs, healthy=healthy, keep=keep, serve=serve)

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -32,6 +32,7 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.streams.alerting.decision_consumer import run_alerting
 from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.deciding.runner import run_deciding
+from understudy.streams.demo.dashboard import demo_dashboard
 from understudy.streams.demo.gateway import RUN_S, Gateway
 from understudy.streams.demo.phrases import JSON_SCHEMAS
 from understudy.streams.demo.record import start_of_traffic
@@ -118,29 +119,36 @@ def run_demo(
     pairs: int,
     healthy: bool,
     keep: Path | None,
+    serve: bool = False,
     policy: str | None = None,
     run_s: float = RUN_S,
 ) -> None:
     """Run the demo and print its summary. Raises `CommandError` when something broke.
 
-    `run_s` is the wall time of the traffic; `policy` replaces the demo's own. The command exits
-    with `FAILED` when the verdict is wrong.
+    With `serve` its dashboard stays open until Ctrl-C. `run_s` is the wall time of the traffic;
+    `policy` replaces the demo's own. The command exits with `FAILED` when the verdict is wrong.
     """
     configure_logs(logging.WARNING)
     start = start_of_traffic(pairs)
     console = SafeConsole()
-    with data_folder(keep) as folder, EmbeddedBroker() as broker:
+    with data_folder(keep) as folder, EmbeddedBroker() as broker, ExitStack() as stack:
         settings = _settings(broker, f"chdb://{folder}")
         ensure_topics(broker.client_config, [*topics(settings.kafka), changelog(settings)])
         _apply_policy(settings.kafka, policy or policy_text(), start)
         messages = simulate(seed=seed, pairs=pairs, healthy=healthy, start=start)
         gateway = Gateway(settings.kafka, messages, pairs=pairs, start=start, run_s=run_s)
+        dashboard = stack.enter_context(demo_dashboard(settings, ROLLOUT_ID)) if serve else None
+        if dashboard is not None:
+            dashboard.announce(console)
         status, follower = _watch(settings, gateway, pairs, console)
-    regression = describe_regression(pairs=pairs, healthy=healthy, start=start)
-    result = DemoResult(status, follower.outcome, follower.slices.rows, regression, gateway)
-    program = program_as_called(sys.argv[0], shutil.which(PROGRAM))
-    summary = summarise(result, clickhouse_url=settings.clickhouse.url, program=program)
-    summary.print(console)
+        regression = describe_regression(pairs=pairs, healthy=healthy, start=start)
+        result = DemoResult(status, follower.outcome, follower.slices.rows, regression, gateway)
+        program = program_as_called(sys.argv[0], shutil.which(PROGRAM))
+        summary = summarise(result, clickhouse_url=settings.clickhouse.url, program=program)
+        summary.print(console)
+        if dashboard is not None:
+            dashboard.announce(console)
+            dashboard.wait_until_interrupted()
     if summary.is_wrong:
         raise click.exceptions.Exit(FAILED)
 

@@ -1,0 +1,62 @@
+"""The dashboard of a demo: the service's own pages, open while it runs and after."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import msgspec
+from rich.console import Console
+
+from understudy.streams.http.server import http_server
+from understudy.streams.monitoring.worker_components import WorkerComponents
+from understudy.streams.settings import HttpSettings, Settings
+
+OPERATOR = "you"
+"""Whom the history names as the one who acted."""
+_SECRET_BYTES = 12
+"""96 bits: nobody guesses it while a demo runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoDashboard:
+    """Where it is, and how to act on it."""
+
+    url: str
+    token: str
+
+    def announce(self, console: Console) -> None:
+        """Say where to look and how the demo ends."""
+        console.print()
+        console.print(f"Dashboard: {self.url}", soft_wrap=True)
+        console.print(f"To kill or resume the rollout, sign in with {self.token}", soft_wrap=True)
+        console.print("It is there until you press Ctrl-C.", style="dim")
+
+    def wait_until_interrupted(self) -> None:
+        """Leave the pages open until Ctrl-C."""
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+@contextmanager
+def demo_dashboard(settings: Settings, rollout_id: str) -> Iterator[DemoDashboard]:
+    """Serve the pages inside the context, at the usual port where it is free."""
+    token = secrets.token_hex(_SECRET_BYTES)
+    http = HttpSettings(port=_free_port(settings.http), tokens=f"{OPERATOR}:operate:{token}")
+    served = msgspec.structs.replace(settings, http=http)
+    with http_server(served, WorkerComponents(("api",)), with_api=True):
+        page = f"http://{http.host}:{http.port}/rollouts/{quote(rollout_id, safe='')}"
+        yield DemoDashboard(page, token)
+
+
+def _free_port(http: HttpSettings) -> int:
+    """Return the usual port, or another one where that is taken."""
+    for port in (http.port, 0):
+        with suppress(OSError), socket.create_server((http.host, port)) as taken:
+            return int(taken.getsockname()[1])
+    raise OSError(f"no port is free at {http.host}")
