@@ -36,8 +36,8 @@ def test_pairs_round_trip(client: Client) -> None:
 def test_controls_stand_beside_their_pairs(client: Client) -> None:
     rng = np.random.default_rng(2)
     rows = np.array([1, 4])
-    paths = [[], ["/total", "/名"]]
-    control = replace(samples.control_measures(rng, 2), json_difference_paths=paths)
+    fields = [[], ["/total", "/名"]]
+    control = replace(samples.control_measures(rng, 2), json_changed_fields=fields)
     columns = comparison_columns(
         samples.identity(rng, 6),
         stable=samples.side_measures(rng, 6),
@@ -54,7 +54,7 @@ def test_controls_stand_beside_their_pairs(client: Client) -> None:
         "Nullable(Float64)", control.similarity
     )
     assert [got["control_similarity"][i] for i in (0, 2, 3, 5)] == [None] * 4
-    assert got["control_json_difference_paths"] == [[], [], [], [], ["/total", "/名"], []]
+    assert got["control_json_changed_fields"] == [[], [], [], [], ["/total", "/名"], []]
     with pytest.raises(ValueError, match="2 control measures for 1 rows"):
         comparison_columns(samples.identity(rng, 6), control=control, control_rows=np.array([1]))
 
