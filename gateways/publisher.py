@@ -16,15 +16,24 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from understudy.gateways.after_fork import begin_after_forks, leave_to_parent
 from understudy.gateways.event_bytes import event_bytes
 from understudy.gateways.privacy import Privacy
+from understudy.gateways.request_journal import (
+    AbandonedJournal,
+    RequestJournal,
+    RequestOutline,
+    abandoned_journals,
+    outline_of,
+)
 from understudy.schemas.events import MAX_EVENT_BYTES, Event, event_key
 from understudy.schemas.feedback import Feedback, feedback_key
 from understudy.schemas.topics import (
@@ -48,8 +57,20 @@ _WARN_EVERY_S: Final = 60.0
 """How often a log line says that events are being dropped."""
 _KIBIBYTE: Final = 1024
 
-_Message = tuple[str, bytes, bytes]
-"""Topic, key and value."""
+_RECOVER_EVERY_S: Final = 5.0
+"""How often journals of killed processes are looked for: far within the join timeout."""
+
+OnEnd = Callable[[], None]
+
+
+class _Message(NamedTuple):
+    """What is handed to librdkafka."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    on_end: OnEnd | None = None
+    """Called when Kafka has the message, or will not get it."""
 
 
 def publisher_config(config: Mapping[str, Any], max_bytes: int) -> dict[str, Any]:
@@ -84,6 +105,8 @@ class Publisher:
     the child has a queue and counters of its own, and the parent sends what it had queued.
     """
 
+    _journal: RequestJournal | None
+
     def __init__(
         self,
         config: Mapping[str, Any],
@@ -93,12 +116,16 @@ class Publisher:
         max_event_bytes: int = MAX_EVENT_BYTES,
         exit_timeout_s: float = DEFAULT_EXIT_TIMEOUT_S,
         privacy: Privacy | None = None,
+        journal: Path | str | None = None,
     ) -> None:
         """Connect in the background with librdkafka's settings, `bootstrap.servers` at least.
 
         `privacy` says what of prompts and answers leaves; without it all of them do. `max_bytes`
-        bounds the queue. At the end of the process it is flushed for at most
-        `exit_timeout_s`. Raises `KafkaException` or `ValueError` for settings that cannot be.
+        bounds the queue. At the end of the process it is flushed for at most `exit_timeout_s`.
+        `journal` is a folder that outlives the process, such as one on `/dev/shm`: requests that a
+        SIGKILL cuts off are then published as dropped by whichever process of this machine uses
+        the folder next. Raises `KafkaException`, `ValueError` or `OSError` for settings that
+        cannot be.
         """
         names = understudy_topics(topic_prefix)
         self._events_topic, self._feedback_topic = names.events.name, names.feedback.name
@@ -106,9 +133,12 @@ class Publisher:
         self._max_event_bytes = max_event_bytes
         self._exit_timeout_s = exit_timeout_s
         self._privacy = privacy
+        self._journal_folder = None if journal is None else Path(journal)
         self._warned_at_s = -_WARN_EVERY_S
-        self._is_closed = False
+        self._is_closed = self._is_purging = False
         self._begin()
+        if self._journal_folder is not None:
+            self._journal = RequestJournal(self._journal_folder)
         self._start()
         _publishers.add(self)
         begin_after_forks(self)
@@ -119,6 +149,8 @@ class Publisher:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._producer: Producer | None = None
+        self._journal = None
+        self._abandoned: list[AbandonedJournal] = []
         self._rest: deque[_Message] = deque()
         """Sides of a request whose first sides are queued already: they go before all others."""
         self.published = 0
@@ -131,6 +163,11 @@ class Publisher:
         """Messages that were not taken: the queue was full, or they could not be written."""
 
     def _start(self) -> Producer:
+        if self._journal_folder is not None and self._journal is None:
+            try:
+                self._journal = RequestJournal(self._journal_folder)
+            except OSError as error:
+                self._warn(f"There is no journal: {error}")
         self._producer = Producer(self._config, logger=log)
         self._thread = threading.Thread(
             target=self._take_reports,
@@ -141,13 +178,38 @@ class Publisher:
         self._thread.start()
         return self._producer
 
+    def begin(self, outline: RequestOutline) -> None:
+        """Note in the journal, if there is one, that a request has begun. Never waits or raises.
+
+        `publish` ends it, and notes by itself a request that nobody began.
+        """
+        if self._journal_folder is None or self._is_closed:
+            return
+        try:
+            if self._producer is None:  # in the child of a fork
+                with self._lock:
+                    self._producer or self._start()
+            if self._privacy is not None:
+                name = self._privacy.conversation_id(outline.conversation_id)
+                outline = msgspec.structs.replace(outline, conversation_id=name)
+            if self._journal is not None:
+                self._journal.begin(outline)
+        except Exception:
+            self._warn("A request could not be noted in the journal", exc_info=True)
+
     def publish(self, *events: Event) -> bool:
         """Queue all sides of one request; False where they were dropped. Never waits or raises."""
         try:
-            return self._queue([self._event_message(event) for event in events])
+            if self._journal_folder is not None and events:
+                self.begin(outline_of(events[0]))
+            is_queued = self._queue([self._event_message(event) for event in events])
         except Exception:
             self._drop(len(events), exc_info=True)
-            return False
+            is_queued = False
+        if not is_queued and self._journal is not None:  # it is counted, as dropped
+            for event in events:
+                self._journal.end((event.rollout_id, event.pair_id))
+        return is_queued
 
     def publish_feedback(self, *ratings: Feedback) -> bool:
         """Queue ratings of answers; False where they were dropped. Never waits or raises."""
@@ -189,10 +251,13 @@ class Publisher:
             self._thread.join()
         producer, self._producer = self._producer, None
         if producer is not None and not is_flushed:
+            self._is_purging = True
             self.failed += len(self._rest)
             self._rest.clear()
             producer.purge()
             producer.poll(0)
+        for journal in self._journals():
+            journal.close()
         if not is_flushed:
             log.warning("Kafka did not take %d messages before the end", self.failed)
         return is_flushed
@@ -202,14 +267,22 @@ class Publisher:
     def _event_message(self, event: Event) -> _Message:
         if self._privacy is not None:
             event = self._privacy.protect(event)
+        on_end: OnEnd | None = None
+        if (journal := self._journal) is not None and event.side == event.sides[-1]:
+            on_end = partial(journal.end, (event.rollout_id, event.pair_id))
+        return self._message_of(event, on_end)
+
+    def _message_of(self, event: Event, on_end: OnEnd | None) -> _Message:
         key = event_key(event).encode(errors="replace")
-        return self._events_topic, key, event_bytes(event, self._max_event_bytes)
+        value = event_bytes(event, self._max_event_bytes)
+        return _Message(self._events_topic, key, value, on_end)
 
     def _feedback_message(self, rating: Feedback) -> _Message:
         if self._privacy is not None:
             name = self._privacy.conversation_id(rating.conversation_id)
             rating = msgspec.structs.replace(rating, conversation_id=name)
-        return self._feedback_topic, feedback_key(rating).encode(), msgspec.json.encode(rating)
+        key, value = feedback_key(rating).encode(), msgspec.json.encode(rating)
+        return _Message(self._feedback_topic, key, value)
 
     # The queue
 
@@ -244,46 +317,78 @@ class Publisher:
 
     def _produce(self, producer: Producer, message: _Message) -> bool:
         """Hand one message to librdkafka; False where its queue is full."""
-        topic, key, value = message
+        reports: Callable[[KafkaError | None, Message], None] = self._on_delivery
+        if message.on_end is not None:
+            reports = partial(self._on_last_delivery, message.on_end)
         try:
-            producer.produce(topic, value, key, on_delivery=self._on_delivery)
+            producer.produce(message.topic, message.value, message.key, on_delivery=reports)
         except BufferError:
             return False
         return True
 
     def _drop(self, messages: int, *, exc_info: bool = False) -> None:
         self.dropped += messages
+        why = "they cannot be written" if exc_info else "the queue is full, or it is closed"
+        self._warn(f"Events are dropped, {self.dropped} so far: {why}", exc_info=exc_info)
+
+    def _warn(self, text: str, *, exc_info: bool = False) -> None:
         now_s = time.monotonic()
         if now_s - self._warned_at_s >= _WARN_EVERY_S:
             self._warned_at_s = now_s
-            log.warning(
-                "Events are dropped, %d so far: %s",
-                self.dropped,
-                "they cannot be written" if exc_info else "the queue is full, or it is closed",
-                exc_info=exc_info,
-            )
+            log.warning(text, exc_info=exc_info)
 
     # Delivery reports
 
     def _take_reports(self, producer: Producer, stop: threading.Event) -> None:
+        recover_at_s = 0.0
         while not stop.wait(_REPORTS_EVERY_S):
             try:
                 producer.poll(0)
                 if self._rest:
                     with self._lock:
                         self._queue_rest(producer)
-            except KafkaException:
-                log.exception("librdkafka failed to report deliveries")
+                if self._journal is not None and time.monotonic() >= recover_at_s:
+                    recover_at_s = time.monotonic() + _RECOVER_EVERY_S
+                    self._recover()
+            except Exception:
+                self._warn("Delivery reports or a journal could not be read", exc_info=True)
+
+    def _recover(self) -> None:
+        """Publish as dropped what killed processes had begun; again, where that did not arrive."""
+        if self._journal_folder is None:
+            return
+        told = [one for one in self._abandoned if not one.outlines]
+        self._abandoned = [one for one in self._abandoned if one.outlines]
+        for abandoned in told:
+            abandoned.close()
+        self._abandoned += abandoned_journals(self._journal_folder)
+        for abandoned in self._abandoned:
+            for outline in abandoned.unsent():
+                if self._queue(self._dropped_messages(outline, partial(abandoned.end, outline))):
+                    abandoned.mark_sent(outline)
+
+    def _dropped_messages(self, outline: RequestOutline, on_end: OnEnd) -> list[_Message]:
+        *others, last = outline.dropped()
+        return [*(self._message_of(event, None) for event in others),
+                self._message_of(last, on_end)]  # fmt: skip
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self.delivered += 1
             return
         self.failed += 1
-        now_s = time.monotonic()
-        if not self._is_closed and now_s - self._warned_at_s >= _WARN_EVERY_S:
-            self._warned_at_s = now_s
-            log.warning("Kafka refused messages, %d so far: %s", self.failed, error.str())
+        if not self._is_closed:
+            self._warn(f"Kafka refused messages, {self.failed} so far: {error.str()}")
+
+    def _on_last_delivery(self, end: OnEnd, error: KafkaError | None, message: Message) -> None:
+        """Of a request's last side: Kafka refused it, so it is counted, or has it."""
+        self._on_delivery(error, message)
+        if not self._is_purging:
+            end()
+
+    def _journals(self) -> list[RequestJournal | AbandonedJournal]:
+        own = [] if self._journal is None else [self._journal]
+        return [*own, *self._abandoned]
 
     # Processes
 
@@ -291,6 +396,8 @@ class Publisher:
         """After a fork: leave the parent's queue to the parent, and begin with an empty one."""
         if self._producer is not None:
             leave_to_parent(self._producer)
+        for journal in self._journals():
+            journal.leave_to_parent()
         self._begin()
 
 

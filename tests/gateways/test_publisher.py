@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
@@ -17,6 +18,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from tests.waiting import wait_until
 from understudy.gateways.privacy import Privacy
 from understudy.gateways.publisher import Publisher, publisher_config
+from understudy.gateways.request_journal import abandoned_journals
 from understudy.schemas.events import Event, Response, Side, decode_event, event_key
 from understudy.schemas.feedback import Feedback, decode_feedback
 from understudy.streams.kafka.embedded_broker import EMBEDDED_PARTITIONS, EmbeddedBroker
@@ -270,3 +272,75 @@ assert publisher.published == 4
     assert (ended.returncode, ended.stderr) == (0, "")
     found = Counter(decode_event(m.value()).pair_id for m in read(embedded_broker, 10))
     assert found == dict.fromkeys(["before", "after", "child 0", "child 1", "child 2"], 2)
+
+
+# Processes that are killed
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+@pytest.mark.parametrize("reached_kafka", [True, False])
+def test_requests_of_a_killed_process_are_dropped_by_the_next_one(
+    embedded_broker: EmbeddedBroker, tmp_path: Path, reached_kafka: bool
+) -> None:
+    """Those under way, and those in its queue; not those that Kafka has."""
+    ended = run(
+        f"""
+from understudy.gateways.request_journal import outline_of
+import signal
+publisher = Publisher({{"bootstrap.servers": sys.argv[1], "linger.ms": {5 if reached_kafka else 60_000},
+                       "log_level": 0}}, journal={str(tmp_path)!r})
+for n in range(5):
+    publisher.begin(outline_of(pair(f"p{{n}}")[0]))
+for n in range(4):
+    publisher.publish(*pair(f"p{{n}}"))
+if {reached_kafka}:
+    assert publisher.flush(60)
+os.kill(os.getpid(), signal.SIGKILL)
+""",
+        embedded_broker,
+    )
+    assert ended.returncode == -9, ended.stderr
+    lost = ["p4"] if reached_kafka else [f"p{n}" for n in range(5)]
+    with publisher(embedded_broker, journal=tmp_path) as publishing:
+        wait_until(lambda: publishing.delivered == 2 * len(lost), "what was lost is told")
+    events = [decode_event(m.value()) for m in read(embedded_broker, 10)]
+    dropped = sorted(e.pair_id for e in events if e.error is not None)
+    assert dropped == sorted(lost * 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.embedded
+def test_what_kafka_did_not_take_before_the_end_is_left_in_the_journal(tmp_path: Path) -> None:
+    publishing = Publisher(NOWHERE, journal=tmp_path, exit_timeout_s=0.0, max_bytes=64 * 1024)
+    taken = sum(publishing.publish(*pair(f"p{n}", "x" * 5_000)) for n in range(20))
+    assert 0 < taken < 20
+    assert not publishing.close()
+    [left] = abandoned_journals(tmp_path)
+    assert len(left.outlines) == taken
+    left.close()
+
+
+@pytest.mark.embedded
+def test_children_of_a_fork_have_journals_of_their_own(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    ended = run(
+        f"""
+from understudy.gateways.request_journal import outline_of
+publisher = Publisher({{"bootstrap.servers": sys.argv[1], "log_level": 0}}, journal={str(tmp_path)!r})
+publisher.begin(outline_of(pair("parent")[0]))
+pid = os.fork()
+if pid == 0:
+    publisher.begin(outline_of(pair("child")[0]))
+    assert len(os.listdir({str(tmp_path)!r})) == 2
+    publisher.publish(*pair("child"))
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+publisher.publish(*pair("parent"))
+""",
+        embedded_broker,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert {decode_event(m.value()).error for m in read(embedded_broker, 4)} == {None}
+    assert list(tmp_path.iterdir()) == []

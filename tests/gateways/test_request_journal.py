@@ -1,0 +1,123 @@
+"""What a killed process leaves behind, and who tells of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from understudy.gateways.request_journal import (
+    AbandonedJournal,
+    RequestJournal,
+    RequestOutline,
+    abandoned_journals,
+    outline_of,
+)
+from understudy.schemas.events import decode_event, encode_event
+
+TIME = dt.datetime(2026, 3, 4, tzinfo=dt.UTC)
+
+
+def outline(pair_id: str, **fields: object) -> RequestOutline:
+    made: dict[str, object] = {
+        "rollout_id": "r", "pair_id": pair_id, "mode": "shadow", "sides": ("stable", "candidate"),
+        "request_time": TIME, **fields,
+    }  # fmt: skip
+    return RequestOutline(**made)  # type: ignore[arg-type]
+
+
+def killed(journal: RequestJournal) -> None:
+    """What a SIGKILL does to a journal: its file is closed, and nothing else."""
+    os.close(journal._file)
+
+
+def found(folder: Path) -> list[str]:
+    journals = list(abandoned_journals(folder))
+    names = [one.pair_id for journal in journals for one in journal.outlines]
+    for journal in journals:
+        os.close(journal._file)
+    return sorted(names)
+
+
+def test_requests_that_were_under_way_are_found(tmp_path: Path) -> None:
+    journal = RequestJournal(tmp_path / "new")
+    for name in ("a", "b", "c", "d"):
+        journal.begin(outline(name, conversation_id="c", turn=2, language="de", workflow="w"))
+    journal.end(("r", "b"))
+    journal.end(("r", "unknown"))
+    journal.begin(outline("e"))
+    assert journal.open_requests == 4
+    assert found(tmp_path / "new") == [], "the process lives"
+    killed(journal)
+    assert found(tmp_path / "new") == ["a", "c", "d", "e"]
+
+
+def test_all_sides_are_dropped_by_the_gateway() -> None:
+    whole = outline("a", conversation_id="c", turn=2, language="de", workflow="w")
+    stable, candidate = whole.dropped()
+    assert (stable.side, candidate.side) == ("stable", "candidate")
+    assert outline_of(stable) == outline_of(candidate) == whole
+    for event in (stable, candidate):
+        assert decode_event(encode_event(event)) == event
+        assert event.error is not None
+        assert (event.error.type, event.error.source) == ("mirror_dropped", "gateway")
+        assert event.attributes == {"mirror_dropped": "killed"}
+
+
+def test_end_leaves_what_was_not_told_and_nothing_else(tmp_path: Path) -> None:
+    empty, full = RequestJournal(tmp_path), RequestJournal(tmp_path)
+    empty.begin(outline("a"))
+    empty.end(("r", "a"))
+    full.begin(outline("b"))
+    empty.close()
+    full.close()
+    assert len(list(tmp_path.iterdir())) == 1
+    assert found(tmp_path) == ["b"]
+
+
+def test_abandoned_journal_is_one_process_s_until_all_is_told(tmp_path: Path) -> None:
+    journal = RequestJournal(tmp_path)
+    for name in ("a", "b"):
+        journal.begin(outline(name))
+    killed(journal)
+    [first] = abandoned_journals(tmp_path)
+    assert list(abandoned_journals(tmp_path)) == []
+    first.mark_sent(outline("a"))
+    assert [one.pair_id for one in first.unsent()] == ["b"]
+    first.end(outline("a"))
+    first.close()
+    [second] = abandoned_journals(tmp_path)
+    assert [one.pair_id for one in second.outlines] == ["b"]
+    second.end(outline("b"))
+    second.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_journal_is_bounded_and_counts_what_it_misses(tmp_path: Path) -> None:
+    journal = RequestJournal(tmp_path, slots=2)
+    for name in ("a", "a", "b", "c"):
+        journal.begin(outline(name))
+    assert (journal.open_requests, journal.missed) == (2, 1)
+    journal.end(("r", "a"))
+    journal.begin(outline("漢" * 250, conversation_id="漢" * 250))
+    assert journal.missed == 2
+    journal.begin(outline("d" * 256, rollout_id="r" * 128, conversation_id="c" * 256,
+                          workflow="w" * 128))  # fmt: skip
+    assert (journal.open_requests, journal.missed) == (2, 2)
+
+
+@given(st.binary(max_size=3_000))
+def test_damaged_file_is_read_as_far_as_it_goes(data: bytes) -> None:
+    file = os.memfd_create("journal")
+    os.write(file, data)
+    AbandonedJournal(Path("none"), file).leave_to_parent()
+
+
+def test_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        RequestJournal(tmp_path / "file")
