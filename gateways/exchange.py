@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
 from understudy.gateways.call_errors import MIRROR_DROPPED
 from understudy.gateways.receipt import Receipt
 from understudy.gateways.request_context import RequestContext
+from understudy.gateways.request_journal import RequestOutline
 from understudy.schemas.events import (
     MAX_DURATION_MS,
     SCHEMA_VERSION,
@@ -35,6 +36,14 @@ class EventPublisher(Protocol):
 
     def publish(self, *events: Event) -> bool:
         """Take the sides of one request; return whether there was room for them."""
+
+
+@runtime_checkable
+class NotesRequests(Protocol):
+    """Of a publisher: it can note that a request has begun, in case the process is killed."""
+
+    def begin(self, outline: RequestOutline) -> None:
+        """Note a request, of which `publish` is going to take the sides."""
 
 
 class SideRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +98,20 @@ class Exchange:
         self._records: dict[Side, SideRecord] = {}
         self._served: Side | None = None
         self._is_decided = False
+
+    def outline(self) -> RequestOutline:
+        """Return what is known of the request before any side has ended."""
+        return RequestOutline(
+            rollout_id=self._rollout_id,
+            pair_id=self._pair_id,
+            mode=self._mode,
+            sides=self._sides,
+            request_time=self._request_time,
+            conversation_id=self._context.conversation_id,
+            turn=self._context.turn,
+            language=self._context.language,
+            workflow=self._workflow,
+        )
 
     def end(self, side: Side, record: SideRecord) -> None:
         """Take how a side ended; what comes later for the same side is ignored."""

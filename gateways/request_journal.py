@@ -21,7 +21,8 @@ from typing import Final
 
 import msgspec
 
-from understudy.schemas.events import SCHEMA_VERSION, Error, Event, Mode, Side
+from understudy.gateways.call_errors import MIRROR_DROPPED
+from understudy.schemas.events import SCHEMA_VERSION, Event, Mode, Side
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,6 @@ SLOTS: Final = 4096
 """Requests under way in one process; beyond them none is noted. A file of 4 MiB at most."""
 _LENGTH_BYTES: Final = 4
 _SUFFIX: Final = ".journal"
-MIRROR_DROPPED: Final = Error(type="mirror_dropped", source="gateway")
-"""Of a call that the gateway did not make, or did not see through: no model failed."""
 KILLED: Final = "killed"
 """Why, in the attribute `mirror_dropped`."""
 

@@ -40,7 +40,13 @@ from understudy.gateways.call_notes import NOTES
 from understudy.gateways.call_reader import CallReader
 from understudy.gateways.chat_completions import PlainCalls
 from understudy.gateways.decision_source import DecisionSource
-from understudy.gateways.exchange import EventPublisher, Exchange, SideRecord, dropped
+from understudy.gateways.exchange import (
+    EventPublisher,
+    Exchange,
+    NotesRequests,
+    SideRecord,
+    dropped,
+)
 from understudy.gateways.model_call import CallReading, ModelCall
 from understudy.gateways.prices import PriceTable
 from understudy.gateways.receipt import Receipt
@@ -139,6 +145,7 @@ class Router(Generic[P, Answer]):
         }  # fmt: skip
         self._decisions = decisions
         self._publisher = publisher
+        self._journal = publisher if isinstance(publisher, NotesRequests) else None
         self._workflow = workflow
         self._reading = CallReading(reader or PlainCalls(), prices or PriceTable({}), _loop_time_s)
         self._limits = limits or CallLimits()
@@ -249,10 +256,13 @@ class Router(Generic[P, Answer]):
         self, mode: Mode, sides: tuple[Side, ...], pair_id: str, request_time: dt.datetime,
         context: RequestContext, request: Request | None,
     ) -> Exchange:  # fmt: skip
-        return Exchange(
+        exchange = Exchange(
             self._publish, rollout_id=self.rollout_id, pair_id=pair_id, mode=mode, sides=sides,
             request_time=request_time, context=context, request=request, workflow=self._workflow,
         )  # fmt: skip
+        if self._journal is not None:
+            self._journal.begin(exchange.outline())
+        return exchange
 
     def _start_unserved(
         self, route: Route, exchange: Callable[[tuple[Side, ...]], Exchange]

@@ -106,11 +106,12 @@ class Rig:
         *,
         stable: Callable[..., Any] | None = None,
         candidate: Callable[..., Any] | None = None,
+        published: Published | None = None,
         **options: Any,
     ) -> None:
         self.stable = stable or Model("stable")
         self.candidate = candidate or Model("candidate")
-        self.published = Published()
+        self.published = published or Published()
         self.decisions = FixedAllocations(*([given] if given is not None else []))
         self.now = AT
         self.router: Router[..., Any] = Router(

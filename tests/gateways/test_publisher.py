@@ -288,8 +288,8 @@ def test_requests_of_a_killed_process_are_dropped_by_the_next_one(
         f"""
 from understudy.gateways.request_journal import outline_of
 import signal
-publisher = Publisher({{"bootstrap.servers": sys.argv[1], "linger.ms": {5 if reached_kafka else 60_000},
-                       "log_level": 0}}, journal={str(tmp_path)!r})
+config = {{"bootstrap.servers": sys.argv[1], "linger.ms": {5 if reached_kafka else 60_000}}}
+publisher = Publisher(config, journal={str(tmp_path)!r})
 for n in range(5):
     publisher.begin(outline_of(pair(f"p{{n}}")[0]))
 for n in range(4):
@@ -328,7 +328,8 @@ def test_children_of_a_fork_have_journals_of_their_own(
     ended = run(
         f"""
 from understudy.gateways.request_journal import outline_of
-publisher = Publisher({{"bootstrap.servers": sys.argv[1], "log_level": 0}}, journal={str(tmp_path)!r})
+config = {{"bootstrap.servers": sys.argv[1], "log_level": 0}}
+publisher = Publisher(config, journal={str(tmp_path)!r})
 publisher.begin(outline_of(pair("parent")[0]))
 pid = os.fork()
 if pid == 0:

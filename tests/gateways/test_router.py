@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.gateways.rig import AT, Model, Rig, allocation
+from tests.gateways.rig import AT, Model, Published, Rig, allocation
 from tests.gateways.virtual_time import run
 from understudy.gateways.background_calls import CallLimits
 from understudy.gateways.budget import Budget
 from understudy.gateways.call_notes import note
 from understudy.gateways.request_context import RequestContext
+from understudy.gateways.request_journal import RequestOutline, outline_of
 from understudy.gateways.route_plan import Sampling
 from understudy.schemas.events import Error, Fallback, Request, Response, Timing
 
@@ -579,3 +580,23 @@ def test_models_are_named_where_answers_do_not() -> None:
     run(served(rig, "hi"))
     models = {event.side: event.response.model for event in rig.published.events if event.response}
     assert models == {"stable": "heron-4", "candidate": "heron-5"}
+
+
+# Killed processes
+
+
+def test_request_is_noted_before_any_model_is_asked() -> None:
+    noted: list[RequestOutline] = []
+
+    class Journalled(Published):
+        def begin(self, outline: RequestOutline) -> None:
+            assert not rig.stable.calls
+            assert not rig.candidate.calls
+            noted.append(outline)
+
+    published = Journalled()
+    rig = Rig(allocation(), published=published)
+    context = RequestContext(pair_id="p1", conversation_id="c1", turn=3, workflow="chat")
+    run(served(rig, "hi", context=context))
+    ((stable, candidate),) = published.requests
+    assert noted == [outline_of(stable)] == [outline_of(candidate)]
