@@ -357,9 +357,9 @@ class Publisher:
         """Publish as dropped what killed processes had begun; again, where that did not arrive."""
         if self._journal_folder is None:
             return
-        told = [one for one in self._abandoned if not one.outlines]
+        finished = [one for one in self._abandoned if not one.outlines]
         self._abandoned = [one for one in self._abandoned if one.outlines]
-        for abandoned in told:
+        for abandoned in finished:
             abandoned.close()
         self._abandoned += abandoned_journals(self._journal_folder)
         for abandoned in self._abandoned:
