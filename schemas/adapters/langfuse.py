@@ -23,6 +23,7 @@ from understudy.schemas.adapters.recording import (
     hash_id,
     look_up,
     parsed,
+    withheld,
     without_unknown,
 )
 
@@ -79,7 +80,10 @@ def answer_of_observation(record: Record, place: Place, options: ReadingOptions)
                 "request_time": start,
                 "conversation_id": given.get("session_id"),
                 "request": {"prompt": _prompt(inputs)},
-                "response": {"model": model, **_response(output)},
+                "response": {
+                    "model": model,
+                    **(withheld(record.get("id")) if output is None else _response(output)),
+                },
                 "error": _error(given),
                 "usage": _usage(given),
                 "timing": {

@@ -21,6 +21,7 @@ from understudy.schemas.adapters.recording import (
     Record,
     hash_id,
     parsed,
+    withheld,
     without_unknown,
 )
 
@@ -93,6 +94,7 @@ def answer_of_span(span: Record, place: Place, options: ReadingOptions) -> Found
     start, end = _time(span, "start"), _time(span, "end")
     model = attributes.get("gen_ai.response.model") or attributes.get("gen_ai.request.model")
     first = attributes.get("gen_ai.response.time_to_first_chunk")
+    error = _error(span, attributes, events)
     answer = answer_of(
         without_unknown(
             {
@@ -101,16 +103,16 @@ def answer_of_span(span: Record, place: Place, options: ReadingOptions) -> Found
                 "conversation_id": attributes.get("gen_ai.conversation.id"),
                 "request": {
                     "prompt": _messages(asked),
-                    "expects": _expects(attributes.get("gen_ai.output.type")),
+                    "expects": _expects(attributes),
                     "tools": parsed(attributes.get("gen_ai.tool.definitions")),
                 },
                 "response": {
                     "model": model,
-                    **_response(answered),
+                    **(_response(answered) if answered is not None else withheld(_span_id(span))),
                     **_finish(attributes, answered),
-                    "stream": attributes.get("gen_ai.request.stream", first is not None or None),
+                    "stream": _is_streamed(attributes),
                 },
-                "error": _error(span, attributes, events),
+                "error": error,
                 "usage": {
                     "input_tokens": _first(attributes, "input_tokens", "prompt_tokens"),
                     "output_tokens": _first(attributes, "output_tokens", "completion_tokens"),
@@ -173,6 +175,12 @@ def _id(span: Record, attributes: Attributes, asked: Any, options: ReadingOption
             "name an attribute with --id"
         )
     return found
+
+
+def _span_id(span: Record) -> str:
+    context = span.get("context")
+    inner = context.get("span_id") if isinstance(context, Mapping) else None
+    return str(span.get("spanId") or inner or "")
 
 
 def _trace_id(span: Record) -> str:
@@ -278,8 +286,19 @@ def _finish(attributes: Attributes, answered: Any) -> Attributes:
     return {"finish_reason": _first_of(parsed(reasons)) or own}
 
 
-def _expects(kind: Any) -> str | None:
-    return "json" if kind == "json" else None
+def _expects(attributes: Attributes) -> str | None:
+    """What the caller parses; instrumentations name it each their own way."""
+    if attributes.get("gen_ai.output.type") == "json":
+        return "json"
+    wanted = parsed(attributes.get("gen_ai.request.structured_output_schema"))
+    form = attributes.get("gen_ai.openai.request.response_format")
+    asks_for_json = isinstance(wanted, Mapping) and wanted.get("type") != "text"
+    return "json" if asks_for_json or form in ("json_object", "json_schema") else None
+
+
+def _is_streamed(attributes: Attributes) -> Any:
+    names = ("gen_ai.request.stream", "gen_ai.is_streaming", "llm.is_streaming")
+    return next((attributes[name] for name in names if name in attributes), None)
 
 
 def _error(span: Record, attributes: Attributes, events: list[tuple[str, Attributes]]) -> Any:

@@ -129,6 +129,14 @@ def parsed(value: Any) -> Any:
     return value
 
 
+def withheld(name: Any) -> dict[str, Any]:
+    """The output of an answer whose text was not recorded: what needs it is not measured.
+
+    `name` is of this answer alone, so that it is equal to no other.
+    """
+    return {"output": f"not recorded: {name}", "output_form": "hashed"}
+
+
 def without_unknown(document: Mapping[str, Any]) -> dict[str, Any]:
     """A document without what is None, at any depth; parts of which nothing is known leave."""
     kept: dict[str, Any] = {}

@@ -166,10 +166,18 @@ def _examples(examples: Mapping[str, Sequence[Case]]) -> Iterator[str]:
         shown.add(ids)
         guardrail, _, where = name.partition("/")
         title = printable(guardrail if where == ALL else f"{guardrail}, {slice_title(where)}")
-        yield f"look at ({title}): {', '.join(map(_place, cases))}"
+        yield f"look at ({title}): {_places(cases)}"
 
 
-def _place(case: Case) -> str:
-    found = case.candidate or case.stable
-    where = "" if found is None else f" ({found.place})"
-    return one_line(f"{case.id}{where}", _MAX_SENTENCE)
+def _places(cases: Sequence[Case]) -> str:
+    """Ids with their lines, and the file where it is one."""
+    places = [(case.id, (case.candidate or case.stable)) for case in cases]
+    files = {found.place.file for _, found in places if found is not None}
+    if len(files) != 1:
+        return ", ".join(f"{name} ({found.place})" for name, found in places if found is not None)
+    lines = ", ".join(
+        f"{name} (line {found.place._replace(file='')})"
+        for name, found in places
+        if found is not None
+    )
+    return f"{lines} in {files.pop()}"

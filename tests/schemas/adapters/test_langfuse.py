@@ -96,6 +96,12 @@ def test_the_user_may_say_what_names_a_request() -> None:
     assert (found.answer.id, found.call) == ("c-7", "")
 
 
+def test_an_output_that_was_not_recorded_is_not_an_empty_one() -> None:
+    response = read({**API, "output": None}).answers[0].answer.response
+    assert response is not None
+    assert response.output_form == "hashed"
+
+
 def test_failures_carry_their_message() -> None:
     record = {**API, "level": "ERROR", "statusMessage": "timeout", "output": None}
     assert read(record).answers[0].answer.error == Error("timeout")

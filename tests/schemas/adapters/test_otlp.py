@@ -133,6 +133,39 @@ def test_without_content_somebody_has_to_say_what_pairs() -> None:
         answer(attributes=GENAI)
 
 
+def test_an_answer_whose_content_was_not_recorded_is_not_an_empty_one() -> None:
+    options = ReadingOptions({"id": "app.case"})
+    found = [
+        answer_of_span(span(attributes=GENAI, spanId=name), Place(1), options).answer.response
+        for name in ("s1", "s2")
+    ]
+    assert [one.output_form for one in found if one] == ["hashed", "hashed"]
+    assert len({one.output for one in found if one}) == 2
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"gen_ai.output.type": "json"},
+        {"gen_ai.openai.request.response_format": "json_object"},
+        {"gen_ai.request.structured_output_schema": '{"type": "json_schema"}'},
+    ],
+)
+def test_json_is_expected_by_any_instrumentations_name(attributes: dict[str, Any]) -> None:
+    told = answer(attributes={"gen_ai.prompt": "a", **attributes})
+    assert told.request is not None
+    assert told.request.expects == "json"
+
+
+def test_text_is_not() -> None:
+    wanted = {"gen_ai.request.structured_output_schema": '{"type": "text"}'}
+    told = answer(attributes={"gen_ai.prompt": "a", "gen_ai.is_streaming": True, **wanted})
+    assert told.request is not None
+    assert told.request.expects == "text"
+    assert told.response is not None
+    assert told.response.stream is True
+
+
 def test_events_of_the_conventions_before() -> None:
     told = answer(
         attributes={"gen_ai.operation.name": "chat"},

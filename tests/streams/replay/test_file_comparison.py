@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from understudy.schemas.adapters.recording import ReadingOptions
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.replay.answer_files import AnswerFiles, read_runs
 from understudy.streams.replay.file_comparison import FileComparison, compare_runs, default_policy
@@ -100,3 +101,27 @@ def test_schemas_that_requests_carry_are_checked(tmp_path: Path, schema: dict[st
     rows = compare_runs(runs, default_policy("", ""), PairingPolicy()).result.rows
     valid = sum(row.candidate.json_schema_valid for row in rows)
     assert valid == (20 if schema == {"required": ["total"]} else 0)
+
+
+def test_spans_without_content_are_judged_by_the_rest(tmp_path: Path) -> None:
+    spans = [
+        {
+            "name": "chat wren",
+            "spanId": f"s{n}",
+            "attributes": {
+                "gen_ai.operation.name": "chat",
+                "case": n,
+                "gen_ai.output.type": "json",
+            },
+            "start_time": "2026-03-02T12:00:00Z",
+            "end_time": "2026-03-02T12:00:01Z",
+        }
+        for n in range(40)
+    ]
+    file = tmp_path / "spans.jsonl"
+    file.write_text("\n".join(map(json.dumps, spans)))
+    runs = read_runs(AnswerFiles((file,), (file,), options=ReadingOptions({"id": "case"})))
+    verdict = compare_runs(runs, default_policy("", ""), PairingPolicy()).verdict
+    assert {"json_valid_rate", "language_match_rate"} <= set(verdict.not_measured)
+    empty = next(one for one in verdict.findings if one.guardrail == "empty_rate")
+    assert (empty.stable, empty.candidate) == (0.0, 0.0)
