@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,7 +29,7 @@ def concatenate(parts: Sequence[Columns]) -> Columns:
     if not others:
         return first
     return type(first)(
-        *(_end_to_end([getattr(part, field.name) for part in parts]) for field in fields(first))
+        *(_end_to_end([getattr(part, name) for part in parts]) for name in _names(type(first)))
     )
 
 
@@ -40,12 +41,27 @@ def _end_to_end(columns: list[Any]) -> Any:
 
 def select(columns: Columns, rows: slice | list[int]) -> Columns:
     """The same columns of some rows."""
-    return type(columns)(*(_some(getattr(columns, field.name), rows) for field in fields(columns)))
+    of_type = type(columns)
+    if isinstance(rows, slice):
+        return of_type(*(_slice(getattr(columns, name), rows) for name in _names(of_type)))
+    places = np.array(rows, dtype=np.intp)
+    return of_type(*(_some(getattr(columns, name), places, rows) for name in _names(of_type)))
 
 
-def _some(column: Any, rows: slice | list[int]) -> Any:
-    if is_dataclass(column) and not isinstance(column, type):
-        return select(column, rows)
-    if isinstance(column, np.ndarray) or isinstance(rows, slice):
+@cache
+def _names(of_type: type[DataclassInstance]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(of_type))
+
+
+def _slice(column: Any, rows: slice) -> Any:
+    if isinstance(column, np.ndarray | list):
         return column[rows]
-    return [column[row] for row in rows]
+    return select(column, rows)
+
+
+def _some(column: Any, places: NDArray[np.intp], rows: list[int]) -> Any:
+    if isinstance(column, np.ndarray):
+        return column[places]
+    if isinstance(column, list):
+        return [column[row] for row in rows]
+    return select(column, rows)

@@ -21,6 +21,8 @@ _WHITE_SPACE_AND_MORE: Final = bytes({*range(256)} - {*range(0x09), *range(0x0E,
 _c1_control = re.compile(b"\xc2[\x80-\x84\x86-\x9f]").search
 """U+0080 to U+009F; next line, U+0085, is white space."""
 
+_REPLACEMENT: Final = "\ufffd".encode()
+
 _WINDOWS_1252: Final = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 """What Windows-1252 has where Latin-1 has control characters, 0x80 to 0x9F."""
 _NEXT: Final = b"(?:\xc2[\x80-\xbf]|" + "|".join(_WINDOWS_1252).encode() + b")"
@@ -41,22 +43,51 @@ _A_FEW: Final = 2
 """One may be mentioned."""
 
 
-def garbled(texts: Sequence[str | None]) -> Bools:
-    """Whether each text is damaged; none without text."""
-    # Both sides often give the same text.
-    known = {text: text is not None and is_garbled(text) for text in set(texts)}
-    return np.array([known[text] for text in texts], dtype=bool)
+def garbled(texts: Sequence[bytes]) -> Bools:
+    """Whether each text, in UTF-8 with `surrogatepass`, is damaged; an empty one is not."""
+    # Few are: all are looked through as one first, and both sides often give the same.
+    distinct = set(texts)
+    damaged: set[bytes] = set()
+    if _may_be_garbled(_SEPARATOR.join(distinct)):
+        damaged = {text for text in distinct if _may_be_garbled(text) and _is_garbled(text)}
+    if not damaged:
+        return np.zeros(len(texts), dtype=bool)
+    return np.array([text in damaged for text in texts], dtype=bool)
 
 
 def is_garbled(text: str) -> bool:
     """Whether the characters of a text are damaged."""
+    coded = text.encode("utf-8", "surrogatepass")
+    return _may_be_garbled(coded) and _is_garbled(coded)
+
+
+_SEPARATOR: Final = b"\n"
+"""White space, so that nothing is found which reaches from one text into the next."""
+_LEADS_SURROGATES: Final = b"\xed"
+"""And half of the Hangul syllables."""
+
+
+def _may_be_garbled(text: bytes) -> bool:
+    """Whether a text has anything at all that damage leaves behind."""
+    return (
+        b"&" in text
+        or b"\\n" in text
+        or _LEADS_SURROGATES in text
+        or _REPLACEMENT in text
+        or bool(text.translate(None, _WHITE_SPACE_AND_MORE))
+        or (b"\xc2" in text and _c1_control(text) is not None)
+        or (b"\xc3" in text and _encoded_twice(text) is not None)
+    )
+
+
+def _is_garbled(coded: bytes) -> bool:
     try:
-        coded = text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
+        text = coded.decode()
+    except UnicodeDecodeError:  # half of a surrogate pair
         return True
     if coded.translate(None, _WHITE_SPACE_AND_MORE):
         return True
-    if len(coded) > len(text) and ("\ufffd" in text or _c1_control(coded) or _encoded_twice(coded)):
+    if _REPLACEMENT in coded or _c1_control(coded) or _encoded_twice(coded):
         return True
     return _breaks_are_escaped(text) or _entities_are_left(text)
 

@@ -141,10 +141,12 @@ def match_languages(
     languages = [""] * n
     match = np.full(n, -1, np.int8)
     rows = np.flatnonzero(checked).tolist()
+    asked = [(outputs[row], request_languages[row]) for row in rows]
+    # Both sides often give the same answer.
+    judged = {pair: _judge(*pair) for pair in set(asked)}
     verdicts: list[int] = []
-    for row in rows:
-        text = outputs[row]
-        languages[row], verdict = _judge(text, request_languages[row]) if text else _UNKNOWN
+    for row, pair in zip(rows, asked, strict=True):
+        languages[row], verdict = judged[pair]
         verdicts.append(verdict)
     match[rows] = verdicts
     return LanguageColumns(languages, match)
@@ -155,24 +157,28 @@ Judgement = tuple[str, int]
 _UNKNOWN: Final[Judgement] = (UNDETERMINED, -1)
 
 
-def _judge(text: str, request: str) -> Judgement:
+def _judge(text: str | None, request: str) -> Judgement:
+    if not text:
+        return _UNKNOWN
     if request == UNDETERMINED:
         return detect_language(text), -1
     expected = request if request.startswith("zh-") else request.partition("-")[0]
-    sample = sample_of(text)
-    if has_letters(expected, sample.latter):
+    whole, latter = sample_of(text)
+    # A line of it has enough words for most answers in the language.
+    first = latter.partition("\n")[0]
+    if has_letters(expected, latter):
         return expected, 1
-    spoken = has_words(expected, sample.latter)
-    if spoken and (expected not in IN_LATIN or sample.whole.isascii()):
+    spoken = has_words(expected, first) or has_words(expected, latter)
+    if spoken and (expected not in IN_LATIN or whole.isascii()):
         return expected, 1
-    script = "" if sample.whole.isascii() else language_of_script(sample.whole)
+    script = "" if whole.isascii() else language_of_script(whole)
     if script:
         return _judge_script(script, request)
     if spoken:
         return expected, 1
-    if _reads_like(request, sample.latter):
+    if _reads_like(request, latter):
         return expected, 1
-    prose = prose_of(text) if _may_hold_code(sample.whole) else sample.whole
+    prose = prose_of(text) if _may_hold_code(whole) else whole
     return _UNKNOWN if _too_few_words(prose) else _judge_words(prose, request, expected)
 
 

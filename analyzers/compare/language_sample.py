@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 SAMPLE: Final = 160
 """Characters: a sentence or three, enough for every detector."""
@@ -35,29 +35,23 @@ def beginning_of(text: str, length: int = SAMPLE) -> str:
     return _cut(_outside_fences(text[:_READ]), 0, length)
 
 
-class Sample(NamedTuple):
-    """What is looked at of a text, without what is marked."""
+def sample_of(text: str) -> tuple[str, str]:
+    """What is looked at of a text, without what is marked: the whole of it, and the latter part.
 
-    whole: str
-    """Beginning, middle and end, of equal length, or all of a short text."""
-    latter: str
-    """Middle and end: what the text goes on as, whatever it begins with."""
-
-
-def sample_of(text: str) -> Sample:
-    """Beginning, middle and end of a text."""
+    The whole is beginning, middle and end, of equal length, or all of a short text; the latter part
+    is middle and end: what the text goes on as, whatever it begins with.
+    """
     prose = _outside_fences(text[:_READ])
-    if len(prose) <= SAMPLE:
-        short = _cut(prose, 0, SAMPLE)
-        return Sample(short, short)
     last = len(prose) - _PART
+    if last <= _PART:
+        short = _cut(prose, 0, SAMPLE)
+        return short, short
     middle = last // 2
-    beginning = prose[:_PART]
-    latter = f"{prose[middle : middle + _PART]}\n{prose[last:]}"
-    if _has_marks(beginning) or _has_marks(latter):
-        beginning = _cut(prose, 0, _PART)
-        latter = f"{_cut(prose, middle, _PART)}\n{_cut(prose, last, _PART)}"
-    return Sample(f"{beginning}\n{latter}", latter)
+    whole = f"{prose[:_PART]}\n{prose[middle : middle + _PART]}\n{prose[last:]}"
+    if not _has_marks(whole):
+        return whole, whole[_PART + 1 :]
+    latter = f"{_cut(prose, middle, _PART)}\n{_cut(prose, last, _PART)}"
+    return f"{_cut(prose, 0, _PART)}\n{latter}", latter
 
 
 def prose_of(text: str) -> str:

@@ -151,6 +151,9 @@ def _may_be_japanese(text: str) -> bool:
 _ENOUGH_LETTERS: Final = 20
 """A few words: more than a foreign name in an answer of another language has."""
 
+_SOME: Final = 60
+"""Characters in which a text of the language nearly always has enough."""
+
 _cyrillic = letters("а-яА-ЯёЁ")
 
 
@@ -185,4 +188,7 @@ def has_letters(language: str, text: str) -> bool:
     if own is None:
         return False
     find_foreign, find_own, enough = own
-    return find_foreign(text) is None and count(find_own(text)) >= enough
+    if find_foreign(text) is not None:
+        return False
+    some = text[:_SOME]
+    return count(find_own(some)) >= enough or count(find_own(text)) >= enough

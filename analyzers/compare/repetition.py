@@ -31,9 +31,11 @@ _LONGEST_ROUND: Final = 4_000
 
 def repetitive(texts: Sequence[str | None]) -> Bools:
     """Whether each text is caught in a loop; none without text."""
-    # Both sides often give the same text.
-    known = {text: text is not None and is_repetitive(text) for text in set(texts)}
-    return np.array([known[text] for text in texts], dtype=bool)
+    # Few texts are, and both sides often give the same.
+    looping = {text for text in set(texts) if text is not None and is_repetitive(text)}
+    if not looping:
+        return np.zeros(len(texts), dtype=bool)
+    return np.array([text in looping for text in texts], dtype=bool)
 
 
 def is_repetitive(text: str) -> bool:
@@ -41,15 +43,16 @@ def is_repetitive(text: str) -> bool:
     length = len(text)
     if length < _SHORTEST_LOOP:
         return False
-    places = {length - _SHORTEST_LOOP, length // 2, length * 7 // 8}
-    return any(_loops_at(text, place) for place in places)
+    for start in (length - _SHORTEST_LOOP, length // 2, length * 7 // 8):
+        again = text.find(text[start : start + _PROBE], start + 1, start + _LONGEST_ROUND)
+        if again >= 0 and _loops_at(text, start, again):
+            return True
+    return False
 
 
-def _loops_at(text: str, start: int) -> bool:
-    """Whether a loop goes through the characters from `start` on."""
-    probe = text[start : start + _PROBE]
-    again = text.find(probe, start + 1, start + _LONGEST_ROUND)
-    if again < 0 or not any(map(str.isalpha, text[start:again])):
+def _loops_at(text: str, start: int, again: int) -> bool:
+    """Whether a loop goes through the characters from `start` on, which recur at `again`."""
+    if not any(map(str.isalpha, text[start:again])):
         return False
     round_ = again - start
     enough = max(_SHORTEST_LOOP, _FEWEST_ROUNDS * round_)

@@ -88,6 +88,7 @@ def read_sides(
     as_given = outputs.copy()
     reasoning = _take_reasoning(outputs, responses)
     characters = _ints([len(output) if output else 0 for output in outputs])
+    coded = _encoded(outputs)
     text, failed = characters > 0, failures.failed
     expects_text = _bools([(request.expects or "text") == "text" for request in requests])
     # Whoever parses the answer gets leaked reasoning as well.
@@ -138,12 +139,12 @@ def read_sides(
         fallback=fallbacks.used,
         attempts=fallbacks.attempts,
         text=text,
-        garbled=garbled(outputs),
+        garbled=garbled(coded),
         repetitive=repetitive(outputs),
         constant_checked=_no(len(events)),
         constant_answer=_no(len(events)),
         output_characters=characters,
-        output_hash=_hashes(outputs),
+        output_hash=_hashes(coded),
         json_state=json.state,
         json_schema_valid=schema_valid,
         tools_offered=offered,
@@ -386,12 +387,17 @@ def _floats(values: list[float | None]) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def _hashes(outputs: list[str | None]) -> Hashes:
+def _encoded(outputs: list[str | None]) -> list[bytes]:
+    """The texts in UTF-8; empty where there is none. Halves of surrogate pairs are kept."""
+    try:
+        return [output.encode() if output else b"" for output in outputs]
+    except UnicodeEncodeError:
+        return [(output or "").encode("utf-8", "surrogatepass") for output in outputs]
+
+
+def _hashes(coded: list[bytes]) -> Hashes:
     digest = xxhash.xxh64_intdigest
-    return np.array(
-        [digest(output.encode("utf-8", "surrogatepass")) if output else 0 for output in outputs],
-        dtype=np.uint64,
-    )
+    return np.array([digest(text) if text else 0 for text in coded], dtype=np.uint64)
 
 
 def _is_timeout(error_type: str, status: int) -> bool:

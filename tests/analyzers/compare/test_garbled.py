@@ -79,8 +79,16 @@ def test_what_only_looks_like_damage(text: str) -> None:
 
 
 def test_answers_without_text_are_not_damaged() -> None:
-    assert garbled([None, "", "ok", "\ufffd"]).tolist() == [False, False, False, True]
+    texts = ["", "ok", "\ufffd", "half \ud83c", "한국어 \ud7ff"]
+    coded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    assert garbled(coded).tolist() == [False, False, True, True, False]
     assert garbled([]).tolist() == []
+
+
+@given(st.lists(st.one_of(st.sampled_from(SENTENCES), st.text(max_size=20)), max_size=6))
+def test_texts_looked_through_together_are_what_each_is_alone(texts: list[str]) -> None:
+    coded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    assert garbled(coded).tolist() == [is_garbled(text) for text in texts]
 
 
 @given(st.text(max_size=80))
