@@ -1,4 +1,4 @@
-"""CPU time of a worker at the rates that people have, on a broker, from idle to a thousand requests/s.
+"""CPU time of a worker at the rates that people have, from idle to a thousand requests a second.
 
 `understudy worker` runs as a process of its own with its defaults, ClickHouse (chDB) within, and
 decides about one rollout of three languages under the default policy. A producer writes simulated
@@ -139,10 +139,10 @@ def worker(
             **({"PYTHONPATH": str(code)} if code else {}),
         }
         log = Path(folder) / "log"
+        command = [sys.executable, "-m", "understudy.streams.commands.main", "worker"]
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "understudy.streams.commands.main", "worker", "--role", role],
-                cwd=folder, env={**ours, **settings}, stderr=stderr,
+                [*command, "--role", role], cwd=folder, env={**ours, **settings}, stderr=stderr,
             )  # fmt: skip
         try:
             _wait_for(log, role)

@@ -56,8 +56,9 @@ from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
 from understudy.streams.pairing.event_partition import Partition
+from understudy.streams.pairing.join import RequestSides
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.records import BatchOutput, RecordBatch
+from understudy.streams.pairing.records import BatchOutput, JointOutput, RecordBatch
 from understudy.streams.settings import KafkaSettings
 
 RATE_PER_S: Final = 10_000.0
@@ -295,20 +296,19 @@ def _from_kafka(topic: Topic) -> Iterator[tuple[int, RecordBatch]]:
 class JoinOnly(Partition):
     """Decodes and joins, then lets go."""
 
-    def _measure(self, batch: Any) -> None:
+    def take_complete(self, batch: Any) -> tuple[list[RequestSides], list[RequestSides]]:
         for entry in batch.joined.complete:
             entry.release()
         batch.joined.complete.clear()
-
-    def _count(self, batch: Any) -> None:
-        pass
+        return [], []
 
 
 class NoWindows(Partition):
     """Decodes, joins and compares."""
 
-    def _count(self, batch: Any) -> None:
-        batch.outcome.comparisons.clear()
+    @staticmethod
+    def _count(batches: Any, compared: Any) -> None:
+        compared.written.clear()
 
 
 class NoDatabase(Loader):
@@ -381,13 +381,13 @@ class Pairing:
 
     def _put(self, number: int, outcome: BatchOutput) -> None:
         if self.store is not None:
-            self.store.put(number, outcome)
+            self.store.put(JointOutput({number: outcome}, outcome.comparisons))
 
     def _flush(self) -> None:
         for number, state in self.states.items():
             rows = state.take_rows()
             if self.store is not None:
-                self.store.put_rows(number, rows, state.position)
+                self.store.put_rows(rows, {number: state.position})
 
     def _check(self, topic: Topic) -> None:
         """Every event read must be accounted for, or the figures are of something else."""

@@ -38,7 +38,7 @@ from understudy.analyzers.guardrails.closed_windows import columns_needed
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.windows.histogram import quantile
-from understudy.analyzers.windows.window_sums import WindowSums, add_batch, number_rows
+from understudy.analyzers.windows.window_sums import SliceKey, WindowSums, add_batch, number_rows
 from understudy.schemas.event_time import from_epoch_ms, to_epoch_ms
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.measure_kinds import only_candidate, only_stable
@@ -213,7 +213,7 @@ def drawn_rows(comparisons: Comparisons, seed: int) -> list[WindowRow]:
     starts = START_MS + np.arange(REQUESTS) // PER_WINDOW * WINDOW_S * 1000
     requests = some.requests
     labels = requests.rollout_id, requests.mode, requests.language, requests.workflow
-    slices, keys = number_rows(*labels, starts.tolist())
+    slices, keys = number_rows(map(SliceKey, *labels, starts.tolist()))
     sums = [WindowSums() for _ in keys]
     add_batch(sums, slices, window_columns(some))
     return [
@@ -286,8 +286,8 @@ def _total(comparisons: Comparisons, rows: list[int]) -> WindowRow:
     some = drawn(comparisons, rows)
     sums = WindowSums()
     add_batch([sums], np.zeros(len(rows), np.int64), window_columns(some))
-    keys = number_rows(["real"], ["shadow"], ["und"], [""], [START_MS])[1]
-    return sums.to_row(keys[0], window_s=WINDOW_S, partition=0, version=0, closed=True)
+    key = SliceKey("real", "shadow", "und", "", START_MS)
+    return sums.to_row(key, window_s=WINDOW_S, partition=0, version=0, closed=True)
 
 
 def _margins(guardrail: Guardrail, row: WindowRow) -> float | None:

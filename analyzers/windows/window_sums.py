@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +32,17 @@ class SliceKey(NamedTuple):
     window_start_ms: int
 
 
-def number_rows(*labels: Sequence[Any]) -> tuple[NDArray[np.int64], list[SliceKey]]:
-    """Number the slices of n rows, given as the columns of `SliceKey`.
+Key = TypeVar("Key", bound=tuple[Any, ...])
 
-    Returns the index of each row's slice (n,), and the slices.
+
+def number_rows(keys: Iterable[Key]) -> tuple[NDArray[np.int64], list[Key]]:
+    """Number what n rows belong to.
+
+    Returns the index of each row's key (n,), and the distinct keys.
     """
-    indices: dict[tuple[Any, ...], int] = {}
-    keys = zip(*labels, strict=True)
+    indices: dict[Key, int] = {}
     rows = np.array([indices.setdefault(key, len(indices)) for key in keys], dtype=np.int64)
-    return rows, [SliceKey(*key) for key in indices]
+    return rows, list(indices)
 
 
 @dataclass(slots=True)
@@ -111,7 +113,8 @@ class WindowSums:
         """Field values by section, zeros left out."""
         sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
         parts: list[int] = self.vector.tolist()
-        for slot, section, name, divisor, is_product in _PLACES:
+        places = dict.fromkeys(_PLACE_OF_SLOT[self.vector.nonzero()[0]].tolist())
+        for slot, section, name, divisor, is_product in map(_PLACES.__getitem__, places):
             ticks = join_limbs(*parts[slot : slot + LIMBS]) if is_product else parts[slot]
             if ticks:
                 sections[section][name] = ticks if divisor == 1 else ticks / divisor
@@ -135,6 +138,10 @@ _PLACES: Final = [
     for place in PLACES.values()
 ]
 """Where the numbers of a row stand in the vector, and what their sums are divided by."""
+_PLACE_OF_SLOT: Final = np.repeat(
+    np.arange(len(_PLACES)), [place.width for place in PLACES.values()]
+)
+"""Which of them each slot of the vector is of; most of a row with few requests are zero."""
 
 
 def sum_by_slice(

@@ -47,7 +47,7 @@ class ComparisonIdentity:
     schema_id: Sequence[str]
     """Empty where there is none."""
     window_start_ms: Ints
-    partition: int
+    partition: Ints
     offset: Ints
     """Of the record that completed the pair."""
 
@@ -70,7 +70,7 @@ class UnmatchedSides:
     """Of the window that counts the side."""
     reason: Sequence[str]
     """`timeout`, `late` or `memory`."""
-    partition: int
+    partition: Ints
     offset: Ints
     model: Sequence[str]
     error: Bools
@@ -122,10 +122,8 @@ def unmatched_columns(sides: UnmatchedSides) -> Columns:
 
 
 def _identity_columns(rows: ComparisonIdentity | UnmatchedSides) -> Columns:
-    """The fields as columns, times without their unit, the one partition for every row."""
-    columns = {_TIMES.get(one.name, one.name): getattr(rows, one.name) for one in fields(rows)}
-    columns["partition"] = np.full(len(rows), rows.partition, np.uint32)
-    return columns
+    """The fields as columns, times without their unit."""
+    return {_TIMES.get(one.name, one.name): getattr(rows, one.name) for one in fields(rows)}
 
 
 def _prefixed(

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, Final
 
@@ -61,12 +61,48 @@ def encode_block(table: str, types: Mapping[str, str], columns: Mapping[str, Col
     its type.
     """
     rows = len(next(iter(columns.values()), ()))
-    parts = [_leb128(len(columns)), _leb128(rows)]
     for name, values in columns.items():
         if len(values) != rows:
             raise ValueError(f"{table}.{name} has {len(values)} values, other columns {rows}")
-        parts += (_text(name), _text(types[name]), _encode(table, name, types[name], values))
+    together = _encode_together(types, columns) if rows else {}
+    parts = [_leb128(len(columns)), _leb128(rows)]
+    for name, values in columns.items():
+        data = together.get(name)
+        if data is None:
+            data = _encode(table, name, types[name], values)
+        parts += (_header(name, types[name]), data)
     return Block(table, tuple(columns), rows, b"".join(parts))
+
+
+@lru_cache(maxsize=4096)
+def _header(name: str, type_name: str) -> bytes:
+    """What comes before the data of a column."""
+    return _text(name) + _text(type_name)
+
+
+def _encode_together(types: Mapping[str, str], columns: Mapping[str, Column]) -> dict[str, bytes]:
+    """Encode columns that are plain lists of numbers, all of one type at once, by name.
+
+    A table of windows has hundreds, each of few rows. What is not that simple is left out.
+    """
+    by_type: dict[str, list[str]] = {}
+    for name, values in columns.items():
+        if types[name] in _PLAIN and not isinstance(values, np.ndarray):
+            by_type.setdefault(types[name], []).append(name)
+    encoded: dict[str, bytes] = {}
+    for type_name, names in by_type.items():
+        numbers = np.array([columns[name] for name in names])
+        if numbers.dtype.kind in _PLAIN[type_name]:
+            data = _within(numbers, _NUMBERS[type_name]).tobytes()
+            width = len(data) // len(names)
+            encoded.update(
+                (name, data[row * width : (row + 1) * width]) for row, name in enumerate(names)
+            )
+    return encoded
+
+
+_PLAIN: Final = {"UInt64": "iu", "Int64": "iu", "Float64": "fiu"}
+"""Types that many columns have, and numpy's kinds of numbers that need no further check."""
 
 
 def _encode(table: str, name: str, type_name: str, values: Column) -> bytes:
@@ -110,13 +146,22 @@ def _within(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
         values = np.asarray([_int64_or_uint64(value) for value in values.tolist()])
     if values.dtype == dtype:
         return values
-    if np.issubdtype(dtype, np.integer) and values.dtype.kind in "iu":
-        limits = np.iinfo(dtype)  # type: ignore[type-var]
-        own = np.iinfo(values.dtype)
-        values = np.clip(values, max(limits.min, own.min), min(limits.max, own.max))
-    elif np.issubdtype(dtype, np.integer) and values.dtype.kind != "b":
+    if np.dtype(dtype).kind in "iu" and values.dtype.kind in "iu":
+        least, most = _limits(values.dtype, dtype)
+        values = values if least is None else np.maximum(values, least)
+        values = values if most is None else np.minimum(values, most)
+    elif np.dtype(dtype).kind in "iu" and values.dtype.kind != "b":
         raise ValueError(f"whole numbers wanted, not {values.dtype}")
     return values.astype(dtype)
+
+
+@cache
+def _limits(own: np.dtype[Any], dtype: type[np.generic]) -> tuple[Any, Any]:
+    """The least and the most of a type, as numbers of another; None where that has none beyond."""
+    limits, of_own = np.iinfo(dtype), np.iinfo(own)  # type: ignore[type-var]
+    least = own.type(limits.min) if limits.min > of_own.min else None
+    most = own.type(limits.max) if limits.max < of_own.max else None
+    return least, most
 
 
 def _int64_or_uint64(value: Any) -> Any:

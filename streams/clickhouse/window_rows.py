@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from understudy.schemas.event_time import from_epoch_ms, to_epoch_ms
 from understudy.schemas.windows import SECTIONS, WindowRow
@@ -26,8 +27,8 @@ def window_columns(rows: Sequence[WindowRow]) -> Columns:
 
 
 def _section_columns(section: str, names: Sequence[str], rows: Sequence[WindowRow]) -> Columns:
-    read = attrgetter(*(f"{section}.{name}" for name in names))
-    values = zip(*map(read, rows), strict=True) if rows else ((),) * len(names)
+    records = map(astuple, map(attrgetter(section), rows))
+    values = zip(*records, strict=True) if rows else ((),) * len(names)
     return {f"{section}_{name}": column for name, column in zip(names, values, strict=True)}
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.pairing.record_placement import PlacementCounts
-from understudy.streams.pairing.records import BatchOutput
+from understudy.streams.pairing.records import JointOutput
 
 NOTHING_YET: Final = -1
 """Before every offset."""
@@ -18,11 +18,14 @@ NOTHING_YET: Final = -1
 class ResultStore(Protocol):
     """Where comparisons, unmatched sides and window rows go: ClickHouse."""
 
-    def put(self, partition: int, outcome: BatchOutput) -> None:
-        """Queue the output of a batch. Raises `SinkBusy` when the buffer is full."""
+    def put(self, output: JointOutput) -> None:
+        """Queue the output of batches. Raises `SinkBusy` when the buffer is full."""
 
-    def put_rows(self, partition: int, rows: list[WindowRow], position: int) -> None:
-        """Queue window rows; all before `position` has then been queued. Raises `SinkBusy`."""
+    def put_rows(self, rows: Sequence[WindowRow], positions: Mapping[int, int]) -> None:
+        """Queue window rows of some partitions; all before their positions has then been queued.
+
+        Raises `SinkBusy`.
+        """
 
     def stored(self, partition: int) -> int:
         """Return the position up to which everything queued is stored; -1 when nothing is."""

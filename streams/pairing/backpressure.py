@@ -7,7 +7,8 @@ out, and the partition is read again from the committed offset once inserts succ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
@@ -42,6 +43,24 @@ class Backpressure:
                 self._consumer.pause([self._partition(assignment)])
             else:
                 self._leave_out(assignment)
+
+    def put_together(
+        self,
+        assignments: Sequence[Assignment],
+        put: Callable[[Collection[int]], None],
+    ) -> None:
+        """Hand results of several partitions over at once; where there is no room, one by one.
+
+        `put` hands over those of the partitions with the given numbers.
+        """
+        taken = [one for one in assignments if not one.missing_results]
+        if not taken:
+            return
+        try:
+            put([one.number for one in taken])
+        except SinkBusy:
+            for one in taken:
+                self.put(one, partial(put, [one.number]))
 
     def put_held(self, assignments: Iterable[Assignment]) -> None:
         """Retry the results that are held; resume the partitions whose results found room."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.assignment import Assignment, ConsumerTotals, ResultStore
 from understudy.streams.pairing.backpressure import Backpressure
 from understudy.streams.pairing.kafka_results import KafkaResults
@@ -47,18 +48,27 @@ class Checkpointer:
 
     def emit(self, assignments: Iterable[Assignment]) -> Emitted:
         """Queue the changed rows of all partitions whose earlier results are queued."""
-        emitted: Emitted = []
-        for assignment in assignments:
-            if assignment.held is not None:
-                continue
+        ready = [assignment for assignment in assignments if assignment.held is None]
+        rows: dict[int, list[WindowRow]] = {}
+        for assignment in ready:
             state, number = assignment.state, assignment.number
-            rows = state.take_rows()
-            self._results.send_rows(rows, state.source, number, state.position, state.watermark_ms)
-            self._backpressure.put(
-                assignment, partial(self._store.put_rows, number, rows, state.position)
+            rows[number] = state.take_rows()
+            self._results.send_rows(
+                rows[number], state.source, number, state.position, state.watermark_ms
             )
-            emitted.append((assignment, state.position))
-        return emitted
+        positions = {assignment.number: assignment.state.position for assignment in ready}
+        self._backpressure.put_together(ready, partial(self._put_rows, rows, positions))
+        return [(assignment, assignment.state.position) for assignment in ready]
+
+    def _put_rows(
+        self,
+        rows: Mapping[int, list[WindowRow]],
+        positions: Mapping[int, int],
+        partitions: Collection[int],
+    ) -> None:
+        """Queue the rows of some partitions for the store. Raises `SinkBusy`."""
+        chosen = [row for number in partitions for row in rows[number]]
+        self._store.put_rows(chosen, {number: positions[number] for number in partitions})
 
     def deliver(self, emitted: Emitted, keep_membership: Callable[[], bool]) -> bool:
         """Wait until the broker has all messages; False when `keep_membership` says to stop.

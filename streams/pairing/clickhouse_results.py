@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.tables import COMPARISONS, UNMATCHED, WINDOWS, block
 from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.pairing.comparison import Comparisons
-from understudy.streams.pairing.records import BatchOutput, UnmatchedSide
+from understudy.streams.pairing.records import JointOutput, UnmatchedSide
 
 
 class ClickHouseResults:
@@ -41,21 +41,24 @@ class ClickHouseResults:
         """How many inserts have succeeded."""
         return self._loader.counters.batches
 
-    def put(self, partition: int, outcome: BatchOutput) -> None:
-        """Queue what a batch brought. Raises `SinkBusy` when the buffer is full."""
-        blocks = [
-            comparison_block(some, partition, self._window_ms) for some in outcome.comparisons
-        ]
-        if outcome.unmatched:
-            blocks.append(unmatched_block(outcome.unmatched, partition))
+    def put(self, output: JointOutput) -> None:
+        """Queue what batches brought. Raises `SinkBusy` when the buffer is full."""
+        blocks = [comparison_block(some, self._window_ms) for some in output.comparisons]
+        unmatched = {number: one.unmatched for number, one in output.batches.items()}
+        if any(unmatched.values()):
+            blocks.append(unmatched_block(unmatched))
         if blocks:
-            self._loader.put(blocks, {self._key(partition): self._put_to.get(partition, -1)})
+            positions = {self._key(n): self._put_to.get(n, -1) for n in output.batches}
+            self._loader.put(blocks, positions)
 
-    def put_rows(self, partition: int, rows: Sequence[WindowRow], position: int) -> None:
-        """Queue window rows; all before `position` has then been queued. Raises `SinkBusy`."""
+    def put_rows(self, rows: Sequence[WindowRow], positions: Mapping[int, int]) -> None:
+        """Queue window rows of some partitions; all before their positions has then been queued.
+
+        Raises `SinkBusy`.
+        """
         blocks = [block(WINDOWS, window_columns(rows))] if rows else []
-        self._loader.put(blocks, {self._key(partition): position})
-        self._put_to[partition] = position
+        self._loader.put(blocks, {self._key(n): at for n, at in positions.items()})
+        self._put_to.update(positions)
 
     def stored(self, partition: int) -> int:
         """The position up to which everything queued has been stored; -1 when nothing has."""
@@ -75,7 +78,7 @@ class ClickHouseResults:
         return self._source, partition
 
 
-def comparison_block(comparisons: Comparisons, partition: int, window_ms: int) -> Block:
+def comparison_block(comparisons: Comparisons, window_ms: int) -> Block:
     """Comparisons as rows to insert."""
     requests = comparisons.requests
     times_ms = requests.request_time_ms
@@ -91,7 +94,7 @@ def comparison_block(comparisons: Comparisons, partition: int, window_ms: int) -
         expects=requests.expects,
         schema_id=requests.schema_id,
         window_start_ms=times_ms - times_ms % window_ms,
-        partition=partition,
+        partition=requests.partition,
         offset=requests.offset,
     )
     return block(
@@ -107,8 +110,10 @@ def comparison_block(comparisons: Comparisons, partition: int, window_ms: int) -
     )
 
 
-def unmatched_block(unmatched: Sequence[UnmatchedSide], partition: int) -> Block:
+def unmatched_block(by_partition: Mapping[int, Sequence[UnmatchedSide]]) -> Block:
     """Unmatched and late sides as rows to insert."""
+    unmatched = [one for sides in by_partition.values() for one in sides]
+    numbers = [number for number, sides in by_partition.items() for _ in sides]
     events = [one.side.event for one in unmatched]
     errors = [failure_of(event) for event in events]
     durations = [event.timing.duration_ms if event.timing else None for event in events]
@@ -122,7 +127,7 @@ def unmatched_block(unmatched: Sequence[UnmatchedSide], partition: int) -> Block
         request_time_ms=np.array([request_time_ms(event) for event in events], dtype=np.int64),
         window_start_ms=np.array([one.window_start_ms for one in unmatched], dtype=np.int64),
         reason=[one.reason.value for one in unmatched],
-        partition=partition,
+        partition=np.array(numbers, dtype=np.int64),
         offset=np.array([one.side.offset for one in unmatched], dtype=np.int64),
         model=[(event.response.model if event.response else None) or "" for event in events],
         error=np.array([error is not None for error in errors], dtype=bool),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeVar
 
 import numpy as np
@@ -47,6 +48,7 @@ _NO_ROWS: Final = np.array([], dtype=np.intp)
 class Requests:
     """What all sides of a request share; n rows."""
 
+    partition: Ints
     rollout_id: list[str]
     pair_id: list[str]
     mode: list[str]
@@ -66,7 +68,7 @@ class Requests:
     is_turn: Bools
     """Whether it may form pairs with other turns."""
     log_bytes: Ints
-    """Bytes of the log read before the first side; 0 where it does not matter."""
+    """Bytes of the log read before the first side; 0 for what forms no pair of turns."""
     offset: Ints
     """Of the side that came last."""
 
@@ -106,6 +108,20 @@ class Comparisons:
         sides[self.control_rows] += 1
         return sides
 
+    def of_partitions(self, partitions: Collection[int]) -> Comparisons:
+        """The rows of some partitions."""
+        is_kept = np.isin(self.requests.partition, list(partitions))
+        rows = np.flatnonzero(is_kept).tolist()
+        with_control = np.flatnonzero(is_kept[self.control_rows]).tolist()
+        return Comparisons(
+            requests=select(self.requests, rows),
+            stable=None if self.stable is None else select(self.stable, rows),
+            candidate=None if self.candidate is None else select(self.candidate, rows),
+            pair=None if self.pair is None else select(self.pair, rows),
+            control=None if self.control is None else select(self.control, with_control),
+            control_rows=np.searchsorted(rows, self.control_rows[with_control]),
+        )
+
 
 def merge_comparisons(parts: Sequence[Comparisons]) -> list[Comparisons]:
     """The same comparisons, in at most one part of each kind."""
@@ -133,19 +149,29 @@ def _merge_measures(parts: Sequence[M | None]) -> M | None:
     return concatenate(present) if present else None
 
 
-def compare_requests(entries: Sequence[RequestSides], options: CompareOptions) -> list[Comparisons]:
-    """Measure complete requests: pairs, stable sides alone, candidate sides alone."""
-    pairs = [e for e in entries if STABLE in e.sides and CANDIDATE in e.sides]
-    comparisons = [_compare_pairs(pairs, options)] if pairs else []
+def compare_requests(
+    entries: Sequence[RequestSides], partitions: Sequence[int], options: CompareOptions
+) -> list[Comparisons]:
+    """Measure complete requests: pairs, stable sides alone, candidate sides alone.
+
+    `partitions` are those that the n requests were read from.
+    """
+    pairs = [i for i, e in enumerate(entries) if STABLE in e.sides and CANDIDATE in e.sides]
+    kinds: list[tuple[list[int], Callable[..., Comparisons]]] = [(pairs, _compare_pairs)]
     if len(pairs) < len(entries):
         for bit in (STABLE, CANDIDATE):
-            alone = [e for e in entries if e.wanted == bit]
-            if alone:
-                comparisons.append(_read_single(alone, bit, options))
-    return comparisons
+            alone = [i for i, e in enumerate(entries) if e.wanted == bit]
+            kinds.append((alone, partial(_read_single, bit=bit)))
+    return [
+        compare([entries[i] for i in rows], [partitions[i] for i in rows], options=options)
+        for rows, compare in kinds
+        if rows
+    ]
 
 
-def _compare_pairs(entries: list[RequestSides], options: CompareOptions) -> Comparisons:
+def _compare_pairs(
+    entries: list[RequestSides], partitions: list[int], options: CompareOptions
+) -> Comparisons:
     """All sides are measured together, then taken apart: stable, candidate, control."""
     stable_events = [e.sides[STABLE].event for e in entries]
     candidate_events = [e.sides[CANDIDATE].event for e in entries]
@@ -165,6 +191,7 @@ def _compare_pairs(entries: list[RequestSides], options: CompareOptions) -> Comp
     return Comparisons(
         requests=_requests(
             entries,
+            partitions,
             stable_events,
             candidate_events,
             languages,
@@ -235,6 +262,7 @@ def _waiting_languages(
 
 def _requests(
     entries: list[RequestSides],
+    partitions: list[int],
     events: list[Event],
     others: list[Event],
     languages: list[str],
@@ -246,8 +274,9 @@ def _requests(
     is_turn, log_bytes = turns > 0, np.zeros_like(turns)
     if is_turn.any():
         is_turn &= np.array([e.is_turn for e in entries])
-        log_bytes = np.array([e.log_bytes for e in entries], dtype=np.int64)
+        log_bytes = np.array([e.log_bytes for e in entries], dtype=np.int64) * is_turn
     return Requests(
+        partition=np.array(partitions, dtype=np.int64),
         rollout_id=[event.rollout_id for event in events],
         pair_id=[event.pair_id for event in events],
         mode=[event.mode for event in events],
@@ -274,13 +303,15 @@ def _turns(events: list[Event], others: list[Event]) -> Ints:
     return turns
 
 
-def _read_single(entries: list[RequestSides], bit: int, options: CompareOptions) -> Comparisons:
+def _read_single(
+    entries: list[RequestSides], partitions: list[int], options: CompareOptions, bit: int
+) -> Comparisons:
     events = [e.sides[bit].event for e in entries]
     languages = [request_language((event,)) for event in events]
     repeats = Repeats.STABLE if bit == STABLE else Repeats.CANDIDATE
     measures = _with_repeats(read_sides(events, languages, options).measures, entries, repeats)
     return Comparisons(
-        requests=_requests(entries, events, events, languages, languages),
+        requests=_requests(entries, partitions, events, events, languages, languages),
         stable=measures if bit == STABLE else None,
         candidate=measures if bit == CANDIDATE else None,
     )

@@ -13,7 +13,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -41,6 +40,10 @@ log = structlog.get_logger(__name__)
 
 _POLL_S: Final = 0.1
 """How soon a stop is noticed when nothing comes."""
+_GATHERED_MESSAGES: Final = 1_024
+"""So many are processed at once, or those that have come when results are flushed: most of what
+processing costs at low rates does not depend on how many there are. More would make the flush late,
+by 50 ms of processing at most."""
 _REQUEST_TIMEOUT_S: Final = 15.0
 """Longer than a broker's restart takes, so that one passes unseen."""
 _LOSS_TIMEOUT_S: Final = 1.0
@@ -122,6 +125,8 @@ class PairingConsumer:
         self._failure: Exception | None = None
         self._assigned: dict[int, Assignment] = {}
         self._is_paused = False
+        self._gathered: list[Message] = []
+        """Read, and not processed yet."""
         self._quiet_since_s = 0.0
         """When a record was last read, or the broker last asked whether one may be."""
         self.totals = ConsumerTotals()
@@ -162,13 +167,29 @@ class PairingConsumer:
             wait_s = min(_POLL_S, max(0.0, flush_at - time.monotonic()))
             messages = self._consumer.consume(self._batch_records, wait_s)
             self._raise_failure()
-            self._take(messages)
+            self._gathered += messages
+            is_flush_due = time.monotonic() >= flush_at
+            if is_flush_due or self._is_enough_gathered(messages):
+                self._take_gathered()
             self._backpressure.put_held(list(self._assigned.values()))
-            if time.monotonic() >= flush_at:
+            if is_flush_due:
                 flush_at = time.monotonic() + self._flush_interval_s
                 self.flush()
             self._check_if_quiet(messages)
         self._raise_failure()
+        self._take_gathered()
+
+    def _is_enough_gathered(self, messages: list[Message]) -> bool:
+        """Whether gathered messages, of which some came just now, are to be processed at once."""
+        return len(self._gathered) >= _GATHERED_MESSAGES or any(map(_is_failure, messages))
+
+    def _take_gathered(self) -> None:
+        messages, self._gathered = self._gathered, []
+        self._take(messages)
+
+    def _forget_gathered(self, number: int) -> None:
+        """Forget what was gathered of a partition; it is read again, by whoever reads it next."""
+        self._gathered = [one for one in self._gathered if one.partition() != number]
 
     def _check_if_quiet(self, messages: list[Message]) -> None:
         """Ask, now and then while no record comes, whether the topic may be read.
@@ -265,10 +286,13 @@ class PairingConsumer:
                 self._note_end(message)
             else:
                 self._report(error)
+        taken: list[tuple[Assignment, list[Message]]] = []
         for number, batch in by_partition.items():
             assigned = self._assigned.get(number)
             if assigned is not None and self._follows(number, assigned, batch[0]):
-                self._process(number, assigned, batch)
+                taken.append((assigned, batch))
+        if taken:
+            self._process(taken)
         for assigned in self._readable():
             if assigned.number in unreadable:
                 self._step_over(assigned)
@@ -335,22 +359,30 @@ class PairingConsumer:
             return False
         return True
 
-    def _process(self, number: int, assigned: Assignment, messages: list[Message]) -> None:
-        state = assigned.state
+    def _process(self, taken: list[tuple[Assignment, list[Message]]]) -> None:
+        """Process the next messages of some partitions, and hand on what they bring."""
+        batches = [(one.state, self._records_of(one, messages)) for one, messages in taken]
+        output = self._state.process_together(batches)
+        for state, records in batches:
+            self._check_placement(state.number, records)
+            dead_letters = output.batches[state.number].dead_letters
+            self._results.send_dead_letters(dead_letters, self.topic, state.number)
+        self._backpressure.put_together(
+            [assigned for assigned, _ in taken],
+            lambda partitions: self._store.put(output.of(partitions)),
+        )
+
+    def _records_of(self, assigned: Assignment, messages: list[Message]) -> RecordBatch:
         offsets: list[int] = [m.offset() for m in messages]  # type: ignore[misc]
         self._note_jumps(assigned, offsets)
-        if state.is_truncated:
-            self._note_beginning(state, messages[0])
-        records = RecordBatch(
+        if assigned.state.is_truncated:
+            self._note_beginning(assigned.state, messages[0])
+        return RecordBatch(
             payloads=[m.value() for m in messages],
             offsets=offsets,
             timestamps_ms=[m.timestamp()[1] for m in messages],
             keys=[m.key() for m in messages],
         )
-        outcome = state.process(records)
-        self._check_placement(number, records)
-        self._results.send_dead_letters(outcome.dead_letters, self.topic, number)
-        self._backpressure.put(assigned, partial(self._store.put, number, outcome))
 
     def _check_placement(self, number: int, records: RecordBatch) -> None:
         """Warn, once in a while, of keys that lie elsewhere than their pairs are looked for."""
@@ -483,6 +515,7 @@ class PairingConsumer:
 
     def _seek(self, number: int, offset: int) -> bool:
         """Whether the next message will be the one at an offset; not while fetching starts."""
+        self._forget_gathered(number)
         try:
             self._consumer.seek(TopicPartition(self.topic, number, offset))
         except KafkaException as error:
@@ -499,6 +532,7 @@ class PairingConsumer:
             self._drop(number)
 
     def _drop(self, number: int) -> None:
+        self._forget_gathered(number)
         if self._assigned.pop(number, None) is not None:
             self._store.clear(number)
 
@@ -581,6 +615,7 @@ class PairingConsumer:
     def _begin(self, start: _Start) -> Assignment:
         """Take a partition over, or let it start again, with a state of nothing but the start."""
         number, position = start.number, start.position
+        self._forget_gathered(number)
         self._store.clear(number)
         if position.is_beyond_end:
             self._log.error("offset.beyond_end", partition=number, committed=start.committed,
@@ -599,3 +634,9 @@ class PairingConsumer:
         fresh = Assignment(state, committed=start.committed)
         self._assigned[number] = fresh
         return fresh
+
+
+def _is_failure(message: Message) -> bool:
+    """Whether it tells of an error, which the end of a partition is not."""
+    error = message.error()
+    return error is not None and error.code() != KafkaError._PARTITION_EOF

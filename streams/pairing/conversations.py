@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.analyzers.compare.arrays import Ints
-from understudy.analyzers.windows.columns import WindowColumns
-from understudy.analyzers.windows.turns import TurnOutcomes, turn_pair_columns
+from understudy.analyzers.windows.turns import TurnOutcomes
 from understudy.analyzers.windows.window_sums import SliceKey
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 
@@ -75,19 +74,18 @@ class Turns:
 
 
 class TurnPairs(NamedTuple):
-    """What pairs of turns add to windows."""
+    """n pairs of turns."""
 
-    slices: list[SliceKey]
-    rows: NDArray[np.int64]
-    """Index of each pair's slice."""
-    columns: WindowColumns
+    slice: list[SliceKey]
+    """Of the window that each counts in."""
+    later: TurnOutcomes
+    earlier: TurnOutcomes
 
 
 class Conversations:
-    """The measured turns of one section of window rows that may still form pairs."""
+    """The measured turns of one kind of request that may still form pairs."""
 
-    def __init__(self, section: str, policy: PairingPolicy) -> None:
-        self._section = section
+    def __init__(self, policy: PairingPolicy) -> None:
         self._reach_ms = policy.turn_reach_ms
         self._reach_bytes = policy.max_join_bytes
         self._places: dict[str, list[int]] = {}
@@ -112,9 +110,8 @@ class Conversations:
         later, earlier = later[is_written], earlier[is_written]
         if not later.size:
             return None
-        columns = turn_pair_columns(self._section, self._outcomes(later), self._outcomes(earlier))
-        slices, rows = self._slices_of(later)
-        return TurnPairs(slices, rows, columns)
+        slices = [self._slice[place] for place in later.tolist()]
+        return TurnPairs(slices, self._outcomes(later), self._outcomes(earlier))
 
     def forget(self, watermark_ms: int, log_bytes: int) -> None:
         """Forget turns that no request can form a pair with any more, once they are many.
@@ -167,12 +164,6 @@ class Conversations:
 
     def _outcomes(self, places: Ints) -> TurnOutcomes:
         return TurnOutcomes(*(self._arrays[name][places] for name in OUTCOME_ARRAYS))
-
-    def _slices_of(self, places: Ints) -> tuple[list[SliceKey], Ints]:
-        """The slices of turns, and the index of each turn's."""
-        index: dict[SliceKey, int] = {}
-        rows = [index.setdefault(self._slice[place], len(index)) for place in places.tolist()]
-        return list(index), np.array(rows, dtype=np.int64)
 
 
 def _appended(kept: NDArray[Any] | None, more: NDArray[Any], count: int) -> NDArray[Any]:

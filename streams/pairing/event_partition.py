@@ -7,16 +7,22 @@ or invalid, counted in the window rows themselves.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.analyzers.compare.arrays import select
+from understudy.analyzers.compare.arrays import concatenate, select
 from understudy.analyzers.compare.error_sources import failed_itself
-from understudy.analyzers.windows.window_sums import SliceKey, number_rows
+from understudy.analyzers.windows.turns import TurnOutcomes, turn_pair_columns
+from understudy.analyzers.windows.window_sums import (
+    SliceKey,
+    WindowSums,
+    add_batch,
+    number_rows,
+)
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import (
     PAIR,
@@ -40,7 +46,7 @@ from understudy.streams.pairing.comparison import (
     turn_outcomes,
     window_columns,
 )
-from understudy.streams.pairing.conversations import Conversations, Turns
+from understudy.streams.pairing.conversations import Conversations, TurnPairs, Turns
 from understudy.streams.pairing.earlier_answers import EarlierAnswers
 from understudy.streams.pairing.join import (
     Duplicate,
@@ -56,7 +62,13 @@ from understudy.streams.pairing.partition_state import (
     clock_ahead,
     slice_of,
 )
-from understudy.streams.pairing.records import BatchOutput, DeadLetter, RecordBatch, UnmatchedSide
+from understudy.streams.pairing.records import (
+    BatchOutput,
+    DeadLetter,
+    JointOutput,
+    RecordBatch,
+    UnmatchedSide,
+)
 from understudy.streams.pairing.request_language import (
     named_language,
     request_language,
@@ -65,17 +77,20 @@ from understudy.streams.pairing.request_language import (
 from understudy.streams.pairing.unresolved import unresolved_requests, waiting_slice
 
 PART_RECORDS: Final = 256
-"""Records that are read and compared together: few enough to stay in a core's cache."""
+"""Records that are read before what they complete is compared: few enough to stay in a core's
+cache."""
+COMPARED_TOGETHER: Final = 100
+"""Requests that are compared at once, at least: a part of one partition nearly always completes so
+many, and what a comparison costs beside its requests is shared by all of them."""
 
 
 @dataclass(slots=True)
 class _Batch:
-    """What is gathered while a batch is read."""
+    """What is gathered while a batch of one partition is read."""
 
+    state: Partition
     outcome: BatchOutput = field(default_factory=BatchOutput)
     joined: JoinOutput = field(default_factory=JoinOutput)
-    written_before: list[Comparisons] = field(default_factory=list)
-    """Of windows that are not written again; later turns are multiplied with these."""
 
 
 class Partition(PartitionState):
@@ -87,7 +102,7 @@ class Partition(PartitionState):
         self._join = Join(self.policy)
         self._earlier_answers = EarlierAnswers(self.policy)
         sections = ("turns", *TURN_SECTIONS.values())
-        self._conversations = {name: Conversations(name, self.policy) for name in sections}
+        self._conversations = {name: Conversations(self.policy) for name in sections}
 
     @property
     def waiting_sides(self) -> int:
@@ -106,28 +121,60 @@ class Partition(PartitionState):
 
     def process(self, records: RecordBatch) -> BatchOutput:
         """Take the next records of the partition, in order."""
-        batch = _Batch()
-        for part in records.parts(PART_RECORDS):
-            self._read(part, batch)
-            self._measure(batch)
+        joint = self.process_together([(self, records)])
+        outcome = joint.batches[self.number]
+        outcome.comparisons = joint.comparisons
+        return outcome
+
+    @classmethod
+    def process_together(cls, taken: Sequence[tuple[PartitionState, RecordBatch]]) -> JointOutput:
+        """Take the next records of several partitions; each comes out as it would alone."""
+        batches = [_Batch(state) for state, _ in taken if isinstance(state, Partition)]
+        comparing = _Comparing()
+        for batch, (_, records) in zip(batches, taken, strict=True):
+            for part in records.parts(PART_RECORDS):
+                batch.state._read(part, batch)
+                comparing.take(batch)
+            batch.state._expire(batch)
+            comparing.take(batch)
+        comparisons = comparing.finish()
+        cls._count(batches, comparisons)
+        for batch in batches:
+            batch.state._end(batch)
+        return JointOutput({one.state.number: one.outcome for one in batches}, comparisons.written)
+
+    @staticmethod
+    def _count(batches: Sequence[_Batch], compared: _Compared) -> None:
+        """Add what was compared to the windows of its partitions."""
+        states = {batch.state.number: batch.state for batch in batches}
+        for comparisons in compared.written:
+            _add(comparisons, states)
+        for comparisons in compared.written_before:
+            _add_turns(comparisons, states)
+
+    def finish(self) -> BatchOutput:
+        """End of the input: what still waits is unmatched."""
+        batch, comparing = _Batch(self), _Comparing()
+        self._join.evict_all(batch.joined)
+        comparing.take(batch)
+        comparisons = comparing.finish()
+        self._count([batch], comparisons)
+        self._count_unjoined(batch)
+        batch.outcome.comparisons = comparisons.written
+        return batch.outcome
+
+    def _expire(self, batch: _Batch) -> None:
         if self.watermark_ms is not None:
             self._join.expire(self.watermark_ms, batch.joined)
-        self._measure(batch)
-        self._count(batch)
+
+    def _end(self, batch: _Batch) -> None:
+        """Count what was not compared, forget what no record can refer to, close windows."""
+        self._count_unjoined(batch)
         if self.watermark_ms is not None:
             for conversations in self._conversations.values():
                 conversations.forget(self.watermark_ms, self._join.log_bytes)
             self._earlier_answers.forget(self.watermark_ms, self._join.log_bytes)
         self._end_batch(batch.joined.steps)
-        return batch.outcome
-
-    def finish(self) -> BatchOutput:
-        """End of the input: what still waits is unmatched."""
-        batch = _Batch()
-        self._join.evict_all(batch.joined)
-        self._measure(batch)
-        self._count(batch)
-        return batch.outcome
 
     # Reading
 
@@ -179,8 +226,11 @@ class Partition(PartitionState):
 
     # Handing on
 
-    def _measure(self, batch: _Batch) -> None:
-        """Compare what is complete, then forget the texts."""
+    def take_complete(self, batch: _Batch) -> tuple[list[RequestSides], list[RequestSides]]:
+        """Take the complete requests of a batch: those that are written, those of earlier windows.
+
+        Of the latter only turns that may meet later ones are compared.
+        """
         self._earlier_answers.hold_against(batch.joined.complete)
         entries: list[RequestSides] = []
         written_before: list[RequestSides] = []
@@ -194,91 +244,45 @@ class Partition(PartitionState):
             else:
                 entry.release()
         batch.joined.complete.clear()
-        if entries:
-            self._compare(entries, batch.outcome.comparisons, batch)
-        if written_before:
-            self._compare(written_before, batch.written_before, batch)
+        return entries, written_before
 
     def _meets_later_turns(self, entry: RequestSides) -> bool:
         """Whether a request may form pairs of turns that count in windows which are written."""
         reach_ms = self.policy.turn_reach_ms
         return entry.is_turn and entry.request_time_ms >= self._written_from_ms - reach_ms
 
-    def _compare(self, entries: list[RequestSides], into: list[Comparisons], batch: _Batch) -> None:
-        """Compare all at once; if an analyzer raises, one by one, to find which."""
-        try:
-            into += compare_requests(entries, self.policy.compare)
-        except Exception as error:
-            if len(entries) > 1:
-                middle = len(entries) // 2
-                self._compare(entries[:middle], into, batch)
-                self._compare(entries[middle:], into, batch)
-            elif into is batch.outcome.comparisons:
-                self._poison(entries[0], error, batch)
-            else:
-                entries[0].release()
-            return
-        for entry in entries:
-            entry.release()
-
-    def _count(self, batch: _Batch) -> None:
-        """Add what the batch brought to its windows."""
-        batch.outcome.comparisons = merge_comparisons(batch.outcome.comparisons)
-        for comparisons in batch.outcome.comparisons:
-            self._add(comparisons)
-        for comparisons in merge_comparisons(batch.written_before):
-            self._add_turns(comparisons)
+    def _count_unjoined(self, batch: _Batch) -> None:
+        """Count what a batch gave up or replaced."""
         for request in batch.joined.given_up:
             self._give_up(request, batch)
         for attempt in batch.joined.superseded:
             self._count_ended("superseded", attempt.side.event, attempt.request_time_ms)
 
-    def _add(self, comparisons: Comparisons) -> None:
-        """Add measured requests to their windows."""
-        requests = comparisons.requests
-        times_ms = requests.request_time_ms
-        rows, slices = number_rows(
-            requests.rollout_id,
-            requests.mode,
-            requests.language,
-            requests.workflow,
-            (times_ms - times_ms % self.policy.window_ms).tolist(),
-        )
-        self._windows.add(slices, rows, window_columns(comparisons))
-        self._add_turns(comparisons)
-        self._leave_slices(requests)
-        if comparisons.control is not None:
-            controls = rows[comparisons.control_rows]
-            self._windows.add(slices, controls, control_window_columns(comparisons))
-        sides = int(comparisons.sides.sum())
-        if comparisons.pair is None:
-            self.tally.single += sides
-        else:
-            self.tally.pairs += len(comparisons)
+    def touch_sums(self, key: SliceKey) -> WindowSums:
+        """The sums of a slice, to be added to."""
+        return self._windows.touch(key)
+
+    def count_sides(self, requests: int, sides: int, *, paired: bool) -> None:
+        """Count requests that were compared, in the tally."""
+        if paired:
+            self.tally.pairs += requests
             self.tally.paired += sides
+        else:
+            self.tally.single += sides
 
-    def _add_turns(self, comparisons: Comparisons) -> None:
-        """Add the pairs of turns that the requests form with those before, and with each other."""
-        rows = np.flatnonzero(comparisons.requests.is_turn)
-        if rows.size:
-            turns = _turns_of(comparisons, rows, self.policy.window_ms)
-            conversations = self._conversations[comparisons.turn_section]
-            pairs = conversations.add(turns, self._written_from_ms)
-            if pairs is not None:
-                self._windows.add(*pairs)
+    def add_turns(self, section: str, turns: Turns) -> TurnPairs | None:
+        """Add turns; return the pairs that they form with those before, and with each other."""
+        return self._conversations[section].add(turns, self._written_from_ms)
 
-    def _leave_slices(self, requests: Requests) -> None:
+    def leave_slices(self, requests: Requests, rows: Iterable[int]) -> None:
         """Draw the slices again in which requests waited that turned out to be of another one."""
-        if requests.waiting_language == requests.language:
-            return
-        for row, language in enumerate(requests.waiting_language):
-            if language != requests.language[row]:
-                start = self._windows.start_of(int(requests.request_time_ms[row]))
-                names = requests.rollout_id[row], requests.mode[row]
-                key = SliceKey(*names, language, requests.workflow[row], start)
-                self._windows.touch(key)
+        for row in rows:
+            start = self._windows.start_of(int(requests.request_time_ms[row]))
+            names = requests.rollout_id[row], requests.mode[row]
+            language, workflow = requests.waiting_language[row], requests.workflow[row]
+            self._windows.touch(SliceKey(*names, language, workflow, start))
 
-    def _poison(self, entry: RequestSides, error: Exception, batch: _Batch) -> None:
+    def poison(self, entry: RequestSides, error: Exception, batch: _Batch) -> None:
         """Send the sides of a request that an analyzer could not take to dead letters."""
         detail = traceback.format_exception_only(error)[-1].strip()
         start = self._windows.start_of(entry.request_time_ms)
@@ -316,9 +320,135 @@ class Partition(PartitionState):
         batch.outcome.unmatched += (UnmatchedSide(one, reason, language, start) for one in sides)
 
 
-def _turns_of(comparisons: Comparisons, rows: NDArray[np.intp], window_ms: int) -> Turns:
-    """The requests in some rows, as turns."""
+class _Compared(NamedTuple):
+    """Comparisons of requests of several partitions."""
+
+    written: list[Comparisons]
+    written_before: list[Comparisons]
+    """Of windows that are not written again; later turns are multiplied with these."""
+
+
+class _Comparing:
+    """Compares what the batches of several partitions complete, many requests at once."""
+
+    def __init__(self) -> None:
+        self._written: list[Comparisons] = []
+        self._written_before: list[Comparisons] = []
+        self._waiting: list[tuple[RequestSides, _Batch]] = []
+        self._waiting_before: list[tuple[RequestSides, _Batch]] = []
+
+    def take(self, batch: _Batch) -> None:
+        """Take what a batch has completed, and compare it if enough has come together."""
+        entries, written_before = batch.state.take_complete(batch)
+        self._waiting += [(entry, batch) for entry in entries]
+        self._waiting_before += [(entry, batch) for entry in written_before]
+        if len(self._waiting) + len(self._waiting_before) >= COMPARED_TOGETHER:
+            self._compare_waiting()
+
+    def finish(self) -> _Compared:
+        """Compare what is left; all comparisons, in at most one part of each kind."""
+        self._compare_waiting()
+        return _Compared(merge_comparisons(self._written), merge_comparisons(self._written_before))
+
+    def _compare_waiting(self) -> None:
+        """Compare what waits, then forget the texts."""
+        if self._waiting:
+            self._compare(self._waiting, self._written)
+        if self._waiting_before:
+            self._compare(self._waiting_before, self._written_before)
+        self._waiting, self._waiting_before = [], []
+
+    def _compare(self, waiting: list[tuple[RequestSides, _Batch]], into: list[Comparisons]) -> None:
+        """Compare all at once; if an analyzer raises, one by one, to find which."""
+        entries = [entry for entry, _ in waiting]
+        partitions = [batch.state.number for _, batch in waiting]
+        try:
+            into += compare_requests(entries, partitions, waiting[0][1].state.policy.compare)
+        except Exception as error:
+            if len(waiting) > 1:
+                middle = len(waiting) // 2
+                self._compare(waiting[:middle], into)
+                self._compare(waiting[middle:], into)
+            elif into is self._written:
+                entry, batch = waiting[0]
+                batch.state.poison(entry, error, batch)
+            else:
+                entries[0].release()
+            return
+        for entry in entries:
+            entry.release()
+
+
+States = Mapping[int, Partition]
+
+
+def _add(comparisons: Comparisons, states: States) -> None:
+    """Add measured requests to their windows."""
     requests = comparisons.requests
+    window_ms = next(iter(states.values())).policy.window_ms
+    times_ms = requests.request_time_ms
+    rows, keys = number_rows(
+        zip(
+            requests.partition.tolist(), requests.rollout_id, requests.mode, requests.language,
+            requests.workflow, (times_ms - times_ms % window_ms).tolist(), strict=True,
+        )
+    )  # fmt: skip
+    sums = [states[number].touch_sums(SliceKey(*names)) for number, *names in keys]
+    add_batch(sums, rows, window_columns(comparisons))
+    _add_turns(comparisons, states)
+    if comparisons.control is not None:
+        controls = rows[comparisons.control_rows]
+        add_batch(sums, controls, control_window_columns(comparisons))
+    for number, of_partition in _by_partition(requests, np.arange(len(requests))):
+        states[number].leave_slices(requests, _moved(requests, of_partition))
+        sides = int(comparisons.sides[of_partition].sum())
+        paired = comparisons.pair is not None
+        states[number].count_sides(len(of_partition), sides, paired=paired)
+
+
+def _by_partition(
+    requests: Requests, rows: NDArray[np.intp]
+) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Yield each partition with its own of some rows, in order."""
+    numbers = requests.partition[rows]
+    for number in np.unique(numbers).tolist():
+        yield number, rows[numbers == number]
+
+
+def _moved(requests: Requests, rows: NDArray[np.intp]) -> list[int]:
+    """The rows of requests that counted as another language while they waited."""
+    waiting, language = requests.waiting_language, requests.language
+    if waiting == language:
+        return []
+    return [row for row in rows.tolist() if waiting[row] != language[row]]
+
+
+def _add_turns(comparisons: Comparisons, states: States) -> None:
+    """Add the pairs of turns that the requests form with those before, and with each other."""
+    rows = np.flatnonzero(comparisons.requests.is_turn)
+    if not rows.size:
+        return
+    section, outcomes = comparisons.turn_section, turn_outcomes(comparisons)
+    found: list[tuple[int, TurnPairs]] = []
+    for number, of_partition in _by_partition(comparisons.requests, rows):
+        state = states[number]
+        turns = _turns_of(comparisons.requests, of_partition, outcomes, state.policy.window_ms)
+        pairs = state.add_turns(section, turns)
+        if pairs is not None:
+            found.append((number, pairs))
+    if found:
+        keys = [(number, key) for number, pairs in found for key in pairs.slice]
+        slices, distinct = number_rows(keys)
+        later = concatenate([pairs.later for _, pairs in found])
+        earlier = concatenate([pairs.earlier for _, pairs in found])
+        sums = [states[number].touch_sums(key) for number, key in distinct]
+        add_batch(sums, slices, turn_pair_columns(section, later, earlier))
+
+
+def _turns_of(
+    requests: Requests, rows: NDArray[np.intp], outcomes: TurnOutcomes, window_ms: int
+) -> Turns:
+    """The requests in some rows, as turns; `outcomes` are those of all rows."""
     times_ms = requests.request_time_ms[rows]
     starts_ms = (times_ms - times_ms % window_ms).tolist()
     conversation: list[str] = []
@@ -334,7 +464,7 @@ def _turns_of(comparisons: Comparisons, rows: NDArray[np.intp], window_ms: int) 
         request_time_ms=times_ms,
         log_bytes=requests.log_bytes[rows],
         offset=requests.offset[rows],
-        outcomes=select(turn_outcomes(comparisons), rows.tolist()),
+        outcomes=select(outcomes, rows.tolist()),
     )
 
 

@@ -110,7 +110,7 @@ class FeedbackPartition(PartitionState):
                 self._add_side(side, some)
 
     def _add_side(self, side: str, ratings: list[Feedback]) -> None:
-        rows, slices = number_rows(*zip(*map(self._slice, ratings), strict=True))
+        rows, slices = number_rows(map(self._slice, ratings))
         columns = WindowColumns()
         columns.count("events_single", np.ones(len(ratings), dtype=np.int64))
         feedback_columns(side, np.array([one.score_value for one in ratings]), columns)

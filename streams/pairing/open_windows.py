@@ -69,15 +69,16 @@ class OpenWindows:
 
     def count(self, key: SliceKey, column: str, count: int = 1) -> None:
         """Add to one plain count of a slice."""
-        self._touch(key).add_count(column, count)
+        self.touch(key).add_count(column, count)
 
     def add(
         self, slices: Sequence[SliceKey], rows: NDArray[np.int64], columns: WindowColumns
     ) -> None:
         """Add n rows of measures; `rows` (n,) are the indices of their slices."""
-        add_batch([self._touch(key) for key in slices], rows, columns)
+        add_batch([self.touch(key) for key in slices], rows, columns)
 
-    def _touch(self, key: SliceKey) -> WindowSums:
+    def touch(self, key: SliceKey) -> WindowSums:
+        """The sums of a slice, whose row is drawn again, whether or not anything is added."""
         self._changed.add(key)
         sums = self._sums.get(key)
         if sums is None:
@@ -100,10 +101,6 @@ class OpenWindows:
         rows, self._closed_rows = self._closed_rows, []
         return rows
 
-    def touch(self, key: SliceKey) -> None:
-        """Have the row of a slice drawn again, though its sums may not have changed."""
-        self._touch(key)
-
     def take_rows(
         self, position: int, unresolved: Mapping[SliceKey, UnresolvedCounts] = NOTHING_WAITS
     ) -> list[WindowRow]:
@@ -123,7 +120,7 @@ class OpenWindows:
         before, self._unresolved = self._unresolved, unresolved
         for key, counts in unresolved.items():
             if before.get(key) != counts:
-                self._touch(key)
+                self.touch(key)
         # What waited in a window that has closed since then counts in its last row.
         self._changed.update(before.keys() - unresolved.keys() & self._sums.keys())
 

@@ -8,7 +8,7 @@ gives the same rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, Literal
 
 import msgspec
@@ -22,7 +22,13 @@ from understudy.schemas.windows import Source, WindowRow
 from understudy.streams.pairing.commit_rule import CommitMetadata, CommitRule, SafeCommit
 from understudy.streams.pairing.open_windows import NOTHING_WAITS, OpenWindows, WatermarkSteps
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.records import BatchOutput, DeadLetter, RecordBatch, Tally
+from understudy.streams.pairing.records import (
+    BatchOutput,
+    DeadLetter,
+    JointOutput,
+    RecordBatch,
+    Tally,
+)
 from understudy.streams.pairing.request_language import named_language
 
 BEFORE_ANY_WATERMARK: Final = 0
@@ -82,6 +88,11 @@ class PartitionState(ABC):
     @abstractmethod
     def process(self, records: RecordBatch) -> BatchOutput:
         """Take the next records of the partition, in order."""
+
+    @classmethod
+    def process_together(cls, taken: Sequence[tuple[PartitionState, RecordBatch]]) -> JointOutput:
+        """Take the next records of several partitions, each comes out as it would alone."""
+        return JointOutput({state.number: state.process(records) for state, records in taken})
 
     @property
     def waiting_sides(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from understudy.schemas.events import InvalidReason
@@ -60,6 +60,24 @@ class BatchOutput:
     comparisons: list[Comparisons] = field(default_factory=list)
     unmatched: list[UnmatchedSide] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class JointOutput:
+    """The output of batches of several partitions, which were measured together."""
+
+    batches: dict[int, BatchOutput]
+    """By partition."""
+    comparisons: list[Comparisons] = field(default_factory=list)
+    """Of all partitions; each row names its own."""
+
+    def of(self, partitions: Collection[int]) -> JointOutput:
+        """The output of some of the partitions."""
+        if self.batches.keys() <= set(partitions):
+            return self
+        batches = {number: self.batches[number] for number in partitions}
+        parts = (comparisons.of_partitions(partitions) for comparisons in self.comparisons)
+        return JointOutput(batches, [part for part in parts if len(part)])
 
 
 @dataclass(slots=True)

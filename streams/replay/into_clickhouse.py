@@ -10,7 +10,7 @@ from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
-from understudy.streams.pairing.records import BatchOutput
+from understudy.streams.pairing.records import BatchOutput, JointOutput
 from understudy.streams.replay.replay_events import ReplaySink
 
 _PARTITION: Final = 0
@@ -25,8 +25,8 @@ class _ClickHouseSink:
 
     def put(self, outcome: BatchOutput, rows: list[WindowRow], position: int) -> None:
         """Insert what a batch brought."""
-        self._results.put(_PARTITION, outcome)
-        self._results.put_rows(_PARTITION, rows, position)
+        self._results.put(JointOutput({_PARTITION: outcome}, outcome.comparisons))
+        self._results.put_rows(rows, {_PARTITION: position})
 
 
 @contextmanager

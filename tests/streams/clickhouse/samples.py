@@ -53,7 +53,7 @@ def identity(rng: Rng, n: int, *, partition: int = 3, first: int = 0) -> Compari
         expects=words(rng, n, "text", "json", "json_schema"),
         schema_id=words(rng, n, "", "invoice"),
         window_start_ms=NOON_MS + 10_000 * rng.integers(0, 10, n),
-        partition=partition,
+        partition=np.full(n, partition),
         offset=np.arange(first, first + n),
     )
 
@@ -109,7 +109,7 @@ def unmatched_sides(rng: Rng, n: int) -> UnmatchedSides:
         request_time_ms=NOON_MS + rng.integers(0, 100_000, n),
         window_start_ms=NOON_MS + 10_000 * rng.integers(0, 10, n),
         reason=words(rng, n, "timeout", "late", "memory"),
-        partition=2,
+        partition=np.full(n, 2),
         offset=np.arange(n),
         model=words(rng, n, "house-large", ""),
         error=bools(rng, n),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -96,3 +97,32 @@ def test_an_unhealthy_store_holds_nothing(bench: Bench) -> None:
     bench.put()
     assert bench.assignment.missing_results
     assert bench.consumer.calls == []
+
+
+class Rows:
+    """A store with room for the results of few partitions at once."""
+
+    def __init__(self, room: int) -> None:
+        self.healthy, self.inserts, self.room = True, 0, room
+        self.taken: list[list[int]] = []
+
+    def put(self, partitions: Collection[int]) -> None:
+        if len(partitions) > self.room:
+            raise SinkBusy("full")
+        self.room -= len(partitions)
+        self.taken.append(list(partitions))
+
+
+def test_partitions_are_put_at_once_or_those_for_which_there_is_room(bench: Bench) -> None:
+    others = [Assignment(Partition(n, PairingPolicy()), committed=0) for n in (3, 4)]
+    everything = [bench.assignment, *others]
+    store = Rows(room=3)
+    bench.backpressure.put_together(everything, store.put)
+    assert store.taken == [[2, 3, 4]]
+    store = Rows(room=2)
+    bench.backpressure.put_together(everything, store.put)
+    assert store.taken == [[2], [3]]
+    assert [one.missing_results for one in everything] == [False, False, True]
+    store = Rows(room=3)
+    bench.backpressure.put_together(everything, store.put)
+    assert store.taken == [[2, 3]], "a gap must not be followed by later results"

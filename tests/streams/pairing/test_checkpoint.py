@@ -63,8 +63,8 @@ class Store:
         self.queued = self.stored_to = 0
         self.flushes_s: list[float] = []
 
-    def put_rows(self, partition: int, rows: list[Any], position: int) -> None:
-        self.queued = position
+    def put_rows(self, rows: list[Any], positions: dict[int, int]) -> None:
+        (self.queued,) = positions.values()
 
     def stored(self, partition: int) -> int:
         return self.stored_to

@@ -245,3 +245,42 @@ def test_all_partitions_are_asked_for_at_once(bench: Callable[..., Bench]) -> No
 
 def test_nothing_committed_is_no_offset(bench: Callable[..., Bench]) -> None:
     assert bench().consumer.committed[0] < 0
+
+
+def gather(one: Bench, *offsets: int) -> None:
+    one.consumer._gathered += cast(list[Message], [Record(offset) for offset in offsets])
+
+
+def test_few_messages_are_gathered_and_many_are_processed(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    gather(one, *range(1000))
+    assert not one.consumer._is_enough_gathered([])
+    gather(one, *range(1000, 1024))
+    assert one.consumer._is_enough_gathered([])
+    one.consumer._take_gathered()
+    assert one.position == 1024
+    assert not one.consumer._is_enough_gathered([])
+
+
+def test_a_failure_waits_for_no_further_messages(bench: Callable[..., Bench]) -> None:
+    one = bench()
+
+    def told(code: int) -> list[Message]:
+        return [cast(Message, types.SimpleNamespace(error=lambda: KafkaError(code)))]
+
+    assert one.consumer._is_enough_gathered(told(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    assert not one.consumer._is_enough_gathered(told(KafkaError._PARTITION_EOF))
+
+
+def test_what_was_gathered_of_a_partition_goes_when_it_is_read_anew(
+    bench: Callable[..., Bench],
+) -> None:
+    one = bench()
+    gather(one, 0, 1, 2)
+    one.consumer._restart(0)
+    gather(one, 0, 1)
+    one.consumer._take_gathered()
+    assert one.position == 2
+    gather(one, 2, 3)
+    one.consumer._on_lost(cast(Any, one.broker), [TopicPartition("events", 0)])
+    assert one.consumer._gathered == []

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from tests.streams.pairing.log import EPOCH, Log, event
+from tests.streams.pairing.random_logs import random_log
+from understudy.analyzers.compare.arrays import select
 from understudy.analyzers.windows.rows import latest, total
 from understudy.schemas.events import InvalidReason
+from understudy.streams.pairing import event_partition
 from understudy.streams.pairing.commit_rule import CommitMetadata
+from understudy.streams.pairing.comparison import Comparisons
+from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
+from understudy.streams.pairing.records import RecordBatch
 
 PUSH = 45.0
 """A request this late moves the watermark past the timeout and the lateness of second 0."""
@@ -418,6 +426,54 @@ def test_an_analyzer_that_raises_spoils_only_its_pair(monkeypatch: pytest.Monkey
     assert [(d.reason, d.offset) for d in letters] == [("analyzer_failed", 4),
                                                       ("analyzer_failed", 5)]  # fmt: skip
     assert letters[0].detail == "ZeroDivisionError: no such luck"
+
+
+def _rows_of(comparisons: list[Comparisons]) -> list[str]:
+    """Each comparison as text, in an order of its own."""
+    told = []
+    for some in comparisons:
+        parts = [some.requests, some.stable, some.candidate, some.pair]
+        for row in range(len(some)):
+            of_row = [select(part, [row]) for part in parts if part is not None]
+            controls = np.flatnonzero(some.control_rows == row).tolist()
+            control = select(some.control, controls) if some.control and controls else None
+            told.append(repr((of_row, control)))
+    return sorted(told)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_partitions_that_are_processed_together_are_what_each_is_alone(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(event_partition, "COMPARED_TOGETHER", 10)  # several comparisons a batch
+    policy = PairingPolicy(
+        window_s=2, join_timeout_s=6, allowed_lateness_s=7, request_time_tolerance_s=1
+    )
+    rng = random.Random(seed)
+    logs = {number: random_log(rng, 80) for number in range(5)}
+    alone = {number: Partition(number, policy) for number in logs}
+    together = {number: Partition(number, policy) for number in logs}
+    while any(logs.values()):
+        taken = {}
+        for number in rng.sample(range(5), rng.randrange(1, 6)):
+            cut = rng.randrange(1, 40)
+            payloads, logs[number] = logs[number][:cut], logs[number][cut:]
+            first, n = alone[number].position, len(payloads)
+            taken[number] = RecordBatch(payloads, range(first, first + n), [10**15] * n, [None] * n)
+        joint = Partition.process_together([(together[n], taken[n]) for n in taken])
+        for number, records in taken.items():
+            expected = alone[number].process(records)
+            output = joint.of([number])
+            assert _rows_of(output.comparisons) == _rows_of(expected.comparisons)
+            assert output.batches[number].unmatched == expected.unmatched
+            assert output.batches[number].dead_letters == expected.dead_letters
+            assert together[number].tally == alone[number].tally
+            if rng.random() < 0.5:
+                assert together[number].take_rows() == alone[number].take_rows()
+    for number in alone:
+        assert together[number].take_rows() == alone[number].take_rows()
+        position = alone[number].position
+        assert together[number].safe_commit(position) == alone[number].safe_commit(position)
 
 
 def test_what_an_earlier_run_closed_is_not_counted_again() -> None:

@@ -27,7 +27,7 @@ from understudy.streams.pairing.feedback_partition import FeedbackPartition
 from understudy.streams.pairing.kafka_results import KafkaResults
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition_state import PartitionState
-from understudy.streams.pairing.records import RecordBatch
+from understudy.streams.pairing.records import JointOutput, RecordBatch
 
 POLICY = PairingPolicy(join_timeout_s=20, allowed_lateness_s=20, max_join_bytes=400_000)
 FAR_MS = 4_200_000_000_000
@@ -176,8 +176,8 @@ def test_no_valid_record_stops_a_worker(
         offsets = range(50 * batch, 50 * batch + 50)
         outcome = state.process(RecordBatch(payloads, offsets, [FAR_MS] * 50, [b"\xff/\x00"] * 50))
         rows = state.take_rows()
-        store.put(0, outcome)
-        store.put_rows(0, rows, state.position)
+        store.put(JointOutput({0: outcome}, outcome.comparisons))
+        store.put_rows(rows, {0: state.position})
         results.send_rows(rows, state.source, 0, state.position, state.watermark_ms)
         results.send_dead_letters(outcome.dead_letters, "events", 0)
         commit = state.safe_commit(state.position)
