@@ -147,7 +147,7 @@ def _within(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
     if values.dtype == dtype:
         return values
     if np.dtype(dtype).kind in "iu" and values.dtype.kind in "iu":
-        least, most = _limits(values.dtype, dtype)
+        least, most = _limits(values.dtype, np.dtype(dtype))
         values = values if least is None else np.maximum(values, least)
         values = values if most is None else np.minimum(values, most)
     elif np.dtype(dtype).kind in "iu" and values.dtype.kind != "b":
@@ -156,9 +156,9 @@ def _within(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
 
 
 @cache
-def _limits(own: np.dtype[Any], dtype: type[np.generic]) -> tuple[Any, Any]:
+def _limits(own: np.dtype[Any], dtype: np.dtype[Any]) -> tuple[Any, Any]:
     """The least and the most of a type, as numbers of another; None where that has none beyond."""
-    limits, of_own = np.iinfo(dtype), np.iinfo(own)  # type: ignore[type-var]
+    limits, of_own = np.iinfo(dtype), np.iinfo(own)
     least = own.type(limits.min) if limits.min > of_own.min else None
     most = own.type(limits.max) if limits.max < of_own.max else None
     return least, most

@@ -14,6 +14,7 @@ from understudy.streams.clickhouse.comparison_rows import (
     comparison_columns,
     unmatched_columns,
 )
+from understudy.streams.clickhouse.load_buffer import PartitionKey
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.tables import COMPARISONS, UNMATCHED, WINDOWS, block
@@ -48,8 +49,7 @@ class ClickHouseResults:
         if any(unmatched.values()):
             blocks.append(unmatched_block(unmatched))
         if blocks:
-            positions = {self._key(n): self._put_to.get(n, -1) for n in output.batches}
-            self._loader.put(blocks, positions)
+            self._put(blocks, {n: self._put_to.get(n, -1) for n in output.batches})
 
     def put_rows(self, rows: Sequence[WindowRow], positions: Mapping[int, int]) -> None:
         """Queue window rows of some partitions; all before their positions has then been queued.
@@ -57,8 +57,12 @@ class ClickHouseResults:
         Raises `SinkBusy`.
         """
         blocks = [block(WINDOWS, window_columns(rows))] if rows else []
-        self._loader.put(blocks, {self._key(n): at for n, at in positions.items()})
+        self._put(blocks, positions)
         self._put_to.update(positions)
+
+    def _put(self, blocks: Sequence[Block], positions: Mapping[int, int]) -> None:
+        keys: dict[PartitionKey, int] = {self._key(n): at for n, at in positions.items()}
+        self._loader.put(blocks, keys)
 
     def stored(self, partition: int) -> int:
         """The position up to which everything queued has been stored; -1 when nothing has."""
