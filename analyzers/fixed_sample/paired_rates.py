@@ -33,8 +33,8 @@ GRID: Final = 24
 """Rates of disagreement at which the chance is computed: half a standard error apart."""
 BETA_SHARE: Final = 1e-3
 """Of the threshold that a p-value is for: what the interval of the nuisance may cost."""
-_REACH: Final = 7.5
-"""Standard deviations around a count's mean beyond which its chances add less than 1e-13."""
+_REACH: Final = 6.0
+"""Standard deviations around a count's mean beyond which its chances add less than 1e-8."""
 _TIE: Final = 1e-9
 """By which statistics of equal samples may differ."""
 _MOST_CELLS: Final = 400_000

@@ -81,16 +81,21 @@ class Sample:
         """Return the statistics of all units of a slice, (k,); of quantiles none."""
         if self.checks[cell.check].is_tail:
             return np.zeros(0)
-        total: FloatArray = self.by_unit(cell).sum(axis=0)
+        total: FloatArray = self._of_rows(cell).sum(axis=0)
         return total
 
     def by_unit(self, cell: Cell) -> FloatArray:
         """Return the statistics of the units of a slice, (n_units, k)."""
+        places = self._places.get(cell.slice, _NO_ROWS)
+        return added_by_unit(self._of_rows(cell), self._units[places])
+
+    def _of_rows(self, cell: Cell) -> FloatArray:
+        """Return the statistics of the rows of a slice, (n, k)."""
         check, places = self.checks[cell.check], self._places.get(cell.slice, _NO_ROWS)
         assert check.reader is not None
         if check.key not in self._statistics:
             self._statistics[check.key] = check.reader.read(self._columns)
-        return added_by_unit(self._statistics[check.key][places], self._units[places])
+        return self._statistics[check.key][places]
 
 
 def column_names(checks: Sequence[Check]) -> frozenset[str]:

@@ -50,6 +50,8 @@ def units_of(rows: Iterable[WindowRow]) -> IntArray:
 def added_by_unit(statistics: FloatArray, units: IntArray) -> FloatArray:
     """Add up rows (n, k) by unit, (n_units, k), as far as any of the rows belongs to it."""
     present, places = np.unique(units, return_inverse=True)
+    if present.size == units.size:  # one row each, in the order of the units
+        return statistics[np.argsort(units, kind="stable")]
     added = np.zeros((present.size, statistics.shape[-1]))
     np.add.at(added, places.reshape(-1), statistics)
     return added
