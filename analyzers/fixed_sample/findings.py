@@ -28,9 +28,12 @@ from understudy.analyzers.sequential.verdict import SUSPECTED_HARM
 from understudy.schemas.fixed_sample import FindingStatus
 from understudy.schemas.rollouts import Rollout
 
-SUSPICION: Final = 0.01
+SUSPICION: Final = 0.05
 """p-value of harm in one slice, its share of the error left out, from which nothing is promoted.
-Waiting costs no error of a rollback, so a small language needs no share to ask for it."""
+Waiting costs no error of a rollback, so a small language needs no share to ask for it. Among many
+it is one divided by their number: harm is held against a margin that alike models are within, so
+that simulated ones, at base rates of 10 %, in one language or in thirty, then wait in a twentieth
+of samples."""
 AWAITED_SHARE: Final = 0.1
 """Of the cases: what fewer have is too little to wait for in a sample of some hundred."""
 
@@ -87,10 +90,10 @@ class Finding:
         return self.error_share > 0.0 and self.p_harm <= self.threshold
 
     @property
-    def is_suspected(self) -> bool:
-        """Whether harm is likely enough to wait, though not for a rollback."""
+    def may_hold(self) -> bool:
+        """Whether a suspicion of harm keeps from promotion."""
         waits = self.check.stops_promotion and self.check.guardrail.required != "none"
-        return waits and self.p_harm <= SUSPICION
+        return waits and self.error_share > 0.0
 
     @property
     def status(self) -> FindingStatus:
@@ -193,10 +196,11 @@ def _of_data(rollout: Rollout, sample: Sample, found: Iterable[Finding]) -> Iter
 
 
 def _of_findings(sample: Sample, found: Sequence[Finding]) -> Iterator[Lack]:
+    suspicion = min(SUSPICION, 1.0 / max(1, sum(one.may_hold for one in found)))
     for one in found:
         if one.check.action == "pause" and one.is_breach:
             yield Lack(f"paused/{one.name}", one)
-        elif one.is_suspected:
+        elif one.may_hold and one.p_harm <= suspicion:
             yield Lack(f"{SUSPECTED_HARM}/{one.name}", one)
     yield from (Lack(one.name, one) for one in found if one.is_required and not one.is_within)
     measured = {one.check.name for one in found if one.is_required}

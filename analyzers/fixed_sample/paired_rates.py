@@ -44,6 +44,9 @@ _STEPS: Final = 50
 """Of a bisection."""
 
 
+FEWEST_PAIRS: Final = 12
+"""Of fewer, all could be bad on the candidate's side alone by chance: one in 2^12 is as likely as
+what a guardrail has of the error of a rollback."""
 POWER: Final = 0.8
 """Chance with which so many cases would show that models which are alike are within the margin."""
 
@@ -107,8 +110,8 @@ class PairedRateTest:
 
     @property
     def is_testable(self) -> bool:
-        """Whether there are enough cases to show anything."""
-        return self.for_harm.pairs > 0
+        """Whether there are enough cases to show harm."""
+        return self.for_harm.pairs >= FEWEST_PAIRS
 
     def p_harm(self, threshold: float) -> float:
         """Return the p-value of harm beyond the margin."""
