@@ -31,14 +31,15 @@ class DemoDashboard:
     token: str
 
     def announce(self, console: Console) -> None:
-        """Say where to look and how the demo ends."""
-        console.print()
+        """Say where to look, and how to act while the demo decides."""
         console.print(f"Dashboard: {self.url}", soft_wrap=True)
         console.print(f"To kill or resume the rollout, sign in with {self.token}", soft_wrap=True)
-        console.print("It is there until you press Ctrl-C.", style="dim")
 
-    def wait_until_interrupted(self) -> None:
+    def stay_open(self, console: Console) -> None:
         """Leave the pages open until Ctrl-C."""
+        console.print()
+        console.print(f"Dashboard: {self.url}", soft_wrap=True)
+        console.print("It stays open until you press Ctrl-C.", style="dim")
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
 

@@ -147,8 +147,7 @@ def run_demo(
         summary = summarise(result, clickhouse_url=settings.clickhouse.url, program=program)
         summary.print(console)
         if dashboard is not None:
-            dashboard.announce(console)
-            dashboard.wait_until_interrupted()
+            dashboard.stay_open(console)
     if summary.is_wrong:
         raise click.exceptions.Exit(FAILED)
 
