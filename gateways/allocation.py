@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from understudy.schemas.decisions import Decision, Verdict
-from understudy.schemas.events import PAIRED_MODES, Mode
+from understudy.schemas.events import EARLIEST_TIME, PAIRED_MODES, Mode
 
 MAX_DECISION_AGE_S: Final = 300.0
 """Five refreshes missed: longer than a worker's restart with all that it has to read again."""
@@ -126,3 +126,11 @@ def in_force(
         is_stale=True,
         probe_every_s=PROBE_EVERY_S if is_probed else None,
     )
+
+
+def distrusted(allocation: Allocation) -> Allocation:
+    """Return an allocation as if it were very old: there is a newer one that cannot be read.
+
+    The newer decision may be a rollback, so the candidate gets nothing, unless it had everything.
+    """
+    return msgspec.structs.replace(allocation, written_at=EARLIEST_TIME)

@@ -20,8 +20,8 @@ from urllib.parse import quote
 import msgspec
 import urllib3
 
-from understudy.gateways.allocation import Allocation, decode_allocation
-from understudy.gateways.decision_follower import DecisionFollower, distrusted
+from understudy.gateways.allocation import Allocation, decode_allocation, distrusted
+from understudy.gateways.follower import Follower
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,10 @@ class ApiUnavailable(RuntimeError):
     """A worker did not say what the newest decision is; ask another one."""
 
 
-class ApiDecisions(DecisionFollower):
+class ApiDecisions(Follower[Allocation]):
     """The newest decisions of the rollouts that are asked about, over HTTP."""
+
+    _what = "decisions"
 
     def __init__(
         self, urls: str | Iterable[str], rollout_ids: Iterable[str] = (), *, token: str = ""
@@ -74,7 +76,7 @@ class ApiDecisions(DecisionFollower):
         """Return what the newest decision allocates; None without one, or before an answer."""
         if rollout_id not in self._threads:
             self._start(rollout_id)
-        return self._allocations.get(rollout_id)
+        return self._values.get(rollout_id)
 
     def _follow(self, rollout_id: str, stop: threading.Event) -> None:
         """Ask one worker for as long as it answers. Raises when it does not."""
@@ -99,7 +101,7 @@ class ApiDecisions(DecisionFollower):
             return response.headers.get("ETag", "")
         is_own = response.headers.get("Content-Type", "").startswith(_PROBLEM)
         if response.status == HTTPStatus.NOT_FOUND and is_own:
-            self._delete(rollout_id)
+            self._values.pop(rollout_id, None)
             return ""
         raise ApiUnavailable(f"{url} answered {response.status}")
 
@@ -108,10 +110,10 @@ class ApiDecisions(DecisionFollower):
             allocation = decode_allocation(response.data, _written_at(response))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             log.error("The newest decision about %s cannot be read: %s", rollout_id, error)
-            if previous := self._allocations.get(rollout_id):
-                self._set(distrusted(previous))
+            if previous := self._values.get(rollout_id):
+                self._values[rollout_id] = distrusted(previous)
         else:
-            self._set(allocation)
+            self._values[rollout_id] = allocation
 
 
 def _written_at(response: urllib3.BaseHTTPResponse) -> dt.datetime:

@@ -61,6 +61,8 @@ MAX_TURNS: Final = 1_000
 """Of a conversation on average: evidence divided by more would not come in a rollout's time."""
 MAX_STAGES: Final = 50
 MAX_GUARDRAILS: Final = 100
+MAX_WORKFLOWS: Final = 1_000
+"""A dimension of every window: tens are usual, and thousands cannot be judged."""
 MAX_SLICES: Final = 100
 """Named ones of a guardrail. A decision holds the evidence of all guardrails in all slices."""
 _DURATION: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)\s*$")
@@ -179,6 +181,14 @@ class RolloutManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
         Meta(
             description="Mean length of a conversation in requests, for events that do not name "
             "their conversation."
+        ),
+    ] = None
+    workflows: Annotated[
+        Annotated[list[Label], Meta(min_length=1, max_length=MAX_WORKFLOWS)] | None,
+        Meta(
+            description="Product features whose requests the rollout is for, for gateways that "
+            "take their routes from policies; left out: all that no other policy names. No part "
+            "of the policy's hash."
         ),
     ] = None
 

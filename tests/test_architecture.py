@@ -22,6 +22,8 @@ IMPURE_CALLS = re.compile(
     r"|(?<![\w.])print\("
 )
 TESTED_BY = {
+    # What both followers of Kafka share.
+    "gateways/compacted_topic.py": "tests/gateways/test_kafka_decisions.py",
     # Declarations and texts, held to what follows from them.
     "schemas/clickhouse/schema.py": "tests/schemas/clickhouse/test_ddl.py",
     "schemas/json_parts.py": "tests/schemas/test_json_schema.py",

@@ -141,7 +141,7 @@ def made_of(*answers: Answer) -> ApiDecisions:
 
 
 def known(decisions: ApiDecisions) -> object:
-    return decisions._allocations.get("checkout")
+    return decisions._values.get("checkout")
 
 
 def test_404_of_a_proxy_and_a_worker_that_does_not_know_change_nothing() -> None:
@@ -157,5 +157,5 @@ def test_answer_that_does_not_say_when_it_was_written_is_not_believed() -> None:
 
 def test_decision_that_cannot_be_read_is_taken_as_old() -> None:
     first, second = Answer(200, decision_bytes(), **WRITTEN), Answer(200, b"{}", **WRITTEN)
-    found = made_of(first, second)._allocations["checkout"]
+    found = made_of(first, second)._values["checkout"]
     assert found.written_at == EARLIEST_TIME

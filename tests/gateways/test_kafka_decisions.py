@@ -92,7 +92,7 @@ def test_topic_may_come_into_being_later(
     embedded_broker: EmbeddedBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     decisions = KafkaDecisions({**embedded_broker.client_config, "fetch.wait.max.ms": 20})
-    wait_until(lambda: "Decisions cannot be read" in caplog.text, "a first attempt")
+    wait_until(lambda: "The newest decisions cannot be read" in caplog.text, "a first attempt")
     assert "Unknown topic" in caplog.text
     write(embedded_broker, decision_bytes())
     wait_until(lambda: decisions.allocation("checkout"), "the topic")

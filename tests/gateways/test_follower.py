@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from tests.waiting import wait_until
-from understudy.gateways.allocation import Allocation, in_force
-from understudy.gateways.decision_follower import DecisionFollower, distrusted
+from understudy.gateways.allocation import Allocation, distrusted, in_force
+from understudy.gateways.follower import Follower
 
 NOW = dt.datetime(2026, 3, 4, tzinfo=dt.UTC)
 
@@ -22,8 +22,10 @@ def allocation(share: float) -> Allocation:
     )  # fmt: skip
 
 
-class Failing(DecisionFollower):
+class Failing(Follower[Allocation]):
     """Raises twice, then reads one allocation and waits."""
+
+    _what = "decisions"
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,17 +37,17 @@ class Failing(DecisionFollower):
         self.attempts += 1
         if self.attempts < 3:
             raise OSError("away")
-        self._set(allocation(0.05))
+        self._values["checkout"] = allocation(0.05)
         stop.wait()
 
 
 def test_follows_again_after_a_failure_and_warns_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     follower = Failing()
-    wait_until(lambda: follower._allocations, "the third attempt")
+    wait_until(lambda: follower._values, "the third attempt")
     assert follower.attempts == 3
     assert [record.getMessage() for record in caplog.records] == [
-        "Decisions cannot be read, and grow old: away"
+        "The newest decisions cannot be read, what is known grows old: away"
     ]
     follower.close()
     assert not any(thread.is_alive() for thread in follower._threads.values())
@@ -53,10 +55,10 @@ def test_follows_again_after_a_failure_and_warns_once(caplog: pytest.LogCaptureF
 
 def test_child_of_a_fork_knows_nothing_and_has_no_threads() -> None:
     follower = Failing()
-    wait_until(lambda: follower._allocations, "the third attempt")
+    wait_until(lambda: follower._values, "the third attempt")
     stop, threads = follower._stop, list(follower._threads.values())
     follower.begin_in_child()
-    assert (follower._threads, follower._allocations) == ({}, {})
+    assert (follower._threads, follower._values) == ({}, {})
     stop.set()
     for thread in threads:
         thread.join()

@@ -1,8 +1,7 @@
-"""Follows decisions in threads of its own, and keeps what they allocate in memory.
+"""Follows what Kafka or the API says in threads of its own, and keeps the newest in memory.
 
-`KafkaDecisions` and `ApiDecisions` differ in where they read. What they share is here: threads that
-begin anew after a failure and after a fork, and allocations that stay, and grow older, while
-nothing can be read. `allocation.in_force` knows what an old one is worth.
+Threads begin anew after a failure and after a fork. What was read stays while nothing can be read:
+`allocation.in_force` knows what a decision that grows older is worth.
 """
 
 from __future__ import annotations
@@ -12,13 +11,9 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
-
-import msgspec
+from typing import Final, Generic, TypeVar
 
 from understudy.gateways.after_fork import begin_after_forks
-from understudy.gateways.allocation import Allocation
-from understudy.schemas.events import EARLIEST_TIME
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +24,18 @@ _JITTER: Final = 0.5
 _CLOSE_S: Final = 2.0
 """How long the end of a process waits for a thread; it is a daemon, so nothing depends on it."""
 _WARN_EVERY_S: Final = 60.0
-"""How often a log line says that decisions cannot be read."""
+"""How often a log line says that nothing can be read."""
 
+Value = TypeVar("Value")
 Follow = Callable[[threading.Event], None]
-"""Follows decisions until the event is set; may raise anything, and is then called again."""
+"""Follows until the event is set; may raise anything, and is then called again."""
 
 
-class DecisionFollower:
-    """Allocations of all rollouts that are followed; its threads live in one process."""
+class Follower(Generic[Value]):
+    """The newest value of each rollout that is followed; its threads live in one process."""
+
+    _what: str
+    """What is read, in the words of a log line."""
 
     def __init__(self) -> None:
         self._is_closed = False
@@ -48,11 +47,11 @@ class DecisionFollower:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads: dict[str, threading.Thread] = {}
-        self._allocations: dict[str, Allocation] = {}
+        self._values: dict[str, Value] = {}
         self._warned_at_s = -_WARN_EVERY_S
 
     def close(self) -> None:
-        """Stop following; allocations stay as they are, and grow old."""
+        """Stop following; what was read stays as it is."""
         self._is_closed = True
         self._stop.set()
         for thread in list(self._threads.values()):
@@ -66,7 +65,7 @@ class DecisionFollower:
             self._threads[name] = threading.Thread(
                 target=self._keep_following,
                 args=(follow, self._stop),
-                name=f"understudy-decisions-{name}",
+                name=f"understudy-{self._what}-{name}",
                 daemon=True,
             )
             self._threads[name].start()
@@ -76,7 +75,9 @@ class DecisionFollower:
             try:
                 follow(stop)
             except Exception as error:
-                self._warn(f"Decisions cannot be read, and grow old: {error}")
+                self._warn(
+                    f"The newest {self._what} cannot be read, what is known grows old: {error}"
+                )
             stop.wait(_RETRY_S * (1.0 - _JITTER * random.random()))
 
     def _warn(self, text: str) -> None:
@@ -85,22 +86,6 @@ class DecisionFollower:
             self._warned_at_s = now_s
             log.warning(text)
 
-    # Run by the threads
-
-    def _set(self, allocation: Allocation) -> None:
-        self._allocations[allocation.rollout_id] = allocation
-
-    def _delete(self, rollout_id: str) -> None:
-        self._allocations.pop(rollout_id, None)
-
     def begin_in_child(self) -> None:
         """After a fork there are no threads; the next question starts them."""
         self._begin()
-
-
-def distrusted(allocation: Allocation) -> Allocation:
-    """Return an allocation as if it were very old: there is a newer one that cannot be read.
-
-    The newer decision may be a rollback, so the candidate gets nothing, unless it had everything.
-    """
-    return msgspec.structs.replace(allocation, written_at=EARLIEST_TIME)

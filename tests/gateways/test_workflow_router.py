@@ -1,0 +1,100 @@
+"""Product code names a workflow; tables come, change and go under it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.gateways.rig import AT, Model, Published, allocation
+from tests.gateways.virtual_time import run
+from understudy.gateways.decision_source import FixedAllocations
+from understudy.gateways.request_context import RequestContext
+from understudy.gateways.route_table import Route, RouteTable
+from understudy.gateways.router import Router
+from understudy.gateways.workflow_router import UnknownWorkflow, WorkflowRouter
+from understudy.schemas.rollouts import Models
+
+
+def route(rollout_id: str, *workflows: str, candidate: str = "heron-5") -> Route:
+    return Route(
+        rollout_id=rollout_id, models=Models("heron-4", candidate), workflows=tuple(workflows)
+    )
+
+
+class Gateway:
+    """A WorkflowRouter over a table that a test replaces."""
+
+    def __init__(self, *routes: Route, default: str | None = "heron-3") -> None:
+        self.table = RouteTable(routes, default)
+        self.published = Published()
+        self.made: list[Route] = []
+        self.router = WorkflowRouter(lambda: self.table, self.make, self.ask)
+
+    def make(self, made: Route) -> Router[..., Any]:
+        self.made.append(made)
+        shadow = allocation(rollout_id=made.rollout_id)
+        return Router(
+            made.rollout_id,
+            stable=Model(made.models.stable),
+            candidate=Model(made.models.candidate),
+            stable_model=made.models.stable,
+            candidate_model=made.models.candidate,
+            decisions=FixedAllocations(shadow),
+            publisher=self.published,
+            now=lambda: AT,
+        )
+
+    async def ask(self, model: str, prompt: str) -> str:
+        return f"{model} alone: {prompt}"
+
+    async def served(self, workflow: str | None, **context: Any) -> Any:
+        answer = await self.router.call(workflow, RequestContext(**context), "hi")
+        await self.router.aclose(timeout_s=3_600.0)
+        return answer
+
+    @property
+    def pairs(self) -> set[tuple[str, str | None]]:
+        return {(e.rollout_id, e.workflow) for e in self.published.events}
+
+
+def test_workflow_runs_its_rollout() -> None:
+    gateway = Gateway(route("a", "checkout"), route("b"))
+    assert run(gateway.served("checkout")) == "heron-4: hi"
+    assert gateway.pairs == {("a", "checkout")}
+    assert run(gateway.served("search")) == run(gateway.served(None)) == "heron-4: hi"
+    assert gateway.pairs == {("a", "checkout"), ("b", "search"), ("b", None)}
+    assert [one.rollout_id for one in gateway.made] == ["a", "b"]
+
+
+def test_two_candidates_share_one_answer_of_stable() -> None:
+    gateway = Gateway(route("a", "checkout"), route("b", "checkout", candidate="ibis-1"))
+    assert run(gateway.served("checkout")) == "heron-4: hi"
+    assert gateway.pairs == {("a", "checkout"), ("b", "checkout")}
+    assert len({e.pair_id for e in gateway.published.events}) == 1
+
+
+def test_workflow_without_a_route_is_served_by_the_default_model() -> None:
+    assert run(Gateway(route("a", "checkout")).served("search")) == "heron-3 alone: hi"
+    with pytest.raises(UnknownWorkflow, match="no route serves search"):
+        run(Gateway(default=None).served("search"))
+    with pytest.raises(UnknownWorkflow, match="requests without a workflow"):
+        run(Gateway(default=None).served(None))
+
+
+def test_newer_table_replaces_what_changed_alone() -> None:
+    kept, old, new = route("a", "x"), route("b", "y"), route("b", "y", candidate="ibis-1")
+    gateway = Gateway(kept, old)
+
+    async def both() -> None:
+        for workflow in ("x", "y"):
+            await gateway.served(workflow)
+
+    run(both())
+    gateway.table = RouteTable((kept, new))
+    run(both())
+    assert gateway.made == [kept, old, new]
+    models = {
+        e.response.model for e in gateway.published.events if e.response and e.side != "stable"
+    }
+    assert models == {"heron-5", "ibis-1"}
