@@ -42,6 +42,8 @@ FORMATS: Final[Mapping[Format, str]] = {
 """What the formats are called in messages, in the order in which a record is tried."""
 
 
+_HEAD_BYTES: Final = 4_096
+"""Of a binary file, so many hold a byte that no text has."""
 _ReadAnswer = Callable[[Record, Place, ReadingOptions], FoundAnswer]
 
 
@@ -56,6 +58,8 @@ def read_recording(
 
     Raises `UnknownFormat` for one in which there is nothing to read, or which is not as `wanted`.
     """
+    if b"\0" in content[:_HEAD_BYTES]:
+        raise UnknownFormat("is no text")
     is_json = _is_json(content)
     found = json_records(content) if is_json else tables.csv_rows(content)
     reader = _Reader(options, wanted)

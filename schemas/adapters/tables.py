@@ -71,7 +71,7 @@ MAX_CELL: Final = 64 * 1024 * 1024
 
 def csv_rows(content: bytes) -> Iterator[tuple[Place, dict[str, Any]] | Problem]:
     """The rows of a CSV or TSV file by the names in its first line."""
-    text = content.decode("utf-8", "replace").removeprefix("\ufeff")
+    text = _text_of(content).removeprefix("\ufeff")
     csv.field_size_limit(MAX_CELL)
     header = text.split("\n", 1)[0]
     delimiter = max(_DELIMITERS, key=header.count)
@@ -91,6 +91,18 @@ def csv_rows(content: bytes) -> Iterator[tuple[Place, dict[str, Any]] | Problem]
                 yield Place(begins), dict(zip(names, cells, strict=False))
     except csv.Error as error:
         yield Problem(Place(line), f"is no CSV: {error}")
+
+
+def _text_of(content: bytes) -> str:
+    """The text of a file that should be UTF-8; spreadsheets of Windows write their own code page.
+
+    A file is taken for one of those where more of its bytes beyond ASCII are no UTF-8 than are.
+    """
+    text = content.decode("utf-8", "replace")
+    damaged = text.count("\ufffd")
+    if not damaged or 2 * damaged < sum(not character.isascii() for character in text):
+        return text
+    return content.decode("cp1252", "replace")
 
 
 class Columns:

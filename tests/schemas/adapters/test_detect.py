@@ -78,7 +78,7 @@ def test_records_of_another_kind_are_told() -> None:
     assert "bare value" in recording.problems[1].detail
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"7", b"{\n", b"[]"])
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"7", b"{\n", b"[]", b"id,output\n\0"])
 def test_a_file_without_records_is_refused(content: bytes) -> None:
     with pytest.raises(UnknownFormat):
         read_recording(content, PLAIN)

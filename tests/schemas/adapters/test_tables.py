@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from understudy.schemas.adapters.detect import UnknownFormat, read_recording
-from understudy.schemas.adapters.recording import Place, Problem, ReadingOptions, Recording
+from understudy.schemas.adapters.recording import Place, ReadingOptions, Recording
 from understudy.schemas.adapters.tables import csv_rows
 from understudy.schemas.events import Error, Request, Response, Timing, Usage
 
@@ -123,6 +123,19 @@ def test_an_output_that_is_not_there_is_told() -> None:
         read("id,output\n1,a\n", output="gpt")
 
 
-def test_a_quote_that_never_ends_is_a_problem_of_its_line() -> None:
-    found = list(csv_rows(b'id,output\n1,"a\0'))
-    assert found == [(Place(2), {"id": "1", "output": "a\0"})] or isinstance(found[-1], Problem)
+def test_a_quote_that_never_ends_takes_the_rest_of_the_file() -> None:
+    found = list(csv_rows(b'id,output\n1,"a\n2,b\n'))
+    assert found == [(Place(2), {"id": "1", "output": "a\n2,b\n"})]
+
+
+@pytest.mark.parametrize(
+    ("content", "output"),
+    [
+        ("id,output\n1,café\n".encode("cp1252"), "café"),
+        ("id,output\n1,café\n".encode(), "café"),
+        ("id,output\n1,naïve café ".encode() + b"\xff\n", "naïve café \ufffd"),
+    ],
+)
+def test_the_code_page_of_windows_is_no_damage(content: bytes, output: str) -> None:
+    ((_, record),) = csv_rows(content)
+    assert record["output"] == output
