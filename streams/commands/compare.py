@@ -25,7 +25,7 @@ from understudy.streams.commands.recorded_answers import (
     recorded_answers_options,
     with_sides,
 )
-from understudy.streams.errors import VERDICT
+from understudy.streams.errors import VERDICT, CommandError
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.replay.answer_files import (
     AnswerFiles,
@@ -33,14 +33,19 @@ from understudy.streams.replay.answer_files import (
     Run,
     format_name,
 )
-from understudy.streams.replay.file_comparison import compare_runs, default_policy
+from understudy.streams.replay.case_rows import case_documents
+from understudy.streams.replay.file_comparison import (
+    FileComparison,
+    compare_runs,
+    default_policy,
+)
 from understudy.streams.replay.policy_trial import FailOn, read_policy_file
 from understudy.streams.replay.report import report
 from understudy.streams.replay.runs_report import notes, problems_text
 from understudy.streams.replay.unjudged import unjudged
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.comparison_page import Page, RunLine, comparison_page
-from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
+from understudy.streams.terminal.output import csv_text, say, say_documents_as_csv, say_json, show
 from understudy.streams.terminal.report_table import slice_documents
 
 
@@ -58,6 +63,13 @@ from understudy.streams.terminal.report_table import slice_documents
     type=click.Choice(["rollback", "hold"]),
     help="Exit with 4 on this verdict; on a rollback in either case.",
 )
+@click.option(
+    "--cases",
+    "cases_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write what was measured on each case to this file, as CSV.",
+)
 @recorded_answers_options("auto")
 @all_slices_option
 @output_options(csv_help="Print the slices as CSV.")
@@ -68,6 +80,7 @@ def command(
     paths: tuple[Path, ...],
     policy_file: Path | None,
     fail_on: FailOn | None,
+    cases_file: Path | None,
     answers: AnswerFiles,
     all_slices: bool,
     output: OutputFormat,
@@ -87,6 +100,7 @@ def command(
     \b
     Examples:
       understudy compare stable.csv candidate.csv
+      understudy compare stable.csv candidate.csv --cases cases.csv
       understudy compare answers.csv --outputs gpt-old gpt-new
       understudy compare old.jsonl new.jsonl --candidate new_errors.jsonl --requests input.jsonl
       understudy compare results.json --providers openai:gpt-4.1 openai:gpt-5
@@ -101,6 +115,8 @@ def command(
     )
     policy = PairingPolicy.from_settings(with_json_schemas(settings, json_schemas))
     compared = compare_runs(runs, rollout, policy, infer_json=answers.expects is None)
+    if cases_file is not None:
+        _write_cases(compared, cases_file)
     page = Page(
         runs=(_line("stable", runs.stable), _line("candidate", runs.candidate)),
         notes=list(notes(runs, answers, is_json_inferred=compared.is_json_inferred)),
@@ -119,6 +135,14 @@ def command(
         show(comparison_page(page, all_slices=all_slices))
     if fail_on is not None and compared.verdict.verdict in ("rollback", fail_on):
         raise click.exceptions.Exit(VERDICT)
+
+
+def _write_cases(compared: FileComparison, file: Path) -> None:
+    """Write a row for each case. Raises `CommandError` where the file cannot be written."""
+    try:
+        file.write_text(csv_text(case_documents(compared.cases, compared.comparisons)), "utf-8")
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}") from None
 
 
 def _line(side: str, run: Run) -> RunLine:

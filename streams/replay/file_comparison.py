@@ -17,6 +17,7 @@ from understudy.schemas.measure_kinds import only_candidate, only_stable
 from understudy.schemas.rollout_metrics import METRICS, RATES
 from understudy.schemas.rollouts import Models, Rollout, RolloutManifest, compile_manifest
 from understudy.schemas.windows import WindowRow
+from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.replay.answer_events import (
     are_documents,
@@ -25,6 +26,7 @@ from understudy.streams.replay.answer_events import (
     with_one_conversation,
 )
 from understudy.streams.replay.answer_files import RecordedRuns, with_schemas
+from understudy.streams.replay.case_rows import CaseSink
 from understudy.streams.replay.replay_events import ReplayResult, replay
 
 ROLLOUT_ID: Final = "compare"
@@ -43,6 +45,8 @@ class FileComparison:
     verdict: FixedSampleVerdict
     examples: Mapping[str, Sequence[Case]]
     """`guardrail/slice` of a breach to cases in which the candidate alone did harm."""
+    comparisons: Sequence[Comparisons]
+    """What was measured on the cases that both sides have."""
     is_json_inferred: bool
     """Whether JSON is taken for expected because stable's answers are."""
 
@@ -68,11 +72,13 @@ def compare_runs(
     cases, times_ms = _in_order(cases)
     events = events_of_cases(cases, rollout.rollout_id, [from_epoch_ms(ms) for ms in times_ms])
     pairing = replace(with_schemas(policy, runs), window_s=UNIT_WINDOW_S)
-    result = replay((encode_event(event) for event in events), pairing, max(times_ms, default=0))
+    sink = CaseSink()
+    payloads = (encode_event(event) for event in events)
+    result = replay(payloads, pairing, max(times_ms, default=0), sink)
     verdict = judge_fixed_sample(result.rows, rollout)
     return FileComparison(
         runs, cases, result, verdict, _examples(verdict, result.rows, cases, times_ms),
-        is_json_inferred,
+        sink.comparisons, is_json_inferred,
     )  # fmt: skip
 
 

@@ -37,19 +37,28 @@ def say_json(document: Any) -> None:
 
 def say_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a header and rows, one row a line."""
+    _write(_csv_text(names, rows), "", err=False)
+
+
+def say_documents_as_csv(documents: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON documents as rows; `{"a": {"b": 1}}` is 1 in the column `a_b`."""
+    _write(csv_text(documents), "", err=False)
+
+
+def csv_text(documents: Iterable[Mapping[str, Any]]) -> str:
+    """JSON documents as the text of a CSV file, a row each."""
+    rows = [flat(document) for document in documents]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return _csv_text(names, ([row.get(name) for name in names] for row in rows))
+
+
+def _csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([csv_cell(name) for name in names])
     for row in rows:
         writer.writerow([csv_cell(value) for value in row])
-    _write(buffer.getvalue(), "", err=False)
-
-
-def say_documents_as_csv(documents: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON documents as rows; `{"a": {"b": 1}}` is 1 in the column `a_b`."""
-    rows = [flat(document) for document in documents]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    say_csv(names, ([row.get(name) for name in names] for row in rows))
+    return buffer.getvalue()
 
 
 def say_raw(payload: bytes) -> None:

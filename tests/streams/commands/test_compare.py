@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 from pathlib import Path
@@ -133,6 +134,21 @@ def test_the_slices_as_csv(files: tuple[Path, Path]) -> None:
     header, first, *_ = result.stdout.splitlines()
     assert header.startswith("rollout_id,")
     assert first.startswith("compare,")
+
+
+def test_a_row_for_each_case(files: tuple[Path, Path], tmp_path: Path) -> None:
+    lines = files[1].read_text().splitlines()
+    files[1].write_text("\n".join(lines[:-1]))
+    file = tmp_path / "cases.csv"
+    assert run(*files, "--cases", file).exit_code == 0
+    rows = list(csv.DictReader(file.open()))
+    assert [row["id"] for row in rows] == [str(n) for n in range(200)]
+    assert rows[-1]["missing"] == "candidate"
+    assert rows[0]["candidate_at"] == f"{files[1]}:2"
+    broken = [row for row in rows if row["candidate_json"] == "truncated"]
+    assert 5 < len(broken) < 40
+    assert all(row["stable_json"] == "valid" for row in rows[:-1])
+    assert run(*files, "--cases", tmp_path / "no" / "such.csv").exit_code == 1
 
 
 def test_more_than_two_files_are_refused(files: tuple[Path, Path]) -> None:
