@@ -1,8 +1,6 @@
 """The sentences of a verdict on a fixed sample: what was found, and what as many cases can show.
 
-JSON validity over all requests fell 2.1 points (95 % interval 0.3 to 4.4), 99 % → 96.9 %,
-limit 1; 200 pairs; with 200 of them a fall of 7.5 points can be found, and models that are
-alike are shown to be within 1 point from about 3,000 on
+They are those of a live rollout, but for quantiles and for what promotion lacks.
 """
 
 from __future__ import annotations
@@ -50,7 +48,8 @@ class Sentences:
         """Say what was observed of a check in a slice, and in which others it is likewise."""
         if isinstance(one.test, QuantileTest):
             return _quantile_sentence(one, one.test)
-        return sentence(_result(one), self._state, [_result(other) for other in others])
+        results = [_result(other) for other in others]
+        return sentence(_result(one), self._state, results, pairs="cases")
 
     def of_breaches(self, breaches: Sequence[Finding]) -> list[str]:
         """Say what is beyond its limit, one sentence a guardrail; the rest are named."""
@@ -205,7 +204,7 @@ def _quantile_sentence(one: Finding, test: QuantileTest) -> str:
     """Say by how much a quantile rose, with its interval."""
     check, observed = one.check, levels(one)
     what = f"{check.metric.title} {where(one.slice)}"
-    units = f"{format_count(test.cases)} pairs"
+    units = f"{format_count(test.cases)} cases"
     if observed.harm is None or observed.stable is None or observed.candidate is None:
         return f"{what} is not known: more time out than the quantile leaves; {units}"
     low, high = one.interval

@@ -47,8 +47,13 @@ _MOST_SLICES: Final = 3
 """Further slices of the same guardrail that are named; more would hide the other guardrails."""
 
 
-def sentence(result: CheckResult, state: RolloutState, others: list[CheckResult]) -> str:
-    """Say what was observed of a check in a slice; `others` are of the same check elsewhere."""
+def sentence(
+    result: CheckResult, state: RolloutState, others: list[CheckResult], *, pairs: str = "pairs"
+) -> str:
+    """Say what was observed of a check in a slice; `others` are of the same check elsewhere.
+
+    `pairs` is what requests that both sides answered are called.
+    """
     check, name = result.check, result.evidence.slice
     observed = check.test.observed(result.total)
     what = f"{_title(check)} {where(name)}"
@@ -56,7 +61,7 @@ def sentence(result: CheckResult, state: RolloutState, others: list[CheckResult]
         finding = _beyond_tail(result, state, observed)
     else:
         finding = f"{_change(result, observed)}, limit {_limit(check)}"
-    units = f"{format_count(observed.units)} {_unit_word(check, result.total)}"
+    units = f"{format_count(observed.units)} {_unit_word(check, result.total, pairs)}"
     asides = (
         _lately(result, observed),
         _lost(check, state, observed),
@@ -236,11 +241,11 @@ def _beyond_tail(result: CheckResult, state: RolloutState, observed: Observed) -
     )
 
 
-def _unit_word(check: Check, statistics: FloatArray) -> str:
+def _unit_word(check: Check, statistics: FloatArray, pairs: str) -> str:
     """Say what a check counts: pairs, or requests of the candidate."""
     if check.metric.counts:
         return check.metric.counts
     if isinstance(check.test, LimitTest):
         return "requests"
     has_pairs = statistics[check.test.fields.index("pairs")] > 0.0
-    return "pairs" if has_pairs or check.metric.kind in ("agreement", "excess") else "requests"
+    return pairs if has_pairs or check.metric.kind in ("agreement", "excess") else "requests"
