@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from understudy.analyzers.guardrails.column_tests import SequentialTest
 from understudy.analyzers.sequential.bets import FloatArray
@@ -99,6 +100,18 @@ class CheckEvidence(msgspec.Struct, array_like=True):
         for name in _ARRAYS:
             getattr(begun, name)[new] = getattr(self, name)[old]
         return begun
+
+    @classmethod
+    def stacked(cls, parts: Sequence[CheckEvidence]) -> CheckEvidence:
+        """Return the evidence of checks of one kind as that of one, their slices in order.
+
+        At least one. Its times of what came lately are those of the first check.
+        """
+        return replace(
+            parts[0],
+            slices=[name for one in parts for name in one.slices],
+            **{name: np.concatenate([getattr(one, name) for one in parts]) for name in _ARRAYS},
+        )
 
     def fold(self, test: SequentialTest, window: FoldedWindow, design_effect: FloatArray) -> None:
         """Take a window that won't change any more, or what came late to one.

@@ -262,6 +262,7 @@ class _SourceFold:
             weights,
             steps.evidence.at(included),
             steps.nothing_open._replace(design_effect=effect),
+            slice(None),
             log_rollback=log_rollback,
             log_alone=log_rollback,
         )

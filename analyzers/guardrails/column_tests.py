@@ -115,8 +115,15 @@ def no_scale(statistics: FloatArray) -> FloatArray:
     return np.zeros((*statistics.shape[:-1], SCALE_PARTS))
 
 
+class Splitting(Protocol):
+    """A test, or several of a kind, of which some units may have to wait."""
+
+    def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Split off what can be staked on now from what must wait for units of the other arm."""
+
+
 def carried(
-    test: SequentialTest, statistics: FloatArray, waiting: FloatArray
+    test: Splitting, statistics: FloatArray, waiting: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Carry what must wait for the other arm into later batches.
 
@@ -156,18 +163,31 @@ class BinaryTest:
     def increments(
         self, statistics: FloatArray, direction: Direction, scale: FloatArray
     ) -> FloatArray:
-        bets = signed_bets(direction, self.margin, low=-self.ratio)
-        s = _columns(BinaryColumns, statistics)
-        counts = _joint_counts(s, direction)
+        counts, gains = self.counts(statistics, direction), self.gains(direction)
         won = np.zeros((*statistics.shape[:-1], self.n_bets))
-        for count, harm in zip(counts, self._harms, strict=True):
-            won += count[..., None] * np.log1p(bets * (harm - self.margin))
+        for count, gain in zip(counts, gains, strict=True):
+            won += count[..., None] * gain
+        return won + self.increments_of_arms(statistics, direction)
+
+    def counts(self, statistics: FloatArray, direction: Direction) -> tuple[FloatArray, ...]:
+        """Return the units of `increments` that pay alike, (...) each."""
+        return _joint_counts(_columns(BinaryColumns, statistics), direction)
+
+    def gains(self, direction: Direction) -> FloatArray:
+        """Return the log-wealth that each of these units wins, (4, n_bets)."""
+        bets = signed_bets(direction, self.margin, low=-self.ratio)
+        return np.stack([np.log1p(bets * (harm - self.margin)) for harm in self._harms])
+
+    def increments_of_arms(self, statistics: FloatArray, direction: Direction) -> FloatArray:
+        """Return what separate arms add to `increments`, (..., n_bets)."""
+        s = _columns(BinaryColumns, statistics)
+        bets = signed_bets(direction, self.margin, low=-self.ratio)
         is_rollback = direction == "rollback"
         candidate_bad = s.candidate_bad_rollback if is_rollback else s.candidate_bad_promotion
         stable_bad = s.stable_bad_rollback if is_rollback else s.stable_bad_promotion
         payoffs = two_arm_cells.Payoffs.of(self.margin, bets, self.ratio)
         arms = s.candidate_units, candidate_bad, s.stable_units, stable_bad
-        return won + two_arm_cells.log_increments(*arms, payoffs)
+        return two_arm_cells.log_increments(*arms, payoffs)
 
     def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
         return _unchanged(statistics, scale)
@@ -300,11 +320,22 @@ class LimitTest:
     def increments(
         self, statistics: FloatArray, direction: Direction, scale: FloatArray
     ) -> FloatArray:
+        counts, gains = self.counts(statistics, direction), self.gains(direction)
+        (bad, good), (of_bad, of_good) = counts, gains
+        won: FloatArray = bad[..., None] * of_bad + good[..., None] * of_good
+        return won
+
+    def counts(self, statistics: FloatArray, direction: Direction) -> tuple[FloatArray, ...]:
+        """Return the units of `increments` that pay alike: bad ones and good ones, (...) each."""
         s = _columns(LimitColumns, statistics)
-        bad = (s.bad_rollback if direction == "rollback" else s.bad_promotion)[..., None]
+        bad = s.bad_rollback if direction == "rollback" else s.bad_promotion
+        return bad, s.units - bad
+
+    def gains(self, direction: Direction) -> FloatArray:
+        """Return the log-wealth that each of these units wins, (2, n_bets)."""
         bets = signed_bets(direction, self.margin, low=0.0)
-        good = s.units[..., None] - bad
-        return bad * np.log1p(bets * (1.0 - self.margin)) + good * np.log1p(bets * -self.margin)
+        gains: FloatArray = np.log1p(np.stack([bets * (1.0 - self.margin), bets * -self.margin]))
+        return gains
 
     def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
         return _unchanged(statistics, scale)

@@ -29,7 +29,7 @@ from understudy.analyzers.guardrails.column_tests import (
 )
 from understudy.analyzers.guardrails.slices import ALL, MIRRORED, whole_of
 from understudy.analyzers.sequential import blocks, conversations
-from understudy.analyzers.sequential.bets import BoolArray, FloatArray
+from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray
 
 PAIRED, CANDIDATE, STABLE = range(3)
 """What sums of conversations are of: pairs, the candidate's arm, stable's arm."""
@@ -111,6 +111,39 @@ class Assumption(NamedTuple):
     turns_per_conversation: float | None
 
 
+class EffectCells(NamedTuple):
+    """Checks of one kind of test in all their slices, laid out as cells."""
+
+    is_rate: bool
+    """Whether outcomes are a yes or no."""
+    is_one_sided: BoolArray
+    """(n_cells,) whether the candidate's own outcomes are judged, not their difference."""
+    together: IntArray
+    """(m,) cells of all requests together, and of all mirrored ones."""
+    of_cell: IntArray
+    """(n_cells,) place in `together` of what each is a part of; -1 where it is such a whole itself,
+    or where the check covers none."""
+
+    @classmethod
+    def of(cls, checks: Sequence[tuple[AnyTest, Sequence[str]]]) -> EffectCells:
+        """Of tests of one kind and their slices."""
+        one_sided, together, of_cell = [], list[int](), list[int]()
+        for test, slices in checks:
+            first = len(of_cell)
+            wholes = {name: len(together) + number for number, name in enumerate(
+                name for name in (ALL, MIRRORED) if name in slices)}  # fmt: skip
+            together += [first + slices.index(name) for name in wholes]
+            of_cell += [-1 if name in wholes else wholes.get(whole_of(name), -1) for name in slices]
+            one_sided += [_is_one_sided(test)] * len(slices)
+        is_rate = not any(isinstance(test, MeanTest) for test, _ in checks)
+        return cls(
+            is_rate,
+            np.array(one_sided, dtype=np.bool_),
+            np.array(together, dtype=np.int64),
+            np.array(of_cell, dtype=np.int64),
+        )
+
+
 def known_sums(test: AnyTest, statistics: FloatArray, turns: FloatArray) -> FloatArray:
     """Return sums of `conversations`, (…, 3, 9), from statistics (…, k) and turns (…, 3, 6)."""
     return np.concatenate([turns, _moments(test, statistics)], axis=-1)
@@ -128,47 +161,46 @@ def divisors(
     """
     so_far = known.named + np.cumsum(only_counts(seen.turns), axis=0)
     requests = known.requests + np.cumsum(seen.requests, axis=0)
-    unnamed = np.array(unnamed_factor(known, assumption))
+    unnamed = np.full((1, 1), unnamed_factor(known, assumption))
     known_then = LookSums(known.named, so_far, requests, seen.requests, unnamed)
-    return design_effect_of(test, known.slices, known_then, assumption)
+    cells = EffectCells.of([(test, known.slices)])
+    return design_effect_of(cells, known_then, assumption)
 
 
 class LookSums(NamedTuple):
-    """What is known at T looks; arrays that are the same at all of them may lack that axis."""
+    """What is known at T looks by cell; arrays that are the same at all may lack that axis."""
 
     named: FloatArray
-    """(T, n_slices, 3, 9) sums of conversations in windows before each."""
+    """(T, n_cells, 3, 9) sums of conversations in windows before each."""
     so_far: FloatArray
-    """(T, n_slices, 3, 9) the same with the turns, though not their outcomes, of its own window."""
+    """(T, n_cells, 3, 9) the same with the turns, though not their outcomes, of its own window."""
     requests: FloatArray
-    """(T, n_slices, 3) whether or not they name a conversation, its own window included."""
+    """(T, n_cells, 3) whether or not they name a conversation, its own window included."""
     own_requests: FloatArray
-    """(T, n_slices, 3) those of its own window alone; zeros where it is a look at no window."""
+    """(T, n_cells, 3) those of its own window alone; zeros where it is a look at no window."""
     unnamed: FloatArray
-    """(T,) factor of requests that name none, by windows before each."""
+    """(T, n_cells) factor of requests that name none, by windows before each; or (T, 1)."""
 
 
 def design_effect_of(
-    test: AnyTest, slices: Sequence[str], known_then: LookSums, assumption: Assumption
+    cells: EffectCells, known_then: LookSums, assumption: Assumption
 ) -> FloatArray:
-    """Return the design effect at T looks, (T, n_slices)."""
+    """Return the design effect at T looks, (T, n_cells)."""
     requests = known_then.requests
     if assumption.is_independent:
         return np.ones(requests.shape[:-1])
-    parties = _by_party(test, slices, known_then)
+    parties = _by_party(cells, known_then)
     paired, candidate, stable = (parties[..., party] for party in range(PARTIES))
-    if _is_one_sided(test):
-        arms = candidate
-    else:
-        arms = conversations.of_arms(
-            candidate, stable, requests[..., CANDIDATE], requests[..., STABLE]
-        )
+    of_both = conversations.of_arms(
+        candidate, stable, requests[..., CANDIDATE], requests[..., STABLE]
+    )
+    arms = np.where(cells.is_one_sided, candidate, of_both)
     result: FloatArray = np.where(_are_pairs(known_then), paired, arms)
     return result
 
 
 def _are_pairs(known_then: LookSums) -> BoolArray:
-    """Return whether a window's requests are pairs, (T, n_slices); without any, those so far."""
+    """Return whether a window's requests are pairs, (T, n_cells); without any, those so far."""
     own = known_then.own_requests
     requests = np.where(own.any(axis=-1, keepdims=True), own, known_then.requests)
     return np.asarray(requests[..., PAIRED] >= requests[..., CANDIDATE] + requests[..., STABLE])
@@ -233,26 +265,24 @@ def after_window(
     )
 
 
-def _by_party(test: AnyTest, slices: Sequence[str], known_then: LookSums) -> FloatArray:
-    """Return the design effect of pairs and of each arm, (T, n_slices, 3).
+def _by_party(cells: EffectCells, known_then: LookSums) -> FloatArray:
+    """Return the design effect of pairs and of each arm, (T, n_cells, 3).
 
     Of a slice it is believed, before it was seen, what all requests together have shown.
     """
     named_requests = known_then.so_far[..., _REQUESTS]
-    factor = np.broadcast_to(known_then.unnamed[..., None, None], known_then.requests.shape)
+    factor = np.broadcast_to(known_then.unnamed[..., None], known_then.requests.shape)
     if not named_requests.any():
         return factor
-    is_rate = not isinstance(test, MeanTest)
     prior = np.ones(known_then.named.shape[:-1])
-    for whole in (ALL, MIRRORED):
-        if whole not in slices:
-            continue
-        place = slices.index(whole)
-        together = conversations.correlation(known_then.named[..., place, :, :], yes_or_no=is_rate)
-        is_part = np.array([whole_of(name) == whole and name != whole for name in slices])
-        prior = np.where(is_part[:, None], together[..., None, :], prior)
+    if cells.together.size:
+        shown = conversations.correlation(
+            known_then.named[..., cells.together, :, :], yes_or_no=cells.is_rate
+        )
+        has_prior = (cells.of_cell >= 0)[:, None]
+        prior = np.where(has_prior, shown[..., cells.of_cell, :], prior)
     named = conversations.design_effect(
-        known_then.named, known_then.so_far, prior, yes_or_no=is_rate
+        known_then.named, known_then.so_far, prior, yes_or_no=cells.is_rate
     )
     share = named_requests / np.maximum(known_then.requests, 1.0)
     return conversations.mixed(share, named, factor)

@@ -17,6 +17,7 @@ from understudy.analyzers.guardrails.design_effect import (
     LEAST_UNITS,
     Assumption,
     DesignEffect,
+    EffectCells,
     LookSums,
     TurnSums,
     design_effect_of,
@@ -51,15 +52,16 @@ class DesignEffectSteps:
         self._named = np.cumsum(np.concatenate([known.named[None], sums]), axis=0)
         self._requests = np.cumsum(np.concatenate([known.requests[None], requests]), axis=0)
         self._compare_blocks(test, windows)
-        unnamed = self._unnamed(assumption)
+        unnamed = self._unnamed(assumption)[:, None]
+        cells = EffectCells.of([(test, known.slices)])
         so_far = self._named[:-1] + only_counts(turns)
         of_windows = LookSums(self._named[:-1], so_far, self._requests[1:], requests, unnamed[:-1])
-        self.of_windows = design_effect_of(test, known.slices, of_windows, assumption)
+        self.of_windows = design_effect_of(cells, of_windows, assumption)
         """(T, n_slices) what divides the increments of each window."""
         of_looks = LookSums(
             self._named, self._named, self._requests, np.zeros_like(self._requests), unnamed
         )
-        self.of_looks = design_effect_of(test, known.slices, of_looks, assumption)
+        self.of_looks = design_effect_of(cells, of_looks, assumption)
         """(T + 1, n_slices) what is told after so many windows."""
 
     def at(self, step: int) -> DesignEffect:

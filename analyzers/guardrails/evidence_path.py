@@ -18,26 +18,27 @@ from typing import NamedTuple
 import numpy as np
 
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
-from understudy.analyzers.guardrails.column_tests import SequentialTest, carried
+from understudy.analyzers.guardrails.column_tests import carried
+from understudy.analyzers.guardrails.stacked_tests import StackedTest
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray, log_sum_exp
 from understudy.analyzers.sequential.restart import log_shares, restarted_path
 
 
 class OpenWindows(NamedTuple):
-    """What the open windows hold for a check, T windows in their order."""
+    """What the open windows hold for checks, T windows in their order, by cell: check and slice."""
 
     starts_ms: IntArray
     """(T,)"""
     statistics: FloatArray
-    """(T, n_slices, k) as counted so far."""
+    """(T, n_cells, k) as counted so far."""
     at_worst: FloatArray
-    """(T, n_slices, k) with what their unresolved requests would add at their worst."""
+    """(T, n_cells, k) with what their unresolved requests would add at their worst."""
     is_resolved: BoolArray
-    """(T, n_slices) whether no request waits for a side."""
+    """(T, n_cells) whether no request waits for a side."""
     counts_for_rollback: BoolArray
     """(T,) False before what an operator's resume forgave."""
     design_effect: FloatArray
-    """(T + 1, n_slices) what divides what each window won, known before it; and that of now."""
+    """(T + 1, n_cells) what divides what each window won, known before it; and that of now."""
 
 
 class IncrementsCache:
@@ -49,9 +50,9 @@ class IncrementsCache:
         self._won: FloatArray = np.zeros((0, 0, 0))
 
     def increments(
-        self, test: SequentialTest, starts_ms: IntArray, ready: FloatArray, scales: FloatArray
+        self, test: StackedTest, starts_ms: IntArray, ready: FloatArray, scales: FloatArray
     ) -> FloatArray:
-        """Return what windows won, (T, n_slices, n_bets); compute alone what has changed."""
+        """Return what windows won, (T, n_cells, n_bets); compute alone what has changed."""
         rests_on = np.concatenate([ready, scales], axis=-1)
         won = np.zeros((*ready.shape[:-1], test.n_bets))
         is_stale = ready.any(axis=-1)
@@ -61,60 +62,63 @@ class IncrementsCache:
             is_same = is_known[:, None] & (self._rests_on[places] == rests_on).all(axis=-1)
             won[is_same] = self._won[places][is_same]
             is_stale &= ~is_same
-        if is_stale.any():
-            won[is_stale] = test.increments(ready[is_stale], "rollback", scales[is_stale])
+        steps, cells = np.nonzero(is_stale)
+        if steps.size:
+            some = steps, cells
+            won[some] = test.increments(cells, ready[some], "rollback", scales[some])
         self._starts_ms, self._rests_on, self._won = starts_ms, rests_on, won
         return won
 
 
-class Cell(NamedTuple):
-    """A check with its evidence so far and the windows that are open: one cell for each slice."""
+class Stack(NamedTuple):
+    """Checks of one kind with their evidence so far and the windows that are open.
 
-    test: SequentialTest
+    They have a cell for each slice of each check, one after the other.
+    """
+
+    test: StackedTest
     evidence: CheckEvidence
     windows: OpenWindows
-    has_worst: bool
-    """Whether unresolved requests can be taken at their worst; False of a mean."""
     cache: IncrementsCache
 
 
-def log_evidence_path(cells: Sequence[Cell]) -> FloatArray:
+def log_evidence_path(stacks: Sequence[Stack]) -> FloatArray:
     """Return the log rollback evidence after the folded windows and after each open one.
 
-    (T + 1, n), n being the slices of all checks in their order. The open windows of all have the
+    (T + 1, n), n being the cells of all stacks in their order. The open windows of all have the
     same starts.
     """
-    sizes = [len(cell.evidence.slices) for cell in cells]
+    sizes = [len(stack.evidence.slices) for stack in stacks]
     ends = np.cumsum([0, *sizes])
-    steps, most_bets = len(cells[0].windows.starts_ms), max(cell.test.n_bets for cell in cells)
+    steps, most_bets = len(stacks[0].windows.starts_ms), max(stack.test.n_bets for stack in stacks)
     wealth = np.full((ends[-1], most_bets), -np.inf)
     won = np.zeros((steps, ends[-1], most_bets))
     counts = np.zeros((steps, ends[-1]), dtype=np.bool_)
-    for cell, start, end in zip(cells, ends, ends[1:], strict=False):
-        n_bets = cell.test.n_bets
-        increments, counts[:, start:end] = _increments(cell)
-        wealth[start:end, :n_bets] = cell.evidence.log_wealth
-        won[:, start:end, :n_bets] = increments / cell.windows.design_effect[:-1, :, None]
-    windows = np.concatenate([cell.evidence.windows for cell in cells])
+    for stack, start, end in zip(stacks, ends, ends[1:], strict=False):
+        n_bets = stack.test.n_bets
+        increments, counts[:, start:end] = _increments(stack)
+        wealth[start:end, :n_bets] = stack.evidence.log_wealth
+        won[:, start:end, :n_bets] = increments / stack.windows.design_effect[:-1, :, None]
+    windows = np.concatenate([stack.evidence.windows for stack in stacks])
     before = np.cumsum(counts, axis=0) - counts
     fresh = np.where(counts, log_shares(windows + before), -np.inf)
     path = restarted_path(wealth, won, fresh)
-    n_bets_of = np.repeat([cell.test.n_bets for cell in cells], sizes)
+    n_bets_of = np.repeat([stack.test.n_bets for stack in stacks], sizes)
     path[:, np.arange(most_bets) >= n_bets_of[:, None]] = -np.inf
     evidence: FloatArray = log_sum_exp(path) - np.log(n_bets_of)
-    for cell, start, end in zip(cells, ends, ends[1:], strict=False):
-        if not cell.has_worst:
-            evidence[:, start:end] = _held(evidence[:, start:end], cell.windows.is_resolved)
+    for stack, start, end in zip(stacks, ends, ends[1:], strict=False):
+        if not stack.test.has_worst:
+            evidence[:, start:end] = _held(evidence[:, start:end], stack.windows.is_resolved)
     return evidence
 
 
-def _increments(cell: Cell) -> tuple[FloatArray, BoolArray]:
+def _increments(stack: Stack) -> tuple[FloatArray, BoolArray]:
     """Return what open windows won, undivided, and where there was anything to win."""
-    windows, evidence = cell.windows, cell.evidence
+    windows, evidence = stack.windows, stack.evidence
     judged = windows.at_worst * windows.counts_for_rollback[:, None, None]
-    ready, _ = carried(cell.test, judged, evidence.waiting)
-    scales = cell.test.scales_before(ready, evidence.scale)[:-1]
-    won = cell.cache.increments(cell.test, windows.starts_ms, ready, scales)
+    ready, _ = carried(stack.test, judged, evidence.waiting)
+    scales = stack.test.scales_before(ready, evidence.scale)[:-1]
+    won = stack.cache.increments(stack.test, windows.starts_ms, ready, scales)
     return won, np.asarray(ready.any(axis=-1))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -10,18 +9,21 @@ import numpy as np
 
 from understudy.analyzers.guardrails.apply_windows import assumption_of, batch_of
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
+from understudy.analyzers.guardrails.check_stacks import CheckStack, CheckStacks, Known
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.column_tests import carried
-from understudy.analyzers.guardrails.design_effect import divisors
+from understudy.analyzers.guardrails.design_effect import (
+    LookSums,
+    design_effect_of,
+    only_counts,
+)
 from understudy.analyzers.guardrails.evidence_path import (
     BestPrefix,
-    Cell,
     OpenWindows,
+    Stack,
     best_prefix,
     log_evidence_path,
 )
-from understudy.analyzers.guardrails.row_columns import RowColumns
-from understudy.analyzers.guardrails.row_layout import tail_buckets
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential.bets import FloatArray, IntArray, log_evidence
 from understudy.schemas.rollouts import Action, Rollout
@@ -39,9 +41,11 @@ class CheckLook:
         weights: FloatArray,
         evidence: CheckEvidence,
         opened: OpenWindows,
+        cells: slice,
         log_rollback: FloatArray,
         log_alone: FloatArray,
     ) -> None:
+        """`opened` has more cells than those of the check, which are `cells`."""
         self.check = check
         self.weights = weights
         self.slices = evidence.slices
@@ -49,8 +53,8 @@ class CheckLook:
         """At the best prefix of the check's action; -inf before any unit."""
         self.log_alone = log_alone
         """At the best prefix of each slice by itself."""
-        self.design_effect = opened.design_effect[-1]
-        self._evidence, self._opened = evidence, opened
+        self.design_effect = opened.design_effect[-1, cells]
+        self._evidence, self._opened, self._cells = evidence, opened, cells
 
     @cached_property
     def log_promotion(self) -> FloatArray:
@@ -64,8 +68,12 @@ class CheckLook:
 
     @cached_property
     def _open_units(self) -> FloatArray:
-        result: FloatArray = self._opened.statistics.sum(axis=0)
+        result: FloatArray = self._open_statistics.sum(axis=0)
         return result
+
+    @property
+    def _open_statistics(self) -> FloatArray:
+        return self._opened.statistics[:, self._cells]
 
     @cached_property
     def newest(self) -> FloatArray:
@@ -101,7 +109,8 @@ class CheckLook:
     def _interval_rests_on(self) -> tuple[FloatArray, FloatArray]:
         """The sums and the scale after the open windows, of what has come so far."""
         test, evidence = self.check.test, self._evidence
-        judged = self._opened.statistics * self._opened.counts_for_rollback[:, None, None]
+        counts = self._opened.counts_for_rollback[:, None, None]
+        judged = self._open_statistics * counts
         ready, _ = carried(test, judged, evidence.waiting)
         scales = test.scales_before(ready, evidence.scale)
         sums = test.interval_sums(ready, scales[:-1]).sum(axis=0)
@@ -117,88 +126,101 @@ class Look(NamedTuple):
 
 def look(rollout: Rollout, state: RolloutState) -> Look:
     """Return what the evidence says now."""
-    opened = {check.name: one for check, one in _opened(rollout, state)}
-    path = _path(state, opened)
-    ends = np.cumsum([len(slices) for slices in state.table.of_check])
-    best = {action: _best(state, path, action) for action in ACTIONS}
+    stacks = state.stacks
+    path, opened = _path(rollout, state)
+    best = {action: _best(stacks, path, action) for action in ACTIONS}
     checks = []
-    for check, weights, end in zip(state.checks, state.table.weights, ends, strict=True):
-        evidence = state.evidence[check.name]
-        of_check = path[:, end - len(weights) : end]
-        checks.append(
-            CheckLook(
-                check,
-                weights,
-                evidence,
-                opened[check.name],
-                log_rollback=of_check[best[check.action].prefix],
-                log_alone=of_check.max(axis=0),
-            )
+    for check, weights, cells in zip(
+        state.checks, state.table.weights, stacks.in_order, strict=True
+    ):
+        stack = stacks.of_check[check.name]
+        part, known = stack.parts[check.name], opened[id(stack)].known
+        of_check = path[:, cells]
+        one = CheckLook(
+            check,
+            weights,
+            state.evidence[check.name],
+            opened[id(stack)].windows,
+            part,
+            log_rollback=of_check[best[check.action].prefix],
+            log_alone=of_check.max(axis=0),
         )
+        one.log_promotion, one.units_closed = known.log_promotion[part], known.units_closed[part]
+        checks.append(one)
     return Look(checks, {action: one.log_evidence for action, one in best.items()})
 
 
-def _best(state: RolloutState, path: FloatArray, action: Action) -> BestPrefix:
-    is_of_action = np.repeat(
-        [check.action == action for check in state.checks],
-        [len(weights) for weights in state.table.weights],
-    )
-    weights = np.concatenate(state.table.weights)[is_of_action]
-    with np.errstate(divide="ignore"):
-        return best_prefix(path[:, is_of_action], np.log(weights))
+class _Opened(NamedTuple):
+    """A stack of checks: what folded windows say, and what open ones hold."""
+
+    known: Known
+    windows: OpenWindows
 
 
-def _path(state: RolloutState, opened: dict[str, OpenWindows]) -> FloatArray:
-    """Return the evidence at every prefix of the open windows of all sources, (prefixes, cells)."""
+def _best(stacks: CheckStacks, path: FloatArray, action: Action) -> BestPrefix:
+    is_of_action = stacks.of_action(action)
+    return best_prefix(path[:, is_of_action], stacks.log_weights[is_of_action])
+
+
+def _path(rollout: Rollout, state: RolloutState) -> tuple[FloatArray, dict[int, _Opened]]:
+    """Return the evidence at every prefix of the open windows of all sources, (prefixes, cells).
+
+    The cells are those of all checks in their order. With it comes what each stack, by identity,
+    rests on.
+    """
+    stacks = state.stacks
     starts = {source: np.array(state.stores[source].starts(), np.int64) for source in SOURCES}
     prefixes = np.unique(np.concatenate(list(starts.values())))
-    ends = np.cumsum([len(weights) for weights in state.table.weights]).tolist()
-    path = np.full((len(prefixes) + 1, ends[-1] if ends else 0), -np.inf)
+    path = np.full((len(prefixes) + 1, stacks.n_cells), -np.inf)
+    opened: dict[int, _Opened] = {}
     for source, of_source in starts.items():
-        cells = [
-            Cell(
-                check.test,
-                state.evidence[check.name],
-                opened[check.name],
-                check.has_worst,
-                state.caches[check.name],
-            )
-            for check in state.checks
-            if check.source == source
-        ]
-        if not cells:
+        own = stacks.of_source[source]
+        if not own:
             continue
-        places = np.concatenate(
+        batches = _open_batches(state, source)
+        seen = [_opened(rollout, state, stack, of_source, batches) for stack in own]
+        opened |= {id(stack): one for stack, one in zip(own, seen, strict=True)}
+        of_stacks = log_evidence_path(
             [
-                np.arange(end - len(weights), end)
-                for check, weights, end in zip(state.checks, state.table.weights, ends, strict=True)
-                if check.source == source
+                Stack(stack.test, one.known.evidence, one.windows, stack.cache)
+                for stack, one in zip(own, seen, strict=True)
             ]
         )
         included = np.concatenate([[0], np.searchsorted(of_source, prefixes, side="right")])
-        path[:, places] = log_evidence_path(cells)[included]
-    return path
+        path[:, stacks.places_in_order[source]] = of_stacks[included]
+    return path, opened
 
 
-def _opened(rollout: Rollout, state: RolloutState) -> Iterator[tuple[Check, OpenWindows]]:
-    """Yield what the open windows hold for each check."""
-    batches = {source: _open_batches(state, source) for source in SOURCES}
-    for check, places in zip(state.checks, state.table.places_of_check, strict=True):
-        layout = state.layouts[check.source]
-        starts = np.array(state.stores[check.source].starts(), np.int64)
-        of_check = batches[check.source]
-        statistics = of_check[:, places, layout.part(check.key)]
-        gauges = of_check[:, places, layout.gauges_in_batch]
-        is_resolved = np.asarray(~gauges.any(axis=-1))
-        at_worst = statistics
-        if not is_resolved.all() and check.has_worst:
-            at_worst = statistics + _unresolved(state, check, starts, gauges)
-        turns = layout.turn_sums(check, of_check, places)
-        counts = starts > state.status.forgiven_through_ms
-        effect = divisors(
-            check.test, state.effects[check.name], turns.with_none_after(), assumption_of(rollout)
-        )
-        yield check, OpenWindows(starts, statistics, at_worst, is_resolved, counts, effect)
+def _opened(
+    rollout: Rollout,
+    state: RolloutState,
+    stack: CheckStack,
+    starts: IntArray,
+    batches: FloatArray,
+) -> _Opened:
+    """Return what folded windows say about a stack, and what the open ones hold."""
+    layout, assumption = state.layouts[stack.source], assumption_of(rollout)
+    known = stack.known(state.evidence, state.effects, assumption)
+    statistics = stack.statistics(batches)
+    gauges = batches[..., layout.gauges_in_batch]
+    is_resolved = np.asarray(~gauges.any(axis=-1))[:, stack.places]
+    at_worst = statistics
+    if stack.test.has_worst and not is_resolved.all():
+        added = stack.unresolved(gauges, starts, state.tail_thresholds)
+        at_worst = statistics + added
+    seen = layout.turn_counts(batches).with_none_after()
+    turns, requests = seen.turns.cumsum(axis=0), seen.requests.cumsum(axis=0)
+    so_far = known.named + only_counts(turns)[:, stack.places]
+    known_then = LookSums(
+        known.named,
+        so_far,
+        known.requests + requests[:, stack.places],
+        seen.requests[:, stack.places],
+        known.unnamed,
+    )
+    effect = design_effect_of(stack.effect, known_then, assumption)
+    counts = starts > state.status.forgiven_through_ms
+    return _Opened(known, OpenWindows(starts, statistics, at_worst, is_resolved, counts, effect))
 
 
 def _open_batches(state: RolloutState, source: Source) -> FloatArray:
@@ -210,26 +232,3 @@ def _open_batches(state: RolloutState, source: Source) -> FloatArray:
             known[start_ms] = batch_of(state, source, store.rows_of(start_ms))
     shape = (len(starts), len(state.table.names), state.layouts[source].batch_width)
     return np.array([known[start_ms] for start_ms in starts]).reshape(shape)
-
-
-def _unresolved(
-    state: RolloutState, check: Check, starts_ms: IntArray, gauges: FloatArray
-) -> FloatArray:
-    """Return what unresolved requests would add at their worst for a rollback, (T, n_slices, k)."""
-    names = state.layouts[check.source].gauges
-    flat = gauges.reshape(-1, len(names))
-    columns = RowColumns(
-        np.ones(len(flat), dtype=np.bool_),
-        {name: flat[:, place] for place, name in enumerate(names)},
-    )
-    if check.reader is not None:
-        added = check.reader.unresolved(columns)
-    else:
-        slices = state.evidence[check.name].slices
-        buckets = [
-            tail_buckets(check, state.tail_thresholds, name, start_ms)[0]
-            for start_ms in starts_ms.tolist()
-            for name in slices
-        ]
-        added = check.tail.unresolved(columns, np.array(buckets))
-    return added.reshape(*gauges.shape[:-1], -1)

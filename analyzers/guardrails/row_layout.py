@@ -112,6 +112,12 @@ class RowLayout:
         products = products.reshape(*products.shape[:-1], PARTIES, PRODUCT_WIDTH // PARTIES)
         return TurnSums(np.concatenate([counts[..., 1:], products], axis=-1), counts[..., 0])
 
+    def turn_counts(self, batches: FloatArray) -> TurnSums:
+        """Return how many turns and requests batches (…, width) have, without any outcome."""
+        counts = batches[..., self.counts]
+        counts = counts.reshape(*counts.shape[:-1], PARTIES, COUNT_WIDTH // PARTIES)
+        return TurnSums(counts[..., 1:], counts[..., 0])
+
     def read(
         self, rows: Mapping[RowKey, WindowRow], table: SliceTable, thresholds: TailThresholds
     ) -> FloatArray:
@@ -171,12 +177,15 @@ class RowLayout:
         batch = np.zeros((len(table.names), self.batch_width))
         if not keys:
             return batch
-        padded = np.column_stack([vectors, np.zeros(len(keys))])
         places = np.array([table.places_of(key.language, key.workflow, key.mode) for key in keys])
-        for kind, columns in enumerate(self._columns_of_kind):
+        flat = batch.reshape(-1)  # numpy adds to one axis several times as fast as to two
+        for kind, sources in enumerate(self._columns_of_kind):
             covered = np.flatnonzero(places[:, kind] != NO_PLACE)
             if covered.size:
-                np.add.at(batch, places[covered, kind], padded[covered][:, columns])
+                numbers = np.flatnonzero(sources < self.width)
+                cells = places[covered, kind, None] * self.batch_width + numbers
+                added = vectors[covered[:, None], sources[numbers]]
+                np.add.at(flat, cells.reshape(-1), added.reshape(-1))
         return batch
 
     def shrank(self, before: FloatArray, after: FloatArray) -> bool:

@@ -15,9 +15,9 @@ import numpy as np
 from msgspec import field
 
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
+from understudy.analyzers.guardrails.check_stacks import CheckStacks
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.design_effect import DesignEffect
-from understudy.analyzers.guardrails.evidence_path import IncrementsCache
 from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.slice_table import SliceTable
 from understudy.analyzers.guardrails.slices import Arrivals
@@ -140,7 +140,6 @@ class RolloutState:
             source: RowLayout([check for check in checks if check.source == source])
             for source in SOURCES
         }
-        self.caches = {check.name: IncrementsCache() for check in checks}
         self.batches: dict[Source, dict[int, FloatArray]] = {source: {} for source in SOURCES}
         """By start of the window: sums of its rows, as long as none changes."""
         self.cover_arrivals()
@@ -164,6 +163,7 @@ class RolloutState:
     def cover_arrivals(self) -> None:
         """Give each slice that the checks cover by now a place in all arrays."""
         self.table = SliceTable(self.checks, self.arrivals, mirrors=self._mirrors)
+        self.stacks = CheckStacks(self.checks, self.table, self.layouts)
         for check, slices in zip(self.checks, self.table.of_check, strict=True):
             known = self.evidence.get(check.name) or CheckEvidence.begin(check.test, ())
             self.evidence[check.name] = known.covering(check.test, slices)

@@ -7,18 +7,20 @@ import pytest
 
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence, FoldedWindow
 from understudy.analyzers.guardrails.column_tests import (
+    AnyTest,
     BinaryTest,
     LimitTest,
     MeanTest,
     SequentialTest,
 )
 from understudy.analyzers.guardrails.evidence_path import (
-    Cell,
     IncrementsCache,
     OpenWindows,
+    Stack,
     best_prefix,
     log_evidence_path,
 )
+from understudy.analyzers.guardrails.stacked_tests import StackedTest
 from understudy.analyzers.sequential.bets import FloatArray, log_evidence
 
 TEST = BinaryTest(margin=0.01)
@@ -66,11 +68,13 @@ def open_windows(
     return OpenWindows(starts, statistics, worst, resolved, np.ones(steps, bool), effect)
 
 
-def path_of(
-    evidence: CheckEvidence, windows: OpenWindows, test: SequentialTest = TEST
-) -> FloatArray:
-    has_worst = not isinstance(test, MeanTest)
-    return log_evidence_path([Cell(test, evidence, windows, has_worst, IncrementsCache())])
+def path_of(evidence: CheckEvidence, windows: OpenWindows, test: AnyTest = TEST) -> FloatArray:
+    return log_evidence_path([stack(test, evidence, windows)])
+
+
+def stack(test: AnyTest, evidence: CheckEvidence, windows: OpenWindows) -> Stack:
+    stacked = StackedTest([test], [len(evidence.slices)])
+    return Stack(stacked, evidence, windows, IncrementsCache())
 
 
 def test_the_path_says_what_folding_will_say() -> None:
@@ -151,7 +155,7 @@ def test_a_mean_stays_what_it_was_before_any_unresolved_request() -> None:
 
 
 @pytest.mark.parametrize("test", [TEST, LimitTest(0.02)])
-def test_remembered_increments_are_those_computed_anew(test: SequentialTest) -> None:
+def test_remembered_increments_are_those_computed_anew(test: AnyTest) -> None:
     rng = np.random.default_rng(4)
     cache, evidence = IncrementsCache(), CheckEvidence.begin(test, SLICES)
     windows = np.zeros((6, 2, len(test.fields)))
@@ -162,8 +166,8 @@ def test_remembered_increments_are_those_computed_anew(test: SequentialTest) -> 
         if look % 7 == 6:
             windows = np.concatenate([windows[1:], np.zeros((1, *windows.shape[1:]))])
         seen = open_windows(windows.copy(), first=look // 7)
-        cells = [Cell(test, evidence, seen, True, cache)]
-        assert np.array_equal(log_evidence_path(cells), path_of(evidence, seen, test))
+        stacks = [stack(test, evidence, seen)._replace(cache=cache)]
+        assert np.array_equal(log_evidence_path(stacks), path_of(evidence, seen, test))
 
 
 def test_checks_with_different_numbers_of_stakes_share_a_path() -> None:
@@ -171,22 +175,10 @@ def test_checks_with_different_numbers_of_stakes_share_a_path() -> None:
     limit = LimitTest(0.02)
     rates = np.zeros((5, 2, 3))
     rates[..., 0], rates[..., 1:] = 200.0, 9.0
-    cells = [
-        Cell(
-            TEST,
-            CheckEvidence.begin(TEST, SLICES),
-            open_windows(windows),
-            True,
-            IncrementsCache(),
-        ),
-        Cell(
-            limit,
-            CheckEvidence.begin(limit, SLICES),
-            open_windows(rates),
-            True,
-            IncrementsCache(),
-        ),
+    stacks = [
+        stack(TEST, CheckEvidence.begin(TEST, SLICES), open_windows(windows)),
+        stack(limit, CheckEvidence.begin(limit, SLICES), open_windows(rates)),
     ]
-    together = log_evidence_path(cells)
-    apart = [log_evidence_path([cell._replace(cache=IncrementsCache())]) for cell in cells]
+    together = log_evidence_path(stacks)
+    apart = [log_evidence_path([one._replace(cache=IncrementsCache())]) for one in stacks]
     assert together == pytest.approx(np.concatenate(apart, axis=1), rel=1e-14)

@@ -1,0 +1,235 @@
+"""Check stacks: all checks of one source and kind of test, laid out as cells for a look.
+
+A cell is one check in one slice. What depends on the policy and on the slices that have turned up
+is computed when a stack is made; what depends on folded windows once a window is folded; so a look
+computes only what the open windows change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from understudy.analyzers.guardrails.check_evidence import CheckEvidence
+from understudy.analyzers.guardrails.checks import Check
+from understudy.analyzers.guardrails.design_effect import (
+    Assumption,
+    DesignEffect,
+    EffectCells,
+    unnamed_factors,
+)
+from understudy.analyzers.guardrails.evidence_path import IncrementsCache
+from understudy.analyzers.guardrails.row_columns import RowColumns
+from understudy.analyzers.guardrails.row_layout import RowLayout
+from understudy.analyzers.guardrails.slice_table import SliceTable
+from understudy.analyzers.guardrails.stacked_tests import StackedTest
+from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
+from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray, log_evidence
+from understudy.schemas.windows import SOURCES, Source
+
+NEVER_MS = np.iinfo(np.int64).max
+"""Since when a tail's threshold is known that is not: later than any window."""
+
+
+class Known(NamedTuple):
+    """What folded windows say, by cell."""
+
+    evidence: CheckEvidence
+    named: FloatArray
+    """(n_cells, 3, 9) sums of conversations, see `DesignEffect`."""
+    requests: FloatArray
+    """(n_cells, 3)"""
+    unnamed: FloatArray
+    """(n_cells,) factor of requests that name no conversation."""
+    log_promotion: FloatArray
+    """(n_cells,)"""
+    units_closed: FloatArray
+    """(n_cells,) the candidate's, since the stage began."""
+
+
+class CheckStack:
+    """The checks of one source and kind of test, in all their slices."""
+
+    def __init__(
+        self, source: Source, checks: Mapping[int, Check], table: SliceTable, layout: RowLayout
+    ) -> None:
+        """`checks` have their numbers in the policy's order; there is at least one."""
+        self.source = source
+        self.checks = list(checks.values())
+        sizes = [len(table.of_check[number]) for number in checks]
+        self.test = StackedTest([check.test for check in self.checks], sizes)
+        self.cache = IncrementsCache()
+        self.parts: dict[str, slice] = {}
+        """By check, its cells."""
+        start = 0
+        for check, size in zip(self.checks, sizes, strict=True):
+            self.parts[check.name] = slice(start, start + size)
+            start += size
+        self.n_cells = start
+        self.places: IntArray = np.concatenate([table.places_of_check[number] for number in checks])
+        """(n_cells,) of the cells' slices in the table."""
+        fields = [np.arange(*layout.part(check.key).indices(layout.batch_width))
+                  for check in self.checks]  # fmt: skip
+        width = layout.batch_width
+        self._numbers = self.places[:, None] * width + np.repeat(np.array(fields), sizes, axis=0)
+        """(n_cells, k) where the cells' statistics are in a batch."""
+        gains = [_unresolved_gains(check, layout) for check in self.checks]
+        self._worst: FloatArray = np.repeat(np.array(gains), sizes, axis=0)
+        """(n_cells, gauges, k) what one unresolved request of each kind adds at its worst."""
+        self._tails = [
+            (place, table.of_check[number][place - self.parts[check.name].start], check)
+            for number, check in checks.items()
+            if check.is_tail
+            for place in range(*self.parts[check.name].indices(self.n_cells))
+        ]
+        self.effect = EffectCells.of(
+            [(check.test, table.of_check[number]) for number, check in checks.items()]
+        )
+        self._key: list[object] = []
+
+    def statistics(self, batches: FloatArray) -> FloatArray:
+        """Return what windows hold, of batches (T, all slices, width): (T, n_cells, k)."""
+        n_windows, n_slices, width = batches.shape
+        return np.take(batches.reshape(n_windows, n_slices * width), self._numbers, axis=1)
+
+    def unresolved(
+        self, gauges: FloatArray, starts_ms: IntArray, thresholds: TailThresholds
+    ) -> FloatArray:
+        """Return what unresolved requests add at their worst for a rollback, (T, n_cells, k).
+
+        `gauges` are (T, all slices, gauges), whole numbers, so any order of adding gives the same.
+        """
+        added: FloatArray = np.matmul(gauges[:, self.places, None, :], self._worst)[:, :, 0]
+        if self._tails:
+            since = np.full(self.n_cells, np.iinfo(np.int64).min)
+            for place, name, check in self._tails:
+                threshold = thresholds.get(name, {}).get(check.metric.measure)
+                entries = threshold.entries if threshold else []
+                since[place] = min((one.since_ms for one in entries), default=NEVER_MS)
+            added[starts_ms[:, None] < since] = 0.0
+        return added
+
+    def known(
+        self,
+        evidence: Mapping[str, CheckEvidence],
+        effects: Mapping[str, DesignEffect],
+        assumption: Assumption,
+    ) -> Known:
+        """Return what folded windows say; computed anew where some check's evidence is another."""
+        own = [evidence[check.name] for check in self.checks]
+        of_checks = [effects[check.name] for check in self.checks]
+        # Arrays of evidence are replaced, never written to: the same ones hold the same.
+        key = [part for one in own for part in (one.won, one.log_wealth)] + list[object](of_checks)
+        if len(key) != len(self._key) or any(
+            one is not other for one, other in zip(key, self._key, strict=True)
+        ):
+            self._key, self._known = key, self._stacked(own, of_checks, assumption)
+        return self._known
+
+    def _stacked(
+        self,
+        evidence: Sequence[CheckEvidence],
+        effects: Sequence[DesignEffect],
+        assumption: Assumption,
+    ) -> Known:
+        together = CheckEvidence.stacked(evidence)
+        unnamed = unnamed_factors(
+            np.array([one.stable_blocks for one in effects]),
+            np.array([one.harm_blocks for one in effects]),
+            np.array([one.stable_bad for one in effects]),
+            assumption,
+        )
+        sizes = [len(one.slices) for one in evidence]
+        return Known(
+            evidence=together,
+            named=np.concatenate([one.named for one in effects]),
+            requests=np.concatenate([one.requests for one in effects]),
+            unnamed=np.repeat(unnamed, sizes),
+            log_promotion=log_evidence(together.won),
+            units_closed=self.test.units(together.closed),
+        )
+
+
+class CheckStacks:
+    """All checks of a policy, stacked, with the slices that have turned up."""
+
+    def __init__(
+        self, checks: Sequence[Check], table: SliceTable, layouts: Mapping[Source, RowLayout]
+    ) -> None:
+        self._checks, self._table = checks, table
+        self.of_source: dict[Source, list[CheckStack]] = {
+            source: list(_stacks(source, checks, table, layouts[source])) for source in SOURCES
+        }
+        self.of_check: dict[str, CheckStack] = {
+            name: stack
+            for stacks in self.of_source.values()
+            for stack in stacks
+            for name in stack.parts
+        }
+        ends = np.cumsum([0, *(len(one) for one in table.of_check)]).tolist()
+        self.in_order: list[slice] = [slice(start, end) for start, end in pairwise(ends)]
+        """By check, its cells where all cells are in the order of checks."""
+        self.n_cells: int = ends[-1]
+        order = {check.name: part for check, part in zip(checks, self.in_order, strict=True)}
+        self.places_in_order: dict[Source, IntArray] = {
+            source: np.concatenate(
+                [np.zeros(0, np.int64)]
+                + [np.arange(order[name].start, order[name].stop)
+                   for stack in stacks for name in stack.parts]
+            )
+            for source, stacks in self.of_source.items()
+        }  # fmt: skip
+        """By source, where the cells of its stacks, one after the other, are in that order."""
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Of all cells in the order of checks, `check/slice`."""
+        return [
+            f"{check.name}/{name}"
+            for check, slices in zip(self._checks, self._table.of_check, strict=True)
+            for name in slices
+        ]
+
+    @cached_property
+    def log_weights(self) -> FloatArray:
+        """(n_cells,) logs of the share of its action's error that each has, in that order."""
+        with np.errstate(divide="ignore"):
+            logs: FloatArray = np.log(np.concatenate([np.zeros(0), *self._table.weights]))
+        return logs
+
+    def of_action(self, action: str) -> BoolArray:
+        """(n_cells,) those of an action, in that order."""
+        return np.repeat(
+            np.array([check.action == action for check in self._checks], dtype=np.bool_),
+            [len(one) for one in self._table.of_check],
+        )
+
+
+def _stacks(
+    source: Source, checks: Sequence[Check], table: SliceTable, layout: RowLayout
+) -> Iterator[CheckStack]:
+    by_kind: dict[type, dict[int, Check]] = {}
+    for number, check in enumerate(checks):
+        if check.source == source:
+            by_kind.setdefault(type(check.test), {})[number] = check
+    for of_kind in by_kind.values():
+        yield CheckStack(source, of_kind, table, layout)
+
+
+def _unresolved_gains(check: Check, layout: RowLayout) -> FloatArray:
+    """Return what one unresolved request of each gauge adds to a check's statistics, (gauges, k).
+
+    Readers are linear in gauges, and a mean has no worst.
+    """
+    n = len(layout.gauges)
+    if not check.has_worst:
+        return np.zeros((n, len(check.test.fields)))
+    one_each = dict(zip(layout.gauges, np.eye(n), strict=True))
+    columns = RowColumns(np.ones(n, dtype=np.bool_), one_each)
+    if check.reader is not None:
+        return check.reader.unresolved(columns)
+    return check.tail.unresolved(columns, 0)

@@ -1,0 +1,106 @@
+"""Sequential tests of one kind, stacked: one array for the slices of all checks.
+
+A look asks every check the same in every slice. Checks that test alike differ in a few numbers
+(margin, ratio, factor), so their slices are laid one after the other as *cells*, and numpy is
+called once for all of them, or once for each different test where those numbers matter. Bits are
+those of each test by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from understudy.analyzers.guardrails.column_readers import BinaryColumns
+from understudy.analyzers.guardrails.column_tests import AnyTest, BinaryTest, MeanTest
+from understudy.analyzers.sequential import Direction
+from understudy.analyzers.sequential.bets import FloatArray, IntArray
+
+
+class StackedTest:
+    """The tests of some checks of one kind, each repeated for every slice of its check."""
+
+    def __init__(self, tests: Sequence[AnyTest], sizes: Sequence[int]) -> None:
+        """Of checks with so many slices each; at least one."""
+        self.tests = list(dict.fromkeys(tests))
+        """The different ones."""
+        places = np.array([self.tests.index(test) for test in tests], dtype=np.int64)
+        self._of_cell: IntArray = np.repeat(places, sizes)
+        self._gains: dict[Direction, FloatArray] = {}
+
+    @property
+    def n_bets(self) -> int:
+        """Stakes in each direction."""
+        return self.tests[0].n_bets
+
+    @property
+    def has_worst(self) -> bool:
+        """Whether unresolved requests can be taken at their worst; False of means."""
+        return not isinstance(self.tests[0], MeanTest)
+
+    def units(self, statistics: FloatArray) -> FloatArray:
+        """Return the candidate's units, (...)."""
+        return self.tests[0].units(statistics)
+
+    def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Split off what must wait; that depends on numbers of units alone, in all tests alike."""
+        return self.tests[0].split(statistics)
+
+    def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return the scale before each of T batches, and after the last: (T + 1, n_cells, 3)."""
+        if self.has_worst:
+            return self.tests[0].scales_before(statistics, scale)
+        result = np.empty((len(statistics) + 1, *scale.shape))
+        for place, test in enumerate(self.tests):
+            cells = np.flatnonzero(self._of_cell == place)
+            result[:, cells] = test.scales_before(statistics[:, cells], scale[cells])
+        return result
+
+    def increments(
+        self, cells: IntArray, statistics: FloatArray, direction: Direction, scale: FloatArray
+    ) -> FloatArray:
+        """Return the log-wealth won on batches (m, k), each of a cell (m,), as (m, n_bets)."""
+        tests = self._of_cell[cells]
+        if not self.has_worst:
+            won = np.zeros((len(statistics), self.n_bets))
+            for place in np.unique(tests).tolist():
+                at = np.flatnonzero(tests == place)
+                test = self.tests[place]
+                won[at] = test.increments(statistics[at], direction, scale[at])
+            return won
+        gains = self._gains_of(direction)
+        won = np.zeros((len(statistics), self.n_bets))
+        for number, count in enumerate(self._counts(statistics, direction)):
+            won += count[:, None] * gains[tests, number]
+        self._add_arms(won, tests, statistics, direction)
+        return won
+
+    def _counts(self, statistics: FloatArray, direction: Direction) -> tuple[FloatArray, ...]:
+        """Return the units that pay alike: which these are does not depend on a test's numbers."""
+        first = self.tests[0]
+        assert not isinstance(first, MeanTest)
+        return first.counts(statistics, direction)
+
+    def _gains_of(self, direction: Direction) -> FloatArray:
+        """Return what units win that pay alike, (n_tests, kinds of units, n_bets)."""
+        if direction not in self._gains:
+            bounded = [test for test in self.tests if not isinstance(test, MeanTest)]
+            self._gains[direction] = np.array([test.gains(direction) for test in bounded])
+        return self._gains[direction]
+
+    def _add_arms(
+        self, won: FloatArray, tests: IntArray, statistics: FloatArray, direction: Direction
+    ) -> None:
+        """Add what separate arms win, where there are any: in paired modes quantiles alone."""
+        if not isinstance(self.tests[0], BinaryTest):
+            return
+        has_arms = statistics[:, _ARMS].any(axis=-1)
+        for place in np.unique(tests[has_arms]).tolist():
+            test, at = self.tests[place], np.flatnonzero(has_arms & (tests == place))
+            if isinstance(test, BinaryTest):
+                won[at] += test.increments_of_arms(statistics[at], direction)
+
+
+_ARMS: Final = [place for place, name in enumerate(BinaryColumns._fields) if "_units" in name]
