@@ -117,7 +117,7 @@ class UnderstudyLogger(CustomLogger):
             ):
                 return []
         except Exception:
-            log.warning("a request is not told to Understudy", exc_info=True)
+            log.warning("a request is left out of the comparison", exc_info=True)
         return healthy_deployments
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> None:
@@ -253,7 +253,7 @@ class UnderstudyLogger(CustomLogger):
             with self._lock:
                 self._note_start(call_id, metadata or {}, kwargs)
         except Exception:
-            log.warning("a call is not told to Understudy", exc_info=True)
+            log.warning("a call is left out of the comparison", exc_info=True)
 
     def _note_start(self, call_id: str, metadata: Metadata, kwargs: Mapping[str, Any]) -> None:
         key = _key(metadata, kwargs)
@@ -286,7 +286,7 @@ class UnderstudyLogger(CustomLogger):
             with self._lock:
                 self._note_end(payload, metadata, kwargs)
         except Exception:
-            log.warning("an answer is not told to Understudy", exc_info=True)
+            log.warning("an answer is left out of the comparison", exc_info=True)
 
     def _note_end(
         self, payload: Mapping[str, Any], metadata: Metadata, kwargs: Mapping[str, Any]

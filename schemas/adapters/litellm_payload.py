@@ -48,6 +48,8 @@ _STATUS_OF_CLASS: Final = {
     "MidStreamFallbackError": 503,
 }
 """The HTTP status of LiteLLM's exceptions, from `litellm/exceptions.py`."""
+_HUNG_UP: Final = "ClientDisconnected"
+"""Class of the error in the payload of a stream that the proxy's caller left."""
 _OWN_LIMITS: Final = frozenset({"litellm_rate_limit", "litellm_batch_rate_limit"})
 """`error_rate_limit_category` of limits that LiteLLM itself sets."""
 
@@ -173,7 +175,7 @@ def _outcome(payload: Payload) -> Parts:
     """What came of the call: response or error, usage, and what tells deployments apart."""
     group, model = payload.get("model_group"), payload.get("model")
     named = {"attributes": {"litellm.model": model, "litellm.model_group": group}}
-    if payload.get("status") == "failure":
+    if payload.get("status") == "failure" or _has_hung_up(payload):
         return {**named, "error": _error(payload), "usage": _usage_of_failure(payload)}
     body = payload.get("response")
     answered = answer_parts(_mapping(body)) or {"response": {"output": body or None}}
@@ -187,11 +189,16 @@ def _outcome(payload: Payload) -> Parts:
 
 
 def _usage(payload: Payload) -> Parts:
-    """Tokens as the provider given them, else as LiteLLM counted them; and the price."""
+    """Tokens as the provider counted them, else as LiteLLM counted them; and the price."""
     given = _mapping(_mapping(payload.get("response")).get("usage"))
     counted = {name: payload.get(name) for name in ("prompt_tokens", "completion_tokens")}
     usage = usage_of(given or counted) or {}
     return {**usage, "cost_usd": payload.get("response_cost")}
+
+
+def _has_hung_up(payload: Payload) -> bool:
+    """Whether the caller left a stream: a success, by its status, that ended before its end."""
+    return _mapping(payload.get("error_information")).get("error_class") == _HUNG_UP
 
 
 def _usage_of_failure(payload: Payload) -> Parts | None:
@@ -207,4 +214,5 @@ def _error(payload: Payload) -> Parts:
     is_own = given.get("error_rate_limit_category") in _OWN_LIMITS or given.get(
         "error_budget_entity_type"
     )
-    return {"type": str(kind), "status": status, "source": "gateway" if is_own else None}
+    source = "client" if kind == _HUNG_UP else "gateway" if is_own else None
+    return {"type": str(kind), "status": status, "source": source}

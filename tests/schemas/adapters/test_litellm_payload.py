@@ -187,6 +187,18 @@ def test_a_vendors_rate_limit_is_the_models() -> None:
     assert error.source is None
 
 
+def test_a_caller_that_left_a_stream_hung_up_though_the_payload_says_success_and_stop() -> None:
+    left = answered(
+        "Hel",
+        stream=True,
+        error_information={"error_code": "499", "error_class": "ClientDisconnected"},
+    )
+
+    assert answer_of_payload(left).error == Error(
+        type="ClientDisconnected", status=499, source="client"
+    )
+
+
 def test_zero_tokens_of_a_failure_are_unknown_and_those_of_a_broken_stream_are_not() -> None:
     assert answer_of_payload(failed("500", "InternalServerError")).usage is None
 
