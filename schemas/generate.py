@@ -13,13 +13,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from understudy.schemas import json_schema, measure_records
+from understudy.schemas import asyncapi, json_schema, measure_records
 from understudy.schemas.clickhouse import ddl
 
 
 def files() -> dict[Path, str]:
     """Every file and its text, by path."""
-    return {**measure_records.files(), **ddl.files(), **json_schema.files()}
+    return {**measure_records.files(), **ddl.files(), **json_schema.files(), **asyncapi.files()}
 
 
 def outdated() -> list[Path]:
