@@ -50,6 +50,8 @@ _STATUS_OF_CLASS: Final = {
 """The HTTP status of LiteLLM's exceptions, from `litellm/exceptions.py`."""
 _HUNG_UP: Final = "ClientDisconnected"
 """Class of the error in the payload of a stream that the proxy's caller left."""
+_WITHHELD: Final = "redacted-by-litellm"
+"""What stands for texts where LiteLLM's `turn_off_message_logging` is set."""
 _OWN_LIMITS: Final = frozenset({"litellm_rate_limit", "litellm_batch_rate_limit"})
 """`error_rate_limit_category` of limits that LiteLLM itself sets."""
 
@@ -145,7 +147,10 @@ def _request(payload: Payload) -> Parts:
     parameters = _mapping(payload.get("model_parameters"))
     messages = payload.get("messages")
     asked = {**parameters, "messages": messages} if messages else dict(parameters)
-    return request_parts(asked)[0]
+    request = request_parts(asked)[0]
+    listed = messages if isinstance(messages, list) else []
+    is_withheld = any(_mapping(one).get("content") == _WITHHELD for one in listed)
+    return {**request, "prompt_form": "hashed"} if is_withheld else request
 
 
 def _timing(payload: Payload) -> Parts:
@@ -185,6 +190,8 @@ def _outcome(payload: Payload) -> Parts:
         "cache_hit": payload.get("cache_hit") is True,
     }
     response["model"] = response.get("model") or model
+    if response.get("output") == _WITHHELD:
+        response["output_form"] = "hashed"
     return {**named, "response": response, "usage": _usage(payload)}
 
 

@@ -199,6 +199,18 @@ def test_a_caller_that_left_a_stream_hung_up_though_the_payload_says_success_and
     )
 
 
+def test_texts_that_litellm_withholds_are_not_measured() -> None:
+    withheld = "redacted-by-litellm"
+
+    answer = answer_of_payload(answered(withheld, messages=[{"role": "user", "content": withheld}]))
+
+    assert answer.response is not None
+    assert answer.response.output_form == "hashed"
+    assert answer.request is not None
+    assert answer.request.prompt_form == "hashed"
+    assert answer_of_payload(payload()).response.output_form is None  # type: ignore[union-attr]
+
+
 def test_zero_tokens_of_a_failure_are_unknown_and_those_of_a_broken_stream_are_not() -> None:
     assert answer_of_payload(failed("500", "InternalServerError")).usage is None
 
