@@ -246,6 +246,7 @@ _WRITTEN: Final[dict[tuple[Kind, Unit, Better], tuple[str, str]]] = {
     ("quantile", "ms", "lower"): ("`8s`; `20%`, `500ms`", "exact, as exceedance"),
     ("mean", "usd", "lower"): ("`0.02`; `10%`, `0.001`", "means; approximate"),
     ("mean", "tokens", "neither"): ("`400`; `20%`, `50`", "means; approximate"),
+    ("mean", "characters", "neither"): ("`2000`; `20%`, `500`", "means; approximate"),
     ("excess", "share", "lower"): ("`5pp`", "means; approximate"),
     ("accounting", "share", "lower"): ("`2%`", "exact"),
 }

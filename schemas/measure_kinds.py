@@ -295,6 +295,9 @@ class Distribution:
     """Of a side's value: name of candidate / stable over pairs."""
     slow_when_timed_out: bool = False
     """Whether a request that timed out without a value counts as slower than any limit."""
+    zeros: str = ""
+    """Name of the count of rows in which it is 0 where that is no value, unless a policy says so:
+    of costs, that the model is free."""
     products: bool = False
     """Of a side's value: sums and products of both sides over pairs."""
     on_control: bool = False

@@ -40,7 +40,7 @@ MAX_FIELDS: Final = 64
 """Of the fields that cannot be read, or whose JSON differs: an event has fewer, a document that a
 service parses mostly too."""
 TOKEN_TICK: Final = 1.0
-"""Tokens are whole, so their sums and squares are exact integers."""
+"""Tokens and characters are whole, so their sums and squares are exact integers."""
 
 
 class JsonState(IntEnum):
@@ -202,7 +202,12 @@ SIDE: Final[tuple[Measure, ...]] = (
         among="constant_checked", paired_among="constant_checked_both",
         metric=GuardrailMetric("constant_answer_rate", "constant answers"),
     ),
-    Number("output_characters", "Length of the text in code points", "UInt32"),
+    Distribution(
+        "output_characters", "Length of the text in code points; NULL without text",
+        noun="length of the text", unit="characters", tick=TOKEN_TICK, array_type="Ints",
+        clickhouse_type="Nullable(UInt32)", squares=True, products=True,
+        metric=GuardrailMetric("answer_length", "mean answer length", "its characters", "neither"),
+    ),
     Number(
         "output_hash",
         "xxHash64 of the text in UTF-8, equal to xxHash64(text) in SQL; 0 without text",
@@ -314,6 +319,7 @@ SIDE: Final[tuple[Measure, ...]] = (
     Distribution(
         "cost_usd", "Price of the call in US dollars; NULL when unknown or unpriced",
         noun="cost", unit="US dollars", tick=USD_TICK, squares=True, products=True,
+        zeros="unpriced",
         metric=GuardrailMetric("cost_usd", "mean cost", "its cost", weight=2.0),
     ),
 )  # fmt: skip

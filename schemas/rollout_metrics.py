@@ -18,7 +18,7 @@ from understudy.schemas.measures import FEEDBACK, PAIR, SIDE
 
 Limit = Literal["max", "min", "max_increase", "max_drop"]
 Kind = Literal["rate", "lost", "agreement", "quantile", "mean", "excess", "accounting"]
-Unit = Literal["share", "ms", "usd", "tokens"]
+Unit = Literal["share", "ms", "usd", "tokens", "characters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +173,30 @@ def _metrics() -> Iterator[Metric]:
     yield _max_only(_UNMATCHED_SHARE, "accounting", why, per_rollout=True)
 
 
-_UNITS: Final[Mapping[str, Unit]] = {"tokens": "tokens", "US dollars": "usd"}
+_UNITS: Final[Mapping[str, Unit]] = {
+    "tokens": "tokens", "characters": "characters", "US dollars": "usd",
+}  # fmt: skip
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _metrics()}
 
 STABLE_LIMITS: Final[Mapping[str, float]] = {
     "error_rate": 0.2,
     "fallback_rate": 0.5,
     "truncation_rate": 0.5,
+    "refusal_rate": 0.5,
+    "empty_rate": 0.2,
+    "incomplete_rate": 0.2,
+    "reasoning_leak_rate": 0.5,
+    "garbled_rate": 0.2,
+    "repetition_rate": 0.2,
+    "constant_answer_rate": 0.5,
+    "tool_call_invalid_rate": 0.2,
     "json_valid_rate": 0.5,
     "json_schema_valid_rate": 0.5,
     "language_match_rate": 0.5,
 }
 """Share of stable's own answers from which it is no measure to judge a candidate by: where one in
-two has no valid JSON, or one in five is an error, something else is broken than the candidate."""
+two has no valid JSON, or one in five is an error, something else is broken than the candidate.
+None where stable may well differ: a model that is offered tools need not call one."""
 
 RESERVED: Final[Mapping[str, str]] = {
     "duration": "say which quantile: duration_p50, duration_p95 or duration_p99",
@@ -200,6 +211,7 @@ _LARGEST: Final[Mapping[Unit, float]] = {
     "ms": 86_400_000.0,
     "usd": 1e6,
     "tokens": 1e9,
+    "characters": 1e9,
 }
 """Of a limit per request: a day, a million dollars, a billion tokens."""
 _FACTOR: Final = "x"

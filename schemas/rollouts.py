@@ -81,11 +81,18 @@ class PolicyError(ValueError):
 # As written
 
 
-class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The two models compared."""
 
     stable: Annotated[str, Meta(min_length=1, max_length=256)]
     candidate: Annotated[str, Meta(min_length=1, max_length=256)]
+    free: Annotated[
+        tuple[Literal["stable", "candidate"], ...],
+        Meta(
+            description="Models whose calls cost nothing, such as your own: a cost of 0 for tokens "
+            "is their price. Of others it means that the price is not known."
+        ),
+    ] = ()
 
 
 class SliceManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -483,6 +490,13 @@ def default_guardrails() -> list[GuardrailManifest]:
         # Whether a model should have called a tool, or shown its reasoning, is for people to say.
         alert("tool_call_missing_rate", "5pp"),
         alert("reasoning_leak_rate", "1pp"),
+        # Longer answers cost money and patience, shorter ones may lack something: or just be terse.
+        alert("output_tokens", "50%"),
+        alert("answer_length", "50%"),
+        GuardrailManifest(
+            name="answer_length_drop", metric="answer_length", max_drop="50%", action="alert",
+            required="none",
+        ),
     ]  # fmt: skip
 
 

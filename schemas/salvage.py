@@ -21,6 +21,13 @@ Document = dict[str, Any]
 
 LONGEST_NUMBER: Final = 400
 """In digits. Longer ones are no number that anybody meant, and Python refuses some of them."""
+MAX_NESTING: Final = 200
+"""Deeper than any answer that is of use, and what reading it takes stays within Python's stack."""
+_ANSWER_DEPTH: Final = 5
+"""Where the arguments of a tool call begin: event, response, calls, call, arguments."""
+_TOO_DEEP: Final = '"\\ud800"'
+"""Half a character, which `cleaned` finds, in place of what nests too deeply."""
+_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -43,9 +50,12 @@ def parse(payload: bytes) -> Document:
     """Parse a payload as far as a JSON object can be made out. Raises `NoDocument`.
 
     Taken as they are: half an emoji, bytes that are no UTF-8 (as lone surrogates, which `cleaned`
-    finds), control characters in strings, a byte order mark, NaN and Infinity.
+    finds), control characters in strings, a byte order mark, NaN and Infinity. Half a character
+    also stands for arguments, or the like, that nest too deeply.
     """
     text = payload.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    if text.count("[") + text.count("{") > MAX_NESTING:
+        text = _without_depths(text)
     try:
         document = json.loads(text, strict=False, parse_int=_parse_int)
     except (ValueError, RecursionError) as error:
@@ -53,6 +63,26 @@ def parse(payload: bytes) -> Document:
     if not isinstance(document, dict):
         raise NoDocument("no JSON object")
     return document
+
+
+def _without_depths(text: str) -> str:
+    """A JSON text with half a character for each part of an answer that nests too deeply."""
+    kept: list[str] = []
+    depth = begins = taken = 0
+    is_deep = False
+    for match in _STRING_OR_BRACKET.finditer(text):
+        first = text[match.start()]
+        if first in "[{":
+            depth += 1
+            if depth == _ANSWER_DEPTH:
+                begins = match.start()
+            is_deep |= depth > MAX_NESTING
+        elif first != '"':
+            if depth == _ANSWER_DEPTH and is_deep:
+                kept += (text[taken:begins], _TOO_DEEP)
+                taken, is_deep = match.end(), False
+            depth -= 1
+    return "".join((*kept, text[taken:]))
 
 
 def _parse_int(digits: str) -> int | float:

@@ -140,6 +140,9 @@ def read_prompt(value: Any, damage: Damage) -> Any:
         damage.note("request.prompt")
         return None
     messages = [one for one in value if isinstance(one, dict)]
+    if value and not messages:
+        damage.note("request.prompt")
+        return None
     own = [one for one in messages if one.get("role") == "user"] or messages
     return "\n".join(text for one in own for text in _message_texts(one.get("content")))
 

@@ -63,6 +63,9 @@ class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     repetitive: Annotated[int, Meta(description="Sides that answered in a loop.")] = 0
     constant_checked: Annotated[int, Meta(description="Sides that answered after others, to other prompts, that it can be held against.")] = 0
     constant_answers: Annotated[int, Meta(description="Sides that gave one answer to different prompts.")] = 0
+    output_characters_count: Annotated[int, Meta(description="Sides with a known length of the text.")] = 0
+    output_characters_sum: Annotated[int, Meta(description="Sum of the length of the text, characters.")] = 0
+    output_characters_squares: Annotated[int, Meta(description="Sum of the squared length of the text.")] = 0
     json_expected: Annotated[int, Meta(description="Sides that answered where JSON was expected.")] = 0
     json_valid: Annotated[int, Meta(description="Of these, sides that gave valid JSON (RFC 8259).")] = 0
     json_fenced: Annotated[int, Meta(description="Invalid: fenced in markdown.")] = 0
@@ -161,6 +164,12 @@ class PairSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     constant_answer_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave one answer to different prompts.")] = 0
     constant_answer_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side gave one answer to different prompts.")] = 0
     constant_answer_both: Annotated[int, Meta(description="Pairs in which each of the two sides gave one answer to different prompts.")] = 0
+    output_characters_count: Annotated[int, Meta(description="Answered pairs with a known length of the text on both sides.")] = 0
+    output_characters_stable_sum: Annotated[int, Meta(description="Sum of stable's length of the text over these pairs.")] = 0
+    output_characters_candidate_sum: Annotated[int, Meta(description="Sum of the candidate's length of the text over these pairs.")] = 0
+    output_characters_stable_squares: Annotated[int, Meta(description="Sum of stable's squared length of the text.")] = 0
+    output_characters_candidate_squares: Annotated[int, Meta(description="Sum of the candidate's squared length of the text.")] = 0
+    output_characters_products: Annotated[int, Meta(description="Sum of stable's x the candidate's length of the text.")] = 0
     json_expected_both: Annotated[int, Meta(description="Answered pairs in which both sides answered where JSON was expected.")] = 0
     json_valid_only_stable: Annotated[int, Meta(description="Pairs in which only the stable side gave valid JSON (RFC 8259).")] = 0
     json_valid_only_candidate: Annotated[int, Meta(description="Pairs in which only the candidate side gave valid JSON (RFC 8259).")] = 0
@@ -281,6 +290,12 @@ class PairTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     tool_calls_match_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the same tools were called with equal arguments, in any order.")] = 0
     tool_calls_match_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     tool_calls_match_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    output_characters_pairs: Annotated[int, Meta(description="Turn pairs with a known length of the text on both sides of both turns: s and c.")] = 0
+    output_characters_stable_sums: Annotated[int, Meta(description="Sum of s_i + s_j over these turn pairs.")] = 0
+    output_characters_candidate_sums: Annotated[int, Meta(description="Sum of c_i + c_j over these turn pairs.")] = 0
+    output_characters_stable_products: Annotated[int, Meta(description="Sum of s_i · s_j over these.")] = 0
+    output_characters_candidate_products: Annotated[int, Meta(description="Sum of c_i · c_j over these.")] = 0
+    output_characters_cross_products: Annotated[int, Meta(description="Sum of c_i · s_j + s_i · c_j over these.")] = 0
     output_tokens_pairs: Annotated[int, Meta(description="Turn pairs with a known number of output tokens on both sides of both turns: s and c.")] = 0
     output_tokens_stable_sums: Annotated[int, Meta(description="Sum of s_i + s_j over these turn pairs.")] = 0
     output_tokens_candidate_sums: Annotated[int, Meta(description="Sum of c_i + c_j over these turn pairs.")] = 0
@@ -346,6 +361,9 @@ class SideTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     language_match_pairs: Annotated[int, Meta(description="Turn pairs in which x is known of both turns; x is 1 where the side answered in the language of the request.")] = 0
     language_match_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     language_match_products: Annotated[int, Meta(description="Sum of x_i · x_j over these turn pairs.")] = 0
+    output_characters_pairs: Annotated[int, Meta(description="Turn pairs with a known length of the text x of both turns.")] = 0
+    output_characters_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
+    output_characters_products: Annotated[int, Meta(description="Sum of x_i · x_j over these.")] = 0
     output_tokens_pairs: Annotated[int, Meta(description="Turn pairs with a known number of output tokens x of both turns.")] = 0
     output_tokens_sums: Annotated[int, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0
     output_tokens_products: Annotated[int, Meta(description="Sum of x_i · x_j over these.")] = 0

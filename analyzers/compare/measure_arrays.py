@@ -80,7 +80,7 @@ class SideMeasures:
     constant_answer: Bools
     """Gave one answer to different prompts."""
     output_characters: Ints
-    """Length of the text in code points."""
+    """Length of the text in code points; NULL without text."""
     output_hash: Hashes
     """xxHash64 of the text in UTF-8, equal to xxHash64(text) in SQL; 0 without text."""
     json_state: Bytes

@@ -143,7 +143,7 @@ def read_sides(
         repetitive=repetitive(outputs),
         constant_checked=_no(len(events)),
         constant_answer=_no(len(events)),
-        output_characters=characters,
+        output_characters=np.where(text, characters, -1),
         output_hash=_hashes(coded),
         json_state=json.state,
         json_schema_valid=schema_valid,

@@ -8,7 +8,7 @@ can be read only once stable's own is known: see `tail_thresholds`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -121,7 +121,8 @@ class Check:
 
 def checks_of(rollout: Rollout) -> tuple[Check, ...]:
     """Return all checks of a policy, in its order, with their weights; those of stable last."""
-    checks = [check for guardrail in rollout.guardrails for check in _checks_of(guardrail)]
+    free = rollout.models.free
+    checks = [check for guardrail in rollout.guardrails for check in _checks_of(guardrail, free)]
     of_stable = _checks_of_stable(rollout)
     has_alerts = any(check.action == "alert" for check in checks)
     of_alerts = 1.0 - STABLE_SHARE if of_stable else 1.0
@@ -168,21 +169,24 @@ def _check_of_stable(metric: Metric) -> Check:
     )  # fmt: skip
 
 
-def _checks_of(guardrail: Guardrail) -> Iterable[Check]:
-    yield _check(guardrail, guardrail.name, guardrail.value, guardrail.action)
+def _checks_of(guardrail: Guardrail, free: Collection[str]) -> Iterable[Check]:
+    yield _check(guardrail, guardrail.name, guardrail.value, guardrail.action, free)
     if guardrail.warn_value is not None:
-        yield _check(guardrail, guardrail.name + WARNING_SUFFIX, guardrail.warn_value, "alert")
+        name = guardrail.name + WARNING_SUFFIX
+        yield _check(guardrail, name, guardrail.warn_value, "alert", free)
 
 
-def _check(guardrail: Guardrail, name: str, value: float, action: Action) -> Check:
+def _check(
+    guardrail: Guardrail, name: str, value: float, action: Action, free: Collection[str]
+) -> Check:
     metric = METRICS[guardrail.metric]
-    key, reader = _key_and_reader(guardrail, metric, value)
+    key, reader = _key_and_reader(guardrail, metric, value, free)
     test = _test(guardrail, metric, value)
     return Check(name, guardrail, metric, value, action, test, key, reader)
 
 
 def _key_and_reader(
-    guardrail: Guardrail, metric: Metric, value: float
+    guardrail: Guardrail, metric: Metric, value: float, free: Collection[str]
 ) -> tuple[str, Reader | None]:
     """Return how a row is read; checks that read alike share the key."""
     on_candidate = guardrail.limit in ("max", "min")
@@ -200,8 +204,8 @@ def _key_and_reader(
         read = agreement_limit_reader if suffix else agreement_reader
         return metric.name + suffix, read(metric.name)
     if metric.kind == "mean":
-        read = mean_limit_reader if suffix else mean_reader
-        return metric.name + suffix, read(metric.name)
+        own = mean_limit_reader if suffix else mean_reader
+        return metric.name + suffix, own(metric.name, free)
     if metric.kind == "lost":
         if on_candidate:
             return f"{metric.name}.candidate", lost_limit_reader()

@@ -12,7 +12,7 @@ Requests that timed out without a duration count as slower than any limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -553,8 +553,12 @@ _PAIR_PARTS: Final = (
 )  # fmt: skip
 
 
-def mean_reader(metric: str) -> Reader:
-    """Return the reader of a mean on both sides: pairs, or separate arms."""
+def mean_reader(metric: str, free: Collection[str] = ()) -> Reader:
+    """Return the reader of a mean on both sides: pairs, or separate arms.
+
+    Where a 0 is a value of one of the sides (`free`), the sides are separate arms in every mode,
+    since windows add up no products with what is no value in general.
+    """
     name = MEANS[metric].name
 
     def paired(columns: RowColumns) -> MeanColumns:
@@ -562,19 +566,34 @@ def mean_reader(metric: str) -> Reader:
 
     def arms(columns: RowColumns) -> MeanColumns:
         return _mean_arms(
-            [columns[f"candidate_{name}_{part}"] for part in _SIDE_PARTS],
-            [columns[f"stable_{name}_{part}"] for part in _SIDE_PARTS],
+            *(_own_mean(columns, side, metric, free) for side in ("candidate", "stable"))
         )
 
-    return Reader(MeanColumns._fields, _by_mode(paired, arms), _nothing)
+    read = arms if has_zeros(metric, free) else _by_mode(paired, arms)
+    return Reader(MeanColumns._fields, read, _nothing)
 
 
-def mean_limit_reader(metric: str) -> Reader:
+def has_zeros(metric: str, free: Collection[str]) -> bool:
+    """Whether a 0 is a value of one of the sides, where it is none in general."""
+    return bool(free and MEANS[metric].zeros)
+
+
+def _own_mean(
+    columns: RowColumns, side: str, metric: str, free: Collection[str]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Units, sum and squares of one side's values, with those that are 0 where it is free."""
+    measure = MEANS[metric]
+    units, total, squares = (columns[f"{side}_{measure.name}_{part}"] for part in _SIDE_PARTS)
+    if measure.zeros and side in free:
+        units = units + columns[f"{side}_{measure.zeros}"]
+    return units, total, squares
+
+
+def mean_limit_reader(metric: str, free: Collection[str] = ()) -> Reader:
     """Return the reader of the candidate's own mean, as pairs of which stable's value is 0."""
-    name = MEANS[metric].name
 
     def read(columns: RowColumns) -> MeanColumns:
-        units, total, squares = (columns[f"candidate_{name}_{part}"] for part in _SIDE_PARTS)
+        units, total, squares = _own_mean(columns, "candidate", metric, free)
         return MeanColumns(units, total, paired_candidate_squares=squares)
 
     return Reader(MeanColumns._fields, read, _nothing)

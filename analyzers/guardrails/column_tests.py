@@ -447,7 +447,14 @@ class MeanTest:
 
     def units(self, statistics: FloatArray) -> FloatArray:
         s = _columns(MeanColumns, statistics)
-        return s.pairs + s.candidate_units
+        return (s.pairs + s.candidate_units) * ~self.lacks_baseline(statistics)
+
+    def lacks_baseline(self, statistics: FloatArray) -> BoolArray:
+        """Whether stable's value is 0 where a share of it is tolerated: nothing can be judged."""
+        s = _columns(MeanColumns, statistics)
+        is_zero = s.paired_stable + s.stable_total <= 0.0
+        lacking: BoolArray = self.relative & is_zero & (s.pairs + s.stable_units > 0.0)
+        return lacking
 
     def window_harm(self, statistics: FloatArray) -> FloatArray:
         s = _columns(MeanColumns, statistics)
@@ -474,7 +481,7 @@ class MeanTest:
 
     def observed(self, statistics: FloatArray) -> Observed:
         s = _columns(MeanColumns, statistics)
-        units = int(self.units(statistics))
+        units = int(s.pairs + s.candidate_units)
         candidate = _ratio(s.paired_candidate + s.candidate_total, units)
         stable = _ratio(s.paired_stable + s.stable_total, s.pairs + s.stable_units)
         if self.factor == 0.0:
@@ -513,9 +520,16 @@ class MeanTest:
         return s.paired_stable + arms * stable_mean
 
     def _observations(self, s: MeanColumns) -> Observations:
-        """Return pairs and arms together; one of them is empty in nearly every batch."""
+        """Return pairs and arms together; one of them is empty in nearly every batch.
+
+        Where a share of stable's value is tolerated, a batch in which that is 0 tells nothing.
+        """
         pairs, arms = self._of_pairs(s), self._of_arms(s)
-        return Observations(*(one + other for one, other in zip(pairs, arms, strict=True)))
+        both = Observations(*(one + other for one, other in zip(pairs, arms, strict=True)))
+        if not self.relative:
+            return both
+        has_baseline = s.paired_stable + s.stable_total > 0.0
+        return Observations(*(one * has_baseline for one in both))
 
     def _of_pairs(self, s: MeanColumns) -> Observations:
         """x = candidate - factor · stable - shift, from the sums of both and of their products."""

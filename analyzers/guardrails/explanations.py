@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from understudy.analyzers.guardrails.check_sentences import sentence, where
+from understudy.analyzers.guardrails.column_tests import MeanTest
 from understudy.analyzers.guardrails.evaluate import (
     ANY_SLICE,
     CheckResult,
@@ -28,6 +29,7 @@ from understudy.analyzers.guardrails.formatting import (
 )
 from understudy.analyzers.guardrails.measured import JudgedSlice, Untold, untold
 from understudy.analyzers.guardrails.model_changes import ModelChange
+from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.guardrails.state import Latch, RolloutState
 from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS
 from understudy.analyzers.sequential.verdict import SUSPECTED_HARM
@@ -42,6 +44,18 @@ _SHOWN_SHARE: Final = 1e-9
 """Less is what rounding leaves."""
 SUSPICION: Final = "harm is suspected"
 """How a reason to hold begins that is a suspicion."""
+
+
+NO_BASELINE: Final = (
+    "cannot be judged: stable's is 0, and no limit follows from a share of 0; write one that is "
+    "not relative"
+)
+
+
+def lacks_baseline(result: CheckResult) -> bool:
+    """Whether a share of stable's value is tolerated, and that is 0."""
+    test = result.check.test
+    return isinstance(test, MeanTest) and bool(test.lacks_baseline(result.total))
 
 
 def latch_of(action: Action, state: RolloutState, evaluation: Evaluation) -> Latch:
@@ -81,8 +95,18 @@ def reasons_for_promotion(
     return [
         shown,
         *_listed("not measured", [printable(name) for name in without.not_measured]),
+        *_without_baseline(evaluation),
         *_listed("too few to tell", [_small(results[one.name]) for one in without.too_few]),
         *(f"points the other way, perhaps by chance: {one}" for one in _sentences(state, beyond)),
+    ]
+
+
+def _without_baseline(evaluation: Evaluation) -> list[str]:
+    """Name the checks that cannot be judged as stable's value is 0."""
+    return [
+        f"{printable(one.check.name)} {NO_BASELINE}"
+        for one in evaluation.results
+        if one.evidence.slice == ALL and one.check.stops_promotion and lacks_baseline(one)
     ]
 
 
@@ -193,6 +217,8 @@ def waiting(result: CheckResult, state: RolloutState) -> str:
     """Return why a check has no evidence yet; empty when it has."""
     check = result.check
     needs_control = check.metric.kind in ("agreement", "excess")
+    if lacks_baseline(result):
+        return NO_BASELINE
     match result.waiting:
         case "reference":
             threshold = state.tail_threshold(result.evidence.slice, check.metric.measure)

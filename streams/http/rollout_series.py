@@ -26,7 +26,12 @@ from understudy.streams.logs import LogLimit
 _limited_log: Final = LogLimit(structlog.get_logger(__name__))
 
 PREFIX: Final = "understudy_"
-UNITS: Final[Mapping[str, str]] = {"share": "_ratio", "usd": "_usd", "tokens": "_tokens"}
+UNITS: Final[Mapping[str, str]] = {
+    "share": "_ratio",
+    "usd": "_usd",
+    "tokens": "_tokens",
+    "characters": "_characters",
+}
 """The ending of a series by the unit of its evidence. Limits on times are judged as shares."""
 ROLLOUTS_KNOWN: Final = f"{PREFIX}rollouts_known"
 ROLLOUTS_KNOWN_MEANING: Final = (

@@ -369,6 +369,32 @@ def test_where_no_answer_is_left_the_side_has_failed(response: Any, error: str |
     assert (event.error.type if event.error else None) == error
 
 
+DEEP = "[" * 10_000 + "]" * 10_000
+
+
+@pytest.mark.parametrize(
+    ("field", "error", "unreadable"),
+    [
+        ('"response": {"output": DEEP}', "unreadable", ("response.output",)),
+        ('"response": {"tool_calls": [{"name": "f", "arguments": DEEP}]}', None,
+         ("response.tool_calls",)),
+        ('"response": {"output": "hi"}, "attributes": {"a": DEEP}', None, ("attributes",)),
+        ('"request": {"tools": [{"name": "f", "parameters": DEEP}]}', None, ("request.tools",)),
+        ('"request": {"prompt": DEEP}', None, ("request.prompt",)),
+        ('"extra": DEEP', None, ()),
+    ],
+)  # fmt: skip
+def test_json_that_nests_beyond_all_measure_is_its_sides_failure(
+    field: str, error: str | None, unreadable: tuple[str, ...]
+) -> None:
+    text = encoded(response=None, request=None).decode().replace('"response": null, ', "")
+    text = text.replace('"request": null, ', "")
+    event = decode_event(f"{text[:-1]}, {field.replace('DEEP', DEEP)}}}".encode())
+    assert (event.error.type if event.error else None) == error
+    assert isinstance(event, SalvagedEvent)
+    assert event.unreadable_fields == unreadable
+
+
 def test_an_answer_is_not_lost_to_a_byte_order_mark_or_a_raw_newline() -> None:
     for payload in (b"\xef\xbb\xbf" + encoded(), encoded().replace(b"hello", b"hel\nlo")):
         event = decode_event(payload)

@@ -8,7 +8,13 @@ from understudy.schemas.events import MAX_COST_USD, MAX_DURATION_MS
 from understudy.schemas.measure_kinds import Category, Distribution, GuardrailMetric, Outcome
 from understudy.schemas.measures import CONTROL, FEEDBACK, PAIR, SIDE, SUMS, check_rates
 
-LARGEST = {"ms": MAX_DURATION_MS, "tokens": 2.0**31 - 1, "US dollars": MAX_COST_USD, "0 to 1": 1.0}
+LARGEST = {
+    "ms": MAX_DURATION_MS,
+    "tokens": 2.0**31 - 1,
+    "characters": 2.0**31 - 1,
+    "US dollars": MAX_COST_USD,
+    "0 to 1": 1.0,
+}
 MAX_TICKS = 2.0**44
 """See `understudy.analyzers.windows.moments`."""
 

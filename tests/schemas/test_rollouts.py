@@ -200,7 +200,11 @@ def test_three_lines_are_a_safe_policy() -> None:
     assert {"error_rate", "json_valid_rate", "duration_p99", "cost_usd"} <= watched
     assert {"empty_rate", "refusal_rate", "tool_call_invalid_rate", "garbled_rate"} <= watched
     alerting = {guardrail.name for guardrail in rollout.guardrails if guardrail.action == "alert"}
-    assert alerting == {"error_rate_multiple", "tool_call_missing_rate", "reasoning_leak_rate"}
+    assert alerting == {
+        "error_rate_multiple", "tool_call_missing_rate", "reasoning_leak_rate",
+        "output_tokens", "answer_length", "answer_length_drop",
+    }  # fmt: skip
+    assert "constant_answer_rate" in watched
     assert all(guardrail.action in ("rollback", "alert") for guardrail in rollout.guardrails)
     assert all(guardrail.slices.each_language for guardrail in rollout.guardrails)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from understudy.schemas.events import Event, InvalidEvent, SalvagedEvent, decode_event, encode_event
 from understudy.schemas.salvage import (
     LONGEST_NUMBER,
+    MAX_NESTING,
     Damage,
     NoDocument,
     cleaned,
@@ -134,3 +135,23 @@ def test_whatever_an_answer_is_the_event_is_read(
 def test_no_bytes_raise_anything_else(payload: bytes) -> None:
     with contextlib.suppress(InvalidEvent):
         decode_event(payload)
+
+
+@pytest.mark.parametrize(
+    "deep", ["[" * 10_000 + "]" * 10_000, '{"a":' * 10_000 + "1" + "}" * 10_000]
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_nests_beyond_all_measure_is_left_out(deep: str, first: bool) -> None:
+    others = '"name": "a", "text": "[[{{\\"[ ok"'
+    part = f'"response": {{"tool_calls": [{{"name": "f", "arguments": {deep}}}]}}'
+    document = parse(f"{{{part + ', ' + others if first else others + ', ' + part}}}".encode())
+    assert (document["name"], document["text"]) == ("a", '[[{{"[ ok')
+    assert document["response"] == {"tool_calls": [{"name": "f", "arguments": "\ud800"}]}
+
+
+def test_what_nests_as_deep_as_answers_may_is_kept() -> None:
+    deep = "[" * (MAX_NESTING - 1) + "]" * (MAX_NESTING - 1)
+    many = "[" + ",".join(["[]"] * 300) + "]"
+    document = parse(f'{{"a": {deep}, "b": {many}}}'.encode())
+    assert json.dumps(document["a"]) == deep
+    assert len(document["b"]) == 300

@@ -457,7 +457,7 @@ def test_what_is_not_the_answers_text_is_not_measured(form: str) -> None:
     assert not (measures.text | measures.empty | measures.garbled | measures.repetitive)[0]
     assert measures.json_state[0] == JsonState.NOT_EXPECTED
     assert measures.json_schema_valid[0] == -1
-    assert (measures.output_characters[0], measures.output_hash[0]) == (0, 0)
+    assert (measures.output_characters[0], measures.output_hash[0]) == (-1, 0)
 
 
 def test_beginning_tells_the_language_and_a_hash_does_not() -> None:

@@ -245,8 +245,10 @@ def test_a_prior_that_is_known_stays_and_one_of_nothing_is_none() -> None:
     batches = np.stack([paired_means(c, s) for c, s in zip(*COSTS, strict=True)])
     assert set(RELATIVE.scales_before(batches, np.array([2.0, 5.0, 7.0]))[:, 0]) == {2.0}
     free = np.stack([paired_means([0.0] * 200, [0.0] * 200)] * 2 + [batches[0]])
-    assert RELATIVE.scales_before(free, NO_SCALE)[:, 0].tolist()[:3] == [0.0, 0.0, 0.0]
-    assert RELATIVE.scales_before(free, NO_SCALE)[3, 0] > 0.0
+    assert MeanTest().scales_before(free, NO_SCALE)[:, 0].tolist()[:3] == [0.0, 0.0, 0.0]
+    assert MeanTest().scales_before(free, NO_SCALE)[3, 0] > 0.0
+    # Where stable's value is 0 there is nothing to take a share of, and nothing to learn.
+    assert RELATIVE.scales_before(free, NO_SCALE)[:, 0].tolist() == [0.0] * 4
 
 
 def test_scales_are_the_same_to_the_last_bit_in_one_go_or_in_parts() -> None:
@@ -431,3 +433,19 @@ def test_units_are_the_candidates() -> None:
     assert LimitTest(0.1).units(limit(7, 1, 1)) == 7
     assert MeanTest().units(mean_arms([1.0] * 20, [1.0] * MEAN_ARM_UNITS)) == 20
     assert no_scale(some).shape == (3, 3)
+
+
+def test_a_share_of_0_tells_nothing() -> None:
+    test = MeanTest(factor=1.25, relative=True)
+    nothing = paired_means([3.0, 5.0], [0.0, 0.0])
+    assert test.lacks_baseline(nothing)
+    assert test.units(nothing) == 0
+    assert test.observed(nothing).harm is None
+    some = paired_means([3.0, 5.0], [2.0, 0.0])
+    assert not test.lacks_baseline(some)
+    assert test.units(some) == 2
+    assert not MeanTest(shift=1.0).lacks_baseline(nothing)
+    scale = test.scales_before(some[None], np.zeros(3))[-1]
+    scale[0] = 1.0
+    assert not test.increments(nothing, "rollback", scale).any()
+    assert test.increments(some, "rollback", scale).any()

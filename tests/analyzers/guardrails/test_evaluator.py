@@ -503,3 +503,63 @@ def test_the_decision_records_what_it_rests_on() -> None:
     assert high is not None
     assert low < error.harm < high
     assert sum(e.weight for e in decision.evidence if e.action == "rollback") <= 1.0
+
+
+def without_price(side: str, messages: list[WindowsMessage]) -> list[WindowsMessage]:
+    """The same traffic where the calls of one side cost 0."""
+    for one in messages:
+        for row in one.rows:
+            own = getattr(row, side)
+            own.unpriced, own.cost_usd_count = own.cost_usd_count, 0
+            own.cost_usd_sum = own.cost_usd_squares = 0.0
+            for name in row.pair.__struct_fields__:
+                if name.startswith("cost_usd_"):
+                    setattr(row.pair, name, type(getattr(row.pair, name))())
+    return messages
+
+
+ERRORS = "{metric: error_rate, max_increase: 2pp}"
+DEARER = f"{ERRORS}, {{metric: cost_usd, max_increase: 0.0005, required: if_measured}}"
+RELATIVELY_DEARER = f"{ERRORS}, {{metric: cost_usd, max_increase: 25%, required: if_measured}}"
+
+
+def policy_with_free(side: str, guardrails: str) -> Rollout:
+    rollout = policy(guardrails)
+    models = msgspec.structs.replace(rollout.models, free=(side,))
+    return msgspec.structs.replace(rollout, models=models)
+
+
+def decided(rollout: Rollout, side: str, mode: str = "shadow") -> Decision:
+    messages = without_price(side, World(mode=mode).messages(5, 45))
+    return evaluated(rollout, messages)[0].decision()
+
+
+@pytest.mark.parametrize("guardrails", [DEARER, RELATIVELY_DEARER])
+def test_a_cost_of_0_is_no_price_unless_the_policy_says_so(guardrails: str) -> None:
+    decision = decided(policy(guardrails), "candidate")
+    assert (decision.verdict, decision.not_measured) == ("promote", ["cost_usd"])
+    decision = decided(policy_with_free("candidate", guardrails), "candidate")
+    assert (decision.verdict, decision.not_measured) == ("promote", [])
+    (cost,) = (
+        one for one in decision.evidence if (one.guardrail, one.slice) == ("cost_usd", "all")
+    )
+    assert cost.units > 0
+    assert cost.candidate == 0.0
+
+
+def test_a_candidate_that_costs_something_where_stable_is_free() -> None:
+    decision = decided(policy_with_free("stable", DEARER), "stable")
+    assert decision.verdict == "rollback"
+    assert "mean cost over all requests rose $0.00" in decision.reasons[0]
+
+
+def test_a_share_of_nothing_cannot_be_judged_and_the_decision_says_so() -> None:
+    decision = decided(policy_with_free("stable", RELATIVELY_DEARER), "stable")
+    assert (decision.verdict, decision.not_measured) == ("promote", ["cost_usd"])
+    assert any(
+        one.startswith("cost_usd cannot be judged: stable's is 0") for one in decision.reasons
+    )
+    required = RELATIVELY_DEARER.replace("if_measured", "all")
+    decision = decided(policy_with_free("stable", required), "stable")
+    assert decision.verdict == "hold"
+    assert "mean cost over all requests: cannot be judged: stable's is 0" in decision.reasons[0]
