@@ -52,10 +52,10 @@ def _take_part(part: Any, text: list[str], found: dict[str, list[Any]], damage: 
     if isinstance(part, str):
         text.append(part)
         return
-    if not isinstance(part, dict):
+    kind = part.get("type") if isinstance(part, dict) else part
+    if not isinstance(part, dict) or not isinstance(kind, str | None):
         damage.note("response.output")
         return
-    kind = part.get("type")
     if kind in ("tool_use", "function_call"):
         found["tool_calls"].append(part)
     elif kind == "refusal":

@@ -39,7 +39,7 @@ _INPUT_EVENTS: Final = tuple(
     f"gen_ai.{role}.message" for role in ("system", "user", "assistant", "tool")
 )
 _OUTPUT_EVENT: Final = "gen_ai.choice"
-_FAILED: Final = frozenset({2, "STATUS_CODE_ERROR", "ERROR"})
+_FAILED: Final = (2, "STATUS_CODE_ERROR", "ERROR")
 
 
 def is_traces(record: Record) -> bool:

@@ -24,7 +24,7 @@ from understudy.schemas.adapters.recording import (
 
 _ERROR: Final = 2
 """`failureReason` of a row whose provider failed; 1 is an assertion that failed."""
-_JSON_ASSERTIONS: Final = frozenset({"is-json"})
+_JSON_ASSERTION: Final = "is-json"
 _STATUSES: Final = range(400, 600)
 """Of HTTP, as they stand in promptfoo's messages: `API error: 503 Service Unavailable`."""
 
@@ -117,8 +117,8 @@ def _refusal(response: Mapping[str, Any]) -> Any:
 
 def _expects(row: Record) -> str | None:
     checks = _mapping(row.get("testCase")).get("assert")
-    kinds = {_mapping(one).get("type") for one in checks} if isinstance(checks, list) else set()
-    return "json" if kinds & _JSON_ASSERTIONS else None
+    found = checks if isinstance(checks, list) else []
+    return "json" if any(_mapping(one).get("type") == _JSON_ASSERTION for one in found) else None
 
 
 def _error(row: Record, response: Mapping[str, Any]) -> Any:

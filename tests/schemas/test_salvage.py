@@ -102,10 +102,14 @@ def test_strict_json_comes_out() -> None:
         encoded({"a": "\ud800"})
 
 
+NAMES = st.text(max_size=5) | st.sampled_from(
+    ["type", "text", "value", "content", "role", "name", "function", "arguments", "input", "code"]
+)
+"""Of the fields by which vendors' shapes are told apart, too."""
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("\ud83c"),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+        st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3)
     ),
     max_leaves=6,
 )  # fmt: skip

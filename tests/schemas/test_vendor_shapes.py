@@ -46,6 +46,14 @@ def test_content_parts_become_text(output: Any, text: str) -> None:
     assert event.error is None
 
 
+@pytest.mark.parametrize("kind", [[1], {"a": 1}, 7, True])
+def test_a_part_of_no_kind_is_not_readable_and_takes_no_other_with_it(kind: Any) -> None:
+    event = read(response={"output": [{"type": kind, "text": "x"}, {"type": "text", "text": "so"}]})
+    assert event.response is not None
+    assert event.response.output == "so"
+    assert unreadable(event) == ("response.output",)
+
+
 def test_parts_that_are_no_text_go_where_they_belong() -> None:
     parts = [
         {"type": "thinking", "thinking": "Hm."},

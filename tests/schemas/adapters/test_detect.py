@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.schemas.adapters.test_api_bodies import CHAT
 from tests.schemas.adapters.test_langfuse import API
@@ -88,6 +93,38 @@ def test_an_input_nested_too_deeply_takes_no_other_with_it() -> None:
     deep = b'{"prompt": ' + b"[" * 900 + b"]" * 900 + b', "output": "a"}\n'
     recording: Recording = read_recording(deep + b'{"prompt": "Why?", "output": "b"}\n', PLAIN)
     assert recording.answers[-1].place == Place(2)
+
+
+JSON = st.sampled_from(
+    [None, True, 0, -1, 2**70, 1e308, "", "x", [], {}, [1], [[]], {"a": 1}, [None], '{"a":', "[1]"]
+)
+"""What stands where something else should."""
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths of all values within a document."""
+    if path:
+        yield path
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value if isinstance(value, list) else [])
+    )
+    for key, one in inner:
+        yield from places(one, (*path, key))
+
+
+@given(st.sampled_from(sorted(RECORDS)), st.data())
+def test_whatever_stands_in_a_record_takes_no_other_with_it(kind: str, data: st.DataObject) -> None:
+    document = msgspec.json.decode(msgspec.json.encode(RECORDS[kind]))
+    *path, last = data.draw(st.sampled_from(list(places(document))))
+    holder = document
+    for key in path:
+        holder = holder[key]
+    holder[last] = data.draw(JSON)
+    whole = RECORDS[kind]
+    recording = read_recording(lines(whole, document, whole), PLAIN)
+    assert [one.place.line for one in recording.answers][:: len(recording.answers) - 1] == [1, 3]
 
 
 def test_a_csv_file_may_begin_with_a_bracket() -> None:
