@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.slices import ALL, MAX_ARRIVALS, slice_name
 from understudy.schemas.rollouts import Action, SliceChoice
+
+ENOUGH_IN_SLICE: Final = 300
+"""Cases of a slice from which harm of a few points shows in it."""
 
 
 class Cell(NamedTuple):
@@ -28,11 +31,14 @@ class Present(NamedTuple):
 
     languages: Sequence[str]
     workflows: Sequence[str]
+    rows: int
+    """Rows of the sample: cases, or conversations."""
 
     @classmethod
     def of(cls, languages: Iterable[str], workflows: Iterable[str]) -> Present:
         """Of each case's language and workflow."""
-        return cls(*(_most_frequent(values) for values in (languages, workflows)))
+        languages, workflows = list(languages), list(workflows)
+        return cls(_most_frequent(languages), _most_frequent(workflows), len(languages))
 
 
 def slice_shares(choice: SliceChoice, present: Present) -> dict[str, float]:
@@ -40,20 +46,27 @@ def slice_shares(choice: SliceChoice, present: Present) -> dict[str, float]:
 
     Half is for all cases together, the rest evenly for the families of slices, and in each evenly
     for its slices. A family of one slice is all cases again, so it gets nothing of its own.
+    Languages and workflows with few cases show the grossest harm alone, so that their families
+    leave the more of their part to all cases together, the fewer cases a slice has on average.
     """
     languages = [slice_name(language=one) for one in present.languages] * choice.each_language
     workflows = [slice_name(workflow=one) for one in present.workflows] * choice.each_workflow
-    families = [one for one in (languages, workflows) if len(one) > (1 if choice.all else 0)]
+    found = [one for one in (languages, workflows) if len(one) > (1 if choice.all else 0)]
+    families = [(one, _worth(len(one), present.rows) if choice.all else 1.0) for one in found]
     if choice.named:
-        families.append([slice_name(one.language, one.workflow) for one in choice.named])
-    shares: dict[str, float] = {}
-    if choice.all:
-        shares[ALL] = 0.5 if families else 1.0
-    left = (0.5 if choice.all else 1.0) / max(1, len(families))
-    for family in families:
+        named = [slice_name(one.language, one.workflow) for one in choice.named]
+        families.append((named, 1.0))
+    part = (0.5 if choice.all else 1.0) / max(1, len(families))
+    shares = {ALL: 1.0 - sum(part * worth for _, worth in families)} if choice.all else {}
+    for family, worth in families:
         for name in family:
-            shares[name] = shares.get(name, 0.0) + left / len(family)
+            shares[name] = shares.get(name, 0.0) + part * worth / len(family)
     return shares
+
+
+def _worth(n_slices: int, rows: int) -> float:
+    """Return how much of its part a family of slices takes, at most all."""
+    return min(1.0, rows / n_slices / ENOUGH_IN_SLICE)
 
 
 def error_shares(

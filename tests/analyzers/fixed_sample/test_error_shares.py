@@ -16,17 +16,22 @@ EACH_LANGUAGE = SliceChoice(all=True, each_language=True, each_workflow=False)
 
 
 def test_languages_share_half_evenly() -> None:
-    shares = slice_shares(EACH_LANGUAGE, Present(["en", "de"], []))
+    shares = slice_shares(EACH_LANGUAGE, Present(["en", "de"], [], 600))
     assert shares == {"all": 0.5, "language:en": 0.25, "language:de": 0.25}
 
 
+def test_languages_with_few_cases_leave_their_part_to_all_together() -> None:
+    shares = slice_shares(EACH_LANGUAGE, Present(["en", "de"], [], 60))
+    assert shares == {"all": 0.95, "language:en": 0.025, "language:de": 0.025}
+
+
 def test_one_language_is_all_cases() -> None:
-    assert slice_shares(EACH_LANGUAGE, Present(["en"], ["chat"])) == {"all": 1.0}
+    assert slice_shares(EACH_LANGUAGE, Present(["en"], ["chat"], 600)) == {"all": 1.0}
 
 
 def test_families_share_evenly() -> None:
     choice = SliceChoice(True, True, True, (SliceManifest(language="ja"),))
-    shares = slice_shares(choice, Present(["en", "de"], ["a", "b"]))
+    shares = slice_shares(choice, Present(["en", "de"], ["a", "b"], 600))
     assert shares["language:ja"] == pytest.approx(1 / 6)
     assert shares["workflow:a"] == pytest.approx(1 / 12)
     assert sum(shares.values()) == pytest.approx(1.0)
@@ -34,7 +39,7 @@ def test_families_share_evenly() -> None:
 
 def test_without_all_requests_one_language_has_everything() -> None:
     choice = SliceChoice(all=False, each_language=True, each_workflow=False)
-    assert slice_shares(choice, Present(["en"], [])) == {"language:en": 1.0}
+    assert slice_shares(choice, Present(["en"], [], 600)) == {"language:en": 1.0}
 
 
 def test_what_cannot_be_tested_leaves_its_share_to_the_others() -> None:
@@ -65,5 +70,5 @@ def test_alerts_have_an_error_of_their_own() -> None:
 
 def test_the_most_frequent_languages_count() -> None:
     present = Present.of(["de", "en", "en", ""], [""])
-    assert present == (["en", "de"], [])
+    assert present == (["en", "de"], [], 4)
     assert len(Present.of([str(number) for number in range(100)], []).languages) == 64
