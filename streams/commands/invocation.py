@@ -11,7 +11,6 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import click
 import msgspec
 
-from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.settings import Settings, load_settings
 
 Options = ParamSpec("Options")
@@ -54,5 +53,7 @@ def with_json_schemas(settings: Settings, folder: str | None) -> Settings:
 
 def quiet_logs(level: int = logging.WARNING) -> None:
     """Log from `level` on; librdkafka's own lines are left out, since failures become messages."""
+    from understudy.streams.logs import KAFKA_LOGGER, configure_logs  # most commands log nothing
+
     configure_logs(level)
     KAFKA_LOGGER.setLevel(logging.CRITICAL + 1)

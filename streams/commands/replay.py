@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from understudy.schemas.decisions import Decision
 from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
 from understudy.streams.commands.options import (
     EXISTING_FILE,
@@ -27,28 +26,24 @@ from understudy.streams.commands.recorded_answers import (
     with_sides,
 )
 from understudy.streams.errors import VERDICT, CommandError
+from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.replay.answer_files import AnswerFiles
 from understudy.streams.replay.answer_recording import AnyRecording
-from understudy.streams.replay.into_clickhouse import into_clickhouse
 from understudy.streams.replay.invalid_lines import invalid_json, invalid_text
 from understudy.streams.replay.order_report import order_json, order_text
-from understudy.streams.replay.policy_trial import (
-    FailOn,
-    PolicyTrial,
-    decision_json,
-    fails,
-    read_policy_file,
-)
 from understudy.streams.replay.recordings import total_bytes
-from understudy.streams.replay.replay_events import ReplayResult, replay
+from understudy.streams.replay.replay_events import ReplayResult, ReplaySink, replay
 from understudy.streams.replay.report import Document, report
 from understudy.streams.replay.time_order import Recording
 from understudy.streams.settings import Settings
-from understudy.streams.terminal.evidence_table import show_decision
 from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
 from understudy.streams.terminal.progress import file_progress
 from understudy.streams.terminal.report_table import report_tables, slice_documents
+
+if TYPE_CHECKING:  # imported where they are needed: most recordings are replayed without either
+    from understudy.schemas.decisions import Decision
+    from understudy.streams.replay.policy_trial import FailOn, PolicyTrial
 
 RECORDED: Final = "recorded"
 """Rollout of recorded answers for which nobody names one."""
@@ -119,21 +114,20 @@ def command(
     if fail_on is not None and policy_file is None:
         raise click.UsageError("--fail-on needs a --policy to judge by")
     check_is_from(answers)
-    quiet_logs()
-    rollout = None if policy_file is None else read_policy_file(policy_file)
-    trial = None if rollout is None else PolicyTrial(rollout)
+    trial = None if policy_file is None else _trial(policy_file)
     policy = PairingPolicy.from_settings(with_json_schemas(settings, json_schemas))
     started = time.monotonic()
     with (
         file_progress(total_bytes(files), "replaying") as progress,
-        nullcontext() if url is None else into_clickhouse(url, policy.window_ms) as sink,
+        nullcontext() if url is None else _clickhouse(url, policy.window_ms) as sink,
+        garbage_collection_of_a_worker(),
     ):
         now_ms = int(time.time() * 1000)
         recording: AnyRecording
         if answers.format is None:
             recording = Recording(files, join_timeout_ms=policy.join_timeout_ms, progress=progress)
         else:
-            named = rollout_id or (RECORDED if rollout is None else rollout.rollout_id)
+            named = rollout_id or (RECORDED if trial is None else trial.rollout.rollout_id)
             recording, policy = read_answers(with_sides(answers, files), named, policy)
         result = replay(recording, policy, now_ms, sink, trial)
     decision = None if trial is None or _is_unusable(result) else trial.outcome()
@@ -149,8 +143,27 @@ def command(
         _explain(result, recording, policy.join_timeout_s)
     if _is_unusable(result):
         raise CommandError("none of the events could be used")
-    if decision is not None and fails(decision, fail_on):
+    if decision is not None and _fails(decision, fail_on):
         raise click.exceptions.Exit(VERDICT)
+
+
+def _trial(policy_file: Path) -> PolicyTrial:
+    from understudy.streams.replay.policy_trial import PolicyTrial, read_policy_file
+
+    return PolicyTrial(read_policy_file(policy_file))
+
+
+def _fails(decision: Decision, fail_on: FailOn | None) -> bool:
+    from understudy.streams.replay.policy_trial import fails
+
+    return fails(decision, fail_on)
+
+
+def _clickhouse(url: str, window_ms: int) -> AbstractContextManager[ReplaySink]:
+    from understudy.streams.replay.into_clickhouse import into_clickhouse
+
+    quiet_logs()
+    return into_clickhouse(url, window_ms)
 
 
 def _is_unusable(result: ReplayResult) -> bool:
@@ -170,7 +183,11 @@ def _json_document(
         "invalid": invalid_json(result.invalid, recording.place),
         "order": order_json(recording.disorder),
     }
-    return whole if decision is None else {**whole, "decision": decision_json(decision)}
+    if decision is None:
+        return whole
+    from understudy.streams.replay.policy_trial import decision_json
+
+    return {**whole, "decision": decision_json(decision)}
 
 
 def _print(
@@ -183,6 +200,8 @@ def _print(
 ) -> None:
     show(report_tables(document, all_slices=all_slices))
     if decision is not None:
+        from understudy.streams.terminal.evidence_table import show_decision
+
         show(show_decision(decision, all_slices=all_slices))
     rate = result.tally.read / took_s if took_s else 0.0
     say(f"{took_s:.1f} s, {rate:,.0f} events/s", err=True)

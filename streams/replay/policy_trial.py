@@ -37,7 +37,7 @@ class PolicyTrial:
 
     def __init__(self, rollout: Rollout, stage: str | None = None) -> None:
         """Begin at a stage by its name, or at the first one in the recording's mode."""
-        self._rollout = rollout
+        self.rollout = rollout
         self._stage = None if stage is None else _stage_named(rollout, stage)
         self._evaluator: RolloutEvaluator | None = None
         self._seen: set[str] = set()
@@ -47,7 +47,7 @@ class PolicyTrial:
     def __call__(self, message: WindowsMessage) -> None:
         """Take a message of window rows; those of other rollouts are skipped."""
         self._seen.add(message.rollout_id)
-        if message.rollout_id != self._rollout.rollout_id:
+        if message.rollout_id != self.rollout.rollout_id:
             return
         if self._evaluator is None:
             self._evaluator = self._begin(row.mode for row in message.rows)
@@ -58,11 +58,11 @@ class PolicyTrial:
 
     def columns(self) -> frozenset[str]:
         """The columns of windows that the policy needs."""
-        return columns_needed(self._rollout)
+        return columns_needed(self.rollout)
 
     def take_closed(self, rows: Sequence[ClosedRows]) -> None:
         """Take windows of the policy's rollout that are complete, later than those before."""
-        self._seen.add(self._rollout.rollout_id)
+        self._seen.add(self.rollout.rollout_id)
         if rows and self._evaluator is None:
             first_ms = min(int(one.start_ms[0]) for one in rows)
             self._evaluator = self._begin(
@@ -76,7 +76,7 @@ class PolicyTrial:
     def outcome(self) -> Decision:
         """The decision at the end. Raises `CommandError` when there was no row of the rollout."""
         if self._evaluator is None:
-            wanted = self._rollout.rollout_id
+            wanted = self.rollout.rollout_id
             if wanted in self._seen:
                 raise CommandError(
                     f"no event of rollout {wanted} names its mode, so no stage can judge it"
@@ -94,14 +94,14 @@ class PolicyTrial:
         if not found:
             return None
         if self._stage is not None:
-            return RolloutEvaluator(self._rollout, stage=self._stage)
-        stages = self._rollout.stages
+            return RolloutEvaluator(self.rollout, stage=self._stage)
+        stages = self.rollout.stages
         # Requests of two modes at once: a stage that mirrors some serves the candidate to others.
         mirroring = [stage.mode in found and stage.mirror > 0.0 for stage in stages]
         in_mode = [stage.mode == found[0] for stage in stages]
         for is_meant in (mirroring if len(found) > 1 else [], in_mode):
             if any(is_meant):
-                return RolloutEvaluator(self._rollout, stage=is_meant.index(True))
+                return RolloutEvaluator(self.rollout, stage=is_meant.index(True))
         raise CommandError(f"the recording is in mode {found[0]}, but no stage of the policy is")
 
 

@@ -19,8 +19,8 @@ from understudy.analyzers.guardrails.formatting import format_count, printable
 from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.schemas.adapters.cases import Case
 from understudy.schemas.fixed_sample import FixedSampleFinding, FixedSampleVerdict
-from understudy.streams.terminal.data_table import Column, DataTable
-from understudy.streams.terminal.evidence_table import MAX_SLICES, STYLES
+from understudy.streams.terminal.data_table import MAX_SLICES, Column, DataTable
+from understudy.streams.terminal.evidence_table import STYLES
 from understudy.streams.terminal.plain_text import one_line
 from understudy.streams.terminal.report_table import slices_table
 

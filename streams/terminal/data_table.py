@@ -24,6 +24,9 @@ _MIN_VALUE: Final = 10
 """Characters to the right of a row's names: with less room, the values stand below them."""
 ROW_TITLE: Final = "row"
 
+MAX_SLICES: Final = 30
+"""Rows of slices without `--all`: a screenful, and the worst are among them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:

@@ -30,7 +30,7 @@ from understudy.analyzers.guardrails.formatting import (
 )
 from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.schemas.decisions import Decision, Evidence
-from understudy.streams.terminal.data_table import Column, DataTable
+from understudy.streams.terminal.data_table import MAX_SLICES, Column, DataTable
 from understudy.streams.terminal.plain_text import one_line
 
 STYLES: Final = {"rollback": "bold red", "hold": "bold yellow", "promote": "bold green"}
@@ -48,8 +48,6 @@ _COLUMNS: Final = (
     Column("status", leaves=4, wraps_at=12),
 )
 """The verdict rests on harm and the last two numbers; all else leaves before them."""
-MAX_SLICES: Final = 30
-"""Rows of slices without `--all`: a screenful, and the worst are among them."""
 _SUSPICIOUS: Final = 0.1
 """Share of the evidence a rollback needs from which a slice is shown, wherever it is."""
 _NOTABLE_DESIGN_EFFECT: Final = 1.05

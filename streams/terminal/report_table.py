@@ -9,8 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from understudy.analyzers.guardrails.formatting import printable
-from understudy.streams.terminal.data_table import Column, DataTable
-from understudy.streams.terminal.evidence_table import MAX_SLICES
+from understudy.streams.terminal.data_table import MAX_SLICES, Column, DataTable
 
 Document = dict[str, Any]
 
