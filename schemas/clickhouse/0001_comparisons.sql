@@ -145,7 +145,8 @@ CREATE TABLE IF NOT EXISTS comparisons (
     control_json_changed_fields Array(String) COMMENT 'Stable against control: where the documents differ, indices of arrays as *',
     control_tool_calls_compared Bool COMMENT 'Stable against control: both sides answered, and tools were offered or called',
     control_tool_calls_match Bool COMMENT 'Stable against control: the same tools were called with equal arguments, in any order',
-    loaded_at DateTime('UTC') MATERIALIZED now('UTC') COMMENT 'When the row was stored; for the TTL alone, SELECT * leaves it out'
+    loaded_at DateTime('UTC') MATERIALIZED now('UTC') COMMENT 'When the row was stored; for the TTL alone, SELECT * leaves it out',
+    INDEX by_pair pair_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toDate(request_time)

@@ -17,7 +17,8 @@ CREATE TABLE IF NOT EXISTS unmatched (
     error Bool COMMENT 'Gave no answer',
     error_type LowCardinality(String) COMMENT 'Type of the error; empty without one',
     duration_ms Nullable(Float64) COMMENT 'Time to the complete answer in ms; NULL when unknown',
-    loaded_at DateTime('UTC') MATERIALIZED now('UTC') COMMENT 'When the row was stored; for the TTL alone, SELECT * leaves it out'
+    loaded_at DateTime('UTC') MATERIALIZED now('UTC') COMMENT 'When the row was stored; for the TTL alone, SELECT * leaves it out',
+    INDEX by_pair pair_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(request_time)

@@ -49,7 +49,8 @@ def _create(made: Table | View) -> str:
 
 def create_table(table: Table) -> str:
     """The statement that makes a table."""
-    columns = ",\n".join(map(_column, (*table.columns, *table.materialized)))
+    described = map(_column, (*table.columns, *table.materialized))
+    columns = ",\n".join((*described, *(f"    INDEX {index}" for index in table.indexes)))
     return (
         f"CREATE TABLE IF NOT EXISTS {table.name} (\n{columns}\n)\n{table.clauses}\n"
         f"COMMENT {_quoted(table.comment)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -13,6 +14,7 @@ from understudy.schemas.windows import SECTIONS, WindowRow
 from understudy.streams.clickhouse.tables import (
     COMPARISONS,
     TABLES,
+    UNMATCHED,
     VIEWS,
     WINDOWS,
     block,
@@ -27,6 +29,33 @@ def test_the_ddl_has_the_columns_and_types_that_are_declared(client: Client, tab
         parameters={"table": table},
     ).result_rows
     assert [tuple(row) for row in rows] == list((TABLES | VIEWS)[table].items())
+
+
+@pytest.mark.parametrize("table", [COMPARISONS, UNMATCHED])
+def test_one_pair_is_found_without_reading_the_table(client: Client, table: str) -> None:
+    client.command(
+        f"INSERT INTO {table} (rollout_id, pair_id, request_time) "
+        "SELECT 'r', toString(number), toDateTime64('2026-03-01 12:00:00', 3) + number / 100 "
+        "FROM numbers(100000)"
+    )
+    plan = client.query(
+        f"EXPLAIN indexes = 1, json = 1 SELECT * FROM {table} FINAL WHERE pair_id = '77777'"
+    ).result_rows
+    read = json.loads("".join(row[0] for row in plan))
+    (by_pair,) = [one for one in _indexes(read) if one.get("Name") == "by_pair"]
+    assert by_pair["Initial Granules"] > 10
+    assert by_pair["Selected Granules"] <= 2
+    found = client.query(f"SELECT pair_id FROM {table} FINAL WHERE pair_id = '77777'").result_rows
+    assert found == [("77777",)]
+
+
+def _indexes(plan: Any) -> list[dict[str, Any]]:
+    """All indexes that a query plan uses."""
+    if isinstance(plan, list):
+        return [one for part in plan for one in _indexes(part)]
+    if not isinstance(plan, dict):
+        return []
+    return [*plan.get("Indexes", ()), *_indexes(list(plan.values()))]
 
 
 def test_the_tables_follow_the_contracts() -> None:
