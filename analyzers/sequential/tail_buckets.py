@@ -22,13 +22,21 @@ ENOUGH_UNITS: Final = 500
 """Stable requests that a first threshold rests on: five of them lie beyond a p99. Any threshold is
 valid; one that is a little off tells the sides apart a little later."""
 
+LEAST_BEYOND: Final = 0.25
+"""Of the requests that should exceed a quantile, those that do, as a share: with fewer, a threshold
+tells the sides apart four times as slowly."""
+MOST_BEYOND: Final = 2.0
+"""Likewise: with more it is another quantile."""
+
 
 def reference_bucket(
     histogram: Mapping[int, int], quantile: float, *, enough_units: int = ENOUGH_UNITS
 ) -> int | None:
     """The bucket that holds stable's `quantile`, or None below `enough_units` units.
 
-    Take it from data earlier than what will be tested with it. Raises ValueError unless
+    Where many requests take the same time, hardly any may exceed that bucket. Then it is the one
+    before, if about as many as should exceed that: what nobody exceeds tells the sides apart no
+    longer. Take it from data earlier than what will be tested with it. Raises ValueError unless
     0 < quantile < 1.
     """
     if not 0.0 < quantile < 1.0:
@@ -36,11 +44,17 @@ def reference_bucket(
     units = sum(histogram.values())
     if units < max(1, enough_units):
         return None
-    rank, below = quantile * units, 0
+    rank, below, previous = quantile * units, 0, None
     for bucket in sorted(histogram):
-        below += histogram[bucket]
-        if below >= rank:
+        reached = below + histogram[bucket]
+        if reached >= rank:
+            beyond, beyond_previous = units - reached, units - below
+            wanted = units - rank
+            is_too_far = beyond < LEAST_BEYOND * wanted
+            if previous is not None and is_too_far and beyond_previous <= MOST_BEYOND * wanted:
+                return previous
             return bucket
+        below, previous = reached, bucket
     return max(histogram)
 
 

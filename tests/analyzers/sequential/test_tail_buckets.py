@@ -25,7 +25,18 @@ def test_the_reference_holds_the_quantile(quantile):
 
 def test_a_quantile_between_two_buckets_lies_in_the_lower():
     assert tail_buckets.reference_bucket({7: 50, -2: 50}, 0.5, enough_units=100) == -2
-    assert tail_buckets.reference_bucket({7: 50, -2: 50}, 0.51, enough_units=100) == 7
+    assert tail_buckets.reference_bucket({7: 20, -2: 50, 9: 30}, 0.51, enough_units=100) == 7
+
+
+def test_what_hardly_anybody_exceeds_gives_way_to_the_bucket_before():
+    """A hundred prompts, one of them slow, take turns: the slowest is 1.2 % of a thousand."""
+    atoms = {10: 500, 20: 488, 90: 12}
+    assert tail_buckets.reference_bucket(atoms, 0.99) == 20
+    assert tail_buckets.reference_bucket(atoms, 0.5) == 10, "enough exceed it"
+    assert tail_buckets.reference_bucket({10: 986, 90: 12, 91: 2}, 0.99) == 10
+    assert tail_buckets.reference_bucket({10: 986, 90: 11, 91: 3}, 0.99) == 90, "enough do"
+    assert tail_buckets.reference_bucket({10: 970, 90: 30}, 0.99) == 90, "three times as many"
+    assert tail_buckets.reference_bucket({90: 1_000}, 0.99) == 90, "there is none before"
 
 
 def test_no_reference_before_enough_requests():
