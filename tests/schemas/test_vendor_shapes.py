@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from understudy.schemas.events import Event, SalvagedEvent, Tool, decode_event
 
@@ -52,6 +54,32 @@ def test_a_part_of_no_kind_is_not_readable_and_takes_no_other_with_it(kind: Any)
     assert event.response is not None
     assert event.response.output == "so"
     assert unreadable(event) == ("response.output",)
+
+
+LEAVES = st.sampled_from([None, True, 7, "", "x", "text", "tool_use", "thinking", [], [1], {}])
+PARTS = st.recursive(
+    st.dictionaries(
+        st.sampled_from(["type", "text", "name", "input", "role", "content", "refusal"]), LEAVES
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["function", "functionCall", "text", "content"]), inner)
+    ),
+    max_leaves=4,
+)
+"""What vendors' shapes are made of, put together anyhow."""
+
+
+@given(PARTS, PARTS, PARTS, PARTS, PARTS)
+def test_whatever_shapes_are_made_of_the_event_is_read(
+    output: Any, calls: Any, prompt: Any, tools: Any, error: Any
+) -> None:
+    event = read(
+        response={"output": output, "tool_calls": calls, "finish_reason": tools},
+        request={"prompt": prompt, "tools": tools},
+        error=error,
+    )
+    assert event.pair_id == "p"
 
 
 def test_parts_that_are_no_text_go_where_they_belong() -> None:
