@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from understudy.schemas.adapters import (
     langfuse,
+    litellm_payload,
     openai_batch,
     otlp,
     promptfoo,
@@ -19,7 +20,7 @@ from understudy.schemas.adapters import (
     tables,
 )
 from understudy.schemas.adapters.json_records import json_records
-from understudy.schemas.adapters.recorded_answer import RecordedAnswer
+from understudy.schemas.adapters.recorded_answer import RecordedAnswer, id_text
 from understudy.schemas.adapters.recording import (
     Format,
     FoundAnswer,
@@ -29,6 +30,8 @@ from understudy.schemas.adapters.recording import (
     ReadingOptions,
     Record,
     Recording,
+    hash_id,
+    look_up,
 )
 
 FORMATS: Final[Mapping[Format, str]] = {
@@ -36,6 +39,7 @@ FORMATS: Final[Mapping[Format, str]] = {
     "batch": "batch files of OpenAI or Anthropic",
     "promptfoo": "promptfoo results",
     "langfuse": "a Langfuse export",
+    "litellm": "payloads that LiteLLM logged",
     "otlp": "OpenTelemetry spans",
     "table": "a table (CSV, TSV or JSON lines)",
 }
@@ -96,6 +100,8 @@ def format_of(record: Any) -> Format:
         return "batch"
     if promptfoo.is_results(record) or promptfoo.is_row(record):
         return "promptfoo"
+    if litellm_payload.is_payload(record):
+        return "litellm"
     if otlp.is_traces(record) or otlp.is_span(record):
         return "otlp"
     if langfuse.is_observation(record) or langfuse.observations_of(record, Place(1)) is not None:
@@ -111,6 +117,8 @@ class _Reader:
         self._wanted = wanted
         self._rows: list[tuple[Place, Record]] = []
         """Of a table: which columns it has is known when all rows are."""
+        self._attempts: dict[tuple[str, str, bool], list[FoundAnswer]] = {}
+        """Of calls in LiteLLM's log, by id, trace and whether they were mirrored."""
         self.recording = Recording(wanted or "table")
         self.has_begun = False
 
@@ -149,6 +157,8 @@ class _Reader:
                 self._read_batch(place, record)
             case "promptfoo":
                 self._read_promptfoo(place, record)
+            case "litellm":
+                self._read_payload(place, record)
             case "otlp":
                 self._read_spans(place, record)
             case "langfuse":
@@ -203,8 +213,36 @@ class _Reader:
             else:
                 self._skip(f"{langfuse.kind_of(one)} observation")
 
+    def _read_payload(self, place: Place, record: Record) -> None:
+        name = self._options.id_name
+        named = look_up(record, name) if name else hash_id(litellm_payload.messages_of(record))
+        if named is None:
+            why = (
+                f"has no {name}"
+                if name
+                else "has no messages to pair it by; name a field with --id"
+            )
+            raise ValueError(why)
+        self.recording.has_hashed_ids = name is None
+        trace = str(record.get("trace_id") or place)
+        answer = litellm_payload.answer_of_payload(record, id=id_text(named))
+        sources = tuple(str(record[key]) for key in ("model_group", "model") if record.get(key))
+        found = FoundAnswer(answer, place, sources, "" if name else trace)
+        key = (answer.id, trace, litellm_payload.is_mirrored(record))
+        self._attempts.setdefault(key, []).append(found)
+
+    def _fold_attempts(self) -> None:
+        """Retries and fallbacks of one call are one answer."""
+        for found in self._attempts.values():
+            found.sort(key=_started)
+            folded = litellm_payload.fold_attempts([one.answer for one in found])
+            self._add(found[-1]._replace(answer=folded, sources=found[0].sources))
+            if len(found) > 1:
+                self.recording.skipped["attempt that another one followed"] += len(found) - 1
+
     def finish(self) -> Recording:
         """Read what had to wait for the end. Raises `UnknownFormat` for a table without answers."""
+        self._fold_attempts()
         if self._rows:
             names = dict.fromkeys(name for _, row in self._rows for name in row)
             try:
@@ -240,6 +278,12 @@ class _Reader:
             self._add(read(record, place, self._options))
         except (ValueError, RecursionError) as error:
             self._note(place, str(error))
+
+
+def _started(found: FoundAnswer) -> float:
+    """When a call began, in seconds since 1970; what tells none comes first."""
+    time = found.answer.request_time
+    return 0.0 if time is None else time.timestamp()
 
 
 def _model_of(answer: RecordedAnswer) -> tuple[str, ...]:

@@ -66,6 +66,12 @@ def is_mirrored(payload: Payload) -> bool:
     return _mapping(payload.get("metadata")).get("is_silent_experiment") is True
 
 
+def messages_of(payload: Payload) -> Any:
+    """What was asked; None where LiteLLM was told to withhold it."""
+    messages = payload.get("messages")
+    return None if _WITHHELD in str(messages) else messages
+
+
 def answer_of_payload(payload: Payload, *, id: str | None = None) -> RecordedAnswer:
     """The answer or failure of one call. Raises ValueError without an `id` and a `trace_id`."""
     metadata = _mapping(payload.get("metadata"))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.schemas.adapters.test_api_bodies import CHAT
 from tests.schemas.adapters.test_langfuse import API
+from tests.schemas.adapters.test_litellm_payload import START_S, payload
 from tests.schemas.adapters.test_otlp import span
 from understudy.schemas.adapters.detect import FORMATS, UnknownFormat, format_of, read_recording
 from understudy.schemas.adapters.recording import Format, Place, ReadingOptions, Recording
@@ -31,6 +32,7 @@ RECORDS: dict[str, dict[str, object]] = {
     "batch": BATCH,
     "promptfoo": {"promptIdx": 0, "testIdx": 0, "provider": "wren-1", "vars": {"a": 1}},
     "langfuse": API,
+    "litellm": {**payload(), "messages": [{"role": "user", "content": "Why?"}]},
     "otlp": span(attributes={"gen_ai.prompt": "a"}),
     "table": {"id": 1, "output": "a"},
 }
@@ -49,7 +51,10 @@ def test_each_format_is_told_by_its_content(kind: Format) -> None:
     as_list = b"[" + lines(record) + b"]"
     assert len(read_recording(as_list, PLAIN).answers) == 1
     indented = msgspec.json.format(lines(record), indent=2)
-    assert len(read_recording(indented + b"\n" + indented, PLAIN).answers) == 2
+    twice = read_recording(indented + b"\n" + indented, PLAIN)
+    attempts = sum(twice.skipped.values())
+    assert len(twice.answers) + attempts == 2
+    assert attempts == (kind == "litellm"), "what has one trace is one call there"
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -95,6 +100,33 @@ def test_an_input_nested_too_deeply_takes_no_other_with_it() -> None:
     assert recording.answers[-1].place == Place(2)
 
 
+def test_attempts_in_litellms_log_are_one_answer_and_its_mirror_another() -> None:
+    asked = {"messages": [{"role": "user", "content": "Why?"}]}
+    failed = {"status": "failure", "response": None, "error_information": {"error_code": "503"}}
+    mirror = {"metadata": {"is_silent_experiment": True}, "model_group": "new"}
+    first, retry = (
+        {**payload(), **asked, **failed},
+        {**payload(), **asked, "startTime": START_S + 2},
+    )
+    other = {**payload(), **asked, "trace_id": "t-2"}
+    recording = read_recording(lines(retry, first, {**first, **mirror}, other), PLAIN)
+    assert recording.skipped == {"attempt that another one followed": 1}
+    answered, mirrored, again = recording.answers
+    assert answered.answer.error is None
+    assert answered.answer.fallback is not None
+    assert answered.answer.fallback.attempts == 2
+    assert answered.place == Place(1), "the one that counts began last"
+    assert mirrored.sources[0] == "new"
+    assert mirrored.answer.error is not None
+    assert answered.answer.id == again.answer.id
+    assert answered.call != again.call
+    withheld = {**first, "messages": [{"role": "user", "content": "redacted-by-litellm"}]}
+    (problem,) = read_recording(lines(withheld), PLAIN).problems
+    assert "--id" in problem.detail
+    named = read_recording(lines(first), ReadingOptions({"id": "litellm_call_id"}))
+    assert [(one.answer.id, one.call) for one in named.answers] == [("05c7d9ed", "")]
+
+
 JSON = st.sampled_from(
     [None, True, 0, -1, 2**70, 1e308, "", "x", [], {}, [1], [[]], {"a": 1}, [None], '{"a":', "[1]"]
 )
@@ -123,8 +155,11 @@ def test_whatever_stands_in_a_record_takes_no_other_with_it(kind: str, data: st.
         holder = holder[key]
     holder[last] = data.draw(JSON)
     whole = RECORDS[kind]
-    recording = read_recording(lines(whole, document, whole), PLAIN)
-    assert [one.place.line for one in recording.answers][:: len(recording.answers) - 1] == [1, 3]
+    other = {**whole, "trace_id": "another"} if kind == "litellm" else whole
+    found = read_recording(lines(whole, document, other), PLAIN).answers
+    kept = {one.place.line for one in found}
+    assert 3 in kept
+    assert 1 in kept or kind == "litellm", "an attempt of the first call may be the one that counts"
 
 
 def test_a_csv_file_may_begin_with_a_bracket() -> None:
