@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from understudy.analyzers.compare.arrays import Bools, Bytes, Ints
+from understudy.analyzers.compare.text import is_blank
 from understudy.schemas.events import Request, Response
 
 LOOKED_AT: Final = 16
@@ -63,7 +64,7 @@ def answer_hash(response: Response | None) -> int:
     output, calls = response.output, response.tool_calls
     if calls:
         return hash((output, *((call.name, bytes(call.arguments)) for call in calls)))
-    return hash(output) if output and not output.isspace() else 0
+    return 0 if is_blank(output) else hash(output)
 
 
 def is_short(response: Response | None, request: Request | None) -> bool:

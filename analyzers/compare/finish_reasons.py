@@ -1,7 +1,7 @@
 """Why an answer ended, whatever a vendor calls it.
 
 The words are those of the vendors' API references; `docs/events.md` has the table with its sources.
-Upper and lower case, spaces and hyphens do not count. A word that is not here is unknown: it is
+Upper and lower case, spaces, hyphens and underscores do not count. A word that is not here is unknown: it is
 neither a complete answer nor a broken one.
 """
 
@@ -28,6 +28,7 @@ VENDOR_REASONS: Final[dict[FinishState, dict[str, tuple[str, ...]]]] = {
         "Doubao": ("stop",),
         "vLLM": ("stop",),
         "Ollama": ("stop",),
+        "watsonx": ("stop", "eos_token", "stop_sequence"),
         "LiteLLM": ("stop", "eos", "eos_token"),
     },
     FinishState.LENGTH: {
@@ -45,6 +46,7 @@ VENDOR_REASONS: Final[dict[FinishState, dict[str, tuple[str, ...]]]] = {
         "Doubao": ("length",),
         "vLLM": ("length",),
         "Ollama": ("length",),
+        "watsonx": ("length", "max_tokens", "token_limit"),
         "LiteLLM": ("length",),
     },
     FinishState.TOOL_CALLS: {
@@ -60,6 +62,7 @@ VENDOR_REASONS: Final[dict[FinishState, dict[str, tuple[str, ...]]]] = {
         "MiniMax": ("tool_calls",),
         "Doubao": ("tool_calls",),
         "vLLM": ("tool_calls",),
+        "watsonx": ("tool_calls",),
         "LiteLLM": ("tool_calls", "function_call"),
     },
     FinishState.CONTENT_FILTER: {
@@ -75,7 +78,7 @@ VENDOR_REASONS: Final[dict[FinishState, dict[str, tuple[str, ...]]]] = {
         "Kimi": ("content_filter",),
         "MiniMax": ("content_filter",),
         "Doubao": ("content_filter",),
-        "LiteLLM": ("content_filter",),
+        "LiteLLM": ("content_filter", "guardrail_intervened"),
     },
     FinishState.REFUSAL: {
         "OpenAI": ("refusal",),
@@ -94,34 +97,45 @@ VENDOR_REASONS: Final[dict[FinishState, dict[str, tuple[str, ...]]]] = {
         "DeepSeek": ("insufficient_system_resource",),
         "GLM": ("network_error",),
         "vLLM": ("abort", "error"),
-        "LiteLLM": ("error",),
+        "watsonx": ("cancelled", "error", "time_limit"),
+        "LiteLLM": ("error", "malformed_function_call"),
     },
     FinishState.UNKNOWN: {
         "OpenAI": ("incomplete",),
-        "Anthropic": ("pause_turn",),
+        "Anthropic": ("pause_turn", "compaction"),
         "Gemini": ("FINISH_REASON_UNSPECIFIED", "OTHER", "IMAGE_OTHER"),
         "Qwen": ("null",),
         "Ollama": ("load", "unload"),
-        "LiteLLM": ("unknown", "other"),
+        "watsonx": ("not_finished", "null"),
+        "LiteLLM": ("unknown", "other", "finish_reason_unspecified"),
     },
 }  # fmt: skip
 """What each vendor writes, by what it means."""
 
+_SEPARATORS: Final = str.maketrans("", "", "_- ")
+
+
+def _word(reason: str) -> str:
+    """A reason as it is looked up: `endTurn`, `end-turn` and `END_TURN` are one."""
+    return reason.strip().lower().translate(_SEPARATORS)
+
+
 BROKEN_CALL: Final = frozenset(
-    {"malformed_function_call", "unexpected_tool_call", "malformed_tool_use"}
+    map(_word, ("malformed_function_call", "unexpected_tool_call", "malformed_tool_use"))
 )
 """The model tried to call a tool, and its vendor could not read the call."""
 
 
 _NO_END: Final = frozenset(
-    {"incomplete", "unknown", "other", "null", "none", "finish_reason_unspecified"}
-)
+    map(
+        _word,
+        (
+            "incomplete", "unknown", "other", "null", "none", "finish_reason_unspecified",
+            "not_finished",
+        ),
+    )
+)  # fmt: skip
 """Words for a reason that the vendor does not know, or an answer that is not all there."""
-
-
-def _word(reason: str) -> str:
-    """A reason as it is looked up."""
-    return reason.strip().lower().replace("-", "_").replace(" ", "_")
 
 
 _STATES: Final = {

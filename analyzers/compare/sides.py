@@ -27,6 +27,7 @@ from understudy.analyzers.compare.measure_arrays import SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.reasoning import split_reasoning
 from understudy.analyzers.compare.repetition import repetitive
+from understudy.analyzers.compare.text import is_blank
 from understudy.analyzers.compare.tool_calls import arguments_invalid
 from understudy.analyzers.compare.tool_validity import broken_calls
 from understudy.schemas.events import (
@@ -108,7 +109,7 @@ def read_sides(
     broken = broken_calls(calls, invalid_arguments, [r.tools for r in requests], reasons)
     called = _bools([bool(c) for c in calls])
     refused = (filtered | _bools([bool(r.refusal) for r in responses])) & ~failed
-    blank = _bools([not output or output.isspace() for output in outputs])
+    blank = _bools([is_blank(output) for output in outputs])
     offered = _bools([bool(r.tools) for r in requests]) & ~failed
     streamed = _bools([bool(response.stream) for response in responses])
     measures = SideMeasures(

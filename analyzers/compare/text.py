@@ -14,6 +14,7 @@ Three measures of a pair of texts, each on the text as given unless said otherwi
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,17 @@ from understudy.schemas.measures import SimilarityMethod
 
 DEFAULT_MAX_INDEL_CHARACTERS: Final = 2048
 """The indel distance takes quadratic time; most answers are shorter than this."""
+
+
+_visible = re.compile(
+    r"[^\s\u00ad\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff]"
+).search
+"""What is neither white space nor drawn: soft hyphens, joiners, direction marks, blank letters."""
+
+
+def is_blank(text: str | None) -> bool:
+    """Whether nobody would see anything of a text."""
+    return not text or (not text[0].isalnum() and _visible(text) is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from understudy.analyzers.compare.finish_reasons import (
     VENDOR_REASONS,
     finish_state,
     is_broken_call,
+    is_without_end,
 )
 from understudy.schemas.measures import FinishState
 
@@ -28,6 +29,10 @@ from understudy.schemas.measures import FinishState
         ("sensitive", FinishState.CONTENT_FILTER), ("refusal", FinishState.REFUSAL),
         ("MALFORMED_FUNCTION_CALL", FinishState.ERROR), ("abort", FinishState.ERROR),
         ("insufficient_system_resource", FinishState.ERROR), ("network_error", FinishState.ERROR),
+        ("endTurn", FinishState.STOP), ("toolUse", FinishState.TOOL_CALLS),
+        ("guardrailIntervened", FinishState.CONTENT_FILTER), ("eos_token", FinishState.STOP),
+        ("maxTokens", FinishState.LENGTH), ("time_limit", FinishState.ERROR),
+        ("compaction", FinishState.UNKNOWN), ("finish_reason_unspecified", FinishState.UNKNOWN),
         ("null", FinishState.UNKNOWN), ("OTHER", FinishState.UNKNOWN),
         ("because", FinishState.UNKNOWN), ("lengthy", FinishState.UNKNOWN),
     ],
@@ -41,7 +46,20 @@ def test_no_word_means_two_things() -> None:
     for state, vendors in VENDOR_REASONS.items():
         for reasons in vendors.values():
             for reason in reasons:
-                assert states.setdefault(reason.lower(), state) is state, reason
+                assert states.setdefault(reason.lower().replace("_", ""), state) is state, reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "without"),
+    [
+        (None, True), ("", True), ("null", True), ("OTHER", True), ("abort", True),
+        ("finishReasonUnspecified", True), ("not_finished", True), ("time_limit", True),
+        ("stop", False), ("endTurn", False), ("length", False), ("SAFETY", False),
+        ("pause_turn", False), ("because", False),
+    ],
+)  # fmt: skip
+def test_what_says_that_an_answer_has_no_end(reason: str | None, without: bool) -> None:
+    assert is_without_end(reason) is without
 
 
 def test_calls_that_a_vendor_could_not_read() -> None:

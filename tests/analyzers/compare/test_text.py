@@ -19,6 +19,7 @@ from understudy.analyzers.compare.text import (
     compare_text,
     equal_when_folded,
     fold,
+    is_blank,
     ngram_similarity,
 )
 from understudy.schemas.measures import SimilarityMethod
@@ -195,3 +196,16 @@ def test_on_real_outputs_the_shortcuts_change_nothing(model_outputs_dir: Path) -
         differing = [(a, b) for a, b in pairs if a and b and a != b]
         found = equal_when_folded([a for a, _ in differing], [b for _, b in differing])
         assert found == [fold(a) == fold(b) for a, b in differing], path.name
+
+
+@pytest.mark.parametrize(
+    ("text", "blank"),
+    [
+        (None, True), ("", True), (" \n\t\u00a0\u3000", True), ("\u200b\ufeff\u00ad", True),
+        ("\u2800\u3164", True), ("\u202e \u200f", True),
+        ("a", False), ("\u200ba", False), ("0", False), (".", False), ("\U0001f44d", False),
+        ("\x00", False), ("\ufffd", False),
+    ],
+)  # fmt: skip
+def test_what_nobody_would_see(text: str | None, blank: bool) -> None:
+    assert is_blank(text) is blank
