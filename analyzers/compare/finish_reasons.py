@@ -1,8 +1,8 @@
 """Why an answer ended, whatever a vendor calls it.
 
 The words are those of the vendors' API references; `docs/events.md` has the table with its sources.
-Upper and lower case, spaces, hyphens and underscores do not count. A word that is not here is unknown: it is
-neither a complete answer nor a broken one.
+Upper and lower case, spaces, hyphens and underscores do not count. A word that is not here is
+unknown: it is neither a complete answer nor a broken one.
 """
 
 from __future__ import annotations
