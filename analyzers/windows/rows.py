@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from itertools import chain, compress
+from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec.structs import astuple
 
 from understudy.analyzers.windows.histogram import merge
 from understudy.schemas.window_measures import (
@@ -71,6 +74,58 @@ def over_windows(rows: Sequence[WindowRow]) -> list[WindowRow]:
 
 def _slice_key(row: WindowRow) -> tuple[Any, ...]:
     return row.rollout_id, row.mode, row.language, row.workflow
+
+
+_FIELDS: Final = [
+    (section, name) for section, record in SECTIONS.items() for name in record.__struct_fields__
+]
+"""Every measure of a row, section by section."""
+_PLACES: Final = range(len(_FIELDS))
+
+
+class RowSums:
+    """The measures of rows that come one by one: what `total` says of them, without the rows.
+
+    Of a row's fractions each is kept, since only all together they have a sum that does not depend
+    on their order.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = [0] * len(_FIELDS)
+        self._fractions: dict[int, array[float]] = {}
+        self._maps: dict[int, dict[Any, int]] = {}
+
+    def add(self, row: WindowRow) -> None:
+        """Take a row; most of its measures are zero."""
+        numbers = self._numbers
+        values = [*chain.from_iterable(astuple(getattr(row, section)) for section in SECTIONS)]
+        for place in compress(_PLACES, values):
+            value = values[place]
+            kind = type(value)
+            if kind is int:
+                numbers[place] += value
+            elif kind is float:
+                self._fractions.setdefault(place, array("d")).append(value)
+            else:
+                counts = self._maps.setdefault(place, {})
+                for key, count in value.items():
+                    counts[key] = counts.get(key, 0) + count
+
+
+def total_of_sums(parts: Sequence[RowSums]) -> RowTotals:
+    """The sum of all rows that the parts have taken; of none, all zeros."""
+    values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for place, (section, name) in enumerate(_FIELDS):
+        number = sum(part._numbers[place] for part in parts)
+        fractions = [part._fractions[place] for part in parts if place in part._fractions]
+        maps = [part._maps[place] for part in parts if place in part._maps]
+        if fractions:
+            values[section][name] = math.fsum(chain.from_iterable(fractions))
+        elif maps:
+            values[section][name] = merge(*maps)
+        elif number:
+            values[section][name] = number
+    return RowTotals(**{name: record(**values[name]) for name, record in SECTIONS.items()})
 
 
 def latest(rows: Iterable[WindowRow]) -> list[WindowRow]:

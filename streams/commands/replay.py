@@ -34,7 +34,7 @@ from understudy.streams.replay.invalid_lines import invalid_json, invalid_text
 from understudy.streams.replay.order_report import order_json, order_text
 from understudy.streams.replay.recordings import total_bytes
 from understudy.streams.replay.replay_events import ReplayResult, ReplaySink, replay
-from understudy.streams.replay.report import Document, report
+from understudy.streams.replay.report import Document, ReportSums, report_of_sums
 from understudy.streams.replay.time_order import Recording
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
@@ -129,10 +129,11 @@ def command(
         else:
             named = rollout_id or (RECORDED if trial is None else trial.rollout.rollout_id)
             recording, policy = read_answers(with_sides(answers, files), named, policy)
-        result = replay(recording, policy, now_ms, sink, trial)
+        sums = ReportSums()
+        result = replay(recording, policy, now_ms, sink, trial, sums.add)
     decision = None if trial is None or _is_unusable(result) else trial.outcome()
     took_s = time.monotonic() - started
-    document = report(result.rows, result.tally.read)
+    document = report_of_sums(sums, result.tally.read)
     if output == "json":
         say_json(_json_document(document, result, decision, recording))
     elif output == "csv":

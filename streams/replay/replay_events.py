@@ -6,7 +6,7 @@ events more than a year after the time of the replay are invalid because of thei
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -38,6 +38,7 @@ class ReplayResult:
     """The last version of every window row, and what became of the events."""
 
     rows: list[WindowRow] = field(default_factory=list)
+    """None where they were handed on."""
     tally: Tally = field(default_factory=Tally)
     invalid: InvalidLines = field(default_factory=InvalidLines)
     """Events that could not be used; an index is that of the line."""
@@ -49,22 +50,27 @@ def replay(
     now_ms: int,
     sink: ReplaySink | None = None,
     listener: Listener | None = None,
+    take_rows: Callable[[list[WindowRow]], None] | None = None,
 ) -> ReplayResult:
     """Run recorded events through pairing; sides that still wait at the end are unmatched.
 
     A `listener` gets the messages that a worker would have written, with early versions of rows,
-    at the pace of the recording. The result is the same with and without it.
+    at the pace of the recording. The result is the same with and without it. Where `take_rows` is
+    given, it gets the last versions as they come, and none is kept: a long recording has many.
     """
     partition = Partition(0, policy)
     result = ReplayResult(tally=partition.tally)
+    take_rows = take_rows or result.rows.extend
     emitter = None if listener is None else WindowEmitter(partition, listener)
     batches = batches_by_size(lines) if emitter is None else batches_by_event_time(lines)
     for batch in _record_batches(batches, now_ms + CLOCK_ALLOWANCE_MS):
         outcome = partition.process(batch)
         rows = partition.take_closed_rows() if emitter is None else emitter.flush()
+        take_rows(rows)
         _gather(partition, outcome, rows, result, sink)
     outcome = partition.finish()
     rows = partition.take_rows() if emitter is None else emitter.close()
+    take_rows(rows)
     _gather(partition, outcome, rows, result, sink)
     return result
 
@@ -76,7 +82,6 @@ def _gather(
     result: ReplayResult,
     sink: ReplaySink | None,
 ) -> None:
-    result.rows.extend(rows)
     for dead_letter in outcome.dead_letters:
         result.invalid.note(dead_letter.reason, dead_letter.detail, dead_letter.offset)
     if sink is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from understudy.analyzers.windows.histogram import quantile
-from understudy.analyzers.windows.rows import RowTotals, total, total_by
+from understudy.analyzers.windows.rows import RowSums, RowTotals, total_of_sums
 from understudy.schemas.measure_kinds import (
     Category,
     Distribution,
@@ -23,10 +23,59 @@ from understudy.schemas.windows import WindowRow
 Document = dict[str, Any]
 
 
+class ReportSums:
+    """The sums that a report needs, of rows that come one by one, each slice and window once."""
+
+    def __init__(self) -> None:
+        self._compared: dict[Key, RowSums] = {}
+        self._others = RowSums()
+        """Of rows without a request that was compared."""
+
+    def add(self, rows: Iterable[WindowRow]) -> None:
+        """Take rows; they need not be kept."""
+        for row in rows:
+            sums = self._others
+            if row.stable.requests or row.candidate.requests:
+                key = row.rollout_id, row.mode, row.language, row.workflow or None
+                sums = self._compared.setdefault(key, RowSums())
+            sums.add(row)
+
+    def whole(self) -> RowTotals:
+        """The sums of all rows."""
+        return total_of_sums([self._others, *self._compared.values()])
+
+    def rollouts(self) -> list[str]:
+        """Rollouts of which requests were compared, by name."""
+        return sorted({rollout_id for rollout_id, *_ in self._compared})
+
+    def slices(self, rollout_id: str) -> dict[SliceName, RowTotals]:
+        """One slice per mode over everything, then each language and workflow."""
+        own = {key[1:]: sums for key, sums in self._compared.items() if key[0] == rollout_id}
+        by_mode: dict[SliceName, list[RowSums]] = {}
+        for (mode, _, _), sums in own.items():
+            by_mode.setdefault((mode, None, None), []).append(sums)
+        ordered = sorted(own.items(), key=lambda item: tuple(part or "" for part in item[0]))
+        return {
+            **{name: total_of_sums(sums) for name, sums in sorted(by_mode.items())},
+            **{name: total_of_sums([sums]) for name, sums in ordered},
+        }
+
+
+SliceName = tuple[str | None, str | None, str | None]
+"""Mode, language and workflow."""
+Key = tuple[str, str | None, str | None, str | None]
+
+
 def report(rows: Iterable[WindowRow], events_read: int) -> Document:
     """The report as one JSON-ready document; `rows` hold each slice and window once."""
-    kept = list(rows)
-    whole = total(kept)
+    sums = ReportSums()
+    sums.add(rows)
+    return report_of_sums(sums, events_read)
+
+
+def report_of_sums(sums: ReportSums, events_read: int) -> Document:
+    """The report as one JSON-ready document."""
+    whole = sums.whole()
     events = whole.events
     return {
         "events": {
@@ -49,28 +98,14 @@ def report(rows: Iterable[WindowRow], events_read: int) -> Document:
             "stable": whole.stable.requests - whole.pair.pairs,
             "candidate": whole.candidate.requests - whole.pair.pairs,
         },
-        "rollouts": _rollouts(kept),
+        "rollouts": [
+            {
+                "rollout_id": name,
+                "slices": [_slice(*key, totals) for key, totals in sums.slices(name).items()],
+            }
+            for name in sums.rollouts()
+        ],
     }
-
-
-def _rollouts(rows: list[WindowRow]) -> list[Document]:
-    compared = [row for row in rows if row.stable.requests or row.candidate.requests]
-    names = sorted({row.rollout_id for row in compared})
-    return [
-        {"rollout_id": name, "slices": _slices([r for r in compared if r.rollout_id == name])}
-        for name in names
-    ]
-
-
-def _slices(rows: list[WindowRow]) -> list[Document]:
-    """One slice per mode over everything, then each language and workflow."""
-    by_mode = total_by(rows, lambda row: (row.mode, None, None))
-    by_slice = total_by(rows, lambda row: (row.mode, row.language, row.workflow or None))
-    ordered = sorted(by_slice.items(), key=lambda item: tuple(part or "" for part in item[0]))
-    return [
-        _slice(mode, language, workflow, totals)
-        for (mode, language, workflow), totals in [*sorted(by_mode.items()), *ordered]
-    ]
 
 
 def _slice(

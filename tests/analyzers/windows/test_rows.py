@@ -5,16 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.analyzers.windows.rows import (
+    RowSums,
     RowTotals,
     latest,
     over_windows,
     row_key,
     total,
     total_by,
+    total_of_sums,
 )
 from understudy.schemas.window_measures import EventCounts, PairSums, SideSums
 from understudy.schemas.windows import WindowRow
@@ -49,6 +52,19 @@ def test_the_total_of_nothing_is_zero() -> None:
 @given(ROWS)
 def test_the_order_of_rows_does_not_show(rows: list[WindowRow]) -> None:
     assert total(rows) == total(rows[::-1])
+
+
+@given(ROWS)
+def test_sums_of_rows_that_come_one_by_one_are_their_total(rows: list[WindowRow]) -> None:
+    middle = len(rows) // 2
+    parts = []
+    for some in (rows[:middle], rows[middle:]):
+        parts.append(RowSums())
+        for one in some:
+            parts[-1].add(one)
+    found, expected = total_of_sums(parts), total(rows)
+    assert found == expected
+    assert msgspec.json.encode(found.stable) == msgspec.json.encode(expected.stable)
 
 
 @given(ROWS)
