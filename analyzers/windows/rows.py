@@ -125,7 +125,8 @@ def total_of_sums(parts: Sequence[RowSums]) -> RowTotals:
             values[section][name] = merge(*maps)
         elif number:
             values[section][name] = number
-    return RowTotals(**{name: record(**values[name]) for name, record in SECTIONS.items()})
+    sections: dict[str, Any] = {name: of(**values[name]) for name, of in SECTIONS.items()}
+    return RowTotals(**sections)
 
 
 def latest(rows: Iterable[WindowRow]) -> list[WindowRow]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,9 +61,7 @@ def test_sums_of_rows_that_come_one_by_one_are_their_total(rows: list[WindowRow]
         parts.append(RowSums())
         for one in some:
             parts[-1].add(one)
-    found, expected = total_of_sums(parts), total(rows)
-    assert found == expected
-    assert msgspec.json.encode(found.stable) == msgspec.json.encode(expected.stable)
+    assert repr(total_of_sums(parts)) == repr(total(rows))
 
 
 @given(ROWS)
