@@ -11,7 +11,7 @@ each request as well, unseen by the caller. In the proxy, a file beside its conf
         Mirror(rollout_id="summaries-v2", stable="summaries", candidate="summaries-next"),
     )
 
-and `litellm_settings: {callbacks: understudy_callback.understudy}` in it; with the SDK,
+and `litellm_settings: {callbacks: understudy_callback.understudy}` in it; with the SDK's `Router`,
 `litellm.callbacks = [understudy]`.
 
 What LiteLLM (1.83 to 1.110) does was read off by running it; docs/gateways.md says which parts.
@@ -20,6 +20,7 @@ What LiteLLM (1.83 to 1.110) does was read off by running it; docs/gateways.md s
 from __future__ import annotations
 
 import asyncio
+import atexit
 import datetime as dt
 import logging
 import threading
@@ -99,6 +100,7 @@ class UnderstudyLogger(CustomLogger):
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        atexit.register(self.close)
 
     # -- LiteLLM's hooks ---------------------------------------------------------------------
 
@@ -165,7 +167,11 @@ class UnderstudyLogger(CustomLogger):
         self._ended(kwargs)
 
     def close(self) -> None:
-        """Publish what is known of the requests under way; call it before the publisher's."""
+        """Publish what is known of the requests under way; also done as the process ends.
+
+        Call it before the publisher's.
+        """
+        atexit.unregister(self.close)
         self._stop.set()
         with self._lock:
             self._publish(self._requests.take_all())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import operator
@@ -425,3 +426,28 @@ def statements() -> list[tuple[str, str]]:
     found = [(str(block), block.text) for block in blocks("sql")]
     found += [("understudy query", words[-1]) for words in commands_shown() if words[1] == "query"]
     return [(where, sql) for where, sql in found if re.match(r"(SELECT|SHOW)\b", sql)]
+
+
+@pytest.mark.parametrize("page", ["gateways.md", "privacy.md"])
+def test_python_shown_imports_what_there_is(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks may use names that the page explains, and `await` as in a coroutine."""
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else its import asks the network
+    blocks = re.findall(r"```python\n(.*?)```", text_of(page), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        parsed = compile(block, page, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        for node in ast.walk(parsed):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("understudy"):
+                assert_imports(node)
+
+
+def assert_imports(node: ast.ImportFrom) -> None:
+    """Nothing is asserted where a package is missing that only some gateways have."""
+    try:
+        module = importlib.import_module(node.module or "")
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("understudy"):
+            raise
+        return
+    for alias in node.names:
+        assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
