@@ -19,6 +19,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from understudy.gateways.call_errors import HUNG_UP, MIRROR_DROPPED
 from understudy.schemas.adapters.litellm_payload import fold_attempts
 from understudy.schemas.adapters.recorded_answer import RecordedAnswer, event_of
 from understudy.schemas.events import Error, Event, Side
@@ -37,9 +38,6 @@ FORGET_S: Final = 660.0
 """LiteLLM's own timeout of a call is 600 s: what has not ended then never will."""
 MAX_REQUESTS: Final = 10_000
 """Under way at once; at 20 kB each, with prompt and answers, 200 MB at the worst."""
-
-HUNG_UP: Final = Error(type="client_disconnected", source="client")
-"""LiteLLM reports every end of a call but one: that the caller did not wait for it."""
 
 UNREPORTED: Final = Error(type="unreported", source="gateway")
 """LiteLLM lost the report of an answer."""
@@ -328,6 +326,7 @@ def _stable(request: _Request, now_s: float) -> RecordedAnswer | None:
     calls = request.primary
     if calls.is_known(now_s):
         return calls.answer() or _failure(request, UNREPORTED)
+    # LiteLLM reports every end of a call but one: that the caller did not wait for it.
     is_given_up = bool(calls.running) and now_s >= request.began_s + WAIT_S
     return _failure(request, HUNG_UP) if is_given_up else None
 
@@ -371,8 +370,7 @@ def _cut_off(request: _Request, reason: DropReason) -> Iterator[tuple[Event, ...
 
 def _dropped(request: _Request, reason: DropReason) -> RecordedAnswer:
     """A candidate that never had the chance to answer: no harm of the model's."""
-    error = Error(type="mirror_dropped", source="gateway")
-    return _failure(request, error, {"mirror_dropped": reason})
+    return _failure(request, MIRROR_DROPPED, {MIRROR_DROPPED.type: reason})
 
 
 def _failure(

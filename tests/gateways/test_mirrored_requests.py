@@ -7,6 +7,7 @@ from itertools import permutations
 
 import pytest
 
+from understudy.gateways.call_errors import HUNG_UP, MIRROR_DROPPED
 from understudy.gateways.mirrored_requests import (
     FORGET_S,
     LOST_REPORT_S,
@@ -23,7 +24,7 @@ from understudy.schemas.events import Error, Event, Response, Timing, decode_eve
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 MIRROR = Mirror(rollout_id="r", stable="prod", candidate="next")
 FACTS = RequestFacts(pair_id="p", request_time=NOON, conversation_id="c", turn=2, trace_id="t")
-DROPPED = Error(type="mirror_dropped", source="gateway")
+DROPPED = MIRROR_DROPPED
 
 
 def answer(output: str = "Hello", after_s: float = 0.0) -> RecordedAnswer:
@@ -198,7 +199,7 @@ def test_a_caller_that_hung_up_is_no_failure_of_stable() -> None:
 
     sides = the_pair(requests.take_due(WAIT_S))
 
-    assert sides["stable"].error == Error(type="client_disconnected", source="client")
+    assert sides["stable"].error == HUNG_UP
     assert sides["candidate"].error is None
 
 
