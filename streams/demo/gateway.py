@@ -1,31 +1,39 @@
-"""The simulated gateway: mirrors requests as its clock says, and applies decisions.
+"""The demo's gateway: a real Router between simulated users and simulated models.
 
-In shadow mode there is no traffic to take away from the candidate. What a gateway does on a
-rollback is to mirror nothing more to it.
+It follows the decisions of the worker in this process, and what it publishes passes a network with
+a few faults. Users ask in simulated time, which runs faster than the wall clock. In shadow mode
+there is no traffic to take away from the candidate: on a rollback nothing more is mirrored to it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import threading
 import time
-from array import array
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from confluent_kafka import Message
-
-from understudy.schemas.decisions import decode_decision
-from understudy.schemas.event_time import to_epoch_ms
+from understudy.gateways.allocation import Allocation
+from understudy.gateways.background_calls import CallLimits
+from understudy.gateways.kafka_decisions import KafkaDecisions
+from understudy.gateways.publisher import Publisher
+from understudy.gateways.request_context import RequestContext
+from understudy.gateways.route_plan import Sampling
+from understudy.gateways.router import Router
+from understudy.streams.demo.models import Models, SimulatedCalls, UpstreamError
+from understudy.streams.demo.network import SimulatedNetwork
+from understudy.streams.demo.simulated_clock import SimulatedClockLoop
 from understudy.streams.demo.simulator import (
+    CONTROL_SHARE,
     DEFAULT_RATE_PER_S,
     REQUEST_TIMEOUT_MS,
-    SimulatedMessage,
+    ROLLOUT_ID,
+    SimulatedRequest,
 )
-from understudy.streams.kafka.client_config import producer_config, topics
-from understudy.streams.kafka.compacted_topic import TopicFollower
+from understudy.streams.kafka.client_config import producer_config, reader_config, topics
 from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.settings import KafkaSettings
 
@@ -37,11 +45,15 @@ MAX_SPEED: Final = 75.0
 """Of the simulated clock: 2 500 pairs a second, which two idle cores can follow."""
 MAX_UNREAD: Final = 3_000
 """Messages that may wait in the mock broker, which drops the oldest beyond a few MB."""
-CHECK_DECISIONS_EVERY_S: Final = 0.05
-"""Soon enough to stop within a second, seldom enough to cost nothing."""
+DECIDED_TIMEOUT_S: Final = 30.0
+"""For the first decision to reach the gateway, which takes milliseconds once it is written."""
 FLUSH_TIMEOUT_S: Final = 10.0
 """The broker is in this process, so only a hang takes so long."""
-_TIMEOUT: Final = dt.timedelta(milliseconds=REQUEST_TIMEOUT_MS)
+TICK_S: Final = 0.01
+"""Of the wall clock, between two looks at whether simulated time may go on."""
+_TIMEOUT_S: Final = REQUEST_TIMEOUT_MS / 1000.0
+_LIMITS: Final = CallLimits(max_in_flight=5_000, timeout_s=2 * _TIMEOUT_S)
+"""More than are ever under way, and longer than the models' own timeout: nothing is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,91 +67,126 @@ class AppliedRollback:
 
 
 class Gateway:
-    """Writes messages to the events topic until there are no more, or a decision rolls back."""
+    """Serves users until there are no more, or a decision rolls back."""
 
     def __init__(
-        self, kafka: KafkaSettings, messages: Iterator[SimulatedMessage], *,
+        self, kafka: KafkaSettings, requests: Iterator[SimulatedRequest], *,
         pairs: int, start: dt.datetime, run_s: float = RUN_S, max_unread: int = MAX_UNREAD,
     ) -> None:  # fmt: skip
         self._kafka = kafka
-        self._messages = messages
+        self._requests = requests
         self._start = start
         self._max_unread = max_unread
         span_s = pairs / DEFAULT_RATE_PER_S
         self._speed = min(max(span_s / run_s, MIN_SPEED), MAX_SPEED)
-        self._longest_s = span_s + _TIMEOUT.total_seconds()
-        self._request_times_s = array("d")
-        self._checked_at_s = 0.0
-        self.sent = 0
+        self._longest_s = span_s + _TIMEOUT_S
+        self._network: SimulatedNetwork | None = None
         self.is_done = False
         self.event_time: dt.datetime | None = None
         self.rollback: AppliedRollback | None = None
 
+    @property
+    def sent(self) -> int:
+        """Messages on their way to Kafka."""
+        return self._network.sent if self._network is not None else 0
+
     def run(self, stop: threading.Event, read: Callable[[], int]) -> None:
-        """Write until done or stopped; `read` returns how many messages have been read."""
+        """Serve until done or stopped; `read` returns how many messages have been read."""
         config = {**producer_config(self._kafka), "compression.type": "zstd"}
-        producer = BufferedProducer(config)
-        names = topics(self._kafka)
-        started = time.monotonic()
-        with TopicFollower(self._kafka, [names.decisions.name]) as decisions:
-            for message in self._messages:
-                while self._is_early(message, started) or self.sent - read() > self._max_unread:
-                    if stop.wait(0.01):
-                        return
-                self._check_decisions(decisions)
-                if self._is_over(message):
-                    break
-                if self._is_mirrored(message):
-                    self._write(producer, names.events.name, message)
-        producer.flush(FLUSH_TIMEOUT_S)
-        self.is_done = True
+        raw, prefix = BufferedProducer(config), self._kafka.topic_prefix
+        pace = self._pace(stop, read, time.monotonic())
+        with (
+            closing(Publisher(config, topic_prefix=prefix)) as publisher,
+            closing(KafkaDecisions(reader_config(self._kafka), topic_prefix=prefix)) as decisions,
+            asyncio.Runner(loop_factory=lambda: SimulatedClockLoop(pace)) as runner,
+        ):
+            decisions.wait_until_read(DECIDED_TIMEOUT_S)
+            self._network = SimulatedNetwork(publisher, raw, topics(self._kafka).events.name)
+            router = _router(decisions, self._network)
+            runner.run(self._serve(router, self._network, stop))
+            publisher.flush(FLUSH_TIMEOUT_S)
+        raw.flush(FLUSH_TIMEOUT_S)
+        self.is_done = not stop.is_set()
 
     def requests_between(self, since: dt.datetime, until: dt.datetime) -> int:
         """How many requests of that time were mirrored."""
-        times = sorted(self._request_times_s)
-        return bisect_right(times, until.timestamp()) - bisect_left(times, since.timestamp())
+        return self._network.requests_between(since, until) if self._network is not None else 0
 
-    def _is_early(self, message: SimulatedMessage, started: float) -> bool:
-        """Whether its time has not come; late messages are not waited for when all else is over."""
-        due_s = min(message.arrival_offset_s, self._longest_s)
-        return due_s > (time.monotonic() - started) * self._speed
+    async def _serve(
+        self, router: Router[..., Any], network: SimulatedNetwork, stop: threading.Event
+    ) -> None:
+        """Let each user ask at the time of the request, then wait for what is under way."""
+        loop = asyncio.get_running_loop()
+        asked: set[asyncio.Task[None]] = set()
+        for request in self._requests:
+            await asyncio.sleep(max(0.0, request.offset_s - loop.time()))
+            self._note_rollback(router.allocation())
+            if stop.is_set() or self.rollback is not None:
+                break
+            self.event_time = self._start + dt.timedelta(seconds=request.offset_s)
+            task = loop.create_task(_ask(router, network, request))
+            asked.add(task)
+            task.add_done_callback(asked.discard)
+        await asyncio.gather(*asked)
+        await router.aclose(_LIMITS.timeout_s)
+        if self.rollback is None:
+            await network.drained()
 
-    def _at(self, message: SimulatedMessage) -> dt.datetime:
-        return self._start + dt.timedelta(seconds=message.arrival_offset_s)
-
-    def _write(self, producer: BufferedProducer, topic: str, message: SimulatedMessage) -> None:
-        at = self._at(message)
-        timestamp_ms = to_epoch_ms(at)
-        producer.send(topic, message.payload, message.key, timestamp_ms=timestamp_ms)
-        if message.event is not None and message.event.side == "candidate":
-            self._request_times_s.append(message.event.request_time.timestamp())
-        self.sent += 1
-        self.event_time = at
-
-    def _check_decisions(self, decisions: TopicFollower) -> None:
-        """Read decisions now and then; apply the first that rolls back."""
-        now_s = time.monotonic()
-        if self.rollback is not None or now_s - self._checked_at_s < CHECK_DECISIONS_EVERY_S:
+    def _note_rollback(self, allocation: Allocation | None) -> None:
+        """Note the first decision that rolls back; the Router follows it by itself."""
+        if allocation is None or allocation.verdict != "rollback" or self.event_time is None:
             return
-        self._checked_at_s = now_s
-        for message, value in decisions.take_values(wait_s=0.0):
-            if decode_decision(value).verdict == "rollback" and self.event_time is not None:
-                self.rollback = AppliedRollback(self.event_time, _age_s(message))
-                return
+        self.rollback = AppliedRollback(self.event_time, allocation.age_s(dt.datetime.now(dt.UTC)))
 
-    def _is_mirrored(self, message: SimulatedMessage) -> bool:
-        """The rest of a request under way is still written."""
-        if self.rollback is None:
-            return True
-        return message.event is not None and message.event.request_time <= self.rollback.event_time
+    def _pace(
+        self, stop: threading.Event, read: Callable[[], int], started_s: float
+    ) -> Callable[[float], None]:
+        """What keeps simulated time behind the wall clock and the reader, until stopped.
 
-    def _is_over(self, message: SimulatedMessage) -> bool:
-        """Whether everything under way at the rollback has come back or timed out."""
-        if self.rollback is None:
-            return False
-        return self._at(message) > self.rollback.event_time + _TIMEOUT
+        Late messages are not waited for when all else is over.
+        """
+
+        def pace(until_s: float) -> None:
+            due_s = started_s + min(until_s, self._longest_s) / self._speed
+            while due_s > time.monotonic() or self.sent - read() > self._max_unread:
+                if stop.wait(TICK_S):
+                    return
+
+        return pace
 
 
-def _age_s(message: Message) -> float:
-    _, written_ms = message.timestamp()
-    return max(0.0, time.time() - written_ms / 1000)
+def _router(decisions: KafkaDecisions, network: SimulatedNetwork) -> Router[..., Any]:
+    models = Models()
+    return Router(
+        ROLLOUT_ID,
+        stable=models.stable,
+        candidate=models.candidate,
+        decisions=decisions,
+        publisher=network,
+        reader=SimulatedCalls(),
+        limits=_LIMITS,
+        sampling=Sampling(control_share=CONTROL_SHARE),
+    )
+
+
+async def _ask(
+    router: Router[..., Any], network: SimulatedNetwork, request: SimulatedRequest
+) -> None:
+    """Ask as a user does, and read the answer to its end, or the error."""
+    event = request.sides[0].event
+    network.expect(request)
+    context = RequestContext(
+        pair_id=event.pair_id,
+        request_time=event.request_time,
+        conversation_id=event.conversation_id,
+        turn=event.turn,
+        language=event.language,
+        workflow=event.workflow,
+    )
+    try:
+        answer = await router.call(context, request)
+        if hasattr(answer, "__aiter__"):
+            async for _ in answer:
+                pass
+    except UpstreamError:
+        return

@@ -41,7 +41,7 @@ from understudy.streams.demo.screen import DemoStatus, DemoView
 from understudy.streams.demo.simulator import (
     ROLLOUT_ID,
     describe_regression,
-    simulate,
+    simulate_requests,
 )
 from understudy.streams.demo.summary import PROGRAM, DemoResult, program_as_called, summarise
 from understudy.streams.errors import FAILED, CommandError
@@ -135,8 +135,8 @@ def run_demo(
         settings = _settings(broker, f"chdb://{folder}")
         ensure_topics(broker.client_config, [*topics(settings.kafka), changelog(settings)])
         _apply_policy(settings.kafka, policy or policy_text(), start)
-        messages = simulate(seed=seed, pairs=pairs, healthy=healthy, start=start)
-        gateway = Gateway(settings.kafka, messages, pairs=pairs, start=start, run_s=run_s)
+        requests = simulate_requests(seed=seed, pairs=pairs, healthy=healthy, start=start)
+        gateway = Gateway(settings.kafka, requests, pairs=pairs, start=start, run_s=run_s)
         dashboard = stack.enter_context(demo_dashboard(settings, ROLLOUT_ID)) if serve else None
         if dashboard is not None:
             dashboard.announce(console)

@@ -14,7 +14,7 @@ import datetime as dt
 import heapq
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from random import Random
@@ -119,6 +119,25 @@ class SimulatedMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class SimulatedSide:
+    """How a model answers, and what the network makes of that."""
+
+    event: Event
+    messages: tuple[SimulatedMessage, ...]
+    """None where it is lost, two where it is written twice, an unusable one after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedRequest:
+    """What a user asks, how all models answer, and what becomes of the events."""
+
+    offset_s: float
+    sides: tuple[SimulatedSide, ...]
+    again: Callable[[], Event]
+    """One more run of stable."""
+
+
+@dataclass(frozen=True, slots=True)
 class Regression:
     """What is wrong with the candidate, where, and from when on."""
 
@@ -161,6 +180,24 @@ def simulate(
     with the defaults 20 000 pairs spread over ten minutes. The candidate breaks in `language`
     unless `healthy`. Raises ValueError for a naive `start` or an unknown language.
     """
+    return _in_order_of_arrival(
+        simulate_requests(
+            seed=seed, pairs=pairs, healthy=healthy, start=start, rate_per_s=rate_per_s,
+            language=language,
+        )
+    )  # fmt: skip
+
+
+def simulate_requests(
+    *,
+    seed: int,
+    pairs: int,
+    healthy: bool,
+    start: dt.datetime,
+    rate_per_s: float = DEFAULT_RATE_PER_S,
+    language: str = DEFAULT_REGRESSED_LANGUAGE,
+) -> Iterator[SimulatedRequest]:
+    """The requests behind `simulate`, in the order in which users ask."""
     if start.tzinfo is None:
         raise ValueError("start needs a time zone")
     if language not in phrasebooks():
@@ -169,27 +206,33 @@ def simulate(
         pairs=pairs, healthy=healthy, start=start, rate_per_s=rate_per_s, language=language
     )
     conversations = _Conversations(Random(f"{seed}: conversations"))
-    return _in_order_of_arrival(Random(seed), conversations, pairs, start, rate_per_s, regression)
+    return _requests(Random(seed), conversations, pairs, start, rate_per_s, regression)
 
 
-def _in_order_of_arrival(
+def _in_order_of_arrival(requests: Iterator[SimulatedRequest]) -> Iterator[SimulatedMessage]:
+    waiting: list[tuple[float, int, SimulatedMessage]] = []
+    written = 0
+    for request in requests:
+        while waiting and waiting[0][0] <= request.offset_s:
+            yield heapq.heappop(waiting)[2]
+        for side in request.sides:
+            for message in side.messages:
+                heapq.heappush(waiting, (message.arrival_offset_s, written, message))
+                written += 1
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+def _requests(
     rng: Random,
     conversations: _Conversations,
     pairs: int,
     start: dt.datetime,
     rate_per_s: float,
     regression: Regression | None,
-) -> Iterator[SimulatedMessage]:
-    waiting: list[tuple[float, int, SimulatedMessage]] = []
-    written = 0
+) -> Iterator[SimulatedRequest]:
     for offset_s in _request_offsets_s(rng, pairs, rate_per_s):
-        while waiting and waiting[0][0] <= offset_s:
-            yield heapq.heappop(waiting)[2]
-        for message in _mirror(rng, conversations, offset_s, start, regression):
-            heapq.heappush(waiting, (message.arrival_offset_s, written, message))
-            written += 1
-    while waiting:
-        yield heapq.heappop(waiting)[2]
+        yield _mirror(rng, conversations, offset_s, start, regression)
 
 
 def _request_offsets_s(rng: Random, pairs: int, rate_per_s: float) -> Iterator[float]:
@@ -261,14 +304,20 @@ def _mirror(
     offset_s: float,
     start: dt.datetime,
     regression: Regression | None,
-) -> Iterator[SimulatedMessage]:
+) -> SimulatedRequest:
     request_time = start + dt.timedelta(milliseconds=int(offset_s * 1000))
     task = make_task(rng, _pick(rng, _LANGUAGES), _pick(rng, _WORKFLOWS))
     place = conversations.next(task, offset_s)
     request = _mirrored_request(rng, task, place, request_time, regression)
+    sides = []
     for side in request.sides:
         event = _answer(rng, request, side)
-        yield from _write(rng, event, offset_s)
+        sides.append(SimulatedSide(event, tuple(_write(rng, event, offset_s))))
+    return SimulatedRequest(
+        offset_s,
+        tuple(sides),
+        again=lambda: _answer(Random(request.pair_id), request, "control"),
+    )
 
 
 def _mirrored_request(
