@@ -9,6 +9,12 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable
+from typing import Final
+
+
+_LOOK_EVERY: Final = 256
+"""Steps of the loop between two looks at what other threads want of it. Each look lets go of
+Python's lock, which a busy process gives back only milliseconds later."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -17,11 +23,15 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, pace: Callable[[float], None] | None) -> None:
         super().__init__()
         self._pace = pace
+        self._steps = 0
         self.now_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0 if timeout is not None else None)
-        if not ready and timeout:
+        if timeout is None:  # nothing to do but what comes from outside
+            return super().select(None)
+        self._steps += 1
+        ready = super().select(0) if self._steps % _LOOK_EVERY == 0 else []
+        if not ready and timeout > 0.0:
             if self._pace is not None:
                 self._pace(self.now_s + timeout)
             self.now_s += timeout
