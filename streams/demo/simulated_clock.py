@@ -11,7 +11,6 @@ import selectors
 from collections.abc import Callable
 from typing import Final
 
-
 _LOOK_EVERY: Final = 256
 """Steps of the loop between two looks at what other threads want of it. Each look lets go of
 Python's lock, which a busy process gives back only milliseconds later."""
