@@ -200,7 +200,7 @@ class _Reader:
                 self._read_one(where, span, otlp.answer_of_span)
             else:
                 operation = otlp.operation_of(span)
-                self._skip(f"{operation} span" if operation else "span of other libraries")
+                self._skip(f"{operation} span" if operation else "other span")
 
     def _read_observations(self, place: Place, record: Record) -> None:
         self.recording.has_hashed_ids = self._options.id_name is None
@@ -237,8 +237,7 @@ class _Reader:
             found.sort(key=_started)
             folded = litellm_payload.fold_attempts([one.answer for one in found])
             self._add(found[-1]._replace(answer=folded, sources=found[0].sources))
-            if len(found) > 1:
-                self.recording.skipped["attempt that another one followed"] += len(found) - 1
+            self.recording.superseded += len(found) - 1
 
     def finish(self) -> Recording:
         """Read what had to wait for the end. Raises `UnknownFormat` for a table without answers."""

@@ -73,6 +73,8 @@ class Recording:
     problems: list[Problem] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     """Records that are no answers of a model, by what they are: spans of tools, traces, …"""
+    superseded: int = 0
+    """Attempts of a call that others followed, where the format tells which belong together."""
     json_schemas: dict[str, Any] = field(default_factory=dict)
     """Schemas that requests carry themselves, by the `schema_id` that they were given here."""
     has_hashed_ids: bool = False

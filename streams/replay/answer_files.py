@@ -86,6 +86,8 @@ class RecordedRuns:
     unanswered: int
     """Requests that were asked and that neither side's files answer."""
     problems: list[Problem]
+    superseded: int
+    """Attempts that others followed, by what their format tells."""
     skipped: dict[str, int]
     """Records that are no answers, by what they are."""
     json_schemas: dict[str, JsonSchemaValidator]
@@ -124,6 +126,7 @@ def read_runs(files: AnswerFiles) -> RecordedRuns:
         only_candidate=sum(case.stable is None for case in cases),
         unanswered=len({one.id for one in asked} - answered),
         problems=problems,
+        superseded=sum(recording.superseded for recording in read.values()),
         skipped=skipped,
         json_schemas=_compiled(list(read.values()), problems),
         has_hashed_ids=any(recording.has_hashed_ids for recording in read.values()),

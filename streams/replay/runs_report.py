@@ -17,13 +17,16 @@ def notes(runs: RecordedRuns, files: AnswerFiles, *, is_json_inferred: bool) -> 
     for side, missing in (("candidate", runs.only_stable), ("stable", runs.only_candidate)):
         if missing:
             became = "left out" if files.only_common else f"failures of {side}"
-            yield f"{missing:,} requests that {side}'s files lack: {became}"
+            yield f"{side}'s files lack {_count(missing, 'request')}: {became}"
     if runs.unanswered:
-        yield f"{runs.unanswered:,} requests were asked and neither side's files answer them"
+        yield f"neither side's files answer {_count(runs.unanswered, 'request')} that were asked"
     for side, run in (("stable", runs.stable), ("candidate", runs.candidate)):
         yield from _folded(side, run)
-    for what, count in runs.skipped.items():
-        yield f"{count:,} times {what}: no answer of a model, left out"
+    if runs.superseded:
+        yield f"{_count(runs.superseded, 'attempt')} of retried calls: the last of each counts"
+    if runs.skipped:
+        listed = ", ".join(_count(count, what) for what, count in runs.skipped.items())
+        yield f"left out, since they are no answers of a model: {listed}"
     if runs.has_hashed_ids:
         yield "nothing names the requests, so they are paired by what was asked"
     if is_json_inferred:
@@ -32,21 +35,25 @@ def notes(runs: RecordedRuns, files: AnswerFiles, *, is_json_inferred: bool) -> 
             "(--expects text says that it is not)"
         )
     if runs.problems:
-        yield f"{len(runs.problems):,} records could not be read, or not whole"
+        yield f"{_count(len(runs.problems), 'record')} could not be read, or not whole"
 
 
 def _folded(side: str, run: Run) -> Iterator[str]:
     answers = run.answers
     if answers.duplicates:
-        yield f"{answers.duplicates:,} records of {side} say the same again"
+        yield f"{_count(answers.duplicates, 'record')} of {side} say the same again"
     if answers.superseded:
-        yield f"{answers.superseded:,} attempts of {side} were followed by others, which count"
+        yield f"{_count(answers.superseded, 'attempt')} of {side} under ids with an answer"
     if answers.several:
         first, last = answers.several[0]
         yield (
-            f"{len(answers.several):,} ids of {side} have several answers; the last counts: "
-            f"{first.answer.id} stands at {first.place} and {last.place}"
+            f"{_count(len(answers.several), 'id')} of {side} with several answers; the last "
+            f"counts: {first.answer.id} stands at {first.place} and {last.place}"
         )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def problems_text(runs: RecordedRuns) -> Iterator[str]:

@@ -108,10 +108,10 @@ def test_requests_that_one_side_lacks(files: tuple[Path, Path]) -> None:
     lines = files[0].read_text().splitlines()
     files[1].write_text("\n".join(lines[:150]))
     result = run(*files)
-    assert "51 requests that candidate's files lack: failures of candidate" in result.stdout
+    assert "candidate's files lack 51 requests: failures of candidate" in result.stdout
     assert "ROLLBACK" in result.stdout
     common = run(*files, "--only-common")
-    assert "51 requests that candidate's files lack: left out" in common.stdout
+    assert "candidate's files lack 51 requests: left out" in common.stdout
     assert "ROLLBACK" not in common.stdout
 
 
