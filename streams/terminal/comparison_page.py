@@ -32,11 +32,11 @@ _MAX_SENTENCE: Final = 1_024
 MAX_REASONS: Final = 3
 """Without `--all`: a hold has one for each guardrail, which the table shows already."""
 _COLUMNS: Final = (
-    Column("guardrail", wraps_at=16),
+    Column("guardrail"),
     Column("slice", wraps_at=8),
-    Column("limit", leaves=1),
+    Column("limit", leaves=2),
     Column("cases", "right", leaves=3),
-    Column("stable → candidate", "right", leaves=2),
+    Column("stable → candidate", "right", leaves=1),
     Column("harm", "right"),
     Column("95 % interval", "right", leaves=4),
     Column("status"),
