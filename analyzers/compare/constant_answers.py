@@ -9,12 +9,13 @@ be does not depend on how the log is cut into batches.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntFlag
 from typing import Final
 
 import numpy as np
 
-from understudy.analyzers.compare.arrays import Bools, Bytes, Ints
+from understudy.analyzers.compare.arrays import Bools, Ints
 from understudy.analyzers.compare.text import is_blank
 from understudy.schemas.events import Request, Response
 
@@ -47,10 +48,8 @@ class Repeats(IntFlag):
     """The candidate gave the same one to them, stable did not."""
 
 
-REQUEST, TIME_MS, LOG_BYTES, STABLE, CANDIDATE, FLAGS = range(6)
+REQUEST, TIME_MS, LOG_BYTES, STABLE, CANDIDATE = COLUMNS = range(5)
 """Columns of a table of answers: hash of the prompt, place in time and in the log, hashes."""
-STABLE_IS_SHORT, CANDIDATE_IS_SHORT, IS_ALONE = 1, 2, 4
-"""What is in the last column."""
 
 
 def answer_hash(response: Response | None) -> int:
@@ -81,36 +80,60 @@ def is_short(response: Response | None, request: Request | None) -> bool:
     return output.isascii() or len(output.encode("utf-8", "replace")) < FEW_WORDS_UTF8
 
 
-def find_repeats(table: Ints, group: Ints, is_new: Bools, reach_ms: int, reach_bytes: int) -> Bytes:
-    """Hold new answers against the `LOOKED_AT` before them in their group; a `Repeats` of each.
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Of n answers of both sides, how many of the earlier ones are the same."""
 
-    `table` (n, 6) has a row a request with an answer of each of its sides, the rows of each `group`
+    seen: Ints
+    """Earlier answers to other prompts."""
+    same: tuple[Ints, Ints]
+    """Those in which stable gave the same answer, and those in which the candidate did."""
+    beyond: tuple[Ints, Ints]
+    """Of these, those in which the other side gave another one."""
+
+
+def count_repeated(
+    table: Ints, group: Ints, is_new: Bools, reach_ms: int, reach_bytes: int
+) -> Repeated:
+    """Hold new answers against the `LOOKED_AT` before them in their group.
+
+    `table` (n, 5) has a row a request with an answer of each of its sides, the rows of each `group`
     together and in the order of the log. Only rows within the reach of a row are compared with it.
     """
-    new = np.flatnonzero(is_new)
-    before = new[:, None] - np.arange(1, LOOKED_AT + 1)
-    own, others = table[new], table[np.maximum(before, 0)]
-    compared = (before >= 0) & (group[np.maximum(before, 0)] == group[new][:, None])
-    compared &= others[:, :, REQUEST] != own[:, REQUEST, None]
-    compared &= np.abs(others[:, :, TIME_MS] - own[:, TIME_MS, None]) <= reach_ms
-    compared &= np.abs(others[:, :, LOG_BYTES] - own[:, LOG_BYTES, None]) <= reach_bytes
-    stable = compared & (others[:, :, STABLE] == own[:, STABLE, None])
-    candidate = compared & (others[:, :, CANDIDATE] == own[:, CANDIDATE, None])
-    seen, flags = compared.sum(axis=1), own[:, FLAGS]
-    found = np.where(seen > 0, Repeats.CHECKED, Repeats.NOTHING).astype(np.int8)
-    for bit, mine, theirs, short in (
-        (Repeats.STABLE, stable, candidate, STABLE_IS_SHORT),
-        (Repeats.CANDIDATE, candidate, stable, CANDIDATE_IS_SHORT),
-    ):
-        beyond = (mine & ~theirs).sum(axis=1)
-        found[_is_constant(seen, mine.sum(axis=1), beyond, flags, short)] |= bit
-    return found
+    new = np.flatnonzero(is_new)[:, None]
+    before = new - _LAGS
+    compared = before >= 0
+    before[~compared] = 0
+    request, time_ms, log_bytes, stable, candidate = table.T.copy()
+    compared &= group[before] == group[new]
+    compared &= np.abs(time_ms[before] - time_ms[new]) <= reach_ms
+    compared &= np.abs(log_bytes[before] - log_bytes[new]) <= reach_bytes
+    compared &= request[before] != request[new]
+    same = (
+        compared & (stable[before] == stable[new]),
+        compared & (candidate[before] == candidate[new]),
+    )
+    return Repeated(
+        np.count_nonzero(compared, axis=1),
+        (np.count_nonzero(same[0], axis=1), np.count_nonzero(same[1], axis=1)),
+        (
+            np.count_nonzero(same[0] & ~same[1], axis=1),
+            np.count_nonzero(same[1] & ~same[0], axis=1),
+        ),
+    )
 
 
-def _is_constant(seen: Ints, same: Ints, beyond: Ints, flags: Ints, short: int) -> Bools:
-    """Whether so many of the answers seen are the same that chance or habit is no explanation."""
-    alone = (flags & IS_ALONE) > 0
-    often = (beyond > 0) & (beyond * np.where(alone, ALONE_SHARE, PAIRED_SHARE) >= seen)
-    mostly = ~alone & (seen >= FEW_WORDS_SEEN) & (same >= MOSTLY * seen)
-    constant: Bools = often & (mostly | ((flags & short) == 0))
-    return constant
+_LAGS: Final = np.arange(1, LOOKED_AT + 1)
+
+
+def is_constant(seen: int, same: int, beyond: int, *, short: bool, alone: bool) -> bool:
+    """Whether so many of the answers seen are the same that chance or habit is no explanation.
+
+    `short` ones are of few kinds by nature. A side that is `alone` has no other one to tell what
+    such requests are answered with.
+    """
+    if not beyond or beyond * (ALONE_SHARE if alone else PAIRED_SHARE) < seen:
+        return False
+    if not short:
+        return True
+    return not alone and seen >= FEW_WORDS_SEEN and same >= MOSTLY * seen

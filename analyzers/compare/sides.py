@@ -92,8 +92,10 @@ def read_sides(
     coded = _encoded(outputs)
     text, failed = characters > 0, failures.failed
     expects_text = _bools([(request.expects or "text") == "text" for request in requests])
-    # Whoever parses the answer gets leaked reasoning as well.
-    json = check_json(as_given, ~(failed | expects_text | hidden.text))
+    called = _bools([bool(c) for c in calls])
+    blank = _bools([is_blank(output) for output in outputs])
+    # Whoever parses the answer gets leaked reasoning as well; of a tool call alone nobody does.
+    json = check_json(as_given, ~(failed | expects_text | hidden.text | (called & blank)))
     schema_ids = [request.schema_id for request in requests]
     _leave_out_redacted(json, schema_ids, hidden.redacted)
     schema_valid = check_json_schema(json.documents, json.state, schema_ids, options.json_schemas)
@@ -107,9 +109,7 @@ def read_sides(
     invalid_arguments = arguments_invalid(calls)
     reasons = [None if bad else r.finish_reason for bad, r in zip(failed, responses, strict=True)]
     broken = broken_calls(calls, invalid_arguments, [r.tools for r in requests], reasons)
-    called = _bools([bool(c) for c in calls])
     refused = (filtered | _bools([bool(r.refusal) for r in responses])) & ~failed
-    blank = _bools([is_blank(output) for output in outputs])
     offered = _bools([bool(r.tools) for r in requests]) & ~failed
     streamed = _bools([bool(response.stream) for response in responses])
     measures = SideMeasures(

@@ -14,23 +14,36 @@ import numpy as np
 
 from understudy.analyzers.compare.arrays import Ints
 from understudy.analyzers.compare.constant_answers import (
-    CANDIDATE_IS_SHORT,
-    IS_ALONE,
+    COLUMNS,
     LOG_BYTES,
     LOOKED_AT,
-    STABLE_IS_SHORT,
     TIME_MS,
+    Repeated,
+    Repeats,
     answer_hash,
-    find_repeats,
+    count_repeated,
+    is_constant,
     is_short,
 )
-from understudy.schemas.events import CANDIDATE, PAIR, STABLE, Event, failure_of
+from understudy.schemas.events import CANDIDATE, PAIR, STABLE, Event
 from understudy.streams.pairing.join import RequestSides
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 FEWEST_KEPT: Final = 1024
 """Groups that are kept before it is worth looking which of them lie too far back."""
-Row = tuple[int, int, int, int, int, int]
+Group = tuple[str, str, str, int]
+"""What answers that are held against each other share: rollout, mode, workflow, and which side
+they come from where that is alone."""
+
+
+class _New:
+    """Requests of one group, with their part of a table, flat."""
+
+    __slots__ = ("requests", "table")
+
+    def __init__(self) -> None:
+        self.requests: list[RequestSides] = []
+        self.table: list[int] = []
 
 
 class EarlierAnswers:
@@ -39,8 +52,8 @@ class EarlierAnswers:
     def __init__(self, policy: PairingPolicy) -> None:
         self._reach_ms = policy.answer_reach_ms
         self._reach_bytes = policy.max_join_bytes
-        self._kept: dict[str, Ints] = {}
-        """By rollout, mode and workflow: the last answers, a row each."""
+        self._kept: dict[Group, Ints] = {}
+        """The last answers of each group, a row each."""
         self._most = FEWEST_KEPT
 
     def __len__(self) -> int:
@@ -48,41 +61,29 @@ class EarlierAnswers:
 
     def hold_against(self, entries: Iterable[RequestSides]) -> None:
         """Note on each request what earlier answers say, and keep its own for those to come."""
-        groups: dict[str, list[Row]] = {}
-        requests: dict[str, list[RequestSides]] = {}
+        groups: dict[Group, _New] = {}
         for entry in entries:
-            row = _row_of(entry) if entry.is_whole else None
-            if row is not None:
-                group = _group_of(entry)
-                groups.setdefault(group, []).append(row)
-                requests.setdefault(group, []).append(entry)
+            if entry.is_whole:
+                _take(entry, groups)
         if groups:
-            self._compare(groups, requests)
+            self._compare(groups)
 
-    def _compare(
-        self, groups: dict[str, list[Row]], requests: dict[str, list[RequestSides]]
-    ) -> None:
+    def _compare(self, groups: dict[Group, _New]) -> None:
         parts: list[Ints] = []
-        is_new: list[bool] = []
-        sizes: list[int] = []
-        for group, rows in groups.items():
-            kept = self._kept.get(group)
-            if kept is not None:
-                parts.append(kept)
-                is_new += [False] * len(kept)
-            parts.append(np.array(rows, dtype=np.int64))
-            is_new += [True] * len(rows)
-            sizes.append(len(rows) + (0 if kept is None else len(kept)))
+        counts: list[int] = []
+        for group, some in groups.items():
+            kept = self._kept.get(group, _NONE)
+            new = np.array(some.table, dtype=np.int64).reshape(-1, len(COLUMNS))
+            parts += (kept, new)
+            counts += (len(kept), len(new))
         table = np.concatenate(parts)
-        numbers = np.repeat(np.arange(len(sizes)), sizes)
-        found = find_repeats(
-            table, numbers, np.array(is_new), self._reach_ms, self._reach_bytes
-        ).tolist()
-        same_order = (entry for some in requests.values() for entry in some)
-        for entry, repeats in zip(same_order, found, strict=True):
-            entry.repeats = repeats
+        is_new = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+        numbers = np.repeat(np.arange(len(counts)) // 2, counts)
+        found = count_repeated(table, numbers, is_new, self._reach_ms, self._reach_bytes)
+        _note([entry for some in groups.values() for entry in some.requests], found)
         end = 0
-        for group, size in zip(groups, sizes, strict=True):
+        for place, group in enumerate(groups):
+            size = counts[2 * place] + counts[2 * place + 1]
             end += size
             self._kept[group] = table[end - min(size, LOOKED_AT) : end].copy()
 
@@ -100,45 +101,62 @@ class EarlierAnswers:
         self._most = max(FEWEST_KEPT, 2 * len(self))
 
 
-def _group_of(entry: RequestSides) -> str:
-    """The answers that a request's are like: of one feature, from the same sides."""
-    event = next(iter(entry.sides.values())).event
-    alone = "" if entry.wanted & PAIR == PAIR else event.side
-    return f"{event.rollout_id}/{event.mode}/{alone}/{event.workflow or ''}"
+_NONE: Final = np.empty((0, len(COLUMNS)), dtype=np.int64)
 
 
-def _row_of(entry: RequestSides) -> Row | None:
-    """A row of a table of answers; None where a side gave none."""
-    sides = entry.sides
-    stable, candidate = sides.get(STABLE), sides.get(CANDIDATE)
-    left = _answer(stable.event) if stable is not None else (0, 0)
-    right = _answer(candidate.event) if candidate is not None else (0, 0)
+def _take(entry: RequestSides, groups: dict[Group, _New]) -> None:
+    """Add a request to its group, if each of its sides has an answer."""
+    sides, alone = entry.sides, 0
     if entry.wanted & PAIR == PAIR:
-        if not left[0] or not right[0]:
-            return None
-        flags = left[1] * STABLE_IS_SHORT | right[1] * CANDIDATE_IS_SHORT
-    elif left[0] or right[0]:
-        flags = IS_ALONE | left[1] * STABLE_IS_SHORT | right[1] * CANDIDATE_IS_SHORT
+        event = sides[STABLE].event
+        other = sides[CANDIDATE].event
+        if event.error is not None or other.error is not None:
+            return
+        stable, candidate = answer_hash(event.response), answer_hash(other.response)
+        if not stable or not candidate:
+            return
     else:
-        return None
-    prompt = _prompt_hash(entry)
-    return (
-        prompt, entry.request_time_ms, entry.log_bytes,
-        left[0] or hash((prompt, STABLE)), right[0] or hash((prompt, CANDIDATE)), flags,
-    )  # fmt: skip
+        alone = entry.wanted
+        event = other = sides[alone].event
+        stable = candidate = 0 if event.error is not None else answer_hash(event.response)
+        if not stable:
+            return
+    prompt = _prompt_hash(event, other) or hash(entry.key)
+    if alone == STABLE:
+        candidate = hash((prompt, entry.key))
+    elif alone:
+        stable = hash((prompt, entry.key))
+    group = event.rollout_id, event.mode, event.workflow or "", alone
+    some = groups.get(group)
+    if some is None:
+        some = groups[group] = _New()
+    some.requests.append(entry)
+    some.table += (prompt, entry.request_time_ms, entry.log_bytes, stable, candidate)
 
 
-def _answer(event: Event) -> tuple[int, int]:
-    """Hash of an answer, 0 without one, and whether it is one of few by nature."""
-    if event.error is not None and failure_of(event) is not None:
-        return 0, 0
-    return answer_hash(event.response), is_short(event.response, event.request)
+def _prompt_hash(event: Event, other: Event) -> int:
+    """Of the prompt that a side tells; 0 where none does."""
+    request = event.request
+    if request is not None and request.prompt:
+        return hash(request.prompt)
+    request = other.request
+    return hash(request.prompt) if request is not None and request.prompt else 0
 
 
-def _prompt_hash(entry: RequestSides) -> int:
-    """What tells requests apart: the prompt, or without it that they are two."""
-    for side in entry.sides.values():
-        request = side.event.request
-        if request is not None and request.prompt:
-            return hash(request.prompt)
-    return hash(entry.key)
+def _note(requests: list[RequestSides], found: Repeated) -> None:
+    """Note on each request what was found; few have an answer that came before."""
+    for row in np.flatnonzero(found.seen).tolist():
+        requests[row].repeats = int(Repeats.CHECKED)
+    for place, bit, side in ((0, STABLE, Repeats.STABLE), (1, CANDIDATE, Repeats.CANDIDATE)):
+        same, beyond = found.same[place], found.beyond[place]
+        for row in np.flatnonzero(beyond).tolist():
+            entry = requests[row]
+            if bit not in entry.sides:
+                continue
+            event = entry.sides[bit].event
+            if is_constant(
+                int(found.seen[row]), int(same[row]), int(beyond[row]),
+                short=is_short(event.response, event.request),
+                alone=entry.wanted & PAIR != PAIR,
+            ):  # fmt: skip
+                entry.repeats |= side

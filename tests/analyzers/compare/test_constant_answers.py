@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from understudy.analyzers.compare.constant_answers import (
-    CANDIDATE_IS_SHORT,
-    IS_ALONE,
     LOOKED_AT,
-    STABLE_IS_SHORT,
     Repeats,
     answer_hash,
-    find_repeats,
+    count_repeated,
+    is_constant,
     is_short,
 )
 from understudy.schemas.events import Request, Response, ToolCall
@@ -25,18 +23,31 @@ NEITHER = Repeats.CHECKED
 
 
 def found(
-    stable: list[int], candidate: list[int], flags: int = 0, **columns: list[int]
+    stable: list[int],
+    candidate: list[int],
+    *,
+    short: bool = False,
+    alone: bool = False,
+    **columns: list[int],
 ) -> list[int]:
     """What is found of answers with these hashes, one after the other, to prompts of their own."""
     n = len(stable)
-    table = np.zeros((n, 6), dtype=np.int64)
+    table = np.zeros((n, 5), dtype=np.int64)
     table[:, 0] = columns.get("request", range(n))
     table[:, 1] = columns.get("time_ms", [0] * n)
     table[:, 2] = columns.get("log_bytes", [0] * n)
-    table[:, 3], table[:, 4], table[:, 5] = stable, candidate, flags
+    table[:, 3], table[:, 4] = stable, candidate
     group = np.array(columns.get("group", [0] * n))
-    is_new = np.ones(n, dtype=bool)
-    return find_repeats(table, group, is_new, REACH_MS, REACH_BYTES).tolist()
+    counted = count_repeated(table, group, np.ones(n, dtype=bool), REACH_MS, REACH_BYTES)
+    told = []
+    for row, seen in enumerate(counted.seen.tolist()):
+        repeats = Repeats.CHECKED if seen else Repeats.NOTHING
+        for place, side in enumerate((Repeats.STABLE, Repeats.CANDIDATE)):
+            same, beyond = counted.same[place][row], counted.beyond[place][row]
+            if is_constant(seen, same, beyond, short=short, alone=alone):
+                repeats |= side
+        told.append(int(repeats))
+    return told
 
 
 def test_the_first_answer_is_held_against_nothing() -> None:
@@ -85,31 +96,31 @@ def test_groups_do_not_meet() -> None:
 
 
 def test_a_short_answer_counts_once_there_is_hardly_another() -> None:
-    n, short = 24, CANDIDATE_IS_SHORT
-    told = found(list(range(n)), [9] * n, short)
+    n = 24
+    told = found(list(range(n)), [9] * n, short=True)
     assert [one & Repeats.CANDIDATE for one in told[6:9]] == [0, 4, 4]
-    assert found(list(range(n)), [number % 4 for number in range(n)], short)[-1] == NEITHER
+    assert found(list(range(n)), [number % 4 for number in range(n)], short=True)[-1] == NEITHER
     yes_or_no = [int(number % 4 == 0) for number in range(n)]
-    assert found(list(range(n)), yes_or_no, short)[-1] == NEITHER
+    assert found(list(range(n)), yes_or_no, short=True)[-1] == NEITHER
 
 
 def test_labels_on_which_both_sides_agree_are_none() -> None:
     labels = [int(number % 10 == 0) for number in range(40)]
-    assert set(found(labels, labels, STABLE_IS_SHORT | CANDIDATE_IS_SHORT)[1:]) == {NEITHER}
+    assert set(found(labels, labels, short=True)[1:]) == {NEITHER}
 
 
 def test_one_label_for_everything() -> None:
     labels = [int(number % 3 == 0) for number in range(40)]
-    told = found(labels, [0] * 40, STABLE_IS_SHORT | CANDIDATE_IS_SHORT)
+    told = found(labels, [0] * 40, short=True)
     assert told[-1] == NEITHER | Repeats.CANDIDATE
 
 
 def test_sides_that_are_alone_are_held_against_themselves() -> None:
     none = list(range(100, 124))
-    assert found(none, [9] * 24, IS_ALONE)[-1] == NEITHER | Repeats.CANDIDATE
+    assert found(none, [9] * 24, alone=True)[-1] == NEITHER | Repeats.CANDIDATE
     few = [number % 5 for number in range(24)]
-    assert found(none, few, IS_ALONE)[-1] == NEITHER
-    assert found(none, [9] * 24, IS_ALONE | CANDIDATE_IS_SHORT)[-1] == NEITHER
+    assert found(none, few, alone=True)[-1] == NEITHER
+    assert found(none, [9] * 24, alone=True, short=True)[-1] == NEITHER
 
 
 def call(name: str, **arguments: Any) -> ToolCall:

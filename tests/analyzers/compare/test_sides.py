@@ -489,3 +489,20 @@ def test_redacted_answer_fails_no_check_that_redaction_may_have_broken(
 def test_blank_answer_is_empty_whatever_its_form() -> None:
     assert measure("empty", response={"output": " ", "output_form": None}) is True
     assert measure("empty", response={"output": "", "output_form": "hashed"}) is True
+
+
+@pytest.mark.parametrize(
+    ("output", "calls", "state"),
+    [
+        (None, [{"name": "f"}], JsonState.NOT_EXPECTED),
+        ("  ", [{"name": "f"}], JsonState.NOT_EXPECTED),
+        ("I'll look.", [{"name": "f"}], JsonState.NOT_JSON),
+        ("{}", [{"name": "f"}], JsonState.VALID),
+        (None, [], JsonState.NOT_JSON),
+    ],
+)
+def test_nobody_parses_an_answer_that_only_calls_a_tool(
+    output: str | None, calls: list[dict[str, Any]], state: JsonState
+) -> None:
+    response = {"output": output, "tool_calls": calls}
+    assert measure("json_state", request={"expects": "json"}, response=response) == state

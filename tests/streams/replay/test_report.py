@@ -37,7 +37,7 @@ NOTHING_MEASURED = {
     **NO_CHANGES,
     **dict.fromkeys((
         "duration_ratio_geometric_mean", "time_to_first_token_ratio_geometric_mean",
-        "output_tokens_diff_mean", "cost_usd_diff_mean",
+        "output_characters_diff_mean", "output_tokens_diff_mean", "cost_usd_diff_mean",
     )),
 }  # fmt: skip
 
