@@ -19,9 +19,12 @@ litellm = pytest.importorskip("litellm", reason="the extra litellm is not instal
 from tests.gateways.litellm_upstream import Upstream, running_upstream  # noqa: E402
 from tests.waiting import DEADLINE_S, POLL_S  # noqa: E402
 from understudy.gateways.allocation import Allocation  # noqa: E402
+from understudy.gateways.chat_completions import ChatCompletions  # noqa: E402
 from understudy.gateways.decision_source import FixedAllocations  # noqa: E402
 from understudy.gateways.litellm_callback import Mirror, UnderstudyLogger  # noqa: E402
-from understudy.schemas.events import Event, decode_event, encode_event  # noqa: E402
+from understudy.gateways.request_context import RequestContext  # noqa: E402
+from understudy.gateways.router import Router  # noqa: E402
+from understudy.schemas.events import Event, Mode, decode_event, encode_event  # noqa: E402
 
 pytestmark = [
     pytest.mark.embedded,
@@ -358,3 +361,69 @@ async def test_a_publisher_that_raises_reaches_nobody(sink: Sink) -> None:
             waited_s += POLL_S
 
     assert upstream.calls == {"big": 3, "small": 3}
+
+
+# -- Router in front of LiteLLM's model groups: docs/gateways.md#litellm ----------------------
+
+
+@pytest.mark.parametrize("mode", ["canary", "ab"])
+def test_the_router_splits_users_between_litellms_model_groups(mode: Mode, sink: Sink) -> None:
+    async def scenario() -> None:
+        decisions = FixedAllocations(
+            allocation("r", mode=mode, stage=mode, candidate_share=0.5, mirror_share=0.0)
+        )
+        async with gateway(sink, ["small"], silent=[]) as (llm, upstream):
+            router: Router[..., Any] = Router(
+                "r",
+                stable=functools.partial(llm.acompletion, model="prod"),
+                candidate=functools.partial(llm.acompletion, model="next"),
+                decisions=decisions,
+                publisher=sink,
+                reader=ChatCompletions(),
+            )
+            for n in range(24):
+                answer = await router.call(RequestContext(user_id=f"u{n % 12}"), messages=HELLO)
+                assert answer.choices[0].message.content == "Hello you"
+            await router.aclose()
+
+        events = [one for [one] in sink.requests]
+        assert len(events) == 24
+        assert {one.mode for one in events} == {mode}
+        assert Counter(one.side for one in events) == {
+            "stable": upstream.calls["big"],
+            "candidate": upstream.calls["small"],
+        }
+        assert [one.side for one in events[:12]] == [one.side for one in events[12:]]
+        for one in events:
+            assert one.sides == (one.side,)
+            assert one.served
+            assert one.response is not None
+            assert one.response.model == {"stable": "big", "candidate": "small"}[one.side]
+            assert one.usage is not None
+            assert one.usage.input_tokens == 5
+
+    asyncio.run(scenario())
+
+
+@in_event_loop
+async def test_the_router_streams_over_litellms_model_groups(sink: Sink) -> None:
+    decisions = FixedAllocations(allocation("r"))
+    async with gateway(sink, ["small"], silent=[]) as (llm, _):
+        router: Router[..., Any] = Router(
+            "r",
+            stable=functools.partial(llm.acompletion, model="prod"),
+            candidate=functools.partial(llm.acompletion, model="next"),
+            decisions=decisions,
+            publisher=sink,
+            reader=ChatCompletions(),
+        )
+        chunks = [one async for one in await router(messages=HELLO, stream=True)]
+        await router.aclose()
+        [pair] = await sink.pairs(1)
+
+    assert "".join(one.choices[0].delta.content or "" for one in chunks) == "Hello you"
+    for event in pair.values():
+        assert event.response is not None
+        assert event.response.output == "Hello you"
+        assert event.timing is not None
+        assert event.timing.time_to_first_token_ms is not None
