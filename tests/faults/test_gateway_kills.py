@@ -3,7 +3,7 @@
 The sides of a request reach Kafka together, so no answer counts as lost, and what a kill cut off is
 published as dropped by the next process, so nothing is missing either. That holds for a kill
 between two sides as well, and for one of the process that tells. 100 kills:
-`UNDERSTUDY_TEST_GATEWAY_KILLS=100`.
+`UNDERSTUDY_TEST_KILLS=100`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from understudy.schemas.topics import Topics
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("UNDERSTUDY_TEST_GATEWAY_KILLS", "20"))
+KILLS = int(os.environ.get("UNDERSTUDY_TEST_KILLS", "20"))
 LONGEST_LIFE_S = 0.8
 """Several times the longest call: many requests end, and some are under way at any moment."""
 POLICY = f"rollout_id: {ROLLOUT}\nmodels: {{stable: a, candidate: b}}\n"
