@@ -65,6 +65,8 @@ class StageSums(NamedTuple):
 
     stable_requests: int
     candidate_requests: int
+    candidate_model_requests: int
+    """Of these, those that the model answered or failed: not what the gateway dropped."""
     pairs: int
     unmatched: int
     lost_candidate: int
@@ -85,6 +87,7 @@ class StageSums(NamedTuple):
 STAGE_COLUMNS: Final = (
     ("stable_requests",),
     ("candidate_requests",),
+    ("candidate_model_requests",),
     ("pair_pairs",),
     ("events_unmatched_stable", "events_unmatched_candidate"),
     ("pair_lost_candidate",),
@@ -151,7 +154,7 @@ class StageCounts(msgspec.Struct, array_like=True):
         """Take closed rows in the stage's mode, of a window from start to end."""
         if sums.stable_requests or sums.candidate_requests:
             self._extend(start_ms, end_ms)
-        self.requests += sums.candidate_requests
+        self.requests += sums.candidate_model_requests
         self.pairs += sums.pairs
         self.unmatched += sums.unmatched
         self.lost_candidate += sums.lost_candidate

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from understudy.analyzers.guardrails.stage_counts import Assigned, Assignment, StageCounts
+from understudy.analyzers.guardrails.stage_counts import (
+    Assigned,
+    Assignment,
+    StageCounts,
+    StageSums,
+)
 from understudy.analyzers.sequential.sample_ratio import LOG_THRESHOLD
 from understudy.schemas.rollouts import Stage
 
@@ -57,3 +62,14 @@ def test_a_policy_that_names_no_arms_has_no_share_to_break() -> None:
     shadow = Stage(name="shadow", mode="shadow", share=0.0, min_requests=1, min_duration_s=0.0)
     counts.check_sample_ratio(shadow, Assignment(0, Assigned(9, 9), Assigned(9, 9), False, False))
     assert (counts.log_sample_ratio, counts.first_turns) == (0.0, Assigned())
+
+
+def test_what_the_gateway_dropped_is_no_progress_of_the_candidate() -> None:
+    sums = StageSums(
+        stable_requests=0, candidate_requests=100, candidate_model_requests=70, pairs=0,
+        unmatched=0, lost_candidate=0, lost_stable=0, stable_models={}, candidate_models={},
+    )  # fmt: skip
+    counts = StageCounts()
+    counts.add(sums, CANARY, 0, WINDOW_MS)
+    assert counts.requests == 70
+    assert counts.single_candidate == 100, "they were assigned to the candidate all the same"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import random
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from understudy.schemas.events import Error, encode_event
 from understudy.streams.commands.main import main
 from understudy.streams.demo.simulator import ROLLOUT_ID, simulate
 
@@ -141,3 +144,26 @@ def test_a_stage_can_be_named(recording: Path, tmp_path: Path) -> None:
     wrong = run(tmp_path, LENIENT, *arguments, "6%")
     assert wrong.exit_code == 2
     assert "it has shadow, 1%" in wrong.output
+
+
+@pytest.mark.slow
+def test_calls_that_the_gateway_dropped_are_no_harm_of_the_candidate(tmp_path: Path) -> None:
+    """Nine in ten: the rollout goes on, on the evidence and the requests of the tenth."""
+    chance, payloads = random.Random(1), []
+    dropped = Error(type="mirror_dropped", source="gateway")
+    for message in simulate(seed=1, pairs=1_000, healthy=True, start=START):
+        event = message.event
+        if event is not None and event.side == "candidate" and chance.random() < 0.9:
+            event = msgspec.structs.replace(
+                event, response=None, usage=None, timing=None, fallback=None, error=dropped
+            )
+        payloads.append(message.payload if event is None else encode_event(event))
+    file = tmp_path / "dropped.ndjson"
+    file.write_bytes(b"\n".join(payloads))
+    result = run(tmp_path, LENIENT, "replay", "--json", "--policy", "POLICY", str(file))
+    decision = json.loads(result.stdout)["decision"]
+    assert decision["verdict"] == "hold"
+    assert 50 < decision["stage"]["requests"] < 150
+    assert f"{decision['stage']['requests']} of 500 requests" in decision["reasons"][0]
+    (errors,) = [one for one in decision["evidence"] if one["guardrail"] == "error_rate"]
+    assert errors["units"] < 150
