@@ -41,6 +41,7 @@ from understudy.gateways.mirrored_requests import (
     MirroredRequests,
     RequestFacts,
 )
+from understudy.gateways.stale_decisions import StaleDecisions
 from understudy.schemas.adapters.litellm_payload import answer_of_payload
 from understudy.schemas.events import MAX_TURN, Event
 
@@ -91,6 +92,7 @@ class UnderstudyLogger(CustomLogger):
         self._publisher = publisher
         self._decisions = decisions
         self._max_decision_age_s = max_decision_age_s
+        self._stale = StaleDecisions()
         self._requests = MirroredRequests(mirrors, max_requests)
         self._candidates = {one.candidate: one for one in mirrors}
         self._silent: dict[str, tuple[str, ...]] = {}
@@ -354,6 +356,7 @@ class UnderstudyLogger(CustomLogger):
         now = dt.datetime.now(dt.UTC)
         newest = self._decisions.allocation(mirror.rollout_id)
         allocation = in_force(newest, now, self._max_decision_age_s)
+        self._stale.note(allocation, now)
         if allocation is None:
             return False
         place = place_of(mirror.rollout_id, key, "mirrored")

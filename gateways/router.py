@@ -59,6 +59,7 @@ from understudy.gateways.route_plan import (
     Sampling,
     plan_request,
 )
+from understudy.gateways.stale_decisions import StaleDecisions
 from understudy.schemas.events import Event, Mode, Request, Side
 
 P = ParamSpec("P")
@@ -151,6 +152,7 @@ class Router(Generic[P, Answer]):
         self._limits = limits or CallLimits()
         self._sampling = sampling or Sampling()
         self._max_decision_age_s = max_decision_age_s
+        self._stale = StaleDecisions()
         self._now = now
         self._background = BackgroundCalls(self._limits, budget)
         self._next_probe_s = 0.0
@@ -191,9 +193,10 @@ class Router(Generic[P, Answer]):
 
     def allocation(self) -> Allocation | None:
         """Return what the decision in force allocates; None where there is none."""
-        return in_force(
-            self._decisions.allocation(self.rollout_id), self._now(), self._max_decision_age_s
-        )
+        now = self._now()
+        found = in_force(self._decisions.allocation(self.rollout_id), now, self._max_decision_age_s)
+        self._stale.note(found, now)
+        return found
 
     def serves_candidate(self) -> bool:
         """Return whether the decision in force lets the candidate serve."""
