@@ -478,7 +478,7 @@ def default_guardrails() -> list[GuardrailManifest]:
         increase("tool_call_invalid_rate", "1pp", "if_measured"),
         increase("garbled_rate", "1pp", "if_measured"),
         increase("repetition_rate", "2pp", "if_measured"),
-        increase("constant_answer_rate", "5pp", "if_measured"),
+        increase("constant_answer_rate", "10pp", "if_measured"),
         increase("duration_p95", "50%", "if_measured"),
         increase("duration_p99", "50%", "if_measured"),
         increase("cost_usd", "25%", "if_measured"),

@@ -19,9 +19,9 @@ from understudy.analyzers.compare.arrays import Bools, Ints
 from understudy.analyzers.compare.text import is_blank
 from understudy.schemas.events import Request, Response
 
-LOOKED_AT: Final = 16
+LOOKED_AT: Final = 15
 """Earlier answers: enough to tell a fifth from an accident, few enough to compare with all."""
-PAIRED_SHARE: Final = 8
+PAIRED_SHARE: Final = 5
 """One in so many of these is the same answer where stable gave different ones: a greeting or a
 refusal in fixed words is rarer, one text for a fifth of all requests is not."""
 ALONE_SHARE: Final = 3

@@ -69,7 +69,7 @@ def test_one_text_where_stable_has_a_few() -> None:
     assert found(stable, [9] * 40)[-1] == Repeats.CHECKED | Repeats.CANDIDATE
 
 
-@pytest.mark.parametrize(("every", "constant"), [(1, 16), (5, 3), (8, 2), (16, 0), (20, 0)])
+@pytest.mark.parametrize(("every", "constant"), [(1, 16), (4, 4), (5, 3), (8, 0), (20, 0)])
 def test_a_text_that_comes_often_enough(every: int, constant: int) -> None:
     """A fixed greeting or refusal now and then is none."""
     n = 64
