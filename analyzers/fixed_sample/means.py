@@ -34,6 +34,9 @@ false promotions near 5 % from 300 units on, with log-normal and Pareto values a
 REMAINING_SKEW: Final = 1.25
 """By which p-values are raised: what simulated false promotions exceeded the nominal 5 % by."""
 POWER: Final = 0.8
+NO_BASELINE: Final = (
+    "stable's is 0, and no limit follows from a share of 0; write one that is not relative"
+)
 _STEPS: Final = 50
 """Of a bisection."""
 _WIDEST: Final = 1e6
@@ -71,11 +74,20 @@ class FixedMeanTest:
     @property
     def is_testable(self) -> bool:
         """Whether there are enough cases to show anything, and they differ."""
+        if self.lacks_baseline:
+            return False
         return self.sizes.size >= FEWEST_FOR_HARM and _spread(self._harms(self.margin)) > 0.0
+
+    @property
+    def lacks_baseline(self) -> bool:
+        """Whether a share of stable's value is tolerated, and that is 0: nothing can be judged."""
+        return self.test.relative and float(self.stable.sum()) <= 0.0
 
     @property
     def note(self) -> str:
         """Why it is not shown to be within its limit, whatever the mean; empty where it may be."""
+        if self.lacks_baseline and self.sizes.size:
+            return NO_BASELINE
         if self.sizes.size < FEWEST_FOR_WITHIN:
             return (
                 f"fewer than {FEWEST_FOR_WITHIN} cases don't show what one in a hundred of them "

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from understudy.analyzers.fixed_sample.means import FEWEST_FOR_WITHIN, FixedMeanTest
+from understudy.analyzers.fixed_sample.means import FEWEST_FOR_WITHIN, NO_BASELINE, FixedMeanTest
 from understudy.analyzers.guardrails.column_readers import MeanColumns
 from understudy.analyzers.guardrails.column_tests import MeanTest
 
@@ -116,3 +116,12 @@ def test_false_verdicts_at_the_margin_are_rare(spread: float) -> None:
         wrong_harm += test.p_harm(0.01) <= 0.01
     assert wrong_within / n_samples <= 0.07
     assert wrong_harm / n_samples <= 0.03
+
+
+def test_a_share_of_0_cannot_be_judged() -> None:
+    costs = np.random.default_rng(1).lognormal(0.0, 1.0, 400)
+    test = FixedMeanTest.of(pairs(np.zeros(400), costs), COST)
+    assert not test.is_testable
+    assert test.note == NO_BASELINE
+    assert (test.p_harm(0.01), test.p_within(0.05)) == (1.0, 1.0)
+    assert FixedMeanTest.of(pairs(np.zeros(400), costs), MeanTest(shift=0.1)).is_testable
