@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from understudy.analyzers.fixed_sample.alike_cases import design_effect
-from understudy.analyzers.fixed_sample.means import FixedMeanTest
+from understudy.analyzers.fixed_sample.means import NO_CONTROL, FixedMeanTest
 from understudy.analyzers.fixed_sample.paired_rates import PairedRateTest
 from understudy.analyzers.fixed_sample.share_limits import ShareLimitTest
 from understudy.analyzers.guardrails.column_readers import BinaryColumns
@@ -71,7 +71,6 @@ class EvidenceTest:
     test: BinaryTest
     total: FloatArray
     design_effect: float
-    note: str = ""
 
     @classmethod
     def of(cls, by_unit: FloatArray, test: BinaryTest) -> EvidenceTest:
@@ -96,6 +95,11 @@ class EvidenceTest:
         """Whether both sides have any."""
         s = BinaryColumns(*self.total)
         return bool(s.pairs > 0.0 or min(s.candidate_units, s.stable_units) > 0.0)
+
+    @property
+    def note(self) -> str:
+        """Why it cannot be tested; empty where it can."""
+        return "" if self.is_testable else NO_CONTROL
 
     def p_harm(self, threshold: float) -> float:
         """Return the p-value of harm beyond the margin."""

@@ -99,7 +99,9 @@ def _record(one: Finding, sentences: Sentences) -> FixedSampleFinding:
         margin=check.value,
         relative=check.guardrail.relative,
         floor=check.guardrail.floor,
-        unit=check.metric.unit,
+        unit="share"
+        if check.metric.kind == "quantile" and not check.is_tail
+        else check.metric.unit,
         required=one.is_required,
         status=one.status,
         cases=one.test.cases,

@@ -34,9 +34,13 @@ false promotions near 5 % from 300 units on, with log-normal and Pareto values a
 REMAINING_SKEW: Final = 1.25
 """By which p-values are raised: what simulated false promotions exceeded the nominal 5 % by."""
 POWER: Final = 0.8
+"""Chance with which so many cases would show that models which are alike are within the margin."""
 NO_BASELINE: Final = (
     "stable's is 0, and no limit follows from a share of 0; write one that is not relative"
 )
+NO_CONTROL: Final = "there is no second run of stable to hold it against"
+_ROUNDING: Final = 1e-12
+"""Of a mean: a spread below that is what floating point leaves."""
 _STEPS: Final = 50
 """Of a bisection."""
 _WIDEST: Final = 1e6
@@ -73,10 +77,8 @@ class FixedMeanTest:
 
     @property
     def is_testable(self) -> bool:
-        """Whether there are enough cases to show anything, and they differ."""
-        if self.lacks_baseline:
-            return False
-        return self.sizes.size >= FEWEST_FOR_HARM and _spread(self._harms(self.margin)) > 0.0
+        """Whether there are enough cases to show harm, and something to hold them against."""
+        return self.sizes.size >= FEWEST_FOR_HARM and not self.lacks_baseline
 
     @property
     def lacks_baseline(self) -> bool:
@@ -86,7 +88,9 @@ class FixedMeanTest:
     @property
     def note(self) -> str:
         """Why it is not shown to be within its limit, whatever the mean; empty where it may be."""
-        if self.lacks_baseline and self.sizes.size:
+        if not self.sizes.size:
+            return NO_CONTROL
+        if self.lacks_baseline:
             return NO_BASELINE
         if self.sizes.size < FEWEST_FOR_WITHIN:
             return (
@@ -113,6 +117,8 @@ class FixedMeanTest:
             return -math.inf, math.inf
         t = _t_at(alpha / 2, self.sizes.size - 1)
         middle, step = self._estimate(), self._step()
+        if step <= 0.0:
+            return middle, middle
         high = _last(lambda harm: _t(self._harms(harm)) >= -t, middle, middle + _WIDEST * step)
         low = _last(lambda harm: _t(self._harms(harm)) <= t, middle, middle - _WIDEST * step)
         return low, high
@@ -183,14 +189,16 @@ def _spread(x: FloatArray) -> float:
 def _t(x: FloatArray) -> float:
     spread = _spread(x)
     mean = float(x.mean())
-    return mean / spread * math.sqrt(x.size) if spread > 0.0 else math.copysign(math.inf, mean)
+    if spread <= _ROUNDING * abs(mean):
+        return math.copysign(math.inf, mean) if mean else 0.0
+    return mean / spread * math.sqrt(x.size)
 
 
 def _p_above(x: FloatArray) -> float:
     """The larger p-value of Student's t and of Hall's, of a mean above 0."""
     t = _t(x)
-    if not math.isfinite(t) or t <= 0.0:
-        return 1.0
+    if t <= 0.0 or math.isinf(t):  # without any spread nothing is left to chance
+        return 0.0 if t > 0.0 else 1.0
     return max(student_tail(t, x.size - 1), normal_tail(_hall(x)))
 
 

@@ -144,8 +144,8 @@ def _is_calm(lack: Lack) -> bool:
     if one is None or lack.name != one.name:
         return False
     harm = levels(one).harm
-    return harm is None or harm <= (0.0 if one.check.guardrail.limit.startswith("max_") else
-                                    one.test.margin)  # fmt: skip
+    is_against_stable = one.check.guardrail.limit.startswith("max_")
+    return harm is not None and harm <= (0.0 if is_against_stable else one.test.margin)
 
 
 def _in_slice(one: Finding) -> str:

@@ -45,4 +45,5 @@ def test_multiples_are_judged_by_the_evidence_of_the_sequential_test() -> None:
 def test_an_arm_without_units_shows_nothing() -> None:
     test = EvidenceTest.of(binary(100, candidate_units=100), BinaryTest(0.01))
     assert not test.is_testable
+    assert test.note == "there is no second run of stable to hold it against"
     assert test.p_harm(0.01) == 1.0

@@ -79,6 +79,14 @@ def test_costs_and_durations_are_judged() -> None:
     assert p95.stable is not None
 
 
+def test_a_limit_on_a_quantile_is_a_share_beyond_it() -> None:
+    rollout = policy("guardrails: [{metric: duration_p95, max: 1s}]\n")
+    cases = [Case(duration_ms=(500.0, 500.0 if i % 10 else 2_000.0)) for i in range(400)]
+    (one,) = (one for one in judge_fixed_sample(rows_of(cases), rollout).findings)
+    assert (one.unit, one.candidate, one.stable, one.status) == ("share", 0.1, None, "breach")
+    assert "is over 1 s in 10 %" in one.sentence
+
+
 def test_stable_that_is_broken_itself_alerts() -> None:
     verdict = judge_fixed_sample(rows_of(cases_of(200, both=180)), policy())
     assert any("stable's own JSON validity" in alert for alert in verdict.alerts)

@@ -59,12 +59,18 @@ def test_a_mean_that_hangs_on_one_case_is_not_shown_to_be_small() -> None:
     assert test.p_within(0.05) == 1.0
 
 
-def test_a_few_cases_or_equal_ones_show_nothing() -> None:
+def test_a_few_cases_show_nothing() -> None:
     assert not FixedMeanTest.of(drawn(29, 5.0), COST).is_testable
-    same = FixedMeanTest.of(pairs(np.full(500, 2.0), np.full(500, 2.5)), COST)
-    assert not same.is_testable
-    assert (same.p_harm(0.01), same.p_within(0.05)) == (1.0, 1.0)
-    assert same.interval(0.05) == (-np.inf, np.inf)
+
+
+def test_without_any_spread_nothing_is_left_to_chance() -> None:
+    """A flat price for each call."""
+    stable = np.full(500, 0.1)
+    same = FixedMeanTest.of(pairs(stable, stable), COST)
+    assert (same.p_harm(0.01), same.p_within(0.05)) == (1.0, 0.0)
+    assert same.interval(0.05) == pytest.approx((0.0, 0.0), abs=1e-9)
+    dearer = FixedMeanTest.of(pairs(stable, 2.0 * stable), COST)
+    assert (dearer.p_harm(0.01), dearer.p_within(0.05)) == (0.0, 1.0)
 
 
 def test_limits_of_the_candidates_own_mean() -> None:
@@ -100,7 +106,9 @@ def test_separate_arms_are_compared_by_the_difference_of_their_means() -> None:
     low, high = test.interval(0.05)
     assert low < 0.2 < high
     none = np.column_stack([*[nothing] * 6, ones, candidate, candidate**2, *[nothing] * 3])
-    assert not FixedMeanTest.of(none, MeanTest(shift=0.1)).is_testable
+    alone = FixedMeanTest.of(none, MeanTest(shift=0.1))
+    assert not alone.is_testable
+    assert alone.note == "there is no second run of stable to hold it against"
 
 
 @pytest.mark.parametrize("spread", [0.5, 1.0, 1.5])
