@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 
 from tests.analyzers.guardrails.test_closed_windows import closed_rows, one_by_one, shown, timed
-from tests.analyzers.guardrails.world import Harm, World, message
+from tests.analyzers.guardrails.world import START, Harm, World, message
+from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
+from understudy.analyzers.guardrails.closed_windows import columns_needed
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.analyzers.guardrails.row_columns import NameColumn, RowColumns
+from understudy.analyzers.guardrails.stage_counts import MODEL_COLUMNS
 from understudy.schemas.decisions import Decision
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.rollouts import Rollout
 from understudy.schemas.windows import WindowsMessage
@@ -164,18 +169,59 @@ def test_state_survives_a_restart() -> None:
 
 
 @pytest.mark.slow
-def test_false_verdicts_at_the_limit_are_rare_whichever_requests_are_harmed() -> None:
-    """Both modes share the error of one guardrail: 100 rollouts each."""
-    rollout, at_limit = policy(), Harm(bad={"error": 0.01})
-    rng = np.random.default_rng(1)
-    for served, mirrored in ((at_limit, at_limit), (at_limit, NONE), (NONE, at_limit)):
-        verdicts = [
-            judged(
-                rollout,
-                both(60, served=served, mirrored=mirrored, seed=int(rng.integers(1 << 30))),
-            ).verdict
-            for _ in range(100)
-        ]
-        assert verdicts.count("rollback") <= 4
-        if served is at_limit:
-            assert verdicts.count("promote") <= 11
+@pytest.mark.parametrize(
+    ("served", "mirrored", "may_promote"),
+    [(0.01, 0.01, 0.05), (0.01, 0.0, 0.05), (0.0, 0.01, 1.0), (0.0, 0.0, 1.0)],
+)
+def test_false_verdicts_at_the_limit_are_rare_whichever_requests_are_harmed(
+    served: float, mirrored: float, may_promote: float
+) -> None:
+    """Errors of 2 %, a limit of a point more; 5 000 served requests, 10 000 mirrored ones."""
+    n, verdicts = 150, list[str]()
+    rollout = policy(stage="{share: 20%, mirror: 50%}")
+    for seed in range(n):
+        rows = drawn(rollout, np.random.default_rng(seed), served, mirrored)
+        evaluator = RolloutEvaluator(rollout)
+        evaluator.take_closed([rows])
+        verdicts.append(evaluator.decision().verdict)
+    # Three standard errors above the tolerated shares of 1 % and 5 %.
+    assert verdicts.count("rollback") / n <= 0.01 + 0.025
+    assert verdicts.count("promote") / n <= may_promote + 0.054
+    if served == mirrored == 0.0:
+        assert verdicts.count("promote") / n >= 0.75
+
+
+def drawn(
+    rollout: Rollout, rng: np.random.Generator, served: float, mirrored: float, windows: int = 100
+) -> ClosedRows:
+    """Return a canary and a mirrored row for each window, of one language."""
+    rate, n_rows = 0.02, 2 * windows
+    canary, shadow = np.arange(0, n_rows, 2), np.arange(1, n_rows, 2)
+    columns = {name: np.zeros(n_rows) for name in columns_needed(rollout)}
+    for side, n, harm in (("candidate", 50, served), ("stable", 200, 0.0)):
+        for name in ("requests", "model_requests"):
+            columns[f"{side}_{name}"][canary] = n
+        columns[f"{side}_errors"][canary] = rng.binomial(n, rate + harm, windows)
+    shared, only_stable = 0.5 * rate, 0.5 * rate
+    chances = [shared, only_stable, 0.5 * rate + mirrored]
+    joint = rng.multinomial(100, [*chances, 1.0 - sum(chances)], windows)
+    for name, counts in zip(("both", "only_stable", "only_candidate"), joint.T, strict=False):
+        columns[f"pair_error_{name}"][shadow] = counts
+    for name in ("pair_pairs", "pair_model_pairs"):
+        columns[name][shadow] = 100
+    names = {name: NameColumn.of([{}] * n_rows) for name in MODEL_COLUMNS}
+    alike = np.zeros(n_rows, np.int64)
+    return ClosedRows(
+        source="events",
+        start_ms=to_epoch_ms(START) + 10_000 * (np.arange(n_rows) // 2),
+        window_s=np.full(n_rows, 10),
+        partition=alike,
+        mode=Labels(np.arange(n_rows) % 2, ["canary", "shadow"]),
+        language=Labels(alike, ["en"]),
+        workflow=Labels(alike, [""]),
+        columns=RowColumns(
+            np.arange(n_rows) % 2 == 1,
+            {name: column for name, column in columns.items() if name not in MODEL_COLUMNS},
+            names=names,
+        ),
+    )
