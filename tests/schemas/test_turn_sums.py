@@ -10,7 +10,9 @@ from understudy.schemas.turn_sums import TURN_SECTIONS, turn_measures
 def test_what_a_guardrail_judges_request_by_request_has_turn_sums() -> None:
     names = {one.joint for one in (*TURNS.outcomes, *TURNS.pair_outcomes)}
     assert {"error", "json_valid", "language_match", "tool_calls_match"} <= names
-    assert {one.name for one in TURNS.values} == {"cost_usd", "output_tokens"}
+    assert {one.name for one in TURNS.values} == {
+        "cost_usd", "output_tokens", "output_characters",
+    }  # fmt: skip
     assert turn_measures(SIDE, PAIR) == TURNS
     assert turn_measures((), ()) == ((), (), ())
 
