@@ -192,6 +192,7 @@ def _entry(clock: Clock, record: RolloutRecord, evaluator: RolloutEvaluator) -> 
         last_applied_command=0,
         record_offset=0,
         record_timestamp_ms=0,
+        newest_windows=None,
     )
     encoded = clock.time(PER_ENTRY[1], lambda: msgspec.json.encode(entry))
     value = clock.time(PER_ENTRY[2], lambda: zstd.compress(encoded, ZSTD_LEVEL))

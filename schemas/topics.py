@@ -144,12 +144,14 @@ def _feedback(prefix: str, partitions: int) -> TopicSpec:
 def _windows(prefix: str, partitions: int) -> TopicSpec:
     """A month, so that the decisions of a long rollout can be computed again from it.
 
-    One message holds every changed slice of a rollout and partition, hence its size.
+    One message holds every changed slice of a rollout and partition, hence its size. The broker
+    stamps the messages, since deciding looks at them once a second of that time.
     """
     return TopicSpec(
         name=prefix + "windows",
         partitions=partitions,
         retention_ms=30 * _DAY_MS,
+        timestamp_type="LogAppendTime",
         max_message_bytes=8 * _MIB,
     )
 

@@ -66,7 +66,10 @@ class WindowRow(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class WindowsMessage(msgspec.Struct, kw_only=True):
-    """All rows of one rollout, source and partition that changed; key `rollout_id`."""
+    """All rows of one rollout, source and partition that changed; key `rollout_id`.
+
+    A worker that decides writes one without rows to ask for a look at those before it.
+    """
 
     schema_version: int = WINDOWS_SCHEMA_VERSION
     rollout_id: str
@@ -75,6 +78,11 @@ class WindowsMessage(msgspec.Struct, kw_only=True):
     version: Annotated[int, Meta(ge=0)]
     watermark: Annotated[dt.datetime, Meta(tz=True)] | None = None
     rows: list[WindowRow]
+
+    @property
+    def asks_for_look(self) -> bool:
+        """Whether it says nothing of any window."""
+        return not self.rows and self.watermark is None
 
 
 SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {

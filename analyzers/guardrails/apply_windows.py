@@ -48,7 +48,12 @@ seconds, and a window of 10 s must not mix two stages."""
 
 
 def apply_windows(rollout: Rollout, state: RolloutState, message: WindowsMessage) -> None:
-    """Apply a message. Raises ValueError, no evidence touched, where counts of a row shrank."""
+    """Apply a message. Raises ValueError, no evidence touched, where counts of a row shrank.
+
+    One that asks for a look says nothing else.
+    """
+    if message.asks_for_look:
+        return
     store = state.stores[message.source]
     usable = (row for row in message.rows if row.mode is not None)
     rows = store.newest(message.partition, message.version, usable)
@@ -148,6 +153,7 @@ def _fold(
     is_late: bool,
 ) -> None:
     """Fold a window's closed rows into the evidence of all checks."""
+    state.note_fold()
     stage = rollout.stages[state.status.stage]
     is_of_stage = start_ms >= state.stage.since_ms
     of_stage = [(key, row) for key, row in rows if is_of_stage and counts_for(stage, key.mode)]

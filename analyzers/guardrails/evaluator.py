@@ -1,7 +1,7 @@
 """The deciding core of one rollout: messages of window rows in, decisions out.
 
     evaluator = RolloutEvaluator(rollout)         # or with encoded state as a second argument
-    decision = evaluator.take(message)            # a Decision when there is something new to emit
+    decision = evaluator.add(message, written_ms) # a Decision when there is something new to emit
     state = evaluator.encode_state()              # JSON, for a table
 
 Nothing here reads a clock: times are those of the rows, so the same messages give the same bytes.
@@ -38,6 +38,9 @@ from understudy.schemas.rollout_records import MAX_COMMANDS, Command
 from understudy.schemas.rollouts import Rollout
 from understudy.schemas.windows import WindowsMessage
 
+LOOK_INTERVAL_MS: Final = 1_000
+"""Time between two looks, by when messages were written: partitions flush their rows every second,
+each in a message of its own, and a look costs more than all of them."""
 REFRESH_MS: Final = 60_000
 """Event time after which a decision is emitted again although only its numbers have changed: often
 enough to watch evidence grow, seldom enough for a compacted topic."""
@@ -66,8 +69,42 @@ class RolloutEvaluator:
             else decode_state(rollout, self._checks, state)
         )
 
+    def add(
+        self, message: WindowsMessage, written_ms: int, cause: Cause | None = None
+    ) -> Decision | None:
+        """Apply a message, and evaluate when a look is due; return a decision as `take` does.
+
+        That follows from the messages alone, so whoever reads them again looks at the same ones: a
+        look is due a second after the last one, by when messages were written, with the first
+        message of a new window, and with one without rows, which asks for it. What comes between
+        waits for the next: see `awaits_look`.
+        """
+        status = self._state.status
+        newest_ms = status.newest_window_ms
+        self._take_rows(message)
+        is_due = (
+            message.asks_for_look
+            or abs(written_ms - status.looked_ms) >= LOOK_INTERVAL_MS  # clocks may differ
+            or status.newest_window_ms > newest_ms
+        )
+        if not is_due:
+            status.awaits_look = True
+            return None
+        status.looked_ms = written_ms
+        return self.look(cause)
+
+    @property
+    def awaits_look(self) -> bool:
+        """Whether messages have come that no look has seen."""
+        return self._state.status.awaits_look
+
+    def look(self, cause: Cause | None = None) -> Decision | None:
+        """Evaluate what has come; return the decision as `take` does."""
+        # Without a record and before the first event there is no time to date a decision by.
+        return self._decide(cause) if self._state.status.now_ms else None
+
     def take(self, message: WindowsMessage, cause: Cause | None = None) -> Decision | None:
-        """Apply a message and evaluate; return the decision when verdict, stage or alerts changed.
+        """Apply a message and look; return the decision when verdict, stage or alerts changed.
 
         When nothing did for a minute, the decision all the same, marked as a refresh, so that
         readers see how the evidence grows.
@@ -75,11 +112,8 @@ class RolloutEvaluator:
         Raises ValueError, no evidence touched, for a message of another rollout or one whose counts
         shrank.
         """
-        if message.rollout_id != self.rollout.rollout_id:
-            raise ValueError(f"this message is about {message.rollout_id}")
-        apply_windows(self.rollout, self._state, message)
-        # Without a record and before the first event there is no time to date a decision by.
-        return self._decide(cause) if self._state.status.now_ms else None
+        self._take_rows(message)
+        return self.look(cause)
 
     def take_closed(self, rows: Sequence[ClosedRows]) -> list[Decision]:
         """Take windows that are complete and later than those before, with a look after each.
@@ -181,6 +215,11 @@ class RolloutEvaluator:
         """Return all state as JSON; see `state`."""
         return encode_state(self._state)
 
+    def _take_rows(self, message: WindowsMessage) -> None:
+        if message.rollout_id != self.rollout.rollout_id:
+            raise ValueError(f"this message is about {message.rollout_id}")
+        apply_windows(self.rollout, self._state, message)
+
     # Commands
 
     def _check_expectation(self, command: Command) -> None:
@@ -215,6 +254,7 @@ class RolloutEvaluator:
         status.forgiven_through_ms = self._state.newest_start_ms()
         for evidence in self._state.evidence.values():
             evidence.restart_rollback()
+        self._state.note_look()
 
     def _promote(self) -> None:
         """A stage entered behind a rollback would serve users as soon as someone resumes."""
@@ -261,19 +301,24 @@ class RolloutEvaluator:
         evaluation = self._judged()
         status = self._state.status
         is_refresh = evaluation.signature(status.stage) == status.signature
-        if is_refresh and 0 <= status.event_ms - status.emitted_ms < REFRESH_MS:
-            return None
-        return self._emit(evaluation, is_refresh=is_refresh, cause=cause)
+        decision = None
+        if not (is_refresh and 0 <= status.event_ms - status.emitted_ms < REFRESH_MS):
+            decision = self._emit(evaluation, is_refresh=is_refresh, cause=cause)
+        self._state.note_look()
+        return decision
 
     def _decide_anyway(self, cause: Cause | None, command: CausingCommand) -> Decision:
         """The same, with a decision in any case."""
-        return self._emit(self._judged(), is_refresh=False, cause=cause, command=command)
+        decision = self._emit(self._judged(), is_refresh=False, cause=cause, command=command)
+        self._state.note_look()
+        return decision
 
     def _judged(self) -> Evaluation:
         """What the evidence says now; latched, and the verdict noted."""
         evaluation = self._evaluate(with_results=False)
         self._latch(evaluation)
         status = self._state.status
+        status.awaits_look = False
         if evaluation.verdict != status.verdict or not status.verdict_since_ms:
             status.verdict = evaluation.verdict
             status.verdict_since_ms = status.now_ms

@@ -128,6 +128,8 @@ def look(rollout: Rollout, state: RolloutState) -> Look:
     """Return what the evidence says now."""
     stacks = state.stacks
     path, opened = _path(rollout, state)
+    if state.passed:
+        path = np.concatenate([np.array(state.passed), path])
     best = {action: _best(stacks, path, action) for action in ACTIONS}
     checks = []
     for check, weights, cells in zip(

@@ -28,12 +28,12 @@ from understudy.analyzers.guardrails.window_store import (
     pack_store,
     unpack_store,
 )
-from understudy.analyzers.sequential.bets import FloatArray
+from understudy.analyzers.sequential.bets import FloatArray, log_evidence
 from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import SOURCES, Source
 
-STATE_VERSION: Final = 9
+STATE_VERSION: Final = 10
 """Rises with every change of the layout below; state of another version is not read."""
 
 
@@ -81,6 +81,10 @@ class RolloutStanding(msgspec.Struct, array_like=True):
     """Number of a recent command that was rejected to the reason."""
     forgiven_through_ms: int = -1
     """Windows that start at or before this were known when an operator resumed."""
+    looked_ms: int = 0
+    """When the message was written that the last look came with."""
+    awaits_look: bool = False
+    """Whether messages have come since then."""
 
     @property
     def event_ms(self) -> int:
@@ -115,6 +119,10 @@ class EncodedState(msgspec.Struct):
     """By check."""
     effects: dict[str, DesignEffect]
     """By check."""
+    is_folded: bool
+    """Whether a window was folded since the last look."""
+    passed: list[FloatArray]
+    """See `RolloutState`."""
 
 
 class RolloutState:
@@ -140,8 +148,12 @@ class RolloutState:
             source: RowLayout([check for check in checks if check.source == source])
             for source in SOURCES
         }
+        self.is_folded, self.passed = encoded.is_folded, encoded.passed
+        """Log rollback evidence of all cells, see `CheckStacks`, after each window folded since the
+        last look but the newest: prefixes that no look has seen."""
         self.batches: dict[Source, dict[int, FloatArray]] = {source: {} for source in SOURCES}
         """By start of the window: sums of its rows, as long as none changes."""
+        self.table, self.stacks = self._tables()
         self.cover_arrivals()
 
     @classmethod
@@ -157,13 +169,16 @@ class RolloutState:
             stores={},
             evidence={},
             effects={},
+            is_folded=False,
+            passed=[],
         )
         return cls(checks, encoded, mirrors=rollout.mirrors)
 
     def cover_arrivals(self) -> None:
         """Give each slice that the checks cover by now a place in all arrays."""
-        self.table = SliceTable(self.checks, self.arrivals, mirrors=self._mirrors)
-        self.stacks = CheckStacks(self.checks, self.table, self.layouts)
+        before = self.stacks
+        self.table, self.stacks = self._tables()
+        self.passed = [self._covered(before.names, one) for one in self.passed]
         for check, slices in zip(self.checks, self.table.of_check, strict=True):
             known = self.evidence.get(check.name) or CheckEvidence.begin(check.test, ())
             self.evidence[check.name] = known.covering(check.test, slices)
@@ -171,6 +186,26 @@ class RolloutState:
             self.effects[check.name] = effect.covering(slices)
         for batches in self.batches.values():
             batches.clear()
+
+    def _tables(self) -> tuple[SliceTable, CheckStacks]:
+        table = SliceTable(self.checks, self.arrivals, mirrors=self._mirrors)
+        return table, CheckStacks(self.checks, table, self.layouts)
+
+    def note_fold(self) -> None:
+        """Keep what the fold before has left, unless a look has seen it; call it before a fold."""
+        if self.is_folded:
+            evidence = [log_evidence(self.evidence[check.name].log_wealth) for check in self.checks]
+            self.passed.append(np.concatenate([np.zeros(0), *evidence]))
+        self.is_folded = True
+
+    def note_look(self) -> None:
+        """Forget what was folded until now: a look has seen it."""
+        self.is_folded, self.passed = False, []
+
+    def _covered(self, names: Sequence[str], evidence: FloatArray) -> FloatArray:
+        """Return evidence of cells that had these names as that of the present cells."""
+        known = dict(zip(names, evidence.tolist(), strict=True))
+        return np.array([known.get(name, -np.inf) for name in self.stacks.names])
 
     def tail_threshold(self, slice_name: str, measure: str) -> TailThreshold:
         """Return where stable's tail begins in a slice, as far as that was learnt."""
@@ -198,6 +233,8 @@ class RolloutState:
             stores={source: pack_store(store) for source, store in self.stores.items()},
             evidence=self.evidence,
             effects=self.effects,
+            is_folded=self.is_folded,
+            passed=self.passed,
         )
 
 

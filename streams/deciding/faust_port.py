@@ -11,6 +11,7 @@ from faust.types import TP
 from understudy.schemas.topics import Topics
 from understudy.streams.deciding.faust_patches.unreadable_batches import UnreadableValue
 from understudy.streams.deciding.ports import InputMessage, RetriableSendError
+from understudy.streams.deciding.state_store import look_request
 from understudy.streams.kafka.dead_letter_format import dead_letter_headers, shortened
 from understudy.streams.kafka.unreadable import UnreadableBatch
 
@@ -68,6 +69,10 @@ class FaustPort:
     async def emit(self, key: bytes, decision: bytes | None) -> None:
         """Write a decision; None deletes the rollout's."""
         await _send(self._decisions, key=key, value=decision)
+
+    async def ask_for_look(self, key: bytes, partition: int) -> None:
+        """Write a message of windows without rows where the others of the rollout are."""
+        await _send(self.windows, key=key, value=look_request(key), partition=partition)
 
     async def write_dead_letter(self, message: InputMessage, reason: str, detail: str) -> None:
         """Write a message that could not be used, as pairing writes its own."""

@@ -58,6 +58,9 @@ class DecisionLog(Protocol):
     async def emit(self, key: bytes, decision: bytes | None) -> None:
         """Write a decision; None deletes the rollout's."""
 
+    async def ask_for_look(self, key: bytes, partition: int) -> None:
+        """Write a message of windows that has no rows: whoever reads it looks at the rollout."""
+
     async def write_dead_letter(self, message: InputMessage, reason: str, detail: str) -> None:
         """Write a message that could not be used, with its place and why."""
 

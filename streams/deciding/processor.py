@@ -46,6 +46,9 @@ _limited_log: Final = LogLimit(log)
 
 CHECKPOINT_INTERVAL_S: Final = 1.0
 """A snapshot costs several times what a message costs, so it is shared by those of a second."""
+LOOK_AFTER_S: Final = 1.25
+"""After the newest message of a rollout that no look has seen: rows come once a second, and the
+next of them would lead to a look."""
 MAX_UNSAVED_MESSAGES: Final = 200
 """Read again after a crash, at most: well below a second of work."""
 LEASE_POLL_S: Final = 0.05
@@ -92,6 +95,7 @@ class DecisionProcessor:
         *,
         checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
         max_unsaved_messages: int = MAX_UNSAVED_MESSAGES,
+        look_after_s: float = LOOK_AFTER_S,
     ) -> None:
         """`give_up` is called when going on is impossible; nothing may be committed after it."""
         self._decisions = decisions
@@ -102,6 +106,7 @@ class DecisionProcessor:
         self._on_give_up = give_up
         self._checkpoint_interval_s = checkpoint_interval_s
         self._max_unsaved_messages = max_unsaved_messages
+        self._look_after_s = look_after_s
         self._store = RolloutStateStore(checkpoints.snapshots)
         self.applied_offsets: dict[tuple[str, int], int] = {}
         """Topic and partition to the offset after the last message applied."""
@@ -117,6 +122,11 @@ class DecisionProcessor:
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._unlooked: dict[bytes, asyncio.TimerHandle] = {}
+        """Rollouts with messages that no look has seen, and when one is asked for."""
+        self._unseen: dict[bytes, list[InputMessage]] = {}
+        """Those messages."""
+        self._messages_since_checkpoint = 0
         self._has_given_up = False
         self._is_handing_over = False
         """Partitions go: what comes now is for their next owner."""
@@ -214,6 +224,10 @@ class DecisionProcessor:
             message.abandon()
         self._unacknowledged.clear()
         self._pending.clear()
+        for timer in self._unlooked.values():
+            timer.cancel()
+        self._unlooked.clear()
+        self._unseen.clear()
 
     # Applying
 
@@ -237,9 +251,31 @@ class DecisionProcessor:
             self._progress.decisions += 1
         if output.is_state_changed:
             self._unsaved_rollouts[output.key] = message.partition
+        self._see_to_look(output, message)
         self.applied_offsets[message.topic, message.partition] = message.offset + 1
         self._progress.messages[message.topic] += 1
+        self._messages_since_checkpoint += 1
         await self._checkpoint_if_due()
+
+    def _see_to_look(self, output: Output, message: InputMessage) -> None:
+        """Ask for a look at what came last, unless another message leads to one before."""
+        timer = self._unlooked.pop(output.key, None)
+        if timer is not None:
+            timer.cancel()
+        if not output.awaits_look:
+            self._unseen.pop(output.key, None)
+        else:
+            self._unseen.setdefault(output.key, []).append(message)
+            ask = partial(self._ask_for_look, output.key, message.partition)
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(self._look_after_s, lambda: self._start(ask))
+            self._unlooked[output.key] = timer
+
+    async def _ask_for_look(self, key: bytes, partition: int) -> None:
+        """Through the log, so that whoever reads it again looks at the same place."""
+        if self._unlooked.pop(key, None) is None or self._has_given_up or self._is_handing_over:
+            return
+        await self._deliver(partial(self._decisions.ask_for_look, key, partition))
 
     async def _applied(self, message: InputMessage, apply: Apply, invalid: str) -> Output:
         """What applying a message leads to; nothing but a dead letter if it is to blame."""
@@ -300,7 +336,7 @@ class DecisionProcessor:
     # Checkpoints
 
     async def _checkpoint_if_due(self) -> None:
-        if len(self._unacknowledged) >= self._max_unsaved_messages:
+        if self._messages_since_checkpoint >= self._max_unsaved_messages:
             await self._checkpoint()
         elif self._timer is None:
             loop = asyncio.get_running_loop()
@@ -309,7 +345,10 @@ class DecisionProcessor:
             )
 
     async def _checkpoint(self) -> None:
-        """Save every snapshot that is behind; then acknowledge the messages."""
+        """Save every snapshot that is behind; then acknowledge the messages.
+
+        Those that no look has seen are read again: a worker that takes over asks for it.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -320,9 +359,15 @@ class DecisionProcessor:
             await self._deliver(partial(self._checkpoints.save, key, partition, snapshot))
             self._store.mark_saved(key)
         self._unsaved_rollouts.clear()
-        for message in self._unacknowledged:
-            message.acknowledge()
-        self._unacknowledged.clear()
+        self._messages_since_checkpoint = 0
+        unseen = {id(message) for messages in self._unseen.values() for message in messages}
+        saved = self._unacknowledged
+        self._unacknowledged = [message for message in saved if id(message) in unseen]
+        for message in saved:
+            if id(message) not in unseen:
+                message.acknowledge()
+        if self._is_handing_over:
+            self._abandon_messages()
 
     async def _deliver(self, send: Callable[[], Awaitable[None]]) -> None:
         """Send, and retry for as long as no other worker can have taken over.

@@ -21,6 +21,7 @@ import msgspec
 
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.policy_change import successor
+from understudy.analyzers.guardrails.state import decode_header
 from understudy.schemas.decisions import Cause, Decision, encode_decision
 from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.rollout_records import (
@@ -51,32 +52,6 @@ class ReplayDiverged(RuntimeError):
     """
 
 
-class RolloutSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What the table holds of a rollout."""
-
-    record: RolloutRecord
-    state: msgspec.Raw
-    """State of the evaluator."""
-    last_applied_command: int
-    """Number of the command."""
-    record_offset: int
-    record_timestamp_ms: int
-    """Offset and timestamp of the record: an older one that is read again is ignored."""
-
-
-_decoder: Final = msgspec.json.Decoder(RolloutSnapshot)
-
-
-def encode_snapshot(snapshot: RolloutSnapshot) -> bytes:
-    """A value of the table."""
-    return zstd.compress(msgspec.json.encode(snapshot), ZSTD_LEVEL)
-
-
-def decode_snapshot(value: bytes) -> RolloutSnapshot:
-    """The snapshot that a value of the table holds."""
-    return _decoder.decode(zstd.decompress(value))
-
-
 class LogPlace(NamedTuple):
     """Where a message lies in its topic, and the timestamp that Kafka has of it."""
 
@@ -93,6 +68,52 @@ class LogPlace(NamedTuple):
             written_at=from_epoch_ms(self.timestamp_ms),
         )
 
+    def is_applied(self, newest: LogPlace | None) -> bool:
+        """Whether a message was applied, given the newest one that was.
+
+        Offsets begin anew with a topic made anew, times do not.
+        """
+        return (
+            newest is not None
+            and self.partition == newest.partition
+            and self.offset <= newest.offset
+            and self.timestamp_ms <= newest.timestamp_ms
+        )
+
+
+class RolloutSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What the table holds of a rollout."""
+
+    record: RolloutRecord
+    state: msgspec.Raw
+    """State of the evaluator."""
+    last_applied_command: int
+    """Number of the command."""
+    record_offset: int
+    record_timestamp_ms: int
+    """Offset and timestamp of the record: an older one that is read again is ignored."""
+    newest_windows: LogPlace | None
+    """Of the newest message of windows that the state includes: the same for them. They change no
+    evidence, but a look at one would see what came after it."""
+
+    @property
+    def awaits_look(self) -> bool:
+        """Whether it holds messages that no look has seen."""
+        return decode_header(bytes(self.state)).status.awaits_look
+
+
+_decoder: Final = msgspec.json.Decoder(RolloutSnapshot)
+
+
+def encode_snapshot(snapshot: RolloutSnapshot) -> bytes:
+    """A value of the table."""
+    return zstd.compress(msgspec.json.encode(snapshot), ZSTD_LEVEL)
+
+
+def decode_snapshot(value: bytes) -> RolloutSnapshot:
+    """The snapshot that a value of the table holds."""
+    return _decoder.decode(zstd.decompress(value))
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -105,6 +126,8 @@ class Output:
     """Whether the table's snapshot is behind now."""
     is_without_policy: bool = False
     """Whether these are windows of a rollout that nobody has announced."""
+    awaits_look: bool = False
+    """Whether no look has seen these windows yet: if no message follows, ask for one."""
     rejections: tuple[str, ...] = ()
     """The record's commands that were rejected, and why."""
 
@@ -118,7 +141,8 @@ class _LiveRollout:
     last_applied_command: int
     record_offset: int
     record_timestamp_ms: int
-    unsaved_messages: list[bytes] = field(default_factory=list)
+    newest_windows: LogPlace | None = None
+    unsaved_messages: list[tuple[bytes, LogPlace]] = field(default_factory=list)
     """Messages of windows that the table's snapshot does not include yet."""
 
     def has_applied(self, place: LogPlace) -> bool:
@@ -133,7 +157,14 @@ class _LiveRollout:
             last_applied_command=self.last_applied_command,
             record_offset=self.record_offset,
             record_timestamp_ms=self.record_timestamp_ms,
+            newest_windows=self.newest_windows,
         )
+
+    def add(self, payload: bytes, message: WindowsMessage, place: LogPlace) -> Decision | None:
+        decision = self.evaluator.add(message, place.timestamp_ms, place.cause("windows"))
+        self.unsaved_messages.append((payload, place))
+        self.newest_windows = place
+        return decision
 
 
 class RolloutStateStore:
@@ -177,10 +208,16 @@ class RolloutStateStore:
         live = self._find(name)
         if live is None:
             return Output(name, is_without_policy=True)
+        if place.is_applied(live.newest_windows):
+            return Output(name, awaits_look=live.evaluator.awaits_look)
         with self._undone_on_error(name):
-            decisions = _encoded([live.evaluator.take(message, place.cause("windows"))])
-            live.unsaved_messages.append(payload or b"")
-            return Output(name, decisions, is_state_changed=True)
+            decision = live.add(payload or b"", message, place)
+            return Output(
+                name,
+                _encoded([decision]),
+                is_state_changed=True,
+                awaits_look=live.evaluator.awaits_look,
+            )
 
     def apply_record(self, key: bytes | None, payload: bytes | None, place: LogPlace) -> Output:
         """Apply a new or changed policy, its commands, or its deletion. Raises `InvalidMessage`.
@@ -211,6 +248,8 @@ class RolloutStateStore:
     ) -> Output:
         cause = place.cause("rollouts")
         decisions: list[Decision | None] = []
+        if live is not None and live.evaluator.awaits_look:  # what came before is judged before
+            decisions.append(live.evaluator.look(cause))
         evaluator = _evaluator(record, live)
         evaluator.advance_clock(place.timestamp_ms)
         if live is None or evaluator is not live.evaluator:
@@ -223,7 +262,12 @@ class RolloutStateStore:
             if rejection := decision.rejections.get(command.number):
                 rejections.append(f"{command.number} {command.kind}: {rejection}")
         self._live[key] = _LiveRollout(
-            record, evaluator, max(last, record.last_number), place.offset, place.timestamp_ms
+            record,
+            evaluator,
+            max(last, record.last_number),
+            place.offset,
+            place.timestamp_ms,
+            live.newest_windows if live else None,
         )
         self._deleted.discard(key)
         return Output(key, _encoded(decisions), is_state_changed=True, rejections=tuple(rejections))
@@ -252,11 +296,17 @@ class RolloutStateStore:
         if failed is None or restored is None:
             return
         try:
-            for payload in failed.unsaved_messages:
-                restored.evaluator.take(_windows_message(key, payload))
-                restored.unsaved_messages.append(payload)
+            for payload, place in failed.unsaved_messages:
+                restored.add(payload, _windows_message(key, payload), place)
         except Exception as error:
             raise ReplayDiverged(repr(error)) from error
+
+
+def look_request(key: bytes) -> bytes:
+    """A message of windows that says nothing of a rollout, but asks for a look at it."""
+    return msgspec.json.encode(
+        WindowsMessage(rollout_id=key.decode(), partition=0, version=0, watermark=None, rows=[])
+    )
 
 
 def decision_from_snapshot(value: bytes) -> Decision:
@@ -277,6 +327,7 @@ def _restored(value: bytes) -> _LiveRollout:
         snapshot.last_applied_command,
         snapshot.record_offset,
         snapshot.record_timestamp_ms,
+        snapshot.newest_windows,
     )
 
 

@@ -76,7 +76,7 @@ def deciding_rights(settings: Settings) -> list[Right]:
     shared = (names.rollouts.name, names.decisions.name, names.audit.name, kept_in)
     return [
         *_topic("Read", (names.windows.name, *shared)),
-        *_topic("Write", (names.dead_letters.name, *shared)),
+        *_topic("Write", (names.windows.name, names.dead_letters.name, *shared)),
         Right("group", settings.deciding.group_id, "Read"),
         Right("group", settings.alerting.group_id, "Read"),
     ]

@@ -25,7 +25,12 @@ from tests.waiting import DEADLINE_S
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import InvalidMessage, LogPlace, RolloutStateStore
+from understudy.streams.deciding.state_store import (
+    InvalidMessage,
+    LogPlace,
+    RolloutStateStore,
+    decode_snapshot,
+)
 
 ROLLOUTS: Final = tuple(f"helpdesk-{number}" for number in range(6))
 EVENT_PARTITIONS: Final = (0, 1)
@@ -170,6 +175,11 @@ class DecidingRun(Run):
 
     def undisturbed(self) -> tuple[list[Emitted], dict[bytes, bytes]]:
         """Decisions in order and the table, by the log."""
+        emitted, table, _ = self._by_the_log()
+        return emitted, table
+
+    def _by_the_log(self) -> tuple[list[Emitted], dict[bytes, bytes], bool]:
+        """The same, and whether some message at its end has been seen by no look yet."""
         table: dict[bytes, bytes] = {}
         store = RolloutStateStore(table)
         emitted: list[Emitted] = []
@@ -182,7 +192,8 @@ class DecidingRun(Run):
                 emitted += _evaluated(store, record)
         for key in {key for key, _ in emitted}:
             table[key] = store.snapshot(key) or b""
-        return emitted, table
+        awaits_look = any(decode_snapshot(one).awaits_look for one in table.values() if one)
+        return emitted, table, awaits_look
 
     def is_poison(self, record: Record) -> bool:
         """Whether evaluating a message of windows fails."""
@@ -201,13 +212,16 @@ class DecidingRun(Run):
         return {record.key or b"": record.value or b"" for record in chain.from_iterable(logs)}
 
     def wait_until_decided(self, what: str = "everything", deadline_s: float = DEADLINE_S) -> None:
-        """Wait until the table is that of an undisturbed store."""
-        _, table = self.undisturbed()
+        """Wait until the table is that of an undisturbed store.
+
+        Workers that fall idle ask for a last look in the log itself, so its end moves once more.
+        """
 
         def done() -> bool:
             ended = [w for w in self.workers if w.exit_code not in (None, 0, -9, -15)]
             assert not ended, f"a worker ended with {ended[0].exit_code}:\n{ended[0].log[-6000:]}"
-            return bool(self.living) and self.table() == table
+            _, table, awaits_look = self._by_the_log()
+            return bool(self.living) and not awaits_look and self.table() == table
 
         wait_until(done, f"{what} decided", deadline_s, self.living[-1] if self.living else None)
 

@@ -20,15 +20,15 @@ import sys
 from understudy.streams.commands.main import main
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 
-honest = RolloutEvaluator.take
+honest = RolloutEvaluator.add
 
-def take(evaluator, message, *cause):
-    decision = honest(evaluator, message, *cause)
+def add(evaluator, message, *others):
+    decision = honest(evaluator, message, *others)
     if message.version in (VERSIONS):
         raise ZeroDivisionError("the evaluation\\nfailed")
     return decision
 
-RolloutEvaluator.take = take
+RolloutEvaluator.add = add
 sys.argv[0] = "understudy"
 main()
 """

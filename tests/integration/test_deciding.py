@@ -90,7 +90,7 @@ class Bench:
             lambda: any('"deciding.record_applied"' in worker.log for worker in workers), "applied"
         )
 
-    def has_kept(self, messages: Sequence[WindowsMessage]) -> bool:
+    def has_kept(self) -> bool:
         """Whether the table holds what an undisturbed evaluator would."""
         prefix = self.topics.events.name.removesuffix("events")
         found = self.records(f"{prefix}{prefix}deciding-rollouts-changelog")
@@ -100,8 +100,9 @@ class Bench:
         evaluator = RolloutEvaluator(compile_manifest(MANIFEST))
         evaluator.advance_clock(snapshot.record_timestamp_ms)
         evaluator.announce()
-        for message in messages:
-            evaluator.take(message)
+        for record in self.records(self.topics.windows.name):
+            message = msgspec.json.decode(record.value or b"", type=WindowsMessage)
+            evaluator.add(message, record.timestamp_ms)
         return bytes(snapshot.state) == evaluator.encode_state()
 
     def undisturbed(self, messages: Sequence[WindowsMessage]) -> list[bytes]:
@@ -177,7 +178,7 @@ def test_a_killed_worker_decides_what_an_undisturbed_one_would(bench: Bench) -> 
         worker.kill()
     with bench.worker() as worker:
         bench.wait_for(worker, lambda emitted: encode_decision(emitted[-1]) == expected[-1])
-        worker.wait_until(lambda: bench.has_kept(messages), "the same state")
+        worker.wait_until(bench.has_kept, "the same state")
         assert worker.terminate() == 0, worker.log
     found = [encode_decision(decision) for decision in bench.decisions()]
     assert found[-1] == expected[-1]
@@ -191,7 +192,7 @@ def test_another_worker_takes_over(bench: Bench) -> None:
         bench.send(messages[:3])
         first.kill()
         bench.send(messages[3:])
-        second.wait_until(lambda: bench.has_kept(messages), "the same state")
+        second.wait_until(bench.has_kept, "the same state")
         assert second.terminate() == 0, second.log
     expected = bench.undisturbed(messages)
     found = [encode_decision(decision) for decision in bench.decisions()]

@@ -29,7 +29,8 @@ def test_topics_that_one_worker_joins_have_equally_many_partitions() -> None:
 
 def test_the_broker_stamps_what_other_clocks_wrote() -> None:
     stamped = {spec.name for spec in TOPICS if spec.timestamp_type == "LogAppendTime"}
-    assert stamped == {TOPICS.events.name, TOPICS.feedback.name, TOPICS.audit.name}
+    names = (TOPICS.events, TOPICS.feedback, TOPICS.windows, TOPICS.audit)
+    assert stamped == {spec.name for spec in names}
 
 
 def test_what_is_in_force_is_kept_for_ever() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -563,3 +564,70 @@ def test_a_share_of_nothing_cannot_be_judged_and_the_decision_says_so() -> None:
     decision = decided(policy_with_free("stable", required), "stable")
     assert decision.verdict == "hold"
     assert "mean cost over all requests: cannot be judged: stable's is 0" in decision.reasons[0]
+
+
+# When it looks
+
+
+def in_parts(world: World, windows: int) -> list[WindowsMessage]:
+    """Each window in ten messages, one for each partition."""
+    parts = [replace(world, partition=number) for number in range(10)]
+    by_partition = [one.messages(7 + one.partition, windows) for one in parts]
+    return [messages[window] for window in range(windows) for messages in by_partition]
+
+
+def test_a_second_of_messages_is_looked_at_once() -> None:
+    evaluator = RolloutEvaluator(policy(MANY))
+    looks = []
+    for number, one in enumerate(in_parts(World(requests=20), 1)):
+        evaluator.add(one, 1_000 + 300 * number)
+        looks.append(not evaluator.awaits_look)
+    assert [number for number, looked in enumerate(looks) if looked] == [0, 4, 8]
+
+
+def test_the_first_message_of_a_window_is_looked_at_however_fast_they_come() -> None:
+    evaluator = RolloutEvaluator(policy(MANY))
+    for number, one in enumerate(in_parts(World(requests=20), 6)):
+        evaluator.add(one, 1_000)
+        assert evaluator.awaits_look == bool(number % 10)
+
+
+def test_clocks_that_differ_cause_more_looks_and_none_too_few() -> None:
+    evaluator = RolloutEvaluator(policy(MANY))
+    messages = in_parts(World(requests=20), 1)
+    for one, written_ms in zip(messages, (9_000, 9_100, 5_000, 5_100, 9_200), strict=False):
+        evaluator.add(one, written_ms)
+    assert evaluator.awaits_look is False
+    evaluator.add(messages[5], 9_900)
+    assert evaluator.awaits_look
+
+
+def test_a_message_without_rows_asks_for_a_look_and_says_nothing_else() -> None:
+    broken = World(requests=200, harm=Harm(bad={"error": 0.6}))
+    one, *others = in_parts(World(requests=20), 1)[:1] + in_parts(broken, 1)[1:]
+    evaluator, straight = RolloutEvaluator(policy(MANY)), RolloutEvaluator(policy(MANY))
+    for part in (one, *others):
+        found = evaluator.add(part, 1_000)
+        straight.take(part)
+    assert found is None
+    assert evaluator.awaits_look
+    asked = msgspec.structs.replace(one, version=9, partition=77, watermark=None, rows=[])
+    assert asked.asks_for_look
+    found = evaluator.add(asked, 1_001)
+    assert found is not None
+    assert found.verdict == "rollback"
+    assert [one.statistics for one in found.evidence] == [
+        one.statistics for one in straight.decision().evidence
+    ]
+
+
+def test_looks_are_at_the_same_messages_after_a_restart() -> None:
+    rollout = policy(MANY)
+    messages = in_parts(World(requests=30, harm=Harm(bad={"error": 0.05})), 12)
+    straight, restarted = RolloutEvaluator(rollout), RolloutEvaluator(rollout)
+    for number, one in enumerate(messages):
+        expected = straight.add(one, 90 * number)
+        found = restarted.add(one, 90 * number)
+        assert (found and encode_decision(found)) == (expected and encode_decision(expected))
+        restarted = RolloutEvaluator(rollout, restarted.encode_state())
+    assert restarted.encode_state() == straight.encode_state()

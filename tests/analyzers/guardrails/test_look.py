@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+import pytest
 
 from tests.analyzers.guardrails.test_evaluator import MANY, policy
 from tests.analyzers.guardrails.world import Harm, World, message
@@ -66,3 +67,22 @@ def test_promotion_counts_folded_windows_alone() -> None:
     (errors, *_) = look(ROLLOUT, after(messages)).checks
     assert errors.units_closed[0] == 8 * 200
     assert errors.newest_since_ms >= 0
+
+
+def test_a_look_finds_what_crossed_between_two_looks() -> None:
+    """Windows folded since the last look are prefixes as well, also when languages turn up."""
+    bad = World(harm=Harm(bad={"error": 0.2})).messages(1, 8)
+    good = World(languages=("en", "ja", "de"), harm=Harm(slower=1.0)).messages(2, 40, first=8)
+    each, state = RolloutState.begin(ROLLOUT, CHECKS), RolloutState.begin(ROLLOUT, CHECKS)
+    most = -np.inf
+    for one in (*bad, *good):
+        apply_windows(ROLLOUT, each, one)
+        each.note_look()
+        most = max(most, look(ROLLOUT, each).log_evidence["rollback"])
+        apply_windows(ROLLOUT, state, one)
+        state = decode_state(ROLLOUT, CHECKS, encode_state(state))
+    now = look(ROLLOUT, each).log_evidence["rollback"]
+    assert look(ROLLOUT, state).log_evidence["rollback"] == pytest.approx(most)
+    assert now < most
+    state.note_look()
+    assert look(ROLLOUT, state).log_evidence["rollback"] == now

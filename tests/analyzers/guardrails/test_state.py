@@ -88,7 +88,7 @@ def test_the_layout_of_the_state() -> None:
         "version": STATE_VERSION,
         "status": [
             1, 0, -1, [7, ["why"], ["error_rate"]], None, "hold", 0, "", 0, 0, 0, 0, 0, 0, 0, 0, {},
-            -1,
+            -1, 0, False,
         ],
         "stage": [
             5, None, None, 9, 0, 0, 0, 0, 0, 0, 0, 0, [{}] * 4, [{}] * 4, 0.0, [0, 0], [0, 0], 0.0,
@@ -102,6 +102,8 @@ def test_the_layout_of_the_state() -> None:
             ],
             "feedback": [None, {}],
         },
+        "is_folded": False,
+        "passed": [],
     }  # fmt: skip
 
 

@@ -50,6 +50,10 @@ class FakePort:
         self._fail()
         self.happened.append(("emit", decision))
 
+    async def ask_for_look(self, key: bytes, partition: int) -> None:
+        self._fail()
+        self.happened.append(("ask_for_look", (key, partition)))
+
     async def write_dead_letter(self, message: InputMessage, reason: str, detail: str) -> None:
         self._fail()
         self.happened.append(("dead_letter", (message.offset, reason, detail)))

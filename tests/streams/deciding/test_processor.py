@@ -24,7 +24,7 @@ from understudy.streams.deciding.policy_barrier import PolicyBarrier
 from understudy.streams.deciding.ports import RetriableSendError
 from understudy.streams.deciding.processor import FIRST_RETRY_S, DecisionProcessor, Fenced
 from understudy.streams.deciding.session_lease import SessionLease
-from understudy.streams.deciding.state_store import NotInMemory
+from understudy.streams.deciding.state_store import NotInMemory, look_request
 from understudy.streams.kafka.unreadable import UnreadableBatch
 from understudy.streams.logs import LogLimit
 
@@ -52,6 +52,7 @@ class Bench:
 
     checkpoint_interval_s: float = NEVER_S
     max_unsaved_messages: int = 1000
+    look_after_s: float = NEVER_S
     port: FakePort = field(default_factory=FakePort)
     now_s: float = 1000.0
     given_up: list[BaseException] = field(default_factory=list)
@@ -66,6 +67,7 @@ class Bench:
             self.lease, self.progress, self.given_up.append,
             checkpoint_interval_s=self.checkpoint_interval_s,
             max_unsaved_messages=self.max_unsaved_messages,
+            look_after_s=self.look_after_s,
         )  # fmt: skip
 
     async def apply(self, record: bytes | None = POLICY, offset: int = 0) -> None:
@@ -91,6 +93,13 @@ def decide(work: Callable[[Bench], Awaitable[None]], bench: Bench | None = None)
 
     asyncio.run(run())
     return bench
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something has happened in the event loop."""
+    async with asyncio.timeout(10.0):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 def decisions(bench: Bench) -> list[Decision | None]:
@@ -278,12 +287,12 @@ def test_a_batch_that_cannot_be_unpacked_is_a_dead_letter_whichever_topic() -> N
 def test_a_message_that_makes_evaluation_raise_is_a_dead_letter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(_: RolloutEvaluator, message: WindowsMessage, cause: Cause) -> None:
+    def fail(_: RolloutEvaluator, message: WindowsMessage, written_ms: int, cause: Cause) -> None:
         raise ZeroDivisionError("half-way")
 
     async def work(bench: Bench) -> None:
         await bench.apply()
-        monkeypatch.setattr(RolloutEvaluator, "take", fail)
+        monkeypatch.setattr(RolloutEvaluator, "add", fail)
         await bench.take(MESSAGES[:1])
 
     bench = decide(work)
@@ -295,12 +304,12 @@ def test_a_message_that_makes_evaluation_raise_is_a_dead_letter(
 
 
 def test_what_the_message_is_not_to_blame_for_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: RolloutEvaluator, message: WindowsMessage, cause: Cause) -> None:
+    def fail(_: RolloutEvaluator, message: WindowsMessage, written_ms: int, cause: Cause) -> None:
         raise MemoryError("no room")
 
     async def work(bench: Bench) -> None:
         await bench.apply()
-        monkeypatch.setattr(RolloutEvaluator, "take", fail)
+        monkeypatch.setattr(RolloutEvaluator, "add", fail)
         await bench.take(MESSAGES[:1])
 
     bench = decide(work)
@@ -534,3 +543,80 @@ def test_windows_that_wait_are_abandoned_when_partitions_are_revoked() -> None:
         await asyncio.wait_for(windows, 10)
 
     assert decide(work).port.happened == [("abandon", 0)]
+
+
+# Looks
+
+
+def parts() -> list[bytes]:
+    """One window in three messages, one for each partition of events; the first is healthy."""
+    broken = Harm(bad={"error": 0.3})
+    worlds = [World(harm=broken if number else Harm(), partition=number) for number in range(3)]
+    return [msgspec.json.encode(one.messages(number, 1)[0]) for number, one in enumerate(worlds)]
+
+
+def test_a_look_is_asked_for_when_no_further_message_leads_to_one() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(parts())
+        await until(lambda: "ask_for_look" in bench.port.kinds)
+        before = decisions(bench)
+        await bench.take([look_request(b"helpdesk")], first=3)
+        assert len(decisions(bench)) == len(before) + 1
+        bench.processor.hand_over()
+        await asyncio.sleep(0.01)
+
+    bench = decide(work, Bench(look_after_s=0.02))
+    assert bench.port.happened.count(("ask_for_look", (b"helpdesk", 3))) == 1
+    last = decisions(bench)[-1]
+    assert last is not None
+    assert last.verdict == "rollback"
+    assert bench.port.happened[-4:] == [("acknowledge", offset) for offset in range(4)]
+
+
+def test_a_message_that_leads_to_a_look_makes_asking_needless() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take([*parts(), MESSAGES[1]])
+        await asyncio.sleep(0.05)  # longer than it takes to ask
+
+    bench = decide(work, Bench(look_after_s=0.02))
+    assert "ask_for_look" not in bench.port.kinds
+
+
+def test_messages_that_no_look_has_seen_are_read_again_by_the_next_owner() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(parts())
+        bench.processor.hand_over()
+        await asyncio.sleep(0.01)
+
+    bench = decide(work)
+    assert bench.port.happened[-4:] == [
+        ("save", (b"helpdesk", 3)),
+        ("acknowledge", 0),
+        ("abandon", 1),
+        ("abandon", 2),
+    ]
+    again = Bench(port=bench.port, look_after_s=0.02)
+
+    async def take_over(bench: Bench) -> None:
+        await bench.take(parts()[1:], first=1)
+        await until(lambda: "ask_for_look" in bench.port.kinds)
+
+    decide(take_over, again)
+
+
+def test_a_command_comes_after_a_look_at_what_came_before_it() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(parts())
+        before = len(decisions(bench))
+        await bench.apply(POLICY, offset=1)
+        assert len(decisions(bench)) == before + 1
+
+    last = decisions(decide(work))[-1]
+    assert last is not None
+    assert last.verdict == "rollback"
+    assert last.cause is not None
+    assert last.cause.topic == "rollouts"

@@ -448,18 +448,21 @@ def test_what_fails_half_way_is_undone_though_the_table_is_behind(
     calm.windows(messages)
     processor.apply(RECORD)
     processor.windows(messages[:4], saves=False)
-    take = RolloutEvaluator.take
+    add = RolloutEvaluator.add
 
     def taken(
-        evaluator: RolloutEvaluator, message: WindowsMessage, cause: Cause | None = None
+        evaluator: RolloutEvaluator,
+        message: WindowsMessage,
+        written_ms: int,
+        cause: Cause | None = None,
     ) -> Decision | None:
-        decision = take(evaluator, message, cause)
+        decision = add(evaluator, message, written_ms, cause)
         if message.version == messages[4].version:
             raise poison
         return decision
 
     with monkeypatch.context() as patch:
-        patch.setattr(RolloutEvaluator, "take", taken)
+        patch.setattr(RolloutEvaluator, "add", taken)
         with pytest.raises(InvalidMessage if isinstance(poison, ValueError) else ZeroDivisionError):
             processor.windows(messages[4:5])
     processor.windows(messages[4:])
@@ -476,10 +479,10 @@ def test_messages_that_cannot_be_taken_again_stop_everything(
     processor.apply(RECORD)
     processor.windows(messages[:2], saves=False)
 
-    def fail(_: RolloutEvaluator, message: WindowsMessage, cause: Cause) -> None:
+    def fail(_: RolloutEvaluator, message: WindowsMessage, written_ms: int, cause: Cause) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(RolloutEvaluator, "take", fail)
+    monkeypatch.setattr(RolloutEvaluator, "add", fail)
     with pytest.raises(ReplayDiverged):
         processor.windows(messages[2:])
 
