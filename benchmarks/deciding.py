@@ -3,13 +3,14 @@
 The messages are made by the service's own pairing from the simulated gateway's events: languages
 get regions until there are twenty, requests are spread over twelve partitions, and each partition
 tells what changed once a second. So there are fourteen open windows at a time, of each language and
-partition. The policy has nine guardrails, most of them in every language.
+partition. The policy is the default one, or, with
+--nine, has nine guardrails, most of them in every language.
 
 Counted is the CPU time of this process, from when the first windows have closed and the state has
 its full size. Kafka is left out; `latency.py` has it.
 
     python benchmarks/deciding.py [--rate 200] [--workflows 1] [--partitions 12] [--seconds 30]
-        [--json]
+        [--nine] [--json]
 """
 
 from __future__ import annotations
@@ -80,6 +81,12 @@ guardrails:
   - {{metric: duration_p99, max_increase: 20%, slices: [all, each language]}}
   - {{metric: cost_usd, max_increase: 10%, slices: [all, each language]}}
   - {{metric: similarity_excess, max: 5pp, slices: [all, each language], required: none}}
+"""
+
+
+DEFAULT_POLICY: Final = f"""
+rollout_id: {ROLLOUT_ID}
+models: {{stable: heron-4, candidate: heron-5-preview}}
 """
 
 
@@ -162,22 +169,27 @@ class Clock:
         return result
 
 
-PER_MESSAGE: Final = ("decode", "apply and evaluate")
+PER_MESSAGE: Final = ("decode", "apply, look when due")
 PER_ENTRY: Final = ("encode state", "encode snapshot", "compress")
 RESTORE: Final = "restore"
 
 
-def measure(values: list[bytes], settled: int, partitions: int) -> tuple[Clock, dict[str, int]]:
+def measure(
+    values: list[bytes], settled: int, partitions: int, policy: str
+) -> tuple[Clock, dict[str, int]]:
     """The stages of every message after the first `settled`, and an entry every second of them."""
-    record = RolloutRecord(manifest=read_manifest(POLICY))
+    record = RolloutRecord(manifest=read_manifest(policy))
     evaluator = RolloutEvaluator(compile_manifest(record.manifest))
     decoder = msgspec.json.Decoder(WindowsMessage)
-    for value in values[:settled]:
-        evaluator.take(decoder.decode(value))
     clock, sizes = Clock(), dict[str, int]()
-    for number, value in enumerate(values[settled:]):
+    for number, value in enumerate(values):
+        second, place = divmod(number, partitions)
+        written_ms = round(1000.0 * second / FLUSHES_PER_S) + place
+        if number < settled:
+            evaluator.add(decoder.decode(value), written_ms)
+            continue
         message = clock.time(PER_MESSAGE[0], partial(decoder.decode, value))
-        clock.time(PER_MESSAGE[1], partial(evaluator.take, message))
+        clock.time(PER_MESSAGE[1], partial(evaluator.add, message, written_ms))
         if (number + 1) % partitions == 0:
             sizes = _entry(clock, record, evaluator)
     return clock, sizes
@@ -264,13 +276,16 @@ def main() -> None:
     parser.add_argument("--workflows", type=int, default=1)
     parser.add_argument("--partitions", type=int, default=12)
     parser.add_argument("--seconds", type=int, default=30, help="of event time that are measured")
+    parser.add_argument("--nine", action="store_true", help="nine guardrails, not the default")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     chosen = parser.parse_args()
     values = window_messages(
         chosen.rate, chosen.workflows, chosen.partitions, OPEN_S + chosen.seconds
     )
     settled = len(values) * OPEN_S // (OPEN_S + chosen.seconds)
-    found = report(*measure(values, settled, chosen.partitions), chosen.partitions)
+    policy = POLICY if chosen.nine else DEFAULT_POLICY
+    clock, sizes = measure(values, settled, chosen.partitions, policy)
+    found = report(clock, sizes, chosen.partitions)
     show(Console(stderr=chosen.json), found)
     if chosen.json:
         print(json.dumps(found, indent=2))
