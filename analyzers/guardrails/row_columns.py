@@ -6,7 +6,8 @@ of window rows and from blocks that a query returns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import chain
 from operator import attrgetter
 from typing import Final
@@ -154,7 +155,7 @@ class RowColumns:
         numbers = [name for name in wanted if name not in HISTOGRAMS | NAME_PLACES.keys()]
         return cls(
             np.array([row.mode in PAIRED_MODES for row in rows], dtype=np.bool_),
-            {name: _numbers_of(rows, name) for name in numbers},
+            _numbers_of(rows, tuple(numbers)),
             {name: HistogramColumn.of(_values(rows, name)) for name in histograms},
             {
                 name: NameColumn.of(list(map(attrgetter(NAME_PLACES[name]), rows)))
@@ -199,8 +200,18 @@ def _part(n_rows: int, rows: IntArray, chosen: slice | IntArray) -> tuple[int, I
     return old.size, places[kept], kept
 
 
-def _numbers_of(rows: Sequence[WindowRow], name: str) -> FloatArray:
-    return np.fromiter(map(attrgetter(PLACES[name]), rows), np.float64, len(rows))
+def _numbers_of(rows: Sequence[WindowRow], names: tuple[str, ...]) -> dict[str, FloatArray]:
+    """Return columns of numbers, all of a row taken at once."""
+    read = _reader_of(names)
+    found = np.array([read(row) for row in rows], dtype=np.float64)
+    columns = np.ascontiguousarray(found.reshape(len(rows), 1 + len(names)).T)
+    return dict(zip(names, columns[1:], strict=True))
+
+
+@cache
+def _reader_of(names: tuple[str, ...]) -> Callable[[WindowRow], tuple[float, ...]]:
+    """Return what reads columns of a row, after one more, so that it is a tuple in any case."""
+    return attrgetter("window_s", *(PLACES[name] for name in names))
 
 
 def _values(rows: Sequence[WindowRow], name: str) -> list[Mapping[int, int]]:
