@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
+from understudy.gateways.background_calls import CallLimits
+from understudy.gateways.budget import Budget
+from understudy.gateways.decision_source import DecisionSource
+from understudy.gateways.exchange import EventPublisher
 from understudy.gateways.request_context import RequestContext
+from understudy.gateways.route_plan import Sampling
 from understudy.gateways.route_table import Route, RouteTable
 from understudy.gateways.router import Router
 from understudy.gateways.shared_stable import SharedStable
@@ -23,6 +30,41 @@ MakeRouter = Callable[[Route], AnyRouter]
 AskModel = Callable[..., Awaitable[Any]]
 """Asks a model by its name: the name, then the arguments of the call."""
 _log: Final = logging.getLogger(__name__)
+
+
+def router_maker(
+    ask_model: AskModel, decisions: DecisionSource, publisher: EventPublisher, **options: Any
+) -> MakeRouter:
+    """Return what makes the Router of a route: its models, its shares, its limits and its budget.
+
+    `options` are those of `Router` that all routes have in common.
+    """
+
+    def make(route: Route) -> AnyRouter:
+        budget = route.budget_usd_per_day
+        return Router(
+            route.rollout_id,
+            stable=partial(ask_model, route.models.stable),
+            candidate=partial(ask_model, route.models.candidate),
+            stable_model=route.models.stable,
+            candidate_model=route.models.candidate,
+            decisions=decisions,
+            publisher=publisher,
+            sampling=Sampling(shadow_share=route.shadow_share, control_share=route.control_share),
+            limits=_limits(route),
+            budget=None if budget is None else Budget(budget, now_s=time.monotonic),
+            **options,
+        )
+
+    return make
+
+
+def _limits(route: Route) -> CallLimits:
+    usual = CallLimits()
+    return CallLimits(
+        max_in_flight=route.max_in_flight or usual.max_in_flight,
+        timeout_s=route.timeout_s or usual.timeout_s,
+    )
 
 
 class UnknownWorkflow(LookupError):

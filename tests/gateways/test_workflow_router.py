@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.gateways.rig import AT, Model, Published, allocation
 from tests.gateways.virtual_time import run
+from understudy.gateways.call_errors import MIRROR_DROPPED
 from understudy.gateways.decision_source import FixedAllocations
 from understudy.gateways.request_context import RequestContext
 from understudy.gateways.route_table import Route, RouteTable
 from understudy.gateways.router import Router
-from understudy.gateways.workflow_router import UnknownWorkflow, WorkflowRouter
+from understudy.gateways.workflow_router import UnknownWorkflow, WorkflowRouter, router_maker
+from understudy.schemas.events import Error
 from understudy.schemas.rollouts import Models
 
 
@@ -98,3 +102,32 @@ def test_newer_table_replaces_what_changed_alone() -> None:
         e.response.model for e in gateway.published.events if e.response and e.side != "stable"
     }
     assert models == {"heron-5", "ibis-1"}
+
+
+def test_route_says_what_its_router_does() -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def ask(model: str, prompt: str) -> str:
+        asked.append((model, prompt))
+        return model
+
+    published, decisions = Published(), FixedAllocations(allocation(rollout_id="a"))
+    make = router_maker(ask, decisions, published, now=lambda: AT)
+    whole = Route(rollout_id="a", models=Models("heron-4", "heron-5"), max_in_flight=8)
+    none = msgspec.structs.replace(whole, shadow_share=0.0, timeout_s=3.0)
+    unpaid = msgspec.structs.replace(whole, budget_usd_per_day=0.0)
+
+    async def serve(route: Route) -> list[Error | None]:
+        asked.clear()
+        published.requests.clear()
+        router = make(route)
+        assert await router("hi") == "heron-4"
+        await router.aclose(timeout_s=3_600.0)
+        await asyncio.sleep(0)
+        return [event.error for event in published.events]
+
+    assert run(serve(whole)) == [None, None]
+    assert sorted(asked) == [("heron-4", "hi"), ("heron-5", "hi")]
+    assert run(serve(none)) == []
+    assert run(serve(unpaid)) == [None, MIRROR_DROPPED]
+    assert asked == [("heron-4", "hi")]
