@@ -356,7 +356,10 @@ def _actions(decision: Decision | None) -> list[_Action]:
 
 def _share(decision: Decision) -> str:
     stage = decision.stage.stage
-    return f"{100 * stage.share:g} % of requests" if stage.share else "mirrored requests"
+    if not stage.share:
+        return "mirrored requests"
+    others = f", and mirrors of {100 * stage.mirror:g} % of the others," if stage.mirror else ""
+    return f"{100 * stage.share:g} % of requests{others}"
 
 
 def _require_decision(request: web.Request) -> Decision:
