@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import functools
 import os
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -342,6 +343,25 @@ def test_the_blocking_router_makes_pairs_too(sink: Sink) -> None:
             await sink.pairs(1)
 
     asyncio.run(scenario())
+
+
+def test_a_rollback_stops_the_candidate_of_the_blocking_router_too(sink: Sink) -> None:
+    async def scenario() -> None:
+        async with gateway(sink, ["small"], decisions=FixedAllocations()) as (router, upstream):
+            call = functools.partial(router.completion, model="prod", messages=HELLO)
+            await asyncio.to_thread(call)
+            await asyncio.to_thread(wait_for_mirrors)
+            assert upstream.calls == {"big": 1}
+        assert sink.requests == []
+
+    asyncio.run(scenario())
+
+
+def wait_for_mirrors() -> None:
+    """LiteLLM makes the mirrored calls of the blocking Router in threads of their own."""
+    for thread in threading.enumerate():
+        if "silent" in thread.name:
+            thread.join(DEADLINE_S)
 
 
 @in_event_loop
