@@ -11,7 +11,7 @@ each request as well, unseen by the caller. In the proxy, a file beside its conf
         Mirror(rollout_id="summaries-v2", stable="summaries", candidate="summaries-next"),
     )
 
-and `litellm_settings: {callbacks: understudy_callback.understudy}` in it; with the SDK's `Router`,
+and `litellm_settings: {callbacks: mirrored.understudy}` in it; with the SDK's `Router`,
 `litellm.callbacks = [understudy]`.
 
 What LiteLLM (1.83 to 1.110) does was read off by running it; docs/gateways.md says which parts.

@@ -327,7 +327,7 @@ def test_variables_named_exist() -> None:
 
 def test_metrics_and_functions_named_exist() -> None:
     functions = {name.partition("(")[0] for name in code(text_of("windows.md"))}
-    files = {"understudy_callback"}
+    files = {"mirrored"}
     known = {spec.name for spec in METRICS} | set(series_names()) | functions | files
     for page in PAGES:
         named = {

@@ -76,7 +76,7 @@ def running_proxy(folder: Path, upstream: Upstream, bootstrap_servers: str) -> I
         model["litellm_params"] |= {"api_base": upstream.base_url, "api_key": "none"}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     callback = shown("python", "UnderstudyLogger(").replace("kafka:9092", bootstrap_servers)
-    (folder / "understudy_callback.py").write_text(callback)
+    (folder / "mirrored.py").write_text(callback)
     port = free_port()
     log = folder / "proxy.log"
     with log.open("wb") as output:
