@@ -32,6 +32,8 @@ SLOTS: Final = 4096
 """Requests under way in one process; beyond them none is noted. A file of 4 MiB at most."""
 _LENGTH_BYTES: Final = 4
 _SUFFIX: Final = ".journal"
+_NEW_SUFFIX: Final = ".new"
+"""Until it is locked: nobody may take it for an abandoned one."""
 KILLED: Final = "killed"
 """Why, in the attribute `mirror_dropped`."""
 
@@ -88,8 +90,10 @@ class RequestJournal:
         """Make a journal in a folder. Raises `OSError`."""
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}{_SUFFIX}"
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        new = self._path.with_suffix(_NEW_SUFFIX)
+        self._file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        new.rename(self._path)
         self._lock = threading.Lock()
         self._free = list(range(slots))
         self._taken: dict[tuple[str, str], int] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -112,12 +114,37 @@ def test_journal_is_bounded_and_counts_what_it_misses(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=3_000))
 def test_damaged_file_is_read_as_far_as_it_goes(data: bytes) -> None:
-    file = os.memfd_create("journal")
-    os.write(file, data)
-    AbandonedJournal(Path("none"), file).leave_to_parent()
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        AbandonedJournal(Path("none"), os.dup(file.fileno())).leave_to_parent()
 
 
 def test_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         RequestJournal(tmp_path / "file")
+
+
+def test_new_journals_are_not_taken_for_abandoned_ones(tmp_path: Path) -> None:
+    """While processes look for abandoned journals, others begin."""
+    is_over = threading.Event()
+    taken: list[Path] = []
+
+    def look() -> None:
+        while not is_over.is_set():
+            for journal in abandoned_journals(tmp_path):
+                taken.append(journal._path)
+                journal.leave_to_parent()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        journals = [RequestJournal(tmp_path, slots=1) for _ in range(300)]
+    finally:
+        is_over.set()
+        looking.join()
+    assert taken == []
+    for journal in journals:
+        journal.close()
+    assert list(tmp_path.iterdir()) == []
