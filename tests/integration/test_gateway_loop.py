@@ -12,7 +12,7 @@ import datetime as dt
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -328,6 +328,7 @@ class LosingPublisher:
 
     def __init__(self, service: Service, share: float) -> None:
         self._own = Publisher(service.config, topic_prefix=service.prefix)
+        self.close = self._own.close
         self._share = share
         self._chance = Random(5)
 
@@ -343,10 +344,13 @@ def test_ab_notices_a_broken_split(service: Service) -> None:
         return found[-1].quality.breaches if found else []
 
     async def main() -> None:
+        with closing(LosingPublisher(service, 0.4)) as losing:
+            await notice(losing)
+
+    async def notice(losing: LosingPublisher) -> None:
         async with loop(
-            service, "ab", "[50%]", Model("candidate"), promotion="manual",
-            publisher=LosingPublisher(service, 0.4),
-        ) as users:  # fmt: skip
+            service, "ab", "[50%]", Model("candidate"), promotion="manual", publisher=losing
+        ) as users:
             await users.until(lambda: bool(breaches(users.rollout_id)), "a breach of the split")
             assert breaches(users.rollout_id) == ["sample_ratio"]
             assert users.verdict == "hold"
