@@ -39,6 +39,7 @@ import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 from rich.console import Console
 from rich.table import Table
+from workloads import DRAWN, Workload, real
 
 from understudy.analyzers.compare.json_output import compile_json_schema
 from understudy.analyzers.compare.options import CompareOptions
@@ -133,9 +134,11 @@ def _grown_document(document: dict[str, Any], rng: Random) -> dict[str, Any]:
     return {**document, name: more}
 
 
-WORKLOADS: Final[dict[str, Callable[[Iterator[SimulatedMessage]], Iterator[SimulatedMessage]]]] = {
+WORKLOADS: Final[dict[str, Workload]] = {
     "as simulated": as_simulated,
     "outputs of 1.1 kB": long_outputs,
+    **DRAWN,
+    **real(),
 }
 
 

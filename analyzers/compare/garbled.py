@@ -21,6 +21,8 @@ _WHITE_SPACE_AND_MORE: Final = bytes({*range(256)} - {*range(0x09), *range(0x0E,
 _c1_control = re.compile(b"\xc2[\x80-\x84\x86-\x9f]").search
 """U+0080 to U+009F; next line, U+0085, is white space."""
 
+_surrogate = re.compile(b"\xed[\xa0-\xbf]").search
+"""Half of a pair, which stands for no character."""
 _REPLACEMENT: Final = "\ufffd".encode()
 
 _WINDOWS_1252: Final = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
@@ -47,9 +49,9 @@ def garbled(texts: Sequence[bytes]) -> Bools:
     """Whether each text, in UTF-8 with `surrogatepass`, is damaged; an empty one is not."""
     # Few are: all are looked through as one first, and both sides often give the same.
     distinct = set(texts)
-    damaged: set[bytes] = set()
-    if _may_be_garbled(_SEPARATOR.join(distinct)):
-        damaged = {text for text in distinct if _may_be_garbled(text) and _is_garbled(text)}
+    damaged = {text for text in distinct if _is_written_wrongly(text)}
+    if _has_odd_characters(_SEPARATOR.join(distinct)):
+        damaged.update(filter(_has_odd_characters, distinct))
     if not damaged:
         return np.zeros(len(texts), dtype=bool)
     return np.array([text in damaged for text in texts], dtype=bool)
@@ -58,37 +60,29 @@ def garbled(texts: Sequence[bytes]) -> Bools:
 def is_garbled(text: str) -> bool:
     """Whether the characters of a text are damaged."""
     coded = text.encode("utf-8", "surrogatepass")
-    return _may_be_garbled(coded) and _is_garbled(coded)
+    return _has_odd_characters(coded) or _is_written_wrongly(coded)
 
 
 _SEPARATOR: Final = b"\n"
 """White space, so that nothing is found which reaches from one text into the next."""
-_LEADS_SURROGATES: Final = b"\xed"
-"""And half of the Hangul syllables."""
 
 
-def _may_be_garbled(text: bytes) -> bool:
-    """Whether a text has anything at all that damage leaves behind."""
-    return (
-        b"&" in text
-        or b"\\n" in text
-        or _LEADS_SURROGATES in text
+def _has_odd_characters(text: bytes) -> bool:
+    """Whether a text has characters that no answer has."""
+    return bool(
+        text.translate(None, _WHITE_SPACE_AND_MORE)
         or _REPLACEMENT in text
-        or bool(text.translate(None, _WHITE_SPACE_AND_MORE))
-        or (b"\xc2" in text and _c1_control(text) is not None)
-        or (b"\xc3" in text and _encoded_twice(text) is not None)
+        or (b"\xed" in text and _surrogate(text))
+        or (b"\xc2" in text and _c1_control(text))
+        or (b"\xc3" in text and _encoded_twice(text))
     )
 
 
-def _is_garbled(coded: bytes) -> bool:
-    try:
-        text = coded.decode()
-    except UnicodeDecodeError:  # half of a surrogate pair
-        return True
-    if coded.translate(None, _WHITE_SPACE_AND_MORE):
-        return True
-    if _REPLACEMENT in coded or _c1_control(coded) or _encoded_twice(coded):
-        return True
+def _is_written_wrongly(coded: bytes) -> bool:
+    """Whether line breaks or characters are written as something that stands for them."""
+    if b"&" not in coded and b"\\n" not in coded:
+        return False
+    text = coded.decode("utf-8", "surrogatepass")
     return _breaks_are_escaped(text) or _entities_are_left(text)
 
 

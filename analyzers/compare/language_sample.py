@@ -127,14 +127,23 @@ def without_code(text: str) -> str:
 
 
 def _prose_of_line(line: str) -> str:
-    if _is_statement(line):
-        return ""
     tokens = [token for token in line.split() if not _says_nothing(token)]
     odd = [_is_odd(token) for token in tokens]
+    if 5 * sum(odd) >= 2 * len(odd):
+        # First, since most lines of code have too few words, and the other tests cost more.
+        if len(odd) - sum(odd) < _PASSAGE or _is_code(line):
+            return ""
+        return " ".join(_passages(tokens, odd))
+    if _is_statement(line):
+        return ""
     if _starts_command(line):
         is_command = 8 * sum(odd) >= len(odd) or (len(odd) <= _SHORT_COMMAND and line.islower())
         return "" if is_command else line
-    return line if 5 * sum(odd) < 2 * len(odd) else " ".join(_passages(tokens, odd))
+    return line
+
+
+def _is_code(line: str) -> bool:
+    return bool(_is_statement(line) or _starts_command(line))
 
 
 def _is_odd(token: str) -> bool:
