@@ -97,6 +97,8 @@ class RowLayout:
         self.gauges_in_batch = slice(in_batch, in_batch + len(self.gauges))
         self.width = self._gauges_in_row.stop + ARRIVED
         self.batch_width = self.gauges_in_batch.stop
+        self._counted = np.r_[0 : self._n_statistics, self.width - ARRIVED : self.width]
+        """Numbers of a row that never fall from one version to the next."""
         self._columns_of_kind = [self._sources(kind) for kind in range(N_KINDS)]
 
     def part(self, key: str) -> slice:
@@ -190,8 +192,7 @@ class RowLayout:
 
     def shrank(self, before: FloatArray, after: FloatArray) -> bool:
         """Return whether a newer version of a row holds less than an older one."""
-        counted = np.r_[0 : self._n_statistics, self.width - ARRIVED : self.width]
-        return bool((after[counted] < before[counted]).any())
+        return bool((after[self._counted] < before[self._counted]).any())
 
     def _read_common(self, columns: RowColumns, vectors: FloatArray) -> None:
         """Read what is the same in every slice."""
