@@ -361,6 +361,8 @@ class Router(Generic[P, Answer]):
         self, route: Route, measured: ModelCall, stream: Any, deadline_s: float
     ) -> RescuedStream:
         def end(record: SideRecord) -> None:
+            if record.error is HUNG_UP:  # perhaps before anybody began to read
+                route.serve("candidate")
             self._end_served([route], "candidate", record)
 
         return RescuedStream(

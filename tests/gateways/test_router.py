@@ -546,6 +546,24 @@ def test_a_served_candidates_stream_that_breaks_off_later_fails_as_streams_do() 
     assert (candidate.error, candidate.served) == (Error(type="value"), True)
 
 
+@pytest.mark.parametrize("mode", ["shadow", "canary"])
+def test_a_stream_that_nobody_begins_to_read_was_hung_up(mode: Any) -> None:
+    rig = Rig(
+        allocation(mode, float(mode == "canary")),
+        stable=Model("stable", 1.0, chunks=("a",)),
+        candidate=Model("candidate", 1.0, chunks=("a",)),
+    )
+
+    async def asked() -> None:
+        await rig.router("hi")
+        await asyncio.sleep(10.0)
+        await rig.drained()
+
+    run(asked())
+    (served_side,) = [event for event in rig.published.events if event.served]
+    assert served_side.error == Error(type="cancelled", source="client")
+
+
 # What clients note
 
 
