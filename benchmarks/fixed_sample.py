@@ -184,7 +184,8 @@ def drawn(
             _put(numbers, f"{side}_duration_ms_count", np.ones(n))
     columns = RowColumns(np.ones(n, np.bool_), numbers, histograms)
     labels = Labels(units, [f"l{one}" for one in languages.tolist()], [""] * n)
-    return Sample(columns, labels, StageSums(n, n, n, 0, 0, 0, {}, {}), checks)
+    counts = StageSums.of([])._replace(stable_requests=n, candidate_requests=n, pairs=n)
+    return Sample(columns, labels, counts, checks)
 
 
 def _bad(scenario: Scenario, rng: np.random.Generator, harm: Array) -> Array:

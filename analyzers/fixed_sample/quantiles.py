@@ -1,9 +1,11 @@
 """Quantiles of times, such as p95 of the duration, in a fixed sample: by order statistics.
 
 Nothing is assumed of the times, nor of how those of the two sides go together. Stable's quantile
-lies between two of its order statistics with a confidence of 1 - β, by the binomial distribution;
-at the end that is worst, the candidate must exceed r times that time too often for a share of
-1 - q, or too seldom.
+lies between two of its order statistics with a confidence of 1 - β, by the binomial distribution.
+It is not shown to be exceeded where, for a time between them, the candidate takes longer than r
+times it about as often as stable takes longer than it: by the cases in which one side alone does,
+exactly. It is shown not to be where the candidate takes longer than r times the lower one too
+seldom for a share of 1 - q.
 
 It takes cases: the slowest of 200 answers bounds a p95, and nothing bounds a p99, of which two in
 200 lie beyond. `docs/statistics.md` says what is found from how many.
@@ -12,7 +14,7 @@ It takes cases: the slowest of 200 answers bounds a p95, and nothing bounds a p9
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -87,6 +89,9 @@ class QuantileTest:
     stable: Exceedance
     candidate: Exceedance
     design_effect: float
+    pairs: FloatArray | None = None
+    """(n, 2) buckets of both sides of each case, infinite for a timeout; None where cases of one
+    conversation are counted together."""
 
     @classmethod
     def of(cls, columns: RowColumns, units: IntArray, check: Check) -> QuantileTest:
@@ -98,7 +103,7 @@ class QuantileTest:
             _design_effect(histogram, slow, units, one.quantile_bucket(check.metric.quantile))
             for (histogram, slow), one in zip(sides, (stable, candidate), strict=True)
         ]
-        return cls(check, cases, stable, candidate, max(effects))
+        return cls(check, cases, stable, candidate, max(effects), _pairs(sides))
 
     @property
     def quantile(self) -> float:
@@ -194,10 +199,33 @@ class QuantileTest:
         bound = self._last_bucket(fewest)
         if bound is None:
             return 1.0
+        if self.pairs is not None:
+            return self._p_of_pairs(self.pairs, bound, harm, beta)
         beyond = self.candidate.beyond(_raised(bound, harm, self.check, "rollback"))
         trials = fewer(self.candidate.cases, self.design_effect)
         bad = min(trials, fewer(beyond, self.design_effect))
         return min(1.0, binomial.at_least(bad, trials, share) + beta)
+
+    def _p_of_pairs(self, pairs: FloatArray, last: int, harm: float, beta: float) -> float:
+        """By the cases in which one side alone exceeds its time, for each time that is plausible.
+
+        If stable's quantile lies in a bucket, stable exceeds the bucket's lower edge more often
+        than the candidate exceeds the raised upper one. Numbers of either alone are not asked.
+        """
+        n = fewer(self.stable.cases, self.design_effect)
+        most = n - _critical(n, self.quantile, beta)
+        first = self._first_bucket(most)
+        if first is None:
+            return 1.0
+        found = 0.0
+        for bucket in np.unique(np.clip(pairs[:, 0], first, last)).astype(np.int64).tolist():
+            is_beyond = pairs > (bucket - 1, _raised(bucket, harm, self.check, "rollback"))
+            alone = int((is_beyond[:, 1] & ~is_beyond[:, 0]).sum())
+            either = alone + int((is_beyond[:, 0] & ~is_beyond[:, 1]).sum())
+            found = max(found, binomial.at_least(alone, either, 0.5))
+            if found >= 1.0:
+                break
+        return min(1.0, found + 2.0 * beta)
 
     def _p_below(self, harm: float, threshold: float) -> float:
         beta, share = threshold * BETA_SHARE, 1.0 - self.quantile
@@ -232,6 +260,20 @@ class QuantileTest:
         stable = self.stable
         few = np.ceil((stable.above + stable.timeouts) / self.design_effect) <= most
         return stable.first - 1 + int(np.flatnonzero(few)[0]) if few.any() else None
+
+
+def _pairs(sides: Sequence[tuple[HistogramColumn, FloatArray]]) -> FloatArray | None:
+    """Return both sides' buckets of each row that has both; None unless a row is one case."""
+    buckets = []
+    for histogram, timeouts in sides:
+        if (histogram.total() + timeouts > 1.0).any():
+            return None
+        of_rows = np.full(histogram.n_rows, np.nan)
+        of_rows[histogram.rows] = histogram.buckets
+        of_rows[timeouts > 0.0] = np.inf
+        buckets.append(of_rows)
+    both = np.stack(buckets, axis=-1)
+    return both[~np.isnan(both).any(axis=-1)]
 
 
 @lru_cache(maxsize=256)

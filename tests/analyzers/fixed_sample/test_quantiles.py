@@ -34,6 +34,12 @@ def quantiles_of(
     )
 
 
+def paired(stable: np.ndarray, candidate: np.ndarray, check: Check | None = None) -> QuantileTest:
+    """The same of single cases, of which both sides are known together."""
+    pairs = np.stack([log_bucket(stable), log_bucket(candidate)], axis=-1).astype(np.float64)
+    return replace(quantiles_of(stable, candidate, check), pairs=pairs)
+
+
 def drawn(n: int, factor: float = 1.0, seed: int = 1) -> np.ndarray:
     return 1_000.0 * factor * np.exp(0.6 * np.random.default_rng(seed).standard_normal(n))
 
@@ -122,6 +128,30 @@ def test_nothing_is_said_of_no_cases() -> None:
     assert test.interval(0.05) == (-np.inf, np.inf)
 
 
+def test_both_sides_of_a_case_show_more_than_either_alone() -> None:
+    """Three times as long, in 200 cases of which the sides take their time together."""
+    rng, found = np.random.default_rng(5), np.zeros(2)
+    for _ in range(60):
+        effort = 0.5 * rng.standard_normal(200)
+        mine, other = np.exp(effort + 0.3 * rng.standard_normal((2, 200)))
+        tests = (
+            paired(1_000.0 * mine, 3_000.0 * other),
+            quantiles_of(1_000.0 * mine, 3_000.0 * other),
+        )
+        found += [test.p_harm(1e-3) <= 1e-3 for test in tests]
+    assert found[0] > 1.5 * found[1]
+
+
+def test_a_candidate_that_hangs_is_found_in_pairs() -> None:
+    times = drawn(300)
+    test = paired(times, times)
+    assert test.pairs is not None
+    hangs = test.pairs.copy()
+    hangs[:60, 1] = np.inf
+    assert replace(test, pairs=hangs).p_harm(1e-3) < 1e-3
+    assert test.p_harm(1e-3) == 1.0
+
+
 @pytest.mark.parametrize("shared", [0.0, 0.9, -0.9])
 def test_false_verdicts_at_the_margin_are_rare(shared: float) -> None:
     """However the two sides' times go together."""
@@ -129,6 +159,6 @@ def test_false_verdicts_at_the_margin_are_rare(shared: float) -> None:
     for _ in range(n_samples):
         mine, other = rng.standard_normal((2, 400))
         theirs = shared * mine + np.sqrt(1.0 - shared**2) * other
-        test = quantiles_of(1_000.0 * np.exp(0.6 * mine), 1_500.0 * np.exp(0.6 * theirs))
+        test = paired(1_000.0 * np.exp(0.6 * mine), 1_500.0 * np.exp(0.6 * theirs))
         wrong += [test.p_harm(0.05) <= 0.05, test.p_within(0.05) <= 0.05]
     assert max(wrong) / n_samples <= 0.05
