@@ -273,7 +273,8 @@ def _pairs(sides: Sequence[tuple[HistogramColumn, FloatArray]]) -> FloatArray | 
         of_rows[timeouts > 0.0] = np.inf
         buckets.append(of_rows)
     both = np.stack(buckets, axis=-1)
-    return both[~np.isnan(both).any(axis=-1)]
+    known: FloatArray = both[~np.isnan(both).any(axis=-1)]
+    return known
 
 
 @lru_cache(maxsize=256)
