@@ -235,7 +235,11 @@ _FEWEST_WORDS: Final = 3
 def _too_few_words(prose: str) -> bool:
     if not _enough_letters(prose):
         return True
-    words = prose.split()
-    cased = [word for word in words if word[0].isalpha() and word.lower() != word.upper()]
-    lower = sum(word[0].islower() for word in cased)
-    return lower < _FEWEST_WORDS and len(cased) == len(words) and not prose.isupper()
+    lower = 0
+    for word in prose.split():
+        if not word[0].isalpha() or word.lower() == word.upper():
+            return False
+        lower += word[0].islower()
+        if lower == _FEWEST_WORDS:
+            return False
+    return not prose.isupper()
