@@ -269,18 +269,18 @@ def _required(
     asks_mirrored = mirrors and (
         stage.mode == MIRRORED_MODE or (stage.mirror > 0.0 and one.check.metric.is_of_pairs)
     )
+    names: Sequence[str | None] = one.slices  # none is mirrored where the policy mirrors nothing
+    if mirrors:
+        names = [
+            unmirrored(name) if is_mirrored(name) == asks_mirrored else None for name in one.slices
+        ]
     units = {
-        unmirrored(name): int(number)
-        for name, number in zip(one.slices, one.units_closed.tolist(), strict=True)
-        if is_mirrored(name) == asks_mirrored
+        name: int(number)
+        for name, number in zip(names, one.units_closed.tolist(), strict=True)
+        if name is not None
     }
     required = required_slices(one.check.guardrail, units, requests)
-    return np.array(
-        [
-            float(is_mirrored(name) == asks_mirrored and unmirrored(name) in required)
-            for name in one.slices
-        ]
-    )
+    return np.array([float(name in required) for name in names])
 
 
 def _results(
