@@ -130,8 +130,8 @@ SIDE: Final[tuple[Measure, ...]] = (
     Number("error_status", "HTTP status of the error; 0 without one", "UInt16"),
     Outcome("fallback_known", "said whether a fallback model answered"),
     Outcome(
-        "fallback", "came from a fallback model", count="fallbacks", paired_among="pairs",
-        measured_by="fallback_known",
+        "fallback", "came from a fallback model", count="fallbacks",
+        among="model_requests", paired_among="model_pairs", measured_by="fallback_known",
         is_early=True,
         metric=GuardrailMetric("fallback_rate", "fallback rate"),
     ),

@@ -112,13 +112,14 @@ def read_sides(
     refused = (filtered | _bools([bool(r.refusal) for r in responses])) & ~failed
     offered = _bools([bool(r.tools) for r in requests]) & ~failed
     streamed = _bools([bool(response.stream) for response in responses])
+    model_request = ~(failures.client | failures.gateway)
     measures = SideMeasures(
         model=[response.model or "" for response in responses],
         served=_bools([bool(event.served) for event in events]),
         unreadable_fields=_unreadable_fields(events),
         client_error=failures.client,
         gateway_error=failures.gateway,
-        model_request=~(failures.client | failures.gateway),
+        model_request=model_request,
         error=failures.error,
         timeout=failures.timeout,
         unreadable=failures.unreadable,
@@ -137,7 +138,7 @@ def read_sides(
         reasoning_leaked=reasoning.leaked,
         reasoning_characters=reasoning.characters,
         fallback_known=fallbacks.known,
-        fallback=fallbacks.used,
+        fallback=fallbacks.used & model_request,
         attempts=fallbacks.attempts,
         text=text,
         garbled=garbled(coded),

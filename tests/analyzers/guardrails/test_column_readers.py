@@ -64,7 +64,9 @@ def arms(candidate: int, candidate_bad: int, stable: int, stable_bad: int) -> Bi
 
 
 def test_a_bad_measure_counts_where_it_is_true() -> None:
-    pair = PairSums(pairs=100, fallback_only_stable=2, fallback_only_candidate=5, fallback_both=3)
+    pair = PairSums(
+        model_pairs=100, fallback_only_stable=2, fallback_only_candidate=5, fallback_both=3
+    )
     paired = msgspec.structs.replace(row("shadow"), pair=pair)
     assert read(rate_reader("fallback_rate"), paired) == pairs(100, 2, 5, 3)
 
@@ -232,8 +234,8 @@ def test_equal_texts_disagree_by_nothing_and_others_by_the_middle_of_their_bin()
 @pytest.mark.parametrize(
     "pair",
     [
-        PairSums(pairs=3, fallback_only_stable=2, fallback_only_candidate=2),
-        PairSums(pairs=3, fallback_both=4),
+        PairSums(model_pairs=3, fallback_only_stable=2, fallback_only_candidate=2),
+        PairSums(model_pairs=3, fallback_both=4),
     ],
 )
 def test_more_bad_pairs_than_pairs_are_refused(pair: PairSums) -> None:

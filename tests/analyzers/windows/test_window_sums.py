@@ -117,6 +117,12 @@ def test_no_rows_add_nothing() -> None:
 # --- against a plain computation --------------------------------------------------------------
 
 
+def _is_to_be_parsed(e: Event) -> bool:
+    """Whether JSON was expected of the answer; of a tool call alone nobody parses a text."""
+    calls_alone = e.response.tool_calls and not (e.response.output or "").strip()
+    return not e.error and e.request.expects == "json" and not calls_alone
+
+
 def _usage(event: Event, name: str) -> Any:
     return getattr(event.usage, name) if event.usage else None
 
@@ -151,7 +157,7 @@ SIDE_SUMS: dict[str, Callable[[Event], Any]] = {
     "truncated": lambda e: not e.error and e.response.finish_reason == "length",
     "content_filtered": lambda e: not e.error and e.response.finish_reason == "content_filter",
     "texts": lambda e: not e.error and bool(e.response.output),
-    "json_expected": lambda e: not e.error and e.request.expects == "json",
+    "json_expected": lambda e: _is_to_be_parsed(e),
     "json_valid": lambda e: (
         not e.error and e.request.expects == "json" and e.response.output == '{"a": 1}'
     ),
@@ -228,7 +234,7 @@ def test_pair_sums_equal_a_plain_loop() -> None:
     expected_both = [
         (a.response.output == '{"a": 1}', b.response.output == '{"a": 1}')  # type: ignore[union-attr]
         for a, b in answered
-        if a.request and b.request and a.request.expects == b.request.expects == "json"
+        if _is_to_be_parsed(a) and _is_to_be_parsed(b)
     ]
     assert pair.json_expected_both == len(expected_both)
     assert pair.json_valid_only_stable == sum(1 for a, b in expected_both if a and not b)
