@@ -181,7 +181,8 @@ class PairingConsumer:
 
     def _is_enough_gathered(self, messages: list[Message]) -> bool:
         """Whether gathered messages, of which some came just now, are to be processed at once."""
-        return len(self._gathered) >= _GATHERED_MESSAGES or any(map(_is_failure, messages))
+        enough = min(_GATHERED_MESSAGES, self._batch_records)
+        return len(self._gathered) >= enough or any(map(_is_failure, messages))
 
     def _take_gathered(self) -> None:
         messages, self._gathered = self._gathered, []

@@ -25,12 +25,12 @@ from understudy.streams.pairing import event_partition
 
 honest = event_partition.compare_requests
 
-def compare(entries, options):
+def compare(entries, partitions, options):
     for entry in entries:
         for side in entry.sides.values():
             if side.event.response and "POISON" in (side.event.response.output or ""):
                 raise ZeroDivisionError("an analyzer\\nfell over")
-    return honest(entries, options)
+    return honest(entries, partitions, options)
 
 event_partition.compare_requests = compare
 sys.exit(main(["worker", "--role", "pairing"]))

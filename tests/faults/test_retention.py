@@ -174,8 +174,9 @@ def test_windows_that_lack_records_are_not_overwritten(run: Callable[..., Run], 
     )
     second.kill()
     third = shortened.worker()
-    # windows are whole again 1 s of skew, 3 s of the join and a window after the first record
-    wait_until(lambda: time.time() > published_s + 12, "windows begin that are whole")
+    # windows are whole again 1 s of skew, 3 s each of the join, of answers and of turns that are
+    # held against each other, and a window after the first record
+    wait_until(lambda: time.time() > published_s + 15, "windows begin that are whole")
     since_ms = int(time.time() * 1000) - 4000
     start = dt.datetime.fromtimestamp(since_ms / 1000, dt.UTC)
     shortened.publish(Workload(45, 60, start=start).chunks(1)[0])

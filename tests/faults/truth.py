@@ -46,7 +46,8 @@ class Rules:
     @property
     def horizon_ms(self) -> int:
         once_ms = self.window_ms + self.timeout_ms + self.lateness_ms + self.tolerance_ms
-        return once_ms + self.timeout_ms + max(1, self.timeout_ms // 12)
+        answers_ms = turns_ms = self.timeout_ms
+        return once_ms + answers_ms + turns_ms + max(1, self.timeout_ms // 12)
 
 
 @dataclass
