@@ -35,6 +35,10 @@ END = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 # --- one event --------------------------------------------------------------------------------
 
 
+_DEEP_ARGUMENTS = re.compile(r'(?<="arguments":)\[{1000,}\]{1000,}')
+"""Deeper than Python's parser goes; like any text that is no JSON, they make a broken tool call."""
+
+
 class Invalid(Exception):
     """The event goes to dead letters; the argument is the reason."""
 
@@ -84,7 +88,7 @@ def read_event(line: bytes) -> Document:
     is_large = len(line) > MAX_EVENT_BYTES
     try:
         text = line.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-        given = json.loads(text, strict=False)
+        given = json.loads(_DEEP_ARGUMENTS.sub('"too deep"', text), strict=False)
         event = whole_characters(given)
     except (ValueError, RecursionError):
         raise Invalid("too_large" if is_large else "not_json") from None
