@@ -9,7 +9,7 @@ from understudy.streams.pairing.feedback_partition import FeedbackPartition
 from understudy.streams.pairing.records import RecordBatch
 
 WHY = "it unpacks to more than 32 MiB"
-PUSH = 130.0
+PUSH = 190.0
 """A request this late closes the windows of the first ten seconds."""
 
 

@@ -48,4 +48,4 @@ def test_both_libraries_are_pinned() -> None:
     """A patch of private attributes fits the release that it was written for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     for name in ("aiokafka", "faust-streaming"):
-        assert f"{name}=={version(name)}" in project["dependencies"]
+        assert f"{name}=={version(name)}" in project["optional-dependencies"]["worker"]
