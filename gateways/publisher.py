@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
-from understudy.gateways.after_fork import begin_after_forks, leave_to_parent
+from understudy.gateways.after_fork import begin_after_forks, leave_to_parent, release
 from understudy.gateways.event_bytes import event_bytes
 from understudy.gateways.privacy import Privacy
 from understudy.gateways.request_journal import (
@@ -256,6 +256,8 @@ class Publisher:
             self._rest.clear()
             producer.purge()
             producer.poll(0)
+        if producer is not None:
+            release(producer)
         for journal in self._journals():
             journal.close()
         if not is_flushed:

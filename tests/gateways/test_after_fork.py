@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from understudy.gateways.after_fork import begin_after_forks, leave_to_parent
+from understudy.gateways.after_fork import begin_after_forks, leave_to_parent, release
 
 
 class Holder:
@@ -32,3 +32,15 @@ def test_client_that_is_left_to_the_parent_is_never_destroyed() -> None:
     references = sys.getrefcount(client)
     leave_to_parent(client)
     assert sys.getrefcount(client) == references + 1
+
+
+def test_a_child_never_destroys_a_client_of_its_own_and_its_parent_does() -> None:
+    client = Holder()
+    references = sys.getrefcount(client)
+    release(client)
+    assert sys.getrefcount(client) == references
+    pid = os.fork()
+    if pid == 0:
+        release(client)
+        os._exit(sys.getrefcount(client) - references)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
