@@ -32,7 +32,6 @@ from rich.table import Table
 from understudy.analyzers.guardrails.checks import Check, checks_of
 from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
 from understudy.analyzers.guardrails.closed_windows import columns_needed
-from understudy.analyzers.guardrails.column_tests import SCALE_PARTS, carried
 from understudy.analyzers.guardrails.design_effect import (
     PARTIES,
     Assumption,
@@ -48,6 +47,7 @@ from understudy.analyzers.guardrails.row_columns import (
     NameColumn,
     RowColumns,
 )
+from understudy.analyzers.guardrails.sequential_tests import SCALE_PARTS, carried
 from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.guardrails.turn_readers import read_counts, read_products
 from understudy.analyzers.sequential import Direction, log_evidence

@@ -33,8 +33,8 @@ from typing import Any, Final, Protocol
 from litellm.integrations.custom_logger import CustomLogger
 
 from understudy.gateways.allocation import MAX_DECISION_AGE_S, Allocation, in_force
-from understudy.gateways.assignment import place_of
 from understudy.gateways.decision_source import DecisionSource
+from understudy.gateways.hashed_place import place_of
 from understudy.gateways.mirrored_requests import (
     MAX_REQUESTS,
     Mirror,

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from understudy.gateways.allocation import Allocation
-from understudy.gateways.assignment import place_of
+from understudy.gateways.hashed_place import place_of
 from understudy.schemas.events import Mode
 
 Served = Literal["stable", "candidate"]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from understudy.gateways.assignment import owner_of
+from understudy.gateways.hashed_place import owner_of
 from understudy.gateways.request_context import NO_CONTEXT, RequestContext
 from understudy.gateways.router import Route, Router
 

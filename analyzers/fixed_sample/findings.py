@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from understudy.analyzers.fixed_sample.error_shares import Cell, error_shares
 from understudy.analyzers.fixed_sample.fixed_tests import FixedTest
 from understudy.analyzers.fixed_sample.quantiles import QuantileTest
 from understudy.analyzers.fixed_sample.sample import Sample
+from understudy.analyzers.fixed_sample.tolerated_error import Cell, error_shares
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.column_tests import Observed
 from understudy.analyzers.guardrails.evaluate import ANY_SLICE, INTERVAL_ALPHA
 from understudy.analyzers.guardrails.measured import (
     ENOUGH_MEASURED,
@@ -23,6 +22,7 @@ from understudy.analyzers.guardrails.measured import (
     required_slices,
     untold,
 )
+from understudy.analyzers.guardrails.sequential_tests import Observed
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.sequential.verdict import SUSPECTED_HARM
 from understudy.schemas.fixed_sample import FindingStatus

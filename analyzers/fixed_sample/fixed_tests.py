@@ -17,7 +17,7 @@ from understudy.analyzers.fixed_sample.means import NO_CONTROL, FixedMeanTest
 from understudy.analyzers.fixed_sample.paired_rates import PairedRateTest
 from understudy.analyzers.fixed_sample.share_limits import ShareLimitTest
 from understudy.analyzers.guardrails.column_readers import BinaryColumns
-from understudy.analyzers.guardrails.column_tests import AnyTest, BinaryTest, LimitTest
+from understudy.analyzers.guardrails.sequential_tests import AnyTest, BinaryTest, LimitTest
 from understudy.analyzers.sequential import Direction
 from understudy.analyzers.sequential.bets import FloatArray, log_evidence
 

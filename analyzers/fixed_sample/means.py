@@ -21,7 +21,7 @@ import numpy as np
 
 from understudy.analyzers.fixed_sample.normal import normal_quantile, normal_tail, student_tail
 from understudy.analyzers.guardrails.column_readers import MeanColumns
-from understudy.analyzers.guardrails.column_tests import MeanTest
+from understudy.analyzers.guardrails.sequential_tests import MeanTest
 from understudy.analyzers.sequential.bets import FloatArray
 
 FEWEST_FOR_HARM: Final = 30

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from understudy.analyzers.fixed_sample.error_shares import Cell, Present, slice_shares
 from understudy.analyzers.fixed_sample.fixed_tests import FixedTest, test_of
 from understudy.analyzers.fixed_sample.quantiles import QuantileTest
+from understudy.analyzers.fixed_sample.tolerated_error import Cell, Present, slice_shares
 from understudy.analyzers.fixed_sample.units import added_by_unit, units_of
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.row_columns import RowColumns

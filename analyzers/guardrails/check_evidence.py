@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from understudy.analyzers.guardrails.column_tests import SequentialTest
+from understudy.analyzers.guardrails.sequential_tests import SequentialTest
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.sequential.restart import log_shares, restarted
 

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Final
 
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.column_tests import LimitTest, Observed
 from understudy.analyzers.guardrails.evaluate import CheckResult
 from understudy.analyzers.guardrails.formatting import (
     format_count,
@@ -28,6 +27,7 @@ from understudy.analyzers.guardrails.formatting import (
     format_with_interval,
     printable,
 )
+from understudy.analyzers.guardrails.sequential_tests import LimitTest, Observed
 from understudy.analyzers.guardrails.slices import ALL, is_mirrored, slice_title, unmirrored
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential.bets import FloatArray

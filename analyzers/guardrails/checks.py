@@ -28,7 +28,7 @@ from understudy.analyzers.guardrails.column_readers import (
     time_limit_reader,
     unmatched_reader,
 )
-from understudy.analyzers.guardrails.column_tests import (
+from understudy.analyzers.guardrails.sequential_tests import (
     AnyTest,
     BinaryTest,
     LimitTest,

@@ -21,7 +21,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from understudy.analyzers.guardrails.column_readers import BinaryColumns, LimitColumns, MeanColumns
-from understudy.analyzers.guardrails.column_tests import (
+from understudy.analyzers.guardrails.sequential_tests import (
     AnyTest,
     BinaryTest,
     LimitTest,

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from understudy.analyzers.guardrails.column_tests import AnyTest
 from understudy.analyzers.guardrails.design_effect import (
     LEAST_UNITS,
     Assumption,
@@ -25,6 +24,7 @@ from understudy.analyzers.guardrails.design_effect import (
     only_counts,
     unnamed_factors,
 )
+from understudy.analyzers.guardrails.sequential_tests import AnyTest
 from understudy.analyzers.sequential import blocks
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
 

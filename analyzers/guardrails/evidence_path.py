@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
-from understudy.analyzers.guardrails.column_tests import carried
+from understudy.analyzers.guardrails.sequential_tests import carried
 from understudy.analyzers.guardrails.stacked_tests import StackedTest
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray, log_sum_exp
 from understudy.analyzers.sequential.restart import log_shares, restarted_path

@@ -16,7 +16,7 @@ from understudy.analyzers.guardrails.check_evidence import (
     CheckEvidence,
     FoldedWindow,
 )
-from understudy.analyzers.guardrails.column_tests import SequentialTest, carried
+from understudy.analyzers.guardrails.sequential_tests import SequentialTest, carried
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray
 from understudy.analyzers.sequential.restart import log_shares, restarted_path
 

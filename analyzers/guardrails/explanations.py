@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Final
 
 from understudy.analyzers.guardrails.check_sentences import sentence, where
-from understudy.analyzers.guardrails.column_tests import MeanTest
 from understudy.analyzers.guardrails.evaluate import (
     ANY_SLICE,
     CheckResult,
@@ -29,6 +28,7 @@ from understudy.analyzers.guardrails.formatting import (
 )
 from understudy.analyzers.guardrails.measured import JudgedSlice, Untold, untold
 from understudy.analyzers.guardrails.model_changes import ModelChange
+from understudy.analyzers.guardrails.sequential_tests import MeanTest
 from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.guardrails.state import Latch, RolloutState
 from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS

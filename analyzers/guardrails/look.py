@@ -11,7 +11,6 @@ from understudy.analyzers.guardrails.apply_windows import assumption_of, batch_o
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
 from understudy.analyzers.guardrails.check_stacks import CheckStack, CheckStacks, Known
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.column_tests import carried
 from understudy.analyzers.guardrails.design_effect import (
     LookSums,
     design_effect_of,
@@ -24,6 +23,7 @@ from understudy.analyzers.guardrails.evidence_path import (
     best_prefix,
     log_evidence_path,
 )
+from understudy.analyzers.guardrails.sequential_tests import carried
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential.bets import FloatArray, IntArray, log_evidence
 from understudy.schemas.rollouts import Action, Rollout

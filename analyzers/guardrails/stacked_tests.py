@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from understudy.analyzers.guardrails.column_readers import BinaryColumns
-from understudy.analyzers.guardrails.column_tests import AnyTest, BinaryTest, MeanTest
+from understudy.analyzers.guardrails.sequential_tests import AnyTest, BinaryTest, MeanTest
 from understudy.analyzers.sequential import Direction
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
 

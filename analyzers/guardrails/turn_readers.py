@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.column_tests import BinaryTest, MeanTest
 from understudy.analyzers.guardrails.design_effect import PARTIES
 from understudy.analyzers.guardrails.row_columns import RowColumns
+from understudy.analyzers.guardrails.sequential_tests import BinaryTest, MeanTest
 from understudy.analyzers.sequential import conversations
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.rollout_metrics import MEANS, RATES

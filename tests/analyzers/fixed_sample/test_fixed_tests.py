@@ -8,7 +8,7 @@ from understudy.analyzers.fixed_sample.means import FixedMeanTest
 from understudy.analyzers.fixed_sample.paired_rates import PairedRateTest
 from understudy.analyzers.fixed_sample.share_limits import ShareLimitTest
 from understudy.analyzers.guardrails.column_readers import BinaryColumns, MeanColumns
-from understudy.analyzers.guardrails.column_tests import BinaryTest, LimitTest, MeanTest
+from understudy.analyzers.guardrails.sequential_tests import BinaryTest, LimitTest, MeanTest
 
 
 def binary(n: int, **counts: int) -> np.ndarray:

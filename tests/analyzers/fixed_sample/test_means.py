@@ -5,7 +5,7 @@ import pytest
 
 from understudy.analyzers.fixed_sample.means import FEWEST_FOR_WITHIN, NO_BASELINE, FixedMeanTest
 from understudy.analyzers.guardrails.column_readers import MeanColumns
-from understudy.analyzers.guardrails.column_tests import MeanTest
+from understudy.analyzers.guardrails.sequential_tests import MeanTest
 
 COST = MeanTest(factor=1.25, relative=True)
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from tests.analyzers.fixed_sample.cases import Case, cases_of, json_policy, policy, rows_of
-from understudy.analyzers.fixed_sample.error_shares import Cell
 from understudy.analyzers.fixed_sample.quantiles import QuantileTest
 from understudy.analyzers.fixed_sample.sample import Sample
+from understudy.analyzers.fixed_sample.tolerated_error import Cell
 from understudy.analyzers.guardrails.checks import checks_of
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.analyzers.guardrails.test_evidence_path import SLICES, TEST, WINDOW_MS, folded, pairs
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence, FoldedWindow
-from understudy.analyzers.guardrails.column_tests import MeanTest
+from understudy.analyzers.guardrails.sequential_tests import MeanTest
 from understudy.analyzers.sequential.bets import FloatArray, log_evidence
 from understudy.analyzers.sequential.restart import log_share
 

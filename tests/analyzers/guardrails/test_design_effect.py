@@ -5,12 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from understudy.analyzers.guardrails.column_tests import (
-    AnyTest,
-    BinaryTest,
-    LimitTest,
-    MeanTest,
-)
 from understudy.analyzers.guardrails.design_effect import (
     CANDIDATE,
     PAIRED,
@@ -23,6 +17,12 @@ from understudy.analyzers.guardrails.design_effect import (
     after_window,
     divisors,
     unnamed_factor,
+)
+from understudy.analyzers.guardrails.sequential_tests import (
+    AnyTest,
+    BinaryTest,
+    LimitTest,
+    MeanTest,
 )
 from understudy.analyzers.sequential import blocks
 from understudy.analyzers.sequential.bets import FloatArray

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from understudy.analyzers.guardrails.column_tests import AnyTest, BinaryTest, LimitTest, MeanTest
 from understudy.analyzers.guardrails.design_effect import (
     PARTIES,
     TURN_FIELDS,
@@ -16,6 +15,12 @@ from understudy.analyzers.guardrails.design_effect import (
     divisors,
 )
 from understudy.analyzers.guardrails.design_effect_steps import DesignEffectSteps, EffectWindows
+from understudy.analyzers.guardrails.sequential_tests import (
+    AnyTest,
+    BinaryTest,
+    LimitTest,
+    MeanTest,
+)
 from understudy.analyzers.sequential.bets import FloatArray
 
 SLICES = ["all", "language:en", "language:ja"]

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence, FoldedWindow
-from understudy.analyzers.guardrails.column_tests import (
-    AnyTest,
-    BinaryTest,
-    LimitTest,
-    MeanTest,
-    SequentialTest,
-)
 from understudy.analyzers.guardrails.evidence_path import (
     IncrementsCache,
     OpenWindows,
     Stack,
     best_prefix,
     log_evidence_path,
+)
+from understudy.analyzers.guardrails.sequential_tests import (
+    AnyTest,
+    BinaryTest,
+    LimitTest,
+    MeanTest,
+    SequentialTest,
 )
 from understudy.analyzers.guardrails.stacked_tests import StackedTest
 from understudy.analyzers.sequential.bets import FloatArray, log_evidence

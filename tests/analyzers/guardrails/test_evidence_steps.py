@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence, FoldedWindow
-from understudy.analyzers.guardrails.column_tests import AnyTest, BinaryTest, LimitTest, MeanTest
 from understudy.analyzers.guardrails.evidence_steps import EvidenceSteps, FoldedWindows
+from understudy.analyzers.guardrails.sequential_tests import (
+    AnyTest,
+    BinaryTest,
+    LimitTest,
+    MeanTest,
+)
 
 SLICES = ["all", "language:en", "language:ja"]
 WINDOWS = 25

@@ -10,7 +10,7 @@ from understudy.analyzers.guardrails.column_readers import (
     LimitColumns,
     MeanColumns,
 )
-from understudy.analyzers.guardrails.column_tests import (
+from understudy.analyzers.guardrails.sequential_tests import (
     AnyTest,
     BinaryTest,
     LimitTest,

@@ -9,9 +9,9 @@ import pytest
 from tests.analyzers.guardrails.world import Harm, World
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
 from understudy.analyzers.guardrails.checks import checks_of
-from understudy.analyzers.guardrails.column_tests import MeanTest
 from understudy.analyzers.guardrails.design_effect import DesignEffect
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.analyzers.guardrails.sequential_tests import MeanTest
 from understudy.analyzers.guardrails.stage_counts import StageCounts
 from understudy.analyzers.guardrails.state import (
     STATE_VERSION,

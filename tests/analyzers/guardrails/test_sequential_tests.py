@@ -13,7 +13,7 @@ from understudy.analyzers.guardrails.column_readers import (
     MeanColumns,
     stacked,
 )
-from understudy.analyzers.guardrails.column_tests import (
+from understudy.analyzers.guardrails.sequential_tests import (
     MEAN_ARM_UNITS,
     AnyTest,
     BinaryTest,

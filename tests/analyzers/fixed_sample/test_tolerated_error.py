@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.analyzers.fixed_sample.cases import policy
-from understudy.analyzers.fixed_sample.error_shares import (
+from understudy.analyzers.fixed_sample.tolerated_error import (
     Cell,
     Present,
     error_shares,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.gateways.assignment import owner_of, place_of
+from understudy.gateways.hashed_place import owner_of, place_of
 
 UNITS = [f"user {number}" for number in range(10_000)]
 
