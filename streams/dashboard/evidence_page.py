@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from understudy.analyzers.guardrails.evidence_figures import multiple
+from understudy.analyzers.guardrails.evidence_figures import multiple, times
+from understudy.analyzers.guardrails.formatting import format_number
 from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
 from understudy.streams.dashboard.charts import Chart, Line, chart
 from understudy.streams.dashboard.evidence_rows import EvidenceRow, evidence_rows
 
+_DIGITS: Final = 12
+"""Of sums: all that counts ever have."""
 _ROOM: Final = 0.1
 """Share of a chart left free above and below."""
-_FACTOR_OF_UNIT: Final = {"share": 100.0}
-"""Charts show points rather than shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ def evidence_page(
     return EvidencePage(
         row=evidence_rows(decision, [one])[0],
         others=evidence_rows(decision, sorted(others, key=lambda each: -each.units)),
-        statistics=[(name, f"{value:,g}") for name, value in one.statistics.items()],
+        statistics=[
+            (name, format_number(float(value), _DIGITS)) for name, value in one.statistics.items()
+        ],
         charts=charts,
     )
 
@@ -58,8 +61,8 @@ def _evidence_chart(points: Sequence[EvidencePoint]) -> Chart:
     ]
     promotion = [multiple(p.evidence.log_promotion, p.thresholds.log_promotion) for p in points]
     spoken = (
-        f"Evidence for rollback is {rollback[-1]:.2g} times what one needs, "
-        f"for promotion {promotion[-1]:.2g} times, after {len(points)} decisions."
+        f"Evidence for rollback is {times(rollback[-1])} times what one needs, "
+        f"for promotion {times(promotion[-1])} times, after {len(points)} decisions."
     )
     lines = [
         Line("for rollback", "bad", [*map(_drawn, rollback)]),
@@ -76,8 +79,9 @@ def _drawn(value: float) -> float:
 
 
 def _harm_chart(one: Evidence, points: Sequence[EvidencePoint]) -> Chart:
-    factor = 100.0 if one.relative else _FACTOR_OF_UNIT.get(one.unit, 1.0)
-    unit = "%" if one.relative else {"share": "pp"}.get(one.unit, one.unit)
+    is_share = one.unit == "share"
+    factor = 100.0 if one.relative or is_share else 1.0
+    unit = "pp" if is_share else "%" if one.relative else one.unit
 
     def scaled(values: Sequence[float | None]) -> list[float | None]:
         return [None if value is None else value * factor for value in values]

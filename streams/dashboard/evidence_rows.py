@@ -107,13 +107,23 @@ def finding_of(one: Evidence) -> Finding:
         return Finding.UNMEASURED
     if low is not None and low > one.harm_margin:
         return Finding.BEYOND
-    is_difference = one.limit in ("max_increase", "max_drop")
+    is_difference = _is_difference(one)
     if is_difference and low is not None and low > 0:
         return Finding.WORSE
     if is_difference and high is not None and high < 0:
         return Finding.BETTER
     is_within = high is not None and high < one.harm_margin
     return Finding.WITHIN if is_within or one.status == "pass" else Finding.UNCLEAR
+
+
+def _is_difference(one: Evidence) -> bool:
+    """Return whether a harm of 0 means that the sides are alike.
+
+    Of multiples of a rate and of quantiles it means that the candidate is at its limit.
+    """
+    is_multiple = one.relative and one.unit == "share"
+    is_quantile = METRICS[one.metric].kind == "quantile"
+    return one.limit in ("max_increase", "max_drop") and not (is_multiple or is_quantile)
 
 
 def _row(one: Evidence, decision: Decision) -> EvidenceRow:

@@ -20,7 +20,7 @@ KINDS: Final = (
     ("gave no answer", "errors", "model_requests"),
     ("of these, by a timeout", "timeouts", "model_requests"),
     ("answered with nothing", "empties", "answers"),
-    ("refused or were filtered", "refusals", "model_requests"),
+    ("refused or were filtered", "refusals", "answers"),
     ("broke off in the stream", "incompletes", "answers"),
     ("stopped at the length limit", "truncated", "finish_reason_known"),
     ("had damaged characters", "garbled", "texts"),
@@ -31,7 +31,8 @@ KINDS: Final = (
     ("text around the JSON", "json_trailing_text", "json_expected"),
     ("no JSON at all", "json_not_json", "json_expected"),
     ("JSON in a JSON string", "json_quoted", "json_expected"),
-    ("called a tool wrongly", "tool_calls_invalid", "tools_offered"),
+    ("JSON nested beyond the limit", "json_too_deep", "json_expected"),
+    ("called a tool wrongly", "tool_calls_invalid", "answers"),
     ("came from a fallback model", "fallbacks", "model_requests"),
 )
 """Failures: in words, the column that counts them, and the column of what could have failed."""
@@ -102,7 +103,9 @@ def _failures(sums: Mapping[str, float]) -> list[SideBySide]:
         if any(n for n, _ in counts):
             shares = [n / total if total else 0.0 for n, total in counts]
             cells = [_share(n, total) for n, total in counts]
-            found.append(SideBySide(title, cells[0], cells[1], shares[1] > shares[0]))
+            found.append(
+                SideBySide(title, cells[0], cells[1], counts[0][1] > 0 and shares[1] > shares[0])
+            )
     return found
 
 

@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 _limited_log: Final = LogLimit(log)
 
 PAGES: Final = "/rollouts"
+LIVE: Final = "/live"
+"""Tells the page of all rollouts of changes; no rollout can have this path."""
 SIGN_IN: Final = "/sign-in"
 SIGN_OUT: Final = "/sign-out"
 _SIGNING: Final = (SIGN_IN, SIGN_OUT)
@@ -70,7 +72,7 @@ def token_of(request: web.Request) -> Token | None:
 def is_page(request: web.Request) -> bool:
     """Whether the request is for a page of the dashboard rather than for a program."""
     path = request.path
-    return path == "/" or path in _SIGNING or path == PAGES or path.startswith(f"{PAGES}/")
+    return path in ("/", LIVE, *_SIGNING) or path == PAGES or path.startswith(f"{PAGES}/")
 
 
 def waiting_client(request: web.Request) -> str:

@@ -9,29 +9,32 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from understudy.schemas.api import HistoryPage, RolloutList
+from understudy.schemas.api import HistoryPage, RolloutList, RolloutStatus
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.rollout_records import CommandKind
+from understudy.streams.clickhouse.decision_history import MAX_DIGITS
 from understudy.streams.clickhouse.evidence_history import DAY, EvidencePoint, read_evidence
 from understudy.streams.clickhouse.read_connection import TIMEOUT_S
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import Traffic, read_traffic
-from understudy.streams.dashboard.attention import by_attention
+from understudy.streams.dashboard.attention import by_attention, silence_of
 from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.evidence_rows import SIGNS, WORDS
-from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file
+from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
 from understudy.streams.dashboard.rollout_page import policy_text, rollout_page
 from understudy.streams.dashboard.traffic_page import traffic_page
 from understudy.streams.http.access import (
+    LIVE,
     PAGES,
     SIGN_IN,
     SIGN_OUT,
@@ -42,6 +45,7 @@ from understudy.streams.http.access import (
 )
 from understudy.streams.http.bodies import body_of
 from understudy.streams.http.context import API, ApiContext, in_thread
+from understudy.streams.http.materialized_view import UnreadableRecord
 from understudy.streams.http.problems import Problem, problem_of
 from understudy.streams.http.query_parameters import positive_int
 from understudy.streams.http.read_routes import (
@@ -58,9 +62,10 @@ from understudy.streams.http.sessions import (
     start_session,
 )
 from understudy.streams.http.tokens import holder
+from understudy.streams.http.waiting_places import TooManyWaiting
 from understudy.streams.http.write_routes import COMMAND_WAIT_S, actor_of, wait_until_applied
 from understudy.streams.rollouts import operator_commands
-from understudy.streams.rollouts.registry import record_version
+from understudy.streams.rollouts.registry import UnknownRollout, record_version
 from understudy.streams.rollouts.rollout_status import status_of
 
 routes: Final = web.RouteTableDef()
@@ -81,9 +86,13 @@ RECONNECT_MS: Final = 3_000
 """What a browser waits before it opens a stream again that has ended."""
 STATIC_MAX_AGE_S: Final = 365 * 86_400
 """For ever: an address has the hash of what is there."""
+MAX_FIELDS: Final = 10
+"""Of a form; ours have three."""
 DEFAULT_HOURS: Final = 24
 MAX_HOURS: Final = 24 * 31
 """A query over more windows takes longer than a page may."""
+_ENDS_OF_A_STREAM: Final = (Problem, UnknownRollout, UnreadableRecord, TooManyWaiting)
+"""Once a stream has begun, an error cannot be told any more: the browser asks again and gets it."""
 _ROLLOUT: Final = f"{PAGES}/{{rollout_id:[^/]+}}"
 _MESSAGES: Final = {
     "applied": "Done: a decision has confirmed it.",
@@ -137,7 +146,7 @@ async def show_rollouts(request: web.Request) -> web.Response:
     return _page(request, "rollouts.html", rows=by_attention(statuses, context.clock()))
 
 
-@routes.get(f"{PAGES}/live")
+@routes.get(LIVE, allow_head=False)
 async def follow_rollouts(request: web.Request) -> web.StreamResponse:
     """Tell the page of all rollouts when something has changed."""
     return await _follow(request, lambda: _list_version(request.app[API]))
@@ -148,6 +157,7 @@ async def show_rollout(request: web.Request) -> web.Response:
     """One rollout and its newest decision."""
     context = request.app[API]
     rollout = context.rollout(request)
+    context.view.newest_decision(rollout.record.manifest.rollout_id)  # raises if it is unreadable
     page = rollout_page(rollout.record, rollout.decision, context.clock())
     token = token_of(request)
     may_act = token is not None and token.may("operate")
@@ -161,7 +171,7 @@ async def show_rollout(request: web.Request) -> web.Response:
     )
 
 
-@routes.get(f"{_ROLLOUT}/live")
+@routes.get(f"{_ROLLOUT}/live", allow_head=False)
 async def follow_rollout(request: web.Request) -> web.StreamResponse:
     """Tell the pages of a rollout when its policy or its decision has changed."""
     context = request.app[API]
@@ -169,7 +179,8 @@ async def follow_rollout(request: web.Request) -> web.StreamResponse:
     def version() -> str:
         rollout = context.rollout(request)
         tag = rollout.published.body.tag if rollout.published else ""
-        return f"{record_version(rollout.record)}-{tag}"
+        silence = _silence(context, status_of(rollout.record, rollout.decision))
+        return f"{record_version(rollout.record)}-{tag}-{silence}"
 
     return await _follow(request, version)
 
@@ -249,14 +260,13 @@ async def act(request: web.Request) -> web.Response:
     context, actor = request.app[API], actor_of(request, authorize(request, "operate"))
     rollout_id, kind = request.match_info["rollout_id"], request.match_info["kind"]
     form = await _form(request)
-    reason, sequence = form.get("reason", "").strip(), form.get("sequence", "")
-    command = cast(CommandKind, kind)
+    command, reason = cast(CommandKind, kind), form.get("reason", "").strip()
     operator_commands.check_command_text(command, reason=reason, by=actor.by)
     issued = await in_thread(
         context.command_threads,
         partial(
             operator_commands.issue_command, context.store, rollout_id, command, reason=reason,
-            actor=actor, expects=int(sequence) if sequence.isdecimal() else None,
+            actor=actor, expects=_expected(command, form.get("sequence", "")),
         ),
     )  # fmt: skip
     is_applied = await wait_until_applied(context, rollout_id, issued, COMMAND_WAIT_S)
@@ -304,8 +314,14 @@ async def show_static(request: web.Request) -> web.Response:
         body=static_file(name),
         content_type=STATIC_FILES[name],
         charset="utf-8",
-        headers={"Cache-Control": f"public, max-age={STATIC_MAX_AGE_S}, immutable"},
+        headers={"Cache-Control": _caching(name, request.query.get("v", ""))},
     )
+
+
+def _caching(name: str, version: str) -> str:
+    """For ever only what was asked for: another release has another file at this address."""
+    is_this = static_url(name).endswith(f"?v={version}")
+    return f"public, max-age={STATIC_MAX_AGE_S}, immutable" if is_this else "no-cache"
 
 
 def _page(
@@ -354,6 +370,12 @@ def _actions(decision: Decision | None) -> list[_Action]:
     return [promote, kill] if following else [kill]
 
 
+def _expected(kind: CommandKind, sequence: str) -> int | None:
+    """The decision that was seen. A kill is meant whatever has changed since."""
+    is_number = sequence.isascii() and sequence.isdigit() and len(sequence) <= MAX_DIGITS
+    return int(sequence) if is_number and kind != "kill" else None
+
+
 def _share(decision: Decision) -> str:
     stage = decision.stage.stage
     if not stage.share:
@@ -392,13 +414,25 @@ def _list_version(context: ApiContext) -> str:
         rollouts = view.all().values()
         return body_of(RolloutList(rollouts=[status_of(r.record, r.decision) for r in rollouts]))
 
-    return view.body(("rollouts",), make_body).tag
+    tag = view.body(("rollouts",), make_body).tag
+    silences = [_silence(context, status_of(r.record, r.decision)) for r in view.all().values()]
+    return f"{tag}-{sum(silences)}"
+
+
+def _silence(context: ApiContext, status: RolloutStatus) -> int:
+    """Whole minutes without a window, which a page says; 0 while that is no matter."""
+    return int(silence_of(status, context.clock()) or 0.0) // 60
 
 
 async def _form(request: web.Request) -> dict[str, str]:
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the form URL-encoded")
     async with in_time():
-        posted = await request.post()
-    return {name: value for name, value in posted.items() if isinstance(value, str)}
+        body = await request.read()
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise Problem(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
 
 
 async def _from_clickhouse(
@@ -419,13 +453,22 @@ async def _from_clickhouse(
 
 async def _follow(request: web.Request, version: Callable[[], str]) -> web.StreamResponse:
     """Server-sent events: the version of what a page shows, now and whenever it changes."""
-    view, client = request.app[API].view, waiting_client(request)
     known = version()
     response = web.StreamResponse(
         headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"}
     )
     await response.prepare(request)
     await response.write(f"retry: {RECONNECT_MS}\ndata: {known}\n\n".encode())
+    with suppress(*_ENDS_OF_A_STREAM):
+        await _tell(response, request, version, known)
+    return response
+
+
+async def _tell(
+    response: web.StreamResponse, request: web.Request, version: Callable[[], str], known: str
+) -> None:
+    """Write each new version, until the worker stops or another client needs the place."""
+    view, client = request.app[API].view, waiting_client(request)
     loop = asyncio.get_running_loop()
 
     def is_newer(shown: str) -> bool:
@@ -436,7 +479,7 @@ async def _follow(request: web.Request, version: Callable[[], str]) -> web.Strea
         if await view.wait_until(partial(is_newer, known), KEEP_ALIVE_S, client):
             known = version()
             await response.write(f"data: {known}\n\n".encode())
-        elif loop.time() - began_s < KEEP_ALIVE_S / 2:
-            return response  # the worker stops, or another client needs the place
+        elif loop.time() - began_s < KEEP_ALIVE_S - 1.0:
+            return
         else:
             await response.write(b": still here\n\n")

@@ -33,6 +33,8 @@ def cookie_value(token: Token, now: dt.datetime) -> str:
 
 def session_token(tokens: Sequence[Token], value: str, now: dt.datetime) -> Token | None:
     """Return the token that a cookie stands for; None for an old or a forged one."""
+    if not value.isascii():
+        return None
     name, _, rest = value.partition(":")
     until, _, signature = rest.partition(":")
     if not (until.isascii() and until.isdigit() and len(until) <= _MAX_DIGITS):
@@ -53,9 +55,14 @@ _MAX_DIGITS: Final = 12
 def start_session(response: web.StreamResponse, request: web.Request, value: str) -> None:
     """Set the cookie: no script may read it, and no other site's form may send it."""
     response.set_cookie(
-        COOKIE, value, httponly=True, samesite="Strict", path="/", secure=request.secure,
+        COOKIE, value, httponly=True, samesite="Strict", path="/", secure=_is_secure(request),
         max_age=int(DURATION.total_seconds()),
     )  # fmt: skip
+
+
+def _is_secure(request: web.Request) -> bool:
+    """Whether the browser speaks TLS, to a proxy in front of us: its form says so."""
+    return request.secure or request.headers.get(hdrs.ORIGIN, "").startswith("https://")
 
 
 def check_same_origin(request: web.Request) -> None:

@@ -70,16 +70,42 @@ let resizing;
 addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawAll, 150); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 
-// Whoever types, or has opened a list, keeps what they see until they are done.
+// Who types, or has opened a list, keeps what they see until they are done.
 const isBusy = () =>
   document.activeElement?.matches("input") ||
+  document.querySelector("main details[open]") !== null ||
   Array.from(document.querySelectorAll("main input:not([type=hidden])")).some((input) => input.value);
 
+const BUSY_MS = 5000;
+const RETRY_MS = 5000;
+let isRefreshing = false;
+let isStale = false;
+
 async function refresh() {
-  if (isBusy()) return;
-  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!response.ok) return;
-  const next = new DOMParser().parseFromString(await response.text(), "text/html");
+  isStale = true;
+  if (isRefreshing) return;
+  isRefreshing = true;
+  try {
+    while (isStale) {
+      if (isBusy()) {
+        await new Promise((resolve) => setTimeout(resolve, BUSY_MS));
+        continue;
+      }
+      isStale = false;
+      const response = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
+      if (!response.ok) throw new Error(response.statusText);
+      const text = await response.text();
+      if (isBusy()) isStale = true;
+      else show(new DOMParser().parseFromString(text, "text/html"));
+    }
+  } catch {
+    setTimeout(refresh, RETRY_MS);
+  } finally {
+    isRefreshing = false;
+  }
+}
+
+function show(next) {
   const main = document.getElementById("main");
   const focused = document.activeElement?.closest("main a")?.getAttribute("href");
   const scrolled = Array.from(main.querySelectorAll(".scroll"), (box) => box.scrollLeft);
@@ -89,18 +115,32 @@ async function refresh() {
   drawAll();
 }
 
+// Browsers open six connections to a server: a page that nobody sees gives its own back.
 function follow(address) {
   const said = document.getElementById("live");
+  let source;
   let known;
-  const source = new EventSource(address);
-  source.onopen = () => { said.textContent = "Live"; };
-  source.onerror = () => { said.textContent = "Not connected; trying again"; };
-  source.onmessage = ({ data }) => {
-    if (known !== undefined && known !== data) refresh();
-    known = data;
+  let retry;
+  const open = () => {
+    close();
+    source = new EventSource(address);
+    source.onopen = () => { said.textContent = "Live"; };
+    source.onerror = () => {
+      said.textContent = "Not connected; trying again";
+      if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, RETRY_MS);
+    };
+    source.onmessage = ({ data }) => {
+      if (known !== undefined && known !== data) refresh();
+      known = data;
+    };
   };
-  addEventListener("pagehide", () => source.close());
+  const close = () => { clearTimeout(retry); source?.close(); };
+  document.addEventListener("visibilitychange", () => { if (document.hidden) close(); else open(); });
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", ({ persisted }) => { if (persisted) open(); });
+  if (!document.hidden) open();
 }
 
+if (new URLSearchParams(location.search).has("did")) history.replaceState(null, "", location.pathname);
 drawAll();
 if (document.body.dataset.live) follow(document.body.dataset.live);

@@ -29,13 +29,17 @@ from understudy.streams.dashboard.evidence_rows import (
         ({"interval": (None, None)}, Finding.UNCLEAR),
         ({"interval": (-0.1, 0.1), "status": "pass"}, Finding.WITHIN),
         ({"limit": "max", "interval": (0.001, 0.004)}, Finding.WITHIN),
+        ({"relative": True, "interval": (-0.1, -0.001)}, Finding.WITHIN),
+        ({"relative": True, "unit": "usd", "interval": (-0.1, -0.001)}, Finding.BETTER),
+        ({"metric": "duration_p95", "unit": "ms", "interval": (-0.1, -0.001)}, Finding.WITHIN),
         ({"limit": "max", "interval": (0.001, 0.1)}, Finding.UNCLEAR),
     ],
 )
 def test_what_the_interval_excludes_is_a_finding(
     changes: dict[str, object], finding: Finding
 ) -> None:
-    """The margin is half a point. A limit on one side knows no better or worse than stable."""
+    """The margin is half a point. A limit on one side knows no better or worse than stable,
+    and neither does a multiple of a rate, or a quantile."""
     assert finding_of(msgspec.structs.replace(evidence(), **changes)) is finding
 
 

@@ -17,7 +17,9 @@ from tests.streams.http.server import SECRET, Api, api
 from tests.streams.http.views import BROKEN, decided, policy
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import RolloutRecord
+from understudy.streams.dashboard.pages import static_url
 from understudy.streams.http.dashboard_routes import CONTENT_SECURITY_POLICY
+from understudy.streams.http.materialized_view import ViewUpdate
 from understudy.streams.http.sessions import COOKIE, cookie_value
 from understudy.streams.rollouts import operator_commands
 
@@ -117,9 +119,11 @@ def test_errors_are_pages_for_people_and_documents_for_programs(server: Api) -> 
 
 
 def test_files_are_kept_by_browsers_and_others_are_not_found(server: Api) -> None:
-    status, headers, _ = visit(server, "/static/dashboard.css?v=1")
+    status, headers, _ = visit(server, static_url("dashboard.css"))
     assert status == 200
     assert "immutable" in headers["cache-control"]
+    other = visit(server, "/static/dashboard.css?v=1")[1]
+    assert other["cache-control"] == "no-cache", "another release's file may be asked for here"
     assert headers["content-type"] == "text/css; charset=utf-8"
     assert visit(server, "/static/..%2Fpages.py")[0] == 404
 
@@ -187,7 +191,9 @@ def test_a_command_is_issued_for_the_decision_that_was_seen(
     monkeypatch.setattr(operator_commands, "issue_command", issue)
     form = {"reason": " ja is broken ", "sequence": "7"}
     status, _, text = visit(server, f"{PAGE}/kill", "POST", data=form, session=signed_in(server))
-    assert issued == [(NAME, "kill", "ja is broken", 7)]
+    assert issued == [(NAME, "kill", "ja is broken", None)], "a kill is meant in any case"
+    visit(server, f"{PAGE}/resume", "POST", data=form, session=signed_in(server))
+    assert issued[1:] == [(NAME, "resume", "ja is broken", 7)]
     assert (status, "stop here" in text) == (422, True)
 
 
@@ -210,7 +216,7 @@ def test_an_open_page_hears_of_every_change(server: Api, broken: Decision) -> No
         server.show(decision=msgspec.structs.replace(broken, sequence=sequence))
         return [first, await _data(found)]
 
-    for sequence, path in enumerate(("/rollouts/live", f"{PAGE}/live"), start=8):
+    for sequence, path in enumerate(("/live", f"{PAGE}/live"), start=8):
         first, second = _streamed(server, path, partial(follow, sequence=sequence))
         assert first != second
 
@@ -234,3 +240,26 @@ async def _data(found: ClientResponse) -> str:
         if line.startswith(b"data: "):
             return line.decode()
     raise AssertionError("the stream ended")
+
+
+def test_a_stream_ends_quietly_when_its_rollout_is_deleted(server: Api) -> None:
+    async def follow(found: ClientResponse) -> bytes:
+        await _data(found)
+        server.view.apply([ViewUpdate("rollout", NAME, None)])
+        return await found.content.read()
+
+    assert b"HTTP/1.1" not in _streamed(server, f"{PAGE}/live", follow)
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "application/json"])
+def test_what_is_no_form_is_refused(server: Api, kind: str) -> None:
+    status = visit(server, "/sign-in", "POST", data=b"token=x", Content_Type=kind)[0]
+    assert status == 415
+    form = "application/x-www-form-urlencoded"
+    assert visit(server, "/sign-in", "POST", data=b"token=\xff", Content_Type=form)[0] == 400
+
+
+def test_a_rollout_may_be_named_live(server: Api) -> None:
+    server.show(RolloutRecord(manifest=policy(rollout_id="live")))
+    status, headers, _ = visit(server, "/rollouts/live")
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")

@@ -34,7 +34,7 @@ def test_a_session_ends_with_its_token() -> None:
 @pytest.mark.parametrize(
     "forged",
     [
-        "", ":", "::", "anna", "anna:9999999999:", ANNAS[:-1], ANNAS + "0",
+        "", ":", "::", "anna", ANNAS + "é", "anna:9999999999:", ANNAS[:-1], ANNAS + "0",
         ANNAS.replace("anna", "ben"),
         ANNAS.replace(ANNAS.split(":")[1], str(int(ANNAS.split(":")[1]) + 60)),
         f"anna:{'9' * 400}:{ANNAS.split(':')[2]}", f"anna:-1:{ANNAS.split(':')[2]}",
