@@ -30,7 +30,7 @@ class Budget:
         self.spent_usd = 0.0
         """In this period."""
         self.is_unpriced = False
-        """A call succeeded and nobody said what it cost: the limit cannot be kept."""
+        """A call of this period succeeded and nobody said what it cost: no limit can be kept."""
 
     def allows(self) -> bool:
         """Return whether one more call may begin."""
@@ -38,6 +38,7 @@ class Budget:
         if elapsed_s >= self._period_s:
             self._period_began_s += self._period_s * (elapsed_s // self._period_s)
             self.spent_usd = 0.0
+            self.is_unpriced = False
         return self.spent_usd < self._limit_usd and not self.is_unpriced
 
     def charge(self, cost_usd: float | None, *, answered: bool = True) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from understudy.gateways.background_calls import close_stream
 from understudy.gateways.bounded_bodies import (
     BODY_LIMIT,
     MAX_STREAMED_BYTES,
@@ -60,7 +61,7 @@ class StreamWithoutUsage:
         return self
 
     async def __aexit__(self, *failure: object) -> None:
-        await self._stream.aclose()
+        await close_stream(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -122,6 +122,9 @@ class UnderstudyLogger(CustomLogger):
                 return []
         except Exception:
             log.warning("a request is left out of the comparison", exc_info=True)
+            metadata = _metadata(request_kwargs or {}) or {}
+            if metadata.get("is_silent_experiment") is True and self._decisions is not None:
+                return []  # whether the candidate may be called is not known
         return healthy_deployments
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from understudy.gateways.after_fork import begin_after_forks, leave_to_parent, release
 from understudy.gateways.event_bytes import event_bytes
@@ -258,7 +258,8 @@ class Publisher:
             producer.poll(0)
         if producer is not None:
             release(producer)
-        for journal in self._journals():
+        journals, self._journal, self._abandoned = self._journals(), None, []
+        for journal in journals:
             journal.close()
         if not is_flushed:
             log.warning("Kafka did not take %d messages before the end", self.failed)
@@ -312,8 +313,12 @@ class Publisher:
     def _queue_rest(self, producer: Producer) -> bool:
         """Queue what waits for room; whether all of it is queued."""
         while self._rest:
-            if not self._produce(producer, self._rest[0]):
-                return False
+            try:
+                if not self._produce(producer, self._rest[0]):
+                    return False
+            except KafkaException as error:  # it will never be taken, and holds up what follows
+                self.failed += 1
+                self._warn(f"A message was refused, {self.failed} have failed so far: {error}")
             self._rest.popleft()
         return True
 

@@ -138,6 +138,8 @@ class RequestJournal:
         with self._lock:
             if not self._taken:
                 self._path.unlink(missing_ok=True)
+            self._taken.clear()  # the number of the file may be another one's from now on
+            self._free.clear()
             os.close(self._file)
 
     def leave_to_parent(self) -> None:

@@ -65,8 +65,8 @@ def _shadow(allocation: Allocation, pair_id: str, sampling: Sampling) -> RoutePl
 
 
 def _interleave(allocation: Allocation, unit: str, pair_id: str, sampling: Sampling) -> RoutePlan:
-    """Both answer; a unit gets the answers of one side, as long as the share stays."""
-    if not _is_mirrored(allocation, pair_id, sampling):
+    """Both answer; a unit gets the answers of one side, as long as the shares stay."""
+    if not _is_mirrored(allocation, unit, sampling):
         return STABLE_ALONE
     return RoutePlan(
         served=_served(allocation, unit),
@@ -82,8 +82,10 @@ def _split(
     if _served(allocation, unit) == "candidate":
         return RoutePlan(served="candidate", single=mode)
     mirrored = _is_mirrored(allocation, pair_id, sampling)
+    # Stable's own events refresh a decision that is too old to be followed.
+    is_refreshed = allocation.is_stale and allocation.verdict != "rollback"
     return RoutePlan(
-        single=mode if allocation.candidate_share > 0.0 else None,
+        single=mode if allocation.candidate_share > 0.0 or is_refreshed else None,
         paired="shadow" if mirrored else None,
         control=mirrored and _has_control(allocation, pair_id, sampling),
     )

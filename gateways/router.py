@@ -103,7 +103,7 @@ class Route:
         """Tell all exchanges whose answer the user got."""
         for exchange in self.exchanges:
             exchange.serve(side)
-        if self._receipt is not None:
+        if self._receipt is not None and self._receipt.rollout_id is None:
             self.exchanges[0].fill(self._receipt)
 
     def hang_up(self) -> None:
@@ -200,7 +200,11 @@ class Router(Generic[P, Answer]):
 
     def serves_candidate(self) -> bool:
         """Return whether the decision in force lets the candidate serve."""
-        allocation = self.allocation()
+        try:
+            allocation = self.allocation()
+        except Exception:
+            self._note_own_failure("no decision could be had")
+            return False
         return allocation is not None and allocation.candidate_share > 0.0
 
     def begin(self, context: RequestContext, call: Call, *, may_serve: bool = True) -> Route | None:

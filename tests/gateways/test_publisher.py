@@ -346,3 +346,16 @@ publisher.publish(*pair("parent"))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert {decode_event(m.value()).error for m in read(embedded_broker, 4)} == {None}
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.embedded
+def test_a_message_that_is_refused_holds_up_nothing_behind_it(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    config = {"bootstrap.servers": embedded_broker.bootstrap_servers, "message.max.bytes": 100_000}
+    publisher = Publisher(config)
+    large = event("large", "candidate", "".join(map(chr, range(0x4E00, 0x9E00))) * 3)
+    assert publisher.publish(event("large", "stable"), large)
+    assert all(publisher.publish(*pair(f"small {n}")) for n in range(3))
+    assert publisher.failed == 1
+    assert publisher.close()

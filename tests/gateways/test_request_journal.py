@@ -148,3 +148,16 @@ def test_new_journals_are_not_taken_for_abandoned_ones(tmp_path: Path) -> None:
     for journal in journals:
         journal.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_journal_writes_into_no_other_file(tmp_path: Path) -> None:
+    journal = RequestJournal(tmp_path)
+    journal.begin(outline("under way"))
+    journal.close()
+    with (tmp_path / "other").open("wb+") as other:
+        other.write(b"untouched")
+        other.flush()
+        journal.end(("r", "under way"))
+        journal.begin(outline("later"))
+        assert (tmp_path / "other").read_bytes() == b"untouched"
+    assert journal.missed == 1

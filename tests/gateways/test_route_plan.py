@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +85,23 @@ def test_the_share_of_mirrored_requests_is_that_of_the_decision_and_the_gateway(
     assert 0.22 < len(mirrored) / len(outside) < 0.28
     assert 0.43 < len(control) / len(mirrored) < 0.57
     assert RoutePlan(single="canary") in outside
+
+
+@pytest.mark.parametrize("mode", ["canary", "ab"])
+def test_a_decision_that_is_too_old_is_refreshed_by_stables_own_events(mode: str) -> None:
+    """Without any event no window would come, and no decision be refreshed."""
+    old = msgspec.structs.replace(allocation(mode, 0.0, mirror=0.0), is_stale=True)  # type: ignore[arg-type]
+    plan = plan_request(old, "user", "pair", Sampling())
+    assert plan == RoutePlan(single=mode)  # type: ignore[arg-type]
+    rolled_back = msgspec.structs.replace(old, verdict="rollback")
+    assert plan_request(rolled_back, "user", "pair", Sampling()) == STABLE_ALONE
+
+
+def test_interleave_keeps_a_unit_on_one_side_whatever_share_is_sampled() -> None:
+    sampling = Sampling(shadow_share=0.5)
+    for user in map(str, range(50)):
+        served = {
+            plan_request(allocation("interleave", 0.5), user, f"pair {n}", sampling).served
+            for n in range(10)
+        }
+        assert len(served) == 1
