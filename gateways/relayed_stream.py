@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +20,30 @@ Rescue = Callable[[], Awaitable[Any]]
 """Returns another stream, for one that failed before its first token."""
 
 
-class RelayedStream:
+class _ClosedStream(ABC):
+    """A stream that closes at the end of its context, by either name."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close the stream; the caller wants no more of it."""
+
+    async def close(self) -> None:
+        """Close the stream, as `aclose` does."""
+        await self.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+class RelayedStream(_ClosedStream):
     """Iterates as the model's own stream does; other attributes are those of that stream."""
 
     def __init__(self, stream: Any, measured: ModelCall, on_end: OnStreamEnd) -> None:
@@ -57,19 +81,6 @@ class RelayedStream:
         self.hang_up()
         await close_stream(self._stream)
 
-    close = aclose
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        failure: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
     def hang_up(self) -> None:
         """Note that the caller went away, unless the stream is over."""
         self.fail(HUNG_UP)
@@ -91,7 +102,7 @@ class RelayedStream:
             self._loop.call_soon_threadsafe(self._end, lambda: self._measured.failed(HUNG_UP))
 
 
-class RescuedStream:
+class RescuedStream(_ClosedStream):
     """A candidate's stream that stable takes over where it fails before its first token.
 
     Chunks that carry nothing of the answer are held until the first that does.
@@ -171,19 +182,6 @@ class RescuedStream:
         """Close the stream; the caller wants no more of it."""
         self._hang_up()
         await close_stream(self._current)
-
-    close = aclose
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        failure: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._current, name)

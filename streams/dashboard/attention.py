@@ -66,7 +66,11 @@ def _needs(status: RolloutStatus, now: dt.datetime) -> list[tuple[bool, str]]:
 
 def silence_of(status: RolloutStatus, now: dt.datetime) -> float | None:
     """Return for how many seconds no window has come, if that is too long; else None."""
-    until = status.windows_until
+    return silence_since(status.windows_until, now)
+
+
+def silence_since(until: dt.datetime | None, now: dt.datetime) -> float | None:
+    """Return the same, from the end of the newest window."""
     if until is None or now - until < SILENT_AFTER:
         return None
     return (now - until).total_seconds()

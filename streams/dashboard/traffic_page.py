@@ -8,7 +8,6 @@ from typing import Final
 
 from understudy.analyzers.guardrails.formatting import (
     format_count,
-    format_duration,
     format_percent,
     format_value,
 )
@@ -71,7 +70,6 @@ class SideBySide:
 class TrafficPage:
     """Traffic in a span of time."""
 
-    span: str
     failures: list[SideBySide]
     times: list[SideBySide]
     costs: list[SideBySide]
@@ -86,7 +84,6 @@ def traffic_page(traffic: Traffic) -> TrafficPage:
     """Return what the page shows."""
     sums = traffic.sums
     return TrafficPage(
-        span=format_duration((traffic.until - traffic.since).total_seconds()),
         failures=_failures(sums),
         times=[row for title, name in _TIMES for row in _quantiles(title, name, traffic)],
         costs=_costs(sums),

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from understudy.schemas.api import HistoryPage, RolloutList, RolloutStatus
+from understudy.schemas.api import HistoryPage
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.rollout_records import CommandKind
 from understudy.streams.clickhouse.decision_history import MAX_DIGITS
@@ -27,7 +27,7 @@ from understudy.streams.clickhouse.evidence_history import DAY, EvidencePoint, r
 from understudy.streams.clickhouse.read_connection import TIMEOUT_S
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import Traffic, read_traffic
-from understudy.streams.dashboard.attention import by_attention, silence_of
+from understudy.streams.dashboard.attention import by_attention, silence_since
 from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.evidence_rows import SIGNS, WORDS
 from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
@@ -43,7 +43,6 @@ from understudy.streams.http.access import (
     token_of,
     waiting_client,
 )
-from understudy.streams.http.bodies import body_of
 from understudy.streams.http.context import API, ApiContext, in_thread
 from understudy.streams.http.materialized_view import UnreadableRecord
 from understudy.streams.http.problems import Problem, problem_of
@@ -52,7 +51,9 @@ from understudy.streams.http.read_routes import (
     HISTORY_ROWS,
     MAX_HISTORY_ROWS,
     QUEUE_TIMEOUT_S,
+    detail_body,
     history_before,
+    list_body,
 )
 from understudy.streams.http.request_body import in_time
 from understudy.streams.http.sessions import (
@@ -65,7 +66,7 @@ from understudy.streams.http.tokens import holder
 from understudy.streams.http.waiting_places import TooManyWaiting
 from understudy.streams.http.write_routes import COMMAND_WAIT_S, actor_of, wait_until_applied
 from understudy.streams.rollouts import operator_commands
-from understudy.streams.rollouts.registry import UnknownRollout, record_version
+from understudy.streams.rollouts.registry import UnknownRollout
 from understudy.streams.rollouts.rollout_status import status_of
 
 routes: Final = web.RouteTableDef()
@@ -177,10 +178,8 @@ async def follow_rollout(request: web.Request) -> web.StreamResponse:
     context = request.app[API]
 
     def version() -> str:
-        rollout = context.rollout(request)
-        tag = rollout.published.body.tag if rollout.published else ""
-        silence = _silence(context, status_of(rollout.record, rollout.decision))
-        return f"{record_version(rollout.record)}-{tag}-{silence}"
+        silence = _silence(context, context.rollout(request).decision)
+        return f"{detail_body(request).tag}-{silence}"
 
     return await _follow(request, version)
 
@@ -408,20 +407,14 @@ def _newest_window(request: web.Request) -> dt.datetime:
 
 
 def _list_version(context: ApiContext) -> str:
-    view = context.complete_view()
-
-    def make_body() -> Any:
-        rollouts = view.all().values()
-        return body_of(RolloutList(rollouts=[status_of(r.record, r.decision) for r in rollouts]))
-
-    tag = view.body(("rollouts",), make_body).tag
-    silences = [_silence(context, status_of(r.record, r.decision)) for r in view.all().values()]
-    return f"{tag}-{sum(silences)}"
+    tag, rollouts = list_body(context).tag, context.view.all().values()
+    return f"{tag}-{sum(_silence(context, one.decision) for one in rollouts)}"
 
 
-def _silence(context: ApiContext, status: RolloutStatus) -> int:
+def _silence(context: ApiContext, decision: Decision | None) -> int:
     """Whole minutes without a window, which a page says; 0 while that is no matter."""
-    return int(silence_of(status, context.clock()) or 0.0) // 60
+    until = decision.windows_until if decision else None
+    return int(silence_since(until, context.clock()) or 0.0) // 60
 
 
 async def _form(request: web.Request) -> dict[str, str]:

@@ -44,29 +44,27 @@ async def list_rollouts(request: web.Request) -> web.Response:
     """Summaries of all rollouts."""
     allow_only(request)
     context = request.app[API]
-
-    def make_body() -> Body:
-        rollouts = context.complete_view().all().values()
-        return body_of(RolloutList(rollouts=[status_of(r.record, r.decision) for r in rollouts]))
-
-    view = context.view
-    return await conditional_response(request, view, lambda: view.body(("rollouts",), make_body))
+    return await conditional_response(request, context.view, lambda: list_body(context))
 
 
 @routes.get(ROLLOUT_PATH)
 async def get_rollout(request: web.Request) -> web.Response:
     """One rollout with its policy and commands."""
-    return await _describe(
-        request,
-        "detail",
-        lambda r: body_of(detail_of(r.record, r.decision), record_version(r.record)),
-    )
+    allow_only(request)
+    context = request.app[API]
+    return await conditional_response(request, context.view, lambda: detail_body(request))
 
 
 @routes.get(f"{ROLLOUT_PATH}/status")
 async def get_status(request: web.Request) -> web.Response:
     """The summary of one rollout."""
-    return await _describe(request, "status", lambda r: body_of(status_of(r.record, r.decision)))
+    allow_only(request)
+    context = request.app[API]
+    return await conditional_response(
+        request,
+        context.view,
+        lambda: _body(request, "status", lambda r: body_of(status_of(r.record, r.decision))),
+    )
 
 
 @routes.get(f"{ROLLOUT_PATH}/decision")
@@ -128,19 +126,29 @@ async def get_openapi(request: web.Request) -> web.Response:
     return web.Response(body=_OPENAPI, content_type="application/json")
 
 
-async def _describe(
-    request: web.Request, name: str, describe: Callable[[RolloutView], Body]
-) -> web.Response:
-    allow_only(request)
-    context = request.app[API]
-    key = (name, request.match_info["rollout_id"])
+def list_body(context: ApiContext) -> Body:
+    """Summaries of all rollouts; made once between two changes."""
 
     def make_body() -> Body:
-        return describe(context.rollout(request))
+        rollouts = context.complete_view().all().values()
+        return body_of(RolloutList(rollouts=[status_of(r.record, r.decision) for r in rollouts]))
 
-    return await conditional_response(
-        request, context.view, lambda: context.view.body(key, make_body)
+    return context.view.body(("rollouts",), make_body)
+
+
+def detail_body(request: web.Request) -> Body:
+    """The rollout in the request's path, with its policy and commands; made once likewise."""
+    return _body(
+        request,
+        "detail",
+        lambda r: body_of(detail_of(r.record, r.decision), record_version(r.record)),
     )
+
+
+def _body(request: web.Request, name: str, describe: Callable[[RolloutView], Body]) -> Body:
+    context = request.app[API]
+    key = (name, request.match_info["rollout_id"])
+    return context.view.body(key, lambda: describe(context.rollout(request)))
 
 
 def _newest(context: ApiContext, request: web.Request) -> PublishedDecision | None:
