@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import msgspec
+import structlog
 
-from understudy.schemas.decisions import Evidence, Thresholds
+from understudy.schemas.decisions import Decision, Evidence, Thresholds
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.streams.clickhouse.read_connection import ReadConnection
+
+log = structlog.get_logger(__name__)
 
 MAX_POINTS: Final = 240
 """A point every six minutes of a day; a chart on a screen shows no more."""
@@ -23,9 +27,10 @@ WITH wanted AS (
         WHERE rollout_id = {rollout_id:String} AND decided_at > {since:DateTime64(3, 'UTC')}
           AND rollout_created_at = {created_at:DateTime64(3, 'UTC')}
     )
-    WHERE number % greatest(1, intDiv(total, {most:UInt32})) = 0 OR number = total
+    WHERE (total - number) % intDiv(total + {most:UInt32} - 1, {most:UInt32}) = 0
 )
 SELECT
+    sequence,
     toUnixTimestamp64Milli(decided_at),
     arrayFirst(
         one -> JSONExtractString(one, 'guardrail') = {guardrail:String}
@@ -41,22 +46,42 @@ ORDER BY sequence
 """
 
 
+class PastEvidence(msgspec.Struct, frozen=True):
+    """What a chart draws of `Evidence`, and means there. The rest of it is not kept."""
+
+    harm: float | None
+    interval: tuple[float | None, float | None]
+    harm_margin: float
+    weight: float
+    log_rollback: float | None
+    log_promotion: float
+
+
 @dataclass(frozen=True, slots=True)
 class EvidencePoint:
     """Evidence as it stood at one decision."""
 
+    sequence: int
+    """Of the decision."""
     at_ms: int
-    evidence: Evidence
+    evidence: PastEvidence
     thresholds: Thresholds
+
+    @classmethod
+    def of(cls, decision: Decision, one: Evidence) -> Self:
+        """The point of a decision that is at hand."""
+        past = msgspec.convert(one, PastEvidence, from_attributes=True)
+        return cls(decision.sequence, to_epoch_ms(decision.decided_at), past, decision.thresholds)
 
 
 def read_evidence(
     connection: ReadConnection, rollout_id: str, guardrail: str, slice_: str, *,
     created_at: dt.datetime, since: dt.datetime, most: int = MAX_POINTS,
 ) -> list[EvidencePoint]:  # fmt: skip
-    """Return about so many points of time, evenly spread over the decisions since then, in order.
+    """Return at most so many points of time, evenly spread over the decisions since then, in order.
 
-    Raises `SinkBusy` and `SinkBroken`.
+    The newest decision is always among them. Those that another release wrote and this one cannot
+    read are logged and left out. Raises `SinkBusy` and `SinkBroken`.
     """
     parameters = {
         "rollout_id": rollout_id,
@@ -66,12 +91,23 @@ def read_evidence(
         "since": since.astimezone(dt.UTC),
         "most": most,
     }
-    return [
-        EvidencePoint(
+    rows = [row for row in connection.rows(_SQL, parameters) if row[2]]
+    points = [point for row in rows if (point := _point(*row)) is not None]
+    if len(points) < len(rows):
+        log.warning(
+            "clickhouse.decisions_unreadable", rollout_id=rollout_id, count=len(rows) - len(points)
+        )
+    return points
+
+
+def _point(sequence: int, at_ms: int, evidence: str, thresholds: str) -> EvidencePoint | None:
+    """Return a point, or None for JSON of another release's decision."""
+    try:
+        return EvidencePoint(
+            sequence=int(sequence),
             at_ms=int(at_ms),
-            evidence=msgspec.json.decode(evidence, type=Evidence),
+            evidence=msgspec.json.decode(evidence, type=PastEvidence),
             thresholds=msgspec.json.decode(thresholds, type=Thresholds),
         )
-        for at_ms, evidence, thresholds in connection.rows(_SQL, parameters)
-        if evidence
-    ]
+    except msgspec.MsgspecError:
+        return None

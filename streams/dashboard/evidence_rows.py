@@ -61,7 +61,8 @@ class EvidenceRow:
     """A guardrail in a slice, ready to be shown."""
 
     guardrail: str
-    title: str
+    meaning: str
+    """What it measures, where its name does not say so."""
     slice: str
     slice_title: str
     action: str
@@ -116,6 +117,13 @@ def finding_of(one: Evidence) -> Finding:
     return Finding.WITHIN if is_within or one.status == "pass" else Finding.UNCLEAR
 
 
+def meaning_of(guardrail: str, metric: str) -> str:
+    """Return what a guardrail measures, in words; empty where its name says it."""
+    title = METRICS[metric].title
+    named = guardrail.replace("_", " ").removesuffix(" rate").lower()
+    return "" if named in title.lower() else title
+
+
 def _is_difference(one: Evidence) -> bool:
     """Return whether a harm of 0 means that the sides are alike.
 
@@ -130,7 +138,7 @@ def _row(one: Evidence, decision: Decision) -> EvidenceRow:
     rollback, promotion = rollback_multiple(one, decision), promotion_multiple(one, decision)
     return EvidenceRow(
         guardrail=one.guardrail,
-        title=METRICS[one.metric].title,
+        meaning=meaning_of(one.guardrail, one.metric),
         slice=one.slice,
         slice_title=slice_title(one.slice),
         action=one.action,

@@ -22,7 +22,7 @@ class HeatMap:
     slices: list[str]
     titles: list[str]
     rows: list[tuple[str, str, list[EvidenceRow | None]]]
-    """Guardrail, its title, a cell for each slice."""
+    """Guardrail, what it measures where its name does not say so, a cell for each slice."""
     left_out: int
     """Slices that did not fit."""
 
@@ -43,7 +43,7 @@ def heat_map(decision: Decision) -> HeatMap:
     for row in evidence_rows(decision, [one for one in decision.evidence if one.slice in shown]):
         cells.setdefault(row.guardrail, {})[row.slice] = row
     rows = [
-        (name, next(iter(of.values())).title, [of.get(slice_) for slice_ in shown])
+        (name, next(iter(of.values())).meaning, [of.get(slice_) for slice_ in shown])
         for name, of in cells.items()
     ]
     titles = [slice_title(slice_) for slice_ in shown]

@@ -70,6 +70,13 @@ class RolloutPage:
     """For how long no window has come; empty if that is no matter."""
     policy_problem: str
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the reasons are of an earlier time than the figures: a rollback keeps its own."""
+        until = self.status.windows_until
+        since = self.status.since
+        return self.status.is_latched and None not in (until, since) and until != since
+
 
 def rollout_page(record: RolloutRecord, decision: Decision | None, now: dt.datetime) -> RolloutPage:
     """Return what the page of a rollout shows."""

@@ -39,7 +39,7 @@ def authorize(request: web.Request, scope: Scope) -> Token:
     shown = request.headers.get(hdrs.AUTHORIZATION, "")
     token = token_of(request)
     if token is None:
-        _log_refusal(request, scope, "")
+        log_refusal(request, scope)
         error = ', error="invalid_token"' if shown else ""
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
@@ -47,7 +47,7 @@ def authorize(request: web.Request, scope: Scope) -> Token:
             {hdrs.WWW_AUTHENTICATE: f'Bearer realm="understudy"{error}'},
         )
     if not token.may(scope):
-        _log_refusal(request, scope, token.name)
+        log_refusal(request, scope, token.name)
         challenge = f'Bearer realm="understudy", error="insufficient_scope", scope="{scope}"'
         raise Problem(
             HTTPStatus.FORBIDDEN,
@@ -102,8 +102,9 @@ def _writes(request: web.Request) -> bool:
     return request.method in _WRITING and request.path.startswith((f"{ROLLOUTS}/", f"{PAGES}/"))
 
 
-def _log_refusal(request: web.Request, scope: Scope, name: str) -> None:
+def log_refusal(request: web.Request, scope: Scope | None = None, name: str = "") -> None:
+    """Log that a request, or a form to sign in, showed no token that is good enough."""
     _limited_log.warning(
-        "http.unauthorized", method=request.method, path=request.path[:200], scope=scope,
+        "http.unauthorized", method=request.method, path=request.path[:200], scope=scope or "",
         by=name, remote=request.remote,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 
 from understudy.streams.clickhouse.decision_history import DecisionHistory
+from understudy.streams.http.evidence_cache import EvidenceCache
 from understudy.streams.http.materialized_view import MaterializedView, RolloutView
 from understudy.streams.http.problems import Problem
 from understudy.streams.http.rollout_gate import Present
@@ -53,6 +54,8 @@ class ApiContext:
     """A large policy takes a core for a while; more threads would not be faster."""
     history_threads: ThreadPoolExecutor = field(default_factory=_threads(1, "history"))
     """The connection to ClickHouse takes one query at a time."""
+    evidence: EvidenceCache = field(default_factory=EvidenceCache)
+    """Of pages that are open; used on the thread for the history."""
     query_threads: ThreadPoolExecutor = field(default_factory=_threads(1, "query"))
     """Queries only use the CPU; more threads would not be faster."""
 

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, quote, urlencode
 
+import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
@@ -23,7 +24,7 @@ from understudy.schemas.api import HistoryPage
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.rollout_records import CommandKind
 from understudy.streams.clickhouse.decision_history import MAX_DIGITS
-from understudy.streams.clickhouse.evidence_history import DAY, EvidencePoint, read_evidence
+from understudy.streams.clickhouse.evidence_history import EvidencePoint
 from understudy.streams.clickhouse.read_connection import TIMEOUT_S
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import Traffic, read_traffic
@@ -40,6 +41,7 @@ from understudy.streams.http.access import (
     SIGN_OUT,
     authorize,
     is_page,
+    log_refusal,
     token_of,
     waiting_client,
 )
@@ -69,6 +71,7 @@ from understudy.streams.rollouts import operator_commands
 from understudy.streams.rollouts.registry import UnknownRollout
 from understudy.streams.rollouts.rollout_status import status_of
 
+log = structlog.get_logger(__name__)
 routes: Final = web.RouteTableDef()
 
 CONTENT_SECURITY_POLICY: Final = (
@@ -127,10 +130,12 @@ async def errors_as_pages(request: web.Request, handler: Handler) -> web.StreamR
         problem = problem_of(error, request)
         if problem.status is HTTPStatus.UNAUTHORIZED and request.method == hdrs.METH_GET:
             return _redirect(f"{SIGN_IN}?{urlencode({'then': request.path_qs})}")
-        return _page(
+        page = _page(
             request, "error.html", problem.status,
             title=problem.status.phrase, detail=problem.detail,
         )  # fmt: skip
+        page.headers.update(problem.headers)
+        return page
 
 
 @routes.get("/")
@@ -192,14 +197,7 @@ async def show_evidence(request: web.Request) -> web.Response:
     none: list[EvidencePoint] = []
     points, problem = await _from_clickhouse(
         request,
-        lambda connection: read_evidence(
-            connection,
-            decision.rollout_id,
-            one.guardrail,
-            one.slice,
-            created_at=decision.rollout_created_at or decision.decided_at,
-            since=decision.decided_at - DAY,
-        ),
+        lambda connection: request.app[API].evidence.points(connection, decision, one),
         none,
     )
     page = evidence_page(decision, one, points)
@@ -268,6 +266,10 @@ async def act(request: web.Request) -> web.Response:
             actor=actor, expects=_expected(command, form.get("sequence", "")),
         ),
     )  # fmt: skip
+    log.info(
+        "http.command_issued", rollout_id=rollout_id, kind=command, number=issued.number,
+        by=actor.by,
+    )  # fmt: skip
     is_applied = await wait_until_applied(context, rollout_id, issued, COMMAND_WAIT_S)
     place = f"{PAGES}/{quote(rollout_id, safe='')}"
     return _redirect(f"{place}?did={'applied' if is_applied else 'stored'}")
@@ -287,8 +289,10 @@ async def sign_in(request: web.Request) -> web.Response:
     then = _own_path(form.get("then", ""))
     token = holder(context.tokens, f"Bearer {form.get('token', '').strip()}")
     if token is None:
+        log_refusal(request)
         problem = "This token is unknown."
         return _page(request, "sign_in.html", HTTPStatus.UNAUTHORIZED, problem=problem, then=then)
+    log.info("http.signed_in", by=token.name, remote=request.remote)
     response = _redirect(then)
     start_session(response, request, cookie_value(token, context.clock()))
     return response

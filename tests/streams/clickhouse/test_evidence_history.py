@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from tests.streams.alerting.samples import CREATED_AT, decision
 from tests.streams.demo.decisions import evidence
@@ -38,8 +39,10 @@ def connection(clickhouse_url: str) -> Iterator[ReadConnection]:
     migrate(client)
     anew = at(1, rollout_created_at=CREATED_AT + dt.timedelta(3))
     bare = at(59, evidence=[])
+    other = at(58)
     some = [*(at(minute) for minute in range(1, 41)), at(40), anew, bare]
-    block = decision_block([(one, encode_decision(one)) for one in some])
+    foreign = encode_decision(other).replace(b'"harm_margin":', b'"margin_of_harm":')
+    block = decision_block([*((one, encode_decision(one)) for one in some), (other, foreign)])
     client.raw_insert(block.table, block.columns, block.payload, fmt="Native")
     made = ReadConnection(f"{clickhouse_url}?database=test_evidence_history")
     yield made
@@ -61,8 +64,25 @@ def test_every_decision_about_this_rollout_once_and_in_order(connection: ReadCon
     assert harms(connection, 100) == list(range(1, 41)), "stored twice, it counts once"
 
 
-def test_many_decisions_are_thinned_evenly(connection: ReadConnection) -> None:
-    assert harms(connection, 10) == list(range(4, 41, 4))
+@pytest.mark.parametrize("most", [1, 7, 10, 15, 25, 39, 41, 42])
+def test_many_decisions_are_thinned_evenly_to_as_many_as_may_be(
+    connection: ReadConnection, most: int
+) -> None:
+    """Of 42 decisions the last two, 58 and 59, cannot be drawn: one is another release's."""
+    step = -(-42 // most)
+    places = [place for place in range(1, 43) if (42 - place) % step == 0]
+    assert len(places) <= most
+    assert harms(connection, most) == [place for place in places if place <= 40]
+
+
+def test_what_another_release_stored_is_left_out_and_told(
+    connection: ReadConnection,
+) -> None:
+    with capture_logs() as logs:
+        assert harms(connection, 100)[-1] == 40
+    assert [(one["event"], one["count"]) for one in logs] == [
+        ("clickhouse.decisions_unreadable", 1)
+    ]
 
 
 def test_only_those_since_a_time(connection: ReadConnection) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.streams.demo.decisions import at_multiple, decision, evidence
 from understudy.schemas.decisions import Evidence
-from understudy.streams.clickhouse.evidence_history import EvidencePoint
+from understudy.streams.clickhouse.evidence_history import EvidencePoint, PastEvidence
 from understudy.streams.dashboard.evidence_page import evidence_page
 
 NEWEST = msgspec.structs.replace(evidence("language:ja", at_multiple(2.0)), interval=(0.02, 0.1))
@@ -18,7 +18,8 @@ THRESHOLDS = decision().thresholds
 
 
 def points(*found: Evidence) -> list[EvidencePoint]:
-    return [EvidencePoint(60_000 * n, one, THRESHOLDS) for n, one in enumerate(found)]
+    past = [msgspec.convert(one, PastEvidence, from_attributes=True) for one in found]
+    return [EvidencePoint(n, 60_000 * n, one, THRESHOLDS) for n, one in enumerate(past)]
 
 
 def test_evidence_is_drawn_as_multiples_of_what_is_enough_and_within_bounds() -> None:

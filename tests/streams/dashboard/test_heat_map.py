@@ -37,6 +37,13 @@ def test_languages_come_by_size_after_all_requests_and_gaps_stay_empty() -> None
     assert heat.left_out == 0
 
 
+def test_a_row_says_what_it_measures_where_its_name_does_not() -> None:
+    some = [cell("all", name, 5) for name in ("error_rate", "garbled_rate")]
+    assert [(name, meaning) for name, meaning, _ in heat_map(decision("hold", *some)).rows] == [
+        ("error_rate", ""), ("garbled_rate", "answers with damaged characters"),
+    ]  # fmt: skip
+
+
 def test_more_languages_than_fit_are_counted() -> None:
     many = [cell(f"language:x{n:02}", "error_rate", 1_000 - n) for n in range(40)]
     heat = heat_map(decision("hold", cell("all", "error_rate", 5_000), *many))

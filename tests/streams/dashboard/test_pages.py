@@ -5,8 +5,12 @@ from __future__ import annotations
 import datetime as dt
 
 import jinja2
+import msgspec
 import pytest
 
+from tests.streams.demo.decisions import decision, evidence
+from understudy.schemas.decisions import Evidence
+from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[2J"
@@ -59,6 +63,25 @@ def test_times_are_utc_and_unknown_ones_a_dash() -> None:
     assert '<time datetime="2026-03-02T12:05:00+00:00">2026-03-02 12:05:00</time>' in text
     assert '<td class="number">–</td>' in text
     assert "/rollouts/a%2Fb/traffic" in text
+
+
+@pytest.mark.parametrize(
+    ("interval", "marks"),
+    [((0.02, 0.1), 0), ((None, 0.1), 1), ((0.02, None), 1), ((-9.0, 9.0), 2)],
+)
+def test_an_interval_that_does_not_fit_is_marked_at_that_end(
+    interval: tuple[float | None, float | None], marks: int
+) -> None:
+    one = msgspec.structs.replace(evidence("all"), interval=interval)
+    text = _evidence_page(one)
+    assert text.count('class="cut"') == marks
+    assert ("reaches beyond the drawing" in text) == (marks > 0)
+
+
+def _evidence_page(one: Evidence) -> str:
+    other = msgspec.structs.replace(one, slice="language:ja")
+    page = evidence_page(decision("hold", one, other), one, [])
+    return render("evidence.html", person="", can_sign_in=False, id="a", page=page, problem="")
 
 
 class _Command:

@@ -55,6 +55,17 @@ def test_figures_that_are_old_are_said_to_be() -> None:
     assert rollout_page(RECORD, old, NOW).silence == ""
 
 
+def test_reasons_of_a_rollback_are_older_than_the_figures_that_go_on() -> None:
+    decided = ROLLED_BACK.since
+    later = msgspec.structs.replace(
+        ROLLED_BACK, is_latched=True, windows_until=decided + dt.timedelta(minutes=3)
+    )
+    assert rollout_page(RECORD, later, NOW).is_frozen
+    now = msgspec.structs.replace(later, windows_until=decided)
+    assert not rollout_page(RECORD, now, NOW).is_frozen
+    assert not rollout_page(RECORD, decision("hold"), NOW).is_frozen
+
+
 def test_the_policy_is_shown_as_yaml_without_characters_that_act() -> None:
     hostile = msgspec.structs.replace(
         RECORD, manifest=msgspec.structs.replace(RECORD.manifest, rollout_id="a\u202eb")

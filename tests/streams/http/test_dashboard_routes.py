@@ -6,18 +6,20 @@ import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 import pytest
 from aiohttp import ClientResponse, ClientSession
+from structlog.testing import capture_logs
 
 from tests.streams.http.server import SECRET, Api, api
 from tests.streams.http.views import BROKEN, decided, policy
 from understudy.schemas.decisions import Decision
-from understudy.schemas.rollout_records import RolloutRecord
+from understudy.schemas.rollout_records import Command, CommandKind, RolloutRecord
 from understudy.streams.dashboard.pages import static_url
+from understudy.streams.http import dashboard_routes
 from understudy.streams.http.dashboard_routes import CONTENT_SECURITY_POLICY
 from understudy.streams.http.materialized_view import ViewUpdate
 from understudy.streams.http.sessions import COOKIE, cookie_value
@@ -26,6 +28,7 @@ from understudy.streams.rollouts import operator_commands
 pytestmark = pytest.mark.embedded
 NAME = "help <b>desk</b>"
 PAGE = f"/rollouts/{quote(NAME, safe='')}"
+NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 RECORD = RolloutRecord(manifest=policy(rollout_id=NAME))
 Result = TypeVar("Result")
 
@@ -116,6 +119,43 @@ def test_errors_are_pages_for_people_and_documents_for_programs(server: Api) -> 
         "application/problem+json"
     )
     assert visit(server, f"{PAGE}/traffic?hours=none")[0] == 400
+
+
+def test_a_page_of_an_error_has_the_headers_of_its_document(
+    server: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert visit(server, f"{PAGE}/history", "PUT")[1]["allow"]
+    form = {"reason": "why"}
+    challenge = visit(server, f"{PAGE}/kill", "POST", data=form)[1]["www-authenticate"]
+    assert challenge.startswith("Bearer ")
+    monkeypatch.setattr(server.view, "is_complete", False)
+    status, headers, _ = visit(server, PAGE)
+    assert (status, headers["retry-after"]) == (503, "1")
+    assert headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+
+
+def test_commands_and_sessions_are_logged_with_their_names_and_never_a_secret(
+    server: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def issue(_: object, __: str, kind: CommandKind, **how: Any) -> Command:
+        return Command(number=3, kind=kind, reason=how["reason"], by="anna", at=NOON)
+
+    async def applied(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(operator_commands, "issue_command", issue)
+    monkeypatch.setattr(dashboard_routes, "wait_until_applied", applied)
+    with capture_logs() as logs:
+        visit(server, "/sign-in", "POST", data={"token": SECRET})
+        visit(server, "/sign-in", "POST", data={"token": "wrong-wrong-wrong"})
+        form = {"reason": "why"}
+        visit(server, f"{PAGE}/kill", "POST", data=form, session=signed_in(server))
+    said = [(one["event"], one["by"]) for one in logs]
+    assert said == [
+        ("http.signed_in", "anna"), ("http.unauthorized", ""), ("http.command_issued", "anna"),
+    ]  # fmt: skip
+    assert SECRET not in str(logs)
+    assert "wrong-wrong" not in str(logs)
 
 
 def test_files_are_kept_by_browsers_and_others_are_not_found(server: Api) -> None:
