@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "dead-letters": "List, show and replay records that could not be used",
     "demo": "Watch a bad candidate get rolled back; needs no services",
     "doctor": "Check Kafka, gateways, workers and ClickHouse",
+    "export": "Copy a rollout's rows from ClickHouse to Parquet, CSV or JSON",
     "migrate": "Create or update the tables in ClickHouse",
     "publish": "Write recorded events or feedback to Kafka",
     "query": "Run an SQL statement in ClickHouse",
