@@ -1,7 +1,8 @@
 """The AsyncAPI 3.0 description of what a gateway writes to Kafka and reads from it.
 
 The application that the document describes is a gateway: it sends events and feedback and receives
-decisions. `python -m understudy.schemas.generate` writes the file.
+decisions. Evaluations come from evaluators, and of gateways from those that let users choose.
+`python -m understudy.schemas.generate` writes the file.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from understudy.schemas.decisions import Decision
+from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.events import Event
 from understudy.schemas.feedback import Feedback
 from understudy.schemas.json_parts import Schema, components
@@ -56,6 +58,11 @@ def channels() -> tuple[Channel, ...]:
         Channel(
             "feedback", "send", Feedback, topics.feedback, "`rollout_id/pair_id`.",
             "One rating of an answer by a user.",
+        ),
+        Channel(
+            "evaluations", "send", Evaluation, topics.evaluations, "`rollout_id/pair_id`.",
+            "What an evaluator says about the two answers of one pair: which is better, or a score "
+            "for each. The first record of a pair, an evaluator and its version counts.",
         ),
         Channel(
             "decisions", "receive", Decision, topics.decisions, "`rollout_id`.",

@@ -16,6 +16,7 @@ import msgspec
 
 from understudy.schemas import openapi
 from understudy.schemas.decisions import Decision
+from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.events import PAIRED_MODES, SIDES, SINGLE_MODES, Event
 from understudy.schemas.feedback import Feedback
 from understudy.schemas.json_parts import Schema, components
@@ -80,6 +81,21 @@ def _when(field: str, values: Sequence[str], sides: Schema) -> Schema:
     }
 
 
+def _refine_evaluation(root: Schema) -> None:
+    """A preference, scores or an error; scores with their range, of the answer compared."""
+    root["properties"]["rollout_id"]["pattern"] = _NO_SLASH
+    forms = ("preferences", "scores", "error")
+    root["oneOf"] = [_present(form) for form in forms]
+    together = [("scores", "score_range"), ("score_range", "scores")]
+    root["allOf"] = [{"if": _present(one), "then": _present(other)} for one, other in together]
+
+
+def _present(field: str) -> Schema:
+    """A field that is there and says something."""
+    kind = {"minItems": 1} if field == "preferences" else {"not": {"type": "null"}}
+    return {"required": [field], "properties": {field: kind}}
+
+
 def _as_it_is(root: Schema) -> None:
     """Add nothing: the types say everything."""
 
@@ -87,6 +103,7 @@ def _as_it_is(root: Schema) -> None:
 CONTRACTS: Final = (
     Contract("event", "Understudy event", Event, _refine_event),
     Contract("feedback", "Understudy feedback", Feedback, _as_it_is),
+    Contract("evaluation", "Understudy evaluation", Evaluation, _refine_evaluation),
     Contract("windows", "Understudy windows message", WindowsMessage, _as_it_is),
     Contract("rollout", "Understudy rollout and its policy", RolloutManifest, _as_it_is),
     Contract("decision", "Understudy decision", Decision, _as_it_is),

@@ -19,6 +19,13 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from understudy.schemas.evaluation_sampling import (
+    MAX_EVALUATORS,
+    EvaluateManifest,
+    EvaluationSampling,
+    SamplingError,
+    compile_sampling,
+)
 from understudy.schemas.events import SINGLE_MODES, Identifier, Label, LanguageTag, Mode
 from understudy.schemas.rollout_metrics import (
     METRICS,
@@ -198,6 +205,14 @@ class RolloutManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
             "of the policy's hash."
         ),
     ] = None
+    evaluate: Annotated[
+        tuple[EvaluateManifest, ...],
+        Meta(
+            max_length=MAX_EVALUATORS,
+            description="Which pairs are judged by which evaluator, see docs/evaluations.md. No "
+            "part of the policy's hash.",
+        ),
+    ] = ()
 
 
 # Compiled
@@ -272,6 +287,7 @@ def compile_manifest(manifest: RolloutManifest) -> Rollout:
     """Check a manifest and compile it. Raises `PolicyError`."""
     if "/" in manifest.rollout_id:
         raise PolicyError("rollout_id must not contain a slash", ("rollout_id",))
+    evaluation_sampling(manifest)
     return Rollout(
         rollout_id=manifest.rollout_id,
         models=manifest.models,
@@ -285,6 +301,19 @@ def compile_manifest(manifest: RolloutManifest) -> Rollout:
         independent_requests=manifest.independent_requests,
         turns_per_conversation=_turns_per_conversation(manifest),
     )
+
+
+def evaluation_sampling(manifest: RolloutManifest) -> tuple[EvaluationSampling, ...]:
+    """Return which pairs are judged by which evaluator. Raises `PolicyError`."""
+    found: list[EvaluationSampling] = []
+    for place, one in enumerate(manifest.evaluate):
+        try:
+            found.append(compile_sampling(one))
+        except SamplingError as error:
+            raise PolicyError(error.problem, ("evaluate", place, *error.path)) from None
+        if one.evaluator in {other.evaluator for other in found[:-1]}:
+            raise PolicyError(f"{one.evaluator} is listed twice", ("evaluate", place, "evaluator"))
+    return tuple(found)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -4,11 +4,11 @@ Nothing here talks to Kafka; `understudy.streams.kafka.topic_admin` applies the 
 
 How many partitions, and why:
 
-- `events` and `feedback` have 12 each. The key is a conversation's or a pair's, so pairing scales
-  to as many workers as there are partitions, and 12 divides evenly among 1, 2, 3, 4, 6 or 12. At
-  40 µs an event, 12 cores carry 300 000 events/s. The number is hard to change later: it decides
-  where a key goes, and pairs under way would be split. Feedback is not joined; it has as many
-  partitions so that as many workers share it.
+- `events`, `feedback` and `evaluations` have 12 each. The key is a conversation's or a pair's, so
+  pairing scales to as many workers as there are partitions, and 12 divides evenly among 1, 2, 3, 4,
+  6 or 12. At 40 µs an event, 12 cores carry 300 000 events/s. The number is hard to change later:
+  it decides where a key goes, and pairs under way would be split. Feedback and evaluations are not
+  joined; they have as many partitions so that as many workers share them.
 - `windows`, `rollouts` and `decisions` have 4 each. Their key is `rollout_id`; the deciding side
   keeps one table over all three, so they must agree, and each partition costs a changelog. A dozen
   rollouts at a few messages a second need no more.
@@ -79,6 +79,7 @@ class Topics:
 
     events: TopicSpec
     feedback: TopicSpec
+    evaluations: TopicSpec
     windows: TopicSpec
     dead_letters: TopicSpec
     rollouts: TopicSpec
@@ -88,6 +89,7 @@ class Topics:
     def __iter__(self) -> Iterator[TopicSpec]:
         yield self.events
         yield self.feedback
+        yield self.evaluations
         yield self.windows
         yield self.dead_letters
         yield self.rollouts
@@ -103,12 +105,13 @@ def understudy_topics(
 ) -> Topics:
     """All topics, named `prefix` + `events`, `feedback`, …
 
-    `event_partitions` applies to events and feedback, `rollout_partitions` to windows, rollouts and
-    decisions.
+    `event_partitions` applies to events, feedback and evaluations, `rollout_partitions` to windows,
+    rollouts and decisions.
     """
     return Topics(
         events=_events(prefix, event_partitions),
         feedback=_feedback(prefix, event_partitions),
+        evaluations=_evaluations(prefix, event_partitions),
         windows=_windows(prefix, rollout_partitions),
         dead_letters=_dead_letters(prefix),
         rollouts=_compacted(prefix + "rollouts", rollout_partitions),
@@ -137,6 +140,19 @@ def _feedback(prefix: str, partitions: int) -> TopicSpec:
         name=prefix + "feedback",
         partitions=partitions,
         retention_ms=7 * _DAY_MS,
+        timestamp_type="LogAppendTime",
+    )
+
+
+def _evaluations(prefix: str, partitions: int) -> TopicSpec:
+    """A month: a pair judged again counts once for as long as the first record is kept.
+
+    Judging costs money, so there are few of them.
+    """
+    return TopicSpec(
+        name=prefix + "evaluations",
+        partitions=partitions,
+        retention_ms=30 * _DAY_MS,
         timestamp_type="LogAppendTime",
     )
 

@@ -20,6 +20,7 @@ import clickhouse_connect
 import msgspec
 import pytest
 
+from understudy.schemas.evaluations import Evaluation, decode_evaluation
 from understudy.schemas.events import Event, InvalidReason, decode_event
 from understudy.schemas.feedback import Feedback, decode_feedback
 from understudy.schemas.topics import understudy_topics
@@ -167,6 +168,7 @@ def test_functions_are_documented() -> None:
 def test_event_fields_are_documented() -> None:
     assert undocumented(set(fields_of(Event)), "events.md") == set()
     assert undocumented(set(fields_of(Feedback)), "events.md") == set()
+    assert undocumented(set(fields_of(Evaluation)), "evaluations.md") == set()
 
 
 def test_reasons_are_documented() -> None:
@@ -395,6 +397,8 @@ def test_examples_of_events_decode() -> None:
     for block in shown:
         decode = decode_feedback if "feedback_time" in block.text else decode_event
         assert decode(block.text.encode()) is not None, str(block)
+    (evaluation,) = blocks("json", pages=[DOCS / "evaluations.md"])
+    assert decode_evaluation(evaluation.text.encode()).preferences
 
 
 def test_settings_shown_are_known() -> None:

@@ -39,12 +39,13 @@ def test_the_file_is_up_to_date() -> None:
     assert (FOLDER / FILE).read_text("utf-8") == render()
 
 
-def test_a_gateway_sends_events_and_feedback_and_receives_decisions() -> None:
+def test_a_gateway_sends_events_feedback_and_choices_and_receives_decisions() -> None:
     operations = build()["operations"]
 
     assert {name: one["action"] for name, one in operations.items()} == {
         "sendEvents": "send",
         "sendFeedback": "send",
+        "sendEvaluations": "send",
         "receiveDecisions": "receive",
     }
 

@@ -58,7 +58,8 @@ def produce(config: dict[str, Any], topic: str, values: list[bytes]) -> None:
 
 def test_topics_that_are_read_together_have_the_same_partitions() -> None:
     specs = understudy_topics(event_partitions=6, rollout_partitions=2)
-    assert (specs.events.partitions, specs.feedback.partitions) == (6, 6)
+    keyed_by_pair = (specs.events, specs.feedback, specs.evaluations)
+    assert [spec.partitions for spec in keyed_by_pair] == [6, 6, 6]
     rollout_topics = (specs.windows, specs.rollouts, specs.decisions)
     assert [spec.partitions for spec in rollout_topics] == [2, 2, 2]
 
@@ -68,6 +69,7 @@ def test_topics_take_the_prefix_and_differ() -> None:
     assert names == [
         "team-a.events",
         "team-a.feedback",
+        "team-a.evaluations",
         "team-a.windows",
         "team-a.dead-letters",
         "team-a.rollouts",
