@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from understudy.schemas.events import Event, Request, Response, TextForm, Tool, ToolCall
+from understudy.schemas.redaction.redact import redact
 
 OutputRule = Literal["keep", "redact", "truncate", "hash"]
 PromptRule = Literal["keep", "redact", "truncate", "hash", "omit"]
@@ -25,32 +26,22 @@ _DIGEST_BYTES: Final = 16
 """128 bits: no two answers of a rollout share a hash by chance."""
 DEFAULT_MAX_CHARACTERS: Final = 200
 """A sentence or two: enough to tell the language."""
-PATTERNS: Final[Mapping[str, str]] = {
-    "email": r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}",
-    "card": r"(?<![\d+.])(?:\d{4}[ -]?){3}\d{1,7}(?!\d)",
-    "ip": r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])",
-    "phone": r"(?<!\w)(?:(?:\+|\(?0)\d(?:[ ()/-]{0,2}\d){7,13}"
-    r"|\(?\d{3}\)?[ -]\d{3}[ -]\d{4})(?!\w)",
-}
-"""What personal data often looks like; no list of patterns finds all of it."""
 
 
-def redact_patterns(patterns: Mapping[str, str] = PATTERNS) -> Callable[[str], str]:
+def redact_patterns(patterns: Mapping[str, str]) -> Callable[[str], str]:
     """Return a function that replaces what matches a pattern by its name in square brackets.
 
-    Patterns are tried in their order. Texts come from models and users: bound the repetitions.
+    For a rule of your own; add `redact` for what the default finds. Patterns are tried in their
+    order. Texts come from models and users: bound the repetitions.
     """
     rules = [(re.compile(pattern), f"[{name}]") for name, pattern in patterns.items()]
 
-    def redact(text: str) -> str:
+    def replace(text: str) -> str:
         for pattern, replacement in rules:
             text = pattern.sub(replacement, text)
         return text
 
-    return redact
-
-
-_redact_patterns: Final = redact_patterns()
+    return replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +59,7 @@ class Privacy:
     keep_attributes: bool = True
     max_characters: int = DEFAULT_MAX_CHARACTERS
     secret: bytes = b""
-    redact: Callable[[str], str] = _redact_patterns
+    redact: Callable[[str], str] = redact
 
     def protect(self, event: Event) -> Event:
         """Return the event as it may leave. Raises what `redact` raises."""

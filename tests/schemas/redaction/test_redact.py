@@ -1,0 +1,111 @@
+"""What is replaced, what is left alone, and what a cut leaves."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.schemas.redaction.secrets import is_left, planted
+from understudy.schemas.redaction.redact import find_all, redact, redact_and_cut
+
+WANTED_SHARE = 0.99
+"""Of secrets that are gone."""
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_planted_secrets_are_gone(seed: int) -> None:
+    texts = list(planted(seed, 6_500))
+    left = Counter(one.kind for one in texts if is_left(one.secret, redact(one.text)))
+    of_kind = Counter(one.kind for one in texts)
+    assert left.total() <= 0.001 * len(texts)
+    for kind, count in of_kind.items():
+        assert left[kind] <= (1 - WANTED_SHARE) * count, kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It is on 2024-01-02 at 10:00, or on 01.02.2024, 1 234 567 items at 3.14159265358979.",
+        "Run getAccountById2WithHttpClient or npm_config_registry; see src/lib/compare/pairs_2.py.",
+        "D:/Build/BMV3/AppData/Local/Android/Sdk/ndk/25.1.8937393/build",
+        "secret_key = Fernet.generate_key()\npassword = generate_password(16)",
+        "Your password is required. The secret is simple: token by token.",
+        "id 550e8400-e29b-41d4-a716-446655440000, order 12345678, isbn 978-3-16-148410-0",
+        "In 2019, 4,111,111 people; ratio 16:9, at 10:30:45; std::vector<int> a::b",
+        "1000000000000000 and 4111111111111112 are no cards; GB29 NWBK 6016 1331 9268 18 neither",
+        "| 1 | 2 | 3 |\n|---|---|---|\n1234567",
+        "日本語の文章には何もありません。これは長い文ですが、秘密ではない。",
+        "",
+    ],
+)  # fmt: skip
+def test_what_is_no_secret_is_left_alone(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("card 4111 1111 1111 1111 12/27", "card [card] 12/27"),
+        ("2. 4111-1111-1111-1111", "2. [card]"),
+        ("GB29 NWBK 6016 1331 9268 19 is it", "[iban] is it"),
+        ("an**na@exam**ple.org", "[email]"),
+        ("anna [at] example [dot] org", "[email]"),
+        ("postgres://app:hunter2@db/x", "postgres://app:[password]@db/x"),
+        ("Authorization: Bearer abcdEFGH12345678abcd", "Authorization: Bearer [token]"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE", "[private_key]"),
+        ("from 10.0.0.1 or 2001:db8::8a2e:370:7334", "from [ip] or [ip]"),
+        ("999.1.1.1 and ::", "999.1.1.1 and ::"),
+        ("ssn 123-45-6789, not 666-45-6789", "ssn [ssn], not 666-45-6789"),
+    ],
+)
+def test_what_is_meant_is_replaced_and_no_more(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+
+
+def test_json_stays_json_where_values_are_texts() -> None:
+    assert redact('{"to": "a\\u0040b.org", "n": 1}') == '{"to": "[email]", "n": 1}'
+
+
+def test_cut_counts_bytes_before_anything_is_replaced() -> None:
+    assert redact_and_cut("äöü", 100).text == "äöü"
+    cut = redact_and_cut("äöü", 5)
+    assert (cut.text, cut.is_cut, cut.names) == ("äö", True, ())
+
+
+def test_nothing_is_left_of_what_a_cut_goes_through() -> None:
+    secret = "4111 1111 1111 1111"
+    for size in range(1, 40):
+        cut = redact_and_cut(f"pay with {secret}, please", size)
+        assert not any(digit in cut.text for digit in "14"), cut
+        assert len(cut.text.encode()) <= size
+    assert redact_and_cut(f"pay with {secret}", 12).names == ("card",)
+
+
+def test_what_lies_behind_the_cut_does_not_come_forward() -> None:
+    """What is replaced is longer than its name: what follows must not move into its place."""
+    text = "x " + "a" * 40 + "@example.org" + " " + "y" * 400
+    assert redact_and_cut(text, 60).text == "x [email] " + "y" * 5
+
+
+@given(st.text(max_size=300))
+def test_any_text_has_findings_in_order_within_it(text: str) -> None:
+    end = 0
+    for finding in find_all(text):
+        assert end <= finding.start < finding.end <= len(text)
+        end = finding.end
+
+
+@given(st.text(alphabet="@.:-_a1Z/%\\&#;<>[]()+ ", max_size=2_000))
+def test_hostile_text_takes_no_long_time(text: str) -> None:
+    redact(text)
+
+
+@pytest.mark.parametrize(
+    "part", ["a@", "1-", "Aa1", ":1", "password:", "eyJ.", "<b>", "%41", "+1 "]
+)
+def test_repetitions_are_looked_at_in_linear_steps(part: str) -> None:
+    """Of a text of 64 kB; a rule that looks back at each place would take minutes."""
+    redact(part * (65_536 // len(part)))
