@@ -7,6 +7,7 @@ event loop of its own in every role.
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -98,9 +99,9 @@ STATES: Final[dict[Source, type[PartitionState]]] = {
 }
 
 
-def run_worker(settings: Settings, role: Role = "all") -> None:
+def run_worker(settings: Settings, role: Role = "all", *, log_level: int = logging.INFO) -> None:
     """Run until SIGTERM or SIGINT. Raises `CommandError` when the worker cannot continue."""
-    configure_logs()
+    configure_logs(log_level)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "replay": "Analyse recorded events, without Kafka",
     "rollout": "Apply policies, see verdicts, and override them",
     "topics": "Create the Kafka topics that are missing",
+    "up": "Run the whole service on this machine, to try it out",
     "worker": "Run the service: pair, compare, store and decide",
 }
 
@@ -58,6 +59,7 @@ def main(context: click.Context, config: Path | None) -> None:
     Try it, nothing to install:   understudy demo
     Two files of answers:         understudy compare stable.csv candidate.csv
     Recorded events, no Kafka:    understudy replay events.ndjson.gz
+    Your gateway, no services:    understudy up
     The service:                  understudy topics && understudy worker
     """
     context.obj = config

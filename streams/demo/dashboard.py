@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 from rich.console import Console
 
+from understudy.streams.embedded_service import free_port
 from understudy.streams.http.server import http_server
 from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.settings import HttpSettings, Settings
@@ -48,16 +48,10 @@ class DemoDashboard:
 def demo_dashboard(settings: Settings, rollout_id: str) -> Iterator[DemoDashboard]:
     """Serve the pages inside the context, at the usual port where it is free."""
     token = secrets.token_hex(_SECRET_BYTES)
-    http = HttpSettings(port=_free_port(settings.http), tokens=f"{OPERATOR}:operate:{token}")
+    http = HttpSettings(
+        port=free_port(settings.http.port, settings.http.host), tokens=f"{OPERATOR}:operate:{token}"
+    )
     served = msgspec.structs.replace(settings, http=http)
     with http_server(served, WorkerComponents(("api",)), with_api=True):
         page = f"http://{http.host}:{http.port}/rollouts/{quote(rollout_id, safe='')}"
         yield DemoDashboard(page, token)
-
-
-def _free_port(http: HttpSettings) -> int:
-    """Return the usual port, or another one where that is taken."""
-    for port in (http.port, 0):
-        with suppress(OSError), socket.create_server((http.host, port)) as taken:
-            return int(taken.getsockname()[1])
-    raise OSError(f"no port is free at {http.host}")

@@ -7,16 +7,13 @@ the broker and the ClickHouse engine are smaller. The simulated clock runs faste
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import logging
-import os
 import shutil
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -30,6 +27,7 @@ from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.streams.alerting.decision_consumer import run_alerting
+from understudy.streams.clickhouse.data_folder import data_folder
 from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.deciding.runner import run_deciding
 from understudy.streams.demo.dashboard import demo_dashboard
@@ -131,7 +129,7 @@ def run_demo(
     configure_logs(logging.WARNING)
     start = start_of_traffic(pairs)
     console = SafeConsole()
-    with data_folder(keep) as folder, EmbeddedBroker() as broker, ExitStack() as stack:
+    with data_folder(keep, "demo") as folder, EmbeddedBroker() as broker, ExitStack() as stack:
         settings = _settings(broker, f"chdb://{folder}")
         ensure_topics(broker.client_config, [*topics(settings.kafka), changelog(settings)])
         _apply_policy(settings.kafka, policy or policy_text(), start)
@@ -177,44 +175,6 @@ def _apply_policy(kafka: KafkaSettings, policy: str, at: dt.datetime) -> None:
         timestamp_ms=to_epoch_ms(at),
     )
     producer.flush(START_TIMEOUT_S)
-
-
-@contextmanager
-def data_folder(keep: Path | None) -> Iterator[Path]:
-    """A folder for chDB's data: a new one to keep, or the one that every demo uses again.
-
-    When the demo fails or is interrupted, the folder that is used again is removed.
-    """
-    if keep is not None:
-        if keep.exists() and any(keep.iterdir()):
-            raise CommandError(f"the folder {keep} is not empty; name a new one with --keep")
-        yield keep.resolve()
-        return
-    folder = Path(tempfile.gettempdir()) / f"understudy-demo-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
-    with _locked(folder):
-        for old in folder.iterdir():
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-        try:
-            yield folder
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lock the folder for this process. Raises `CommandError` when another demo has it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise CommandError(
-            f"another demo is running in {folder}; name a folder of your own with --keep"
-        ) from None
-    finally:
-        os.close(descriptor)
 
 
 def _watch(

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -16,14 +15,14 @@ import pytest
 from tests.analyzers.guardrails.test_simulated import trial_of
 from understudy.schemas.manifests import read_policy
 from understudy.streams.demo.phrases import phrasebooks
-from understudy.streams.demo.run import data_folder, policy_text
+from understudy.streams.demo.run import policy_text
 from understudy.streams.demo.simulator import (
     CANDIDATE_MODEL,
     LANGUAGE_SHARES,
     ROLLOUT_ID,
     STABLE_MODEL,
 )
-from understudy.streams.errors import INTERRUPTED, CommandError
+from understudy.streams.errors import INTERRUPTED
 
 TIMEOUT_S = 90.0
 COMMAND = (sys.executable, "-m", "understudy.streams.commands.main")
@@ -152,20 +151,6 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, progress: str) -> No
     assert "Interrupted" in rest
     assert "Traceback" not in rest
     assert list(tmp_path.iterdir()) == []
-
-
-def test_two_demos_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with data_folder(None) as first:
-        (first / "data").mkdir()
-        with pytest.raises(CommandError, match="another demo is running"), data_folder(None):
-            pass
-        assert list(first.iterdir()) == [first / "data"]
-    with data_folder(None) as again:
-        assert again == first
-        assert list(again.iterdir()) == []
-    with pytest.raises(CommandError, match="not empty"), data_folder(tmp_path):
-        pass
 
 
 @pytest.mark.embedded
