@@ -12,7 +12,6 @@ from confluent_kafka.admin import AdminClient
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.forwarded_port import forwarded_port
 
-
 pytestmark = pytest.mark.embedded
 
 
