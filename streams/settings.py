@@ -159,6 +159,9 @@ MIN_GATE_MAX_AGE_S: Final = 120.0
 """A decision is refreshed once a minute, and windows come seconds after their events."""
 
 
+HttpUrl = Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")]
+
+
 class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Probes, metrics and, where the worker decides, the API; see [api.md](api.md)."""
 
@@ -182,6 +185,11 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="Names that clients call this server by, separated by commas, such as "
              "that of a Kubernetes service; addresses and localhost always work, * is all"),
     ] = ""  # fmt: skip
+    public_url: Annotated[
+        HttpUrl,
+        Meta(description="Where people reach the dashboard, such as https://understudy.example; "
+             "alerts and reports link to its pages"),
+    ] = ""  # fmt: skip
     max_connections: Annotated[
         int,
         Meta(ge=50, description="Connections at once; five sixths of them may wait for a change"),
@@ -197,9 +205,6 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="How long a partition with records to read, or deciding, may make no "
              "progress before `/healthz` fails"),
     ] = 60.0  # fmt: skip
-
-
-HttpUrl = Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")]
 
 
 class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,7 +227,11 @@ class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Seconds, Meta(description="How often alerts that fire are sent to Alertmanager again")
     ] = 60.0
     external_url: Annotated[
-        HttpUrl, Meta(description="Link in alerts; {rollout_id} is replaced by the rollout's")
+        HttpUrl,
+        Meta(
+            description="A page of your own to link in alerts instead of the dashboard's; "
+            "{rollout_id} is replaced by the rollout's"
+        ),
     ] = ""
 
 

@@ -50,6 +50,36 @@ _STEPS: Final = (
 )
 
 
+LANGUAGE_SUMS: Final = (
+    "requests", "model_requests", "errors", "answers", "empties", "refusals", "json_expected",
+    "json_valid", "language_checked", "language_match", "cost_usd_count", "cost_usd_sum",
+    "output_tokens_count", "output_tokens_sum",
+)  # fmt: skip
+LANGUAGE_HISTOGRAMS: Final = ("duration_ms_histogram",)
+MAX_LANGUAGES: Final = 50
+"""More than any rollout has in earnest; whoever makes up tags makes no longer page."""
+_OF_LANGUAGE: Final = [f"{side}_{name}" for side in SIDES for name in LANGUAGE_SUMS]
+_MAPS_OF_LANGUAGE: Final = [f"{side}_{name}" for side in SIDES for name in LANGUAGE_HISTOGRAMS]
+_LANGUAGES: Final = (
+    "SELECT language, "
+    + ", ".join(
+        [*(f"sum({n})" for n in _OF_LANGUAGE), *(f"sumMap({n})" for n in _MAPS_OF_LANGUAGE)]
+    )
+    + _RANGE
+    + "GROUP BY language HAVING sum(stable_requests) + sum(candidate_requests) > 0 "
+    + f"ORDER BY sum(candidate_requests) DESC, language LIMIT {MAX_LANGUAGES}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageTraffic:
+    """Sums of one language."""
+
+    language: str
+    sums: dict[str, float]
+    histograms: dict[str, dict[int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class TrafficStep:
     """What came in one step of time."""
@@ -93,3 +123,26 @@ def read_traffic(
         for at, *of in connection.rows(_STEPS, parameters)
     ]
     return Traffic(since, until, int(rows), sums, maps, steps)
+
+
+def read_languages(
+    connection: ReadConnection, rollout_id: str, since: dt.datetime, until: dt.datetime
+) -> list[LanguageTraffic]:
+    """Return the sums of each language in a span, those with the most requests first.
+
+    Raises `SinkBusy` and `SinkBroken`.
+    """
+    parameters = {
+        "rollout_id": rollout_id,
+        "since": since.astimezone(dt.UTC),
+        "until": until.astimezone(dt.UTC),
+    }
+    n = len(_OF_LANGUAGE)
+    return [
+        LanguageTraffic(
+            language=language,
+            sums=dict(zip(_OF_LANGUAGE, map(float, values[:n]), strict=True)),
+            histograms=dict(zip(_MAPS_OF_LANGUAGE, values[n:], strict=True)),
+        )
+        for language, *values in connection.rows(_LANGUAGES, parameters)
+    ]

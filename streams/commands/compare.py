@@ -11,6 +11,8 @@ import orjson
 from understudy.analyzers.windows.rows import over_windows
 from understudy.schemas.adapters.cases import Case
 from understudy.schemas.fixed_sample import encode_fixed_sample
+from understudy.schemas.rollouts import Rollout
+from understudy.streams.commands.html_report import html_option, policy_of_report, write_report
 from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
 from understudy.streams.commands.options import (
     EXISTING_FILE,
@@ -40,7 +42,7 @@ from understudy.streams.replay.file_comparison import (
     default_policy,
 )
 from understudy.streams.replay.policy_trial import FailOn, read_policy_file
-from understudy.streams.replay.report import report
+from understudy.streams.replay.report import ReportSums, report
 from understudy.streams.replay.runs_report import notes, problems_text
 from understudy.streams.replay.unjudged import unjudged
 from understudy.streams.settings import Settings
@@ -71,6 +73,7 @@ from understudy.streams.terminal.report_table import slice_documents
     help="Write what was measured on each case to this file, as CSV.",
 )
 @recorded_answers_options("auto")
+@html_option()
 @all_slices_option
 @output_options(csv_help="Print the slices as CSV.")
 @json_schemas_option
@@ -82,6 +85,7 @@ def command(
     fail_on: FailOn | None,
     cases_file: Path | None,
     answers: AnswerFiles,
+    html_file: Path | None,
     all_slices: bool,
     output: OutputFormat,
     json_schemas: str | None,
@@ -100,7 +104,7 @@ def command(
     \b
     Examples:
       understudy compare stable.csv candidate.csv
-      understudy compare stable.csv candidate.csv --cases cases.csv
+      understudy compare stable.csv candidate.csv --cases cases.csv --html report.html
       understudy compare answers.csv --outputs gpt-old gpt-new
       understudy compare old.jsonl new.jsonl --candidate new_errors.jsonl --requests input.jsonl
       understudy compare results.json --providers openai:gpt-4.1 openai:gpt-5
@@ -125,6 +129,8 @@ def command(
         examples=compared.examples,
         unjudged=list(unjudged(compared.cases, rollout, compared.verdict)),
     )
+    if html_file is not None:
+        _write_html(page, compared, rollout, policy_file, html_file)
     if output == "json":
         say_json(_document(page, runs))
     elif output == "csv":
@@ -143,6 +149,23 @@ def _write_cases(compared: FileComparison, file: Path) -> None:
         file.write_text(csv_text(case_documents(compared.cases, compared.comparisons)), "utf-8")
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror}") from None
+
+
+def _write_html(
+    page: Page, compared: FileComparison, rollout: Rollout, policy_file: Path | None, file: Path
+) -> None:
+    from understudy.streams.replay.html_page import comparison_page as html_page
+
+    sums = ReportSums()
+    sums.add(over_windows(compared.result.rows))
+    read = [(one.side.capitalize(), f"{one.model or one.files}: {one.answers:,} answers in "
+             f"{one.files} ({one.format})") for one in page.runs]  # fmt: skip
+    title = " and ".join(one.model or Path(one.files).name for one in page.runs)
+    written = html_page(
+        sums, page.verdict, policy_of_report(rollout, policy_file), title=title, read=read,
+        notes=page.notes, examples=page.examples, unjudged=page.unjudged,
+    )  # fmt: skip
+    write_report(written, file)
 
 
 def _line(side: str, run: Run) -> RunLine:

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "publish": "Write recorded events or feedback to Kafka",
     "query": "Run an SQL statement in ClickHouse",
     "rebuild": "Have workers read the log again and overwrite windows",
+    "report": "Write a report on a rollout, as one HTML file",
     "replay": "Analyse recorded events, without Kafka",
     "rollout": "Apply policies, see verdicts, and override them",
     "topics": "Create the Kafka topics that are missing",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from understudy.streams.commands.html_report import html_option, policy_of_report, write_report
 from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
 from understudy.streams.commands.options import (
     EXISTING_FILE,
@@ -73,6 +74,7 @@ RECORDED: Final = "recorded"
     type=click.Choice(["rollback", "hold"]),
     help="Exit with 4 on this verdict; on a rollback in either case.",
 )
+@html_option()
 @with_settings
 def command(
     settings: Settings,
@@ -85,6 +87,7 @@ def command(
     rollout_id: str | None,
     policy_file: Path | None,
     fail_on: FailOn | None,
+    html_file: Path | None,
 ) -> None:
     """Run recorded events through the analysis, without Kafka, and print a report.
 
@@ -108,7 +111,7 @@ def command(
       understudy replay --json stable.ndjson candidate.ndjson | jq .pairs
       understudy replay events.ndjson.zst --clickhouse chdb://results
       zcat events.gz | grep search-v2 | understudy replay -
-      understudy replay smoke.ndjson --policy policy.yaml --fail-on rollback
+      understudy replay smoke.ndjson --policy policy.yaml --fail-on rollback --html report.html
       understudy replay --from auto stable.jsonl candidate.jsonl --clickhouse chdb://results
     """
     if fail_on is not None and policy_file is None:
@@ -134,6 +137,8 @@ def command(
     decision = None if trial is None or _is_unusable(result) else trial.outcome()
     took_s = time.monotonic() - started
     document = report_of_sums(sums, result.tally.read)
+    if html_file is not None:
+        _write_html(sums, files, trial, decision, policy_file, html_file)
     if output == "json":
         say_json(_json_document(document, result, decision, recording))
     elif output == "csv":
@@ -146,6 +151,20 @@ def command(
         raise CommandError("none of the events could be used")
     if decision is not None and _fails(decision, fail_on):
         raise click.exceptions.Exit(VERDICT)
+
+
+def _write_html(
+    sums: ReportSums,
+    files: tuple[Path, ...],
+    trial: PolicyTrial | None,
+    decision: Decision | None,
+    policy_file: Path | None,
+    file: Path,
+) -> None:
+    from understudy.streams.replay.html_page import replay_page
+
+    policy = "" if trial is None else policy_of_report(trial.rollout, policy_file)
+    write_report(replay_page(sums, [one.name for one in files], decision, policy), file)
 
 
 def _trial(policy_file: Path) -> PolicyTrial:

@@ -1,4 +1,4 @@
-"""Charts as their script takes them, each with a sentence for who cannot see it. Pure."""
+"""Charts, each with a sentence for who cannot see it: as a page's script takes them. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import msgspec
 
 Role = Literal["stable", "candidate", "bad", "good", "main", "range", "limit"]
 """What a line means; the style sheet says how it looks."""
+XAxis = Literal["time", "log"]
+YAxis = Literal["linear", "log"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,35 +25,27 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart."""
+    """A chart. `x` is in seconds: since 1970 on an axis of time."""
 
     title: str
     spoken: str
-    spec: str
-    """JSON for the script."""
+    x: Sequence[float]
+    lines: Sequence[Line]
+    unit: str = ""
+    x_axis: XAxis = "time"
+    y_axis: YAxis = "linear"
+    y_range: tuple[float, float] | None = None
+    """Without one the values set it."""
 
-
-def chart(
-    title: str,
-    spoken: str,
-    x: Sequence[float],
-    lines: Sequence[Line],
-    *,
-    unit: str = "",
-    x_axis: Literal["time", "log"] = "time",
-    y_axis: Literal["linear", "log"] = "linear",
-    y_range: tuple[float, float] | None = None,
-) -> Chart:
-    """Return a chart. `x` is in seconds since 1970 on an axis of time.
-
-    Without a range the values set it.
-    """
-    document = {
-        "unit": unit,
-        "x_axis": x_axis,
-        "y_axis": y_axis,
-        "y_range": y_range,
-        "x": x,
-        "series": lines,
-    }
-    return Chart(title, spoken, msgspec.json.encode(document).decode())
+    @property
+    def spec(self) -> str:
+        """JSON for the script."""
+        document = {
+            "unit": self.unit,
+            "x_axis": self.x_axis,
+            "y_axis": self.y_axis,
+            "y_range": self.y_range,
+            "x": self.x,
+            "series": self.lines,
+        }
+        return msgspec.json.encode(document).decode()

@@ -11,7 +11,7 @@ from understudy.analyzers.guardrails.formatting import format_number
 from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
-from understudy.streams.dashboard.charts import Chart, Line, chart
+from understudy.streams.dashboard.charts import Chart, Line
 from understudy.streams.dashboard.evidence_rows import EvidenceRow, evidence_rows
 
 _DIGITS: Final = 12
@@ -70,7 +70,7 @@ def _evidence_chart(points: Sequence[EvidencePoint]) -> Chart:
         Line("enough", "limit", [1.0] * len(points)),
     ]
     title = "Evidence, as a multiple of what is enough"
-    return chart(title, spoken, _times_s(points), lines, unit="×", y_axis="log")
+    return Chart(title, spoken, _times_s(points), lines, unit="×", y_axis="log")
 
 
 def _drawn(value: float) -> float:
@@ -94,7 +94,7 @@ def _harm_chart(one: Evidence, points: Sequence[EvidencePoint]) -> Chart:
     ]
     spoken = "Harm with its 95 % interval against the limit, over the decisions so far."
     title = f"Harm and its 95 % interval, {unit}"
-    return chart(title, spoken, _times_s(points), lines, unit=unit, y_range=_range_shown(lines))
+    return Chart(title, spoken, _times_s(points), lines, unit=unit, y_range=_range_shown(lines))
 
 
 def _range_shown(lines: Sequence[Line]) -> tuple[float, float] | None:

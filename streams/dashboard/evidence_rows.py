@@ -19,6 +19,7 @@ from understudy.analyzers.guardrails.evidence_figures import (
 from understudy.analyzers.guardrails.formatting import format_count
 from understudy.analyzers.guardrails.slices import slice_title
 from understudy.schemas.decisions import Decision, Evidence
+from understudy.schemas.fixed_sample import FixedSampleFinding
 from understudy.schemas.rollout_metrics import METRICS
 from understudy.streams.dashboard.interval_bars import IntervalBar, interval_bar
 
@@ -96,10 +97,11 @@ def evidence_rows(decision: Decision, evidence: Sequence[Evidence]) -> list[Evid
     return [_row(one, decision) for one in evidence]
 
 
-def finding_of(one: Evidence) -> Finding:
+def finding_of(one: Evidence | FixedSampleFinding) -> Finding:
     """Return how far a piece of evidence tells.
 
-    The interval holds at all looks together, so what it excludes is certain.
+    The interval of a rollout holds at all looks together, so what it excludes is certain; that of a
+    fixed sample holds at the one look there is.
     """
     low, high = one.interval
     if one.status == "breach":
@@ -124,7 +126,7 @@ def meaning_of(guardrail: str, metric: str) -> str:
     return "" if named in title.lower() else title
 
 
-def _is_difference(one: Evidence) -> bool:
+def _is_difference(one: Evidence | FixedSampleFinding) -> bool:
     """Return whether a harm of 0 means that the sides are alike.
 
     Of multiples of a rate and of quantiles it means that the candidate is at its limit.

@@ -31,6 +31,18 @@ class HeatMap:
         """Whether there is more than all requests together."""
         return len(self.slices) > 1
 
+    def parts(self, columns: int) -> list[HeatMap]:
+        """The same in parts of at most so many languages, each after all requests together."""
+        first = 1 if self.slices[:1] == [ALL] else 0
+        n, parts = len(self.slices), []
+        each = -(-(n - first) // max(1, -(-(n - first) // columns)))
+        for start in range(first, n, max(1, each)):
+            kept = [*range(first), *range(start, min(start + each, n))]
+            rows = [(name, meaning, [cells[n] for n in kept]) for name, meaning, cells in self.rows]
+            shown = ([self.slices[n] for n in kept], [self.titles[n] for n in kept])
+            parts.append(HeatMap(*shown, rows, 0))
+        return parts
+
 
 def heat_map(decision: Decision) -> HeatMap:
     """Return the newest evidence of a decision for all requests and each language.

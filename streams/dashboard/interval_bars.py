@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from understudy.schemas.decisions import Evidence
+from understudy.schemas.fixed_sample import FixedSampleFinding
 
 WIDTH: Final = 100.0
 _SPAN_OF_MARGINS: Final = 1.5
@@ -43,7 +44,7 @@ class IntervalBar:
         return round(WIDTH - self.margin, 2)
 
 
-def interval_bar(one: Evidence) -> IntervalBar | None:
+def interval_bar(one: Evidence | FixedSampleFinding) -> IntervalBar | None:
     """Return the drawing of a piece of evidence; None where there is no estimate."""
     if one.harm is None:
         return None

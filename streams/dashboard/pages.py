@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 from functools import cache
@@ -13,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from understudy.analyzers.guardrails.formatting import format_count, format_percent, visible
+from understudy.streams.dashboard.report_page import ReportPage
 
 _STATIC: Final = files("understudy.streams.dashboard") / "static"
 STATIC_FILES: Final = {
@@ -32,11 +34,29 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
+def render_report(page: ReportPage, made_at: dt.datetime, release: str) -> str:
+    """Return a report as one file: with its style sheet, without a script, for no network.
+
+    Its content security policy permits this one style sheet and nothing else.
+    """
+    style = "".join(_read(name).decode() for name in ("dashboard.css", "report.css"))
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return render(
+        "report.html", page=page, made_at=made_at, release=release,
+        style=Markup(style),  # our own file, which names no end tag
+        style_hash=Markup(f"sha256-{digest}"),
+    )  # fmt: skip
+
+
 @cache
 def static_file(name: str) -> bytes:
     """Return the contents of a static file. Raises KeyError for any other name."""
     if name not in STATIC_FILES:
         raise KeyError(name)
+    return _read(name)
+
+
+def _read(name: str) -> bytes:
     return (_STATIC / name).read_bytes()
 
 

@@ -72,10 +72,8 @@ class RolloutPage:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether the reasons are of an earlier time than the figures: a rollback keeps its own."""
-        until = self.status.windows_until
-        since = self.status.since
-        return self.status.is_latched and None not in (until, since) and until != since
+        """Whether the reasons are older than the figures."""
+        return is_frozen(self.status)
 
 
 def rollout_page(record: RolloutRecord, decision: Decision | None, now: dt.datetime) -> RolloutPage:
@@ -89,13 +87,22 @@ def rollout_page(record: RolloutRecord, decision: Decision | None, now: dt.datet
         stages=_stages(policy.rollout, decision),
         decision=decision,
         progress=_progress(decision) if decision else [],
-        together=_together(decision) if decision else [],
-        slices=_worse(decision) if decision else [],
+        together=all_requests(decision) if decision else [],
+        slices=worse_slices(decision) if decision else [],
         heat=heat_map(decision) if decision else None,
-        quality=_quality(decision) if decision else [],
+        quality=data_quality(decision) if decision else [],
         silence=format_duration(silence) if silence is not None else "",
         policy_problem=policy.problem,
     )
+
+
+def is_frozen(status: RolloutStatus) -> bool:
+    """Return whether the reasons are of an earlier time than the figures.
+
+    A rollback keeps its reasons, while windows go on to be counted.
+    """
+    until, since = status.windows_until, status.since
+    return status.is_latched and None not in (until, since) and until != since
 
 
 def policy_text(record: RolloutRecord) -> str:
@@ -132,18 +139,21 @@ def _part(done: float, needed: float) -> float:
     return min(1.0, done / needed) if needed > 0 else 1.0
 
 
-def _together(decision: Decision) -> list[EvidenceRow]:
+def all_requests(decision: Decision) -> list[EvidenceRow]:
+    """Return the guardrails over all requests together, the worst first."""
     rows = evidence_rows(decision, [one for one in decision.evidence if one.slice == ALL])
     return sorted(rows, key=lambda row: _WORST.index(row.finding))
 
 
-def _worse(decision: Decision) -> list[EvidenceRow]:
+def worse_slices(decision: Decision) -> list[EvidenceRow]:
+    """Return the slices in which the candidate is worse, the worst first."""
     rows = evidence_rows(decision, [one for one in decision.evidence if one.slice != ALL])
     worse = [row for row in rows if row.finding in (Finding.BREACH, Finding.BEYOND, Finding.WORSE)]
     return sorted(worse, key=lambda row: (_WORST.index(row.finding), -row.rollback_multiple))
 
 
-def _quality(decision: Decision) -> list[tuple[str, str]]:
+def data_quality(decision: Decision) -> list[tuple[str, str]]:
+    """Return whether the data can be trusted: what was measured of it, and the share."""
     quality = decision.quality
     return [
         ("Requests that the evidence rests on", format_percent(decision.stage.judged_share)),

@@ -13,7 +13,7 @@ from understudy.analyzers.guardrails.formatting import (
 )
 from understudy.analyzers.windows.histogram import bucket_value, quantile
 from understudy.streams.clickhouse.traffic_figures import SIDES, Traffic
-from understudy.streams.dashboard.charts import Chart, Line, chart
+from understudy.streams.dashboard.charts import Chart, Line
 
 KINDS: Final = (
     ("gave no answer", "errors", "model_requests"),
@@ -179,11 +179,11 @@ def _course(traffic: Traffic) -> list[Chart]:
     requests = [step.sums["candidate_requests"] for step in traffic.steps]
     spoken = f"Share of requests without an answer over {len(x)} steps of time."
     return [
-        chart(
+        Chart(
             "Requests of the candidate", f"{sum(requests):,} requests.", x,
             [Line("requests", "main", requests)],
         ),
-        chart(
+        Chart(
             "Requests without an answer, %", spoken, x,
             [Line(side, side, rates(side)) for side in ("stable", "candidate")],
             unit="%",
@@ -210,7 +210,7 @@ def _distribution(title: str, histograms: Sequence[Mapping[int, int]]) -> Chart:
         lines.append((side, [100 * counts.get(step, 0) / total for step in steps]))
     medians = [format_value("ms", quantile(histogram, 0.5)) for histogram in histograms]
     spoken = f"Median {medians[0]} for stable, {medians[1]} for the candidate."
-    return chart(
+    return Chart(
         f"{title}, % of answers by seconds", spoken, x,
         [Line("stable", "stable", lines[0][1]), Line("candidate", "candidate", lines[1][1])],
         unit="%", x_axis="log",

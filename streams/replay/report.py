@@ -48,6 +48,13 @@ class ReportSums:
         """Rollouts of which requests were compared, by name."""
         return sorted({rollout_id for rollout_id, *_ in self._compared})
 
+    def languages(self) -> dict[str, RowTotals]:
+        """The sums of each language, over all rollouts, modes and workflows."""
+        by_language: dict[str, list[RowSums]] = {}
+        for (_, _, language, _), sums in self._compared.items():
+            by_language.setdefault(language or "und", []).append(sums)
+        return {language: total_of_sums(sums) for language, sums in by_language.items()}
+
     def slices(self, rollout_id: str) -> dict[SliceName, RowTotals]:
         """One slice per mode over everything, then each language and workflow."""
         own = {key[1:]: sums for key, sums in self._compared.items() if key[0] == rollout_id}

@@ -12,7 +12,7 @@ from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.tables import WINDOWS, block
-from understudy.streams.clickhouse.traffic_figures import Traffic, read_traffic
+from understudy.streams.clickhouse.traffic_figures import Traffic, read_languages, read_traffic
 from understudy.streams.clickhouse.window_rows import window_columns
 
 pytestmark = pytest.mark.embedded
@@ -70,3 +70,15 @@ def test_a_rollout_without_windows_has_nothing(connection: ReadConnection) -> No
     found = read_traffic(connection, "unknown", START, END)
     assert (found.rows, found.steps) == (0, [])
     assert not any(found.sums.values())
+
+
+def test_languages_add_up_to_the_whole(connection: ReadConnection) -> None:
+    found = read_languages(connection, ROLLOUT, START, END)
+    assert {one.language for one in found} == {row.language for row in ROWS}
+    for name in ("candidate_requests", "stable_errors"):
+        assert sum(one.sums[name] for one in found) == traffic(connection).sums[name]
+    histograms = [one.histograms["stable_duration_ms_histogram"] for one in found]
+    assert sum(sum(one.values()) for one in histograms) == sum(
+        row.stable.duration_ms_count for row in ROWS
+    )
+    assert read_languages(connection, "unknown", START, END) == []

@@ -171,3 +171,17 @@ def test_the_examples_end_in_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     both = run("examples/compare/both.csv", "--outputs", "old_model", "new_model")
     assert "ROLLBACK  60 cases" in both.stdout, both.output
+
+
+def test_a_report_is_written_beside_what_is_printed(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    result = run(*files, "--html", file, "--fail-on", "rollback")
+    assert result.exit_code == 4
+    assert "ROLLBACK" in result.stdout
+    text = file.read_text()
+    verdict = json.loads(run(*files, "--json").stdout)["verdict"]
+    assert verdict["reasons"][0] in text
+    assert "stable.csv and candidate.csv" in text
+    assert "look" in text

@@ -71,6 +71,18 @@ def test_json_keeps_the_report_and_adds_the_decision(recording: Path, tmp_path: 
     assert decision["evidence"][0]["guardrail"] == "tool_call_match"
 
 
+def test_a_report_says_what_the_json_says(recording: Path, tmp_path: Path) -> None:
+    policy, file = tmp_path / "policy.yaml", tmp_path / "report.html"
+    policy.write_text(STRICT)
+    done = CliRunner().invoke(
+        main, ["replay", str(recording), "--policy", str(policy), "--html", str(file), "--json"]
+    )
+    decision = json.loads(done.stdout)["decision"]
+    text = file.read_text()
+    assert decision["reasons"][0] in text
+    assert "tool_call_match, min: 99%" in text, "the policy as it was written"
+
+
 def test_recorded_answers_are_replayed_as_events(tmp_path: Path) -> None:
     rows = "id,answer\n" + "".join(f'{n},"{{""a"": {n}}}"\n' for n in range(20))
     stable, candidate = tmp_path / "s.csv", tmp_path / "c.csv"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from understudy.streams.dashboard.charts import Line, chart
+from understudy.streams.dashboard.charts import Chart, Line
 
 
 def test_a_chart_is_json_with_gaps_as_null() -> None:
-    made = chart(
+    made = Chart(
         "Harm", "It rises.", [1.0, 2.0], [Line("harm", "main", [0.5, None])], unit="pp",
         y_range=(-1.0, 1.0),
     )  # fmt: skip

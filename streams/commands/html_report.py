@@ -1,0 +1,61 @@
+"""The option `--html`, and writing what it asks for: a report as one file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from understudy.streams.errors import CommandError
+from understudy.streams.terminal.output import say, say_raw
+
+if TYPE_CHECKING:  # templates are imported only where a report is asked for
+    from understudy.schemas.rollouts import Rollout
+    from understudy.streams.dashboard.report_page import ReportPage
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+STDOUT: Final = Path("-")
+
+
+def html_option(*, required: bool = False) -> Callable[[Function], Function]:
+    """`--html FILE`, as the argument `html_file`."""
+    return click.option(
+        "--html", "html_file", metavar="FILE", required=required,
+        type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
+        help="Write a report to this file, to attach to a change request: one file that needs no "
+        "network; - for stdout.",
+    )  # fmt: skip
+
+
+def policy_of_report(rollout: Rollout, policy_file: Path | None) -> str:
+    """Return the policy as its file says it; where there is none, that it is the default one.
+
+    Raises `CommandError`.
+    """
+    if policy_file is None:
+        names = ", ".join(guardrail.name for guardrail in rollout.guardrails)
+        return f"# No --policy was given: these are the default guardrails.\nguardrails: {names}\n"
+    try:
+        return policy_file.read_text("utf-8")
+    except OSError as error:
+        raise CommandError(f"{policy_file}: {error.strerror}") from None
+
+
+def write_report(page: ReportPage, file: Path) -> None:
+    """Write a report. Raises `CommandError` where the file cannot be written."""
+    from understudy.streams.dashboard.pages import render_report
+
+    release = importlib.metadata.version("understudy")
+    text = render_report(page, dt.datetime.now(dt.UTC), release).encode()
+    if file == STDOUT:
+        say_raw(text)
+        return
+    try:
+        file.write_bytes(text)
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}") from None
+    say(f"wrote {file} ({len(text) / 1000:,.0f} kB)", err=True)

@@ -1,0 +1,144 @@
+"""Reads what a report on a rollout shows besides its policy and newest decision."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from understudy.schemas.api import HistoryPage
+from understudy.schemas.decisions import Decision, Evidence
+from understudy.schemas.rollout_records import RolloutRecord
+from understudy.streams.clickhouse.decision_history import END, DecisionHistory
+from understudy.streams.clickhouse.evidence_history import EvidencePoint, read_evidence
+from understudy.streams.clickhouse.read_connection import ReadConnection
+from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
+from understudy.streams.clickhouse.traffic_figures import (
+    LanguageTraffic,
+    Traffic,
+    read_languages,
+    read_traffic,
+)
+from understudy.streams.dashboard.report_page import (
+    ReportPage,
+    courses_wanted,
+    decision_facts,
+    decision_gaps,
+    evidence_part,
+    headline,
+    moment_text,
+    traffic_part,
+)
+from understudy.streams.dashboard.rollout_page import is_frozen, policy_text
+from understudy.streams.rollouts.rollout_status import status_of
+
+MAX_DECISIONS: Final = 50
+"""That changed something; two pages of paper."""
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutSource:
+    """The rollout, its newest decision, and the span of time to count."""
+
+    record: RolloutRecord
+    decision: Decision | None
+    since: dt.datetime
+    until: dt.datetime
+
+
+class _Reader:
+    """Asks ClickHouse until it fails once, and remembers why: then all questions fail alike."""
+
+    def __init__(self, connection: ReadConnection) -> None:
+        self._connection = connection
+        self.problem = ""
+
+    def read(self, ask: Callable[[ReadConnection], Result], without: Result) -> Result:
+        if self.problem:
+            return without
+        try:
+            return ask(self._connection)
+        except (SinkBusy, SinkBroken) as error:
+            self.problem = str(error)
+            return without
+
+
+def rollout_report(
+    source: RolloutSource, connection: ReadConnection, address: str = ""
+) -> ReportPage:
+    """Return the report. Where ClickHouse cannot be asked, the report says so itself."""
+    record, decision = source.record, source.decision
+    rollout_id, span = record.manifest.rollout_id, (source.since, source.until)
+    reader = _Reader(connection)
+    courses = [(one, _course(reader, source, one)) for one in _wanted(decision)]
+    found: Traffic | None = reader.read(lambda c: read_traffic(c, rollout_id, *span), None)
+    none: list[LanguageTraffic] = []
+    languages = reader.read(lambda c: read_languages(c, rollout_id, *span), none)
+    history = reader.read(
+        lambda c: DecisionHistory(c).page(rollout_id, END, MAX_DECISIONS),
+        HistoryPage(decisions=[], next_before=None),
+    )
+    status = status_of(record, decision)
+    counted = f"from {moment_text(source.since)} until {moment_text(source.until)}"
+    models = record.manifest.models
+    return ReportPage(
+        title=rollout_id,
+        verdict=status.verdict,
+        headline=headline(status.verdict),
+        facts=[
+            ("Stable", models.stable), ("Candidate", models.candidate),
+            *(decision_facts(decision) if decision else []),
+        ],
+        reasons=status.reasons,
+        reasons_of=status.since if is_frozen(status) else None,
+        alerts=status.alerts,
+        missing=decision.missing if decision and status.verdict != "promote" else [],
+        evidence=evidence_part(decision, courses) if decision else None,
+        traffic=traffic_part(found, languages, counted) if found else None,
+        decisions=history.decisions,
+        commands=list(reversed(record.commands)),
+        policy=policy_text(record),
+        gaps=_gaps(source, reader.problem, found, is_older=history.next_before is not None),
+        address=address,
+    )  # fmt: skip
+
+
+def _wanted(decision: Decision | None) -> list[Evidence]:
+    return courses_wanted(decision) if decision else []
+
+
+def _course(reader: _Reader, source: RolloutSource, one: Evidence) -> Sequence[EvidencePoint]:
+    decision = source.decision
+    if decision is None:
+        return []
+    none: list[EvidencePoint] = []
+    return reader.read(
+        lambda connection: read_evidence(
+            connection, decision.rollout_id, one.guardrail, one.slice,
+            created_at=decision.rollout_created_at or decision.decided_at, since=source.since,
+        ),
+        none,
+    )  # fmt: skip
+
+
+def _gaps(
+    source: RolloutSource, problem: str, traffic: Traffic | None, *, is_older: bool
+) -> list[str]:
+    decision = source.decision
+    gaps = ["No decision has been made yet: there is no evidence."] if decision is None else []
+    if decision is not None:
+        gaps += decision_gaps(decision)
+        if status_of(source.record, decision).is_outdated:
+            gaps.append("The newest decision was made under an earlier policy than the one below.")
+    if problem:
+        gaps.append(
+            "ClickHouse could not be asked, so the course of the evidence, what was counted on "
+            f"both sides, and earlier decisions are missing: {problem}."
+        )
+    elif traffic is None or not traffic.rows:
+        gaps.append("ClickHouse has no windows of this span of time: nothing was counted.")
+    if is_older:
+        gaps.append(f"Only the newest {MAX_DECISIONS} decisions are listed.")
+    return [*gaps, "What the models answered is not in this report: answers are not stored."]

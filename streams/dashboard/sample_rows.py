@@ -1,0 +1,89 @@
+"""What a report shows of each guardrail of a fixed sample: two files, judged once. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from understudy.analyzers.guardrails.evidence_figures import (
+    harm_text,
+    interval_text,
+    limit_text,
+    sides_text,
+)
+from understudy.analyzers.guardrails.formatting import format_count, format_number
+from understudy.analyzers.guardrails.slices import slice_title
+from understudy.schemas.fixed_sample import FixedSampleFinding
+from understudy.streams.dashboard.evidence_rows import (
+    SIGNS,
+    WORDS,
+    Finding,
+    finding_of,
+    meaning_of,
+)
+from understudy.streams.dashboard.interval_bars import IntervalBar, interval_bar
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRow:
+    """A guardrail in a slice, ready to be shown."""
+
+    guardrail: str
+    meaning: str
+    slice_title: str
+    action: str
+    limit: str
+    cases: str
+    sides: str
+    harm: str
+    interval: str
+    finding: Finding
+    p_harm: str
+    is_required: bool
+    note: str
+    bar: IntervalBar | None
+
+    @property
+    def words(self) -> str:
+        """The finding in words."""
+        return WORDS[self.finding]
+
+    @property
+    def sign(self) -> str:
+        """The finding as one character."""
+        return SIGNS[self.finding]
+
+
+def sample_rows(findings: Sequence[FixedSampleFinding]) -> list[SampleRow]:
+    """Return findings as rows, in their order."""
+    return [_row(one) for one in findings]
+
+
+def _row(one: FixedSampleFinding) -> SampleRow:
+    return SampleRow(
+        guardrail=one.guardrail,
+        meaning=meaning_of(one.guardrail, one.metric),
+        slice_title=slice_title(one.slice),
+        action=one.action,
+        limit=limit_text(one),
+        cases=format_count(one.cases),
+        sides=sides_text(one),
+        harm=harm_text(one, one.harm),
+        interval=interval_text(one),
+        finding=finding_of(one),
+        p_harm=_p_value(one.p_harm),
+        is_required=one.required,
+        note=one.note or _needed(one),
+        bar=interval_bar(one),
+    )
+
+
+def _p_value(p: float) -> str:
+    return "<0.0001" if p < 1e-4 else format_number(p, 2)
+
+
+def _needed(one: FixedSampleFinding) -> str:
+    """How many cases would do, where these do not."""
+    if one.status != "open" or one.cases_needed is None:
+        return ""
+    return f"models that are alike would pass in {format_count(one.cases_needed)} cases"

@@ -1,0 +1,123 @@
+"""What a report on recorded events, or on two recorded runs, holds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from understudy.analyzers.guardrails.formatting import format_count, format_percent
+from understudy.analyzers.guardrails.slices import ALL, slice_title
+from understudy.schemas.adapters.cases import Case
+from understudy.schemas.decisions import Decision
+from understudy.schemas.fixed_sample import FixedSampleVerdict
+from understudy.streams.dashboard.recorded_traffic import recorded_languages, recorded_traffic
+from understudy.streams.dashboard.report_page import (
+    ReportPage,
+    TrafficPart,
+    decision_facts,
+    decision_gaps,
+    evidence_part,
+    headline,
+    sample_part,
+    traffic_part,
+)
+from understudy.streams.replay.report import ReportSums
+
+NOT_STORED: Final = "What the models answered is not in this report: answers are not stored."
+
+
+def replay_page(
+    sums: ReportSums, files: Sequence[str], decision: Decision | None, policy: str
+) -> ReportPage:
+    """Return the report on a recording; without a policy there is no verdict in it."""
+    if decision is None:
+        gaps = ["Nothing was judged: no --policy was given."]
+    else:
+        gaps = decision_gaps(decision)
+    return ReportPage(
+        title=decision.rollout_id if decision else ", ".join(sums.rollouts()) or "no rollout",
+        verdict=decision.verdict if decision else "",
+        headline=headline(decision.verdict) if decision else "Compared, and not judged.",
+        facts=[("Recorded in", ", ".join(files)), *(decision_facts(decision) if decision else [])],
+        reasons=decision.reasons if decision else [],
+        alerts=[alert.sentence for alert in decision.alerts] if decision else [],
+        missing=decision.missing if decision and decision.verdict == "hold" else [],
+        evidence=evidence_part(decision) if decision else None,
+        traffic=_traffic(sums),
+        policy=policy,
+        gaps=[*gaps, NOT_STORED],
+    )
+
+
+def comparison_page(
+    sums: ReportSums,
+    verdict: FixedSampleVerdict,
+    policy: str,
+    *,
+    title: str,
+    read: Sequence[tuple[str, str]],
+    notes: Sequence[str],
+    examples: Mapping[str, Sequence[Case]],
+    unjudged: Sequence[str],
+) -> ReportPage:
+    """Return the report on two recorded runs. `read` says what was read, as title and text."""
+    rows, left = sample_part(verdict)
+    more = [f"{format_count(left)} more slices without a finding are not listed; --json has all."]
+    return ReportPage(
+        title=title,
+        verdict=verdict.verdict,
+        headline=_HEADLINES[verdict.verdict],
+        facts=[*read, ("Cases", _cases(verdict)), ("Policy", verdict.policy_hash[:16])],
+        reasons=verdict.reasons,
+        alerts=verdict.alerts,
+        missing=[],
+        notes=list(notes),
+        sample=rows,
+        sample_method=_method(verdict),
+        examples=[(_named(name), _places(cases)) for name, cases in examples.items()],
+        traffic=_traffic(sums),
+        policy=policy,
+        gaps=[*unjudged, *(more if left else []), NOT_STORED],
+    )
+
+
+_HEADLINES: Final = {
+    "rollback": "The candidate is worse than the policy tolerates.",
+    "hold": "These cases suffice neither to reject the candidate nor to accept it.",
+    "promote": "All that the policy requires is shown to be within its limits.",
+}
+
+
+def _traffic(sums: ReportSums) -> TrafficPart | None:
+    of_language = sums.languages()
+    return traffic_part(
+        recorded_traffic(sums.whole()), recorded_languages(of_language), "over all that was read"
+    )
+
+
+def _cases(verdict: FixedSampleVerdict) -> str:
+    count = format_count(verdict.cases)
+    if verdict.units == verdict.cases:
+        return count
+    return f"{count}, in {format_count(verdict.units)} conversations"
+
+
+def _method(verdict: FixedSampleVerdict) -> str:
+    return (
+        f"One look at a fixed number of cases, by exact tests of harm beyond the limit: of "
+        f"candidates that are within all limits at most {format_percent(verdict.false_rollback)} "
+        "are rejected, and of those beyond a limit at most "
+        f"{format_percent(verdict.false_promotion)} are accepted. Live requests are judged "
+        "otherwise, by tests that stay valid however often one looks."
+    )
+
+
+def _named(name: str) -> str:
+    guardrail, _, where = name.partition("/")
+    return guardrail if where == ALL else f"{guardrail} in {slice_title(where)}"
+
+
+def _places(cases: Sequence[Case]) -> str:
+    """Ids with the place of candidate's record, or stable's where there is no other."""
+    found = [(case.id, case.candidate or case.stable) for case in cases]
+    return ", ".join(f"{name} ({one.place})" for name, one in found if one is not None)
