@@ -166,10 +166,10 @@ def sample_part(verdict: FixedSampleVerdict) -> tuple[list[SampleRow], int]:
 
     Left out are slices in which nothing is found; over all cases together each is shown.
     """
-    told = [one for one in verdict.findings if one.cases or one.status == "breach"]
-    shown = [one for one in told if one.slice == ALL or finding_of(one) in _LISTED]
+    measured = [one for one in verdict.findings if one.cases or one.status == "breach"]
+    shown = [one for one in measured if one.slice == ALL or finding_of(one) in _LISTED]
     rows = sorted(sample_rows(shown), key=lambda row: _WORST.index(row.finding))
-    return rows, len(told) - len(shown)
+    return rows, len(measured) - len(shown)
 
 
 def decision_gaps(decision: Decision) -> list[str]:
