@@ -1,7 +1,9 @@
 """Makes whatever a user gives as a model's client one thing: a function to await.
 
 An async function stays as it is, an async generator is opened, and a plain function runs in a
-thread, since it might block the event loop and every other request with it.
+thread, since it might block the event loop and every other request with it. A plain wrapper of an
+async function may do so too, or return what that returns: it runs in a thread until it has returned
+an awaitable.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import contextvars
 import functools
 import inspect
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 AsyncCall = Callable[..., Awaitable[Any]]
@@ -22,11 +24,12 @@ def as_async(call: Callable[..., Any]) -> AsyncCall:
     inner = call
     while isinstance(inner, functools.partial):
         inner = inner.func
-    inner = inspect.unwrap(inner)
     if _is(inspect.iscoroutinefunction, inner):
         return call
     if _is(inspect.isasyncgenfunction, inner):
         return _opening(call)
+    if _is(inspect.iscoroutinefunction, inspect.unwrap(inner)):
+        return WrapperCall(call)
     return ThreadedCall(call)
 
 
@@ -51,16 +54,21 @@ class ThreadedCall:
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Await the function's answer; an answer that is an awaitable is awaited here."""
+        answer = await self._threaded(args, kwargs)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def _threaded(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Return what the function returns."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         work = functools.partial(contextvars.copy_context().run, self._call, *args, **kwargs)
         threading.Thread(target=self._run, args=(work, loop, future), daemon=True).start()
         try:
-            answer = await future
+            return await future
         except asyncio.CancelledError:
-            self.abandoned += 1
+            if future.cancelled():  # else the answer had come just before
+                self.abandoned += 1
             raise
-        return await answer if inspect.isawaitable(answer) else answer
 
     def _run(
         self,
@@ -84,6 +92,23 @@ class ThreadedCall:
             future.set_result(answer)
         else:
             future.set_exception(_raisable(failure))
+
+
+class WrapperCall(ThreadedCall):
+    """Calls a plain function that wraps an async one: as itself, once it returned an awaitable."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        super().__init__(call)
+        self._returns_awaitables = False
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Await the wrapped function's answer, or what the wrapper made of it."""
+        if self._returns_awaitables:
+            answer = self._call(*args, **kwargs)
+        else:
+            answer = await self._threaded(args, kwargs)
+        self._returns_awaitables = inspect.isawaitable(answer)
+        return await answer if self._returns_awaitables else answer
 
 
 def _raisable(failure: BaseException) -> BaseException:

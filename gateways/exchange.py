@@ -75,7 +75,7 @@ class Exchange:
 
     def __init__(
         self,
-        publish: Callable[[list[Event]], None],
+        publish: Callable[[Callable[[], list[Event]]], None],
         *,
         rollout_id: str,
         pair_id: str,
@@ -136,7 +136,10 @@ class Exchange:
 
     def _publish_if_over(self) -> None:
         if self._is_decided and len(self._records) == len(self._sides):
-            self._publish([self._event(side) for side in self._sides])
+            self._publish(self._events)
+
+    def _events(self) -> list[Event]:
+        return [self._event(side) for side in self._sides]
 
     def _event(self, side: Side) -> Event:
         record, context = self._records[side], self._context

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from understudy.gateways.background_calls import close_stream
-from understudy.gateways.call_errors import HUNG_UP, TIMEOUT, error_of
+from understudy.gateways.background_calls import (
+    YIELD_EVERY,
+    close_stream,
+    is_cancelled_from_outside,
+)
+from understudy.gateways.call_errors import HUNG_UP, TIMEOUT, TOO_LARGE, error_of
 from understudy.gateways.call_notes import NOTES
 from understudy.gateways.exchange import SideRecord
 from understudy.gateways.model_call import ModelCall
@@ -18,6 +23,8 @@ from understudy.schemas.events import Error
 OnStreamEnd = Callable[[SideRecord], None]
 Rescue = Callable[[], Awaitable[Any]]
 """Returns another stream, for one that failed before its first token."""
+MAX_HELD_CHUNKS: Final = 1_000
+"""Chunks before the first token: a keep-alive in each second of a quarter of an hour."""
 
 
 class _ClosedStream(ABC):
@@ -65,10 +72,13 @@ class RelayedStream(_ClosedStream):
         except StopAsyncIteration:
             self._end(self._measured.stream_ended)
             raise
-        except (asyncio.CancelledError, GeneratorExit):
+        except GeneratorExit:
             self.hang_up()
             raise
-        except Exception as failure:
+        except asyncio.CancelledError as failure:
+            self.fail(HUNG_UP if is_cancelled_from_outside() else error_of(failure))
+            raise
+        except (Exception, SystemExit) as failure:
             self.fail(error_of(failure))
             raise
         finally:
@@ -125,8 +135,9 @@ class RescuedStream(_ClosedStream):
         self._candidate = stream
         self._deadline_s = deadline_s
         self._rescue = rescue
-        self._held: list[Any] = []
+        self._held: deque[Any] = deque()
         self._has_begun = False
+        self._closing: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> Self:
         return self
@@ -135,8 +146,15 @@ class RescuedStream(_ClosedStream):
         if not self._has_begun:
             await self._begin()
         if self._held:
-            return self._held.pop(0)
-        return await self._current.__anext__()
+            return self._held.popleft()
+        if self._current is not self._candidate:
+            return await self._current.__anext__()
+        try:
+            return await self._candidate.__anext__()
+        except (asyncio.CancelledError, SystemExit) as failure:
+            if is_cancelled_from_outside():
+                raise
+            raise RuntimeError(f"the candidate's client raised {failure!r}") from failure
 
     async def _begin(self) -> None:
         """Wait for the candidate's first token; on failure let stable serve instead."""
@@ -145,6 +163,7 @@ class RescuedStream(_ClosedStream):
             self._on_served()
             return
         self._held.clear()
+        self._closing = asyncio.ensure_future(close_stream(self._candidate))
         self._current = (await self._rescue()).__aiter__()
 
     async def _has_first_token(self) -> bool:
@@ -170,7 +189,16 @@ class RescuedStream(_ClosedStream):
                 self._held.append(chunk)
                 if self._candidate.has_begun:
                     break
-        except Exception:
+                if len(self._held) % YIELD_EVERY == 0:
+                    await asyncio.sleep(0)  # a stream that never waits lets no timer run
+                if len(self._held) > MAX_HELD_CHUNKS:
+                    self._candidate.fail(TOO_LARGE)
+                    return False
+        except asyncio.CancelledError:
+            if is_cancelled_from_outside():
+                raise
+            return False
+        except (Exception, SystemExit):  # the latter would end the event loop
             return False
         return True
 

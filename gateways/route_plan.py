@@ -11,7 +11,7 @@ import msgspec
 
 from understudy.gateways.allocation import Allocation
 from understudy.gateways.hashed_place import place_of
-from understudy.schemas.events import Mode
+from understudy.schemas.events import PAIRED_MODES, Mode
 
 Served = Literal["stable", "candidate"]
 
@@ -82,13 +82,22 @@ def _split(
     if _served(allocation, unit) == "candidate":
         return RoutePlan(served="candidate", single=mode)
     mirrored = _is_mirrored(allocation, pair_id, sampling)
-    # Stable's own events refresh a decision that is too old to be followed.
-    is_refreshed = allocation.is_stale and allocation.verdict != "rollback"
     return RoutePlan(
-        single=mode if allocation.candidate_share > 0.0 or is_refreshed else None,
+        single=mode if makes_own_events(allocation) else None,
         paired="shadow" if mirrored else None,
         control=mirrored and _has_control(allocation, pair_id, sampling),
     )
+
+
+def makes_own_events(allocation: Allocation) -> bool:
+    """Return whether requests that nobody mirrors are told too, or those of both models served.
+
+    They are where the candidate serves some. In canary and A/B, stable's own events also refresh a
+    decision that is too old to be followed.
+    """
+    is_refreshed = allocation.is_stale and allocation.verdict != "rollback"
+    is_split = allocation.mode not in PAIRED_MODES
+    return allocation.candidate_share > 0.0 or (is_split and is_refreshed)
 
 
 def _served(allocation: Allocation, unit: str) -> Served:

@@ -34,6 +34,7 @@ from understudy.gateways.background_calls import (
     CallLimits,
     is_cancelled_from_outside,
 )
+from understudy.gateways.bounded_ids import MAX_ID, bounded_id
 from understudy.gateways.budget import Budget
 from understudy.gateways.call_errors import HUNG_UP, TIMEOUT
 from understudy.gateways.call_notes import NOTES
@@ -57,6 +58,7 @@ from understudy.gateways.route_plan import (
     STABLE_ALONE,
     RoutePlan,
     Sampling,
+    makes_own_events,
     plan_request,
 )
 from understudy.gateways.stale_decisions import StaleDecisions
@@ -82,7 +84,7 @@ def _loop_time_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-class Route:
+class RoutedRequest:
     """One request on its way: who hears of the served call, and what runs beside it."""
 
     def __init__(self, plan: RoutePlan, call: Call, receipt: Receipt | None) -> None:
@@ -198,16 +200,18 @@ class Router(Generic[P, Answer]):
         self._stale.note(found, now)
         return found
 
-    def serves_candidate(self) -> bool:
-        """Return whether the decision in force lets the candidate serve."""
+    def has_users(self) -> bool:
+        """Return whether some users are this rollout's own: those it serves, or is refreshed by."""
         try:
             allocation = self.allocation()
         except Exception:
-            self._note_own_failure("no decision could be had")
+            self.note_own_failure("no decision could be had")
             return False
-        return allocation is not None and allocation.candidate_share > 0.0
+        return allocation is not None and makes_own_events(allocation)
 
-    def begin(self, context: RequestContext, call: Call, *, may_serve: bool = True) -> Route | None:
+    def begin(
+        self, context: RequestContext, call: Call, *, may_serve: bool = True
+    ) -> RoutedRequest | None:
         """Plan a request and start what runs beside it; None where stable serves alone.
 
         Without `may_serve` another rollout chooses who serves, and this one only mirrors.
@@ -223,7 +227,7 @@ class Router(Generic[P, Answer]):
                 return None
             return self._begin(plan, context, pair_id, call)
         except Exception:
-            self._note_own_failure("a request could not be planned")
+            self.note_own_failure("a request could not be planned")
             return None
 
     def _plan(self, context: RequestContext, pair_id: str) -> RoutePlan:
@@ -242,8 +246,11 @@ class Router(Generic[P, Answer]):
         self._next_probe_s = now_s + every_s
         return MIRRORED
 
-    def _begin(self, plan: RoutePlan, context: RequestContext, pair_id: str, call: Call) -> Route:
-        route = Route(plan, call, context.receipt)
+    def _begin(
+        self, plan: RoutePlan, context: RequestContext, pair_id: str, call: Call
+    ) -> RoutedRequest:
+        route = RoutedRequest(plan, call, context.receipt)
+        context = _bounded(context)
         request_time = context.request_time or self._now()
         request = context.request or self._reading.request(*call)
 
@@ -253,7 +260,7 @@ class Router(Generic[P, Answer]):
         if plan.single is not None:
             route.exchanges.append(exchange(plan.single, (plan.served,), pair_id))
         if plan.paired is not None:
-            own_id = f"{pair_id}{MIRROR_SUFFIX}" if plan.single is not None else pair_id
+            own_id = bounded_id(pair_id, MIRROR_SUFFIX) if plan.single is not None else pair_id
             self._start_unserved(
                 route, lambda sides: exchange(plan.paired or "shadow", sides, own_id)
             )
@@ -264,15 +271,16 @@ class Router(Generic[P, Answer]):
         context: RequestContext, request: Request | None,
     ) -> Exchange:  # fmt: skip
         exchange = Exchange(
-            self._publish, rollout_id=self.rollout_id, pair_id=pair_id, mode=mode, sides=sides,
-            request_time=request_time, context=context, request=request, workflow=self._workflow,
+            self._publish, rollout_id=self.rollout_id, pair_id=bounded_id(pair_id), mode=mode,
+            sides=sides, request_time=request_time, context=context, request=request,
+            workflow=self._workflow,
         )  # fmt: skip
         if self._journal is not None:
             self._journal.begin(exchange.outline())
         return exchange
 
     def _start_unserved(
-        self, route: Route, exchange: Callable[[tuple[Side, ...]], Exchange]
+        self, route: RoutedRequest, exchange: Callable[[tuple[Side, ...]], Exchange]
     ) -> None:
         """Start the sides that are not served, where the limits have room."""
         serves_candidate = route.plan.served == "candidate"
@@ -293,7 +301,7 @@ class Router(Generic[P, Answer]):
         if has_control:
             self._start(route, "control", pair)
 
-    def _start(self, route: Route, side: Side, pair: Exchange) -> BackgroundCall:
+    def _start(self, route: RoutedRequest, side: Side, pair: Exchange) -> BackgroundCall:
         args, kwargs = route.call
         started = self._background.start(
             self._call_of(side), copy_of(args), copy_of(dict(kwargs)), self._measured(side),
@@ -304,7 +312,7 @@ class Router(Generic[P, Answer]):
 
     # Serving
 
-    async def serve_stable(self, routes: Sequence[Route], call: Call) -> Any:
+    async def serve_stable(self, routes: Sequence[RoutedRequest], call: Call) -> Any:
         """Await stable's answer and serve it; all routes hear of it."""
         args, kwargs = call
         measured = self._measured("stable")
@@ -331,7 +339,7 @@ class Router(Generic[P, Answer]):
         end(measured.answered(answer))
         return answer
 
-    async def serve_candidate(self, route: Route) -> Any:
+    async def serve_candidate(self, route: RoutedRequest) -> Any:
         """Await the candidate's answer and serve it; where it fails, serve stable's."""
         args, kwargs = route.call
         measured = self._measured("candidate")
@@ -362,7 +370,7 @@ class Router(Generic[P, Answer]):
         return answer
 
     def _relay_candidate(
-        self, route: Route, measured: ModelCall, stream: Any, deadline_s: float
+        self, route: RoutedRequest, measured: ModelCall, stream: Any, deadline_s: float
     ) -> RescuedStream:
         def end(record: SideRecord) -> None:
             if record.error is HUNG_UP:  # perhaps before anybody began to read
@@ -376,7 +384,7 @@ class Router(Generic[P, Answer]):
             rescue=lambda: self._rescue(route),
         )
 
-    async def _rescue(self, route: Route) -> Any:
+    async def _rescue(self, route: RoutedRequest) -> Any:
         """Serve stable's answer instead of the candidate's."""
         self.counts["rescued"] += 1
         route.serve("stable" if route.stable is not None else None)
@@ -386,7 +394,7 @@ class Router(Generic[P, Answer]):
         args, kwargs = route.call
         return await self._stable(*args, **kwargs)
 
-    def _end_served(self, routes: Sequence[Route], side: Side, record: SideRecord) -> None:
+    def _end_served(self, routes: Sequence[RoutedRequest], side: Side, record: SideRecord) -> None:
         """Tell the routes how the served call ended, after the user has got the answer."""
         for route in routes:
             if record.error is HUNG_UP:
@@ -401,18 +409,28 @@ class Router(Generic[P, Answer]):
     def _measured(self, side: Side) -> ModelCall:
         return ModelCall(self._reading, self._models[side])
 
-    def _publish(self, events: list[Event]) -> None:
+    def _publish(self, events: Callable[[], list[Event]]) -> None:
         try:
-            self._publisher.publish(*events)
+            self._publisher.publish(*events())
         except Exception:
-            self._note_own_failure("events could not be published")
+            self.note_own_failure("events could not be published")
 
-    def _note_own_failure(self, what: str) -> None:
+    def note_own_failure(self, what: str) -> None:
         """Count a failure of the Router; log the first of its kind."""
         self.counts[f"failed: {what}"] += 1
         if what not in self._logged:
             self._logged.add(what)
             _log.exception("rollout %s: %s; stable serves", self.rollout_id, what)
+
+
+AnyRouter = Router[..., Any]
+
+
+def _bounded(context: RequestContext) -> RequestContext:
+    name = context.conversation_id
+    if name is None or len(name) <= MAX_ID:
+        return context
+    return msgspec.structs.replace(context, conversation_id=bounded_id(name))
 
 
 async def _noted(
@@ -438,6 +456,6 @@ async def _answer_of(running: BackgroundCall) -> Any:
     return None if running.task.cancelled() else running.task.result()
 
 
-def _end_all(routes: Sequence[Route], side: Side, record: SideRecord) -> None:
+def _end_all(routes: Sequence[RoutedRequest], side: Side, record: SideRecord) -> None:
     for route in routes:
         route.end(side, record)

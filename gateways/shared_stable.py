@@ -15,9 +15,7 @@ import msgspec
 
 from understudy.gateways.hashed_place import owner_of
 from understudy.gateways.request_context import NO_CONTEXT, RequestContext
-from understudy.gateways.router import Route, Router
-
-AnyRouter = Router[..., Any]
+from understudy.gateways.router import AnyRouter, RoutedRequest
 
 
 class SharedStable:
@@ -28,6 +26,7 @@ class SharedStable:
         self._routers: Final = {router.rollout_id: router for router in routers}
         if not routers or len(self._routers) < len(routers):
             raise ValueError("name at least one router, and one a rollout")
+        self._first: Final = routers[0]
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Serve a request of which nothing more is known than what is asked."""
@@ -53,8 +52,8 @@ class SharedStable:
             for router in self._routers.values()
             if router is not owner
         ]
-        routes: list[Route] = [route for route in (first, *others) if route is not None]
-        return await next(iter(self._routers.values())).serve_stable(routes, call)
+        routes: list[RoutedRequest] = [one for one in (first, *others) if one is not None]
+        return await self._first.serve_stable(routes, call)
 
     async def aclose(self, timeout_s: float = 5.0) -> None:
         """Wait for calls that no user waits for; see `Router.aclose`."""
@@ -62,9 +61,13 @@ class SharedStable:
             await router.aclose(timeout_s)
 
     def _owner(self, context: RequestContext) -> AnyRouter | None:
-        """The rollout that may serve its candidate for this request."""
-        serving = [one.rollout_id for one in self._routers.values() if one.serves_candidate()]
-        if not serving:
+        """The rollout whose own this user is, which alone may serve its candidate."""
+        having = [one.rollout_id for one in self._routers.values() if one.has_users()]
+        if not having:
             return None
         unit = context.user_id or context.conversation_id or context.pair_id or ""
-        return self._routers[owner_of(unit, serving)]
+        try:
+            return self._routers[owner_of(unit, having)]
+        except Exception:
+            self._first.note_own_failure("a request could not be assigned")
+            return None

@@ -22,10 +22,9 @@ from understudy.gateways.exchange import EventPublisher
 from understudy.gateways.request_context import RequestContext
 from understudy.gateways.route_plan import Sampling
 from understudy.gateways.route_table import Route, RouteTable
-from understudy.gateways.router import Router
+from understudy.gateways.router import AnyRouter, Router
 from understudy.gateways.shared_stable import SharedStable
 
-AnyRouter = Router[..., Any]
 MakeRouter = Callable[[Route], AnyRouter]
 AskModel = Callable[..., Awaitable[Any]]
 """Asks a model by its name: the name, then the arguments of the call."""

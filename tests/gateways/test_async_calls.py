@@ -35,11 +35,47 @@ class Client:
 
 @pytest.mark.parametrize(
     "call",
-    [coroutine, functools.partial(coroutine, loud=True), Client().ask, Client(), Client().wrapped],
-    ids=["function", "partial", "method", "object", "wrapped"],
+    [coroutine, functools.partial(coroutine, loud=True), Client().ask, Client()],
+    ids=["function", "partial", "method", "object"],
 )
 def test_what_is_async_stays_as_it_is(call: Callable[..., Any]) -> None:
     assert as_async(call) is call
+
+
+@functools.wraps(coroutine)
+def blocking_wrapper(prompt: str) -> str:
+    """As `async_to_sync` makes one: it refuses to run where an event loop does."""
+    return asyncio.run(coroutine(prompt))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [Client().wrapped, blocking_wrapper, functools.partial(blocking_wrapper)],
+    ids=["returns an awaitable", "blocks", "blocks, partial"],
+)
+def test_a_plain_wrapper_of_an_async_function_may_do_either(call: Callable[..., Any]) -> None:
+    async def main() -> list[Any]:
+        asked = as_async(call)
+        return [await asked("hi") for _ in range(3)]
+
+    assert asyncio.run(main()) == ["hi"] * 3
+
+
+def test_a_wrapper_that_returns_awaitables_needs_no_thread_once_that_is_known() -> None:
+    threads: list[threading.Thread] = []
+
+    @functools.wraps(coroutine)
+    def wrapper(prompt: str) -> Any:
+        threads.append(threading.current_thread())
+        return coroutine(prompt)
+
+    async def main() -> None:
+        asked = as_async(wrapper)
+        for _ in range(3):
+            assert await asked("hi") == "hi"
+
+    asyncio.run(main())
+    assert [one is threading.main_thread() for one in threads] == [False, True, True]
 
 
 def test_an_async_generator_is_opened() -> None:
@@ -98,3 +134,20 @@ def test_threads_that_nobody_waits_for_are_counted_until_they_end() -> None:
             await asyncio.sleep(0.001)
 
     asyncio.run(asyncio.wait_for(main(), 60.0))
+
+
+def test_a_call_whose_answer_came_as_it_was_cancelled_is_not_counted_for_ever() -> None:
+    call = ThreadedCall(lambda: "answer")
+
+    async def main() -> None:
+        asked = asyncio.ensure_future(call())
+        loop = asyncio.get_running_loop()
+        answered = loop.create_future()
+        end = call._end
+        call._end = lambda *given: (end(*given), asked.cancel(), answered.set_result(None))  # type: ignore[method-assign,assignment,func-returns-value]
+        await answered
+        await asyncio.wait({asked})
+        assert asked.cancelled()
+
+    asyncio.run(main())
+    assert call.abandoned == 0

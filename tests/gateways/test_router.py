@@ -15,11 +15,15 @@ from tests.gateways.rig import AT, Model, Published, Rig, allocation
 from tests.gateways.virtual_time import run
 from understudy.gateways.background_calls import CallLimits
 from understudy.gateways.budget import Budget
+from understudy.gateways.call_errors import TIMEOUT, TOO_LARGE
 from understudy.gateways.call_notes import note
+from understudy.gateways.receipt import Receipt
+from understudy.gateways.relayed_stream import MAX_HELD_CHUNKS
 from understudy.gateways.request_context import RequestContext
 from understudy.gateways.request_journal import RequestOutline, outline_of
 from understudy.gateways.route_plan import Sampling
 from understudy.schemas.events import Error, Fallback, Request, Response, Timing
+from understudy.streams.demo.simulated_clock import SimulatedClockLoop
 
 DROPPED = Error(type="mirror_dropped", source="gateway")
 
@@ -400,6 +404,39 @@ def test_a_canary_is_mirrored_beside_its_own_events() -> None:
     assert len(rig.stable.calls) == 500 - candidates
 
 
+@pytest.mark.parametrize("length", [1, 249, 250, 256, 300])
+def test_a_mirror_has_an_id_of_its_own_however_long_the_request_s_is(length: int) -> None:
+    rig = Rig(allocation("canary", 1e-9, mirror=1.0))
+    names = [f"{number:0{length}}" for number in (1, 2)]
+    for name in names:
+        run(served(rig, "hi", context=RequestContext(pair_id=name)))
+    requests = rig.published.requests
+    pairs = {tuple(event.pair_id for event in events) for events in requests if len(events) == 2}
+    assert len(requests) == 4
+    assert len(pairs) == 2
+    assert all(one == other and one.endswith("~mirror") for one, other in pairs)
+
+
+def test_ids_that_no_event_can_have_are_shortened_on_all_sides_and_in_the_receipt() -> None:
+    rig = Rig(allocation())
+    receipt = Receipt()
+    names = [f"{number:0300}" for number in (1, 2)]
+    for name in names:
+        context = RequestContext(pair_id=name, conversation_id=name, receipt=receipt)
+        run(served(rig, "hi", context=context))
+    ids = {(event.pair_id, event.conversation_id) for event in rig.published.events}
+    assert len(ids) == 2
+    assert (receipt.pair_id, receipt.conversation_id) in ids
+
+
+def test_an_event_that_cannot_be_made_is_no_failure_of_the_request() -> None:
+    """Stable serves instead of a candidate, and whether that can be told concerns nobody."""
+    rig = Rig(allocation("canary", 1.0), candidate=Model("raises", 0.5, ValueError()))
+    context = RequestContext(attributes=7)  # type: ignore[arg-type]
+    assert run(served(rig, "hi", context=context)) == "stable: hi"
+    assert rig.router.counts["failed: events could not be published"] == 1
+
+
 # Callers that hang up
 
 
@@ -529,6 +566,94 @@ def test_stable_takes_over_a_stream_that_fails_before_its_first_token(
     assert failed.error is not None
     assert failed.served is False
     assert rig.router.counts["rescued"] == 1
+
+
+class Hurried:
+    """A stream whose chunks never wait, such as one read from a buffer or made by a generator."""
+
+    def __init__(self, chunk_s: float, chunk: str = "") -> None:
+        self.chunk_s = chunk_s
+        self.chunk = chunk
+        self.chunks = 0
+        self.is_closed = False
+
+    async def __call__(self, prompt: str) -> AsyncIterator[str]:
+        return self
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        assert self.chunks < 100_000, "nobody stops it"
+        self.chunks += 1
+        passed(self.chunk_s)
+        return self.chunk
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+def passed(seconds: float) -> None:
+    """The time that a busy client keeps the event loop for itself."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimulatedClockLoop)
+    loop._jumping.now_s += seconds
+
+
+@pytest.mark.parametrize(
+    ("chunk_s", "error"), [(0.1, TIMEOUT), (0.0, TOO_LARGE)], ids=["slow", "flooding"]
+)
+def test_stable_takes_over_from_a_stream_that_never_waits_and_says_nothing(
+    chunk_s: float, error: Error
+) -> None:
+    candidate = Hurried(chunk_s)
+    rig = Rig(
+        allocation("canary", 1.0),
+        stable=Model("stable", 1.0, chunks=("a", "b")),
+        candidate=candidate,
+        limits=CallLimits(served_timeout_s=5.0),
+    )
+    assert [chunk for _, chunk in streamed(rig)] == ["a", "b"]
+    assert rig.published.side("candidate").error == error
+    assert candidate.chunks <= MAX_HELD_CHUNKS + 1
+    assert candidate.is_closed
+
+
+@pytest.mark.parametrize(
+    "failure", [asyncio.CancelledError(), SystemExit(3)], ids=["cancels", "exits"]
+)
+@pytest.mark.parametrize("began", [False, True])
+def test_a_candidates_stream_neither_cancels_its_user_nor_ends_the_process(
+    failure: BaseException, began: bool
+) -> None:
+    """Before its first token stable serves; after it the stream fails as streams do."""
+    broken = Model("candidate", 1.0, failure, chunks=("d",) if began else ("",))
+    rig = Rig(
+        allocation("canary", 1.0), stable=Model("stable", 1.0, chunks=("a",)), candidate=broken
+    )
+    if began:
+        with pytest.raises(RuntimeError, match="the candidate's client"):
+            streamed(rig)
+    else:
+        assert [chunk for _, chunk in streamed(rig)] == ["a"]
+    candidate = rig.published.side("candidate")
+    assert candidate.served is began
+    assert candidate.error is not None
+    assert candidate.error.type == (
+        "cancelled" if isinstance(failure, asyncio.CancelledError) else "system_exit"
+    )
+    assert candidate.error.source is None, "nobody hung up"
+
+
+@pytest.mark.parametrize(
+    "failure", [asyncio.CancelledError(), SystemExit(3)], ids=["cancels", "exits"]
+)
+def test_a_mirrored_stream_neither_cancels_nor_ends_anything(failure: BaseException) -> None:
+    rig = Rig(allocation(), candidate=Model("candidate", 1.0, failure, chunks=("d",)))
+    assert run(served(rig, "hi")) == "stable: hi"
+    error = rig.published.side("candidate").error
+    assert error is not None
+    assert error.source is None
 
 
 def test_a_served_candidates_stream_is_passed_on_as_it_comes() -> None:

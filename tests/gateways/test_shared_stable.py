@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
 
-from tests.gateways.rig import Model, Published, Rig, allocation
+from tests.gateways.rig import AT, Model, Published, Rig, allocation
 from tests.gateways.virtual_time import run
 from understudy.gateways.allocation import Allocation
 from understudy.gateways.request_context import RequestContext
@@ -65,6 +66,45 @@ def test_each_user_belongs_to_one_of_the_canaries() -> None:
         assert 0.32 < candidates / len(events) < 0.48  # as its own decision says
     assert len(rigs.published(0).events) + len(rigs.published(1).events) == 600
     assert len(rigs.published(2).requests) == served["stable"] == len(rigs.stable.calls)
+
+
+def test_a_canary_whose_decision_grew_old_is_refreshed_by_what_stable_serves() -> None:
+    """Its users stay its own meanwhile, and those of the others stay theirs."""
+    fresh = [allocation("canary", 0.5, rollout_id=name) for name in ("a", "b")]
+    old = allocation("canary", 0.5, rollout_id="a", written_at=AT - dt.timedelta(hours=1))
+    rigs = Rigs(old, fresh[1])
+    answers = rigs.answers(200)
+    events = rigs.published(0).events
+    assert {(event.side, event.mode) for event in events} == {("stable", "canary")}
+    before = Rigs(*fresh)
+    assert answers == [
+        "stable: hi" if answer == "a: hi" else answer for answer in before.answers(200)
+    ]
+    assert len(events) == len(before.published(0).events)
+
+
+def test_a_stopped_canary_needs_no_refreshing() -> None:
+    stopped = allocation(
+        "canary", 0.0, 0.0, verdict="rollback", written_at=AT - dt.timedelta(hours=1)
+    )
+    rigs = Rigs(stopped, allocation(rollout_id="b"))
+    assert rigs.answers(20) == ["stable: hi"] * 20
+    assert rigs.published(0).events == []
+
+
+def test_a_request_that_cannot_be_assigned_is_served_by_stable() -> None:
+    rigs = Rigs(*(allocation("canary", 1.0, rollout_id=name) for name in ("a", "b")))
+
+    class Nameless:
+        def __str__(self) -> str:
+            raise RuntimeError("no name")
+
+    async def asked() -> Any:
+        context = RequestContext(user_id=Nameless())  # type: ignore[arg-type]
+        return await rigs.shared.call(context, "hi")
+
+    assert run(asked()) == "stable: hi"
+    assert rigs.rigs[0].router.counts["failed: a request could not be assigned"] == 1
 
 
 @pytest.mark.parametrize("names", [(), ("a", "a")])
