@@ -17,7 +17,6 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
-import msgspec
 import urllib3
 
 from understudy.gateways.allocation import Allocation, decode_allocation, distrusted
@@ -108,7 +107,9 @@ class ApiDecisions(Follower[Allocation]):
     def _take(self, rollout_id: str, response: urllib3.BaseHTTPResponse) -> None:
         try:
             allocation = decode_allocation(response.data, _written_at(response))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except ApiUnavailable:
+            raise
+        except Exception as error:  # whatever it holds, to ask again would bring the same
             log.error("The newest decision about %s cannot be read: %s", rollout_id, error)
             if previous := self._values.get(rollout_id):
                 self._values[rollout_id] = distrusted(previous)
@@ -119,6 +120,8 @@ class ApiDecisions(Follower[Allocation]):
 def _written_at(response: urllib3.BaseHTTPResponse) -> dt.datetime:
     """When the decision was written to Kafka. Raises `ApiUnavailable` where nothing tells."""
     try:
-        return parsedate_to_datetime(response.headers["Last-Modified"])
+        written_at = parsedate_to_datetime(response.headers["Last-Modified"])
     except (KeyError, ValueError):
         raise ApiUnavailable("the answer does not say when the decision was written") from None
+    # HTTP has no other zone than UTC, but a time may come without one.
+    return written_at if written_at.tzinfo is not None else written_at.replace(tzinfo=dt.UTC)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections.abc import Mapping
 from typing import Any
-
-import msgspec
 
 from understudy.gateways.allocation import Allocation, decode_allocation, distrusted
 from understudy.gateways.compacted_topic import CompactedTopicFollower
 from understudy.schemas.topics import DEFAULT_PREFIX, understudy_topics
-
-log = logging.getLogger(__name__)
 
 
 class KafkaDecisions(CompactedTopicFollower[Allocation]):
     """The newest decision of every rollout, from `understudy.decisions`."""
 
     _what = "decisions"
+    _record = "decision about"
 
     def __init__(self, config: Mapping[str, Any], *, topic_prefix: str = DEFAULT_PREFIX) -> None:
         """Follow with librdkafka's settings, `bootstrap.servers` at least."""
@@ -29,11 +25,8 @@ class KafkaDecisions(CompactedTopicFollower[Allocation]):
         """Return what the newest decision allocates; None without one, or before all was read."""
         return self.values().get(rollout_id)
 
-    def _value_of(
-        self, rollout_id: str, payload: bytes, written_at: dt.datetime, previous: Allocation | None
-    ) -> Allocation | None:
-        try:
-            return decode_allocation(payload, written_at)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            log.error("The newest decision about %s cannot be read: %s", rollout_id, error)
-            return None if previous is None else distrusted(previous)
+    def _value_of(self, payload: bytes, written_at: dt.datetime) -> Allocation:
+        return decode_allocation(payload, written_at)
+
+    def _unreadable(self, previous: Allocation) -> Allocation:
+        return distrusted(previous)

@@ -27,11 +27,13 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from litellm.integrations.custom_logger import CustomLogger
 
+from understudy.gateways.after_fork import begin_after_forks
 from understudy.gateways.allocation import MAX_DECISION_AGE_S, Allocation, in_force
 from understudy.gateways.decision_source import DecisionSource
 from understudy.gateways.hashed_place import place_of
@@ -93,16 +95,29 @@ class UnderstudyLogger(CustomLogger):
         self._decisions = decisions
         self._max_decision_age_s = max_decision_age_s
         self._stale = StaleDecisions()
-        self._requests = MirroredRequests(mirrors, max_requests)
+        self._mirrors, self._max_requests = mirrors, max_requests
         self._candidates = {one.candidate: one for one in mirrors}
         self._silent: dict[str, tuple[str, ...]] = {}
         """Deployment to the model groups that its `silent_model` names, as far as seen."""
         self._turns: OrderedDict[str, int] = OrderedDict()
-        self._probed_at_s: dict[str, float] = {}
+        self._probes: dict[str, tuple[float, str]] = {}
+        """Of each rollout, when a request was last mirrored to refresh its decision, and which."""
+        self._begin_process()
+        begin_after_forks(self)
+        atexit.register(self.close)
+
+    def _begin_process(self) -> None:
+        """The state of a process that has seen no request."""
+        self._requests = MirroredRequests(self._mirrors, self._max_requests)
+        self._known: list[tuple[Event, ...]] = []
+        """Events that are published once the lock is released."""
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        atexit.register(self.close)
+
+    def begin_in_child(self) -> None:
+        """After a fork: what is under way is the parent's, which publishes it."""
+        self._begin_process()
 
     # -- LiteLLM's hooks ---------------------------------------------------------------------
 
@@ -136,7 +151,7 @@ class UnderstudyLogger(CustomLogger):
     ) -> None:
         """An attempt answered; its report follows, or is lost."""
         metadata, now_s = _metadata(request_data) or {}, time.monotonic()
-        with self._lock:
+        with self._noting():
             if metadata.get("is_silent_experiment") is True:
                 key, run = _key(metadata, request_data), metadata.get(_RUN, "")
                 self._requests.answer_mirror(key, _target(metadata), run, now_s)
@@ -178,8 +193,8 @@ class UnderstudyLogger(CustomLogger):
         """
         atexit.unregister(self.close)
         self._stop.set()
-        with self._lock:
-            self._publish(self._requests.take_all())
+        with self._noting():
+            self._known += self._requests.take_all()
 
     # -- Calls -------------------------------------------------------------------------------
 
@@ -190,7 +205,7 @@ class UnderstudyLogger(CustomLogger):
         metadata = _metadata(kwargs)
         if metadata is None:
             metadata = kwargs["metadata"] = {}
-        with self._lock:
+        with self._noting():
             if metadata.get("is_silent_experiment") is True:
                 return self._enters_mirror(model, deployments, metadata, kwargs)
             self._learn(deployments)
@@ -246,22 +261,22 @@ class UnderstudyLogger(CustomLogger):
         """Beside a blocking `Router.completion` the mirrored call may be the first one seen."""
         if _PAIR not in metadata and not self._requests.is_open(key):
             facts = self._facts(key, metadata, kwargs)
-            self._publish(self._requests.begin(key, facts, time.monotonic()))
+            self._known += self._requests.begin(key, facts, time.monotonic())
             self._requests.expect(key, [mirror])
             self._watch()
 
     def _left(self, key: str, target: str, run: str) -> None:
         """LiteLLM makes mirrored calls in a task of their own: with it, they are over."""
-        with self._lock:
+        with self._noting():
             self._requests.leave_mirror(key, target, run, time.monotonic())
-            self._publish(self._requests.take(key, time.monotonic()))
+            self._known += self._requests.take(key, time.monotonic())
 
     def _started(self, kwargs: Mapping[str, Any], metadata: Metadata | None) -> None:
         try:
             call_id = str(kwargs.get("litellm_call_id") or "")
             if not call_id:
                 return
-            with self._lock:
+            with self._noting():
                 self._note_start(call_id, metadata or {}, kwargs)
         except Exception:
             log.warning("a call is left out of the comparison", exc_info=True)
@@ -272,16 +287,16 @@ class UnderstudyLogger(CustomLogger):
             target = _target(metadata)
             self._requests.start_mirror(key, target, metadata.get(_RUN, ""), call_id)
             return
-        mirrors = self._mirrors(metadata)
+        mirrors = self._mirrors_of(metadata)
         if mirrors and not self._requests.is_open(key):
             facts = self._facts(key, metadata, kwargs)
-            self._publish(self._requests.begin(key, facts, time.monotonic()))
+            self._known += self._requests.begin(key, facts, time.monotonic())
             self._watch()
         if mirrors:
             self._requests.expect(key, mirrors)
         self._requests.start_primary(key, call_id)
 
-    def _mirrors(self, metadata: Metadata) -> list[Mirror]:
+    def _mirrors_of(self, metadata: Metadata) -> list[Mirror]:
         """The mirrors of the deployment that a call goes to; of its group where that is unknown."""
         mirrors = self._requests.mirrors_of(str(metadata.get("model_group")))
         model_id = str((metadata.get("model_info") or {}).get("id"))
@@ -294,7 +309,7 @@ class UnderstudyLogger(CustomLogger):
             if not isinstance(payload, Mapping):
                 return
             metadata = _logged_metadata(kwargs) or {}
-            with self._lock:
+            with self._noting():
                 self._note_end(payload, metadata, kwargs)
         except Exception:
             log.warning("an answer is left out of the comparison", exc_info=True)
@@ -316,7 +331,7 @@ class UnderstudyLogger(CustomLogger):
             if not key:
                 return
             self._requests.end_primary(call_id, answer_of_payload(payload, id=key), now_s)
-        self._publish(self._requests.take(key, now_s))
+        self._known += self._requests.take(key, now_s)
 
     # -- Requests ----------------------------------------------------------------------------
 
@@ -362,19 +377,37 @@ class UnderstudyLogger(CustomLogger):
         self._stale.note(allocation, now)
         if allocation is None:
             return False
+        if self._requests.has_mirror_begun(key, mirror.candidate):
+            # A retry: without it the model would seem to fail where it was not asked again.
+            return allocation.mirror_share > 0.0 or allocation.probe_every_s is not None
         place = place_of(mirror.rollout_id, key, "mirrored")
-        return place < allocation.mirror_share or self._is_probe(allocation)
+        return place < allocation.mirror_share or self._is_probe(allocation, key)
 
-    def _is_probe(self, allocation: Allocation) -> bool:
-        """Whether it is time for one of the few requests that keep decisions coming."""
+    def _is_probe(self, allocation: Allocation, key: str) -> bool:
+        """Whether a request is one of the few that keep decisions coming, which it then stays."""
         every_s, now_s = allocation.probe_every_s, time.monotonic()
-        last_s = self._probed_at_s.get(allocation.rollout_id)
-        if every_s is None or (last_s is not None and now_s < last_s + every_s):
+        if every_s is None:
             return False
-        self._probed_at_s[allocation.rollout_id] = now_s
-        return True
+        at_s, probe = self._probes.get(allocation.rollout_id, (now_s - every_s, ""))
+        if now_s >= at_s + every_s:
+            probe = key
+            self._probes[allocation.rollout_id] = now_s, key
+        return probe == key
 
     # -- Events ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Hold the lock; publish what has become known after it, since that takes its time."""
+        known: list[tuple[Event, ...]] = []
+        try:
+            with self._lock:
+                try:
+                    yield
+                finally:
+                    known, self._known = self._known, []
+        finally:
+            self._publish(known)
 
     def _publish(self, requests: Sequence[tuple[Event, ...]]) -> None:
         for events in requests:
@@ -393,8 +426,8 @@ class UnderstudyLogger(CustomLogger):
 
     def _look(self) -> None:
         while not self._stop.wait(_LOOK_EVERY_S):
-            with self._lock:
-                self._publish(self._requests.take_due(time.monotonic()))
+            with self._noting():
+                self._known += self._requests.take_due(time.monotonic())
 
 
 def _metadata(kwargs: Mapping[str, Any]) -> Metadata | None:

@@ -250,10 +250,19 @@ class MirroredRequests:
         if calls is not None:
             calls.over_at_s = now_s
 
-    def withhold(self, key: str, candidate: str) -> None:
-        """The candidate is not to be called for this request: there is nothing to compare."""
+    def has_mirror_begun(self, key: str, candidate: str) -> bool:
+        """Whether a mirrored call of the request has been entered."""
         request = self._requests.get(key)
-        if request is not None:
+        mirrored = request.mirrored.get(candidate) if request is not None else None
+        return mirrored is not None and bool(mirrored.runs)
+
+    def withhold(self, key: str, candidate: str) -> None:
+        """The candidate is not to be called for this request: there is nothing to compare.
+
+        What has begun stays, whatever came of it: a failure is not to be forgotten.
+        """
+        request = self._requests.get(key)
+        if request is not None and not self.has_mirror_begun(key, candidate):
             request.mirrored.pop(candidate, None)
             request.withheld.add(candidate)
 

@@ -61,6 +61,11 @@ class Privacy:
     secret: bytes = b""
     redact: Callable[[str], str] = redact
 
+    @property
+    def redacts(self) -> bool:
+        """Whether `redact` is called, which may take its time."""
+        return "redact" in (self.prompt, self.output)
+
     def protect(self, event: Event) -> Event:
         """Return the event as it may leave. Raises what `redact` raises."""
         request, response = event.request, event.response

@@ -27,6 +27,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from understudy.gateways.after_fork import begin_after_forks, leave_to_parent, release
 from understudy.gateways.event_bytes import event_bytes
 from understudy.gateways.privacy import Privacy
+from understudy.gateways.redaction_queue import RedactionQueue
 from understudy.gateways.request_journal import (
     AbandonedJournal,
     RequestJournal,
@@ -120,16 +121,17 @@ class Publisher:
     ) -> None:
         """Connect in the background with librdkafka's settings, `bootstrap.servers` at least.
 
-        `privacy` says what of prompts and answers leaves; without it all of them do. `max_bytes`
-        bounds the queue. At the end of the process it is flushed for at most `exit_timeout_s`.
-        `journal` is a folder that outlives the process, such as one on `/dev/shm`: requests that a
-        SIGKILL cuts off are then published as dropped by whichever process of this machine uses
-        the folder next. Raises `KafkaException`, `ValueError` or `OSError` for settings that
-        cannot be.
+        `privacy` says what of prompts and answers leaves; without it all of them do. What is to be
+        redacted first waits for that in a queue of its own. `max_bytes` bounds each queue. At the
+        end of the process they are flushed for at most `exit_timeout_s`. `journal` is a folder
+        that outlives the process, such as one on `/dev/shm`: requests that a SIGKILL cuts off are
+        then published as dropped by whichever process of this machine uses the folder next. Raises
+        `KafkaException`, `ValueError` or `OSError` for settings that cannot be.
         """
         names = understudy_topics(topic_prefix)
         self._events_topic, self._feedback_topic = names.events.name, names.feedback.name
         self._config = publisher_config(config, max_bytes)
+        self._max_bytes = max_bytes
         self._max_event_bytes = max_event_bytes
         self._exit_timeout_s = exit_timeout_s
         self._privacy = privacy
@@ -151,6 +153,7 @@ class Publisher:
         self._producer: Producer | None = None
         self._journal = None
         self._abandoned: list[AbandonedJournal] = []
+        self._redaction = RedactionQueue(self._publish, self._max_bytes)
         self._rest: deque[_Message] = deque()
         """Sides of a request whose first sides are queued already: they go before all others."""
         self.published = 0
@@ -199,17 +202,37 @@ class Publisher:
 
     def publish(self, *events: Event) -> bool:
         """Queue all sides of one request; False where they were dropped. Never waits or raises."""
+        if self._privacy is None or not self._privacy.redacts:
+            return self._publish(events)
         try:
-            if self._journal_folder is not None and events:
-                self.begin(outline_of(events[0]))
+            self._note(events)
+            if self._redaction.put(events):
+                return True
+            self._drop(len(events))
+        except Exception:
+            self._drop(len(events), exc_info=True)
+        self._end_notes(events)
+        return False
+
+    def _publish(self, events: Sequence[Event]) -> bool:
+        try:
+            self._note(events)
             is_queued = self._queue([self._event_message(event) for event in events])
         except Exception:
             self._drop(len(events), exc_info=True)
             is_queued = False
-        if not is_queued and self._journal is not None:  # it is counted, as dropped
-            for event in events:
-                self._journal.end((event.rollout_id, event.pair_id))
+        if not is_queued:  # it is counted, as dropped
+            self._end_notes(events)
         return is_queued
+
+    def _note(self, events: Sequence[Event]) -> None:
+        if self._journal_folder is not None and events:
+            self.begin(outline_of(events[0], tuple(event.side for event in events)))
+
+    def _end_notes(self, events: Sequence[Event]) -> None:
+        if self._journal is not None:
+            for event in events:
+                self._journal.end((event.rollout_id, event.pair_id), event.side)
 
     def publish_feedback(self, *ratings: Feedback) -> bool:
         """Queue ratings of answers; False where they were dropped. Never waits or raises."""
@@ -224,7 +247,13 @@ class Publisher:
 
         From an event loop, call it in a thread: `await asyncio.to_thread(publisher.flush, 5.0)`.
         """
-        producer, deadline_s = self._producer, time.monotonic() + timeout_s
+        deadline_s = time.monotonic() + timeout_s
+        if not self._redaction.flush(timeout_s):
+            return False
+        return self._flush_queue(deadline_s)
+
+    def _flush_queue(self, deadline_s: float) -> bool:
+        producer = self._producer
         if producer is None:
             return True
         while True:
@@ -241,11 +270,14 @@ class Publisher:
 
         Returns whether Kafka has all that was published. What it has not is counted as failed.
         """
+        timeout_s = self._exit_timeout_s if timeout_s is None else timeout_s
+        deadline_s = time.monotonic() + timeout_s
+        is_redacted = self._redaction.close(timeout_s)
         with self._lock:
             if self._is_closed:
                 return self.failed == 0
             self._is_closed = True
-        is_flushed = self.flush(self._exit_timeout_s if timeout_s is None else timeout_s)
+        is_flushed = self._flush_queue(deadline_s) and is_redacted
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -271,8 +303,8 @@ class Publisher:
         if self._privacy is not None:
             event = self._privacy.protect(event)
         on_end: OnEnd | None = None
-        if (journal := self._journal) is not None and event.side == event.sides[-1]:
-            on_end = partial(journal.end, (event.rollout_id, event.pair_id))
+        if (journal := self._journal) is not None:
+            on_end = partial(journal.end, (event.rollout_id, event.pair_id), event.side)
         return self._message_of(event, on_end)
 
     def _message_of(self, event: Event, on_end: OnEnd | None) -> _Message:
@@ -314,10 +346,12 @@ class Publisher:
         """Queue what waits for room; whether all of it is queued."""
         while self._rest:
             try:
-                if not self._produce(producer, self._rest[0]):
+                if not self._produce(producer, message := self._rest[0]):
                     return False
             except KafkaException as error:  # it will never be taken, and holds up what follows
                 self.failed += 1
+                if message.on_end is not None:
+                    message.on_end()
                 self._warn(f"A message was refused, {self.failed} have failed so far: {error}")
             self._rest.popleft()
         return True
@@ -326,7 +360,7 @@ class Publisher:
         """Hand one message to librdkafka; False where its queue is full."""
         reports: Callable[[KafkaError | None, Message], None] = self._on_delivery
         if message.on_end is not None:
-            reports = partial(self._on_last_delivery, message.on_end)
+            reports = partial(self._on_noted_delivery, message.on_end)
         try:
             producer.produce(message.topic, message.value, message.key, on_delivery=reports)
         except BufferError:
@@ -387,8 +421,8 @@ class Publisher:
         if not self._is_closed:
             self._warn(f"Kafka refused messages, {self.failed} so far: {error.str()}")
 
-    def _on_last_delivery(self, end: OnEnd, error: KafkaError | None, message: Message) -> None:
-        """Of a request's last side: Kafka refused it, so it is counted, or has it."""
+    def _on_noted_delivery(self, end: OnEnd, error: KafkaError | None, message: Message) -> None:
+        """Of a side in a journal: Kafka refused it, so it is counted, or has it."""
         self._on_delivery(error, message)
         if not self._is_purging:
             end()

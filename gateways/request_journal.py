@@ -50,37 +50,57 @@ class RequestOutline(msgspec.Struct, frozen=True, array_like=True, kw_only=True)
     turn: int | None = None
     language: str | None = None
     workflow: str | None = None
+    own_sides: tuple[Side, ...] = ()
+    """Those that this process publishes, where another one publishes the rest; empty: all."""
 
     @property
     def key(self) -> tuple[str, str]:
         """What tells requests under way apart."""
         return self.rollout_id, self.pair_id
 
+    @property
+    def to_publish(self) -> tuple[Side, ...]:
+        """The sides that this process publishes."""
+        return self.own_sides or self.sides
+
     def dropped(self) -> list[Event]:
-        """All sides of the request, each of which the gateway dropped."""
+        """The sides that this process was to publish, each of which the gateway dropped."""
+        fields = msgspec.structs.asdict(self)
+        del fields["own_sides"]
         return [
             Event(
                 schema_version=SCHEMA_VERSION,
                 side=side,
                 error=MIRROR_DROPPED,
                 attributes={MIRROR_DROPPED.type: KILLED},
-                **msgspec.structs.asdict(self),
+                **fields,
             )
-            for side in self.sides
+            for side in self.to_publish
         ]
 
 
-def outline_of(event: Event) -> RequestOutline:
-    """Return the outline of an event's request."""
+def outline_of(event: Event, own_sides: tuple[Side, ...] = ()) -> RequestOutline:
+    """Return the outline of an event's request, of which this process publishes `own_sides`."""
     return RequestOutline(
         rollout_id=event.rollout_id, pair_id=event.pair_id, mode=event.mode, sides=event.sides,
         request_time=event.request_time, conversation_id=event.conversation_id, turn=event.turn,
         language=event.language, workflow=event.workflow,
+        own_sides=() if set(own_sides) >= set(event.sides) else own_sides,
     )  # fmt: skip
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(RequestOutline).decode
+
+
+class _Noted:
+    """A request that is noted in a slot, and its sides of which Kafka does not know yet."""
+
+    __slots__ = ("pending", "slot")
+
+    def __init__(self, slot: int, pending: set[Side]) -> None:
+        self.slot = slot
+        self.pending = pending
 
 
 class RequestJournal:
@@ -96,7 +116,7 @@ class RequestJournal:
         new.rename(self._path)
         self._lock = threading.Lock()
         self._free = list(range(slots))
-        self._taken: dict[tuple[str, str], int] = {}
+        self._taken: dict[tuple[str, str], _Noted] = {}
         self.missed = 0
         """Requests that were not noted: too many were under way, or the disk is full."""
 
@@ -106,32 +126,45 @@ class RequestJournal:
         return len(self._taken)
 
     def begin(self, outline: RequestOutline) -> None:
-        """Note a request; one that is noted already stays as it is. Never raises `OSError`."""
+        """Note a request, or further sides of one that is noted. Never raises `OSError`."""
         with self._lock:
-            if outline.key in self._taken:
-                return
-            payload = _encode(outline)
-            if not self._free or len(payload) + _LENGTH_BYTES > _SLOT_BYTES:
-                self.missed += 1
-                return
-            slot = self._free.pop()
-            try:
-                _write(self._file, slot, payload)
-            except OSError:
-                self._free.append(slot)
-                self.missed += 1
-            else:
-                self._taken[outline.key] = slot
+            noted = self._taken.get(outline.key)
+            if noted is None:
+                self._note(outline)
+            elif not noted.pending.issuperset(outline.to_publish):
+                noted.pending.update(outline.to_publish)
+                sides = tuple(side for side in outline.sides if side in noted.pending)
+                whole = msgspec.structs.replace(outline, own_sides=sides)
+                with contextlib.suppress(OSError):
+                    _write(self._file, noted.slot, _encode(whole))
 
-    def end(self, key: tuple[str, str]) -> None:
-        """Forget a request: Kafka has its events, or their loss is counted."""
-        with self._lock:
-            slot = self._taken.pop(key, None)
-            if slot is None:
-                return
-            with contextlib.suppress(OSError):
-                _write(self._file, slot, b"")
+    def _note(self, outline: RequestOutline) -> None:
+        payload = _encode(outline)
+        if not self._free or len(payload) + _LENGTH_BYTES > _SLOT_BYTES:
+            self.missed += 1
+            return
+        slot = self._free.pop()
+        try:
+            _write(self._file, slot, payload)
+        except OSError:
             self._free.append(slot)
+            self.missed += 1
+        else:
+            self._taken[outline.key] = _Noted(slot, set(outline.to_publish))
+
+    def end(self, key: tuple[str, str], side: Side) -> None:
+        """Forget a side of a request: Kafka has its event, or its loss is counted."""
+        with self._lock:
+            noted = self._taken.get(key)
+            if noted is None:
+                return
+            noted.pending.discard(side)
+            if noted.pending:
+                return
+            del self._taken[key]
+            with contextlib.suppress(OSError):
+                _write(self._file, noted.slot, b"")
+            self._free.append(noted.slot)
 
     def close(self) -> None:
         """Leave what is noted to whoever finds it; remove the file where that is nothing."""
@@ -190,11 +223,11 @@ def abandoned_journals(folder: Path) -> Iterator[AbandonedJournal]:
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         try:
             file = os.open(path, os.O_RDWR)
-        except FileNotFoundError:  # another process was faster
+        except OSError:  # another process was faster, or it is another user's, who will tell
             continue
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # its process lives
+        except OSError:  # its process lives, or it cannot be known whether it does
             os.close(file)
             continue
         if os.fstat(file).st_nlink == 0:  # told and removed since it was opened

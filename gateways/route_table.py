@@ -59,10 +59,18 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RouteTable:
     """The routes of all workflows; it never changes, a newer one replaces it."""
 
-    def __init__(self, routes: Iterable[Route], default_model: str | None = None) -> None:
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        default_model: str | None = None,
+        *,
+        is_complete: bool = True,
+    ) -> None:
         """Raises `RouteTableError` for two routes of one rollout, or two stables of a workflow."""
         self.default_model = default_model
         """Serves workflows without a route."""
+        self.is_complete = is_complete
+        """Whether a workflow without a route has none; else the routes are yet to be read."""
         self._routes = tuple(routes)
         self._named: dict[str, tuple[Route, ...]] = {}
         self._others: tuple[Route, ...] = ()

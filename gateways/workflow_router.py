@@ -28,6 +28,9 @@ from understudy.gateways.shared_stable import SharedStable
 MakeRouter = Callable[[Route], AnyRouter]
 AskModel = Callable[..., Awaitable[Any]]
 """Asks a model by its name: the name, then the arguments of the call."""
+FIRST_TABLE_TIMEOUT_S: Final = 10.0
+"""For requests of a gateway that has just begun; Kafka is read to its end in a second or two."""
+_LOOK_EVERY_S: Final = 0.02
 _log: Final = logging.getLogger(__name__)
 
 
@@ -92,9 +95,11 @@ class WorkflowRouter:
         self, workflow: str | None, context: RequestContext, *args: Any, **kwargs: Any
     ) -> Any:
         """Serve a request of a workflow. Raises `UnknownWorkflow`, and what the model raises."""
-        if self._table() is not self._known:
-            self._replace(self._table())
+        self._look()
         routes = self._known.routes(workflow)
+        if not routes and not self._known.is_complete and self._known.default_model is None:
+            await self._first_table()
+            routes = self._known.routes(workflow)
         if not routes:
             return await self._ask_default(workflow, args, kwargs)
         context = msgspec.structs.replace(context, workflow=context.workflow or workflow)
@@ -105,6 +110,26 @@ class WorkflowRouter:
         """Wait for calls that no user waits for; see `Router.aclose`."""
         closing = [router.aclose(timeout_s) for router in self._routers.values()]
         await asyncio.gather(*closing, *self._closing)
+
+    def _look(self) -> None:
+        """Use the newest table; where it cannot be had, the one before it."""
+        try:
+            table = self._table()
+            if table is not self._known:
+                self._replace(table)
+        except Exception:
+            _log.exception("The routes stay as they were")
+
+    async def _first_table(self) -> None:
+        """Wait until the routes have been read; there is no model to ask before."""
+        deadline_s = asyncio.get_running_loop().time() + FIRST_TABLE_TIMEOUT_S
+        while not self._known.is_complete:
+            if asyncio.get_running_loop().time() >= deadline_s:
+                raise UnknownWorkflow(
+                    "the policies have not been read, and no default model is given"
+                )
+            await asyncio.sleep(_LOOK_EVERY_S)
+            self._look()
 
     async def _ask_default(
         self, workflow: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]

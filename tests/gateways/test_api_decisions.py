@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from confluent_kafka import Producer
 from tests.gateways.decisions import decision_bytes
 from tests.streams.http.server import SECRET, Api, api
 from tests.streams.rollouts.records import manifest
+from understudy.gateways.allocation import Allocation
 from understudy.gateways.api_decisions import ApiDecisions
 from understudy.schemas.events import EARLIEST_TIME
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
@@ -153,6 +155,26 @@ def test_404_of_a_proxy_and_a_worker_that_does_not_know_change_nothing() -> None
 
 def test_answer_that_does_not_say_when_it_was_written_is_not_believed() -> None:
     assert known(made_of(Answer(200, decision_bytes(), ETag='"1"'))) is None
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [b'{"rollout_id":' + b"[" * 100_000, b"\xff", b"null"],
+    ids=["deep", "no text", "null"],
+)
+def test_no_answer_is_asked_for_again_and_again(poison: bytes) -> None:
+    distrusted = known(
+        made_of(Answer(200, decision_bytes(), **WRITTEN), Answer(200, poison, **WRITTEN))
+    )
+    assert isinstance(distrusted, Allocation)
+    assert distrusted.written_at == EARLIEST_TIME
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    zoneless = {"Last_Modified": "Wed, 04 Mar 2026 12:00:00 -0000", "ETag": '"1"'}
+    found = known(made_of(Answer(200, decision_bytes(), **zoneless)))
+    assert isinstance(found, Allocation)
+    assert found.age_s(dt.datetime(2026, 3, 4, 12, 1, tzinfo=dt.UTC)) == 60.0
 
 
 def test_decision_that_cannot_be_read_is_taken_as_old() -> None:

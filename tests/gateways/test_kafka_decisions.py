@@ -5,16 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 from confluent_kafka import Producer
 
+from tests.brokers.bomb import bomb
+from tests.brokers.contract import Broker
 from tests.gateways.decisions import decision_bytes
 from tests.waiting import wait_until
 from understudy.gateways.kafka_decisions import KafkaDecisions
 from understudy.schemas.events import EARLIEST_TIME
+from understudy.schemas.topics import Topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 
 pytestmark = pytest.mark.embedded
@@ -86,6 +89,66 @@ def test_decision_that_cannot_be_read_is_taken_as_old(
             lambda: (a := decisions.allocation("checkout")) and a.written_at > EARLIEST_TIME,
             "a decision that can be read",
         )
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        b'{"rollout_id":' + b"[" * 100_000,
+        b"\xff\xfe",
+        decision_bytes().replace(b'"decided_at":"2026', b'"decided_at":"0000'),
+        b"null",
+    ],
+    ids=["deep", "no text", "no time", "null"],
+)
+def test_no_record_keeps_those_after_it_from_being_read(
+    embedded_broker: EmbeddedBroker, poison: bytes
+) -> None:
+    write(embedded_broker, poison, key="poison")
+    with following(embedded_broker) as decisions:
+        write(embedded_broker, decision_bytes(), poison, key="search")
+        write(embedded_broker, decision_bytes())
+        wait_until(lambda: decisions.allocation("checkout"), "the decision behind it")
+        distrusted = decisions.allocation("search")
+        assert distrusted is not None
+        assert distrusted.written_at == EARLIEST_TIME
+
+
+def test_a_time_that_no_clock_shows_is_no_end_of_reading(embedded_broker: EmbeddedBroker) -> None:
+    producer = Producer(embedded_broker.client_config)
+    producer.produce(TOPIC, decision_bytes(), "search", timestamp=2**62)
+    assert producer.flush(DEADLINE_S) == 0
+    write(embedded_broker, decision_bytes())
+    with following(embedded_broker) as decisions:
+        wait_until(lambda: decisions.allocation("checkout"), "the decision behind it")
+        assert decisions.allocation("search") is None
+
+
+@pytest.mark.integration
+def test_a_batch_that_cannot_be_unpacked_is_stepped_over_and_may_have_held_a_rollback(
+    kafka_broker: Broker, topics: Callable[..., Topics]
+) -> None:
+    names = topics(rollout_partitions=1)
+    servers = kafka_broker.bootstrap_servers
+    producer = Producer({"bootstrap.servers": servers})
+    producer.produce(names.decisions.name, decision_bytes(), "checkout")
+    assert producer.flush(DEADLINE_S) == 0
+    bomb(servers, names.decisions.name, key=b"bomb")
+    prefix = names.decisions.name.removesuffix("decisions")
+    decisions = KafkaDecisions({"bootstrap.servers": servers}, topic_prefix=prefix)
+    try:
+        assert decisions.wait_until_read(DEADLINE_S)
+        found = decisions.allocation("checkout")
+        assert found is not None
+        assert found.written_at == EARLIEST_TIME
+        producer.produce(names.decisions.name, decision_bytes(), "checkout")
+        assert producer.flush(DEADLINE_S) == 0
+        wait_until(
+            lambda: (a := decisions.allocation("checkout")) and a.written_at > EARLIEST_TIME,
+            "the decision behind it",
+        )
+    finally:
+        decisions.close()
 
 
 def test_topic_may_come_into_being_later(

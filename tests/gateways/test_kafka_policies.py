@@ -59,3 +59,32 @@ def test_routes_follow_the_policies(
     wait_until(lambda: not policies.table().routes("search"), "what is left")
     assert [route.rollout_id for route in policies.table().routes("checkout")] == ["b"]
     policies.close()
+
+
+def test_before_all_was_read_no_table_is_complete(embedded_broker: EmbeddedBroker) -> None:
+    away = KafkaPolicies({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
+    assert not away.table().is_complete
+    away._stop.set()
+    write(embedded_broker, "a", record("a", "checkout"))
+    policies = KafkaPolicies({**embedded_broker.client_config, "fetch.wait.max.ms": 20})
+    wait_until(lambda: policies.table().is_complete, "the end of the topic")
+    assert policies.table().routes("checkout")
+    policies.close()
+
+
+def test_child_of_a_fork_goes_on_with_the_routes_that_its_parent_had(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    write(embedded_broker, "a", record("a", "checkout"))
+    policies = KafkaPolicies({**embedded_broker.client_config, "fetch.wait.max.ms": 20})
+    assert policies.wait_until_read(60)
+    table = policies.table()
+    stop, threads = policies._stop, list(policies._threads.values())
+    policies.begin_in_child()
+    assert policies.table() is table
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert policies.wait_until_read(60)
+    assert policies.table() is table, "nothing has changed"
+    policies.close()

@@ -126,12 +126,59 @@ def test_texts_leave_by_the_rule_and_not_at_all_where_it_fails(
 
     with publisher(embedded_broker, privacy=Privacy(output="redact", redact=redact)) as publishing:
         assert publishing.publish(event("p", "stable", "hello"))
-        assert not publishing.publish(event("q", "stable"), event("q", "candidate", "secret"))
-        assert (publishing.published, publishing.dropped) == (1, 2)
+        publishing.publish(event("q", "stable"), event("q", "candidate", "secret"))
         assert publishing.flush(10.0)
+        assert (publishing.published, publishing.dropped) == (1, 2)
     [message] = read(embedded_broker, 1)
     response = decode_event(message.value()).response
     assert response == Response(output="redacted", output_form="redacted")
+
+
+@pytest.mark.embedded
+def test_redaction_keeps_nobody_waiting(embedded_broker: EmbeddedBroker) -> None:
+    """Patterns take milliseconds of a long text, and a model that finds names takes more."""
+    may_go_on = threading.Event()
+    threads = set()
+
+    def redact(text: str) -> str:
+        threads.add(threading.current_thread())
+        assert may_go_on.wait(60.0)
+        return "redacted"
+
+    with publisher(embedded_broker, privacy=Privacy(output="redact", redact=redact)) as publishing:
+        assert all(publishing.publish(*pair(f"p{n}")) for n in range(3))
+        assert not publishing.flush(0.0), "nothing has left yet"
+        may_go_on.set()
+        assert publishing.flush(60.0)
+    assert threads.isdisjoint({threading.current_thread()})
+    found = [decode_event(message.value()) for message in read(embedded_broker, 6)]
+    assert {e.response.output for e in found if e.response} == {"redacted"}
+
+
+@pytest.mark.embedded
+def test_what_waits_to_be_redacted_is_bounded_and_leaves_before_the_end(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    may_go_on = threading.Event()
+
+    def redact(text: str) -> str:
+        assert may_go_on.wait(60.0)
+        return "redacted"
+
+    publishing = Publisher(
+        embedded_broker.client_config,
+        privacy=Privacy(output="redact", redact=redact),
+        max_bytes=64 * 1024,
+    )
+    taken = [publishing.publish(*pair(f"p{n}", "x" * 5_000)) for n in range(20)]
+    kept = sum(taken)
+    assert 0 < kept < 8
+    assert taken == [True] * kept + [False] * (20 - kept)
+    assert publishing.dropped == 2 * (20 - kept)
+    may_go_on.set()
+    assert publishing.close(60.0)
+    assert not publishing.publish(*pair("after the end"))
+    read(embedded_broker, 2 * kept)
 
 
 # Kafka away
@@ -309,6 +356,38 @@ os.kill(os.getpid(), signal.SIGKILL)
     dropped = sorted(e.pair_id for e in events if e.error is not None)
     assert dropped == sorted(lost * 2)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.embedded
+def test_sides_that_are_published_apart_leave_nothing_in_the_journal(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    with publisher(embedded_broker, journal=tmp_path) as publishing:
+        for side in ("candidate", "stable"):
+            assert publishing.publish(event("apart", side))  # type: ignore[arg-type]
+            assert publishing.flush(60.0)
+        assert publishing.publish(event("alone", "stable"))
+        assert publishing.flush(60.0)
+        journal = publishing._journal
+        assert journal is not None
+        wait_until(lambda: publishing.delivered == 3, "the reports")
+        assert journal.open_requests == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.embedded
+def test_a_side_that_is_refused_leaves_nothing_in_the_journal(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    config = {"bootstrap.servers": embedded_broker.bootstrap_servers, "message.max.bytes": 100_000}
+    publishing = Publisher(config, journal=tmp_path)
+    large = "".join(map(chr, range(0x4E00, 0x9E00))) * 3
+    assert publishing.publish(event("p", "stable"), event("p", "candidate", large))
+    assert publishing.flush(60.0)
+    assert publishing._journal is not None
+    wait_until(lambda: publishing.delivered == 1, "the report")
+    assert publishing._journal.open_requests == 0
+    publishing.close()
 
 
 @pytest.mark.embedded

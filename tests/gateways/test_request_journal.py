@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import os
 import tempfile
 import threading
@@ -37,6 +38,12 @@ def killed(journal: RequestJournal) -> None:
     os.close(journal._file)
 
 
+def told(journal: RequestJournal, pair_id: str) -> None:
+    """Kafka has both sides of a request."""
+    for side in ("stable", "candidate"):
+        journal.end(("r", pair_id), side)  # type: ignore[arg-type]
+
+
 def found(folder: Path) -> list[str]:
     journals = list(abandoned_journals(folder))
     names = [one.pair_id for journal in journals for one in journal.outlines]
@@ -49,8 +56,8 @@ def test_requests_that_were_under_way_are_found(tmp_path: Path) -> None:
     journal = RequestJournal(tmp_path / "new")
     for name in ("a", "b", "c", "d"):
         journal.begin(outline(name, conversation_id="c", turn=2, language="de", workflow="w"))
-    journal.end(("r", "b"))
-    journal.end(("r", "unknown"))
+    told(journal, "b")
+    told(journal, "unknown")
     journal.begin(outline("e"))
     assert journal.open_requests == 4
     assert found(tmp_path / "new") == [], "the process lives"
@@ -73,7 +80,7 @@ def test_all_sides_are_dropped_by_the_gateway() -> None:
 def test_end_leaves_what_was_not_told_and_nothing_else(tmp_path: Path) -> None:
     empty, full = RequestJournal(tmp_path), RequestJournal(tmp_path)
     empty.begin(outline("a"))
-    empty.end(("r", "a"))
+    told(empty, "a")
     full.begin(outline("b"))
     empty.close()
     full.close()
@@ -104,7 +111,7 @@ def test_journal_is_bounded_and_counts_what_it_misses(tmp_path: Path) -> None:
     for name in ("a", "a", "b", "c"):
         journal.begin(outline(name))
     assert (journal.open_requests, journal.missed) == (2, 1)
-    journal.end(("r", "a"))
+    told(journal, "a")
     journal.begin(outline("漢" * 250, conversation_id="漢" * 250))
     assert journal.missed == 2
     journal.begin(outline("d" * 256, rollout_id="r" * 128, conversation_id="c" * 256,
@@ -118,6 +125,70 @@ def test_damaged_file_is_read_as_far_as_it_goes(data: bytes) -> None:
         file.write(data)
         file.flush()
         AbandonedJournal(Path("none"), os.dup(file.fileno())).leave_to_parent()
+
+
+def test_a_slot_is_free_once_all_sides_that_this_process_publishes_are_told(
+    tmp_path: Path,
+) -> None:
+    """In any order, together or apart; another process may publish the other side."""
+    journal = RequestJournal(tmp_path, slots=1)
+    for n in range(3):
+        whole, (stable, candidate) = outline(f"whole {n}"), outline(f"whole {n}").dropped()
+        journal.begin(whole)
+        journal.end(whole.key, "candidate")
+        assert journal.open_requests == 1
+        journal.begin(outline_of(stable, ("stable",)))
+        journal.end(whole.key, "stable")
+        assert journal.open_requests == 0
+        journal.begin(outline_of(candidate, ("candidate",)))
+        journal.end(whole.key, "candidate")
+        assert (journal.open_requests, journal.missed) == (0, 0)
+    journal.begin(outline_of(candidate, ("candidate",)))
+    journal.begin(outline_of(stable, ("stable",)))
+    journal.end(outline_of(candidate).key, "candidate")
+    assert journal.open_requests == 1, "both were to be published"
+
+
+def test_of_a_killed_process_only_the_sides_are_dropped_that_it_would_have_published(
+    tmp_path: Path,
+) -> None:
+    journal = RequestJournal(tmp_path)
+    _, candidate = outline("a").dropped()
+    journal.begin(outline_of(candidate, ("candidate",)))
+    killed(journal)
+    [left] = abandoned_journals(tmp_path)
+    [lost] = left.outlines
+    assert [(event.side, event.sides) for event in lost.dropped()] == [
+        ("candidate", ("stable", "candidate"))
+    ]
+    left.leave_to_parent()
+
+
+@pytest.mark.parametrize("failing", ["open", "flock"])
+def test_a_journal_that_another_user_keeps_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    theirs, ours = RequestJournal(tmp_path / "x"), RequestJournal(tmp_path / "x")
+    ours.begin(outline("ours"))
+    for journal in (theirs, ours):
+        killed(journal)
+    opened: dict[int, Path] = {}
+    really_open, really_lock = os.open, fcntl.flock
+
+    def opening(path: Path, flags: int) -> int:
+        if failing == "open" and path == theirs._path:
+            raise PermissionError(13, "Permission denied")
+        opened[file := really_open(path, flags)] = path
+        return file
+
+    def locking(file: int, how: int) -> None:
+        if failing == "flock" and opened[file] == theirs._path:
+            raise PermissionError(13, "Permission denied")
+        really_lock(file, how)
+
+    monkeypatch.setattr(os, "open", opening)
+    monkeypatch.setattr(fcntl, "flock", locking)
+    assert found(tmp_path / "x") == ["ours"]
 
 
 def test_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
@@ -157,7 +228,7 @@ def test_a_closed_journal_writes_into_no_other_file(tmp_path: Path) -> None:
     with (tmp_path / "other").open("wb+") as other:
         other.write(b"untouched")
         other.flush()
-        journal.end(("r", "under way"))
+        told(journal, "under way")
         journal.begin(outline("later"))
         assert (tmp_path / "other").read_bytes() == b"untouched"
     assert journal.missed == 1

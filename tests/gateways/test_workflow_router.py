@@ -15,7 +15,12 @@ from understudy.gateways.decision_source import FixedAllocations
 from understudy.gateways.request_context import RequestContext
 from understudy.gateways.route_table import Route, RouteTable
 from understudy.gateways.router import Router
-from understudy.gateways.workflow_router import UnknownWorkflow, WorkflowRouter, router_maker
+from understudy.gateways.workflow_router import (
+    FIRST_TABLE_TIMEOUT_S,
+    UnknownWorkflow,
+    WorkflowRouter,
+    router_maker,
+)
 from understudy.schemas.events import Error
 from understudy.schemas.rollouts import Models
 
@@ -84,6 +89,46 @@ def test_workflow_without_a_route_is_served_by_the_default_model() -> None:
         run(Gateway(default=None).served("search"))
     with pytest.raises(UnknownWorkflow, match="requests without a workflow"):
         run(Gateway(default=None).served(None))
+
+
+UNREAD = RouteTable((), None, is_complete=False)
+
+
+def test_requests_before_the_policies_are_read_wait_for_them() -> None:
+    gateway = Gateway(default=None)
+    gateway.table = UNREAD
+    gateway.router = WorkflowRouter(lambda: gateway.table, gateway.make, gateway.ask)
+
+    async def asked() -> Any:
+        answer = asyncio.ensure_future(gateway.served("checkout"))
+        await asyncio.sleep(3.0)
+        gateway.table = RouteTable([route("a", "checkout")])
+        return await answer
+
+    assert run(asked()) == "heron-4: hi"
+    assert gateway.pairs == {("a", "checkout")}
+
+
+def test_requests_do_not_wait_for_ever_nor_where_a_default_model_serves() -> None:
+    gateway = Gateway()
+    gateway.table = UNREAD
+    gateway.router = WorkflowRouter(lambda: gateway.table, gateway.make, gateway.ask)
+
+    async def waited_s() -> float:
+        with pytest.raises(UnknownWorkflow, match="have not been read"):
+            await gateway.served("checkout")
+        return asyncio.get_running_loop().time()
+
+    assert run(waited_s()) == pytest.approx(FIRST_TABLE_TIMEOUT_S, abs=0.1)
+    gateway.table = RouteTable((), "heron-3", is_complete=False)
+    assert run(gateway.served("checkout")) == "heron-3 alone: hi"
+
+
+def test_a_table_that_cannot_be_had_leaves_the_one_before_it() -> None:
+    gateway = Gateway(route("a", "checkout"))
+    gateway.table = None  # type: ignore[assignment]
+    gateway.router._table = lambda: gateway.table.routes("x") and gateway.table
+    assert run(gateway.served("checkout")) == "heron-4: hi"
 
 
 def test_newer_table_replaces_what_changed_alone() -> None:
