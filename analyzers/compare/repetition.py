@@ -31,11 +31,7 @@ _LONGEST_ROUND: Final = 4_000
 
 def repetitive(texts: Sequence[str | None]) -> Bools:
     """Whether each text is caught in a loop; none without text."""
-    # Few texts are, and both sides often give the same.
-    looping = {text for text in set(texts) if text is not None and is_repetitive(text)}
-    if not looping:
-        return np.zeros(len(texts), dtype=bool)
-    return np.array([text in looping for text in texts], dtype=bool)
+    return np.array([text is not None and is_repetitive(text) for text in texts], dtype=bool)
 
 
 def is_repetitive(text: str) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import xxhash
 
 from understudy.analyzers.compare.arrays import Bools, Bytes, Floats, Hashes, Ints
+from understudy.analyzers.compare.distinct_texts import distinct_texts
 from understudy.analyzers.compare.error_sources import error_source
 from understudy.analyzers.compare.finish_reasons import finish_state, is_without_end
 from understudy.analyzers.compare.garbled import garbled
@@ -88,12 +89,12 @@ def read_sides(
     hidden = _take_hidden(outputs, responses)
     as_given = outputs.copy()
     reasoning = _take_reasoning(outputs, responses)
-    characters = _ints([len(output) if output else 0 for output in outputs])
-    coded = _encoded(outputs)
+    answers = distinct_texts(outputs)
+    characters = answers.spread(_ints(list(map(len, answers.texts))))
     text, failed = characters > 0, failures.failed
     expects_text = _bools([(request.expects or "text") == "text" for request in requests])
     called = _bools([bool(c) for c in calls])
-    blank = _bools([is_blank(output) for output in outputs])
+    blank = answers.where([is_blank(text) for text in answers.texts])
     # Whoever parses the answer gets leaked reasoning as well; of a tool call alone nobody does.
     json = check_json(as_given, ~(failed | expects_text | hidden.text | (called & blank)))
     schema_ids = [request.schema_id for request in requests]
@@ -141,12 +142,12 @@ def read_sides(
         fallback=fallbacks.used & model_request,
         attempts=fallbacks.attempts,
         text=text,
-        garbled=garbled(coded),
-        repetitive=repetitive(outputs),
+        garbled=answers.spread(garbled(answers.coded)),
+        repetitive=answers.spread(repetitive(answers.texts)),
         constant_checked=_no(len(events)),
         constant_answer=_no(len(events)),
         output_characters=np.where(text, characters, -1),
-        output_hash=_hashes(coded),
+        output_hash=answers.spread(_hashes(answers.coded)),
         json_state=json.state,
         json_schema_valid=schema_valid,
         tools_offered=offered,
@@ -374,7 +375,7 @@ def _no(n: int) -> Bools:
 
 
 def _bools(values: list[bool]) -> Bools:
-    return np.array(values, dtype=bool)
+    return np.frombuffer(bytearray(values), dtype=bool)
 
 
 def _ints(values: list[int]) -> Ints:
@@ -387,14 +388,6 @@ def _counts(values: list[int | None]) -> Ints:
 
 def _floats(values: list[float | None]) -> Floats:
     return np.array(values, dtype=np.float64)
-
-
-def _encoded(outputs: list[str | None]) -> list[bytes]:
-    """The texts in UTF-8; empty where there is none. Halves of surrogate pairs are kept."""
-    try:
-        return [output.encode() if output else b"" for output in outputs]
-    except UnicodeEncodeError:
-        return [(output or "").encode("utf-8", "surrogatepass") for output in outputs]
 
 
 def _hashes(coded: list[bytes]) -> Hashes:

@@ -76,10 +76,10 @@ from understudy.streams.pairing.request_language import (
 )
 from understudy.streams.pairing.unresolved import unresolved_requests, waiting_slice
 
-PART_RECORDS: Final = 256
+PART_RECORDS: Final = 1024
 """Records that are read before what they complete is compared: few enough to stay in a core's
-cache."""
-COMPARED_TOGETHER: Final = 100
+cache (2 MB with texts of 1 kB), enough that a call of numpy is shared by hundreds."""
+COMPARED_TOGETHER: Final = 400
 """Requests that are compared at once, at least: a part of one partition nearly always completes so
 many, and what a comparison costs beside its requests is shared by all of them."""
 

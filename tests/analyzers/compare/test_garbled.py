@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,6 +90,18 @@ def test_answers_without_text_are_not_damaged() -> None:
 def test_texts_looked_through_together_are_what_each_is_alone(texts: list[str]) -> None:
     coded = [text.encode("utf-8", "surrogatepass") for text in texts]
     assert garbled(coded).tolist() == [is_garbled(text) for text in texts]
+
+
+def test_few_damaged_texts_are_found_among_many() -> None:
+    texts = [b"nothing odd, line %d\n" % number for number in range(300)]
+    texts[7], texts[131], texts[299] = b"\x00", b"fish &amp; chips &amp; peas", b"caf\xef\xbf\xbd"
+    assert np.flatnonzero(garbled(texts)).tolist() == [7, 131, 299]
+
+
+@pytest.mark.parametrize("code", [*range(0x21), 0x7E, 0x7F])
+def test_many_texts_have_the_control_characters_that_one_has(code: int) -> None:
+    texts = [b"plain"] * 80 + [b"a%cb" % code]
+    assert garbled(texts).tolist() == [is_garbled(text.decode()) for text in texts]
 
 
 @given(st.text(max_size=80))

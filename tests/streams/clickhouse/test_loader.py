@@ -204,6 +204,15 @@ def test_what_clickhouse_refuses_is_broken_not_retried(client: Client) -> None:
     assert loader.counters.failures == 1
 
 
+def test_a_column_that_the_table_lacks_is_broken_not_left_out(client: Client) -> None:
+    some = comparisons(1)
+    payload = some.payload.replace(b"stable_attempts", b"stable_reprises")
+    loader = Loader(lambda: client, QUICK)
+    loader.put([Block(some.table, some.columns, some.rows, payload)], {})
+    with pytest.raises(SinkBroken, match="stable_reprises"):
+        loader.flush(1.0)
+
+
 def test_it_starts_while_clickhouse_is_away(client: Client, failing: FailingClient) -> None:
     attempts = []
 

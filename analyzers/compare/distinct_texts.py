@@ -1,0 +1,61 @@
+"""The texts of many answers, each different one once: both sides of a pair often give the same.
+
+What a measure needs of a text alone is found once for each different one, and spread over the rows
+that have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.analyzers.compare.arrays import Bools, Ints
+
+NO_TEXT: Final = ""
+"""Stands for null as well: an answer of no characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctTexts:
+    """m different texts of n rows."""
+
+    texts: list[str]
+    """(m,), the first of them empty."""
+    coded: list[bytes]
+    """(m,), in UTF-8; halves of surrogate pairs are kept."""
+    place: Ints
+    """(n,): which of the texts each row has."""
+
+    def spread(self, values: NDArray[Any]) -> NDArray[Any]:
+        """What was found of the m texts, for the n rows."""
+        return values[self.place]
+
+    def where(self, holds: Sequence[bool]) -> Bools:
+        """Whether something holds of the m texts, for the n rows."""
+        found: Bools = np.array(holds, dtype=bool)[self.place]
+        return found
+
+
+def distinct_texts(outputs: Sequence[str | None]) -> DistinctTexts:
+    """The different texts among n outputs; null counts as empty."""
+    places: dict[str | None, int] = {NO_TEXT: 0, None: 0}
+    texts = [NO_TEXT]
+    rows: list[int] = []
+    for output in outputs:
+        place = places.get(output)
+        if place is None:
+            place = places[output] = len(texts)
+            texts.append(output or NO_TEXT)
+        rows.append(place)
+    return DistinctTexts(texts, _encoded(texts), np.array(rows, dtype=np.int64))
+
+
+def _encoded(texts: list[str]) -> list[bytes]:
+    try:
+        return [text.encode() for text in texts]
+    except UnicodeEncodeError:
+        return [text.encode("utf-8", "surrogatepass") for text in texts]
