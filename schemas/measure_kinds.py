@@ -167,8 +167,12 @@ class Outcome:
     known_among: str = "answered"
     """The sum of the pairs among which it is looked for."""
     measured_by: str = ""
-    """Name of the count of units that have the field, where a missing field means no as long as
-    some unit of the rollout has it: without any, the outcome is not measured."""
+    """Name of the count of units that have the field, where the lack of it tells the outcome as
+    long as some unit of the rollout has it: without any, the outcome is not measured. Where it is
+    `among` itself, the units without the outcome have the field."""
+    missing_says_yes: bool = False
+    """Whether a unit without that field has the outcome. What came before the first one that has
+    it is then left out, and counts as no otherwise."""
     two_arms: bool = False
     """Of a side's outcome with a metric: whether a guardrail holds the sides against each other as
     two arms in every mode, also where requests are paired."""

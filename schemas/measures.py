@@ -168,12 +168,14 @@ SIDE: Final[tuple[Measure, ...]] = (
     ),
     Outcome(
         "empty", "answered with nothing: no text but white space, no tool call, no refusal",
-        count="empties", among="answers", paired_among="answered", measured_by="texts",
+        count="empties", among="answers", paired_among="answered", measured_by="answers",
+        missing_says_yes=True,
         metric=GuardrailMetric("empty_rate", "empty answers"),
     ),
     Outcome(
         "incomplete", "streamed an answer without an end", count="incompletes",
         among="answers", paired_among="answered", measured_by="finish_reason_known",
+        missing_says_yes=True,
         metric=GuardrailMetric("incomplete_rate", "streams that break off"),
     ),
     Outcome(

@@ -12,6 +12,11 @@ from understudy.analyzers.fixed_sample.quantiles import QuantileTest
 from understudy.analyzers.fixed_sample.tolerated_error import Cell, Present, slice_shares
 from understudy.analyzers.fixed_sample.units import added_by_unit, units_of
 from understudy.analyzers.guardrails.checks import Check
+from understudy.analyzers.guardrails.measured_since import (
+    columns_that_show,
+    is_told_by_lack,
+    shown_in,
+)
 from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.guardrails.slices import slice_name
 from understudy.analyzers.guardrails.stage_counts import StageSums
@@ -94,14 +99,24 @@ class Sample:
         check, places = self.checks[cell.check], self._places.get(cell.slice, _NO_ROWS)
         assert check.reader is not None
         if check.key not in self._statistics:
-            self._statistics[check.key] = check.reader.read(self._columns)
+            statistics = check.reader.read(self._columns)
+            is_measured = self._is_measured(check.metric.name)
+            self._statistics[check.key] = statistics if is_measured else np.zeros_like(statistics)
         return self._statistics[check.key][places]
+
+    def _is_measured(self, metric: str) -> bool:
+        """Return whether some case has the field that a metric rests on, if it rests on one."""
+        return not is_told_by_lack(metric) or bool(shown_in(metric, self._columns).any())
 
 
 def column_names(checks: Sequence[Check]) -> frozenset[str]:
     """Return the columns of rows that a sample takes."""
-    readers = [check.tail if check.reader is None else check.reader for check in _of_events(checks)]
-    return frozenset[str]().union(*(reader.names() for reader in readers))
+    checks = _of_events(checks)
+    readers = [check.tail if check.reader is None else check.reader for check in checks]
+    return frozenset[str]().union(
+        *(reader.names() for reader in readers),
+        *(columns_that_show(check.metric.name) for check in checks),
+    )
 
 
 def _of_events(checks: Sequence[Check]) -> list[Check]:

@@ -63,6 +63,8 @@ def apply_windows(rollout: Rollout, state: RolloutState, message: WindowsMessage
     stored = _stored(state, message, rows)
     _count_for_stage(rollout, state, message, rows, stored)
     late = store.apply(message.partition, message.version, stored)
+    metrics = {check.metric.name for check in state.checks if check.source == message.source}
+    state.measured_since.note(metrics, rows)
     for key in stored:
         state.batches[message.source].pop(key.start_ms, None)
     _note_times(state, message, rows)
@@ -167,17 +169,20 @@ def _fold(
     batch = batch_of(state, source, rows)
     batch_of_stage = batch if len(of_stage) == len(rows) else batch_of(state, source, of_stage)
     layout, table, assumption = state.layouts[source], state.table, assumption_of(rollout)
+    nothing = np.zeros_like(batch)
     for check, places in zip(state.checks, table.places_of_check, strict=True):
         if check.source != source:
             continue
         part = layout.part(check.key)
-        statistics, turns = batch[places, part], layout.turn_sums(check, batch, places)
+        counts = start_ms >= state.measured_since.counts_from_ms(check.metric.name)
+        counted = batch if counts else nothing
+        statistics, turns = counted[places, part], layout.turn_sums(check, counted, places)
         known = state.effects[check.name]
         divisor = divisors(check.test, known, turns.of_one(), assumption)
         window = FoldedWindow(
             start_ms=start_ms,
             statistics=statistics,
-            of_stage=batch_of_stage[places, part],
+            of_stage=(batch_of_stage if counts else nothing)[places, part],
             counts_for_rollback=start_ms > state.status.forgiven_through_ms,
             is_late=is_late,
         )

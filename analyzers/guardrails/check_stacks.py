@@ -23,6 +23,11 @@ from understudy.analyzers.guardrails.design_effect import (
     unnamed_factors,
 )
 from understudy.analyzers.guardrails.evidence_path import IncrementsCache
+from understudy.analyzers.guardrails.measured_since import (
+    NEVER_MS,
+    MeasuredSince,
+    missing_says_yes,
+)
 from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.slice_table import SliceTable
@@ -30,9 +35,6 @@ from understudy.analyzers.guardrails.stacked_tests import StackedTest
 from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray, log_evidence
 from understudy.schemas.windows import SOURCES, Source
-
-NEVER_MS = np.iinfo(np.int64).max
-"""Since when a tail's threshold is known that is not: later than any window."""
 
 
 class Known(NamedTuple):
@@ -89,12 +91,26 @@ class CheckStack:
         self.effect = EffectCells.of(
             [(check.test, table.of_check[number]) for number, check in checks.items()]
         )
+        self._by_lack = [
+            (self.parts[check.name], check.metric.name)
+            for check in self.checks
+            if missing_says_yes(check.metric.name)
+        ]
         self._key: list[object] = []
 
     def statistics(self, batches: FloatArray) -> FloatArray:
         """Return what windows hold, of batches (T, all slices, width): (T, n_cells, k)."""
         n_windows, n_slices, width = batches.shape
         return np.take(batches.reshape(n_windows, n_slices * width), self._numbers, axis=1)
+
+    def counts(self, starts_ms: IntArray, measured_since: MeasuredSince) -> BoolArray | None:
+        """Return which windows count for each cell, (T, n_cells); None where all do."""
+        if not self._by_lack:
+            return None
+        result = np.ones((starts_ms.size, self.n_cells), dtype=np.bool_)
+        for part, metric in self._by_lack:
+            result[:, part] = (starts_ms >= measured_since.counts_from_ms(metric))[:, None]
+        return result
 
     def unresolved(
         self, gauges: FloatArray, starts_ms: IntArray, thresholds: TailThresholds

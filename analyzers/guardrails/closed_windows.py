@@ -26,6 +26,12 @@ from understudy.analyzers.guardrails.design_effect_steps import DesignEffectStep
 from understudy.analyzers.guardrails.evidence_path import OpenWindows
 from understudy.analyzers.guardrails.evidence_steps import EvidenceSteps, FoldedWindows
 from understudy.analyzers.guardrails.look import ACTIONS, CheckLook, Look
+from understudy.analyzers.guardrails.measured_since import (
+    NEVER_MS,
+    counts_from_ms,
+    is_told_by_lack,
+    shown_in,
+)
 from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.slice_table import NO_PLACE
 from understudy.analyzers.guardrails.stage_counts import (
@@ -218,7 +224,9 @@ class _SourceFold:
         batches = of_stage = np.zeros(shape)
         self._tails: dict[tuple[str, str], _Tail] = {}
         self._partitions: dict[int, IntArray] = {}
+        self._measured_since_ms = dict(state.measured_since.start_ms)
         if rows is not None:
+            self._note_measured(rows)
             batches, of_stage = self._read(rows)
         self._checks = {
             check.name: self._steps(check, places, batches, of_stage)
@@ -268,6 +276,8 @@ class _SourceFold:
         )
         seen.log_promotion = steps.log_promotion[included]
         seen.units_closed = steps.units_closed[included]
+        if not self._is_measured(check.metric.name, included):
+            seen.leave_out()
         return seen
 
     def take(self, n_windows: int) -> None:
@@ -280,6 +290,11 @@ class _SourceFold:
             state.effects[name] = steps.effect.at(n_windows)
         for (name, measure), tail in self._tails.items():
             state.tail_thresholds.setdefault(name, {})[measure] = tail.taken(n_windows)
+        state.measured_since.start_ms |= {
+            metric: since_ms
+            for metric, since_ms in self._measured_since_ms.items()
+            if since_ms <= start_ms
+        }
         store = state.stores[self._source]
         store.folded_through_ms = start_ms
         for number, places in self._partitions.items():
@@ -316,6 +331,21 @@ class _SourceFold:
         if kept.size == rows.n:
             return batches, batches
         return batches, layout.closed_batches(vectors[kept], steps[kept], places[kept], shape)
+
+    def _note_measured(self, rows: ClosedRows) -> None:
+        """Note in which window a request has the field of a metric for the first time."""
+        metrics = {one.metric.name for one in self._state.checks if one.source == self._source}
+        for metric in filter(is_told_by_lack, metrics - self._measured_since_ms.keys()):
+            shown = shown_in(metric, rows.columns)
+            if shown.any():
+                self._measured_since_ms[metric] = int(rows.start_ms[np.argmax(shown)])
+
+    def _is_measured(self, metric: str, n_windows: int) -> bool:
+        """Return whether a metric is, after so many windows."""
+        if self._state.measured_since.is_measured(metric):
+            return True
+        since_ms = self._measured_since_ms.get(metric, NEVER_MS)
+        return n_windows > 0 and since_ms <= int(self.starts[n_windows - 1])
 
     def _places(self, rows: ClosedRows) -> IntArray:
         """Return the places of each row's slices by kind, (n, kinds)."""
@@ -404,6 +434,11 @@ class _SourceFold:
         """Fold a check."""
         state, layout = self._state, self._state.layouts[self._source]
         part, evidence = layout.part(check.key), state.evidence[check.name]
+        metric = check.metric.name
+        from_ms = counts_from_ms(metric, self._measured_since_ms.get(metric, NEVER_MS))
+        if (counts := self.starts >= from_ms).sum() < counts.size:
+            batches = batches * counts[:, None, None]
+            of_stage = of_stage * counts[:, None, None]
         statistics = batches[:, places, part]
         turns = layout.turn_sums(check, batches, places)
         together = together_of(evidence.slices, statistics)

@@ -91,6 +91,13 @@ class CheckLook:
         """(…, k) all units since the rollout began, early ones included."""
         return self._evidence.total + self._open_units
 
+    def leave_out(self) -> None:
+        """Show nothing of a check that is not measured: what it counts says nothing."""
+        self.log_rollback = self.log_alone = np.full(len(self.slices), -np.inf)
+        self.newest = self.total = np.zeros_like(self._evidence.total)
+        self.units_closed = np.zeros(len(self.slices))
+        self.log_promotion = log_evidence(np.zeros_like(self._evidence.won))
+
     def waits_for_other_arm(self, place: int) -> bool:
         """Whether there were units in a slice, and none of the other arm to compare them with."""
         ready, waiting = self.check.test.split(self.total[place])
@@ -148,6 +155,8 @@ def look(rollout: Rollout, state: RolloutState) -> Look:
             log_alone=of_check.max(axis=0),
         )
         one.log_promotion, one.units_closed = known.log_promotion[part], known.units_closed[part]
+        if not state.measured_since.is_measured(check.metric.name):
+            one.leave_out()
         checks.append(one)
     return Look(checks, {action: one.log_evidence for action, one in best.items()})
 
@@ -210,6 +219,9 @@ def _opened(
     if stack.test.has_worst and not is_resolved.all():
         added = stack.unresolved(gauges, starts, state.tail_thresholds)
         at_worst = statistics + added
+    counted = stack.counts(starts, state.measured_since)
+    if counted is not None:
+        statistics, at_worst = statistics * counted[..., None], at_worst * counted[..., None]
     seen = layout.turn_counts(batches).with_none_after()
     turns, requests = seen.turns.cumsum(axis=0), seen.requests.cumsum(axis=0)
     so_far = known.named + only_counts(turns)[:, stack.places]

@@ -22,6 +22,7 @@ from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.column_readers import NO_BUCKET, Reader, TailReader
 from understudy.analyzers.guardrails.design_effect import PARTIES, TurnSums
+from understudy.analyzers.guardrails.measured_since import columns_that_show
 from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.guardrails.slice_table import NO_PLACE, SliceTable
 from understudy.analyzers.guardrails.slices import N_KINDS, kinds_of
@@ -88,6 +89,7 @@ class RowLayout:
         names = nothing.union(
             *(reader.names() for reader in readers),
             *(product_names(check) for check in checks),
+            *(columns_that_show(check.metric.name) for check in checks),
             count_names(),
         )
         self._names = names

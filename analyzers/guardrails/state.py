@@ -18,6 +18,7 @@ from understudy.analyzers.guardrails.check_evidence import CheckEvidence
 from understudy.analyzers.guardrails.check_stacks import CheckStacks
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.design_effect import DesignEffect
+from understudy.analyzers.guardrails.measured_since import MeasuredSince
 from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.slice_table import SliceTable
 from understudy.analyzers.guardrails.slices import Arrivals
@@ -33,7 +34,7 @@ from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import SOURCES, Source
 
-STATE_VERSION: Final = 10
+STATE_VERSION: Final = 11
 """Rises with every change of the layout below; state of another version is not read."""
 
 
@@ -114,6 +115,7 @@ class EncodedState(msgspec.Struct):
     stage: StageCounts
     arrivals: Arrivals
     tail_thresholds: TailThresholds
+    measured_since: MeasuredSince
     stores: dict[Source, PackedStore]
     evidence: dict[str, CheckEvidence]
     """By check."""
@@ -139,6 +141,7 @@ class RolloutState:
         self.stage = encoded.stage
         self.arrivals = encoded.arrivals
         self.tail_thresholds = encoded.tail_thresholds
+        self.measured_since = encoded.measured_since
         self.stores = {
             source: unpack_store(encoded.stores.get(source) or PackedStore()) for source in SOURCES
         }
@@ -166,6 +169,7 @@ class RolloutState:
             stage=StageCounts(),
             arrivals=Arrivals(),
             tail_thresholds={},
+            measured_since=MeasuredSince(),
             stores={},
             evidence={},
             effects={},
@@ -230,6 +234,7 @@ class RolloutState:
             stage=self.stage,
             arrivals=self.arrivals,
             tail_thresholds=self.tail_thresholds,
+            measured_since=self.measured_since,
             stores={source: pack_store(store) for source, store in self.stores.items()},
             evidence=self.evidence,
             effects=self.effects,

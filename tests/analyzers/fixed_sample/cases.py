@@ -34,6 +34,10 @@ def json_policy(limit: str = "1pp", further: str = "") -> Rollout:
     return policy(f"guardrails:\n- {{metric: json_valid_rate, max_drop: {limit}{further}}}\n")
 
 
+FIELDS = ("answers", "texts", "finish_reason_known", "fallback_known", "tools_called")
+"""What every answer has."""
+
+
 class Case(msgspec.Struct, kw_only=True):
     """One request and what became of its two sides."""
 
@@ -86,7 +90,7 @@ def _paired(case: Case) -> dict[str, Any]:
         "json_valid_only_candidate": int(good[1] and not good[0]),
         "json_valid_both": int(all(good)),
     }
-    sides: list[dict[str, Any]] = [{}, {}]
+    sides: list[dict[str, Any]] = [dict.fromkeys(FIELDS, 1) for _ in range(2)]
     if case.cost is not None:
         stable, candidate = case.cost
         pair |= {

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from tests.analyzers.fixed_sample.cases import Case, cases_of, json_policy, policy, rows_of
+import msgspec
+
+from tests.analyzers.fixed_sample.cases import FIELDS, Case, cases_of, json_policy, policy, rows_of
+from understudy.analyzers.fixed_sample.judge import judge_fixed_sample
 from understudy.analyzers.fixed_sample.quantiles import QuantileTest
 from understudy.analyzers.fixed_sample.sample import Sample
 from understudy.analyzers.fixed_sample.tolerated_error import Cell
@@ -44,3 +47,21 @@ def test_rows_of_other_modes_and_of_nothing_are_left_out() -> None:
     row.mode = "canary"
     sample = Sample.of_rows([row], checks_of(policy()))
     assert (sample.cases, sample.n_units) == (0, 0)
+
+
+def test_a_metric_of_a_field_that_no_case_has_is_not_measured() -> None:
+    """Without a finish reason no stream has an end, and no answer names a fallback."""
+    rows = rows_of(cases_of(300))
+    for row in rows:
+        for side in (row.stable, row.candidate):
+            for name in FIELDS:
+                setattr(side, name, 0)
+    rollout = policy()
+    unmeasured = {"fallback_rate", "empty_rate", "incomplete_rate", "tool_call_invalid_rate"}
+    verdict = judge_fixed_sample(rows, rollout)
+    assert unmeasured <= set(verdict.not_measured)
+    assert not unmeasured & {one.guardrail for one in verdict.findings}
+    side = msgspec.structs.replace(rows[0].stable, **dict.fromkeys(FIELDS, 1))
+    rows[0] = msgspec.structs.replace(rows[0], stable=side)
+    verdict = judge_fixed_sample(rows, rollout)
+    assert not unmeasured & set(verdict.not_measured)

@@ -65,6 +65,7 @@ def test_the_layout_of_the_state() -> None:
     state.arrivals.languages.append("ja")
     learnt = TailThreshold({-3: 4}, {2: 1}, [ThresholdEntry(9, {"0.5": 7})])
     state.tail_thresholds = {"all": {"duration": learnt}}
+    state.measured_since.start_ms["fallback_rate"] = 30
     key = RowKey(20, 10, "shadow", "ja", "")
     store = state.stores["events"]
     store.apply(3, 2, {key: StoredRow(2, False, np.array([0.0, 7.0, 0.25]))})
@@ -102,6 +103,7 @@ def test_the_layout_of_the_state() -> None:
             ],
             "feedback": [None, {}],
         },
+        "measured_since": [{"fallback_rate": 30}],
         "is_folded": False,
         "passed": [],
     }  # fmt: skip
