@@ -174,15 +174,15 @@ def _fold(
         if check.source != source:
             continue
         part = layout.part(check.key)
-        counts = start_ms >= state.measured_since.counts_from_ms(check.metric.name)
-        counted = batch if counts else nothing
+        is_counted = start_ms >= state.measured_since.counts_from_ms(check.metric.name)
+        counted = batch if is_counted else nothing
         statistics, turns = counted[places, part], layout.turn_sums(check, counted, places)
         known = state.effects[check.name]
         divisor = divisors(check.test, known, turns.of_one(), assumption)
         window = FoldedWindow(
             start_ms=start_ms,
             statistics=statistics,
-            of_stage=(batch_of_stage if counts else nothing)[places, part],
+            of_stage=(batch_of_stage if is_counted else nothing)[places, part],
             counts_for_rollback=start_ms > state.status.forgiven_through_ms,
             is_late=is_late,
         )
