@@ -14,7 +14,7 @@ from understudy.analyzers.fixed_sample.units import added_by_unit, units_of
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.measured_since import (
     columns_that_show,
-    is_told_by_lack,
+    rests_on_field,
     shown_in,
 )
 from understudy.analyzers.guardrails.row_columns import RowColumns
@@ -106,7 +106,7 @@ class Sample:
 
     def _is_measured(self, metric: str) -> bool:
         """Return whether some case has the field that a metric rests on, if it rests on one."""
-        return not is_told_by_lack(metric) or bool(shown_in(metric, self._columns).any())
+        return not rests_on_field(metric) or bool(shown_in(metric, self._columns).any())
 
 
 def column_names(checks: Sequence[Check]) -> frozenset[str]:

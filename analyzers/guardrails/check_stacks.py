@@ -91,7 +91,7 @@ class CheckStack:
         self.effect = EffectCells.of(
             [(check.test, table.of_check[number]) for number, check in checks.items()]
         )
-        self._by_lack = [
+        self._resting_on_field = [
             (self.parts[check.name], check.metric.name)
             for check in self.checks
             if missing_says_yes(check.metric.name)
@@ -105,10 +105,10 @@ class CheckStack:
 
     def counts(self, starts_ms: IntArray, measured_since: MeasuredSince) -> BoolArray | None:
         """Return which windows count for each cell, (T, n_cells); None where all do."""
-        if not self._by_lack:
+        if not self._resting_on_field:
             return None
         result = np.ones((starts_ms.size, self.n_cells), dtype=np.bool_)
-        for part, metric in self._by_lack:
+        for part, metric in self._resting_on_field:
             result[:, part] = (starts_ms >= measured_since.counts_from_ms(metric))[:, None]
         return result
 

@@ -29,7 +29,7 @@ from understudy.analyzers.guardrails.look import ACTIONS, CheckLook, Look
 from understudy.analyzers.guardrails.measured_since import (
     NEVER_MS,
     counts_from_ms,
-    is_told_by_lack,
+    rests_on_field,
     shown_in,
 )
 from understudy.analyzers.guardrails.row_layout import RowLayout
@@ -335,7 +335,7 @@ class _SourceFold:
     def _note_measured(self, rows: ClosedRows) -> None:
         """Note in which window a request has the field of a metric for the first time."""
         metrics = {one.metric.name for one in self._state.checks if one.source == self._source}
-        for metric in filter(is_told_by_lack, metrics - self._measured_since_ms.keys()):
+        for metric in filter(rests_on_field, metrics - self._measured_since_ms.keys()):
             shown = shown_in(metric, rows.columns)
             if shown.any():
                 self._measured_since_ms[metric] = int(rows.start_ms[np.argmax(shown)])

@@ -50,7 +50,7 @@ def _signs(metric: str) -> tuple[_Sign, ...]:
 
     None for one that counts only requests that have what it rests on.
     """
-    rate = _told_by_lack(metric)
+    rate = _resting_on_field(metric)
     if rate is None:
         return ()
     if rate.measured_by == rate.among:
@@ -64,7 +64,7 @@ def _signs(metric: str) -> tuple[_Sign, ...]:
     return tuple(signs)
 
 
-def is_told_by_lack(metric: str) -> bool:
+def rests_on_field(metric: str) -> bool:
     """Return whether a metric rests on a field that a gateway may never write."""
     return bool(_signs(metric))
 
@@ -75,7 +75,7 @@ def columns_that_show(metric: str) -> frozenset[str]:
 
 
 def shown_in(metric: str, columns: RowColumns) -> BoolArray:
-    """Return in which rows some request has the field of a metric that is told by lack of it."""
+    """Return in which rows some request has the field of a metric that rests on it."""
     shown = np.zeros(columns.n, dtype=np.bool_)
     for column, other in _signs(metric):
         shown |= columns[column] > (columns[other] if other else 0.0)
@@ -102,7 +102,7 @@ class MeasuredSince(msgspec.Struct, array_like=True):
 
     def is_measured(self, metric: str) -> bool:
         """Return whether a metric's field is none, or has been seen."""
-        return metric in self.start_ms or not is_told_by_lack(metric)
+        return metric in self.start_ms or not rests_on_field(metric)
 
     def counts_from_ms(self, metric: str) -> int:
         """Return from which window on a metric's outcomes count."""
@@ -116,11 +116,11 @@ def counts_from_ms(metric: str, since_ms: int) -> int:
 
 def missing_says_yes(metric: str) -> bool:
     """Return whether requests without the field look like those with the outcome."""
-    rate = _told_by_lack(metric)
+    rate = _resting_on_field(metric)
     return rate is not None and rate.missing_says_yes
 
 
-def _told_by_lack(metric: str) -> Outcome | None:
+def _resting_on_field(metric: str) -> Outcome | None:
     rate = RATES.get(metric)
     return rate if isinstance(rate, Outcome) and rate.measured_by else None
 
