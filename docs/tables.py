@@ -17,7 +17,8 @@ import click
 import msgspec
 
 from understudy.analyzers.compare.finish_reasons import VENDOR_REASONS
-from understudy.schemas.clickhouse.schema import RELATIONS, Column, Table
+from understudy.schemas.clickhouse.relations import RELATIONS
+from understudy.schemas.clickhouse.schema import Column, Table
 from understudy.schemas.measure_kinds import Better
 from understudy.schemas.measures import SIDE, SUMS
 from understudy.schemas.rollout_metrics import METRICS as GUARDRAIL_METRICS

@@ -1,6 +1,6 @@
--- Comparisons: the measures taken on each request.
--- Written by schemas/generate.py; change schemas/clickhouse/schema.py instead.
+-- Written by schemas/generate.py; change the declarations beside this file instead.
 
+-- Comparisons: the measures taken on each request.
 CREATE TABLE IF NOT EXISTS comparisons (
     rollout_id LowCardinality(String) COMMENT 'The rollout',
     pair_id String COMMENT 'The request; the same on all its sides',

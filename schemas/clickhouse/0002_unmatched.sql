@@ -1,6 +1,6 @@
--- Unmatched: sides whose partner never came, or that came too late.
--- Written by schemas/generate.py; change schemas/clickhouse/schema.py instead.
+-- Written by schemas/generate.py; change the declarations beside this file instead.
 
+-- Unmatched: sides whose partner never came, or that came too late.
 CREATE TABLE IF NOT EXISTS unmatched (
     rollout_id LowCardinality(String) COMMENT 'The rollout',
     pair_id String COMMENT 'The request; the same on all its sides',

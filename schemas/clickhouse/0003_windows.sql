@@ -1,6 +1,6 @@
--- Windows: what adds up, per slice, window, source and partition of the source's topic.
--- Written by schemas/generate.py; change schemas/clickhouse/schema.py instead.
+-- Written by schemas/generate.py; change the declarations beside this file instead.
 
+-- Windows: what adds up, per slice, window, source and partition of the source's topic.
 CREATE TABLE IF NOT EXISTS windows (
     rollout_id LowCardinality(String) COMMENT 'The rollout; empty when an invalid event names none',
     mode LowCardinality(String) COMMENT 'shadow, interleave, canary or ab; empty when an invalid event names none',
@@ -468,11 +468,12 @@ CREATE TABLE IF NOT EXISTS windows (
     unresolved_awaiting_candidate UInt64 COMMENT 'When the row was made: requests whose stable side is there, and that wait for the candidate',
     unresolved_awaiting_candidate_errors UInt64 COMMENT 'When the row was made: of these, requests whose stable side is there and gave no answer',
     unresolved_awaiting_candidate_fallbacks UInt64 COMMENT 'When the row was made: of these, requests whose stable side is there and came from a fallback model',
-    loaded_at DateTime('UTC') MATERIALIZED now('UTC') COMMENT 'When the row was stored; for the TTL alone, SELECT * leaves it out'
+    loaded_at DateTime('UTC') MATERIALIZED now('UTC') COMMENT 'When the row was stored; for the TTL alone, SELECT * leaves it out',
+    INDEX by_loading loaded_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (rollout_id, mode, language, workflow, window_start, window_s, source, partition)
-TTL loaded_at + INTERVAL 400 DAY
+TTL loaded_at + INTERVAL 30 DAY
 SETTINGS ttl_only_drop_parts = 1
-COMMENT 'Sufficient statistics of one slice of one source and partition in one window; everything adds up. Read windows_latest (or FINAL), since each version of a row is stored. Kept for 400 days after loading; to change: ALTER TABLE windows MODIFY TTL loaded_at + INTERVAL 100 DAY';
+COMMENT 'Sufficient statistics of one slice of one source and partition in one window; everything adds up. Read windows_latest (or FINAL), since each version of a row is stored. Kept for 30 days after loading, its roll-ups for longer; to change: ALTER TABLE windows MODIFY TTL loaded_at + INTERVAL 100 DAY';

@@ -1,6 +1,6 @@
--- Slices: windows with their sources and partitions added up.
--- Written by schemas/generate.py; change schemas/clickhouse/schema.py instead.
+-- Written by schemas/generate.py; change the declarations beside this file instead.
 
+-- Slices: windows with their sources and partitions added up.
 CREATE VIEW IF NOT EXISTS slices (
     rollout_id LowCardinality(String) COMMENT 'The rollout',
     mode LowCardinality(String) COMMENT 'shadow, interleave, canary or ab',

@@ -1,7 +1,7 @@
+-- Written by schemas/generate.py; change the declarations beside this file instead.
+
 -- Accounting: where every record of the events and the feedback topic ended, by partition and day of
 -- the window that counts it. Invalid ones from before any valid one count in 1970.
--- Written by schemas/generate.py; change schemas/clickhouse/schema.py instead.
-
 CREATE VIEW IF NOT EXISTS accounting (
     source LowCardinality(String) COMMENT 'Topic of the records: events or feedback',
     partition UInt32 COMMENT 'Partition of the source\'s topic',

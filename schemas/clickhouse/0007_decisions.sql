@@ -1,6 +1,6 @@
--- Decisions: every decision that was emitted, with all that it takes to compute it again.
--- Written by schemas/generate.py; change schemas/clickhouse/schema.py instead.
+-- Written by schemas/generate.py; change the declarations beside this file instead.
 
+-- Decisions: every decision that was emitted, with all that it takes to compute it again.
 CREATE TABLE IF NOT EXISTS decisions (
     rollout_id LowCardinality(String) COMMENT 'The rollout',
     rollout_created_at DateTime64(3, 'UTC') COMMENT 'When the rollout\'s first record was written; later for one deleted and made anew',

@@ -10,40 +10,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from understudy.schemas.clickhouse.schema import (
-    ACCOUNTING,
-    COMPARISONS,
-    DECISIONS,
-    SLICES,
-    UNMATCHED,
-    WINDOWS,
-    Column,
-    Table,
-    View,
-)
+from understudy.schemas.clickhouse.relations import FILES, Relation
+from understudy.schemas.clickhouse.schema import Column, Table, View
 
 FOLDER: Final = Path(__file__).parent
-_FILES: Final[dict[str, Table | View]] = {
-    "0001": COMPARISONS,
-    "0002": UNMATCHED,
-    "0003": WINDOWS,
-    "0005": SLICES,
-    "0006": ACCOUNTING,
-    "0007": DECISIONS,
-}
-"""Number of the file to what it makes; 0004, the functions, is written by hand."""
-_HEAD: Final = "Written by schemas/generate.py; change schemas/clickhouse/schema.py instead."
+_HEAD: Final = "Written by schemas/generate.py; change the declarations beside this file instead."
 
 
 def files() -> dict[Path, str]:
     """Each file and its text."""
     return {
-        FOLDER / f"{number}_{made.name}.sql": f"-- {made.title}\n-- {_HEAD}\n\n{_create(made)};\n"
-        for number, made in _FILES.items()
+        FOLDER / f"{name}.sql": f"-- {_HEAD}\n\n" + "\n".join(map(_statement, made))
+        for name, made in FILES.items()
     }
 
 
-def _create(made: Table | View) -> str:
+def _statement(made: Relation) -> str:
+    return f"-- {made.title}\n{_create(made)};\n"
+
+
+def _create(made: Relation) -> str:
     return create_table(made) if isinstance(made, Table) else create_view(made)
 
 
@@ -64,10 +50,10 @@ def create_view(view: View) -> str:
         for column in view.columns
     )
     selected = ",\n".join(f"    {column.value} AS {column.name}" for column in view.columns)
+    grouped = f"GROUP BY {', '.join(view.group_by)}\n" if view.group_by else ""
     return (
         f"CREATE VIEW IF NOT EXISTS {view.name} (\n{described}\n) AS\nSELECT\n{selected}\n"
-        f"FROM windows AS w FINAL\nGROUP BY {', '.join(view.group_by)}\n"
-        f"COMMENT {_quoted(view.comment)}"
+        f"FROM {view.source}\n{grouped}COMMENT {_quoted(view.comment)}"
     )
 
 

@@ -5,7 +5,7 @@ Columns of measures follow from `understudy.schemas.measures`; the others are de
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -51,13 +51,16 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view on `windows`, of which only the last versions of rows count."""
+    """A view: its columns as expressions over a source, and what they are grouped by."""
 
     name: str
     title: str
     columns: tuple[Column, ...]
     group_by: tuple[str, ...]
+    """Empty where each row of the source is one."""
     comment: str
+    source: str = "windows AS w FINAL"
+    """What follows FROM; of `windows`, only the last versions of rows count."""
 
     @property
     def types(self) -> dict[str, str]:
@@ -78,24 +81,26 @@ _SECTION_TITLES: Final = {
 }
 """What the comment of a measure's column begins with."""
 
-_LOADED_AT: Final = Column(
+LOADED_AT: Final = Column(
     "loaded_at", "DateTime('UTC')",
     "When the row was stored; for the TTL alone, SELECT * leaves it out", value="now('UTC')",
 )  # fmt: skip
-_SLICE: Final = (
+SLICE: Final = (
     Column("rollout_id", LABEL, "The rollout"),
     Column("mode", LABEL, "shadow, interleave, canary or ab"),
     Column("language", LABEL, "BCP 47 tag of the request, und when undetermined"),
     Column("workflow", LABEL, "Product feature that the request came from; empty when not named"),
 )
 _REQUEST: Final = (
-    _SLICE[0],
+    SLICE[0],
     Column("pair_id", "String", "The request; the same on all its sides"),
-    *_SLICE[1:],
+    *SLICE[1:],
     Column("request_time", TIME, "Event time: stamped once by the gateway, the same on all sides"),
 )
 
 
+_BY_LOADING: Final = "by_loading loaded_at TYPE minmax GRANULARITY 1"
+"""Roll-ups ask every few seconds which rows are new: most granules hold none."""
 _BY_PAIR: Final = "by_pair pair_id TYPE bloom_filter(0.001) GRANULARITY 1"
 """One pair is looked for without its rollout and time: without an index the whole table is read.
 Of a thousand granules one is read in vain; the filter takes two bytes a row."""
@@ -145,7 +150,7 @@ COMPARISONS: Final = Table(
         *_measured("pair", PAIR),
         *_measured("control", CONTROL),
     ),
-    (_LOADED_AT,),
+    (LOADED_AT,),
     """\
 ENGINE = ReplacingMergeTree
 PARTITION BY toDate(request_time)
@@ -180,7 +185,7 @@ UNMATCHED: Final = Table(
         Column("duration_ms", "Nullable(Float64)",
                "Time to the complete answer in ms; NULL when unknown"),
     ),
-    (_LOADED_AT,),
+    (LOADED_AT,),
     """\
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(request_time)
@@ -202,10 +207,12 @@ def _summed() -> Iterator[tuple[str, Column, Sum]]:
             yield section, Column(f"{section}_{one.name}", one.clickhouse_type, comment), one
 
 
-_WINDOW: Final = (
+WINDOW: Final = (
     Column("window_start", TIME, "Start of the window, inclusive"),
     Column("window_s", "UInt32", "Length of the window in seconds"),
 )
+SLICE_KEY: Final = tuple(column.name for column in (*SLICE, *WINDOW))
+"""What tells slices of windows apart."""
 WINDOWS: Final = Table(
     "windows",
     "Windows: what adds up, per slice, window, source and partition of the source's topic.",
@@ -213,8 +220,8 @@ WINDOWS: Final = Table(
         Column("rollout_id", LABEL, "The rollout; empty when an invalid event names none"),
         Column("mode", LABEL,
                "shadow, interleave, canary or ab; empty when an invalid event names none"),
-        *_SLICE[2:],
-        *_WINDOW,
+        *SLICE[2:],
+        *WINDOW,
         Column("source", LABEL, "Topic that the row was made from: events or feedback"),
         Column("partition", "UInt32", "Partition of the source's topic"),
         Column("version", "UInt64",
@@ -223,23 +230,25 @@ WINDOWS: Final = Table(
         Column("closed", "Bool", "Nothing will be added any more"),
         *(column for _, column, _ in _summed()),
     ),
-    (_LOADED_AT,),
+    (LOADED_AT,),
     """\
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (rollout_id, mode, language, workflow, window_start, window_s, source, partition)
-TTL loaded_at + INTERVAL 400 DAY
+TTL loaded_at + INTERVAL 30 DAY
 SETTINGS ttl_only_drop_parts = 1""",
     "Sufficient statistics of one slice of one source and partition in one window; everything "
-    "adds up. Read windows_latest (or FINAL), since each version of a row is stored. Kept for 400 "
-    "days after loading; to change: ALTER TABLE windows MODIFY TTL loaded_at + INTERVAL 100 DAY",
+    "adds up. Read windows_latest (or FINAL), since each version of a row is stored. Kept for 30 "
+    "days after loading, its roll-ups for longer; to change: ALTER TABLE windows MODIFY TTL "
+    "loaded_at + INTERVAL 100 DAY",
+    (_BY_LOADING,),
 )  # fmt: skip
 
 DECISIONS: Final = Table(
     "decisions",
     "Decisions: every decision that was emitted, with all that it takes to compute it again.",
     (
-        _SLICE[0],
+        SLICE[0],
         Column("rollout_created_at", TIME,
                "When the rollout's first record was written; later for one deleted and made anew"),
         Column("sequence", "UInt64",
@@ -294,25 +303,26 @@ ORDER BY (rollout_id, rollout_created_at, sequence, decision_hash)""",
 )  # fmt: skip
 
 
-def _added_up() -> Iterator[Column]:
-    """Sums over sources and partitions; where records ended, of the source events alone."""
+def added_up(*, of_events: bool) -> Iterator[Column]:
+    """Sums over rows; with `of_events`, where records ended is told of the source events alone."""
     for section, column, one in _summed():
         source = f"w.{column.name}"
         value = f"sumMap({source})" if one.is_map else f"sum({source})"
-        if section == "events":
+        if of_events and section == "events":
             value = f"sumIf({source}, w.source = 'events')"
         yield replace(column, value=value)
 
 
+CLOSED: Final = Column("closed", "Bool", "Nothing will be added any more", value="min(w.closed)")
 SLICES: Final = View(
     "slices",
     "Slices: windows with their sources and partitions added up.",
     (
-        *(replace(column, value=f"w.{column.name}") for column in (*_SLICE, *_WINDOW)),
-        Column("closed", "Bool", "Nothing will be added any more", value="min(w.closed)"),
-        *_added_up(),
+        *(replace(column, value=f"w.{column.name}") for column in (*SLICE, *WINDOW)),
+        CLOSED,
+        *added_up(of_events=True),
     ),
-    ("rollout_id", "mode", "language", "workflow", "window_start", "window_s"),
+    SLICE_KEY,
     "Windows with sources and partitions added up, events_ columns of the source events alone; "
     "add further over time or slices with sum and sumMap",
 )
@@ -350,8 +360,3 @@ ACCOUNTING: Final = View(
     "Where events and feedback ended, per source, partition and day; add up over days and "
     "partitions with sum",
 )  # fmt: skip
-
-TABLES: Final = (COMPARISONS, UNMATCHED, WINDOWS, DECISIONS)
-VIEWS: Final = (SLICES, ACCOUNTING)
-RELATIONS: Final[Mapping[str, Table | View]] = {one.name: one for one in (*TABLES, *VIEWS)}
-"""All of them by name."""

@@ -12,7 +12,8 @@ from typing import Any, Final
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from understudy.schemas.clickhouse.schema import RELATIONS, Table
+from understudy.schemas.clickhouse.relations import RELATIONS
+from understudy.schemas.clickhouse.schema import Table
 from understudy.streams.clickhouse.sink_errors import sink_error
 
 FORMATS: Final[Mapping[str, str]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from understudy.schemas.clickhouse import schema
+from understudy.schemas.clickhouse import relations, schema
 from understudy.streams.clickhouse.native_format import Block, Column, encode_block
 
 COMPARISONS: Final = schema.COMPARISONS.name
@@ -18,11 +18,13 @@ DECISIONS: Final = schema.DECISIONS.name
 
 Columns = dict[str, Column]
 
-TABLES: Final[dict[str, Mapping[str, str]]] = {table.name: table.types for table in schema.TABLES}
+TABLES: Final[dict[str, Mapping[str, str]]] = {
+    table.name: table.types for table in relations.TABLES
+}
 """Table to column to ClickHouse type, in the order of the DDL."""
 VIEWS: Final[dict[str, Mapping[str, str]]] = {
     "windows_latest": schema.WINDOWS.types,
-    **{view.name: view.types for view in schema.VIEWS},
+    **{view.name: view.types for view in relations.VIEWS},
 }
 """The same of the views."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from understudy.schemas.clickhouse.ddl import create_table, create_view, files
-from understudy.schemas.clickhouse.schema import RELATIONS, Column, Table, View
+from understudy.schemas.clickhouse.relations import RELATIONS
+from understudy.schemas.clickhouse.schema import Column, Table, View
 
 NOTE = Column("note", "String", "What the user's note says", codec="ZSTD(3)")
 LENGTH = Column("length", "UInt64", "Its length", value="length(note)")
@@ -35,10 +36,11 @@ def test_a_view_adds_up_the_latest_rows() -> None:
 
 def test_every_relation_has_a_file_that_can_be_run_again() -> None:
     made = [
-        re.findall(r"^CREATE (?:TABLE|VIEW) IF NOT EXISTS (\w+)", text, re.MULTILINE)
+        name
         for text in files().values()
+        for name in re.findall(r"^CREATE (?:TABLE|VIEW) IF NOT EXISTS (\w+)", text, re.MULTILINE)
     ]
-    assert [name for (name,) in made] == [
+    assert made[:6] == [
         "comparisons", "unmatched", "windows", "slices", "accounting", "decisions",
     ]  # fmt: skip
-    assert {name for (name,) in made} == RELATIONS.keys()
+    assert sorted(made) == sorted(RELATIONS)

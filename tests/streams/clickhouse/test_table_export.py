@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 from tests.streams.clickhouse.round_trip import insert
 from tests.streams.clickhouse.samples import identity, pair_measures, side_measures
-from understudy.schemas.clickhouse.schema import RELATIONS
+from understudy.schemas.clickhouse.relations import RELATIONS
 from understudy.streams.clickhouse.comparison_rows import comparison_columns
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.clickhouse.table_export import EXPORTED, FORMATS, Export, export

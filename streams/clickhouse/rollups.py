@@ -1,0 +1,204 @@
+"""Brings the roll-ups of windows up to date: whole intervals, replaced and never added to.
+
+A run looks for windows that were loaded since the last one, adds up the minutes that they lie in
+from `windows FINAL`, then the longer intervals from the shorter ones, and writes down how far it
+came once everything is stored. Whatever stops it in between, the next run does the same again, and
+several workers may do so at a time: what a row says follows from what it was made from.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import structlog
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from understudy.schemas.clickhouse.rollups import KEY, PROGRESS, ROLLUPS, Rollup
+from understudy.schemas.clickhouse.schema import CLOSED, added_up
+from understudy.streams.clickhouse.sink_errors import SinkError, sink_error
+
+log = structlog.get_logger(__name__)
+
+LOOK_BACK: Final = dt.timedelta(seconds=60)
+"""Rows are dated when their insert begins and seen when it ends: within 30 s, its timeout. The rest
+is for clocks that differ and replicas that trail."""
+CHUNK_ROWS: Final = 50_000
+"""Of windows, read at once: some hundred MB of memory in ClickHouse."""
+STATEMENT_TIMEOUT_S: Final = 120
+"""A chunk takes seconds; the client waits for this long, too."""
+_SETTINGS: Final[dict[str, Any]] = {
+    "max_threads": 1,  # it must not be in the way of inserts and questions
+    "max_execution_time": STATEMENT_TIMEOUT_S,
+    "compile_aggregate_expressions": 0,  # takes seconds for half a thousand sums
+    "max_partitions_per_insert_block": 0,
+    "optimize_on_insert": 0,
+}
+_MS: Final = 1000
+_NAME: Final = "windows"
+"""Of the row that says how far the roll-ups have come."""
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+_NOW: Final = f"""
+SELECT now64(3, 'UTC'), max(done_until) FROM {PROGRESS.name} FINAL WHERE name = '{_NAME}'
+"""
+_START: Final = "intDiv(toUnixTimestamp64Milli(w.window_start), {ms}) * {ms}"
+_TOUCHED: Final = f"""
+SELECT w.rollout_id, {_START.format(ms=ROLLUPS[0].interval_s * _MS)} AS start_ms, count()
+FROM windows AS w
+WHERE w.loaded_at >= {{since:DateTime64(3, 'UTC')}}
+GROUP BY w.rollout_id, start_ms
+ORDER BY w.rollout_id, start_ms
+"""
+
+
+class Touched(NamedTuple):
+    """An interval of a rollout in which windows were loaded, and how many rows."""
+
+    rollout_id: str
+    start_ms: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RollupRun:
+    """What a run has done."""
+
+    intervals: int
+    """Minutes of a rollout that were added up."""
+    done_until: dt.datetime
+    """Rows of windows that were loaded before then are in the roll-ups."""
+
+
+def roll_up(client: Client, *, since: dt.datetime | None = None) -> RollupRun:
+    """Bring the roll-ups up to date with windows loaded since the last run, or since a time.
+
+    Raises `SinkBusy` and `SinkBroken`.
+    """
+    try:
+        now, done_until = _progress(client)
+        found = _touched(client, since or max(_EPOCH, done_until - LOOK_BACK))
+        for chunk in _chunks(found):
+            _add_up(client, chunk)
+        client.insert(
+            PROGRESS.name, [[_NAME, now]], column_names=["name", "done_until"],
+            column_type_names=["String", "DateTime64(3, 'UTC')"],
+        )  # fmt: skip
+    except ClickHouseError as error:
+        raise sink_error(error) from error
+    return RollupRun(len(found), now)
+
+
+def keep_rolled_up(
+    open_client: Callable[[], Client], interval_s: float, stop: threading.Event,
+    report: Callable[[RollupRun], object] = lambda run: None,
+) -> None:  # fmt: skip
+    """Run every so many seconds until the event is set; another worker's run counts, too.
+
+    What fails is logged and tried again: dashboards are behind meanwhile, and nothing is lost.
+    """
+    client: Client | None = None
+    while not stop.wait(interval_s):
+        try:
+            client = client or open_client()
+            run = _run_if_due(client, interval_s)
+            if run is not None:
+                report(run)
+        except SinkError as error:
+            log.warning("rollups.failed", error=str(error))
+            client = _closed(client)
+    _closed(client)
+
+
+def _run_if_due(client: Client, interval_s: float) -> RollupRun | None:
+    try:
+        now, done_until = _progress(client)
+    except ClickHouseError as error:
+        raise sink_error(error) from error
+    # Half of the interval, or two workers would take turns and each do every second run late.
+    if now - done_until < dt.timedelta(seconds=interval_s / 2):
+        return None
+    return roll_up(client)
+
+
+def _closed(client: Client | None) -> None:
+    if client is not None:
+        client.close()
+
+
+def _progress(client: Client) -> tuple[dt.datetime, dt.datetime]:
+    """ClickHouse's time, and how far the roll-ups have come by it."""
+    now, done_until = client.query(_NOW).result_rows[0]
+    return _utc(now), _utc(done_until)
+
+
+def _touched(client: Client, since: dt.datetime) -> list[Touched]:
+    result = client.query(_TOUCHED, {"since": since}, settings=_SETTINGS)
+    return [Touched(str(name), int(start), int(rows)) for name, start, rows in result.result_rows]
+
+
+def _chunks(found: Sequence[Touched]) -> Iterator[list[Touched]]:
+    """Intervals in order, as many as have about `CHUNK_ROWS` rows."""
+    chunk: list[Touched] = []
+    rows = 0
+    for one in found:
+        chunk.append(one)
+        rows += one.rows
+        if rows >= CHUNK_ROWS:
+            yield chunk
+            chunk, rows = [], 0
+    if chunk:
+        yield chunk
+
+
+def _add_up(client: Client, chunk: Sequence[Touched]) -> None:
+    """Write these intervals in each roll-up, the shortest first."""
+    for rollup in ROLLUPS:
+        length_ms = rollup.interval_s * _MS
+        wanted = {(one.rollout_id, one.start_ms // length_ms * length_ms) for one in chunk}
+        parameters = {
+            "rollouts": sorted({name for name, _ in wanted}),
+            "first_ms": min(start for _, start in wanted),
+            "until_ms": max(start for _, start in wanted) + length_ms,
+            "names": [name for name, _ in sorted(wanted)],
+            "starts": [start for _, start in sorted(wanted)],
+        }
+        client.command(_STATEMENTS[rollup.table.name], parameters, settings=_SETTINGS)
+
+
+def _statement(rollup: Rollup) -> str:
+    """What adds up intervals of rollouts and writes them, whatever is there already."""
+    start_ms = _START.format(ms=rollup.interval_s * _MS)
+    keys = {one.name: f"w.{one.name}" for one in KEY}
+    keys["window_start"] = f"fromUnixTimestamp64Milli({start_ms}, 'UTC')"
+    values = {
+        **keys,
+        "window_s": str(rollup.interval_s),
+        "version": "sum(w.version + 1)",
+        CLOSED.name: CLOSED.value,
+        **{one.name: one.value for one in added_up(of_events=False)},
+    }
+    grouped = [value for name, value in keys.items() if name != "window_s"]
+    time = "fromUnixTimestamp64Milli({{{}:Int64}}, 'UTC')"
+    return (
+        f"INSERT INTO {rollup.table.name} ({', '.join(values)}) "
+        f"SELECT {', '.join(values.values())} FROM {rollup.source} AS w FINAL "
+        f"WHERE w.rollout_id IN {{rollouts:Array(String)}} "
+        f"AND w.window_start >= {time.format('first_ms')} "
+        f"AND w.window_start < {time.format('until_ms')} "
+        f"AND (w.rollout_id, {start_ms}) IN "
+        f"(SELECT arrayJoin(arrayZip({{names:Array(String)}}, {{starts:Array(Int64)}}))) "
+        f"GROUP BY {', '.join(grouped)}"
+    )
+
+
+_STATEMENTS: Final = {rollup.table.name: _statement(rollup) for rollup in ROLLUPS}
+
+
+def _utc(time: dt.datetime) -> dt.datetime:
+    """ClickHouse's times come without their zone."""
+    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
