@@ -73,6 +73,11 @@ class ClickHouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     buffer_bytes: Annotated[
         Count, Meta(description="What may wait while ClickHouse is slow or away")
     ] = 256 * 1024 * 1024
+    rollup_interval_s: Annotated[
+        SecondsOrNone,
+        Meta(description="How often a worker that pairs adds windows up to minutes and hours, "
+             "which dashboards and views read; 0 leaves it to `understudy rollup`"),
+    ] = 30.0  # fmt: skip
 
 
 class PairingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,6 +26,7 @@ from understudy.streams.alerting.decision_consumer import run_alerting
 from understudy.streams.clickhouse.load_buffer import LoadPolicy
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import client_opener
+from understudy.streams.clickhouse.rollups import keep_rolled_up
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
 from understudy.streams.gc_control import garbage_collection_of_a_worker
@@ -58,7 +59,7 @@ from understudy.streams.pairing.feedback_partition import FeedbackPartition
 from understudy.streams.pairing.kafka_results import KafkaResults
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition_state import PartitionState
-from understudy.streams.settings import Settings, SettingsError
+from understudy.streams.settings import ClickHouseSettings, Settings, SettingsError
 from understudy.streams.stop_deadline import stop_deadline
 
 log = structlog.get_logger(__name__)
@@ -269,10 +270,19 @@ def pairing(
     loader = Loader(client_opener(settings.clickhouse.url), load_policy).start()
     try:
         readers = tuple(_consumer(settings, policy, source, loader) for source in sources)
-        with expose(PairingParts(readers, loader)):
+        with expose(PairingParts(readers, loader)), _rolling_up(settings.clickhouse):
             yield readers
     finally:
         loader.close(LOADER_CLOSE_TIMEOUT_S)
+
+
+def _rolling_up(settings: ClickHouseSettings) -> AbstractContextManager[None]:
+    """Keep the roll-ups of windows up to date inside the context."""
+    interval_s = settings.rollup_interval_s
+    if not interval_s:
+        return nullcontext()
+    run = partial(keep_rolled_up, client_opener(settings.url), interval_s)
+    return _self_healing_thread(run, threading.Event(), "understudy-rollups")
 
 
 def _consumer(

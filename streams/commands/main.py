@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "report": "Write a report on a rollout, as one HTML file",
     "replay": "Analyse recorded events, without Kafka",
     "rollout": "Apply policies, see verdicts, and override them",
+    "rollup": "Add stored windows up to minutes and hours",
     "topics": "Create the Kafka topics that are missing",
     "up": "Run the whole service on this machine, to try it out",
     "worker": "Run the service: pair, compare, store and decide",

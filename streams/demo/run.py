@@ -29,6 +29,7 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.streams.alerting.decision_consumer import run_alerting
 from understudy.streams.clickhouse.data_folder import data_folder
 from understudy.streams.clickhouse.migrations import client_opener
+from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.deciding.runner import run_deciding
 from understudy.streams.demo.dashboard import demo_dashboard
 from understudy.streams.demo.gateway import RUN_S, Gateway
@@ -203,6 +204,8 @@ def _watch(
             threads.end()
     if threads.failure is not None:
         raise CommandError(f"the demo stopped: {threads.failure!r}", FAILED)
+    with closing(client_opener(settings.clickhouse.url)()) as client:
+        roll_up(client)  # of all that the loader had stored when it closed
     return status, follower
 
 
@@ -283,5 +286,5 @@ def _wait_until_stored(settings: Settings, decisions: int) -> None:
         while time.monotonic() < deadline:
             ((stored,),) = client.query("SELECT count() FROM decisions").result_rows
             if stored >= decisions:
-                return
+                break
             time.sleep(0.1)

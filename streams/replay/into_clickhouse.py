@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final
 
 from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import client_opener
+from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
 from understudy.streams.pairing.records import BatchOutput, JointOutput
 from understudy.streams.replay.replay_events import ReplaySink
@@ -35,3 +36,5 @@ def into_clickhouse(url: str, window_ms: int) -> Iterator[ReplaySink]:
     loader = Loader(client_opener(url))
     yield _ClickHouseSink(ClickHouseResults(loader, window_ms))
     loader.close(CLOSE_DEADLINE_S)
+    with closing(client_opener(url)()) as client:
+        roll_up(client)
