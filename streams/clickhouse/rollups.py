@@ -110,8 +110,9 @@ def keep_rolled_up(
                 report(run)
         except SinkError as error:
             log.warning("rollups.failed", error=str(error))
-            client = _closed(client)
-    _closed(client)
+            _close(client)
+            client = None
+    _close(client)
 
 
 def _run_if_due(client: Client, interval_s: float) -> RollupRun | None:
@@ -125,7 +126,7 @@ def _run_if_due(client: Client, interval_s: float) -> RollupRun | None:
     return roll_up(client)
 
 
-def _closed(client: Client | None) -> None:
+def _close(client: Client | None) -> None:
     if client is not None:
         client.close()
 

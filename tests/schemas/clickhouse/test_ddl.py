@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from understudy.schemas.clickhouse.ddl import create_table, create_view, files
-from understudy.schemas.clickhouse.relations import RELATIONS
+from understudy.schemas.clickhouse.ddl import create_table, create_view
 from understudy.schemas.clickhouse.schema import Column, Table, View
 
 NOTE = Column("note", "String", "What the user's note says", codec="ZSTD(3)")
@@ -32,15 +29,3 @@ def test_a_view_adds_up_the_latest_rows() -> None:
         "SELECT\n    length(note) AS length\nFROM windows AS w FINAL\nGROUP BY length\n"
         "COMMENT 'Lengths'"
     )
-
-
-def test_every_relation_has_a_file_that_can_be_run_again() -> None:
-    made = [
-        name
-        for text in files().values()
-        for name in re.findall(r"^CREATE (?:TABLE|VIEW) IF NOT EXISTS (\w+)", text, re.MULTILINE)
-    ]
-    assert made[:6] == [
-        "comparisons", "unmatched", "windows", "slices", "accounting", "decisions",
-    ]  # fmt: skip
-    assert sorted(made) == sorted(RELATIONS)
