@@ -1,7 +1,8 @@
-"""Interrupts (Ctrl-C) while modules are imported.
+"""Interrupts (Ctrl-C) where an exception would do harm.
 
-As an exception, an interrupt then ends as the traceback of a half-imported module, or as the panic
-of an extension module; so it ends the process at once.
+While modules are imported, an exception ends as the traceback of a half-imported module, or as the
+panic of an extension module; so an interrupt ends the process at once. While Kafka's client is
+asked, an exception is lost in it; so a command that stays until it is interrupted sets an event.
 """
 
 from __future__ import annotations
@@ -24,3 +25,15 @@ def interrupts_end_the_process() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def interrupts_set(stop: threading.Event) -> Iterator[None]:
+    """Let an interrupt, or a request to terminate, set an event instead of raising."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "replay": "Analyse recorded events, without Kafka",
     "rollout": "Apply policies, see verdicts, and override them",
     "rollup": "Add stored windows up to minutes and hours",
+    "status": "Show how all rollouts fare, those that need you first",
     "topics": "Create the Kafka topics that are missing",
     "up": "Run the whole service on this machine, to try it out",
     "worker": "Run the service: pair, compare, store and decide",

@@ -20,9 +20,9 @@ from understudy.schemas.api import RolloutStatus
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import Rollout, Stage
-from understudy.streams.dashboard.attention import silence_of
 from understudy.streams.dashboard.evidence_rows import EvidenceRow, Finding, evidence_rows
 from understudy.streams.dashboard.heat_map import HeatMap, heat_map
+from understudy.streams.rollouts.attention import silence_of
 from understudy.streams.rollouts.rollout_status import policy_in, status_of
 
 _WORST: Final = tuple(Finding)

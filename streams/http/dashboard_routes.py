@@ -28,7 +28,6 @@ from understudy.streams.clickhouse.evidence_history import EvidencePoint
 from understudy.streams.clickhouse.read_connection import TIMEOUT_S
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import Traffic, read_traffic
-from understudy.streams.dashboard.attention import by_attention, silence_since
 from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.evidence_rows import SIGNS, WORDS
 from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
@@ -68,6 +67,7 @@ from understudy.streams.http.tokens import holder
 from understudy.streams.http.waiting_places import TooManyWaiting
 from understudy.streams.http.write_routes import COMMAND_WAIT_S, actor_of, wait_until_applied
 from understudy.streams.rollouts import operator_commands
+from understudy.streams.rollouts.attention import by_attention, silence_since
 from understudy.streams.rollouts.registry import UnknownRollout
 from understudy.streams.rollouts.rollout_status import status_of
 

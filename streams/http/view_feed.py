@@ -74,13 +74,14 @@ def _read(kafka: KafkaSettings, updates: ViewUpdates, stop: threading.Event) -> 
         is_complete = False
         while not stop.is_set():
             if messages := follower.take(POLL_S):
-                updates.apply([_update(kinds, message) for message in messages])
+                updates.apply([view_update(kinds, message) for message in messages])
             if follower.has_caught_up(time.monotonic()) and not is_complete:
                 updates.mark_complete()
                 is_complete = True
 
 
-def _update(kinds: Mapping[str, RecordKind], message: Message) -> ViewUpdate:
+def view_update(kinds: Mapping[str, RecordKind], message: Message) -> ViewUpdate:
+    """What a message of one of the two topics changes; `kinds` says what each topic holds."""
     value = message.value()
     value = value.encode() if isinstance(value, str) else value
     _, written_ms = message.timestamp()

@@ -6,7 +6,9 @@ import os
 import signal
 import threading
 
-from understudy.streams.commands.interrupts import interrupts_end_the_process
+import pytest
+
+from understudy.streams.commands.interrupts import interrupts_end_the_process, interrupts_set
 
 
 def test_the_handler_comes_back() -> None:
@@ -41,3 +43,12 @@ def test_other_threads_change_no_handler() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_stays_ends_by_an_event(number: signal.Signals) -> None:
+    stop, before = threading.Event(), signal.getsignal(number)
+    with interrupts_set(stop):
+        os.kill(os.getpid(), number)
+        assert stop.wait(5)
+    assert signal.getsignal(number) is before

@@ -10,7 +10,7 @@ from tests.streams.demo.decisions import AT, decision
 from tests.streams.http.views import policy
 from understudy.schemas.api import RolloutStatus
 from understudy.schemas.rollout_records import RolloutRecord
-from understudy.streams.dashboard.attention import SILENT_AFTER, by_attention, silence_of
+from understudy.streams.rollouts.attention import SILENT_AFTER, by_attention, silence_of
 from understudy.streams.rollouts.rollout_status import status_of
 
 NOW = AT + dt.timedelta(minutes=1)
@@ -49,6 +49,17 @@ def test_the_most_urgent_come_first_and_equals_by_name() -> None:
     assert needs["silent"] == "No window for 10 min"
     assert needs["ready"] == "Promote it to 1%, or wait if that is automatic"
     assert (needs["hold"], needs["complete"]) == ("–", "–")
+
+
+def test_only_an_old_decision_none_or_silence_is_unknown() -> None:
+    rows = by_attention(
+        [HOLD, like("broken", verdict="rollback"), like("waiting", verdict="waiting"),
+         like("outdated", is_outdated=True), like("silent", windows_until=NOW - SILENT_AFTER)],
+        NOW,
+    )  # fmt: skip
+    unknown = {row.status.rollout_id for row in rows if row.is_unknown}
+    assert unknown == {"waiting", "outdated", "silent"}
+    assert [row.needs_operator for row in rows if row.status is HOLD] == [False]
 
 
 def test_a_row_says_what_the_candidate_gets_and_why() -> None:

@@ -14,6 +14,10 @@ SILENT_AFTER: Final = dt.timedelta(minutes=10)
 """Windows come every few seconds while there is traffic, and close two minutes late at most."""
 
 
+NOTHING: Final = "–"
+"""What a rollout needs that needs nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutRow:
     """A rollout in the list: its status and what it needs."""
@@ -23,12 +27,19 @@ class RolloutRow:
     """Lower needs an operator sooner."""
     need: str
     """What an operator should do, or a dash."""
+    is_unknown: bool = False
+    """Whether nobody knows how it fares: no decision yet, an old one, or no windows any more."""
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether an operator should do something."""
+        return self.need != NOTHING
 
     @property
     def share(self) -> str:
         """The candidate's share of requests."""
         share = self.status.candidate_share
-        return "–" if share is None else format_percent(share)
+        return NOTHING if share is None else format_percent(share)
 
     @property
     def reason(self) -> str:
@@ -43,10 +54,12 @@ def by_attention(statuses: Iterable[RolloutStatus], now: dt.datetime) -> list[Ro
 
 
 def _row(status: RolloutStatus, now: dt.datetime) -> RolloutRow:
+    is_silent = silence_of(status, now) is not None
+    is_unknown = is_silent or status.is_outdated or status.verdict == "waiting"
     for rank, (applies, need) in enumerate(_needs(status, now)):
         if applies:
-            return RolloutRow(status, rank, need)
-    return RolloutRow(status, len(_needs(status, now)), "–")
+            return RolloutRow(status, rank, need, is_unknown)
+    return RolloutRow(status, len(_needs(status, now)), NOTHING, is_unknown)
 
 
 def _needs(status: RolloutStatus, now: dt.datetime) -> list[tuple[bool, str]]:
