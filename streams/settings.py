@@ -240,6 +240,60 @@ class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
+class EvaluatingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`understudy worker --role evaluating`; see [evaluators.md](evaluators.md)."""
+
+    group_id: Annotated[
+        str, Meta(min_length=1, description="Consumer group of the workers that evaluate")
+    ] = "understudy-evaluating"
+    base_url: Annotated[
+        HttpUrl,
+        Meta(description="Endpoint with OpenAI's API, such as http://localhost:11434/v1; empty: no "
+             "judge model is asked"),
+    ] = ""  # fmt: skip
+    api_key: Annotated[
+        str, Meta(description="Its key; secret, never logged, better in the environment")
+    ] = ""
+    model: Annotated[str, Meta(description="The judge model, by the endpoint's name")] = ""
+    prompts: Annotated[
+        str,
+        Meta(description="Folder of rubrics, `NAME@VERSION.md`; empty for those that come with the "
+             "service"),
+    ] = ""  # fmt: skip
+    input_usd_per_million_tokens: Annotated[
+        Annotated[float, Meta(ge=0, le=1e6)] | None,
+        Meta(description="Price of what the judge reads; 0 for a model of your own"),
+    ] = None
+    output_usd_per_million_tokens: Annotated[
+        Annotated[float, Meta(ge=0, le=1e6)] | None,
+        Meta(description="Price of what it writes. Without both prices no budget in US dollars "
+             "can be kept, so the judge is not asked"),
+    ] = None  # fmt: skip
+    max_output_tokens: Annotated[
+        Annotated[int, Meta(ge=16, le=1_000_000)],
+        Meta(description="Of one answer; models that reason need thousands"),
+    ] = 1_024
+    temperature: Annotated[
+        float, Meta(ge=0, le=2, description="0 lets the judge vary least")
+    ] = 0.0
+    concurrency: Annotated[
+        int, Meta(ge=1, le=1_000, description="Calls under way at once, at most")
+    ] = 8
+    timeout_s: Annotated[Seconds, Meta(description="For one answer of the judge")] = 60.0
+    attempts: Annotated[
+        int, Meta(ge=1, le=100, description="Calls for one judgement, if the judge is overloaded")
+    ] = 5
+    queue_pairs: Annotated[
+        Count,
+        Meta(description="Pairs of one evaluator that may wait; more are left out and counted"),
+    ] = 2_000
+    max_characters: Annotated[
+        Count,
+        Meta(description="Of request and both answers together; longer pairs are left out and "
+             "counted"),
+    ] = 60_000  # fmt: skip
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -250,6 +304,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deciding: DecidingSettings = DecidingSettings()
     http: HttpSettings = HttpSettings()
     alerting: AlertingSettings = AlertingSettings()
+    evaluating: EvaluatingSettings = EvaluatingSettings()
 
     def compare_options(self) -> CompareOptions:
         """Options of the analyzers. Raises `SettingsError` for a bad path or JSON Schema."""

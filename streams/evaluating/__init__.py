@@ -1,0 +1,1 @@
+"""Evaluators that come with the service: a sample of pairs is judged, and the records written."""

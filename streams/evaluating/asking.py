@@ -1,0 +1,310 @@
+"""Asks the judge about the pairs that wait: several at once, within budget, with retries.
+
+The judge sees the answers as A and B, stable first or second by the hash of the pair, so that what
+it prefers by position cancels out. A share of the pairs is asked in both orders. Nothing here knows
+Kafka, and nothing waits for it: a judge that hangs, fails or answers garbage holds up these tasks
+alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import random
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import msgspec
+import structlog
+
+from understudy.schemas.evaluations import Evaluation, EvaluationUsage, Preference
+from understudy.streams.backoff import pause_s
+from understudy.streams.evaluating.judge_answer import (
+    Judgement,
+    UnreadableJudgement,
+    read_judgement,
+)
+from understudy.streams.evaluating.judge_model import JudgeModel, JudgeReply, JudgeUnavailable
+from understudy.streams.evaluating.pair_queue import Finish, JudgeTask, PairQueue
+from understudy.streams.evaluating.prompts import Prompts, Question
+from understudy.streams.evaluating.sampling import place_of
+
+log = structlog.get_logger(__name__)
+
+IDLE_S: Final = 0.05
+"""Between two looks at an empty queue: a judge takes longer than that for any answer."""
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 60.0
+"""Limits of calls count by the minute mostly."""
+STOP_GRACE_S: Final = 3.0
+"""For answers under way at a stop; what is cut off is asked again, and paid again."""
+WARN_EVERY_S: Final = 60.0
+"""A judge that is down stays so for a while; metrics count meanwhile."""
+_NONCE_BYTES: Final = 12
+"""Nobody guesses 96 bits."""
+_ANSWERED_BUT_UNUSABLE: Final = "unparseable"
+
+Answer = Literal["stable", "candidate", "control"]
+
+
+class BudgetSpent(Exception):
+    """The day's budget ended between two calls for one pair."""
+
+
+@dataclass(slots=True)
+class AskingTotals:
+    """What was asked since the start; read by another thread for metrics."""
+
+    judged: Counter[str] = field(default_factory=Counter)
+    """Pairs by evaluator."""
+    not_judged: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Pairs that were asked about in vain, by evaluator and reason."""
+    calls: Counter[str] = field(default_factory=Counter)
+    cost_usd: Counter[str] = field(default_factory=Counter)  # type: ignore[type-arg]
+    retries: int = 0
+    in_flight: int = 0
+    failing_since_s: float | None = None
+    """Since when no call has been answered, by the monotonic clock; None while some are."""
+    failure: str = ""
+
+
+@dataclass(slots=True)
+class _Usage:
+    """What one pair took, over all its calls."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+
+    def add(self, reply: JudgeReply, cost_usd: float) -> None:
+        self.calls += 1
+        self.input_tokens += reply.input_tokens or 0
+        self.output_tokens += reply.output_tokens or 0
+        self.cost_usd += cost_usd
+
+    def record(self) -> EvaluationUsage:
+        return EvaluationUsage(self.input_tokens, self.output_tokens, self.cost_usd)
+
+
+class Asking:
+    """Asks one judge model about the pairs of a queue."""
+
+    def __init__(
+        self,
+        judge: JudgeModel,
+        prompts: Prompts,
+        queue: PairQueue,
+        finish: Finish,
+        *,
+        concurrency: int,
+        attempts: int,
+        clock_s: Callable[[], float] = time.time,
+        first_pause_s: float = FIRST_PAUSE_S,
+    ) -> None:
+        """`clock_s` gives seconds since 1970, by which budgets go."""
+        self._judge = judge
+        self._prompts = prompts
+        self._queue = queue
+        self._finish = finish
+        self._concurrency = concurrency
+        self._attempts = attempts
+        self._clock_s = clock_s
+        self._first_pause_s = first_pause_s
+        self._resume_at_s = 0.0
+        self._warned_s = float("-inf")
+        self._rng = random.Random()
+        self.totals = AskingTotals()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Ask until `stop` is set; then wait a little for what is under way."""
+        asking = [asyncio.create_task(self._ask_pairs(stop)) for _ in range(self._concurrency)]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([stopping, *asking], return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            await asyncio.wait(asking, timeout=STOP_GRACE_S)
+        finally:
+            for task in (stopping, *asking):
+                task.cancel()
+            ended = await asyncio.gather(stopping, *asking, return_exceptions=True)
+            await self._judge.close()
+        for outcome in ended:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _ask_pairs(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            task = self._take()
+            if task is None:
+                await asyncio.sleep(IDLE_S)
+                continue
+            self.totals.in_flight += 1
+            try:
+                record = await self._judge_pair(task)
+            except BudgetSpent:
+                self._queue.leave_out(task, "budget")
+            else:
+                self._finish(task, record)
+            finally:
+                self.totals.in_flight -= 1
+
+    def _take(self) -> JudgeTask | None:
+        if time.monotonic() < self._resume_at_s:
+            return None
+        return self._queue.take(self._clock_s(), self._most_usd)
+
+    def _most_usd(self, task: JudgeTask) -> float:
+        return self._judge.most_usd(self._question(task, "stable").utf8_bytes)
+
+    def _question(self, task: JudgeTask, first: Answer) -> Question:
+        pair = task.pair
+        texts = {"stable": pair.answers.stable, task.compared: _compared_text(task)}
+        second = task.compared if first == "stable" else "stable"
+        return self._prompts.question(
+            task.sampling.evaluator,
+            language=pair.language,
+            prompt=pair.answers.prompt or "",
+            first=texts[first],
+            second=texts[second],
+            nonce=secrets.token_hex(_NONCE_BYTES),
+        )
+
+    async def _judge_pair(self, task: JudgeTask) -> Evaluation:
+        """Ask about a pair, in one order or both; return the judgement, or why there is none."""
+        began_s, usage = time.monotonic(), _Usage()
+        preferences: list[Preference] = []
+        reasons: list[str] = []
+        model, error = "", ""
+        for first in orders_of(task):
+            try:
+                reply, judgement = await self._ask(task, first, usage, is_reserved=not usage.calls)
+            except (JudgeUnavailable, UnreadableJudgement) as failure:
+                error = getattr(failure, "reason", _ANSWERED_BUT_UNUSABLE)
+                break
+            except BudgetSpent:
+                if not preferences:
+                    raise
+                break
+            model = reply.model or model
+            preferences.append(Preference(preferred_answer(task, first, judgement), first))
+            reasons.append(judgement.reason)
+        if preferences:
+            self.totals.judged[task.sampling.evaluator] += 1
+        else:
+            self.totals.not_judged[task.sampling.evaluator, error] += 1
+        return msgspec.structs.replace(
+            task.pair.record(task.sampling.evaluator, task.compared, self._now(), task.probability),
+            preferences=tuple(preferences),
+            error=None if preferences else error,
+            model=model[:128] or None,
+            usage=usage.record(),
+            duration_ms=(time.monotonic() - began_s) * 1000.0,
+            explanation="\n".join(reasons) if reasons and task.pair.keeps_text else None,
+        )
+
+    def _now(self) -> dt.datetime:
+        return dt.datetime.fromtimestamp(self._clock_s(), dt.UTC)
+
+    async def _ask(
+        self, task: JudgeTask, first: Answer, usage: _Usage, *, is_reserved: bool
+    ) -> tuple[JudgeReply, Judgement]:
+        """Ask in one order, again after a failure that may pass.
+
+        Raises `JudgeUnavailable`, `UnreadableJudgement` and `BudgetSpent`.
+        """
+        for attempt in range(self._attempts):
+            question = self._question(task, first)
+            most_usd = self._judge.most_usd(question.utf8_bytes)
+            if attempt or not is_reserved:
+                await self._reserve(task, most_usd)
+            at_s = self._clock_s()
+            self.totals.calls[task.sampling.evaluator] += 1
+            try:
+                reply = await self._judge.ask(question)
+            except JudgeUnavailable as failure:
+                # What a server has begun to answer it may charge for.
+                charged = most_usd if failure.reason == "timeout" else 0.0
+                self._settle(task, usage, at_s, most_usd, charged)
+                if not failure.is_passing or attempt + 1 == self._attempts:
+                    self._note_failure(failure)
+                    raise
+                await self._pause(failure, attempt)
+                continue
+            self.totals.failing_since_s = None
+            self._settle(task, usage, at_s, most_usd, self._judge.cost_usd(reply, question), reply)
+            return reply, read_judgement(reply.text)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _reserve(self, task: JudgeTask, usd: float) -> None:
+        """Wait until one more call fits into the minute. Raises `BudgetSpent`."""
+        while True:
+            fits = self._queue.try_reserve(task.lane, self._clock_s(), usd)
+            if fits is None:
+                raise BudgetSpent
+            if fits:
+                return
+            await asyncio.sleep(IDLE_S)
+
+    def _settle(
+        self,
+        task: JudgeTask,
+        usage: _Usage,
+        at_s: float,
+        reserved_usd: float,
+        usd: float,
+        reply: JudgeReply | None = None,
+    ) -> None:
+        self._queue.settle(task.lane, at_s, reserved_usd, usd)
+        self.totals.cost_usd[task.sampling.evaluator] += usd
+        usage.add(reply or JudgeReply(None), usd)
+
+    async def _pause(self, failure: JudgeUnavailable, attempt: int) -> None:
+        """Wait before the next attempt; as long as the judge asks for, all tasks wait."""
+        self._note_failure(failure)
+        self.totals.retries += 1
+        wait_s = pause_s(attempt, self._first_pause_s, LONGEST_PAUSE_S, self._rng)
+        if failure.retry_after_s is not None:
+            wait_s = max(wait_s, min(failure.retry_after_s, LONGEST_PAUSE_S))
+            self._resume_at_s = max(self._resume_at_s, time.monotonic() + wait_s)
+        await asyncio.sleep(wait_s)
+
+    def _note_failure(self, failure: JudgeUnavailable) -> None:
+        now_s = time.monotonic()
+        totals = self.totals
+        totals.failing_since_s = totals.failing_since_s or now_s
+        totals.failure = str(failure)
+        if now_s - self._warned_s >= WARN_EVERY_S:
+            self._warned_s = now_s
+            log.warning("evaluating.judge_failed", reason=failure.reason, error=str(failure))
+
+
+def _compared_text(task: JudgeTask) -> str:
+    answers = task.pair.answers
+    return answers.candidate if task.compared == "candidate" else answers.control or ""
+
+
+def orders_of(task: JudgeTask) -> tuple[Answer, ...]:
+    """Return which answer is shown first, in each of the orders to be asked."""
+    pair, sampling = task.pair, task.sampling
+    purpose = f"{sampling.evaluator}/{task.compared}"
+    place = place_of(pair.rollout_id, pair.pair_id, f"order/{purpose}")
+    orders: tuple[Answer, ...] = ("stable", task.compared)
+    if place >= 0.5:
+        orders = (task.compared, "stable")
+    both = place_of(pair.rollout_id, pair.pair_id, f"both/{purpose}") < sampling.both_orders
+    return orders if both else orders[:1]
+
+
+def preferred_answer(
+    task: JudgeTask, first: Answer, judgement: Judgement
+) -> Literal["stable", "candidate", "control", "tie"]:
+    """Return which answer is meant by A or B."""
+    if judgement.better == "tie":
+        return "tie"
+    second: Answer = task.compared if first == "stable" else "stable"
+    return first if judgement.better == "A" else second

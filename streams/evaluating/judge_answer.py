@@ -1,0 +1,60 @@
+"""Reads what a judge model answers: strictly, since a guess would be evidence. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+Better = Literal["A", "B", "tie"]
+
+MAX_ANSWER_CHARACTERS: Final = 100_000
+"""Of a judge; reasoning models think for some pages."""
+_THOUGHT: Final = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+"""What local servers leave in front of an answer of a reasoning model."""
+_FENCED: Final = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?```\Z", re.DOTALL)
+
+
+class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The answer of a judge: its reason first, so that the choice follows from it."""
+
+    reason: Annotated[str, Meta(max_length=8_000)]
+    better: Better
+
+
+JUDGEMENT_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string"},
+        "better": {"type": "string", "enum": ["A", "B", "tie"]},
+    },
+    "required": ["reason", "better"],
+    "additionalProperties": False,
+}
+"""For servers that hold a model to a JSON Schema."""
+
+_decode: Final = msgspec.json.Decoder(Judgement).decode
+
+
+class UnreadableJudgement(ValueError):
+    """What a judge answered is not one judgement."""
+
+
+def read_judgement(text: str | None) -> Judgement:
+    """Read the whole answer as one JSON object, in a Markdown fence or not.
+
+    Raises `UnreadableJudgement`: for anything before, after or beside it too, since an answer with
+    two opinions has none.
+    """
+    if not text:
+        raise UnreadableJudgement("the judge answered nothing")
+    if len(text) > MAX_ANSWER_CHARACTERS:
+        raise UnreadableJudgement("the judge's answer is too long")
+    said = _THOUGHT.sub("", text, count=1).strip()
+    fenced = _FENCED.match(said)
+    try:
+        return _decode(fenced.group(1) if fenced else said)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise UnreadableJudgement(str(error)) from None

@@ -1,0 +1,79 @@
+"""Which requests of a partition are not finished, and so which offset may be committed. Pure.
+
+At least once: a request is finished when all its records have reached the broker, or it is certain
+that there will be none. Reading again from the first unfinished one asks nothing twice but what was
+in flight, since finished evaluations are found in the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+@dataclass(slots=True)
+class _Request:
+    offset: int
+    tasks: int = 0
+    """Evaluations that are under way."""
+    is_whole: bool = False
+    """No further task will be added."""
+
+
+@dataclass(slots=True)
+class PartitionProgress:
+    """The unfinished requests of one partition."""
+
+    number: int
+    position: int
+    """The next offset to be read."""
+    is_revoked: bool = False
+    """Another worker may have it: nobody waits for what is not done yet."""
+    _open: dict[str, _Request] = field(default_factory=dict)
+
+    @property
+    def unfinished(self) -> int:
+        """Requests that are not finished."""
+        return len(self._open)
+
+    def begin(self, key: str, offset: int) -> None:
+        """Note the first record of a request."""
+        self._open.setdefault(key, _Request(offset))
+
+    def add_task(self, key: str) -> Ticket:
+        """Note one more evaluation of a request."""
+        self._open[key].tasks += 1
+        return Ticket(self, key)
+
+    def end_task(self, key: str) -> None:
+        """Note that an evaluation is finished."""
+        request = self._open.get(key)
+        if request is not None:
+            request.tasks -= 1
+            self._drop_finished(key, request)
+
+    def end(self, key: str) -> None:
+        """Note that no further evaluation of a request will be added."""
+        request = self._open.get(key)
+        if request is not None:
+            request.is_whole = True
+            self._drop_finished(key, request)
+
+    def safe_offset(self) -> int:
+        """Return the offset before which all is finished."""
+        return min((request.offset for request in self._open.values()), default=self.position)
+
+    def _drop_finished(self, key: str, request: _Request) -> None:
+        if request.is_whole and request.tasks <= 0:
+            del self._open[key]
+
+
+class Ticket(NamedTuple):
+    """One evaluation under way."""
+
+    progress: PartitionProgress
+    key: str
+
+    def finish(self) -> None:
+        """Note that it is finished."""
+        self.progress.end_task(self.key)
