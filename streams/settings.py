@@ -273,9 +273,7 @@ class EvaluatingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         Annotated[int, Meta(ge=16, le=1_000_000)],
         Meta(description="Of one answer; models that reason need thousands"),
     ] = 1_024
-    temperature: Annotated[
-        float, Meta(ge=0, le=2, description="0 lets the judge vary least")
-    ] = 0.0
+    temperature: Annotated[float, Meta(ge=0, le=2, description="0 lets the judge vary least")] = 0.0
     concurrency: Annotated[
         int, Meta(ge=1, le=1_000, description="Calls under way at once, at most")
     ] = 8

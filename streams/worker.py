@@ -1,8 +1,8 @@
-"""`understudy worker`: pairing, deciding or both as one process, from start to graceful stop.
+"""`understudy worker`: pairing, deciding and evaluating, one or all of them as one process.
 
-With both, deciding runs in the main thread and pairing in its own. Pairing reads two topics, events
-and feedback, each in a thread and a consumer group of its own. The HTTP server has a thread and an
-event loop of its own in every role.
+With all, deciding runs in the main thread, pairing and evaluating in their own. Pairing reads two
+topics, events and feedback, each in a thread and a consumer group of its own. The HTTP server has a
+thread and an event loop of its own in every role.
 """
 
 from __future__ import annotations
@@ -29,11 +29,17 @@ from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.clickhouse.rollups import keep_rolled_up
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
+from understudy.streams.evaluating.evaluating_runner import run_evaluating
 from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.http.app import check_access
 from understudy.streams.http.clickhouse_server import embedded_clickhouse_server
 from understudy.streams.http.server import http_server
-from understudy.streams.kafka.access_rights import Right, deciding_rights, pairing_rights
+from understudy.streams.kafka.access_rights import (
+    Right,
+    deciding_rights,
+    evaluating_rights,
+    pairing_rights,
+)
 from understudy.streams.kafka.client_config import (
     changelog,
     client_config,
@@ -49,6 +55,7 @@ from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.monitoring.deciding_metrics import expose_deciding
+from understudy.streams.monitoring.evaluating_metrics import expose_evaluating
 from understudy.streams.monitoring.pairing_monitor import monitor_pairing
 from understudy.streams.monitoring.pairing_snapshot import PairingParts
 from understudy.streams.monitoring.worker_components import WorkerComponents
@@ -75,7 +82,10 @@ KAFKA_ATTEMPT_TIMEOUT_S: Final = 1.0
 PROGRESS_INTERVAL_S: Final = 10.0
 """Between log lines with the progress of pairing: often enough to watch, rarely enough to keep."""
 
-Role = Literal["pairing", "deciding", "all"]
+EVALUATING_RESTART_S: Final = 15.0
+"""So that what fails at once does not fail all the time."""
+
+Role = Literal["pairing", "deciding", "evaluating", "all"]
 Run = Callable[[threading.Event], None]
 """Runs until the event is set."""
 Expose = Callable[[PairingParts], AbstractContextManager[object]]
@@ -83,13 +93,15 @@ Expose = Callable[[PairingParts], AbstractContextManager[object]]
 COMPONENTS: Final[dict[Role, tuple[str, ...]]] = {
     "pairing": ("pairing",),
     "deciding": ("deciding", "api"),
+    "evaluating": ("evaluating",),
     "all": ("pairing", "deciding", "api"),
 }
 """What has to run before a worker of the role is ready."""
 RIGHTS: Final[dict[Role, tuple[Callable[[Settings], list[Right]], ...]]] = {
     "pairing": (pairing_rights,),
     "deciding": (deciding_rights,),
-    "all": (pairing_rights, deciding_rights),
+    "evaluating": (evaluating_rights,),
+    "all": (pairing_rights, deciding_rights, evaluating_rights),
 }
 """What the user of a worker must be allowed."""
 RIGHTS_TIMEOUT_S: Final = 15.0
@@ -111,7 +123,7 @@ def run_worker(settings: Settings, role: Role = "all", *, log_level: int = loggi
         policy = PairingPolicy.from_settings(settings)
         check_access(settings)
         # Probes are answered from here on, so that waiting for Kafka does not look like a hang.
-        with http_server(settings, components, with_api=role != "pairing"):
+        with http_server(settings, components, with_api=role in ("deciding", "all")):
             if _wait_for_kafka(settings, stop):
                 _run_role(settings, role, policy, components, stop)
     log.info("worker.stopped")
@@ -141,19 +153,27 @@ def _run_role(
 ) -> None:
     _prepare_kafka(settings, role)
     pair = partial(_run_pairing, settings, policy, components)
-    if role != "pairing":
+    if role in ("deciding", "all"):
         import_module("understudy.streams.deciding.runner")  # before what exists is frozen
     # Only pairing opens the folder: a worker that decides alone asks another, as anyone would.
     serving = (
-        embedded_clickhouse_server(settings.clickhouse) if role != "deciding" else nullcontext()
+        embedded_clickhouse_server(settings.clickhouse)
+        if role in ("pairing", "all")
+        else nullcontext()
     )
+    evaluate = partial(_keep_evaluating, settings, components)
     with serving, garbage_collection_of_a_worker():
         if role == "pairing":
             pair(stop)
         elif role == "deciding":
             _run_deciding(settings, components, stop)
+        elif role == "evaluating":
+            _run_evaluating(settings, components, stop)
         else:
-            with _critical_thread(pair, stop, "understudy-pairing"):
+            with (
+                _self_healing_thread(evaluate, stop, "understudy-evaluating"),
+                _critical_thread(pair, stop, "understudy-pairing"),
+            ):
                 _run_deciding(settings, components, stop)
 
 
@@ -197,6 +217,27 @@ def _run_deciding(settings: Settings, components: WorkerComponents, stop: thread
     watch = partial(expose_deciding, components, settings.http.stall_timeout_s)
     with _self_healing_thread(alert, stop, "understudy-alerting"):
         run_deciding(settings, stop, watch=watch)
+
+
+def _run_evaluating(
+    settings: Settings, components: WorkerComponents, stop: threading.Event
+) -> None:
+    """Evaluate in this thread and ask the judge in another."""
+    expose = partial(expose_evaluating, components, settings.http.stall_timeout_s)
+    run_evaluating(settings, stop, expose=expose)
+    log.info("evaluating.stopped")
+
+
+def _keep_evaluating(
+    settings: Settings, components: WorkerComponents, stop: threading.Event
+) -> None:
+    """Evaluate beside everything else, which a failure here must not end."""
+    while not stop.is_set():
+        try:
+            _run_evaluating(settings, components, stop)
+        except Exception as error:
+            log.error("evaluating.failed", error=str(error) or type(error).__name__)
+        stop.wait(EVALUATING_RESTART_S)
 
 
 @contextmanager

@@ -28,6 +28,10 @@ TESTED_BY = {
     "schemas/clickhouse/schema.py": "tests/schemas/clickhouse/test_ddl.py",
     "schemas/json_parts.py": "tests/schemas/test_json_schema.py",
     "analyzers/compare/measure_arrays.py": "tests/schemas/test_measure_records.py",
+    "streams/evaluating/evaluation_log.py": "tests/streams/evaluating/test_evaluating_runner.py",
+    "streams/evaluating/event_reader.py": "tests/streams/evaluating/test_evaluating_runner.py",
+    "streams/evaluating/judge_model.py": "tests/streams/evaluating/test_asking.py",
+    "streams/evaluating/live_policies.py": "tests/streams/evaluating/test_evaluating_runner.py",
     "streams/errors.py": "tests/streams/commands/test_failures.py",
     # Parts of the evaluator, which is tested on whole worlds of window rows.
     "analyzers/guardrails/decision_builder.py": "tests/analyzers/guardrails/test_evaluator.py",

@@ -71,9 +71,7 @@ def json_agreement(reference: str, answer: str) -> float | None:
 
 def number_agreement(reference: str, answer: str) -> float | None:
     """Return the share of numbers, and of dates in digits, that both state."""
-    return agreement(
-        [*numbers(reference), *dates(reference)], [*numbers(answer), *dates(answer)]
-    )
+    return agreement([*numbers(reference), *dates(reference)], [*numbers(answer), *dates(answer)])
 
 
 def url_agreement(reference: str, answer: str) -> float | None:

@@ -12,14 +12,15 @@ from understudy.streams.worker import Role, run_worker
 @click.command("worker")
 @click.option(
     "--role",
-    type=click.Choice(["pairing", "deciding", "all"]),
+    type=click.Choice(["pairing", "deciding", "evaluating", "all"]),
     default="all",
     show_default=True,
-    help="Pairing joins and compares events; deciding judges rollouts and serves the API.",
+    help="Pairing joins and compares events; deciding judges rollouts and serves the API; "
+    "evaluating asks a judge model about a sample of the pairs.",
 )
 @with_settings
 def command(settings: Settings, role: Role) -> None:
-    """Run the service: pair, compare, store and decide, until SIGTERM or Ctrl-C.
+    """Run the service: pair, compare, store, evaluate and decide, until SIGTERM or Ctrl-C.
 
     Several workers share the partitions of a topic. On SIGTERM a worker finishes what it has read
     and ends with 0. It ends with 3 when Kafka cannot be reached at the start.
@@ -29,5 +30,6 @@ def command(settings: Settings, role: Role) -> None:
       understudy worker
       understudy worker --role pairing
       understudy --config production.toml worker --role deciding
+      UNDERSTUDY_EVALUATING_API_KEY=… understudy worker --role evaluating
     """
     run_worker(settings, role)

@@ -13,7 +13,7 @@ import datetime as dt
 import random
 import secrets
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -64,7 +64,7 @@ class AskingTotals:
     not_judged: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Pairs that were asked about in vain, by evaluator and reason."""
     calls: Counter[str] = field(default_factory=Counter)
-    cost_usd: Counter[str] = field(default_factory=Counter)  # type: ignore[type-arg]
+    cost_usd: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     retries: int = 0
     in_flight: int = 0
     failing_since_s: float | None = None
@@ -229,14 +229,14 @@ class Asking:
             except JudgeUnavailable as failure:
                 # What a server has begun to answer it may charge for.
                 charged = most_usd if failure.reason == "timeout" else 0.0
-                self._settle(task, usage, at_s, most_usd, charged)
+                self._charge(task, usage, at_s, most_usd, charged)
                 if not failure.is_passing or attempt + 1 == self._attempts:
                     self._note_failure(failure)
                     raise
                 await self._pause(failure, attempt)
                 continue
             self.totals.failing_since_s = None
-            self._settle(task, usage, at_s, most_usd, self._judge.cost_usd(reply, question), reply)
+            self._charge(task, usage, at_s, most_usd, self._judge.cost_usd(reply, question), reply)
             return reply, read_judgement(reply.text)
         raise AssertionError("the last attempt returns or raises")
 
@@ -250,7 +250,7 @@ class Asking:
                 return
             await asyncio.sleep(IDLE_S)
 
-    def _settle(
+    def _charge(
         self,
         task: JudgeTask,
         usage: _Usage,
@@ -259,7 +259,7 @@ class Asking:
         usd: float,
         reply: JudgeReply | None = None,
     ) -> None:
-        self._queue.settle(task.lane, at_s, reserved_usd, usd)
+        self._queue.charge(task.lane, at_s, reserved_usd, usd)
         self.totals.cost_usd[task.sampling.evaluator] += usd
         usage.add(reply or JudgeReply(None), usd)
 

@@ -54,7 +54,7 @@ class Budget:
         self._spent_usd += usd
         self._calls_s.append(now_s)
 
-    def settle(self, reserved_at_s: float, reserved_usd: float, usd: float) -> None:
+    def charge(self, reserved_at_s: float, reserved_usd: float, usd: float) -> None:
         """Count what a call did cost; one of an earlier day belongs to that."""
         if math.floor(reserved_at_s / DAY_S) == self._day:
             self._spent_usd += usd - reserved_usd

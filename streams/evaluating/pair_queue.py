@@ -84,11 +84,6 @@ class PairQueue:
                 counts[evaluator] += len(lane)
         return dict(counts)
 
-    def budget(self, key: LaneKey) -> Budget:
-        """Return the budget of a rollout's evaluator; without a policy yet it allows nothing."""
-        with self._lock:
-            return self._lane(key).budget
-
     def limit(self, key: LaneKey, sampling: EvaluationSampling) -> None:
         """Set the limits of a budget to those of the policy in force."""
         with self._lock:
@@ -164,17 +159,10 @@ class PairQueue:
             budget.reserve(now_s, usd)
             return True
 
-    def settle(self, key: LaneKey, reserved_at_s: float, reserved_usd: float, usd: float) -> None:
+    def charge(self, key: LaneKey, reserved_at_s: float, reserved_usd: float, usd: float) -> None:
         """Count what a call did cost."""
         with self._lock:
-            self._lane(key).budget.settle(reserved_at_s, reserved_usd, usd)
-
-    def clear(self) -> None:
-        """Forget what waits: its events are read again."""
-        with self._lock:
-            for lane in self._lanes.values():
-                lane.floors.clear()
-                lane.others.clear()
+            self._lane(key).budget.charge(reserved_at_s, reserved_usd, usd)
 
     def _lane(self, key: LaneKey) -> _Lane:
         lane = self._lanes.get(key)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 @dataclass(slots=True)
 class _Request:
     offset: int
+    timestamp_ms: int
     tasks: int = 0
     """Evaluations that are under way."""
     is_whole: bool = False
@@ -29,6 +30,8 @@ class PartitionProgress:
     """The next offset to be read."""
     is_revoked: bool = False
     """Another worker may have it: nobody waits for what is not done yet."""
+    timestamp_ms: int = 0
+    """Kafka's, of the newest record."""
     _open: dict[str, _Request] = field(default_factory=dict)
 
     @property
@@ -36,9 +39,9 @@ class PartitionProgress:
         """Requests that are not finished."""
         return len(self._open)
 
-    def begin(self, key: str, offset: int) -> None:
+    def begin(self, key: str, offset: int, timestamp_ms: int) -> None:
         """Note the first record of a request."""
-        self._open.setdefault(key, _Request(offset))
+        self._open.setdefault(key, _Request(offset, timestamp_ms))
 
     def add_task(self, key: str) -> Ticket:
         """Note one more evaluation of a request."""
@@ -59,9 +62,21 @@ class PartitionProgress:
             request.is_whole = True
             self._drop_finished(key, request)
 
-    def safe_offset(self) -> int:
-        """Return the offset before which all is finished."""
-        return min((request.offset for request in self._open.values()), default=self.position)
+    def safe_offset(self, patience_ms: int) -> int:
+        """Return the offset before which all is finished.
+
+        A request that has waited for a side for longer than `patience_ms` holds nothing up: in a
+        rollout that has ended, no later event would ever end its wait.
+        """
+        since_ms = self.timestamp_ms - patience_ms
+        return min(
+            (
+                request.offset
+                for request in self._open.values()
+                if request.is_whole or request.timestamp_ms >= since_ms
+            ),
+            default=self.position,
+        )
 
     def _drop_finished(self, key: str, request: _Request) -> None:
         if request.is_whole and request.tasks <= 0:

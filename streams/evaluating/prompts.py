@@ -57,7 +57,7 @@ class Question:
     @property
     def utf8_bytes(self) -> int:
         """Return an upper bound of its tokens: no token of a byte-level tokenizer is empty."""
-        return len(self.system.encode("utf-8", "replace")) + len(self.user.encode("utf-8", "replace"))
+        return len((self.system + self.user).encode("utf-8", "replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def load_prompts(folder: str) -> Prompts:
 
     Raises `PromptError`.
     """
-    found = _files(resources.files(__package__).joinpath("prompts"))
+    found = _files(resources.files(__package__).joinpath("rubrics"))
     if folder:
         path = Path(folder)
         if not path.is_dir():

@@ -27,7 +27,10 @@ SliceName = tuple[str, str]
 
 def place_of(rollout_id: str, pair_id: str, purpose: str = "sample") -> float:
     """Return where a request lies between 0 and 1; places of two purposes are independent."""
-    return xxhash.xxh64_intdigest(f"{purpose}/{rollout_id}/{pair_id}") / _PLACES
+    return (
+        xxhash.xxh64_intdigest(f"{purpose}/{rollout_id}/{pair_id}".encode("utf-8", "replace"))
+        / _PLACES
+    )
 
 
 class Chosen(NamedTuple):

@@ -82,6 +82,16 @@ def deciding_rights(settings: Settings) -> list[Right]:
     ]
 
 
+def evaluating_rights(settings: Settings) -> list[Right]:
+    """Of a worker that evaluates."""
+    names = topics(settings.kafka)
+    return [
+        *_topic("Read", (names.events.name, names.rollouts.name, names.evaluations.name)),
+        *_topic("Write", (names.evaluations.name,)),
+        Right("group", settings.evaluating.group_id, "Read"),
+    ]
+
+
 def operator_rights(settings: Settings) -> list[Right]:
     """Of a person who starts, stops and promotes rollouts: `understudy rollout …`."""
     names = topics(settings.kafka)
@@ -126,6 +136,7 @@ LEAST_RIGHTS: Final[Mapping[str, Callable[[Settings], list[Right]]]] = {
     "publish": publishing_rights,
     "worker --role pairing": pairing_rights,
     "worker --role deciding": deciding_rights,
+    "worker --role evaluating": evaluating_rights,
     "rollout": operator_rights,
     "doctor, accounting, dead-letters list": diagnosing_rights,
     "dead-letters replay": replaying_rights,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from understudy.streams.monitoring.deciding_metrics import DECIDING
+from understudy.streams.monitoring.evaluating_metrics import EVALUATING
 from understudy.streams.monitoring.metric_specs import MetricSpec
 from understudy.streams.monitoring.pairing_metrics import PAIRING
 from understudy.streams.monitoring.worker_components import WORKER
 
-METRICS: Final[tuple[MetricSpec[Any], ...]] = (*PAIRING, *DECIDING, *WORKER)
+METRICS: Final[tuple[MetricSpec[Any], ...]] = (*PAIRING, *DECIDING, *EVALUATING, *WORKER)
 """On Linux the usual `process_…` metrics of Prometheus's client are exposed as well."""

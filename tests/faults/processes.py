@@ -32,7 +32,7 @@ _CONTEXT.set_forkserver_preload(
 )
 
 Environment = Mapping[str, str]
-Role = Literal["pairing", "deciding", "all"]
+Role = Literal["pairing", "deciding", "evaluating", "all"]
 
 
 class Killable(Protocol):

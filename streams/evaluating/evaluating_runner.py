@@ -1,0 +1,158 @@
+"""`understudy worker --role evaluating`: one thread reads events, another asks the judge."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from understudy.analyzers.evaluators.scoring import SCORING
+from understudy.schemas.evaluations import Evaluation
+from understudy.streams.errors import WRONG_USAGE, CommandError
+from understudy.streams.evaluating.asking import STOP_GRACE_S, Asking
+from understudy.streams.evaluating.evaluation_log import EvaluationLog
+from understudy.streams.evaluating.evaluation_plan import EvaluationPlan
+from understudy.streams.evaluating.event_reader import EventReader, Finished
+from understudy.streams.evaluating.judge_model import JudgeModel
+from understudy.streams.evaluating.openai_judge import OpenAIJudge
+from understudy.streams.evaluating.pair_queue import JudgeTask, PairQueue
+from understudy.streams.evaluating.prompts import PromptError, Prompts, load_prompts
+from understudy.streams.settings import Settings, SettingsError
+
+log = structlog.get_logger(__name__)
+
+_ASKING_STOP_TIMEOUT_S: Final = STOP_GRACE_S + 2.0
+"""For connections to close after the grace."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatingParts:
+    """What evaluating exposes."""
+
+    reader: EventReader
+    queue: PairQueue
+    plan: EvaluationPlan
+    asking: Asking | None
+    """None without a judge model."""
+
+
+Expose = Callable[[EvaluatingParts], AbstractContextManager[object]]
+
+
+def run_evaluating(
+    settings: Settings,
+    stop: threading.Event,
+    *,
+    judge: JudgeModel | None = None,
+    expose: Expose | None = None,
+) -> None:
+    """Evaluate until `stop` is set; `judge` replaces the one of the settings.
+
+    Raises `SettingsError` and `CommandError` for settings that cannot be used, and whatever makes
+    going on impossible.
+    """
+    prompts = _prompts(settings)
+    model = judge if judge is not None else _judge_of(settings)
+    finished: Finished = Finished()
+
+    def finish(task: JudgeTask, record: Evaluation | None) -> None:
+        finished.put((task.ticket, record))
+
+    queue = PairQueue(settings.evaluating.queue_pairs, finish)
+    plan = EvaluationPlan(SCORING, prompts.rubrics.keys() if model is not None else frozenset())
+    asking = None if model is None else _asking(settings, model, prompts, queue, finish)
+    worker = uuid.uuid4().hex
+    with EvaluationLog(settings.kafka, worker) as evaluations:
+        may_ask = model is not None and model.is_priced
+        reader = EventReader(settings, plan, queue, finished, evaluations, may_ask=may_ask)
+        parts = EvaluatingParts(reader, queue, plan, asking)
+        with nullcontext() if expose is None else expose(parts):
+            _announce(settings, plan, may_ask=may_ask)
+            thread = _AskingThread(asking)
+            try:
+                reader.run(stop, thread)
+            finally:
+                thread.end()
+
+
+def _prompts(settings: Settings) -> Prompts:
+    try:
+        return load_prompts(settings.evaluating.prompts)
+    except PromptError as error:
+        raise SettingsError(f"[evaluating] prompts: {error}") from None
+
+
+def _judge_of(settings: Settings) -> JudgeModel | None:
+    evaluating = settings.evaluating
+    if not evaluating.base_url:
+        return None
+    if not evaluating.model:
+        raise CommandError("[evaluating] base_url names an endpoint; name its model, too",
+                           WRONG_USAGE)  # fmt: skip
+    return OpenAIJudge(evaluating)
+
+
+def _asking(
+    settings: Settings,
+    judge: JudgeModel,
+    prompts: Prompts,
+    queue: PairQueue,
+    finish: Callable[[JudgeTask, Evaluation | None], None],
+) -> Asking:
+    evaluating = settings.evaluating
+    return Asking(judge, prompts, queue, finish, concurrency=evaluating.concurrency,
+                  attempts=evaluating.attempts)  # fmt: skip
+
+
+def _announce(settings: Settings, plan: EvaluationPlan, *, may_ask: bool) -> None:
+    log.info("evaluating.evaluators", scoring=sorted(plan.scoring), judging=sorted(plan.judging),
+             model=settings.evaluating.model)  # fmt: skip
+    if plan.judging and not may_ask:
+        log.error("evaluating.price_unknown", why="set [evaluating] input_usd_per_million_tokens "
+                  "and output_usd_per_million_tokens, to 0 for a model of your own")  # fmt: skip
+
+
+class _AskingThread:
+    """The thread in which a judge is asked."""
+
+    def __init__(self, asking: Asking | None) -> None:
+        self._asking = asking
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+        self._failure: BaseException | None = None
+        self._is_running = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="understudy-judge", daemon=True)
+        if asking is not None:
+            self._thread.start()
+            self._is_running.wait()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._ask())
+        except BaseException as failure:
+            self._failure = failure
+        finally:
+            self._is_running.set()
+
+    async def _ask(self) -> None:
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        self._is_running.set()
+        if self._asking is not None:
+            await self._asking.run(self._ended)
+
+    def end(self) -> None:
+        """Stop asking, and wait for what is under way, but not for long."""
+        if self._thread.is_alive() and self._loop is not None and self._ended is not None:
+            self._loop.call_soon_threadsafe(self._ended.set)
+            self._thread.join(_ASKING_STOP_TIMEOUT_S)
+
+    def raise_failure(self) -> None:
+        """Raise what ended the thread, if a failure did."""
+        if self._failure is not None:
+            raise self._failure

@@ -1,0 +1,263 @@
+"""Events go in, evaluations come out: the whole worker on a broker in this process."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.streams.evaluating.scripted_judge import JudgeServer, ScriptedModel, scripted
+from tests.streams.pairing.log import event
+from tests.waiting import wait_until
+from understudy.schemas.evaluations import Evaluation, decode_evaluation, preference_value
+from understudy.schemas.manifests import read_manifest
+from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.schemas.topics import understudy_topics
+from understudy.streams.evaluating.evaluating_runner import EvaluatingParts, run_evaluating
+from understudy.streams.evaluating.judge_model import JudgeModel
+from understudy.streams.kafka.client_config import producer_config, topics
+from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.kafka.producer import BufferedProducer
+from understudy.streams.kafka.topic_admin import ensure_topics
+from understudy.streams.kafka.topic_reader import TopicReader
+from understudy.streams.settings import EvaluatingSettings, KafkaSettings, Settings
+
+pytestmark = pytest.mark.embedded
+
+POLICY = """
+rollout_id: r
+models: {stable: a, candidate: b}
+evaluate:
+  - evaluator: helpfulness@1
+    share: 100%
+    floor_per_hour: 0
+    both_orders: 50%
+    control_share: 100%
+    budget: {usd_per_day: 1000, calls_per_minute: 100000}
+  - {evaluator: number_agreement@1, share: 100%, floor_per_hour: 0}
+  - {evaluator: people@7, share: 100%}
+"""
+
+
+class Installation:
+    """Topics on a mock broker, with what is written to and read from them."""
+
+    def __init__(self, broker: EmbeddedBroker, **evaluating: Any) -> None:
+        kafka = KafkaSettings(
+            bootstrap_servers=broker.bootstrap_servers,
+            client={"log_level": 0, "group.protocol": "consumer", "fetch.wait.max.ms": 20},
+        )
+        self.settings = Settings(kafka=kafka, evaluating=EvaluatingSettings(**evaluating))
+        ensure_topics(broker.client_config, list(understudy_topics(event_partitions=2)))
+        self.producer = BufferedProducer(producer_config(kafka))
+        self.topics = topics(kafka)
+
+    def set(self, **evaluating: Any) -> None:
+        changed = msgspec.structs.replace(self.settings.evaluating, **evaluating)
+        self.settings = msgspec.structs.replace(self.settings, evaluating=changed)
+
+    def apply(self, policy: str) -> None:
+        record = RolloutRecord(manifest=read_manifest(policy))
+        self.producer.send(
+            self.topics.rollouts.name, encode_rollout_record(record), record.manifest.rollout_id
+        )
+        self.producer.flush(10)
+
+    def publish(self, *payloads: bytes) -> None:
+        for payload in payloads:
+            fields = msgspec.json.decode(payload)
+            key = f"{fields['rollout_id']}/{fields.get('conversation_id') or fields['pair_id']}"
+            self.producer.send(self.topics.events.name, payload, key)
+        self.producer.flush(10)
+
+    def evaluations(self) -> list[Evaluation]:
+        name = self.topics.evaluations.name
+        with TopicReader(self.settings.kafka, name) as reader:
+            messages = list(reader.read(reader.bounds()))
+        return [decode_evaluation(message.value()) for message in messages]  # type: ignore[arg-type]
+
+    @contextmanager
+    def worker(self, judge: JudgeModel | None = None) -> Iterator[EvaluatingParts]:
+        stop = threading.Event()
+        exposed: list[EvaluatingParts] = []
+        failures: list[BaseException] = []
+
+        @contextmanager
+        def expose(parts: EvaluatingParts) -> Iterator[None]:
+            exposed.append(parts)
+            yield
+
+        def run() -> None:
+            try:
+                run_evaluating(self.settings, stop, judge=judge, expose=expose)
+            except BaseException as failure:
+                failures.append(failure)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            wait_until(lambda: bool(exposed or failures), "the worker starts")
+            if failures:
+                raise failures[0]
+            yield exposed[0]
+        finally:
+            stop.set()
+            thread.join(30)
+        assert not thread.is_alive()
+        if failures:
+            raise failures[0]
+
+
+def pair(number: int, at_s: float = 0.0, **changes: Any) -> list[bytes]:
+    """Three sides that state a number each; the candidate's differs."""
+    shared = {
+        "sides": ["stable", "candidate", "control"],
+        "request": {"prompt": f"How many are {number}?"},
+        **changes,
+    }
+    name = f"p{number}"
+    said = {"stable": f"There are {number}.", "candidate": f"I count {number + 1}."}
+    said["control"] = f"It is {number} in all."
+    return [
+        event(name, side, at_s, response={"output": text}, **shared) for side, text in said.items()
+    ]
+
+
+def stable_wins(request: str, first: str, second: str) -> str:
+    """A judge that can count."""
+    number = request.split()[-1].rstrip("?")
+    good = [f" {number}" in answer for answer in (first, second)]
+    return "tie" if good[0] == good[1] else "A" if good[0] else "B"
+
+
+def test_every_sampled_pair_is_judged_once(embedded_broker: EmbeddedBroker) -> None:
+    here = Installation(embedded_broker)
+    here.apply(POLICY)
+    here.publish(*(side for number in range(40) for side in pair(number, number)))
+    with here.worker(ScriptedModel(stable_wins)) as parts:
+        wait_until(lambda: parts.reader.counts["written"] >= 120, "all are judged")
+        wait_until(lambda: parts.reader.unfinished == 0, "all is finished")
+    found = here.evaluations()
+    by_kind = Counter((one.evaluator, one.compared) for one in found)
+    assert by_kind == {
+        ("helpfulness", "candidate"): 40,
+        ("helpfulness", "control"): 40,
+        ("number_agreement", "candidate"): 40,
+    }
+    for one in found:
+        if one.scores is not None:
+            assert (one.scores.stable, one.scores.candidate) == (1.0, 0.0)
+        else:
+            assert preference_value(one) == (0.0 if one.compared == "candidate" else 0.5)
+            assert one.model == "scripted-1"
+            assert one.usage is not None
+            assert one.usage.cost_usd == pytest.approx(0.001 * len(one.preferences))
+        assert one.sampling_share == 1.0
+        assert one.language == "en"
+        assert one.explanation is None
+    orders = Counter(
+        one.preferences[0].first for one in found if one.preferences and len(one.preferences) == 1
+    )
+    assert min(orders["stable"], orders["candidate"]) > 3, orders
+    both = [one for one in found if len(one.preferences) == 2]
+    assert 20 < len(both) < 60
+
+
+def test_a_restart_asks_nothing_again(embedded_broker: EmbeddedBroker) -> None:
+    here = Installation(embedded_broker)
+    here.apply(POLICY)
+    here.publish(*(side for number in range(10) for side in pair(number, number)))
+    judge = ScriptedModel(stable_wins)
+    with here.worker(judge) as parts:
+        wait_until(lambda: parts.reader.counts["written"] >= 30, "all are judged")
+    calls = len(judge.asked)
+    here.publish(*pair(99, 20))
+    with here.worker(judge) as parts:
+        wait_until(lambda: parts.reader.counts["written"] >= 3, "the new pair is judged")
+    assert Counter(one.pair_id for one in here.evaluations()).most_common(1)[0][1] == 3
+    assert len(judge.asked) - calls <= 4
+
+
+def test_a_group_that_is_reset_judges_nothing_again(embedded_broker: EmbeddedBroker) -> None:
+    here = Installation(embedded_broker)
+    here.apply(POLICY)
+    here.publish(*(side for number in range(10) for side in pair(number, number)))
+    judge = ScriptedModel(stable_wins)
+    with here.worker(judge) as parts:
+        wait_until(lambda: parts.reader.counts["written"] >= 30, "all are judged")
+    calls = len(judge.asked)
+    here.set(group_id="another")
+    with here.worker(judge) as parts:
+        wait_until(lambda: parts.reader.counts["pairs"] >= 10, "all is read again")
+        wait_until(lambda: parts.reader.unfinished == 0, "all is finished")
+    assert len(judge.asked) == calls
+    assert len(here.evaluations()) == 30
+
+
+def test_the_budget_of_a_day_holds_over_restarts(embedded_broker: EmbeddedBroker) -> None:
+    here = Installation(embedded_broker, concurrency=4)
+    here.apply(POLICY.replace("usd_per_day: 1000", "usd_per_day: 0.0205"))
+    here.publish(*(side for number in range(60) for side in pair(number, number)))
+    judge = ScriptedModel(stable_wins)
+    for group in ("first", "second", "third"):  # each reads all of it
+        here.set(group_id=group)
+        with here.worker(judge) as parts:
+            wait_until(lambda: parts.reader.counts["pairs"] == 60, "all pairs are read")
+            wait_until(lambda: parts.reader.unfinished == 0, "all is finished")
+    spent = sum(one.usage.cost_usd or 0 for one in here.evaluations() if one.usage)
+    assert spent == pytest.approx(0.02)
+    assert len(judge.asked) == 20
+
+
+def test_a_judge_that_hangs_keeps_no_other_evaluator_waiting(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    here = Installation(embedded_broker, concurrency=2, queue_pairs=5)
+    here.apply(POLICY)
+    here.publish(*(side for number in range(30) for side in pair(number, number)))
+    with here.worker(ScriptedModel(stable_wins, pause_s=3600)) as parts:
+        wait_until(lambda: parts.reader.counts["written"] >= 30, "all numbers are compared")
+        wait_until(
+            lambda: parts.queue.left_out["helpfulness@1", "queue"] >= 50, "what does not fit"
+        )
+        assert len(parts.queue) == 5
+    assert {one.evaluator for one in here.evaluations()} == {"number_agreement"}
+
+
+def test_the_real_client_asks_an_endpoint(embedded_broker: EmbeddedBroker) -> None:
+    pytest.importorskip("openai", reason="needs the extra evaluating")
+    with JudgeServer(scripted(stable_wins)) as server:
+        here = Installation(
+            embedded_broker,
+            base_url=server.base_url,
+            model="local",
+            api_key="secret-key",
+            input_usd_per_million_tokens=2.0,
+            output_usd_per_million_tokens=10.0,
+        )
+        here.apply(POLICY)
+        here.publish(*(side for number in range(5) for side in pair(number, number)))
+        with here.worker() as parts:
+            wait_until(lambda: parts.reader.counts["written"] >= 15, "all are judged")
+        assert server.headers[0]["Authorization"] == "Bearer secret-key"
+        assert {body["model"] for body in server.requests} == {"local"}
+    judged = [one for one in here.evaluations() if one.preferences and one.model]
+    assert len(judged) == 10
+    for one in judged:
+        assert one.usage is not None
+        assert one.usage.cost_usd == pytest.approx(len(one.preferences) * (100 * 2 + 20 * 10) / 1e6)
+
+
+def test_policies_that_come_later_are_followed(embedded_broker: EmbeddedBroker) -> None:
+    here = Installation(embedded_broker)
+    with here.worker(ScriptedModel(stable_wins)) as parts:
+        here.publish(*pair(1))
+        assert parts.reader.partitions == 0
+        here.apply(POLICY)
+        wait_until(lambda: parts.reader.counts["written"] >= 3, "the pair is judged")
+    assert {one.pair_id for one in here.evaluations()} == {"p1"}

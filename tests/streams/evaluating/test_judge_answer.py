@@ -1,0 +1,65 @@
+"""What a judge answers is read strictly."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from understudy.streams.evaluating.judge_answer import (
+    MAX_ANSWER_CHARACTERS,
+    UnreadableJudgement,
+    read_judgement,
+)
+
+GOOD = '{"reason": "A is right", "better": "A"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        f"  {GOOD}\n",
+        f"```json\n{GOOD}\n```",
+        f"```\n{GOOD}\n```",
+        f"<think>B looks {{nice}}</think>\n\n{GOOD}",
+        '{"better": "A", "reason": ""}',
+    ],
+)
+def test_one_judgement(text: str) -> None:
+    assert read_judgement(text).better == "A"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "A",
+        "I prefer A.",
+        f"{GOOD} I am sure.",
+        f"Here it is: {GOOD}",
+        f"{GOOD}\n{GOOD}",
+        f"```json\n{GOOD}\n```\n```json\n{GOOD}\n```",
+        '{"better": "A"}',
+        '{"reason": "x", "better": "a"}',
+        '{"reason": "x", "better": "C"}',
+        '{"reason": "x", "better": ["A"]}',
+        '{"reason": "x", "better": "A", "also": "B"}',
+        '{"reason": "x", "better": "A"',
+        "<think>never ends",
+        "[" * 100_000,
+        '{"reason": "' + "x" * MAX_ANSWER_CHARACTERS + '", "better": "A"}',
+        "\ud800",
+        "null",
+    ],
+)
+def test_anything_else_is_no_judgement(text: str | None) -> None:
+    with pytest.raises(UnreadableJudgement):
+        read_judgement(text)
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with pytest.raises(UnreadableJudgement):
+        read_judgement(text)

@@ -1,0 +1,186 @@
+"""The real client against an endpoint at this machine that behaves as real ones do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.streams.evaluating.scripted_judge import (
+    JudgeServer,
+    Responder,
+    completion,
+    judgement,
+    refusal,
+)
+from understudy.streams.evaluating.judge_model import JudgeReply, JudgeUnavailable
+from understudy.streams.evaluating.openai_judge import OpenAIJudge
+from understudy.streams.evaluating.prompts import Question
+from understudy.streams.settings import EvaluatingSettings
+
+pytestmark = pytest.mark.embedded
+pytest.importorskip("openai", reason="needs the extra evaluating")
+
+QUESTION = Question("You compare.", "=== n begin request …")
+
+
+def ask(responder: Responder, times: int = 1, **settings: Any) -> tuple[JudgeReply, JudgeServer]:
+    async def run(judge: OpenAIJudge) -> JudgeReply:
+        try:
+            for _ in range(times - 1):
+                await judge.ask(QUESTION)
+            return await judge.ask(QUESTION)
+        finally:
+            await judge.close()
+
+    with JudgeServer(responder) as server:
+        whole = {"base_url": server.base_url, "model": "m", "timeout_s": 10.0, **settings}
+        return asyncio.run(run(OpenAIJudge(EvaluatingSettings(**whole)))), server
+
+
+async def good(_: dict[str, Any], __: web.Request) -> web.StreamResponse:
+    return completion(judgement("A"))
+
+
+def failing(responder: Responder, **settings: Any) -> JudgeUnavailable:
+    with pytest.raises(JudgeUnavailable) as failure:
+        ask(responder, **settings)
+    return failure.value
+
+
+def test_what_is_asked_and_answered() -> None:
+    reply, server = ask(good, max_output_tokens=77)
+    assert reply == JudgeReply(judgement("A"), "scripted-1", 100, 20)
+    (body,) = server.requests
+    assert body["model"] == "m"
+    assert [one["role"] for one in body["messages"]] == ["system", "user"]
+    assert body["response_format"]["type"] == "json_schema"
+    assert (body["max_tokens"], body["temperature"]) == (77, 0.0)
+
+
+def test_parameters_that_a_server_refuses_are_left_out_and_not_sent_again() -> None:
+    async def picky(body: dict[str, Any], _: web.Request) -> web.StreamResponse:
+        form = body.get("response_format", {}).get("type")
+        if form == "json_schema":
+            return refusal(400, "Invalid parameter: 'response_format' of type 'json_schema'")
+        if form == "json_object":
+            return refusal(422, "response_format is not supported")
+        if "max_tokens" in body:
+            return refusal(400, "Use 'max_completion_tokens' instead of 'max_tokens'.")
+        if "temperature" in body:
+            return refusal(400, "Unsupported value: 'temperature' does not support 0.0")
+        assert body["max_completion_tokens"] == 1_024
+        return completion(judgement("B"))
+
+    reply, server = ask(picky, times=3)
+    assert reply.text == judgement("B")
+    assert len(server.requests) == 4 + 3
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "is_passing"),
+    [
+        (429, "rate_limit", True),
+        (500, "500", True),
+        (503, "503", True),
+        (408, "408", True),
+        (401, "401", False),
+        (404, "404", False),
+        (400, "400", False),
+    ],
+)
+def test_statuses(status: int, reason: str, is_passing: bool) -> None:
+    async def refuse(_: dict[str, Any], __: web.Request) -> web.StreamResponse:
+        return refusal(status, "no", **{"retry-after": "7"})
+
+    failure = failing(refuse)
+    assert (failure.reason, failure.is_passing) == (reason, is_passing)
+    assert failure.retry_after_s == 7.0
+
+
+def test_a_server_that_says_nothing() -> None:
+    async def hang(_: dict[str, Any], __: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(3_600)
+        return web.Response()
+
+    failure = failing(hang, timeout_s=0.2)
+    assert (failure.reason, failure.is_passing) == ("timeout", True)
+
+
+def test_a_server_that_drips() -> None:
+    """Each byte would be in time for a timeout that looks at reads."""
+
+    async def drip(_: dict[str, Any], request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.01)
+
+    assert failing(drip, timeout_s=0.3).reason == "timeout"
+
+
+def test_nobody_there() -> None:
+    async def run() -> None:
+        judge = OpenAIJudge(EvaluatingSettings(base_url="http://127.0.0.1:9/v1", model="m"))
+        with pytest.raises(JudgeUnavailable) as failure:
+            await judge.ask(QUESTION)
+        assert (failure.value.reason, failure.value.is_passing) == ("unreachable", True)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>it works</html>",
+        b"{}",
+        b'{"choices": []}',
+        b'{"choices": [{"message": null}]}',
+        b"[1, 2]",
+        b"null",
+        b"\xff\xfe",
+    ],
+)
+def test_garbage_is_no_answer(body: bytes) -> None:
+    async def rubbish(_: dict[str, Any], __: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, content_type="application/json")
+
+    failures: list[JudgeUnavailable] = []
+    try:
+        reply, _ = ask(rubbish)
+        assert reply.text is None
+    except JudgeUnavailable as failure:
+        failures.append(failure)
+    assert all((one.reason, one.is_passing) == ("protocol", False) for one in failures)
+
+
+def test_prices() -> None:
+    settings = EvaluatingSettings(
+        base_url="http://127.0.0.1:9/v1",
+        model="m",
+        input_usd_per_million_tokens=3.0,
+        output_usd_per_million_tokens=15.0,
+        max_output_tokens=100,
+    )
+    judge = OpenAIJudge(settings)
+    assert judge.is_priced
+    assert judge.most_usd(936) == pytest.approx((1_000 * 3 + 100 * 15) / 1e6)
+    known = JudgeReply("x", input_tokens=500, output_tokens=50)
+    assert judge.cost_usd(known, QUESTION) == pytest.approx((500 * 3 + 50 * 15) / 1e6)
+    assert judge.cost_usd(JudgeReply("x", cost_usd=0.5), QUESTION) == 0.5
+    assert judge.cost_usd(JudgeReply("x"), QUESTION) == judge.most_usd(QUESTION.utf8_bytes)
+    asyncio.run(judge.close())
+    unpriced = OpenAIJudge(EvaluatingSettings(base_url="http://127.0.0.1:9/v1", model="m"))
+    assert not unpriced.is_priced
+    asyncio.run(unpriced.close())
+
+
+def test_a_server_that_tells_the_price_is_believed() -> None:
+    async def priced(_: dict[str, Any], __: web.Request) -> web.StreamResponse:
+        return completion(judgement("A"), cost=0.25)
+
+    reply, _ = ask(priced)
+    assert reply.cost_usd == 0.25
