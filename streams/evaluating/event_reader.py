@@ -343,8 +343,8 @@ class EventReader:
 
     def commit(self, numbers: Iterable[int]) -> None:
         """Commit what is finished, once the broker has its records."""
-        patience_ms = 2 * self._policy.join_timeout_ms
-        safe = {n: self._partitions[n].progress.safe_offset(patience_ms) for n in numbers}
+        max_wait_ms = 2 * self._policy.join_timeout_ms
+        safe = {n: self._partitions[n].progress.safe_offset(max_wait_ms) for n in numbers}
         moved = {n: to for n, to in safe.items() if to > self._committed.get(n, -1)}
         if not moved:
             return

@@ -62,13 +62,13 @@ class PartitionProgress:
             request.is_whole = True
             self._drop_finished(key, request)
 
-    def safe_offset(self, patience_ms: int) -> int:
+    def safe_offset(self, max_wait_ms: int) -> int:
         """Return the offset before which all is finished.
 
-        A request that has waited for a side for longer than `patience_ms` holds nothing up: in a
+        A request that has waited for a side for longer than `max_wait_ms` holds nothing up: in a
         rollout that has ended, no later event would ever end its wait.
         """
-        since_ms = self.timestamp_ms - patience_ms
+        since_ms = self.timestamp_ms - max_wait_ms
         return min(
             (
                 request.offset

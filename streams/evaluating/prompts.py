@@ -3,8 +3,7 @@
 The answers are hostile text. They reach the judge in blocks whose delimiters hold a nonce that is
 drawn for each call, so that no answer can close its block; the frame says that nothing in a block
 is an instruction. What chat templates of model servers take for the end of a message is made
-harmless. A judge may obey an answer all the same: `understudy evaluators check` shows whether
-yours does.
+harmless. A judge may obey an answer all the same.
 
 A rubric is a file `NAME@VERSION.md`, with variants for some languages such as `NAME@VERSION.ja.md`.
 `frame.md` beside it replaces the frame.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from understudy.streams.evaluating.partition_progress import PartitionProgress
 
-PATIENCE_MS = 1_000
+MAX_WAIT_MS = 1_000
 
 
 def test_the_first_unfinished_request_holds_the_offset() -> None:
@@ -13,14 +13,14 @@ def test_the_first_unfinished_request_holds_the_offset() -> None:
     progress.begin("b", 5, 0)
     progress.begin("a", 6, 0)
     progress.position = 9
-    assert progress.safe_offset(PATIENCE_MS) == 3
+    assert progress.safe_offset(MAX_WAIT_MS) == 3
     ticket = progress.add_task("a")
     progress.end("a")
-    assert progress.safe_offset(PATIENCE_MS) == 3
+    assert progress.safe_offset(MAX_WAIT_MS) == 3
     ticket.finish()
-    assert progress.safe_offset(PATIENCE_MS) == 5
+    assert progress.safe_offset(MAX_WAIT_MS) == 5
     progress.end("b")
-    assert progress.safe_offset(PATIENCE_MS) == 9
+    assert progress.safe_offset(MAX_WAIT_MS) == 9
     assert progress.unfinished == 0
 
 
@@ -43,6 +43,6 @@ def test_a_side_that_waits_in_vain_does_not_hold_the_offset_for_ever() -> None:
     progress.add_task("asked")
     progress.end("asked")
     progress.timestamp_ms = 1_500
-    assert progress.safe_offset(PATIENCE_MS) == 3
+    assert progress.safe_offset(MAX_WAIT_MS) == 3
     progress.timestamp_ms = 5_000
-    assert progress.safe_offset(PATIENCE_MS) == 4, "what is asked is waited for"
+    assert progress.safe_offset(MAX_WAIT_MS) == 4, "what is asked is waited for"

@@ -13,7 +13,7 @@ from understudy.streams.evaluating.sampled_partition import SampledPartition
 from understudy.streams.evaluating.sampling import Chosen, RolloutSampler, place_of
 from understudy.streams.pairing.records import RecordBatch
 
-PATIENCE_MS = 60_000
+MAX_WAIT_MS = 60_000
 
 
 class Reader:
@@ -50,7 +50,7 @@ class Reader:
 
     @property
     def safe(self) -> int:
-        return self.progress.safe_offset(PATIENCE_MS)
+        return self.progress.safe_offset(MAX_WAIT_MS)
 
 
 def both(pair_id: str, at_s: float = 0.0, **changes: Any) -> tuple[bytes, bytes]:
