@@ -15,14 +15,16 @@ from typing import Final
 
 import msgspec
 
-from understudy.streams.alerting.alarms import Alarm
+from understudy.analyzers.guardrails.slices import ALL
+from understudy.streams.alerting.alarms import GUARDRAIL, Alarm
 from understudy.streams.alerting.decision_message import (
     DecisionMessage,
     NotifiedState,
     notified_state_of,
 )
-from understudy.streams.alerting.links import link_to
+from understudy.streams.alerting.links import NO_LINKS, Links
 from understudy.streams.alerting.receiver import Notification
+from understudy.streams.dashboard.addresses import rollout_address
 
 ALERTS_PATH: Final = "/api/v2/alerts"
 LASTS_INTERVALS: Final = 3
@@ -47,7 +49,7 @@ class Alertmanager:
 
     url: str
     repeat_s: float
-    external_url: str = ""
+    links: Links = NO_LINKS
     name: str = "alertmanager"
 
     def notification(
@@ -70,14 +72,23 @@ class Alertmanager:
         return self._alert(alarm, now, now + ahead)
 
     def _alert(self, alarm: Alarm, now: dt.datetime, ends_at: dt.datetime) -> PostableAlert:
+        page = self._page(alarm)
+        annotations = {"summary": alarm.summary, "description": alarm.description}
         return PostableAlert(
             labels=alarm.labels,
-            annotations={"summary": alarm.summary, "description": alarm.description},
+            annotations={**annotations, "dashboard": page} if page else annotations,
             # Event time may be ahead of this clock, and an alert must not end before it starts.
             starts_at=min(alarm.since, now),
             ends_at=ends_at,
-            generator_url=link_to(self.external_url, alarm.rollout_id) or msgspec.UNSET,
+            generator_url=self.links.page(alarm.rollout_id) or msgspec.UNSET,
         )
+
+    def _page(self, alarm: Alarm) -> str:
+        """The dashboard's page about what fires: of a guardrail its evidence."""
+        if alarm.name == GUARDRAIL:
+            where = alarm.slice or ALL
+            return self.links.evidence(alarm.rollout_id, alarm.guardrail, where)
+        return rollout_address(self.links.public_url, alarm.rollout_id)
 
     def _post(self, alerts: list[PostableAlert]) -> Notification | None:
         if not alerts:

@@ -34,6 +34,7 @@ from understudy.schemas.decisions import decode_decision
 from understudy.streams.alerting.alertmanager import Alertmanager
 from understudy.streams.alerting.decision_message import DecisionMessage
 from understudy.streams.alerting.delivery import Delivery
+from understudy.streams.alerting.links import Links
 from understudy.streams.alerting.receiver import Receiver
 from understudy.streams.alerting.slack import Slack
 from understudy.streams.alerting.webhook import Webhook
@@ -48,7 +49,7 @@ from understudy.streams.kafka.access_rights import Right
 from understudy.streams.kafka.client_config import consumer_config, topics
 from understudy.streams.kafka.unreadable import is_unreadable, step_over
 from understudy.streams.logs import KAFKA_LOGGER
-from understudy.streams.settings import AlertingSettings, Settings
+from understudy.streams.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -78,21 +79,22 @@ def run_alerting(settings: Settings, stop: threading.Event) -> None:
             stop.wait(RESTART_S)
 
 
-def receivers_of(alerting: AlertingSettings) -> list[Receiver]:
+def receivers_of(settings: Settings) -> list[Receiver]:
     """The configured receivers."""
     receivers: list[Receiver] = []
-    link = alerting.external_url
+    alerting = settings.alerting
+    links = Links(settings.http.public_url, alerting.external_url)
     if alerting.alertmanager_url:
-        receivers.append(Alertmanager(alerting.alertmanager_url, alerting.repeat_s, link))
+        receivers.append(Alertmanager(alerting.alertmanager_url, alerting.repeat_s, links))
     if alerting.slack_webhook_url:
-        receivers.append(Slack(alerting.slack_webhook_url, link))
+        receivers.append(Slack(alerting.slack_webhook_url, links))
     if alerting.webhook_url:
-        receivers.append(Webhook(alerting.webhook_url, alerting.webhook_secret, link))
+        receivers.append(Webhook(alerting.webhook_url, alerting.webhook_secret, links))
     return receivers
 
 
 def _run(settings: Settings, stop: threading.Event) -> None:
-    with _loading(settings) as loader, _delivering(settings.alerting) as deliveries:
+    with _loading(settings) as loader, _delivering(settings) as deliveries:
         names = [delivery.receiver.name for delivery in deliveries]
         log.info("alerting.started", group=settings.alerting.group_id, receivers=names)
         DecisionConsumer(settings, loader, deliveries).run(stop)
@@ -116,8 +118,8 @@ def _loading(settings: Settings) -> Iterator[Loader]:
 
 
 @contextmanager
-def _delivering(alerting: AlertingSettings) -> Iterator[list[Delivery]]:
-    deliveries = [Delivery(receiver).start() for receiver in receivers_of(alerting)]
+def _delivering(settings: Settings) -> Iterator[list[Delivery]]:
+    deliveries = [Delivery(receiver).start() for receiver in receivers_of(settings)]
     try:
         yield deliveries
     finally:

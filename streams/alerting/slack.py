@@ -12,21 +12,37 @@ from typing import Any, Final
 
 import msgspec
 
+from understudy.analyzers.guardrails.evidence_figures import (
+    harm_text,
+    interval_text,
+    limit_text,
+)
 from understudy.analyzers.guardrails.formatting import printable
+from understudy.analyzers.guardrails.slices import slice_title
 from understudy.schemas.decisions import Decision
 from understudy.streams.alerting.decision_message import (
     DecisionMessage,
     NotifiedState,
     notification_key,
 )
-from understudy.streams.alerting.links import link_to
+from understudy.streams.alerting.links import NO_LINKS, Links, worst_evidence
 from understudy.streams.alerting.receiver import Notification
+from understudy.streams.dashboard.interval_bars import interval_bar, text_bar
 
 MAX_SECTION_CHARACTERS: Final = 3_000
 """Slack rejects a section with a longer text."""
 MAX_LINES: Final = 10
 """More would hide the next message in the channel."""
 
+MAX_URL_CHARACTERS: Final = 3_000
+"""Slack rejects a message with a longer one."""
+_TITLES: Final = {
+    "evidence": "Evidence",
+    "rollout": "Overview",
+    "traffic": "Traffic",
+    "act": "Act",
+}
+"""Views in the order in which they help, by what one looks for there."""
 _VERDICTS: Final = {
     "rollback": ":red_circle: Rolled back",
     "hold": ":large_yellow_circle: Hold",
@@ -39,7 +55,7 @@ class Slack:
     """One incoming webhook; its URL is a secret."""
 
     url: str
-    external_url: str = ""
+    links: Links = NO_LINKS
     name: str = "slack"
     repeat_s: float = 0.0
 
@@ -52,7 +68,7 @@ class Slack:
             return None
         if before is not None and before.key == notification_key(decision):
             return None
-        body = msgspec.json.encode(message_of(decision, self.external_url))
+        body = msgspec.json.encode(message_of(decision, self.links))
         return Notification(self.url, {"Content-Type": "application/json"}, body)
 
     def reminder(self, states: Sequence[NotifiedState], now: dt.datetime) -> Notification | None:
@@ -60,7 +76,7 @@ class Slack:
         return None
 
 
-def message_of(decision: Decision, external_url: str) -> dict[str, Any]:
+def message_of(decision: Decision, links: Links) -> dict[str, Any]:
     """The message about a decision; `text` is what Slack's own notifications show."""
     title = f"{_VERDICTS[decision.verdict]}: {escaped(decision.rollout_id)}"
     alerts = [alert.sentence for alert in decision.alerts]
@@ -68,9 +84,10 @@ def message_of(decision: Decision, external_url: str) -> dict[str, Any]:
     blocks = [_section(f"*{title}*\n{_stage(decision)}")]
     if lines:
         blocks.append(_section("\n".join(lines)))
-    link = link_to(external_url, decision.rollout_id)
-    if link:
-        blocks.append(_section(f"<{escaped(link)}|Evidence>"))
+    if picture := _picture(decision):
+        blocks.append(_section(picture))
+    if buttons := _buttons(decision, links):
+        blocks.append({"type": "actions", "elements": buttons})
     return {"text": title, "blocks": blocks}
 
 
@@ -78,6 +95,32 @@ def escaped(text: str) -> str:
     """Escape text so that Slack shows it as it is."""
     text = printable(text).replace("&", "&amp;")
     return text.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _picture(decision: Decision) -> str:
+    """The worst interval against its limit, in characters: Slack fetches no image from inside."""
+    worst = worst_evidence(decision)
+    bar = None if worst is None else interval_bar(worst)
+    if worst is None or bar is None:
+        return ""
+    title = f"{worst.guardrail} in {slice_title(worst.slice)}"
+    figures = f"harm {harm_text(worst, worst.harm)}, 95 % {interval_text(worst)}"
+    limit = f"limit {limit_text(worst)}"
+    lines = [title, text_bar(bar).rstrip(), f"{figures}, {limit}", "| no change   ¦ limit   ━●━ harm"]
+    return "```" + "\n".join(escaped(line).replace("`", "'") for line in lines) + "```"
+
+
+def _buttons(decision: Decision, links: Links) -> list[dict[str, Any]]:
+    """A button for each of the dashboard's views, and for a page of one's own."""
+    views = links.views(decision)
+    named = [(_TITLES[name], views[name]) for name in _TITLES if name in views]
+    if links.external_url:
+        named.append(("Details", links.page(decision.rollout_id)))
+    return [
+        {"type": "button", "text": {"type": "plain_text", "text": title}, "url": url}
+        for title, url in named
+        if len(url) <= MAX_URL_CHARACTERS
+    ]
 
 
 def _stage(decision: Decision) -> str:

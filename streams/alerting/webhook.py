@@ -21,7 +21,7 @@ from understudy.streams.alerting.decision_message import (
     NotifiedState,
     notification_key,
 )
-from understudy.streams.alerting.links import link_to
+from understudy.streams.alerting.links import NO_LINKS, Links
 from understudy.streams.alerting.receiver import Notification
 
 SIGNATURE_HEADER: Final = "X-Understudy-Signature"
@@ -37,6 +37,8 @@ class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     rollout_id: str
     url: str | None
+    links: dict[str, str]
+    """Pages of the dashboard: `rollout`, `evidence`, `traffic`, `act`; none without one."""
     decision: msgspec.Raw
 
 
@@ -46,7 +48,7 @@ class Webhook:
 
     url: str
     secret: str = field(default="", repr=False)
-    external_url: str = ""
+    links: Links = NO_LINKS
     name: str = "webhook"
     repeat_s: float = 0.0
 
@@ -60,7 +62,7 @@ class Webhook:
         is_known = before is not None and before.key == notification_key(decision)
         if decision.is_refresh and is_known:
             return None
-        body = body_of(message, self.external_url)
+        body = body_of(message, self.links)
         headers = {"Content-Type": "application/json", DELIVERY_HEADER: delivery_id(message)}
         if self.secret:
             headers[SIGNATURE_HEADER] = signature(self.secret, int(now.timestamp()), body)
@@ -71,12 +73,13 @@ class Webhook:
         return None
 
 
-def body_of(message: DecisionMessage, external_url: str) -> bytes:
+def body_of(message: DecisionMessage, links: Links) -> bytes:
     """The JSON document about a decision."""
     body = WebhookBody(
         id=delivery_id(message),
         rollout_id=message.rollout_id,
-        url=link_to(external_url, message.rollout_id) or None,
+        url=links.page(message.rollout_id) or None,
+        links=links.views(message.decision) if message.decision else {},
         decision=msgspec.Raw(message.payload),
     )
     return msgspec.json.encode(body)

@@ -13,6 +13,8 @@ from understudy.schemas.decisions import Evidence
 from understudy.schemas.fixed_sample import FixedSampleFinding
 
 WIDTH: Final = 100.0
+TEXT_WIDTH: Final = 40
+"""Characters: what a phone shows on one line."""
 _SPAN_OF_MARGINS: Final = 1.5
 """Margins either way of nought that always fit, so that rows of one page compare by eye."""
 _FARTHEST: Final = 4.0
@@ -68,3 +70,22 @@ def interval_bar(one: Evidence | FixedSampleFinding) -> IntervalBar | None:
         is_cut_left=low is None or low < left,
         is_cut_right=high is None or high > left + span,
     )
+
+
+def text_bar(bar: IntervalBar, width: int = TEXT_WIDTH) -> str:
+    """Return the drawing in characters of equal width: nought `|`, limit `¦`, interval `━`."""
+
+    def column(place: float) -> int:
+        return min(width - 1, int(place / WIDTH * width))
+
+    cells = [" "] * width
+    cells[column(bar.zero)] = "|"
+    low, high = column(bar.low), column(bar.high)
+    cells[low : high + 1] = "━" * (high + 1 - low)
+    if bar.is_cut_left:
+        cells[low] = "◀"
+    if bar.is_cut_right:
+        cells[high] = "▶"
+    cells[column(bar.margin)] = "¦"
+    cells[column(bar.value)] = "●"
+    return "".join(cells)

@@ -277,8 +277,11 @@ async def act(request: web.Request) -> web.Response:
 
 @routes.get(SIGN_IN)
 async def show_sign_in(request: web.Request) -> web.Response:
-    """The form for a token."""
-    return _page(request, "sign_in.html", problem="", then=_own_path(request.query.get("then", "")))
+    """The form for a token; who needs none is led on, so that links may lead here."""
+    then = _own_path(request.query.get("then", ""))
+    if token_of(request) is not None or not request.app[API].tokens:
+        return _redirect(then)
+    return _page(request, "sign_in.html", problem="", then=then)
 
 
 @routes.post(SIGN_IN)

@@ -9,14 +9,19 @@ import msgspec
 
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.streams.alerting.decision_message import DecisionMessage
+from understudy.streams.alerting.links import Links
 
 ROLLOUT = "helpdesk <v2> & more"
 AT = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 CREATED_AT = dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC)
 NOW = dt.datetime(2026, 3, 2, 12, 5, tzinfo=dt.UTC)
 BAR = 4.6
-LINK = "https://understudy.example/rollouts/{rollout_id}"
+LINKS = Links("https://understudy.example")
 LINKED = "https://understudy.example/rollouts/helpdesk%20%3Cv2%3E%20%26%20more"
+ACT = (
+    "https://understudy.example/sign-in?then=%2Frollouts%2Fhelpdesk%2520%253Cv2%253E%2520%2526%2520"
+    "more%23act"
+)
 
 
 def evidence(

@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.streams.alerting.samples import (
     AT,
-    LINK,
     LINKED,
+    LINKS,
     NOW,
     ROLLOUT,
     decision,
@@ -21,7 +21,7 @@ from understudy.streams.alerting.alertmanager import Alertmanager
 from understudy.streams.alerting.decision_message import notified_state_of
 from understudy.streams.alerting.receiver import Notification
 
-ALERTMANAGER = Alertmanager("http://alertmanager:9093/", 60.0, LINK)
+ALERTMANAGER = Alertmanager("http://alertmanager:9093/", 60.0, LINKS)
 
 
 def alerts(notification: Notification | None) -> list[dict[str, Any]]:
@@ -45,6 +45,7 @@ def test_a_rollback_is_an_alert_of_api_v2() -> None:
             "annotations": {
                 "summary": f"Rollout {ROLLOUT} is rolled back",
                 "description": "JSON validity in `ja` fell 9.1 points <!channel>",
+                "dashboard": LINKED,
             },
             "startsAt": "2026-03-02T12:00:00Z",
             "endsAt": "2026-03-02T12:08:00Z",
@@ -114,3 +115,14 @@ def test_reminders_repeat_what_fires_with_a_later_end() -> None:
     (alert,) = alerts(ALERTMANAGER.reminder(states, later))
     assert (alert["startsAt"], alert["endsAt"]) == ("2026-03-02T12:00:00Z", "2026-03-02T12:09:00Z")
     assert ALERTMANAGER.reminder([], later) is None
+
+
+def test_a_guardrail_leads_to_its_evidence_and_without_a_dashboard_to_nothing() -> None:
+    broken = message(decision(alarming=(evidence(),)))
+    (alert,) = alerts(ALERTMANAGER.notification(None, broken, NOW))
+    assert alert["annotations"]["dashboard"] == (
+        f"{LINKED}/evidence/duration_p95?slice=language%3Aja"
+    )
+    (bare,) = alerts(Alertmanager("http://a", 60.0).notification(None, broken, NOW))
+    assert set(bare["annotations"]) == {"summary", "description"}
+    assert "generatorURL" not in bare

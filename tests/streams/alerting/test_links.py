@@ -1,10 +1,14 @@
-"""Links name the rollout, whatever characters it has."""
+"""Links name the rollout, whatever characters it has, and lead to where one can act."""
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from understudy.streams.alerting.links import link_to
+from tests.streams.demo.decisions import at_multiple, decision, evidence
+from understudy.streams.alerting.links import Links, worst_evidence
+
+HOST = "https://understudy.example"
 
 
 @pytest.mark.parametrize(
@@ -18,4 +22,32 @@ from understudy.streams.alerting.links import link_to
     ],
 )  # fmt: skip
 def test_the_rollout_takes_the_placeholders_place(external_url: str, link: str) -> None:
-    assert link_to(external_url, "a/b 名") == link
+    assert Links(external_url=external_url).page("a/b 名") == link
+
+
+def test_a_page_of_ones_own_comes_before_the_dashboards() -> None:
+    assert Links(HOST).page("a") == f"{HOST}/rollouts/a"
+    assert Links(HOST, "https://ops.example").page("a") == "https://ops.example"
+
+
+def test_views_lead_to_the_worst_evidence_and_through_the_form_to_act() -> None:
+    made = msgspec.structs.replace(
+        decision("rollback", evidence("all"), evidence("language:ja", at_multiple(4.0))),
+        rollout_id="a/b",
+    )
+    assert Links(f"{HOST}/").views(made) == {
+        "rollout": f"{HOST}/rollouts/a%2Fb",
+        "evidence": f"{HOST}/rollouts/a%2Fb/evidence/json_valid_rate?slice=language%3Aja",
+        "traffic": f"{HOST}/rollouts/a%2Fb/traffic",
+        "act": f"{HOST}/sign-in?then=%2Frollouts%2Fa%252Fb%23act",
+    }
+    assert "evidence" not in Links(HOST).views(decision("hold"))
+    assert Links("", "https://ops.example").views(made) == {}
+
+
+def test_a_breach_is_worse_than_any_suspicion() -> None:
+    breach = msgspec.structs.replace(evidence("language:ja"), status="breach")
+    suspect = evidence("all", at_multiple(0.9))
+    unknown = msgspec.structs.replace(evidence("all", at_multiple(9.0)), harm=None)
+    assert worst_evidence(decision("hold", suspect, breach, unknown)) is breach
+    assert worst_evidence(decision("hold", suspect, unknown)) is suspect

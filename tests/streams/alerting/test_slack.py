@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from tests.streams.alerting.samples import (
-    LINK,
+    ACT,
     LINKED,
+    LINKS,
     NOW,
     decision,
     evidence,
@@ -18,9 +19,10 @@ from tests.streams.alerting.samples import (
     tombstone,
 )
 from understudy.streams.alerting.decision_message import DecisionMessage, notified_state_of
+from understudy.streams.alerting.links import Links
 from understudy.streams.alerting.slack import MAX_SECTION_CHARACTERS, Slack, message_of
 
-SLACK = Slack("https://hooks.slack.example/services/T/B/secret", LINK)
+SLACK = Slack("https://hooks.slack.example/services/T/B/secret", LINKS)
 
 
 def test_a_message_has_text_and_mrkdwn_sections() -> None:
@@ -40,9 +42,39 @@ def test_a_message_has_text_and_mrkdwn_sections() -> None:
                 "• JSON validity in `ja` fell 9.1 points &lt;!channel&gt;\n"
                 "• alert: duration_p95 is slow"
             ),
-            section(f"<{LINKED}|Evidence>"),
+            section(
+                "```duration_p95 in ja\n"
+                "           |      ¦━━━━━━━━━━━━━━━━━━━●▶\n"
+                "harm +4.0 %, 95 % –, limit ≤ +20 %\n"
+                "| no change   ¦ limit   ━●━ harm```"
+            ),
+            {"type": "actions", "elements": [
+                button("Evidence", f"{LINKED}/evidence/duration_p95?slice=language%3Aja"),
+                button("Overview", LINKED),
+                button("Traffic", f"{LINKED}/traffic"),
+                button("Act", ACT),
+            ]},
         ],
     }  # fmt: skip
+
+
+def button(title: str, url: str) -> dict[str, Any]:
+    return {"type": "button", "text": {"type": "plain_text", "text": title}, "url": url}
+
+
+def test_without_evidence_and_pages_there_are_neither_picture_nor_buttons() -> None:
+    kinds = [block["type"] for block in message_of(decision(), Links())["blocks"]]
+    assert kinds == ["section", "section"]
+
+
+def test_a_page_of_ones_own_has_a_button_and_none_is_too_long_for_slack() -> None:
+    own = Links("https://understudy.example", "https://ops.example/{rollout_id}")
+    long = msgspec.structs.replace(decision(), rollout_id="名" * 500)
+    (actions,) = [one for one in message_of(decision(), own)["blocks"] if one["type"] == "actions"]
+    assert actions["elements"][-1] == button(
+        "Details", "https://ops.example/helpdesk%20%3Cv2%3E%20%26%20more"
+    )
+    assert all(one["type"] == "section" for one in message_of(long, own)["blocks"])
 
 
 def section(text: str) -> dict[str, Any]:
@@ -69,7 +101,7 @@ def test_people_hear_of_changes_alone() -> None:
 def test_a_section_is_never_too_long_nor_cut_in_an_escape() -> None:
     for extra in range(8):
         reasons = ["x" * extra + "&" * 4_000]
-        message = message_of(msgspec.structs.replace(decision(), reasons=reasons), "")
+        message = message_of(msgspec.structs.replace(decision(), reasons=reasons), Links())
         text = message["blocks"][1]["text"]["text"]
         assert len(text) <= MAX_SECTION_CHARACTERS
         assert re.fullmatch(r"• x*(&amp;)+…", text)

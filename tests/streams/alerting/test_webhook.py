@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from tests.streams.alerting.samples import (
-    LINK,
+    ACT,
     LINKED,
+    LINKS,
     NOW,
     ROLLOUT,
     decision,
@@ -25,7 +26,7 @@ from understudy.streams.alerting.decision_message import DecisionMessage, notifi
 from understudy.streams.alerting.webhook import Webhook, signature
 
 PAGE = Path(__file__).parents[3] / "docs" / "alerting.md"
-WEBHOOK = Webhook("https://ops.example/hook", "s3cret", LINK)
+WEBHOOK = Webhook("https://ops.example/hook", "s3cret", LINKS)
 
 
 def test_the_webhook_gets_the_decision_as_it_stands_in_the_topic() -> None:
@@ -37,6 +38,7 @@ def test_the_webhook_gets_the_decision_as_it_stands_in_the_topic() -> None:
         "id": notification.headers["X-Understudy-Delivery"],
         "rollout_id": ROLLOUT,
         "url": LINKED,
+        "links": {"rollout": LINKED, "traffic": f"{LINKED}/traffic", "act": ACT},
         "decision": json.loads(promoted.payload),
     }
 

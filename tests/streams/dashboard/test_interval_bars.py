@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.streams.demo.decisions import evidence
 from understudy.schemas.decisions import Evidence
-from understudy.streams.dashboard.interval_bars import WIDTH, interval_bar
+from understudy.streams.dashboard.interval_bars import TEXT_WIDTH, WIDTH, interval_bar, text_bar
 
 HARMS = st.floats(-1.0, 1.0)
 
@@ -47,3 +47,14 @@ def test_an_end_far_away_or_unknown_is_cut() -> None:
 
 def test_without_an_estimate_there_is_nothing_to_draw() -> None:
     assert interval_bar(like(None, None, None, 0.01)) is None
+
+
+def test_characters_draw_the_same() -> None:
+    bar = interval_bar(like(0.02, 0.01, 0.03, 0.005))
+    assert bar is not None
+    text = text_bar(bar)
+    assert len(text) == TEXT_WIDTH
+    assert text.index("|") < text.index("¦") < text.index("━") < text.index("●")
+    cut = interval_bar(like(0.0, None, 0.9, 0.01))
+    assert cut is not None
+    assert (text_bar(cut)[0], text_bar(cut)[-1]) == ("◀", "▶")

@@ -190,6 +190,15 @@ def test_a_wrong_token_and_a_way_elsewhere_are_refused(server: Api) -> None:
         assert visit(server, "/sign-in", "POST", data=form)[1]["location"] == "/rollouts"
 
 
+def test_a_link_to_the_form_leads_on_whom_it_need_not_ask(server: Api) -> None:
+    place = "/sign-in?then=%2Frollouts%2Fa%23act"
+    assert visit(server, place)[0] == 200
+    status, headers, _ = visit(server, place, session=signed_in(server))
+    assert (status, headers["location"]) == (303, "/rollouts/a#act")
+    with api(tokens="") as other:
+        assert visit(other, place)[0] == 303, "nobody can sign in here"
+
+
 def test_without_a_session_nothing_can_be_done_and_no_form_is_shown(server: Api) -> None:
     assert 'action="/rollouts/' not in visit(server, PAGE)[2]
     form = {"reason": "why", "sequence": "7"}
