@@ -103,10 +103,13 @@ def _picture(decision: Decision) -> str:
     bar = None if worst is None else interval_bar(worst)
     if worst is None or bar is None:
         return ""
-    title = f"{worst.guardrail} in {slice_title(worst.slice)}"
-    figures = f"harm {harm_text(worst, worst.harm)}, 95 % {interval_text(worst)}"
-    limit = f"limit {limit_text(worst)}"
-    lines = [title, text_bar(bar).rstrip(), f"{figures}, {limit}", "| no change   ¦ limit   ━●━ harm"]
+    figures = f"{harm_text(worst, worst.harm)}, 95 % {interval_text(worst)}"
+    lines = [
+        f"{worst.guardrail} in {slice_title(worst.slice)}",
+        text_bar(bar).rstrip(),
+        f"harm {figures}, limit {limit_text(worst)}",
+        "| no change   ¦ limit   ━●━ harm",
+    ]
     return "```" + "\n".join(escaped(line).replace("`", "'") for line in lines) + "```"
 
 
