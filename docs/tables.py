@@ -293,6 +293,8 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     "comparisons": _comparisons,
     "unmatched": _plain("unmatched"),
     "accounting": _plain("accounting"),
+    "captured_pairs": _plain("captured_pairs"),
+    "worst_pairs": _plain("worst_pairs"),
     "decisions": _plain("decisions"),
     "windows.identity": _identity,
     "windows.events": _section("events"),

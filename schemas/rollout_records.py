@@ -45,11 +45,21 @@ class RolloutRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     schema_version: int = ROLLOUTS_SCHEMA_VERSION
     manifest: RolloutManifest
     commands: Annotated[tuple[Command, ...], Meta(description="The newest last.")] = ()
+    capture_since: Annotated[
+        Annotated[dt.datetime, Meta(tz=True)] | None,
+        Meta(description="When the policy's `capture` became what it is; null: from the start."),
+    ] = None
 
     @property
     def last_number(self) -> int:
         """The number of the newest command; 0 without any."""
         return self.commands[-1].number if self.commands else 0
+
+    def with_manifest(self, manifest: RolloutManifest, at: dt.datetime) -> RolloutRecord:
+        """Return the record with another policy, written at a time."""
+        is_same = manifest.capture == self.manifest.capture
+        since = self.capture_since if is_same else _capture_since(manifest, at)
+        return msgspec.structs.replace(self, manifest=manifest, capture_since=since)
 
     def with_command(
         self,
@@ -69,6 +79,15 @@ class RolloutRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def commands_after(self, number: int) -> tuple[Command, ...]:
         """Return the commands with a higher number."""
         return tuple(command for command in self.commands if command.number > number)
+
+
+def new_rollout_record(manifest: RolloutManifest, at: dt.datetime) -> RolloutRecord:
+    """Return the record of a rollout that is applied for the first time."""
+    return RolloutRecord(manifest=manifest, capture_since=_capture_since(manifest, at))
+
+
+def _capture_since(manifest: RolloutManifest, at: dt.datetime) -> dt.datetime | None:
+    return None if manifest.capture == "none" else at
 
 
 def encode_rollout_record(record: RolloutRecord) -> bytes:

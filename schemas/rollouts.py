@@ -41,6 +41,7 @@ from understudy.schemas.rollout_metrics import (
 Action = Literal["rollback", "pause", "alert"]
 Required = Literal["all", "every", "if_measured", "none"]
 Promotion = Literal["manual", "automatic"]
+Capture = Literal["none", "worst", "sample", "all"]
 Written = str | int | float
 """A quantity as written: `0.5pp`, `20%`, `8s`, or a number where the unit is clear."""
 Path = tuple[str | int, ...]
@@ -205,6 +206,13 @@ class RolloutManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
             "of the policy's hash."
         ),
     ] = None
+    capture: Annotated[
+        Capture,
+        Meta(
+            description="Pairs whose texts are stored, redacted: the `worst` of each window, a "
+            "`sample`, or `all` as far as they fit. No part of the policy's hash."
+        ),
+    ] = "none"
     evaluate: Annotated[
         tuple[EvaluateManifest, ...],
         Meta(

@@ -142,6 +142,31 @@ class CompareSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
+class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many pairs are captured where a policy says `capture`; alike in all workers."""
+
+    pairs_per_kind: Annotated[
+        Count,
+        Meta(description="The worst of a window, partition, slice and kind that are kept"),
+    ] = 3
+    pairs_per_window: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000)],
+        Meta(description="Of them all, those kept of a window and partition"),
+    ] = 16
+    sampled_per_window: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000)],
+        Meta(description="The same with `capture: sample` and `all`"),
+    ] = 64
+    sample_share: Annotated[
+        Annotated[float, Meta(gt=0, le=1)],
+        Meta(description="Share of the pairs in a `sample`, by a hash of the pair"),
+    ] = 0.01
+    max_text_bytes: Annotated[
+        Annotated[int, Meta(ge=64, le=1_048_576)],
+        Meta(description="Of a prompt, an answer or its tool calls; the rest is cut off"),
+    ] = 8_192
+
+
 class DecidingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Verdicts on rollouts."""
 
@@ -299,6 +324,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     pairing: PairingSettings = PairingSettings()
     compare: CompareSettings = CompareSettings()
+    capture: CaptureSettings = CaptureSettings()
     deciding: DecidingSettings = DecidingSettings()
     http: HttpSettings = HttpSettings()
     alerting: AlertingSettings = AlertingSettings()

@@ -59,6 +59,7 @@ from understudy.streams.monitoring.evaluating_metrics import expose_evaluating
 from understudy.streams.monitoring.pairing_monitor import monitor_pairing
 from understudy.streams.monitoring.pairing_snapshot import PairingParts
 from understudy.streams.monitoring.worker_components import WorkerComponents
+from understudy.streams.pairing.capture_follower import following_captures
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
 from understudy.streams.pairing.consumer import PairingConsumer
 from understudy.streams.pairing.event_partition import Partition
@@ -311,7 +312,11 @@ def pairing(
     loader = Loader(client_opener(settings.clickhouse.url), load_policy).start()
     try:
         readers = tuple(_consumer(settings, policy, source, loader) for source in sources)
-        with expose(PairingParts(readers, loader)), _rolling_up(settings.clickhouse):
+        with (
+            following_captures(settings.kafka, policy.captures),
+            expose(PairingParts(readers, loader)),
+            _rolling_up(settings.clickhouse),
+        ):
             yield readers
     finally:
         loader.close(LOADER_CLOSE_TIMEOUT_S)

@@ -26,6 +26,7 @@ TESTED_BY = {
     "gateways/compacted_topic.py": "tests/gateways/test_kafka_decisions.py",
     # Declarations and texts, held to what follows from them.
     "schemas/clickhouse/schema.py": "tests/schemas/clickhouse/test_ddl.py",
+    "schemas/clickhouse/captures.py": "tests/streams/clickhouse/test_captured_pairs.py",
     "schemas/json_parts.py": "tests/schemas/test_json_schema.py",
     "analyzers/compare/measure_arrays.py": "tests/schemas/test_measure_records.py",
     "streams/evaluating/evaluation_log.py": "tests/streams/evaluating/test_evaluating_runner.py",

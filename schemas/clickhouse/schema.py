@@ -91,7 +91,7 @@ SLICE: Final = (
     Column("language", LABEL, "BCP 47 tag of the request, und when undetermined"),
     Column("workflow", LABEL, "Product feature that the request came from; empty when not named"),
 )
-_REQUEST: Final = (
+REQUEST: Final = (
     SLICE[0],
     Column("pair_id", "String", "The request; the same on all its sides"),
     *SLICE[1:],
@@ -128,7 +128,7 @@ COMPARISONS: Final = Table(
     "comparisons",
     "Comparisons: the measures taken on each request.",
     (
-        *_REQUEST,
+        *REQUEST,
         Column("conversation_id", "String",
                "The conversation that the request is a turn of; empty when not named"),
         Column("turn", "UInt32",
@@ -167,10 +167,10 @@ UNMATCHED: Final = Table(
     "unmatched",
     "Unmatched: sides whose partner never came, or that came too late.",
     (
-        *_REQUEST[:2],
+        *REQUEST[:2],
         Column("side", "Enum8('stable' = 1, 'candidate' = 2, 'control' = 3)",
                "The side that is left"),
-        *_REQUEST[2:],
+        *REQUEST[2:],
         Column("window_start", TIME,
                "Start of the window that counts the side: of the watermark for late ones, "
                "else of the request"),

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from understudy.schemas.clickhouse import relations, schema
+from understudy.schemas.clickhouse import captures, relations, schema
 from understudy.streams.clickhouse.native_format import Block, Column, encode_block
 
 COMPARISONS: Final = schema.COMPARISONS.name
 UNMATCHED: Final = schema.UNMATCHED.name
 WINDOWS: Final = schema.WINDOWS.name
 DECISIONS: Final = schema.DECISIONS.name
+CAPTURED_PAIRS: Final = captures.CAPTURED_PAIRS.name
 
 Columns = dict[str, Column]
 

@@ -60,9 +60,10 @@ def publishing_rights(settings: Settings) -> list[Right]:
 
 
 def pairing_rights(settings: Settings) -> list[Right]:
-    """Of a worker that pairs."""
+    """Of a worker that pairs; policies say what it captures."""
     names = topics(settings.kafka)
     return [
+        *_topic("Read", (names.rollouts.name,)),
         *_topic("Read", (topic_of(settings.kafka, source) for source in SOURCES)),
         *(Right("group", group_of(settings.kafka, source), "Read") for source in SOURCES),
         *_topic("Write", (names.windows.name, names.dead_letters.name)),

@@ -98,6 +98,11 @@ PAIRING: Final[tuple[Spec, ...]] = (
                     lambda r: r.tally.get("read_bytes", 0)),
     counter("pairs", "Pairs compared",
             lambda s: sum(reader.tally.get("pairs", 0) for reader in s.readers.values())),
+    counter("captured_pairs", "Pairs captured with their texts, as policies say; read "
+            "again they count again",
+            lambda s: sum(r.tally.get("captured", 0) for r in s.readers.values())),
+    counter("capture_failures", "Pairs left out there, since they could not be redacted",
+            lambda s: sum(r.tally.get("capture_failures", 0) for r in s.readers.values())),
     MetricSpec(f"{PREFIX}dead_letters_total", "counter", ("reason",),
                "Dead letters sent, by reason", _dead_letters),
     _source_counter("lost_records", "Records that retention deleted before they were read, and "

@@ -8,6 +8,7 @@ import numpy as np
 
 from understudy.schemas.events import failure_of, request_time_ms
 from understudy.schemas.windows import Source, WindowRow
+from understudy.streams.clickhouse.captured_pairs import captured_block
 from understudy.streams.clickhouse.comparison_rows import (
     ComparisonIdentity,
     UnmatchedSides,
@@ -48,6 +49,9 @@ class ClickHouseResults:
         unmatched = {number: one.unmatched for number, one in output.batches.items()}
         if any(unmatched.values()):
             blocks.append(unmatched_block(unmatched))
+        captured = [pair for one in output.batches.values() for pair in one.captured]
+        if captured:
+            blocks.append(captured_block(captured))
         if blocks:
             self._put(blocks, {n: self._put_to.get(n, -1) for n in output.batches})
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from understudy.analyzers.compare.arrays import concatenate, select
 from understudy.analyzers.compare.error_sources import failed_itself
+from understudy.analyzers.compare.severity import Severities, severities
 from understudy.analyzers.windows.turns import TurnOutcomes, turn_pair_columns
 from understudy.analyzers.windows.window_sums import (
     SliceKey,
@@ -25,6 +26,7 @@ from understudy.analyzers.windows.window_sums import (
 )
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import (
+    CANDIDATE,
     PAIR,
     Event,
     InvalidEvent,
@@ -37,6 +39,8 @@ from understudy.schemas.measures import lost, lost_errors
 from understudy.schemas.turn_sums import TURN_SECTIONS
 from understudy.schemas.window_measures import UnresolvedCounts
 from understudy.schemas.windows import Source
+from understudy.streams.clickhouse.captured_pairs import CapturedPair
+from understudy.streams.pairing.captures import Captures
 from understudy.streams.pairing.comparison import (
     Comparisons,
     Requests,
@@ -101,6 +105,12 @@ class Partition(PartitionState):
     def _begin(self) -> None:
         self._join = Join(self.policy)
         self._earlier_answers = EarlierAnswers(self.policy)
+        self._captures = Captures(
+            self.number,
+            self.policy.window_s,
+            self.policy.allowed_lateness_ms,
+            self.policy.captures,
+        )
         sections = ("turns", *TURN_SECTIONS.values())
         self._conversations = {name: Conversations(self.policy) for name in sections}
 
@@ -161,6 +171,7 @@ class Partition(PartitionState):
         self._count([batch], comparisons)
         self._count_unjoined(batch)
         batch.outcome.comparisons = comparisons.written
+        self._note_captured(self._captures.close_all(self.position), batch.outcome)
         return batch.outcome
 
     def _expire(self, batch: _Batch) -> None:
@@ -174,7 +185,16 @@ class Partition(PartitionState):
             for conversations in self._conversations.values():
                 conversations.forget(self.watermark_ms, self._join.log_bytes)
             self._earlier_answers.forget(self.watermark_ms, self._join.log_bytes)
-        self._end_batch(batch.joined.steps)
+        steps = batch.joined.steps
+        self._end_batch(steps)
+        if len(self._captures) and self.watermark_ms is not None and steps.values_ms:
+            captured = self._captures.close(self.watermark_ms, steps)
+            self._note_captured(captured, batch.outcome)
+
+    def _note_captured(self, captured: list[CapturedPair], outcome: BatchOutput) -> None:
+        outcome.captured += captured
+        self.tally.captured += len(captured)
+        self.tally.capture_failures = self._captures.failures
 
     # Reading
 
@@ -274,6 +294,12 @@ class Partition(PartitionState):
         """Add turns; return the pairs that they form with those before, and with each other."""
         return self._conversations[section].add(turns, self._written_from_ms)
 
+    def capture(
+        self, found: Severities, row: int, comparisons: Comparisons, entry: RequestSides
+    ) -> None:
+        """Keep the texts of a compared request if they may be captured; `row` is its own."""
+        self._captures.take(found, row, comparisons, entry)
+
     def leave_slices(self, requests: Requests, rows: Iterable[int]) -> None:
         """Draw the slices again in which requests waited that turned out to be of another one."""
         for row in rows:
@@ -362,8 +388,9 @@ class _Comparing:
         """Compare all at once; if an analyzer raises, one by one, to find which."""
         entries = [entry for entry, _ in waiting]
         partitions = [batch.state.number for _, batch in waiting]
+        policy = waiting[0][1].state.policy
         try:
-            into += compare_requests(entries, partitions, waiting[0][1].state.policy.compare)
+            compared = compare_requests(entries, partitions, policy.compare)
         except Exception as error:
             if len(waiting) > 1:
                 middle = len(waiting) // 2
@@ -375,8 +402,25 @@ class _Comparing:
             else:
                 entries[0].release()
             return
+        into += compared
+        if policy.captures.by_rollout and into is self._written:
+            _capture(compared, waiting)
         for entry in entries:
             entry.release()
+
+
+def _capture(
+    compared: Sequence[Comparisons], waiting: Sequence[tuple[RequestSides, _Batch]]
+) -> None:
+    """Hand candidates, with stable where it was asked, to what their partitions capture."""
+    for comparisons in compared:
+        if comparisons.candidate is None:
+            continue
+        found = severities(comparisons.candidate, comparisons.stable, comparisons.pair)
+        wanted = PAIR if comparisons.pair is not None else CANDIDATE
+        own = [(entry, batch) for entry, batch in waiting if entry.wanted & PAIR == wanted]
+        for row, (entry, batch) in enumerate(own):
+            batch.state.capture(found, row, comparisons, entry)
 
 
 States = Mapping[int, Partition]

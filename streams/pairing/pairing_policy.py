@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import MAX_EVENT_BYTES
+from understudy.streams.pairing.capture_choices import CaptureChoices, CaptureLimits
 from understudy.streams.settings import Settings, SettingsError
 
 
@@ -30,6 +31,8 @@ class PairingPolicy:
     max_join_bytes: int = 256 * 1024 * 1024
     """How many bytes of one partition's log the join looks back at."""
     compare: CompareOptions = field(default_factory=CompareOptions)
+    captures: CaptureChoices = field(default_factory=CaptureChoices, compare=False)
+    """Which rollouts capture pairs; follows their policies, and changes no window."""
 
     def __post_init__(self) -> None:
         if self.window_s < 1:
@@ -63,6 +66,7 @@ class PairingPolicy:
                 max_event_bytes=pairing.max_event_bytes,
                 max_join_bytes=pairing.max_join_bytes,
                 compare=settings.compare_options(),
+                captures=CaptureChoices(CaptureLimits.from_settings(settings.capture)),
             )
         except ValueError as error:
             raise SettingsError(f"[pairing] {error}") from None

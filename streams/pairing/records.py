@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from understudy.schemas.events import InvalidReason
+from understudy.streams.clickhouse.captured_pairs import CapturedPair
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.join import Side, UnmatchedReason
 
@@ -60,6 +61,7 @@ class BatchOutput:
     comparisons: list[Comparisons] = field(default_factory=list)
     unmatched: list[UnmatchedSide] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    captured: list[CapturedPair] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -101,6 +103,10 @@ class Tally:
     """Records read again, of windows that an earlier run had closed and stored."""
     skipped: int = 0
     """Records of windows that are not written, since the log no longer has all of their records."""
+    captured: int = 0
+    """Pairs whose texts were captured."""
+    capture_failures: int = 0
+    """Pairs that were left out there, since they could not be redacted."""
 
     def accounted(self) -> int:
         """Events that have ended somewhere; `read` less the sides still waiting."""

@@ -29,6 +29,7 @@ from understudy.schemas.rollout_records import (
     CommandKind,
     RolloutRecord,
     encode_rollout_record,
+    new_rollout_record,
 )
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest, nearest
 from understudy.streams.kafka.client_config import producer_config, topics
@@ -158,14 +159,15 @@ class RolloutRegistry:
         expected.
         """
         compile_manifest(manifest)
+        at = dt.datetime.now(dt.UTC)
 
         def change(found: RolloutRecord | None) -> RolloutRecord:
             if not is_expected(found):
                 raise RecordChanged(manifest.rollout_id)
             on_found(found)
             if found is None:
-                return RolloutRecord(manifest=manifest)
-            return msgspec.structs.replace(found, manifest=manifest)
+                return new_rollout_record(manifest, at)
+            return found.with_manifest(manifest, at)
 
         return self._change(manifest.rollout_id, change)
 
@@ -257,7 +259,10 @@ def _present(rollout_id: str, snapshot: TopicSnapshot, own: Set[Place]) -> Rollo
     others = [one for one in values if (one.partition, one.offset) not in own]
     if not others:
         return merged
-    return msgspec.structs.replace(merged, manifest=_merged(rollout_id, others).manifest)
+    theirs = _merged(rollout_id, others)
+    return msgspec.structs.replace(
+        merged, manifest=theirs.manifest, capture_since=theirs.capture_since
+    )
 
 
 def _encoded(record: RolloutRecord) -> bytes:

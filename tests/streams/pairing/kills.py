@@ -26,7 +26,8 @@ class Sinks:
 
     rows: dict[tuple[Any, ...], WindowRow] = field(default_factory=dict)
     outcomes: set[tuple[Any, ...]] = field(default_factory=set)
-    """Comparisons, unmatched sides and dead letters, each by what identifies it."""
+    """Comparisons, unmatched sides and dead letters, each by what identifies it; captured pairs
+    with all that they hold."""
     commit: SafeCommit | None = None
     torn: bool = False
     """Whether two rows of one key and version differed."""
@@ -48,6 +49,7 @@ class Sinks:
         for one in outcome.unmatched:
             self.outcomes.add(("unmatched", one.side.offset, one.reason, one.window_start_ms))
         self.outcomes.update(("dead", one.offset, one.reason) for one in outcome.dead_letters)
+        self.outcomes.update(("captured", repr(pair)) for pair in outcome.captured)
 
     def contents(self) -> dict[tuple[Any, ...], bytes]:
         """Rows as bytes; of an open one the version tells only when it was last drawn."""

@@ -1,0 +1,222 @@
+"""Captured pairs: the rows of the table `captured_pairs`, written and read.
+
+Texts are redacted and cut before they come here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Final
+
+import numpy as np
+
+from understudy.schemas.event_time import from_epoch_ms
+from understudy.streams.clickhouse.native_format import Block
+from understudy.streams.clickhouse.read_connection import ReadConnection
+from understudy.streams.clickhouse.tables import CAPTURED_PAIRS, Columns, block
+
+UNKNOWN: Final = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedSide:
+    """What one side answered."""
+
+    is_there: bool = False
+    """False where the side was not asked: canary and ab."""
+    model: str = ""
+    output: str = ""
+    """The text, else the refusal; empty where there is none, or only a hash of it."""
+    output_characters: int = 0
+    """Of the whole text, as the gateway sent it."""
+    is_cut: bool = False
+    """The output or the tool calls."""
+    tool_calls: str = ""
+    """JSON: a list of `name` and `arguments`; empty without any."""
+    error_type: str = ""
+    """Empty where the side answered."""
+    finish_reason: str = ""
+    duration_ms: float = UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedPair:
+    """One pair, with what is worse about its candidate."""
+
+    rollout_id: str
+    mode: str
+    language: str
+    workflow: str
+    kind: str
+    """The worst of `kinds`; `none` where nothing is worse."""
+    window_start_ms: int
+    window_s: int
+    partition: int
+    rank: int
+    """From 1, the worst of its slice, kind, window and partition."""
+    version: int
+    pair_id: str
+    request_time_ms: int
+    capture: str
+    """Why it was captured: worst, sample or all."""
+    severity: float
+    """From 0 to 1."""
+    kinds: list[str]
+    similarity: float
+    """NaN unless both sides have text."""
+    expects: str
+    prompt: str
+    prompt_is_cut: bool
+    redacted: list[str]
+    """What was replaced, such as `email`."""
+    stable: CapturedSide
+    candidate: CapturedSide
+
+    @property
+    def request_time(self) -> dt.datetime:
+        """When the request was made, UTC."""
+        return from_epoch_ms(self.request_time_ms)
+
+
+_SIDES: Final = ("stable", "candidate")
+_SIDE_COLUMNS: Final = {
+    "is_there": "has_{side}",
+    "model": "{side}_model",
+    "output": "{side}_output",
+    "output_characters": "{side}_output_characters",
+    "is_cut": "{side}_is_cut",
+    "tool_calls": "{side}_tool_calls",
+    "error_type": "{side}_error_type",
+    "finish_reason": "{side}_finish_reason",
+    "duration_ms": "{side}_duration_ms",
+}
+"""Field of a side to its column."""
+_TIMES: Final = {"window_start_ms": "window_start", "request_time_ms": "request_time"}
+_FLOATS: Final = frozenset({"severity", "similarity", "duration_ms"})
+
+
+def _column(field: str) -> str:
+    return _TIMES.get(field, field)
+
+
+_OWN: Final = tuple(name for name in CapturedPair.__slots__ if name not in _SIDES)
+
+
+def captured_block(pairs: Sequence[CapturedPair]) -> Block:
+    """Encode captured pairs as rows to insert."""
+    columns: Columns = {_column(field): _values(pairs, field, field) for field in _OWN}
+    for side in _SIDES:
+        for field, name in _SIDE_COLUMNS.items():
+            columns[name.format(side=side)] = _values(pairs, f"{side}.{field}", field)
+    return block(CAPTURED_PAIRS, columns)
+
+
+def _values(pairs: Sequence[CapturedPair], path: str, field: str) -> Any:
+    values = list(map(attrgetter(path), pairs))
+    return np.array(values, dtype=np.float64) if field in _FLOATS else values
+
+
+# Reading
+
+MOST_READ: Final = 500
+"""Of one question: pages show some dozens, test sets ask several times."""
+_SELECTED: Final = (
+    *(
+        f"toUnixTimestamp64Milli({_TIMES[field]}) AS {field}" if field in _TIMES else field
+        for field in _OWN
+    ),
+    *(name.format(side=side) for side in _SIDES for name in _SIDE_COLUMNS.values()),
+)
+_QUERY: Final = (
+    f"SELECT {', '.join(_SELECTED)}\nFROM captured_pairs FINAL\n"  # names of columns alone
+    "WHERE rollout_id = {rollout_id:String}"
+)
+_CONDITIONS: Final = {
+    "language": "language = {language:String}",
+    "workflow": "workflow = {workflow:String}",
+    "kind": "has(kinds, {kind:String})",
+    "pair_id": "pair_id = {pair_id:String}",
+    "since": "window_start >= {since:DateTime64(3, 'UTC')}",
+    "until": "window_start < {until:DateTime64(3, 'UTC')}",
+}
+_ORDER: Final = (
+    "ORDER BY severity DESC, xxHash64(pair_id), pair_id, partition, rank LIMIT {limit:UInt32}"
+)
+
+
+def worst_pairs(
+    connection: ReadConnection,
+    rollout_id: str,
+    *,
+    language: str | None = None,
+    workflow: str | None = None,
+    kind: str | None = None,
+    pair_id: str | None = None,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    limit: int,
+) -> list[CapturedPair]:
+    """Return the worst captured pairs of a rollout; equally bad ones are mixed, by a hash.
+
+    What is None is not asked for. `kind` finds all pairs that it applies to, whatever is worst
+    about them. Raises `SinkBusy` and `SinkBroken`.
+    """
+    wanted = {
+        "language": language, "workflow": workflow, "kind": kind, "pair_id": pair_id,
+        "since": since and since.astimezone(dt.UTC), "until": until and until.astimezone(dt.UTC),
+    }  # fmt: skip
+    given = {name: value for name, value in wanted.items() if value is not None}
+    conditions = "".join(f"\n  AND {_CONDITIONS[name]}" for name in given)
+    sql = f"{_QUERY}{conditions}\n{_ORDER}"
+    parameters = {**given, "rollout_id": rollout_id, "limit": min(limit, MOST_READ)}
+    return [_pair(row) for row in connection.rows(sql, parameters)]
+
+
+def _pair(row: Sequence[Any]) -> CapturedPair:
+    own = dict(zip(_OWN, row, strict=False))
+    sides, width = row[len(_OWN) :], len(_SIDE_COLUMNS)
+    stable, candidate = _side(sides[:width]), _side(sides[width:])
+    own["similarity"] = UNKNOWN if own["similarity"] is None else own["similarity"]
+    return CapturedPair(**own, stable=stable, candidate=candidate)
+
+
+def _side(values: Sequence[Any]) -> CapturedSide:
+    fields = dict(zip(_SIDE_COLUMNS, values, strict=True))
+    duration_ms = fields["duration_ms"]
+    return CapturedSide(
+        **{**fields, "duration_ms": UNKNOWN if duration_ms is None else duration_ms}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureCount:
+    """How many captured pairs there are of one language, workflow and kind."""
+
+    language: str
+    workflow: str
+    kind: str
+    pairs: int
+
+
+_COUNTS: Final = (
+    "SELECT language, workflow, arrayJoin(if(empty(kinds), ['none'], kinds)) AS kind, count()\n"
+    "FROM captured_pairs FINAL\nWHERE rollout_id = {rollout_id:String}\n"
+    "  AND window_start >= {since:DateTime64(3, 'UTC')}"
+    " AND window_start < {until:DateTime64(3, 'UTC')}\n"
+    "GROUP BY language, workflow, kind ORDER BY count() DESC, language, workflow, kind LIMIT 1000"
+)
+
+
+def capture_counts(
+    connection: ReadConnection, rollout_id: str, since: dt.datetime, until: dt.datetime
+) -> list[CaptureCount]:
+    """Return what there is to choose from. Raises `SinkBusy` and `SinkBroken`."""
+    parameters = {
+        "rollout_id": rollout_id,
+        "since": since.astimezone(dt.UTC),
+        "until": until.astimezone(dt.UTC),
+    }
+    return [CaptureCount(*row) for row in connection.rows(_COUNTS, parameters)]

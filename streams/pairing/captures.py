@@ -1,0 +1,264 @@
+"""The pairs of one partition that are kept until their windows close, then captured. Pure.
+
+Of each rollout and window the worst pairs are kept, by severity and, among equals, by a hash of the
+pair: an order in which they rank the same however they come. First come the worst of each slice
+and kind, then the second worst, and so on, until there are enough. What once ranks beyond
+the limit never comes back, since ranks only fall; so what is kept does not depend on where batches
+are cut or where a worker was restarted.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from understudy.analyzers.compare.severity import Severities
+from understudy.schemas.evaluations import fingerprint
+from understudy.schemas.events import CANDIDATE, STABLE, Event, Response, failure_of
+from understudy.schemas.redaction.redact import redact_and_cut
+from understudy.streams.clickhouse.captured_pairs import CapturedPair, CapturedSide
+from understudy.streams.pairing.capture_choices import CaptureChoices
+from understudy.streams.pairing.comparison import Comparisons
+from understudy.streams.pairing.join import RequestSides
+from understudy.streams.pairing.open_windows import WatermarkSteps
+
+_PURPOSE: Final = "capture"
+_HASHES: Final = 2**64
+_KEPT_BEYOND: Final = 4_096
+"""Characters kept beyond the limit, so that a secret that the cut goes through is seen whole."""
+
+Order = tuple[float, int, str]
+"""By which pairs rank, the first first: severity, hash, `pair_id`."""
+Group = tuple[str, ...]
+"""What pairs share that are ranked against each other: their slice and kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A pair that may be captured; its texts are cut, and not redacted yet."""
+
+    order: Order
+    group: Group
+    pair: CapturedPair
+
+
+@dataclass(slots=True)
+class _Window:
+    """The pairs of one rollout and window, by group, each in order."""
+
+    most: int
+    """Of one group."""
+    limit: int
+    """Of all."""
+    groups: dict[Group, list[_Kept]] = field(default_factory=dict)
+    count: int = 0
+
+    def may_take(self, order: Order, group: Group) -> bool:
+        """Whether a pair ranks among the first of its group."""
+        ranked = self.groups.get(group, [])
+        return len(ranked) < self.most or order < ranked[-1].order
+
+    def take(self, kept: _Kept) -> None:
+        """Keep a pair, and drop what ranks beyond the limits."""
+        ranked = self.groups.setdefault(kept.group, [])
+        insort(ranked, kept, key=lambda one: one.order)
+        self.count += 1
+        if len(ranked) > self.most:
+            ranked.pop()
+            self.count -= 1
+        if self.count > 2 * self.limit:
+            self._keep(self.first())
+
+    def first(self) -> list[_Kept]:
+        """The pairs within the limits: the first of each group, then the second, and so on."""
+        places = [
+            (place, kept.order, kept)
+            for ranked in self.groups.values()
+            for place, kept in enumerate(ranked)
+        ]
+        places.sort(key=lambda one: one[:2])
+        return [kept for _, _, kept in places[: self.limit]]
+
+    def _keep(self, kept: Sequence[_Kept]) -> None:
+        self.groups = {}
+        for one in kept:
+            self.groups.setdefault(one.group, []).append(one)
+        self.count = len(kept)
+
+
+@dataclass(slots=True)
+class Captures:
+    """What one partition captures of the windows that are open."""
+
+    partition: int
+    window_s: int
+    allowed_lateness_ms: int
+    choices: CaptureChoices
+    failures: int = 0
+    """Pairs that could not be redacted, and were left out."""
+    _windows: dict[tuple[str, int], _Window] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return sum(window.count for window in self._windows.values())
+
+    def take(
+        self, found: Severities, row: int, comparisons: Comparisons, entry: RequestSides
+    ) -> None:
+        """Keep a pair if it may be among those that are captured; `row` is its own."""
+        requests, limits = comparisons.requests, self.choices.limits
+        rollout_id, pair_id = requests.rollout_id[row], requests.pair_id[row]
+        time_ms = int(requests.request_time_ms[row])
+        start_ms = time_ms - time_ms % (self.window_s * 1000)
+        capture = self.choices.of(rollout_id, start_ms)
+        is_worst, severity = capture == "worst", float(np.max(found.values[row]))
+        if capture == "none" or (is_worst and severity <= 0.0):
+            return
+        place = fingerprint((rollout_id, pair_id), _PURPOSE)
+        if capture == "sample" and place >= limits.sample_share * _HASHES:
+            return
+        most, limit = limits.pairs_per_kind, limits.pairs_per_window
+        names = requests.mode[row], requests.language[row], requests.workflow[row], found.kind(row)
+        order: Order = (-severity, place, pair_id)
+        group: Group = names
+        if not is_worst:  # in the order of the hash alone: any other would prefer something
+            most = limit = limits.sampled_per_window
+            order, group = (0.0, place, pair_id), ()
+        window = self._windows.get((rollout_id, start_ms))
+        if window is None:
+            window = self._windows[rollout_id, start_ms] = _Window(most, limit)
+        if window.may_take(order, group):
+            cut = limits.max_text_bytes + _KEPT_BEYOND
+            stable, candidate = (entry.sides.get(bit) for bit in (STABLE, CANDIDATE))
+            events = [side.event if side else None for side in (stable, candidate)]
+            pair = CapturedPair(
+                rollout_id=rollout_id,
+                mode=names[0],
+                language=names[1],
+                workflow=names[2],
+                kind=names[3],
+                window_start_ms=start_ms,
+                window_s=self.window_s,
+                partition=self.partition,
+                rank=0,
+                version=0,
+                pair_id=pair_id,
+                request_time_ms=time_ms,
+                capture=capture,
+                severity=severity,
+                kinds=found.kinds(row),
+                similarity=_similarity(comparisons, row),
+                expects=requests.expects[row],
+                prompt=_prompt(events)[:cut],
+                prompt_is_cut=False,
+                redacted=[],
+                stable=_side(events[0], cut),
+                candidate=_side(events[1], cut),
+            )
+            window.take(_Kept(order, group, pair))
+
+    def close(self, watermark_ms: int, steps: WatermarkSteps) -> list[CapturedPair]:
+        """What is captured of the windows that the watermark has left behind, redacted."""
+        length_ms = self.window_s * 1000
+        last_start = watermark_ms - self.allowed_lateness_ms - length_ms
+        closed = sorted(key for key in self._windows if key[1] <= last_start)
+        captured: list[CapturedPair] = []
+        for key in closed:
+            ended_ms = key[1] + length_ms + self.allowed_lateness_ms
+            captured += self._captured(key, steps.passed_at(ended_ms))
+        return captured
+
+    def close_all(self, version: int) -> list[CapturedPair]:
+        """The same of all windows, at the end of the input."""
+        return [pair for key in sorted(self._windows) for pair in self._captured(key, version)]
+
+    def _captured(self, key: tuple[str, int], version: int) -> Iterator[CapturedPair]:
+        """Yield the pairs of a window, ranked; nothing if its rollout captures no more."""
+        window = self._windows.pop(key)
+        if self.choices.of(*key) == "none":
+            return
+        ranks: Counter[Group] = Counter()
+        for kept in window.first():
+            pair = kept.pair
+            of = pair.mode, pair.language, pair.workflow, pair.kind
+            ranks[of] += 1
+            try:
+                redacted = redacted_pair(pair, self.choices.limits.max_text_bytes)
+            except Exception:  # its message may quote the text
+                self.failures += 1
+                continue
+            yield replace(redacted, rank=ranks[of], version=version)
+
+
+def redacted_pair(pair: CapturedPair, max_text_bytes: int) -> CapturedPair:
+    """Return a pair with its texts redacted and cut to size."""
+    prompt = redact_and_cut(pair.prompt, max_text_bytes)
+    names = set(prompt.names)
+    stable, candidate = (
+        _redacted_side(side, max_text_bytes, names) for side in (pair.stable, pair.candidate)
+    )
+    return replace(
+        pair,
+        prompt=prompt.text,
+        prompt_is_cut=prompt.is_cut,
+        stable=stable,
+        candidate=candidate,
+        redacted=sorted(names),
+    )
+
+
+def _redacted_side(side: CapturedSide, max_text_bytes: int, names: set[str]) -> CapturedSide:
+    output = redact_and_cut(side.output, max_text_bytes)
+    calls = redact_and_cut(side.tool_calls, max_text_bytes)
+    names.update(output.names, calls.names)
+    return replace(
+        side, output=output.text, tool_calls=calls.text, is_cut=output.is_cut or calls.is_cut
+    )
+
+
+def _similarity(comparisons: Comparisons, row: int) -> float:
+    return float("nan") if comparisons.pair is None else float(comparisons.pair.similarity[row])
+
+
+def _prompt(events: Sequence[Event | None]) -> str:
+    """The prompt as the first side that tells it wrote it; a hash tells nothing."""
+    for event in events:
+        request = event.request if event else None
+        if request is not None and request.prompt and request.prompt_form != "hashed":
+            return request.prompt
+    return ""
+
+
+def _side(event: Event | None, cut: int) -> CapturedSide:
+    """What a side answered, each text cut."""
+    if event is None:
+        return CapturedSide()
+    response, error = event.response or Response(), failure_of(event)
+    is_hashed = response.output_form == "hashed"
+    output = "" if is_hashed else response.output or response.refusal or ""
+    return CapturedSide(
+        is_there=True,
+        model=response.model or "",
+        output=output[:cut],
+        output_characters=len(output),
+        tool_calls=_tool_calls(response)[:cut],
+        error_type=error.type if error else "",
+        finish_reason=response.finish_reason or "",
+        duration_ms=_duration_ms(event),
+    )
+
+
+def _tool_calls(response: Response) -> str:
+    """The calls as JSON; arguments that a gateway wrote as a string stay one."""
+    calls = [{"name": call.name, "arguments": call.arguments} for call in response.tool_calls or ()]
+    return msgspec.json.encode(calls).decode("utf-8", "replace") if calls else ""
+
+
+def _duration_ms(event: Event) -> float:
+    timing = event.timing
+    return float("nan") if timing is None or timing.duration_ms is None else timing.duration_ms
