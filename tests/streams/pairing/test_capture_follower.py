@@ -21,9 +21,7 @@ pytestmark = pytest.mark.embedded
 
 
 def record(rollout_id: str, capture: str) -> bytes:
-    text = (
-        f"rollout_id: {rollout_id}\nmodels: {{stable: a, candidate: b}}\ncapture: {capture}\n"
-    )
+    text = f"rollout_id: {rollout_id}\nmodels: {{stable: a, candidate: b}}\ncapture: {capture}\n"
     return encode_rollout_record(RolloutRecord(manifest=read_manifest(text)))
 
 
