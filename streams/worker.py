@@ -67,6 +67,7 @@ from understudy.streams.pairing.feedback_partition import FeedbackPartition
 from understudy.streams.pairing.kafka_results import KafkaResults
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition_state import PartitionState
+from understudy.streams.replay.stored_trial import page_judge
 from understudy.streams.settings import ClickHouseSettings, Settings, SettingsError
 from understudy.streams.stop_deadline import stop_deadline
 
@@ -124,7 +125,8 @@ def run_worker(settings: Settings, role: Role = "all", *, log_level: int = loggi
         policy = PairingPolicy.from_settings(settings)
         check_access(settings)
         # Probes are answered from here on, so that waiting for Kafka does not look like a hang.
-        with http_server(settings, components, with_api=role in ("deciding", "all")):
+        with_api, judge = role in ("deciding", "all"), page_judge(settings.clickhouse.url)
+        with http_server(settings, components, with_api=with_api, judge=judge):
             if _wait_for_kafka(settings, stop):
                 _run_role(settings, role, policy, components, stop)
     log.info("worker.stopped")

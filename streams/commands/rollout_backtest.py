@@ -7,24 +7,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final
 
 import click
 import msgspec
-from clickhouse_connect.driver.client import Client
 
-from understudy.schemas.rollouts import nearest
 from understudy.streams.clickhouse.connect import connect
-from understudy.streams.clickhouse.migrations import require_tables
 from understudy.streams.clickhouse.native_blocks import NativeColumns
-from understudy.streams.clickhouse.stored_windows import (
-    SPAN_ROWS_IN_COLUMNS,
-    StoredRollout,
-    WindowRange,
-    read_columns,
-    spans,
-    stored_rollouts,
-)
+from understudy.streams.clickhouse.stored_windows import Span, WindowRange
 from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
 from understudy.streams.commands.options import (
     EXISTING_FILE,
@@ -36,14 +25,14 @@ from understudy.streams.commands.options import (
     output_options,
 )
 from understudy.streams.commands.parameter_types import TimeType
-from understudy.streams.errors import CommandError
+from understudy.streams.dashboard.backtest_page import StoredTrial
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.replay.from_clickhouse import closed_rows
 from understudy.streams.replay.invalid_lines import invalid_text
 from understudy.streams.replay.order_report import order_text
 from understudy.streams.replay.policy_trial import PolicyTrial, decision_json, read_policy_file
 from understudy.streams.replay.recordings import total_bytes
 from understudy.streams.replay.replay_events import replay
+from understudy.streams.replay.stored_trial import judge_stored
 from understudy.streams.replay.time_order import Recording
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.evidence_table import (
@@ -53,9 +42,6 @@ from understudy.streams.terminal.evidence_table import (
 )
 from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
 from understudy.streams.terminal.progress import counted, file_progress
-
-_MOST_SHOWN: Final = 10
-"""Rollouts in a message that lists which there are."""
 
 
 @click.command("backtest")
@@ -143,7 +129,7 @@ def command(
     )
     stored = _judge_windows(trial, url or settings.clickhouse.url, wanted)
     _print(trial, output=output, all_slices=all_slices)
-    stored.report()
+    _report(stored)
 
 
 def _judge_files(trial: PolicyTrial, files: Sequence[Path], settings: Settings) -> None:
@@ -159,69 +145,29 @@ def _judge_files(trial: PolicyTrial, files: Sequence[Path], settings: Settings) 
         say(line, err=True)
 
 
-def _judge_windows(trial: PolicyTrial, url: str, wanted: WindowRange) -> _StoredRows:
+def _judge_windows(trial: PolicyTrial, url: str, wanted: WindowRange) -> StoredTrial:
     quiet_logs(logging.ERROR)
-    stored = _StoredRows()
+
+    def watched(blocks: Iterable[NativeColumns], some: Sequence[Span]) -> Iterator[NativeColumns]:
+        yield from counted(blocks, [span.rows for span in some], "judging windows")
+
     with closing(connect(url, create=False)) as client:
-        for columns in _blocks(client, wanted, trial.columns()):
-            stored.note(columns)
-            trial.take_closed(closed_rows(columns))
-    return stored
+        return judge_stored(client, trial, wanted, watched=watched)
 
 
-class _StoredRows:
-    """Counts rows, and those that were not closed: workers may have added to them since."""
-
-    def __init__(self) -> None:
-        self._rows = self._open = 0
-
-    def note(self, columns: NativeColumns) -> None:
-        """Count some."""
-        self._rows += columns.n_rows
-        self._open += columns.n_rows - int(columns.numbers["closed"].sum())
-
-    def report(self) -> None:
-        """Say how many there were."""
-        say(f"{self._rows:,} window rows read", err=True)
+def _report(stored: StoredTrial) -> None:
+    """Say how many rows there were, and how many were not closed: workers may add to them."""
+    say(f"{stored.rows:,} window rows read", err=True)
+    say(
+        "each window counted as complete when it ended, so a worker may have decided later",
+        err=True,
+    )
+    if stored.open_rows:
         say(
-            "each window counted as complete when it ended, so a worker may have decided later",
+            f"{stored.open_rows:,} of them had not closed in ClickHouse and were counted as "
+            "stored: a worker may still add to them, or their recording ended there",
             err=True,
         )
-        if self._open:
-            say(
-                f"{self._open:,} of them had not closed in ClickHouse and were counted as stored: "
-                "a worker may still add to them, or their recording ended there",
-                err=True,
-            )
-
-
-def _blocks(client: Client, wanted: WindowRange, names: Iterable[str]) -> Iterator[NativeColumns]:
-    """The rows of the range, some thousands at a time. Raises `CommandError` without any."""
-    require_tables(client)
-    spans_of_rows = spans(client, wanted, span_rows=SPAN_ROWS_IN_COLUMNS)
-    if not spans_of_rows:
-        raise CommandError(_nothing_found(wanted, stored_rollouts(client)))
-    blocks = read_columns(client, wanted, spans_of_rows, names)
-    yield from counted(blocks, [span.rows for span in spans_of_rows], "judging windows")
-
-
-def _nothing_found(wanted: WindowRange, kept: Sequence[StoredRollout]) -> str:
-    """A message that says which windows there are instead."""
-    if not kept:
-        return "ClickHouse holds no windows yet"
-    names = {one.rollout_id: one for one in kept}
-    here = names.get(wanted.rollout_id)
-    if here is not None:
-        return f"no windows of rollout {here.rollout_id} start in that range; it has {_times(here)}"
-    shown = [f"  {one.rollout_id}  {_times(one)}" for one in kept[:_MOST_SHOWN]]
-    if len(kept) > _MOST_SHOWN:
-        shown.append("  and more")
-    head = f"ClickHouse has no windows of rollout {wanted.rollout_id}"
-    return "\n".join([f"{head}{nearest(wanted.rollout_id, names)}. It has:", *shown])
-
-
-def _times(one: StoredRollout) -> str:
-    return f"{one.since:%Y-%m-%dT%H:%M:%S} to {one.until:%Y-%m-%dT%H:%M:%S} UTC"
 
 
 def _print(trial: PolicyTrial, *, output: OutputFormat, all_slices: bool) -> None:

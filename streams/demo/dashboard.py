@@ -15,6 +15,7 @@ from rich.console import Console
 from understudy.streams.embedded_service import free_port
 from understudy.streams.http.server import http_server
 from understudy.streams.monitoring.worker_components import WorkerComponents
+from understudy.streams.replay.stored_trial import page_judge
 from understudy.streams.settings import HttpSettings, Settings
 
 OPERATOR = "you"
@@ -52,6 +53,7 @@ def demo_dashboard(settings: Settings, rollout_id: str) -> Iterator[DemoDashboar
         port=free_port(settings.http.port, settings.http.host), tokens=f"{OPERATOR}:operate:{token}"
     )
     served = msgspec.structs.replace(settings, http=http)
-    with http_server(served, WorkerComponents(("api",)), with_api=True):
+    judge = page_judge(served.clickhouse.url)
+    with http_server(served, WorkerComponents(("api",)), with_api=True, judge=judge):
         page = f"http://{http.host}:{http.port}/rollouts/{quote(rollout_id, safe='')}"
         yield DemoDashboard(page, token)

@@ -22,6 +22,7 @@ from understudy.streams.http import (
     write_routes,
 )
 from understudy.streams.http.access import reading_check
+from understudy.streams.http.backtests import Backtests, Judge
 from understudy.streams.http.connections import CONNECTIONS, Connections, tracked
 from understudy.streams.http.context import API, ApiContext
 from understudy.streams.http.host_check import AllowedHosts, host_check
@@ -54,7 +55,9 @@ def check_access(settings: Settings) -> None:
         raise SettingsError("[http] read_needs_token: nobody could read without any tokens")
 
 
-def make_api_context(settings: Settings, max_connections: int) -> ApiContext:
+def make_api_context(
+    settings: Settings, max_connections: int, judge: Judge | None = None
+) -> ApiContext:
     """What the handlers of the API need, with an empty view. Raises `SettingsError`."""
     check_access(settings)
     return ApiContext(
@@ -64,6 +67,7 @@ def make_api_context(settings: Settings, max_connections: int) -> ApiContext:
         tokens=read_tokens(settings.http.tokens),
         read_needs_token=settings.http.read_needs_token,
         gate_max_age_s=settings.http.gate_max_age_s,
+        backtests=Backtests(judge),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 
 from understudy.streams.clickhouse.decision_history import DecisionHistory
+from understudy.streams.http.backtests import Backtests
 from understudy.streams.http.evidence_cache import EvidenceCache
 from understudy.streams.http.materialized_view import MaterializedView, RolloutView
 from understudy.streams.http.problems import Problem
@@ -56,6 +57,7 @@ class ApiContext:
     """The connection to ClickHouse takes one query at a time."""
     evidence: EvidenceCache = field(default_factory=EvidenceCache)
     """Of pages that are open; used on the thread for the history."""
+    backtests: Backtests = field(default_factory=Backtests)
     query_threads: ThreadPoolExecutor = field(default_factory=_threads(1, "query"))
     """Queries only use the CPU; more threads would not be faster."""
 
@@ -90,6 +92,7 @@ class ApiContext:
             self.command_threads, self.policy_threads, self.history_threads, self.query_threads
         ):  # fmt: skip
             threads.shutdown(wait=False, cancel_futures=True)
+        self.backtests.close()
 
 
 API: Final = web.AppKey("api", ApiContext)

@@ -16,18 +16,22 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, quote, urlencode
 
+import msgspec
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from understudy.schemas.api import HistoryPage
 from understudy.schemas.decisions import Decision, Evidence
+from understudy.schemas.event_time import to_epoch_ms
+from understudy.schemas.manifests import ManifestError, read_policy
 from understudy.schemas.rollout_records import CommandKind
 from understudy.streams.clickhouse.decision_history import MAX_DIGITS
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
 from understudy.streams.clickhouse.read_connection import TIMEOUT_S
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import Traffic, read_traffic
+from understudy.streams.dashboard.backtest_page import backtest_page
 from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.evidence_rows import SIGNS, WORDS
 from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
@@ -44,6 +48,7 @@ from understudy.streams.http.access import (
     token_of,
     waiting_client,
 )
+from understudy.streams.http.backtests import Backtest
 from understudy.streams.http.context import API, ApiContext, in_thread
 from understudy.streams.http.materialized_view import UnreadableRecord
 from understudy.streams.http.problems import Problem, problem_of
@@ -68,6 +73,7 @@ from understudy.streams.http.waiting_places import TooManyWaiting
 from understudy.streams.http.write_routes import COMMAND_WAIT_S, actor_of, wait_until_applied
 from understudy.streams.rollouts import operator_commands
 from understudy.streams.rollouts.attention import by_attention, silence_since
+from understudy.streams.rollouts.policy_diff import policy_changes
 from understudy.streams.rollouts.registry import UnknownRollout
 from understudy.streams.rollouts.rollout_status import status_of
 
@@ -243,11 +249,79 @@ async def show_history(request: web.Request) -> web.Response:
 @routes.get(f"{_ROLLOUT}/policy")
 async def show_policy(request: web.Request) -> web.Response:
     """The policy as it was written, and the newest commands."""
-    record = request.app[API].rollout(request).record
+    return _policy_page(request)
+
+
+def _policy_page(
+    request: web.Request, tried: str = "", hours: int = DEFAULT_HOURS, problem: str = ""
+) -> web.Response:
+    """The page, with a policy that somebody tried and what is wrong with it."""
+    context = request.app[API]
+    record, token = context.rollout(request).record, token_of(request)
     return _page(
-        request, "policy.html", id=record.manifest.rollout_id, text=policy_text(record),
-        commands=list(reversed(record.commands)),
+        request, "policy.html", HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
+        id=record.manifest.rollout_id, text=policy_text(record),
+        commands=list(reversed(record.commands)), tried=tried, hours=hours, problem=problem,
+        can_backtest=context.backtests.is_available and token is not None and token.may("read"),
     )  # fmt: skip
+
+
+@routes.post(f"{_ROLLOUT}/backtests")
+async def start_backtest(request: web.Request) -> web.Response:
+    """Judge stored windows by the policy in the form, and lead to the page of the result."""
+    check_same_origin(request)
+    context, token = request.app[API], authorize(request, "read")
+    rollout_id = context.rollout(request).record.manifest.rollout_id
+    form = await _form(request)
+    text = form.get("policy", "").replace("\r\n", "\n")
+    hours = _hours(form.get("hours", ""))
+    try:
+        policy = await in_thread(context.policy_threads, partial(read_policy, text))
+    except ManifestError as error:
+        return _policy_page(request, text, hours, str(error))
+    until = _newest_window(request)
+    since = until - dt.timedelta(hours=hours)
+    name = context.backtests.start(
+        msgspec.structs.replace(policy, rollout_id=rollout_id), text, hours,
+        to_epoch_ms(since), to_epoch_ms(until),
+    )  # fmt: skip
+    log.info("http.backtest_started", rollout_id=rollout_id, hours=hours, by=token.name)
+    return _redirect(f"{PAGES}/{quote(rollout_id, safe='')}/backtests/{name}")
+
+
+@routes.get(f"{_ROLLOUT}/backtests/{{backtest:[^/]+}}")
+async def show_backtest(request: web.Request) -> web.Response:
+    """What came of it, or that it still runs."""
+    context, found = request.app[API], _backtest(request)
+    is_done = found.result.done() and not found.problem
+    changes = policy_changes(context.rollout(request).record, found.text)
+    return _page(
+        request, "backtest.html", id=found.rollout_id, backtest=found,
+        is_running=not found.result.done(), changes=changes,
+        page=backtest_page(found.result.result()) if is_done else None,
+    )  # fmt: skip
+
+
+@routes.get(f"{_ROLLOUT}/backtests/{{backtest:[^/]+}}/live", allow_head=False)
+async def follow_backtest(request: web.Request) -> web.StreamResponse:
+    """Tell the page of a backtest when it is done."""
+    result = asyncio.wrap_future(_backtest(request).result)
+    response = await _begin_stream(request, "running")
+    while not (await asyncio.wait([result], timeout=KEEP_ALIVE_S))[0]:
+        await response.write(b": still here\n\n")
+    await response.write(b"data: done\n\n")
+    return response
+
+
+def _backtest(request: web.Request) -> Backtest:
+    context, info = request.app[API], request.match_info
+    return context.backtests.find(info["rollout_id"], info["backtest"])
+
+
+def _hours(text: str) -> int:
+    """The span of time in a form; a day for what is no number of hours."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+    return min(max(int(text), 1), MAX_HOURS) if is_number else DEFAULT_HOURS
 
 
 @routes.post(f"{_ROLLOUT}/{{kind:kill|resume|promote}}")
@@ -454,13 +528,18 @@ async def _from_clickhouse(
 async def _follow(request: web.Request, version: Callable[[], str]) -> web.StreamResponse:
     """Server-sent events: the version of what a page shows, now and whenever it changes."""
     known = version()
+    response = await _begin_stream(request, known)
+    with suppress(*_ENDS_OF_A_STREAM):
+        await _tell(response, request, version, known)
+    return response
+
+
+async def _begin_stream(request: web.Request, known: str) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"}
     )
     await response.prepare(request)
     await response.write(f"retry: {RECONNECT_MS}\ndata: {known}\n\n".encode())
-    with suppress(*_ENDS_OF_A_STREAM):
-        await _tell(response, request, version, known)
     return response
 
 

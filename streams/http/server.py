@@ -19,6 +19,7 @@ import structlog
 from aiohttp import web
 
 from understudy.streams.http.app import RUNNER, make_api_context, make_app
+from understudy.streams.http.backtests import Judge
 from understudy.streams.http.connections import CONNECTIONS, Protocols
 from understudy.streams.http.host_check import AllowedHosts
 from understudy.streams.http.materialized_view import MaterializedView, ViewUpdate
@@ -74,9 +75,12 @@ def http_server(
     components: WorkerComponents,
     *,
     with_api: bool,
+    judge: Judge | None = None,
     retry_s: float = RETRY_S,
 ) -> Iterator[None]:
     """Serve probes and metrics, and with `with_api` the API, inside the context.
+
+    `judge` judges stored windows for backtests on the dashboard.
 
     While the address is taken, the worker works without a server and the server retries. Any other
     failure is logged, and the server starts again.
@@ -87,7 +91,7 @@ def http_server(
     stop = threading.Event()
 
     def run() -> None:
-        _Server(settings, components, with_api=with_api).run(stop, retry_s)
+        _Server(settings, components, judge, with_api=with_api).run(stop, retry_s)
 
     thread = threading.Thread(target=run, name="understudy-http", daemon=True)
     thread.start()
@@ -103,8 +107,16 @@ class _AddressUnavailable(Exception):
 
 
 class _Server:
-    def __init__(self, settings: Settings, components: WorkerComponents, *, with_api: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        components: WorkerComponents,
+        judge: Judge | None,
+        *,
+        with_api: bool,
+    ) -> None:
         self._settings = settings
+        self._judge = judge
         self._components = components
         self._with_api = with_api
         self._max_connections = connection_limit(settings.http.max_connections)
@@ -135,7 +147,7 @@ class _Server:
 
     async def _serve(self, stop: threading.Event) -> None:
         limit = self._max_connections
-        api = make_api_context(self._settings, limit) if self._with_api else None
+        api = make_api_context(self._settings, limit, self._judge) if self._with_api else None
         writers = len(api.tokens) if api else 0
         app = make_app(self._components, api, limit, AllowedHosts(self._settings.http))
         asyncio.get_running_loop().set_exception_handler(_log_loop_error)

@@ -55,6 +55,21 @@ class PolicyDiff:
     note: str = ""
 
 
+def policy_changes(record: RolloutRecord, text: str) -> list[str]:
+    """Return the lines in which a policy differs from a record's, all defaults filled in.
+
+    Empty where they mean the same, and where either cannot be used.
+    """
+    try:
+        before, after = compile_manifest(record.manifest), read_both(text)[1]
+    except (PolicyError, ManifestError):
+        return []
+    after = msgspec.structs.replace(after, rollout_id=before.rollout_id)
+    if policy_hash(before) == policy_hash(after):
+        return []
+    return list(_difference(before, after, "tried"))
+
+
 def read_policy_files(paths: Sequence[Path]) -> list[PolicyFile]:
     """Read all policies. Raises `UnusablePolicy` at the first that cannot be applied."""
     files: list[PolicyFile] = []

@@ -72,7 +72,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 
 // Who types, or has opened a list, keeps what they see until they are done.
 const isBusy = () =>
-  document.activeElement?.matches("input") ||
+  document.activeElement?.matches("input, textarea, select") ||
   document.querySelector("main details[open]") !== null ||
   Array.from(document.querySelectorAll("main input:not([type=hidden])")).some((input) => input.value);
 
@@ -131,6 +131,7 @@ function follow(address) {
     };
     source.onmessage = ({ data }) => {
       if (known !== undefined && known !== data) refresh();
+      if (data === "done") { close(); said.textContent = ""; } // of what has an end
       known = data;
     };
   };

@@ -19,6 +19,7 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.streams.clickhouse.decision_history import DecisionHistory
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.http.app import RUNNER, make_app
+from understudy.streams.http.backtests import Backtests, Judge
 from understudy.streams.http.context import ApiContext
 from understudy.streams.http.materialized_view import MaterializedView, ViewUpdate
 from understudy.streams.http.server import ViewOnLoop, api_component
@@ -90,6 +91,7 @@ def api(
     clickhouse: str = "clickhouse://127.0.0.1:1/understudy",
     is_complete: bool = True,
     read_needs_token: bool = False,
+    judge: Judge | None = None,
 ) -> Iterator[Api]:
     """An application whose Kafka and ClickHouse are away unless given; Kafka feeds its view."""
     view, components = MaterializedView(), WorkerComponents(("api",))
@@ -100,6 +102,7 @@ def api(
         DecisionHistory(ReadConnection(clickhouse)),
         read_tokens(tokens),
         read_needs_token=read_needs_token,
+        backtests=Backtests(judge),
     )
     is_read = kafka is not None and is_complete
     view.is_complete = is_complete and not is_read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
@@ -14,10 +15,13 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 from structlog.testing import capture_logs
 
+from tests.analyzers.guardrails.world import ROLLOUT
 from tests.streams.http.server import SECRET, Api, api
 from tests.streams.http.views import BROKEN, decided, policy
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import Command, CommandKind, RolloutRecord
+from understudy.schemas.rollouts import Rollout
+from understudy.streams.dashboard.backtest_page import StoredTrial
 from understudy.streams.dashboard.pages import static_url
 from understudy.streams.http import dashboard_routes
 from understudy.streams.http.dashboard_routes import CONTENT_SECURITY_POLICY
@@ -312,3 +316,76 @@ def test_a_rollout_may_be_named_live(server: Api) -> None:
     server.show(RolloutRecord(manifest=policy(rollout_id="live")))
     status, headers, _ = visit(server, "/rollouts/live")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+
+CHANGED = "rollout_id: whatever\nmodels: {stable: heron-4, candidate: heron-5}\nstages: [shadow]\n"
+
+
+def test_a_changed_policy_is_judged_and_its_page_says_when_it_is_done(broken: Decision) -> None:
+    asked: list[tuple[object, ...]] = []
+    go_on = threading.Event()
+
+    def judge(policy: Rollout, since_ms: int, until_ms: int, _: object) -> StoredTrial:
+        asked.append((policy.rollout_id, len(policy.stages), until_ms - since_ms))
+        assert go_on.wait(20)
+        return StoredTrial([broken], broken, 12, 0)
+
+    async def until_done(found: ClientResponse) -> list[str]:
+        first = await _data(found)
+        go_on.set()
+        return [first, await _data(found)]
+
+    with api(judge=judge) as server:
+        server.show(
+            RolloutRecord(manifest=policy()), msgspec.structs.replace(broken, rollout_id=ROLLOUT)
+        )
+        session = signed_in(server)
+        assert "textarea" in visit(server, f"/rollouts/{ROLLOUT}/policy", session=session)[2]
+        form = {"policy": CHANGED.replace("\n", "\r\n"), "hours": "6"}
+        status, headers, _ = visit(
+            server, f"/rollouts/{ROLLOUT}/backtests", "POST", data=form, session=session
+        )
+        place = headers["location"]
+        assert (status, place.startswith(f"/rollouts/{ROLLOUT}/backtests/")) == (303, True)
+        text = visit(server, place)[2]
+        assert "Judging the last 6 h" in text
+        assert f'data-live="{place}/live"' in text
+        assert (
+            visit(server, f"/rollouts/{ROLLOUT}/backtests", "POST", data=form, session=session)[0]
+            == 503
+        )
+        assert _streamed(server, f"{place}/live", until_done) == [
+            "data: running\n", "data: done\n",
+        ]  # fmt: skip
+        text = visit(server, place)[2]
+        assert "It would have rolled the candidate back" in text
+        assert "-stages.half" in text, "what differs from the policy in force"
+        assert 'data-live=""' in text
+        assert asked == [(ROLLOUT, 1, 6 * 3_600_000)]
+
+
+def test_a_policy_that_cannot_be_read_comes_back_with_its_line(broken: Decision) -> None:
+    with api(judge=lambda *_: StoredTrial([], broken, 1, 0)) as server:
+        server.show(RECORD, broken)
+        form = {"policy": CHANGED + "stagez: <b>\n", "hours": "x"}
+        status, _, text = visit(
+            server, f"{PAGE}/backtests", "POST", data=form, session=signed_in(server)
+        )
+        assert status == 422
+        assert "policy:4:" in text
+        assert "stagez: &lt;b&gt;" in text, "what was written is still there"
+
+
+def test_a_backtest_takes_a_token_and_a_form_of_ones_own(server: Api, broken: Decision) -> None:
+    assert "textarea" not in visit(server, f"{PAGE}/policy")[2]
+    with api(judge=lambda *_: StoredTrial([], broken, 1, 0)) as other:
+        other.show(RECORD, broken)
+        assert "textarea" not in visit(other, f"{PAGE}/policy")[2]
+        form = {"policy": CHANGED}
+        assert visit(other, f"{PAGE}/backtests", "POST", data=form)[0] == 401
+        status = visit(
+            other, f"{PAGE}/backtests", "POST", data=form, session=signed_in(other),
+            Sec_Fetch_Site="cross-site",
+        )[0]  # fmt: skip
+        assert status == 403
+        assert visit(other, f"{PAGE}/backtests/unknown")[0] == 404

@@ -14,6 +14,7 @@ from understudy.streams.rollouts.policy_diff import (
     UnusablePolicy,
     diff_policy,
     documents,
+    policy_changes,
     policy_file,
     read_policy_files,
 )
@@ -36,6 +37,16 @@ def test_another_way_to_write_the_same_keeps_the_evidence() -> None:
     found = diff("min_duration: 60s", "min_duration: 1m")
     assert (found.effect, found.lines) == ("reworded", ())
     assert "evidence is kept" in found.note
+
+
+def test_a_policy_that_is_tried_is_compared_whatever_rollout_it_names() -> None:
+    record = RolloutRecord(manifest=manifest(more="min_requests: 100"))
+    tried = policy(more="min_requests: 200").replace("rollout_id: checkout", "rollout_id: other")
+    lines = policy_changes(record, tried)
+    assert any(line.startswith("+") and line.endswith("200") for line in lines)
+    assert not any("rollout_id" in line for line in lines)
+    assert policy_changes(record, policy(more="min_requests: 100")) == []
+    assert policy_changes(record, "no policy") == []
 
 
 def test_a_changed_value_is_a_line_before_and_after() -> None:
