@@ -97,9 +97,8 @@ class Backtests:
             )  # fmt: skip
         stop = self._stop = threading.Event()
         work = partial(self._judge, rollout, since_ms, until_ms, stop)
-        timer = asyncio.get_running_loop().call_later(TIMEOUT_S, stop.set)
+        asyncio.get_running_loop().call_later(TIMEOUT_S, stop.set)  # means nothing once it is done
         result = self._threads.submit(work)
-        result.add_done_callback(lambda _: stop.is_set() or timer.cancel())
         name = secrets.token_urlsafe(_ID_BYTES)
         self._kept[name] = Backtest(name, rollout.rollout_id, text, hours, result)
         if len(self._kept) > MAX_KEPT:
