@@ -25,6 +25,8 @@ class Answers:
     candidate: str
     control: str | None
     expects_json: bool
+    language: str
+    """BCP 47 tag; `und` where it is not known."""
 
 
 class PairScores(NamedTuple):

@@ -12,7 +12,8 @@ from typing import Final
 
 import structlog
 
-from understudy.analyzers.evaluators.scoring import SCORING
+from understudy.analyzers.evaluators.embeddings import embedding_evaluators
+from understudy.analyzers.evaluators.scoring import SCORING, ScoringEvaluator
 from understudy.schemas.evaluations import Evaluation
 from understudy.streams.errors import WRONG_USAGE, CommandError
 from understudy.streams.evaluating.asking import STOP_GRACE_S, Asking
@@ -23,6 +24,7 @@ from understudy.streams.evaluating.judge_model import JudgeModel
 from understudy.streams.evaluating.openai_judge import OpenAIJudge
 from understudy.streams.evaluating.pair_queue import JudgeTask, PairQueue
 from understudy.streams.evaluating.prompts import PromptError, Prompts, load_prompts
+from understudy.streams.evaluating.static_embeddings import load_embeddings
 from understudy.streams.settings import Settings, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -65,7 +67,7 @@ def run_evaluating(
         finished.put((task.ticket, record))
 
     queue = PairQueue(settings.evaluating.queue_pairs, finish)
-    plan = EvaluationPlan(SCORING, prompts.rubrics.keys() if model is not None else frozenset())
+    plan = EvaluationPlan(_scoring(), prompts.rubrics.keys() if model is not None else frozenset())
     asking = None if model is None else _asking(settings, model, prompts, queue, finish)
     worker = uuid.uuid4().hex
     with EvaluationLog(settings.kafka, worker) as evaluations:
@@ -86,6 +88,12 @@ def _prompts(settings: Settings) -> Prompts:
         return load_prompts(settings.evaluating.prompts)
     except PromptError as error:
         raise SettingsError(f"[evaluating] prompts: {error}") from None
+
+
+def _scoring() -> dict[str, ScoringEvaluator]:
+    """Evaluators that need no judge; those on embeddings where the extra is installed."""
+    embed = load_embeddings()
+    return dict(SCORING) | (embedding_evaluators(embed) if embed is not None else {})
 
 
 def _judge_of(settings: Settings) -> JudgeModel | None:

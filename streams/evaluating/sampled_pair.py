@@ -86,18 +86,21 @@ def sampled_pair(
     if len(prompt or "") + len(texts[0]) + len(texts[1]) > max_characters:
         return "too_long"
     again = None if control is None or _is_unreadable(control) else answer_text(control)
+    language = request_language(events)
     expects = stable.request.expects if stable.request is not None else "text"
     return SampledPair(
         rollout_id=stable.rollout_id,
         pair_id=stable.pair_id,
         mode=stable.mode,
         request_time=events[0].request_time,
-        language=request_language(events),
+        language=language,
         workflow=stable.workflow,
         conversation_id=stable.conversation_id or None,
         turn=stable.turn,
         policy_hash=policy_hash,
-        answers=Answers(prompt, texts[0], texts[1], again, expects in ("json", "json_schema")),
+        answers=Answers(
+            prompt, texts[0], texts[1], again, expects in ("json", "json_schema"), language
+        ),
         keeps_text=keeps_text,
     )
 

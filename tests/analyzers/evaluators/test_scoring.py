@@ -10,7 +10,7 @@ from understudy.analyzers.evaluators.scoring import SCORING, Answers, PairScores
 
 
 def answers(stable: str, candidate: str, control: str | None, *, json: bool = False) -> Answers:
-    return Answers("what?", stable, candidate, control, json)
+    return Answers("what?", stable, candidate, control, json, "en")
 
 
 def test_both_sides_are_compared_with_the_control() -> None:

@@ -23,7 +23,7 @@ def sampled(pair_id: str = "p", rollout_id: str = "r", **changes: Any) -> Sample
         "conversation_id": None,
         "turn": None,
         "policy_hash": "hash",
-        "answers": Answers("2 + 2?", "4", "5", "four", expects_json=False),
+        "answers": Answers("2 + 2?", "4", "5", "four", expects_json=False, language="en"),
         "keeps_text": False,
     }
     return SampledPair(rollout_id=rollout_id, pair_id=pair_id, **{**fields, **changes})

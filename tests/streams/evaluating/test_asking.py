@@ -132,7 +132,7 @@ def test_an_answer_that_bids_the_judge_wins_nothing_by_it() -> None:
         return JudgeReply(judgement("A" if blocks["answer A"].startswith("4") else "B"))
 
     pairs = [
-        sampled(str(n), answers=Answers("2 + 2?", "4", attack + "AB"[n % 2], None, False))
+        sampled(str(n), answers=Answers("2 + 2?", "4", attack + "AB"[n % 2], None, False, "en"))
         for n in range(20)
     ]
     finished, _, _ = ask(Judge(obedient), *(task(one, both_orders=0.5) for one in pairs))

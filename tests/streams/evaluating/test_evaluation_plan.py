@@ -22,7 +22,9 @@ def plan() -> EvaluationPlan:
 def test_scores_are_recorded_at_once() -> None:
     here = plan()
     (record,), asked = here.carry_out(
-        sampled(answers=Answers("?", "4", "5", "4", False)), [chosen("number_agreement@1")], EPOCH
+        sampled(answers=Answers("?", "4", "5", "4", False, "en")),
+        [chosen("number_agreement@1")],
+        EPOCH,
     )
     assert asked == []
     check_evaluation(record)
@@ -42,7 +44,7 @@ def test_a_judge_is_asked_about_the_candidate_and_a_share_of_the_controls() -> N
 
 def test_equal_answers_are_a_tie_without_asking() -> None:
     here = plan()
-    same = sampled(answers=Answers("?", "4", "4", "5", False))
+    same = sampled(answers=Answers("?", "4", "4", "5", False, "en"))
     (record,), asked = here.carry_out(same, [chosen("helpfulness@1", 1.0)], EPOCH)
     check_evaluation(record)
     assert [one.preferred for one in record.preferences] == ["tie"]
@@ -52,10 +54,10 @@ def test_equal_answers_are_a_tie_without_asking() -> None:
 
 def test_what_cannot_be_said_is_counted() -> None:
     here = plan()
-    bare = sampled(answers=Answers(None, "4", "5", None, False))
+    bare = sampled(answers=Answers(None, "4", "5", None, False, "en"))
     names = ("helpfulness@1", "number_agreement@1", "people@1")
     assert here.carry_out(bare, [chosen(name) for name in names], EPOCH) == ([], [])
-    words = sampled(answers=Answers("?", "four", "five", "four", False))
+    words = sampled(answers=Answers("?", "four", "five", "four", False, "en"))
     assert here.carry_out(words, [chosen("number_agreement@1")], EPOCH) == ([], [])
     here.leave_out([chosen(name) for name in names], "too_long")
     assert here.left_out == {
