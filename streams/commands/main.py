@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "demo": "Watch a bad candidate get rolled back; needs no services",
     "doctor": "Check Kafka, gateways, workers and ClickHouse",
     "export": "Copy a rollout's rows from ClickHouse to Parquet, CSV or JSON",
+    "judge-check": "Ask the judge model about pairs whose better answer is known",
     "migrate": "Create or update the tables in ClickHouse",
     "publish": "Write recorded events or feedback to Kafka",
     "query": "Run an SQL statement in ClickHouse",

@@ -59,8 +59,8 @@ def run_evaluating(
     Raises `SettingsError` and `CommandError` for settings that cannot be used, and whatever makes
     going on impossible.
     """
-    prompts = _prompts(settings)
-    model = judge if judge is not None else _judge_of(settings)
+    prompts = configured_prompts(settings)
+    model = judge if judge is not None else configured_judge(settings)
     finished: Finished = Finished()
 
     def finish(task: JudgeTask, record: Evaluation | None) -> None:
@@ -83,7 +83,8 @@ def run_evaluating(
                 thread.end()
 
 
-def _prompts(settings: Settings) -> Prompts:
+def configured_prompts(settings: Settings) -> Prompts:
+    """Return the prompts that the settings name. Raises `SettingsError`."""
     try:
         return load_prompts(settings.evaluating.prompts)
     except PromptError as error:
@@ -96,7 +97,8 @@ def _scoring() -> dict[str, ScoringEvaluator]:
     return dict(SCORING) | (embedding_evaluators(embed) if embed is not None else {})
 
 
-def _judge_of(settings: Settings) -> JudgeModel | None:
+def configured_judge(settings: Settings) -> JudgeModel | None:
+    """Return the judge that the settings name; None for none. Raises `CommandError`."""
     evaluating = settings.evaluating
     if not evaluating.base_url:
         return None

@@ -99,5 +99,4 @@ def _evaluated(key: str, value: bytes) -> EvaluatedRollout | None:
     except (ValueError, PolicyError) as error:
         log.warning("rollouts.record_unreadable", rollout_id=key, error=str(error))
         return None
-    keeps_text = getattr(manifest, "capture", "none") not in ("none", None)
-    return EvaluatedRollout(samplings, policy_hash(compiled), keeps_text)
+    return EvaluatedRollout(samplings, policy_hash(compiled), manifest.capture != "none")
