@@ -20,6 +20,7 @@ from understudy.streams.http.materialized_view import MaterializedView, RolloutV
 from understudy.streams.http.problems import Problem
 from understudy.streams.http.rollout_gate import Present
 from understudy.streams.http.tokens import Token
+from understudy.streams.http.traffic_cache import TrafficCache
 from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
 from understudy.streams.settings import GATE_MAX_AGE_S
 
@@ -57,6 +58,8 @@ class ApiContext:
     """The connection to ClickHouse takes one query at a time."""
     evidence: EvidenceCache = field(default_factory=EvidenceCache)
     """Of pages that are open; used on the thread for the history."""
+    traffic: TrafficCache = field(default_factory=TrafficCache)
+    """Likewise."""
     backtests: Backtests = field(default_factory=Backtests)
     query_threads: ThreadPoolExecutor = field(default_factory=_threads(1, "query"))
     """Queries only use the CPU; more threads would not be faster."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
@@ -30,7 +30,7 @@ from understudy.streams.clickhouse.decision_history import MAX_DIGITS
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
 from understudy.streams.clickhouse.read_connection import TIMEOUT_S
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
-from understudy.streams.clickhouse.traffic_figures import Traffic, read_traffic
+from understudy.streams.clickhouse.traffic_figures import Traffic
 from understudy.streams.dashboard.backtest_page import backtest_page
 from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.evidence_rows import SIGNS, WORDS
@@ -98,6 +98,10 @@ STATIC_MAX_AGE_S: Final = 365 * 86_400
 """For ever: an address has the hash of what is there."""
 MAX_FIELDS: Final = 10
 """Of a form; ours have three."""
+FIRST_PAINT_S: Final = 0.3
+"""What a page waits for ClickHouse before it is painted without it: hardly noticed."""
+_WHOLE: Final = "whole"
+"""In a query: wait for all there is."""
 DEFAULT_HOURS: Final = 24
 MAX_HOURS: Final = 24 * 31
 """A query over more windows takes longer than a page may."""
@@ -201,28 +205,33 @@ async def show_evidence(request: web.Request) -> web.Response:
     decision = _require_decision(request)
     one = _evidence(request, decision)
     none: list[EvidencePoint] = []
-    points, problem = await _from_clickhouse(
+    stored = await _from_clickhouse(
         request,
         lambda connection: request.app[API].evidence.points(connection, decision, one),
         none,
     )
-    page = evidence_page(decision, one, points)
-    return _page(request, "evidence.html", id=decision.rollout_id, page=page, problem=problem)
+    return _page(
+        request, "evidence.html", id=decision.rollout_id, whole=_whole(request),
+        page=evidence_page(decision, one, stored.found), problem=stored.problem,
+        is_later=stored.is_later,
+    )  # fmt: skip
 
 
 @routes.get(f"{_ROLLOUT}/traffic")
 async def show_traffic(request: web.Request) -> web.Response:
     """Both sides side by side, and where every event went."""
-    rollout_id = request.match_info["rollout_id"]
+    context, rollout_id = request.app[API], request.match_info["rollout_id"]
     hours = positive_int(request, "hours", default=DEFAULT_HOURS, maximum=MAX_HOURS)
     until = _newest_window(request)
     since = until - dt.timedelta(hours=hours)
-    found: Traffic | None
-    found, problem = await _from_clickhouse(
-        request, lambda connection: read_traffic(connection, rollout_id, since, until), None
+    none: Traffic | None = None
+    stored = await _from_clickhouse(
+        request, lambda connection: context.traffic.read(connection, rollout_id, since, until), none
     )
+    found = stored.found
     return _page(
-        request, "traffic.html", id=rollout_id, chosen=hours, until=until, problem=problem,
+        request, "traffic.html", id=rollout_id, chosen=hours, until=until, whole=_whole(request),
+        problem=stored.problem, is_later=stored.is_later,
         page=traffic_page(found) if found is not None and found.rows else None,
     )  # fmt: skip
 
@@ -233,16 +242,16 @@ async def show_history(request: web.Request) -> web.Response:
     context, rollout_id = request.app[API], request.match_info["rollout_id"]
     limit = positive_int(request, "limit", default=HISTORY_ROWS, maximum=MAX_HISTORY_ROWS)
     before = history_before(request)
-    found, problem = await _from_clickhouse(
+    stored = await _from_clickhouse(
         request,
         lambda _: context.history.page(rollout_id, before, limit),
         HistoryPage(decisions=[], next_before=None),
     )
-    if problem:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, problem)
+    if stored.problem:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, stored.problem)
     return _page(
-        request, "history.html", id=rollout_id,
-        decisions=found.decisions, next_before=found.next_before,
+        request, "history.html", id=rollout_id, is_later=stored.is_later, whole=_whole(request),
+        decisions=stored.found.decisions, next_before=stored.found.next_before,
     )  # fmt: skip
 
 
@@ -509,20 +518,41 @@ async def _form(request: web.Request) -> dict[str, str]:
         raise Problem(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored(Generic[Result]):
+    """What a query found, or what to show without it, and why."""
+
+    found: Result
+    problem: str = ""
+    is_later: bool = False
+    """Not yet: the page is painted first, and its script asks for the rest."""
+
+
 async def _from_clickhouse(
     request: web.Request, read: Callable[[Any], Result], without: Result
-) -> tuple[Result, str]:
-    """What a query finds, or what to show without it and why it could not be asked."""
-    context = request.app[API]
+) -> _Stored[Result]:
+    """Ask ClickHouse; a page that is opened waits only as long as nobody notices.
+
+    What is asked goes on, so that whoever asks for the whole page finds it done.
+    """
+    context, is_whole = request.app[API], request.query.get(_WHOLE) == "1"
+    asked = asyncio.ensure_future(
+        in_thread(context.history_threads, lambda: read(context.history.connection))
+    )
+    asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+    waits_s = TIMEOUT_S + QUEUE_TIMEOUT_S if is_whole else FIRST_PAINT_S
     try:
-        async with asyncio.timeout(TIMEOUT_S + QUEUE_TIMEOUT_S):
-            return await in_thread(
-                context.history_threads, lambda: read(context.history.connection)
-            ), ""
+        return _Stored(await asyncio.wait_for(asyncio.shield(asked), waits_s))
     except TimeoutError:
-        return without, "ClickHouse did not answer in time; reload the page to try again."
+        problem = "ClickHouse did not answer in time; reload the page to try again."
+        return _Stored(without, problem if is_whole else "", is_later=not is_whole)
     except (SinkBusy, SinkBroken) as error:
-        return without, f"ClickHouse: {error}"
+        return _Stored(without, f"ClickHouse: {error}")
+
+
+def _whole(request: web.Request) -> str:
+    """The address of the same page with all there is, for browsers without the script."""
+    return f"?{urlencode({**request.query, _WHOLE: '1'})}"
 
 
 async def _follow(request: web.Request, version: Callable[[], str]) -> web.StreamResponse:

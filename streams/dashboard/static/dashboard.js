@@ -92,7 +92,9 @@ async function refresh() {
         continue;
       }
       isStale = false;
-      const response = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
+      const whole = new URL(location.href);
+      whole.searchParams.set("whole", "1");
+      const response = await fetch(whole.pathname + whole.search, { headers: { Accept: "text/html" } });
       if (!response.ok) throw new Error(response.statusText);
       const text = await response.text();
       if (isBusy()) isStale = true;
@@ -145,3 +147,4 @@ function follow(address) {
 if (new URLSearchParams(location.search).has("did")) history.replaceState(null, "", location.pathname);
 drawAll();
 if (document.body.dataset.live) follow(document.body.dataset.live);
+if (document.querySelector("[data-later]")) refresh();

@@ -21,9 +21,10 @@ from tests.streams.http.views import BROKEN, decided, policy
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import Command, CommandKind, RolloutRecord
 from understudy.schemas.rollouts import Rollout
+from understudy.streams.clickhouse.traffic_figures import Traffic
 from understudy.streams.dashboard.backtest_page import StoredTrial
 from understudy.streams.dashboard.pages import static_url
-from understudy.streams.http import dashboard_routes
+from understudy.streams.http import dashboard_routes, traffic_cache
 from understudy.streams.http.dashboard_routes import CONTENT_SECURITY_POLICY
 from understudy.streams.http.materialized_view import ViewUpdate
 from understudy.streams.http.sessions import COOKIE, cookie_value
@@ -97,13 +98,36 @@ def test_a_rollout_is_shown_with_reasons_findings_and_the_guardrail_behind_them(
     assert status == 200
     assert "harm beyond the limit is shown" in text
     assert f"{PAGE}/evidence/error_rate?slice=all" in text
-    status, _, text = visit(server, f"{PAGE}/evidence/error_rate?slice=all")
+    status, _, text = visit(server, f"{PAGE}/evidence/error_rate?slice=all&whole=1")
     assert status == 200
     assert "ClickHouse: " in text, "without it the newest evidence is still shown"
     assert visit(server, f"{PAGE}/evidence/error_rate?slice=language%3Axx")[0] == 404
     assert "min_requests: 1500" in visit(server, f"{PAGE}/policy")[2]
-    assert visit(server, f"{PAGE}/history")[0] == 503
-    assert "ClickHouse: " in visit(server, f"{PAGE}/traffic")[2]
+    assert visit(server, f"{PAGE}/history?whole=1")[0] == 503
+    assert "ClickHouse: " in visit(server, f"{PAGE}/traffic?whole=1")[2]
+
+
+def test_a_page_is_painted_before_a_slow_clickhouse_and_whole_after_it(
+    server: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, asked = threading.Event(), []
+
+    def read(*_: object) -> Traffic:
+        asked.append(1)
+        assert go_on.wait(20)
+        return Traffic(NOON, NOON, 0, {}, {}, [])
+
+    monkeypatch.setattr(dashboard_routes, "FIRST_PAINT_S", 0.01)
+    monkeypatch.setattr(traffic_cache, "read_traffic", read)
+    text = visit(server, f"{PAGE}/traffic?hours=1")[2]
+    assert "data-later" in text
+    assert 'href="?hours=1&amp;whole=1"' in text, "for browsers without the script"
+    assert "No window is stored" not in text, "nobody knows that yet"
+    go_on.set()
+    text = visit(server, f"{PAGE}/traffic?hours=1&whole=1")[2]
+    assert "data-later" not in text
+    assert "No window is stored" in text
+    assert len(asked) == 1, "what was asked went on"
 
 
 def test_pages_may_load_nothing_from_elsewhere_and_run_nothing_of_their_own(server: Api) -> None:
