@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "dead-letters": "List, show and replay records that could not be used",
     "demo": "Watch a bad candidate get rolled back; needs no services",
     "doctor": "Check Kafka, gateways, workers and ClickHouse",
+    "drift": "Tell whether a model changed behind its name",
     "export": "Copy a rollout's rows from ClickHouse to Parquet, CSV or JSON",
     "judge-check": "Ask the judge model about pairs whose better answer is known",
     "migrate": "Create or update the tables in ClickHouse",

@@ -1,0 +1,240 @@
+"""`understudy drift`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, NamedTuple
+
+import click
+
+from understudy.analyzers.drift.periods import (
+    FEWEST_REFERENCE_HOURS,
+    HOURS_OF_DAY,
+    RECENT_HOURS,
+    Hours,
+    periods_of,
+)
+from understudy.analyzers.drift.side_drift import DriftFinding, SideDrift, drift_of
+from understudy.analyzers.guardrails.formatting import (
+    format_count,
+    format_number,
+    format_points,
+    format_value,
+    printable,
+)
+from understudy.schemas.event_time import from_epoch_ms
+from understudy.schemas.events import Side
+from understudy.streams.clickhouse.hourly_traffic import SECONDS, hourly_sums, hours_of_side
+from understudy.streams.clickhouse.read_connection import ReadConnection
+from understudy.streams.commands.invocation import quiet_logs, with_settings
+from understudy.streams.commands.options import clickhouse_option, rollout_argument
+from understudy.streams.commands.parameter_types import TimeType
+from understudy.streams.errors import VERDICT, CommandError
+from understudy.streams.settings import Settings
+from understudy.streams.terminal.data_table import Column, DataTable
+from understudy.streams.terminal.output import say, say_json, show
+
+_SIDES: Final[tuple[Side, ...]] = ("stable", "candidate")
+_MS: Final = 1_000
+_NOTABLE: Final = 0.1
+"""Of the prompts' own length: a tenth longer answers may then be the prompts'."""
+
+
+class _SideLook(NamedTuple):
+    """A side, and what is to be said of it."""
+
+    side: Side
+    drift: SideDrift | None
+    hours: int
+    """Of its traffic up to the look."""
+
+
+@click.command("drift")
+@rollout_argument
+@click.option(
+    "--side", type=click.Choice(_SIDES), help="Look at one side alone; without it, at both."
+)
+@click.option(
+    "--recent", "recent_hours", metavar="HOURS", type=click.IntRange(1, 168),
+    default=RECENT_HOURS, show_default=True, help="How long the recent period is.",
+)  # fmt: skip
+@click.option(
+    "--reference", "reference_days", metavar="DAYS", type=click.IntRange(5, 366),
+    help="How long the period before is; else the candidate's first 14 days, and 28 of stable.",
+)  # fmt: skip
+@click.option(
+    "--until", "until_ms", metavar="WHEN", type=TimeType(),
+    help="Look as of then: an age (6h, 2d) or an ISO time, UTC; else at the newest hour.",
+)  # fmt: skip
+@click.option("--all", "all_findings", is_flag=True, help="Print all metrics, changed or not.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--fail-on-drift", is_flag=True, help="End with exit code 4 where something changed.")
+@clickhouse_option
+@with_settings
+def command(
+    settings: Settings,
+    rollout_id: str,
+    side: Side | None,
+    recent_hours: int,
+    reference_days: int | None,
+    until_ms: int | None,
+    url: str | None,
+    all_findings: bool,
+    as_json: bool,
+    fail_on_drift: bool,
+) -> None:
+    """Tell whether a model answers otherwise than it did, although its name is the same.
+
+    The candidate's last day is held against its first days, stable's against the weeks before it,
+    each language, workflow and hour of the day or week with itself, so that a change in the
+    traffic's mix is none in the models. Nobody drew these periods by lot: it finds changes and not
+    their causes, and decides nothing.
+
+    \b
+    Examples:
+      understudy drift checkout
+      understudy drift checkout --side stable --all
+      understudy drift checkout --fail-on-drift --json      each hour, by cron
+    """
+    quiet_logs(logging.ERROR)
+    connection = ReadConnection(url or settings.clickhouse.url)
+    until = None if until_ms is None else until_ms // _MS // SECONDS
+    reference = None if reference_days is None else reference_days * HOURS_OF_DAY
+    try:
+        looks = [
+            _look(connection, rollout_id, one, until, recent_hours, reference)
+            for one in ([side] if side else _SIDES)
+        ]
+    finally:
+        connection.close()
+    if not any(one.hours for one in looks):
+        raise CommandError(f"there are no windows of rollout {printable(rollout_id)}")
+    if as_json:
+        say_json({"rollout_id": rollout_id, "sides": [_document(one) for one in looks]})
+    else:
+        for one in looks:
+            _show(one, all_findings=all_findings)
+    if fail_on_drift and any(one.drift is None or one.drift.alerts for one in looks if one.hours):
+        raise click.exceptions.Exit(VERDICT)
+
+
+def _look(
+    connection: ReadConnection, rollout_id: str, side: Side, until: int | None,
+    recent: int, reference: int | None,
+) -> _SideLook:  # fmt: skip
+    span = hours_of_side(connection, rollout_id, side)
+    if span is None:
+        return _SideLook(side, None, 0)
+    end = span.end if until is None else min(until, span.end)
+    periods = periods_of(side, span.start, end, recent=recent, reference=reference)
+    if periods is None:
+        return _SideLook(side, None, max(0, end - span.start))
+    sums = hourly_sums(connection, rollout_id, side, periods)
+    return _SideLook(side, drift_of(sums, periods), end - span.start)
+
+
+# What is said
+
+
+def _show(look: _SideLook, *, all_findings: bool) -> None:
+    title = look.side.capitalize()
+    if not look.hours:
+        say(f"{title} has no requests.")
+        return
+    if look.drift is None:
+        say(f"{title} has {look.hours} hours of traffic, and nothing can be said below "
+            f"{FEWEST_REFERENCE_HOURS} hours before the recent ones.")  # fmt: skip
+        return
+    drift, periods = look.drift, look.drift.periods
+    say(f"{title}, {_span(periods.recent)} against {_span(periods.reference)}: " + _summary(drift))
+    chosen = drift.findings if all_findings else drift.alerts
+    if chosen:
+        show(_table(chosen))
+    changed = drift.prompt_tokens_change
+    if drift.alerts and changed is not None and abs(changed) >= _NOTABLE:
+        say(f"Prompts are {_relative(changed)} long: what is asked has changed, too.")
+
+
+def _summary(drift: SideDrift) -> str:
+    tested = len({one.metric.name for one in drift.findings})
+    if not tested:
+        return "nothing could be compared."
+    if not drift.alerts:
+        return f"nothing of {tested} metrics has changed by more than days differ by themselves."
+    names = dict.fromkeys(one.metric.title for one in drift.alerts)
+    return f"changed: {', '.join(names)}."
+
+
+def _table(findings: tuple[DriftFinding, ...]) -> DataTable:
+    table = DataTable([
+        Column("metric"), Column("language"), Column("before", "right"), Column("now", "right"),
+        Column("change, 95 %", "right"), Column("chance", "right", leaves=2),
+        Column("requests", "right", leaves=3),
+    ])  # fmt: skip
+    for one in findings:
+        unit = one.metric.unit
+        table.add_row(
+            one.metric.title, one.language or "all", format_value(unit, one.before),
+            format_value(unit, one.after), _changed(one), f"{one.found.p_value:.1e}",
+            format_count(one.found.values_after), style="bold" if one.is_alert else "",
+        )  # fmt: skip
+    return table
+
+
+def _changed(one: DriftFinding) -> str:
+    low, high = one.interval
+    write = format_points if one.metric.kind == "rate" else _relative
+    return f"{write(one.change)} ({write(low)} to {write(high)})"
+
+
+def _relative(change: float) -> str:
+    return f"{'+' if change >= 0 else '−'}{format_number(100 * abs(change), 3)} %"
+
+
+def _span(hours: Hours) -> str:
+    return f"{_time(hours.start)} to {_time(hours.end)}"
+
+
+def _time(hour: int) -> str:
+    return f"{from_epoch_ms(hour * SECONDS * _MS):%Y-%m-%d %H:%M}"
+
+
+def _document(look: _SideLook) -> dict[str, object]:
+    drift = look.drift
+    if drift is None:
+        return {"side": look.side, "hours": look.hours, "compared": False}
+    return {
+        "side": look.side,
+        "hours": look.hours,
+        "compared": True,
+        "drifted": bool(drift.alerts),
+        "recent": _times(drift.periods.recent),
+        "reference": _times(drift.periods.reference),
+        "prompt_tokens_change": drift.prompt_tokens_change,
+        "findings": [_finding(one) for one in drift.findings],
+    }
+
+
+def _times(hours: Hours) -> dict[str, str]:
+    return {
+        name: from_epoch_ms(hour * SECONDS * _MS).isoformat()
+        for name, hour in zip(("since", "until"), hours, strict=True)
+    }
+
+
+def _finding(one: DriftFinding) -> dict[str, object]:
+    return {
+        "metric": one.metric.name,
+        "language": one.language or None,
+        "before": one.before,
+        "after": one.after,
+        "change": one.change,
+        "interval": list(one.interval),
+        "is_relative": one.metric.kind != "rate",
+        "p_value": one.found.p_value,
+        "tested_at": one.tested_at,
+        "alert": one.is_alert,
+        "values_before": one.found.values_before,
+        "values_after": one.found.values_after,
+        "stretches": one.found.stretches,
+    }
