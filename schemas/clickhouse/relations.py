@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
+from understudy.schemas.clickhouse.analyst_views import ANALYST_VIEWS
 from understudy.schemas.clickhouse.captures import CAPTURED_PAIRS, WORST_PAIRS
 from understudy.schemas.clickhouse.rollups import PROGRESS, ROLLUPS, SLICES_OF_ROLLUPS
 from understudy.schemas.clickhouse.schema import (
@@ -29,6 +30,7 @@ FILES: Final[Mapping[str, tuple[Relation, ...]]] = {
     "0006_accounting": (ACCOUNTING,),
     "0007_decisions": (DECISIONS,),
     "0008_rollups": (*(one.table for one in ROLLUPS), PROGRESS, *SLICES_OF_ROLLUPS),
+    "0008_views": ANALYST_VIEWS,
     "0009_captures": (CAPTURED_PAIRS, WORST_PAIRS),
 }
 """Name of a file to what it makes; 0004, the functions, is written by hand."""
