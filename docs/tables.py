@@ -17,6 +17,7 @@ import click
 import msgspec
 
 from understudy.analyzers.compare.finish_reasons import VENDOR_REASONS
+from understudy.schemas.clickhouse.analyst_views import ANALYST_VIEWS
 from understudy.schemas.clickhouse.relations import RELATIONS
 from understudy.schemas.clickhouse.schema import Column, Table
 from understudy.schemas.measure_kinds import Better
@@ -296,6 +297,7 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     "captured_pairs": _plain("captured_pairs"),
     "worst_pairs": _plain("worst_pairs"),
     "decisions": _plain("decisions"),
+    **{view.name: _plain(view.name) for view in ANALYST_VIEWS if not view.name.endswith("_daily")},
     "windows.identity": _identity,
     "windows.events": _section("events"),
     "windows.sides": _section("stable"),

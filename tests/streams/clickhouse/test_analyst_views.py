@@ -1,0 +1,196 @@
+"""Views with plain names, on a rollout whose numbers are known."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from tests.streams.clickhouse.known_data import DAYS, PARTITIONS, PRICE, ROLLOUT, N, fill, of
+from understudy.schemas.clickhouse.analyst_views import ANALYST_VIEWS, DESCRIBED
+from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.migrations import migrate
+
+pytestmark = pytest.mark.slow
+Rows = list[dict[str, Any]]
+EACH = N * PARTITIONS * DAYS
+"""Requests of a language."""
+
+
+@pytest.fixture(scope="module")
+def known(clickhouse_url: str) -> Iterator[Client]:
+    client = connect(clickhouse_url, database="test_analyst_views")
+    migrate(client)
+    fill(client)
+    yield client
+    client.command("DROP DATABASE test_analyst_views")
+    client.close()
+
+
+def rows(client: Client, sql: str) -> Rows:
+    return list(client.query(sql).named_results())
+
+
+def approximately(n: int, delta: float, only_stable: int, only_candidate: int) -> tuple[float, ...]:
+    """The interval of paired outcomes by hand."""
+    spread = only_stable + only_candidate - n * delta**2
+    x = 0.00878 * n
+    multiplier = math.sqrt(2 * (1 + 1 / x) * math.log(math.sqrt(x + 1) / 0.05))
+    half = math.sqrt(spread + 4) / n * multiplier
+    return delta - half, delta + half
+
+
+def test_every_view_answers_and_has_the_columns_that_it_declares(known: Client) -> None:
+    for view in ANALYST_VIEWS:
+        result = known.query(f"SELECT * FROM {view.name}")
+        assert result.result_rows, view.name
+        assert list(result.column_names) == list(view.types)
+        described = known.query(f"DESCRIBE {view.name}").named_results()
+        comments = {row["name"]: row["comment"] for row in described}
+        assert comments == {one.name: one.comment for one in view.columns}
+        assert all(comments.values()), view.name
+
+
+def test_days_add_up_to_the_whole(known: Client) -> None:
+    units = {"latency_quantiles": "stable_count", "cost_impact": "stable_requests",
+             "field_changes": "pairs"}  # fmt: skip
+    for one in DESCRIBED:
+        column = units.get(one.name, "units")
+        ((whole,),) = known.query(f"SELECT sum({column}) FROM {one.name}").result_rows
+        ((days, found),) = known.query(
+            f"SELECT uniqExact(day), sum({column}) FROM {one.name}_daily"
+        ).result_rows
+        assert (days, found) == (DAYS, whole), one.name
+
+
+def test_language_deltas(known: Client) -> None:
+    found = rows(known, "SELECT * FROM language_deltas")
+    only_candidate = (45 + 10) * PARTITIONS * DAYS // 2
+    only_stable = 5 * PARTITIONS * DAYS
+    ja = of(found, language="ja", metric="json_valid_rate")
+    delta = (only_stable - only_candidate) / EACH
+    assert (ja["units"], ja["better"], ja["finding"]) == (EACH, "higher", "worse")
+    assert ja["stable"] == pytest.approx(0.99)
+    assert ja["delta"] == pytest.approx(delta) == pytest.approx(ja["candidate"] - ja["stable"])
+    expected = approximately(EACH, delta, only_candidate, only_stable)
+    assert (ja["approx_low"], ja["approx_high"]) == pytest.approx(expected)
+    assert of(found, language="en", metric="json_valid_rate")["finding"] == "open"
+
+
+def test_the_decisions_own_interval_stands_beside(known: Client) -> None:
+    """Of the newest decision, in the mode of its stage; harm is the drop that the policy limits."""
+    found = rows(known, "SELECT * FROM language_deltas")
+    ja = of(found, language="ja", metric="json_valid_rate")
+    assert ja["decision_status"] == "breach"
+    assert (ja["decision_low"], ja["decision_harm"], ja["decision_high"]) == pytest.approx(
+        (0.018, 0.022, 0.026)
+    )
+    assert ja["decision_low"] < -ja["delta"] + 0.01
+    unlimited = of(found, language="ja", metric="error_rate")
+    assert (unlimited["decision_guardrail"], unlimited["decision_harm"]) == ("", None)
+
+
+def test_costs_and_durations_differ_relative_to_stable(known: Client) -> None:
+    found = rows(known, "SELECT * FROM language_deltas WHERE language = 'en'")
+    cost, duration = (of(found, metric=name) for name in ("cost_usd", "duration"))
+    assert (cost["stable"], cost["delta"]) == pytest.approx((PRICE, 0.25))
+    assert cost["approx_low"] == pytest.approx(0.25, abs=1e-6)  # each costs a quarter more
+    assert (duration["candidate"], duration["delta"]) == pytest.approx((1_500, 0.5))
+    assert 0.48 < duration["approx_low"] < 0.5 < duration["approx_high"] < 0.52
+    assert cost["is_relative"] is duration["is_relative"] is True
+    assert (cost["finding"], duration["finding"]) == ("worse", "worse")
+
+
+def test_agreement_is_held_against_stables_own_second_run(known: Client) -> None:
+    found = rows(known, "SELECT * FROM language_deltas WHERE language = 'en'")
+    match = of(found, metric="json_match")
+    assert (match["stable"], match["candidate"]) == pytest.approx((171 / 180, 800 / 900))
+    excess = of(found, metric="similarity_excess")
+    assert (excess["stable"], excess["candidate"]) == pytest.approx((0.05, 0.1))
+
+
+def test_latency_quantiles(known: Client) -> None:
+    found = rows(known, "SELECT * FROM latency_quantiles")
+    en = of(found, language="en", measure="duration_ms")
+    assert en["stable_p50"] == pytest.approx(1_000, rel=0.01)
+    assert en["candidate_p99"] == pytest.approx(4_500, rel=0.01)
+    assert en["p95_ratio"] == pytest.approx(1.5, rel=0.02)
+    assert en["approx_low"] <= en["p95_ratio"] <= en["approx_high"] < 1.6
+    assert all(row["measure"] == "duration_ms" for row in found)
+
+
+def test_json_failures(known: Client) -> None:
+    found = rows(known, "SELECT * FROM json_failures WHERE language = 'ja'")
+    fenced = of(found, failure="fenced")
+    assert fenced["stable"] == 0
+    assert fenced["candidate"] == pytest.approx(((45 + 10) / 2 + 5) / N)
+    assert (fenced["finding"], of(found, failure="not_json")["finding"]) == ("worse", "better")
+
+
+def test_tool_call_changes(known: Client) -> None:
+    found = rows(known, "SELECT * FROM tool_call_changes WHERE language = 'ja'")
+    differ = of(found, change="calls_differ")
+    assert (differ["stable"], differ["candidate"]) == pytest.approx((0.05, 0.1))
+    broken = of(found, change="broken")
+    assert (broken["stable"], broken["candidate"]) == pytest.approx((0, 9 / N))
+
+
+def test_cost_impact(known: Client) -> None:
+    en = of(rows(known, "SELECT * FROM cost_impact"), language="en")
+    assert en["stable_usd_per_1000"] == pytest.approx(1_000 * PRICE)
+    assert en["delta"] == pytest.approx(0.25)
+    assert en["unserved_usd"] == pytest.approx(1.25 * PRICE * EACH)
+
+
+def test_field_changes(known: Client) -> None:
+    found = rows(known, "SELECT * FROM field_changes WHERE language = 'ja'")
+    total, ids = (of(found, field=name) for name in ("/total", "/items/*/id"))
+    compared = 900 * PARTITIONS * DAYS
+    assert (total["pairs"], total["changed"]) == (compared, 90 * PARTITIONS * DAYS)
+    assert (total["stable"], total["candidate"]) == pytest.approx((0, 0.1))
+    assert total["approx_low"] > 0
+    assert (ids["stable"], ids["candidate"]) == pytest.approx((0.05, 0.02))
+
+
+def test_feedback(known: Client) -> None:
+    en = of(rows(known, "SELECT * FROM feedback"), language="en")
+    assert (en["units"], en["finding"]) == (100 * DAYS, "worse")
+    assert (en["stable"], en["candidate"]) == pytest.approx((0.8, 0.7))
+
+
+def test_rollout_health(known: Client) -> None:
+    health = of(rows(known, "SELECT * FROM rollout_health"), rollout_id=ROLLOUT)
+    assert (health["verdict"], health["is_latched"]) == ("rollback", True)
+    assert health["reason"] == "JSON validity in `ja`: rollback"
+    assert health["pairs"] == 2 * EACH
+    assert health["candidate_error_share"] == pytest.approx(0.005)
+    assert health["unmatched_share"] == pytest.approx(4 / (2 * N + 4 + 1))
+    assert health["decided_at"].replace(tzinfo=dt.UTC) > health["newest_hour"].replace(
+        tzinfo=dt.UTC
+    )
+
+
+def test_a_rollout_without_a_decision_or_without_requests_is_there(client: Client) -> None:
+    fill(client)
+    client.command("TRUNCATE TABLE decisions")
+    (without,) = rows(client, "SELECT * FROM rollout_health")
+    assert (without["verdict"], without["since"], without["decided_at"]) == ("", None, None)
+    assert rows(client, "SELECT * FROM evidence") == []
+    (deltas,) = rows(client, "SELECT count() AS n, countIf(decision_guardrail = '') AS none "
+                     "FROM language_deltas")  # fmt: skip
+    assert deltas["n"] == deltas["none"] > 0
+
+
+def test_sums_of_ones_own_take_the_functions(known: Client) -> None:
+    found = known.query(
+        "SELECT understudy_approx_pairs(28000, 140, 770) AS pairs, "
+        "understudy_approx_arms(1000, 10, 1000, 10) AS arms, "
+        "understudy_approx_pairs(nullIf(0, 0), 0, 0) AS nothing"
+    ).first_row
+    assert found[0] == pytest.approx(approximately(28_000, 630 / 28_000, 140, 770))
+    assert found[1][0] == pytest.approx(-found[1][1])
+    assert found[2] == (None, None)
