@@ -227,12 +227,12 @@ def json_failure_differences() -> tuple[Difference, ...]:
 def tool_call_differences() -> tuple[Difference, ...]:
     """Other calls, broken ones and missing ones."""
     compared, same = "tool_calls_compared", "tool_calls_match"
-    differ = [
+    stable, candidate = (
         _outcome_arm(f"{of}_{compared}", f"({of}_{compared} - {of}_{same})")
         for of in ("control", "pair")
-    ]
+    )
     return (
-        Difference("calls_differ", "lower", "outcome", *differ),
+        Difference("calls_differ", "lower", "outcome", stable, candidate),
         _rate("broken", RATES["tool_call_invalid_rate"]),
         _rate("missing", RATES["tool_call_missing_rate"]),
     )
@@ -286,15 +286,15 @@ def _turns(section: str, name: str) -> dict[str, str]:
 
 def _shares(label: str, among: str, count: str) -> Difference:
     """Of a count that pairs are not counted of; the templates take a side."""
-    arms = (_outcome_arm(among.format(side), count.format(side)) for side in SIDES)
-    return Difference(label, "lower", "outcome", *arms)
+    stable, candidate = (_outcome_arm(among.format(side), count.format(side)) for side in SIDES)
+    return Difference(label, "lower", "outcome", stable, candidate)
 
 
 def _rate(label: str, one: Outcome | Category) -> Difference:
     """Of the share with an outcome."""
     assert one.metric is not None
     is_paired = bool(one.paired_among)
-    arms = (
+    stable, candidate = (
         _outcome_arm(
             f"{side}_{one.among}", f"{side}_{one.success}",
             f"{side}_turns" if is_paired else "", one.joint,
@@ -302,7 +302,7 @@ def _rate(label: str, one: Outcome | Category) -> Difference:
         for side in SIDES
     )  # fmt: skip
     pairs = _outcome_pairs(one) if is_paired else None
-    return Difference(label, one.metric.better, "outcome", *arms, pairs)
+    return Difference(label, one.metric.better, "outcome", stable, candidate, pairs)
 
 
 def _outcome_pairs(one: Outcome | Category) -> Pairs:
@@ -323,14 +323,16 @@ def _agreement(label: str, one: Outcome) -> Difference:
 def _excess(label: str, one: Distribution) -> Difference:
     """Of mean disagreement between 0 and 1, whose squares are at most its sum."""
     count, apart = f"{{0}}_{one.name}_count", f"({{0}}_{one.name}_count - {{0}}_{one.name}_sum)"
-    arms = (_outcome_arm(count.format(of), apart.format(of)) for of in ("control", "pair"))
-    return Difference(label, METRICS[label].better, "outcome", *arms)
+    stable, candidate = (
+        _outcome_arm(count.format(of), apart.format(of)) for of in ("control", "pair")
+    )
+    return Difference(label, METRICS[label].better, "outcome", stable, candidate)
 
 
 def _mean(label: str, one: Distribution) -> Difference:
     """Of a mean, as a share of stable's."""
     name = one.name
-    arms = (
+    stable, candidate = (
         Arm(*(f"{side}_{name}_{part}" for part in ("count", "sum", "squares")),
             **_turns(f"{side}_turns", name))
         for side in SIDES
@@ -345,13 +347,13 @@ def _mean(label: str, one: Distribution) -> Difference:
         turn_cross_products=f"turns_{name}_cross_products",
         turn_stable_products=f"turns_{name}_stable_products",
     )
-    return Difference(label, METRICS[label].better, "mean", *arms, pairs)
+    return Difference(label, METRICS[label].better, "mean", stable, candidate, pairs)
 
 
 def _ratio(label: str, one: Distribution) -> Difference:
     """Of geometric means; turns count as independent, since no sums tell how alike they are."""
     parts = ("count", "ln_sum", "ln_squares")
-    arms = (Arm(*(f"{side}_{one.name}_{part}" for part in parts)) for side in SIDES)
+    stable, candidate = (Arm(*(f"{side}_{one.name}_{part}" for part in parts)) for side in SIDES)
     n, total, squares = (f"pair_{one.ratio}_{part}" for part in parts)
     pairs = Pairs(n, candidate=total, candidate_squares=squares)
-    return Difference(label, "lower", "ratio", *arms, pairs)
+    return Difference(label, "lower", "ratio", stable, candidate, pairs)
