@@ -182,7 +182,7 @@ def _estimate_steps() -> dict[str, str]:
     }
 
 
-def _by_kind(values: Mapping[Kind, str]) -> str:
+def _by_kind(values: Mapping[str, str]) -> str:
     return (
         f"multiIf(kind = 'outcome', {values['outcome']}, kind = 'mean', {values['mean']}, "
         f"{values['ratio']})"
@@ -337,10 +337,14 @@ def _mean(label: str, one: Distribution) -> Difference:
             **_turns(f"{side}_turns", name))
         for side in SIDES
     )  # fmt: skip
-    sums = ("count", "stable_sum", "candidate_sum", "stable_squares", "candidate_squares",
-            "products")  # fmt: skip
+    of = f"pair_{name}"
     pairs = Pairs(
-        *(f"pair_{name}_{part}" for part in sums),
+        n=f"{of}_count",
+        stable=f"{of}_stable_sum",
+        candidate=f"{of}_candidate_sum",
+        stable_squares=f"{of}_stable_squares",
+        candidate_squares=f"{of}_candidate_squares",
+        products=f"{of}_products",
         earlier="turns_earlier",
         turn_pairs=f"turns_{name}_pairs",
         turn_products=f"turns_{name}_candidate_products",
