@@ -27,6 +27,10 @@ _STEPS_S: Final = (
 )  # fmt: skip
 """Steps of a clock and a calendar that people count in."""
 _DIGITS: Final = 3
+_LEAST_SPAN: Final = 1e-100
+"""Smaller ones have no room for six steps among floating point numbers."""
+_LEAST_SHARE: Final = 1e-9
+"""Likewise, of the larger end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,15 @@ def _axis(values: Iterable[float], start: float, end: float, *, is_log: bool) ->
     low, high = min(known, default=0.0), max(known, default=1.0)
     if is_log:
         low, high = low or 0.1, high or 1.0
-        return _Axis(low, high if high > low else 10.0 * low, start, end, is_log=True)
-    return _Axis(low, high if high > low else low + 1.0, start, end)
+        high = high if _is_wide(low, high) else 10.0 * low
+        return _Axis(low, high, start, end, is_log=True)
+    reach = max(abs(low), 1.0)
+    return _Axis(low, high if _is_wide(low, high) else low + reach, start, end)
+
+
+def _is_wide(low: float, high: float) -> bool:
+    """Return whether numbers of a few digits tell the ends of a range apart."""
+    return high - low > max(_LEAST_SPAN, _LEAST_SHARE * max(abs(low), abs(high)))
 
 
 def _path(x_axis: _Axis, y_axis: _Axis, x: Sequence[float], y: Sequence[float | None]) -> str:

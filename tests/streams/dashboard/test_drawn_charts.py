@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from understudy.streams.dashboard.charts import Chart, Line
@@ -22,12 +22,16 @@ from understudy.streams.dashboard.drawn_charts import (
 
 POINT = re.compile(r"[ML](\S+) ([0-9.]+)")
 NUMBERS = st.floats(-1e9, 1e9)
+TINY = 5e-324
 
 
 def points(made: DrawnChart, line: int = 0) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in POINT.findall(made.lines[line].path)]
 
 
+@example([(0.0, 0.0), (1.0, TINY)], False, False)
+@example([(TINY, 0.0), (2 * TINY, TINY)], True, True)
+@example([(1e9, 1e9), (1e9 + 1e-7, 1e9 + 1e-7)], True, False)
 @given(st.lists(st.tuples(st.floats(0, 2e9), st.none() | NUMBERS)), st.booleans(), st.booleans())
 def test_everything_lies_in_the_box(
     values: list[tuple[float, float | None]], is_log: bool, is_log_x: bool
