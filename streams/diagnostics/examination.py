@@ -24,6 +24,7 @@ from understudy.streams.diagnostics.clocks_check import check_clocks
 from understudy.streams.diagnostics.dead_letters_check import DEAD_LETTERS, check_dead_letters
 from understudy.streams.diagnostics.event_sample import SampledEvent, sampled
 from understudy.streams.diagnostics.findings import Finding, Level, ok
+from understudy.streams.diagnostics.judge_endpoint_check import check_judge_endpoint
 from understudy.streams.diagnostics.keys_check import check_keys
 from understudy.streams.diagnostics.lag_check import LAG, GroupProgress, check_lag
 from understudy.streams.diagnostics.partitioner_check import check_partitioner
@@ -57,6 +58,7 @@ def examine(settings: Settings, *, newest: int) -> list[Finding]:
         *check_settings(settings),
         *_check_kafka(settings, newest),
         *check_clickhouse(settings.clickhouse.url),
+        *check_judge_endpoint(settings.evaluating),
     ]
 
 

@@ -6,7 +6,6 @@ are go through the same join as in pairing, so a pair is here what it is there.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,7 +13,13 @@ from typing import Final
 import msgspec
 
 from understudy.schemas.event_time import to_epoch_ms
-from understudy.schemas.events import PAIRED_MODES, Event, InvalidEvent, decode_side
+from understudy.schemas.events import (
+    PAIRED_MODES,
+    Event,
+    InvalidEvent,
+    RequestTime,
+    decode_side,
+)
 from understudy.streams.evaluating.partition_progress import PartitionProgress
 from understudy.streams.evaluating.sampling import Chosen, RolloutSampler, place_of
 from understudy.streams.pairing.join import Duplicate, Join, JoinOutput, Side
@@ -34,7 +39,8 @@ class _Header(msgspec.Struct, gc=False):
     pair_id: str
     mode: str
     side: str
-    request_time: dt.datetime
+    request_time: msgspec.Raw
+    """Decoded where it is needed."""
     language: str | None = None
     workflow: str | None = None
 
@@ -44,6 +50,7 @@ class _NotJoined(Exception):
 
 
 _decode_header: Final = msgspec.json.Decoder(_Header).decode
+_decode_time: Final = msgspec.json.Decoder(RequestTime).decode
 
 
 @dataclass(slots=True)
@@ -148,12 +155,14 @@ def _may_be_evaluated(key: bytes | None, samplers: Samplers) -> bool:
 
 def _choose(header: _Header, samplers: Samplers) -> tuple[Chosen, ...]:
     sampler = samplers.get(header.rollout_id)
-    if sampler is None or header.mode not in PAIRED_MODES or header.request_time.tzinfo is None:
+    if sampler is None or header.mode not in PAIRED_MODES:
+        return ()
+    place = place_of(header.rollout_id, header.pair_id)
+    if not sampler.may_choose(place):
+        return ()
+    try:
+        time_ms = to_epoch_ms(_decode_time(header.request_time))
+    except msgspec.DecodeError:
         return ()
     slice_name = header.language or "", header.workflow or ""
-    return sampler.choose(
-        place_of(header.rollout_id, header.pair_id),
-        slice_name,
-        to_epoch_ms(header.request_time),
-        counts=header.side == "stable",
-    )
+    return sampler.choose(place, slice_name, time_ms, counts=header.side == "stable")

@@ -67,6 +67,10 @@ class RolloutSampler:
     samplings: tuple[EvaluationSampling, ...]
     _hours: dict[SliceName, _Hour] = field(default_factory=dict)
 
+    def may_choose(self, place: float) -> bool:
+        """Whether any request at this place is chosen; where there are floors, all may be."""
+        return any(one.floor_per_hour or place < one.share for one in self.samplings)
+
     def choose(
         self, place: float, slice_name: SliceName, time_ms: int, *, counts: bool
     ) -> tuple[Chosen, ...]:

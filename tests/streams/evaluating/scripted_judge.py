@@ -66,11 +66,15 @@ class ScriptedModel:
 Responder = Callable[[dict[str, Any], web.Request], Awaitable[web.StreamResponse]]
 
 
+ModelList = Callable[[web.Request], Awaitable[web.Response]]
+
+
 class JudgeServer:
     """An endpoint at this machine that speaks OpenAI's chat completions; a context manager."""
 
-    def __init__(self, responder: Responder) -> None:
+    def __init__(self, responder: Responder, *, models: ModelList | None = None) -> None:
         self._responder = responder
+        self._models = models
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.address = ""
@@ -102,6 +106,8 @@ class JudgeServer:
     async def _start(self) -> None:
         app = web.Application(client_max_size=16 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._answer)
+        if self._models is not None:
+            app.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
