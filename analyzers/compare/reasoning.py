@@ -22,7 +22,7 @@ class SplitText(NamedTuple):
 
 def split_reasoning(text: str) -> SplitText | None:
     """Take the reasoning off the beginning of a text; None where it has none."""
-    if "</think" not in text and "<" not in text[:40]:
+    if "<" not in text or ("</think" not in text and "<" not in text[:40]):
         return None
     if opening := _OPENING.match(text):
         inner = text[opening.end() :]

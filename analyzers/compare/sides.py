@@ -79,7 +79,9 @@ def read_sides(
     responses = [event.response or _NO_RESPONSE for event in events]
     timings = [event.timing or _NO_TIMING for event in events]
     usages = [event.usage or _NO_USAGE for event in events]
-    failures = _failures([failure_of(event) for event in events])
+    failures = _failures(
+        [event.error if event.fallback is None else failure_of(event) for event in events]
+    )
     fallbacks = _fallbacks([event.fallback for event in events])
     finish = _finish([response.finish_reason for response in responses])
     outputs = [response.output for response in responses]
@@ -250,14 +252,14 @@ class _Finish:
 
 
 def _finish(reasons: list[str | None]) -> _Finish:
-    known = {
-        reason: ((reason or "").lower(), finish_state(reason), is_without_end(reason))
-        for reason in set(reasons)
-    }
+    different = list(set(reasons))
+    places = {reason: place for place, reason in enumerate(different)}
+    place = _ints([places[reason] for reason in reasons])
+    words = [(reason or "").lower() for reason in different]
     return _Finish(
-        [known[reason][0] for reason in reasons],
-        np.array([known[reason][1] for reason in reasons], dtype=np.int8),
-        _bools([known[reason][2] for reason in reasons]),
+        [words[at] for at in place.tolist()],
+        np.array(list(map(finish_state, different)), dtype=np.int8)[place],
+        _bools(list(map(is_without_end, different)))[place],
     )
 
 

@@ -40,7 +40,10 @@ class TurnCounter:
 
     def takes_part(self, conversation: str, request_time_ms: int) -> bool:
         """Count a request; whether it is among the first of its conversation."""
-        seen = self._seen.setdefault(request_time_ms // self._interval_ms, {})
+        interval = request_time_ms // self._interval_ms
+        seen = self._seen.get(interval)
+        if seen is None:
+            seen = self._seen[interval] = {}
         seen[conversation] = number = seen.get(conversation, 0) + 1
         return number <= MOST_TURNS
 

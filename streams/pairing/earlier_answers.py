@@ -121,7 +121,9 @@ def _take(entry: RequestSides, groups: dict[Group, _New]) -> None:
         stable = candidate = 0 if event.error is not None else answer_hash(event.response)
         if not stable:
             return
-    prompt = _prompt_hash(event, other) or hash(entry.key)
+    asked = event.request
+    prompt = hash(asked.prompt) if asked is not None and asked.prompt else _prompt_hash(other)
+    prompt = prompt or hash(entry.key)
     if alone == STABLE:
         candidate = hash((prompt, entry.key))
     elif alone:
@@ -134,12 +136,9 @@ def _take(entry: RequestSides, groups: dict[Group, _New]) -> None:
     some.table += (prompt, entry.request_time_ms, entry.log_bytes, stable, candidate)
 
 
-def _prompt_hash(event: Event, other: Event) -> int:
-    """Of the prompt that a side tells; 0 where none does."""
+def _prompt_hash(event: Event) -> int:
+    """Of the prompt that a side tells; 0 where it tells none."""
     request = event.request
-    if request is not None and request.prompt:
-        return hash(request.prompt)
-    request = other.request
     return hash(request.prompt) if request is not None and request.prompt else 0
 
 

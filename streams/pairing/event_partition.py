@@ -429,6 +429,31 @@ States = Mapping[int, Partition]
 def _add(comparisons: Comparisons, states: States) -> None:
     """Add measured requests to their windows."""
     requests = comparisons.requests
+    slices = _slices(requests, states)
+    sums = [states[number].touch_sums(key) for number, key in slices.keys]
+    add_batch(sums, slices.rows, window_columns(comparisons))
+    _add_turns(comparisons, states, slices)
+    if comparisons.control is not None:
+        controls = slices.rows[comparisons.control_rows]
+        add_batch(sums, controls, control_window_columns(comparisons))
+    for number, of_partition in _by_partition(requests, np.arange(len(requests))):
+        states[number].leave_slices(requests, _moved(requests, of_partition))
+        sides = int(comparisons.sides[of_partition].sum())
+        paired = comparisons.pair is not None
+        states[number].count_sides(len(of_partition), sides, paired=paired)
+
+
+class _Slices(NamedTuple):
+    """What n requests count in."""
+
+    rows: NDArray[np.int64]
+    """(n,): which of the keys each is of."""
+    keys: list[tuple[int, SliceKey]]
+    """Partitions and their slices."""
+
+
+def _slices(requests: Requests, states: States) -> _Slices:
+    """The slices that requests count in once they have been measured."""
     window_ms = next(iter(states.values())).policy.window_ms
     times_ms = requests.request_time_ms
     rows, keys = number_rows(
@@ -437,17 +462,7 @@ def _add(comparisons: Comparisons, states: States) -> None:
             requests.workflow, (times_ms - times_ms % window_ms).tolist(), strict=True,
         )
     )  # fmt: skip
-    sums = [states[number].touch_sums(SliceKey(*names)) for number, *names in keys]
-    add_batch(sums, rows, window_columns(comparisons))
-    _add_turns(comparisons, states)
-    if comparisons.control is not None:
-        controls = rows[comparisons.control_rows]
-        add_batch(sums, controls, control_window_columns(comparisons))
-    for number, of_partition in _by_partition(requests, np.arange(len(requests))):
-        states[number].leave_slices(requests, _moved(requests, of_partition))
-        sides = int(comparisons.sides[of_partition].sum())
-        paired = comparisons.pair is not None
-        states[number].count_sides(len(of_partition), sides, paired=paired)
+    return _Slices(rows, [(number, SliceKey(*names)) for number, *names in keys])
 
 
 def _by_partition(
@@ -467,45 +482,43 @@ def _moved(requests: Requests, rows: NDArray[np.intp]) -> list[int]:
     return [row for row in rows.tolist() if waiting[row] != language[row]]
 
 
-def _add_turns(comparisons: Comparisons, states: States) -> None:
+def _add_turns(comparisons: Comparisons, states: States, slices: _Slices | None = None) -> None:
     """Add the pairs of turns that the requests form with those before, and with each other."""
     rows = np.flatnonzero(comparisons.requests.is_turn)
     if not rows.size:
         return
     section, outcomes = comparisons.turn_section, turn_outcomes(comparisons)
+    slices = slices or _slices(comparisons.requests, states)
     found: list[tuple[int, TurnPairs]] = []
     for number, of_partition in _by_partition(comparisons.requests, rows):
         state = states[number]
-        turns = _turns_of(comparisons.requests, of_partition, outcomes, state.policy.window_ms)
+        turns = _turns_of(comparisons.requests, of_partition, outcomes, slices)
         pairs = state.add_turns(section, turns)
         if pairs is not None:
             found.append((number, pairs))
     if found:
         keys = [(number, key) for number, pairs in found for key in pairs.slice]
-        slices, distinct = number_rows(keys)
+        counted_in, distinct = number_rows(keys)
         later = concatenate([pairs.later for _, pairs in found])
         earlier = concatenate([pairs.earlier for _, pairs in found])
         sums = [states[number].touch_sums(key) for number, key in distinct]
-        add_batch(sums, slices, turn_pair_columns(section, later, earlier))
+        add_batch(sums, counted_in, turn_pair_columns(section, later, earlier))
 
 
 def _turns_of(
-    requests: Requests, rows: NDArray[np.intp], outcomes: TurnOutcomes, window_ms: int
+    requests: Requests, rows: NDArray[np.intp], outcomes: TurnOutcomes, slices: _Slices
 ) -> Turns:
-    """The requests in some rows, as turns; `outcomes` are those of all rows."""
-    times_ms = requests.request_time_ms[rows]
-    starts_ms = (times_ms - times_ms % window_ms).tolist()
-    conversation: list[str] = []
-    slices: list[SliceKey] = []
-    for row, start_ms in zip(rows.tolist(), starts_ms, strict=True):
-        rollout_id, mode = requests.rollout_id[row], requests.mode[row]
-        conversation.append(f"{rollout_id}/{mode}/{requests.conversation_id[row]}")
-        language, workflow = requests.language[row], requests.workflow[row]
-        slices.append(SliceKey(rollout_id, mode, language, workflow, start_ms))
+    """The requests in some rows, as turns; `outcomes` and `slices` are those of all rows."""
+    keys = [slices.keys[at][1] for at in slices.rows[rows].tolist()]
+    ids = requests.conversation_id
+    conversation = [
+        f"{key.rollout_id}/{key.mode}/{ids[row]}"
+        for key, row in zip(keys, rows.tolist(), strict=True)
+    ]
     return Turns(
         conversation=conversation,
-        slice=slices,
-        request_time_ms=times_ms,
+        slice=keys,
+        request_time_ms=requests.request_time_ms[rows],
         log_bytes=requests.log_bytes[rows],
         offset=requests.offset[rows],
         outcomes=select(outcomes, rows.tolist()),
