@@ -6,9 +6,9 @@ Attributes are read out of the records column by column; everything after that i
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import xxhash
@@ -16,7 +16,11 @@ import xxhash
 from understudy.analyzers.compare.arrays import Bools, Bytes, Floats, Hashes, Ints
 from understudy.analyzers.compare.distinct_texts import distinct_texts
 from understudy.analyzers.compare.error_sources import error_source
-from understudy.analyzers.compare.finish_reasons import finish_state, is_without_end
+from understudy.analyzers.compare.finish_reasons import (
+    finish_state,
+    is_broken_call,
+    is_without_end,
+)
 from understudy.analyzers.compare.garbled import garbled
 from understudy.analyzers.compare.json_output import (
     JsonColumns,
@@ -46,6 +50,7 @@ from understudy.schemas.events import (
 from understudy.schemas.measures import FinishState, JsonState
 from understudy.schemas.vendor_shapes import UNREADABLE
 
+Value = TypeVar("Value")
 _NO_REQUEST: Final = Request()
 _NO_RESPONSE: Final = Response()
 _NO_USAGE: Final = Usage()
@@ -95,7 +100,8 @@ def read_sides(
     characters = answers.spread(_ints(list(map(len, answers.texts))))
     text, failed = characters > 0, failures.failed
     expects_text = _bools([(request.expects or "text") == "text" for request in requests])
-    called = _bools([bool(c) for c in calls])
+    call_count = _ints([len(c) if c else 0 for c in calls])
+    called = call_count > 0
     blank = answers.where([is_blank(text) for text in answers.texts])
     # Whoever parses the answer gets leaked reasoning as well; of a tool call alone nobody does.
     json = check_json(as_given, ~(failed | expects_text | hidden.text | (called & blank)))
@@ -105,20 +111,20 @@ def read_sides(
     spoken = match_languages(
         languages, hidden.with_beginnings(outputs), (text | hidden.begins) & expects_text
     )
-    cache_hit = _bools([bool(response.cache_hit) for response in responses])
+    cache_hit = _given([response.cache_hit for response in responses])
     untimed = cache_hit | (failed & ~failures.error)
     costs = _costs(usages, untimed)
     filtered = (finish.state == FinishState.CONTENT_FILTER) | (finish.state == FinishState.REFUSAL)
     invalid_arguments = arguments_invalid(calls)
-    reasons = [None if bad else r.finish_reason for bad, r in zip(failed, responses, strict=True)]
-    broken = broken_calls(calls, invalid_arguments, [r.tools for r in requests], reasons)
-    refused = (filtered | _bools([bool(r.refusal) for r in responses])) & ~failed
-    offered = _bools([bool(r.tools) for r in requests]) & ~failed
-    streamed = _bools([bool(response.stream) for response in responses])
+    tools = [request.tools for request in requests]
+    broken = broken_calls(calls, invalid_arguments | (finish.broken_call & ~failed), tools)
+    refused = (filtered | _given([response.refusal for response in responses])) & ~failed
+    offered = _given(tools) & ~failed
+    streamed = _given([response.stream for response in responses])
     model_request = ~(failures.client | failures.gateway)
     measures = SideMeasures(
         model=[response.model or "" for response in responses],
-        served=_bools([bool(event.served) for event in events]),
+        served=_given([event.served for event in events]),
         unreadable_fields=_unreadable_fields(events),
         client_error=failures.client,
         gateway_error=failures.gateway,
@@ -153,7 +159,7 @@ def read_sides(
         json_state=json.state,
         json_schema_valid=schema_valid,
         tools_offered=offered,
-        tool_call_count=_ints([len(c) if c else 0 for c in calls]),
+        tool_call_count=call_count,
         tool_arguments_invalid=invalid_arguments,
         tool_call_invalid=broken,
         tool_call_missing=offered & ~(called | broken),
@@ -249,6 +255,8 @@ class _Finish:
     state: Bytes
     without_end: Bools
     """Nothing says that the answer came to its end."""
+    broken_call: Bools
+    """The vendor could not read a tool call."""
 
 
 def _finish(reasons: list[str | None]) -> _Finish:
@@ -260,6 +268,7 @@ def _finish(reasons: list[str | None]) -> _Finish:
         [words[at] for at in place.tolist()],
         np.array(list(map(finish_state, different)), dtype=np.int8)[place],
         _bools(list(map(is_without_end, different)))[place],
+        _bools(list(map(is_broken_call, different)))[place],
     )
 
 
@@ -286,16 +295,16 @@ def _take_hidden(outputs: list[str | None], responses: list[Response]) -> _Hidde
     """Take off the outputs what is not their text."""
     n = len(outputs)
     found = _Hidden(_no(n), _no(n), {}, [])
-    for row, response in enumerate(responses):
+    for row, form in _present([response.output_form for response in responses]):
         output = outputs[row]
-        if response.output_form is None or not output:
+        if not output:
             continue
-        if response.output_form == "redacted":
+        if form == "redacted":
             found.redacted.append(row)
             continue
         found.text[row] = True
         outputs[row] = None
-        if response.output_form == "truncated":
+        if form == "truncated":
             found.begins[row] = True
             found.beginnings[row] = output
     return found
@@ -321,12 +330,10 @@ def _take_reasoning(outputs: list[str | None], responses: list[Response]) -> _Re
     """Take leaked reasoning off the outputs."""
     n = len(outputs)
     found = _Reasoning(_no(n), np.zeros(n, np.int64))
+    for row, apart in _present([response.reasoning for response in responses]):
+        found.characters[row] = len(apart)
     for row, output in enumerate(outputs):
-        apart = responses[row].reasoning
-        if apart:
-            found.characters[row] = len(apart)
-        split = split_reasoning(output) if output else None
-        if split is not None:
+        if output and "<" in output and (split := split_reasoning(output)) is not None:
             outputs[row] = split.answer
             found.leaked[row] = True
             found.characters[row] += len(split.reasoning)
@@ -342,11 +349,11 @@ class _Costs:
 def _costs(usages: list[Usage], untimed: Bools) -> _Costs:
     """Costs of n calls; 0 for tokens says that a price is missing."""
     unpriced = _no(len(usages))
-    for row, usage in enumerate(usages):
-        if usage.cost_usd == 0.0 and ((usage.input_tokens or 0) + (usage.output_tokens or 0)):
-            unpriced[row] = True
-    unpriced &= ~untimed
     usd = _floats([usage.cost_usd for usage in usages])
+    for row in np.flatnonzero(usd == 0.0).tolist():
+        usage = usages[row]
+        unpriced[row] = bool((usage.input_tokens or 0) + (usage.output_tokens or 0))
+    unpriced &= ~untimed
     return _Costs(_known(usd, untimed | unpriced), unpriced)
 
 
@@ -358,7 +365,7 @@ def _known(values: Floats, unknown: Bools) -> Floats:
 def _unreadable_fields(events: Sequence[Event]) -> list[list[str]]:
     """What could not be read of n events; nearly all could be."""
     return [
-        list(event.unreadable_fields) if isinstance(event, SalvagedEvent) else _NONE
+        _NONE if type(event) is not SalvagedEvent else list(event.unreadable_fields)
         for event in events
     ]
 
@@ -380,11 +387,25 @@ def _bools(values: list[bool]) -> Bools:
     return np.frombuffer(bytearray(values), dtype=bool)
 
 
+def _given(values: Sequence[object]) -> Bools:
+    """Whether each of n values is true; absent ones are not."""
+    return _bools(list(map(bool, values))) if any(values) else _no(len(values))
+
+
+def _present(values: list[Value | None]) -> Iterable[tuple[int, Value]]:
+    """The rows of n values that are given, and not empty; mostly few."""
+    if not any(values):
+        return ()
+    return ((row, value) for row, value in enumerate(values) if value)
+
+
 def _ints(values: list[int]) -> Ints:
     return np.array(values, dtype=np.int64)
 
 
 def _counts(values: list[int | None]) -> Ints:
+    if values.count(None) == len(values):
+        return np.full(len(values), -1, dtype=np.int64)
     return np.array([-1 if value is None else value for value in values], dtype=np.int64)
 
 

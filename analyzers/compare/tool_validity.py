@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Final
 
 from understudy.analyzers.compare.arrays import Bools
-from understudy.analyzers.compare.finish_reasons import is_broken_call
 from understudy.analyzers.compare.json_output import JsonSchemaValidator, compile_json_schema
 from understudy.analyzers.compare.tool_calls import Calls, NotJson, read_arguments
 from understudy.schemas.events import Tool, ToolCall
@@ -25,18 +24,14 @@ _LARGEST_SCHEMA: Final = 65_536
 """In bytes. Compiling a larger one would hold up pairing."""
 
 
-def broken_calls(
-    calls: Sequence[Calls],
-    arguments_invalid: Bools,
-    tools: Sequence[Tools],
-    finish_reasons: Sequence[str | None],
-) -> Bools:
-    """Whether any call of each answer cannot be executed; n rows."""
-    broken = arguments_invalid.copy()
+def broken_calls(calls: Sequence[Calls], is_broken: Bools, tools: Sequence[Tools]) -> Bools:
+    """Whether any call of each answer cannot be executed; n rows.
+
+    Some of them are known to be broken: by their arguments alone, or since the vendor says so.
+    """
+    broken = is_broken.copy()
     for row, answer in enumerate(calls):
-        if is_broken_call(finish_reasons[row]):
-            broken[row] = True
-        elif answer and not broken[row]:
+        if answer and not broken[row]:
             broken[row] = not _are_offered(answer, tools[row])
     return broken
 

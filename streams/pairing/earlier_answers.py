@@ -45,6 +45,13 @@ class _New:
         self.requests: list[RequestSides] = []
         self.table: list[int] = []
 
+    def add(self, entry: RequestSides, prompt: int, stable: int, candidate: int) -> None:
+        """Add a request, given the hashes of its prompt and answers."""
+        self.requests.append(entry)
+        self.table += (
+            prompt or hash(entry.key), entry.request_time_ms, entry.log_bytes, stable, candidate,
+        )  # fmt: skip
+
 
 class EarlierAnswers:
     """Tells requests whose answer is the one that their side gave to other prompts before."""
@@ -64,7 +71,10 @@ class EarlierAnswers:
         groups: dict[Group, _New] = {}
         for entry in entries:
             if entry.is_whole:
-                _take(entry, groups)
+                if entry.wanted & PAIR == PAIR:
+                    _take_pair(entry, groups)
+                else:
+                    _take_alone(entry, groups)
         if groups:
             self._compare(groups)
 
@@ -104,36 +114,36 @@ class EarlierAnswers:
 _NONE: Final = np.empty((0, len(COLUMNS)), dtype=np.int64)
 
 
-def _take(entry: RequestSides, groups: dict[Group, _New]) -> None:
-    """Add a request to its group, if each of its sides has an answer."""
-    sides, alone = entry.sides, 0
-    if entry.wanted & PAIR == PAIR:
-        event = sides[STABLE].event
-        other = sides[CANDIDATE].event
-        if event.error is not None or other.error is not None:
-            return
-        stable, candidate = answer_hash(event.response), answer_hash(other.response)
-        if not stable or not candidate:
-            return
-    else:
-        alone = entry.wanted
-        event = other = sides[alone].event
-        stable = candidate = 0 if event.error is not None else answer_hash(event.response)
-        if not stable:
-            return
-    asked = event.request
-    prompt = hash(asked.prompt) if asked is not None and asked.prompt else _prompt_hash(other)
-    prompt = prompt or hash(entry.key)
-    if alone == STABLE:
-        candidate = hash((prompt, entry.key))
-    elif alone:
-        stable = hash((prompt, entry.key))
-    group = event.rollout_id, event.mode, event.workflow or "", alone
-    some = groups.get(group)
+def _take_pair(entry: RequestSides, groups: dict[Group, _New]) -> None:
+    """Add a pair to its group, if both sides have an answer."""
+    sides = entry.sides
+    event, other = sides[STABLE].event, sides[CANDIDATE].event
+    if event.error is not None or other.error is not None:
+        return
+    stable, candidate = answer_hash(event.response), answer_hash(other.response)
+    if stable and candidate:
+        asked = event.request
+        prompt = hash(asked.prompt) if asked is not None and asked.prompt else _prompt_hash(other)
+        _group(event, 0, groups).add(entry, prompt, stable, candidate)
+
+
+def _take_alone(entry: RequestSides, groups: dict[Group, _New]) -> None:
+    """Add a side that is alone by design, if it has an answer; the other one is like no other."""
+    event = entry.sides[entry.wanted].event
+    answer = 0 if event.error is not None else answer_hash(event.response)
+    if answer:
+        prompt = _prompt_hash(event)
+        nothing = hash((prompt or hash(entry.key), entry.key))
+        stable, candidate = (answer, nothing) if entry.wanted == STABLE else (nothing, answer)
+        _group(event, entry.wanted, groups).add(entry, prompt, stable, candidate)
+
+
+def _group(event: Event, alone: int, groups: dict[Group, _New]) -> _New:
+    key = event.rollout_id, event.mode, event.workflow or "", alone
+    some = groups.get(key)
     if some is None:
-        some = groups[group] = _New()
-    some.requests.append(entry)
-    some.table += (prompt, entry.request_time_ms, entry.log_bytes, stable, candidate)
+        some = groups[key] = _New()
+    return some
 
 
 def _prompt_hash(event: Event) -> int:
