@@ -295,7 +295,8 @@ def _take_hidden(outputs: list[str | None], responses: list[Response]) -> _Hidde
     """Take off the outputs what is not their text."""
     n = len(outputs)
     found = _Hidden(_no(n), _no(n), {}, [])
-    for row, form in _present([response.output_form for response in responses]):
+    forms: list[str | None] = [response.output_form for response in responses]
+    for row, form in _present(forms):
         output = outputs[row]
         if not output:
             continue
