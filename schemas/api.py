@@ -100,6 +100,13 @@ class EvidenceList(msgspec.Struct, frozen=True, kw_only=True):
         list[Evidence],
         Meta(description="Stable's own rates against limits that are far off; all of them."),
     ]
+    evaluators: Annotated[
+        list[Evidence],
+        Meta(
+            description="What the evaluators of guardrails say of stable and its second run, which "
+            "is their noise; all of them."
+        ),
+    ]
 
 
 class PastDecision(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ DECISIONS_SCHEMA_VERSION: Final = 1
 
 Verdict = Literal["rollback", "hold", "promote"]
 EvidenceStatus = Literal["breach", "pass", "open", "waiting"]
-AlertKind = Literal["guardrail", "data_quality", "stable", "model"]
+AlertKind = Literal["guardrail", "data_quality", "stable", "evaluator", "model"]
 Time = Annotated[dt.datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0)]
 Amount = Annotated[float, Meta(ge=0)]
@@ -33,6 +33,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     guardrail: str
     metric: str
+    evaluator: Annotated[
+        str | msgspec.UnsetType,
+        Meta(description="`name@version` of whose evaluations it rests on, where it does."),
+    ] = msgspec.UNSET
     slice: str
     action: Action
     limit: Limit
@@ -95,8 +99,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         AlertKind,
         Meta(
             description="guardrail: one that alerts is broken; data_quality: the data cannot be "
-            "trusted; stable: stable itself is no measure to judge by; model: a side answers with "
-            "another model than before."
+            "trusted; stable: stable itself is no measure to judge by; evaluator: one sees a "
+            "difference between two runs of stable; model: a side answers with another model than "
+            "before."
         ),
     ]
     name: Annotated[str, Meta(description="Of the guardrail, the limit or the side.")]
@@ -269,11 +274,22 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
             "that are far off. These are no guardrails of the policy; they only alert."
         ),
     ] = []
+    evaluators: Annotated[
+        list[Evidence],
+        Meta(
+            description="Noise of the evaluators that guardrails name: what they say of stable and "
+            "its second run (`control`), `candidate` being that run. These are no guardrails of "
+            "the policy; they only alert."
+        ),
+    ] = []
     partitions: Annotated[
         dict[int, int], Meta(description="Partition of the events topic to the version applied.")
     ]
     feedback_partitions: Annotated[
         dict[int, int], Meta(description="The same, of the feedback topic.")
+    ] = {}
+    evaluation_partitions: Annotated[
+        dict[int, int], Meta(description="The same, of the topic of evaluations.")
     ] = {}
 
 

@@ -23,6 +23,7 @@ from understudy.schemas.events import (
     ConversationId,
     CostUsd,
     DurationMs,
+    EventIdentity,
     Identifier,
     InvalidEvent,
     InvalidReason,
@@ -231,7 +232,7 @@ def _wrong(detail: str) -> InvalidEvent:
     return InvalidEvent(InvalidReason.SCHEMA, detail)
 
 
-def evaluation_key(evaluation: Evaluation) -> str:
+def evaluation_key(evaluation: Evaluation | EventIdentity) -> str:
     """Return the Kafka key, which brings all records about a pair to one partition."""
     return f"{evaluation.rollout_id}/{evaluation.pair_id}"
 

@@ -44,8 +44,8 @@ _STRUCTS: Final[Mapping[str, tuple[str, str]]] = {
     "events": (
         "EventCounts",
         "Where the records of this slice and window ended; each of them in exactly one place.\n\n"
-        "    In rows made from feedback a record is one rating; only `single`, `duplicate`, "
-        "`late` and\n    `invalid` occur there.\n    ",
+        "    In rows made from feedback a record is one rating, in those made from evaluations "
+        "one\n    evaluation; only `single`, `duplicate`, `late` and `invalid` occur there.\n    ",
     ),
     "stable": ("SideSums", "What adds up over the compared requests of one side."),
     "pair": ("PairSums", "What adds up over pairs of a stable and a candidate side."),
@@ -60,6 +60,14 @@ _STRUCTS: Final[Mapping[str, tuple[str, str]]] = {
     "stable_turns": (
         "SideTurnSums",
         "The same of one side's own outcomes, in canary and ab.",
+    ),
+    "quality": (
+        "QualitySums",
+        "What one evaluator says about pairs of a stable and a candidate answer.",
+    ),
+    "noise": (
+        "NoiseSums",
+        "What it says about two answers of stable: its own noise.",
     ),
     "unresolved": (
         "UnresolvedCounts",

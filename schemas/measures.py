@@ -434,6 +434,43 @@ CONTROL: Final = tuple(measure for measure in PAIR if measure.on_control)
 """The same of a stable answer and a second run of stable: how much stable differs from itself."""
 
 
+EARLIER_TICK: Final = 1e-6
+"""Of turns that went before, as a fraction of one: shares that are sampled are no finer."""
+_ON_A_SCALE: Final = "in tenths of the scale from -10 (stable is best) to 10"
+
+
+def _quality_sums() -> Iterator[Sum]:
+    """What evaluators say of stable and candidate."""
+    yield Sum("pairs", "Pairs that the evaluator judged")
+    yield from _judged_sums("the candidate", "")
+    yield Sum("score_stable_sum", "Sum of stable's scores, as shares of the evaluator's range",
+              SumKind.TOTAL, SHARE_TICK)  # fmt: skip
+    yield Sum("score_candidate_sum", "Sum of the candidate's scores, likewise",
+              SumKind.TOTAL, SHARE_TICK)  # fmt: skip
+    yield Sum("orders", "Orders of the two answers in which one or neither was preferred")
+    yield Sum("first_preferred", "Of these, orders in which the answer shown first was preferred")
+    yield Sum("second_preferred", "Of these, orders in which the one shown second was preferred")
+    yield Sum("both_orders", "Pairs that were asked in both orders")
+    yield Sum("both_orders_alike", "Of these, pairs in which both gave the same answer, or neither")
+    yield Sum("turns", "Pairs that name their conversation and turn")
+    yield Sum("first_turns", "Of these, first turns")
+    yield Sum("earlier_turns", "Sum of (turn - 1) x share that is sampled over these: how many "
+              "judged turns went before", SumKind.TOTAL, EARLIER_TICK)  # fmt: skip
+
+
+def _judged_sums(compared: str, note: str) -> Iterator[Sum]:
+    yield Sum("preference_histogram", f"Pairs by how far {compared} is preferred to stable{note}, "
+              f"{_ON_A_SCALE}", SumKind.HISTOGRAM)  # fmt: skip
+    yield Sum("score_histogram", f"Pairs by {compared}'s score less stable's{note}, {_ON_A_SCALE}",
+              SumKind.HISTOGRAM)  # fmt: skip
+
+
+QUALITY: Final = tuple(_quality_sums())
+"""Of pairs, by one evaluator."""
+NOISE: Final = tuple(_judged_sums("stable's second run", ""))
+"""What the evaluator says of stable and `control`, which only its own noise tells apart."""
+
+
 def lost(side: str) -> str:
     """Name of the count of requests whose stable or candidate side never came."""
     return f"lost_{side}"
@@ -486,7 +523,10 @@ UNRESOLVED: Final = (
 
 EVENTS: Final = (
     Sum("paired", "Sides that were joined into pairs"),
-    Sum("single", "Sides that are alone by design (canary, ab); ratings that were measured"),
+    Sum(
+        "single",
+        "Sides that are alone by design (canary, ab); ratings and evaluations that were measured",
+    ),
     Sum("unmatched_stable", "Stable sides without a partner"),
     Sum("unmatched_candidate", "Candidate sides without a partner"),
     Sum("unmatched_control", "Control sides without a pair"),
@@ -523,6 +563,8 @@ def _sections() -> dict[str, tuple[Sum, ...]]:
         "turns": pair_turn_sums(TURNS),
         "stable_turns": side_turn_sums(TURNS),
         "candidate_turns": side_turn_sums(TURNS),
+        "quality": QUALITY,
+        "noise": NOISE,
         "unresolved": UNRESOLVED,
     }
 

@@ -17,7 +17,7 @@ from understudy.schemas.measure_kinds import (
 from understudy.schemas.measures import FEEDBACK, PAIR, SIDE
 
 Limit = Literal["max", "min", "max_increase", "max_drop"]
-Kind = Literal["rate", "lost", "agreement", "quantile", "mean", "excess", "accounting"]
+Kind = Literal["rate", "lost", "agreement", "quantile", "mean", "excess", "accounting", "quality"]
 Unit = Literal["share", "ms", "usd", "tokens", "characters"]
 
 
@@ -43,11 +43,13 @@ class Metric:
     """What it counts, in words; empty for pairs or requests."""
     weight: float = 1.0
     """Its share of the tolerated error, relative to other metrics."""
+    largest: float = 1.0
+    """Of a limit in points: what tolerates everything."""
 
     @property
     def is_of_pairs(self) -> bool:
         """Whether only requests that both sides answered say anything about it."""
-        return self.kind in ("agreement", "excess", "lost", "accounting")
+        return self.kind in ("agreement", "excess", "lost", "accounting", "quality")
 
     @property
     def higher_is_better(self) -> bool:
@@ -122,6 +124,22 @@ _LOST_RATE: Final = GuardrailMetric(
 """Likewise."""
 
 
+QUALITY_PREFERENCE: Final = GuardrailMetric(
+    "quality_preference", "answers preferred to stable's",
+    "the [evaluator](evaluations.md) that the guardrail names prefers stable's answer; a tie "
+    "counts half, and the drop is measured from 50 %",
+    "higher", counts="judged pairs", weight=2.0,
+)  # fmt: skip
+"""No measure of an answer: evaluators say it, of pairs that were sampled."""
+QUALITY_SCORE: Final = GuardrailMetric(
+    "quality_score", "answers' score",
+    "the [evaluator](evaluations.md) that the guardrail names gives it fewer points than stable's "
+    "answer, of 100 between the lowest and the highest score",
+    "higher", counts="judged pairs", weight=2.0,
+)  # fmt: skip
+"""Likewise."""
+
+
 RATES: Final[Mapping[str, Outcome | Category]] = {
     one.metric.name: one
     for one in (*SIDE, *FEEDBACK)
@@ -171,6 +189,17 @@ def _metrics() -> Iterator[Metric]:
     yield _metric(_LOST_RATE, "lost")
     why = "a request without a partner belongs to no side"
     yield _max_only(_UNMATCHED_SHARE, "accounting", why, per_rollout=True)
+    yield _drop_only(QUALITY_PREFERENCE, "either of two equal answers is preferred as often; use "
+                     "max_drop, in points below 50 %", largest=0.5)  # fmt: skip
+    yield _drop_only(QUALITY_SCORE, "a score tells little without stable's; use max_drop, in "
+                     "points of the evaluator's range")  # fmt: skip
+
+
+def _drop_only(called: GuardrailMetric, why: str, *, largest: float = 1.0) -> Metric:
+    """A metric of which only the difference of the sides can be limited, and why."""
+    plain = _metric(called, "quality")
+    refused = {**plain.refused, "min": why}
+    return replace(plain, limits=("max_drop",), refused=refused, largest=largest)
 
 
 _UNITS: Final[Mapping[str, Unit]] = {
@@ -270,7 +299,7 @@ def _quantity(metric: Metric, limit: Limit, written: str | int | float) -> Quant
     if unit == _FACTOR:
         return _factor(metric, limit, written, number)
     if metric.unit == "share":
-        return _share_quantity(written, number, unit, points=against_stable)
+        return _share_quantity(metric, written, number, unit, points=against_stable)
     if unit == "%" and against_stable:
         return _relative(number, limit)
     if metric.unit == "ms":
@@ -290,7 +319,7 @@ def _quantity(metric: Metric, limit: Limit, written: str | int | float) -> Quant
 
 def _factor(metric: Metric, limit: Limit, written: str | int | float, number: float) -> Quantity:
     """`3x` is an increase by 200 %."""
-    if limit != "max_increase" or metric.kind in ("agreement", "excess", "accounting"):
+    if limit != "max_increase" or metric.kind in ("agreement", "excess", "accounting", "quality"):
         raise ValueError(
             f"{written!r} is a multiple of stable's value, which goes with max_increase"
         )
@@ -306,7 +335,7 @@ def _relative(number: float, limit: Limit) -> Quantity:
 
 
 def _share_quantity(
-    written: str | int | float, number: float, unit: str, *, points: bool
+    metric: Metric, written: str | int | float, number: float, unit: str, *, points: bool
 ) -> Quantity:
     if points:
         if unit != "pp":
@@ -314,8 +343,8 @@ def _share_quantity(
                 f"{written!r} is ambiguous on a rate; write percentage points, such as 0.5pp, or a "
                 "multiple of stable's rate, such as 3x"
             )
-        if not number < 100.0:
-            raise ValueError("100pp or more tolerates everything")
+        if not number / 100.0 < metric.largest:
+            raise ValueError(f"{100 * metric.largest:g}pp or more tolerates everything")
         return Quantity(number / 100.0, False)
     share = number / 100.0 if unit in ("%", "pp") else number
     if unit not in ("", "%", "pp") or not 0.0 <= share <= 1.0:

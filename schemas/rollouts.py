@@ -23,6 +23,7 @@ from understudy.schemas.evaluation_sampling import (
     MAX_EVALUATORS,
     EvaluateManifest,
     EvaluationSampling,
+    EvaluatorReference,
     SamplingError,
     compile_sampling,
 )
@@ -142,6 +143,10 @@ class GuardrailManifest(
         ),
     ]
     name: Annotated[Label | None, Meta(description="The metric's name unless two share it.")] = None
+    evaluator: Annotated[
+        EvaluatorReference | None,
+        Meta(description="Of quality_preference and quality_score: whose evaluations count."),
+    ] = None
     max: Annotated[Written | None, Meta(description="Limit on the candidate alone.")] = None
     min: Annotated[Written | None, Meta(description="Limit on the candidate alone.")] = None
     max_increase: Annotated[
@@ -247,7 +252,7 @@ class SliceChoice(msgspec.Struct, frozen=True):
     named: tuple[SliceManifest, ...] = ()
 
 
-class Guardrail(msgspec.Struct, frozen=True):
+class Guardrail(msgspec.Struct, frozen=True, omit_defaults=True):
     """One compiled limit. Times are milliseconds, shares fractions of 1."""
 
     name: str
@@ -262,6 +267,8 @@ class Guardrail(msgspec.Struct, frozen=True):
     slices: SliceChoice
     action: Action
     required: Required
+    evaluator: str | None = None
+    """`name@version`, of metrics that evaluators measure."""
 
 
 class Rollout(msgspec.Struct, frozen=True):
@@ -576,7 +583,19 @@ def _guardrail(written: GuardrailManifest, path: Path) -> Guardrail:
         slices=slices,
         action=written.action,
         required=written.required,
+        evaluator=_evaluator(written, metric, path),
     )
+
+
+def _evaluator(written: GuardrailManifest, metric: Metric, path: Path) -> str | None:
+    if metric.kind == "quality" and written.evaluator is None:
+        raise PolicyError(
+            f"{metric.name} needs to know whose evaluations count; write evaluator: name@version",
+            path,
+        )
+    if metric.kind != "quality" and written.evaluator is not None:
+        raise PolicyError(f"{metric.name} is measured without an evaluator", (*path, "evaluator"))
+    return written.evaluator
 
 
 def _metric(name: str, path: Path) -> Metric:

@@ -18,12 +18,12 @@ Names = dict[str, int]
 class EventCounts(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Where the records of this slice and window ended; each of them in exactly one place.
 
-    In rows made from feedback a record is one rating; only `single`, `duplicate`, `late` and
-    `invalid` occur there.
+    In rows made from feedback a record is one rating, in those made from evaluations one
+    evaluation; only `single`, `duplicate`, `late` and `invalid` occur there.
     """
 
     paired: Annotated[int, Meta(description="Sides that were joined into pairs.")] = 0
-    single: Annotated[int, Meta(description="Sides that are alone by design (canary, ab); ratings that were measured.")] = 0
+    single: Annotated[int, Meta(description="Sides that are alone by design (canary, ab); ratings and evaluations that were measured.")] = 0
     unmatched_stable: Annotated[int, Meta(description="Stable sides without a partner.")] = 0
     unmatched_candidate: Annotated[int, Meta(description="Candidate sides without a partner.")] = 0
     unmatched_control: Annotated[int, Meta(description="Control sides without a pair.")] = 0
@@ -370,6 +370,31 @@ class SideTurnSums(msgspec.Struct, omit_defaults=True, kw_only=True):
     cost_usd_pairs: Annotated[int, Meta(description="Turn pairs with a known cost x of both turns.")] = 0
     cost_usd_sums: Annotated[float, Meta(description="Sum of x_i + x_j over these turn pairs.")] = 0.0
     cost_usd_products: Annotated[float, Meta(description="Sum of x_i · x_j over these.")] = 0.0
+
+
+class QualitySums(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What one evaluator says about pairs of a stable and a candidate answer."""
+
+    pairs: Annotated[int, Meta(description="Pairs that the evaluator judged.")] = 0
+    preference_histogram: Annotated[Histogram, Meta(description="Pairs by how far the candidate is preferred to stable, in tenths of the scale from -10 (stable is best) to 10.")] = msgspec.field(default_factory=dict)
+    score_histogram: Annotated[Histogram, Meta(description="Pairs by the candidate's score less stable's, in tenths of the scale from -10 (stable is best) to 10.")] = msgspec.field(default_factory=dict)
+    score_stable_sum: Annotated[float, Meta(description="Sum of stable's scores, as shares of the evaluator's range.")] = 0.0
+    score_candidate_sum: Annotated[float, Meta(description="Sum of the candidate's scores, likewise.")] = 0.0
+    orders: Annotated[int, Meta(description="Orders of the two answers in which one or neither was preferred.")] = 0
+    first_preferred: Annotated[int, Meta(description="Of these, orders in which the answer shown first was preferred.")] = 0
+    second_preferred: Annotated[int, Meta(description="Of these, orders in which the one shown second was preferred.")] = 0
+    both_orders: Annotated[int, Meta(description="Pairs that were asked in both orders.")] = 0
+    both_orders_alike: Annotated[int, Meta(description="Of these, pairs in which both gave the same answer, or neither.")] = 0
+    turns: Annotated[int, Meta(description="Pairs that name their conversation and turn.")] = 0
+    first_turns: Annotated[int, Meta(description="Of these, first turns.")] = 0
+    earlier_turns: Annotated[float, Meta(description="Sum of (turn - 1) x share that is sampled over these: how many judged turns went before.")] = 0.0
+
+
+class NoiseSums(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What it says about two answers of stable: its own noise."""
+
+    preference_histogram: Annotated[Histogram, Meta(description="Pairs by how far stable's second run is preferred to stable, in tenths of the scale from -10 (stable is best) to 10.")] = msgspec.field(default_factory=dict)
+    score_histogram: Annotated[Histogram, Meta(description="Pairs by stable's second run's score less stable's, in tenths of the scale from -10 (stable is best) to 10.")] = msgspec.field(default_factory=dict)
 
 
 class UnresolvedCounts(msgspec.Struct, omit_defaults=True, kw_only=True):

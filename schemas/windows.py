@@ -21,8 +21,10 @@ from understudy.schemas.events import Mode
 from understudy.schemas.window_measures import (
     ControlSums,
     EventCounts,
+    NoiseSums,
     PairSums,
     PairTurnSums,
+    QualitySums,
     SideSums,
     SideTurnSums,
     UnresolvedCounts,
@@ -30,14 +32,17 @@ from understudy.schemas.window_measures import (
 
 WINDOWS_SCHEMA_VERSION: Final = 1
 
-Source = Literal["events", "feedback"]
-"""The topic that a row was made from; partitions and versions of the two are not comparable."""
+Source = Literal["events", "feedback", "evaluations"]
+"""The topic that a row was made from; partitions and versions of two topics are not comparable."""
 
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
 
 class WindowRow(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One slice (rollout, mode, language, workflow) of one source's partition in one window.
+
+    Of evaluations there is a row for each evaluator, and for each minute in which the pairs were
+    requested: that says to which stage they belong.
 
     The row with the highest `version` among equal keys is the one that counts.
     """
@@ -48,6 +53,16 @@ class WindowRow(msgspec.Struct, omit_defaults=True, kw_only=True):
     workflow: Annotated[str, Meta(description="Empty when the gateway named none.")] = ""
     window_start: Annotated[dt.datetime, Meta(tz=True, description="Inclusive, UTC.")]
     window_s: Annotated[int, Meta(ge=1, description="Length of the window in seconds.")]
+    evaluator: Annotated[
+        str, Meta(description="`name@version` of the evaluator; empty but for evaluations.")
+    ] = ""
+    requests_from: Annotated[
+        Annotated[dt.datetime, Meta(tz=True)] | None,
+        Meta(
+            description="Start of the minute in which the pairs were requested; null but for "
+            "evaluations.",
+        ),
+    ] = None
     source: Annotated[Source, Meta(description="Topic that the row was made from.")] = "events"
     partition: Annotated[int, Meta(ge=0, description="Partition of the source's topic.")]
     version: Annotated[
@@ -62,6 +77,8 @@ class WindowRow(msgspec.Struct, omit_defaults=True, kw_only=True):
     turns: PairTurnSums = msgspec.field(default_factory=PairTurnSums)
     stable_turns: SideTurnSums = msgspec.field(default_factory=SideTurnSums)
     candidate_turns: SideTurnSums = msgspec.field(default_factory=SideTurnSums)
+    quality: QualitySums = msgspec.field(default_factory=QualitySums)
+    noise: NoiseSums = msgspec.field(default_factory=NoiseSums)
     unresolved: UnresolvedCounts = msgspec.field(default_factory=UnresolvedCounts)
 
 
@@ -94,6 +111,8 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "turns": PairTurnSums,
     "stable_turns": SideTurnSums,
     "candidate_turns": SideTurnSums,
+    "quality": QualitySums,
+    "noise": NoiseSums,
     "unresolved": UnresolvedCounts,
 }
 """The parts of a row that hold measures; a ClickHouse column is named `<section>_<field>`."""

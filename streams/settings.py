@@ -45,7 +45,10 @@ class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     topic_prefix: Annotated[str, Meta(description="Put before every topic's name")] = "understudy."
     group_id: Annotated[
         str,
-        Meta(description="Consumer group of the pairing workers; feedback's adds `-feedback`"),
+        Meta(
+            description="Consumer group of the pairing workers; those of feedback and evaluations "
+            "add `-feedback` and `-evaluations`"
+        ),
     ] = "understudy-pairing"
     replication_factor: Annotated[
         int, Meta(description="Of topics created here; -1 leaves it to the broker")

@@ -1,8 +1,8 @@
 """`understudy worker`: pairing, deciding and evaluating, one or all of them as one process.
 
-With all, deciding runs in the main thread, pairing and evaluating in their own. Pairing reads two
-topics, events and feedback, each in a thread and a consumer group of its own. The HTTP server has a
-thread and an event loop of its own in every role.
+With all, deciding runs in the main thread, pairing and evaluating in their own. Pairing reads three
+topics, events, feedback and evaluations, each in a thread and a consumer group of its own. The HTTP
+server has a thread and an event loop of its own in every role.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from typing import Final, Literal
@@ -62,6 +62,7 @@ from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.pairing.capture_follower import following_captures
 from understudy.streams.pairing.clickhouse_results import ClickHouseResults
 from understudy.streams.pairing.consumer import PairingConsumer
+from understudy.streams.pairing.evaluation_partition import EvaluationPartition
 from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
 from understudy.streams.pairing.kafka_results import KafkaResults
@@ -111,6 +112,7 @@ RIGHTS_TIMEOUT_S: Final = 15.0
 STATES: Final[dict[Source, type[PartitionState]]] = {
     "events": Partition,
     "feedback": FeedbackPartition,
+    "evaluations": EvaluationPartition,
 }
 
 
@@ -196,12 +198,16 @@ def _prepare_kafka(settings: Settings, role: Role) -> None:
 def _run_pairing(
     settings: Settings, policy: PairingPolicy, components: WorkerComponents, stop: threading.Event
 ) -> None:
-    """Read events in this thread and feedback in another."""
+    """Read events in this thread, and each other source in one of its own."""
     with (
-        pairing(settings, policy, _exposing_pairing(settings, components)) as (events, feedback),
-        _logging_progress((events, feedback)),
-        _critical_thread(feedback.run, stop, "understudy-feedback"),
+        pairing(settings, policy, _exposing_pairing(settings, components)) as readers,
+        _logging_progress(readers),
+        ExitStack() as others,
     ):
+        events, *rest = readers
+        for reader in rest:
+            thread = _critical_thread(reader.run, stop, f"understudy-{reader.source}")
+            others.enter_context(thread)
         log.info("worker.started", topic=events.topic, group=events.group_id)
         events.run(stop)
 

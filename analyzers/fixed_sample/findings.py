@@ -158,7 +158,7 @@ def _required(sample: Sample, tests: Mapping[Cell, FixedTest]) -> set[Cell]:
     required: set[Cell] = set()
     for number, check in enumerate(sample.checks):
         cases = {cell.slice: test.cases for cell, test in tests.items() if cell.check == number}
-        if check.stops_promotion and not check.of_stable:
+        if check.stops_promotion and check.is_guardrail:
             slices = required_slices(check.guardrail, cases, _ANY_CASE)
             required |= {Cell(number, name) for name in slices if _is_awaited(check, cases[name],
                          sample.cases)}  # fmt: skip

@@ -17,7 +17,12 @@ from understudy.analyzers.fixed_sample.means import NO_CONTROL, FixedMeanTest
 from understudy.analyzers.fixed_sample.paired_rates import PairedRateTest
 from understudy.analyzers.fixed_sample.share_limits import ShareLimitTest
 from understudy.analyzers.guardrails.column_readers import BinaryColumns
-from understudy.analyzers.guardrails.sequential_tests import AnyTest, BinaryTest, LimitTest
+from understudy.analyzers.guardrails.sequential_tests import (
+    AnyTest,
+    BinaryTest,
+    LimitTest,
+    MeanTest,
+)
 from understudy.analyzers.sequential import Direction
 from understudy.analyzers.sequential.bets import FloatArray, log_evidence
 
@@ -136,8 +141,10 @@ def test_of(test: AnyTest, by_unit: FloatArray) -> FixedTest:
     """Return the test of the statistics of a slice's units, (n_units, k)."""
     if isinstance(test, LimitTest):
         return ShareLimitTest.of(by_unit, test.margin)
-    if not isinstance(test, BinaryTest):
+    if isinstance(test, MeanTest):
         return FixedMeanTest.of(by_unit, test)
+    if not isinstance(test, BinaryTest):
+        raise TypeError(f"no test of a fixed sample goes with {type(test).__name__}")
     has_arms = by_unit[:, BinaryColumns._fields.index("candidate_units") :].any()
     if test.ratio != 1.0 or has_arms:
         return EvidenceTest.of(by_unit, test)

@@ -56,7 +56,7 @@ def judge_fixed_sample(rows: Sequence[WindowRow], rollout: Rollout) -> FixedSamp
         not_measured=untold.not_measured,
         too_few=[one.name for one in untold.too_few],
         point_other_way=[one.name for one in untold.point_other_way],
-        findings=[_record(one, sentences) for one in found if not one.check.of_stable],
+        findings=[_record(one, sentences) for one in found if one.check.is_guardrail],
     )
 
 

@@ -157,8 +157,12 @@ def _fold(
     """Fold a window's closed rows into the evidence of all checks."""
     state.note_fold()
     stage = rollout.stages[state.status.stage]
-    is_of_stage = start_ms >= state.stage.since_ms
-    of_stage = [(key, row) for key, row in rows if is_of_stage and counts_for(stage, key.mode)]
+    since_ms = state.stage.since_ms
+    of_stage = [
+        (key, row)
+        for key, row in rows
+        if key.requested_ms >= since_ms and counts_for(stage, key.mode)
+    ]
     if source == "events":
         counts = np.zeros(COUNT_WIDTH)
         for key, row in of_stage:

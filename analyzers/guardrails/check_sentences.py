@@ -15,6 +15,7 @@ from typing import Final
 
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evaluate import CheckResult
+from understudy.analyzers.guardrails.evaluator_sentences import noise_sentence, order_aside
 from understudy.analyzers.guardrails.formatting import (
     format_count,
     format_limit,
@@ -55,6 +56,8 @@ def sentence(
     `pairs` is what requests that both sides answered are called.
     """
     check, name = result.check, result.evidence.slice
+    if check.of_evaluator:
+        return f"{noise_sentence(result, where(name))}{_elsewhere(others)}"
     observed = check.test.observed(result.total)
     what = f"{_title(check)} {where(name)}"
     if check.is_tail:
@@ -63,6 +66,7 @@ def sentence(
         finding = f"{_change(result, observed)}, limit {_limit(check)}"
     units = f"{format_count(observed.units)} {_unit_word(check, result.total, pairs)}"
     asides = (
+        order_aside(result),
         _lately(result, observed),
         _lost(check, state, observed),
         _incident(result),

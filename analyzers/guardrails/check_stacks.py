@@ -54,7 +54,7 @@ class Known(NamedTuple):
 
 
 class CheckStack:
-    """The checks of one source and kind of test, in all their slices."""
+    """The checks of one source, kind of test and evaluator, in all their slices."""
 
     def __init__(
         self, source: Source, checks: Mapping[int, Check], table: SliceTable, layout: RowLayout
@@ -62,6 +62,8 @@ class CheckStack:
         """`checks` have their numbers in the policy's order; there is at least one."""
         self.source = source
         self.checks = list(checks.values())
+        self.evaluator = self.checks[0].evaluator
+        """Of all of them; empty where none measures what they test."""
         sizes = [len(table.of_check[number]) for number in checks]
         self.test = StackedTest([check.test for check in self.checks], sizes)
         self.cache = IncrementsCache()
@@ -228,10 +230,11 @@ class CheckStacks:
 def _stacks(
     source: Source, checks: Sequence[Check], table: SliceTable, layout: RowLayout
 ) -> Iterator[CheckStack]:
-    by_kind: dict[type, dict[int, Check]] = {}
+    by_kind: dict[tuple[type, str], dict[int, Check]] = {}
     for number, check in enumerate(checks):
         if check.source == source:
-            by_kind.setdefault(type(check.test), {})[number] = check
+            kind = type(check.test), check.evaluator
+            by_kind.setdefault(kind, {})[number] = check
     for of_kind in by_kind.values():
         yield CheckStack(source, of_kind, table, layout)
 

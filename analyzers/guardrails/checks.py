@@ -22,6 +22,7 @@ from understudy.analyzers.guardrails.column_readers import (
     lost_reader,
     mean_limit_reader,
     mean_reader,
+    quality_reader,
     rate_limit_reader,
     rate_reader,
     stable_rate_reader,
@@ -31,20 +32,33 @@ from understudy.analyzers.guardrails.column_readers import (
 from understudy.analyzers.guardrails.sequential_tests import (
     AnyTest,
     BinaryTest,
+    GradedTest,
     LimitTest,
     MeanTest,
+    NoiseTest,
 )
 from understudy.analyzers.sequential.tail_buckets import GAMMA, raised_bucket
 from understudy.schemas.measure_kinds import Outcome
 from understudy.schemas.measures import FEEDBACK
-from understudy.schemas.rollout_metrics import METRICS, STABLE_LIMITS, Metric
+from understudy.schemas.rollout_metrics import (
+    METRICS,
+    QUALITY_PREFERENCE,
+    QUALITY_SCORE,
+    STABLE_LIMITS,
+    Metric,
+)
 from understudy.schemas.rollouts import Action, Guardrail, Rollout, SliceChoice
 from understudy.schemas.windows import Source
 
 WARNING_SUFFIX: Final = ".warn"
 STABLE_PREFIX: Final = "stable."
+EVALUATOR_PREFIX: Final = "evaluator."
+NOISE_MARGIN: Final = 0.05
+"""By how much an evaluator may on the whole prefer one run of stable to another. Chance makes it
+less; a fault, such as a second run that is cut off or a prompt that names the sides, far more."""
 STABLE_SHARE: Final = 0.5
-"""Of the error of alerts, for whether stable is a measure to judge by; the rest is the policy's."""
+"""Of the error of alerts, for whether stable and evaluators are a measure to judge by; the rest is
+the policy's."""
 _OF_FEEDBACK: Final = frozenset(
     one.metric.name for one in FEEDBACK if isinstance(one, Outcome) and one.metric is not None
 )
@@ -69,6 +83,9 @@ class Check:
     weight: float = 0.0
     of_stable: bool = False
     """Whether it is no guardrail of the policy, but holds stable's own value against a limit."""
+    of_evaluator: bool = False
+    """Whether it is no guardrail of the policy, but asks whether an evaluator sees a difference
+    where there is none."""
 
     @property
     def is_tail(self) -> bool:
@@ -88,7 +105,19 @@ class Check:
     @property
     def source(self) -> Source:
         """The topic whose windows have what it reads."""
+        if self.metric.kind == "quality":
+            return "evaluations"
         return "feedback" if self.metric.name in _OF_FEEDBACK else "events"
+
+    @property
+    def is_guardrail(self) -> bool:
+        """Whether it is one of the policy."""
+        return not (self.of_stable or self.of_evaluator)
+
+    @property
+    def evaluator(self) -> str:
+        """Whose evaluations it reads; empty where none measures it."""
+        return self.guardrail.evaluator or ""
 
     @property
     def stops_promotion(self) -> bool:
@@ -120,10 +149,13 @@ class Check:
 
 
 def checks_of(rollout: Rollout) -> tuple[Check, ...]:
-    """Return all checks of a policy, in its order, with their weights; those of stable last."""
+    """Return all checks of a policy, in its order, with their weights.
+
+    Those of stable and of evaluators, which are no guardrails, come last.
+    """
     free = rollout.models.free
     checks = [check for guardrail in rollout.guardrails for check in _checks_of(guardrail, free)]
-    of_stable = _checks_of_stable(rollout)
+    of_stable = [*_checks_of_stable(rollout), *_checks_of_evaluators(rollout)]
     has_alerts = any(check.action == "alert" for check in checks)
     of_alerts = 1.0 - STABLE_SHARE if of_stable else 1.0
     return (
@@ -166,6 +198,35 @@ def _check_of_stable(metric: Metric) -> Check:
     return Check(
         name, guardrail, metric, guardrail.value, "alert", LimitTest(bad_share),
         name, stable_rate_reader(metric.name), of_stable=True,
+    )  # fmt: skip
+
+
+def _checks_of_evaluators(rollout: Rollout) -> list[Check]:
+    """Return whether evaluators see no difference where there is none, for each that is named."""
+    named = [one for one in rollout.guardrails if METRICS[one.metric].kind == "quality"]
+    distinct = {(one.metric, one.evaluator or ""): one for one in reversed(named)}
+    return [_check_of_evaluator(METRICS[metric], one) for (metric, _), one in
+            sorted(distinct.items())]  # fmt: skip
+
+
+def _check_of_evaluator(metric: Metric, named: Guardrail) -> Check:
+    guardrail = Guardrail(
+        name=f"{EVALUATOR_PREFIX}{named.evaluator}.{metric.name}",
+        metric=metric.name,
+        limit="max_drop",
+        value=NOISE_MARGIN,
+        relative=False,
+        floor=0.0,
+        warn_value=None,
+        slices=SliceChoice(all=True, each_language=True, each_workflow=False),
+        action="alert",
+        required="none",
+        evaluator=named.evaluator,
+    )
+    key, reader = _key_and_reader(guardrail, metric, NOISE_MARGIN, ())
+    return Check(
+        guardrail.name, guardrail, metric, NOISE_MARGIN, "alert",
+        NoiseTest(NOISE_MARGIN, unit=_unit_of(metric)), key, reader, of_evaluator=True,
     )  # fmt: skip
 
 
@@ -212,6 +273,9 @@ def _key_and_reader(
         return metric.name, lost_reader()
     if metric.kind == "excess":
         return metric.name, excess_reader(metric.name)
+    if metric.kind == "quality":
+        evaluator = guardrail.evaluator or ""
+        return f"{metric.name} by {evaluator}", quality_reader(metric.name, evaluator)
     return metric.name, unmatched_reader()
 
 
@@ -221,6 +285,9 @@ def _test(guardrail: Guardrail, metric: Metric, value: float) -> AnyTest:
         return MeanTest(shift=value)
     if metric.kind == "mean":
         return _mean_test(guardrail, value)
+    if metric.kind == "quality":
+        is_scored = metric.name == QUALITY_SCORE.name
+        return GradedTest(value, unit=_unit_of(metric), is_scored=is_scored)
     if metric.kind == "quantile":
         return LimitTest(1.0 - metric.quantile) if limit == "max" else BinaryTest(0.0)
     if limit in ("max", "min"):
@@ -228,6 +295,14 @@ def _test(guardrail: Guardrail, metric: Metric, value: float) -> AnyTest:
     if guardrail.relative:
         return BinaryTest(guardrail.floor, ratio=1.0 + value)
     return BinaryTest(value)
+
+
+def _unit_of(metric: Metric) -> float:
+    """What a difference of the whole scale is in the unit of limits.
+
+    An answer that is always preferred has 100 % of the preferences, half more than stable's equal.
+    """
+    return 0.5 if metric.name == QUALITY_PREFERENCE.name else 1.0
 
 
 def _mean_test(guardrail: Guardrail, value: float) -> MeanTest:

@@ -35,6 +35,13 @@ class ClosedRows:
     language: Labels
     workflow: Labels
     columns: RowColumns
+    requests_from_ms: IntArray | None = None
+    """Of evaluations: from when on the pairs were requested."""
+
+    @property
+    def requested_ms(self) -> IntArray:
+        """From when on the rows' requests were made: what says to which stage they belong."""
+        return self.start_ms if self.requests_from_ms is None else self.requests_from_ms
 
     @property
     def n(self) -> int:
@@ -58,4 +65,5 @@ class ClosedRows:
             self.language.part(rows),
             self.workflow.part(rows),
             self.columns.part(rows),
+            None if self.requests_from_ms is None else self.requests_from_ms[rows],
         )

@@ -323,7 +323,7 @@ class _SourceFold:
         vectors = layout.read_closed(rows, places, buckets)
         shape = len(self.starts), len(state.table.names)
         batches = layout.closed_batches(vectors, steps, places, shape)
-        is_of_stage = rows.start_ms >= state.stage.since_ms
+        is_of_stage = rows.requested_ms >= state.stage.since_ms
         own = np.flatnonzero(is_of_stage & self._have(rows, self._stage.mode))
         kept = np.flatnonzero(is_of_stage & self._count(rows))
         self._assigned = np.zeros((shape[0], COUNT_WIDTH))

@@ -18,6 +18,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from understudy.analyzers.guardrails.graded_columns import (
+    GRADED_FIELDS,
+    nothing_unresolved,
+    quality_read,
+)
 from understudy.analyzers.guardrails.row_columns import (
     PLACES,
     HistogramColumn,
@@ -87,7 +92,9 @@ class MeanColumns(NamedTuple):
     stable_squares: FloatArray = _NOTHING
 
 
-AnyColumns = BinaryColumns | LimitColumns | MeanColumns
+GradedColumns = tuple[FloatArray, ...]
+"""One array for each of `GRADED_FIELDS`."""
+AnyColumns = BinaryColumns | LimitColumns | MeanColumns | GradedColumns
 Read = Callable[[RowColumns], AnyColumns]
 
 
@@ -151,6 +158,9 @@ class NameRecorder(RowColumns):
     def histogram(self, name: str) -> HistogramColumn:
         self.names.add(name)
         return HistogramColumn.of([{}])
+
+    def is_by(self, evaluator: str) -> BoolArray:
+        return np.ones(1, dtype=np.bool_)
 
 
 def _refuse_impossible(statistics: AnyColumns) -> None:
@@ -599,6 +609,11 @@ def mean_limit_reader(metric: str, free: Collection[str] = ()) -> Reader:
         return MeanColumns(units, total, paired_candidate_squares=squares)
 
     return Reader(MeanColumns._fields, read, _nothing)
+
+
+def quality_reader(metric: str, evaluator: str) -> Reader:
+    """Return the reader of what one evaluator says of both answers."""
+    return Reader(GRADED_FIELDS, quality_read(metric, evaluator), nothing_unresolved)
 
 
 def excess_reader(metric: str) -> Reader:

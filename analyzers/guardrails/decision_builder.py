@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import math
 
+import msgspec
+
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evaluate import CheckResult, Evaluation, thresholds_of
+from understudy.analyzers.guardrails.evaluator_sentences import order_note
 from understudy.analyzers.guardrails.explanations import (
     alerts,
     reasons_for_hold,
@@ -71,15 +74,21 @@ def build_decision(
         evidence=[
             _evidence(rollout, state, result)
             for result in evaluation.results
-            if not result.check.of_stable
+            if result.check.is_guardrail
         ],
         stable=[
             _evidence(rollout, state, result)
             for result in evaluation.results
             if result.check.of_stable
         ],
+        evaluators=[
+            _evidence(rollout, state, result)
+            for result in evaluation.results
+            if result.check.of_evaluator
+        ],
         partitions=state.versions("events"),
         feedback_partitions=state.versions("feedback"),
+        evaluation_partitions=state.versions("evaluations"),
     )
 
 
@@ -138,6 +147,7 @@ def _evidence(rollout: Rollout, state: RolloutState, result: CheckResult) -> dec
     return decisions.Evidence(
         guardrail=check.name,
         metric=check.metric.name,
+        evaluator=check.evaluator or msgspec.UNSET,
         slice=evidence.slice,
         action=check.action,
         limit=check.guardrail.limit,
@@ -172,6 +182,8 @@ def _named(check: Check, statistics: FloatArray) -> dict[str, int | float]:
 def _note(result: CheckResult, state: RolloutState) -> str:
     check, slice_name = result.check, result.evidence.slice
     note = waiting(result, state)
+    if check.metric.kind == "quality" and not check.of_evaluator:
+        return note or order_note(result)
     if note or check.metric.kind != "quantile":
         return note
     if not check.is_tail:

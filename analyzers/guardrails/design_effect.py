@@ -24,8 +24,10 @@ from understudy.analyzers.guardrails.column_readers import BinaryColumns, LimitC
 from understudy.analyzers.guardrails.sequential_tests import (
     AnyTest,
     BinaryTest,
+    GradedTest,
     LimitTest,
     MeanTest,
+    NoiseTest,
 )
 from understudy.analyzers.guardrails.slices import ALL, MIRRORED, whole_of
 from understudy.analyzers.sequential import blocks, conversations
@@ -295,8 +297,13 @@ def _is_one_sided(test: AnyTest) -> bool:
 
 def _moments(test: AnyTest, statistics: FloatArray) -> FloatArray:
     """Return units, total and squares of the outcomes judged, (…, 3, 3) by party."""
-    parts = tuple(statistics[..., place] for place in range(statistics.shape[-1]))
     none = np.zeros(statistics.shape[:-1])
+    if isinstance(test, GradedTest | NoiseTest):
+        grades = statistics[..., test.grades]
+        paired = grades.sum(axis=-1), grades @ test.harms, grades @ test.harms**2
+        nobody = np.stack([none, none, none], axis=-1)
+        return np.stack([np.stack(paired, axis=-1), nobody, nobody], axis=-2)
+    parts = tuple(statistics[..., place] for place in range(statistics.shape[-1]))
     if isinstance(test, BinaryTest):
         b = BinaryColumns(*parts)
         paired = (

@@ -130,7 +130,9 @@ class Evaluation:
     @property
     def is_within_tolerance(self) -> bool:
         """Whether some slice is worse beyond doubt, yet within its margin."""
-        return any(result.evidence.tolerated for result in self.results)
+        return any(
+            result.evidence.tolerated for result in self.results if not result.check.of_evaluator
+        )
 
     def signature(self, stage: int) -> str:
         """Return what must change for another decision to be emitted."""

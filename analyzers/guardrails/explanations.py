@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from understudy.analyzers.guardrails.check_sentences import sentence, where
+from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evaluate import (
     ANY_SLICE,
     CheckResult,
@@ -33,7 +34,7 @@ from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.guardrails.state import Latch, RolloutState
 from understudy.analyzers.sequential.tail_buckets import ENOUGH_UNITS
 from understudy.analyzers.sequential.verdict import SUSPECTED_HARM
-from understudy.schemas.decisions import Alert
+from understudy.schemas.decisions import Alert, AlertKind
 from understudy.schemas.rollouts import Action, Rollout, Stage
 
 MOST_REASONS: Final = 5
@@ -181,8 +182,8 @@ def alerts(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> lis
     """Return what an engineer should look at although it rolls nothing back."""
     guardrails = [
         Alert(
-            kind="stable" if result.check.of_stable else "guardrail",
-            name=result.check.metric.name if result.check.of_stable else result.check.name,
+            kind=_alert_kind(result.check),
+            name=_alert_name(result.check),
             slice=result.evidence.slice,
             sentence=sentence(result, state, []),
         )
@@ -197,6 +198,19 @@ def alerts(rollout: Rollout, state: RolloutState, evaluation: Evaluation) -> lis
         for side, changes in state.stage.changed_models.items()
     ]
     return [*guardrails, *quality, *models]
+
+
+def _alert_kind(check: Check) -> AlertKind:
+    if check.of_evaluator:
+        return "evaluator"
+    return "stable" if check.of_stable else "guardrail"
+
+
+def _alert_name(check: Check) -> str:
+    """Of the guardrail, of the metric that stable is bad in, or of the evaluator."""
+    if check.of_evaluator:
+        return check.evaluator
+    return check.metric.name if check.of_stable else check.name
 
 
 def _another_model(side: str, changes: list[ModelChange]) -> str:

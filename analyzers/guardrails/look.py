@@ -222,7 +222,7 @@ def _opened(
     counted = stack.counts(starts, state.measured_since)
     if counted is not None:
         statistics, at_worst = statistics * counted[..., None], at_worst * counted[..., None]
-    seen = layout.turn_counts(batches).with_none_after()
+    seen = layout.turn_counts(batches, stack.evaluator).with_none_after()
     turns, requests = seen.turns.cumsum(axis=0), seen.requests.cumsum(axis=0)
     so_far = known.named + only_counts(turns)[:, stack.places]
     known_then = LookSums(

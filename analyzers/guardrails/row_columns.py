@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray
 from understudy.schemas.events import PAIRED_MODES
@@ -20,6 +21,7 @@ from understudy.schemas.measure_kinds import SumKind
 from understudy.schemas.measures import SUMS
 from understudy.schemas.windows import WindowRow
 
+LabelArray = npt.NDArray[np.object_]
 PLACES: Final[Mapping[str, str]] = {
     f"{section}_{one.name}": f"{section}.{one.name}"
     for section, sums in SUMS.items()
@@ -82,6 +84,14 @@ class HistogramColumn:
         """Sum of counts x values of the entries, (n,)."""
         return self._added(self.counts * values)
 
+    def spread(self, lowest: int, n_buckets: int) -> FloatArray:
+        """Counts of each row in some buckets from the lowest on, (n, n_buckets); others nowhere."""
+        places = self.buckets - lowest
+        kept = (places >= 0) & (places < n_buckets)
+        cells = self.rows[kept] * n_buckets + places[kept]
+        counts = np.bincount(cells, weights=self.counts[kept], minlength=self.n_rows * n_buckets)
+        return counts.astype(np.float64, copy=False).reshape(self.n_rows, n_buckets)
+
     def _added(self, numbers: FloatArray) -> FloatArray:
         added = np.bincount(self.rows, weights=numbers, minlength=self.n_rows)
         return added.astype(np.float64, copy=False)
@@ -139,9 +149,14 @@ class RowColumns:
         numbers: Mapping[str, FloatArray],
         histograms: Mapping[str, HistogramColumn] | None = None,
         names: Mapping[str, NameColumn] | None = None,
+        evaluators: LabelArray | None = None,
     ) -> None:
-        """`is_paired` (n,) says of which rows both sides of each request were compared."""
+        """`is_paired` (n,) says of which rows both sides of each request were compared.
+
+        `evaluators` (n,) are those of rows of evaluations; None where there are none.
+        """
         self.is_paired = is_paired
+        self._evaluators = evaluators
         self._numbers = numbers
         self._histograms = histograms or {}
         self._names = names or {}
@@ -161,6 +176,7 @@ class RowColumns:
                 name: NameColumn.of(list(map(attrgetter(NAME_PLACES[name]), rows)))
                 for name in by_name
             },
+            _evaluators_of(rows),
         )
 
     @property
@@ -175,7 +191,14 @@ class RowColumns:
             {name: column[rows] for name, column in self._numbers.items()},
             {name: column.part(rows) for name, column in self._histograms.items()},
             {name: column.part(rows) for name, column in self._names.items()},
+            None if self._evaluators is None else self._evaluators[rows],
         )
+
+    def is_by(self, evaluator: str) -> BoolArray:
+        """Return which rows are of an evaluator, (n,)."""
+        if self._evaluators is None:
+            return np.full(self.n, evaluator == "")
+        return np.asarray(self._evaluators == evaluator, dtype=np.bool_)
 
     def __getitem__(self, name: str) -> FloatArray:
         """Return a column of numbers."""
@@ -188,6 +211,11 @@ class RowColumns:
     def by_name(self, name: str) -> NameColumn:
         """Return a column of counts by name."""
         return self._names[name]
+
+
+def _evaluators_of(rows: Sequence[WindowRow]) -> LabelArray | None:
+    names = [row.evaluator for row in rows]
+    return np.array(names, dtype=np.object_) if any(names) else None
 
 
 def _part(n_rows: int, rows: IntArray, chosen: slice | IntArray) -> tuple[int, IntArray, BoolArray]:

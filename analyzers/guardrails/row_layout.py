@@ -65,8 +65,10 @@ class RowLayout:
             self._parts[key] = slice(width, width + len(reader.fields))
             width += len(reader.fields)
         self._n_statistics = width
-        self.counts = slice(width, width + COUNT_WIDTH)
-        width = self.counts.stop
+        self._counts: dict[str, slice] = {}
+        for evaluator in dict.fromkeys(["", *(check.evaluator for check in checks)]):
+            self._counts[evaluator] = slice(width, width + COUNT_WIDTH)
+            width += COUNT_WIDTH
         self._products: dict[str, tuple[Check, slice]] = {}
         for check in checks:
             key = products_key(check)
@@ -90,7 +92,7 @@ class RowLayout:
             *(reader.names() for reader in readers),
             *(product_names(check) for check in checks),
             *(columns_that_show(check.metric.name) for check in checks),
-            count_names(),
+            *map(count_names, self._counts),
         )
         self._names = names
         gauges = nothing.union(*(reader.gauge_names() for reader in readers))
@@ -103,6 +105,11 @@ class RowLayout:
         """Numbers of a row that never fall from one version to the next."""
         self._columns_of_kind = [self._sources(kind) for kind in range(N_KINDS)]
 
+    @property
+    def counts(self) -> slice:
+        """Where requests and turns stand that no evaluator judges."""
+        return self._counts[""]
+
     def part(self, key: str) -> slice:
         """Return the place of a check's statistics in a batch."""
         return self._parts[key]
@@ -110,15 +117,18 @@ class RowLayout:
     def turn_sums(self, check: Check, batches: FloatArray, places: IntArray) -> TurnSums:
         """Return what batches (…, all slices, batch_width) say about turns in a check's slices."""
         _, of_check = self._products[products_key(check)]
-        counts = batches[..., places, self.counts]
+        counts = batches[..., places, self._counts[check.evaluator]]
         products = batches[..., places, of_check]
         counts = counts.reshape(*counts.shape[:-1], PARTIES, COUNT_WIDTH // PARTIES)
         products = products.reshape(*products.shape[:-1], PARTIES, PRODUCT_WIDTH // PARTIES)
         return TurnSums(np.concatenate([counts[..., 1:], products], axis=-1), counts[..., 0])
 
-    def turn_counts(self, batches: FloatArray) -> TurnSums:
-        """Return how many turns and requests batches (…, width) have, without any outcome."""
-        counts = batches[..., self.counts]
+    def turn_counts(self, batches: FloatArray, evaluator: str = "") -> TurnSums:
+        """Return how many turns and requests batches (…, width) have, without any outcome.
+
+        Of those alone that an evaluator judged, where one is named.
+        """
+        counts = batches[..., self._counts[evaluator]]
         counts = counts.reshape(*counts.shape[:-1], PARTIES, COUNT_WIDTH // PARTIES)
         return TurnSums(counts[..., 1:], counts[..., 0])
 
@@ -200,7 +210,8 @@ class RowLayout:
         """Read what is the same in every slice."""
         for key, reader in self._readers.items():
             vectors[:, self._parts[key]] = reader.read(columns)
-        vectors[:, self.counts] = read_counts(columns)
+        for evaluator, place in self._counts.items():
+            vectors[:, place] = read_counts(columns, evaluator)
         for check, place in self._products.values():
             vectors[:, place] = read_products(check, columns)
 

@@ -1,7 +1,8 @@
 """Sequential tests: how the statistics of a check become evidence, one class for each kind.
 
 `BinaryTest` compares two sides by a yes or no, `LimitTest` holds the candidate's own share against
-a limit, `MeanTest` compares means without a bound. All count harm: positive is worse.
+a limit, `MeanTest` compares means without a bound, `GradedTest` what an evaluator says of both
+sides, and `NoiseTest` what it says of stable alone. All count harm: positive is worse.
 
 Statistics are arrays (..., k), see `column_readers`; what is computed for one place of the leading
 axes depends on nothing else in the array, to the last bit. A scale is an array (..., 3) of prior,
@@ -11,7 +12,7 @@ units and spread, zeros to begin with; `MeanTest` alone has use for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,13 @@ from understudy.analyzers.guardrails.column_readers import (
     BinaryColumns,
     LimitColumns,
     MeanColumns,
+)
+from understudy.analyzers.guardrails.graded_columns import (
+    DIFFERENCES,
+    GRADED_FIELDS,
+    GRADES,
+    NOISE,
+    place_of,
 )
 from understudy.analyzers.sequential import Direction, confidence, signed_bets, two_arm_cells
 from understudy.analyzers.sequential.bets import SIGNED_GRID, UNIT_GRID, BoolArray, FloatArray
@@ -560,7 +568,150 @@ class MeanTest:
         return Observations(weight, self.sign * total, total**2, weight**2 * noise)
 
 
-AnyTest = BinaryTest | LimitTest | MeanTest
+@dataclass(frozen=True, slots=True)
+class _GradesTest:
+    """Pairs by tenths of what an evaluator says is the difference of two answers, exactly.
+
+    Harm is stable's grade less the other answer's, times `unit`: where one answer is preferred,
+    half of the difference, so that it is a share of preferences below 50 %.
+    """
+
+    margin: float
+    unit: float = 1.0
+
+    grades: ClassVar[slice]
+    """Which of the statistics are judged."""
+
+    @property
+    def n_bets(self) -> int:
+        return SIGNED_GRID.size
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return GRADED_FIELDS
+
+    @property
+    def harms(self) -> FloatArray:
+        """Of a pair with each difference, (21,)."""
+        harms: FloatArray = -self.unit * DIFFERENCES
+        return harms
+
+    def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return statistics.copy(), np.zeros_like(statistics)
+
+    def increments(
+        self, statistics: FloatArray, direction: Direction, scale: FloatArray
+    ) -> FloatArray:
+        counts, gains = self.counts(statistics, direction), self.gains(direction)
+        won = np.zeros((*statistics.shape[:-1], self.n_bets))
+        for count, gain in zip(counts, gains, strict=True):
+            won += count[..., None] * gain
+        return won
+
+    def counts(self, statistics: FloatArray, direction: Direction) -> tuple[FloatArray, ...]:
+        """Return the units of `increments` that pay alike, (...) each."""
+        return tuple(np.moveaxis(statistics[..., self.grades], -1, 0))
+
+    def gains(self, direction: Direction) -> FloatArray:
+        """Return the log-wealth that each of these units wins, (21, n_bets)."""
+        bets = signed_bets(direction, self.margin, low=-self.unit, high=self.unit)
+        gains: FloatArray = np.log1p(np.multiply.outer(self.harms - self.margin, bets))
+        return gains
+
+    def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        return _unchanged(statistics, scale)
+
+    def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        return no_scale(statistics)
+
+    def units(self, statistics: FloatArray) -> FloatArray:
+        units: FloatArray = statistics[..., self.grades].sum(axis=-1)
+        return units
+
+    def window_harm(self, statistics: FloatArray) -> FloatArray:
+        grades = statistics[..., self.grades]
+        units, total = grades.sum(axis=-1), grades @ self.harms
+        return _harm(units, total, _within(units, _divided(total, units), grades @ self.harms**2))
+
+    def stable_harm(self, statistics: FloatArray) -> FloatArray:
+        return np.full((*statistics.shape[:-1], 3), np.nan)
+
+    def interval(
+        self,
+        statistics: FloatArray,
+        sums: FloatArray,
+        scale: FloatArray,
+        alpha: float,
+        design_effect: FloatArray | float = 1.0,
+    ) -> FloatArray:
+        return confidence.exact_intervals(
+            statistics[..., self.grades],
+            self.harms,
+            alpha / 2,
+            low=-self.unit,
+            high=self.unit,
+            design_effect=design_effect,
+        )
+
+    def _mean_harm(self, statistics: FloatArray) -> tuple[int, float]:
+        """Return how many units there are, and their mean harm; 0 without any."""
+        units = float(self.units(statistics))
+        return int(units), float(statistics[self.grades] @ self.harms) / max(units, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class GradedTest(_GradesTest):
+    """What an evaluator says of the candidate's answers and stable's."""
+
+    is_scored: bool = False
+    """Whether levels are scores, else shares of preferences, of which stable has 50 %."""
+
+    grades: ClassVar[slice] = GRADES
+
+    def observed(self, statistics: FloatArray) -> Observed:
+        units, harm = self._mean_harm(statistics)
+        if not units:
+            return Observed(0, None, None, None)
+        if not self.is_scored:
+            return Observed(units, 0.5 + harm, 0.5, harm)
+        stable, candidate = (
+            1.0 - float(statistics[place_of(name)]) / units
+            for name in ("score_stable_sum", "score_candidate_sum")
+        )
+        return Observed(units, candidate, stable, candidate - stable)
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseTest(_GradesTest):
+    """Whether an evaluator tells two answers of stable apart, by more than `margin` either way.
+
+    Two runs of one model are equally good on average, so who prefers one of them on the whole sees
+    something else than the answers. Nothing is ever promoted by it.
+    """
+
+    grades: ClassVar[slice] = NOISE
+
+    @property
+    def n_bets(self) -> int:
+        return 2 * SIGNED_GRID.size
+
+    def gains(self, direction: Direction) -> FloatArray:
+        """Return the log-wealth that each unit wins, (21, n_bets): half of the bets either way."""
+        if direction == "promotion":
+            return np.zeros((DIFFERENCES.size, self.n_bets))
+        bets = signed_bets("rollback", self.margin, low=-self.unit, high=self.unit)
+        either = [np.multiply.outer(sign * self.harms - self.margin, bets) for sign in (1.0, -1.0)]
+        gains: FloatArray = np.log1p(np.concatenate(either, axis=-1))
+        return gains
+
+    def observed(self, statistics: FloatArray) -> Observed:
+        units, harm = self._mean_harm(statistics)
+        if not units:
+            return Observed(0, None, None, None)
+        return Observed(units, 0.5 + harm, 0.5, harm)
+
+
+AnyTest = BinaryTest | LimitTest | MeanTest | GradedTest | NoiseTest
 
 
 def _columns(kind: type[C], statistics: FloatArray) -> C:

@@ -35,8 +35,16 @@ COUNT_WIDTH: Final = PARTIES * (1 + len(COUNTS))
 PRODUCT_WIDTH: Final = PARTIES * len(_OUTCOME)
 
 
-def count_names() -> list[str]:
+_OF_EVALUATIONS: Final = (
+    "quality_pairs", "quality_turns", "quality_first_turns", "quality_earlier_turns"
+)  # fmt: skip
+"""Requests and `COUNTS` of rows of evaluations, which are of pairs."""
+
+
+def count_names(evaluator: str = "") -> list[str]:
     """Return the columns that `read_counts` needs."""
+    if evaluator:
+        return list(_OF_EVALUATIONS)
     return [
         name
         for requests, section in zip(_REQUESTS, SECTIONS, strict=True)
@@ -44,9 +52,17 @@ def count_names() -> list[str]:
     ]
 
 
-def read_counts(columns: RowColumns) -> FloatArray:
-    """Return requests, and those with turn, first turns and earlier turns, (n, 12) by party."""
-    counts = np.stack([columns[name] for name in count_names()], axis=-1)
+def read_counts(columns: RowColumns, evaluator: str = "") -> FloatArray:
+    """Return requests, and those with turn, first turns and earlier turns, (n, 12) by party.
+
+    Of the rows of an evaluator where one is named: pairs that it judged, of which those alone went
+    before that were judged as well.
+    """
+    counts = np.stack([columns[name] for name in count_names(evaluator)], axis=-1)
+    if evaluator:
+        of_pairs = np.zeros((columns.n, COUNT_WIDTH))
+        of_pairs[:, : counts.shape[-1]] = counts * columns.is_by(evaluator)[:, None]
+        return of_pairs
     is_paired = columns.is_paired[:, None]
     own = np.arange(COUNT_WIDTH) < COUNT_WIDTH // PARTIES
     return np.where(own == is_paired, counts, 0.0)

@@ -45,12 +45,23 @@ class RowKey(NamedTuple):
     mode: Mode | None
     language: str
     workflow: str
+    evaluator: str = ""
+    requests_from_ms: int | None = None
+    """From when on its pairs were requested; of evaluations alone."""
 
     @classmethod
     def of(cls, row: WindowRow) -> RowKey:
         """Return the key of a row."""
         start_ms = to_epoch_ms(row.window_start)
-        return cls(start_ms, row.window_s, row.mode, row.language, row.workflow)
+        from_ms = to_epoch_ms(row.requests_from) if row.requests_from else None
+        return cls(
+            start_ms, row.window_s, row.mode, row.language, row.workflow, row.evaluator, from_ms
+        )
+
+    @property
+    def requested_ms(self) -> int:
+        """From when on its requests were made: what says to which stage they belong."""
+        return self.start_ms if self.requests_from_ms is None else self.requests_from_ms
 
 
 class StoredRow(NamedTuple):
@@ -197,9 +208,9 @@ class WindowStore:
         return self.folded_through_ms is not None and start_ms <= self.folded_through_ms
 
 
-def _place(item: tuple[tuple[int, RowKey], StoredRow]) -> tuple[int, int, str, str, str]:
+def _place(item: tuple[tuple[int, RowKey], StoredRow]) -> tuple[int | str, ...]:
     (partition, key), _ = item
-    return partition, key.window_s, key.mode or "", key.language, key.workflow
+    return partition, *_order(key)[1:]
 
 
 # Encoded
@@ -268,5 +279,6 @@ def _pack_partition(rows: PartitionRows) -> PackedPartition:
     )
 
 
-def _order(key: RowKey) -> tuple[int, int, str, str, str]:
-    return key.start_ms, key.window_s, key.mode or "", key.language, key.workflow
+def _order(key: RowKey) -> tuple[int | str, ...]:
+    slices = key.mode or "", key.language, key.workflow, key.evaluator
+    return key.start_ms, key.window_s, *slices, key.requested_ms

@@ -42,6 +42,29 @@ def hundredths(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.floor(values * 100.0).astype(np.int64)
 
 
+TENTHS: Final = 10
+"""Steps from the middle of a scale to each end: 21 buckets of differences from -1 to 1."""
+
+
+def tenths(differences: NDArray[np.float64], chance: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Tenths of differences (n,) in [-1, 1], each rounded up with the chance of its rest.
+
+    `chance` (n,) in [0, 1) decides. So the mean of a difference stays what it is, which rounding to
+    the nearest or in one direction would not leave: a step is many times a margin.
+    """
+    scaled = TENTHS * differences
+    below = np.floor(scaled)
+    # What differs from a whole tenth by its last bits alone is that tenth.
+    whole = np.round(scaled)
+    below = np.where(np.abs(scaled - whole) < _SCALE_ROUNDING, whole, below)
+    rounded: NDArray[np.float64] = below + (chance < scaled - below)
+    return np.clip(rounded, -TENTHS, TENTHS).astype(np.int64)
+
+
+_SCALE_ROUNDING: Final = 1e-9
+"""Tenths: far more than a few operations lose, far less than anybody's score resolves."""
+
+
 def quantile(histogram: Mapping[int, int], q: float) -> float:
     """The q-quantile (the smallest value with at least q of the counts at or below it).
 

@@ -17,8 +17,10 @@ from understudy.analyzers.windows.histogram import merge
 from understudy.schemas.window_measures import (
     ControlSums,
     EventCounts,
+    NoiseSums,
     PairSums,
     PairTurnSums,
+    QualitySums,
     SideSums,
     SideTurnSums,
     UnresolvedCounts,
@@ -41,6 +43,8 @@ class RowTotals:
     turns: PairTurnSums = field(default_factory=PairTurnSums)
     stable_turns: SideTurnSums = field(default_factory=SideTurnSums)
     candidate_turns: SideTurnSums = field(default_factory=SideTurnSums)
+    quality: QualitySums = field(default_factory=QualitySums)
+    noise: NoiseSums = field(default_factory=NoiseSums)
     unresolved: UnresolvedCounts = field(default_factory=UnresolvedCounts)
 
 
@@ -73,7 +77,7 @@ def over_windows(rows: Sequence[WindowRow]) -> list[WindowRow]:
 
 
 def _slice_key(row: WindowRow) -> tuple[Any, ...]:
-    return row.rollout_id, row.mode, row.language, row.workflow
+    return row.rollout_id, row.mode, row.language, row.workflow, row.evaluator
 
 
 _FIELDS: Final = [
@@ -143,7 +147,8 @@ def row_key(row: WindowRow) -> tuple[Any, ...]:
     """What makes two rows versions of one another."""
     return (
         row.rollout_id, row.mode, row.language, row.workflow,
-        row.window_start, row.window_s, row.source, row.partition,
+        row.window_start, row.window_s, row.source, row.partition, row.evaluator,
+        row.requests_from,
     )  # fmt: skip
 
 

@@ -23,13 +23,17 @@ _BUCKET_OFFSET: Final = 1 << (_BUCKET_BITS - 1)
 
 
 class SliceKey(NamedTuple):
-    """What a window row is about; `window_start_ms` is epoch milliseconds."""
+    """What a window row is about; times are epoch milliseconds."""
 
     rollout_id: str
     mode: str
     language: str
     workflow: str
     window_start_ms: int
+    evaluator: str = ""
+    """`name@version`; of evaluations alone."""
+    requests_from_ms: int = 0
+    """Start of the minute in which the pairs were requested; of evaluations alone."""
 
 
 Key = TypeVar("Key", bound=tuple[Any, ...])
@@ -102,6 +106,8 @@ class WindowSums:
             workflow=key.workflow,
             window_start=from_epoch_ms(key.window_start_ms),
             window_s=window_s,
+            evaluator=key.evaluator,
+            requests_from=from_epoch_ms(key.requests_from_ms) if key.evaluator else None,
             source=source,
             partition=partition,
             version=version,

@@ -8,12 +8,14 @@ CREATE TABLE IF NOT EXISTS windows (
     workflow LowCardinality(String) COMMENT 'Product feature that the request came from; empty when not named',
     window_start DateTime64(3, 'UTC') COMMENT 'Start of the window, inclusive',
     window_s UInt32 COMMENT 'Length of the window in seconds',
-    source LowCardinality(String) COMMENT 'Topic that the row was made from: events or feedback',
+    evaluator LowCardinality(String) COMMENT 'name@version of the evaluator; empty but for evaluations',
+    requests_from DateTime64(3, 'UTC') COMMENT 'Start of the minute in which the pairs were requested; 1970 but for evaluations',
+    source LowCardinality(String) COMMENT 'Topic that the row was made from: events, feedback or evaluations',
     partition UInt32 COMMENT 'Partition of the source\'s topic',
     version UInt64 COMMENT 'Offset up to which the partition had been read; among equal keys the highest counts',
     closed Bool COMMENT 'Nothing will be added any more',
     events_paired UInt64 COMMENT 'Events: sides that were joined into pairs',
-    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings that were measured',
+    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings and evaluations that were measured',
     events_unmatched_stable UInt64 COMMENT 'Events: stable sides without a partner',
     events_unmatched_candidate UInt64 COMMENT 'Events: candidate sides without a partner',
     events_unmatched_control UInt64 COMMENT 'Events: control sides without a pair',
@@ -462,6 +464,21 @@ CREATE TABLE IF NOT EXISTS windows (
     candidate_turns_cost_usd_pairs UInt64 COMMENT 'Candidate\'s turns: turn pairs with a known cost x of both turns',
     candidate_turns_cost_usd_sums Float64 COMMENT 'Candidate\'s turns: sum of x_i + x_j over these turn pairs',
     candidate_turns_cost_usd_products Float64 COMMENT 'Candidate\'s turns: sum of x_i · x_j over these',
+    quality_pairs UInt64 COMMENT 'Evaluator: pairs that the evaluator judged',
+    quality_preference_histogram Map(Int32, UInt64) COMMENT 'Evaluator: pairs by how far the candidate is preferred to stable, in tenths of the scale from -10 (stable is best) to 10',
+    quality_score_histogram Map(Int32, UInt64) COMMENT 'Evaluator: pairs by the candidate\'s score less stable\'s, in tenths of the scale from -10 (stable is best) to 10',
+    quality_score_stable_sum Float64 COMMENT 'Evaluator: sum of stable\'s scores, as shares of the evaluator\'s range',
+    quality_score_candidate_sum Float64 COMMENT 'Evaluator: sum of the candidate\'s scores, likewise',
+    quality_orders UInt64 COMMENT 'Evaluator: orders of the two answers in which one or neither was preferred',
+    quality_first_preferred UInt64 COMMENT 'Evaluator: of these, orders in which the answer shown first was preferred',
+    quality_second_preferred UInt64 COMMENT 'Evaluator: of these, orders in which the one shown second was preferred',
+    quality_both_orders UInt64 COMMENT 'Evaluator: pairs that were asked in both orders',
+    quality_both_orders_alike UInt64 COMMENT 'Evaluator: of these, pairs in which both gave the same answer, or neither',
+    quality_turns UInt64 COMMENT 'Evaluator: pairs that name their conversation and turn',
+    quality_first_turns UInt64 COMMENT 'Evaluator: of these, first turns',
+    quality_earlier_turns Float64 COMMENT 'Evaluator: sum of (turn - 1) x share that is sampled over these: how many judged turns went before',
+    noise_preference_histogram Map(Int32, UInt64) COMMENT 'Evaluator on stable alone: pairs by how far stable\'s second run is preferred to stable, in tenths of the scale from -10 (stable is best) to 10',
+    noise_score_histogram Map(Int32, UInt64) COMMENT 'Evaluator on stable alone: pairs by stable\'s second run\'s score less stable\'s, in tenths of the scale from -10 (stable is best) to 10',
     unresolved_awaiting_stable UInt64 COMMENT 'When the row was made: requests that wait for stable, or for their control',
     unresolved_awaiting_stable_errors UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and gave no answer',
     unresolved_awaiting_stable_fallbacks UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and came from a fallback model',
@@ -473,7 +490,10 @@ CREATE TABLE IF NOT EXISTS windows (
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
-ORDER BY (rollout_id, mode, language, workflow, window_start, window_s, source, partition)
+ORDER BY (
+    rollout_id, mode, language, workflow, window_start, window_s, source, partition, evaluator,
+    requests_from
+)
 TTL loaded_at + INTERVAL 30 DAY
 SETTINGS ttl_only_drop_parts = 1
 COMMENT 'Sufficient statistics of one slice of one source and partition in one window; everything adds up. Read windows_latest (or FINAL), since each version of a row is stored. Kept for 30 days after loading, its roll-ups for longer; to change: ALTER TABLE windows MODIFY TTL loaded_at + INTERVAL 100 DAY';

@@ -10,7 +10,7 @@ CREATE VIEW IF NOT EXISTS slices (
     window_s UInt32 COMMENT 'Length of the window in seconds',
     closed Bool COMMENT 'Nothing will be added any more',
     events_paired UInt64 COMMENT 'Events: sides that were joined into pairs',
-    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings that were measured',
+    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings and evaluations that were measured',
     events_unmatched_stable UInt64 COMMENT 'Events: stable sides without a partner',
     events_unmatched_candidate UInt64 COMMENT 'Events: candidate sides without a partner',
     events_unmatched_control UInt64 COMMENT 'Events: control sides without a pair',

@@ -1,13 +1,13 @@
 -- Written by schemas/generate.py; change the declarations beside this file instead.
 
--- Accounting: where every record of the events and the feedback topic ended, by partition and day of
+-- Accounting: where every record of the topics that workers read ended, by partition and day of
 -- the window that counts it. Invalid ones from before any valid one count in 1970.
 CREATE VIEW IF NOT EXISTS accounting (
-    source LowCardinality(String) COMMENT 'Topic of the records: events or feedback',
+    source LowCardinality(String) COMMENT 'Topic of the records: events, feedback or evaluations',
     partition UInt32 COMMENT 'Partition of the source\'s topic',
     day Date COMMENT 'UTC day of the windows that count the records',
     paired UInt64 COMMENT 'Sides that were joined into pairs',
-    single UInt64 COMMENT 'Sides that are alone by design (canary, ab); ratings that were measured',
+    single UInt64 COMMENT 'Sides that are alone by design (canary, ab); ratings and evaluations that were measured',
     unmatched UInt64 COMMENT 'Sides whose partner never came',
     duplicate UInt64 COMMENT 'Further copies of a record already read',
     superseded UInt64 COMMENT 'Attempts of a side that a later attempt replaced',
@@ -31,4 +31,4 @@ SELECT
     max(w.version) AS accounted_to
 FROM windows AS w FINAL
 GROUP BY source, partition, day
-COMMENT 'Where events and feedback ended, per source, partition and day; add up over days and partitions with sum';
+COMMENT 'Where events, feedback and evaluations ended, per source, partition and day; add up over days and partitions with sum';

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS decisions (
     policy_hash LowCardinality(String) COMMENT 'Hash of the policy it was judged by',
     partitions Map(Int32, UInt64) COMMENT 'Partition of the events topic to the version applied',
     feedback_partitions Map(Int32, UInt64) COMMENT 'The same, of the feedback topic',
+    evaluation_partitions Map(Int32, UInt64) COMMENT 'The same, of the topic of evaluations',
     decision String COMMENT 'The complete decision as JSON, evidence included, as it stands in the topic' CODEC(ZSTD(3)),
     decision_hash UInt64 MATERIALIZED xxHash64(decision) COMMENT 'Hash of the JSON; part of the sort key, SELECT * leaves it out'
 )

@@ -8,11 +8,12 @@ CREATE TABLE IF NOT EXISTS rollup_1m (
     workflow LowCardinality(String) COMMENT 'Product feature that the request came from; empty when not named',
     window_start DateTime64(3, 'UTC') COMMENT 'Start of the interval, inclusive',
     window_s UInt32 COMMENT 'Length of the interval in seconds',
-    source LowCardinality(String) COMMENT 'Topic that the row was made from: events or feedback',
+    evaluator LowCardinality(String) COMMENT 'name@version of the evaluator; empty but for evaluations',
+    source LowCardinality(String) COMMENT 'Topic that the row was made from: events, feedback or evaluations',
     version UInt64 COMMENT 'Sum of the versions of the rows it was made from, each plus one; among equal keys the highest counts',
     closed Bool COMMENT 'All windows that it was made from are closed',
     events_paired UInt64 COMMENT 'Events: sides that were joined into pairs',
-    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings that were measured',
+    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings and evaluations that were measured',
     events_unmatched_stable UInt64 COMMENT 'Events: stable sides without a partner',
     events_unmatched_candidate UInt64 COMMENT 'Events: candidate sides without a partner',
     events_unmatched_control UInt64 COMMENT 'Events: control sides without a pair',
@@ -461,6 +462,21 @@ CREATE TABLE IF NOT EXISTS rollup_1m (
     candidate_turns_cost_usd_pairs UInt64 COMMENT 'Candidate\'s turns: turn pairs with a known cost x of both turns',
     candidate_turns_cost_usd_sums Float64 COMMENT 'Candidate\'s turns: sum of x_i + x_j over these turn pairs',
     candidate_turns_cost_usd_products Float64 COMMENT 'Candidate\'s turns: sum of x_i · x_j over these',
+    quality_pairs UInt64 COMMENT 'Evaluator: pairs that the evaluator judged',
+    quality_preference_histogram Map(Int32, UInt64) COMMENT 'Evaluator: pairs by how far the candidate is preferred to stable, in tenths of the scale from -10 (stable is best) to 10',
+    quality_score_histogram Map(Int32, UInt64) COMMENT 'Evaluator: pairs by the candidate\'s score less stable\'s, in tenths of the scale from -10 (stable is best) to 10',
+    quality_score_stable_sum Float64 COMMENT 'Evaluator: sum of stable\'s scores, as shares of the evaluator\'s range',
+    quality_score_candidate_sum Float64 COMMENT 'Evaluator: sum of the candidate\'s scores, likewise',
+    quality_orders UInt64 COMMENT 'Evaluator: orders of the two answers in which one or neither was preferred',
+    quality_first_preferred UInt64 COMMENT 'Evaluator: of these, orders in which the answer shown first was preferred',
+    quality_second_preferred UInt64 COMMENT 'Evaluator: of these, orders in which the one shown second was preferred',
+    quality_both_orders UInt64 COMMENT 'Evaluator: pairs that were asked in both orders',
+    quality_both_orders_alike UInt64 COMMENT 'Evaluator: of these, pairs in which both gave the same answer, or neither',
+    quality_turns UInt64 COMMENT 'Evaluator: pairs that name their conversation and turn',
+    quality_first_turns UInt64 COMMENT 'Evaluator: of these, first turns',
+    quality_earlier_turns Float64 COMMENT 'Evaluator: sum of (turn - 1) x share that is sampled over these: how many judged turns went before',
+    noise_preference_histogram Map(Int32, UInt64) COMMENT 'Evaluator on stable alone: pairs by how far stable\'s second run is preferred to stable, in tenths of the scale from -10 (stable is best) to 10',
+    noise_score_histogram Map(Int32, UInt64) COMMENT 'Evaluator on stable alone: pairs by stable\'s second run\'s score less stable\'s, in tenths of the scale from -10 (stable is best) to 10',
     unresolved_awaiting_stable UInt64 COMMENT 'When the row was made: requests that wait for stable, or for their control',
     unresolved_awaiting_stable_errors UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and gave no answer',
     unresolved_awaiting_stable_fallbacks UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and came from a fallback model',
@@ -471,7 +487,7 @@ CREATE TABLE IF NOT EXISTS rollup_1m (
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
-ORDER BY (rollout_id, mode, language, workflow, window_start, source)
+ORDER BY (rollout_id, mode, language, workflow, window_start, evaluator, source)
 TTL loaded_at + INTERVAL 60 DAY
 SETTINGS ttl_only_drop_parts = 1
 COMMENT 'Windows of a minute with their partitions added up, written by workers within seconds. Read slices_1m (or FINAL), since each version of a row is stored. Kept for 60 days after loading; to change: ALTER TABLE rollup_1m MODIFY TTL loaded_at + INTERVAL 100 DAY';
@@ -484,11 +500,12 @@ CREATE TABLE IF NOT EXISTS rollup_5m (
     workflow LowCardinality(String) COMMENT 'Product feature that the request came from; empty when not named',
     window_start DateTime64(3, 'UTC') COMMENT 'Start of the interval, inclusive',
     window_s UInt32 COMMENT 'Length of the interval in seconds',
-    source LowCardinality(String) COMMENT 'Topic that the row was made from: events or feedback',
+    evaluator LowCardinality(String) COMMENT 'name@version of the evaluator; empty but for evaluations',
+    source LowCardinality(String) COMMENT 'Topic that the row was made from: events, feedback or evaluations',
     version UInt64 COMMENT 'Sum of the versions of the rows it was made from, each plus one; among equal keys the highest counts',
     closed Bool COMMENT 'All windows that it was made from are closed',
     events_paired UInt64 COMMENT 'Events: sides that were joined into pairs',
-    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings that were measured',
+    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings and evaluations that were measured',
     events_unmatched_stable UInt64 COMMENT 'Events: stable sides without a partner',
     events_unmatched_candidate UInt64 COMMENT 'Events: candidate sides without a partner',
     events_unmatched_control UInt64 COMMENT 'Events: control sides without a pair',
@@ -937,6 +954,21 @@ CREATE TABLE IF NOT EXISTS rollup_5m (
     candidate_turns_cost_usd_pairs UInt64 COMMENT 'Candidate\'s turns: turn pairs with a known cost x of both turns',
     candidate_turns_cost_usd_sums Float64 COMMENT 'Candidate\'s turns: sum of x_i + x_j over these turn pairs',
     candidate_turns_cost_usd_products Float64 COMMENT 'Candidate\'s turns: sum of x_i · x_j over these',
+    quality_pairs UInt64 COMMENT 'Evaluator: pairs that the evaluator judged',
+    quality_preference_histogram Map(Int32, UInt64) COMMENT 'Evaluator: pairs by how far the candidate is preferred to stable, in tenths of the scale from -10 (stable is best) to 10',
+    quality_score_histogram Map(Int32, UInt64) COMMENT 'Evaluator: pairs by the candidate\'s score less stable\'s, in tenths of the scale from -10 (stable is best) to 10',
+    quality_score_stable_sum Float64 COMMENT 'Evaluator: sum of stable\'s scores, as shares of the evaluator\'s range',
+    quality_score_candidate_sum Float64 COMMENT 'Evaluator: sum of the candidate\'s scores, likewise',
+    quality_orders UInt64 COMMENT 'Evaluator: orders of the two answers in which one or neither was preferred',
+    quality_first_preferred UInt64 COMMENT 'Evaluator: of these, orders in which the answer shown first was preferred',
+    quality_second_preferred UInt64 COMMENT 'Evaluator: of these, orders in which the one shown second was preferred',
+    quality_both_orders UInt64 COMMENT 'Evaluator: pairs that were asked in both orders',
+    quality_both_orders_alike UInt64 COMMENT 'Evaluator: of these, pairs in which both gave the same answer, or neither',
+    quality_turns UInt64 COMMENT 'Evaluator: pairs that name their conversation and turn',
+    quality_first_turns UInt64 COMMENT 'Evaluator: of these, first turns',
+    quality_earlier_turns Float64 COMMENT 'Evaluator: sum of (turn - 1) x share that is sampled over these: how many judged turns went before',
+    noise_preference_histogram Map(Int32, UInt64) COMMENT 'Evaluator on stable alone: pairs by how far stable\'s second run is preferred to stable, in tenths of the scale from -10 (stable is best) to 10',
+    noise_score_histogram Map(Int32, UInt64) COMMENT 'Evaluator on stable alone: pairs by stable\'s second run\'s score less stable\'s, in tenths of the scale from -10 (stable is best) to 10',
     unresolved_awaiting_stable UInt64 COMMENT 'When the row was made: requests that wait for stable, or for their control',
     unresolved_awaiting_stable_errors UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and gave no answer',
     unresolved_awaiting_stable_fallbacks UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and came from a fallback model',
@@ -947,7 +979,7 @@ CREATE TABLE IF NOT EXISTS rollup_5m (
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
-ORDER BY (rollout_id, mode, language, workflow, window_start, source)
+ORDER BY (rollout_id, mode, language, workflow, window_start, evaluator, source)
 TTL loaded_at + INTERVAL 120 DAY
 SETTINGS ttl_only_drop_parts = 1
 COMMENT 'Windows of five minutes with their partitions added up, written by workers within seconds. Read slices_5m (or FINAL), since each version of a row is stored. Kept for 120 days after loading; to change: ALTER TABLE rollup_5m MODIFY TTL loaded_at + INTERVAL 100 DAY';
@@ -960,11 +992,12 @@ CREATE TABLE IF NOT EXISTS rollup_1h (
     workflow LowCardinality(String) COMMENT 'Product feature that the request came from; empty when not named',
     window_start DateTime64(3, 'UTC') COMMENT 'Start of the interval, inclusive',
     window_s UInt32 COMMENT 'Length of the interval in seconds',
-    source LowCardinality(String) COMMENT 'Topic that the row was made from: events or feedback',
+    evaluator LowCardinality(String) COMMENT 'name@version of the evaluator; empty but for evaluations',
+    source LowCardinality(String) COMMENT 'Topic that the row was made from: events, feedback or evaluations',
     version UInt64 COMMENT 'Sum of the versions of the rows it was made from, each plus one; among equal keys the highest counts',
     closed Bool COMMENT 'All windows that it was made from are closed',
     events_paired UInt64 COMMENT 'Events: sides that were joined into pairs',
-    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings that were measured',
+    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings and evaluations that were measured',
     events_unmatched_stable UInt64 COMMENT 'Events: stable sides without a partner',
     events_unmatched_candidate UInt64 COMMENT 'Events: candidate sides without a partner',
     events_unmatched_control UInt64 COMMENT 'Events: control sides without a pair',
@@ -1413,6 +1446,21 @@ CREATE TABLE IF NOT EXISTS rollup_1h (
     candidate_turns_cost_usd_pairs UInt64 COMMENT 'Candidate\'s turns: turn pairs with a known cost x of both turns',
     candidate_turns_cost_usd_sums Float64 COMMENT 'Candidate\'s turns: sum of x_i + x_j over these turn pairs',
     candidate_turns_cost_usd_products Float64 COMMENT 'Candidate\'s turns: sum of x_i · x_j over these',
+    quality_pairs UInt64 COMMENT 'Evaluator: pairs that the evaluator judged',
+    quality_preference_histogram Map(Int32, UInt64) COMMENT 'Evaluator: pairs by how far the candidate is preferred to stable, in tenths of the scale from -10 (stable is best) to 10',
+    quality_score_histogram Map(Int32, UInt64) COMMENT 'Evaluator: pairs by the candidate\'s score less stable\'s, in tenths of the scale from -10 (stable is best) to 10',
+    quality_score_stable_sum Float64 COMMENT 'Evaluator: sum of stable\'s scores, as shares of the evaluator\'s range',
+    quality_score_candidate_sum Float64 COMMENT 'Evaluator: sum of the candidate\'s scores, likewise',
+    quality_orders UInt64 COMMENT 'Evaluator: orders of the two answers in which one or neither was preferred',
+    quality_first_preferred UInt64 COMMENT 'Evaluator: of these, orders in which the answer shown first was preferred',
+    quality_second_preferred UInt64 COMMENT 'Evaluator: of these, orders in which the one shown second was preferred',
+    quality_both_orders UInt64 COMMENT 'Evaluator: pairs that were asked in both orders',
+    quality_both_orders_alike UInt64 COMMENT 'Evaluator: of these, pairs in which both gave the same answer, or neither',
+    quality_turns UInt64 COMMENT 'Evaluator: pairs that name their conversation and turn',
+    quality_first_turns UInt64 COMMENT 'Evaluator: of these, first turns',
+    quality_earlier_turns Float64 COMMENT 'Evaluator: sum of (turn - 1) x share that is sampled over these: how many judged turns went before',
+    noise_preference_histogram Map(Int32, UInt64) COMMENT 'Evaluator on stable alone: pairs by how far stable\'s second run is preferred to stable, in tenths of the scale from -10 (stable is best) to 10',
+    noise_score_histogram Map(Int32, UInt64) COMMENT 'Evaluator on stable alone: pairs by stable\'s second run\'s score less stable\'s, in tenths of the scale from -10 (stable is best) to 10',
     unresolved_awaiting_stable UInt64 COMMENT 'When the row was made: requests that wait for stable, or for their control',
     unresolved_awaiting_stable_errors UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and gave no answer',
     unresolved_awaiting_stable_fallbacks UInt64 COMMENT 'When the row was made: of these, requests whose candidate side is there and came from a fallback model',
@@ -1423,7 +1471,7 @@ CREATE TABLE IF NOT EXISTS rollup_1h (
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
-ORDER BY (rollout_id, mode, language, workflow, window_start, source)
+ORDER BY (rollout_id, mode, language, workflow, window_start, evaluator, source)
 TTL loaded_at + INTERVAL 400 DAY
 SETTINGS ttl_only_drop_parts = 1
 COMMENT 'Windows of an hour with their partitions added up, written by workers within seconds. Read slices_1h (or FINAL), since each version of a row is stored. Kept for 400 days after loading; to change: ALTER TABLE rollup_1h MODIFY TTL loaded_at + INTERVAL 100 DAY';
@@ -1447,7 +1495,7 @@ CREATE VIEW IF NOT EXISTS slices_1m (
     window_s UInt32 COMMENT 'Length of the interval in seconds',
     closed Bool COMMENT 'Nothing will be added any more',
     events_paired UInt64 COMMENT 'Events: sides that were joined into pairs',
-    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings that were measured',
+    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings and evaluations that were measured',
     events_unmatched_stable UInt64 COMMENT 'Events: stable sides without a partner',
     events_unmatched_candidate UInt64 COMMENT 'Events: candidate sides without a partner',
     events_unmatched_control UInt64 COMMENT 'Events: control sides without a pair',
@@ -2381,7 +2429,7 @@ CREATE VIEW IF NOT EXISTS slices_5m (
     window_s UInt32 COMMENT 'Length of the interval in seconds',
     closed Bool COMMENT 'Nothing will be added any more',
     events_paired UInt64 COMMENT 'Events: sides that were joined into pairs',
-    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings that were measured',
+    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings and evaluations that were measured',
     events_unmatched_stable UInt64 COMMENT 'Events: stable sides without a partner',
     events_unmatched_candidate UInt64 COMMENT 'Events: candidate sides without a partner',
     events_unmatched_control UInt64 COMMENT 'Events: control sides without a pair',
@@ -3315,7 +3363,7 @@ CREATE VIEW IF NOT EXISTS slices_1h (
     window_s UInt32 COMMENT 'Length of the interval in seconds',
     closed Bool COMMENT 'Nothing will be added any more',
     events_paired UInt64 COMMENT 'Events: sides that were joined into pairs',
-    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings that were measured',
+    events_single UInt64 COMMENT 'Events: sides that are alone by design (canary, ab); ratings and evaluations that were measured',
     events_unmatched_stable UInt64 COMMENT 'Events: stable sides without a partner',
     events_unmatched_candidate UInt64 COMMENT 'Events: candidate sides without a partner',
     events_unmatched_control UInt64 COMMENT 'Events: control sides without a pair',

@@ -26,8 +26,9 @@ from understudy.schemas.clickhouse.schema import (
 )
 
 _PARTITION: Final = next(n for n, one in enumerate(WINDOWS.columns) if one.name == "partition")
-KEY: Final = WINDOWS.columns[:_PARTITION]
-"""Columns that tell roll-ups apart: those of windows, but for the partition."""
+KEY: Final = tuple(one for one in WINDOWS.columns[:_PARTITION] if one.name != "requests_from")
+"""Columns that tell roll-ups apart: those of windows, but for the partition and for the minute in
+which judged pairs were requested, which decisions alone ask."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ _SECTION_TITLES: Final = {
     "turns": "Turns",
     "stable_turns": "Stable's turns",
     "candidate_turns": "Candidate's turns",
+    "quality": "Evaluator",
+    "noise": "Evaluator on stable alone",
     "unresolved": "When the row was made",
 }
 """What the comment of a measure's column begins with."""
@@ -222,7 +224,11 @@ WINDOWS: Final = Table(
                "shadow, interleave, canary or ab; empty when an invalid event names none"),
         *SLICE[2:],
         *WINDOW,
-        Column("source", LABEL, "Topic that the row was made from: events or feedback"),
+        Column("evaluator", LABEL, "name@version of the evaluator; empty but for evaluations"),
+        Column("requests_from", TIME,
+               "Start of the minute in which the pairs were requested; 1970 but for evaluations"),
+        Column("source", LABEL,
+               "Topic that the row was made from: events, feedback or evaluations"),
         Column("partition", "UInt32", "Partition of the source's topic"),
         Column("version", "UInt64",
                "Offset up to which the partition had been read; among equal keys the highest "
@@ -234,7 +240,10 @@ WINDOWS: Final = Table(
     """\
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
-ORDER BY (rollout_id, mode, language, workflow, window_start, window_s, source, partition)
+ORDER BY (
+    rollout_id, mode, language, workflow, window_start, window_s, source, partition, evaluator,
+    requests_from
+)
 TTL loaded_at + INTERVAL 30 DAY
 SETTINGS ttl_only_drop_parts = 1""",
     "Sufficient statistics of one slice of one source and partition in one window; everything "
@@ -281,6 +290,7 @@ DECISIONS: Final = Table(
         Column("partitions", _VERSIONS,
                "Partition of the events topic to the version applied"),
         Column("feedback_partitions", _VERSIONS, "The same, of the feedback topic"),
+        Column("evaluation_partitions", _VERSIONS, "The same, of the topic of evaluations"),
         Column("decision", "String",
                "The complete decision as JSON, evidence included, as it stands in the topic",
                codec="ZSTD(3)"),
@@ -303,9 +313,18 @@ ORDER BY (rollout_id, rollout_created_at, sequence, decision_hash)""",
 )  # fmt: skip
 
 
+_BY_EVALUATOR: Final = ("quality", "noise")
+"""Sections that add up only within one evaluator."""
+
+
 def added_up(*, of_events: bool) -> Iterator[Column]:
-    """Sums over rows; with `of_events`, where records ended is told of the source events alone."""
+    """Sums over rows; with `of_events`, where records ended is told of the source events alone.
+
+    What evaluators say is left out then, since it does not add up over several of them.
+    """
     for section, column, one in _summed():
+        if of_events and section in _BY_EVALUATOR:
+            continue
         source = f"w.{column.name}"
         value = f"sumMap({source})" if one.is_map else f"sum({source})"
         if of_events and section == "events":
@@ -329,17 +348,19 @@ SLICES: Final = View(
 
 ACCOUNTING: Final = View(
     "accounting",
-    "Accounting: where every record of the events and the feedback topic ended, by partition and "
-    "day of\n-- the window that counts it. Invalid ones from before any valid one count in 1970.",
+    "Accounting: where every record of the topics that workers read ended, by partition and day "
+    "of\n-- the window that counts it. Invalid ones from before any valid one count in 1970.",
     (
-        Column("source", LABEL, "Topic of the records: events or feedback", value="w.source"),
+        Column("source", LABEL, "Topic of the records: events, feedback or evaluations",
+               value="w.source"),
         Column("partition", "UInt32", "Partition of the source's topic", value="w.partition"),
         Column("day", "Date", "UTC day of the windows that count the records",
                value="toDate(w.window_start, 'UTC')"),
         Column("paired", "UInt64", "Sides that were joined into pairs",
                value="sum(w.events_paired)"),
         Column("single", "UInt64",
-               "Sides that are alone by design (canary, ab); ratings that were measured",
+               "Sides that are alone by design (canary, ab); ratings and evaluations that were "
+               "measured",
                value="sum(w.events_single)"),
         Column("unmatched", "UInt64", "Sides whose partner never came",
                value="sum(w.events_unmatched_stable) + sum(w.events_unmatched_candidate) + "
@@ -357,6 +378,6 @@ ACCOUNTING: Final = View(
                value="max(w.version)"),
     ),
     ("source", "partition", "day"),
-    "Where events and feedback ended, per source, partition and day; add up over days and "
-    "partitions with sum",
+    "Where events, feedback and evaluations ended, per source, partition and day; add up over days "
+    "and partitions with sum",
 )  # fmt: skip

@@ -21,11 +21,13 @@ PAUSED: Final = "UnderstudyPaused"
 GUARDRAIL: Final = "UnderstudyGuardrail"
 DATA_QUALITY: Final = "UnderstudyDataQuality"
 STABLE: Final = "UnderstudyStable"
+EVALUATOR: Final = "UnderstudyEvaluator"
 MODEL: Final = "UnderstudyModel"
 _NAMES: Final[Mapping[AlertKind, tuple[str, str]]] = {
     "guardrail": (GUARDRAIL, ": "),
     "data_quality": (DATA_QUALITY, ": data quality, "),
     "stable": (STABLE, ": stable, "),
+    "evaluator": (EVALUATOR, ": evaluator, "),
     "model": (MODEL, ": model, "),
 }
 """Kind of an alert to the alarm's name, and how its summary begins."""
@@ -39,7 +41,7 @@ class Alarm:
     severity: Severity
     rollout_id: str
     guardrail: str
-    """Name of a guardrail, a limit of data quality or a side; else empty."""
+    """Name of a guardrail, a limit of data quality, an evaluator or a side; else empty."""
     slice: str
     summary: str
     description: str

@@ -42,6 +42,7 @@ def row_of(decision: Decision, payload: bytes) -> dict[str, object]:
         "policy_hash": decision.policy_hash,
         "partitions": _versions(decision.partitions),
         "feedback_partitions": _versions(decision.feedback_partitions),
+        "evaluation_partitions": _versions(decision.evaluation_partitions),
         "decision": payload.decode(),
     }
 

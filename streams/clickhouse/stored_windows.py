@@ -26,7 +26,8 @@ SPAN_ROWS_IN_COLUMNS: Final = 20_000
 """The same of rows read in columns: about 10 MB with the columns that a policy needs. The server
 looks through all that a rollout has for each span, so they should be few."""
 IDENTITY: Final = (
-    "mode", "language", "workflow", "window_start", "window_s", "source", "partition", "closed"
+    "mode", "language", "workflow", "window_start", "window_s", "source", "partition", "closed",
+    "evaluator", "requests_from",
 )  # fmt: skip
 """Columns that say what a row is about."""
 MAX_ROLLOUTS: Final = 100
@@ -51,7 +52,9 @@ FROM (
 )
 GROUP BY span ORDER BY span
 """
-_ORDER: Final = "window_start, source, partition, window_s, mode, language, workflow"
+_ORDER: Final = (
+    "window_start, source, partition, window_s, mode, language, workflow, evaluator, requests_from"
+)
 _ROLLOUTS: Final = f"""
 SELECT rollout_id, min(window_start), max(window_start + window_s)
 FROM windows WHERE rollout_id != '' AND window_start >= {_TIME.format("since_ms")}
@@ -102,7 +105,8 @@ def read_rows(client: Client, some: WindowRange, wanted: list[Span]) -> Iterator
     for span in wanted:
         part = WindowRange(some.rollout_id, span.first_ms, span.last_ms + 1)
         sql = _rows_sql(TABLES[WINDOWS])
-        result = _query(client, sql, _parameters(part), {"window_start": "int"})
+        formats = {"window_start": "int", "requests_from": "int"}
+        result = _query(client, sql, _parameters(part), formats)
         if result.result_rows:
             columns = zip(*result.result_rows, strict=True)
             yield from window_rows(dict(zip(TABLES[WINDOWS], columns, strict=True)))

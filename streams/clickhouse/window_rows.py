@@ -17,10 +17,16 @@ _IDENTITY = [name for name in WindowRow.__struct_fields__ if name not in SECTION
 
 
 def window_columns(rows: Sequence[WindowRow]) -> Columns:
-    """n window rows as columns of `windows`; a missing mode becomes the empty string."""
+    """n window rows as columns of `windows`; a missing mode becomes the empty string.
+
+    So do times that are missing the first instant of 1970.
+    """
     columns: Columns = {name: [getattr(row, name) for row in rows] for name in _IDENTITY}
     columns["mode"] = [row.mode or "" for row in rows]
     columns["window_start"] = [to_epoch_ms(row.window_start) for row in rows]
+    columns["requests_from"] = [
+        to_epoch_ms(row.requests_from) if row.requests_from else 0 for row in rows
+    ]
     for section, record in SECTIONS.items():
         columns.update(_section_columns(section, record.__struct_fields__, rows))
     return columns
@@ -33,11 +39,14 @@ def _section_columns(section: str, names: Sequence[str], rows: Sequence[WindowRo
 
 
 def window_rows(columns: Mapping[str, Sequence[Any]]) -> list[WindowRow]:
-    """The rows that `window_columns` laid out; `window_start` in milliseconds since 1970."""
+    """The rows that `window_columns` laid out; times in milliseconds since 1970."""
     identity = {
         **{name: columns[name] for name in _IDENTITY},
         "mode": [mode or None for mode in columns["mode"]],
         "window_start": list(map(from_epoch_ms, columns["window_start"])),
+        "requests_from": [
+            from_epoch_ms(time) if time else None for time in columns["requests_from"]
+        ],
     }
     sections = {name: _section_records(name, record, columns) for name, record in SECTIONS.items()}
     parts = {**identity, **sections}

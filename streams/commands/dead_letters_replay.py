@@ -6,6 +6,7 @@ import logging
 
 import click
 
+from understudy.schemas.sources import SOURCE_RECORDS
 from understudy.schemas.windows import SOURCES
 from understudy.streams.commands.dead_letters import selection_options
 from understudy.streams.commands.invocation import quiet_logs, with_settings
@@ -95,7 +96,7 @@ def _print_topics(replay: DeadLetterReplay, settings: Settings, *, dry_run: bool
     counts, verb = (replay.selected, "would be") if dry_run else (replay.delivered, "were")
     for source in SOURCES:
         topic = topic_of(settings.kafka, source)
-        name = "events" if source == "events" else "feedback records"
+        name = SOURCE_RECORDS[source].noun
         if source == "events" or counts[topic]:
             say(f"{counts[topic]:,} {name} {verb} written to {topic}")
 

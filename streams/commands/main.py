@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "export": "Copy a rollout's rows from ClickHouse to Parquet, CSV or JSON",
     "judge-check": "Ask the judge model about pairs whose better answer is known",
     "migrate": "Create or update the tables in ClickHouse",
-    "publish": "Write recorded events or feedback to Kafka",
+    "publish": "Write recorded events, feedback or evaluations to Kafka",
     "query": "Run an SQL statement in ClickHouse",
     "rebuild": "Have workers read the log again and overwrite windows",
     "report": "Write a report on a rollout, as one HTML file",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
 
+from understudy.schemas.sources import SOURCE_RECORDS
 from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import files_argument
@@ -37,7 +37,6 @@ from understudy.streams.terminal.progress import file_progress
 
 DELIVERY_TIMEOUT_S: Final = 60.0
 """Outlasts a broker's restart."""
-_NAMES: Final[Mapping[Source, str]] = {"events": "events", "feedback": "feedback records"}
 
 
 @click.command("publish")
@@ -48,7 +47,7 @@ _NAMES: Final[Mapping[Source, str]] = {"events": "events", "feedback": "feedback
     type=click.Choice(SOURCES),
     default="events",
     show_default=True,
-    help="The topic: events, or feedback about answers.",
+    help="The topic: events, feedback about answers, or evaluations of pairs.",
 )
 @click.option(
     "--include-late",
@@ -72,7 +71,7 @@ def command(
     answers: AnswerFiles,
     rollout_id: str | None,
 ) -> None:
-    """Write recorded events or feedback to Kafka, with the keys that gateways use.
+    """Write recorded events, feedback or evaluations to Kafka, with the keys that gateways use.
 
     FILE is a recording, as for replay, and its records are written in the order of their times.
     The topic is created when it is missing. Records that will be dead letters are written, too, and
@@ -88,6 +87,7 @@ def command(
     Examples:
       understudy publish events.ndjson.gz
       understudy publish --to feedback thumbs.ndjson
+      understudy publish --to evaluations judged.ndjson
       gateway-log-to-events | understudy publish -
       understudy publish --from auto --rollout-id search-v2 stable.jsonl candidate.jsonl
     """
@@ -121,15 +121,16 @@ def command(
     if topic in created:
         say(f"created {topic}", err=True)
     took_s = time.monotonic() - started
-    written = f"{producer.delivered[topic]:,} {_NAMES[source]} written to {topic}"
+    noun = SOURCE_RECORDS[source].noun
+    written = f"{producer.delivered[topic]:,} {noun} written to {topic}"
     say(f"{written} in {took_s:.1f} s")
     _explain(publisher, recording, policy, source)
     for why, count in producer.refused.items():
-        say(f"{count:,} {_NAMES[source]} refused by the broker: {why}", err=True)
+        say(f"{count:,} {noun} refused by the broker: {why}", err=True)
     if damage is not None:
         raise CommandError(f"{damage}; {written} before that")
     if 0 < publisher.publication.sent == publisher.publication.invalid.total:
-        raise CommandError(f"none of the {_NAMES[source]} can be used; all will be dead letters")
+        raise CommandError(f"none of the {noun} can be used; all will be dead letters")
     if producer.refused:
         raise click.exceptions.Exit(FAILED)
 
@@ -147,7 +148,7 @@ def _answers(
     if rollout_id is None:
         raise click.UsageError("--from needs --rollout-id: recorded answers name no rollout")
     if source != "events":
-        raise click.UsageError("--from reads answers, which are no feedback")
+        raise click.UsageError("--from reads answers, which are no " + SOURCE_RECORDS[source].noun)
     return read_answers(with_sides(answers, files), rollout_id, policy)[0]
 
 
@@ -159,10 +160,11 @@ def _producer(settings: Settings) -> BufferedProducer:
 
 def _confirm(producer: BufferedProducer, source: Source) -> None:
     """Wait for the broker. Raises `CommandError` where it does not confirm everything."""
+    noun = SOURCE_RECORDS[source].noun
     unconfirmed = producer.flush(DELIVERY_TIMEOUT_S)
     if unconfirmed:
         raise CommandError(
-            f"the broker did not confirm {unconfirmed:,} {_NAMES[source]} within "
+            f"the broker did not confirm {unconfirmed:,} {noun} within "
             f"{DELIVERY_TIMEOUT_S:.0f} s; they may be missing, so publish them again",
             UNREACHABLE,
         )
@@ -180,8 +182,9 @@ def _explain(
     for line in order_text(recording.disorder, policy.join_timeout_s):
         say(line, err=True)
     if publisher.publication.late:
+        noun = SOURCE_RECORDS[source].noun
         say(
-            f"{publisher.publication.late:,} {_NAMES[source]} are older than what their partition "
+            f"{publisher.publication.late:,} {noun} are older than what their partition "
             "holds; a worker counts them as late",
             err=True,
         )

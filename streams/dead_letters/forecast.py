@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from understudy.schemas.events import InvalidEvent, decode_event, event_key, request_time_ms
-from understudy.schemas.feedback import decode_feedback, feedback_key, feedback_time_ms
+from understudy.schemas.events import InvalidEvent
+from understudy.schemas.sources import SOURCE_RECORDS, KeyAndTime
 from understudy.schemas.windows import Source
 from understudy.streams.dead_letters.dead_letter_record import DeadLetterRecord
 from understudy.streams.kafka.partitioner import partition_of
@@ -58,16 +58,16 @@ class Forecaster:
             ahead_s = (time_ms - now_ms) / 1000
             return Forecast(ReplayEffect.REFUSED, key, f"its time is still {ahead_s:.0f} s ahead")
         watermark_ms = self.watermarks_ms.get(partition_of(key, self.partitions))
-        if watermark_ms is not None and time_ms < watermark_ms - self.join_timeout_ms:
+        if watermark_ms is not None and self._is_late(time_ms, watermark_ms):
             behind_s = (watermark_ms - time_ms) / 1000
             why = f"{behind_s:.0f} s behind its partition's watermark"
             return Forecast(ReplayEffect.LATE, key, why)
         return Forecast(ReplayEffect.ACCEPTED, key)
 
-    def _key_and_time(self, payload: bytes | None) -> tuple[str, int]:
+    def _is_late(self, time_ms: int, watermark_ms: int) -> bool:
+        can_be_late = SOURCE_RECORDS[self.source].can_be_late
+        return can_be_late and time_ms < watermark_ms - self.join_timeout_ms
+
+    def _key_and_time(self, payload: bytes | None) -> KeyAndTime:
         """Key and time of a record. Raises `InvalidEvent`."""
-        if self.source == "feedback":
-            feedback = decode_feedback(payload)
-            return feedback_key(feedback), feedback_time_ms(feedback)
-        event = decode_event(payload, self.max_event_bytes)
-        return event_key(event), request_time_ms(event)
+        return SOURCE_RECORDS[self.source].read(payload, self.max_event_bytes)

@@ -108,6 +108,6 @@ def _forecaster(settings: Settings, source: Source) -> Forecaster:
 
 def _forecast(forecaster: Forecaster | None, record: DeadLetterRecord) -> Forecast:
     if forecaster is None:
-        why = "neither an event nor feedback"
+        why = "neither an event, nor feedback, nor an evaluation"
         return Forecast(ReplayEffect.REFUSED, record.key or b"", why)
     return forecaster.forecast(record, int(time.time() * 1000))

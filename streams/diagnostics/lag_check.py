@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from understudy.schemas.sources import SOURCE_RECORDS
 from understudy.schemas.windows import Source
 from understudy.streams.diagnostics.findings import Finding, fail, numbers, ok, or_ok, warn
 from understudy.streams.pairing.group_positions import GroupPosition
@@ -30,7 +31,7 @@ class GroupProgress:
     def waiting(self) -> str:
         """How much waits to be read, in words."""
         lag = sum(one.lag for one in self.after)
-        return f"{lag:,} {'events wait' if self.source == 'events' else 'feedback records wait'}"
+        return f"{lag:,} {SOURCE_RECORDS[self.source].noun} wait"
 
 
 def check_lag(progress: GroupProgress, *, workers: int) -> list[Finding]:

@@ -34,6 +34,7 @@ def _difference(one: TopicDifference, specs: Topics) -> Finding:
     if one.setting == "message.timestamp.type" and one.topic in (
         specs.events.name,
         specs.feedback.name,
+        specs.evaluations.name,
     ):
         return fail(TOPICS, str(one), f"a wrong clock would close windows; {alter}")
     if one.setting == "partitions":

@@ -186,6 +186,7 @@ def _evidence(request: web.Request, decision: Decision) -> EvidenceList:
             if guardrail in (None, one.guardrail) and of_slice in (None, one.slice)
         ],
         stable=decision.stable,
+        evaluators=decision.evaluators,
     )
 
 

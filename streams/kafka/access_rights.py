@@ -41,10 +41,10 @@ def _topic(operation: Operation, names: Iterable[str]) -> list[Right]:
 
 
 def gateway_rights(settings: Settings) -> list[Right]:
-    """Of a publisher: it writes events and feedback, and follows decisions."""
+    """Of a publisher: it writes events, feedback and choices, and follows decisions."""
     names = topics(settings.kafka)
     return [
-        *_topic("Write", (names.events.name, names.feedback.name)),
+        *_topic("Write", (names.events.name, names.feedback.name, names.evaluations.name)),
         *_topic("Read", (names.decisions.name,)),
     ]
 
@@ -107,7 +107,7 @@ def diagnosing_rights(settings: Settings) -> list[Right]:
     names = topics(settings.kafka)
     return [
         *_topic("Read", (names.events.name, names.dead_letters.name)),
-        *_topic("Describe", (names.feedback.name, names.windows.name)),
+        *_topic("Describe", (names.feedback.name, names.evaluations.name, names.windows.name)),
         *_topic("Describe", (names.rollouts.name, names.decisions.name, names.audit.name)),
         *_topic("DescribeConfigs", (spec.name for spec in names)),
         *(Right("group", group_of(settings.kafka, source), "Describe") for source in SOURCES),

@@ -103,14 +103,17 @@ def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def group_of(kafka: KafkaSettings, source: Source) -> str:
-    """Return the consumer group of a source: feedback has one of its own."""
+    """Return the consumer group of a source: all but events have one of their own."""
     return kafka.group_id if source == "events" else f"{kafka.group_id}-{source}"
 
 
 def topic_of(kafka: KafkaSettings, source: Source) -> str:
     """Return the topic that a source's rows are made from."""
     specs = topics(kafka)
-    return {"events": specs.events, "feedback": specs.feedback}[source].name
+    by_source = {
+        "events": specs.events, "feedback": specs.feedback, "evaluations": specs.evaluations
+    }  # fmt: skip
+    return by_source[source].name
 
 
 def topics(kafka: KafkaSettings) -> Topics:

@@ -1,9 +1,9 @@
 """The consumer loop: polls, feeds the partitions' states, follows rebalances.
 
-The same loop reads events and feedback. What records mean and which windows they change is decided
-by the states; what is emitted and committed, by the checkpointer; what happens while ClickHouse
-does not keep up, by the backpressure. Recovery is always the same: read again from what was
-committed.
+The same loop reads events, feedback and evaluations. What records mean and which windows they
+change is decided by the states; what is emitted and committed, by the checkpointer; what happens
+while ClickHouse does not keep up, by the backpressure. Recovery is always the same: read again from
+what was committed.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class _Start(NamedTuple):
 
     @property
     def offset(self) -> int:
+        """From where on records count."""
         return self.position.offset
 
 
@@ -387,7 +388,7 @@ class PairingConsumer:
 
     def _check_placement(self, number: int, records: RecordBatch) -> None:
         """Warn, once in a while, of keys that lie elsewhere than their pairs are looked for."""
-        if self.source != "events":  # feedback is not joined, and may lie anywhere
+        if self.source != "events":  # the others are not joined, and may lie anywhere
             return
         self._placement.look(number, records)
         found = self._placement.warning(time.monotonic())
@@ -510,9 +511,12 @@ class PairingConsumer:
         except KafkaException as error:
             self._log.warning("restart.failed", partition=number, error=str(error))
             return None
-        if not self._seek(number, start.offset):
+        if not self._seek(number, self._reads_from(start)):
             return None
         return self._begin(start)
+
+    def _reads_from(self, start: _Start) -> int:
+        return self._state.reads_from(start.offset, start.first)
 
     def _seek(self, number: int, offset: int) -> bool:
         """Whether the next message will be the one at an offset; not while fetching starts."""
@@ -632,6 +636,7 @@ class PairingConsumer:
             number, self._policy, start_offset=position.offset, resumed=position.metadata,
             is_truncated=position.is_truncated,
         )  # fmt: skip
+        state.begin_reading_at(self._reads_from(start))
         fresh = Assignment(state, committed=start.committed)
         self._assigned[number] = fresh
         return fresh

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import MAX_EVENT_BYTES
 from understudy.streams.pairing.capture_choices import CaptureChoices, CaptureLimits
 from understudy.streams.settings import Settings, SettingsError
+
+_LEAST_S: Final = 0.001
+"""Times are whole milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,13 @@ class PairingPolicy:
             )
         except ValueError as error:
             raise SettingsError(f"[pairing] {error}") from None
+
+    @property
+    def without_waiting(self) -> PairingPolicy:
+        """The same for records that wait for no other: windows close as soon as they are over."""
+        return replace(
+            self, join_timeout_s=_LEAST_S, allowed_lateness_s=_LEAST_S, request_time_tolerance_s=0.0
+        )
 
     @property
     def window_ms(self) -> int:

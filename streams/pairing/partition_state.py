@@ -1,6 +1,7 @@
-"""The state that partitions of both sources share: watermark, open windows, tally, safe commits.
+"""The state that partitions of all sources share: watermark, open windows, tally, safe commits.
 
-The subclasses read records: `Partition` joins events, `FeedbackPartition` takes feedback as it is.
+The subclasses read records: `Partition` joins events, `FeedbackPartition` takes feedback as it is,
+`EvaluationPartition` evaluations.
 Pure: state at a position is a function of the log alone, so reading again from a committed offset
 gives the same rows.
 """
@@ -15,6 +16,7 @@ import msgspec
 
 from understudy.analyzers.compare.language_tags import UNDETERMINED, normalize_tag
 from understudy.analyzers.windows.window_sums import SliceKey
+from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.events import Event, InvalidEvent, InvalidReason, peek
 from understudy.schemas.feedback import Feedback
 from understudy.schemas.window_measures import UnresolvedCounts
@@ -34,6 +36,8 @@ from understudy.streams.pairing.request_language import named_language
 BEFORE_ANY_WATERMARK: Final = 0
 """Records that are invalid before any valid one counts in the window of 1970."""
 
+AnyRecord = Event | Feedback | Evaluation
+"""What partitions are read into."""
 _BEFORE_ALL_TIME: Final = -(1 << 63)
 _MODES: Final = ("shadow", "interleave", "canary", "ab")
 
@@ -84,6 +88,18 @@ class PartitionState(ABC):
     @abstractmethod
     def _begin(self) -> None:
         """Create the state that reading this kind of record needs besides."""
+
+    @classmethod
+    def reads_from(cls, start_offset: int, first_offset: int) -> int:
+        """Return where reading begins so that records count from `start_offset` on.
+
+        The log begins at `first_offset`.
+        """
+        return start_offset
+
+    def begin_reading_at(self, offset: int) -> None:
+        """Read from an offset on that `reads_from` returned."""
+        self.position = offset
 
     @abstractmethod
     def process(self, records: RecordBatch) -> BatchOutput:
@@ -241,7 +257,7 @@ class PartitionState(ABC):
     def _count_invalid(
         self,
         letter: DeadLetter,
-        record: Event | Feedback | None,
+        record: AnyRecord | None,
         watermark_ms: int | None,
         outcome: BatchOutput,
     ) -> None:
@@ -259,7 +275,7 @@ def _end_of_window(time_ms: int | None, window_ms: int) -> int:
     return _BEFORE_ALL_TIME if time_ms is None else time_ms - time_ms % window_ms + window_ms
 
 
-def slice_of(record: Event | Feedback, language: str, window_start_ms: int) -> SliceKey:
+def slice_of(record: AnyRecord, language: str, window_start_ms: int) -> SliceKey:
     """The slice that a record belongs to, in a window."""
     workflow = record.workflow or ""
     return SliceKey(record.rollout_id, record.mode, language, workflow, window_start_ms)
@@ -272,7 +288,7 @@ def clock_ahead(field: str, by_ms: int) -> InvalidEvent:
     )
 
 
-def _labels(record: Event | Feedback | None, letter: DeadLetter) -> tuple[str, str, str, str]:
+def _labels(record: AnyRecord | None, letter: DeadLetter) -> tuple[str, str, str, str]:
     """Rollout, mode, language and workflow of an invalid record, as far as it tells."""
     if record is not None:
         return record.rollout_id, record.mode, named_language(record), record.workflow or ""

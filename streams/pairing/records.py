@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.events import InvalidReason
 from understudy.streams.clickhouse.captured_pairs import CapturedPair
 from understudy.streams.pairing.comparison import Comparisons
@@ -24,13 +26,21 @@ class RecordBatch:
     def __len__(self) -> int:
         return len(self.payloads)
 
+    def split_at(self, offset: int) -> tuple[RecordBatch, RecordBatch]:
+        """The records before an offset, and those from it on."""
+        place = bisect_left(self.offsets, offset)
+        before, after = slice(None, place), slice(place, None)
+        return self._part(before), self._part(after)
+
+    def _part(self, part: slice) -> RecordBatch:
+        return RecordBatch(
+            self.payloads[part], self.offsets[part], self.timestamps_ms[part], self.keys[part]
+        )
+
     def parts(self, records: int) -> Iterator[RecordBatch]:
         """The same records, so many at a time."""
         for start in range(0, len(self), records):
-            part = slice(start, start + records)
-            yield RecordBatch(
-                self.payloads[part], self.offsets[part], self.timestamps_ms[part], self.keys[part]
-            )
+            yield self._part(slice(start, start + records))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,14 @@ class UnmatchedSide:
     window_start_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedPair:
+    """An evaluation that is no copy of an earlier one, or says why there is none."""
+
+    offset: int
+    evaluation: Evaluation
+
+
 @dataclass(slots=True)
 class BatchOutput:
     """The output of a batch, to be handed to the sinks."""
@@ -62,6 +80,7 @@ class BatchOutput:
     unmatched: list[UnmatchedSide] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     captured: list[CapturedPair] = field(default_factory=list)
+    evaluations: list[JudgedPair] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from understudy.analyzers.compare.language import detect_language
 from understudy.analyzers.compare.language_tags import UNDETERMINED, normalize_tag
+from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.events import Event
 from understudy.schemas.feedback import Feedback
 
@@ -40,7 +41,7 @@ def waiting_language(first: Event, prompts: PromptLanguages | None = None) -> st
     return tag if tag != UNDETERMINED else _prompt_language(first, prompts)
 
 
-def named_language(record: Event | Feedback) -> str:
+def named_language(record: Event | Feedback | Evaluation) -> str:
     """The language as a record names it."""
     return normalize_tag(record.language) if record.language else UNDETERMINED
 

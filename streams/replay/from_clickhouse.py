@@ -14,7 +14,7 @@ from understudy.analyzers.guardrails.row_columns import (
     NameColumn,
     RowColumns,
 )
-from understudy.analyzers.sequential.bets import BoolArray
+from understudy.analyzers.sequential.bets import BoolArray, IntArray
 from understudy.schemas.events import PAIRED_MODES
 from understudy.schemas.windows import SOURCES
 from understudy.streams.clickhouse.native_blocks import (
@@ -29,13 +29,14 @@ def closed_rows(found: NativeColumns) -> list[ClosedRows]:
     """The rows that say of which mode they are, by source, in their order."""
     if not found.n_rows:
         return []
-    mode, source = found.labels["mode"], found.labels["source"]
+    mode, source, evaluator = (found.labels[name] for name in ("mode", "source", "evaluator"))
     is_paired = np.array([value in PAIRED_MODES for value in mode.values])[mode.codes]
     columns = RowColumns(
         is_paired,
         {name: column.astype(np.float64) for name, column in found.numbers.items()},
         {name: _histograms(column) for name, column in found.maps.items()},
         {name: _names(column) for name, column in found.names.items()},
+        np.array(evaluator.values, dtype=np.object_)[evaluator.codes],
     )
     rows = ClosedRows(
         source="events",
@@ -46,12 +47,21 @@ def closed_rows(found: NativeColumns) -> list[ClosedRows]:
         language=Labels(*found.labels["language"]),
         workflow=Labels(*found.labels["workflow"]),
         columns=columns,
+        requests_from_ms=_requested_ms(found),
     )
     has_mode = ~_is(mode, "")
     parts = (
         rows.part(np.flatnonzero(has_mode & _is(source, name)), source=name) for name in SOURCES
     )
     return [part for part in parts if part.n]
+
+
+def _requested_ms(found: NativeColumns) -> IntArray:
+    """From when on requests were made: their own window, but for evaluations."""
+    starts, own = (
+        found.numbers[name].astype(np.int64) for name in ("window_start", "requests_from")
+    )
+    return np.where(own > 0, own, starts)
 
 
 def _is(column: LabelColumn, value: str) -> BoolArray:

@@ -1,4 +1,4 @@
-"""Writes the events or ratings of a recording to their topic, and foretells what becomes of them.
+"""Writes the events, ratings or evaluations of a recording, and foretells what becomes of them.
 
 A worker counts as late what lies more than the join timeout behind the newest time of its
 partition, whichever rollout that belongs to. So an old recording is refused before anything is
@@ -18,13 +18,10 @@ from confluent_kafka import KafkaException
 from understudy.schemas.events import (
     InvalidEvent,
     InvalidReason,
-    decode_event,
-    event_key,
     identity_of,
     peek,
-    request_time_ms,
 )
-from understudy.schemas.feedback import decode_feedback, feedback_key, feedback_time_ms
+from understudy.schemas.sources import SOURCE_RECORDS
 from understudy.schemas.windows import Source
 from understudy.streams.kafka.client_config import topic_of
 from understudy.streams.kafka.partitioner import partition_of
@@ -62,12 +59,12 @@ class Publication:
 
 
 def key_of(line: bytes, source: Source = "events") -> bytes | None:
-    """The key of a recorded event or rating; None where it names no rollout."""
+    """The key of a recorded event, rating or evaluation; None where it names no rollout."""
     identity = identity_of(line)
     if identity is None:
         rollout_id = peek(line).get("rollout_id")
         return f"{rollout_id}/".encode() if isinstance(rollout_id, str) else None
-    return (event_key if source == "events" else feedback_key)(identity).encode()
+    return SOURCE_RECORDS[source].key(identity).encode()
 
 
 def newest_times_ms(settings: Settings, source: Source) -> dict[int, int | None]:
@@ -110,9 +107,7 @@ def _time_ms(source: Source, line: bytes | None, max_event_bytes: int) -> int | 
 
 def _valid_time_ms(source: Source, line: bytes | None, max_event_bytes: int) -> int:
     """The time of a record. Raises `InvalidEvent`."""
-    if source == "feedback":
-        return feedback_time_ms(decode_feedback(line))
-    return request_time_ms(decode_event(line, max_event_bytes))
+    return SOURCE_RECORDS[source].read(line, max_event_bytes).time_ms
 
 
 class Publisher:
@@ -157,7 +152,7 @@ class Publisher:
     def _refuse_if_late(self, lines: list[bytes]) -> None:
         late = sum(self._is_late(line, self._time_ms(line)) for line in lines)
         if late > MAX_LATE_SHARE * len(lines):
-            what = "events" if self._source == "events" else "feedback records"
+            what = SOURCE_RECORDS[self._source].noun
             raise TooLate(
                 f"{late:,} of the {len(lines):,} oldest {what} lie more than "
                 f"{self._policy.join_timeout_s:g} s before what the topic holds already: a worker "
@@ -177,7 +172,7 @@ class Publisher:
             return
         ahead_ms = time_ms - int(time.time() * 1000)
         if ahead_ms > self._policy.max_clock_skew_ms:
-            field = "request_time" if self._source == "events" else "feedback_time"
+            field = SOURCE_RECORDS[self._source].time_field
             detail = f"{field} lies {ahead_ms / 1000:,.0f} s in the future - at `$.{field}`"
             self.publication.invalid.note(InvalidReason.CLOCK_AHEAD, detail, index)
         self.publication.late += self._is_late(line, time_ms)
@@ -190,6 +185,8 @@ class Publisher:
 
     def _is_late(self, line: bytes, time_ms: int | None) -> bool:
         """Whether a worker will count it as late, by what its partition holds already."""
+        if not SOURCE_RECORDS[self._source].can_be_late:
+            return False
         if time_ms is None or self._late_before_ms is None or time_ms >= self._late_before_ms:
             return False
         newest_ms = self._newest_ms[partition_of(self._key_of(line) or b"", len(self._newest_ms))]

@@ -130,7 +130,9 @@ def test_the_kind_of_a_measure_says_what_can_be_limited(
 
 def test_each_metric_is_read_from_one_measure() -> None:
     quantiles = {f"{name}_p{q}" for name in TIMES for q in (50, 95, 99)}
-    named = [*RATES, *AGREEMENTS, *quantiles, *MEANS, *EXCESSES, "lost_rate", "unmatched_share"]
+    of_evaluators = ["quality_preference", "quality_score"]
+    others = ["lost_rate", "unmatched_share", *of_evaluators]
+    named = [*RATES, *AGREEMENTS, *quantiles, *MEANS, *EXCESSES, *others]
     assert sorted(named) == sorted(METRICS)
 
 
