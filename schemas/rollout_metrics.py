@@ -81,6 +81,7 @@ _REFUSED: Final[Mapping[Better, Mapping[Limit, str]]] = {
     "neither": {},
 }
 _BUT_MAX: Final[tuple[Limit, ...]] = ("min", "max_increase", "max_drop")
+_BUT_MAX_DROP: Final[tuple[Limit, ...]] = ("max", "min", "max_increase")
 _QUANTILES: Final = (50, 95, 99)
 """In percent: the median, and the tails that service level objectives name."""
 
@@ -197,8 +198,8 @@ def _metrics() -> Iterator[Metric]:
 
 def _drop_only(called: GuardrailMetric, why: str, *, largest: float = 1.0) -> Metric:
     """A metric of which only the difference of the sides can be limited, and why."""
+    refused = dict.fromkeys(_BUT_MAX_DROP, why)
     plain = _metric(called, "quality")
-    refused = {**plain.refused, "min": why}
     return replace(plain, limits=("max_drop",), refused=refused, largest=largest)
 
 

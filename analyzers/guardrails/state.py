@@ -34,7 +34,7 @@ from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import SOURCES, Source
 
-STATE_VERSION: Final = 11
+STATE_VERSION: Final = 12
 """Rises with every change of the layout below; state of another version is not read."""
 
 

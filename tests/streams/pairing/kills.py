@@ -26,8 +26,8 @@ class Sinks:
 
     rows: dict[tuple[Any, ...], WindowRow] = field(default_factory=dict)
     outcomes: set[tuple[Any, ...]] = field(default_factory=set)
-    """Comparisons, unmatched sides and dead letters, each by what identifies it; captured pairs
-    with all that they hold."""
+    """Comparisons, unmatched sides, judged pairs and dead letters, each by what identifies it;
+    captured pairs with all that they hold."""
     commit: SafeCommit | None = None
     torn: bool = False
     """Whether two rows of one key and version differed."""
@@ -50,6 +50,8 @@ class Sinks:
             self.outcomes.add(("unmatched", one.side.offset, one.reason, one.window_start_ms))
         self.outcomes.update(("dead", one.offset, one.reason) for one in outcome.dead_letters)
         self.outcomes.update(("captured", repr(pair)) for pair in outcome.captured)
+        judged = ((one.offset, one.evaluation.pair_id) for one in outcome.evaluations)
+        self.outcomes.update(("judged", *one) for one in judged)
 
     def contents(self) -> dict[tuple[Any, ...], bytes]:
         """Rows as bytes; of an open one the version tells only when it was last drawn."""
@@ -77,6 +79,7 @@ class Worker:
             start_offset=commit.offset if commit else 0,
             resumed=commit.metadata if commit else None,
         )
+        self.state.begin_reading_at(self.state.reads_from(self.state.position, 0))
 
     def read_to(self, end: int) -> None:
         start, n = self.state.position, end - self.state.position

@@ -53,6 +53,31 @@ def opinion(
     return msgspec.json.encode({**fields, **changes})
 
 
+def judgement(
+    pair_id: str,
+    at_s: float = 0.0,
+    preferred: str | None = "candidate",
+    requested_s: float | None = None,
+    **changes: Any,
+) -> bytes:
+    """What an evaluator said, `at_s` seconds after the epoch of these tests."""
+    requested = at_s if requested_s is None else requested_s
+    fields: dict[str, Any] = {
+        "schema_version": 1,
+        "rollout_id": "r",
+        "pair_id": pair_id,
+        "mode": "shadow",
+        "request_time": (EPOCH + dt.timedelta(seconds=requested)).isoformat(),
+        "evaluation_time": (EPOCH + dt.timedelta(seconds=at_s)).isoformat(),
+        "evaluator": "helpfulness",
+        "evaluator_version": "1",
+        "language": "en",
+    }
+    if preferred is not None:
+        fields["preferences"] = [{"preferred": preferred, "first": "stable"}]
+    return msgspec.json.encode({**fields, **changes})
+
+
 class Log:
     """A partition's log, fed to a state in batches."""
 
