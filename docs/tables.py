@@ -251,6 +251,7 @@ _WRITTEN: Final[dict[tuple[Kind, Unit, Better], tuple[str, str]]] = {
     ("mean", "characters", "neither"): ("`2000`; `20%`, `500`", "means; approximate"),
     ("excess", "share", "lower"): ("`5pp`", "means; approximate"),
     ("accounting", "share", "lower"): ("`2%`", "exact"),
+    ("quality", "share", "higher"): ("`2pp`", "exact"),
 }
 """How limits are written, as an example, and what kind of test they get."""
 
@@ -305,6 +306,8 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     "windows.control": _section("control"),
     "windows.turns": _section("turns"),
     "windows.side_turns": _section("stable_turns"),
+    "windows.quality": _section("quality"),
+    "windows.noise": _section("noise"),
     "windows.unresolved": _section("unresolved"),
 }
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.evaluate import CheckResult
-from understudy.analyzers.guardrails.evaluator_sentences import noise_sentence, order_aside
+from understudy.analyzers.guardrails.evaluator_sentences import noise_sentence, place_preference
 from understudy.analyzers.guardrails.formatting import (
     format_count,
     format_limit,
@@ -66,7 +66,7 @@ def sentence(
         finding = f"{_change(result, observed)}, limit {_limit(check)}"
     units = f"{format_count(observed.units)} {_unit_word(check, result.total, pairs)}"
     asides = (
-        order_aside(result),
+        place_preference(result),
         _lately(result, observed),
         _lost(check, state, observed),
         _incident(result),

@@ -65,7 +65,7 @@ def order_note(result: CheckResult) -> str:
     return "; ".join(said) if orders else ""
 
 
-def order_aside(result: CheckResult) -> str:
+def place_preference(result: CheckResult) -> str:
     """Say in a sentence about a guardrail that the place of an answer decides much."""
     if result.check.metric.name != QUALITY_PREFERENCE.name:
         return ""

@@ -53,10 +53,10 @@ def tenths(differences: NDArray[np.float64], chance: NDArray[np.float64]) -> NDA
     the nearest or in one direction would not leave: a step is many times a margin.
     """
     scaled = TENTHS * differences
-    below = np.floor(scaled)
     # What differs from a whole tenth by its last bits alone is that tenth.
     whole = np.round(scaled)
-    below = np.where(np.abs(scaled - whole) < _SCALE_ROUNDING, whole, below)
+    scaled = np.where(np.abs(scaled - whole) < _SCALE_ROUNDING, whole, scaled)
+    below = np.floor(scaled)
     rounded: NDArray[np.float64] = below + (chance < scaled - below)
     return np.clip(rounded, -TENTHS, TENTHS).astype(np.int64)
 
