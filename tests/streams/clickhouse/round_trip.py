@@ -32,7 +32,7 @@ def stored(client: Client, table: str, order: str = "offset") -> dict[str, list[
     """The latest rows of a table, column by column; times as milliseconds."""
     result = client.query(
         f"SELECT * FROM {table} FINAL ORDER BY {order}",
-        column_formats={"request_time": "int", "window_start": "int"},
+        column_formats=dict.fromkeys(("request_time", "window_start", "requests_from"), "int"),
     )
     columns = list(zip(*result.result_rows, strict=True)) or [()] * len(result.column_names)
     return {name: list(c) for name, c in zip(result.column_names, columns, strict=True)}

@@ -60,6 +60,7 @@ def test_a_decision_is_a_row(client: Client) -> None:
         "policy_hash": "abc",
         "partitions": {0: 41, 3: 7},
         "feedback_partitions": {2: 5},
+        "evaluation_partitions": {},
     }
 
 

@@ -18,7 +18,10 @@ ACME = Settings(
 
 def test_names_are_those_of_the_settings() -> None:
     ours = {spec.name for spec in (*topics(ACME.kafka), changelog(ACME))}
-    groups = {"acme-pairing", "acme-pairing-feedback", "acme-deciding", "understudy-alerting"}
+    groups = {
+        "acme-pairing", "acme-pairing-feedback", "acme-pairing-evaluations", "acme-deciding",
+        "understudy-alerting",
+    }  # fmt: skip
     for rights in LEAST_RIGHTS.values():
         for right in rights(ACME):
             assert right.name in (ours if right.resource == "topic" else groups)
