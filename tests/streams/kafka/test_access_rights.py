@@ -20,7 +20,7 @@ def test_names_are_those_of_the_settings() -> None:
     ours = {spec.name for spec in (*topics(ACME.kafka), changelog(ACME))}
     groups = {
         "acme-pairing", "acme-pairing-feedback", "acme-pairing-evaluations", "acme-deciding",
-        "understudy-alerting",
+        "understudy-alerting", "understudy-evaluating",
     }  # fmt: skip
     for rights in LEAST_RIGHTS.values():
         for right in rights(ACME):
