@@ -99,7 +99,7 @@ def test_the_layout_of_the_state() -> None:
         "stores": {
             "events": [
                 None,
-                {"3": [2, None, [], [[20, 10, "shadow", "ja", "", "", None]], [2], [False], values]},
+                {"3": [2, None, [], [list(key)], [2], [False], values]},
             ],
             "feedback": [None, {}],
             "evaluations": [None, {}],
