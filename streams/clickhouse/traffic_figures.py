@@ -1,4 +1,9 @@
-"""Sums of a rollout's windows in a span of time: one row for all, and one for each step of time."""
+"""Sums of a rollout in a span of time: of all, of each step of time and of each language.
+
+They come from the shortest roll-up that has few intervals in the span, so that a month is read as
+fast as an hour. A span begins and ends with whole intervals; the newest requests come with the next
+run of the roll-ups.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Final
 
+from understudy.schemas.clickhouse.rollups import ROLLUPS
 from understudy.streams.clickhouse.read_connection import ReadConnection
 
 SIDE_SUMS: Final = (
@@ -29,8 +35,12 @@ MAX_STEPS: Final = 180
 """Of the chart over time: as many points as a chart of that width can show apart."""
 MIN_STEP_MS: Final = 60_000
 """Shorter steps have too few requests to say anything about a share."""
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+MAX_INTERVALS: Final = 400
+"""Read of each slice at most, but from the hourly roll-up: six hours by minutes, a day and more by
+five minutes."""
 _RANGE: Final = """
-FROM windows FINAL
+FROM {table:Identifier} FINAL
 WHERE rollout_id = {rollout_id:String}
   AND window_start >= {since:DateTime64(3, 'UTC')} AND window_start < {until:DateTime64(3, 'UTC')}
 """
@@ -96,25 +106,55 @@ class Traffic:
     since: dt.datetime
     until: dt.datetime
     rows: int
-    """Of windows; 0 where there are none."""
+    """Of the roll-up; 0 where there are none."""
     sums: dict[str, float]
     histograms: dict[str, dict[int, int]]
     """Log bucket to count."""
     steps: list[TrafficStep]
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Whole intervals of a roll-up."""
+
+    table: str
+    interval_ms: int
+    since: dt.datetime
+    until: dt.datetime
+
+    def parameters(self, rollout_id: str) -> dict[str, Any]:
+        return {
+            "rollout_id": rollout_id,
+            "table": self.table,
+            "since": self.since,
+            "until": self.until,
+        }
+
+
+def _span(since: dt.datetime, until: dt.datetime) -> _Span:
+    """The intervals that hold a span."""
+    length_s = (until - since).total_seconds()
+    rollup = next((one for one in ROLLUPS if length_s <= MAX_INTERVALS * one.interval_s),
+                  ROLLUPS[-1])  # fmt: skip
+    interval = dt.timedelta(seconds=rollup.interval_s)
+    return _Span(
+        rollup.table.name,
+        rollup.interval_s * 1000,
+        _EPOCH + (since - _EPOCH) // interval * interval,
+        _EPOCH - (_EPOCH - until) // interval * interval,
+    )
+
+
 def read_traffic(
     connection: ReadConnection, rollout_id: str, since: dt.datetime, until: dt.datetime
 ) -> Traffic:
-    """Return the sums of the windows that start in a span. Raises `SinkBusy` and `SinkBroken`."""
-    parameters: dict[str, Any] = {
-        "rollout_id": rollout_id,
-        "since": since.astimezone(dt.UTC),
-        "until": until.astimezone(dt.UTC),
-    }
+    """Return the sums of the intervals that hold a span. Raises `SinkBusy` and `SinkBroken`."""
+    span = _span(since, until)
+    parameters = span.parameters(rollout_id)
     rows, first_ms, *values = connection.rows(_TOTALS, parameters)[0]
     span_ms = int(until.timestamp() * 1000) - int(first_ms)
-    parameters["step_ms"] = max(MIN_STEP_MS, -(-span_ms // MAX_STEPS))
+    step_ms = max(MIN_STEP_MS, -(-span_ms // MAX_STEPS))
+    parameters["step_ms"] = -(-step_ms // span.interval_ms) * span.interval_ms
     sums = dict(zip(_SUMS, map(float, values[: len(_SUMS)]), strict=True))
     maps = dict(zip(_MAPS, values[len(_SUMS) :], strict=True))
     names = [f"{side}_{name}" for side in SIDES for name in _STEPPED]
@@ -122,7 +162,7 @@ def read_traffic(
         TrafficStep(int(at), dict(zip(names, map(int, of), strict=True)))
         for at, *of in connection.rows(_STEPS, parameters)
     ]
-    return Traffic(since, until, int(rows), sums, maps, steps)
+    return Traffic(span.since, span.until, int(rows), sums, maps, steps)
 
 
 def read_languages(
@@ -132,11 +172,7 @@ def read_languages(
 
     Raises `SinkBusy` and `SinkBroken`.
     """
-    parameters = {
-        "rollout_id": rollout_id,
-        "since": since.astimezone(dt.UTC),
-        "until": until.astimezone(dt.UTC),
-    }
+    parameters = _span(since, until).parameters(rollout_id)
     n = len(_OF_LANGUAGE)
     return [
         LanguageTraffic(

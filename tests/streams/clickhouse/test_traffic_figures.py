@@ -11,6 +11,7 @@ from tests.analyzers.guardrails.world import ROLLOUT, START, Harm, World
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.read_connection import ReadConnection
+from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.clickhouse.tables import WINDOWS, block
 from understudy.streams.clickhouse.traffic_figures import Traffic, read_languages, read_traffic
 from understudy.streams.clickhouse.window_rows import window_columns
@@ -30,6 +31,7 @@ def connection(clickhouse_url: str) -> Iterator[ReadConnection]:
     for message in [*MESSAGES, *MESSAGES]:
         made = block(WINDOWS, window_columns(message.rows))
         client.raw_insert(made.table, made.columns, made.payload, fmt="Native")
+    roll_up(client)
     reading = ReadConnection(f"{clickhouse_url}?database=test_traffic")
     yield reading
     reading.close()
@@ -43,7 +45,8 @@ def traffic(connection: ReadConnection, since: dt.datetime = START) -> Traffic:
 
 def test_sums_are_those_of_the_last_version_of_each_row(connection: ReadConnection) -> None:
     found = traffic(connection)
-    assert found.rows == len(ROWS)
+    minutes = {(row.language, row.window_start.replace(second=0)) for row in ROWS}
+    assert found.rows == len(minutes)
     assert found.sums["candidate_requests"] == sum(row.candidate.requests for row in ROWS)
     assert found.sums["stable_errors"] == sum(row.stable.errors for row in ROWS)
     assert found.sums["pair_pairs"] == sum(row.pair.pairs for row in ROWS)
@@ -60,10 +63,21 @@ def test_the_course_adds_up_to_the_sums(connection: ReadConnection) -> None:
         assert sum(step.sums[name] for step in found.steps) == found.sums[name]
 
 
-def test_only_windows_that_start_in_the_span(connection: ReadConnection) -> None:
-    since = START + dt.timedelta(seconds=100)
-    wanted = sum(row.candidate.requests for row in ROWS if row.window_start >= since)
-    assert 0 < traffic(connection, since).sums["candidate_requests"] == wanted
+def test_a_span_begins_and_ends_with_whole_intervals(connection: ReadConnection) -> None:
+    """By minutes within six hours, by five minutes within a day, by hours beyond."""
+    minute = START + dt.timedelta(seconds=120)
+    wanted = sum(row.candidate.requests for row in ROWS if row.window_start >= minute)
+    found = traffic(connection, minute + dt.timedelta(seconds=10))
+    assert (found.since, found.until) == (minute, END)
+    assert 0 < found.sums["candidate_requests"] == wanted
+    everything = sum(row.candidate.requests for row in ROWS)
+    for ago, interval in ((12, 5), (600, 60)):
+        since = START - dt.timedelta(hours=ago, seconds=1)
+        found = read_traffic(connection, ROLLOUT, since, END - dt.timedelta(seconds=1))
+        assert found.sums["candidate_requests"] == everything
+        assert found.since == START - dt.timedelta(hours=ago, minutes=interval)
+        assert found.until == END
+        assert sum(step.sums["candidate_requests"] for step in found.steps) == everything
 
 
 def test_a_rollout_without_windows_has_nothing(connection: ReadConnection) -> None:

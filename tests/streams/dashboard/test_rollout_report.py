@@ -23,6 +23,7 @@ from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.decision_rows import decision_block
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.read_connection import ReadConnection
+from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.clickhouse.sink_errors import SinkBusy
 from understudy.streams.clickhouse.tables import WINDOWS, block
 from understudy.streams.clickhouse.window_rows import window_columns
@@ -56,6 +57,7 @@ def connection(clickhouse_url: str) -> Iterator[ReadConnection]:
     for message in MESSAGES:
         made = block(WINDOWS, window_columns(message.rows))
         client.raw_insert(made.table, made.columns, made.payload, fmt="Native")
+    roll_up(client)
     made = decision_block([(one, encode_decision(one)) for one in DECISIONS])
     client.raw_insert(made.table, made.columns, made.payload, fmt="Native")
     reading = ReadConnection(f"{clickhouse_url}?database=test_report")
