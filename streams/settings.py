@@ -208,7 +208,7 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokens: Annotated[
         str,
         Meta(description="Who may do what: `name:scopes:secret`, separated by commas; scopes of "
-             "read, feedback, operate, admin, joined by +; empty: no one may write"),
+             "read, feedback, captures, operate, admin, joined by +; empty: no one may write"),
     ] = ""  # fmt: skip
     read_needs_token: Annotated[
         bool, Meta(description="Whether reading takes a token, too; probes never do")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import quote
 
-View = Literal["", "traffic", "history", "policy"]
+View = Literal["", "traffic", "pairs", "history", "policy"]
 """A page about a rollout; the empty one is its overview."""
 
 

@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from understudy.analyzers.guardrails.formatting import format_count, format_percent, visible
+from understudy.streams.dashboard.pairs_page import model_text
 from understudy.streams.dashboard.report_page import ReportPage
 
 _STATIC: Final = files("understudy.streams.dashboard") / "static"
@@ -80,6 +81,7 @@ def _environment() -> jinja2.Environment:
     made.globals["static"] = static_url
     made.filters |= {
         "count": format_count,
+        "model_text": model_text,
         "moment": _moment,
         "path": lambda text: quote(text, safe=""),
         "percent": format_percent,

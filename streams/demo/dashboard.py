@@ -34,7 +34,10 @@ class DemoDashboard:
     def announce(self, console: Console) -> None:
         """Say where to look, and how to act while the demo decides."""
         console.print(f"Dashboard: {self.url}", soft_wrap=True)
-        console.print(f"To kill or resume the rollout, sign in with {self.token}", soft_wrap=True)
+        console.print(
+            f"To see pairs, or to kill or resume the rollout, sign in with {self.token}",
+            soft_wrap=True,
+        )
 
     def stay_open(self, console: Console) -> None:
         """Leave the pages open until Ctrl-C."""
@@ -50,7 +53,8 @@ def demo_dashboard(settings: Settings, rollout_id: str) -> Iterator[DemoDashboar
     """Serve the pages inside the context, at the usual port where it is free."""
     token = secrets.token_hex(_SECRET_BYTES)
     http = HttpSettings(
-        port=free_port(settings.http.port, settings.http.host), tokens=f"{OPERATOR}:operate:{token}"
+        port=free_port(settings.http.port, settings.http.host),
+        tokens=f"{OPERATOR}:operate+captures:{token}",
     )
     served = msgspec.structs.replace(settings, http=http)
     judge = page_judge(served.clickhouse.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -66,9 +67,17 @@ def make_api_context(
         history=DecisionHistory(ReadConnection(settings.clickhouse.url)),
         tokens=read_tokens(settings.http.tokens),
         read_needs_token=settings.http.read_needs_token,
+        is_local=_is_loopback(settings.http.host),
         gate_max_age_s=settings.http.gate_max_age_s,
         backtests=Backtests(judge),
     )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def make_app(

@@ -48,6 +48,8 @@ class ApiContext:
     history: DecisionHistory
     tokens: tuple[Token, ...]
     read_needs_token: bool = False
+    is_local: bool = True
+    """Whether only this machine reaches the server."""
     gate_max_age_s: float = GATE_MAX_AGE_S
     clock: Callable[[], dt.datetime] = _now
     command_threads: ThreadPoolExecutor = field(default_factory=_threads(4, "command"))

@@ -26,15 +26,22 @@ from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import ManifestError, read_policy
 from understudy.schemas.rollout_records import CommandKind
+from understudy.streams.clickhouse.captured_pairs import (
+    CaptureCount,
+    CapturedPair,
+    capture_counts,
+    worst_pairs,
+)
 from understudy.streams.clickhouse.decision_history import MAX_DIGITS
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
-from understudy.streams.clickhouse.read_connection import TIMEOUT_S
+from understudy.streams.clickhouse.read_connection import TIMEOUT_S, ReadConnection
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import Traffic
 from understudy.streams.dashboard.backtest_page import backtest_page
 from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.evidence_rows import SIGNS, WORDS
 from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
+from understudy.streams.dashboard.pairs_page import Chosen, pairs_page
 from understudy.streams.dashboard.rollout_page import policy_text, rollout_page
 from understudy.streams.dashboard.traffic_page import traffic_page
 from understudy.streams.http.access import (
@@ -105,6 +112,11 @@ _WHOLE: Final = "whole"
 DEFAULT_HOURS: Final = 24
 MAX_HOURS: Final = 24 * 31
 """A query over more windows takes longer than a page may."""
+PAIRS: Final = 10
+MAX_PAIRS: Final = 80
+"""Of one page: some 2 MB, were all as long as they may be."""
+MAX_CHOSEN: Final = 256
+"""Characters of a value in the query; no name is longer."""
 _ENDS_OF_A_STREAM: Final = (Problem, UnknownRollout, UnreadableRecord, TooManyWaiting)
 """Once a stream has begun, an error cannot be told any more: the browser asks again and gets it."""
 _ROLLOUT: Final = f"{PAGES}/{{rollout_id:[^/]+}}"
@@ -234,6 +246,62 @@ async def show_traffic(request: web.Request) -> web.Response:
         problem=stored.problem, is_later=stored.is_later,
         page=traffic_page(found) if found is not None and found.rows else None,
     )  # fmt: skip
+
+
+@routes.get(f"{_ROLLOUT}/pairs")
+async def show_pairs(request: web.Request) -> web.Response:
+    """The worst captured pairs, side by side."""
+    context, rollout_id = request.app[API], request.match_info["rollout_id"]
+    _check_may_see_texts(request)
+    hours = positive_int(request, "hours", default=DEFAULT_HOURS, maximum=MAX_HOURS)
+    limit = positive_int(request, "limit", default=PAIRS, maximum=MAX_PAIRS)
+    chosen, until = _chosen(request), _newest_window(request)
+    # A window that has begun by then is stored when it closes.
+    since, end = until - dt.timedelta(hours=hours), until + dt.timedelta(minutes=1)
+    empty: tuple[list[CapturedPair], list[CaptureCount]] = ([], [])
+
+    def read(connection: ReadConnection) -> tuple[list[CapturedPair], list[CaptureCount]]:
+        counts = capture_counts(connection, rollout_id, since, end)
+        if chosen.pair_id is not None:
+            return worst_pairs(connection, rollout_id, pair_id=chosen.pair_id, limit=1), counts
+        found = worst_pairs(
+            connection, rollout_id, language=chosen.language, workflow=chosen.workflow,
+            kind=chosen.kind, since=since, until=end, limit=limit + 1,
+        )  # fmt: skip
+        return found, counts
+
+    (pairs, counts), problem = await _from_clickhouse(request, read, empty)
+    more = f"{chosen.query(hours)}&limit={min(MAX_PAIRS, 2 * limit)}"
+    return _page(
+        request, "pairs.html", id=rollout_id, chosen=chosen, hours=hours, until=until,
+        problem=problem, page=pairs_page(pairs[:limit], counts, chosen),
+        links={span: chosen.query(span) for span in (1, 24, 168)},
+        more=more if len(pairs) > limit and limit < MAX_PAIRS else "",
+        capture=context.rollout(request).record.manifest.capture,
+    )  # fmt: skip
+
+
+def _check_may_see_texts(request: web.Request) -> None:
+    """Raise a problem unless texts of users may be shown: on this machine alone, or to a token."""
+    context = request.app[API]
+    if context.tokens:
+        authorize(request, "captures")
+    elif not context.is_local:
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "pairs hold texts of users, and others reach this server: set [http] tokens, one of "
+            "them with the scope captures",
+        )
+
+
+def _chosen(request: web.Request) -> Chosen:
+    """What the query asks for; `*` is anything, since a workflow may have the empty name."""
+
+    def named(name: str) -> str | None:
+        value = request.query.get(name, "*")[:MAX_CHOSEN]
+        return None if value == "*" else value
+
+    return Chosen(named("language"), named("workflow"), named("kind"), named("pair"))
 
 
 @routes.get(f"{_ROLLOUT}/history")

@@ -18,15 +18,16 @@ _SECRET: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 
 
-Scope = Literal["read", "feedback", "operate", "admin"]
+Scope = Literal["read", "feedback", "captures", "operate", "admin"]
 SCOPES: Final[Mapping[str, frozenset[Scope]]] = {
     "read": frozenset({"read"}),
     "feedback": frozenset({"feedback"}),
+    "captures": frozenset({"captures", "read"}),
     "operate": frozenset({"operate", "read"}),
-    "admin": frozenset({"admin", "operate", "feedback", "read"}),
+    "admin": frozenset({"admin", "operate", "captures", "feedback", "read"}),
 }
-"""What each scope includes. `read`: look; `feedback`: write ratings; `operate`: kill, resume,
-promote; `admin`: apply and delete policies, and read the audit."""
+"""What each scope includes. `read`: look; `feedback`: write ratings; `captures`: see texts of
+pairs; `operate`: kill, resume, promote; `admin`: apply and delete policies, and read the audit."""
 
 
 @dataclass(frozen=True, slots=True)

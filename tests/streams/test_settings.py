@@ -106,6 +106,8 @@ def test_every_key_can_be_set_by_its_variable(key: str) -> None:
     value = {bool: not default, int: 70, float: 140.0, str: "text"}[kind]
     if field.endswith("_url"):
         value = "https://text"
+    if field == "sample_share":
+        value = 0.5
     if field == "temperature":
         value = 1.5
     variable = f"UNDERSTUDY_{section}_{field}".upper()

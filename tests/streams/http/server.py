@@ -92,6 +92,7 @@ def api(
     is_complete: bool = True,
     read_needs_token: bool = False,
     judge: Judge | None = None,
+    is_local: bool = True,
 ) -> Iterator[Api]:
     """An application whose Kafka and ClickHouse are away unless given; Kafka feeds its view."""
     view, components = MaterializedView(), WorkerComponents(("api",))
@@ -103,6 +104,7 @@ def api(
         read_tokens(tokens),
         read_needs_token=read_needs_token,
         backtests=Backtests(judge),
+        is_local=is_local,
     )
     is_read = kafka is not None and is_complete
     view.is_complete = is_complete and not is_read

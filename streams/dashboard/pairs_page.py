@@ -1,0 +1,256 @@
+"""What the page of captured pairs shows: both answers side by side, and what differs. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlencode
+
+from markupsafe import Markup, escape
+
+from understudy.analyzers.compare.field_difference import FieldDifference, field_differences
+from understudy.analyzers.compare.language_tags import UNDETERMINED
+from understudy.analyzers.compare.severity import NOTHING_WORSE, PairKind
+from understudy.analyzers.compare.tool_call_difference import (
+    CallDifference,
+    tool_call_differences,
+)
+from understudy.analyzers.compare.word_difference import Run, word_difference
+from understudy.analyzers.guardrails.formatting import format_value, printable
+from understudy.analyzers.guardrails.slices import unmirrored
+from understudy.streams.clickhouse.captured_pairs import CaptureCount, CapturedPair, CapturedSide
+
+KIND_WORDS: Final[Mapping[str, str]] = {
+    PairKind.ERROR: "no answer",
+    PairKind.EMPTY: "empty answer",
+    PairKind.REFUSAL: "refusal",
+    PairKind.JSON: "JSON",
+    PairKind.TOOL_CALL: "tool call",
+    PairKind.LANGUAGE: "wrong language",
+    PairKind.GARBLED: "damaged characters",
+    PairKind.REPETITION: "loop",
+    PairKind.TRUNCATION: "cut off by length",
+    PairKind.INCOMPLETE: "stream broke off",
+    PairKind.REASONING: "reasoning in the answer",
+    PairKind.CONSTANT: "constant answer",
+    PairKind.LENGTH: "length",
+    PairKind.DURATION: "slow",
+    PairKind.TEXT: "other text",
+    NOTHING_WORSE: "nothing worse",
+}
+"""What is worse, as people say it."""
+KIND_OF_METRIC: Final[Mapping[str, str]] = {
+    "error_rate": PairKind.ERROR,
+    "empty_rate": PairKind.EMPTY,
+    "refusal_rate": PairKind.REFUSAL,
+    "json_valid_rate": PairKind.JSON,
+    "json_schema_valid_rate": PairKind.JSON,
+    "json_match": PairKind.JSON,
+    "tool_call_invalid_rate": PairKind.TOOL_CALL,
+    "tool_call_missing_rate": PairKind.TOOL_CALL,
+    "tool_call_match": PairKind.TOOL_CALL,
+    "language_match_rate": PairKind.LANGUAGE,
+    "garbled_rate": PairKind.GARBLED,
+    "repetition_rate": PairKind.REPETITION,
+    "truncation_rate": PairKind.TRUNCATION,
+    "incomplete_rate": PairKind.INCOMPLETE,
+    "reasoning_leak_rate": PairKind.REASONING,
+    "constant_answer_rate": PairKind.CONSTANT,
+    "answer_length": PairKind.LENGTH,
+    "output_tokens": PairKind.LENGTH,
+    "duration_p50": PairKind.DURATION,
+    "duration_p95": PairKind.DURATION,
+    "duration_p99": PairKind.DURATION,
+    "similarity_excess": PairKind.TEXT,
+}
+"""Where to look for pairs that show what a guardrail found; of other metrics, at all kinds."""
+_MEANT: Final = frozenset("\n\t\u00a0\u2002\u2003\u2009\u200c\u200d\u202f\u3000")
+"""Characters that are not printable to Python and belong into texts: spaces of other widths, and
+what joins letters in Arabic script, in Indic ones and in emoji."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideView:
+    """One side of a pair."""
+
+    title: str
+    side: CapturedSide
+    facts: list[str]
+    runs: list[Run]
+    """Of its text; empty where there is none."""
+    missing: str
+    """What to say where there is no text."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairView:
+    """A pair, ready to be shown."""
+
+    pair: CapturedPair
+    title: str
+    """All that is worse, in words."""
+    lang: str
+    """BCP 47 tag for the text; empty where it is not known."""
+    sides: list[SideView]
+    is_marked: bool
+    """Whether differing words are marked."""
+    fields: list[FieldDifference]
+    calls: list[CallDifference]
+    is_calls_cut: bool
+    """Tool calls cannot be compared, since they were cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value of a filter."""
+
+    value: str
+    label: str
+    pairs: int
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A filter with its values, those with most pairs first."""
+
+    name: str
+    title: str
+    choices: list[Choice]
+
+
+@dataclass(frozen=True, slots=True)
+class PairsPage:
+    """The page."""
+
+    pairs: list[PairView]
+    filters: list[Filter]
+    total: int
+    """Captured pairs in the time shown, by their languages, workflows and kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What somebody asks for; None for anything."""
+
+    language: str | None = None
+    workflow: str | None = None
+    kind: str | None = None
+    pair_id: str | None = None
+
+    def query(self, hours: int) -> str:
+        """Return the same as the query of an address."""
+        named = {
+            "language": self.language, "workflow": self.workflow, "kind": self.kind,
+            "pair": self.pair_id,
+        }  # fmt: skip
+        given = {name: value for name, value in named.items() if value is not None}
+        return urlencode({**given, "hours": hours})
+
+
+def pairs_page(
+    pairs: Sequence[CapturedPair], counts: Sequence[CaptureCount], chosen: Chosen
+) -> PairsPage:
+    """Return what the page shows of pairs that were found."""
+    return PairsPage(
+        pairs=[pair_view(pair) for pair in pairs],
+        filters=[
+            _filter("language", "Language", counts, chosen.language),
+            _filter("workflow", "Workflow", counts, chosen.workflow),
+            _filter("kind", "What is worse", counts, chosen.kind),
+        ],
+        total=sum(one.pairs for one in counts),
+    )
+
+
+def _filter(name: str, title: str, counts: Sequence[CaptureCount], chosen: str | None) -> Filter:
+    pairs: Counter[str] = Counter()
+    for one in counts:
+        pairs[getattr(one, name)] += one.pairs
+    if chosen is not None:
+        pairs.setdefault(chosen, 0)
+    choices = [
+        Choice(value, _label(name, value), count, value == chosen)
+        for value, count in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))
+    ]
+    return Filter(name, title, choices)
+
+
+def _label(name: str, value: str) -> str:
+    if name == "kind":
+        return KIND_WORDS.get(value, value)
+    return value or "not named"
+
+
+def chosen_of(guardrail_metric: str, slice_: str) -> Chosen:
+    """Return what to ask for to see what a guardrail found in a slice."""
+    named = dict(
+        part.split(":", 1) for part in unmirrored(slice_).split(",") if part.count(":") >= 1
+    )
+    return Chosen(
+        language=named.get("language"),
+        workflow=named.get("workflow"),
+        kind=KIND_OF_METRIC.get(guardrail_metric),
+    )
+
+
+def pair_view(pair: CapturedPair) -> PairView:
+    """Return how a pair is shown."""
+    stable, candidate = pair.stable, pair.candidate
+    words = word_difference(stable.output, candidate.output)
+    calls = tool_call_differences(stable.tool_calls, candidate.tool_calls)
+    is_paired = stable.is_there
+    return PairView(
+        pair=pair,
+        title=", ".join(KIND_WORDS.get(kind, kind) for kind in pair.kinds)
+        or KIND_WORDS[NOTHING_WORSE],
+        lang="" if pair.language == UNDETERMINED else pair.language,
+        sides=[
+            _side("Stable", stable, words.stable),
+            _side("Candidate", candidate, words.candidate),
+        ],
+        is_marked=words.is_marked and is_paired,
+        fields=(field_differences(stable.output, candidate.output) or []) if is_paired else [],
+        calls=calls or [],
+        is_calls_cut=calls is None,
+    )
+
+
+def _side(title: str, side: CapturedSide, runs: list[Run]) -> SideView:
+    facts = [side.model] if side.model else []
+    if not math.isnan(side.duration_ms):
+        facts.append(format_value("ms", side.duration_ms))
+    if side.output_characters:
+        facts.append(f"{side.output_characters:,} characters")
+    if side.finish_reason:
+        facts.append(f"finish reason {side.finish_reason}")
+    return SideView(title, side, facts, runs if side.output else [], _missing(side))
+
+
+def _missing(side: CapturedSide) -> str:
+    """Why there is no text."""
+    if not side.is_there:
+        return "Was not asked: this request went to one side alone."
+    if side.error_type:
+        return f"No answer: {side.error_type}"
+    if side.tool_calls:
+        return "No text, tool calls alone."
+    return "An empty text, or one of which the gateway sent a hash."
+
+
+def model_text(text: str) -> Markup:
+    """Return a text that a model or a user wrote, to stand in a page.
+
+    Escaped; characters that cannot be seen are shown as their numbers, so that none turns the
+    reading direction, but for those that belong into texts.
+    """
+    if text.isprintable():
+        return escape(text)
+    parts = (
+        character if character in _MEANT or character.isprintable() else printable(character)
+        for character in text
+    )
+    return escape("".join(parts))

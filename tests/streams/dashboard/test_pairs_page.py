@@ -1,0 +1,125 @@
+"""What the page of captured pairs shows, and that nothing in it acts or turns the text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.streams.clickhouse.test_captured_pairs import pair, side
+from understudy.analyzers.compare.severity import KINDS, NOTHING_WORSE
+from understudy.schemas.rollout_metrics import METRICS
+from understudy.streams.clickhouse.captured_pairs import CaptureCount, CapturedSide
+from understudy.streams.dashboard.pages import render
+from understudy.streams.dashboard.pairs_page import (
+    KIND_OF_METRIC,
+    KIND_WORDS,
+    Chosen,
+    chosen_of,
+    model_text,
+    pair_view,
+    pairs_page,
+)
+
+HOSTILE = "<script>alert(1)</script>\u202egnp.exe\u2066 {{ 7*7 }} \x1b[2J"
+
+
+def shown(*pairs: Any, **chosen: Any) -> str:
+    page = pairs_page(pairs, [CaptureCount("ja", "", "json", 2)], Chosen(**chosen))
+    return render(
+        "pairs.html", id="r", page=page, chosen=Chosen(**chosen), hours=24, until=None, problem="",
+        links={1: "", 24: "", 168: ""}, more="", capture="worst", person="", can_sign_in=False,
+    )  # fmt: skip
+
+
+def test_every_kind_has_words_and_every_metric_named_exists() -> None:
+    assert set(KIND_WORDS) == {*KINDS, NOTHING_WORSE}
+    assert set(KIND_OF_METRIC) <= METRICS.keys()
+
+
+def test_words_that_differ_are_marked_on_both_sides() -> None:
+    text = shown(pair("p", stable=side("go left now"), candidate=side("go right now")))
+    assert "go <del>left</del> now" in text
+    assert "go <ins>right</ins> now" in text
+
+
+def test_fields_and_calls_that_differ_are_tables() -> None:
+    calls = '[{"name":"mail","arguments":{"to":"a"}}]'
+    one = pair(
+        "p",
+        stable=side('{"total": 1}', tool_calls=calls),
+        candidate=side('{"total": 2}', tool_calls=calls.replace('"a"', '"b"')),
+    )
+    view = pair_view(one)
+    assert [(f.path, f.stable, f.candidate) for f in view.fields] == [("/total", "1", "2")]
+    assert [call.status for call in view.calls] == ["arguments"]
+    assert "Fields that differ" in shown(one)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "says"),
+    [
+        (side("", error_type="timeout"), "No answer: timeout"),
+        (side("", tool_calls='[{"name":"a","arguments":{}}]'), "tool calls alone"),
+        (side(""), "An empty text"),
+        (CapturedSide(), "Was not asked"),
+    ],
+)
+def test_side_without_text_says_why(candidate: CapturedSide, says: str) -> None:
+    assert says in shown(pair("p", candidate=candidate))
+
+
+def test_calls_that_were_cut_are_not_compared() -> None:
+    view = pair_view(pair("p", candidate=side("x", tool_calls='[{"name":')))
+    assert (view.calls, view.is_calls_cut) == ([], True)
+
+
+def test_hostile_text_is_harmless_wherever_it_stands() -> None:
+    calls = '[{"name":"<b>","arguments":{"<i>":"\u202e"}}]'
+    one = pair(
+        "p\u202e<b>", prompt=HOSTILE, stable=side(HOSTILE, tool_calls=calls, model=HOSTILE),
+        candidate=side(HOSTILE + "x", error_type=HOSTILE), kinds=["<b>"], language="<b>",
+    )  # fmt: skip
+    text = shown(one, kind="<b>", workflow=HOSTILE)
+    for sign in ("\u202e", "\u2066", "\x1b", "<b>", "<script>alert", "<i>"):
+        assert sign not in text, sign
+    assert "\\u202e" in text
+    assert "{{ 7*7 }}" in text
+
+
+def test_signs_that_belong_into_texts_are_kept() -> None:
+    text = "می\u200cخواهم\u3000全角\u00a0a\tb\n👩\u200d💻"
+    assert str(model_text(text)) == text
+
+
+def test_language_is_told_to_the_browser() -> None:
+    assert 'lang="ja"' in shown(pair("p"))
+    assert "lang=" not in shown(pair("p", language="und")).partition("<main")[2]
+
+
+def test_filters_show_what_there_is_with_the_chosen_one() -> None:
+    counts = [
+        CaptureCount("ja", "", "json", 3),
+        CaptureCount("ja", "w", "error", 1),
+        CaptureCount("en", "", "json", 2),
+    ]
+    languages, workflows, kinds = pairs_page([], counts, Chosen(language="fr")).filters
+    assert [(one.value, one.pairs, one.is_chosen) for one in languages.choices] == [
+        ("ja", 4, False), ("en", 2, False), ("fr", 0, True),
+    ]  # fmt: skip
+    assert [one.label for one in workflows.choices] == ["not named", "w"]
+    assert [one.label for one in kinds.choices] == ["JSON", "no answer"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "slice_", "query"),
+    [
+        ("json_valid_rate", "language:ja", "language=ja&kind=json&hours=24"),
+        ("error_rate", "all", "kind=error&hours=24"),
+        ("cost_usd", "mirrored,language:ja,workflow:a:b",
+         "language=ja&workflow=a%3Ab&hours=24"),
+        ("cost_usd", "mirrored", "hours=24"),
+    ],
+)  # fmt: skip
+def test_evidence_leads_to_the_pairs_that_show_it(metric: str, slice_: str, query: str) -> None:
+    assert chosen_of(metric, slice_).query(24) == query
