@@ -27,8 +27,6 @@ from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import ManifestError, read_policy
 from understudy.schemas.rollout_records import CommandKind
 from understudy.streams.clickhouse.captured_pairs import (
-    CaptureCount,
-    CapturedPair,
     capture_counts,
     worst_pairs,
 )
@@ -41,7 +39,7 @@ from understudy.streams.dashboard.backtest_page import backtest_page
 from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.evidence_rows import SIGNS, WORDS
 from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
-from understudy.streams.dashboard.pairs_page import Chosen, pairs_page
+from understudy.streams.dashboard.pairs_page import Chosen, PairsPage, pairs_page
 from understudy.streams.dashboard.rollout_page import policy_text, rollout_page
 from understudy.streams.dashboard.traffic_page import traffic_page
 from understudy.streams.http.access import (
@@ -258,25 +256,27 @@ async def show_pairs(request: web.Request) -> web.Response:
     chosen, until = _chosen(request), _newest_window(request)
     # A window that has begun by then is stored when it closes.
     since, end = until - dt.timedelta(hours=hours), until + dt.timedelta(minutes=1)
-    empty: tuple[list[CapturedPair], list[CaptureCount]] = ([], [])
 
-    def read(connection: ReadConnection) -> tuple[list[CapturedPair], list[CaptureCount]]:
+    def read(connection: ReadConnection) -> tuple[PairsPage, bool]:
+        """The page, made in the thread that asks: comparing long texts takes a while."""
         counts = capture_counts(connection, rollout_id, since, end)
         if chosen.pair_id is not None:
-            return worst_pairs(connection, rollout_id, pair_id=chosen.pair_id, limit=1), counts
-        found = worst_pairs(
-            connection, rollout_id, language=chosen.language, workflow=chosen.workflow,
-            kind=chosen.kind, since=since, until=end, limit=limit + 1,
-        )  # fmt: skip
-        return found, counts
+            found = worst_pairs(connection, rollout_id, pair_id=chosen.pair_id, limit=1)
+        else:
+            found = worst_pairs(
+                connection, rollout_id, language=chosen.language, workflow=chosen.workflow,
+                kind=chosen.kind, since=since, until=end, limit=limit + 1,
+            )  # fmt: skip
+        return pairs_page(found[:limit], counts, chosen), len(found) > limit
 
-    (pairs, counts), problem = await _from_clickhouse(request, read, empty)
+    stored = await _from_clickhouse(request, read, (pairs_page([], [], chosen), False))
+    page, has_more = stored.found
     more = f"{chosen.query(hours)}&limit={min(MAX_PAIRS, 2 * limit)}"
     return _page(
         request, "pairs.html", id=rollout_id, chosen=chosen, hours=hours, until=until,
-        problem=problem, page=pairs_page(pairs[:limit], counts, chosen),
+        problem=stored.problem, is_later=stored.is_later, whole=_whole(request), page=page,
         links={span: chosen.query(span) for span in (1, 24, 168)},
-        more=more if len(pairs) > limit and limit < MAX_PAIRS else "",
+        more=more if has_more and limit < MAX_PAIRS else "",
         capture=context.rollout(request).record.manifest.capture,
     )  # fmt: skip
 

@@ -29,6 +29,7 @@ def shown(*pairs: Any, **chosen: Any) -> str:
     return render(
         "pairs.html", id="r", page=page, chosen=Chosen(**chosen), hours=24, until=None, problem="",
         links={1: "", 24: "", 168: ""}, more="", capture="worst", person="", can_sign_in=False,
+        is_later=False, whole="",
     )  # fmt: skip
 
 

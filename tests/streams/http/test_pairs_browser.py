@@ -95,7 +95,8 @@ def visit(server: Api, path: str, secret: str = "") -> tuple[int, str]:
 
 
 def page(server: Api, query: str = "", secret: str = "") -> str:
-    status, text = visit(server, f"{PAGE}/pairs{query}", secret)
+    sign = "&" if query else "?"
+    status, text = visit(server, f"{PAGE}/pairs{query}{sign}whole=1", secret)
     assert status == 200, text
     return text
 
@@ -153,12 +154,13 @@ def test_in_a_browser_it_is_accessible_fits_a_phone_and_nothing_acts(
         pytest.skip("Chromium is not installed")
 
     async def look(page: Any) -> tuple[str, int, list[str]]:
-        await page.goto(f"{PAGE}/pairs")
+        await page.goto(f"{PAGE}/pairs?whole=1")
         title, width = await page.title(), await page.evaluate("document.body.scrollWidth")
         await page.select_option("select[name=kind]", "tool_call")
         await page.click("text=Show")
+        await page.wait_for_selector("article")
         assert await page.locator("article").count() == 1
-        await page.goto(f"{PAGE}/pairs")
+        await page.goto(f"{PAGE}/pairs?whole=1")
         result = await browser.axe.Axe().run(page)
         return title, width, [one["id"] for one in result.response["violations"]]
 
