@@ -76,6 +76,11 @@ class ClickHouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     buffer_bytes: Annotated[
         Count, Meta(description="What may wait while ClickHouse is slow or away")
     ] = 256 * 1024 * 1024
+    drift_interval_s: Annotated[
+        SecondsOrNone,
+        Meta(description="How often a worker that pairs looks whether the models of its rollouts "
+             "answer as they did (drift.md); 0 leaves it to `understudy drift`"),
+    ] = 3600.0  # fmt: skip
     rollup_interval_s: Annotated[
         SecondsOrNone,
         Meta(description="How often a worker that pairs adds windows up to minutes and hours, "

@@ -23,9 +23,11 @@ from confluent_kafka.admin import AdminClient
 
 from understudy.schemas.windows import SOURCES, Source
 from understudy.streams.alerting.decision_consumer import run_alerting
+from understudy.streams.clickhouse.drift_watch import DriftWatch
 from understudy.streams.clickhouse.load_buffer import LoadPolicy
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import client_opener
+from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.rollups import keep_rolled_up
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.errors import UNREACHABLE, WRONG_USAGE, CommandError
@@ -55,6 +57,7 @@ from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.logs import KAFKA_LOGGER, configure_logs
 from understudy.streams.monitoring.deciding_metrics import expose_deciding
+from understudy.streams.monitoring.drift_metrics import expose_drift
 from understudy.streams.monitoring.evaluating_metrics import expose_evaluating
 from understudy.streams.monitoring.pairing_monitor import monitor_pairing
 from understudy.streams.monitoring.pairing_snapshot import PairingParts
@@ -201,6 +204,7 @@ def _run_pairing(
     """Read events in this thread, and each other source in one of its own."""
     with (
         pairing(settings, policy, _exposing_pairing(settings, components)) as readers,
+        _watching_drift(settings.clickhouse, components),
         _logging_progress(readers),
         ExitStack() as others,
     ):
@@ -337,6 +341,22 @@ def _rolling_up(settings: ClickHouseSettings) -> AbstractContextManager[None]:
         return nullcontext()
     run = partial(keep_rolled_up, client_opener(settings.url), interval_s)
     return _self_healing_thread(run, threading.Event(), "understudy-rollups")
+
+
+@contextmanager
+def _watching_drift(settings: ClickHouseSettings, components: WorkerComponents) -> Iterator[None]:
+    """Look for drift inside the context, and show what is found."""
+    interval_s = settings.drift_interval_s
+    if not interval_s:
+        yield
+        return
+    watch = DriftWatch()
+    run = partial(watch.run, partial(ReadConnection, settings.url), interval_s)
+    with (
+        expose_drift(components, watch),
+        _self_healing_thread(run, threading.Event(), "understudy-drift"),
+    ):
+        yield
 
 
 def _consumer(

@@ -44,11 +44,26 @@ GROUP BY hour, language, workflow
 }
 
 
-def hours_of_side(connection: ReadConnection, rollout_id: str, side: Side) -> Hours | None:
-    """Return the first and last hour in which a side has requests; None without any.
+MAX_ROLLOUTS: Final = 1_000
+"""More than any installation has at one time; who makes up names is not looked at for ever."""
+_RECENT_DAYS: Final = 2
+_ROLLOUTS: Final = f"""
+SELECT DISTINCT rollout_id FROM {_TABLE}
+WHERE rollout_id != '' AND source = 'events' AND window_start >= now() - INTERVAL {_RECENT_DAYS} DAY
+ORDER BY rollout_id LIMIT {MAX_ROLLOUTS}
+"""
+
+
+def recent_rollouts(connection: ReadConnection) -> list[str]:
+    """Return the rollouts with traffic in the last two days.
 
     Raises `SinkBusy` and `SinkBroken`, as all here do.
     """
+    return [str(rollout_id) for (rollout_id,) in connection.rows(_ROLLOUTS, {})]
+
+
+def hours_of_side(connection: ReadConnection, rollout_id: str, side: Side) -> Hours | None:
+    """Return the first and last hour in which a side has requests; None without any."""
     ((first, end, rows),) = connection.rows(_SPANS[side], {"rollout_id": rollout_id})
     return Hours(int(first), int(end)) if rows else None
 

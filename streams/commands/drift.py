@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Final, NamedTuple
+from typing import Final
 
 import click
 
@@ -12,9 +12,8 @@ from understudy.analyzers.drift.periods import (
     HOURS_OF_DAY,
     RECENT_HOURS,
     Hours,
-    periods_of,
 )
-from understudy.analyzers.drift.side_drift import DriftFinding, SideDrift, drift_of
+from understudy.analyzers.drift.side_drift import DriftFinding, SideDrift
 from understudy.analyzers.guardrails.formatting import (
     format_count,
     format_number,
@@ -24,7 +23,8 @@ from understudy.analyzers.guardrails.formatting import (
 )
 from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.events import Side
-from understudy.streams.clickhouse.hourly_traffic import SECONDS, hourly_sums, hours_of_side
+from understudy.streams.clickhouse.drift_watch import SIDES, SideLook, look_at
+from understudy.streams.clickhouse.hourly_traffic import SECONDS
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import clickhouse_option, rollout_argument
@@ -34,25 +34,15 @@ from understudy.streams.settings import Settings
 from understudy.streams.terminal.data_table import Column, DataTable
 from understudy.streams.terminal.output import say, say_json, show
 
-_SIDES: Final[tuple[Side, ...]] = ("stable", "candidate")
 _MS: Final = 1_000
 _NOTABLE: Final = 0.1
 """Of the prompts' own length: a tenth longer answers may then be the prompts'."""
 
 
-class _SideLook(NamedTuple):
-    """A side, and what is to be said of it."""
-
-    side: Side
-    drift: SideDrift | None
-    hours: int
-    """Of its traffic up to the look."""
-
-
 @click.command("drift")
 @rollout_argument
 @click.option(
-    "--side", type=click.Choice(_SIDES), help="Look at one side alone; without it, at both."
+    "--side", type=click.Choice(SIDES), help="Look at one side alone; without it, at both."
 )
 @click.option(
     "--recent", "recent_hours", metavar="HOURS", type=click.IntRange(1, 168),
@@ -102,9 +92,10 @@ def command(
     reference = None if reference_days is None else reference_days * HOURS_OF_DAY
     try:
         looks = [
-            _look(connection, rollout_id, one, until, recent_hours, reference)
-            for one in ([side] if side else _SIDES)
-        ]
+            look_at(connection, rollout_id, one, until=until, recent=recent_hours,
+                    reference=reference)
+            for one in ([side] if side else SIDES)
+        ]  # fmt: skip
     finally:
         connection.close()
     if not any(one.hours for one in looks):
@@ -118,25 +109,10 @@ def command(
         raise click.exceptions.Exit(VERDICT)
 
 
-def _look(
-    connection: ReadConnection, rollout_id: str, side: Side, until: int | None,
-    recent: int, reference: int | None,
-) -> _SideLook:  # fmt: skip
-    span = hours_of_side(connection, rollout_id, side)
-    if span is None:
-        return _SideLook(side, None, 0)
-    end = span.end if until is None else min(until, span.end)
-    periods = periods_of(side, span.start, end, recent=recent, reference=reference)
-    if periods is None:
-        return _SideLook(side, None, max(0, end - span.start))
-    sums = hourly_sums(connection, rollout_id, side, periods)
-    return _SideLook(side, drift_of(sums, periods), end - span.start)
-
-
 # What is said
 
 
-def _show(look: _SideLook, *, all_findings: bool) -> None:
+def _show(look: SideLook, *, all_findings: bool) -> None:
     title = look.side.capitalize()
     if not look.hours:
         say(f"{title} has no requests.")
@@ -146,7 +122,8 @@ def _show(look: _SideLook, *, all_findings: bool) -> None:
             f"{FEWEST_REFERENCE_HOURS} hours before the recent ones.")  # fmt: skip
         return
     drift, periods = look.drift, look.drift.periods
-    say(f"{title}, {_span(periods.recent)} against {_span(periods.reference)}: " + _summary(drift))
+    say(f"{title}: {_summary(drift)}")
+    say(f"{_span(periods.recent)} against {_span(periods.reference)}, UTC")
     chosen = drift.findings if all_findings else drift.alerts
     if chosen:
         show(_table(chosen))
@@ -199,7 +176,7 @@ def _time(hour: int) -> str:
     return f"{from_epoch_ms(hour * SECONDS * _MS):%Y-%m-%d %H:%M}"
 
 
-def _document(look: _SideLook) -> dict[str, object]:
+def _document(look: SideLook) -> dict[str, object]:
     drift = look.drift
     if drift is None:
         return {"side": look.side, "hours": look.hours, "compared": False}

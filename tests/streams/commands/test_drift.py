@@ -50,7 +50,7 @@ def run(url: str, *arguments: str) -> Result:
 def test_what_changed_is_told_with_its_size(url: str) -> None:
     result = run(url, "checkout")
     assert result.exit_code == 0, result.output
-    assert "Stable, " in result.stdout
+    assert "Stable: nothing of 2 metrics" in result.stdout
     assert "has changed by more than days differ by themselves" in result.stdout
     assert "changed: mean answer length" in result.stdout
     assert "en" in result.stdout
