@@ -1,19 +1,19 @@
 """Backtests that people start from a page: one at a time, bounded in rows and in time.
 
-They take CPU from the worker that decides, so they run in one thread of low priority, none waits,
-and starting one takes a token. Results are kept in memory: each is seen by who has its address.
+They take CPU from the worker that decides, so they run in one thread, none waits, and starting one
+takes a token. The thread has the priority of all others: one that is suspended while it holds the
+interpreter's lock would suspend what decides, too. Results are kept in memory, each under an
+address that nobody guesses.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -38,8 +38,6 @@ MAX_KEPT: Final = 10
 """Results, of some hundred kilobytes each."""
 _ID_BYTES: Final = 12
 """Nobody guesses an address."""
-_NICENESS: Final = 10
-"""On Linux a thread has its own: what decides comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class Backtests:
 
     def __init__(self, judge: Judge | None = None) -> None:
         self._judge = judge
-        self._threads = ThreadPoolExecutor(1, "understudy-http-backtest", _lower_priority)
+        self._threads = ThreadPoolExecutor(1, "understudy-http-backtest")
         self._kept: OrderedDict[str, Backtest] = OrderedDict()
         self._stop = threading.Event()
 
@@ -119,8 +117,3 @@ class Backtests:
         """Stop what runs, and start nothing more."""
         self._stop.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _lower_priority() -> None:
-    with suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -383,6 +383,7 @@ async def show_backtest(request: web.Request) -> web.Response:
 async def follow_backtest(request: web.Request) -> web.StreamResponse:
     """Tell the page of a backtest when it is done."""
     result = asyncio.wrap_future(_backtest(request).result)
+    result.add_done_callback(_note_error)
     response = await _begin_stream(request, "running")
     while not (await asyncio.wait([result], timeout=KEEP_ALIVE_S))[0]:
         await response.write(b": still here\n\n")
@@ -607,7 +608,7 @@ async def _from_clickhouse(
     asked = asyncio.ensure_future(
         in_thread(context.history_threads, lambda: read(context.history.connection))
     )
-    asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+    asked.add_done_callback(_note_error)
     waits_s = TIMEOUT_S + QUEUE_TIMEOUT_S if is_whole else FIRST_PAINT_S
     try:
         return _Stored(await asyncio.wait_for(asyncio.shield(asked), waits_s))
@@ -616,6 +617,12 @@ async def _from_clickhouse(
         return _Stored(without, problem if is_whole else "", is_later=not is_whole)
     except (SinkBusy, SinkBroken) as error:
         return _Stored(without, f"ClickHouse: {error}")
+
+
+def _note_error(done: asyncio.Future[Any]) -> None:
+    """Look at an error that nobody may wait for any more, or asyncio complains about it."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _whole(request: web.Request) -> str:

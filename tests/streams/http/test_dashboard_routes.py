@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import gc
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -21,6 +22,7 @@ from tests.streams.http.views import BROKEN, decided, policy
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import Command, CommandKind, RolloutRecord
 from understudy.schemas.rollouts import Rollout
+from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.clickhouse.traffic_figures import Traffic
 from understudy.streams.dashboard.backtest_page import StoredTrial
 from understudy.streams.dashboard.pages import static_url
@@ -386,6 +388,32 @@ def test_a_changed_policy_is_judged_and_its_page_says_when_it_is_done(broken: De
         assert "-stages.half" in text, "what differs from the policy in force"
         assert 'data-live=""' in text
         assert asked == [(ROLLOUT, 1, 6 * 3_600_000)]
+
+
+def test_a_backtest_that_fails_says_why_and_leaves_no_error_behind(
+    broken: Decision, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = threading.Event()
+
+    def judge(*_: object) -> StoredTrial:
+        assert go_on.wait(20)
+        raise SinkBroken("no such table")
+
+    async def until_done(found: ClientResponse) -> list[str]:
+        first = await _data(found)
+        go_on.set()
+        return [first, await _data(found)]
+
+    with api(judge=judge) as server:
+        server.show(RECORD, broken)
+        session, form = signed_in(server), {"policy": CHANGED}
+        place = visit(server, f"{PAGE}/backtests", "POST", data=form, session=session)[1][
+            "location"
+        ]
+        assert _streamed(server, f"{place}/live", until_done)[1] == "data: done\n"
+        assert "ClickHouse: no such table" in visit(server, place)[2]
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_a_policy_that_cannot_be_read_comes_back_with_its_line(broken: Decision) -> None:
