@@ -358,9 +358,13 @@ def decode_side(payload: bytes | None, max_event_bytes: int = MAX_EVENT_BYTES) -
     """
     event: Event
     try:
-        event = decode_record(payload, _decode, max_event_bytes)
+        if not payload or len(payload) > max_event_bytes:
+            raise _not_taken(payload, max_event_bytes)
+        event = _decode(payload)
     except InvalidEvent as refused:
         event = _salvaged(payload or b"", refused, max_event_bytes)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        event = _salvaged(payload or b"", _decoding_failed(payload or b"", error), max_event_bytes)
     wanted = SHAPES.get((event.mode, event.side, event.sides))
     if wanted is None or "/" in event.rollout_id:
         raise _inconsistent(event)
@@ -460,16 +464,19 @@ def decode_record(
     payload: bytes | None, decode: Callable[[bytes], Record], max_bytes: int
 ) -> Record:
     """Decode a record of a topic. Raises `InvalidEvent` for one that is empty, large or wrong."""
-    if not payload:
-        raise InvalidEvent(InvalidReason.EMPTY, "the message has no value")
-    if len(payload) > max_bytes:
-        raise InvalidEvent(
-            InvalidReason.TOO_LARGE, f"{len(payload)} bytes, the limit is {max_bytes}"
-        )
+    if not payload or len(payload) > max_bytes:
+        raise _not_taken(payload, max_bytes)
     try:
         return decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _decoding_failed(payload, error) from None
+
+
+def _not_taken(payload: bytes | None, max_bytes: int) -> InvalidEvent:
+    """Return why a payload is not even looked at."""
+    if not payload:
+        return InvalidEvent(InvalidReason.EMPTY, "the message has no value")
+    return InvalidEvent(InvalidReason.TOO_LARGE, f"{len(payload)} bytes, the limit is {max_bytes}")
 
 
 def _decoding_failed(payload: bytes, error: Exception) -> InvalidEvent:

@@ -166,10 +166,11 @@ def _judge(text: str | None, request: str) -> Judgement:
     whole, latter = sample_of(text)
     # A line of it has enough words for most answers in the language.
     first = latter.partition("\n")[0]
-    if has_letters(expected, latter):
+    in_latin = expected in IN_LATIN
+    if not in_latin and has_letters(expected, latter):
         return expected, 1
     spoken = has_words(expected, first) or has_words(expected, latter)
-    if spoken and (expected not in IN_LATIN or whole.isascii()):
+    if spoken and (not in_latin or whole.isascii()):
         return expected, 1
     script = "" if whole.isascii() else language_of_script(whole)
     if script:

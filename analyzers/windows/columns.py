@@ -78,8 +78,9 @@ class WindowColumns:
 
     def names_of(self, column: str, values: list[list[str]]) -> None:
         """Add a column of lists of names (n,), most of which are empty."""
-        rows = [row for row, some in enumerate(values) for _ in some]
-        self.name(column, [name for some in values for name in some])
+        present = [(row, some) for row, some in enumerate(values) if some]
+        rows = [row for row, some in present for _ in some]
+        self.name(column, [name for _, some in present for name in some])
         kept, codes, index = self.names[column]
         self.names[column] = (np.array(rows, dtype=np.intp)[kept], codes, index)
 
