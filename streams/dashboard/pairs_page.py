@@ -21,7 +21,8 @@ from understudy.analyzers.compare.tool_call_difference import (
 from understudy.analyzers.compare.word_difference import Run, word_difference
 from understudy.analyzers.guardrails.formatting import format_value, printable
 from understudy.analyzers.guardrails.slices import unmirrored
-from understudy.streams.clickhouse.captured_pairs import CaptureCount, CapturedPair, CapturedSide
+from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
+from understudy.streams.clickhouse.captured_pairs import CaptureCount
 
 KIND_WORDS: Final[Mapping[str, str]] = {
     PairKind.ERROR: "no answer",

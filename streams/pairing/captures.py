@@ -22,7 +22,7 @@ from understudy.analyzers.compare.severity import Severities
 from understudy.schemas.evaluations import fingerprint
 from understudy.schemas.events import CANDIDATE, STABLE, Event, Response, failure_of
 from understudy.schemas.redaction.redact import redact_and_cut
-from understudy.streams.clickhouse.captured_pairs import CapturedPair, CapturedSide
+from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.pairing.capture_choices import CaptureChoices
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.join import RequestSides

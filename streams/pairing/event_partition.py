@@ -39,7 +39,7 @@ from understudy.schemas.measures import lost, lost_errors
 from understudy.schemas.turn_sums import TURN_SECTIONS
 from understudy.schemas.window_measures import UnresolvedCounts
 from understudy.schemas.windows import Source
-from understudy.streams.clickhouse.captured_pairs import CapturedPair
+from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.pairing.captures import Captures
 from understudy.streams.pairing.comparison import (
     Comparisons,

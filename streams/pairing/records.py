@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.events import InvalidReason
-from understudy.streams.clickhouse.captured_pairs import CapturedPair
+from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.join import Side, UnmatchedReason
 

@@ -12,10 +12,9 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from tests.streams.clickhouse.round_trip import insert
+from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.clickhouse.captured_pairs import (
     MOST_READ,
-    CapturedPair,
-    CapturedSide,
     capture_counts,
     captured_block,
     worst_pairs,

@@ -9,7 +9,8 @@ import pytest
 from tests.streams.clickhouse.test_captured_pairs import pair, side
 from understudy.analyzers.compare.severity import KINDS, NOTHING_WORSE
 from understudy.schemas.rollout_metrics import METRICS
-from understudy.streams.clickhouse.captured_pairs import CaptureCount, CapturedSide
+from understudy.streams.clickhouse.captured_pair import CapturedSide
+from understudy.streams.clickhouse.captured_pairs import CaptureCount
 from understudy.streams.dashboard.pages import render
 from understudy.streams.dashboard.pairs_page import (
     KIND_OF_METRIC,

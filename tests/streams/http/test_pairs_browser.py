@@ -17,7 +17,8 @@ from tests.streams.http.server import SECRET, Api, api
 from tests.streams.http.views import BROKEN, decided, policy
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.rollout_records import RolloutRecord
-from understudy.streams.clickhouse.captured_pairs import CapturedPair, captured_block
+from understudy.streams.clickhouse.captured_pair import CapturedPair
+from understudy.streams.clickhouse.captured_pairs import captured_block
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrations import migrate
 

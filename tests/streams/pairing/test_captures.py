@@ -14,7 +14,7 @@ from tests.streams.pairing.log import EPOCH, POLICY, Log, event
 from tests.streams.pairing.random_logs import Shape, random_log
 from tests.streams.pairing.test_recovery import POLICY as SHORT_POLICY
 from understudy.schemas.rollouts import Capture
-from understudy.streams.clickhouse.captured_pairs import CapturedPair
+from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.pairing.capture_choices import (
     CaptureChoice,
     CaptureChoices,
