@@ -7,18 +7,20 @@ from typing import Final
 
 import click
 
+from understudy.analyzers.drift.change_sentences import (
+    change,
+    compared_periods,
+    summary,
+    values,
+)
 from understudy.analyzers.drift.periods import (
-    FEWEST_REFERENCE_HOURS,
     HOURS_OF_DAY,
     RECENT_HOURS,
     Hours,
 )
-from understudy.analyzers.drift.side_drift import DriftFinding, SideDrift
+from understudy.analyzers.drift.side_drift import DriftFinding
 from understudy.analyzers.guardrails.formatting import (
     format_count,
-    format_number,
-    format_points,
-    format_value,
     printable,
 )
 from understudy.schemas.event_time import from_epoch_ms
@@ -35,8 +37,6 @@ from understudy.streams.terminal.data_table import Column, DataTable
 from understudy.streams.terminal.output import say, say_json, show
 
 _MS: Final = 1_000
-_NOTABLE: Final = 0.1
-"""Of the prompts' own length: a tenth longer answers may then be the prompts'."""
 
 
 @click.command("drift")
@@ -113,33 +113,13 @@ def command(
 
 
 def _show(look: SideLook, *, all_findings: bool) -> None:
-    title = look.side.capitalize()
-    if not look.hours:
-        say(f"{title} has no requests.")
-        return
+    say(f"{look.side.capitalize()}: {summary(look.drift, look.hours)}")
     if look.drift is None:
-        say(f"{title} has {look.hours} hours of traffic, and nothing can be said below "
-            f"{FEWEST_REFERENCE_HOURS} hours before the recent ones.")  # fmt: skip
         return
-    drift, periods = look.drift, look.drift.periods
-    say(f"{title}: {_summary(drift)}")
-    say(f"{_span(periods.recent)} against {_span(periods.reference)}, UTC")
-    chosen = drift.findings if all_findings else drift.alerts
+    say(compared_periods(look.drift))
+    chosen = look.drift.findings if all_findings else look.drift.alerts
     if chosen:
         show(_table(chosen))
-    changed = drift.prompt_tokens_change
-    if drift.alerts and changed is not None and abs(changed) >= _NOTABLE:
-        say(f"Prompts are {_relative(changed)} long: what is asked has changed, too.")
-
-
-def _summary(drift: SideDrift) -> str:
-    tested = len({one.metric.name for one in drift.findings})
-    if not tested:
-        return "nothing could be compared."
-    if not drift.alerts:
-        return f"nothing of {tested} metrics has changed by more than days differ by themselves."
-    names = dict.fromkeys(one.metric.title for one in drift.alerts)
-    return f"changed: {', '.join(names)}."
 
 
 def _table(findings: tuple[DriftFinding, ...]) -> DataTable:
@@ -149,31 +129,12 @@ def _table(findings: tuple[DriftFinding, ...]) -> DataTable:
         Column("requests", "right", leaves=3),
     ])  # fmt: skip
     for one in findings:
-        unit = one.metric.unit
         table.add_row(
-            one.metric.title, one.language or "all", format_value(unit, one.before),
-            format_value(unit, one.after), _changed(one), f"{one.found.p_value:.1e}",
+            one.metric.title, one.language or "all", *values(one), change(one),
+            f"{one.found.p_value:.1e}",
             format_count(one.found.values_after), style="bold" if one.is_alert else "",
         )  # fmt: skip
     return table
-
-
-def _changed(one: DriftFinding) -> str:
-    low, high = one.interval
-    write = format_points if one.metric.kind == "rate" else _relative
-    return f"{write(one.change)} ({write(low)} to {write(high)})"
-
-
-def _relative(change: float) -> str:
-    return f"{'+' if change >= 0 else '−'}{format_number(100 * abs(change), 3)} %"
-
-
-def _span(hours: Hours) -> str:
-    return f"{_time(hours.start)} to {_time(hours.end)}"
-
-
-def _time(hour: int) -> str:
-    return f"{from_epoch_ms(hour * SECONDS * _MS):%Y-%m-%d %H:%M}"
 
 
 def _document(look: SideLook) -> dict[str, object]:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from understudy.streams.clickhouse.decision_history import DecisionHistory
 from understudy.streams.http.backtests import Backtests
+from understudy.streams.http.drift_cache import DriftCache
 from understudy.streams.http.evidence_cache import EvidenceCache
 from understudy.streams.http.materialized_view import MaterializedView, RolloutView
 from understudy.streams.http.problems import Problem
@@ -61,6 +62,7 @@ class ApiContext:
     evidence: EvidenceCache = field(default_factory=EvidenceCache)
     """Of pages that are open; used on the thread for the history."""
     traffic: TrafficCache = field(default_factory=TrafficCache)
+    drift: DriftCache = field(default_factory=DriftCache)
     """Likewise."""
     backtests: Backtests = field(default_factory=Backtests)
     query_threads: ThreadPoolExecutor = field(default_factory=_threads(1, "query"))

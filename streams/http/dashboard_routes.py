@@ -31,11 +31,13 @@ from understudy.streams.clickhouse.captured_pairs import (
     worst_pairs,
 )
 from understudy.streams.clickhouse.decision_history import MAX_DIGITS
+from understudy.streams.clickhouse.drift_watch import SideLook
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
 from understudy.streams.clickhouse.read_connection import TIMEOUT_S, ReadConnection
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import Traffic
 from understudy.streams.dashboard.backtest_page import backtest_page
+from understudy.streams.dashboard.drift_rows import drift_rows
 from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.evidence_rows import SIGNS, WORDS
 from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
@@ -234,14 +236,20 @@ async def show_traffic(request: web.Request) -> web.Response:
     hours = positive_int(request, "hours", default=DEFAULT_HOURS, maximum=MAX_HOURS)
     until = _newest_window(request)
     since = until - dt.timedelta(hours=hours)
-    none: Traffic | None = None
-    stored = await _from_clickhouse(
-        request, lambda connection: context.traffic.read(connection, rollout_id, since, until), none
-    )
-    found = stored.found
+    none: tuple[Traffic | None, list[SideLook]] = None, []
+
+    def read(connection: ReadConnection) -> tuple[Traffic | None, list[SideLook]]:
+        found = context.traffic.read(connection, rollout_id, since, until)
+        try:
+            return found, context.drift.read(connection, rollout_id, until)
+        except (SinkBusy, SinkBroken):  # traffic is shown without it
+            return found, []
+
+    stored = await _from_clickhouse(request, read, none)
+    found, looks = stored.found
     return _page(
         request, "traffic.html", id=rollout_id, chosen=hours, until=until, whole=_whole(request),
-        problem=stored.problem, is_later=stored.is_later,
+        problem=stored.problem, is_later=stored.is_later, drift=drift_rows(looks),
         page=traffic_page(found) if found is not None and found.rows else None,
     )  # fmt: skip
 

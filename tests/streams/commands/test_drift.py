@@ -50,9 +50,9 @@ def run(url: str, *arguments: str) -> Result:
 def test_what_changed_is_told_with_its_size(url: str) -> None:
     result = run(url, "checkout")
     assert result.exit_code == 0, result.output
-    assert "Stable: nothing of 2 metrics" in result.stdout
+    assert "Stable: Nothing of 2 metrics" in result.stdout
     assert "has changed by more than days differ by themselves" in result.stdout
-    assert "changed: mean answer length" in result.stdout
+    assert "Candidate: Changed: mean answer length" in result.stdout
     assert "en" in result.stdout
     everything = run(url, "checkout", "--side", "stable", "--all")
     assert "error rate" in everything.stdout
@@ -73,7 +73,7 @@ def test_documents_and_exit_codes_are_for_scripts(url: str) -> None:
 def test_too_little_is_no_pass(url: str) -> None:
     result = run(url, "young", "--fail-on-drift")
     assert (result.exit_code, "nothing can be said" in result.stdout) == (4, True)
-    assert "Candidate has no requests." in result.stdout
+    assert "Candidate: There are no requests." in result.stdout
     unknown = run(url, "unknown")
     assert (unknown.exit_code, "no windows of rollout unknown" in unknown.stderr) == (1, True)
 

@@ -12,21 +12,27 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
+import numpy as np
 import pytest
 from aiohttp import ClientResponse, ClientSession
 from structlog.testing import capture_logs
 
+from tests.analyzers.drift.traffic import FIRST, traffic
 from tests.analyzers.guardrails.world import ROLLOUT
 from tests.streams.http.server import SECRET, Api, api
 from tests.streams.http.views import BROKEN, decided, policy
+from understudy.analyzers.drift.periods import HOURS_OF_DAY, periods_of
+from understudy.analyzers.drift.side_drift import drift_of
 from understudy.schemas.decisions import Decision
+from understudy.schemas.events import Side
 from understudy.schemas.rollout_records import Command, CommandKind, RolloutRecord
 from understudy.schemas.rollouts import Rollout
-from understudy.streams.clickhouse.sink_errors import SinkBroken
+from understudy.streams.clickhouse.drift_watch import SideLook
+from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import Traffic
 from understudy.streams.dashboard.backtest_page import StoredTrial
 from understudy.streams.dashboard.pages import static_url
-from understudy.streams.http import dashboard_routes, traffic_cache
+from understudy.streams.http import dashboard_routes, drift_cache, traffic_cache
 from understudy.streams.http.dashboard_routes import CONTENT_SECURITY_POLICY
 from understudy.streams.http.materialized_view import ViewUpdate
 from understudy.streams.http.sessions import COOKIE, cookie_value
@@ -130,6 +136,37 @@ def test_a_page_is_painted_before_a_slow_clickhouse_and_whole_after_it(
     assert "data-later" not in text
     assert "No window is stored" in text
     assert len(asked) == 1, "what was asked went on"
+
+
+def test_traffic_shows_what_changed_behind_a_name(
+    server: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> Traffic:
+        return Traffic(NOON, NOON, 0, {}, {}, [])
+
+    def look(_: object, rollout_id: str, side: Side) -> SideLook:
+        if side == "stable":
+            return SideLook(side, 30, None)
+        periods = periods_of(side, FIRST, FIRST + 15 * HOURS_OF_DAY)
+        assert periods is not None
+        return SideLook(
+            side, 360, drift_of(traffic(np.random.default_rng(6), 15, longer=1.8), periods)
+        )
+
+    monkeypatch.setattr(traffic_cache, "read_traffic", read)
+    monkeypatch.setattr(drift_cache, "look_at", look)
+    text = visit(server, f"{PAGE}/traffic?whole=1")[2]
+    assert "Against its own past" in text
+    assert "<b>Stable.</b> There are 30 hours of traffic" in text
+    assert "<b>Candidate.</b> Changed: mean answer length." in text
+    assert '<th scope="row">mean answer length</th>' in text
+
+    def away(*_: object) -> SideLook:
+        raise SinkBusy("away")
+
+    monkeypatch.setattr(drift_cache, "look_at", away)
+    text = visit(server, f"{PAGE}/traffic?hours=2&whole=1")[2]
+    assert "Against its own past" in text, "kept for the hour"
 
 
 def test_pages_may_load_nothing_from_elsewhere_and_run_nothing_of_their_own(server: Api) -> None:
