@@ -103,6 +103,9 @@ class Task:
     request: Request
     streamed: bool
     answer: Callable[[Random], SimulatedAnswer]
+    wrong_answer: Callable[[Random], SimulatedAnswer] | None = None
+    """The same in length, language and style, about other orders, goods and places; None where the
+    simulator knows none."""
 
 
 def make_task(rng: Random, language: str, workflow: str) -> Task:
@@ -135,15 +138,20 @@ def _chat(rng: Random, language: str, book: Phrasebook) -> Task:
     order_lines = _order_lines(rng, book) if rng.random() < 0.15 else ""
     space = "" if language in _UNSPACED else " "
 
-    def answer(run: Random) -> SimulatedAnswer:
+    def say(run: Random, stated: dict[str, str]) -> SimulatedAnswer:
         paragraphs = [
             space.join([_worded(run, point) for point in topic.points]) for topic in topics
         ]
         parts = [_worded(run, book.openings), *paragraphs, _worded(run, book.closings)]
-        return SimulatedAnswer("\n\n".join(parts).format_map(facts) + order_lines)
+        return SimulatedAnswer("\n\n".join(parts).format_map(stated) + order_lines)
 
+    # Drawn apart, so that answers are the same whether or not another one is wrong.
+    others = _facts(Random(facts["order"]), book)
     request = Request(prompt="\n".join(topic.ask for topic in topics).format_map(facts))
-    return Task(language, "chat", request, streamed=True, answer=answer)
+    return Task(
+        language, "chat", request, streamed=True,
+        answer=lambda run: say(run, facts), wrong_answer=lambda run: say(run, others),
+    )  # fmt: skip
 
 
 def _topics(rng: Random, book: Phrasebook) -> list[Topic]:

@@ -7,7 +7,7 @@ import gzip
 from pathlib import Path
 from typing import Any, Final
 
-from understudy.streams.demo.simulator import DEFAULT_RATE_PER_S, simulate
+from understudy.streams.demo.simulator import DEFAULT_RATE_PER_S, RegressionKind, simulate
 from understudy.streams.errors import CommandError
 from understudy.streams.zstd import zstd
 
@@ -21,7 +21,9 @@ def start_of_traffic(pairs: int) -> dt.datetime:
     return (dt.datetime.now(dt.UTC) - span).replace(microsecond=0)
 
 
-def record(file: Path, *, seed: int, pairs: int, healthy: bool) -> int:
+def record(
+    file: Path, *, seed: int, pairs: int, healthy: bool, kind: RegressionKind = "json"
+) -> int:
     """Write the events to a new file, plain, .gz or .zst by its name; return how many.
 
     Raises `CommandError` when the file exists or cannot be written.
@@ -31,7 +33,8 @@ def record(file: Path, *, seed: int, pairs: int, healthy: bool) -> int:
     start, written = start_of_traffic(pairs), 0
     try:
         with _opened(file) as stream:
-            for message in simulate(seed=seed, pairs=pairs, healthy=healthy, start=start):
+            simulated = simulate(seed=seed, pairs=pairs, healthy=healthy, start=start, kind=kind)
+            for message in simulated:
                 stream.write(message.payload + b"\n")
                 written += 1
     except OSError as error:

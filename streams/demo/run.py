@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,7 @@ from understudy.analyzers.compare.json_output import compile_json_schema
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.schemas.windows import Source
 from understudy.streams.alerting.decision_consumer import run_alerting
 from understudy.streams.clickhouse.data_folder import data_folder
 from understudy.streams.clickhouse.migrations import client_opener
@@ -37,13 +39,16 @@ from understudy.streams.demo.phrases import JSON_SCHEMAS
 from understudy.streams.demo.record import start_of_traffic
 from understudy.streams.demo.rollout_follower import RolloutFollower
 from understudy.streams.demo.screen import DemoStatus, DemoView
+from understudy.streams.demo.scripted_judge import ScriptedJudge
 from understudy.streams.demo.simulator import (
     ROLLOUT_ID,
+    RegressionKind,
     describe_regression,
     simulate_requests,
 )
 from understudy.streams.demo.summary import PROGRAM, DemoResult, program_as_called, summarise
 from understudy.streams.errors import FAILED, CommandError
+from understudy.streams.evaluating.evaluating_runner import run_evaluating
 from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.kafka.client_config import changelog, producer_config, topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
@@ -61,6 +66,10 @@ from understudy.streams.settings import (
 from understudy.streams.terminal.consoles import SafeConsole
 from understudy.streams.worker import pairing
 
+SOURCES_READ: Final[dict[RegressionKind, tuple[Source, ...]]] = {
+    "json": ("events",),
+    "quality": ("events", "evaluations"),
+}
 REFRESH_S: Final = 0.5
 """Between two pictures: fluent enough, and redrawing costs little."""
 START_TIMEOUT_S: Final = 30.0
@@ -73,9 +82,10 @@ STORE_TIMEOUT_S: Final = 10.0
 """For the last decisions to reach ClickHouse, so that the suggested queries find them."""
 
 
-def policy_text() -> str:
+def policy_text(kind: RegressionKind = "json") -> str:
     """The policy of the demo, in YAML."""
-    return resources.files(__package__).joinpath("policy.yaml").read_text("utf-8")
+    name = "quality_policy.yaml" if kind == "quality" else "policy.yaml"
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
 @dataclass(slots=True)
@@ -121,11 +131,13 @@ def run_demo(
     serve: bool = False,
     policy: str | None = None,
     run_s: float = RUN_S,
+    kind: RegressionKind = "json",
 ) -> None:
     """Run the demo and print its summary. Raises `CommandError` when something broke.
 
     With `serve` its dashboard stays open until Ctrl-C. `run_s` is the wall time of the traffic;
-    `policy` replaces the demo's own. The command exits with `FAILED` when the verdict is wrong.
+    `policy` replaces the demo's own; `kind` is what breaks, unless `healthy`. The command exits
+    with `FAILED` when the verdict is wrong.
     """
     configure_logs(logging.WARNING)
     start = start_of_traffic(pairs)
@@ -133,14 +145,16 @@ def run_demo(
     with data_folder(keep, "demo") as folder, EmbeddedBroker() as broker, ExitStack() as stack:
         settings = _settings(broker, f"chdb://{folder}")
         ensure_topics(broker.client_config, [*topics(settings.kafka), changelog(settings)])
-        _apply_policy(settings.kafka, policy or policy_text(), start)
-        requests = simulate_requests(seed=seed, pairs=pairs, healthy=healthy, start=start)
+        _apply_policy(settings.kafka, policy or policy_text(kind), start)
+        requests = simulate_requests(
+            seed=seed, pairs=pairs, healthy=healthy, start=start, kind=kind
+        )
         gateway = Gateway(settings.kafka, requests, pairs=pairs, start=start, run_s=run_s)
         dashboard = stack.enter_context(demo_dashboard(settings, ROLLOUT_ID)) if serve else None
         if dashboard is not None:
             dashboard.announce(console)
-        status, follower = _watch(settings, gateway, pairs, console)
-        regression = describe_regression(pairs=pairs, healthy=healthy, start=start)
+        status, follower = _watch(settings, gateway, pairs, console, start, kind)
+        regression = describe_regression(pairs=pairs, healthy=healthy, start=start, kind=kind)
         result = DemoResult(status, follower.outcome, follower.slices.rows, regression, gateway)
         program = program_as_called(sys.argv[0], shutil.which(PROGRAM))
         summary = summarise(result, clickhouse_url=settings.clickhouse.url, program=program)
@@ -179,7 +193,12 @@ def _apply_policy(kafka: KafkaSettings, policy: str, at: dt.datetime) -> None:
 
 
 def _watch(
-    settings: Settings, gateway: Gateway, pairs: int, console: Console
+    settings: Settings,
+    gateway: Gateway,
+    pairs: int,
+    console: Console,
+    start: dt.datetime,
+    kind: RegressionKind,
 ) -> tuple[DemoStatus, RolloutFollower]:
     """Run all threads and draw their progress until everything has been judged."""
     threads = _DemoThreads()
@@ -188,14 +207,18 @@ def _watch(
     policy = replace(policy, compare=replace(policy.compare, json_schemas=schemas))
     with (
         garbage_collection_of_a_worker(),
-        pairing(settings, policy, sources=("events",)) as (consumer,),
+        pairing(settings, policy, sources=SOURCES_READ[kind]) as consumers,
         closing(RolloutFollower(settings, ROLLOUT_ID)) as follower,
         DemoView(console) as view,
     ):
+        consumer = consumers[0]
         try:
             threads.start(lambda: run_deciding(settings, threads.stop, give_up=threads.fail))
             threads.start(lambda: run_alerting(settings, threads.stop))
-            threads.start(lambda: consumer.run(threads.stop))
+            for one in consumers:
+                threads.start(partial(one.run, threads.stop))
+            if kind == "quality":
+                threads.start(partial(_evaluate, settings, gateway, start, threads.stop))
             threads.start(lambda: _mirror(threads, gateway, consumer, follower))
             status = _draw(threads, gateway, pairs, consumer, follower, view)
             if threads.failure is None:
@@ -207,6 +230,16 @@ def _watch(
     with closing(client_opener(settings.clickhouse.url)()) as client:
         roll_up(client)  # of all that the loader had stored when it closed
     return status, follower
+
+
+def _evaluate(
+    settings: Settings, gateway: Gateway, start: dt.datetime, stop: threading.Event
+) -> None:
+    """Judge by the simulated clock: an evaluation follows its request by seconds."""
+    run_evaluating(
+        settings, stop, judge=ScriptedJudge(),
+        clock_s=lambda: (gateway.event_time or start).timestamp(),
+    )  # fmt: skip
 
 
 def _mirror(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 from understudy.schemas.events import (
     Error,
@@ -63,6 +63,8 @@ HEALTHY_START: Final = 0.35
 """Share of the run before the candidate breaks."""
 REGRESSION_RATE: Final = 0.12
 """Plain in one language and workflow; over all requests for JSON it is 1.5 points."""
+WRONG_ANSWER_RATE: Final = 0.6
+"""Found within the demo's few hundred conversations of one language, by a judge that errs."""
 CONTROL_SHARE: Final = 0.05
 CONVERSING: Final = frozenset({"chat", "assistant"})
 """Workflows in which users come back; what the others ask is answered once."""
@@ -137,11 +139,17 @@ class SimulatedRequest:
     """One more run of stable."""
 
 
+RegressionKind = Literal["json", "quality"]
+"""What breaks: the form of JSON answers, or what answers say and nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Regression:
     """What is wrong with the candidate, where, and from when on."""
 
+    kind: RegressionKind
     metric: str
+    """The guardrail's that finds it."""
     language: str
     workflow: str
     rate: float
@@ -157,12 +165,16 @@ def describe_regression(
     start: dt.datetime,
     rate_per_s: float = DEFAULT_RATE_PER_S,
     language: str = DEFAULT_REGRESSED_LANGUAGE,
+    kind: RegressionKind = "json",
 ) -> Regression | None:
     """What `simulate` injects when called with the same arguments; None when healthy."""
     if healthy:
         return None
     since = start + dt.timedelta(seconds=HEALTHY_START * pairs / rate_per_s)
-    return Regression("json_valid", language, "extract", REGRESSION_RATE, since)
+    if kind == "quality":
+        where = ("quality_preference", language, "chat")
+        return Regression(kind, *where, WRONG_ANSWER_RATE, since)
+    return Regression(kind, "json_valid_rate", language, "extract", REGRESSION_RATE, since)
 
 
 def simulate(
@@ -173,6 +185,7 @@ def simulate(
     start: dt.datetime,
     rate_per_s: float = DEFAULT_RATE_PER_S,
     language: str = DEFAULT_REGRESSED_LANGUAGE,
+    kind: RegressionKind = "json",
 ) -> Iterator[SimulatedMessage]:
     """Messages of `pairs` mirrored requests, in order of arrival.
 
@@ -183,7 +196,7 @@ def simulate(
     return _in_order_of_arrival(
         simulate_requests(
             seed=seed, pairs=pairs, healthy=healthy, start=start, rate_per_s=rate_per_s,
-            language=language,
+            language=language, kind=kind,
         )
     )  # fmt: skip
 
@@ -196,6 +209,7 @@ def simulate_requests(
     start: dt.datetime,
     rate_per_s: float = DEFAULT_RATE_PER_S,
     language: str = DEFAULT_REGRESSED_LANGUAGE,
+    kind: RegressionKind = "json",
 ) -> Iterator[SimulatedRequest]:
     """The requests behind `simulate`, in the order in which users ask."""
     if start.tzinfo is None:
@@ -203,8 +217,9 @@ def simulate_requests(
     if language not in phrasebooks():
         raise ValueError(f"the simulator does not speak {language}")
     regression = describe_regression(
-        pairs=pairs, healthy=healthy, start=start, rate_per_s=rate_per_s, language=language
-    )
+        pairs=pairs, healthy=healthy, start=start, rate_per_s=rate_per_s, language=language,
+        kind=kind,
+    )  # fmt: skip
     conversations = _Conversations(Random(f"{seed}: conversations"))
     return _requests(Random(seed), conversations, pairs, start, rate_per_s, regression)
 
@@ -373,7 +388,12 @@ def _answer(rng: Random, request: _MirroredRequest, side: Side) -> Event:
     if fallback is not None:
         model = FALLBACK_MODEL
     broken_rate = request.broken_rate if side == "candidate" else 0.0
-    answer, finish_reason = _spoiled(rng, request.task, broken_rate)
+    task = request.task
+    if broken_rate and task.request.expects == "text" and task.wrong_answer is not None:
+        if rng.random() < broken_rate:
+            task = replace(task, answer=task.wrong_answer)
+        broken_rate = 0.0
+    answer, finish_reason = _spoiled(rng, task, broken_rate)
     tokens = _output_tokens(answer, request.characters_per_token)
     return _event(
         request,

@@ -180,9 +180,9 @@ def _truth(decision: Decision, injected: Regression | None) -> str:
     if injected is None:
         judgement = {"promote": "Right.", "rollback": "A false alarm.", "hold": "Not shown yet."}
         return f"What the simulator broke: nothing. {judgement[decision.verdict]}"
-    metric = METRICS[f"{injected.metric}_rate"].title
+    what = "what answers say" if injected.kind == "quality" else METRICS[injected.metric].title
     truth = (
-        f"What the simulator broke: {metric} in {injected.language}/{injected.workflow}, "
+        f"What the simulator broke: {what} in {injected.language}/{injected.workflow}, "
         f"{100 * injected.rate:.0f} % of the candidate's answers from "
         f"{injected.since:%H:%M:%S} on."
     )
@@ -204,7 +204,7 @@ def names(decision: Decision, injected: Regression) -> bool:
         return False
     language = slice_name(injected.language)
     part = slice_name(injected.language, injected.workflow)
-    return most.metric == f"{injected.metric}_rate" and most.slice in (language, part)
+    return most.metric == injected.metric and most.slice in (language, part)
 
 
 def _is_wrong(decision: Decision, injected: Regression | None) -> bool:
@@ -222,9 +222,12 @@ def _detection(result: DemoResult) -> list[str]:
         return []
     took_s = (decision.since - injected.since).total_seconds()
     requests = result.gateway.requests_between(injected.since, decision.since)
+    took = f"That took {took_s:.0f} s of the log and {format_count(requests)} requests"
+    if injected.kind == "quality":
+        return [f"{took}. No other guardrail could have found it: only a judge reads answers."]
     broken, answers = _broken_answers(result.rows, injected, decision.since)
     return [
-        f"That took {took_s:.0f} s of the log and {format_count(requests)} requests, "
+        f"{took}, "
         f"{format_count(answers)} of which came there and asked for JSON; "
         f"{format_count(broken)} of the candidate's answers to these were broken."
     ]

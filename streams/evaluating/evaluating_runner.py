@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -53,8 +54,11 @@ def run_evaluating(
     *,
     judge: JudgeModel | None = None,
     expose: Expose | None = None,
+    clock_s: Callable[[], float] = time.time,
 ) -> None:
     """Evaluate until `stop` is set; `judge` replaces the one of the settings.
+
+    `clock_s` gives seconds since 1970: evaluations are dated by it, and budgets go by it.
 
     Raises `SettingsError` and `CommandError` for settings that cannot be used, and whatever makes
     going on impossible.
@@ -68,11 +72,12 @@ def run_evaluating(
 
     queue = PairQueue(settings.evaluating.queue_pairs, finish)
     plan = EvaluationPlan(_scoring(), prompts.rubrics.keys() if model is not None else frozenset())
-    asking = None if model is None else _asking(settings, model, prompts, queue, finish)
+    asking = None if model is None else _asking(settings, model, prompts, queue, finish, clock_s)
     worker = uuid.uuid4().hex
     with EvaluationLog(settings.kafka, worker) as evaluations:
         may_ask = model is not None and model.is_priced
-        reader = EventReader(settings, plan, queue, finished, evaluations, may_ask=may_ask)
+        reader = EventReader(settings, plan, queue, finished, evaluations, may_ask=may_ask,
+                             clock_s=clock_s)  # fmt: skip
         parts = EvaluatingParts(reader, queue, plan, asking)
         with nullcontext() if expose is None else expose(parts):
             _announce(settings, plan, may_ask=may_ask)
@@ -114,10 +119,11 @@ def _asking(
     prompts: Prompts,
     queue: PairQueue,
     finish: Callable[[JudgeTask, Evaluation | None], None],
+    clock_s: Callable[[], float],
 ) -> Asking:
     evaluating = settings.evaluating
     return Asking(judge, prompts, queue, finish, concurrency=evaluating.concurrency,
-                  attempts=evaluating.attempts)  # fmt: skip
+                  attempts=evaluating.attempts, clock_s=clock_s)  # fmt: skip
 
 
 def _announce(settings: Settings, plan: EvaluationPlan, *, may_ask: bool) -> None:

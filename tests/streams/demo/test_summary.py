@@ -36,7 +36,8 @@ from understudy.streams.demo.summary import (
 )
 
 STATUS = DemoStatus(40.0, 1_000.0, 41_000, 20_000, 53, 39, 16, 12, 0, 1.0)
-INJECTED = Regression("json_valid", "zh-Hans", "extract", 0.12, AT - dt.timedelta(seconds=118))
+SINCE = AT - dt.timedelta(seconds=118)
+INJECTED = Regression("json", "json_valid_rate", "zh-Hans", "extract", 0.12, SINCE)
 
 
 class Gateway:
