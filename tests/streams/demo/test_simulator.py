@@ -233,3 +233,19 @@ def test_users_come_back_with_another_turn_in_their_language_and_workflow(
         assert all(a < b for a, b in pairwise(numbers)), "but for sides that were lost"
         assert len({event.workflow for event in asked}) == 1
         assert len({event.language for event in asked} - {None}) <= 1
+
+
+def test_wrong_answers_differ_in_nothing_but_what_they_say() -> None:
+    right = events(simulate(seed=7, pairs=PAIRS, healthy=True, start=START))
+    wrong = events(simulate(seed=7, pairs=PAIRS, healthy=False, start=START, kind="quality"))
+    where = describe_regression(pairs=PAIRS, healthy=False, start=START, kind="quality")
+    assert where is not None
+    lengths: dict[str, list[int]] = {"stable": [], "candidate": []}
+    for (_, side), event in wrong.items():
+        there = event.language == where.language and event.workflow == where.workflow
+        if side in lengths and there and event.request_time >= where.since and event.response:
+            lengths[side].append(len(event.response.output or ""))
+    means = [sum(found) / len(found) for found in lengths.values()]
+    assert means[0] == pytest.approx(means[1], rel=0.03)
+    before = {key for key, event in wrong.items() if event.request_time < where.since}
+    assert all(wrong[key] == right[key] for key in before & right.keys())
