@@ -155,7 +155,9 @@ def run_demo(
             dashboard.announce(console)
         status, follower = _watch(settings, gateway, pairs, console, start, kind)
         regression = describe_regression(pairs=pairs, healthy=healthy, start=start, kind=kind)
-        result = DemoResult(status, follower.outcome, follower.slices.rows, regression, gateway)
+        result = DemoResult(
+            status, follower.outcome, follower.slices.rows, regression, gateway, kind
+        )
         program = program_as_called(sys.argv[0], shutil.which(PROGRAM))
         summary = summarise(result, clickhouse_url=settings.clickhouse.url, program=program)
         summary.print(console)

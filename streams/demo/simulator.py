@@ -63,7 +63,7 @@ HEALTHY_START: Final = 0.35
 """Share of the run before the candidate breaks."""
 REGRESSION_RATE: Final = 0.12
 """Plain in one language and workflow; over all requests for JSON it is 1.5 points."""
-WRONG_ANSWER_RATE: Final = 0.6
+WRONG_ANSWER_RATE: Final = 0.8
 """Found within the demo's few hundred conversations of one language, by a judge that errs."""
 CONTROL_SHARE: Final = 0.05
 CONVERSING: Final = frozenset({"chat", "assistant"})

@@ -25,7 +25,7 @@ from understudy.schemas.windows import WindowRow
 from understudy.streams.demo.evidence_progress import weightiest_evidence
 from understudy.streams.demo.gateway import AppliedRollback
 from understudy.streams.demo.screen import DemoStatus, ascii_text
-from understudy.streams.demo.simulator import CANDIDATE_MODEL, Regression
+from understudy.streams.demo.simulator import CANDIDATE_MODEL, Regression, RegressionKind
 from understudy.streams.terminal.evidence_table import STYLES, evidence_table
 
 PROGRAM: Final = "understudy"
@@ -72,6 +72,8 @@ class DemoResult:
     injected: Regression | None
     """What the simulator broke."""
     gateway: MirroringGateway
+    kind: RegressionKind = "json"
+    """Which of the demos it was, also when nothing was broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,10 @@ def summarise(result: DemoResult, *, clickhouse_url: str, program: str = PROGRAM
         paragraphs += ["\n".join(printable(f"– {reason}") for reason in decision.reasons[1:])]
         paragraphs += [_consequence(decision, result.gateway)]
         paragraphs += [_truth(decision, injected), *_detection(result)]
-    commands = [*_queries(decision, clickhouse_url, program), f"{program} demo --print-policy"]
+    option = " --regression quality" if result.kind == "quality" else ""
+    queries = _QUALITY_QUERIES if result.kind == "quality" else _queries(decision)
+    commands = [_query_command(program, clickhouse_url, one) for one in queries]
+    commands += [f"{program} demo{option} --print-policy"]
     return Summary(
         headline=_headline(decision),
         paragraphs=tuple(filter(None, paragraphs)),
@@ -264,10 +269,23 @@ _ACCOUNT: Final = (
 )
 
 
-def _queries(decision: Decision | None, clickhouse_url: str, program: str) -> list[str]:
+_PREFERRED: Final = (
+    "SELECT language, sum(quality_pairs) AS judged, sumMap(quality_preference_histogram) AS said, "
+    "round(50 + 5 * arraySum(arrayMap((tenth, pairs) -> tenth * pairs, mapKeys(said), "
+    "mapValues(said))) / judged, 1) AS preferred FROM windows_latest "
+    "WHERE evaluator != '' GROUP BY language ORDER BY preferred LIMIT 10"
+)
+_QUALITY_QUERIES: Final = (_DECISIONS, _PREFERRED, _ACCOUNT)
+
+
+def _query_command(program: str, clickhouse_url: str, sql: str) -> str:
+    return f'{program} query --clickhouse {shlex.quote(clickhouse_url)} "{sql}"'
+
+
+def _queries(decision: Decision | None) -> list[str]:
     """Decisions, workflows of the accused language, its course, and where all events ended."""
     where = _where(decision)
-    sql = [
+    return [
         _DECISIONS,
         f"SELECT language, workflow, sum(pair_pairs) AS pairs, {_JSON_VALID} FROM slices{where} "
         f"GROUP BY language, workflow HAVING sum(stable_json_expected) > 0 "
@@ -276,7 +294,6 @@ def _queries(decision: Decision | None, clickhouse_url: str, program: str) -> li
         f"GROUP BY minute ORDER BY minute",
         _ACCOUNT,
     ]
-    return [f'{program} query --clickhouse {shlex.quote(clickhouse_url)} "{one}"' for one in sql]
 
 
 def _where(decision: Decision | None) -> str:

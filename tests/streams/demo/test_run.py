@@ -47,14 +47,33 @@ guardrails:
     required: every
 """
 QUICK_TO_PROMOTE = f"{HEAD}guardrails: [{{metric: error_rate, max: 5%, slices: [all]}}]"
+QUICK_TO_JUDGE = f"""{HEAD.replace("min_requests: 1000", "min_requests: 100000")}
+false_rollback: 0.2
+evaluate:
+  - evaluator: helpfulness@1
+    share: 100%
+    floor_per_hour: 0
+    both_orders: 0%
+    control_share: 0%
+    budget: {{usd_per_day: 1000, calls_per_minute: 1000000}}
+guardrails:
+  - metric: quality_preference
+    evaluator: helpfulness@1
+    max_drop: 2pp
+    slices: [{{language: zh-Hans, workflow: chat}}]
+    required: every
+"""
 POLICY = read_policy(policy_text())
+QUALITY_POLICY = read_policy(policy_text("quality"))
 
 
 def test_the_policy_is_about_what_is_simulated() -> None:
     assert POLICY.rollout_id == ROLLOUT_ID
     assert (POLICY.models.stable, POLICY.models.candidate) == (STABLE_MODEL, CANDIDATE_MODEL)
-    named = {one.language for guardrail in POLICY.guardrails for one in guardrail.slices.named}
-    assert named == set(LANGUAGE_SHARES) == set(phrasebooks())
+    for policy in (POLICY, QUALITY_POLICY):
+        named = {one.language for guardrail in policy.guardrails for one in guardrail.slices.named}
+        assert named == set(LANGUAGE_SHARES) == set(phrasebooks())
+    assert QUALITY_POLICY.models == POLICY.models
 
 
 @pytest.mark.slow
@@ -75,14 +94,14 @@ def test_its_policy_rolls_the_broken_back_and_says_where(seed: int) -> None:
 
 
 def run_quickly(
-    tmp_path: Path, policy: str, *, healthy: bool
+    tmp_path: Path, policy: str, *, healthy: bool, kind: str = "json"
 ) -> tuple[subprocess.CompletedProcess[str], Path]:
     """The demo in a process of its own, since chDB opens one folder a process."""
     keep = tmp_path / "kept"
     code = (
         "from pathlib import Path; from understudy.streams.demo.run import run_demo; "
         f"run_demo(seed=7, pairs=12_000, healthy={healthy}, keep=Path({str(keep)!r}), "
-        f"policy={policy!r}, run_s=8.0)"
+        f"policy={policy!r}, run_s=8.0, kind={kind!r})"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
@@ -120,6 +139,20 @@ def test_a_healthy_candidate_is_promoted(tmp_path: Path) -> None:
     assert "PROMOTE: every required guardrail" in done.stdout
     assert "What the simulator broke: nothing. Right." in done.stdout
     assert stored_verdicts(folder) == ["hold", "promote"]
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+def test_answers_that_only_say_the_wrong_thing_are_found_by_the_judge(tmp_path: Path) -> None:
+    done, folder = run_quickly(tmp_path, QUICK_TO_JUDGE, healthy=False, kind="quality")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "ROLLBACK: answers preferred to stable's in `zh-Hans, workflow chat` fell" in " ".join(
+        done.stdout.split()
+    )
+    assert "The verdict names it." in done.stdout
+    assert "--regression quality --print-policy" in " ".join(done.stdout.split())
+    assert stored_verdicts(folder) == ["hold", "rollback"]
 
 
 @pytest.mark.embedded
