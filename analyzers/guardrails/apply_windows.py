@@ -21,6 +21,7 @@ from understudy.analyzers.guardrails.design_effect import (
     after_window,
     divisors,
 )
+from understudy.analyzers.guardrails.measured_since import rests_on_field
 from understudy.analyzers.guardrails.row_layout import ARRIVED
 from understudy.analyzers.guardrails.slice_table import NO_PLACE
 from understudy.analyzers.guardrails.slices import ALL, MIRRORED
@@ -63,8 +64,7 @@ def apply_windows(rollout: Rollout, state: RolloutState, message: WindowsMessage
     stored = _stored(state, message, rows)
     _count_for_stage(rollout, state, message, rows, stored)
     late = store.apply(message.partition, message.version, stored)
-    metrics = {check.metric.name for check in state.checks if check.source == message.source}
-    state.measured_since.note(metrics, rows)
+    state.measured_since.note(metrics_resting_on_field(state, message.source), rows)
     for key in stored:
         state.batches[message.source].pop(key.start_ms, None)
     _note_times(state, message, rows)
@@ -250,6 +250,12 @@ def _learn_tail_thresholds(
         for measure in sorted(judged[name]):
             threshold = thresholds.setdefault(measure, TailThreshold())
             threshold.learn(_stable_histogram(measure, of_slice), unseen_from_ms)
+
+
+def metrics_resting_on_field(state: RolloutState, source: Source) -> list[str]:
+    """Return the metrics that rest on a field of the events, each once, in the policy's order."""
+    names = (check.metric.name for check in state.checks if check.source == source)
+    return [name for name in dict.fromkeys(names) if rests_on_field(name)]
 
 
 def judged_tails(state: RolloutState) -> dict[str, set[str]]:

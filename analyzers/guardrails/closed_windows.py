@@ -17,6 +17,7 @@ from understudy.analyzers.guardrails.apply_windows import (
     assignment_of,
     assumption_of,
     judged_tails,
+    metrics_resting_on_field,
     together_of,
 )
 from understudy.analyzers.guardrails.checks import Check, checks_of
@@ -29,7 +30,6 @@ from understudy.analyzers.guardrails.look import ACTIONS, CheckLook, Look
 from understudy.analyzers.guardrails.measured_since import (
     NEVER_MS,
     counts_from_ms,
-    rests_on_field,
     shown_in,
 )
 from understudy.analyzers.guardrails.row_layout import RowLayout
@@ -334,8 +334,9 @@ class _SourceFold:
 
     def _note_measured(self, rows: ClosedRows) -> None:
         """Note in which window a request has the field of a metric for the first time."""
-        metrics = {one.metric.name for one in self._state.checks if one.source == self._source}
-        for metric in filter(rests_on_field, metrics - self._measured_since_ms.keys()):
+        for metric in metrics_resting_on_field(self._state, self._source):
+            if metric in self._measured_since_ms:
+                continue
             shown = shown_in(metric, rows.columns)
             if shown.any():
                 self._measured_since_ms[metric] = int(rows.start_ms[np.argmax(shown)])

@@ -192,14 +192,13 @@ class RowLayout:
         if not keys:
             return batch
         places = np.array([table.places_of(key.language, key.workflow, key.mode) for key in keys])
-        flat = batch.reshape(-1)  # numpy adds to one axis several times as fast as to two
         for kind, sources in enumerate(self._columns_of_kind):
-            covered = np.flatnonzero(places[:, kind] != NO_PLACE)
-            if covered.size:
-                numbers = np.flatnonzero(sources < self.width)
-                cells = places[covered, kind, None] * self.batch_width + numbers
-                added = vectors[covered[:, None], sources[numbers]]
-                np.add.at(flat, cells.reshape(-1), added.reshape(-1))
+            numbers = np.flatnonzero(sources < self.width)
+            of_rows = places[:, kind]
+            for place in np.unique(of_rows[of_rows != NO_PLACE]).tolist():
+                # Along the first axis numpy adds one row after the other, as their order asks for.
+                added = vectors[of_rows == place].sum(axis=0)
+                batch[place, numbers] = added[sources[numbers]]
         return batch
 
     def shrank(self, before: FloatArray, after: FloatArray) -> bool:
