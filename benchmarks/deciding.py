@@ -42,7 +42,6 @@ from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.processor import CHECKPOINT_INTERVAL_S
 from understudy.streams.deciding.state_store import (
     ZSTD_LEVEL,
     LogPlace,
@@ -55,6 +54,7 @@ from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import RecordBatch
 from understudy.streams.pairing.windows_messages import windows_messages
+from understudy.streams.settings import DecidingSettings
 
 REGIONS: Final = {
     "en": ("US", "GB", "IN", "AU"),
@@ -68,6 +68,7 @@ KEY: Final = ROLLOUT_ID.encode()
 OPEN_S: Final = 150
 """So long until the first windows have closed."""
 FLUSHES_PER_S: Final = 1.0
+CHECKPOINT_S: Final = DecidingSettings().checkpoint_interval_s
 POLICY: Final = f"""
 rollout_id: {ROLLOUT_ID}
 models: {{stable: heron-4, candidate: heron-5-preview}}
@@ -196,7 +197,7 @@ def measure(
 
 
 def _entry(clock: Clock, record: RolloutRecord, evaluator: RolloutEvaluator) -> dict[str, int]:
-    """What the processor writes once a second, in its steps; and what a new worker does with it."""
+    """What the processor writes every ten seconds, in its steps; and what a new worker does."""
     state = clock.time(PER_ENTRY[0], evaluator.encode_state)
     entry = RolloutSnapshot(
         record=record,
@@ -206,14 +207,14 @@ def _entry(clock: Clock, record: RolloutRecord, evaluator: RolloutEvaluator) -> 
         record_timestamp_ms=0,
         newest_windows=None,
     )
-    encoded = clock.time(PER_ENTRY[1], lambda: msgspec.json.encode(entry))
+    encoded = clock.time(PER_ENTRY[1], lambda: msgspec.msgpack.encode(entry))
     value = clock.time(PER_ENTRY[2], lambda: zstd.compress(encoded, ZSTD_LEVEL))
     place = LogPlace(0, 0, 0)
     clock.time(RESTORE, lambda: RolloutStateStore({KEY: value}).apply_windows(KEY, _NOTHING, place))
     decoded = decode_state(evaluator.rollout, checks_of(evaluator.rollout), state)
     partitions = decoded.stores["events"].partitions
     rows = sum(len(partition.rows) for partition in partitions.values())
-    return {"open_rows": rows, "json_bytes": len(encoded), "entry_bytes": len(value)}
+    return {"open_rows": rows, "packed_bytes": len(encoded), "entry_bytes": len(value)}
 
 
 _NOTHING: Final = msgspec.json.encode(
@@ -232,7 +233,7 @@ def report(clock: Clock, sizes: dict[str, int], partitions: int) -> dict[str, An
     }
     message_ms = sum(stages[name]["mean_ms"] for name in PER_MESSAGE)
     entry_ms = sum(stages[name]["mean_ms"] for name in PER_ENTRY)
-    busy_ms_per_s = partitions * FLUSHES_PER_S * message_ms + entry_ms / CHECKPOINT_INTERVAL_S
+    busy_ms_per_s = partitions * FLUSHES_PER_S * message_ms + entry_ms / CHECKPOINT_S
     return {
         "messages": len(clock.taken_ms[PER_MESSAGE[0]]),
         "partitions": partitions,
@@ -241,6 +242,7 @@ def report(clock: Clock, sizes: dict[str, int], partitions: int) -> dict[str, An
         "entry_ms": entry_ms,
         **sizes,
         "busy_ms_per_s": busy_ms_per_s,
+        "changelog_gb_a_day": sizes["entry_bytes"] / CHECKPOINT_S * 86_400 / 1e9,
         "rollouts_per_core": 1000 / busy_ms_per_s,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "load_average": [round(load, 2) for load in os.getloadavg()],
@@ -264,9 +266,11 @@ def show(console: Console, found: dict[str, Any]) -> None:
     console.print(table)
     console.print(
         f"a message {found['message_ms']:.1f} ms, an entry {found['entry_ms']:.1f} ms, of "
-        f"{found['json_bytes'] / 1000:,.0f} kB, {found['entry_bytes'] / 1000:,.0f} kB compressed\n"
+        f"{found['packed_bytes'] / 1000:,.0f} kB, "
+        f"{found['entry_bytes'] / 1000:,.0f} kB compressed\n"
         f"a rollout of {found['partitions']} partitions takes {found['busy_ms_per_s']:.0f} ms of a "
-        f"second: a core carries {found['rollouts_per_core']:.1f} of them"
+        f"second: a core carries {found['rollouts_per_core']:.1f} of them\n"
+        f"changelog {found['changelog_gb_a_day']:.1f} GB a day"
     )
 
 

@@ -185,6 +185,13 @@ class DecidingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session_timeout_s: Annotated[
         Seconds, Meta(description="How long after a crash another worker takes over")
     ] = 10.0
+    checkpoint_interval_s: Annotated[
+        Seconds,
+        Meta(
+            description="How often a rollout's state is written to the changelog: so many seconds "
+            "of its windows are read again after a crash"
+        ),
+    ] = 10.0
     instance_id: Annotated[
         str,
         Meta(description="Static membership: this worker's name in the group; empty for none"),

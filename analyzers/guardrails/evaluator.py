@@ -2,7 +2,7 @@
 
     evaluator = RolloutEvaluator(rollout)         # or with encoded state as a second argument
     decision = evaluator.add(message, written_ms) # a Decision when there is something new to emit
-    state = evaluator.encode_state()              # JSON, for a table
+    state = evaluator.encode_state()              # bytes, for a table
 
 Nothing here reads a clock: times are those of the rows, so the same messages give the same bytes.
 """
@@ -212,7 +212,7 @@ class RolloutEvaluator:
         return self._decide()
 
     def encode_state(self) -> bytes:
-        """Return all state as JSON; see `state`."""
+        """Return all state as bytes; see `state`."""
         return encode_state(self._state)
 
     def _take_rows(self, message: WindowsMessage) -> None:

@@ -1,4 +1,4 @@
-"""The state of a rollout between two messages, and its JSON.
+"""The state of a rollout between two messages, and its MessagePack.
 
 State is one document. `version`, `policy_hash` and `status` keep their place and
 meaning from one release to the next: what an operator or a breach latched outlives all evidence.
@@ -6,7 +6,6 @@ meaning from one release to the next: what an operator or a breach latched outli
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any, Final, get_origin
 
@@ -253,16 +252,16 @@ def _decode_array(kind: Any, value: Any) -> Any:
     if get_origin(kind) is not np.ndarray:
         raise NotImplementedError(f"state holds a {kind}")
     shape, numbers = value
-    return np.frombuffer(base64.b64decode(numbers), dtype="<f8").reshape(shape).copy()
+    return np.frombuffer(numbers, dtype="<f8").reshape(shape).copy()
 
 
-_ENCODER: Final = msgspec.json.Encoder(enc_hook=_encode_array)
-_DECODER: Final = msgspec.json.Decoder(EncodedState, dec_hook=_decode_array)
-_HEADER_DECODER: Final = msgspec.json.Decoder(StateHeader)
+_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=_encode_array)
+_DECODER: Final = msgspec.msgpack.Decoder(EncodedState, dec_hook=_decode_array)
+_HEADER_DECODER: Final = msgspec.msgpack.Decoder(StateHeader)
 
 
 def encode_state(state: RolloutState) -> bytes:
-    """Return the state as JSON; numbers of arrays are base64 of their bytes."""
+    """Return the state as MessagePack; an array is its shape and the bytes of its numbers."""
     return _ENCODER.encode(state.encoded())
 
 

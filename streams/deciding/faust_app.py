@@ -105,7 +105,10 @@ def make_app(settings: Settings, give_up: GiveUp) -> DecidingApp:
     app.progress = DecidingProgress(Counter({names.windows.name: 0, names.rollouts.name: 0}))
     app.port = FaustPort(app, names, table)
     barrier = PolicyBarrier(app.port, lambda: app.should_stop)
-    app.processor = DecisionProcessor(app.port, app.port, barrier, lease, app.progress, give_up)
+    app.processor = DecisionProcessor(
+        app.port, app.port, barrier, lease, app.progress, give_up,
+        checkpoint_interval_s=settings.deciding.checkpoint_interval_s,
+    )  # fmt: skip
     _connect(app)
     return app
 

@@ -4,9 +4,10 @@ It leaves no error to its caller: Faust takes an event for done whatever its han
 message that is itself to blame becomes a dead letter; any other failure ends the process before
 anything more is committed, and a new process reads the message again.
 
-Decisions are emitted at once. Snapshots are large, so they are saved once a second for all messages
-since; only then are those messages acknowledged. After a crash they are read again and lead to the
-same decisions.
+Decisions are emitted at once. A snapshot of a large rollout costs as much as a second of its
+messages, and all of it goes to the changelog. So each rollout's is saved every ten seconds, at a
+time of its own, for all messages since; only then are those messages acknowledged. After a crash
+they are read again and lead to the same decisions.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from typing import Any, Final
+from zlib import crc32
 
 import structlog
 
@@ -44,13 +47,12 @@ log = structlog.get_logger(__name__)
 _limited_log: Final = LogLimit(log)
 """Whoever writes events names rollouts."""
 
-CHECKPOINT_INTERVAL_S: Final = 1.0
-"""A snapshot costs several times what a message costs, so it is shared by those of a second."""
 LOOK_AFTER_S: Final = 1.25
 """After the newest message of a rollout that no look has seen: rows come once a second, and the
 next of them would lead to a look."""
-MAX_UNSAVED_MESSAGES: Final = 200
-"""Read again after a crash, at most: well below a second of work."""
+MAX_UNSAVED_BYTES: Final = 128 * 1024 * 1024
+"""Messages are kept in memory until their rollout is saved: ten seconds of some twenty rollouts of
+200 requests/s in twenty languages, or of thousands of small ones. Beyond that all are saved."""
 LEASE_POLL_S: Final = 0.05
 """While the lease has lapsed; heartbeats come a few times a session, so seconds apart."""
 FIRST_RETRY_S: Final = 0.05
@@ -93,8 +95,8 @@ class DecisionProcessor:
         progress: DecidingProgress,
         give_up: GiveUp,
         *,
-        checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
-        max_unsaved_messages: int = MAX_UNSAVED_MESSAGES,
+        checkpoint_interval_s: float,
+        max_unsaved_bytes: int = MAX_UNSAVED_BYTES,
         look_after_s: float = LOOK_AFTER_S,
     ) -> None:
         """`give_up` is called when going on is impossible; nothing may be committed after it."""
@@ -105,15 +107,18 @@ class DecisionProcessor:
         self._progress = progress
         self._on_give_up = give_up
         self._checkpoint_interval_s = checkpoint_interval_s
-        self._max_unsaved_messages = max_unsaved_messages
+        self._max_unsaved_bytes = max_unsaved_bytes
         self._look_after_s = look_after_s
         self._store = RolloutStateStore(checkpoints.snapshots)
         self.applied_offsets: dict[tuple[str, int], int] = {}
         """Topic and partition to the offset after the last message applied."""
-        self._unsaved_rollouts: dict[bytes, int] = {}
-        """Rollouts whose snapshot in the table is behind, and their partitions."""
-        self._unacknowledged: list[InputMessage] = []
-        """Applied, or being applied."""
+        self._unsaved: dict[bytes, _Unsaved] = {}
+        """Rollouts whose snapshot in the table is behind."""
+        self._unsaved_bytes = 0
+        self._next_save_s: dict[bytes, float] = {}
+        """When a rollout's snapshot is due, by the clock of the event loop."""
+        self._unacknowledged: dict[bytes, list[InputMessage]] = {}
+        """By rollout, messages that were applied, or are being applied, in their order."""
         self._pending: dict[int, InputMessage] = {}
         """Messages that wait for their turn, by identity: one may come twice."""
         self._without_policy: dict[str, None] = {}
@@ -122,11 +127,11 @@ class DecisionProcessor:
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        """For the snapshots that are due next."""
         self._unlooked: dict[bytes, asyncio.TimerHandle] = {}
         """Rollouts with messages that no look has seen, and when one is asked for."""
         self._unseen: dict[bytes, list[InputMessage]] = {}
         """Those messages."""
-        self._messages_since_checkpoint = 0
         self._has_given_up = False
         self._is_handing_over = False
         """Partitions go: what comes now is for their next owner."""
@@ -153,7 +158,8 @@ class DecisionProcessor:
         if not self._unacknowledged:
             return
         if not self._lease.is_valid:
-            log.error("deciding.fenced", unsaved_messages=len(self._unacknowledged))
+            unsaved = sum(map(len, self._unacknowledged.values()))
+            log.error("deciding.fenced", unsaved_messages=unsaved)
             self._give_up(Fenced("another worker may own the partitions already"))
             return
         self._start(self._checkpoint)
@@ -179,7 +185,9 @@ class DecisionProcessor:
         """
         self._is_handing_over = False
         self._abandon_messages()
-        self._unsaved_rollouts = {}
+        self._unsaved.clear()
+        self._unsaved_bytes = 0
+        self._next_save_s.clear()
         self._store.clear()
         self._without_policy.clear()
         self._barrier.reset()
@@ -220,7 +228,7 @@ class DecisionProcessor:
         self._abandon_messages()
 
     def _abandon_messages(self) -> None:
-        for message in (*self._unacknowledged, *self._pending.values()):
+        for message in (*chain(*self._unacknowledged.values()), *self._pending.values()):
             message.abandon()
         self._unacknowledged.clear()
         self._pending.clear()
@@ -232,10 +240,13 @@ class DecisionProcessor:
     # Applying
 
     async def _process_record(self, message: InputMessage) -> None:
-        """Checkpoints before and after: so a record keeps its place among messages of windows."""
-        await self._checkpoint()
+        """Save before and after: so a record keeps its place among messages of windows."""
+        key = message.key or b""
+        if not self._has_given_up:
+            await self._save(key)
         await self._process(message, self._apply_record, INVALID_ROLLOUT)
-        await self._checkpoint()
+        if not self._has_given_up:
+            await self._save(key)
 
     async def _process(self, message: InputMessage, apply: Apply, invalid: str) -> None:
         """Emit what a message leads to, and see to it that its effect is saved."""
@@ -244,18 +255,20 @@ class DecisionProcessor:
         if self._has_given_up or self._is_handing_over:
             message.abandon()
             return
-        self._unacknowledged.append(message)
+        self._unacknowledged.setdefault(message.key or b"", []).append(message)
         output = await self._applied(message, apply, invalid)
         for decision in output.decisions:
             await self._deliver(partial(self._decisions.emit, output.key, decision))
             self._progress.decisions += 1
         if output.is_state_changed:
-            self._unsaved_rollouts[output.key] = message.partition
+            self._note_unsaved(output.key, message)
         self._see_to_look(output, message)
+        if output.key not in self._unsaved:
+            self._acknowledge(output.key)
         self.applied_offsets[message.topic, message.partition] = message.offset + 1
         self._progress.messages[message.topic] += 1
-        self._messages_since_checkpoint += 1
-        await self._checkpoint_if_due()
+        if self._unsaved_bytes > self._max_unsaved_bytes:
+            await self._checkpoint()
 
     def _see_to_look(self, output: Output, message: InputMessage) -> None:
         """Ask for a look at what came last, unless another message leads to one before."""
@@ -335,39 +348,73 @@ class DecisionProcessor:
 
     # Checkpoints
 
-    async def _checkpoint_if_due(self) -> None:
-        if self._messages_since_checkpoint >= self._max_unsaved_messages:
-            await self._checkpoint()
-        elif self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(
-                self._checkpoint_interval_s, lambda: self._start(self._checkpoint)
-            )
+    def _note_unsaved(self, key: bytes, message: InputMessage) -> None:
+        """See to it that a rollout is saved, each at a time of its own."""
+        now_s = asyncio.get_running_loop().time()
+        if key not in self._next_save_s:
+            self._next_save_s[key] = now_s + self._checkpoint_interval_s * _share_of_interval(key)
+        unsaved = self._unsaved.setdefault(key, _Unsaved(message.partition))
+        unsaved.n_bytes += len(message.value or b"")
+        self._unsaved_bytes += len(message.value or b"")
+        self._see_to_save(max(now_s, self._next_save_s[key]))
+
+    def _see_to_save(self, due_s: float) -> None:
+        """Have the timer end at some time, unless it ends before."""
+        if self._timer is not None:
+            if self._timer.when() <= due_s:
+                return
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(due_s, lambda: self._start(self._save_due))
+
+    async def _save_due(self) -> None:
+        """Save the rollouts whose time has come."""
+        self._timer = None
+        if self._has_given_up:
+            return
+        now_s = asyncio.get_running_loop().time()
+        for key in [one for one in self._unsaved if self._next_save_s[one] <= now_s]:
+            await self._save(key)
+            if key in self._next_save_s:  # unless partitions have changed hands meanwhile
+                next_s = self._next_save_s[key] + self._checkpoint_interval_s
+                self._next_save_s[key] = max(now_s, next_s)
+        if self._unsaved:
+            self._see_to_save(min(self._next_save_s[key] for key in self._unsaved))
 
     async def _checkpoint(self) -> None:
-        """Save every snapshot that is behind; then acknowledge the messages.
+        """Save every snapshot that is behind."""
+        if self._has_given_up:
+            return
+        for key in list(self._unsaved):
+            await self._save(key)
+        if self._is_handing_over:
+            self._abandon_messages()
+
+    async def _save(self, key: bytes) -> None:
+        """Save a rollout's snapshot if it is behind; then acknowledge its messages."""
+        if key in self._unsaved:
+            partition, snapshot = self._unsaved[key].partition, self._store.snapshot(key)
+            await self._deliver(partial(self._checkpoints.save, key, partition, snapshot))
+            self._store.mark_saved(key)
+            if (saved := self._unsaved.pop(key, None)) is not None:
+                self._unsaved_bytes -= saved.n_bytes
+            if snapshot is None:
+                self._next_save_s.pop(key, None)
+        self._acknowledge(key)
+
+    def _acknowledge(self, key: bytes) -> None:
+        """Acknowledge a rollout's messages.
 
         Those that no look has seen are read again: a worker that takes over asks for it.
         """
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._has_given_up:
-            return
-        for key, partition in self._unsaved_rollouts.items():
-            snapshot = self._store.snapshot(key)
-            await self._deliver(partial(self._checkpoints.save, key, partition, snapshot))
-            self._store.mark_saved(key)
-        self._unsaved_rollouts.clear()
-        self._messages_since_checkpoint = 0
-        unseen = {id(message) for messages in self._unseen.values() for message in messages}
-        saved = self._unacknowledged
-        self._unacknowledged = [message for message in saved if id(message) in unseen]
-        for message in saved:
+        unseen = {id(message) for message in self._unseen.get(key, ())}
+        messages = self._unacknowledged.pop(key, [])
+        kept = [message for message in messages if id(message) in unseen]
+        if kept:
+            self._unacknowledged[key] = kept
+        for message in messages:
             if id(message) not in unseen:
                 message.acknowledge()
-        if self._is_handing_over:
-            self._abandon_messages()
 
     async def _deliver(self, send: Callable[[], Awaitable[None]]) -> None:
         """Send, and retry for as long as no other worker can have taken over.
@@ -388,6 +435,22 @@ class DecisionProcessor:
         """Wait for a heartbeat, which comes when a broker that was away is back."""
         while not self._lease.is_valid:
             await asyncio.sleep(LEASE_POLL_S)
+
+
+@dataclass(slots=True)
+class _Unsaved:
+    """What is to be saved of a rollout: it belongs to a partition, and rests on messages."""
+
+    partition: int
+    n_bytes: int = 0
+
+
+def _share_of_interval(key: bytes) -> float:
+    """Return after which share of an interval a rollout is saved first.
+
+    Windows of all rollouts close at the same times; their snapshots must not pile up.
+    """
+    return crc32(key) / 2**32
 
 
 def _check_readable(message: InputMessage) -> None:

@@ -4,7 +4,7 @@ Raw messages of `understudy.rollouts` and `understudy.windows` go in; an `Output
 decisions to emit, and whether the rollout's state has changed. A decision is emitted before the
 state is saved: after a crash in between the same decision is computed again, and none is lost.
 
-The table maps a `rollout_id` to a `RolloutSnapshot`, JSON in zstd. A snapshot is large, so it need
+The table maps a `rollout_id` to a `RolloutSnapshot`, MessagePack in zstd. It is large, so it need
 not be written after each message: `snapshot` returns the newest, `mark_saved` says that the table
 holds it, and the messages since then are read again after a crash. Evaluators restored from
 snapshots stay in memory until `clear`, which has to be called when partitions change hands.
@@ -102,12 +102,12 @@ class RolloutSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         return decode_header(bytes(self.state)).status.awaits_look
 
 
-_decoder: Final = msgspec.json.Decoder(RolloutSnapshot)
+_decoder: Final = msgspec.msgpack.Decoder(RolloutSnapshot)
 
 
 def encode_snapshot(snapshot: RolloutSnapshot) -> bytes:
     """A value of the table."""
-    return zstd.compress(msgspec.json.encode(snapshot), ZSTD_LEVEL)
+    return zstd.compress(msgspec.msgpack.encode(snapshot), ZSTD_LEVEL)
 
 
 def decode_snapshot(value: bytes) -> RolloutSnapshot:

@@ -1,7 +1,7 @@
 """Follows one rollout by its topics: window rows, decisions, and the evidence in between.
 
 A decision is emitted when the verdict changes. How far the evidence has grown since is in the state
-of the deciding worker, which is written once a second; its changelog is a topic like any other.
+of the deciding worker; its changelog is a topic like any other, which the demo has written often.
 """
 
 from __future__ import annotations

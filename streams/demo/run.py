@@ -59,6 +59,7 @@ from understudy.streams.pairing.consumer import PairingConsumer
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.settings import (
     ClickHouseSettings,
+    DecidingSettings,
     KafkaSettings,
     PairingSettings,
     Settings,
@@ -178,6 +179,7 @@ def _settings(broker: EmbeddedBroker, clickhouse_url: str) -> Settings:
         pairing=PairingSettings(
             join_timeout_s=60.0, allowed_lateness_s=70.0, flush_interval_s=0.25
         ),
+        deciding=DecidingSettings(checkpoint_interval_s=1.0),  # the screen shows what it holds
     )
 
 

@@ -464,7 +464,7 @@ def test_state_of_another_policy_is_refused() -> None:
     state = RolloutEvaluator(policy(MANY)).encode_state()
     with pytest.raises(ValueError, match="another policy"):
         RolloutEvaluator(policy("{metric: error_rate, max: 2%}"), state)
-    older = state.replace(f'"version":{STATE_VERSION}'.encode(), b'"version":3')
+    older = msgspec.msgpack.encode(msgspec.msgpack.decode(state) | {"version": STATE_VERSION - 1})
     with pytest.raises(ValueError, match="another policy or release"):
         RolloutEvaluator(policy(MANY), older)
     with pytest.raises(ValueError, match="no stage 7"):
@@ -476,8 +476,8 @@ def test_state_stays_small() -> None:
     world = World(languages=languages, requests=5)
     rollout = policy(MANY)
     evaluator, _ = evaluated(rollout, world.messages(1, 12))
-    state = msgspec.json.decode(evaluator.encode_state())
-    sizes = {name: len(msgspec.json.encode(part)) for name, part in state.items()}
+    state = msgspec.msgpack.decode(evaluator.encode_state())
+    sizes = {name: len(msgspec.msgpack.encode(part)) for name, part in state.items()}
     assert sizes["evidence"] + sizes["tail_thresholds"] < 150_000, sizes
     assert sizes["status"] + sizes["stage"] + sizes["arrivals"] < 2_000, sizes
     hostile = World(languages=tuple(f"x{n}" for n in range(100)), requests=3)

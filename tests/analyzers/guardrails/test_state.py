@@ -71,7 +71,7 @@ def test_the_layout_of_the_state() -> None:
     store.apply(3, 2, {key: StoredRow(2, False, np.array([0.0, 7.0, 0.25]))})
     state.evidence = {"cost_usd": CheckEvidence.begin(MeanTest(), ["all"])}
     state.effects = {"cost_usd": DesignEffect.begin(MeanTest(), ["all"])}
-    encoded = msgspec.json.decode(encode_state(state))
+    encoded = msgspec.msgpack.decode(encode_state(state))
     (cost,) = encoded.pop("evidence").values()
     assert [cost[0], *([shape for shape, _ in cost[1:12]]), *cost[12:]] == [
         ["all"], [1, 7], [1], [1, 12], [1, 3], [1, 7], [1, 12], [1, 12], [1, 12], [1, 3],
@@ -83,7 +83,7 @@ def test_the_layout_of_the_state() -> None:
     ]  # fmt: skip
     blocks_shape, _ = encoded["stage"].pop()
     assert blocks_shape == [4, 10]
-    values = [1, 3, [["u1", [1], "Bw=="], ["f8", [2], "AAAAAAAA0D8="]]]
+    values = [1, 3, [["u1", [1], b"\x07"], ["f8", [2], np.array([0.25]).tobytes()]]]
     assert encoded == {
         "policy_hash": state.policy_hash,
         "version": STATE_VERSION,
@@ -95,11 +95,11 @@ def test_the_layout_of_the_state() -> None:
             5, None, None, 9, 0, 0, 0, 0, 0, 0, 0, 0, [{}] * 4, [{}] * 4, 0.0, [0, 0], [0, 0], 0.0,
         ],
         "arrivals": [["ja"], []],
-        "tail_thresholds": {"all": {"duration": [{"-3": 4}, {"2": 1}, [[9, {"0.5": 7}]]]}},
+        "tail_thresholds": {"all": {"duration": [{-3: 4}, {2: 1}, [[9, {"0.5": 7}]]]}},
         "stores": {
             "events": [
                 None,
-                {"3": [2, None, [], [list(key)], [2], [False], values]},
+                {3: [2, None, [], [list(key)], [2], [False], values]},
             ],
             "feedback": [None, {}],
             "evaluations": [None, {}],
@@ -113,9 +113,9 @@ def test_the_layout_of_the_state() -> None:
 def test_any_release_can_read_the_header() -> None:
     state = RolloutState.begin(POLICY, CHECKS)
     state.status.rolled_back = Latch(7, ["why"])
-    later = msgspec.json.decode(encode_state(state))
+    later = msgspec.msgpack.decode(encode_state(state))
     later["version"], later["evidence"] = STATE_VERSION + 1, "quite different"
-    payload = msgspec.json.encode(later)
+    payload = msgspec.msgpack.encode(later)
     assert decode_header(payload).status.rolled_back == Latch(7, ["why"])
     with pytest.raises(ValueError, match="another policy or release"):
         decode_state(POLICY, CHECKS, payload)

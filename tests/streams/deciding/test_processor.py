@@ -51,7 +51,7 @@ class Bench:
     """A processor on a fake port, with a policy applied or not."""
 
     checkpoint_interval_s: float = NEVER_S
-    max_unsaved_messages: int = 1000
+    max_unsaved_bytes: int = 1 << 30
     look_after_s: float = NEVER_S
     port: FakePort = field(default_factory=FakePort)
     now_s: float = 1000.0
@@ -66,7 +66,7 @@ class Bench:
             self.port, self.port, PolicyBarrier(self.port, lambda: self.is_stopping),
             self.lease, self.progress, self.given_up.append,
             checkpoint_interval_s=self.checkpoint_interval_s,
-            max_unsaved_messages=self.max_unsaved_messages,
+            max_unsaved_bytes=self.max_unsaved_bytes,
             look_after_s=self.look_after_s,
         )  # fmt: skip
 
@@ -149,10 +149,57 @@ def test_a_checkpoint_follows_soon_without_further_messages() -> None:
             while bench.port.happened[-1] != ("acknowledge", 1):
                 await asyncio.sleep(0.01)
 
-    decide(work, Bench(checkpoint_interval_s=0.05))
+    decide(work, Bench(checkpoint_interval_s=1.0))
 
 
-def test_so_many_messages_are_not_left_unsaved() -> None:
+OTHER = POLICY.replace(ROLLOUT.encode(), b"frontdesk")
+OF_OTHER = [one.replace(ROLLOUT.encode(), b"frontdesk") for one in MESSAGES]
+
+
+def of_other(bench: Bench, topic: str, offset: int, value: bytes) -> FakeMessage:
+    message = bench.port.message(topic, offset, value)
+    message.key = b"frontdesk"
+    return message
+
+
+def test_each_rollout_is_saved_by_itself_at_a_time_of_its_own() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.processor.process_record(of_other(bench, ROLLOUTS, 1, OTHER))
+        await bench.take(MESSAGES[:1])
+        await bench.processor.process_windows(of_other(bench, WINDOWS, 1, OF_OTHER[0]))
+        before = len(bench.port.happened)
+        await until(lambda: bench.happened_since(before).count("acknowledge") == 2)
+        saves = [what for kind, what in bench.port.happened[before:] if kind == "save"]
+        assert sorted(saves) == [(b"frontdesk", 3), (b"helpdesk", 3)]
+        assert bench.happened_since(before) == ["save", "acknowledge"] * 2
+
+    decide(work, Bench(checkpoint_interval_s=1.0))
+
+
+def test_a_record_saves_its_own_rollout_alone() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.processor.process_record(of_other(bench, ROLLOUTS, 1, OTHER))
+        await bench.take(MESSAGES[:1])
+        before = len(bench.port.happened)
+        await bench.processor.process_record(of_other(bench, ROLLOUTS, 2, OTHER))
+        assert bench.port.happened[before:] == [("save", (b"frontdesk", 3)), ("acknowledge", 2)]
+
+    decide(work)
+
+
+def test_what_changes_nothing_is_acknowledged_at_once() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.take(MESSAGES[:2])
+        await bench.take([b"no message"], 2)
+        kinds = ["acknowledge", "acknowledge", "dead_letter", "acknowledge"]
+        assert bench.port.kinds == kinds
+
+    decide(work)
+
+
+def test_so_many_bytes_are_not_left_unsaved() -> None:
     async def work(bench: Bench) -> None:
         await bench.apply()
         before = len(bench.port.happened)
@@ -160,7 +207,7 @@ def test_so_many_messages_are_not_left_unsaved() -> None:
         assert bench.happened_since(before).count("save") == 2
         assert bench.happened_since(before).count("acknowledge") == 6
 
-    decide(work, Bench(max_unsaved_messages=3))
+    decide(work, Bench(max_unsaved_bytes=2 * max(map(len, MESSAGES))))
 
 
 def test_a_record_keeps_its_place_by_checkpoints_around_it() -> None:
@@ -296,10 +343,10 @@ def test_a_message_that_makes_evaluation_raise_is_a_dead_letter(
         await bench.take(MESSAGES[:1])
 
     bench = decide(work)
-    assert bench.port.happened[-1] == (
-        "dead_letter",
-        (0, "deciding_failed", "ZeroDivisionError('half-way')"),
-    )
+    assert bench.port.happened[-2:] == [
+        ("dead_letter", (0, "deciding_failed", "ZeroDivisionError('half-way')")),
+        ("acknowledge", 0),
+    ]
     assert bench.given_up == []
 
 

@@ -22,10 +22,10 @@ from understudy.streams.deciding.state_store import (
     NotInMemory,
     Output,
     ReplayDiverged,
-    RolloutSnapshot,
     RolloutStateStore,
     decision_from_snapshot,
-    zstd,
+    decode_snapshot,
+    encode_snapshot,
 )
 
 KEY = ROLLOUT.encode()
@@ -337,11 +337,11 @@ def test_a_table_of_the_release_before_is_understood() -> None:
     processor = DecisionProcessor()
     processor.apply(RECORD)
     processor.windows(BROKEN.messages(3, 20))
-    entry = msgspec.json.decode(zstd.decompress(processor.table[KEY]), type=RolloutSnapshot)
-    state = msgspec.json.decode(entry.state)
+    entry = decode_snapshot(processor.table[KEY])
+    state = msgspec.msgpack.decode(entry.state)
     del state["status"][-7:]
-    entry = msgspec.structs.replace(entry, state=msgspec.Raw(msgspec.json.encode(state)))
-    processor.table[KEY] = zstd.compress(msgspec.json.encode(entry))
+    entry = msgspec.structs.replace(entry, state=msgspec.Raw(msgspec.msgpack.encode(state)))
+    processor.table[KEY] = encode_snapshot(entry)
     processor.restart()
     processor.apply(RolloutRecord(manifest=manifest("2pp")))
     assert processor.last.is_latched
