@@ -12,7 +12,7 @@ Requests that timed out without a duration count as slower than any limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -24,6 +24,7 @@ from understudy.analyzers.guardrails.graded_columns import (
     quality_read,
 )
 from understudy.analyzers.guardrails.row_columns import (
+    HISTOGRAMS,
     PLACES,
     HistogramColumn,
     RowColumns,
@@ -120,6 +121,15 @@ class Reader:
         _refuse_impossible(statistics)
         return stacked(statistics, (columns.n,))
 
+    def read_anything(self, columns: RowColumns) -> FloatArray:
+        """The same, also of counts that cannot be."""
+        return stacked(self._held(columns), (columns.n,))
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it adds up columns; those that read histograms do not."""
+        return not self.names() & HISTOGRAMS
+
     def unresolved(self, columns: RowColumns) -> FloatArray:
         """What their unresolved requests would add at their worst for a rollback.
 
@@ -163,29 +173,39 @@ class NameRecorder(RowColumns):
         return np.ones(1, dtype=np.bool_)
 
 
+BAD_AMONG: Final[Mapping[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]] = {
+    LimitColumns._fields: (("units", ("bad_rollback",)), ("units", ("bad_promotion",))),
+    BinaryColumns._fields: (
+        ("pairs", ("stable_only_rollback", "candidate_only_rollback", "both_rollback")),
+        ("pairs", ("stable_only_promotion", "candidate_only_promotion", "both_promotion")),
+        ("candidate_units", ("candidate_bad_rollback",)),
+        ("candidate_units", ("candidate_bad_promotion",)),
+        ("stable_units", ("stable_bad_rollback",)),
+        ("stable_units", ("stable_bad_promotion",)),
+    ),
+}
+"""By fields, units and the bad ones that are among them."""
+
+
 def _refuse_impossible(statistics: AnyColumns) -> None:
     """Raise ValueError where more are bad than there are."""
-    if isinstance(statistics, LimitColumns):
-        parts = [
-            (statistics.units, statistics.bad_rollback),
-            (statistics.units, statistics.bad_promotion),
-        ]
-    elif isinstance(statistics, BinaryColumns):
-        s = statistics
-        parts = [
-            (s.pairs, s.stable_only_rollback + s.candidate_only_rollback + s.both_rollback),
-            (s.pairs, s.stable_only_promotion + s.candidate_only_promotion + s.both_promotion),
-            (s.candidate_units, s.candidate_bad_rollback),
-            (s.candidate_units, s.candidate_bad_promotion),
-            (s.stable_units, s.stable_bad_rollback),
-            (s.stable_units, s.stable_bad_promotion),
-        ]  # fmt: skip
-    else:
-        return
-    # Most readers leave the other half of the fields at nothing, and this runs for every message.
-    parts = [(units, bad) for units, bad in parts if not (units is _NOTHING and bad is _NOTHING)]
-    if any(((bad < 0.0) | (bad > units)).any() for units, bad in parts):
-        raise ValueError("a window row counts more bad units than units")
+    counted = isinstance(statistics, BinaryColumns | LimitColumns)
+    for units_field, bad_fields in BAD_AMONG[statistics._fields] if counted else ():
+        units: FloatArray = getattr(statistics, units_field)
+        parts: list[FloatArray] = [getattr(statistics, name) for name in bad_fields]
+        # Most readers leave the other half of the fields at nothing.
+        if units is _NOTHING and all(one is _NOTHING for one in parts):
+            continue
+        bad = sum(parts[1:], start=parts[0])
+        if ((bad < 0.0) | (bad > units)).any():
+            raise ImpossibleCounts
+
+
+class ImpossibleCounts(ValueError):
+    """A row counts more bad units than units."""
+
+    def __init__(self) -> None:
+        super().__init__("a window row counts more bad units than units")
 
 
 def _by_mode(paired: Read, arms: Read) -> Read:

@@ -20,8 +20,15 @@ import numpy as np
 
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
-from understudy.analyzers.guardrails.column_readers import NO_BUCKET, Reader, TailReader
+from understudy.analyzers.guardrails.column_readers import (
+    BAD_AMONG,
+    NO_BUCKET,
+    ImpossibleCounts,
+    Reader,
+    TailReader,
+)
 from understudy.analyzers.guardrails.design_effect import PARTIES, TurnSums
+from understudy.analyzers.guardrails.linear_sums import LinearSums
 from understudy.analyzers.guardrails.measured_since import columns_that_show
 from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.guardrails.slice_table import NO_PLACE, SliceTable
@@ -30,6 +37,7 @@ from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
 from understudy.analyzers.guardrails.turn_readers import (
     COUNT_WIDTH,
     PRODUCT_WIDTH,
+    are_products_linear,
     count_names,
     product_names,
     products_key,
@@ -84,6 +92,14 @@ class RowLayout:
                 tails[check.key] = _Tail(check, kinds, width, place)
                 self._parts[check.key] = place
                 width, in_batch = width + len(kinds) * n_fields, place.stop
+        self._linear, self._linear_places = self._all_linear()
+        self._apart = {
+            self._parts[key]: reader
+            for key, reader in self._readers.items()
+            if not reader.is_linear
+        }
+        """Where statistics are that are read by a reader alone."""
+        self._units, self._bad = self._bad_among()
         self._tails = list(tails.values())
         tail_readers = [tail.check.tail for tail in self._tails]
         readers: list[Reader | TailReader] = [*self._readers.values(), *tail_readers]
@@ -207,12 +223,53 @@ class RowLayout:
 
     def _read_common(self, columns: RowColumns, vectors: FloatArray) -> None:
         """Read what is the same in every slice."""
-        for key, reader in self._readers.items():
-            vectors[:, self._parts[key]] = reader.read(columns)
-        for evaluator, place in self._counts.items():
-            vectors[:, place] = read_counts(columns, evaluator)
-        for check, place in self._products.values():
-            vectors[:, place] = read_products(check, columns)
+        for part, reader in self._apart.items():
+            vectors[:, part] = reader.read(columns)
+        for evaluator, part in self._counts.items():
+            if evaluator:
+                vectors[:, part] = read_counts(columns, evaluator)
+        for check, part in self._products.values():
+            if not are_products_linear(check):
+                vectors[:, part] = read_products(check, columns)
+        sums = self._linear.read(columns)
+        bad = sum((sums[:, one] for one in self._bad[1:]), start=sums[:, self._bad[0]])
+        if ((bad < 0.0) | (bad > sums[:, self._units])).any():
+            raise ImpossibleCounts
+        vectors[:, self._linear_places] = sums[:, : self._linear_places.size]
+
+    def _all_linear(self) -> tuple[LinearSums, IntArray]:
+        """Return all that adds up columns, with a sum of nothing at the end; and where it goes."""
+        readers = {key: one for key, one in self._readers.items() if one.is_linear}
+        products = [part for part in self._products.values() if are_products_linear(part[0])]
+        names = frozenset[str]().union(
+            *(reader.names() for reader in readers.values()),
+            *(product_names(check) for check, _ in products),
+            count_names(),
+        )
+
+        def read(columns: RowColumns) -> FloatArray:
+            parts = [reader.read_anything(columns) for reader in readers.values()]
+            parts += [read_counts(columns)]
+            parts += [read_products(check, columns) for check, _ in products]
+            return np.concatenate([*parts, np.zeros((columns.n, 1))], axis=1)
+
+        places = [self._parts[key] for key in readers] + [self.counts]
+        places += [place for _, place in products]
+        return LinearSums(sorted(names), read), np.concatenate([np.r_[part] for part in places])
+
+    def _bad_among(self) -> tuple[IntArray, IntArray]:
+        """Return which linear sums are units, (m,), and which are bad among them, (3, m)."""
+        nothing = self._linear.width - 1
+        units, bad, start = list[int](), list[list[int]](), 0
+        for reader in self._readers.values():
+            if not reader.is_linear:
+                continue
+            for units_field, bad_fields in BAD_AMONG.get(reader.fields, ()):
+                units.append(start + reader.fields.index(units_field))
+                places = [start + reader.fields.index(name) for name in bad_fields]
+                bad.append(places + [nothing] * (3 - len(places)))
+            start += len(reader.fields)
+        return np.array(units, dtype=np.int64), np.array(bad, dtype=np.int64).reshape(-1, 3).T
 
     def _read_tail(
         self,

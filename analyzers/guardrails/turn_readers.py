@@ -84,6 +84,11 @@ def product_names(check: Check) -> list[str]:
     ]
 
 
+def are_products_linear(check: Check) -> bool:
+    """Return whether `read_products` adds up whole numbers; with a factor it rounds."""
+    return not isinstance(check.test, MeanTest)
+
+
 def read_products(check: Check, columns: RowColumns) -> FloatArray:
     """Return pairs of turns, sums and products of their outcomes, (n, 9) by party."""
     names = product_names(check)
