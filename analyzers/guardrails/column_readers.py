@@ -573,7 +573,9 @@ class TailReader:
 
 
 def _unknown(bucket: int | IntArray, n: int) -> BoolArray:
-    return np.broadcast_to(np.asarray(bucket) == NO_BUCKET, (n,))
+    if isinstance(bucket, np.ndarray):
+        return np.asarray(bucket == NO_BUCKET)
+    return np.full(n, bucket == NO_BUCKET)
 
 
 # Means

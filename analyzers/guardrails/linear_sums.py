@@ -44,7 +44,9 @@ class LinearSums:
     def read(self, columns: RowColumns) -> FloatArray:
         """Return the sums of rows, (n, width)."""
         is_paired = columns.is_paired
-        values = np.array([columns[name] for name in self._names]).reshape(-1, columns.n)
+        values = np.array([columns[name] for name in self._names]).reshape(
+            len(self._names), columns.n
+        )
         if is_paired.all():
             return self._added(values, is_paired=True)
         if not is_paired.any():

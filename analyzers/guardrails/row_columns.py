@@ -51,6 +51,7 @@ class HistogramColumn:
     def __init__(self, n_rows: int, rows: IntArray, buckets: IntArray, counts: FloatArray) -> None:
         self.n_rows = n_rows
         self.rows, self.buckets, self.counts = rows, buckets, counts
+        self._total: FloatArray | None = None
 
     @classmethod
     def of(cls, histograms: Sequence[Mapping[int, int]]) -> HistogramColumn:
@@ -73,11 +74,13 @@ class HistogramColumn:
 
     def total(self) -> FloatArray:
         """Counts of each row together, (n,)."""
-        return self._added(self.counts)
+        if self._total is None:  # tails ask for it again and again
+            self._total = self._added(self.counts)
+        return self._total
 
     def above(self, bucket: int | IntArray) -> FloatArray:
         """Counts above the upper edge of a bucket, one for all rows or one for each, (n,)."""
-        edges = np.broadcast_to(bucket, (self.n_rows,))[self.rows]
+        edges = bucket[self.rows] if isinstance(bucket, np.ndarray) else bucket
         return self._added(np.where(self.buckets > edges, self.counts, 0.0))
 
     def weighted(self, values: FloatArray) -> FloatArray:

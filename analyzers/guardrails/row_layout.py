@@ -93,11 +93,11 @@ class RowLayout:
                 self._parts[check.key] = place
                 width, in_batch = width + len(kinds) * n_fields, place.stop
         self._linear, self._linear_places = self._all_linear()
-        self._apart = {
-            self._parts[key]: reader
+        self._apart = [
+            (self._parts[key], reader)
             for key, reader in self._readers.items()
             if not reader.is_linear
-        }
+        ]
         """Where statistics are that are read by a reader alone."""
         self._units, self._bad = self._bad_among()
         self._tails = list(tails.values())
@@ -110,9 +110,10 @@ class RowLayout:
             *(columns_that_show(check.metric.name) for check in checks),
             *map(count_names, self._counts),
         )
-        self._names = names
         gauges = nothing.union(*(reader.gauge_names() for reader in readers))
         self.gauges = sorted(gauges)
+        self.names = names | gauges
+        """The columns that `read` needs."""
         self._gauges_in_row = slice(width, width + len(self.gauges))
         self.gauges_in_batch = slice(in_batch, in_batch + len(self.gauges))
         self.width = self._gauges_in_row.stop + ARRIVED
@@ -162,11 +163,6 @@ class RowLayout:
             vectors[:, column] = columns[name]
         vectors[:, -ARRIVED:] = np.array([_arrived(row) for row in found]).reshape(-1, ARRIVED)
         return vectors
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The columns that `read` needs."""
-        return self._names | set(self.gauges)
 
     def read_closed(
         self, rows: ClosedRows, places: IntArray, buckets: Callable[[Check, IntArray], IntArray]
@@ -223,7 +219,7 @@ class RowLayout:
 
     def _read_common(self, columns: RowColumns, vectors: FloatArray) -> None:
         """Read what is the same in every slice."""
-        for part, reader in self._apart.items():
+        for part, reader in self._apart:
             vectors[:, part] = reader.read(columns)
         for evaluator, part in self._counts.items():
             if evaluator:

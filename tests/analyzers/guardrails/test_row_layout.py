@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
+import pytest
 
 from tests.analyzers.guardrails.test_evaluator import policy
 from tests.analyzers.guardrails.world import World
@@ -13,7 +15,9 @@ from understudy.analyzers.guardrails.row_layout import RowLayout, tail_buckets
 from understudy.analyzers.guardrails.slice_table import SliceTable
 from understudy.analyzers.guardrails.slices import Arrivals
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
+from understudy.analyzers.guardrails.turn_readers import read_products
 from understudy.analyzers.guardrails.window_store import RowKey
+from understudy.schemas.manifests import read_policy
 
 CHECKS = [
     check
@@ -119,3 +123,43 @@ def test_closed_rows_in_columns_add_up_to_the_same_bits() -> None:
         }
         one = LAYOUT.batch(LAYOUT.read(of_window, TABLE, thresholds), list(of_window), TABLE)
         assert batches[step].tobytes() == one.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["shadow", "canary", "ab", "interleave"])
+def test_rows_are_read_as_their_readers_read_them(mode: str) -> None:
+    """Most statistics are gathered at once; that changes no bit."""
+    rollout = read_policy(
+        "rollout_id: helpdesk\nmodels: {stable: a, candidate: b}\nstages: [shadow, 5%]\n"
+    )
+    checks = [check for check in checks_of(rollout) if check.source == "events"]
+    layout, table = RowLayout(checks), SliceTable(checks, Arrivals())
+    rows = [
+        row
+        for mode_of_row in dict.fromkeys((mode, "shadow"))
+        for message in World(mode=mode_of_row).messages(3, 2)
+        for row in message.rows
+    ]
+    keyed = {RowKey.of(row): row for row in rows}
+    vectors = layout.read(keyed, table, {})
+    columns = RowColumns.of_rows(list(keyed.values()), layout.names)
+    for check in checks:
+        if check.reader is not None:
+            read = vectors[:, layout.part(check.key)]
+            assert np.array_equal(read, check.reader.read(columns)), check.name
+        turns = layout.turn_sums(check, vectors[:, None, : layout.batch_width], np.array([0]))
+        products = read_products(check, columns).reshape(-1, 3, 3)
+        assert np.array_equal(turns.turns[:, 0, :, 3:], products), check.name
+
+
+@pytest.mark.parametrize("mode", ["shadow", "canary"])
+def test_counts_that_cannot_be_are_refused(mode: str) -> None:
+    (message,) = World(mode=mode).messages(1, 1)
+    row = message.rows[0]
+    errors = {"error_only_candidate": row.pair.model_pairs + 1}
+    impossible = msgspec.structs.replace(
+        row,
+        pair=msgspec.structs.replace(row.pair, **errors),
+        candidate=msgspec.structs.replace(row.candidate, errors=row.candidate.model_requests + 1),
+    )
+    with pytest.raises(ValueError, match="more bad units than units"):
+        LAYOUT.read({RowKey.of(row): impossible}, TABLE, {})
