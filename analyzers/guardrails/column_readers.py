@@ -189,8 +189,9 @@ BAD_AMONG: Final[Mapping[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...
 
 def _refuse_impossible(statistics: AnyColumns) -> None:
     """Raise ValueError where more are bad than there are."""
-    counted = isinstance(statistics, BinaryColumns | LimitColumns)
-    for units_field, bad_fields in BAD_AMONG[statistics._fields] if counted else ():
+    if not isinstance(statistics, BinaryColumns | LimitColumns):
+        return
+    for units_field, bad_fields in BAD_AMONG[statistics._fields]:
         units: FloatArray = getattr(statistics, units_field)
         parts: list[FloatArray] = [getattr(statistics, name) for name in bad_fields]
         # Most readers leave the other half of the fields at nothing.
