@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from understudy.analyzers.guardrails.evidence_figures import rollback_multiple
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.streams.dashboard.addresses import evidence_address, rollout_address
+from understudy.streams.dashboard.evidence_rows import worst_evidence
+from understudy.streams.dashboard.pairs_page import chosen_of
 
 PLACEHOLDER: Final = "{rollout_id}"
+_HOURS: Final = 24
+"""Of pairs to show, as the page does by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +45,17 @@ class Links:
             found["evidence"] = self.evidence(rollout_id, worst.guardrail, worst.slice)
         return {
             **found,
+            "pairs": self._pairs(rollout_id, worst),
             "traffic": rollout_address(self.public_url, rollout_id, "traffic"),
             "act": f"{self.public_url.rstrip('/')}/sign-in?{act}",
         }
 
+    def _pairs(self, rollout_id: str, worst: Evidence | None) -> str:
+        """Pairs that show what the worst evidence found, of the last day; else all."""
+        page = rollout_address(self.public_url, rollout_id, "pairs")
+        if worst is None:
+            return page
+        return f"{page}?{chosen_of(worst.metric, worst.slice).query(_HOURS)}"
+
 
 NO_LINKS: Final = Links()
-
-
-def worst_evidence(decision: Decision) -> Evidence | None:
-    """Return what speaks most for a rollback: a breach before all else; None without any."""
-    known = [one for one in decision.evidence if one.harm is not None]
-    return max(
-        known,
-        key=lambda one: (one.status == "breach", rollback_multiple(one, decision)),
-        default=None,
-    )

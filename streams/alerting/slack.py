@@ -25,8 +25,9 @@ from understudy.streams.alerting.decision_message import (
     NotifiedState,
     notification_key,
 )
-from understudy.streams.alerting.links import NO_LINKS, Links, worst_evidence
+from understudy.streams.alerting.links import NO_LINKS, Links
 from understudy.streams.alerting.receiver import Notification
+from understudy.streams.dashboard.evidence_rows import worst_evidence
 from understudy.streams.dashboard.interval_bars import interval_bar, text_bar
 
 MAX_SECTION_CHARACTERS: Final = 3_000
@@ -38,6 +39,7 @@ MAX_URL_CHARACTERS: Final = 3_000
 """Slack rejects a message with a longer one."""
 _TITLES: Final = {
     "evidence": "Evidence",
+    "pairs": "Pairs",
     "rollout": "Overview",
     "traffic": "Traffic",
     "act": "Act",

@@ -38,7 +38,7 @@ class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
     rollout_id: str
     url: str | None
     links: dict[str, str]
-    """Pages of the dashboard: `rollout`, `evidence`, `traffic`, `act`; none without one."""
+    """Pages of the dashboard: `rollout`, `evidence`, `pairs`, `traffic`, `act`; none without."""
     decision: msgspec.Raw
 
 

@@ -97,6 +97,16 @@ def evidence_rows(decision: Decision, evidence: Sequence[Evidence]) -> list[Evid
     return [_row(one, decision) for one in evidence]
 
 
+def worst_evidence(decision: Decision) -> Evidence | None:
+    """Return what speaks most for a rollback: a breach before all else; None without any."""
+    known = [one for one in decision.evidence if one.harm is not None]
+    return max(
+        known,
+        key=lambda one: (one.status == "breach", rollback_multiple(one, decision)),
+        default=None,
+    )
+
+
 def finding_of(one: Evidence | FixedSampleFinding) -> Finding:
     """Return how far a piece of evidence tells.
 

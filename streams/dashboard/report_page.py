@@ -27,6 +27,7 @@ from understudy.streams.dashboard.evidence_rows import (
 )
 from understudy.streams.dashboard.heat_map import HeatMap, heat_map
 from understudy.streams.dashboard.language_table import LanguageTable, language_table
+from understudy.streams.dashboard.pairs_page import PairView
 from understudy.streams.dashboard.rollout_page import all_requests, data_quality, worse_slices
 from understudy.streams.dashboard.sample_rows import SampleRow, sample_rows
 from understudy.streams.dashboard.traffic_page import TrafficPage, traffic_page
@@ -103,6 +104,8 @@ class ReportPage:
     examples: list[tuple[str, str]] = field(default_factory=list)
     """Of two files: what is broken, and where to look."""
     traffic: TrafficPart | None = None
+    pairs: list[PairView] = field(default_factory=list)
+    """The worst captured ones."""
     decisions: list[PastDecision] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     policy: str = ""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from understudy.schemas.api import HistoryPage
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.rollout_records import RolloutRecord
+from understudy.streams.clickhouse.captured_pairs import CapturedPair, worst_pairs
 from understudy.streams.clickhouse.decision_history import END, DecisionHistory
 from understudy.streams.clickhouse.evidence_history import EvidencePoint, read_evidence
 from understudy.streams.clickhouse.read_connection import ReadConnection
@@ -20,6 +22,8 @@ from understudy.streams.clickhouse.traffic_figures import (
     read_languages,
     read_traffic,
 )
+from understudy.streams.dashboard.evidence_rows import worst_evidence
+from understudy.streams.dashboard.pairs_page import Chosen, chosen_of, pair_view
 from understudy.streams.dashboard.report_page import (
     ReportPage,
     courses_wanted,
@@ -33,6 +37,8 @@ from understudy.streams.dashboard.report_page import (
 from understudy.streams.dashboard.rollout_page import is_frozen, policy_text
 from understudy.streams.rollouts.rollout_status import status_of
 
+MAX_PAIRS: Final = 5
+"""Two to five pages of paper: enough to see what is meant."""
 MAX_DECISIONS: Final = 50
 """That changed something; two pages of paper."""
 Result = TypeVar("Result")
@@ -46,6 +52,8 @@ class RolloutSource:
     decision: Decision | None
     since: dt.datetime
     until: dt.datetime
+    most_pairs: int = MAX_PAIRS
+    """Captured pairs to show; 0 for none."""
 
 
 class _Reader:
@@ -80,6 +88,8 @@ def rollout_report(
         lambda c: DecisionHistory(c).page(rollout_id, END, MAX_DECISIONS),
         HistoryPage(decisions=[], next_before=None),
     )
+    problem = reader.problem
+    pairs = _pairs(reader, source)
     status = status_of(record, decision)
     counted = f"from {moment_text(source.since)} until {moment_text(source.until)}"
     models = record.manifest.models
@@ -97,10 +107,14 @@ def rollout_report(
         missing=decision.missing if decision and status.verdict != "promote" else [],
         evidence=evidence_part(decision, courses) if decision else None,
         traffic=traffic_part(found, languages, counted) if found else None,
+        pairs=[pair_view(pair) for pair in pairs],
         decisions=history.decisions,
         commands=list(reversed(record.commands)),
         policy=policy_text(record),
-        gaps=_gaps(source, reader.problem, found, is_older=history.next_before is not None),
+        gaps=[
+            *_gaps(source, problem, found, is_older=history.next_before is not None),
+            *_pair_gaps(source, pairs, "" if problem else reader.problem),
+        ],
         address=address,
     )  # fmt: skip
 
@@ -141,4 +155,36 @@ def _gaps(
         gaps.append("ClickHouse has no windows of this span of time: nothing was counted.")
     if is_older:
         gaps.append(f"Only the newest {MAX_DECISIONS} decisions are listed.")
-    return [*gaps, "What the models answered is not in this report: answers are not stored."]
+    return gaps
+
+
+def _pairs(reader: _Reader, source: RolloutSource) -> list[CapturedPair]:
+    """Pairs that show what the worst evidence found; where none does, the worst of all."""
+    rollout_id, span = source.record.manifest.rollout_id, (source.since, source.until)
+    worst = worst_evidence(source.decision) if source.decision else None
+    none: list[CapturedPair] = []
+
+    def read(connection: ReadConnection, chosen: Chosen) -> list[CapturedPair]:
+        return worst_pairs(
+            connection, rollout_id, language=chosen.language, workflow=chosen.workflow,
+            kind=chosen.kind, since=span[0], until=span[1], limit=source.most_pairs,
+        )  # fmt: skip
+
+    wanted = [Chosen()] if worst is None else [chosen_of(worst.metric, worst.slice), Chosen()]
+    for chosen in wanted if source.most_pairs else []:
+        if found := reader.read(partial(read, chosen=chosen), none):
+            return found
+    return []
+
+
+def _pair_gaps(source: RolloutSource, pairs: Sequence[CapturedPair], problem: str) -> list[str]:
+    """What to say of answers: why there are none, or of what they are."""
+    if pairs:
+        return ["Texts of pairs are redacted and cut; names of people may be left in them."]
+    if source.record.manifest.capture == "none":
+        return ["What the models answered is not in this report: the policy captures no pairs."]
+    if problem:
+        return [f"Captured pairs could not be read: {problem}."]
+    if not source.most_pairs:
+        return ["Captured pairs were left out of this report."]
+    return ["No pair was captured in this span of time, so no answers are shown."]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.streams.demo.decisions import at_multiple, decision, evidence
-from understudy.streams.alerting.links import Links, worst_evidence
+from understudy.streams.alerting.links import Links
 
 HOST = "https://understudy.example"
 
@@ -38,16 +38,11 @@ def test_views_lead_to_the_worst_evidence_and_through_the_form_to_act() -> None:
     assert Links(f"{HOST}/").views(made) == {
         "rollout": f"{HOST}/rollouts/a%2Fb",
         "evidence": f"{HOST}/rollouts/a%2Fb/evidence/json_valid_rate?slice=language%3Aja",
+        "pairs": f"{HOST}/rollouts/a%2Fb/pairs?language=ja&kind=json&hours=24",
         "traffic": f"{HOST}/rollouts/a%2Fb/traffic",
         "act": f"{HOST}/sign-in?then=%2Frollouts%2Fa%252Fb%23act",
     }
-    assert "evidence" not in Links(HOST).views(decision("hold"))
+    bare = Links(HOST).views(decision("hold"))
+    assert "evidence" not in bare
+    assert bare["pairs"].endswith("/pairs")
     assert Links("", "https://ops.example").views(made) == {}
-
-
-def test_a_breach_is_worse_than_any_suspicion() -> None:
-    breach = msgspec.structs.replace(evidence("language:ja"), status="breach")
-    suspect = evidence("all", at_multiple(0.9))
-    unknown = msgspec.structs.replace(evidence("all", at_multiple(9.0)), harm=None)
-    assert worst_evidence(decision("hold", suspect, breach, unknown)) is breach
-    assert worst_evidence(decision("hold", suspect, unknown)) is suspect

@@ -50,6 +50,7 @@ def test_a_message_has_text_and_mrkdwn_sections() -> None:
             ),
             {"type": "actions", "elements": [
                 button("Evidence", f"{LINKED}/evidence/duration_p95?slice=language%3Aja"),
+                button("Pairs", f"{LINKED}/pairs?language=ja&kind=duration&hours=24"),
                 button("Overview", LINKED),
                 button("Traffic", f"{LINKED}/traffic"),
                 button("Act", ACT),

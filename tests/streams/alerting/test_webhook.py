@@ -38,7 +38,12 @@ def test_the_webhook_gets_the_decision_as_it_stands_in_the_topic() -> None:
         "id": notification.headers["X-Understudy-Delivery"],
         "rollout_id": ROLLOUT,
         "url": LINKED,
-        "links": {"rollout": LINKED, "traffic": f"{LINKED}/traffic", "act": ACT},
+        "links": {
+            "rollout": LINKED,
+            "pairs": f"{LINKED}/pairs",
+            "traffic": f"{LINKED}/traffic",
+            "act": ACT,
+        },
         "decision": json.loads(promoted.payload),
     }
 

@@ -13,6 +13,7 @@ from understudy.streams.dashboard.evidence_rows import (
     evidence_rows,
     finding_of,
     meaning_of,
+    worst_evidence,
 )
 
 
@@ -72,3 +73,11 @@ def test_what_is_measured_is_told_where_the_name_does_not_say_it(
     guardrail: str, metric: str, meaning: str
 ) -> None:
     assert meaning_of(guardrail, metric) == meaning
+
+
+def test_a_breach_is_worse_than_any_suspicion() -> None:
+    breach = msgspec.structs.replace(evidence("language:ja"), status="breach")
+    suspect = evidence("all", at_multiple(0.9))
+    unknown = msgspec.structs.replace(evidence("all", at_multiple(9.0)), harm=None)
+    assert worst_evidence(decision("hold", suspect, breach, unknown)) is breach
+    assert worst_evidence(decision("hold", suspect, unknown)) is suspect

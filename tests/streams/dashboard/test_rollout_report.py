@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,11 +15,17 @@ import pytest
 
 from tests.analyzers.guardrails.world import ROLLOUT
 from tests.streams.alerting.samples import CREATED_AT
+from tests.streams.clickhouse.round_trip import insert
+from tests.streams.clickhouse.test_captured_pairs import pair as captured
+from tests.streams.clickhouse.test_captured_pairs import side
+from tests.streams.demo.decisions import evidence
 from tests.streams.http.views import BROKEN, NOW, policy
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, encode_decision
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import compile_manifest
+from understudy.streams.clickhouse.captured_pairs import captured_block
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.decision_rows import decision_block
 from understudy.streams.clickhouse.migrations import migrate
@@ -48,6 +55,19 @@ def _decisions() -> list[Decision]:
 DECISIONS = _decisions()
 NEWEST = DECISIONS[-1]
 SOURCE = RolloutSource(RolloutRecord(manifest=policy()), NEWEST, NOW - dt.timedelta(days=1), NOW)
+CAPTURING = replace(
+    SOURCE, record=RolloutRecord(manifest=msgspec.structs.replace(policy(), capture="worst"))
+)
+WITHOUT_PAIRS = replace(SOURCE, most_pairs=0)
+WINDOW_MS = to_epoch_ms(NOW) - 600_000
+BROKEN_PAIR = captured(
+    "broken", rollout_id=ROLLOUT, kind="error", kinds=["error"], window_start_ms=WINDOW_MS,
+    stable=side("the cat sat on the mat"), candidate=side("the cat <img src=x> \u202e sat"),
+)  # fmt: skip
+OTHER_PAIR = captured(
+    "other", 2, rollout_id=ROLLOUT, kind="text", kinds=["text"], window_start_ms=WINDOW_MS,
+    language="en", severity=0.2,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +80,7 @@ def connection(clickhouse_url: str) -> Iterator[ReadConnection]:
     roll_up(client)
     made = decision_block([(one, encode_decision(one)) for one in DECISIONS])
     client.raw_insert(made.table, made.columns, made.payload, fmt="Native")
+    insert(client, captured_block([BROKEN_PAIR, OTHER_PAIR]))
     reading = ReadConnection(f"{clickhouse_url}?database=test_report")
     yield reading
     reading.close()
@@ -86,7 +107,7 @@ def written(page: ReportPage) -> str:
 def test_a_report_holds_verdict_evidence_courses_both_sides_and_policy(
     connection: ReadConnection,
 ) -> None:
-    page = rollout_report(SOURCE, connection)
+    page = rollout_report(WITHOUT_PAIRS, connection)
     assert page.verdict == "rollback"
     assert page.evidence is not None
     assert page.evidence.courses
@@ -95,7 +116,7 @@ def test_a_report_holds_verdict_evidence_courses_both_sides_and_policy(
     text = written(page)
     for words in (*NEWEST.reasons, "harm beyond the limit is shown", "Evidence, as a multiple",
                   "gave no answer", "Where every event went", "min_requests: 1500",
-                  "What this report does not tell", "answers are not stored"):  # fmt: skip
+                  "What this report does not tell", "the policy captures no pairs"):  # fmt: skip
         assert words in text, words
 
 
@@ -112,7 +133,7 @@ def test_languages_have_a_row_each(connection: ReadConnection) -> None:
 def test_the_file_asks_for_nothing_and_permits_one_style_sheet(
     connection: ReadConnection,
 ) -> None:
-    text = written(rollout_report(SOURCE, connection))
+    text = written(rollout_report(WITHOUT_PAIRS, connection))
     assert not re.findall(r"<(?:script|link|img|iframe|object|form|base)\b", text)
     assert not re.findall(r"\s(?:src|href|style|on\w+)=", text), "without an address no links"
     assert "url(" not in text
@@ -126,6 +147,33 @@ def test_the_file_asks_for_nothing_and_permits_one_style_sheet(
 def test_links_lead_to_the_dashboard_where_there_is_one(connection: ReadConnection) -> None:
     text = written(rollout_report(SOURCE, connection, "https://understudy.example/rollouts/a"))
     assert 'href="https://understudy.example/rollouts/a/evidence/error_rate?slice=all"' in text
+
+
+def test_pairs_that_show_what_was_found_are_in_it_redacted_and_harmless(
+    connection: ReadConnection,
+) -> None:
+    page = rollout_report(CAPTURING, connection)
+    assert [view.pair.pair_id for view in page.pairs] == ["broken"], "worst: errors"
+    text = written(page)
+    assert "<img" not in text
+    assert "\u202e" not in text
+    assert "&lt;img src=x&gt;" in text.replace("<ins>", "").replace("</ins>", "")
+    assert any("redacted and cut" in gap for gap in page.gaps)
+
+
+def test_where_no_pair_shows_it_the_worst_of_all_are_shown(connection: ReadConnection) -> None:
+    alone = msgspec.structs.replace(
+        NEWEST, evidence=[evidence("language:xx", metric="cost_usd")]
+    )  # no pair of this language
+    page = rollout_report(replace(CAPTURING, decision=alone), connection)
+    assert [view.pair.pair_id for view in page.pairs] == ["broken", "other"]
+
+
+def test_pairs_can_be_left_out_and_their_lack_is_told(connection: ReadConnection) -> None:
+    none = rollout_report(replace(CAPTURING, most_pairs=0), connection)
+    assert (none.pairs, "Captured pairs were left out of this report." in none.gaps) == ([], True)
+    earlier = replace(CAPTURING, until=SOURCE.since + dt.timedelta(hours=1))
+    assert any("No pair was captured" in gap for gap in rollout_report(earlier, connection).gaps)
 
 
 def test_without_clickhouse_the_rest_is_there_and_the_lack_is_told() -> None:
