@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 from understudy.schemas.api import HistoryPage
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.rollout_records import RolloutRecord
-from understudy.streams.clickhouse.captured_pairs import CapturedPair, worst_pairs
+from understudy.streams.clickhouse.captured_pair import CapturedPair
+from understudy.streams.clickhouse.captured_pairs import worst_pairs
 from understudy.streams.clickhouse.decision_history import END, DecisionHistory
 from understudy.streams.clickhouse.evidence_history import EvidencePoint, read_evidence
 from understudy.streams.clickhouse.read_connection import ReadConnection
