@@ -19,6 +19,7 @@ from understudy.analyzers.drift.metrics import (
     Sums,
 )
 from understudy.analyzers.drift.periods import Periods
+from understudy.analyzers.drift.strata import Strata
 from understudy.analyzers.drift.stratified_change import (
     StratifiedChange,
     stratified_change,
@@ -125,21 +126,17 @@ def _changes(
     sums: HourlySums, periods: Periods
 ) -> Iterator[tuple[DriftMetric, str, StratifiedChange]]:
     """Each metric, in all languages and in each of them, where it can be told."""
-    parts = _parts(sums)
-    languages = np.unique(sums.languages)
-    for metric in DRIFT_METRICS:
-        values = metric.sums(sums.columns)
-        is_rate = metric.kind == "rate"
-        found = stratified_change(parts, sums.hours, values, periods, is_rate=is_rate)
-        if found is None:
-            continue
-        yield metric, "", found
-        for language in languages if languages.size > 1 else ():
-            rows = sums.languages == language
-            some = Sums(*(one[rows] for one in values))
-            found = stratified_change(parts[rows], sums.hours[rows], some, periods, is_rate=is_rate)
+    parts, languages = _parts(sums), np.unique(sums.languages)
+    chosen: list[tuple[str, NDArray[np.bool_]]] = [("", np.ones(parts.size, np.bool_))]
+    if languages.size > 1:
+        chosen += [(str(language), sums.languages == language) for language in languages]
+    for language, rows in chosen:
+        strata = Strata(parts[rows], sums.hours[rows], periods)
+        for metric in DRIFT_METRICS:
+            some = Sums(*(one[rows] for one in metric.sums(sums.columns)))
+            found = stratified_change(strata, some, is_rate=metric.kind == "rate")
             if found is not None:
-                yield metric, str(language), found
+                yield metric, language, found
 
 
 def _parts(sums: HourlySums) -> NDArray[np.int64]:
@@ -152,7 +149,8 @@ def _parts(sums: HourlySums) -> NDArray[np.int64]:
 def _prompt_tokens_change(sums: HourlySums, periods: Periods) -> float | None:
     """In the same strata; how much it varies by itself is not known, as squares are not kept."""
     count, total = sums.columns[REQUESTS], sums.columns[PROMPT_TOKENS]
-    means = stratified_means(_parts(sums), sums.hours, Sums(count, total, total), periods)
+    strata = Strata(_parts(sums), sums.hours, periods)
+    means = stratified_means(strata, Sums(count, total, total))
     if means is None or not means[0] > 0.0:
         return None
     return means[1] / means[0] - 1.0

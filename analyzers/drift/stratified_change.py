@@ -25,11 +25,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from understudy.analyzers.drift.metrics import Floats, Sums
-from understudy.analyzers.drift.periods import Periods
 from understudy.analyzers.drift.rare_counts import rare_p_value
+from understudy.analyzers.drift.strata import RECENT_LINE, Strata
 from understudy.analyzers.drift.student import student_p_value
 
 FEWEST_VALUES: Final = 100
@@ -68,23 +67,8 @@ class StratifiedChange:
         return max(p_value, self.least_p_value)
 
 
-class _Strata(NamedTuple):
-    """Which stratum each row is in, and which part each stratum."""
-
-    of_row: NDArray[np.intp]
-    part: NDArray[np.intp]
-
-    def sum(self, values: Floats, rows: NDArray[np.bool_]) -> Floats:
-        """Return a sum for each stratum (k,)."""
-        return np.bincount(self.of_row[rows], values[rows], self.part.size).astype(np.float64)
-
-    def by_part(self, values: Floats) -> Floats:
-        """Return a sum for each part (p,), of values of strata (k,)."""
-        return np.bincount(self.part, values).astype(np.float64)
-
-
 class _Difference(NamedTuple):
-    """Of two sets of values, by part (p,)."""
+    """Of two sets of values, by part: (p,), or (stretches, p)."""
 
     weight: Floats
     value: Floats
@@ -93,39 +77,23 @@ class _Difference(NamedTuple):
 
 
 def stratified_change(
-    parts: NDArray[np.int64],
-    hours: NDArray[np.int64],
-    sums: Sums,
-    periods: Periods,
-    *,
-    is_rate: bool = False,
+    strata: Strata, sums: Sums, *, is_rate: bool = False
 ) -> StratifiedChange | None:
-    """Return the change of a metric; None where there is too little to tell.
-
-    `parts` (n,) numbers language and workflow of each row, `hours` (n,) are hours since 1970.
-    """
-    reference = (hours >= periods.reference.start) & (hours < periods.reference.end)
-    recent = (hours >= periods.recent.start) & (hours < periods.recent.end)
-    strata = _strata(parts, hours, periods.cycle)
-    before, after, both = (
-        Sums(*(strata.sum(one, rows) for one in sums))
-        for rows in (reference, recent, reference | recent)
-    )
+    """Return the change of a metric, given its sums (n,) by row; None where too little is there."""
+    lines = strata.sums(sums)
+    after = Sums(*(one[RECENT_LINE] for one in lines))
+    stretches = Sums(*(one[RECENT_LINE + 1 :] for one in lines))
+    before = Sums(*(one.sum(axis=0) for one in stretches))
     if min(before.number.sum(), after.number.sum()) < FEWEST_VALUES:
         return None
-    variance = _variance(both)
+    variance = _variance(Sums(*(one + other for one, other in zip(before, after, strict=True))))
     found = _difference(strata, after, before, variance)
     if not found.weight.sum() > 0.0:
         return None
     share = found.weight / found.weight.sum()
-    length = periods.recent.end - periods.recent.start
-    stretches = [
-        _stretch(strata, Sums(*(strata.sum(one, reference & rows) for one in sums)), before,
-                 variance, share)
-        for rows in _stretches(hours, reference, periods.recent.start, length)
-    ]  # fmt: skip
     own = float((share**2 * found.variance).sum())
-    error, freedom, dispersion = _standard_error(own, [one for one in stretches if one])
+    compared = _compared(strata, stretches, before, variance, share)
+    error, freedom, dispersion = _standard_error(own, compared)
     if freedom < FEWEST_FREEDOM or not error > 0.0:
         return None
     return StratifiedChange(
@@ -135,40 +103,23 @@ def stratified_change(
         freedom=freedom,
         values_before=round(float(before.number.sum())),
         values_after=round(float(after.number.sum())),
-        stretches=sum(one is not None for one in stretches),
+        stretches=compared.value.size,
         least_p_value=_rare(before, after, dispersion) if is_rate else 0.0,
     )
 
 
-def stratified_means(
-    parts: NDArray[np.int64], hours: NDArray[np.int64], sums: Sums, periods: Periods
-) -> tuple[float, float] | None:
+def stratified_means(strata: Strata, sums: Sums) -> tuple[float, float] | None:
     """Return the means of both periods, each stratum weighing the same; None without values."""
-    strata = _strata(parts, hours, periods.cycle)
-    before, after = (
-        Sums(*(strata.sum(one, (hours >= some.start) & (hours < some.end)) for one in sums))
-        for some in periods
-    )
+    lines = strata.sums(sums)
+    after = Sums(*(one[RECENT_LINE] for one in lines))
+    before = Sums(*(one[RECENT_LINE + 1 :].sum(axis=0) for one in lines))
     weights = _weights(after, before)
     if not weights.sum() > 0.0:
         return None
     return _mean(before, weights), _mean(after, weights)
 
 
-def _strata(parts: NDArray[np.int64], hours: NDArray[np.int64], cycle: int) -> _Strata:
-    keys, index = np.unique(parts * cycle + hours % cycle, return_inverse=True)
-    return _Strata(index.ravel(), np.unique(keys // cycle, return_inverse=True)[1].ravel())
-
-
-def _stretches(
-    hours: NDArray[np.int64], reference: NDArray[np.bool_], recent_start: int, length: int
-) -> list[NDArray[np.bool_]]:
-    """The rows of each stretch of the reference; the last one ends as the recent period begins."""
-    stretch = (hours - recent_start) // length
-    return [stretch == one for one in np.unique(stretch[reference])]
-
-
-def _difference(strata: _Strata, one: Sums, other: Sums, variance: Floats) -> _Difference:
+def _difference(strata: Strata, one: Sums, other: Sums, variance: Floats) -> _Difference:
     """The first's mean minus the other's, in each part."""
     weight = _weights(one, other)
     value = _divided(one.total, one.number) - _divided(other.total, other.number)
@@ -180,34 +131,34 @@ def _difference(strata: _Strata, one: Sums, other: Sums, variance: Floats) -> _D
     )
 
 
-class _Stretch(NamedTuple):
-    """How a stretch of the reference differs from the others."""
+class _Compared(NamedTuple):
+    """How each stretch of the reference differs from the others, (t,)."""
 
-    value: float
-    variance: float
+    value: Floats
+    variance: Floats
     """Of the value, if requests were independent."""
-    freedom: float
+    freedom: Floats
     """What it adds; it is part of the means that others are held against."""
 
 
-def _stretch(
-    strata: _Strata, own: Sums, before: Sums, variance: Floats, share: Floats
-) -> _Stretch | None:
-    """Hold a stretch against the rest of the reference; None where it lacks too much of a day."""
-    rest = Sums(*(whole - part for whole, part in zip(before, own, strict=True)))
+def _compared(
+    strata: Strata, own: Sums, before: Sums, variance: Floats, share: Floats
+) -> _Compared:
+    """Hold each stretch against the rest; those are left out that lack too much of a day."""
+    rest = Sums(*(whole - some for whole, some in zip(before, own, strict=True)))
     found = _difference(strata, own, rest, variance)
     present = np.where(found.weight > 0.0, share, 0.0)
-    if present.sum() < 1.0 - _MOST_MISSING:
-        return None
-    present = present / present.sum()
-    spread = float((present**2 * found.variance).sum())
-    if not spread > 0.0:
-        return None
+    weight = present.sum(axis=-1, keepdims=True)
+    present = _divided(present, np.broadcast_to(weight, present.shape))
+    spread = (present**2 * found.variance).sum(axis=-1)
     leverage = _divided(
         strata.by_part(own.number * _divided(own.number, before.number)), strata.by_part(own.number)
     )
-    return _Stretch(
-        float((present * found.value).sum()), spread, 1.0 - float((present * leverage).sum())
+    says = (weight[:, 0] >= 1.0 - _MOST_MISSING) & (spread > 0.0)
+    return _Compared(
+        (present * found.value).sum(axis=-1)[says],
+        spread[says],
+        1.0 - (present * leverage).sum(axis=-1)[says],
     )
 
 
@@ -222,20 +173,19 @@ def _rare(before: Sums, after: Sums, dispersion: float) -> float:
     return rare_p_value(total, expected, dispersion)
 
 
-def _standard_error(own: float, stretches: list[_Stretch]) -> tuple[float, int, float]:
+def _standard_error(own: float, compared: _Compared) -> tuple[float, int, float]:
     """Of the change, whose variance is `own` if requests were independent.
 
     Also degrees of freedom, and how much more stretches vary than independent requests would.
     """
-    if not stretches:
+    if not compared.value.size:
         return 0.0, 0, 1.0
-    variances = np.array([one.variance for one in stretches])
-    seen = float(np.mean([one.value**2 for one in stretches]))
-    explained = float(variances.mean())
+    seen = float((compared.value**2).mean())
+    explained = float(compared.variance.mean())
     added = own + max(0.0, seen - explained)
     dispersion = max(1.0, seen / explained)
-    unequal = explained**2 / float((variances**2).mean())
-    freedom = sum(one.freedom for one in stretches) * unequal
+    unequal = explained**2 / float((compared.variance**2).mean())
+    freedom = float(compared.freedom.sum()) * unequal
     variance = max(added, own * dispersion)
     return math.sqrt(variance), math.floor(freedom + 1e-9), dispersion
 
@@ -258,5 +208,5 @@ def _variance(sums: Sums) -> Floats:
 
 
 def _divided(above: Floats, below: Floats) -> Floats:
-    """The ratio (k,); 0 where there is nothing to divide by."""
+    """The ratio, shaped as what is above; 0 where there is nothing to divide by."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0.0)

@@ -9,6 +9,7 @@ from tests.analyzers.drift.traffic import FIRST, RATES, traffic
 from understudy.analyzers.drift.hourly_sums import HourlySums
 from understudy.analyzers.drift.metrics import DRIFT_METRICS
 from understudy.analyzers.drift.periods import HOURS_OF_DAY, Periods, periods_of
+from understudy.analyzers.drift.strata import Strata
 from understudy.analyzers.drift.stratified_change import StratifiedChange, stratified_change
 
 METRICS = {metric.name: metric for metric in DRIFT_METRICS}
@@ -20,7 +21,7 @@ def changed(sums: HourlySums, days: int, metric: str = "error_rate") -> Stratifi
     parts = (sums.languages == "ja").astype(np.int64)
     is_rate = METRICS[metric].kind == "rate"
     values = METRICS[metric].sums(sums.columns)
-    return stratified_change(parts, sums.hours, values, periods, is_rate=is_rate)
+    return stratified_change(Strata(parts, sums.hours, periods), values, is_rate=is_rate)
 
 
 def test_each_stratum_weighs_the_same_before_and_after() -> None:
