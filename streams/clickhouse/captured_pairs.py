@@ -128,6 +128,34 @@ def _side(values: Sequence[Any]) -> CapturedSide:
     )
 
 
+MOST_SAMPLED: Final = 20_000
+"""Pairs that a test set is chosen from: some 100 MB, and far more than test sets have cases."""
+
+
+def pairs_by_stratum(
+    connection: ReadConnection,
+    rollout_id: str,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    per_stratum: int,
+) -> list[CapturedPair]:
+    """Return the worst pairs of each language, workflow and kind. Raises as `worst_pairs` does."""
+    wanted = {
+        "since": since and since.astimezone(dt.UTC),
+        "until": until and until.astimezone(dt.UTC),
+    }
+    given = {name: value for name, value in wanted.items() if value is not None}
+    conditions = "".join(f"\n  AND {_CONDITIONS[name]}" for name in given)
+    order = "ORDER BY severity DESC, xxHash64(pair_id), pair_id, partition, rank"
+    limits = "LIMIT {per_stratum:UInt32} BY language, workflow, kind LIMIT {limit:UInt32}"
+    parameters = {
+        **given, "rollout_id": rollout_id, "per_stratum": per_stratum, "limit": MOST_SAMPLED,
+    }  # fmt: skip
+    rows = connection.rows(f"{_QUERY}{conditions}\n{order} {limits}", parameters)
+    return [_pair(row) for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class CaptureCount:
     """How many captured pairs there are of one language, workflow and kind."""

@@ -9,6 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.analyzers.guardrails.world import ROLLOUT, START, World
+from tests.streams.clickhouse.round_trip import insert
+from tests.streams.clickhouse.test_captured_pairs import NAME, pair
+from understudy.streams.clickhouse.captured_pairs import captured_block
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.tables import WINDOWS, block
@@ -40,6 +43,27 @@ def test_the_rows_of_a_rollout_are_in_the_file(url: str, tmp_path: Path) -> None
     assert {row["rollout_id"] for row in rows} == {ROLLOUT}
     later = run(url, ROLLOUT, "--out", str(file), "--until", START.isoformat())
     assert (later.exit_code, "no rows" in later.stderr) == (1, True)
+
+
+def test_captured_pairs_become_a_test_set(url: str, tmp_path: Path) -> None:
+    client = connect(url, create=False)
+    some = [pair("a", 1, prompt="Where is it?"), pair("b", 2, prompt="Who is it?"),
+            pair("c", 3, prompt="where is IT"), pair("d", 4, prompt="")]  # fmt: skip
+    insert(client, captured_block(some))
+    client.close()
+    file = tmp_path / "cases.jsonl"
+    result = run(url, NAME, "--testset", "promptfoo", "--out", str(file))
+    assert result.exit_code == 0, result.stderr
+    cases = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    assert sorted(case["vars"]["prompt"] for case in cases) == ["Where is it?", "Who is it?"]
+    assert "2 cases for promptfoo" in result.stderr
+    assert "of 4 captured pairs (1 without a whole prompt, 1 repeated)" in result.stderr
+    one = run(url, NAME, "--testset", "langfuse", "--cases", "1", "--out", str(file))
+    assert (one.exit_code, len(file.read_text().splitlines())) == (0, 1)
+    none = run(url, ROLLOUT, "--testset", "promptfoo", "--out", str(file))
+    assert (none.exit_code, "capture: worst" in none.stderr) == (1, True)
+    wrong = run(url, NAME, "--testset", "promptfoo", "--out", str(tmp_path / "a.parquet"))
+    assert (wrong.exit_code, ".jsonl" in wrong.stderr) == (2, True)
 
 
 def test_wrong_usage_says_what_would_do(url: str, tmp_path: Path) -> None:
