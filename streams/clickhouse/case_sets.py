@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from understudy.schemas.adapters.test_set_formats import TestCase
-from understudy.streams.clickhouse.captured_pairs import CapturedPair
+from understudy.streams.clickhouse.captured_pair import CapturedPair
 
 DIGITS: Final = re.compile(r"\d+")
 _NOT_LETTERS: Final = re.compile(r"[\W_]+")

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from tests.streams.clickhouse.test_captured_pairs import pair, side
-from understudy.streams.clickhouse.captured_pairs import CapturedPair, CapturedSide
+from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.clickhouse.case_sets import case_of, make_test_set, prompt_key
 
 
