@@ -7,13 +7,14 @@ from typing import Final
 
 import click
 
+from understudy.analyzers.guardrails.evaluator_power import evaluator_sentences
 from understudy.analyzers.guardrails.power_sentences import assumption, power_sentences
-from understudy.schemas.rollouts import Rollout
+from understudy.schemas.rollouts import Rollout, evaluation_sampling
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.operator_command import this_user
 from understudy.streams.commands.options import dry_run_option
 from understudy.streams.rollouts.operator_commands import apply_policy
-from understudy.streams.rollouts.policy_diff import PolicyDiff, read_policy_files
+from understudy.streams.rollouts.policy_diff import PolicyDiff, PolicyFile, read_policy_files
 from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.output import say
@@ -60,6 +61,8 @@ def command(settings: Settings, files: tuple[Path, ...], dry_run: bool) -> None:
         _print(diff, dry_run=dry_run)
         if diff.effect in ("created", "changed"):
             _print_power(policy.rollout)
+        if diff.effect != "unchanged":
+            _print_evaluators(policy)
     if dry_run:
         say("dry run: nothing was written", err=True)
 
@@ -74,6 +77,12 @@ def _print(diff: PolicyDiff, *, dry_run: bool) -> None:
         say(f"  {line}", color=None if is_heading else _COLORS.get(line[:1]))
     if diff.note:
         say(f"  {one_line(diff.note)}")
+
+
+def _print_evaluators(policy: PolicyFile) -> None:
+    """Say what guardrails on preferences find, and what the budget of their evaluators can."""
+    for sentence in evaluator_sentences(policy.rollout, evaluation_sampling(policy.manifest)):
+        say(f"  {sentence}")
 
 
 def _print_power(rollout: Rollout) -> None:
