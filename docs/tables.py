@@ -299,6 +299,8 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     "worst_pairs": _plain("worst_pairs"),
     "decisions": _plain("decisions"),
     **{view.name: _plain(view.name) for view in ANALYST_VIEWS if not view.name.endswith("_daily")},
+    "evaluations": _plain("evaluations"),
+    "answer_quality": _plain("answer_quality"),
     "windows.identity": _identity,
     "windows.events": _section("events"),
     "windows.sides": _section("stable"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from understudy.schemas.clickhouse import captures, relations, schema
+from understudy.schemas.clickhouse import captures, evaluation_tables, relations, schema
 from understudy.streams.clickhouse.native_format import Block, Column, encode_block
 
 COMPARISONS: Final = schema.COMPARISONS.name
@@ -16,6 +16,7 @@ UNMATCHED: Final = schema.UNMATCHED.name
 WINDOWS: Final = schema.WINDOWS.name
 DECISIONS: Final = schema.DECISIONS.name
 CAPTURED_PAIRS: Final = captures.CAPTURED_PAIRS.name
+EVALUATIONS: Final = evaluation_tables.EVALUATIONS.name
 
 Columns = dict[str, Column]
 

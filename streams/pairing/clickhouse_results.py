@@ -15,13 +15,21 @@ from understudy.streams.clickhouse.comparison_rows import (
     comparison_columns,
     unmatched_columns,
 )
+from understudy.streams.clickhouse.evaluation_rows import evaluation_columns
 from understudy.streams.clickhouse.load_buffer import PartitionKey
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.native_format import Block
-from understudy.streams.clickhouse.tables import COMPARISONS, UNMATCHED, WINDOWS, block
+from understudy.streams.clickhouse.tables import (
+    COMPARISONS,
+    EVALUATIONS,
+    UNMATCHED,
+    WINDOWS,
+    block,
+)
 from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.pairing.comparison import Comparisons
-from understudy.streams.pairing.records import JointOutput, UnmatchedSide
+from understudy.streams.pairing.records import JointOutput, JudgedPair, UnmatchedSide
+from understudy.streams.pairing.request_language import named_language
 
 
 class ClickHouseResults:
@@ -52,6 +60,9 @@ class ClickHouseResults:
         captured = [pair for one in output.batches.values() for pair in one.captured]
         if captured:
             blocks.append(captured_block(captured))
+        judged = {number: one.evaluations for number, one in output.batches.items()}
+        if any(judged.values()):
+            blocks.append(evaluations_block(judged))
         if blocks:
             self._put(blocks, {n: self._put_to.get(n, -1) for n in output.batches})
 
@@ -82,8 +93,19 @@ class ClickHouseResults:
         return self._loader.flush(deadline_s)
 
     def _key(self, partition: int) -> tuple[Source, int]:
-        """Return the partition's key in the loader, which both sources share."""
+        """Return the partition's key in the loader, which all sources share."""
         return self._source, partition
+
+
+def evaluations_block(by_partition: Mapping[int, Sequence[JudgedPair]]) -> Block:
+    """Evaluations as rows to insert."""
+    judged = [one for some in by_partition.values() for one in some]
+    numbers = [number for number, some in by_partition.items() for _ in some]
+    evaluations = [one.evaluation for one in judged]
+    languages = list(map(named_language, evaluations))
+    columns = evaluation_columns(evaluations, languages)
+    columns["partition"], columns["offset"] = numbers, [one.offset for one in judged]
+    return block(EVALUATIONS, columns)
 
 
 def comparison_block(comparisons: Comparisons, window_ms: int) -> Block:

@@ -1,0 +1,140 @@
+"""The table of evaluations, one row a record, and the view of what they say together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from understudy.schemas.clickhouse.schema import (
+    LOADED_AT,
+    REQUEST,
+    SLICE,
+    TIME,
+    Column,
+    Table,
+    View,
+)
+from understudy.schemas.measure_kinds import LABEL
+
+_EVALUATOR: Final = Column("evaluator", LABEL, "Who judged, and by what: name@version")
+_LABELS: Final = f"Array({LABEL})"
+
+EVALUATIONS: Final = Table(
+    "evaluations",
+    "Evaluations: what an evaluator said about a pair, when, and at what price.",
+    (
+        *REQUEST[:2],
+        _EVALUATOR,
+        Column("compared", LABEL, "candidate, or control: stable's own second run"),
+        *REQUEST[2:],
+        Column("evaluation_time", TIME, "When it was judged"),
+        Column("preference", "Nullable(Float64)",
+               "How far the answer compared is preferred to stable's, mean over the orders: 1, 0 "
+               "where stable's is, 0.5 for a tie; NULL without preferences"),
+        Column("preferred", _LABELS, "Which answer was preferred, or tie, by order"),
+        Column("shown_first", _LABELS, "Which answer was shown first; empty without an order"),
+        Column("stable_score", "Nullable(Float64)", "Score of stable's answer; NULL without"),
+        Column("compared_score", "Nullable(Float64)", "Score of the answer compared"),
+        Column("lowest_score", "Nullable(Float64)", "Lowest score that there is"),
+        Column("highest_score", "Nullable(Float64)", "Highest score that there is"),
+        Column("error", LABEL, "Why there is no judgement; empty where there is"),
+        Column("conversation_id", "String",
+               "The conversation that the request is a turn of; empty when not named"),
+        Column("turn", "UInt32",
+               "Which request of its conversation this is, from 1; 0 when unknown"),
+        Column("sampling_share", "Float64", "Probability with which the pair was chosen"),
+        Column("policy_hash", LABEL,
+               "Of the policy in force when the pair was chosen; empty when unknown"),
+        Column("model", LABEL, "Judge model that answered; empty without one"),
+        Column("input_tokens", "Nullable(UInt32)", "Tokens that the judge read"),
+        Column("output_tokens", "Nullable(UInt32)", "Tokens that the judge wrote"),
+        Column("cost_usd", "Nullable(Float64)", "What the evaluation cost, in US dollars"),
+        Column("duration_ms", "Nullable(Float64)", "How long the evaluation took"),
+        Column("partition", "UInt32", "Partition of the topic of evaluations"),
+        Column("offset", "UInt64", "Offset of the record"),
+    ),
+    (LOADED_AT,),
+    """\
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(request_time)
+ORDER BY (
+    rollout_id, evaluator, mode, language, workflow, request_time, pair_id, compared, partition,
+    offset
+)
+TTL loaded_at + INTERVAL 400 DAY
+SETTINGS ttl_only_drop_parts = 1""",
+    "One row for each evaluation that counts, and for each that says why there is none; copies are "
+    "left out. No text. Read with FINAL: a replay stores rows again. Kept for 400 days after "
+    "loading; to change: ALTER TABLE evaluations MODIFY TTL loaded_at + INTERVAL 100 DAY",
+    ("by_pair pair_id TYPE bloom_filter(0.001) GRANULARITY 1",),
+)  # fmt: skip
+
+_OF_CANDIDATE: Final = "e.compared = 'candidate' AND e.error = ''"
+_OF_CONTROL: Final = "e.compared = 'control' AND e.error = ''"
+_SCORED: Final = "(e.compared_score - e.stable_score) / (e.highest_score - e.lowest_score)"
+_SHARE: Final = "Nullable(Float64)"
+
+
+def _interval(end: int, mean: str, variance: str, count: str) -> str:
+    """One end of an interval of a mean; NULL of fewer than two."""
+    interval = f"understudy_approx_interval({mean}, {variance} / {count}, {count})"
+    return f"if({count} > 1, tupleElement({interval}, {end}), NULL)"
+
+
+def _orders(condition: str) -> str:
+    """Count of orders in which an answer was preferred, of those that meet a condition."""
+    decided = "arrayCount((p, f) -> p != 'tie' AND f != '' AND {}, e.preferred, e.shown_first)"
+    return f"sumIf({decided.format(condition)}, e.error = '')"
+
+
+ANSWER_QUALITY: Final = View(
+    "answer_quality",
+    "Answer quality: what each evaluator says of the candidate, by day, language and workflow.",
+    (
+        replace(SLICE[0], value="e.rollout_id"),
+        replace(_EVALUATOR, value="e.evaluator"),
+        Column("day", "Date", "UTC day of the requests", value="toDate(e.request_time, 'UTC')"),
+        *(replace(one, value=f"e.{one.name}") for one in SLICE[1:]),
+        Column("pairs", "UInt64", "Pairs of stable and candidate that were judged",
+               value=f"countIf({_OF_CANDIDATE})"),
+        Column("candidate_preferred", _SHARE,
+               "Share of the preferences that the candidate has, 0.5 where neither is better",
+               value=f"avgIf(e.preference, {_OF_CANDIDATE})"),
+        Column("approx_preferred_low", _SHARE,
+               "Lower end of where that share lies, 95 % however often one looks",
+               value=_interval(1, "candidate_preferred", "preferred_variance", "preferences")),
+        Column("approx_preferred_high", _SHARE, "Upper end",
+               value=_interval(2, "candidate_preferred", "preferred_variance", "preferences")),
+        Column("score_difference", _SHARE,
+               "Mean score of the candidate less stable's, as a share of the range",
+               value=f"avgIf({_SCORED}, {_OF_CANDIDATE})"),
+        Column("approx_score_low", _SHARE,
+               "Lower end of where that difference lies, 95 % however often one looks",
+               value=_interval(1, "score_difference", "score_variance", "scores")),
+        Column("approx_score_high", _SHARE, "Upper end",
+               value=_interval(2, "score_difference", "score_variance", "scores")),
+        Column("control_pairs", "UInt64", "Pairs of stable and its second run that were judged",
+               value=f"countIf({_OF_CONTROL})"),
+        Column("control_preferred", _SHARE,
+               "Share of the preferences that stable's second run has: 0.5 but for noise",
+               value=f"avgIf(e.preference, {_OF_CONTROL})"),
+        Column("first_preferred", _SHARE,
+               "Share of the orders with a preference in which the answer shown first has it",
+               value=f"{_orders('p = f')} / nullIf({_orders('1')}, 0)"),
+        Column("not_judged", "UInt64", "Records that say why there is no judgement",
+               value="countIf(e.error != '')"),
+        Column("cost_usd", "Float64", "What all of it cost, in US dollars",
+               value="ifNull(sum(e.cost_usd), 0)"),
+        Column("preferences", "UInt64", "Pairs with a preference",
+               value=f"countIf({_OF_CANDIDATE} AND e.preference IS NOT NULL)"),
+        Column("preferred_variance", _SHARE, "Variance of a pair's preference",
+               value=f"varSampIf(e.preference, {_OF_CANDIDATE})"),
+        Column("scores", "UInt64", "Pairs with scores",
+               value=f"countIf({_OF_CANDIDATE} AND e.stable_score IS NOT NULL)"),
+        Column("score_variance", _SHARE, "Variance of a pair's difference in score",
+               value=f"varSampIf({_SCORED}, {_OF_CANDIDATE})"),
+    ),
+    ("rollout_id", "evaluator", "day", "mode", "language", "workflow"),
+    "What each evaluator says of the candidate's answers, with its own noise and price",
+    source="evaluations AS e FINAL",
+)  # fmt: skip
