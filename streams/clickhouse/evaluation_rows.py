@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from understudy.schemas.evaluations import (
     Evaluation,
+    EvaluationUsage,
     evaluation_time_ms,
     evaluator_reference,
     preference_value,
@@ -17,6 +18,7 @@ from understudy.streams.clickhouse.tables import Columns
 
 def evaluation_columns(evaluations: Sequence[Evaluation], languages: Sequence[str]) -> Columns:
     """n evaluations as columns of `evaluations`, but for their place in the log."""
+    usages = [one.usage or EvaluationUsage() for one in evaluations]
     return {
         "rollout_id": [one.rollout_id for one in evaluations],
         "pair_id": [one.pair_id for one in evaluations],
@@ -42,9 +44,9 @@ def evaluation_columns(evaluations: Sequence[Evaluation], languages: Sequence[st
         "sampling_share": [one.sampling_share or 1.0 for one in evaluations],
         "policy_hash": [one.policy_hash or "" for one in evaluations],
         "model": [one.model or "" for one in evaluations],
-        "input_tokens": [_count(one.usage and one.usage.input_tokens) for one in evaluations],
-        "output_tokens": [_count(one.usage and one.usage.output_tokens) for one in evaluations],
-        "cost_usd": [_amount(one.usage and one.usage.cost_usd) for one in evaluations],
+        "input_tokens": [_count(one.input_tokens) for one in usages],
+        "output_tokens": [_count(one.output_tokens) for one in usages],
+        "cost_usd": [_amount(one.cost_usd) for one in usages],
         "duration_ms": [_amount(one.duration_ms) for one in evaluations],
     }  # fmt: skip
 
