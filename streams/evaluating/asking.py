@@ -14,14 +14,20 @@ import random
 import secrets
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import msgspec
 import structlog
 
-from understudy.schemas.evaluations import Evaluation, EvaluationUsage, Preference
+from understudy.schemas.evaluations import (
+    MAX_EXPLANATION_CHARACTERS,
+    Evaluation,
+    EvaluationUsage,
+    Preference,
+)
+from understudy.schemas.redaction.redact import redact_and_cut
 from understudy.streams.backoff import pause_s
 from understudy.streams.evaluating.judge_answer import (
     Judgement,
@@ -204,7 +210,7 @@ class Asking:
             model=model[:128] or None,
             usage=usage.record(),
             duration_ms=(time.monotonic() - began_s) * 1000.0,
-            explanation="\n".join(reasons) if reasons and task.pair.keeps_text else None,
+            explanation=_explanation(reasons) if task.pair.keeps_text else None,
         )
 
     def _now(self) -> dt.datetime:
@@ -281,6 +287,13 @@ class Asking:
         if now_s - self._warned_s >= WARN_EVERY_S:
             self._warned_s = now_s
             log.warning("evaluating.judge_failed", reason=failure.reason, error=str(failure))
+
+
+def _explanation(reasons: Sequence[str]) -> str | None:
+    """Return a judge's reasons as they may be stored: redacted, since they quote answers."""
+    if not reasons:
+        return None
+    return redact_and_cut("\n".join(reasons), MAX_EXPLANATION_CHARACTERS).text or None
 
 
 def _compared_text(task: JudgeTask) -> str:

@@ -46,6 +46,8 @@ class LivePolicies:
         self._names = (topics(kafka).rollouts.name,)
         self._follower = TopicFollower(kafka, self._names)
         self._rollouts: dict[str, EvaluatedRollout] = {}
+        self._unconfirmed: set[str] = set()
+        """Known before the follower began again, and not read since."""
         self.has_caught_up = False
         """Whether all policies that there were at the start have been read."""
 
@@ -68,15 +70,25 @@ class LivePolicies:
             key, value = key_text(message), message.value()
             found = _evaluated(key, value) if isinstance(value, bytes) else None
             changed |= found != self._rollouts.get(key)
+            self._unconfirmed.discard(key)
             if found is None:
                 self._rollouts.pop(key, None)
             else:
                 self._rollouts[key] = found
         try:
-            self.has_caught_up |= self._follower.has_caught_up(time.monotonic())
+            if self._follower.has_caught_up(time.monotonic()):
+                self.has_caught_up = True
+                changed |= self._forget_unconfirmed()
         except FellBehind as error:
             self._begin_again(error)
         return changed
+
+    def _forget_unconfirmed(self) -> bool:
+        """Forget rollouts that were deleted while the follower was cut off; whether there are."""
+        gone, self._unconfirmed = self._unconfirmed, set()
+        for name in gone:
+            self._rollouts.pop(name, None)
+        return bool(gone)
 
     def _begin_again(self, error: FellBehind) -> None:
         log.warning("kafka.unavailable", error=str(error))
@@ -86,6 +98,7 @@ class LivePolicies:
             return  # at the next look
         self._follower.close()
         self._follower = follower
+        self._unconfirmed = set(self._rollouts)
 
 
 def _evaluated(key: str, value: bytes) -> EvaluatedRollout | None:

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 _TOKENS_PER_MILLION: Final = 1_000_000
 _FRAME_TOKENS: Final = 64
 """What a chat template adds to two messages, and then some."""
+_MOST_TOKENS: Final = 100_000_000
+"""Of one call: far beyond any context, and a record can hold the sum of several."""
+_MOST_USD: Final = 100.0
+"""Of one call, likewise."""
+_MISCONFIGURED: Final = frozenset({401, 403, 404})
+"""The key or the model is wrong. An operator will mend it, so the sample waits, and asks seldom."""
+_MISCONFIGURED_RETRY_S: Final = 30.0
 _PASSING_STATUS: Final = frozenset({408, 409, 425, 429})
 """Besides all from 500 on: the same request may succeed later."""
 _NO_KEY: Final = "none"
@@ -177,12 +184,12 @@ def _adapted(parameters: Parameters, error: openai.APIStatusError) -> Parameters
 
 def _status_failure(error: openai.APIStatusError) -> JudgeUnavailable:
     status = error.status_code
-    is_passing = status in _PASSING_STATUS or status >= 500
+    is_misconfigured = status in _MISCONFIGURED
+    is_passing = is_misconfigured or status in _PASSING_STATUS or status >= 500
     reason = "rate_limit" if status == 429 else str(status)
     detail = f"HTTP {status}: {error.message}"[:_MAX_DETAIL]
-    return JudgeUnavailable(
-        reason, detail, is_passing=is_passing, retry_after_s=_retry_after_s(error)
-    )
+    retry_after_s = _MISCONFIGURED_RETRY_S if is_misconfigured else _retry_after_s(error)
+    return JudgeUnavailable(reason, detail, is_passing=is_passing, retry_after_s=retry_after_s)
 
 
 def _retry_after_s(error: openai.APIStatusError) -> float | None:
@@ -210,9 +217,10 @@ def _reply_of(completion: ChatCompletion) -> JudgeReply:
 
 def _count(usage: object, name: str) -> int | None:
     value = getattr(usage, name, None)
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None
 
 
 def _cost(usage: object) -> float | None:
     value = getattr(usage, "cost", None)
-    return float(value) if isinstance(value, int | float) and 0 <= value < float("inf") else None
+    is_price = isinstance(value, int | float) and 0 <= value <= _MOST_USD
+    return float(value) if is_price else None

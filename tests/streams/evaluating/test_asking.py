@@ -6,12 +6,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from tests.streams.evaluating.pairs import sampled, task
 from tests.streams.evaluating.scripted_judge import ScriptedModel, blocks_of, judgement
 from understudy.analyzers.evaluators.scoring import Answers
-from understudy.schemas.evaluations import Evaluation, check_evaluation, preference_value
+from understudy.schemas.evaluations import (
+    Evaluation,
+    check_evaluation,
+    decode_evaluation,
+    preference_value,
+)
 from understudy.streams.evaluating.asking import Asking, orders_of
 from understudy.streams.evaluating.judge_model import JudgeModel, JudgeReply, JudgeUnavailable
 from understudy.streams.evaluating.pair_queue import JudgeTask, PairQueue
@@ -211,6 +217,18 @@ def test_reasons_are_kept_only_where_answers_are_captured() -> None:
     finished, _, _ = ask(Judge(says("A")), task(sampled(keeps_text=True), both_orders=0.0))
     assert finished[0][1] is not None
     assert finished[0][1].explanation == "as the script says"
+
+
+def test_reasons_are_redacted_and_bounded() -> None:
+    text = '{"reason": "Write to jane@example.com. ' + "x" * 7_900 + '", "better": "A"}'
+    finished, _, _ = ask(
+        Judge(lambda n, q: JudgeReply(text)), task(sampled(keeps_text=True), both_orders=1.0)
+    )
+    ((_, record),) = finished
+    assert record is not None
+    assert record.explanation is not None
+    assert "jane@example.com" not in record.explanation
+    decode_evaluation(msgspec.json.encode(record))
 
 
 def test_a_stop_does_not_wait_for_a_judge_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:

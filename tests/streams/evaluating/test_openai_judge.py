@@ -86,8 +86,8 @@ def test_parameters_that_a_server_refuses_are_left_out_and_not_sent_again() -> N
         (500, "500", True),
         (503, "503", True),
         (408, "408", True),
-        (401, "401", False),
-        (404, "404", False),
+        (401, "401", True),
+        (404, "404", True),
         (400, "400", False),
     ],
 )
@@ -97,7 +97,7 @@ def test_statuses(status: int, reason: str, is_passing: bool) -> None:
 
     failure = failing(refuse)
     assert (failure.reason, failure.is_passing) == (reason, is_passing)
-    assert failure.retry_after_s == 7.0
+    assert failure.retry_after_s == (30.0 if status in (401, 404) else 7.0)
 
 
 def test_a_server_that_says_nothing() -> None:
@@ -176,6 +176,16 @@ def test_prices() -> None:
     unpriced = OpenAIJudge(EvaluatingSettings(base_url="http://127.0.0.1:9/v1", model="m"))
     assert not unpriced.is_priced
     asyncio.run(unpriced.close())
+
+
+@pytest.mark.parametrize("told", [-1, 1e9, "free", None, True, float("nan")])
+def test_prices_and_counts_that_cannot_be_are_not_believed(told: Any) -> None:
+    async def priced(_: dict[str, Any], __: web.Request) -> web.StreamResponse:
+        return completion(judgement("A"), cost=told, prompt_tokens=10**12)
+
+    reply, _ = ask(priced)
+    assert reply.cost_usd in (None, 1.0)
+    assert reply.input_tokens is None
 
 
 def test_a_server_that_tells_the_price_is_believed() -> None:
