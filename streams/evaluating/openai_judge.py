@@ -222,5 +222,6 @@ def _count(usage: object, name: str) -> int | None:
 
 def _cost(usage: object) -> float | None:
     value = getattr(usage, "cost", None)
-    is_price = isinstance(value, int | float) and 0 <= value <= _MOST_USD
-    return float(value) if is_price else None
+    if isinstance(value, int | float) and 0 <= value <= _MOST_USD:
+        return float(value)
+    return None
