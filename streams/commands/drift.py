@@ -77,7 +77,7 @@ def command(
 
     The candidate's last day is held against its first days, stable's against the weeks before it,
     each language, workflow and hour of the day or week with itself, so that a change in the
-    traffic's mix is none in the models. Nobody drew these periods by lot: it finds changes and not
+    traffic's mix is none in the models. The periods are not randomised: it finds changes and not
     their causes, and decides nothing.
 
     \b

@@ -5,6 +5,7 @@ They need Chromium and the extra `browser`; without them these tests are skipped
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -12,12 +13,19 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
+import numpy as np
 import pytest
 
+from tests.analyzers.drift.traffic import FIRST, traffic
 from tests.streams.http.server import SECRET, Api, api
 from tests.streams.http.views import BROKEN, decided, policy
+from understudy.analyzers.drift.periods import HOURS_OF_DAY, periods_of
+from understudy.analyzers.drift.side_drift import drift_of
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import RolloutRecord
+from understudy.streams.clickhouse.drift_watch import SideLook
+from understudy.streams.clickhouse.traffic_figures import Traffic
+from understudy.streams.http import drift_cache, traffic_cache
 
 playwright = pytest.importorskip("playwright.async_api", reason="the extra browser is missing")
 axe = pytest.importorskip("axe_playwright_python.async_playwright")
@@ -28,6 +36,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
 ]
 
+NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 NAME = "help 日本 <script>alert(1)</script>"
 PAGE = f"/rollouts/{quote(NAME, safe='')}"
 RECORD = RolloutRecord(manifest=policy(rollout_id=NAME))
@@ -106,6 +115,31 @@ def test_pages_keep_to_their_policy_of_contents_and_fit_a_phone(server: Api) -> 
 
     found = browse(server, check, viewport={"width": 390, "height": 800})
     assert found == dict.fromkeys(PATHS, 390)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_changed_behind_a_name_is_legible_on_a_phone(
+    server: Api, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    periods = periods_of("candidate", FIRST, FIRST + 15 * HOURS_OF_DAY)
+    assert periods is not None
+    drift = drift_of(traffic(np.random.default_rng(6), 15, longer=1.8), periods)
+
+    def read(*_: object) -> Traffic:
+        return Traffic(NOON, NOON, 0, {}, {}, [])
+
+    monkeypatch.setattr(traffic_cache, "read_traffic", read)
+    monkeypatch.setattr(drift_cache, "look_at", lambda _, id, side: SideLook(side, 360, drift))
+
+    async def check(page: Any) -> tuple[list[str], int]:
+        await page.goto(f"{PAGE}/traffic?whole=1")
+        assert await page.locator("#drift").count() == 1
+        result = await axe.Axe().run(page)
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        return [one["id"] for one in result.response["violations"]], width
+
+    phone = {"width": 390, "height": 800}
+    assert browse(server, check, color_scheme=scheme, bypass_csp=True, viewport=phone) == ([], 390)
 
 
 def test_a_page_that_is_open_shows_the_next_decision(server: Api, broken: Decision) -> None:
