@@ -4,12 +4,15 @@ Both models are awaitables that sleep for a time drawn beforehand and return 1.1
 a request takes beyond its own sleep is the event loop's and the Router's doing. Calls of stable
 alone and calls through a Router take turns, a few seconds each, at the same rate and with the same
 draws. The Publisher writes to a broker in another process (librdkafka's mock cluster), to none at
-all (`--kafka away`), or the events are dropped without being encoded (`--kafka none`).
+all (`--kafka away`), or the events are dropped without being encoded (`--kafka none`). With
+`--openai` both models are asked through one `AsyncOpenAI`, at a server in another process, directly
+or through `RoutedOpenAI`: choose a rate at which the client's own calls leave room.
 
     python benchmarks/gateway.py [--rate 500] [--rounds 5] [--seconds 4] [--kafka away] [--stream]
+    python benchmarks/gateway.py --openai --rate 40
 
 CPU time is that of all threads of this process, librdkafka's too, per request; the candidate's own
-sleep is part of it.
+call is part of it, and costs about what a call without a Router does.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from random import Random
 from typing import Any, Final
 
@@ -36,6 +40,7 @@ from rich.table import Table
 from understudy.gateways.allocation import Allocation
 from understudy.gateways.background_calls import CallLimits
 from understudy.gateways.decision_source import FixedAllocations
+from understudy.gateways.openai_client import RoutedOpenAI
 from understudy.gateways.publisher import Publisher
 from understudy.gateways.request_context import RequestContext
 from understudy.gateways.router import Router
@@ -51,6 +56,31 @@ MEDIAN_S: Final = 0.12
 MS: Final = 1000.0
 TARGET_P99_MS: Final = 1.0
 TARGET_CPU_MS: Final = 0.3
+UPSTREAM: Final = """
+import asyncio, sys
+from aiohttp import web
+
+async def answer(request):
+    body = await request.json()
+    await asyncio.sleep(float(body["user"]))
+    message = {"role": "assistant", "content": sys.argv[1]}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    usage = {"prompt_tokens": 12, "completion_tokens": 280, "total_tokens": 292}
+    return web.json_response({"id": "1", "object": "chat.completion", "created": 1,
+                              "model": body["model"], "choices": [choice], "usage": usage})
+
+async def serve():
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(site._server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+asyncio.run(serve())
+"""
 BROKER: Final = (
     "import sys; from understudy.streams.kafka.embedded_broker import EmbeddedBroker\n"
     "with EmbeddedBroker() as broker:\n"
@@ -151,24 +181,45 @@ def publisher(kafka: str) -> Iterator[Publisher | NoPublisher]:
         broker.communicate()
 
 
-def router(publishes_to: Publisher | NoPublisher, is_streaming: bool) -> Router[..., Any]:
+def shadow() -> FixedAllocations:
+    """All requests are mirrored."""
     at = dt.datetime.now(dt.UTC)
-    decisions = FixedAllocations(
+    return FixedAllocations(
         Allocation(
             rollout_id=ROLLOUT, mode="shadow", candidate_share=0.0, mirror_share=1.0,
             verdict="hold", stage="shadow", decided_at=at, written_at=at,
         )
     )  # fmt: skip
+
+
+def router(publishes_to: Publisher | NoPublisher, is_streaming: bool) -> Router[..., Any]:
     client = streaming_model if is_streaming else model
     return Router(
         ROLLOUT,
         stable=client,
         candidate=client,
-        decisions=decisions,
+        decisions=shadow(),
         publisher=publishes_to,
         limits=CallLimits(max_in_flight=2_000),
         max_decision_age_s=math.inf,
     )
+
+
+async def in_turns(
+    arguments: argparse.Namespace, found: dict[str, Measured], direct: Call, through: Call,
+    drain: Callable[[], Awaitable[None]],
+) -> None:  # fmt: skip
+    """Offer both ways the same requests, one after the other; the first round warms up."""
+    for number in range(arguments.rounds + 1):
+        draws = Random(number)
+        requests = round(arguments.rate * arguments.seconds)
+        sleeps_s = [MEDIAN_S * draws.lognormvariate(0.0, 0.5) for _ in range(requests)]
+        ways = [("direct", direct), ("router", through)]
+        for name, call in ways if number % 2 else reversed(ways):
+            gc.collect()
+            warm_up = Measured()
+            takes = found[name] if number else warm_up
+            await offer(call, sleeps_s, arguments.rate, takes, drain)
 
 
 async def measure(arguments: argparse.Namespace) -> dict[str, Measured]:
@@ -187,16 +238,46 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Measured]:
             if arguments.stream:
                 await streamed(answer)
 
-        for number in range(arguments.rounds + 1):
-            draws = Random(number)
-            requests = round(arguments.rate * arguments.seconds)
-            sleeps_s = [MEDIAN_S * draws.lognormvariate(0.0, 0.5) for _ in range(requests)]
-            ways = [("direct", direct), ("router", through)]
-            for name, call in ways if number % 2 else reversed(ways):
-                gc.collect()
-                warm_up = Measured()
-                takes = found[name] if number else warm_up
-                await offer(call, sleeps_s, arguments.rate, takes, lambda: routed.aclose(60.0))
+        await in_turns(arguments, found, direct, through, lambda: routed.aclose(60.0))
+    return found
+
+
+@contextmanager
+def upstream() -> Iterator[str]:
+    """The address of a server with OpenAI's chat completions, in a process of its own."""
+    with subprocess.Popen(
+        [sys.executable, "-c", UPSTREAM, ANSWER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True,
+    ) as server:  # fmt: skip
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
+        server.communicate()
+
+
+async def measure_openai(arguments: argparse.Namespace) -> dict[str, Measured]:
+    """Calls of one AsyncOpenAI and through RoutedOpenAI around it, in turns."""
+    openai = import_module("openai")
+    found = {"direct": Measured(), "router": Measured()}
+    with publisher(arguments.kafka) as publishes_to, upstream() as url:
+        client = openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0)
+        routed = RoutedOpenAI(
+            ROLLOUT, stable=client, stable_model="heron-4", candidate_model="heron-5",
+            decisions=shadow(), publisher=publishes_to, max_decision_age_s=math.inf,
+        )  # fmt: skip
+        context = RequestContext(conversation_id="c1", turn=1, language="en", workflow="chat")
+
+        async def direct(sleep_s: float, prompt: str) -> None:
+            messages = [{"role": "user", "content": prompt}]
+            await client.chat.completions.create(
+                model="heron-4", messages=messages, user=str(sleep_s)
+            )
+
+        async def through(sleep_s: float, prompt: str) -> None:
+            messages = [{"role": "user", "content": prompt}]
+            await routed.create(context=context, messages=messages, user=str(sleep_s))
+
+        await in_turns(arguments, found, direct, through, lambda: routed.router.aclose(60.0))
+        await client.close()
     return found
 
 
@@ -208,6 +289,7 @@ def report(found: dict[str, Measured], arguments: argparse.Namespace) -> dict[st
         "requests": len(through.added_ms),
         "kafka": arguments.kafka,
         "stream": arguments.stream,
+        "client": "AsyncOpenAI" if arguments.openai else "awaitables",
         "direct_ms": {name: direct.quantile_ms(q) for name, q in quantiles.items()},
         "router_ms": {name: through.quantile_ms(q) for name, q in quantiles.items()},
         "added_p99_ms": through.quantile_ms(0.99) - direct.quantile_ms(0.99),
@@ -228,12 +310,17 @@ def show(result: dict[str, Any]) -> None:
     cpu_ms = result["direct_cpu_ms"]
     table.add_row(
         "CPU a request", f"{cpu_ms:.3f} ms", f"{cpu_ms + result['added_cpu_ms']:.3f} ms",
-        f"{result['added_cpu_ms']:.3f} ms", f"{TARGET_CPU_MS:g} ms",
+        f"{result['added_cpu_ms']:.3f} ms",
     )  # fmt: skip
+    own_ms = result["added_cpu_ms"] - cpu_ms
+    table.add_row(
+        "beyond the candidate's call", "", "", f"{own_ms:.3f} ms", f"{TARGET_CPU_MS:g} ms"
+    )
     console = Console()
     console.print(
         f"{result['requests']:,} requests each way at {result['rate_per_s']:g}/s, "
-        f"Kafka: {result['kafka']}, {'streamed' if result['stream'] else 'whole'} answers, "
+        f"{result['client']}, Kafka: {result['kafka']}, "
+        f"{'streamed' if result['stream'] else 'whole'} answers, "
         f"{platform.python_implementation()} {platform.python_version()}"
     )
     console.print(table)
@@ -245,10 +332,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each way in a round")
     parser.add_argument("--kafka", choices=["embedded", "away", "none"], default="embedded")
+    parser.add_argument("--openai", action="store_true", help="through AsyncOpenAI, over HTTP")
     parser.add_argument("--stream", action="store_true", help="answers come in 40 chunks")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    result = report(asyncio.run(measure(arguments)), arguments)
+    if arguments.openai and arguments.stream:
+        parser.error("--openai has whole answers")
+    way = measure_openai if arguments.openai else measure
+    result = report(asyncio.run(way(arguments)), arguments)
     print(json.dumps(result)) if arguments.json else show(result)
 
 
