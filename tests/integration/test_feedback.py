@@ -27,7 +27,7 @@ from understudy.analyzers.windows.rows import latest, total
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.topics import ROLLOUT_PARTITIONS, Topics
-from understudy.schemas.windows import SOURCES, Source, WindowRow, WindowsMessage
+from understudy.schemas.windows import Source, WindowRow, WindowsMessage
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -44,6 +44,7 @@ guardrails:
 """)
 )
 REQUESTS = 800
+WRITTEN: tuple[Source, ...] = ("events", "feedback")
 Counts = dict[tuple[str, str, str], list[float]]
 """Language, start of the window and side to ratings, positive ones and the sum of scores."""
 SUMS = ("feedback_score_count", "feedback_positive", "feedback_score_sum")
@@ -118,7 +119,7 @@ def test_what_users_thought_rolls_a_candidate_back(
                               environment=environment)  # fmt: skip
             assert done.returncode == 0, done.stderr.decode()
         told = bench.wait_for(worker, lambda told: told[-1].verdict == "rollback")
-        for source in SOURCES:
+        for source in WRITTEN:
             worker.wait_until(lambda s=source: has_stored(kafka_broker, specs, s), source)
         assert worker.terminate() == 0, worker.log
 
@@ -150,7 +151,7 @@ def test_what_users_thought_rolls_a_candidate_back(
     assert sorted(one.headers["reason"] for one in letters) == [b"not_json", b"schema"]
     messages = [json.loads(one.value) for log in read_topic(kafka_broker, specs.windows.name)
                 for one in log]  # fmt: skip
-    assert {one["source"] for one in messages} == set(SOURCES)
+    assert {one["source"] for one in messages} == set(WRITTEN)
     for one in messages:
         # one without rows asks for a look at a rollout about which no more comes
         assert {row.get("source", "events") for row in one["rows"]} <= {one["source"]}
@@ -215,9 +216,12 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
 
 def has_stored(broker: Broker, specs: Topics, source: Source) -> bool:
     """Whether everything of a source has been read and stored."""
-    spec = {"events": specs.events, "feedback": specs.feedback}[source]
+    by_source = {
+        "events": specs.events, "feedback": specs.feedback, "evaluations": specs.evaluations
+    }  # fmt: skip
+    spec = by_source[source]
     group = f"{specs.events.name.removesuffix('events')}pairing"
-    group += "" if source == "events" else "-feedback"
+    group += "" if source == "events" else f"-{source}"
     return flushed_positions(broker, spec, group) == ends_of(broker, spec.name)
 
 
