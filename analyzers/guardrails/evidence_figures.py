@@ -9,11 +9,19 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from understudy.analyzers.guardrails.formatting import format_limit, format_value
+from understudy.analyzers.guardrails.formatting import (
+    format_count,
+    format_limit,
+    format_percent,
+    format_points,
+    format_value,
+    format_with_interval,
+)
+from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.fixed_sample import FixedSampleFinding
-from understudy.schemas.rollout_metrics import METRICS
+from understudy.schemas.rollout_metrics import METRICS, QUALITY_PREFERENCE
 
 MINUS: Final = "−"
 """As wide as the plus sign, which a hyphen is not."""
@@ -66,6 +74,29 @@ def harm_text(one: Evidence | FixedSampleFinding, value: float | None) -> str:
     if one.relative:
         return f"{100 * value:+.1f} %".replace("-", MINUS)
     return format_value(one.unit, value)
+
+
+def noise_figures(decision: Decision) -> list[tuple[str, str]]:
+    """Return each evaluator, and what it says of stable and its second run, over all of them.
+
+    `helpfulness@1`, `prefers stable's second run in 51 % (95 % interval 47 to 55 %) of 400 pairs`.
+    """
+    return [
+        (str(one.evaluator), _noise_text(one))
+        for one in decision.evaluators
+        if one.slice == ALL and one.harm is not None
+    ]
+
+
+def _noise_text(one: Evidence) -> str:
+    harm = one.harm or 0.0
+    low, high = (math.nan if end is None else end for end in one.interval)
+    pairs = f"{format_count(one.units)} control pairs"
+    if one.metric == QUALITY_PREFERENCE.name:
+        share = format_with_interval(format_percent, 0.5 - harm, 0.5 - high, 0.5 - low)
+        return f"prefers stable's second run in {share} of {pairs}"
+    points = format_with_interval(format_points, -harm, -high, -low)
+    return f"scores stable's second run {points} above stable, {pairs}"
 
 
 def times(value: float) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 import yaml
 
+from understudy.analyzers.guardrails.evidence_figures import noise_figures
 from understudy.analyzers.guardrails.formatting import (
     format_count,
     format_duration,
@@ -161,4 +162,5 @@ def data_quality(decision: Decision) -> list[tuple[str, str]]:
         ("Events that came late", format_percent(quality.late_share)),
         ("Candidate's sides that never came", format_percent(quality.lost_candidate_share)),
         ("Stable's sides that never came", format_percent(quality.lost_stable_share)),
+        *((f"Evaluator {name}", text) for name, text in noise_figures(decision)),
     ]

@@ -17,6 +17,7 @@ from understudy.analyzers.guardrails.evidence_figures import (
     harm_text,
     interval_text,
     limit_text,
+    noise_figures,
     promotion_multiple,
     rollback_multiple,
     sides_text,
@@ -76,6 +77,8 @@ def _verdict(decision: Decision) -> Text:
         text.append(f"  {one_line(reason, _MAX_SENTENCE)}\n")
     if counts := _independent(decision):
         text.append(f"  {counts}\n", "dim")
+    for name, noise in noise_figures(decision):
+        text.append(f"  {printable(name)} {noise}\n", "dim")
     for alert in decision.alerts:
         text.append(f"  alert: {one_line(alert.sentence, _MAX_SENTENCE)}\n", "yellow")
     return text

@@ -13,6 +13,7 @@ from understudy.analyzers.guardrails.evidence_figures import (
     interval_text,
     limit_text,
     multiple,
+    noise_figures,
     promotion_multiple,
     rollback_multiple,
     sides_text,
@@ -62,3 +63,23 @@ def test_relative_limits_differ_by_per_cent_and_limits_of_a_side_have_its_value(
 def test_what_is_unknown_is_a_dash() -> None:
     row = msgspec.structs.replace(evidence(), harm=None, interval=(None, 0.1))
     assert (sides_text(row), harm_text(row, row.harm), interval_text(row)) == ("–", "–", "–")
+
+
+def test_noise_of_evaluators_is_told_over_all_pairs() -> None:
+    noisy = msgspec.structs.replace(
+        evidence("all", metric="quality_preference"),
+        evaluator="helpfulness@1", harm=-0.02, interval=(-0.06, 0.03), units=400,
+    )  # fmt: skip
+    scored = msgspec.structs.replace(
+        noisy, metric="quality_score", evaluator="clarity@3", interval=(None, None)
+    )
+    elsewhere = msgspec.structs.replace(noisy, slice="language:ja")
+    unseen = msgspec.structs.replace(noisy, harm=None)
+    some = msgspec.structs.replace(decision("hold"), evaluators=[noisy, elsewhere, unseen, scored])
+    assert noise_figures(some) == [
+        (
+            "helpfulness@1",
+            "prefers stable's second run in 52 % (95 % interval 47 to 56 %) of 400 control pairs",
+        ),
+        ("clarity@3", "scores stable's second run 2 points above stable, 400 control pairs"),
+    ]
