@@ -22,6 +22,7 @@ from understudy.schemas.rollouts import (
     Rollout,
     RolloutManifest,
     compile_manifest,
+    evaluation_sampling,
     policy_hash,
 )
 
@@ -67,7 +68,7 @@ def policy_changes(record: RolloutRecord, text: str) -> list[str]:
     after = msgspec.structs.replace(after, rollout_id=before.rollout_id)
     if policy_hash(before) == policy_hash(after):
         return []
-    return list(_difference(before, after, "tried"))
+    return list(_difference(_by_name(before), _by_name(after), "tried"))
 
 
 def read_policy_files(paths: Sequence[Path]) -> list[PolicyFile]:
@@ -142,8 +143,12 @@ def diff_policy(found: RolloutRecord | None, file: PolicyFile) -> PolicyDiff:
         note = f"this release cannot use the policy in force: {error.problem}"
         return PolicyDiff(rollout_id, "changed", note=note)
     if policy_hash(before) == policy_hash(file.rollout):
-        return PolicyDiff(rollout_id, "reworded", note="the meaning is the same; evidence is kept")
-    lines = tuple(_difference(before, file.rollout, file.source))
+        sampled = tuple(
+            _difference(_by_evaluator(found.manifest), _by_evaluator(file.manifest), file.source)
+        )
+        note = "the meaning is the same; evidence is kept"
+        return PolicyDiff(rollout_id, "reworded", sampled, note)
+    lines = tuple(_difference(_by_name(before), _by_name(file.rollout), file.source))
     return PolicyDiff(rollout_id, "changed", lines, _restart_note(before, file.rollout))
 
 
@@ -155,12 +160,11 @@ def _restart_note(before: Rollout, after: Rollout) -> str:
     return f"evidence starts again, at the stage of the same name{moved}; a rollback stays"
 
 
-def _difference(before: Rollout, after: Rollout, source: str) -> Iterator[str]:
-    """Yield the lines of a unified diff of two policies, without hunk headers.
+def _difference(old: dict[str, Any], new: dict[str, Any], source: str) -> Iterator[str]:
+    """Yield the lines of a unified diff of the parts of two policies, without hunk headers.
 
-    A stage or guardrail that is added or removed is one line, one that changes a line per value.
+    A part that is added or removed is one line, one that changes a line per value.
     """
-    old, new = _by_name(before), _by_name(after)
     shared = old.keys() & new.keys()
     before_lines, after_lines = _lines_of(old, shared), _lines_of(new, shared)
     for line in difflib.unified_diff(
@@ -179,6 +183,16 @@ def _by_name(rollout: Rollout) -> dict[str, Any]:
         else:
             parts[key] = value
     return parts
+
+
+def _by_evaluator(manifest: RolloutManifest) -> dict[str, Any]:
+    """Return which pairs are judged, by evaluator: it is no part of a policy's meaning."""
+    return {
+        f"evaluate.{one.evaluator}": {
+            key: value for key, value in msgspec.to_builtins(one).items() if key != "evaluator"
+        }
+        for one in evaluation_sampling(manifest)
+    }
 
 
 def _lines_of(parts: dict[str, Any], shared: Set[str]) -> list[str]:

@@ -39,6 +39,16 @@ def test_another_way_to_write_the_same_keeps_the_evidence() -> None:
     assert "evidence is kept" in found.note
 
 
+def test_what_is_judged_may_change_and_is_shown() -> None:
+    more = "evaluate: [{evaluator: a@1, share: 5%}]"
+    found = diff(more, more.replace("5%", "10%"))
+    assert (found.effect, found.lines[2:]) == (
+        "reworded", ("-evaluate.a@1.share: 0.05", "+evaluate.a@1.share: 0.1"),
+    )  # fmt: skip
+    added = diff("", more).lines[2:]
+    assert [line.partition(":")[0] for line in added] == ["+evaluate.a@1"]
+
+
 def test_a_policy_that_is_tried_is_compared_whatever_rollout_it_names() -> None:
     record = RolloutRecord(manifest=manifest(more="min_requests: 100"))
     tried = policy(more="min_requests: 200").replace("rollout_id: checkout", "rollout_id: other")
