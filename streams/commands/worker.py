@@ -30,6 +30,6 @@ def command(settings: Settings, role: Role) -> None:
       understudy worker
       understudy worker --role pairing
       understudy --config production.toml worker --role deciding
-      UNDERSTUDY_EVALUATING_API_KEY=… understudy worker --role evaluating
+      UNDERSTUDY_EVALUATING_API_KEY=your-key understudy worker --role evaluating
     """
     run_worker(settings, role)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,18 +16,33 @@ import pytest
 from tests.streams.evaluating.scripted_judge import JudgeServer, ScriptedModel, scripted
 from tests.streams.pairing.log import event
 from tests.waiting import wait_until
-from understudy.schemas.evaluations import Evaluation, decode_evaluation, preference_value
+from understudy.schemas.evaluations import (
+    Evaluation,
+    decode_evaluation,
+    evaluation_identity,
+    preference_value,
+)
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.topics import understudy_topics
-from understudy.streams.evaluating.evaluating_runner import EvaluatingParts, run_evaluating
+from understudy.streams.errors import CommandError
+from understudy.streams.evaluating.evaluating_runner import (
+    EvaluatingParts,
+    configured_judge,
+    run_evaluating,
+)
 from understudy.streams.evaluating.judge_model import JudgeModel
 from understudy.streams.kafka.client_config import producer_config, topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.kafka.topic_reader import TopicReader
-from understudy.streams.settings import EvaluatingSettings, KafkaSettings, Settings
+from understudy.streams.settings import (
+    EvaluatingSettings,
+    KafkaSettings,
+    Settings,
+    load_settings,
+)
 
 pytestmark = pytest.mark.embedded
 
@@ -253,6 +270,18 @@ def test_the_real_client_asks_an_endpoint(embedded_broker: EmbeddedBroker) -> No
         assert one.usage.cost_usd == pytest.approx(len(one.preferences) * (100 * 2 + 20 * 10) / 1e6)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"model": ""}, "name its model"), ({"api_key": "sk-…"}, "ASCII characters alone")],
+)
+def test_a_judge_that_cannot_be_asked_is_refused_at_the_start(
+    changes: dict[str, str], said: str
+) -> None:
+    given = {"base_url": "http://127.0.0.1:9/v1", "model": "m", **changes}
+    with pytest.raises(CommandError, match=said):
+        configured_judge(Settings(evaluating=EvaluatingSettings(**given)))  # type: ignore[arg-type]
+
+
 def test_policies_that_come_later_are_followed(embedded_broker: EmbeddedBroker) -> None:
     here = Installation(embedded_broker)
     with here.worker(ScriptedModel(stable_wins)) as parts:
@@ -261,3 +290,48 @@ def test_policies_that_come_later_are_followed(embedded_broker: EmbeddedBroker) 
         here.apply(POLICY)
         wait_until(lambda: parts.reader.counts["written"] >= 3, "the pair is judged")
     assert {one.pair_id for one in here.evaluations()} == {"p1"}
+
+
+def test_two_workers_share_the_pairs_and_the_budget(embedded_broker: EmbeddedBroker) -> None:
+    here = Installation(embedded_broker, concurrency=2)
+    here.apply(POLICY.replace("usd_per_day: 1000", "usd_per_day: 0.0505"))
+    judge = ScriptedModel(stable_wins, pause_s=0.5)
+    with here.worker(judge) as one, here.worker(judge) as other:
+        here.publish(*(side for number in range(120) for side in pair(number, number)))
+        both = (one.reader, other.reader)
+        wait_until(lambda: sum(reader.counts["pairs"] for reader in both) >= 120, "all are read")
+        wait_until(lambda: sum(reader.unfinished for reader in both) == 0, "all is finished")
+    found = here.evaluations()
+    assert Counter(Counter(map(evaluation_identity, found)).values()).keys() == {1}
+    assert sum(one.evaluator == "number_agreement" for one in found) == 120
+    # The budget pays for 50 calls; four may be in flight.
+    assert 50 <= len(judge.asked) <= 54
+
+
+def examples() -> list[dict[str, str]]:
+    """The environments that the documentation gives to run a judge with."""
+    page = (Path(__file__).parents[3] / "docs/evaluators.md").read_text("utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    found = [dict(re.findall(r"^export (\w+)=(\S+)$", block, re.MULTILINE)) for block in blocks]
+    return [one for one in found if one]
+
+
+@pytest.mark.parametrize("environment", examples(), ids=["a model of your own", "a hosted one"])
+def test_the_examples_of_the_documentation_run(
+    embedded_broker: EmbeddedBroker, environment: dict[str, str]
+) -> None:
+    """With another URL, which is all that differs."""
+    pytest.importorskip("openai", reason="needs the extra evaluating")
+    with JudgeServer(scripted(stable_wins)) as server:
+        given = {**environment, "UNDERSTUDY_EVALUATING_BASE_URL": server.base_url}
+        here = Installation(embedded_broker)
+        loaded = load_settings(None, given)
+        here.settings = msgspec.structs.replace(here.settings, evaluating=loaded.evaluating)
+        here.apply(POLICY)
+        here.publish(*pair(1))
+        with here.worker() as parts:
+            wait_until(lambda: parts.reader.counts["written"] >= 3, "the pair is judged")
+        models = {body["model"] for body in server.requests}
+    assert models == {environment["UNDERSTUDY_EVALUATING_MODEL"]}
+    judged = [one for one in here.evaluations() if one.model]
+    assert {one.usage is not None and one.error is None for one in judged} == {True}
