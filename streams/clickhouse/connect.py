@@ -5,7 +5,8 @@
 - `chdb:///absolute/folder`, `chdb://relative/folder`, `chdb://:memory:`
 
 A parameter after the question mark is an option of the client (`OPTIONS`) or else a ClickHouse
-setting; `database=…` names the database for chDB too. A missing database is created.
+setting; `database=…` names the database for chDB too, `cluster=…` the cluster on whose hosts
+everything is created. A missing database is created.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, ProgrammingError
 
+from understudy.streams.clickhouse.cluster_ddl import on_cluster
 from understudy.streams.clickhouse.folder_holder import holder_of
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy, sink_error
 
@@ -45,6 +47,7 @@ OPTIONS: Final = frozenset(
 )
 """What the URL may set of the client itself."""
 
+_CLUSTER: Final = re.compile(r"[\w.-]+")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONNECT_TIMEOUT_S: Final = 10
 """A server that lives accepts in milliseconds, one across a slow network within seconds."""
@@ -61,6 +64,8 @@ class Target:
     database: str
     arguments: dict[str, Any]
     settings: dict[str, Any]
+    cluster: str = ""
+    """On whose hosts everything is created; empty for this one."""
 
     @property
     def folder(self) -> Path | None:
@@ -102,7 +107,8 @@ def connect(
     is_in_memory = target.arguments.get("path") == MEMORY  # where nothing can be there before
     try:
         if create or is_in_memory:
-            client.command(f"CREATE DATABASE IF NOT EXISTS `{target.database}`")
+            made = f"CREATE DATABASE IF NOT EXISTS `{target.database}`"
+            client.command(on_cluster(made, target.cluster))
         elif not client.command(f"EXISTS DATABASE `{target.database}`"):
             if not needs_database:
                 return client
@@ -137,6 +143,8 @@ def _parse_chdb(url: str, database: str | None) -> Target:
         raise SinkBroken(f"{url} names no folder; use chdb://FOLDER or chdb://{MEMORY}")
     options, settings = _split(query)
     name = _checked(database or options.pop("database", DEFAULT_DATABASE))
+    if "cluster" in options:
+        raise SinkBroken("an embedded folder is no cluster; leave out cluster=…")
     arguments = {"interface": "chdb", "path": path}
     return Target(f"chdb://{path}", name, arguments, settings)
 
@@ -152,6 +160,9 @@ def _parse_server(url: str, database: str | None) -> Target:
         raise SinkBroken(f"the port of the ClickHouse URL: {error}") from None
     host = parts.hostname or "localhost"
     named = options.pop("database", unquote(parts.path.strip("/")))
+    cluster = options.pop("cluster", "")
+    if cluster and not _CLUSTER.fullmatch(cluster):
+        raise SinkBroken(f"{cluster!r} is no name of a cluster: letters, digits, _, - and . only")
     arguments = {
         "interface": "https" if secure else "http",
         "host": host,
@@ -163,13 +174,14 @@ def _parse_server(url: str, database: str | None) -> Target:
         **options,
     }
     location = f"{parts.scheme}://{host}:{port}"
-    return Target(location, _checked(database or named or DEFAULT_DATABASE), arguments, settings)
+    checked = _checked(database or named or DEFAULT_DATABASE)
+    return Target(location, checked, arguments, settings, cluster)
 
 
 def _split(query: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options of the client, and settings of ClickHouse."""
     given = dict(parse_qsl(query, keep_blank_values=True))
-    known = OPTIONS | {"database", "secure"}
+    known = OPTIONS | {"cluster", "database", "secure"}
     options = {name: value for name, value in given.items() if name in known}
     settings = {name: value for name, value in given.items() if name not in known}
     return options, {**settings, **_SETTINGS}

@@ -19,7 +19,8 @@ import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.cluster_ddl import on_cluster
+from understudy.streams.clickhouse.connect import connect, parse_url
 from understudy.streams.clickhouse.sink_errors import SinkBroken, sink_error
 
 log = structlog.get_logger(__name__)
@@ -70,17 +71,20 @@ def _is_numbered(file: Traversable) -> bool:
     return _NUMBERED.fullmatch(file.name) is not None
 
 
-def migrate(client: Client, known: Sequence[Migration] | None = None) -> list[str]:
+def migrate(
+    client: Client, known: Sequence[Migration] | None = None, *, cluster: str = ""
+) -> list[str]:
     """Bring the client's database up to date; names of what was applied, in order.
 
-    `known` stands for the release's own files. Raises `SinkBroken` when a file differs from what
+    `known` stands for the release's own files; a cluster's name has everything made on all of its
+    hosts, in replicated tables. Raises `SinkBroken` when a file differs from what
     was once applied under its name or a statement is refused, `SinkBusy` when ClickHouse is away.
     """
     try:
-        _run(client, _MIGRATIONS_TABLE)
+        _run(client, on_cluster(_MIGRATIONS_TABLE.strip(), cluster))
         missing = _missing(client, migrations() if known is None else known)
         for migration in missing:
-            _apply(client, migration)
+            _apply(client, migration, cluster)
     except ClickHouseError as error:
         raise sink_error(error) from error
     return [migration.name for migration in missing]
@@ -110,7 +114,7 @@ def client_opener(url: str) -> Callable[[], Client]:
 
     def open_client() -> Client:
         client = connect(url)
-        applied = migrate(client)
+        applied = migrate(client, cluster=parse_url(url).cluster)
         if applied:
             log.info("clickhouse.migrated", migrations=applied)
         return client
@@ -130,10 +134,10 @@ def _missing(client: Client, known: Sequence[Migration]) -> list[Migration]:
     return [migration for migration in known if migration.name not in applied]
 
 
-def _apply(client: Client, migration: Migration) -> None:
+def _apply(client: Client, migration: Migration, cluster: str) -> None:
     for statement in migration.statements:
         try:
-            _run(client, statement)
+            _run(client, on_cluster(statement, cluster))
         except ClickHouseError as error:
             cause = sink_error(error)
             raise type(cause)(f"migration {migration.name}: {cause}") from error

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import click
 
-from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.connect import connect, parse_url
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.commands.invocation import with_settings
 from understudy.streams.commands.options import clickhouse_option
@@ -26,9 +26,11 @@ def command(settings: Settings, url: str | None) -> None:
     Examples:
       understudy migrate
       understudy migrate --clickhouse clickhouse://analytics:8123/understudy
+      understudy migrate --clickhouse clickhouse://replica-1:8123/understudy?cluster=main
     """
-    with closing(connect(url or settings.clickhouse.url)) as client:
-        applied = migrate(client)
+    where = url or settings.clickhouse.url
+    with closing(connect(where)) as client:
+        applied = migrate(client, cluster=parse_url(where).cluster)
     for name in applied:
         say(f"applied {name}")
     if not applied:

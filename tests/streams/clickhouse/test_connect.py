@@ -116,3 +116,15 @@ def test_the_database_is_made_and_is_the_current_one(
     client = connect(clickhouse_url, database=name)
     client.command(f"DROP DATABASE {name}")
     client.close()
+
+
+def test_a_cluster_is_named_in_the_url() -> None:
+    target = parse_url("clickhouse://host:8123/logs?cluster=main-1&max_threads=2")
+    assert (target.cluster, target.database) == ("main-1", "logs")
+    assert target.settings["max_threads"] == "2"
+    assert "cluster" not in target.settings
+    assert parse_url("clickhouse://host:8123/logs").cluster == ""
+    with pytest.raises(SinkBroken, match="name of a cluster"):
+        parse_url("clickhouse://host/logs?cluster=a%60b")
+    with pytest.raises(SinkBroken, match="no cluster"):
+        parse_url("chdb://folder?cluster=main")
