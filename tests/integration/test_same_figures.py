@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import json
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -29,7 +31,7 @@ from understudy.analyzers.guardrails.evidence_figures import (
     sides_text,
     times,
 )
-from understudy.analyzers.guardrails.formatting import format_count
+from understudy.analyzers.guardrails.formatting import format_count, format_percent
 from understudy.analyzers.guardrails.slices import slice_title
 from understudy.schemas.decisions import Decision, Evidence, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord
@@ -39,6 +41,9 @@ from understudy.streams.clickhouse.decision_rows import decision_block
 from understudy.streams.clickhouse.evidence_history import DAY, read_evidence
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.read_connection import ReadConnection
+from understudy.streams.clickhouse.rollups import roll_up
+from understudy.streams.clickhouse.tables import WINDOWS, block
+from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.dashboard.pages import render_report
 from understudy.streams.dashboard.rollout_report import RolloutSource, rollout_report
 from understudy.streams.terminal.consoles import table_console
@@ -52,7 +57,9 @@ POLICY = policy(
     "{name: tripled, metric: error_rate, max_increase: 3x, floor: 0.1pp, action: alert}"
 )
 RECORD = RolloutRecord(manifest=POLICY)
-HARM = Harm(bad={"error": 0.1}, dearer=1.2, languages=("ja",))
+WORLD: Final = World(harm=Harm(bad={"error": 0.1}, dearer=1.2, languages=("ja",)))
+WINDOWS_MADE: Final = 60
+GRAFANA = Path(__file__).parents[2] / "examples/grafana/dashboards/rollout.json"
 PAGE = f"/rollouts/{quote(ROLLOUT, safe='')}"
 Name = tuple[str, str]
 """A guardrail, and a slice by its title."""
@@ -70,7 +77,7 @@ class Figures(NamedTuple):
 
 
 def _decision() -> Decision:
-    found = decided(POLICY, World(harm=HARM), windows=60).decision()
+    found = decided(POLICY, WORLD, windows=WINDOWS_MADE).decision()
     return msgspec.structs.replace(found, rollout_created_at=CREATED_AT, sequence=7)
 
 
@@ -137,11 +144,15 @@ def shown(page: str) -> list[tuple[Name, Figures]]:
 
 @pytest.fixture(scope="module")
 def connection(clickhouse_url: str) -> Iterator[ReadConnection]:
-    """A ClickHouse that has stored the decision."""
+    """A ClickHouse that has stored the decision and the windows that led to it."""
     client = connect(clickhouse_url, database="test_same_figures")
     migrate(client)
-    made = decision_block([(DECISION, encode_decision(DECISION))])
-    client.raw_insert(made.table, made.columns, made.payload, fmt="Native")
+    made = [row for message in WORLD.messages(5, WINDOWS_MADE) for row in message.rows]
+    rows = block(WINDOWS, window_columns(made))
+    client.raw_insert(rows.table, rows.columns, rows.payload, fmt="Native")
+    roll_up(client)
+    decisions = decision_block([(DECISION, encode_decision(DECISION))])
+    client.raw_insert(decisions.table, decisions.columns, decisions.payload, fmt="Native")
     reading = ReadConnection(f"{clickhouse_url}?database=test_same_figures")
     yield reading
     reading.close()
@@ -256,3 +267,52 @@ def test_what_clickhouse_stored(connection: ReadConnection) -> None:
             since=DECISION.decided_at - DAY,
         )  # fmt: skip
         assert (point.evidence.harm, point.evidence.interval) == (one.harm, one.interval)
+
+
+def _intervals(rows: list[Any]) -> dict[tuple[str, str], tuple[float | None, ...]]:
+    return {(guardrail, where): tuple(values) for guardrail, where, *values in rows}
+
+
+OF_DECISION: Final = {
+    (one.guardrail, one.slice): (one.harm, *one.interval, one.harm_margin)
+    for one in DECISION.evidence
+}
+
+
+def test_the_view_for_analysts(connection: ReadConnection) -> None:
+    sql = (
+        "SELECT guardrail, slice, harm, low, high, harm_margin FROM evidence "
+        "WHERE rollout_id = {rollout_id:String}"
+    )
+    assert _intervals(connection.rows(sql, {"rollout_id": ROLLOUT})) == OF_DECISION
+
+
+def test_the_panel_in_grafana(connection: ReadConnection) -> None:
+    dashboard = json.loads(GRAFANA.read_text("utf-8"))
+    queries = [target["rawSql"] for panel in dashboard["panels"] for target in
+               panel.get("targets", ()) if "FROM evidence" in target.get("rawSql", "")]  # fmt: skip
+    (sql,) = [sql for sql in queries if sql.startswith("SELECT guardrail, slice, status, units")]
+    found = connection.rows(sql.replace("${rollout:sqlstring}", f"'{ROLLOUT}'"), {})
+    shown_there = [(row[0], row[1], *row[6:10]) for row in found]
+    assert _intervals(shown_there) == OF_DECISION
+
+
+def test_deltas_of_languages_have_the_decisions_interval_and_the_reports_levels(
+    connection: ReadConnection,
+) -> None:
+    sql = (
+        "SELECT language, decision_guardrail, decision_harm, decision_low, decision_high, stable, "
+        "candidate FROM language_deltas WHERE rollout_id = {rollout_id:String} "
+        "AND metric = 'error_rate' AND decision_guardrail != ''"
+    )
+    source = RolloutSource(RECORD, DECISION, NOW - DAY, NOW + DAY)
+    traffic = rollout_report(source, connection).traffic
+    assert traffic is not None
+    assert traffic.languages is not None
+    place = traffic.languages.columns.index("Without an answer")
+    levels = {language: cells[place] for language, _, cells in traffic.languages.rows}
+    found = connection.rows(sql, {"rollout_id": ROLLOUT})
+    assert {row[0] for row in found} == levels.keys() == {"en", "ja"}
+    for language, guardrail, harm, low, high, stable, candidate in found:
+        assert (harm, low, high) == OF_DECISION[guardrail, f"language:{language}"][:3]
+        assert levels[language] == f"{format_percent(stable)} → {format_percent(candidate)}"
