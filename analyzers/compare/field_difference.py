@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,7 +28,8 @@ class FieldDifference:
 
 
 def field_differences(stable: str, candidate: str) -> list[FieldDifference] | None:
-    """Return where two JSON texts differ; None unless both are JSON objects or arrays."""
+    """Return where two JSON texts differ; None unless both hold a JSON object or array."""
+    stable, candidate = _unfenced(stable), _unfenced(candidate)
     left, right = _document(stable), _document(candidate)
     if left is _ABSENT or right is _ABSENT:
         return None
@@ -45,6 +47,15 @@ def document_differences(
         FieldDifference(path, kind, _shown(left, path), _shown(right, path))
         for path, kind in zip(found.paths[0], found.kinds[0], strict=True)
     ]
+
+
+_FENCE: Final = re.compile(r"\s*```[a-zA-Z]{0,20}\s*\n(.*)\n\s*```\s*", re.DOTALL)
+
+
+def _unfenced(text: str) -> str:
+    """What stands within a fence of Markdown; that there is one is told elsewhere."""
+    fenced = _FENCE.fullmatch(text)
+    return fenced[1] if fenced else text
 
 
 def _document(text: str) -> Any:

@@ -58,11 +58,17 @@ def make_test_set(pairs: Sequence[CapturedPair], most: int) -> TestSet:
 
 
 def _in_turns(pairs: Sequence[CapturedPair]) -> Iterator[CapturedPair | None]:
-    """The first of each stratum, then the second, and so on."""
-    strata: dict[tuple[str, str, str], list[CapturedPair]] = {}
+    """The first of each stratum, then the second, and so on; languages take turns as well.
+
+    `pairs` come the worst first, and so do the strata of a language: of more strata than cases,
+    each language has its worst ones.
+    """
+    languages: dict[str, dict[tuple[str, str], list[CapturedPair]]] = {}
     for pair in pairs:
-        strata.setdefault((pair.language, pair.workflow, pair.kind), []).append(pair)
-    ordered = [strata[stratum] for stratum in sorted(strata)]
+        strata = languages.setdefault(pair.language, {})
+        strata.setdefault((pair.workflow, pair.kind), []).append(pair)
+    of_languages = [list(languages[language].values()) for language in sorted(languages)]
+    ordered = [one for turn in zip_longest(*of_languages) for one in turn if one is not None]
     for turn in zip_longest(*ordered):
         yield from turn
 

@@ -99,6 +99,8 @@ class PairView:
     is_marked: bool
     """Whether differing words are marked."""
     fields: list[FieldDifference]
+    is_same_json: bool
+    """Both texts hold the same JSON, however it is written."""
     calls: list[CallDifference]
     is_calls_cut: bool
     """Tool calls cannot be compared, since they were cut."""
@@ -204,6 +206,7 @@ def pair_view(pair: CapturedPair) -> PairView:
     words = word_difference(stable.output, candidate.output)
     calls = tool_call_differences(stable.tool_calls, candidate.tool_calls)
     is_paired = stable.is_there
+    fields = field_differences(stable.output, candidate.output) if is_paired else None
     return PairView(
         pair=pair,
         title=", ".join(KIND_WORDS.get(kind, kind) for kind in pair.kinds)
@@ -214,7 +217,8 @@ def pair_view(pair: CapturedPair) -> PairView:
             _side("Candidate", candidate, words.candidate),
         ],
         is_marked=words.is_marked and is_paired,
-        fields=(field_differences(stable.output, candidate.output) or []) if is_paired else [],
+        fields=fields or [],
+        is_same_json=fields == [],
         calls=calls or [],
         is_calls_cut=calls is None,
     )

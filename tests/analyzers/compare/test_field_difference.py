@@ -33,6 +33,12 @@ def test_keys_with_slashes_are_found() -> None:
 
 def test_equal_documents_have_none() -> None:
     assert field_differences('{"a": 1}', '{ "a":1 }') == []
+    assert field_differences('{"a": 1, "b": 2}', '```json\n{"b": 2, "a": 1}\n```') == []
+
+
+def test_digits_beyond_64_bits_count() -> None:
+    found = field_differences('{"a": 123456789012345678901}', '{"a": 123456789012345678902}')
+    assert [one.path for one in found or []] == ["/a"]
 
 
 @pytest.mark.parametrize(

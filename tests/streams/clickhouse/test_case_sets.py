@@ -33,6 +33,18 @@ def test_strata_have_alike_many_and_the_rest_is_filled() -> None:
     assert Counter(case.metadata["language"] for case in made.cases) == {"ja": 5, "de": 3, "fr": 1}
 
 
+def test_every_language_is_there_where_strata_outnumber_cases() -> None:
+    pairs = [
+        asked(f"{word} {language}", language, kind=kind, severity=severity)
+        for language in ("ar", "de", "en", "ja")
+        for word, kind, severity in (("red", "json", 0.2), ("blue", "error", 1.0))
+    ]
+    made = make_test_set(pairs, 5)
+    assert [(case.metadata["language"], case.metadata["kind"]) for case in made.cases] == [
+        ("ar", "error"), ("de", "error"), ("en", "error"), ("ja", "error"), ("ar", "json"),
+    ]  # fmt: skip
+
+
 WORDS = ["red", "blue", "green", "black", "white", "grey", "pink", "brown", "teal"]
 
 

@@ -58,6 +58,12 @@ def test_fields_and_calls_that_differ_are_tables() -> None:
     assert "Fields that differ" in shown(one)
 
 
+def test_same_json_in_another_dress_is_told() -> None:
+    fenced = pair("p", stable=side('{"a": 1}'), candidate=side('```json\n{"a":1}\n```'))
+    assert "Both hold the same JSON" in shown(fenced)
+    assert "Both hold the same JSON" not in shown(pair("p"))
+
+
 @pytest.mark.parametrize(
     ("candidate", "says"),
     [
