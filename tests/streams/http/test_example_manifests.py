@@ -222,6 +222,25 @@ def test_rules_compare_series_of_the_same_labels() -> None:
             assert set(NAMES[left][0]) - {ignored} == set(NAMES[right][0]), rule["alert"]
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        rule
+        for (document,) in [documents("prometheus/drift_alerts.yaml")]
+        for group in document["groups"]
+        for rule in group["rules"]
+    ],
+    ids=lambda rule: rule["alert"],
+)
+def test_rules_about_drift_use_series_that_workers_expose(rule: dict[str, Any]) -> None:
+    (name,) = re.findall(r"understudy_\w+", rule["expr"])
+    (spec,) = [spec for spec in METRICS if spec.name == name]
+    used = re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values()))
+    assert set(used) <= set(spec.labels)
+    for labels in re.findall(r"by \(([\w, ]+)\)", rule["expr"]):
+        assert set(labels.split(", ")) == set(spec.labels)
+
+
 JOBS = {
     job["job_name"]: job
     for (config,) in [documents("prometheus/scrape.yaml")]
