@@ -162,7 +162,7 @@ def _judge(text: str | None, request: str) -> Judgement:
         return _UNKNOWN
     if request == UNDETERMINED:
         return detect_language(text), -1
-    expected = request if request.startswith("zh-") else request.partition("-")[0]
+    expected = _expected(request)
     whole, latter = sample_of(text)
     # A line of it has enough words for most answers in the language.
     first = latter.partition("\n")[0]
@@ -177,10 +177,22 @@ def _judge(text: str | None, request: str) -> Judgement:
         return _judge_script(script, request)
     if spoken:
         return expected, 1
-    if _reads_like(request, latter):
+    found = _language_of_latter(request, latter)
+    if found != UNDETERMINED and _same(request, found):
         return expected, 1
-    prose = prose_of(text) if _may_hold_code(whole) else whole
-    return _UNKNOWN if _too_few_words(prose) else _judge_words(prose, request, expected)
+    if found != UNDETERMINED and _is_plainly_other(found, expected, latter):
+        return found, 0
+    has_code = _may_hold_code(whole) is not None
+    prose = prose_of(text) if has_code else whole
+    if _too_few_words(prose):
+        return _UNKNOWN
+    is_asked = whole == latter and not has_code
+    return _judge_words(prose, request, found if is_asked else reliable_guess(prose))
+
+
+def _expected(request: str) -> str:
+    """The request's language as the detectors name it: of Chinese alone with its script."""
+    return request if request.startswith("zh-") else request.partition("-")[0]
 
 
 def _judge_script(script: str, request: str) -> Judgement:
@@ -189,19 +201,32 @@ def _judge_script(script: str, request: str) -> Judgement:
     return script, int(_same(request, script))
 
 
-def _reads_like(request: str, text: str) -> bool:
-    """Whether CLD2 is sure of the request's language; code reads like English to it."""
+def _language_of_latter(request: str, text: str) -> str:
+    """The language of which CLD2 is sure; not asked of code, which reads like English to it."""
     if request.startswith("en") and _may_hold_code(text):
-        return False
-    return _enough_letters(text) and _same(request, reliable_guess(text))
+        return UNDETERMINED
+    return reliable_guess(text) if _enough_letters(text) else UNDETERMINED
 
 
-def _judge_words(prose: str, request: str, expected: str) -> Judgement:
-    """By CLD2; what it takes for another language needs a witness."""
-    found = reliable_guess(prose)
+def _is_plainly_other(found: str, expected: str, text: str) -> bool:
+    """Whether frequent words say what CLD2 is sure of, and none speaks for the request's language.
+
+    Most answers in another language than asked are settled here, with CLD2 asked once.
+    """
+    prose = without_code(text) if _may_hold_code(text) else text
+    return (
+        count_words(found, prose) >= _PLAINLY
+        and not count_words(expected, prose)
+        and not _too_few_words(prose)
+        and knows(expected.partition("-")[0])
+    )
+
+
+def _judge_words(prose: str, request: str, found: str) -> Judgement:
+    """By CLD2, and what it is sure of; what it takes for another language needs a witness."""
     if _same(request, found):
         return found, 1
-    hinted = guess(prose, expected).language
+    hinted = guess(prose, _expected(request)).language
     if found == UNDETERMINED and _same(request, hinted):
         return hinted, 1
     return _judge_other(prose, found, hinted, request)
@@ -225,6 +250,8 @@ def _judge_other(prose: str, found: str, hinted: str, request: str) -> Judgement
     return (other, 0) if _same(found, other) or _same(hinted, other) else _UNKNOWN
 
 
+_PLAINLY: Final = 3
+"""Frequent words of another language: one more than a quotation or a title in it has."""
 _PROBABLE_WITNESS: Final = 0.3
 """Fewer than 1 in 100 correct short answers in any of 25 languages is called another by both."""
 _PROBABLE_IN_DOUBT: Final = 0.5

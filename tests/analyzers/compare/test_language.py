@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from understudy.analyzers.compare import language_detectors
 from understudy.analyzers.compare.language import (
     LanguageColumns,
     detect_language,
@@ -335,3 +336,27 @@ def test_english_answers_to_other_languages_are_found(model_outputs_dir: Path) -
 def _rows(folder: Path, name: str) -> list[dict[str, Any]]:
     with gzip.open(folder / f"pairs_{name}.ndjson.gz", "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
+
+
+ENGLISH = (
+    "Your order was shipped on Tuesday and should arrive with the courier by the end of the week. "
+    "Please keep the receipt, since it is needed for any return that you would like to make. "
+)
+
+
+@pytest.mark.parametrize("text", [ENGLISH, ENGLISH * 4, ENGLISH + "See shop.example/faq; a=1.\n"])
+@pytest.mark.parametrize("request_language", ["es", "de", "ja", "pl"])
+def test_an_answer_plainly_in_another_language_asks_cld2_once(
+    text: str, request_language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counted(text: str, **options: Any) -> Any:
+        asked.append(text)
+        return detect(text, **options)
+
+    detect = language_detectors.pycld2.detect
+    monkeypatch.setattr(language_detectors.pycld2, "detect", counted)
+    columns = match_languages([request_language], [text], np.array([True]))
+    assert (columns.output_language, columns.match.tolist()) == (["en"], [0])
+    assert len(asked) == 1
