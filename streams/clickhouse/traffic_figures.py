@@ -111,6 +111,8 @@ class Traffic:
     histograms: dict[str, dict[int, int]]
     """Log bucket to count."""
     steps: list[TrafficStep]
+    newest: dt.datetime | None = None
+    """What was asked for ends here: a step that ends later may still grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ def read_traffic(
         TrafficStep(int(at), dict(zip(names, map(int, of), strict=True)))
         for at, *of in connection.rows(_STEPS, parameters)
     ]
-    return Traffic(span.since, span.until, int(rows), sums, maps, steps)
+    return Traffic(span.since, span.until, int(rows), sums, maps, steps, until)
 
 
 def read_languages(

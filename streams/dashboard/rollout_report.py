@@ -92,7 +92,8 @@ def rollout_report(
     problem = reader.problem
     pairs = _pairs(reader, source)
     status = status_of(record, decision)
-    counted = f"from {moment_text(source.since)} until {moment_text(source.until)}"
+    first, last = (found.since, min(found.until, source.until)) if found else span
+    counted = f"from {moment_text(first)} until {moment_text(last)}"
     models = record.manifest.models
     return ReportPage(
         title=rollout_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from understudy.analyzers.guardrails.formatting import (
@@ -12,7 +13,8 @@ from understudy.analyzers.guardrails.formatting import (
     format_value,
 )
 from understudy.analyzers.windows.histogram import bucket_value, quantile
-from understudy.streams.clickhouse.traffic_figures import SIDES, Traffic
+from understudy.schemas.event_time import to_epoch_ms
+from understudy.streams.clickhouse.traffic_figures import SIDES, Traffic, TrafficStep
 from understudy.streams.dashboard.charts import Chart, Line
 
 KINDS: Final = (
@@ -170,17 +172,20 @@ def _ends(sums: Mapping[str, float]) -> list[tuple[str, str, str]]:
 def _course(traffic: Traffic) -> list[Chart]:
     if len(traffic.steps) < 2:
         return []
-    x = [step.at_ms / 1000 for step in traffic.steps]
+    step_ms = min(later.at_ms - one.at_ms for one, later in pairwise(traffic.steps))
+    steps = _complete(traffic, step_ms)
+    x = [step.at_ms / 1000 for step in steps]
 
     def rates(side: str) -> list[float | None]:
-        of = [(s.sums[f"{side}_errors"], s.sums[f"{side}_model_requests"]) for s in traffic.steps]
+        of = [(s.sums[f"{side}_errors"], s.sums[f"{side}_model_requests"]) for s in steps]
         return [100 * errors / total if total else None for errors, total in of]
 
-    requests = [step.sums["candidate_requests"] for step in traffic.steps]
+    requests = [60_000 * step.sums["candidate_requests"] / step_ms for step in steps]
+    total = sum(step.sums["candidate_requests"] for step in traffic.steps)
     spoken = f"Share of requests without an answer over {len(x)} steps of time."
     return [
         Chart(
-            "Requests of the candidate", f"{sum(requests):,} requests.", x,
+            "Requests of the candidate, per minute", f"{total:,} requests in all.", x,
             [Line("requests", "main", requests)],
         ),
         Chart(
@@ -189,6 +194,15 @@ def _course(traffic: Traffic) -> list[Chart]:
             unit="%",
         ),
     ]  # fmt: skip
+
+
+def _complete(traffic: Traffic, step_ms: int) -> list[TrafficStep]:
+    """Without a last step that may still grow: it would look like a fall."""
+    steps = traffic.steps
+    if traffic.newest is None or len(steps) <= 2:
+        return steps
+    is_cut = steps[-1].at_ms + step_ms > to_epoch_ms(traffic.newest)
+    return steps[:-1] if is_cut else steps
 
 
 def _distributions(traffic: Traffic) -> list[Chart]:

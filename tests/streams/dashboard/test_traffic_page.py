@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 
 from understudy.analyzers.windows.histogram import bucket_value
 from understudy.streams.clickhouse.traffic_figures import (
@@ -80,6 +81,18 @@ def test_times_come_from_the_histograms() -> None:
     stable, candidate = spec["series"]
     assert sum(stable["values"]) == sum(candidate["values"]) == 100.0
     assert spec["x"][0] < bucket_value(301) / 1000 * 1.1
+
+
+def test_requests_are_per_minute_and_a_last_step_that_may_grow_is_left_out() -> None:
+    whole = traffic(steps=4)
+    wide = replace(
+        whole, steps=[TrafficStep(300_000 * n, step.sums) for n, step in enumerate(whole.steps)]
+    )
+    for newest_s, shown in ((1_200, 4), (1_100, 3)):
+        cut = replace(wide, newest=dt.datetime.fromtimestamp(newest_s, dt.UTC))
+        requests = traffic_page(cut).charts[0]
+        assert requests.lines[0].values == [40.0] * shown
+        assert requests.spoken == "800 requests in all."
 
 
 def test_the_course_is_drawn_from_two_steps_on() -> None:
