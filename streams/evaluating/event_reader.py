@@ -222,7 +222,8 @@ class EventReader:
             sampler = self._samplers.setdefault(name, RolloutSampler(()))
             sampler.samplings = rollout.samplings
             for sampling in rollout.samplings:
-                self._queue.limit((name, sampling.evaluator), sampling)
+                if sampling.evaluator in self._plan.judging:
+                    self._queue.limit((name, sampling.evaluator), sampling)
                 self._warn_of_unknown(sampling.evaluator)
         for gone in self._samplers.keys() - rollouts.keys():
             del self._samplers[gone]
@@ -239,7 +240,7 @@ class EventReader:
         if not self._plan.knows(reference):
             return
         usage = evaluation.usage
-        if usage is not None:
+        if usage is not None and reference in self._plan.judging:
             calls = max(1, len(evaluation.preferences))
             self._queue.note_elsewhere(
                 (evaluation.rollout_id, reference), evaluation_time_ms(evaluation) / 1000,

@@ -9,6 +9,7 @@ against the budget, and is made by the caller.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import openai
     from openai.types.chat import ChatCompletion
 
+_CHATTY: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "openai")
+"""Loggers of the client's releases, which write a line for each call, with its URL."""
 _TOKENS_PER_MILLION: Final = 1_000_000
 _FRAME_TOKENS: Final = 64
 """What a chat template adds to two messages, and then some."""
@@ -78,6 +81,8 @@ class OpenAIJudge:
                 "install it with: pip install 'understudy[evaluating]'",
                 WRONG_USAGE,
             ) from None
+        for name in _CHATTY:
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._openai = openai
         self._settings = settings
         self._client = openai.AsyncOpenAI(

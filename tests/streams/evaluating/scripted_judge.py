@@ -108,7 +108,7 @@ class JudgeServer:
         app.router.add_post("/v1/chat/completions", self._answer)
         if self._models is not None:
             app.router.add_get("/v1/models", self._models)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -48,6 +49,12 @@ def failing(responder: Responder, **settings: Any) -> JudgeUnavailable:
     with pytest.raises(JudgeUnavailable) as failure:
         ask(responder, **settings)
     return failure.value
+
+
+def test_calls_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ask(good)
+    assert caplog.records == []
 
 
 def test_what_is_asked_and_answered() -> None:
