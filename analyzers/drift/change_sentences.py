@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from understudy.analyzers.drift.periods import FEWEST_REFERENCE_HOURS, Hours
@@ -59,6 +60,8 @@ def change(one: DriftFinding) -> str:
 
 
 def _relative(share: float) -> str:
+    if not math.isfinite(share):
+        return "–"
     return f"{'+' if share >= 0 else '−'}{format_number(100 * abs(share), 3)} %"
 
 

@@ -71,7 +71,7 @@ class DriftFinding:
 
     @property
     def change(self) -> float:
-        """The change, in the unit of the interval."""
+        """The change, in the unit of the interval; NaN of a mean that was 0."""
         return self._change(self.found.change)
 
     def _natural(self, value: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Final
 
 import click
@@ -166,8 +167,8 @@ def _finding(one: DriftFinding) -> dict[str, object]:
         "language": one.language or None,
         "before": one.before,
         "after": one.after,
-        "change": one.change,
-        "interval": list(one.interval),
+        "change": _known(one.change),
+        "interval": [_known(end) for end in one.interval],
         "is_relative": one.metric.kind != "rate",
         "p_value": one.found.p_value,
         "tested_at": one.tested_at,
@@ -176,3 +177,8 @@ def _finding(one: DriftFinding) -> dict[str, object]:
         "values_after": one.found.values_after,
         "stretches": one.found.stretches,
     }
+
+
+def _known(value: float) -> float | None:
+    """JSON has no number for a relative change of 0."""
+    return value if math.isfinite(value) else None

@@ -43,6 +43,19 @@ def test_what_changed_is_said_and_whether_prompts_did() -> None:
     )
 
 
+def test_what_was_nothing_has_no_relative_change() -> None:
+    sums = traffic(np.random.default_rng(6), DAYS)
+    columns = dict(sums.columns)
+    recent = sums.hours >= FIRST + 14 * HOURS_OF_DAY
+    columns["cost_usd_count"] = columns["requests"]
+    columns["cost_usd_sum"] = np.where(recent, 0.01 * columns["requests"], 0.0)
+    columns["cost_usd_squares"] = np.where(recent, 0.0002 * columns["requests"], 0.0)
+    found = drift(HourlySums(sums.hours, sums.languages, sums.workflows, columns))
+    cost = next(one for one in found.findings if one.metric.name == "cost_usd")
+    assert values(cost) == ("$0", "$0.01")
+    assert change(cost) == "– (– to –)"
+
+
 @pytest.mark.parametrize(("name", "ends"), [("answer_length", "%)"), ("error_rate", "points)")])
 def test_changes_have_their_units(name: str, ends: str) -> None:
     found = drift(traffic(np.random.default_rng(6), DAYS, longer=1.8, errors=3.0))
