@@ -54,6 +54,9 @@ def closed_rows(rollout: Rollout, rows: Sequence[WindowRow]) -> list[ClosedRows]
                     language=labels([row.language for row in some]),
                     workflow=labels([row.workflow for row in some]),
                     columns=RowColumns.of_rows(some, columns_needed(rollout)),
+                    requests_from_ms=np.array(
+                        [to_epoch_ms(row.requests_from or row.window_start) for row in some]
+                    ),
                 )
             )
     return parts

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from tests.analyzers.guardrails.test_closed_windows import closed_rows
 from tests.analyzers.guardrails.test_evaluator import evaluated, policy
 from tests.analyzers.guardrails.world import START, WINDOW_S, World, message
 from understudy.analyzers.guardrails.apply_windows import enter_stage
@@ -239,3 +241,52 @@ def test_two_guardrails_of_one_evaluator_share_its_noise() -> None:
     tight = PREFERENCE.replace("}", ", name: tight, action: alert}")
     names = [one.name for one in checks_of(policy(f"{PREFERENCE}, {tight}")) if one.of_evaluator]
     assert names == ["evaluator.helpfulness@1.quality_preference"]
+
+
+def test_a_backtest_on_stored_windows_sees_it_too() -> None:
+    """As ClickHouse gives the rows back: of both sources, in the order of their windows."""
+    rollout = policy(f"{PREFERENCE}, {{metric: error_rate, max_increase: 1pp}}")
+    events, judged_pairs = World().messages(14, 60), Judged(wins=0.38).messages(1, 60)
+    one_by_one = RolloutEvaluator(rollout)
+    for pair in zip(events, judged_pairs, strict=True):
+        for one in pair:
+            one_by_one.take(one)
+    together = chain.from_iterable(zip(events, judged_pairs, strict=True))
+    rows = [row for one in together for row in one.rows]
+    backtest = RolloutEvaluator(rollout)
+    decisions = backtest.take_closed(closed_rows(rollout, rows))
+    assert decisions[-1].verdict == "rollback"
+    assert decisions[-1].reasons[0].startswith("answers preferred to stable's ")
+    for metric in ("quality_preference", "error_rate"):
+        left, right = (evidence_of(each.decision().evidence, metric, "language:ja")
+                       for each in (one_by_one, backtest))  # fmt: skip
+        assert left.statistics == right.statistics
+        assert left.log_promotion == right.log_promotion
+        assert left.design_effect == right.design_effect
+
+
+def test_read_again_it_changes_nothing_and_its_state_is_json() -> None:
+    rollout = policy(f"{PREFERENCE}, {SCORE}")
+    messages = Judged().messages(12, 12)
+    once, _ = evaluated(rollout, messages)
+    state = RolloutEvaluator(rollout).encode_state()
+    for place, one in enumerate(messages):
+        evaluator = RolloutEvaluator(rollout, state)
+        evaluator.take(one)
+        for again in messages[max(0, place - 3) : place + 1]:
+            assert evaluator.take(again) is None
+        state = evaluator.encode_state()
+    assert state == once.encode_state()
+
+
+def test_evaluations_move_nothing_but_their_own_guardrail() -> None:
+    rollout = policy(f"{PREFERENCE}, {{metric: error_rate, max_increase: 1pp}}")
+    events = World().messages(8, 20)
+    alone, _ = evaluated(rollout, events)
+    both, _ = evaluated(rollout, [*events, *Judged(delay_windows=30).messages(9, 20)])
+    left, right = alone.decision(), both.decision()
+    assert (right.stage, right.quality) == (left.stage, left.quality)
+    others = [[e for e in d.evidence if e.metric == "error_rate"] for d in (left, right)]
+    assert others[0] == others[1]
+    assert right.partitions == left.partitions
+    assert (left.evaluation_partitions, right.evaluation_partitions) == ({}, {0: 191})
