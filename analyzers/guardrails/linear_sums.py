@@ -34,7 +34,7 @@ class LinearSums:
 
     def __init__(self, names: Sequence[str], read: Read) -> None:
         """`read` takes (n,) columns of these names to (n, width) sums."""
-        self._names = list(names)
+        self._names = tuple(names)
         self._terms = {
             is_paired: _terms_of(self._gains(read, is_paired=is_paired))
             for is_paired in (True, False)
@@ -44,9 +44,7 @@ class LinearSums:
     def read(self, columns: RowColumns) -> FloatArray:
         """Return the sums of rows, (n, width)."""
         is_paired = columns.is_paired
-        values = np.array([columns[name] for name in self._names]).reshape(
-            len(self._names), columns.n
-        )
+        values = columns.together(self._names)
         if is_paired.all():
             return self._added(values, is_paired=True)
         if not is_paired.any():

@@ -7,10 +7,10 @@ of window rows and from blocks that a query returns.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,10 @@ HISTOGRAMS: Final = frozenset(
     if one.kind is SumKind.HISTOGRAM
 )
 """Columns that hold a histogram in each row."""
+
+
+MANY_POLICIES: Final = 1024
+"""Names of columns follow from the metrics of a policy; a worker holds rollouts of as many."""
 
 
 class HistogramColumn:
@@ -163,24 +167,26 @@ class RowColumns:
         self._numbers = numbers
         self._histograms = histograms or {}
         self._names = names or {}
+        self._table: tuple[tuple[str, ...], FloatArray] | None = None
+        """The numbers once more, (names, n), where they lie together."""
 
     @classmethod
     def of_rows(cls, rows: Sequence[WindowRow], names: Iterable[str]) -> RowColumns:
         """Return these columns of rows."""
-        wanted = sorted(set(names))
-        histograms = [name for name in wanted if name in HISTOGRAMS]
-        by_name = [name for name in wanted if name in NAME_PLACES]
-        numbers = [name for name in wanted if name not in HISTOGRAMS | NAME_PLACES.keys()]
-        return cls(
+        wanted = _by_kind(frozenset(names))
+        table = _numbers_of(rows, wanted.numbers)
+        columns = cls(
             np.array([row.mode in PAIRED_MODES for row in rows], dtype=np.bool_),
-            _numbers_of(rows, tuple(numbers)),
-            {name: HistogramColumn.of(_values(rows, name)) for name in histograms},
+            dict(zip(wanted.numbers, table, strict=True)),
+            {name: HistogramColumn.of(_values(rows, name)) for name in wanted.histograms},
             {
                 name: NameColumn.of(list(map(attrgetter(NAME_PLACES[name]), rows)))
-                for name in by_name
+                for name in wanted.by_name
             },
             _evaluators_of(rows),
         )
+        columns._table = wanted.numbers, table
+        return columns
 
     @property
     def n(self) -> int:
@@ -207,6 +213,13 @@ class RowColumns:
         """Return a column of numbers."""
         return self._numbers[name]
 
+    def together(self, names: tuple[str, ...]) -> FloatArray:
+        """Return columns of numbers, (names, n)."""
+        if self._table is not None:
+            known, table = self._table
+            return table[_places_in(known, names)]
+        return np.array([self[name] for name in names]).reshape(len(names), self.n)
+
     def histogram(self, name: str) -> HistogramColumn:
         """Return a column of histograms."""
         return self._histograms[name]
@@ -214,6 +227,29 @@ class RowColumns:
     def by_name(self, name: str) -> NameColumn:
         """Return a column of counts by name."""
         return self._names[name]
+
+
+class _ByKind(NamedTuple):
+    """Names of columns, in their order."""
+
+    numbers: tuple[str, ...]
+    histograms: tuple[str, ...]
+    by_name: tuple[str, ...]
+
+
+@lru_cache(MANY_POLICIES)
+def _by_kind(names: frozenset[str]) -> _ByKind:
+    wanted, others = sorted(names), HISTOGRAMS | NAME_PLACES.keys()
+    return _ByKind(
+        tuple(name for name in wanted if name not in others),
+        tuple(name for name in wanted if name in HISTOGRAMS),
+        tuple(name for name in wanted if name in NAME_PLACES),
+    )
+
+
+@lru_cache(MANY_POLICIES)
+def _places_in(known: tuple[str, ...], names: tuple[str, ...]) -> IntArray:
+    return np.array([known.index(name) for name in names], dtype=np.int64)
 
 
 def _evaluators_of(rows: Sequence[WindowRow]) -> LabelArray | None:
@@ -231,15 +267,15 @@ def _part(n_rows: int, rows: IntArray, chosen: slice | IntArray) -> tuple[int, I
     return old.size, places[kept], kept
 
 
-def _numbers_of(rows: Sequence[WindowRow], names: tuple[str, ...]) -> dict[str, FloatArray]:
-    """Return columns of numbers, all of a row taken at once."""
+def _numbers_of(rows: Sequence[WindowRow], names: tuple[str, ...]) -> FloatArray:
+    """Return columns of numbers, (names, n), all of a row taken at once."""
     read = _reader_of(names)
     found = np.array([read(row) for row in rows], dtype=np.float64)
     columns = np.ascontiguousarray(found.reshape(len(rows), 1 + len(names)).T)
-    return dict(zip(names, columns[1:], strict=True))
+    return columns[1:]
 
 
-@cache
+@lru_cache(MANY_POLICIES)
 def _reader_of(names: tuple[str, ...]) -> Callable[[WindowRow], tuple[float, ...]]:
     """Return what reads columns of a row, after one more, so that it is a tuple in any case."""
     return attrgetter("window_s", *(PLACES[name] for name in names))

@@ -277,13 +277,16 @@ class RowLayout:
         vectors: FloatArray,
     ) -> None:
         n_fields = len(tail.check.tail.fields)
+        all_places = [table.places_of(key.language, key.workflow, key.mode) for key in keys]
+        known: dict[tuple[int, int], tuple[int, int, int]] = {}
         for number, kind in enumerate(tail.kinds):
-            places = [table.places_of(key.language, key.workflow, key.mode)[kind] for key in keys]
-            names = [None if place == NO_PLACE else table.names[place] for place in places]
-            buckets = [
-                tail_buckets(tail.check, thresholds, name, key.start_ms)
-                for name, key in zip(names, keys, strict=True)
-            ]
+            buckets = []
+            for places, key in zip(all_places, keys, strict=True):
+                of_window = places[kind], key.start_ms
+                if of_window not in known:
+                    name = None if places[kind] == NO_PLACE else table.names[places[kind]]
+                    known[of_window] = tail_buckets(tail.check, thresholds, name, key.start_ms)
+                buckets.append(known[of_window])
             stable, rollback, promotion = np.array(buckets, dtype=np.int64).reshape(-1, 3).T
             start = tail.start + number * n_fields
             vectors[:, start : start + n_fields] = tail.check.tail.read(

@@ -93,3 +93,11 @@ def test_some_rows_can_be_taken_in_their_order() -> None:
         one, other = (each.histogram("candidate_duration_ms_histogram") for each in (some, wanted))
         for part in ("rows", "buckets", "counts"):
             assert getattr(one, part).tolist() == getattr(other, part).tolist()
+
+
+def test_columns_together_are_those_one_by_one() -> None:
+    (message,) = World().messages(1, 1)
+    names = ("pair_pairs", "stable_errors", "candidate_cost_usd_sum")
+    columns = RowColumns.of_rows(message.rows, {*names, "stable_models", "events_late"})
+    for some in (columns, columns.part(np.array([1, 0]))):
+        assert np.array_equal(some.together(names[::-1]), [some[name] for name in names[::-1]])
