@@ -87,15 +87,19 @@ def test_counters_never_fall() -> None:
 def test_names_follow_the_rules(spec: MetricSpec[Any]) -> None:
     assert re.fullmatch(r"understudy_[a-z]+(_[a-z]+)*", spec.name)
     assert spec.name.endswith("_total") is (spec.kind == "counter")
-    # Their values are few: evaluators are named by policies, the rest by the code and the broker.
-    bounded = {"source", "outcome", "reason", "partition", "topic", "version", "evaluator"}
+    # Their values are few: evaluators are named by policies, rollouts are those with traffic enough
+    # to compare with their past, the rest is named by the code and the broker.
+    bounded = {
+        "source", "outcome", "reason", "partition", "topic", "version", "evaluator", "rollout_id",
+        "side",
+    }  # fmt: skip
     assert set(spec.labels) <= bounded
     assert "milli" not in spec.name
     assert not spec.name.endswith(("_ms", "_count", "_percent"))
 
 
 def test_every_outcome_of_an_event_is_told() -> None:
-    not_outcomes = {"read", "read_bytes", "pairs"}
+    not_outcomes = {"read", "read_bytes", "pairs", "captured", "capture_failures"}
     assert set(OUTCOMES) == set(Tally.__dataclass_fields__) - not_outcomes
 
 
