@@ -58,7 +58,7 @@ def test_times_are_utc_and_unknown_ones_a_dash() -> None:
     east = dt.datetime(2026, 3, 2, 14, 5, tzinfo=dt.timezone(dt.timedelta(hours=2)))
     text = render(
         "policy.html", person="", can_sign_in=False, id="a/b", text="",
-        commands=[_Command(east), _Command(None)],
+        commands=[_Command(east), _Command(None)], can_backtest=False,
     )  # fmt: skip
     assert '<time datetime="2026-03-02T12:05:00+00:00">2026-03-02 12:05:00</time>' in text
     assert '<td class="number">–</td>' in text
@@ -81,7 +81,10 @@ def test_an_interval_that_does_not_fit_is_marked_at_that_end(
 def _evidence_page(one: Evidence) -> str:
     other = msgspec.structs.replace(one, slice="language:ja")
     page = evidence_page(decision("hold", one, other), one, [])
-    return render("evidence.html", person="", can_sign_in=False, id="a", page=page, problem="")
+    return render(
+        "evidence.html", person="", can_sign_in=False, id="a", page=page, problem="",
+        is_later=False,
+    )  # fmt: skip
 
 
 class _Command:

@@ -74,12 +74,10 @@ OTHER_PAIR = captured(
 def connection(clickhouse_url: str) -> Iterator[ReadConnection]:
     client = connect(clickhouse_url, database="test_report")
     migrate(client)
-    for message in MESSAGES:
-        made = block(WINDOWS, window_columns(message.rows))
-        client.raw_insert(made.table, made.columns, made.payload, fmt="Native")
+    rows = [row for message in MESSAGES for row in message.rows]
+    insert(client, block(WINDOWS, window_columns(rows)))
     roll_up(client)
-    made = decision_block([(one, encode_decision(one)) for one in DECISIONS])
-    client.raw_insert(made.table, made.columns, made.payload, fmt="Native")
+    insert(client, decision_block([(one, encode_decision(one)) for one in DECISIONS]))
     insert(client, captured_block([BROKEN_PAIR, OTHER_PAIR]))
     reading = ReadConnection(f"{clickhouse_url}?database=test_report")
     yield reading

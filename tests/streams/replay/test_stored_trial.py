@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.analyzers.guardrails.world import ROLLOUT
+from tests.streams.clickhouse.round_trip import insert
 from tests.streams.http.views import BROKEN, policy
 from understudy.schemas.rollouts import compile_manifest
 from understudy.streams.clickhouse.connect import connect
@@ -28,9 +29,8 @@ EVER = (0, 10**13)
 def url(clickhouse_url: str) -> Iterator[str]:
     client = connect(clickhouse_url, database="test_stored_trial")
     migrate(client)
-    for message in BROKEN.messages(5, 45):
-        made = block(WINDOWS, window_columns(message.rows))
-        client.raw_insert(made.table, made.columns, made.payload, fmt="Native")
+    rows = [row for message in BROKEN.messages(5, 45) for row in message.rows]
+    insert(client, block(WINDOWS, window_columns(rows)))
     yield f"{clickhouse_url}?database=test_stored_trial"
     client.command("DROP DATABASE test_stored_trial")
     client.close()
