@@ -89,7 +89,8 @@ class Difference:
 
 
 def _array(group: Arm | Pairs) -> str:
-    return f"[{', '.join(f'toFloat64({getattr(group, one.name)})' for one in fields(group))}]"
+    sums = (getattr(group, one.name) for one in fields(group))
+    return f"[{', '.join('0.' if one == '0' else f'toFloat64({one})' for one in sums)}]"
 
 
 ROW: Final = ("label", "better", "kind", "is_paired", "stable_arm", "candidate_arm", "pairs")
