@@ -56,7 +56,7 @@ def apply_windows(rollout: Rollout, state: RolloutState, message: WindowsMessage
     if message.asks_for_look:
         return
     store = state.stores[message.source]
-    usable = (row for row in message.rows if row.mode is not None)
+    usable = (row for row in message.rows if _is_usable(state, row))
     rows = store.newest(message.partition, message.version, usable)
     # Harmless when the message is refused, and when it comes again.
     if sum(state.arrivals.note(row.language, row.workflow) for row in rows.values()):
@@ -73,6 +73,11 @@ def apply_windows(rollout: Rollout, state: RolloutState, message: WindowsMessage
     while (start_ms := store.next_to_fold()) is not None:
         state.batches[message.source].pop(start_ms, None)
         _fold(rollout, state, message.source, start_ms, store.fold(start_ms), is_late=False)
+
+
+def _is_usable(state: RolloutState, row: WindowRow) -> bool:
+    """Whether a row says of which requests it is, and no evaluator but those that are named."""
+    return row.mode is not None and (not row.evaluator or row.evaluator in state.evaluators)
 
 
 def enter_stage(state: RolloutState, stage: int) -> None:

@@ -135,6 +135,8 @@ class RolloutState:
         """`mirrors` says whether the policy mirrors requests while it serves the candidate."""
         self._mirrors = mirrors
         self.checks = tuple(checks)
+        self.evaluators = frozenset(check.evaluator for check in checks)
+        """Whose evaluations are looked at; those of others are not even kept."""
         self.policy_hash = encoded.policy_hash
         self.status = encoded.status
         self.stage = encoded.stage

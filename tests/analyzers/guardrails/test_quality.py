@@ -152,6 +152,20 @@ def test_only_the_evaluator_that_is_named_counts() -> None:
         assert evidence_of(decision.evidence, "quality_preference").units == 0
 
 
+def test_what_others_say_is_not_kept() -> None:
+    said = Judged(wins=0.1, evaluator="other@1").messages(1, 20)
+    opened = [
+        msgspec.structs.replace(
+            one, rows=[msgspec.structs.replace(row, closed=False) for row in one.rows]
+        )
+        for one in said
+    ]
+    evaluator, _ = evaluated(policy(PREFERENCE), opened)
+    (partition,) = evaluator._state.stores["evaluations"].partitions.values()
+    assert partition.rows == {}
+    assert evaluator.decision().evaluation_partitions == {0: 191}
+
+
 def test_two_evaluators_keep_apart() -> None:
     guardrails = f"{PREFERENCE}, {SCORE}"
     bad = Judged(wins=0.2).messages(1, 30)
