@@ -87,10 +87,11 @@ def _position_lag(one: PartitionSnapshot, _: int) -> float | None:
 PAIRING: Final[tuple[Spec, ...]] = (
     MetricSpec(
         f"{PREFIX}events_total", "counter", ("source", "outcome"),
-        "Records by source (events or feedback) and outcome: paired, single, unmatched, duplicate, "
-        "superseded, late, invalid, replayed (read again after an earlier run had counted them) or "
-        "skipped (in windows that are not written, since the log no longer has all of their "
-        "records). Records that are read again count again; the view `accounting` counts each once",
+        "Records by source (events, feedback or evaluations) and outcome: paired, single, "
+        "unmatched, duplicate, superseded, late, invalid, replayed (read again after an earlier "
+        "run had counted them) or skipped (in windows that are not written, since the log no "
+        "longer has all of their records). Records that are read again count again; the view "
+        "`accounting` counts each once",
         _outcomes,
     ),
     _source_counter("events_read", "Records read", lambda r: r.tally.get("read", 0)),
@@ -132,7 +133,8 @@ PAIRING: Final[tuple[Spec, ...]] = (
     _by_partition("committed_offset", "Offset last committed; trails the position by window, "
                   "lateness and join timeout on purpose", lambda p, _: p.committed),
     _by_partition("watermark_lag_seconds", "Wall-clock time minus the watermark, the newest time "
-                  "of requests or feedback that was read; grows also while nothing arrives",
+                  "of requests, feedback or evaluations that was read; grows also while nothing "
+                  "arrives",
                   _watermark_lag_s),
     _by_partition("waiting_sides", "Sides that wait for their partner",
                   lambda p, _: p.waiting_sides),
