@@ -49,10 +49,9 @@ class _Offer:
 
 @dataclass(frozen=True, slots=True)
 class InsertBatch:
-    """Blocks of the same columns of one table, for one insert."""
+    """Blocks of one table, for one insert; each names its own columns."""
 
     table: str
-    columns: tuple[str, ...]
     rows: int
     nbytes: int
     _blocks: Sequence[tuple[Block, _Offer]]
@@ -95,7 +94,7 @@ class LoadBuffer:
 
     def __init__(self, policy: LoadPolicy) -> None:
         self._policy = policy
-        self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
+        self._groups: dict[str, _Group] = {}
         self._unstored: dict[PartitionKey, deque[_Offer]] = {}
         self._positions: dict[PartitionKey, int] = {}
         self._nbytes = 0
@@ -125,7 +124,7 @@ class LoadBuffer:
         for partition in entry.positions:
             self._unstored.setdefault(partition, deque()).append(entry)
         for block in filled:
-            group = self._groups.setdefault((block.table, block.columns), _Group())
+            group = self._groups.setdefault(block.table, _Group())
             group.add(block, entry, now_s)
         self._nbytes += nbytes
         self._advance(entry)
@@ -137,17 +136,17 @@ class LoadBuffer:
         It stays in `nbytes` until `stored` is called with it.
         """
         due = [
-            (group.waiting[0][2], key)
-            for key, group in self._groups.items()
+            (group.waiting[0][2], table)
+            for table, group in self._groups.items()
             if group.waiting and (everything or self._due_at(group) <= now_s)
         ]
         if not due:
             return None
-        table, columns = min(due)[1]
-        blocks = self._groups[table, columns].take(self._policy)
+        table = min(due)[1]
+        blocks = self._groups[table].take(self._policy)
         rows = sum(block.rows for block, _ in blocks)
         nbytes = sum(len(block.payload) for block, _ in blocks)
-        return InsertBatch(table, columns, rows, nbytes, blocks)
+        return InsertBatch(table, rows, nbytes, blocks)
 
     def due_at(self) -> float | None:
         """The time at which the next batch is due, as things stand."""

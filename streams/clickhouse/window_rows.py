@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import astuple
@@ -30,6 +30,22 @@ def window_columns(rows: Sequence[WindowRow]) -> Columns:
     for section, record in SECTIONS.items():
         columns.update(_section_columns(section, record.__struct_fields__, rows))
     return columns
+
+
+def filled_columns(rows: Sequence[WindowRow]) -> Columns:
+    """The same without measures that are zero or empty in every row, as the table has it anyway.
+
+    More than half are: of sides that are alone by design, of what nobody measured. ClickHouse
+    takes the others a fifth faster.
+    """
+    return {
+        name: values
+        for name, values in window_columns(rows).items()
+        if name in _KEPT or any(values)
+    }
+
+
+_KEPT: Final = frozenset(_IDENTITY)
 
 
 def _section_columns(section: str, names: Sequence[str], rows: Sequence[WindowRow]) -> Columns:

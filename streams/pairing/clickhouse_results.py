@@ -26,7 +26,7 @@ from understudy.streams.clickhouse.tables import (
     WINDOWS,
     block,
 )
-from understudy.streams.clickhouse.window_rows import window_columns
+from understudy.streams.clickhouse.window_rows import filled_columns
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.records import JointOutput, JudgedPair, UnmatchedSide
 from understudy.streams.pairing.request_language import named_language
@@ -71,7 +71,7 @@ class ClickHouseResults:
 
         Raises `SinkBusy`.
         """
-        blocks = [block(WINDOWS, window_columns(rows))] if rows else []
+        blocks = [block(WINDOWS, filled_columns(rows))] if rows else []
         self._put(blocks, positions)
         self._put_to.update(positions)
 

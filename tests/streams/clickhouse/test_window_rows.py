@@ -15,12 +15,13 @@ from tests.streams.clickhouse.round_trip import expect, insert, stored
 from understudy.analyzers.guardrails.row_columns import PLACES
 from understudy.schemas.window_measures import EventCounts, SideSums
 from understudy.schemas.windows import WindowRow
+from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.tables import (
     TABLES,
     WINDOWS,
     block,
 )
-from understudy.streams.clickhouse.window_rows import window_columns
+from understudy.streams.clickhouse.window_rows import filled_columns, window_columns
 
 
 def test_window_rows_round_trip(client: Client) -> None:
@@ -95,3 +96,23 @@ def test_a_window_of_huge_counts_is_stored_whole(client: Client) -> None:
 
 def test_no_rows_make_an_empty_block() -> None:
     assert block(WINDOWS, window_columns([])).rows == 0
+
+
+def test_measures_that_are_zero_in_every_row_need_not_be_written(client: Client) -> None:
+    rng = np.random.default_rng(11)
+    full = samples.window_row(rng, version=1, partition=0)
+    bare = msgspec.structs.replace(
+        samples.window_row(rng, version=1, partition=1),
+        stable=SideSums(requests=3),
+        candidate=SideSums(),
+        events=EventCounts(),
+    )
+    columns, filled = window_columns([bare]), filled_columns([bare])
+    assert len(filled) < len(columns)
+    assert "partition" in filled, "identity is written, whatever it is"
+    written, both = block(WINDOWS, filled), block(WINDOWS, filled_columns([full]))
+    loader = Loader(lambda: client)
+    loader.put([written, both], {0: 1})
+    assert loader.flush(10.0)
+    assert loader.counters.batches == 1, "blocks of different columns share an insert"
+    expect(WINDOWS, window_columns([full, bare]), stored(client, WINDOWS, "partition"))
