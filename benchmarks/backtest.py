@@ -124,6 +124,7 @@ def draw(rng: np.random.Generator, first: int, windows: int, rate: float) -> Col
         "mode": ["shadow"] * n,
         "language": [language for language, _ in SLICES] * windows,
         "workflow": [workflow for _, workflow in SLICES] * windows,
+        "evaluator": [""] * n,
         "window_start": np.repeat(starts, len(SLICES)),
         "window_s": np.full(n, WINDOW_S),
         "source": ["events"] * n,
