@@ -87,6 +87,8 @@ class WorkflowRouter:
         self._make_router = make_router
         self._ask_model = ask_model
         self._known = table()
+        self._is_stuck = False
+        """Whether the newest table could not be had the last time."""
         self._routers: dict[Route, AnyRouter] = {}
         self._shared: dict[tuple[Route, ...], SharedStable] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -117,8 +119,11 @@ class WorkflowRouter:
             table = self._table()
             if table is not self._known:
                 self._replace(table)
+            self._is_stuck = False
         except Exception:
-            _log.exception("The routes stay as they were")
+            if not self._is_stuck:  # each request looks; one line says it
+                _log.exception("The routes stay as they were")
+            self._is_stuck = True
 
     async def _first_table(self) -> None:
         """Wait until the routes have been read; there is no model to ask before."""
