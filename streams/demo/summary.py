@@ -126,7 +126,7 @@ def summarise(result: DemoResult, *, clickhouse_url: str, program: str = PROGRAM
         paragraphs += [_consequence(decision, result.gateway)]
         paragraphs += [_truth(decision, injected), *_detection(result)]
     option = " --regression quality" if result.kind == "quality" else ""
-    queries = _QUALITY_QUERIES if result.kind == "quality" else _queries(decision)
+    queries = QUALITY_QUERIES if result.kind == "quality" else _queries(decision)
     commands = [_query_command(program, clickhouse_url, one) for one in queries]
     commands += [f"{program} demo{option} --print-policy"]
     return Summary(
@@ -270,12 +270,14 @@ _ACCOUNT: Final = (
 
 
 _PREFERRED: Final = (
-    "SELECT language, sum(quality_pairs) AS judged, sumMap(quality_preference_histogram) AS said, "
-    "round(50 + 5 * arraySum(arrayMap((tenth, pairs) -> tenth * pairs, mapKeys(said), "
-    "mapValues(said))) / judged, 1) AS preferred FROM windows_latest "
-    "WHERE evaluator != '' GROUP BY language ORDER BY preferred LIMIT 10"
+    "SELECT language, workflow, pairs, round(100 * candidate_preferred, 1) AS preferred, cost_usd "
+    "FROM answer_quality WHERE pairs > 0 ORDER BY preferred LIMIT 5"
 )
-_QUALITY_QUERIES: Final = (_DECISIONS, _PREFERRED, _ACCOUNT)
+_LOST: Final = (
+    "SELECT request_time, pair_id, language, preferred, shown_first, cost_usd FROM evaluations "
+    "FINAL WHERE compared = 'candidate' AND preference = 0 ORDER BY request_time DESC LIMIT 5"
+)
+QUALITY_QUERIES: Final = (_DECISIONS, _PREFERRED, _LOST, _ACCOUNT)
 
 
 def _query_command(program: str, clickhouse_url: str, sql: str) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -22,6 +23,7 @@ from understudy.streams.demo.simulator import (
     ROLLOUT_ID,
     STABLE_MODEL,
 )
+from understudy.streams.demo.summary import QUALITY_QUERIES
 from understudy.streams.errors import INTERRUPTED
 
 TIMEOUT_S = 90.0
@@ -109,13 +111,17 @@ def run_quickly(
     return done, keep
 
 
-def stored_verdicts(folder: Path) -> list[str]:
-    """The verdicts in ClickHouse in their order, asked for as the summary says."""
-    sql = "SELECT verdict, reasons[1] AS reason FROM decisions FINAL ORDER BY sequence"
+def rows_of(folder: Path, sql: str) -> list[dict[str, Any]]:
+    """What ClickHouse answers, asked as the summary says."""
     command = [*COMMAND, "query", "--json", "--clickhouse", f"chdb://{folder}", sql]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
-    verdicts = [orjson.loads(line)["verdict"] for line in done.stdout.splitlines()]
-    return list(dict.fromkeys(verdicts))
+    return [orjson.loads(line) for line in done.stdout.splitlines()]
+
+
+def stored_verdicts(folder: Path) -> list[str]:
+    """The verdicts in ClickHouse in their order."""
+    sql = "SELECT verdict, reasons[1] AS reason FROM decisions FINAL ORDER BY sequence"
+    return list(dict.fromkeys(row["verdict"] for row in rows_of(folder, sql)))
 
 
 @pytest.mark.embedded
@@ -153,6 +159,10 @@ def test_answers_that_only_say_the_wrong_thing_are_found_by_the_judge(tmp_path: 
     assert "The verdict names it." in done.stdout
     assert "--regression quality --print-policy" in " ".join(done.stdout.split())
     assert stored_verdicts(folder) == ["hold", "rollback"]
+    (worst, *_), lost = (rows_of(folder, sql) for sql in QUALITY_QUERIES[1:3])
+    assert (worst["language"], worst["workflow"]) == ("zh-Hans", "chat")
+    assert worst["preferred"] < 45
+    assert {tuple(row["preferred"]) for row in lost} == {("stable",)}
 
 
 @pytest.mark.embedded
