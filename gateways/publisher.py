@@ -35,6 +35,7 @@ from understudy.gateways.request_journal import (
     abandoned_journals,
     outline_of,
 )
+from understudy.schemas.evaluations import Evaluation, check_evaluation, evaluation_key
 from understudy.schemas.events import MAX_EVENT_BYTES, Event, event_key
 from understudy.schemas.feedback import Feedback, feedback_key
 from understudy.schemas.topics import (
@@ -130,6 +131,7 @@ class Publisher:
         """
         names = understudy_topics(topic_prefix)
         self._events_topic, self._feedback_topic = names.events.name, names.feedback.name
+        self._evaluations_topic = names.evaluations.name
         self._config = publisher_config(config, max_bytes)
         self._max_bytes = max_bytes
         self._max_event_bytes = max_event_bytes
@@ -242,6 +244,17 @@ class Publisher:
             self._drop(len(ratings), exc_info=True)
             return False
 
+    def publish_evaluations(self, *evaluations: Evaluation) -> bool:
+        """Queue choices between two answers, or scores; False where they were dropped.
+
+        Never waits or raises. What a worker would refuse is dropped and logged.
+        """
+        try:
+            return self._queue([self._evaluation_message(one) for one in evaluations])
+        except Exception:
+            self._drop(len(evaluations), exc_info=True)
+            return False
+
     def flush(self, timeout_s: float) -> bool:
         """Wait until Kafka has all that was published; whether it has.
 
@@ -318,6 +331,15 @@ class Publisher:
             rating = msgspec.structs.replace(rating, conversation_id=name)
         key, value = feedback_key(rating).encode(), msgspec.json.encode(rating)
         return _Message(self._feedback_topic, key, value)
+
+    def _evaluation_message(self, evaluation: Evaluation) -> _Message:
+        check_evaluation(evaluation)
+        if self._privacy is not None:
+            name = self._privacy.conversation_id(evaluation.conversation_id)
+            # An explanation may quote the answers.
+            evaluation = msgspec.structs.replace(evaluation, conversation_id=name, explanation=None)
+        key, value = evaluation_key(evaluation).encode(), msgspec.json.encode(evaluation)
+        return _Message(self._evaluations_topic, key, value)
 
     # The queue
 

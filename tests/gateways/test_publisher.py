@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
@@ -19,6 +20,7 @@ from tests.waiting import wait_until
 from understudy.gateways.privacy import Privacy
 from understudy.gateways.publisher import Publisher, publisher_config
 from understudy.gateways.request_journal import abandoned_journals
+from understudy.schemas.evaluations import Evaluation, Preference, decode_evaluation
 from understudy.schemas.events import Event, Response, Side, decode_event, event_key
 from understudy.schemas.feedback import Feedback, decode_feedback
 from understudy.streams.kafka.embedded_broker import EMBEDDED_PARTITIONS, EmbeddedBroker
@@ -113,6 +115,23 @@ def test_ratings_go_to_the_topic_of_feedback(embedded_broker: EmbeddedBroker) ->
         assert publishing.flush(10.0)
     [message] = read(embedded_broker, 1, "x.feedback")
     assert (message.key(), decode_feedback(message.value())) == (b"r/p", rating)
+
+
+@pytest.mark.embedded
+def test_choices_go_to_the_topic_of_evaluations(embedded_broker: EmbeddedBroker) -> None:
+    chosen = Evaluation(
+        schema_version=1, rollout_id="r", pair_id="p", mode="interleave", request_time=TIME,
+        evaluation_time=TIME, evaluator="users", evaluator_version="1",
+        preferences=(Preference("candidate", "stable"),), conversation_id="who",
+        explanation="they said",
+    )  # fmt: skip
+    wrong = msgspec.structs.replace(chosen, preferences=())
+    with publisher(embedded_broker, topic_prefix="x.") as publishing:
+        assert publishing.publish_evaluations(chosen)
+        assert not publishing.publish_evaluations(wrong)
+        assert publishing.flush(10.0)
+    [message] = read(embedded_broker, 1, "x.evaluations")
+    assert (message.key(), decode_evaluation(message.value())) == (b"r/p", chosen)
 
 
 @pytest.mark.embedded
