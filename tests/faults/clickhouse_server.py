@@ -37,7 +37,7 @@ _HANG_S: Final = 60.0
 _TOO_MANY_PARTS: Final = 252
 _CONTROL: Final = "/fault"
 _FORMAT: Final = re.compile(rb"\s+FORMAT\s+(\w+)\s*$")
-_INSERT: Final = re.compile(rb"INSERT INTO (.*?)\s*\((.*?)\) FORMAT Native\n", re.DOTALL)
+_INSERT: Final = re.compile(rb"INSERT INTO (\S+)\s*(?:\((.*?)\) )?FORMAT Native\n", re.DOTALL)
 _CODE: Final = re.compile(r"Code: (\d+)")
 _SETTINGS: Final = re.compile(r"async_insert|optimize_on_insert|max_\w+")
 
@@ -89,15 +89,22 @@ class Engine:
             sql = _FORMAT.sub(b"", statement).decode()
             return bytes(self._engine.query(sql, wanted, params=bound).bytes() or b"")
 
+    def _columns_of(self, file: Path) -> str:
+        """The columns that a block names itself."""
+        found = self._engine.query(f"DESCRIBE TABLE file('{file}', Native)", "TabSeparated")
+        names = [line.split("\t")[0] for line in str(found).splitlines()]
+        return ", ".join(f"`{name}`" for name in names)
+
     def _insert(
         self, insert: re.Match[bytes], block: bytes, parameters: dict[str, str], half: bool
     ) -> bytes:
-        table, columns = insert[1].decode(), insert[2].decode()
+        table = insert[1].decode()
         settings = [f"{k} = '{v}'" for k, v in parameters.items() if _SETTINGS.fullmatch(k)]
         clause = f" SETTINGS {', '.join(settings)}" if settings else ""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "block.native")
             file.write_bytes(block)
+            columns = insert[2].decode() if insert[2] else self._columns_of(file)
             if half:
                 source = f"SELECT {columns} FROM file('{file}', Native) WHERE rand() % 2"
                 self._engine.query(f"INSERT INTO {table} ({columns}) {source}{clause}", "Null")
