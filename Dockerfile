@@ -6,7 +6,7 @@ COPY schemas schemas
 COPY analyzers analyzers
 COPY gateways gateways
 COPY streams streams
-RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[worker]'
+RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[worker,evaluating]'
 
 FROM python:3.11-slim-bookworm
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
