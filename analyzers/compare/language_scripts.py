@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from typing import Final
+from functools import cache, lru_cache
+from typing import Final, NamedTuple
 
 CHINESE: Final = "zh"
 """Han characters that both scripts of Chinese write, or that may be Japanese: language not told."""
 
 Finder = Callable[[str], list[str]]
+Searcher = Callable[[str], object]
 
 KANA: Final = r"\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d"
 
@@ -112,30 +113,60 @@ def _character_set(encoding: str, first: Iterable[int], second: Iterable[int]) -
 
 _CELLS: Final = range(0xA1, 0xFF)
 _BIG5_CELLS: Final = (*range(0x40, 0x7F), *_CELLS)
-_GB2312: Final = _character_set("gb2312", range(0xB0, 0xF8), _CELLS)
-_BIG5: Final = _character_set("big5", range(0xA4, 0xFA), _BIG5_CELLS)
-_BIG5_FREQUENT: Final = _character_set("big5", range(0xA4, 0xC7), _BIG5_CELLS)
-_JIS_FREQUENT: Final = _character_set("euc_jp", range(0xB0, 0xD0), _CELLS)
-
 _HONG_KONG: Final = frozenset("着裏峯吓嘞吖")
 """Not in Big5, and yet written in Traditional Chinese."""
 _EITHER: Final = frozenset("妳祂")
 """Not in GB 2312, and yet written in Simplified Chinese."""
-ONLY_SIMPLIFIED: Final = "".join(sorted(_GB2312 - _BIG5 - _HONG_KONG))
-ONLY_TRADITIONAL: Final = "".join(sorted(_BIG5_FREQUENT - _GB2312 - _EITHER))
-ONLY_JAPANESE: Final = "".join(sorted(_JIS_FREQUENT - _GB2312 - _BIG5 - _HONG_KONG))
+
+
+class HanCharacters(NamedTuple):
+    """Characters that only one of the scripts writes, and what finds them."""
+
+    only_simplified: str
+    only_traditional: str
+    only_japanese: str
+    frequent_in_japanese: frozenset[str]
+    simplified: Finder
+    traditional: Finder
+    japanese: Finder
+    not_in_simplified: Searcher
+    """Finds a character that Simplified Chinese does not have."""
+    not_in_traditional: Searcher
+
+
+@cache
+def han_characters() -> HanCharacters:
+    """Made when a text first needs them: 20 ms that most commands can do without."""
+    gb2312 = _character_set("gb2312", range(0xB0, 0xF8), _CELLS)
+    big5 = _character_set("big5", range(0xA4, 0xFA), _BIG5_CELLS)
+    big5_frequent = _character_set("big5", range(0xA4, 0xC7), _BIG5_CELLS)
+    jis_frequent = _character_set("euc_jp", range(0xB0, 0xD0), _CELLS)
+    hans = "".join(sorted(gb2312 - big5 - _HONG_KONG))
+    hant = "".join(sorted(big5_frequent - gb2312 - _EITHER))
+    japanese = "".join(sorted(jis_frequent - gb2312 - big5 - _HONG_KONG))
+    return HanCharacters(
+        only_simplified=hans,
+        only_traditional=hant,
+        only_japanese=japanese,
+        frequent_in_japanese=jis_frequent,
+        simplified=re.compile(f"[{hans}]").findall,
+        traditional=re.compile(f"[{hant}]").findall,
+        japanese=re.compile(f"[{japanese}]").findall,
+        not_in_simplified=re.compile(f"[{KANA}{hant}{japanese}]").search,
+        not_in_traditional=re.compile(f"[{KANA}{hans}{japanese}]").search,
+    )
+
+
 _GRAMMAR: Final = "的是我在也"
 """Characters that few Chinese sentences lack, and that names in Japanese seldom have."""
-
-simplified = re.compile(f"[{ONLY_SIMPLIFIED}]").findall
-traditional = re.compile(f"[{ONLY_TRADITIONAL}]").findall
-_japanese = re.compile(f"[{ONLY_JAPANESE}]").findall
 _chinese = re.compile(f"[{_GRAMMAR}]").search
 
 
 def _language_of_han(text: str) -> str:
     """Chinese in one of its scripts, Japanese written without kana, or `CHINESE`: not told."""
-    hans, hant, japanese = len(simplified(text)), len(traditional(text)), len(_japanese(text))
+    han = han_characters()
+    hans, hant = len(han.simplified(text)), len(han.traditional(text))
+    japanese = len(han.japanese(text))
     if _may_be_japanese(text):
         if japanese:
             return "ja"
@@ -152,7 +183,7 @@ _CLEARLY_MORE: Final = 2
 
 
 def _may_be_japanese(text: str) -> bool:
-    return _JIS_FREQUENT.issuperset("".join(_han(text)))
+    return han_characters().frequent_in_japanese.issuperset("".join(_han(text)))
 
 
 # --- one language ----------------------------------------------------------------------------
@@ -175,7 +206,7 @@ def _no_letter(text: str) -> None:
     """Find nothing: for languages that share their script with no other one of interest."""
 
 
-_OWN_LETTERS: Final[dict[str, tuple[Callable[[str], object], Finder, int]]] = {
+_OWN_LETTERS: Final[dict[str, tuple[Searcher, Finder, int]]] = {
     **{
         language: (_no_letter, find, _ENOUGH_LETTERS)
         for language, find in OWN_SCRIPT.items()
@@ -185,8 +216,16 @@ _OWN_LETTERS: Final[dict[str, tuple[Callable[[str], object], Finder, int]]] = {
     "ar": (re.compile("[پچژگکیٹڈڑںےہھ]").search, letters(r"\u0621-\u064a"), _ENOUGH_LETTERS),
     "fa": (re.compile("[ٹڈڑںےہھ]").search, letters("پچژگکی"), 3),
     "ru": (re.compile("[іїєўґәөүұқңћђјљњѓќџ]").search, _russian, _ENOUGH_LETTERS),
-    "zh-Hans": (re.compile(f"[{KANA}{ONLY_TRADITIONAL}{ONLY_JAPANESE}]").search, simplified, 3),
-    "zh-Hant": (re.compile(f"[{KANA}{ONLY_SIMPLIFIED}{ONLY_JAPANESE}]").search, traditional, 3),
+    "zh-Hans": (
+        lambda text: han_characters().not_in_simplified(text),
+        lambda text: han_characters().simplified(text),
+        3,
+    ),
+    "zh-Hant": (
+        lambda text: han_characters().not_in_traditional(text),
+        lambda text: han_characters().traditional(text),
+        3,
+    ),
 }
 """Letters that the language does not have, letters of its own, and how many of these suffice."""
 

@@ -6,23 +6,23 @@ import pytest
 
 from understudy.analyzers.compare.language_scripts import (
     CHINESE,
-    ONLY_JAPANESE,
-    ONLY_SIMPLIFIED,
-    ONLY_TRADITIONAL,
+    han_characters,
     has_letters,
     language_of_script,
 )
 
 
 def test_the_telling_characters_are_in_no_other_set() -> None:
-    assert len(ONLY_SIMPLIFIED) > 2_000
-    assert len(ONLY_TRADITIONAL) > 1_800
-    assert len(ONLY_JAPANESE) > 250
-    assert not set(ONLY_SIMPLIFIED) & set(ONLY_TRADITIONAL)
-    assert not set(ONLY_JAPANESE) & set(ONLY_SIMPLIFIED + ONLY_TRADITIONAL)
-    assert set("这们来说时国会对发经开关") <= set(ONLY_SIMPLIFIED)
-    assert set("這們來說時國會對發經開關嗎貨") <= set(ONLY_TRADITIONAL)
-    assert set("営経済図駅広働") <= set(ONLY_JAPANESE)
+    han = han_characters()
+    hans, hant, japanese = han.only_simplified, han.only_traditional, han.only_japanese
+    assert len(hans) > 2_000
+    assert len(hant) > 1_800
+    assert len(japanese) > 250
+    assert not set(hans) & set(hant)
+    assert not set(japanese) & set(hans + hant)
+    assert set("这们来说时国会对发经开关") <= set(hans)
+    assert set("這們來說時國會對發經開關嗎貨") <= set(hant)
+    assert set("営経済図駅広働") <= set(japanese)
 
 
 @pytest.mark.parametrize(
