@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.analyzers.windows.events import random_pairs
+from tests.analyzers.windows.test_quality_columns import preferring
 from tests.analyzers.windows.test_window_sums import columns_of
 from understudy.analyzers.compare.measure_arrays import SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
@@ -20,6 +21,7 @@ from understudy.analyzers.windows.columns import (
     side_columns,
 )
 from understudy.analyzers.windows.layout import PLACES, SLOTS
+from understudy.analyzers.windows.quality_columns import quality_columns
 from understudy.schemas.measures import LOST, Checked, JsonState
 from understudy.schemas.windows import SECTIONS
 
@@ -44,6 +46,7 @@ def test_columns_are_those_of_the_contract() -> None:
     events = {f"events_{field}" for field in SECTIONS["events"].__struct_fields__}
     for side in ("stable", "candidate"):
         feedback_columns(side, np.array([0.0]), columns)
+    quality_columns([preferring("tie")], columns)
     lost_sides = {f"pair_{one.name}" for one in LOST}
     turns = {name for name, place in PLACES.items() if "turns" in place.section}
     assert set(columns.numbers) == set(SLOTS) - events - lost_sides - turns
