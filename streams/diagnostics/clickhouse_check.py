@@ -8,6 +8,7 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from understudy.schemas.clickhouse.rollups import PROGRESS
 from understudy.streams.clickhouse.connect import connect, parse_url
 from understudy.streams.clickhouse.migrations import pending
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
@@ -30,6 +31,14 @@ WHERE source = 'events' AND window_start > (
 GROUP BY rollout_id HAVING late > 0 ORDER BY late DESC LIMIT 10
 """
 """Late events count in the window in which the watermark stands, so they are among the newest."""
+
+_BEHIND: Final = f"""
+SELECT dateDiff('second', (SELECT max(done_until) FROM {PROGRESS.name} FINAL), max(loaded_at))
+FROM windows
+"""
+"""How long after the last run of the roll-ups the newest row of windows was loaded."""
+BEHIND_S: Final = 900
+"""Thirty runs at the interval that is set by default."""
 
 Columns = Mapping[str, Mapping[str, str]]
 """Table to column to type."""
@@ -70,7 +79,21 @@ def _examine(client: Client) -> list[Finding]:
         return [fail(CLICKHOUSE, f"migrations not applied: {', '.join(waiting)}", _MIGRATE)]
     findings = schema_findings(_columns(client), TABLES | VIEWS)
     found = or_ok(CLICKHOUSE, findings, f"{release}, tables are up to date")
-    return found if any(one.level is Level.FAIL for one in found) else [*found, *_late(client)]
+    if any(one.level is Level.FAIL for one in found):
+        return found
+    return [*found, *_late(client), *_behind(client)]
+
+
+def _behind(client: Client) -> Iterator[Finding]:
+    """Warn where nobody adds windows up."""
+    behind_s = int(client.query(_BEHIND).first_row[0] or 0)
+    if behind_s > BEHIND_S:
+        yield warn(
+            CLICKHOUSE,
+            "the newest windows are not in the roll-ups, which pages and views read",
+            "workers that pair do this unless clickhouse.rollup_interval_s is 0; look for "
+            "`rollups.failed` in their logs, or run `understudy rollup`",
+        )
 
 
 def _late(client: Client) -> Iterator[Finding]:
