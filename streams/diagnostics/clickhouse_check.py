@@ -86,8 +86,8 @@ def _examine(client: Client) -> list[Finding]:
 
 def _behind(client: Client) -> Iterator[Finding]:
     """Warn where nobody adds windows up."""
-    behind_s = int(client.query(_BEHIND).first_row[0] or 0)
-    if behind_s > BEHIND_S:
+    ((behind_s,),) = client.query(_BEHIND).result_rows
+    if int(behind_s or 0) > BEHIND_S:
         yield warn(
             CLICKHOUSE,
             "the newest windows are not in the roll-ups, which pages and views read",
