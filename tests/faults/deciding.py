@@ -102,6 +102,10 @@ def _evaluated(store: RolloutStateStore, record: Record) -> list[Emitted]:
     return [(output.key, value) for value in output.decisions]
 
 
+CHECKPOINT_INTERVAL_S = 2.0
+"""Instead of ten: a test waits for the last checkpoint, and some restart workers many times."""
+
+
 class DecidingRun(Run):
     """Topics, a group and workers that decide."""
 
@@ -117,7 +121,8 @@ class DecidingRun(Run):
     ) -> None:
         super().__init__(
             broker, clickhouse, role=role, rollout_partitions=WINDOW_PARTITIONS,
-            deciding_session_timeout_s=session_s, **settings,
+            deciding_session_timeout_s=session_s,
+            deciding_checkpoint_interval_s=CHECKPOINT_INTERVAL_S, **settings,
         )  # fmt: skip
         self.rollouts = rollouts
 
