@@ -33,10 +33,15 @@ GROUP BY rollout_id HAVING late > 0 ORDER BY late DESC LIMIT 10
 """Late events count in the window in which the watermark stands, so they are among the newest."""
 
 _BEHIND: Final = f"""
-SELECT dateDiff('second', (SELECT max(done_until) FROM {PROGRESS.name} FINAL), max(loaded_at))
+SELECT dateDiff(
+    'second',
+    greatest((SELECT max(done_until) FROM {PROGRESS.name} FINAL), min(loaded_at)),
+    max(loaded_at)
+)
 FROM windows
 """
-"""How long after the last run of the roll-ups the newest row of windows was loaded."""
+"""How long after the last run of the roll-ups, or without one after the oldest row of windows, the
+newest row was loaded."""
 BEHIND_S: Final = 900
 """Thirty runs at the interval that is set by default."""
 
