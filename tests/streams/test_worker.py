@@ -21,11 +21,12 @@ from tests.integration.processes import COMMAND, Worker, settings
 from tests.streams.diagnostics.brokers import MakeTopics, event, key, settings_for, write
 from tests.waiting import wait_until
 from understudy.schemas.topics import ROLLOUT_PARTITIONS
+from understudy.streams import worker
 from understudy.streams.http.server import http_server
 from understudy.streams.monitoring.pairing_monitor import monitor_pairing
 from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.settings import HttpSettings
+from understudy.streams.settings import ClickHouseSettings, HttpSettings
 from understudy.streams.worker import _critical_thread, _self_healing_thread, pairing
 
 
@@ -237,3 +238,17 @@ def test_what_the_context_raises_is_raised_and_the_thread_ends() -> None:
     with pytest.raises(KeyError), _critical_thread(until_stopped, stop, "test"):
         raise KeyError
     assert stop.is_set()
+
+
+def test_windows_are_added_up_unless_the_interval_is_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    intervals: list[float] = []
+
+    def keep(_: object, interval_s: float, stop: threading.Event) -> None:
+        intervals.append(interval_s)
+        stop.wait(60)
+
+    monkeypatch.setattr(worker, "keep_rolled_up", keep)
+    for interval_s in (0.0, 7.0):
+        with worker._rolling_up(ClickHouseSettings(rollup_interval_s=interval_s)):
+            pass
+    assert intervals == [7.0]
