@@ -89,28 +89,35 @@ class Engine:
             sql = _FORMAT.sub(b"", statement).decode()
             return bytes(self._engine.query(sql, wanted, params=bound).bytes() or b"")
 
-    def _columns_of(self, file: Path) -> str:
-        """The columns that a block names itself."""
-        found = self._engine.query(f"DESCRIBE TABLE file('{file}', Native)", "TabSeparated")
-        names = [line.split("\t")[0] for line in str(found).splitlines()]
-        return ", ".join(f"`{name}`" for name in names)
+    def _columns_of(self, table: str) -> dict[str, str]:
+        """The types of a table's columns that an insert has to give."""
+        found = self._engine.query(f"DESCRIBE TABLE {table}", "TabSeparated")
+        rows = (line.split("\t") for line in str(found).splitlines())
+        return {name: kind for name, kind, default, *_ in rows if default in ("", "DEFAULT")}
 
     def _insert(
-        self, insert: re.Match[bytes], block: bytes, parameters: dict[str, str], half: bool
+        self, insert: re.Match[bytes], blocks: bytes, parameters: dict[str, str], half: bool
     ) -> bytes:
+        """Store blocks, each of which may have columns of its own."""
         table = insert[1].decode()
+        named = f"({insert[2].decode()})" if insert[2] else ""
         settings = [f"{k} = '{v}'" for k, v in parameters.items() if _SETTINGS.fullmatch(k)]
         clause = f" SETTINGS {', '.join(settings)}" if settings else ""
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "block.native")
-            file.write_bytes(block)
-            columns = insert[2].decode() if insert[2] else self._columns_of(file)
+            file = Path(folder, "blocks.native")
+            file.write_bytes(blocks)
             if half:
-                source = f"SELECT {columns} FROM file('{file}', Native) WHERE rand() % 2"
-                self._engine.query(f"INSERT INTO {table} ({columns}) {source}{clause}", "Null")
+                columns = self._columns_of(table)
+                names = ", ".join(f"`{name}`" for name in columns)
+                structure = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+                quoted = structure.replace("\\", "\\\\").replace("'", "\\'")
+                source = f"FROM file('{file}', Native, '{quoted}') WHERE rand() % 2"
+                self._engine.query(
+                    f"INSERT INTO {table} ({names}) SELECT {names} {source}{clause}", "Null"
+                )
             else:
                 source = f"FROM INFILE '{file}'{clause} FORMAT Native"
-                self._engine.query(f"INSERT INTO {table} ({columns}) {source}", "Null")
+                self._engine.query(f"INSERT INTO {table} {named} {source}", "Null")
         return b""
 
 
