@@ -19,8 +19,11 @@ _DATE: Final = re.compile(
     r"(?<![\d.,/-])(?:\d{4}\s?[-/.年년]\s?\d{1,2}\s?[-/.月월]\s?\d{1,2}(?:\s?[日일])?"
     r"|\d{1,2}\s?[-/.]\s?\d{1,2}\s?[-/.]\s?\d{4})(?![\d])"
 )
-_LIST_NUMBER: Final = re.compile(r"^[\s>#*_-]*\d{1,3}[.):、．](?=\s|[*_]|$)", re.MULTILINE)
-"""The number of a point in a list, which says how an answer is laid out."""
+_LIST_NUMBER: Final = re.compile(
+    r"^(?:[^\S\n]|[>#*_-])*\d{1,3}[.):、．](?=\s|[*_]|$)", re.MULTILINE
+)
+"""The number of a point in a list, which says how an answer is laid out. What stands before it ends
+with the line: else each line of an empty text would be read to its end."""
 _NUMBER: Final = re.compile(r"\d+(?:[.,'’٫٬\u00a0\u202f]\d+)*")
 _DIGITS: Final = re.compile(r"\d+")
 _SEPARATORS: Final = re.compile(r"[^\d]+")

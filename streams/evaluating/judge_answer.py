@@ -14,7 +14,7 @@ MAX_ANSWER_CHARACTERS: Final = 100_000
 """Of a judge; reasoning models think for some pages."""
 _THOUGHT: Final = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 """What local servers leave in front of an answer of a reasoning model."""
-_FENCED: Final = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?```\Z", re.DOTALL)
+_FENCED: Final = re.compile(r"\A```(?:json)?[^\S\n]*\n(.*?)\n?```\Z", re.DOTALL)
 
 
 class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

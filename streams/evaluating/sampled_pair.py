@@ -71,7 +71,7 @@ def sampled_pair(
     """Return the pair of a complete request's sides, or why it cannot be judged.
 
     A pair without an answer on one side is left to the guardrails on errors: an evaluator that is
-    shown nothing would say what they say already.
+    shown nothing would say what they say already. A control that is too long is none.
     """
     by_side = {event.side: event for event in events}
     stable, candidate, control = (by_side.get(name) for name in ("stable", "candidate", "control"))
@@ -86,6 +86,8 @@ def sampled_pair(
     if len(prompt or "") + len(texts[0]) + len(texts[1]) > max_characters:
         return "too_long"
     again = None if control is None or _is_unreadable(control) else answer_text(control)
+    if again is not None and len(prompt or "") + len(texts[0]) + len(again) > max_characters:
+        again = None
     language = request_language(events)
     expects = stable.request.expects if stable.request is not None else "text"
     return SampledPair(

@@ -98,13 +98,34 @@ def test_any_text_has_findings_in_order_within_it(text: str) -> None:
         end = finding.end
 
 
+def test_a_key_that_does_not_end_is_replaced_up_to_the_next() -> None:
+    text = "-----BEGIN A-----\nMIIE\n-----BEGIN B-----\nMIIF\n-----END B-----\nafter"
+    assert redact(text) == "[private_key][private_key]\nafter"
+
+
 @given(st.text(alphabet="@.:-_a1Z/%\\&#;<>[]()+ ", max_size=2_000))
 def test_hostile_text_takes_no_long_time(text: str) -> None:
     redact(text)
 
 
 @pytest.mark.parametrize(
-    "part", ["a@", "1-", "Aa1", ":1", "password:", "eyJ.", "<b>", "%41", "+1 "]
+    "part",
+    [
+        "a@",
+        "1-",
+        "Aa1",
+        ":1",
+        "password:",
+        "eyJ.",
+        "<b>",
+        "%41",
+        "+1 ",
+        "-----BEGIN A-----",
+        "\n",
+        " ",
+        "(",
+        "a (at) ",
+    ],
 )
 def test_repetitions_are_looked_at_in_linear_steps(part: str) -> None:
     """Of a text of 64 kB; a rule that looks back at each place would take minutes."""

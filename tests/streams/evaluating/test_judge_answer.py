@@ -22,6 +22,7 @@ GOOD = '{"reason": "A is right", "better": "A"}'
         f"  {GOOD}\n",
         f"```json\n{GOOD}\n```",
         f"```\n{GOOD}\n```",
+        f"```json \t\n\n{GOOD}\n\n```",
         f"<think>B looks {{nice}}</think>\n\n{GOOD}",
         '{"better": "A", "reason": ""}',
     ],
@@ -52,6 +53,7 @@ def test_one_judgement(text: str) -> None:
         '{"reason": "' + "x" * MAX_ANSWER_CHARACTERS + '", "better": "A"}',
         "\ud800",
         "null",
+        "```" + "\n" * (MAX_ANSWER_CHARACTERS - 4) + "x",
     ],
 )
 def test_anything_else_is_no_judgement(text: str | None) -> None:

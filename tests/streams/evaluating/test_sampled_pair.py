@@ -51,6 +51,13 @@ def test_a_control_that_failed_is_none() -> None:
     assert not found.has_control
 
 
+def test_a_control_that_is_too_long_is_none() -> None:
+    long = side("control", "4" * 1_000)
+    found = pair(side("stable"), side("candidate"), long)
+    assert isinstance(found, SampledPair)
+    assert not found.has_control
+
+
 @pytest.mark.parametrize(
     ("candidate", "reason"),
     [
