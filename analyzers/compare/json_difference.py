@@ -80,9 +80,7 @@ def compare_documents(
     compared = np.zeros(n, np.bool_)
     equal = np.zeros(n, np.bool_)
     count = np.zeros(n, np.int64)
-    paths: list[list[str]] = [[] for _ in range(n)]
-    kinds: list[list[str]] = [[] for _ in range(n)]
-    fields: list[list[str]] = [[] for _ in range(n)]
+    paths, kinds, fields = [_NONE] * n, [_NONE] * n, [_NONE] * n
     for row, (a, b) in enumerate(zip(left, right, strict=True)):
         if a is NO_DOCUMENT or b is NO_DOCUMENT:
             continue
@@ -106,6 +104,8 @@ def compare_documents(
     return JsonDifferenceColumns(compared, equal, count, paths, kinds, fields)
 
 
+_NONE: Final[list[str]] = []
+"""Shared by all pairs whose documents do not differ, and always empty."""
 _index: Final = re.compile(r"/[0-9]+(?=/|$)")
 """Keys that are numbers are mostly ids, which differ from answer to answer as indices do."""
 

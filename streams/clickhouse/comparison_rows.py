@@ -153,7 +153,8 @@ def _spread(values: NDArray[Any], rows: NDArray[np.intp], n: int) -> NDArray[Any
 
 
 def _spread_lists(values: Sequence[Any], rows: NDArray[np.intp], n: int) -> list[Any]:
-    spread: list[Any] = [[] for _ in range(n)]
+    nothing: list[Any] = []  # shared, since nobody changes the lists of a block
+    spread = [nothing] * n
     for row, value in zip(rows.tolist(), values, strict=True):
         spread[row] = value
     return spread
