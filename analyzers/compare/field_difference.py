@@ -66,14 +66,19 @@ def _document(text: str) -> Any:
     return document if isinstance(document, (dict, list)) else _ABSENT
 
 
+def json_text(value: Any) -> str:
+    """Return a value as JSON; "…" where it is nested more deeply than can be written (254)."""
+    try:
+        return orjson.dumps(value).decode()
+    except (orjson.JSONEncodeError, RecursionError):
+        return "…"
+
+
 def _shown(document: Any, path: str) -> str:
     value = _at(document, path)
     if value is _ABSENT:
         return ""
-    try:
-        text = orjson.dumps(value).decode()
-    except (orjson.JSONEncodeError, RecursionError):
-        return "…"
+    text = json_text(value)
     is_long = len(text) > MAX_VALUE_CHARACTERS
     return f"{text[:MAX_VALUE_CHARACTERS]}…" if is_long else text
 

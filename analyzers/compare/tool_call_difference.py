@@ -9,7 +9,11 @@ from typing import Any, Final
 
 import orjson
 
-from understudy.analyzers.compare.field_difference import FieldDifference, document_differences
+from understudy.analyzers.compare.field_difference import (
+    FieldDifference,
+    document_differences,
+    json_text,
+)
 
 MAX_CALLS: Final = 50
 """More are not shown; agents make some dozens at most."""
@@ -76,10 +80,14 @@ def _calls(text: str) -> list[tuple[str, Any]] | None:
     if not isinstance(calls, list):
         return None
     return [
-        (str(call.get("name", "")), _arguments(call.get("arguments")))
+        (_name(call.get("name", "")), _arguments(call.get("arguments")))
         for call in calls
         if isinstance(call, dict)
     ]
+
+
+def _name(value: Any) -> str:
+    return value if isinstance(value, str) else json_text(value)
 
 
 def _arguments(value: Any) -> Any:
@@ -101,4 +109,4 @@ def _pair(name: str, stable: Any, candidate: Any) -> CallDifference:
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else json_text(value)

@@ -43,12 +43,18 @@ def redact_and_cut(text: str, max_bytes: int) -> Redacted:
 
 
 def find_all(text: str) -> list[Finding]:
-    """Return what the rules find in a text, behind its disguise if it has one, without overlap."""
-    unmasked = unmask(text)
-    if unmasked is None:
+    """Return what the rules find in a text, behind its disguise if it has one, without overlap.
+
+    Markup may split a word, or stand between two: a text that has some is searched both ways.
+    """
+    joined = unmask(text)
+    if joined is None:
         return _merged(find(text))
+    apart = unmask(text, markup=" ") if joined.has_markup else None
     return _merged(
         Finding(unmasked.start_of(start), unmasked.end_of(end - 1), name)
+        for unmasked in (joined, apart)
+        if unmasked is not None
         for start, end, name in find(unmasked.text)
     )
 

@@ -266,8 +266,8 @@ def _rule(name: str, may: May, pattern: str, check: Check = _all) -> Rule:
 
 RULES: Final = (
     _rule("private_key", _has("-----begin"),
-          r"-----BEGIN [^-\n]{1,60}-----[\s\S]{0,16000}?"
-          r"(?:-----END [^-\n]{1,60}-----|(?=-----BEGIN [^-\n]{1,60}-----)|\Z)"),
+          r"-----BEGIN [^-\n]{1,60}-----(?:(?!-----BEGIN )[\s\S]){0,16000}?"
+          r"(?:-----END [^-\n]{1,60}-----|(?=-----BEGIN )|\Z)"),
     _rule("token", _has("eyj"),
           r"(?<![\w-])eyJ[\w-]{8,4000}\.[\w-]{8,8000}(?:\.[\w-]{0,4000}){0,3}"),
     _rule("token", _long_word, r"(?<![A-Za-z0-9])(?:" + "|".join(_PREFIXED) + r")"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import orjson
+import pytest
 
 from understudy.analyzers.compare.tool_call_difference import (
     MAX_CALLS,
@@ -46,3 +47,16 @@ def test_calls_without_a_counterpart_and_none_at_all() -> None:
     assert tool_call_differences("[{", "") is None
     assert tool_call_differences("{}", "") is None
     assert len(tool_call_differences(calls(*[("a", {})] * 99), "") or []) == MAX_CALLS
+
+
+@pytest.mark.parametrize("levels", [200, 260, 1_000, 5_000])
+def test_arguments_of_any_depth_are_compared(levels: int) -> None:
+    """Parsers read more levels than encoders write."""
+    deep = "[" * levels + "]" * levels
+    for stable, candidate in (("{}", deep), (deep, "{}"), (deep, deep)):
+        [one] = tool_call_differences(calls(("a", stable)), calls(("a", candidate))) or []
+        assert one.name == "a"
+    [alone] = tool_call_differences("", calls(("a", deep))) or []
+    assert (alone.status, alone.candidate[:1] in "[…") == ("extra", True)
+    for call in (f'[{{"name": {deep}, "arguments": {deep}}}]', deep):
+        tool_call_differences(call, call)

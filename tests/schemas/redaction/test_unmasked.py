@@ -17,7 +17,9 @@ from understudy.schemas.redaction.unmasked import unmask
         ("a\\\\u0040b", "a@b"),
         ("a%40b %C3%A9", "a@b é"),
         ("a&#64;b&#x40;c&commat;d", "a@b@c@d"),
-        ("<b>a</b><br/>", "a"),
+        ("<b>a</b><br/>", "a "),
+        ("<td>a</td><TD>b</TD>", " a  b "),
+        ("<password>a</b>", "<password>a"),
         ("a\u200b\u00adb", "ab"),
         ("１２３＠ａ", "123@a"),
         ("1\u20112\u00a03", "1-2 3"),
@@ -29,6 +31,17 @@ def test_disguises(text: str, plain: str) -> None:
     found = unmask(text)
     assert found is not None
     assert found.text == plain
+
+
+def test_markup_is_left_out_or_stands_between_words() -> None:
+    joined, apart = unmask("a`b`c"), unmask("a`b`c", markup=" ")
+    assert joined is not None
+    assert apart is not None
+    assert (joined.text, apart.text, joined.has_markup) == ("abc", "a b c", True)
+    assert (apart.start_of(2), apart.end_of(2)) == (2, 3)
+    escaped = unmask("a\\u0040b")
+    assert escaped is not None
+    assert not escaped.has_markup
 
 
 @pytest.mark.parametrize("text", ["", "plain text", "50% of a & b < c", "a\\b"])
