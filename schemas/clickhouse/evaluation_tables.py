@@ -76,8 +76,14 @@ _SHARE: Final = "Nullable(Float64)"
 
 
 def _interval(end: int, mean: str, variance: str, count: str) -> str:
-    """One end of an interval of a mean; NULL of fewer than two."""
-    interval = f"understudy_approx_interval({mean}, {variance} / {count}, {count})"
+    """One end of an interval of a mean of values within a range of 1 or 2; NULL of fewer than two.
+
+    Pairs count as independent and alike: it ignores that turns of one conversation share their
+    fate, and that some pairs were chosen with a higher `sampling_share`. Guardrails do not.
+    """
+    spread = f"{variance} * ({count} - 1)"
+    of_mean = f"understudy_variance_of_outcomes({count}, {spread}, 1)"
+    interval = f"understudy_approx_interval({mean}, {of_mean}, {count})"
     return f"if({count} > 1, tupleElement({interval}, {end}), NULL)"
 
 

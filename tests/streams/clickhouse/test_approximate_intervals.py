@@ -56,7 +56,7 @@ def missed(client: Client, kind: str, is_paired: bool, runs: list[Sums], truth: 
         [number, kind, is_paired, *(np.stack(part)[:, look].tolist() for part in
                                     (sums.stable, sums.candidate, sums.pairs))]
         for number, sums in enumerate(runs)
-        for look in range(len(LOOKS))
+        for look in range(len(sums.pairs[0]))
     ]  # fmt: skip
     client.insert("looks", data, column_names=columns)
     steps = ", ".join(f"{value} AS {name}" for name, value in ESTIMATE.items())
@@ -159,3 +159,54 @@ def test_ratios_of_pairs(table: Client) -> None:
         pairs = [LOOKS.astype(float), NONE, at_looks(x), NONE, at_looks(x * x), *zero, *[NONE] * 5]
         runs.append(Sums([NONE] * 7, [NONE] * 7, pairs))
     assert missed(table, "ratio", True, runs, float(np.exp(0.1)) - 1) <= TOLERATED
+
+
+BEGINNING = 300
+"""Units of a language that begins."""
+FIRST_LOOKS = np.unique(np.geomspace(1, BEGINNING, 50).astype(int)) - 1
+"""The first dozen after each unit."""
+
+
+def paired(x: Numbers, *, stable: Numbers | None = None) -> Sums:
+    """Sums of pairs at each look: of logarithms x, or of values x against stable's."""
+    none = np.zeros(len(FIRST_LOOKS))
+    s = np.zeros(len(x)) if stable is None else stable
+    sums = (np.cumsum(one)[FIRST_LOOKS] for one in (s, x, s * s, x * x, s * x))
+    made = [FIRST_LOOKS + 1.0, *sums, *[none] * 6]
+    return Sums([none] * 7, [none] * 7, made)
+
+
+def usual(rng: np.random.Generator) -> Numbers:
+    return rng.lognormal(0, 0.5, BEGINNING)
+
+
+def mostly_equal(rng: np.random.Generator) -> Numbers:
+    """One in twenty costs twice as much."""
+    return np.where(rng.random(BEGINNING) < 0.05, 2.0, 1.0)
+
+
+@pytest.mark.parametrize("values", [usual, mostly_equal])
+def test_a_language_begins_with_one_pair(table: Client, values: Any) -> None:
+    rng = np.random.default_rng(16)
+    drawn = [(values(rng), values(rng)) for _ in range(RUNS)]
+    means = [paired(c, stable=s) for s, c in drawn]
+    assert missed(table, "mean", True, means, 0.0) <= TOLERATED
+    table.command("TRUNCATE TABLE looks")
+    ratios = [paired(np.log(c / s)) for s, c in drawn]
+    assert missed(table, "ratio", True, ratios, 0.0) <= TOLERATED
+
+
+@pytest.mark.parametrize("values", [usual, mostly_equal])
+def test_an_arm_begins_with_one_request(table: Client, values: Any) -> None:
+    """Beside a stable that is known well."""
+    rng = np.random.default_rng(17)
+    known = np.concatenate([values(rng) for _ in range(300)])
+    none = np.zeros(len(FIRST_LOOKS))
+    stable = [none + part for part in (len(known), known.sum(), (known**2).sum())] + [none] * 4
+    runs = []
+    for _ in range(RUNS):
+        c = values(rng)
+        sums = (np.cumsum(one)[FIRST_LOOKS] for one in (np.ones(BEGINNING), c, c * c))
+        runs.append(Sums(stable, [*sums, *[none] * 4], [none] * 12))
+    truth = {"usual": float(np.exp(0.125)), "mostly_equal": 1.05}[values.__name__]
+    assert missed(table, "mean", False, runs, truth / known.mean() - 1) <= TOLERATED

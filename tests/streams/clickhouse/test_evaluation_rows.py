@@ -80,3 +80,13 @@ def test_quality_adds_up_by_day(client: Client) -> None:
     half = 1.96 * math.sqrt(0.3 * 0.7 / 99)
     assert high - 0.3 > half, "an interval that holds at every look is wider"
     assert others == [1, 1.0, pytest.approx(71 / 101), 1, 16.0]
+
+
+def test_three_pairs_prove_nothing(client: Client) -> None:
+    """All alike so far, which says little of those to come."""
+    put(client, *(preferring("candidate", "candidate", pair_id=f"a{n}") for n in range(3)))
+    put(client, *(scored(1.0, 4.0, f"s{n}", top=5.0) for n in range(3)))
+    columns = "approx_preferred_low, approx_preferred_high, approx_score_low, approx_score_high"
+    ((low, high, score_low, score_high),) = rows(client, columns, "answer_quality")
+    assert low < 0.5 < high  # type: ignore[operator]
+    assert score_low < 0 < score_high  # type: ignore[operator]
