@@ -114,8 +114,7 @@ def _arm_steps(side: str) -> dict[str, str]:
         spread: f"greatest({arm['squares']} - pow({mean}, 2) * {side}_n, 0)",
         f"{side}_effect": f"understudy_design_effect({side}_n, {spread}, {arm['earlier']}, "
         f"{arm['turn_pairs']}, {co_spread}, {_imaginary(spread, f'{side}_n')})",
-        f"{side}_variance": _variance(side, spread, mean, f"{side}_n")
-        + f" / pow({side}_n, 2)",
+        f"{side}_variance": _variance(side, spread, mean, f"{side}_n") + f" / pow({side}_n, 2)",
     }
 
 
