@@ -4,10 +4,12 @@ It leaves no error to its caller: Faust takes an event for done whatever its han
 message that is itself to blame becomes a dead letter; any other failure ends the process before
 anything more is committed, and a new process reads the message again.
 
-Decisions are emitted at once. A snapshot of a large rollout costs as much as a second of its
-messages, and all of it goes to the changelog. So each rollout's is saved every ten seconds, at a
-time of its own, for all messages since; only then are those messages acknowledged. After a crash
-they are read again and lead to the same decisions.
+Decisions are emitted at once, and each is saved right after it: a worker that starts reads the
+records before the windows, so a rollback that is not in the table would come after a record that
+was written after it. Messages that lead to no decision can wait: a snapshot of a large rollout
+costs as much as a second of its messages, and all of it goes to the changelog. So each rollout's is
+saved every ten seconds, at a time of its own, for all messages since; only then are those messages
+acknowledged. After a crash they are read again.
 """
 
 from __future__ import annotations
@@ -265,6 +267,8 @@ class DecisionProcessor:
         self._see_to_look(output, message)
         if output.key not in self._unsaved:
             self._acknowledge(output.key)
+        elif output.decisions:  # else a record written before the next start would undo them
+            await self._save(output.key)
         self.applied_offsets[message.topic, message.partition] = message.offset + 1
         self._progress.messages[message.topic] += 1
         if self._unsaved_bytes > self._max_unsaved_bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,11 @@ from tests.streams.deciding.fake_port import ROLLOUTS, WINDOWS, FakeMessage, Fak
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Cause, Decision, decode_decision
 from understudy.schemas.manifests import read_manifest
-from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.schemas.rollout_records import (
+    RolloutRecord,
+    decode_rollout_record,
+    encode_rollout_record,
+)
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding import processor
 from understudy.streams.deciding.deciding_progress import DecidingProgress
@@ -34,6 +39,8 @@ MESSAGES = [
     msgspec.json.encode(message)
     for message in World(harm=Harm(bad={"error": 0.08})).messages(3, 20)
 ]
+CALM = [msgspec.json.encode(message) for message in World(harm=Harm()).messages(3, 6)]
+"""The first leads to a decision, the others to none."""
 POLICY = encode_rollout_record(
     RolloutRecord(
         manifest=read_manifest(f"""
@@ -72,6 +79,11 @@ class Bench:
 
     async def apply(self, record: bytes | None = POLICY, offset: int = 0) -> None:
         await self.processor.process_record(self.record(record, offset))
+
+    async def begin(self) -> None:
+        """Have a policy and evidence, all of it saved."""
+        await self.apply()
+        await self.take(CALM[:1])
 
     def record(self, value: bytes | None = POLICY, offset: int = 0) -> FakeMessage:
         return self.port.message(ROLLOUTS, offset, value)
@@ -118,12 +130,14 @@ def test_a_decision_is_emitted_then_saved_then_acknowledged() -> None:
     assert bench.given_up == []
 
 
-def test_decisions_come_at_once_and_one_checkpoint_for_all_messages() -> None:
+def test_decisions_come_at_once_and_with_them_the_only_checkpoints() -> None:
     async def work(bench: Bench) -> None:
         await bench.apply()
         before = len(bench.port.happened)
         await bench.take(MESSAGES)
-        assert set(bench.happened_since(before)) == {"emit"}
+        happened = bench.happened_since(before)
+        assert all(happened[at + 1] == "save" for at, kind in enumerate(happened) if kind == "emit")
+        assert happened.count("save") == happened.count("emit") < len(MESSAGES)
         bench.processor.hand_over()
         await asyncio.sleep(0.01)
 
@@ -131,10 +145,9 @@ def test_decisions_come_at_once_and_one_checkpoint_for_all_messages() -> None:
     last = decisions(bench)[-1]
     assert last is not None
     assert last.verdict == "rollback"
-    assert bench.port.happened[-21:] == [
-        ("save", (b"helpdesk", 3)),
-        *(("acknowledge", offset) for offset in range(20)),
-    ]
+    assert bench.port.kinds.count("save") == bench.port.kinds.count("emit") + 1
+    acknowledged = [at for kind, at in bench.port.happened if kind == "acknowledge"]
+    assert acknowledged == [0, *range(20)]
     assert bench.progress.decisions == len(decisions(bench))
     assert bench.progress.messages == {ROLLOUTS: 1, WINDOWS: 20}
     assert bench.processor.applied_offsets == {(ROLLOUTS, 3): 1, (WINDOWS, 3): 20}
@@ -142,18 +155,19 @@ def test_decisions_come_at_once_and_one_checkpoint_for_all_messages() -> None:
 
 def test_a_checkpoint_follows_soon_without_further_messages() -> None:
     async def work(bench: Bench) -> None:
-        await bench.apply()
-        await bench.take(MESSAGES[:2])
-        assert bench.port.happened[-1][0] == "emit"
+        await bench.begin()
+        before = len(bench.port.happened)
+        await bench.take(CALM[1:3], 1)
+        assert bench.happened_since(before) == []
         async with asyncio.timeout(10):
-            while bench.port.happened[-1] != ("acknowledge", 1):
+            while bench.port.happened[-1] != ("acknowledge", 2):
                 await asyncio.sleep(0.01)
 
     decide(work, Bench(checkpoint_interval_s=1.0))
 
 
 OTHER = POLICY.replace(ROLLOUT.encode(), b"frontdesk")
-OF_OTHER = [one.replace(ROLLOUT.encode(), b"frontdesk") for one in MESSAGES]
+OF_OTHER = [one.replace(ROLLOUT.encode(), b"frontdesk") for one in CALM]
 
 
 def of_other(bench: Bench, topic: str, offset: int, value: bytes) -> FakeMessage:
@@ -166,9 +180,12 @@ def test_each_rollout_is_saved_by_itself_at_a_time_of_its_own() -> None:
     async def work(bench: Bench) -> None:
         await bench.apply()
         await bench.processor.process_record(of_other(bench, ROLLOUTS, 1, OTHER))
-        await bench.take(MESSAGES[:1])
+        await bench.take(CALM[:1])
         await bench.processor.process_windows(of_other(bench, WINDOWS, 1, OF_OTHER[0]))
         before = len(bench.port.happened)
+        await bench.take(CALM[1:2], 2)
+        await bench.processor.process_windows(of_other(bench, WINDOWS, 3, OF_OTHER[1]))
+        assert bench.happened_since(before) == []
         await until(lambda: bench.happened_since(before).count("acknowledge") == 2)
         saves = [what for kind, what in bench.port.happened[before:] if kind == "save"]
         assert sorted(saves) == [(b"frontdesk", 3), (b"helpdesk", 3)]
@@ -201,19 +218,19 @@ def test_what_changes_nothing_is_acknowledged_at_once() -> None:
 
 def test_so_many_bytes_are_not_left_unsaved() -> None:
     async def work(bench: Bench) -> None:
-        await bench.apply()
+        await bench.begin()
         before = len(bench.port.happened)
-        await bench.take(MESSAGES[:7])
-        assert bench.happened_since(before).count("save") == 2
-        assert bench.happened_since(before).count("acknowledge") == 6
+        await bench.take(CALM[1:6], 1)
+        assert bench.happened_since(before).count("save") == 1
+        assert bench.happened_since(before).count("acknowledge") == 3
 
-    decide(work, Bench(max_unsaved_bytes=2 * max(map(len, MESSAGES))))
+    decide(work, Bench(max_unsaved_bytes=2 * max(map(len, CALM))))
 
 
 def test_a_record_keeps_its_place_by_checkpoints_around_it() -> None:
     async def work(bench: Bench) -> None:
-        await bench.apply()
-        await bench.take(MESSAGES[:2])
+        await bench.begin()
+        await bench.take(CALM[1:3], 1)
         before = len(bench.port.happened)
         await bench.apply(POLICY, 1)
         assert bench.happened_since(before) == [
@@ -366,13 +383,13 @@ def test_what_the_message_is_not_to_blame_for_ends_it(monkeypatch: pytest.Monkey
 
 def test_a_worker_whose_session_may_have_run_out_is_fenced() -> None:
     async def work(bench: Bench) -> None:
-        await bench.apply()
-        await bench.take(MESSAGES[:3])
+        await bench.begin()
+        await bench.take(CALM[1:4], 1)
         before = len(bench.port.happened)
         bench.now_s += SESSION_S
         bench.processor.hand_over()
         await asyncio.sleep(0.01)
-        assert bench.port.happened[before:] == [("abandon", 0), ("abandon", 1), ("abandon", 2)]
+        assert bench.port.happened[before:] == [("abandon", 1), ("abandon", 2), ("abandon", 3)]
 
     bench = decide(work)
     assert [type(error) for error in bench.given_up] == [Fenced]
@@ -380,8 +397,8 @@ def test_a_worker_whose_session_may_have_run_out_is_fenced() -> None:
 
 def test_a_stop_saves_what_is_unsaved() -> None:
     async def work(bench: Bench) -> None:
-        await bench.apply()
-        await bench.take(MESSAGES[:2])
+        await bench.begin()
+        await bench.take(CALM[1:3], 1)
         before = len(bench.port.happened)
         await bench.processor.stop(10.0)
         assert bench.happened_since(before) == ["save", "acknowledge", "acknowledge"]
@@ -393,15 +410,15 @@ def test_a_stop_abandons_what_it_cannot_save_in_time() -> None:
     """The lease has lapsed, and a consumer that is closing renews it no more."""
 
     async def work(bench: Bench) -> None:
-        await bench.apply()
-        await bench.take(MESSAGES[:2])
+        await bench.begin()
+        await bench.take(CALM[1:3], 1)
         before = len(bench.port.happened)
         bench.now_s += SESSION_S
         await bench.processor.stop(0.1)
         bench.lease.renew(bench.now_s)
-        await bench.take(MESSAGES[2:3], 2)
+        await bench.take(CALM[3:4], 3)
         await asyncio.sleep(0.2)
-        assert bench.port.happened[before:] == [("abandon", 0), ("abandon", 1), ("abandon", 2)]
+        assert bench.port.happened[before:] == [("abandon", 1), ("abandon", 2), ("abandon", 3)]
 
     assert decide(work).given_up == []
 
@@ -422,14 +439,14 @@ def test_a_stop_abandons_what_waits_for_its_turn_too() -> None:
 
 def test_what_was_not_saved_before_partitions_change_hands_is_left_to_be_read_again() -> None:
     async def work(bench: Bench) -> None:
-        await bench.apply()
+        await bench.begin()
         saved = dict(bench.port.snapshots)
         before = len(bench.port.happened)
-        await bench.take(MESSAGES[:1])
+        await bench.take(CALM[1:2], 1)
         bench.processor.clear()
         bench.processor.hand_over()
         await asyncio.sleep(0.1)
-        assert bench.happened_since(before) == ["emit", "abandon"]
+        assert bench.happened_since(before) == ["abandon"]
         assert bench.port.snapshots == saved
 
     assert decide(work).given_up == []
@@ -480,8 +497,8 @@ def test_a_hand_over_waits_for_a_broker_that_is_away() -> None:
     """For longer than the session: no other worker can have taken over without the broker."""
 
     async def work(bench: Bench) -> None:
-        await bench.apply()
-        await bench.take(MESSAGES[:1])
+        await bench.begin()
+        await bench.take(CALM[1:2], 1)
         before = len(bench.port.happened)
         bench.port.failures.append(RetriableSendError("the broker is away"))
         bench.processor.hand_over()
@@ -618,7 +635,10 @@ def test_a_look_is_asked_for_when_no_further_message_leads_to_one() -> None:
     last = decisions(bench)[-1]
     assert last is not None
     assert last.verdict == "rollback"
-    assert bench.port.happened[-4:] == [("acknowledge", offset) for offset in range(4)]
+    assert bench.port.happened[-4:] == [
+        ("save", (b"helpdesk", 3)),
+        *(("acknowledge", offset) for offset in range(1, 4)),
+    ]
 
 
 def test_a_message_that_leads_to_a_look_makes_asking_needless() -> None:
@@ -639,9 +659,10 @@ def test_messages_that_no_look_has_seen_are_read_again_by_the_next_owner() -> No
         await asyncio.sleep(0.01)
 
     bench = decide(work)
-    assert bench.port.happened[-4:] == [
+    assert bench.port.happened[-5:] == [
         ("save", (b"helpdesk", 3)),
         ("acknowledge", 0),
+        ("save", (b"helpdesk", 3)),
         ("abandon", 1),
         ("abandon", 2),
     ]
@@ -667,3 +688,61 @@ def test_a_command_comes_after_a_look_at_what_came_before_it() -> None:
     assert last.verdict == "rollback"
     assert last.cause is not None
     assert last.cause.topic == "rollouts"
+
+
+# Kills: a worker that starts reads the records first
+
+
+CHANGED = POLICY.replace(b"1pp", b"2pp")
+
+
+async def roll_back(bench: Bench) -> None:
+    """Take what leads to a rollback, and no message more."""
+    await bench.apply()
+    await bench.take(MESSAGES[:2])
+    bench.processor.hand_over()
+    await until(lambda: bench.port.happened[-1] == ("acknowledge", 1))
+    bench.processor.clear()
+    await bench.take(MESSAGES[2:3], 2)
+
+
+def numbered(*benches: Bench) -> dict[int, set[bytes]]:
+    """Decisions by their number: each has one content, however often it was emitted."""
+    found: dict[int, set[bytes]] = {}
+    for bench in benches:
+        for kind, value in bench.port.happened:
+            if kind == "emit" and isinstance(value, bytes):
+                found.setdefault(decode_decision(value).sequence, set()).add(value)
+    return found
+
+
+def test_a_rollback_that_was_emitted_outlives_a_kill_before_a_changed_policy() -> None:
+    killed = decide(roll_back)
+    last = decisions(killed)[-1]
+    assert last is not None
+    assert last.verdict == "rollback"
+
+    async def start(bench: Bench) -> None:
+        await bench.apply(CHANGED, 1)
+        await bench.take(MESSAGES[2:3], 2)
+
+    following = decide(start, Bench(port=FakePort(snapshots=dict(killed.port.snapshots))))
+    last = decisions(following)[-1]
+    assert last is not None
+    assert (last.verdict, last.is_latched) == ("rollback", True)
+    assert all(len(contents) == 1 for contents in numbered(killed, following).values())
+
+
+def test_a_promotion_is_refused_after_a_rollback_though_the_worker_was_killed() -> None:
+    killed = decide(roll_back)
+    at = dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
+    promote = decode_rollout_record(POLICY).with_command("promote", at, reason="", by="anna")
+
+    async def start(bench: Bench) -> None:
+        await bench.apply(encode_rollout_record(promote), 1)
+
+    following = decide(start, Bench(port=FakePort(snapshots=dict(killed.port.snapshots))))
+    last = decisions(following)[-1]
+    assert last is not None
+    assert last.verdict == "rollback"
+    assert last.rejections == {1: "the rollout is rolled back; resume it first"}
