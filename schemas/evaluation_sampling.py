@@ -66,8 +66,8 @@ class EvaluateManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         Meta(
             ge=0,
             le=MAX_FLOOR_PER_HOUR,
-            description="Pairs that are judged at least, of each language in each workflow, as far "
-            "as there are so many.",
+            description="Pairs of each language in each workflow that are chosen where the share "
+            "is fewer, as far as there are so many.",
         ),
     ] = DEFAULT_FLOOR_PER_HOUR
     both_orders: Annotated[

@@ -39,6 +39,9 @@ MAX_COST_USD: Final = 1000.0
 """Far above the price of any call, and small enough that the sums of windows cannot overflow."""
 MAX_DURATION_MS: Final = 7 * 86_400_000.0
 """A week, longer than any batch job; bounded for the same reason."""
+MAX_LABEL_CHARACTERS: Final = 128
+MAX_LANGUAGE_CHARACTERS: Final = 35
+"""Of a tag of BCP 47 with all its parts."""
 MAX_TURN: Final = 100_000
 """Beyond any conversation, agents that run for days included; bounded for the same reason."""
 EARLIEST_TIME: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
@@ -61,8 +64,8 @@ Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
 PairId = Annotated[str, Meta(min_length=1, max_length=256)]
 ConversationId = Annotated[str, Meta(max_length=256)]
 Turn = Annotated[int, Meta(ge=1, le=MAX_TURN)]
-Label = Annotated[str, Meta(max_length=128)]
-LanguageTag = Annotated[str, Meta(max_length=35)]
+Label = Annotated[str, Meta(max_length=MAX_LABEL_CHARACTERS)]
+LanguageTag = Annotated[str, Meta(max_length=MAX_LANGUAGE_CHARACTERS)]
 TokenCount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 DurationMs = Annotated[float, Meta(ge=0, le=MAX_DURATION_MS)]
 CostUsd = Annotated[float, Meta(ge=0, le=MAX_COST_USD)]

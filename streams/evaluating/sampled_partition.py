@@ -14,14 +14,18 @@ import msgspec
 
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import (
+    MAX_LABEL_CHARACTERS,
+    MAX_LANGUAGE_CHARACTERS,
     PAIRED_MODES,
     Event,
+    Identifier,
     InvalidEvent,
+    PairId,
     RequestTime,
     decode_side,
 )
 from understudy.streams.evaluating.partition_progress import PartitionProgress
-from understudy.streams.evaluating.sampling import Chosen, RolloutSampler, place_of
+from understudy.streams.evaluating.sampling import Chosen, RolloutSampler, SliceName, place_of
 from understudy.streams.pairing.join import Duplicate, Join, JoinOutput, Side
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import RecordBatch
@@ -35,14 +39,23 @@ Complete = Callable[[PartitionProgress, str, list[Event], tuple[Chosen, ...]], N
 class _Header(msgspec.Struct, gc=False):
     """What sampling needs to know of an event."""
 
-    rollout_id: str
-    pair_id: str
+    rollout_id: Identifier
+    pair_id: PairId
     mode: str
     side: str
     request_time: msgspec.Raw
     """Decoded where it is needed."""
     language: str | None = None
     workflow: str | None = None
+
+    @property
+    def slice_name(self) -> SliceName:
+        """Names that no event can have count as none, as where such an event is salvaged."""
+        language, workflow = self.language or "", self.workflow or ""
+        return (
+            language if len(language) <= MAX_LANGUAGE_CHARACTERS else "",
+            workflow if len(workflow) <= MAX_LABEL_CHARACTERS else "",
+        )
 
 
 class _NotJoined(Exception):
@@ -100,15 +113,32 @@ class SampledPartition:
             header = _decode_header(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False  # pairing tells what is wrong with it
+        sampler = samplers.get(header.rollout_id)
+        if sampler is None or header.mode not in PAIRED_MODES:
+            return False
+        place = place_of(header.rollout_id, header.pair_id)
+        if not sampler.may_choose(place):
+            return False
+        try:
+            time_ms = to_epoch_ms(_decode_time(header.request_time))
+        except msgspec.DecodeError:
+            return False
         key = f"{header.rollout_id}/{header.pair_id}"
-        chosen = self._chosen.get(key) or _choose(header, samplers)
+        waiting = self._chosen.get(key)
+        chosen = waiting or sampler.choose(place, header.slice_name, time_ms)
         if not chosen:
+            if header.side == "stable" and self._is_in_time(time_ms, timestamp_ms):
+                sampler.count_request(place, header.slice_name, time_ms)
             return False
         try:
             event, wanted = decode_side(payload, self.policy.max_event_bytes)
             self._add(Side(event, offset), wanted, timestamp_ms, len(payload), joined)
         except (InvalidEvent, Duplicate, _NotJoined):
             return True
+        if header.side == "stable":
+            sampler.count_request(place, header.slice_name, time_ms)
+        if waiting is None:
+            sampler.count_chosen(chosen, header.slice_name, time_ms)
         self._chosen[key] = chosen
         self.progress.begin(key, offset, timestamp_ms)
         return True
@@ -119,7 +149,7 @@ class SampledPartition:
         """Join one side, judged by the watermark before it. Raises as the join does."""
         time_ms = to_epoch_ms(side.event.request_time)
         before = self.watermark_ms
-        if time_ms > timestamp_ms + self.policy.max_clock_skew_ms:
+        if self._is_ahead(time_ms, timestamp_ms):
             raise _NotJoined
         if before is None or time_ms > before:
             steps = joined.steps
@@ -129,6 +159,17 @@ class SampledPartition:
         if time_ms < before - self.policy.join_timeout_ms:
             raise _NotJoined
         self._join.add(side, wanted, time_ms, before, joined)
+
+    def _is_in_time(self, time_ms: int, timestamp_ms: int) -> bool:
+        """Whether the join would take an event of this time."""
+        if self._is_ahead(time_ms, timestamp_ms):
+            return False
+        return (
+            self.watermark_ms is None or time_ms >= self.watermark_ms - self.policy.join_timeout_ms
+        )
+
+    def _is_ahead(self, time_ms: int, timestamp_ms: int) -> bool:
+        return time_ms > timestamp_ms + self.policy.max_clock_skew_ms
 
     def _hand_on(self, joined: JoinOutput) -> None:
         for entry in joined.complete:
@@ -151,18 +192,3 @@ def _may_be_evaluated(key: bytes | None, samplers: Samplers) -> bool:
         return True
     rollout = key.partition(b"/")[0].decode("utf-8", "replace")
     return rollout in samplers
-
-
-def _choose(header: _Header, samplers: Samplers) -> tuple[Chosen, ...]:
-    sampler = samplers.get(header.rollout_id)
-    if sampler is None or header.mode not in PAIRED_MODES:
-        return ()
-    place = place_of(header.rollout_id, header.pair_id)
-    if not sampler.may_choose(place):
-        return ()
-    try:
-        time_ms = to_epoch_ms(_decode_time(header.request_time))
-    except msgspec.DecodeError:
-        return ()
-    slice_name = header.language or "", header.workflow or ""
-    return sampler.choose(place, slice_name, time_ms, counts=header.side == "stable")

@@ -1,9 +1,10 @@
 """Which requests are evaluated: a share by hash, and a floor for each language and workflow. Pure.
 
 A request's place between 0 and 1 is the hash of its rollout and pair, so every worker and every
-restart chooses the same ones, and all evaluators of a policy look at the same sample as far as
-their shares allow. The turns of a conversation depend on each other; each has a place of its own,
-so that a sample holds few turns of many conversations.
+restart chooses the same ones by share, and all evaluators of a policy look at the same sample as
+far as their shares allow. Floors are counted in memory, by each worker for the partitions that it
+reads and from its start on: what they add depends on that. The turns of a conversation depend on
+each other; each has a place of its own, so that a sample holds few turns of many conversations.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from understudy.schemas.evaluation_sampling import EvaluationSampling
 _HOUR_MS: Final = 3_600_000
 _PLACES: Final = float(2**64)
 MAX_SLICES: Final = 10_000
-"""Languages and workflows that are counted of one rollout; more are hostile names, without floor.
-"""
+"""Hours of languages and workflows that are counted of one rollout; more are hostile names, without
+floor."""
+_MOST_RECENT: Final = 10_000
+"""Requests that are known as counted: a copy that a producer sends again follows within seconds."""
 
 SliceName = tuple[str, str]
 """Language as the gateway writes it, and workflow."""
@@ -45,66 +48,88 @@ class Chosen(NamedTuple):
 
 @dataclass(slots=True)
 class _Hour:
-    """Requests of a slice in an hour of event time, and those in the hour before."""
+    """Requests of a slice in an hour of event time."""
 
-    number: int
     requests: int = 0
-    requests_before: int = 0
     chosen: dict[str, int] = field(default_factory=dict)
     """By evaluator."""
-
-    def turn_to(self, number: int) -> None:
-        if number > self.number:
-            self.requests_before = self.requests if number == self.number + 1 else 0
-            self.number, self.requests = number, 0
-            self.chosen.clear()
 
 
 @dataclass(slots=True)
 class RolloutSampler:
-    """Chooses the requests of one rollout."""
+    """Chooses the requests of one rollout.
+
+    To choose changes nothing. Who has checked a request, its time above all, counts it.
+    """
 
     samplings: tuple[EvaluationSampling, ...]
-    _hours: dict[SliceName, _Hour] = field(default_factory=dict)
+    _hours: dict[tuple[SliceName, int], _Hour] = field(default_factory=dict)
+    """By slice and hour since 1970."""
+    _newest: int = 0
+    """Hour; slices of two hours before it are forgotten."""
+    _recent: dict[float, None] = field(default_factory=dict)
+    """Places of the requests that were counted last, in order."""
 
     def may_choose(self, place: float) -> bool:
         """Whether any request at this place is chosen; where there are floors, all may be."""
         return any(one.floor_per_hour or place < one.share for one in self.samplings)
 
-    def choose(
-        self, place: float, slice_name: SliceName, time_ms: int, *, counts: bool
-    ) -> tuple[Chosen, ...]:
-        """Return who is to judge a request. `counts` is true for one of its sides alone."""
-        hour = self._hour(slice_name, time_ms // _HOUR_MS)
-        if hour is not None and counts:
-            hour.requests += 1
-        found = []
-        for sampling in self.samplings:
-            one = _choose(sampling, place, hour)
-            if one is not None:
-                found.append(one)
-                if hour is not None:
-                    hour.chosen[sampling.evaluator] = hour.chosen.get(sampling.evaluator, 0) + 1
-        return tuple(found)
+    def choose(self, place: float, slice_name: SliceName, time_ms: int) -> tuple[Chosen, ...]:
+        """Return who is to judge a request."""
+        number = time_ms // _HOUR_MS
+        hour = self._hours.get((slice_name, number))
+        if hour is None and len(self._hours) < MAX_SLICES:
+            hour = _Hour()
+        before = self._hours.get((slice_name, number - 1))
+        # As many as the hour before had are expected; in its first hour a slice is taken as it
+        # comes.
+        expected = 0 if hour is None else hour.requests + 1
+        if before is not None:
+            expected = max(expected, before.requests)
+        found = (_choose(sampling, place, hour, expected) for sampling in self.samplings)
+        return tuple(one for one in found if one is not None)
 
-    def _hour(self, slice_name: SliceName, number: int) -> _Hour | None:
-        hour = self._hours.get(slice_name)
+    def count_request(self, place: float, slice_name: SliceName, time_ms: int) -> None:
+        """Count a request; one that was counted a moment ago is a copy."""
+        if place in self._recent:
+            return
+        self._recent[place] = None
+        if len(self._recent) > _MOST_RECENT:
+            del self._recent[next(iter(self._recent))]
+        hour = self._hour(slice_name, time_ms)
+        if hour is not None:
+            hour.requests += 1
+
+    def count_chosen(self, chosen: tuple[Chosen, ...], slice_name: SliceName, time_ms: int) -> None:
+        """Count a request that is going to be judged."""
+        hour = self._hour(slice_name, time_ms)
         if hour is None:
-            if len(self._hours) >= MAX_SLICES:
-                return None
-            hour = self._hours[slice_name] = _Hour(number)
-        hour.turn_to(number)
+            return
+        for one in chosen:
+            name = one.sampling.evaluator
+            hour.chosen[name] = hour.chosen.get(name, 0) + 1
+
+    def _hour(self, slice_name: SliceName, time_ms: int) -> _Hour | None:
+        number = time_ms // _HOUR_MS
+        if number > self._newest:
+            self._newest = number
+            for key in [key for key in self._hours if key[1] < number - 1]:
+                del self._hours[key]
+        hour = self._hours.get((slice_name, number))
+        if hour is None and len(self._hours) < MAX_SLICES:
+            hour = self._hours[slice_name, number] = _Hour()
         return hour
 
 
-def _choose(sampling: EvaluationSampling, place: float, hour: _Hour | None) -> Chosen | None:
-    if place < sampling.share:
-        return Chosen(sampling, sampling.share, is_floor=False)
-    floor = sampling.floor_per_hour
-    if hour is None or hour.chosen.get(sampling.evaluator, 0) >= floor:
-        return None
-    # As many as the hour before had are expected; in its first hour a slice is taken as it comes.
-    wanted = min(1.0, floor / max(hour.requests_before, hour.requests, 1))
-    if place < wanted:
-        return Chosen(sampling, wanted, is_floor=True)
+def _choose(
+    sampling: EvaluationSampling, place: float, hour: _Hour | None, expected: int
+) -> Chosen | None:
+    """Choose for one evaluator; `expected` is how many requests the slice has in the hour."""
+    share, floor = sampling.share, sampling.floor_per_hour
+    wanted = 0.0
+    if floor and hour is not None and hour.chosen.get(sampling.evaluator, 0) < floor:
+        wanted = min(1.0, floor / expected)
+    probability = max(share, wanted)
+    if place < probability:
+        return Chosen(sampling, probability, is_floor=place >= share)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 from tests.streams.evaluating.test_sampling import sampling
@@ -19,10 +20,10 @@ MAX_WAIT_MS = 60_000
 class Reader:
     """Feeds a partition, and notes which requests are complete."""
 
-    def __init__(self, share: float = 1.0, rollout_id: str = "r") -> None:
+    def __init__(self, share: float = 1.0, rollout_id: str = "r", floor: int = 0) -> None:
         self.progress = PartitionProgress(0, position=0)
         self.partition = SampledPartition(POLICY, self.progress, self._complete)
-        self.samplers = {rollout_id: RolloutSampler((sampling(share=share),))}
+        self.samplers = {rollout_id: RolloutSampler((sampling(share=share, floor_per_hour=floor),))}
         self.complete: list[str] = []
         self.sides: list[list[str]] = []
         self.chosen: list[tuple[Chosen, ...]] = []
@@ -128,3 +129,41 @@ def test_a_later_attempt_replaces_an_earlier_one() -> None:
     good = event("a", "candidate", fallback={"attempts": 2, "final": True})
     reader.read(event("a"), failed, good)
     assert reader.complete == ["r/a"]
+
+
+def test_an_event_with_a_wrong_clock_leaves_the_floor_as_it_is() -> None:
+    reader = Reader(share=0.0, floor=5)
+    reader.read(*both("ahead", at_s=400 * 86_400))
+    for hour in range(3):
+        for n in range(20):
+            at_s = hour * 3_600 + n
+            reader.read(*both(f"{hour}-{n}", at_s=at_s), at_s=at_s)
+    assert "r/ahead" not in reader.complete
+    by_hour = [sum(key.startswith(f"r/{hour}-") for key in reader.complete) for hour in range(3)]
+    assert all(1 <= count <= 5 for count in by_hour), by_hour
+
+
+def test_copies_of_a_side_do_not_use_up_the_floor() -> None:
+    reader = Reader(share=0.0, floor=2)
+    reader.read(*both("a"))
+    for _ in range(50):
+        reader.read(*both("a"))
+    low = next(str(n) for n in range(1_000) if place_of("r", str(n)) < 0.5)
+    reader.read(*both(low))
+    assert reader.complete == ["r/a", f"r/{low}"]
+
+
+def test_names_that_no_event_may_have_are_not_kept() -> None:
+    reader = Reader(share=0.0, floor=5)
+    tracemalloc.start()
+    try:
+        for n in range(50):
+            reader.read(event(str(n), language=f"{n}" + "x" * 100_000))
+            reader.read(event(str(n), workflow=f"{n}" + "x" * 100_000))
+            reader.read(event(f"{n}" + "x" * 100_000))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
+    slices = {name for name, _ in reader.samplers["r"]._hours}
+    assert all(len(language) <= 35 and len(workflow) <= 128 for language, workflow in slices)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from understudy.schemas.evaluation_sampling import EvaluationSampling
-from understudy.streams.evaluating.sampling import MAX_SLICES, RolloutSampler, place_of
+from understudy.streams.evaluating.sampling import MAX_SLICES, Chosen, RolloutSampler, place_of
 
 HOUR_MS = 3_600_000
 
@@ -25,6 +25,16 @@ def sampling(evaluator: str = "e@1", **changes: Any) -> EvaluationSampling:
     return EvaluationSampling(evaluator=evaluator, **{**fields, **changes})
 
 
+def take(
+    sampler: RolloutSampler, place: float, slice_name: tuple[str, str], time_ms: int
+) -> tuple[Chosen, ...]:
+    """Choose and count, as is done with a request that is in order."""
+    chosen = sampler.choose(place, slice_name, time_ms)
+    sampler.count_request(place, slice_name, time_ms)
+    sampler.count_chosen(chosen, slice_name, time_ms)
+    return chosen
+
+
 def test_places_are_even_and_independent() -> None:
     sample = [place_of("r", str(n)) for n in range(10_000)]
     order = [place_of("r", str(n), "order") for n in range(10_000)]
@@ -36,7 +46,7 @@ def test_places_are_even_and_independent() -> None:
 
 def test_a_share_is_chosen_and_evaluators_share_the_sample() -> None:
     sampler = RolloutSampler((sampling("a@1", share=0.2), sampling("b@1", share=0.05)))
-    chosen = [sampler.choose(place_of("r", str(n)), ("en", ""), 0, counts=True)
+    chosen = [take(sampler, place_of("r", str(n)), ("en", ""), 0)
               for n in range(20_000)]  # fmt: skip
     by_a = [{one.sampling.evaluator for one in found} for found in chosen]
     assert sum("a@1" in names for names in by_a) / 20_000 == pytest.approx(0.2, abs=0.01)
@@ -52,9 +62,7 @@ def test_a_rare_language_has_its_floor() -> None:
     for n in range(40_000):
         language = "sw" if rng.random() < 0.01 else "en"
         hour = n // 10_000
-        found = sampler.choose(
-            place_of("r", str(n)), (language, "chat"), hour * HOUR_MS + n, counts=True
-        )
+        found = take(sampler, place_of("r", str(n)), (language, "chat"), hour * HOUR_MS + n)
         counts[hour, language] = counts.get((hour, language), 0) + len(found)
         assert not any(one.is_floor for one in found if language == "en" and n > 10_000)
     for hour in range(4):
@@ -67,7 +75,7 @@ def test_the_floor_is_spread_over_the_hour_once_the_rate_is_known() -> None:
     times: list[int] = []
     for n in range(2_000):  # a thousand an hour
         at_ms = n * HOUR_MS // 1000
-        if sampler.choose(place_of("r", str(n)), ("sw", ""), at_ms, counts=True):
+        if take(sampler, place_of("r", str(n)), ("sw", ""), at_ms):
             times.append(at_ms)
     second = [at_ms - HOUR_MS for at_ms in times if at_ms >= HOUR_MS]
     assert 10 <= len(second) <= 20
@@ -76,15 +84,61 @@ def test_the_floor_is_spread_over_the_hour_once_the_rate_is_known() -> None:
 
 def test_the_probability_tells_how_requests_like_it_were_chosen() -> None:
     sampler = RolloutSampler((sampling(share=0.01, floor_per_hour=20),))
-    for _ in range(100):
-        sampler.choose(1.0, ("sw", ""), 0, counts=True)
-    (found,) = sampler.choose(0.15, ("sw", ""), HOUR_MS, counts=True)
+    for n in range(100):
+        take(sampler, 1.0 + n, ("sw", ""), 0)
+    (found,) = sampler.choose(0.15, ("sw", ""), HOUR_MS)
     assert found.is_floor
     assert found.probability == pytest.approx(0.2)
+    (found,) = sampler.choose(0.005, ("sw", ""), HOUR_MS)
+    assert not found.is_floor
+    assert found.probability == pytest.approx(0.2), "it would have been chosen as the others are"
+
+
+def test_weighing_by_the_probability_counts_the_requests() -> None:
+    estimates = []
+    for trial in range(200):
+        sampler = RolloutSampler((sampling(share=0.05, floor_per_hour=20),))
+        for n in range(100):
+            take(sampler, place_of("r", f"{trial}-before-{n}"), ("sw", ""), 0)
+        chosen = [
+            one
+            for n in range(100)
+            for one in take(sampler, place_of("r", f"{trial}-{n}"), ("sw", ""), HOUR_MS)
+        ]
+        estimates.append(sum(1 / one.probability for one in chosen))
+    assert sum(estimates) / len(estimates) == pytest.approx(100, abs=6)
+
+
+def test_a_request_of_another_time_leaves_the_floor_as_it_is() -> None:
+    sampler = RolloutSampler((sampling(share=0.0, floor_per_hour=20),))
+    take(sampler, 0.0, ("sw", ""), 1_000 * HOUR_MS)
+    assert sampler.choose(0.5, ("sw", ""), 5 * HOUR_MS)
+    assert sampler.choose(0.5, ("sw", ""), 6 * HOUR_MS)
+
+
+def test_to_choose_counts_nothing() -> None:
+    sampler = RolloutSampler((sampling(share=0.0, floor_per_hour=20),))
+    for _ in range(100):
+        assert sampler.choose(0.9, ("sw", ""), 0)
+    assert not sampler._hours
+
+
+def test_copies_of_a_request_count_once() -> None:
+    sampler = RolloutSampler((sampling(share=0.0, floor_per_hour=20),))
+    for _ in range(1_000):
+        sampler.count_request(0.9, ("sw", ""), 0)
+    assert sampler.choose(0.9, ("sw", ""), 0)
+
+
+def test_slices_are_forgotten_after_two_hours() -> None:
+    sampler = RolloutSampler((sampling(floor_per_hour=1),))
+    for hour in range(5):
+        take(sampler, 0.5 + hour, (f"x{hour}", ""), hour * HOUR_MS)
+    assert [name for (name, _), _ in sampler._hours] == ["x3", "x4"]
 
 
 def test_hostile_names_of_languages_do_not_fill_memory() -> None:
     sampler = RolloutSampler((sampling(floor_per_hour=1),))
     for n in range(MAX_SLICES + 100):
-        sampler.choose(0.5, (f"x{n}", ""), 0, counts=True)
+        take(sampler, 0.5 + n, (f"x{n}", ""), 0)
     assert len(sampler._hours) == MAX_SLICES
