@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from understudy.analyzers.compare.arrays import Bools
+
+Codes = NDArray[np.uint8]
 
 _WHITE_SPACE_AND_MORE: Final = bytes({*range(256)} - {*range(0x09), *range(0x0E, 0x20), 0x7F})
 """Every byte but control characters; tabs, line breaks and form feeds are white space."""
@@ -52,7 +55,7 @@ def garbled(texts: Sequence[bytes]) -> Bools:
     for start in range(0, len(texts), _TOGETHER):
         some = texts[start : start + _TOGETHER]
         together = _SEPARATOR.join(some)
-        if _has_controls(together) or _has_odd_sequences(together):
+        if _may_have_odd_characters(together):
             damaged[start : start + _TOGETHER] = [_has_odd_characters(text) for text in some]
         if b"&" in together or b"\\" in together:
             damaged[start : start + _TOGETHER] |= [
@@ -78,17 +81,42 @@ def _has_odd_characters(text: bytes) -> bool:
     return bool(text.translate(None, _WHITE_SPACE_AND_MORE)) or _has_odd_sequences(text)
 
 
-def _has_controls(together: bytes) -> bool:
-    """Whether there is a control character in many bytes; in few `translate` finds it sooner."""
+def _may_have_odd_characters(together: bytes) -> bool:
+    """Whether there may be such characters in many bytes; in few they are looked for themselves."""
     codes = np.frombuffer(together, np.uint8)
+    return (
+        _has_controls(codes)
+        or b"\x7f" in together
+        or (b"\xef" in together and _ends_as_replacement(codes))
+        or (b"\xed" in together and _surrogate(together) is not None)
+        or (b"\xc2" in together and _has_c1_control(codes))
+        or (b"\xc3" in together and _encoded_twice(together) is not None)
+    )
+
+
+def _has_controls(codes: Codes) -> bool:
     # Below 14 the difference wraps around, and is large.
     is_control = (codes < _TAB) | ((codes - _AFTER_RETURN) < _SPACE - _AFTER_RETURN)
-    return bool(is_control.any()) or b"\x7f" in together
+    return bool(is_control.any())
+
+
+def _ends_as_replacement(codes: Codes) -> bool:
+    """Whether two bytes are the last ones of U+FFFD, or of one in thousands of other characters."""
+    return bool(((codes[1:] == _REPLACEMENT[2]) & (codes[:-1] == _REPLACEMENT[1])).any())
+
+
+def _has_c1_control(codes: Codes) -> bool:
+    after = codes[1:][codes[:-1] == _BEFORE_LATIN_1]
+    return bool(((after < _NO_BREAK_SPACE) & (after != _NEXT_LINE)).any())
 
 
 _TAB: Final = 0x09
 _AFTER_RETURN: Final = 0x0E
 _SPACE: Final = 0x20
+_BEFORE_LATIN_1: Final = 0xC2
+"""The first byte of U+0080 to U+00BF; the second is their number."""
+_NEXT_LINE: Final = 0x85
+_NO_BREAK_SPACE: Final = 0xA0
 
 
 def _has_odd_sequences(text: bytes) -> bool:

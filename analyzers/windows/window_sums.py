@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -73,10 +74,11 @@ class WindowSums:
         """Add to one plain count."""
         self.vector[SLOTS[column]] += count
 
-    def add_bucket(self, column: str, bucket: int, count: int) -> None:
-        """Add to one bucket of a histogram."""
+    def add_buckets(self, column: str, counts: Iterable[tuple[int, int]]) -> None:
+        """Add to the counts of some buckets of a histogram."""
         histogram = self.histograms.setdefault(column, {})
-        histogram[bucket] = histogram.get(bucket, 0) + count
+        for bucket, count in counts:
+            histogram[bucket] = histogram.get(bucket, 0) + count
 
     def add_name(self, column: str, name: str, count: int) -> None:
         """Add to the count of one name."""
@@ -171,15 +173,17 @@ def sum_by_slice(
 
 def buckets_by_slice(
     slices: NDArray[np.int64], columns: WindowColumns
-) -> Iterator[tuple[int, str, int, int]]:
-    """Yield (slice, histogram, bucket, count) of all histograms."""
+) -> Iterator[tuple[int, str, list[tuple[int, int]]]]:
+    """Yield (slice, histogram, its buckets and their counts) of all histograms."""
     for column, (rows, buckets) in columns.buckets.items():
         codes = (slices[rows] << _BUCKET_BITS) + (buckets + _BUCKET_OFFSET)
         unique, counts = np.unique(codes, return_counts=True)
-        owners = (unique >> _BUCKET_BITS).tolist()
-        indices = ((unique & ((1 << _BUCKET_BITS) - 1)) - _BUCKET_OFFSET).tolist()
-        for owner, bucket, count in zip(owners, indices, counts.tolist(), strict=True):
-            yield owner, column, bucket, count
+        owners = unique >> _BUCKET_BITS
+        indices = (unique & ((1 << _BUCKET_BITS) - 1)) - _BUCKET_OFFSET
+        found = list(zip(indices.tolist(), counts.tolist(), strict=True))
+        starts = np.flatnonzero(np.diff(owners, prepend=-1)).tolist()
+        for start, end in pairwise([*starts, len(found)]):
+            yield int(owners[start]), column, found[start:end]
 
 
 def names_by_slice(
@@ -202,7 +206,7 @@ def add_batch(
     totals = sum_by_slice(slices, len(sums), columns)
     for target, total in zip(sums, totals, strict=True):
         target.vector += total
-    for owner, column, bucket, count in buckets_by_slice(slices, columns):
-        sums[owner].add_bucket(column, bucket, count)
+    for owner, column, counts in buckets_by_slice(slices, columns):
+        sums[owner].add_buckets(column, counts)
     for owner, column, name, count in names_by_slice(slices, columns):
         sums[owner].add_name(column, name, count)

@@ -313,7 +313,7 @@ def test_plain_counts_can_be_added_one_by_one() -> None:
     sums = WindowSums()
     sums.add_count("events_late", 2)
     sums.add_count("events_late", 1)
-    sums.add_bucket("pair_similarity_histogram", 100, 4)
+    sums.add_buckets("pair_similarity_histogram", [(100, 4)])
     row = row_of(sums)
     assert row.events.late == 3
     assert row.pair.similarity_histogram == {100: 4}
