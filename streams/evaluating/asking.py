@@ -35,7 +35,7 @@ from understudy.streams.evaluating.judge_answer import (
     read_judgement,
 )
 from understudy.streams.evaluating.judge_model import JudgeModel, JudgeReply, JudgeUnavailable
-from understudy.streams.evaluating.pair_queue import Finish, JudgeTask, PairQueue
+from understudy.streams.evaluating.pair_queue import Finish, JudgeTask, LaneKey, PairQueue
 from understudy.streams.evaluating.prompts import Prompts, Question
 from understudy.streams.evaluating.sampling import place_of
 
@@ -124,6 +124,8 @@ class Asking:
         self._resume_at_s = 0.0
         self._warned_s = float("-inf")
         self._rng = random.Random()
+        self._failures: dict[LaneKey, str | None] = {}
+        """Why there was no judgement of the last pair that each evaluator was asked about."""
         self.totals = AskingTotals()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -145,31 +147,56 @@ class Asking:
 
     async def _ask_pairs(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            task = self._take()
+            at_s = self._clock_s()
+            task = self._take(at_s)
             if task is None:
                 await asyncio.sleep(IDLE_S)
-                continue
-            self.totals.in_flight += 1
-            try:
-                record = await self._judge_pair(task)
-            except BudgetSpent:
-                self._queue.leave_out(task, "budget")
+            elif task.is_tie:
+                self._queue.charge(task.lane, at_s, self._most_usd(task), 0.0)
+                self._finish(task, self._tie(task))
+                await asyncio.sleep(0)  # others' answers have come meanwhile
             else:
-                self._finish(task, record)
-            finally:
-                self.totals.in_flight -= 1
+                await self._finish_pair(task, at_s)
 
-    def _take(self) -> JudgeTask | None:
+    async def _finish_pair(self, task: JudgeTask, at_s: float) -> None:
+        self.totals.in_flight += 1
+        try:
+            record = await self._judge_pair(task, at_s)
+        except BudgetSpent:
+            self._queue.leave_out(task, "budget")
+        else:
+            self._failures[task.lane] = record.error
+            self._finish(task, record)
+        finally:
+            self.totals.in_flight -= 1
+
+    def _tie(self, task: JudgeTask) -> Evaluation | None:
+        """Return the record of equal answers; None while the judge fails.
+
+        Ties that were recorded where other pairs are not would pull the evidence to one half.
+        """
+        evaluator, failure = task.sampling.evaluator, self._failures.get(task.lane)
+        if failure is not None:
+            self.totals.not_judged[evaluator, failure] += 1
+            return None
+        self.totals.judged[evaluator] += 1
+        return msgspec.structs.replace(
+            task.pair.record(evaluator, task.compared, self._now(), task.probability),
+            preferences=(Preference("tie"),),
+        )
+
+    def _take(self, at_s: float) -> JudgeTask | None:
+        """Take a task, and reserve its first call at `at_s`."""
         if time.monotonic() < self._resume_at_s:
             return None
-        return self._queue.take(self._clock_s(), self._most_usd)
+        return self._queue.take(at_s, self._most_usd)
 
     def _most_usd(self, task: JudgeTask) -> float:
         return self._judge.most_usd(self._question(task, "stable").utf8_bytes)
 
     def _question(self, task: JudgeTask, first: Answer) -> Question:
         pair = task.pair
-        texts = {"stable": pair.answers.stable, task.compared: _compared_text(task)}
+        texts = {"stable": pair.answers.stable, task.compared: task.compared_text}
         second = task.compared if first == "stable" else "stable"
         return self._prompts.question(
             task.sampling.evaluator,
@@ -180,21 +207,26 @@ class Asking:
             nonce=secrets.token_hex(_NONCE_BYTES),
         )
 
-    async def _judge_pair(self, task: JudgeTask) -> Evaluation:
-        """Ask about a pair, in one order or both; return the judgement, or why there is none."""
+    async def _judge_pair(self, task: JudgeTask, reserved_at_s: float) -> Evaluation:
+        """Ask about a pair, in one order or both; return the judgement, or why there is none.
+
+        The first call was reserved when the pair was taken.
+        """
         began_s, usage = time.monotonic(), _Usage()
         preferences: list[Preference] = []
         reasons: list[str] = []
         model, error = "", ""
         for first in orders_of(task):
             try:
-                reply, judgement = await self._ask(task, first, usage, is_reserved=not usage.calls)
+                at_s = None if usage.calls else reserved_at_s
+                reply, judgement = await self._ask(task, first, usage, at_s)
             except (JudgeUnavailable, UnreadableJudgement) as failure:
                 error = getattr(failure, "reason", _ANSWERED_BUT_UNUSABLE)
                 break
             except BudgetSpent:
-                if not preferences:
+                if not usage.calls:
                     raise
+                error = "budget"
                 break
             model = reply.model or model
             preferences.append(Preference(preferred_answer(task, first, judgement), first))
@@ -217,18 +249,19 @@ class Asking:
         return dt.datetime.fromtimestamp(self._clock_s(), dt.UTC)
 
     async def _ask(
-        self, task: JudgeTask, first: Answer, usage: _Usage, *, is_reserved: bool
+        self, task: JudgeTask, first: Answer, usage: _Usage, reserved_at_s: float | None
     ) -> tuple[JudgeReply, Judgement]:
         """Ask in one order, again after a failure that may pass.
 
+        `reserved_at_s` tells when the first call was reserved; None where it is not yet.
         Raises `JudgeUnavailable`, `UnreadableJudgement` and `BudgetSpent`.
         """
         for attempt in range(self._attempts):
             question = self._question(task, first)
             most_usd = self._judge.most_usd(question.utf8_bytes)
-            if attempt or not is_reserved:
-                await self._reserve(task, most_usd)
-            at_s = self._clock_s()
+            if attempt or reserved_at_s is None:
+                reserved_at_s = await self._reserve(task, most_usd)
+            at_s = reserved_at_s
             self.totals.calls[task.sampling.evaluator] += 1
             try:
                 reply = await self._judge.ask(question)
@@ -246,14 +279,15 @@ class Asking:
             return reply, read_judgement(reply.text)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _reserve(self, task: JudgeTask, usd: float) -> None:
-        """Wait until one more call fits into the minute. Raises `BudgetSpent`."""
+    async def _reserve(self, task: JudgeTask, usd: float) -> float:
+        """Wait until one more call fits into the minute; return when. Raises `BudgetSpent`."""
         while True:
-            fits = self._queue.try_reserve(task.lane, self._clock_s(), usd)
+            at_s = self._clock_s()
+            fits = self._queue.try_reserve(task.lane, at_s, usd)
             if fits is None:
                 raise BudgetSpent
             if fits:
-                return
+                return at_s
             await asyncio.sleep(IDLE_S)
 
     def _charge(
@@ -294,11 +328,6 @@ def _explanation(reasons: Sequence[str]) -> str | None:
     if not reasons:
         return None
     return redact_and_cut("\n".join(reasons), MAX_EXPLANATION_CHARACTERS).text or None
-
-
-def _compared_text(task: JudgeTask) -> str:
-    answers = task.pair.answers
-    return answers.candidate if task.compared == "candidate" else answers.control or ""
 
 
 def orders_of(task: JudgeTask) -> tuple[Answer, ...]:

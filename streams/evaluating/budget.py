@@ -8,6 +8,7 @@ is read from the log of evaluations: they can exceed it by their calls in flight
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
@@ -26,7 +27,7 @@ class Budget:
     _spent_usd: float = 0.0
     """Of the day, with what calls in flight may cost."""
     _calls_s: deque[float] = field(default_factory=deque)
-    """When the calls of the last minute were made."""
+    """When the calls of the last minute were made, in order."""
 
     def spent_usd(self, now_s: float) -> float:
         """Return what the day has cost, calls in flight at their most."""
@@ -40,8 +41,7 @@ class Budget:
 
     def wait_s(self, now_s: float) -> float:
         """Return how long the calls of the last minute keep the next one waiting; 0 for not."""
-        while self._calls_s and self._calls_s[0] <= now_s - MINUTE_S:
-            self._calls_s.popleft()
+        self._forget_calls(now_s)
         if len(self._calls_s) < self.calls_per_minute:
             return 0.0
         if not self.calls_per_minute:
@@ -49,9 +49,13 @@ class Budget:
         return self._calls_s[-self.calls_per_minute] + MINUTE_S - now_s
 
     def reserve(self, now_s: float, usd: float) -> None:
-        """Count a call that is made now, at the most that it can cost."""
+        """Count a call that is made now, at the most that it can cost.
+
+        `charge` is to be given the same time, so that it knows of which day the call is.
+        """
         self._turn_to(now_s)
-        self._spent_usd += usd
+        if math.floor(now_s / DAY_S) == self._day:
+            self._spent_usd += usd
         self._calls_s.append(now_s)
 
     def charge(self, reserved_at_s: float, reserved_usd: float, usd: float) -> None:
@@ -64,9 +68,14 @@ class Budget:
         self._turn_to(now_s)
         if math.floor(time_s / DAY_S) == self._day:
             self._spent_usd += usd
+        self._forget_calls(now_s)
         if time_s > now_s - MINUTE_S:
-            self._calls_s.extend([time_s] * calls)
-            self._calls_s = deque(sorted(self._calls_s))
+            for _ in range(calls):
+                insort(self._calls_s, min(time_s, now_s))  # another's clock may be ahead
+
+    def _forget_calls(self, now_s: float) -> None:
+        while self._calls_s and self._calls_s[0] <= now_s - MINUTE_S:
+            self._calls_s.popleft()
 
     def _turn_to(self, now_s: float) -> None:
         day = math.floor(now_s / DAY_S)

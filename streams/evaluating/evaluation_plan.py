@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from understudy.analyzers.evaluators.scoring import ScoringEvaluator
-from understudy.schemas.evaluations import Evaluation, Preference, Scores, fingerprint
+from understudy.schemas.evaluations import Evaluation, Scores, fingerprint
 from understudy.streams.evaluating.sampled_pair import SampledPair
 from understudy.streams.evaluating.sampling import Chosen, place_of
 
@@ -62,12 +62,7 @@ class EvaluationPlan:
                 record = self._score(pair, one, at)
                 records += [record] if record is not None else []
             elif evaluator in self.judging:
-                for compared in self._compared(pair, one):
-                    same = self._same(pair, one, compared, at)
-                    if same is None:
-                        asked.append(JudgeRequest(one, compared))
-                    else:
-                        records.append(same)
+                asked += [JudgeRequest(one, compared) for compared in self._compared(pair, one)]
         return records, asked
 
     def _score(self, pair: SampledPair, chosen: Chosen, at: dt.datetime) -> Evaluation | None:
@@ -97,20 +92,6 @@ class EvaluationPlan:
         if pair.has_control and place < chosen.sampling.control_share:
             return "candidate", "control"
         return ("candidate",)
-
-    def _same(
-        self, pair: SampledPair, chosen: Chosen, compared: Compared, at: dt.datetime
-    ) -> Evaluation | None:
-        """Return a tie without asking where both answers are the same."""
-        answers = pair.answers
-        other = answers.candidate if compared == "candidate" else answers.control
-        if other != answers.stable:
-            return None
-        self.scored[chosen.sampling.evaluator] += 1
-        return msgspec.structs.replace(
-            pair.record(chosen.sampling.evaluator, compared, at, chosen.probability),
-            preferences=(Preference("tie"),),
-        )
 
 
 def identity_of(pair: SampledPair, evaluator: str, compared: str) -> int:

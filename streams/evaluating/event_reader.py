@@ -218,15 +218,18 @@ class EventReader:
 
     def _apply_policies(self) -> None:
         rollouts = self._policies.rollouts
+        named: set[tuple[str, str]] = set()
         for name, rollout in rollouts.items():
             sampler = self._samplers.setdefault(name, RolloutSampler(()))
             sampler.samplings = rollout.samplings
             for sampling in rollout.samplings:
                 if sampling.evaluator in self._plan.judging:
+                    named.add((name, sampling.evaluator))
                     self._queue.limit((name, sampling.evaluator), sampling)
                 self._warn_of_unknown(sampling.evaluator)
         for gone in self._samplers.keys() - rollouts.keys():
             del self._samplers[gone]
+        self._queue.keep_only(named)
         log.info("evaluating.policies", rollouts=sorted(rollouts))
 
     def _warn_of_unknown(self, evaluator: str) -> None:

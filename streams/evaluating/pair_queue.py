@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -18,7 +18,7 @@ from understudy.streams.evaluating.budget import Budget
 from understudy.streams.evaluating.partition_progress import Ticket
 from understudy.streams.evaluating.sampled_pair import SampledPair
 
-LeftOut = Literal["queue", "budget", "price_unknown"]
+LeftOut = Literal["queue", "budget", "price_unknown", "not_in_policy"]
 
 LaneKey = tuple[str, str]
 """Rollout and evaluator."""
@@ -40,6 +40,17 @@ class JudgeTask(NamedTuple):
         """Whose pair it is."""
         return self.pair.rollout_id, self.sampling.evaluator
 
+    @property
+    def compared_text(self) -> str:
+        """The answer that is held against stable's."""
+        answers = self.pair.answers
+        return answers.candidate if self.compared == "candidate" else answers.control or ""
+
+    @property
+    def is_tie(self) -> bool:
+        """Whether both answers are the same, so that nobody has to be asked."""
+        return self.compared_text == self.pair.answers.stable
+
 
 Finish = Callable[[JudgeTask, Evaluation | None], None]
 """Takes what became of a task: its record, or None where there is none."""
@@ -48,6 +59,8 @@ Finish = Callable[[JudgeTask, Evaluation | None], None]
 @dataclass(slots=True)
 class _Lane:
     budget: Budget
+    is_named: bool = False
+    """Whether a policy names it. What others took is known of all."""
     floors: deque[JudgeTask] = field(default_factory=deque)
     """Of rare languages and workflows; these come first."""
     others: deque[JudgeTask] = field(default_factory=deque)
@@ -87,9 +100,29 @@ class PairQueue:
     def limit(self, key: LaneKey, sampling: EvaluationSampling) -> None:
         """Set the limits of a budget to those of the policy in force."""
         with self._lock:
-            budget = self._lane(key).budget
-            budget.usd_per_day = sampling.usd_per_day
-            budget.calls_per_minute = sampling.calls_per_minute
+            lane = self._lane(key)
+            lane.budget.usd_per_day = sampling.usd_per_day
+            lane.budget.calls_per_minute = sampling.calls_per_minute
+            if not lane.is_named:
+                lane.is_named = True
+                self._turn.append(key)
+
+    def keep_only(self, named: Set[LaneKey]) -> None:
+        """Ask nothing more of evaluators that no policy names; leave out what waits of them.
+
+        What their day has cost is remembered, should they come back.
+        """
+        waiting: list[JudgeTask] = []
+        with self._lock:
+            for key in [key for key in self._turn if key not in named]:
+                lane = self._lanes[key]
+                lane.is_named, lane.budget.usd_per_day, lane.budget.calls_per_minute = False, 0.0, 0
+                waiting += [*lane.floors, *lane.others]
+                lane.floors.clear()
+                lane.others.clear()
+                self._turn.remove(key)
+        for task in waiting:
+            self.leave_out(task, "not_in_policy")
 
     def note_elsewhere(
         self, key: LaneKey, time_s: float, usd: float, calls: int, now_s: float
@@ -102,8 +135,11 @@ class PairQueue:
         """Queue a task. In a full queue, one of a rare slice takes the place of one that is not."""
         with self._lock:
             lane = self._lane(task.lane)
+            is_named = lane.is_named
             dropped: JudgeTask | None = None
-            if len(lane) < self._most:
+            if not is_named:
+                dropped = task
+            elif len(lane) < self._most:
                 (lane.floors if task.is_floor else lane.others).append(task)
             elif task.is_floor and lane.others:
                 dropped = lane.others.pop()
@@ -111,7 +147,7 @@ class PairQueue:
             else:
                 dropped = task
         if dropped is not None:
-            self.leave_out(dropped, "queue")
+            self.leave_out(dropped, "queue" if is_named else "not_in_policy")
 
     def leave_out(self, task: JudgeTask, reason: LeftOut) -> None:
         """Count a task that is not carried out."""
@@ -122,17 +158,24 @@ class PairQueue:
         """Take the next task whose call fits into its budget, and reserve what it may cost.
 
         `usd` tells the most that a call costs. The lanes take turns. Tasks whose day is used up are
-        left out.
+        left out; those of partitions that another worker has now are dropped, since it asks.
         """
         spent: list[JudgeTask] = []
+        revoked: list[JudgeTask] = []
         with self._lock:
-            found = self._take(now_s, usd, spent)
+            found = self._take(now_s, usd, spent, revoked)
         for task in spent:
             self.leave_out(task, "budget")
+        for task in revoked:
+            self._finish(task, None)
         return found
 
     def _take(
-        self, now_s: float, usd: Callable[[JudgeTask], float], spent: list[JudgeTask]
+        self,
+        now_s: float,
+        usd: Callable[[JudgeTask], float],
+        spent: list[JudgeTask],
+        revoked: list[JudgeTask],
     ) -> JudgeTask | None:
         for _ in range(len(self._turn)):
             self._turn.rotate(-1)
@@ -141,6 +184,9 @@ class PairQueue:
                 continue
             while len(lane):
                 task = (lane.floors or lane.others).popleft()
+                if task.ticket.progress.is_revoked:
+                    revoked.append(task)
+                    continue
                 most_usd = usd(task)
                 if lane.budget.allows_usd(now_s, most_usd):
                     lane.budget.reserve(now_s, most_usd)
@@ -149,10 +195,13 @@ class PairQueue:
         return None
 
     def try_reserve(self, key: LaneKey, now_s: float, usd: float) -> bool | None:
-        """Whether one more call may be made now; None where the day is used up."""
+        """Whether one more call may be made now; None where the day is used up, or the policy
+        does not name the evaluator any more.
+        """
         with self._lock:
-            budget = self._lane(key).budget
-            if not budget.allows_usd(now_s, usd):
+            lane = self._lane(key)
+            budget = lane.budget
+            if not (lane.is_named and budget.allows_usd(now_s, usd)):
                 return None
             if budget.wait_s(now_s) > 0:
                 return False
@@ -168,5 +217,4 @@ class PairQueue:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = _Lane(Budget(usd_per_day=0.0, calls_per_minute=0))
-            self._turn.append(key)
         return lane

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,6 +21,7 @@ from understudy.schemas.evaluations import (
     preference_value,
 )
 from understudy.streams.evaluating.asking import Asking, orders_of
+from understudy.streams.evaluating.budget import DAY_S
 from understudy.streams.evaluating.judge_model import JudgeModel, JudgeReply, JudgeUnavailable
 from understudy.streams.evaluating.pair_queue import JudgeTask, PairQueue
 from understudy.streams.evaluating.prompts import Question, load_prompts
@@ -53,8 +56,8 @@ def busy(retry_after_s: float | None = None) -> JudgeUnavailable:
 def ask(
     judge: JudgeModel,
     *tasks: JudgeTask,
-    attempts: int = 3,
-    clock_s: Callable[[], float] | None = None,
+    concurrency: int = 2,
+    clock_s: Callable[[], float] = time.time,
 ) -> tuple[list[tuple[JudgeTask, Evaluation | None]], Asking, PairQueue]:
     finished: list[tuple[JudgeTask, Evaluation | None]] = []
     queue = PairQueue(100, lambda one, record: finished.append((one, record)))
@@ -63,7 +66,7 @@ def ask(
         queue.put(one)
     asking = Asking(
         judge, PROMPTS, queue, lambda one, record: finished.append((one, record)),
-        concurrency=2, attempts=3, first_pause_s=0.001,
+        concurrency=concurrency, attempts=3, clock_s=clock_s, first_pause_s=0.001,
     )  # fmt: skip
 
     async def run() -> None:
@@ -155,6 +158,63 @@ def test_an_overloaded_judge_is_asked_again() -> None:
     assert asking.totals.failing_since_s is None
 
 
+def alike(number: int, **changes: Any) -> JudgeTask:
+    answers = Answers("2 + 2?", "4", "4", "5", False, "en")
+    return task(sampled(f"alike-{number}", answers=answers), both_orders=0.0, **changes)
+
+
+def test_equal_answers_are_a_tie_without_a_call() -> None:
+    judge = Judge(says("A"))
+    ((_, record),), asking, queue = ask(judge, alike(1, usd_per_day=0.001))
+    assert record is not None
+    check_evaluation(record)
+    assert [(one.preferred, one.first) for one in record.preferences] == [("tie", None)]
+    assert (record.compared, record.usage, record.model) == ("candidate", None, None)
+    assert (judge.asked, asking.totals.judged) == ([], {"helpfulness@1": 1})
+    assert queue.try_reserve(("r", "helpfulness@1"), time.time(), 0.001), "it cost nothing"
+
+
+def test_ties_are_left_out_as_others_are_when_the_budget_is_spent() -> None:
+    differ = [task(sampled(str(n)), both_orders=0.0, usd_per_day=10.0) for n in range(30)]
+    same = [alike(n, usd_per_day=10.0) for n in range(30)]
+    mixed = [one for both in zip(same, differ, strict=True) for one in both]
+    finished, _, queue = ask(Judge(says("A"), usd=2.0), *mixed)
+    recorded = [one.is_tie for one, record in finished if record is not None]
+    assert recorded.count(False) == 5
+    assert 4 <= recorded.count(True) <= 6
+    assert queue.left_out["helpfulness@1", "budget"] == 60 - len(recorded)
+
+
+def test_ties_take_slots_of_the_minute() -> None:
+    queue = PairQueue(10, lambda one, record: None)
+    tasks = [alike(n, calls_per_minute=1) for n in range(2)]
+    for one in tasks:
+        queue.limit(one.lane, one.sampling)
+        queue.put(one)
+    assert queue.take(1e9, lambda _: 0.0) is tasks[0]
+    assert queue.take(1e9, lambda _: 0.0) is None
+
+
+@pytest.mark.parametrize("answer", [busy(), JudgeReply("I like both")])
+def test_ties_are_left_out_while_there_are_no_judgements(answer: JudgeReply | Exception) -> None:
+    tasks = [task(both_orders=0.0), *(alike(n) for n in range(20))]
+    judge = Judge(lambda n, q: answer)
+    finished, asking, _ = ask(judge, *tasks, concurrency=1)
+    reason = "rate_limit" if isinstance(answer, Exception) else "unparseable"
+    assert [record.error for _, record in finished if record is not None] == [reason]
+    assert asking.totals.not_judged == {("helpfulness@1", reason): 21}
+
+
+def test_ties_count_again_once_the_judge_answers() -> None:
+    judge = Judge(lambda n, q: JudgeReply("I like both" if n == 1 else judgement("A")))
+    tasks = [task(sampled("p"), both_orders=0.0), alike(1), task(sampled("q"), both_orders=0.0),
+             alike(2)]  # fmt: skip
+    finished, _, _ = ask(judge, *tasks, concurrency=1)
+    assert [one.pair.pair_id for one, record in finished if record and not record.error] == [
+        "q", "alike-2"
+    ]  # fmt: skip
+
+
 def test_what_never_passes_is_recorded_as_an_error() -> None:
     finished, asking, _ = ask(Judge(lambda n, q: busy()), task(both_orders=0.0))
     ((_, record),) = finished
@@ -210,7 +270,25 @@ def test_a_call_that_timed_out_may_have_cost_the_most() -> None:
 
     finished, _, _ = ask(Judge(slow, usd=0.4), task(usd_per_day=1.0, both_orders=0.0))
     ((_, record),) = finished
-    assert record is None, "the day is used up before the last attempt"
+    assert record is not None, "what it cost is in the log, which a restart reads the budget from"
+    assert record.error == "budget", "the day is used up before the last attempt"
+    assert record.usage is not None
+    assert record.usage.cost_usd == pytest.approx(0.8)
+    check_evaluation(record)
+
+
+def test_a_call_at_midnight_is_charged_to_the_day_of_its_reservation() -> None:
+    midnight_s = 20_000 * DAY_S
+    times_s = iter([midnight_s - 0.01])
+    finished, _, queue = ask(
+        Judge(says("A"), usd=0.9),
+        task(both_orders=0.0, usd_per_day=1.0),
+        clock_s=lambda: next(times_s, midnight_s + 0.01),
+    )
+    assert finished[0][1] is not None
+    lane = finished[0][0].lane
+    assert queue.try_reserve(lane, midnight_s + 1, 0.9)
+    assert queue.try_reserve(lane, midnight_s + 1, 0.9) is None, "nothing was given back twice"
 
 
 def test_reasons_are_kept_only_where_answers_are_captured() -> None:

@@ -77,3 +77,29 @@ def test_it_is_never_exceeded_by_calls_of_this_worker() -> None:
         assert spent + sum(most for _, most in in_flight) <= 2.0 + 1e-9
     assert spent > 1.5
     assert all(b - a >= 60.0 for a, b in zip(calls, calls[30:], strict=False))
+
+
+def test_calls_of_others_are_forgotten_after_a_minute() -> None:
+    budget = Budget(usd_per_day=1.0, calls_per_minute=3)
+    for second in range(1_000):
+        budget.note_elsewhere(NOON + second, 0.0, 1, NOON + second)
+    assert len(budget._calls_s) == 60
+
+
+def test_calls_are_told_late_and_by_clocks_that_are_ahead() -> None:
+    budget = Budget(usd_per_day=1.0, calls_per_minute=1)
+    for at_s in (NOON - 5, NOON - 20, NOON + 1e9):
+        budget.note_elsewhere(at_s, 0.0, 1, NOON)
+    assert list(budget._calls_s) == [NOON - 20, NOON - 5, NOON]
+    assert budget.wait_s(NOON + 60) == 0.0
+
+
+def test_a_call_belongs_to_the_day_in_which_it_was_reserved() -> None:
+    budget = Budget(usd_per_day=10.0, calls_per_minute=60)
+    midnight = NOON + DAY_S / 2
+    budget.reserve(midnight - 0.01, 9.0)
+    budget.note_elsewhere(midnight, 1.0, 1, midnight)
+    budget.charge(midnight - 0.01, 9.0, 0.5)
+    assert budget.spent_usd(midnight) == 1.0
+    budget.reserve(midnight - 0.01, 9.0)  # by a thread that looked at the clock before
+    assert budget.spent_usd(midnight) == 1.0

@@ -231,6 +231,53 @@ def test_the_budget_of_a_day_holds_over_restarts(embedded_broker: EmbeddedBroker
     assert len(judge.asked) == 20
 
 
+ONE_CALL_A_PAIR = """
+rollout_id: r
+models: {stable: a, candidate: b}
+evaluate:
+  - evaluator: helpfulness@1
+    share: 100%
+    floor_per_hour: 0
+    both_orders: 0%
+    control_share: 0%
+    budget: {usd_per_day: 10, calls_per_minute: 100000}
+"""
+
+
+def every_other_alike(count: int) -> Iterator[bytes]:
+    for number in range(count):
+        if number % 2:
+            yield from pair(number, number)
+        else:
+            same: dict[str, Any] = {"response": {"output": "same"}, "request": {"prompt": "x"}}
+            for side in ("stable", "candidate"):
+                yield event(f"p{number}", side, number, sides=["stable", "candidate"], **same)
+
+
+def test_a_spent_budget_does_not_leave_ties_alone(embedded_broker: EmbeddedBroker) -> None:
+    """The candidate loses each pair that differs, half of all: it deserves 0.25."""
+    here = Installation(embedded_broker, concurrency=2)
+    here.apply(ONE_CALL_A_PAIR)
+    here.publish(*every_other_alike(200))
+    with here.worker(ScriptedModel(stable_wins, usd=2.0)) as parts:
+        wait_until(lambda: parts.reader.counts["pairs"] == 200, "all pairs are read")
+        wait_until(lambda: parts.reader.unfinished == 0, "all is finished")
+    values = [preference_value(one) for one in here.evaluations()]
+    assert values.count(0.0) == 5
+    assert values.count(0.5) <= 30, "those of 100 that came before the money was spent: about five"
+
+
+def test_without_prices_nothing_is_recorded(embedded_broker: EmbeddedBroker) -> None:
+    here = Installation(embedded_broker)
+    here.apply(ONE_CALL_A_PAIR)
+    here.publish(*every_other_alike(20))
+    judge = ScriptedModel(stable_wins)
+    judge.is_priced = False
+    with here.worker(judge) as parts:
+        wait_until(lambda: parts.queue.left_out["helpfulness@1", "price_unknown"] == 20, "all")
+    assert here.evaluations() == []
+
+
 def test_a_judge_that_hangs_keeps_no_other_evaluator_waiting(
     embedded_broker: EmbeddedBroker,
 ) -> None:
@@ -290,6 +337,22 @@ def test_policies_that_come_later_are_followed(embedded_broker: EmbeddedBroker) 
         here.apply(POLICY)
         wait_until(lambda: parts.reader.counts["written"] >= 3, "the pair is judged")
     assert {one.pair_id for one in here.evaluations()} == {"p1"}
+
+
+def test_an_evaluator_that_leaves_the_policy_is_not_asked_any_more(
+    embedded_broker: EmbeddedBroker,
+) -> None:
+    here = Installation(embedded_broker, concurrency=1)
+    here.apply(ONE_CALL_A_PAIR)
+    here.publish(*(side for number in range(30) for side in pair(number, number)))
+    judge = ScriptedModel(stable_wins, pause_s=0.2)
+    with here.worker(judge) as parts:
+        wait_until(lambda: parts.reader.counts["pairs"] == 30, "all pairs are read")
+        here.apply("rollout_id: r\nmodels: {stable: a, candidate: b}\n")
+        wait_until(lambda: parts.reader.unfinished == 0, "nothing waits")
+        left_out = parts.queue.left_out["helpfulness@1", "not_in_policy"]
+    assert len(judge.asked) + left_out == 30
+    assert left_out > 0
 
 
 def test_two_workers_share_the_pairs_and_the_budget(embedded_broker: EmbeddedBroker) -> None:

@@ -42,14 +42,12 @@ def test_a_judge_is_asked_about_the_candidate_and_a_share_of_the_controls() -> N
     assert 80 < sum(len(asked) == 2 for asked in found) < 160
 
 
-def test_equal_answers_are_a_tie_without_asking() -> None:
+def test_equal_answers_wait_for_room_and_money_like_others() -> None:
     here = plan()
     same = sampled(answers=Answers("?", "4", "4", "5", False, "en"))
-    (record,), asked = here.carry_out(same, [chosen("helpfulness@1", 1.0)], EPOCH)
-    check_evaluation(record)
-    assert [one.preferred for one in record.preferences] == ["tie"]
-    assert (record.compared, record.usage, record.model) == ("candidate", None, None)
-    assert [one.compared for one in asked] == ["control"]
+    records, asked = here.carry_out(same, [chosen("helpfulness@1", 1.0)], EPOCH)
+    assert records == []
+    assert [one.compared for one in asked] == ["candidate", "control"]
 
 
 def test_what_cannot_be_said_is_counted() -> None:

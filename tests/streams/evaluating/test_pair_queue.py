@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.streams.evaluating.pairs import sampled, task
 from understudy.streams.evaluating.pair_queue import JudgeTask, PairQueue
+from understudy.streams.evaluating.partition_progress import PartitionProgress
 
 NOW = 1_000_000.0
 
@@ -83,3 +84,43 @@ def test_what_others_took_is_known_before_the_policy() -> None:
     queue.put(one)
     assert queue.take(NOW, lambda _: 0.2) is None
     assert finished == [one]
+
+
+def test_what_another_worker_has_now_is_not_asked() -> None:
+    """Both would ask, and pay, after a rebalance."""
+    revoked, kept = task(), task(sampled("kept"))
+    progress = PartitionProgress(1, position=0)
+    progress.begin("p", 0, 0)
+    revoked = revoked._replace(ticket=progress.add_task("p"))
+    queue, finished = queue_of(10, revoked, kept)
+    progress.is_revoked = True
+    assert [queue.take(NOW, free) for _ in range(2)] == [kept, None]
+    assert finished == [revoked]
+    assert not queue.left_out
+
+
+def test_what_the_policy_does_not_name_any_more_is_left_out() -> None:
+    gone = [task(evaluator="gone@1", usd_per_day=1.0) for _ in range(3)]
+    kept = task(evaluator="kept@1")
+    queue, finished = queue_of(10, *gone, kept)
+    under_way = queue.take(NOW, lambda _: 0.6)
+    queue.keep_only({kept.lane})
+    assert under_way is gone[0]
+    assert queue.try_reserve(gone[0].lane, NOW, 0.0) is None, "nor again"
+    assert finished == gone[1:]
+    queue.put(late := task(evaluator="gone@1"))
+    assert finished[-1] is late
+    assert queue.left_out == {("gone@1", "not_in_policy"): 3}
+    assert [queue.take(NOW, free) for _ in range(2)] == [kept, None]
+    queue.limit(gone[0].lane, gone[0].sampling)
+    assert queue.try_reserve(gone[0].lane, NOW, 0.6) is None, "what the day cost is not forgotten"
+    assert queue.try_reserve(gone[0].lane, NOW, 0.4)
+
+
+def test_evaluators_without_a_policy_take_no_turn() -> None:
+    one = task()
+    queue, _ = queue_of(10, one)
+    for number in range(100):
+        queue.note_elsewhere((f"ended-{number}", "helpfulness@1"), NOW, 0.1, 1, NOW)
+    assert len(queue._turn) == 1
+    assert queue.take(NOW, free) is one
