@@ -197,15 +197,44 @@ def _hexadecimal_length(text: str) -> int:
 _CALL: Final = re.compile(r"[A-Za-z_][\w.]{0,60}\(\w{0,20}\)?$")
 """A program that makes a password holds none."""
 _PLACEHOLDERS: Final = ("your", "xxx", "...", "***")
+_NO_PASSWORDS: Final = re.compile(
+    r"(?i:str(?:ing)?|text|char|varchar|bytes?|bool(?:ean)?|int(?:eger)?|number|object|any|field|input"
+    r"|none|null|nil|undefined|true|false|yes|no|required?|optional|hidden|empty|invalid|incorrect"
+    r"|wrong|missing|changed?|reset|value|example|placeholder|redacted|encrypted|hash(?:ed)?|await"
+    r"|self|this|data|form|user|args|config|process|request|req|os|env|new|old"
+    r"|\w*(?:pass|pwd|secret|token|contraseña|kennwort|senha|hash|input|key)\w*)$"
+)
+"""Types, states, and names of variables, as they stand after `password:` in code and in forms."""
+_VARIABLE: Final = re.compile(r"\$?[A-Za-z]\w*(?:[._]\w+)+$|[a-z]+[A-Z][A-Za-z]*$|\$\w+$")
+"""Names of several words, as programs have them."""
+
+
+def _is_placeholder(text: str) -> bool:
+    return (
+        text[:1] in "<{[$("
+        or text.lower().startswith(_PLACEHOLDERS)
+        or _CALL.match(text) is not None
+    )
 
 
 def _assigned_length(text: str) -> int:
-    """Of what stands after `password:` and the like: not an ordinary word, and no placeholder."""
-    if text[:1] in "<{[$(" or text.lower().startswith(_PLACEHOLDERS) or _CALL.match(text):
+    """Of what stands after `api_key:` and the like: not an ordinary word, and no placeholder."""
+    if _is_placeholder(text):
         return 0
     kinds = {_character_kind(character) for character in text}
-    is_word = kinds <= {2} or kinds <= {1} or text.istitle()
+    is_word = kinds <= {2} or kinds <= {1} or (text.istitle() and 0 not in kinds)
     return 0 if is_word or not (0 in kinds or len(kinds) > 2) else len(text)
+
+
+def _lone_length(text: str) -> int:
+    """Of the only word after `password:`: most are one, but for types and names in code."""
+    is_name = _NO_PASSWORDS.match(text) or _VARIABLE.match(text)
+    return 0 if is_name or _is_placeholder(text) or not any(map(str.isalnum, text)) else len(text)
+
+
+def _given_length(text: str) -> int:
+    """Of what can be nothing but a secret, unless it is a placeholder."""
+    return 0 if _is_placeholder(text) or _NO_PASSWORDS.match(text) else len(text)
 
 
 # Rules
@@ -236,9 +265,16 @@ _SECRET_WORDS: Final = (
     r"[_ -]?(?:key|token|secret)(?:[_ -]?id)?|secret|token|credentials?|authorization"
 )
 _PASSWORD_WORDS: Final = (
-    r"pass(?:word|wd|phrase|code)?|pwd|passwort|contraseña|mot de passe|密码|パスワード"
+    r"pass(?:word|wd|phrase|code)?|pwd|passwort|kennwort|contraseña|mot de passe|senha|пароль"
+    r"|密码|パスワード|비밀번호"
 )
-_ASSIGN: Final = r"[\"'”]?\s{0,3}(?::=|=>|[:=：]|\bis\b|ist)\s{0,3}[\"'“]?"
+_ASSIGN: Final = (
+    r"(?:[\"'”]?\s{0,3}(?::=|=>|[:=：]|\bis\b|ist|lautet)\s{0,3}[\"'“]?|>(?=[^\s<>]{4,200}</))"
+)
+"""`<password>` counts, where its end follows."""
+_PASSWORD_BEGINNINGS: Final = (
+    "pass", "pwd", "kennwort", "contraseña", "senha", "пароль", "密码", "パスワード", "비밀번호"
+)  # fmt: skip
 _TELEPHONE_WORDS: Final = (
     r"(?:tel(?:efon|ephone|éfono)?|phone|mobile|cell|call|fax|whatsapp|sms"
     r"|電話|电话|手机|전화|телефон)"
@@ -272,13 +308,25 @@ RULES: Final = (
           r"(?<![\w-])eyJ[\w-]{8,4000}\.[\w-]{8,8000}(?:\.[\w-]{0,4000}){0,3}"),
     _rule("token", _long_word, r"(?<![A-Za-z0-9])(?:" + "|".join(_PREFIXED) + r")"),
     _rule("password", _has("://"),
-          r"(?<=://)[^\s/:@\"'<>]{0,128}:([^\s/@\"'<>]{1,256})@"),
+          r"(?<=://)[^\s/:@\"'<>]{0,128}:([^\s/\"'<>]{1,256})@(?=[\w.\[-])"),
+    _rule("token", _has("authorization"),
+          r"(?i:authorization)[\"']?\s?[:=]\s?[\"']?(?i:bearer|basic|token)\s{1,3}"
+          r"([\w.~+/-]{16,2000}={0,2})", _given_length),
     _rule("token", _has("bearer", "basic"),
           r"(?i:bearer|basic)\s{1,3}([\w.~+/-]{16,2000}={0,2})", _assigned_length),
     _rule("secret", _has("key", "token", "secret", "credential", "authorization"),
           rf"(?i:(?:{_SECRET_WORDS})){_ASSIGN}([^\s\"'“”,;<>]{{8,500}})", _assigned_length),
-    _rule("password", _has("pass", "pwd", "contraseña", "密码", "パスワード"),
+    _rule("password", _has(*_PASSWORD_BEGINNINGS),
           rf"(?i:{_PASSWORD_WORDS}){_ASSIGN}([^\s\"'“”,;<>]{{4,200}})", _assigned_length),
+    _rule("password", _has(*_PASSWORD_BEGINNINGS),
+          rf"(?i:{_PASSWORD_WORDS})"
+          r"(?:[\"'”]?[ \t]{0,3}[:=：][ \t]{0,3}[\"'“]?|>(?=[^\s<>]{4,200}</))"
+          r"([^\s\"'“”,;<>]{4,200})(?=[\"'”,;<]|[ \t]{0,3}(?:[\r\n|]|\Z))", _lone_length),
+    _rule("password", _has("--p", "--t", "--s", "--api"),
+          r"--(?:pass(?:word|wd|phrase)?|pwd|token|secret|api-?key)[ =][\"']?"
+          r"([^\s\"'“”,;<>]{4,200})", _assigned_length),
+    _rule("password", _has("curl", "wget"),
+          r"(?:-u|--user)[ =]?[\"']?[^\s:\"'@]{1,64}:([^\s\"'@<>]{4,200})", _given_length),
     _rule("email", _has("@"), r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"),
     _rule("email", _has("at)", "at]", "at}", "at )", "at ]"),
           r"[\w.+-]{1,64} ?[\[({] ?(?i:at) ?[\])}] ?[\w-]{1,63}"

@@ -33,6 +33,12 @@ def test_planted_secrets_are_gone(seed: int) -> None:
         "Run getAccountById2WithHttpClient or npm_config_registry; see src/lib/compare/pairs_2.py.",
         "D:/Build/BMV3/AppData/Local/Android/Sdk/ndk/25.1.8937393/build",
         "secret_key = Fernet.generate_key()\npassword = generate_password(16)",
+        "password: string;\npassword: str,\npassword: Optional\npassword = request.form",
+        "password = user_password\npassword: hashedPassword,\nif token > maximumTokens2: pass",
+        "{'password': 'password', 'password': args.password, \"password\": \"string\"}",
+        "Password: must be at least eight characters. Password: required",
+        "<input type='password' name=password> see http://host:8080/a@b and git@host:a/b",
+        "docker run -u 1000:1000 x; Authorization: Bearer YOUR_ACCESS_TOKEN",
         "Your password is required. The secret is simple: token by token.",
         "id 550e8400-e29b-41d4-a716-446655440000, order 12345678, isbn 978-3-16-148410-0",
         "In 2019, 4,111,111 people; ratio 16:9, at 10:30:45; std::vector<int> a::b",
@@ -64,6 +70,42 @@ def test_what_is_no_secret_is_left_alone(text: str) -> None:
 )
 def test_what_is_meant_is_replaced_and_no_more(text: str, redacted: str) -> None:
     assert redact(text) == redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: Summer2024",
+        "The password: Welcome1\n",
+        "password is Password123! ok",
+        "DB_PASSWORD=Hunter2",
+        '{"user":"a","password":"Welcome123"}',
+        '{"password": "letmein"}',
+        '[{"name":"f","arguments":"{\\"password\\":\\"Summer2024\\"}"}]',
+        "password: correcthorsebatterystaple",
+        "Password: iloveyou!\nUser: x",
+        "<password>hunter2x9</password>",
+        "<password>letmein</password>",
+        "<apiKey>a8f5f167f44f4964</apiKey>",
+        "mysql --password hunter2x9 -h db",
+        "curl -u admin:letmein https://h/",
+        "Authorization: Bearer abcdefghijklmnop",
+        "postgres://app:p@ssw0rd!@db.example.com/x",
+        "пароль: hunter2x9",
+        "비밀번호: hunter2x9",
+        "CONTRASEÑA: hunter2x9",
+        "Das Kennwort lautet Geheim123",
+        "**Password:** `Hunter22`",
+    ],
+)
+def test_common_passwords_are_gone(text: str) -> None:
+    left = redact(text)
+    assert "[" in left
+    for secret in ("ummer", "elcome", "word123", "unter2", "letmein", "horse", "love", "abcdefgh"):
+        assert secret not in left, left
+    assert "ssw0rd" not in left
+    assert "Geheim" not in left
+    assert "a8f5" not in left
 
 
 @pytest.mark.parametrize(
