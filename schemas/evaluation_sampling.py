@@ -11,6 +11,12 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from understudy.schemas.evaluations import (
+    MAX_NAME_CHARACTERS,
+    MAX_VERSION_CHARACTERS,
+    NAME_CHARACTERS,
+    is_name,
+)
 from understudy.schemas.rollout_metrics import parse_share
 
 MAX_EVALUATORS: Final = 20
@@ -29,10 +35,16 @@ DEFAULT_CONTROL_SHARE: Final = "20%"
 """Of the requests that have a control side, which are a sample themselves."""
 DEFAULT_USD_PER_DAY: Final = 20.0
 DEFAULT_CALLS_PER_MINUTE: Final = 60
-REFERENCE_PATTERN: Final = r"^[^@\s]{1,64}@[^@\s]{1,62}$"
+_NAME: Final = f"{NAME_CHARACTERS}{{1,{MAX_NAME_CHARACTERS}}}"
+_VERSION: Final = f"{NAME_CHARACTERS}{{1,{MAX_VERSION_CHARACTERS}}}"
 EvaluatorReference = Annotated[
-    str, Meta(pattern=REFERENCE_PATTERN, description="`name@version` of an evaluator.")
+    str,
+    Meta(
+        description="`name@version` of an evaluator.",
+        extra_json_schema={"pattern": f"^{_NAME}@{_VERSION}$"},
+    ),
 ]
+"""Checked by `check_reference`, which says what to write."""
 Path = tuple[str | int, ...]
 
 
@@ -107,8 +119,32 @@ class EvaluationSampling(msgspec.Struct, frozen=True):
         return math.floor(self.calls_per_minute * 1_440 / self.calls_per_pair)
 
 
+def is_reference(text: str) -> bool:
+    """Whether a text is `name@version` of an evaluator, as records can have it."""
+    name, _, version = text.partition("@")
+    return (
+        1 <= len(name) <= MAX_NAME_CHARACTERS
+        and 1 <= len(version) <= MAX_VERSION_CHARACTERS
+        and is_name(name)
+        and is_name(version)
+    )
+
+
+def check_reference(text: str) -> None:
+    """Raise `SamplingError` for what is no `name@version` of an evaluator."""
+    if is_reference(text):
+        return
+    raise SamplingError(
+        f"{text[:MAX_NAME_CHARACTERS]!r} names no evaluator and version; write name@version, "
+        f"as in helpfulness@1: up to {MAX_NAME_CHARACTERS} and {MAX_VERSION_CHARACTERS} "
+        "characters, without spaces and what cannot be seen",
+        ("evaluator",),
+    )
+
+
 def compile_sampling(written: EvaluateManifest) -> EvaluationSampling:
     """Check one entry of `evaluate` and compile it. Raises `SamplingError`."""
+    check_reference(written.evaluator)
     share = _share(written.share, "share")
     if share == 0.0 and written.floor_per_hour == 0:
         raise SamplingError(

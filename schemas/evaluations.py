@@ -51,10 +51,23 @@ _IDENTITY_BYTES: Final = 8
 Compared = Literal["candidate", "control"]
 Answer = Literal["stable", "candidate", "control"]
 Preferred = Literal["stable", "candidate", "control", "tie"]
+MAX_NAME_CHARACTERS: Final = 64
+MAX_VERSION_CHARACTERS: Final = 62
+NAME_CHARACTERS: Final = r"[^@\s\x00-\x1f\x7f-\x9f]"
+"""Of names and versions, for JSON Schema; `is_name` refuses what cannot be seen, too."""
 EvaluatorName = Annotated[
-    str, Meta(min_length=1, max_length=64, pattern=r"^[^@\s]+$", description="Without `@`.")
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_NAME_CHARACTERS,
+        pattern=f"^{NAME_CHARACTERS}+$",
+        description="Without `@`, spaces and characters that cannot be seen.",
+    ),
 ]
-EvaluatorVersion = Annotated[str, Meta(min_length=1, max_length=62, pattern=r"^[^@\s]+$")]
+EvaluatorVersion = Annotated[
+    str,
+    Meta(min_length=1, max_length=MAX_VERSION_CHARACTERS, pattern=f"^{NAME_CHARACTERS}+$"),
+]
 
 
 class Preference(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -192,6 +205,9 @@ def check_evaluation(evaluation: Evaluation) -> None:
     """Raise `InvalidEvent` for what types do not tell."""
     if "/" in evaluation.rollout_id:
         raise _wrong("rollout_id must not contain a slash")
+    for field in ("evaluator", "evaluator_version"):
+        if not is_name(getattr(evaluation, field)):
+            raise _wrong(f"{field} must not contain @, spaces or what cannot be seen")
     check_time("evaluation_time", evaluation.evaluation_time)
     check_time("request_time", evaluation.request_time)
     forms = [bool(evaluation.preferences), evaluation.scores is not None, bool(evaluation.error)]
@@ -199,6 +215,15 @@ def check_evaluation(evaluation: Evaluation) -> None:
         raise _wrong("give exactly one of preferences, scores and error")
     _check_preferences(evaluation)
     _check_scores(evaluation)
+
+
+def is_name(text: str) -> bool:
+    """Whether an evaluator or its version may be called so.
+
+    Names stand in tables, logs and on terminals: control characters, and those that turn the
+    direction of a text, would show another name.
+    """
+    return text.isprintable() and "@" not in text and " " not in text
 
 
 def _check_preferences(evaluation: Evaluation) -> None:

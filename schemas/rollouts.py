@@ -25,6 +25,7 @@ from understudy.schemas.evaluation_sampling import (
     EvaluationSampling,
     EvaluatorReference,
     SamplingError,
+    check_reference,
     compile_sampling,
 )
 from understudy.schemas.events import SINGLE_MODES, Identifier, Label, LanguageTag, Mode
@@ -595,6 +596,11 @@ def _evaluator(written: GuardrailManifest, metric: Metric, path: Path) -> str | 
         )
     if metric.kind != "quality" and written.evaluator is not None:
         raise PolicyError(f"{metric.name} is measured without an evaluator", (*path, "evaluator"))
+    if written.evaluator is not None:
+        try:
+            check_reference(written.evaluator)
+        except SamplingError as error:
+            raise PolicyError(error.problem, (*path, *error.path)) from None
     return written.evaluator
 
 

@@ -19,7 +19,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-from understudy.schemas.evaluation_sampling import REFERENCE_PATTERN
+from understudy.schemas.evaluation_sampling import is_reference
 
 FRAME: Final = "frame.md"
 PLACEHOLDERS: Final = ("{nonce}", "{language}", "{rubric}")
@@ -30,7 +30,6 @@ MAX_FILE_CHARACTERS: Final = 20_000
 _VARIANT: Final = re.compile(
     r"\A(?P<reference>[^@\s]+@[^@\s]+?)(?:\.(?P<language>[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*))?\Z"
 )
-_reference: Final = re.compile(REFERENCE_PATTERN)
 _SPECIAL: Final = re.compile(
     r"<(?=[|｜]"
     r"|/?(?:s|bos|eos|pad|unk|mask|think|start_of_turn|end_of_turn|tool_call|tool_response)>)"
@@ -148,7 +147,7 @@ def _rubrics(files: Mapping[str, str]) -> dict[str, Rubric]:
     variants: dict[str, dict[str, str]] = {}
     for name, text in files.items():
         match = _VARIANT.match(name.removesuffix(".md"))
-        if match is None or not _reference.match(match["reference"]):
+        if match is None or not is_reference(match["reference"]):
             raise PromptError(f"{name}: call it NAME@VERSION.md or NAME@VERSION.LANGUAGE.md")
         if match["language"]:
             variants.setdefault(match["reference"], {})[match["language"]] = text

@@ -58,7 +58,28 @@ def test_an_evaluator_is_listed_once() -> None:
         compile_manifest(manifest({"evaluator": "a@1"}, {"evaluator": "a@1"}))
 
 
-@pytest.mark.parametrize("name", ["helpfulness", "a b@1", "@1", "a@"])
+NO_REFERENCES = [
+    "", "helpfulness", "a b@1", "@1", "a@", "a@1@2", "a@1\n", "a\x1b[2J@1", "a\u202e@1",
+    "a@\u200b1", "a" * 65 + "@1", "a@" + "1" * 63,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_REFERENCES)
 def test_an_evaluator_has_a_name_and_a_version(name: str) -> None:
-    with pytest.raises(msgspec.ValidationError):
-        manifest({"evaluator": name})
+    with pytest.raises(PolicyError, match="write name@version") as raised:
+        compile_manifest(manifest({"evaluator": name}))
+    assert raised.value.path == ("evaluate", 0, "evaluator")
+
+
+@pytest.mark.parametrize("name", NO_REFERENCES)
+def test_so_has_that_of_a_guardrail(name: str) -> None:
+    guardrail = {"metric": "quality_preference", "evaluator": name, "max_drop": "2pp"}
+    written = msgspec.convert({**ROLLOUT, "guardrails": [guardrail]}, RolloutManifest)
+    with pytest.raises(PolicyError, match="write name@version") as raised:
+        compile_manifest(written)
+    assert raised.value.path[-1] == "evaluator"
+
+
+@pytest.mark.parametrize("name", ["有用性@1", "a" * 64 + "@" + "1" * 62, "json_agreement@1.2-b"])
+def test_names_may_be_of_any_script(name: str) -> None:
+    assert evaluation_sampling(manifest({"evaluator": name}))[0].evaluator == name

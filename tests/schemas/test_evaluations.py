@@ -124,6 +124,9 @@ WRONG = [
     (encoded(PREFERRED, mode="canary"), "schema", "$.mode"),
     (encoded(PREFERRED, evaluator="a@1"), "schema", "$.evaluator"),
     (encoded(PREFERRED, evaluator_version=""), "schema", "$.evaluator_version"),
+    *((encoded(PREFERRED, evaluator=name), "schema", "evaluator")
+      for name in ("x\n", "x\x1b[2J", "x\u202e", "x\x00", "x\u2028", "x\u200b")),
+    (encoded(PREFERRED, evaluator_version="1\n"), "schema", "evaluator_version"),
     (encoded(PREFERRED, evaluation_time="1999-01-01T00:00:00Z"), "time_range", "evaluation_time"),
     (encoded(PREFERRED, request_time="2101-01-01T00:00:00Z"), "time_range", "request_time"),
     (encoded(PREFERRED, sampling_share=0), "schema", "$.sampling_share"),
