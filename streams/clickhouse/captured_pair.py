@@ -33,6 +33,7 @@ class CapturedSide:
     error_type: str = ""
     """Empty where the side answered."""
     finish_reason: str = ""
+    """As the vendor names it; `refusal` where the answer was a refusal, whatever its reason."""
     duration_ms: float = UNKNOWN
 
 

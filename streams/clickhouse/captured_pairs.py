@@ -132,6 +132,14 @@ MOST_SAMPLED: Final = 20_000
 """Pairs that a test set is chosen from: some 100 MB, and far more than test sets have cases."""
 
 
+_WORST_FIRST: Final = "severity DESC, xxHash64(pair_id), pair_id, partition, window_start, rank"
+_ORDER_OF_STRATA: Final = (
+    f"ORDER BY row_number() OVER (PARTITION BY language, workflow, kind ORDER BY {_WORST_FIRST}),\n"
+    f"  {_WORST_FIRST}\n"
+    "LIMIT {per_stratum:UInt32} BY language, workflow, kind LIMIT {limit:UInt32}"
+)
+
+
 def pairs_by_stratum(
     connection: ReadConnection,
     rollout_id: str,
@@ -140,19 +148,21 @@ def pairs_by_stratum(
     until: dt.datetime | None = None,
     per_stratum: int,
 ) -> list[CapturedPair]:
-    """Return the worst pairs of each language, workflow and kind. Raises as `worst_pairs` does."""
+    """Return the worst pairs of each language, workflow and kind. Raises as `worst_pairs` does.
+
+    The worst of each come first, then the second worst, so that what there is too much of leaves
+    nothing out.
+    """
     wanted = {
         "since": since and since.astimezone(dt.UTC),
         "until": until and until.astimezone(dt.UTC),
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     conditions = "".join(f"\n  AND {_CONDITIONS[name]}" for name in given)
-    order = "ORDER BY severity DESC, xxHash64(pair_id), pair_id, partition, rank"
-    limits = "LIMIT {per_stratum:UInt32} BY language, workflow, kind LIMIT {limit:UInt32}"
     parameters = {
         **given, "rollout_id": rollout_id, "per_stratum": per_stratum, "limit": MOST_SAMPLED,
     }  # fmt: skip
-    rows = connection.rows(f"{_QUERY}{conditions}\n{order} {limits}", parameters)
+    rows = connection.rows(f"{_QUERY}{conditions}\n{_ORDER_OF_STRATA}", parameters)
     return [_pair(row) for row in rows]
 
 

@@ -15,8 +15,10 @@ from typing import Any, Final
 
 import orjson
 
+from understudy.analyzers.compare.finish_reasons import finish_state
 from understudy.schemas.adapters.test_set_formats import TestCase
-from understudy.streams.clickhouse.captured_pair import CapturedPair
+from understudy.schemas.measures import FinishState
+from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 
 DIGITS: Final = re.compile(r"\d+")
 _NOT_LETTERS: Final = re.compile(r"[\W_]+")
@@ -81,7 +83,8 @@ def prompt_key(prompt: str) -> str:
 def case_of(pair: CapturedPair) -> TestCase:
     """Return a pair's request with stable's answer, and nothing that leads back to it."""
     stable = pair.stable
-    is_whole = stable.is_there and not stable.is_cut and not stable.error_type
+    is_answer = stable.is_there and not stable.error_type and not is_refusal(stable)
+    is_whole = is_answer and not stable.is_cut
     digest = hashlib.blake2b(pair.prompt.encode("utf-8", "replace"), digest_size=_ID_BYTES)
     metadata: dict[str, Any] = {
         "language": pair.language,
@@ -101,8 +104,19 @@ def case_of(pair: CapturedPair) -> TestCase:
     )
 
 
+_REFUSALS: Final = (FinishState.REFUSAL, FinishState.CONTENT_FILTER)
+
+
+def is_refusal(side: CapturedSide) -> bool:
+    """Whether a side refused, by its own word or its vendor's: nothing to hold others against."""
+    return finish_state(side.finish_reason) in _REFUSALS
+
+
 def _calls(text: str) -> Any:
+    """The calls; None where they cannot be read, or are nested too deeply to be written again."""
     try:
-        return orjson.loads(text) if text else None
-    except orjson.JSONDecodeError:
+        calls = orjson.loads(text) if text else None
+        orjson.dumps(calls)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return None
+    return calls

@@ -66,12 +66,14 @@ class CaptureChoices:
             return "none"
         return choice.capture
 
-    def apply(self, rollout_id: str, record: RolloutRecord | None) -> None:
-        """Take a record over; without one, or without capture, nothing is captured any more."""
-        choices = {name: one for name, one in self.by_rollout.items() if name != rollout_id}
-        if record is not None and record.manifest.capture != "none":
-            choices[rollout_id] = choice_of(record)
-        self.by_rollout = choices
+
+def take_over(
+    choices: dict[str, CaptureChoice], rollout_id: str, record: RolloutRecord | None
+) -> None:
+    """Write into choices what a record says; without one, or without capture, that is nothing."""
+    choices.pop(rollout_id, None)
+    if record is not None and record.manifest.capture != "none":
+        choices[rollout_id] = choice_of(record)
 
 
 def choice_of(record: RolloutRecord) -> CaptureChoice:

@@ -15,7 +15,7 @@ from understudy.schemas.rollout_records import RolloutRecord, decode_rollout_rec
 from understudy.streams.kafka.client_config import topics
 from understudy.streams.kafka.compacted_topic import FellBehind, TopicFollower, key_text
 from understudy.streams.kafka.topic_reader import MissingTopic
-from understudy.streams.pairing.capture_choices import CaptureChoices
+from understudy.streams.pairing.capture_choices import CaptureChoice, CaptureChoices, take_over
 from understudy.streams.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -75,11 +75,21 @@ def _read(
     stop: threading.Event,
     is_read: threading.Event,
 ) -> None:
+    """Follow the topic from its beginning; what was known before counts until all is read.
+
+    Else a policy that was replaced would count for a moment, and capture what no longer may be.
+    """
+    found: dict[str, CaptureChoice] = {}
+    is_caught_up = False
     while not stop.is_set():
-        wait_s = _TAKE_S if is_read.is_set() else _CATCH_UP_TAKE_S
-        for message in follower.take(wait_s):
-            choices.apply(key_text(message), record_of(message))
-        if not is_read.is_set() and follower.has_caught_up(time.monotonic()):
+        messages = follower.take(_TAKE_S if is_caught_up else _CATCH_UP_TAKE_S)
+        for message in messages:
+            take_over(found, key_text(message), record_of(message))
+        is_changed = bool(messages)
+        if not is_caught_up:
+            is_changed = is_caught_up = follower.has_caught_up(time.monotonic())
+        if is_changed and is_caught_up:
+            choices.by_rollout = dict(found)
             is_read.set()
 
 

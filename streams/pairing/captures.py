@@ -248,7 +248,7 @@ def _side(event: Event | None, cut: int) -> CapturedSide:
         output_characters=len(output),
         tool_calls=_tool_calls(response)[:cut],
         error_type=error.type if error else "",
-        finish_reason=response.finish_reason or "",
+        finish_reason="refusal" if response.refusal else response.finish_reason or "",
         duration_ms=_duration_ms(event),
     )
 

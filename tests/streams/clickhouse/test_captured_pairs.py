@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from tests.streams.clickhouse.round_trip import insert
+from understudy.streams.clickhouse import captured_pairs
 from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.clickhouse.captured_pairs import (
     MOST_READ,
@@ -111,6 +113,21 @@ def test_questions_are_narrowed(client: Client, connection: ReadConnection) -> N
     assert set(found(connection, until=NOON + dt.timedelta(seconds=10))) == {"a", "b", "c"}
     assert len(found(connection, limit=2)) == 2
     assert len(found(connection, limit=10 * MOST_READ)) == 4
+
+
+def test_no_language_is_left_out_of_strata(
+    client: Client, connection: ReadConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More bad pairs of one language than are read."""
+    monkeypatch.setattr(captured_pairs, "MOST_SAMPLED", 6)
+    many = [pair(f"e{n}", n + 1, language="en", kind="error") for n in range(9)]
+    few = [pair(f"j{n}", n + 1, severity=0.2 - n / 100) for n in range(3)]
+    put(client, *many, *few, pair("other", language="ar", severity=0.1, workflow="w"))
+    found = captured_pairs.pairs_by_stratum(connection, NAME, per_stratum=4)
+    assert Counter(one.language for one in found) == {"en": 3, "ja": 2, "ar": 1}
+    assert [one.pair_id for one in found if one.language == "ja"] == ["j0", "j1"]
+    some = captured_pairs.pairs_by_stratum(connection, NAME, per_stratum=1)
+    assert len(some) == 3
 
 
 def test_what_there_is_to_choose_from_is_counted(

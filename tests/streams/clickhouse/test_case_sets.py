@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from tests.streams.clickhouse.test_captured_pairs import pair, side
+from understudy.schemas.adapters.test_set_formats import FORMATS, encode_case
 from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.clickhouse.case_sets import case_of, make_test_set, prompt_key
 
@@ -79,3 +82,20 @@ def test_prompts_that_ask_the_same_have_one_key() -> None:
     assert prompt_key("Order A-1, please!") == prompt_key("order a 22 please")
     assert prompt_key("猫は?") != prompt_key("犬は?")
     assert prompt_key("?!") == "?!"
+
+
+@pytest.mark.parametrize("reason", ["refusal", "content_filter", "SAFETY"])
+def test_refusal_is_no_reference(reason: str) -> None:
+    refused = side("I cannot help with that.", finish_reason=reason, tool_calls='[{"name":"a"}]')
+    case = case_of(asked("Where is it?", stable=refused))
+    assert (case.reference, case.tool_calls) == ("", None)
+    answered = case_of(asked("Where is it?", stable=side("Here.", finish_reason="stop")))
+    assert answered.reference == "Here."
+
+
+@pytest.mark.parametrize("levels", [300, 1_000])
+def test_calls_of_any_depth_make_a_case(levels: int) -> None:
+    deep = '[{"name":"a","arguments":' + "[" * levels + "]" * levels + "}]"
+    case = case_of(asked("Where is it?", stable=side("Here.", tool_calls=deep)))
+    for name in FORMATS:
+        assert encode_case(case, name).endswith(b"\n")

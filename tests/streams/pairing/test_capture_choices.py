@@ -12,6 +12,7 @@ from understudy.streams.pairing.capture_choices import (
     KNOWN_BY_ALL_MS,
     CaptureChoices,
     CaptureLimits,
+    take_over,
 )
 from understudy.streams.settings import CaptureSettings
 
@@ -24,9 +25,15 @@ def record(capture: Capture) -> RolloutRecord:
     return new_rollout_record(read_manifest(text), AT)
 
 
+def apply(choices: CaptureChoices, rollout_id: str, one: RolloutRecord | None) -> None:
+    found = dict(choices.by_rollout)
+    take_over(found, rollout_id, one)
+    choices.by_rollout = found
+
+
 def test_windows_count_that_begin_when_every_worker_knows_the_policy() -> None:
     choices = CaptureChoices()
-    choices.apply("r", record("worst"))
+    apply(choices, "r", record("worst"))
     assert choices.of("r", AT_MS + KNOWN_BY_ALL_MS) == "worst"
     assert choices.of("r", AT_MS + KNOWN_BY_ALL_MS - 1) == "none"
     assert choices.of("other", AT_MS + KNOWN_BY_ALL_MS) == "none"
@@ -34,16 +41,16 @@ def test_windows_count_that_begin_when_every_worker_knows_the_policy() -> None:
 
 def test_record_without_a_time_captures_from_the_beginning() -> None:
     choices = CaptureChoices()
-    choices.apply("r", RolloutRecord(manifest=record("all").manifest))
+    apply(choices, "r", RolloutRecord(manifest=record("all").manifest))
     assert choices.of("r", 0) == "all"
 
 
 def test_off_and_deleted_rollouts_cost_nothing() -> None:
     choices = CaptureChoices()
     for last in (record("none"), None):
-        choices.apply("r", record("sample"))
+        apply(choices, "r", record("sample"))
         assert choices.by_rollout
-        choices.apply("r", last)
+        apply(choices, "r", last)
         assert not choices.by_rollout
 
 

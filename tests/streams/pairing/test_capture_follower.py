@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from confluent_kafka import KafkaException
 from structlog.testing import capture_logs
 
 from tests.waiting import wait_until
@@ -88,3 +91,42 @@ def test_topic_that_comes_later_is_read_then(
         topic.make()
         topic.write("a", record("a", "worst"))
         wait_until(lambda: "a" in choices.by_rollout, "the policy is known")
+
+
+class Message:
+    def __init__(self, value: bytes) -> None:
+        self.key, self.value = lambda: b"a", lambda: value
+
+
+def test_policy_that_was_replaced_never_counts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an error the topic is read from its beginning, where the old policy still stands."""
+    monkeypatch.setattr(capture_follower, "_RETRY_S", 0.01)
+    choices, seen = CaptureChoices(), []
+    old, new = record("a", "worst"), record("a", "none")
+    script: list[bytes | None] = [old, new, None, old, new]  # None: the broker fails
+
+    class Follower:
+        def __init__(self, *_: object) -> None: ...
+
+        def __enter__(self) -> Follower:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def take(self, wait_s: float) -> list[Message]:
+            seen.append(dict(choices.by_rollout))
+            if not script:
+                time.sleep(0.01)
+                return []
+            value = script.pop(0)
+            if value is None:
+                raise KafkaException("gone")
+            return [Message(value)]
+
+        def has_caught_up(self, now_s: float) -> bool:
+            return not script or script[0] is None
+
+    monkeypatch.setattr(capture_follower, "TopicFollower", Follower)
+    with following_captures(KafkaSettings(), choices):
+        wait_until(lambda: len(seen) > 6, "all was read again")
+    assert not any(seen)

@@ -143,6 +143,15 @@ def test_texts_are_redacted_and_cut() -> None:
     assert one.redacted == ["card", "email"]
 
 
+def test_refusal_says_that_it_is_one() -> None:
+    refused = {"refusal": "I cannot.", "finish_reason": "stop"}
+    log = Log(capturing("all")).read(
+        event("a", response=refused), event("a", "candidate", response=refused), *LATER
+    )
+    [one] = [one for one in captured(log) if one.pair_id == "a"]
+    assert (one.stable.output, one.stable.finish_reason) == ("I cannot.", "refusal")
+
+
 def test_hash_in_place_of_a_text_is_not_captured() -> None:
     hashed = {"output": "0f" * 16, "output_form": "hashed"}
     log = Log(capturing("all")).read(
