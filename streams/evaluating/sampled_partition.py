@@ -125,10 +125,11 @@ class SampledPartition:
             return False
         key = f"{header.rollout_id}/{header.pair_id}"
         waiting = self._chosen.get(key)
-        chosen = waiting or sampler.choose(place, header.slice_name, time_ms)
+        slice_name = header.slice_name
+        chosen = waiting or sampler.choose(place, slice_name, time_ms)
         if not chosen:
             if header.side == "stable" and self._is_in_time(time_ms, timestamp_ms):
-                sampler.count_request(place, header.slice_name, time_ms)
+                sampler.count_request(place, slice_name, time_ms)
             return False
         try:
             event, wanted = decode_side(payload, self.policy.max_event_bytes)
@@ -136,9 +137,9 @@ class SampledPartition:
         except (InvalidEvent, Duplicate, _NotJoined):
             return True
         if header.side == "stable":
-            sampler.count_request(place, header.slice_name, time_ms)
+            sampler.count_request(place, slice_name, time_ms)
         if waiting is None:
-            sampler.count_chosen(chosen, header.slice_name, time_ms)
+            sampler.count_chosen(chosen, slice_name, time_ms)
         self._chosen[key] = chosen
         self.progress.begin(key, offset, timestamp_ms)
         return True

@@ -22,7 +22,8 @@ MAX_SLICES: Final = 10_000
 """Hours of languages and workflows that are counted of one rollout; more are hostile names, without
 floor."""
 _MOST_RECENT: Final = 10_000
-"""Requests that are known as counted: a copy that a producer sends again follows within seconds."""
+"""Requests in each of two sets that are known as counted: a copy that a producer sends again
+follows within seconds."""
 
 SliceName = tuple[str, str]
 """Language as the gateway writes it, and workflow."""
@@ -67,8 +68,10 @@ class RolloutSampler:
     """By slice and hour since 1970."""
     _newest: int = 0
     """Hour; slices of two hours before it are forgotten."""
-    _recent: dict[float, None] = field(default_factory=dict)
-    """Places of the requests that were counted last, in order."""
+    _recent: set[float] = field(default_factory=set)
+    """Places of the requests that were counted last."""
+    _earlier: set[float] = field(default_factory=set)
+    """Those counted before them: one set is dropped at a time."""
 
     def may_choose(self, place: float) -> bool:
         """Whether any request at this place is chosen; where there are floors, all may be."""
@@ -79,23 +82,23 @@ class RolloutSampler:
         number = time_ms // _HOUR_MS
         hour = self._hours.get((slice_name, number))
         if hour is None and len(self._hours) < MAX_SLICES:
-            hour = _Hour()
+            hour = _Hour()  # kept once a request is counted
         before = self._hours.get((slice_name, number - 1))
         # As many as the hour before had are expected; in its first hour a slice is taken as it
         # comes.
         expected = 0 if hour is None else hour.requests + 1
         if before is not None:
             expected = max(expected, before.requests)
-        found = (_choose(sampling, place, hour, expected) for sampling in self.samplings)
-        return tuple(one for one in found if one is not None)
+        found = [_choose(sampling, place, hour, expected) for sampling in self.samplings]
+        return tuple([one for one in found if one is not None])
 
     def count_request(self, place: float, slice_name: SliceName, time_ms: int) -> None:
         """Count a request; one that was counted a moment ago is a copy."""
-        if place in self._recent:
+        if place in self._recent or place in self._earlier:
             return
-        self._recent[place] = None
-        if len(self._recent) > _MOST_RECENT:
-            del self._recent[next(iter(self._recent))]
+        if len(self._recent) >= _MOST_RECENT:
+            self._earlier, self._recent = self._recent, set()
+        self._recent.add(place)
         hour = self._hour(slice_name, time_ms)
         if hour is not None:
             hour.requests += 1

@@ -130,6 +130,13 @@ def test_copies_of_a_request_count_once() -> None:
     assert sampler.choose(0.9, ("sw", ""), 0)
 
 
+def test_what_is_known_of_copies_is_bounded() -> None:
+    sampler = RolloutSampler((sampling(share=0.0, floor_per_hour=20),))
+    for n in range(50_000):
+        sampler.count_request(n / 50_000, ("sw", ""), 0)
+    assert len(sampler._recent) + len(sampler._earlier) <= 20_000
+
+
 def test_slices_are_forgotten_after_two_hours() -> None:
     sampler = RolloutSampler((sampling(floor_per_hour=1),))
     for hour in range(5):
