@@ -61,6 +61,8 @@ FROM (
         FROM decisions
         GROUP BY rollout_id
     )
+    ORDER BY rollout_id, decided_at DESC, decision_hash
+    LIMIT 1 BY rollout_id
 ) AS n
 ) AS d
 COMMENT 'What the newest decision of each rollout rests on: a row for each guardrail in each slice, with its interval';
@@ -143,6 +145,8 @@ FROM (
         FROM decisions
         GROUP BY rollout_id
     )
+    ORDER BY rollout_id, decided_at DESC, decision_hash
+    LIMIT 1 BY rollout_id
 ) AS n USING (rollout_id)
 ) AS d
 COMMENT 'One row a rollout: the newest verdict with its reason, and sums of all hours that are kept';
@@ -1081,7 +1085,7 @@ CREATE VIEW IF NOT EXISTS latency_quantiles (
     candidate_p95 Nullable(Float64) COMMENT 'Candidate\'s 95th percentile, within 1 %',
     candidate_p99 Nullable(Float64) COMMENT 'Candidate\'s 99th percentile, within 1 %',
     p95_ratio Nullable(Float64) COMMENT 'Candidate\'s 95th percentile / stable\'s',
-    approx_low Nullable(Float64) COMMENT 'Lower end of an approximate interval of the ratio of the 95th percentiles, 95 % at all looks together',
+    approx_low Nullable(Float64) COMMENT 'Lower end of an approximate interval of the ratio of the 95th percentiles, 95 % at all looks together; 0 where stable\'s tail is too short to tell',
     approx_high Nullable(Float64) COMMENT 'Upper end of an approximate interval of the ratio of the 95th percentiles, 95 % at all looks together; inf where the candidate\'s tail is too short to tell'
 ) AS
 SELECT
@@ -1101,8 +1105,8 @@ SELECT
     understudy_quantile_or_null(d.candidate_histogram, 0.95) AS candidate_p95,
     understudy_quantile_or_null(d.candidate_histogram, 0.99) AS candidate_p99,
     candidate_p95 / stable_p95 AS p95_ratio,
-    understudy_quantile_or_null(d.candidate_histogram, greatest(0, 0.95 - d.candidate_margin)) / understudy_quantile_or_null(d.stable_histogram, least(1, 0.95 + d.stable_margin)) AS approx_low,
-    if(0.95 + d.candidate_margin >= 1, inf, understudy_quantile_or_null(d.candidate_histogram, least(1, 0.95 + d.candidate_margin)) / understudy_quantile_or_null(d.stable_histogram, greatest(0, 0.95 - d.stable_margin))) AS approx_high
+    multiIf(isNull(p95_ratio), NULL, 0.95 - d.candidate_margin <= 0 OR 0.95 + d.stable_margin >= 1, 0, understudy_quantile_or_null(d.candidate_histogram, greatest(0, 0.95 - d.candidate_margin)) / understudy_quantile_or_null(d.stable_histogram, least(1, 0.95 + d.stable_margin))) AS approx_low,
+    multiIf(isNull(p95_ratio), NULL, 0.95 - d.stable_margin <= 0 OR 0.95 + d.candidate_margin >= 1, inf, understudy_quantile_or_null(d.candidate_histogram, least(1, 0.95 + d.candidate_margin)) / understudy_quantile_or_null(d.stable_histogram, greatest(0, 0.95 - d.stable_margin))) AS approx_high
 FROM (
     SELECT
         rollout_id, mode, language, workflow,
@@ -1155,7 +1159,7 @@ CREATE VIEW IF NOT EXISTS latency_quantiles_daily (
     candidate_p95 Nullable(Float64) COMMENT 'Candidate\'s 95th percentile, within 1 %',
     candidate_p99 Nullable(Float64) COMMENT 'Candidate\'s 99th percentile, within 1 %',
     p95_ratio Nullable(Float64) COMMENT 'Candidate\'s 95th percentile / stable\'s',
-    approx_low Nullable(Float64) COMMENT 'Lower end of an approximate interval of the ratio of the 95th percentiles, 95 % at all looks together',
+    approx_low Nullable(Float64) COMMENT 'Lower end of an approximate interval of the ratio of the 95th percentiles, 95 % at all looks together; 0 where stable\'s tail is too short to tell',
     approx_high Nullable(Float64) COMMENT 'Upper end of an approximate interval of the ratio of the 95th percentiles, 95 % at all looks together; inf where the candidate\'s tail is too short to tell'
 ) AS
 SELECT
@@ -1176,8 +1180,8 @@ SELECT
     understudy_quantile_or_null(d.candidate_histogram, 0.95) AS candidate_p95,
     understudy_quantile_or_null(d.candidate_histogram, 0.99) AS candidate_p99,
     candidate_p95 / stable_p95 AS p95_ratio,
-    understudy_quantile_or_null(d.candidate_histogram, greatest(0, 0.95 - d.candidate_margin)) / understudy_quantile_or_null(d.stable_histogram, least(1, 0.95 + d.stable_margin)) AS approx_low,
-    if(0.95 + d.candidate_margin >= 1, inf, understudy_quantile_or_null(d.candidate_histogram, least(1, 0.95 + d.candidate_margin)) / understudy_quantile_or_null(d.stable_histogram, greatest(0, 0.95 - d.stable_margin))) AS approx_high
+    multiIf(isNull(p95_ratio), NULL, 0.95 - d.candidate_margin <= 0 OR 0.95 + d.stable_margin >= 1, 0, understudy_quantile_or_null(d.candidate_histogram, greatest(0, 0.95 - d.candidate_margin)) / understudy_quantile_or_null(d.stable_histogram, least(1, 0.95 + d.stable_margin))) AS approx_low,
+    multiIf(isNull(p95_ratio), NULL, 0.95 - d.stable_margin <= 0 OR 0.95 + d.candidate_margin >= 1, inf, understudy_quantile_or_null(d.candidate_histogram, least(1, 0.95 + d.candidate_margin)) / understudy_quantile_or_null(d.stable_histogram, greatest(0, 0.95 - d.stable_margin))) AS approx_high
 FROM (
     SELECT
         rollout_id, mode, language, workflow, day,

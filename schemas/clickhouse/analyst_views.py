@@ -89,8 +89,12 @@ _NEWEST: Final = """\
         FROM decisions
         GROUP BY rollout_id
     )
+    ORDER BY rollout_id, decided_at DESC, decision_hash
+    LIMIT 1 BY rollout_id
 )"""
-"""The newest decision of each rollout. The inner query leaves the decisions' JSON alone."""
+"""The newest decision of each rollout. The inner query leaves the decisions' JSON alone. A state
+that was restored makes another decision of a number that was given already; one of them counts.
+"""
 
 
 def _evidence() -> View:
@@ -348,6 +352,8 @@ def _latency() -> Described:
     text = "ratio of the 95th percentiles, 95 % at all looks together"
     low = "understudy_quantile_or_null(d.{}_histogram, greatest(0, 0.95 - d.{}_margin))"
     high = "understudy_quantile_or_null(d.{}_histogram, least(1, 0.95 + d.{}_margin))"
+    # No order statistic bounds a rank below the first or above the last.
+    is_outside = "0.95 - d.{}_margin <= 0 OR 0.95 + d.{}_margin >= 1"
     return Described(
         "latency_quantiles", "Latency quantiles: durations and times to first token of both sides.",
         SLICE,
@@ -360,12 +366,16 @@ def _latency() -> Described:
             *found,
             Column("p95_ratio", _SHARE, "Candidate's 95th percentile / stable's",
                    value="candidate_p95 / stable_p95"),
-            Column("approx_low", _SHARE, f"Lower end of an approximate interval of the {text}",
-                   value=f"{low.format('candidate', 'candidate')} / "
-                   f"{high.format('stable', 'stable')}"),
+            Column("approx_low", _SHARE, f"Lower end of an approximate interval of the {text}; "
+                   "0 where stable's tail is too short to tell",
+                   value="multiIf(isNull(p95_ratio), NULL, "
+                   f"{is_outside.format('candidate', 'stable')}, 0, "
+                   f"{low.format('candidate', 'candidate')} / "
+                   f"{high.format('stable', 'stable')})"),
             Column("approx_high", _SHARE, f"Upper end of an approximate interval of the {text}; "
                    "inf where the candidate's tail is too short to tell",
-                   value="if(0.95 + d.candidate_margin >= 1, inf, "
+                   value="multiIf(isNull(p95_ratio), NULL, "
+                   f"{is_outside.format('stable', 'candidate')}, inf, "
                    f"{high.format('candidate', 'candidate')} / {low.format('stable', 'stable')})"),
         ),
         f"""\

@@ -1,9 +1,10 @@
 """Brings the roll-ups of windows up to date: whole intervals, replaced and never added to.
 
 A run looks for windows that were loaded since the last one, adds up the minutes that they lie in
-from `windows FINAL`, then the longer intervals from the shorter ones, and writes down how far it
-came once everything is stored. Whatever stops it in between, the next run does the same again, and
-several workers may do so at a time: what a row says follows from what it was made from.
+from `windows FINAL`, then the longer intervals from the shorter ones, those loaded first before
+others, and writes down how far it came after each chunk. Whatever stops it in between, the next run
+goes on from there, and several workers may do so at a time: what a row says follows from what it
+was made from.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ LOOK_BACK: Final = dt.timedelta(seconds=60)
 is for clocks that differ and replicas that trail."""
 CHUNK_ROWS: Final = 50_000
 """Of windows, read at once: some hundred MB of memory in ClickHouse."""
+CHUNK_KEY_BYTES: Final = 40_000
+"""Of the rollouts and times that a statement names, some 800 minutes: they are part of its text,
+twice and perhaps escaped, and ClickHouse parses up to 256 KiB, 31 KiB of which are its own."""
 STATEMENT_TIMEOUT_S: Final = 120
 """A chunk takes seconds; the client waits for this long, too."""
 _SETTINGS: Final[dict[str, Any]] = {
@@ -39,6 +43,8 @@ _SETTINGS: Final[dict[str, Any]] = {
     "optimize_on_insert": 0,
 }
 _MS: Final = 1000
+_START_BYTES: Final = 20
+"""Of a time in milliseconds, quotes and commas."""
 _NAME: Final = "windows"
 """Of the row that says how far the roll-ups have come."""
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -48,20 +54,23 @@ SELECT now64(3, 'UTC'), max(done_until) FROM {PROGRESS.name} FINAL WHERE name = 
 """
 _START: Final = "intDiv(toUnixTimestamp64Milli(w.window_start), {ms}) * {ms}"
 _TOUCHED: Final = f"""
-SELECT w.rollout_id, {_START.format(ms=ROLLUPS[0].interval_s * _MS)} AS start_ms, count()
+SELECT
+    w.rollout_id, {_START.format(ms=ROLLUPS[0].interval_s * _MS)} AS start_ms, count(),
+    min(w.loaded_at) AS first_loaded
 FROM windows AS w
 WHERE w.loaded_at >= {{since:DateTime64(3, 'UTC')}}
 GROUP BY w.rollout_id, start_ms
-ORDER BY w.rollout_id, start_ms
+ORDER BY first_loaded, w.rollout_id, start_ms
 """
 
 
 class Touched(NamedTuple):
-    """An interval of a rollout in which windows were loaded, and how many rows."""
+    """An interval of a rollout in which windows were loaded, how many rows, and since when."""
 
     rollout_id: str
     start_ms: int
     rows: int
+    first_loaded: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +86,23 @@ class RollupRun:
 def roll_up(client: Client, *, since: dt.datetime | None = None) -> RollupRun:
     """Bring the roll-ups up to date with windows loaded since the last run, or since a time.
 
+    A time later than the last run changes nothing: what was loaded in between would be left out
+    for good.
+
     Raises `SinkBusy` and `SinkBroken`.
     """
     try:
         now, done_until = _progress(client)
-        found = _touched(client, since or max(_EPOCH, done_until - LOOK_BACK))
+        due = max(_EPOCH, done_until - LOOK_BACK)
+        found = _touched(client, min(since, due) if since else due)
+        done = 0
         for chunk in _chunks(found):
             _add_up(client, chunk)
-        client.insert(
-            PROGRESS.name, [[_NAME, now]], column_names=["name", "done_until"],
-            column_type_names=["String", "DateTime64(3, 'UTC')"],
-        )  # fmt: skip
+            done += len(chunk)
+            # What was loaded before the next interval's first row lies in those that are done.
+            _keep_progress(client, found[done].first_loaded if done < len(found) else now)
+        if not found:
+            _keep_progress(client, now)
     except ClickHouseError as error:
         raise sink_error(error) from error
     return RollupRun(len(found), now)
@@ -137,27 +152,43 @@ def _progress(client: Client) -> tuple[dt.datetime, dt.datetime]:
     return _utc(now), _utc(done_until)
 
 
+def _keep_progress(client: Client, done_until: dt.datetime) -> None:
+    """The highest counts, so a run that repeats old windows takes nothing back."""
+    client.insert(
+        PROGRESS.name, [[_NAME, done_until]], column_names=["name", "done_until"],
+        column_type_names=["String", "DateTime64(3, 'UTC')"],
+    )  # fmt: skip
+
+
 def _touched(client: Client, since: dt.datetime) -> list[Touched]:
     result = client.query(_TOUCHED, {"since": since}, settings=_SETTINGS)
-    return [Touched(str(name), int(start), int(rows)) for name, start, rows in result.result_rows]
+    return [
+        Touched(str(name), int(start), int(rows), _utc(first))
+        for name, start, rows, first in result.result_rows
+    ]
 
 
 def _chunks(found: Sequence[Touched]) -> Iterator[list[Touched]]:
-    """Intervals in order, as many as have about `CHUNK_ROWS` rows."""
+    """Intervals in order, as many as have about `CHUNK_ROWS` rows and fit into a statement."""
     chunk: list[Touched] = []
-    rows = 0
+    rows = key_bytes = 0
     for one in found:
         chunk.append(one)
         rows += one.rows
-        if rows >= CHUNK_ROWS:
+        key_bytes += len(one.rollout_id.encode()) + _START_BYTES
+        if rows >= CHUNK_ROWS or key_bytes >= CHUNK_KEY_BYTES:
             yield chunk
-            chunk, rows = [], 0
+            chunk, rows, key_bytes = [], 0, 0
     if chunk:
         yield chunk
 
 
 def _add_up(client: Client, chunk: Sequence[Touched]) -> None:
-    """Write these intervals in each roll-up, the shortest first."""
+    """Write these intervals in each roll-up, the shortest first.
+
+    The values become part of the statement, which travels in the body: parameters of ClickHouse's
+    own would go into the URL, and proxies refuse long ones.
+    """
     for rollup in ROLLUPS:
         length_ms = rollup.interval_s * _MS
         wanted = {(one.rollout_id, one.start_ms // length_ms * length_ms) for one in chunk}
@@ -184,15 +215,15 @@ def _statement(rollup: Rollup) -> str:
         **{one.name: one.value for one in added_up(of_events=False)},
     }
     grouped = [value for name, value in keys.items() if name != "window_s"]
-    time = "fromUnixTimestamp64Milli({{{}:Int64}}, 'UTC')"
+    time = "fromUnixTimestamp64Milli(toInt64(%({})s), 'UTC')"
     return (
         f"INSERT INTO {rollup.table.name} ({', '.join(values)}) "
         f"SELECT {', '.join(values.values())} FROM {rollup.source} AS w FINAL "
-        f"WHERE w.rollout_id IN {{rollouts:Array(String)}} "
+        f"WHERE w.rollout_id IN %(rollouts)s "
         f"AND w.window_start >= {time.format('first_ms')} "
         f"AND w.window_start < {time.format('until_ms')} "
         f"AND (w.rollout_id, {start_ms}) IN "
-        f"(SELECT arrayJoin(arrayZip({{names:Array(String)}}, {{starts:Array(Int64)}}))) "
+        f"(SELECT arrayJoin(arrayZip(%(names)s, CAST(%(starts)s AS Array(Int64))))) "
         f"GROUP BY {', '.join(grouped)}"
     )
 

@@ -1,8 +1,8 @@
 """Sums of a rollout in a span of time: of all, of each step of time and of each language.
 
 They come from the shortest roll-up that has few intervals in the span, so that a month is read as
-fast as an hour. A span begins and ends with whole intervals; the newest requests come with the next
-run of the roll-ups.
+fast as an hour, and from a longer one where that has nothing left of a span long ago. A span begins
+and ends with whole intervals; the newest requests come with the next run of the roll-ups.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Final
 
-from understudy.schemas.clickhouse.rollups import ROLLUPS
+from understudy.schemas.clickhouse.rollups import ROLLUPS, Rollup
 from understudy.streams.clickhouse.read_connection import ReadConnection
 
 SIDE_SUMS: Final = (
@@ -44,11 +44,20 @@ FROM {table:Identifier} FINAL
 WHERE rollout_id = {rollout_id:String}
   AND window_start >= {since:DateTime64(3, 'UTC')} AND window_start < {until:DateTime64(3, 'UTC')}
 """
+_HELD: Final = "SELECT 1 AS held" + _RANGE.replace(" FINAL", "") + "LIMIT 1"
+"""Whether a roll-up has any row of a span; in which version does not matter."""
 _SUMS: Final = [f"{side}_{name}" for side in SIDES for name in SIDE_SUMS] + list(OTHER_SUMS)
 _MAPS: Final = [f"{side}_{name}" for side in SIDES for name in HISTOGRAMS]
+
+
+def _sum(name: str) -> str:
+    """Each source has its own ends of events; pages show those of requests, as `slices` do."""
+    return f"sumIf({name}, source = 'events')" if name.startswith("events_") else f"sum({name})"
+
+
 _TOTALS: Final = (
     "SELECT count(), min(toUnixTimestamp64Milli(window_start)), "
-    + ", ".join([*(f"sum({name})" for name in _SUMS), *(f"sumMap({name})" for name in _MAPS)])
+    + ", ".join([*map(_sum, _SUMS), *(f"sumMap({name})" for name in _MAPS)])
     + _RANGE
 )
 _STEPPED: Final = ("requests", "errors", "model_requests")
@@ -133,11 +142,21 @@ class _Span:
         }
 
 
-def _span(since: dt.datetime, until: dt.datetime) -> _Span:
-    """The intervals that hold a span."""
+def _span(
+    connection: ReadConnection, rollout_id: str, since: dt.datetime, until: dt.datetime
+) -> _Span:
+    """The intervals that hold a span, of the shortest roll-up that still has some."""
     length_s = (until - since).total_seconds()
-    rollup = next((one for one in ROLLUPS if length_s <= MAX_INTERVALS * one.interval_s),
-                  ROLLUPS[-1])  # fmt: skip
+    spans = [
+        _intervals(one, since, until)
+        for one in ROLLUPS
+        if one is ROLLUPS[-1] or length_s <= MAX_INTERVALS * one.interval_s
+    ]
+    held = (one for one in spans if connection.rows(_HELD, one.parameters(rollout_id)))
+    return next(held, spans[0])
+
+
+def _intervals(rollup: Rollup, since: dt.datetime, until: dt.datetime) -> _Span:
     interval = dt.timedelta(seconds=rollup.interval_s)
     return _Span(
         rollup.table.name,
@@ -151,7 +170,7 @@ def read_traffic(
     connection: ReadConnection, rollout_id: str, since: dt.datetime, until: dt.datetime
 ) -> Traffic:
     """Return the sums of the intervals that hold a span. Raises `SinkBusy` and `SinkBroken`."""
-    span = _span(since, until)
+    span = _span(connection, rollout_id, since, until)
     parameters = span.parameters(rollout_id)
     rows, first_ms, *values = connection.rows(_TOTALS, parameters)[0]
     span_ms = int(until.timestamp() * 1000) - int(first_ms)
@@ -174,7 +193,7 @@ def read_languages(
 
     Raises `SinkBusy` and `SinkBroken`.
     """
-    parameters = _span(since, until).parameters(rollout_id)
+    parameters = _span(connection, rollout_id, since, until).parameters(rollout_id)
     n = len(_OF_LANGUAGE)
     return [
         LanguageTraffic(

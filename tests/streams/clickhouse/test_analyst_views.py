@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -237,3 +238,38 @@ def test_one_request_of_an_arm_proves_nothing(client: Client) -> None:
         candidate_cost_usd_squares="0.000009",
     )  # fmt: skip
     assert findings(client, "delta IS NOT NULL")["cost_usd"] == ("open", None)
+
+
+def test_of_two_decisions_with_one_number_one_counts(client: Client) -> None:
+    one = {
+        "guardrail": "g", "metric": "error_rate", "slice": "all", "action": "rollback",
+        "limit": "max", "unit": "share", "status": "pass", "required": True, "units": 5,
+        "stable": 0.1, "candidate": 0.1, "harm": 0.0, "interval": [0, 1], "harm_margin": 0.1,
+        "design_effect": 1.0, "note": "",
+    }  # fmt: skip
+    for offset in (1, 2):
+        decision = json.dumps({"evidence": [one], "offset": offset})
+        client.command(
+            "INSERT INTO decisions (rollout_id, rollout_created_at, sequence, decided_at, verdict, "
+            "reasons, cause_offset, decision) VALUES ('r', '2026-01-01 00:00:00', 7, "
+            f"'2026-01-01 00:00:01', 'hold', ['x'], {offset}, '{decision}')"
+        )
+    assert len(rows(client, "SELECT * FROM rollout_health")) == 1
+    assert len(rows(client, "SELECT * FROM evidence")) == 1
+
+
+def test_a_short_tail_bounds_no_ratio_of_percentiles(client: Client) -> None:
+    """Twenty requests of stable do not tell how high its 95th percentile may be, two nothing."""
+    sql = "SELECT approx_low, approx_high FROM latency_quantiles WHERE measure = 'duration_ms'"
+    expected = {
+        (20, 5000): (0.0, 1.0), (5000, 20): (1.0, math.inf), (2, 5000): (0.0, math.inf),
+        (5000, 2): (0.0, math.inf), (20, 0): (None, None), (5000, 5000): (1.0, 1.0),
+    }  # fmt: skip
+    for version, ((stable, candidate), interval) in enumerate(expected.items(), 1):
+        put_hour(
+            client, mode="'canary'", version=version,
+            stable_duration_ms_count=stable, candidate_duration_ms_count=candidate,
+            stable_duration_ms_histogram=f"map(100, {stable})",
+            candidate_duration_ms_histogram=f"map(100, {candidate})",
+        )  # fmt: skip
+        assert client.query(sql).result_rows == [interval], (stable, candidate)

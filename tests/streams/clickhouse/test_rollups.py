@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from clickhouse_connect.driver.binding import bind_query
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import OperationalError
 
@@ -180,11 +181,11 @@ class Crashing:
         return getattr(self._client, name)
 
 
-@pytest.mark.parametrize("statements", range(7))
+@pytest.mark.parametrize("statements", range(8))
 def test_a_crash_in_the_middle_loses_nothing(
     client: Client, rows: list[WindowRow], monkeypatch: pytest.MonkeyPatch, statements: int
 ) -> None:
-    """Two chunks of three statements, and the one that writes down how far it came."""
+    """Two chunks of three statements, each with the one that writes down how far it came."""
     monkeypatch.setattr(rollups, "CHUNK_ROWS", len(rows) // 2)
     store(client, rows)
     with pytest.raises(Crash):
@@ -206,6 +207,58 @@ def test_a_run_takes_what_was_loaded_since_the_last(client: Client, rows: list[W
     store(client, [row(np.random.default_rng(7), 5000)])
     assert roll_up(client).intervals == 0
     assert roll_up(client, since=EARLIEST).intervals == 21
+    assert_agree(client)
+
+
+def test_a_later_time_leaves_nothing_out(client: Client, rows: list[WindowRow]) -> None:
+    """Of `--since 1h` after workers have been away for a day."""
+    store(client, rows)
+    now = roll_up(client, since=dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).done_until
+    assert now.tzinfo is not None
+    assert_agree(client)
+
+
+def touched(n: int, rollout_id: str = "checkout-assistant-2026-11") -> list[rollups.Touched]:
+    return [rollups.Touched(rollout_id, 60_000 * minute, 1, EARLIEST) for minute in range(n)]
+
+
+class Recording:
+    """Keeps statements as they would be sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[str | bytes] = []
+        self.in_url: dict[str, str] = {}
+
+    def command(self, sql: str, parameters: dict[str, Any], settings: dict[str, Any]) -> None:
+        text, bound = bind_query(sql, parameters)
+        self.sent.append(text)
+        self.in_url |= bound
+
+
+@pytest.mark.parametrize("rollout_id", ["checkout-assistant-2026-11", "'" * 128, "🔎" * 128])
+def test_many_sparse_intervals_fit_into_statements(rollout_id: str) -> None:
+    client = Recording()
+    found = touched(5000, rollout_id)
+    chunks = list(rollups._chunks(found))
+    for chunk in chunks:
+        rollups._add_up(client, chunk)  # type: ignore[arg-type]
+    assert [one for chunk in chunks for one in chunk] == found
+    assert client.in_url == {}
+    assert max(len(str(text).encode()) for text in client.sent) < 256 * 1024
+
+
+def test_a_run_goes_on_after_the_chunks_that_are_done(
+    client: Client, rows: list[WindowRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollups, "CHUNK_ROWS", len(rows) // 2)
+    monkeypatch.setattr(rollups, "LOOK_BACK", dt.timedelta(0))
+    store(client, rows[: len(rows) // 2])
+    is_later = "SELECT max(loaded_at) < now('UTC') FROM windows"
+    wait_until(lambda: client.query(is_later).result_rows[0][0], "the next second")
+    store(client, rows[len(rows) // 2 :])
+    with pytest.raises(Crash):
+        roll_up(Crashing(client, 4))  # type: ignore[arg-type]
+    assert 0 < roll_up(client).intervals < 20
     assert_agree(client)
 
 

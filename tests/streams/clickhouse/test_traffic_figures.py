@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from tests.analyzers.guardrails.world import ROLLOUT, START, Harm, World
 from understudy.streams.clickhouse.connect import connect
@@ -96,3 +97,48 @@ def test_languages_add_up_to_the_whole(connection: ReadConnection) -> None:
         row.stable.duration_ms_count for row in ROWS
     )
     assert read_languages(connection, "unknown", START, END) == []
+
+
+ENDS = (
+    "INSERT INTO rollup_1m (rollout_id, mode, language, workflow, window_start, window_s, source, "
+    "version, closed, stable_requests, events_paired, events_single) VALUES "
+)
+
+
+@pytest.fixture
+def fresh(clickhouse_url: str, clickhouse_database: str) -> Iterator[tuple[Client, ReadConnection]]:
+    client = connect(clickhouse_url, database=clickhouse_database)
+    migrate(client)
+    reading = ReadConnection(f"{clickhouse_url}?database={clickhouse_database}")
+    yield client, reading
+    reading.close()
+    client.close()
+
+
+def test_ratings_and_evaluations_are_no_events(fresh: tuple[Client, ReadConnection]) -> None:
+    client, reading = fresh
+    at = f"'{START:%Y-%m-%d %H:%M:%S}'"
+    counted = {"events": (10, 10, 2), "feedback": (0, 0, 90), "evaluations": (0, 0, 50)}
+    rows = [
+        f"('r', 'shadow', 'ja', '', {at}, 60, '{source}', 1, true, {', '.join(map(str, of))})"
+        for source, of in counted.items()
+    ]
+    client.command(ENDS + ", ".join(rows))
+    found = read_traffic(reading, "r", START - dt.timedelta(minutes=1), END)
+    assert (found.sums["events_paired"], found.sums["events_single"]) == (10, 2)
+    assert found.sums["stable_requests"] == 10
+
+
+def test_a_short_span_of_long_ago_comes_from_what_is_left(
+    fresh: tuple[Client, ReadConnection],
+) -> None:
+    """Minutes are kept for 60 days, hours for 400."""
+    client, reading = fresh
+    at = START.replace(minute=0, second=0)
+    row = f"('r', 'shadow', 'ja', '', '{at:%Y-%m-%d %H:%M:%S}', 3600, 'events', 1, true, 10, 10, 0)"
+    client.command(ENDS.replace("rollup_1m", "rollup_1h") + row)
+    span = (at + dt.timedelta(minutes=10), at + dt.timedelta(minutes=40))
+    found = read_traffic(reading, "r", *span)
+    assert (found.rows, found.sums["stable_requests"]) == (1, 10)
+    assert (found.since, found.until) == (at, at + dt.timedelta(hours=1))
+    assert [one.language for one in read_languages(reading, "r", *span)] == ["ja"]
