@@ -490,7 +490,7 @@ PARTITION BY toYYYYMM(window_start)
 ORDER BY (rollout_id, mode, language, workflow, window_start, evaluator, source)
 TTL loaded_at + INTERVAL 60 DAY
 SETTINGS ttl_only_drop_parts = 1
-COMMENT 'Windows of a minute with their partitions added up, written by workers within seconds. Read slices_1m (or FINAL), since each version of a row is stored. Kept for 60 days after loading; to change: ALTER TABLE rollup_1m MODIFY TTL loaded_at + INTERVAL 100 DAY';
+COMMENT 'Windows of a minute with their partitions added up, written by workers, up to a minute behind. Read slices_1m (or FINAL), since each version of a row is stored. Kept for 60 days after loading; to change: ALTER TABLE rollup_1m MODIFY TTL loaded_at + INTERVAL 100 DAY';
 
 -- Roll-up: windows of five minutes with their partitions added up.
 CREATE TABLE IF NOT EXISTS rollup_5m (
@@ -982,7 +982,7 @@ PARTITION BY toYYYYMM(window_start)
 ORDER BY (rollout_id, mode, language, workflow, window_start, evaluator, source)
 TTL loaded_at + INTERVAL 120 DAY
 SETTINGS ttl_only_drop_parts = 1
-COMMENT 'Windows of five minutes with their partitions added up, written by workers within seconds. Read slices_5m (or FINAL), since each version of a row is stored. Kept for 120 days after loading; to change: ALTER TABLE rollup_5m MODIFY TTL loaded_at + INTERVAL 100 DAY';
+COMMENT 'Windows of five minutes with their partitions added up, written by workers, up to a minute behind. Read slices_5m (or FINAL), since each version of a row is stored. Kept for 120 days after loading; to change: ALTER TABLE rollup_5m MODIFY TTL loaded_at + INTERVAL 100 DAY';
 
 -- Roll-up: windows of an hour with their partitions added up.
 CREATE TABLE IF NOT EXISTS rollup_1h (
@@ -1474,7 +1474,7 @@ PARTITION BY toYYYYMM(window_start)
 ORDER BY (rollout_id, mode, language, workflow, window_start, evaluator, source)
 TTL loaded_at + INTERVAL 400 DAY
 SETTINGS ttl_only_drop_parts = 1
-COMMENT 'Windows of an hour with their partitions added up, written by workers within seconds. Read slices_1h (or FINAL), since each version of a row is stored. Kept for 400 days after loading; to change: ALTER TABLE rollup_1h MODIFY TTL loaded_at + INTERVAL 100 DAY';
+COMMENT 'Windows of an hour with their partitions added up, written by workers, up to a minute behind. Read slices_1h (or FINAL), since each version of a row is stored. Kept for 400 days after loading; to change: ALTER TABLE rollup_1h MODIFY TTL loaded_at + INTERVAL 100 DAY';
 
 -- How far roll-ups have come.
 CREATE TABLE IF NOT EXISTS rollup_progress (
@@ -2417,7 +2417,7 @@ SELECT
     sum(w.unresolved_awaiting_candidate_fallbacks) AS unresolved_awaiting_candidate_fallbacks
 FROM rollup_1m AS w FINAL
 GROUP BY rollout_id, mode, language, workflow, window_start, window_s
-COMMENT 'As slices, over intervals of 60 s and kept for longer; seconds behind';
+COMMENT 'As slices, over intervals of 60 s and kept for longer; up to a minute behind';
 
 -- Slices over 300 s: the roll-up with its sources added up.
 CREATE VIEW IF NOT EXISTS slices_5m (
@@ -3351,7 +3351,7 @@ SELECT
     sum(w.unresolved_awaiting_candidate_fallbacks) AS unresolved_awaiting_candidate_fallbacks
 FROM rollup_5m AS w FINAL
 GROUP BY rollout_id, mode, language, workflow, window_start, window_s
-COMMENT 'As slices, over intervals of 300 s and kept for longer; seconds behind';
+COMMENT 'As slices, over intervals of 300 s and kept for longer; up to a minute behind';
 
 -- Slices over 3600 s: the roll-up with its sources added up.
 CREATE VIEW IF NOT EXISTS slices_1h (
@@ -4285,4 +4285,4 @@ SELECT
     sum(w.unresolved_awaiting_candidate_fallbacks) AS unresolved_awaiting_candidate_fallbacks
 FROM rollup_1h AS w FINAL
 GROUP BY rollout_id, mode, language, workflow, window_start, window_s
-COMMENT 'As slices, over intervals of 3600 s and kept for longer; seconds behind';
+COMMENT 'As slices, over intervals of 3600 s and kept for longer; up to a minute behind';

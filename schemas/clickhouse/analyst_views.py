@@ -1,6 +1,6 @@
 """Views that answer what analysts ask, one row for each thing that they name.
 
-They read the hourly roll-up, so they reach back 400 days and trail by less than a minute. Each
+They read the hourly roll-up, so they reach back 400 days and trail by up to a minute. Each
 comes twice: over all that is kept, and, as `…_daily`, by UTC day. Where a difference is shown, an
 interval is, too: `decision_…` of the newest decision, which verdicts rest on, and `approx_…` in
 closed form (see the functions in 0004_window_functions.sql), both valid however often one looks.

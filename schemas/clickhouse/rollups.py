@@ -4,7 +4,8 @@ A row's version is the sum over the rows that it was made from of their versions
 base row only ever gets a higher version, and rows are only ever added, so the version of a roll-up
 grows with whatever it is made from: of two rows of one key, that with the higher version knows
 more, whoever wrote it and when. Where rows that it was made from are deleted by their TTL, what is
-left gives a lower version, which does not count.
+left gives a lower version, which does not count (docs/decisions/0023-rollups.md: unless others of
+them are written anew with much higher versions).
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ PARTITION BY toYYYYMM(window_start)
 ORDER BY ({", ".join(column.name for column in KEY if column.name != "window_s")})
 TTL loaded_at + INTERVAL {kept_days} DAY
 SETTINGS ttl_only_drop_parts = 1""",
-        f"Windows of {said} with their partitions added up, written by workers within seconds. "
-        f"Read slices_{suffix} (or FINAL), since each version of a row is stored. Kept for "
+        f"Windows of {said} with their partitions added up, written by workers, up to a minute "
+        f"behind. Read slices_{suffix} (or FINAL), since each version of a row is stored. Kept for "
         f"{kept_days} days after loading; to change: ALTER TABLE {name} MODIFY TTL loaded_at + "
         "INTERVAL 100 DAY",
     )  # fmt: skip
@@ -110,7 +111,8 @@ def _slices(rollup: Rollup) -> View:
             *added_up(of_events=True),
         ),
         SLICE_KEY,
-        f"As slices, over intervals of {rollup.interval_s} s and kept for longer; seconds behind",
+        f"As slices, over intervals of {rollup.interval_s} s and kept for longer; up to a minute "
+        "behind",
         source=f"{rollup.table.name} AS w FINAL",
     )
 

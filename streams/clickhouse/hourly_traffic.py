@@ -1,6 +1,7 @@
 """Sums of one side of a rollout by the hour, language and workflow, from the hourly roll-up.
 
-It is seconds behind the windows, and a year of it is read in the time of some hours of those.
+It is up to a minute behind the windows, and a year of it is read in the time of some hours of
+those.
 """
 
 from __future__ import annotations

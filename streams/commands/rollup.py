@@ -32,7 +32,8 @@ def command(settings: Settings, since_ms: int | None, url: str | None) -> None:
     """Add stored windows up to minutes, five minutes and hours, for dashboards and views.
 
     Workers do this by themselves every few seconds; use it where clickhouse.rollup_interval_s is 0,
-    or with --since after windows were copied in from elsewhere. Doing it twice changes nothing.
+    or with --since after windows were copied in from elsewhere. It never begins later than where
+    the last run ended. Doing it twice changes nothing.
 
     \b
     Examples:
