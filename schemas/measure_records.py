@@ -32,7 +32,9 @@ from msgspec import Meta
 
 Histogram = dict[int, int]
 \"\"\"Bucket index to count; see `understudy.analyzers.windows.histogram` for the two scales.\"\"\"
-Names = dict[str, int]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+\"\"\"What decides keeps these as they are: JSON's numbers are exact up to there.\"\"\"
+Names = dict[str, Count]
 \"\"\"Name to count, of the most frequent names; all others together count as `other`.\"\"\"
 """
 _ARRAY_IMPORTS: Final = """
@@ -86,17 +88,17 @@ def window_measures() -> str:
     parts = [_HEAD.format(purpose="The sections of a window row: what adds up."), _WINDOW_IMPORTS]
     for section, (name, purpose) in _STRUCTS.items():
         head = f"class {name}(msgspec.Struct, omit_defaults=True, kw_only=True):"
-        fields = "\n".join(map(_struct_field, SUMS[section]))
+        type_of_count = "Count" if section == "events" else "int"
+        fields = "\n".join(_struct_field(one, type_of_count) for one in SUMS[section])
         parts.append(f'\n\n{head}\n    """{purpose}"""\n\n{fields}\n')
     return "".join(parts)
 
 
-def _struct_field(one: Sum) -> str:
+def _struct_field(one: Sum, type_of_count: str) -> str:
     default = {"int": "0", "float": "0.0"}.get(one.type_name, "msgspec.field(default_factory=dict)")
     description = json.dumps(f"{one.description}.", ensure_ascii=False)
-    return (
-        f"    {one.name}: Annotated[{one.type_name}, Meta(description={description})] = {default}"
-    )
+    type_name = type_of_count if one.type_name == "int" else one.type_name
+    return f"    {one.name}: Annotated[{type_name}, Meta(description={description})] = {default}"
 
 
 def measure_arrays() -> str:

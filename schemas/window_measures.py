@@ -11,7 +11,9 @@ from msgspec import Meta
 
 Histogram = dict[int, int]
 """Bucket index to count; see `understudy.analyzers.windows.histogram` for the two scales."""
-Names = dict[str, int]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""What decides keeps these as they are: JSON's numbers are exact up to there."""
+Names = dict[str, Count]
 """Name to count, of the most frequent names; all others together count as `other`."""
 
 
@@ -22,15 +24,15 @@ class EventCounts(msgspec.Struct, omit_defaults=True, kw_only=True):
     evaluation; only `single`, `duplicate`, `late` and `invalid` occur there.
     """
 
-    paired: Annotated[int, Meta(description="Sides that were joined into pairs.")] = 0
-    single: Annotated[int, Meta(description="Sides that are alone by design (canary, ab); ratings and evaluations that were measured.")] = 0
-    unmatched_stable: Annotated[int, Meta(description="Stable sides without a partner.")] = 0
-    unmatched_candidate: Annotated[int, Meta(description="Candidate sides without a partner.")] = 0
-    unmatched_control: Annotated[int, Meta(description="Control sides without a pair.")] = 0
-    duplicate: Annotated[int, Meta(description="Further copies of a record already read.")] = 0
-    superseded: Annotated[int, Meta(description="Attempts of a side that a later attempt replaced.")] = 0
-    late: Annotated[int, Meta(description="Records past the join timeout; in the watermark's window.")] = 0
-    invalid: Annotated[int, Meta(description="Records sent to dead letters; in the watermark's window.")] = 0
+    paired: Annotated[Count, Meta(description="Sides that were joined into pairs.")] = 0
+    single: Annotated[Count, Meta(description="Sides that are alone by design (canary, ab); ratings and evaluations that were measured.")] = 0
+    unmatched_stable: Annotated[Count, Meta(description="Stable sides without a partner.")] = 0
+    unmatched_candidate: Annotated[Count, Meta(description="Candidate sides without a partner.")] = 0
+    unmatched_control: Annotated[Count, Meta(description="Control sides without a pair.")] = 0
+    duplicate: Annotated[Count, Meta(description="Further copies of a record already read.")] = 0
+    superseded: Annotated[Count, Meta(description="Attempts of a side that a later attempt replaced.")] = 0
+    late: Annotated[Count, Meta(description="Records past the join timeout; in the watermark's window.")] = 0
+    invalid: Annotated[Count, Meta(description="Records sent to dead letters; in the watermark's window.")] = 0
 
 
 class SideSums(msgspec.Struct, omit_defaults=True, kw_only=True):

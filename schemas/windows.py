@@ -20,6 +20,7 @@ from msgspec import Meta
 from understudy.schemas.events import Mode
 from understudy.schemas.window_measures import (
     ControlSums,
+    Count,
     EventCounts,
     NoiseSums,
     PairSums,
@@ -64,10 +65,8 @@ class WindowRow(msgspec.Struct, omit_defaults=True, kw_only=True):
         ),
     ] = None
     source: Annotated[Source, Meta(description="Topic that the row was made from.")] = "events"
-    partition: Annotated[int, Meta(ge=0, description="Partition of the source's topic.")]
-    version: Annotated[
-        int, Meta(ge=0, description="Offset up to which the partition had been read.")
-    ]
+    partition: Annotated[Count, Meta(description="Partition of the source's topic.")]
+    version: Annotated[Count, Meta(description="Offset up to which the partition had been read.")]
     closed: Annotated[bool, Meta(description="Nothing will be added any more.")] = False
     events: EventCounts = msgspec.field(default_factory=EventCounts)
     stable: SideSums = msgspec.field(default_factory=SideSums)
@@ -91,8 +90,8 @@ class WindowsMessage(msgspec.Struct, kw_only=True):
     schema_version: int = WINDOWS_SCHEMA_VERSION
     rollout_id: str
     source: Source = "events"
-    partition: Annotated[int, Meta(ge=0)]
-    version: Annotated[int, Meta(ge=0)]
+    partition: Count
+    version: Count
     watermark: Annotated[dt.datetime, Meta(tz=True)] | None = None
     rows: list[WindowRow]
 

@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count
+from math import ceil
 from typing import Any, Final
 from zlib import crc32
 
@@ -42,6 +43,7 @@ from understudy.streams.deciding.state_store import (
     Output,
     ReplayDiverged,
     RolloutStateStore,
+    UnreadableSnapshot,
 )
 from understudy.streams.logs import LogLimit
 
@@ -262,7 +264,7 @@ class DecisionProcessor:
         for decision in output.decisions:
             await self._deliver(partial(self._decisions.emit, output.key, decision))
             self._progress.decisions += 1
-        if output.is_state_changed:
+        if output.is_state_changed or output.key in self._unsaved:
             self._note_unsaved(output.key, message)
         self._see_to_look(output, message)
         if output.key not in self._unsaved:
@@ -276,6 +278,8 @@ class DecisionProcessor:
 
     def _see_to_look(self, output: Output, message: InputMessage) -> None:
         """Ask for a look at what came last, unless another message leads to one before."""
+        if output.awaits_look is None:
+            return
         timer = self._unlooked.pop(output.key, None)
         if timer is not None:
             timer.cancel()
@@ -302,7 +306,7 @@ class DecisionProcessor:
             reason, detail = UNREADABLE, str(error)
         except InvalidMessage as error:
             reason, detail = invalid, str(error)
-        except (MemoryError, ReplayDiverged):
+        except (MemoryError, ReplayDiverged, UnreadableSnapshot):
             raise
         except Exception as error:  # the store is pure, so the message is to blame
             log.error("deciding.evaluation_failed", exc_info=True, **_place(message))
@@ -313,6 +317,8 @@ class DecisionProcessor:
         )  # fmt: skip
         await self._deliver(partial(self._decisions.write_dead_letter, message, reason, detail))
         self._progress.dead_letters[reason] += 1
+        if (key := message.key or b"") in self._unsaved:
+            await self._save(key)  # the store has applied again what was not saved: not each time
         return Output(message.key or b"")
 
     def _apply_windows(self, message: InputMessage) -> Output:
@@ -357,10 +363,17 @@ class DecisionProcessor:
         now_s = asyncio.get_running_loop().time()
         if key not in self._next_save_s:
             self._next_save_s[key] = now_s + self._checkpoint_interval_s * _share_of_interval(key)
+        elif key not in self._unsaved:  # maybe idle since its time came: then all would be due now
+            self._next_save_s[key] = self._next_turn_s(key, now_s)
         unsaved = self._unsaved.setdefault(key, _Unsaved(message.partition))
         unsaved.n_bytes += len(message.value or b"")
         self._unsaved_bytes += len(message.value or b"")
         self._see_to_save(max(now_s, self._next_save_s[key]))
+
+    def _next_turn_s(self, key: bytes, now_s: float) -> float:
+        """When a rollout is due next: whole intervals after it was due, so all stay apart."""
+        due_s, interval_s = self._next_save_s[key], self._checkpoint_interval_s
+        return due_s + max(0, ceil((now_s - due_s) / interval_s)) * interval_s
 
     def _see_to_save(self, due_s: float) -> None:
         """Have the timer end at some time, unless it ends before."""
@@ -380,8 +393,8 @@ class DecisionProcessor:
         for key in [one for one in self._unsaved if self._next_save_s[one] <= now_s]:
             await self._save(key)
             if key in self._next_save_s:  # unless partitions have changed hands meanwhile
-                next_s = self._next_save_s[key] + self._checkpoint_interval_s
-                self._next_save_s[key] = max(now_s, next_s)
+                self._next_save_s[key] += self._checkpoint_interval_s
+                self._next_save_s[key] = self._next_turn_s(key, now_s)
         if self._unsaved:
             self._see_to_save(min(self._next_save_s[key] for key in self._unsaved))
 

@@ -52,6 +52,13 @@ class ReplayDiverged(RuntimeError):
     """
 
 
+class UnreadableSnapshot(RuntimeError):
+    """What the table holds of a rollout cannot be read, so its state is unknown.
+
+    No message is to blame, and going on would lose what was decided: the process has to end.
+    """
+
+
 class LogPlace(NamedTuple):
     """Where a message lies in its topic, and the timestamp that Kafka has of it."""
 
@@ -79,6 +86,12 @@ class LogPlace(NamedTuple):
             and self.offset <= newest.offset
             and self.timestamp_ms <= newest.timestamp_ms
         )
+
+    def newest_with(self, known: LogPlace | None) -> LogPlace:
+        """The newest place applied, after this one too; writers' clocks may differ."""
+        if known is None or self.is_applied(known):
+            return known or self
+        return self._replace(timestamp_ms=max(self.timestamp_ms, known.timestamp_ms))
 
 
 class RolloutSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,8 +124,20 @@ def encode_snapshot(snapshot: RolloutSnapshot) -> bytes:
 
 
 def decode_snapshot(value: bytes) -> RolloutSnapshot:
-    """The snapshot that a value of the table holds."""
-    return _decoder.decode(zstd.decompress(value))
+    """The snapshot that a value of the table holds. Raises `UnreadableSnapshot`."""
+    with _read():
+        return _decoder.decode(zstd.decompress(value))
+
+
+@contextmanager
+def _read() -> Iterator[None]:
+    """Whatever fails here is a snapshot that somebody else wrote, or another release."""
+    try:
+        yield
+    except (MemoryError, UnreadableSnapshot):
+        raise
+    except Exception as error:
+        raise UnreadableSnapshot(repr(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +151,9 @@ class Output:
     """Whether the table's snapshot is behind now."""
     is_without_policy: bool = False
     """Whether these are windows of a rollout that nobody has announced."""
-    awaits_look: bool = False
-    """Whether no look has seen these windows yet: if no message follows, ask for one."""
+    awaits_look: bool | None = None
+    """Whether no look has seen these windows yet: if no message follows, ask for one. None where
+    the message says nothing of that: it was not applied."""
     rejections: tuple[str, ...] = ()
     """The record's commands that were rejected, and why."""
 
@@ -163,7 +189,7 @@ class _LiveRollout:
     def add(self, payload: bytes, message: WindowsMessage, place: LogPlace) -> Decision | None:
         decision = self.evaluator.add(message, place.timestamp_ms, place.cause("windows"))
         self.unsaved_messages.append((payload, place))
-        self.newest_windows = place
+        self.newest_windows = place.newest_with(self.newest_windows)
         return decision
 
 
@@ -175,11 +201,14 @@ class RolloutStateStore:
         self._live: dict[bytes, _LiveRollout] = {}
         self._deleted: set[bytes] = set()
         """Rollouts that the table still holds, and should not."""
+        self._newest_windows: dict[int, LogPlace] = {}
+        """By partition, of the newest windows of any rollout: they come before a new policy."""
 
     def clear(self) -> None:
         """Drop what is in memory: it is restored from the table, or read again."""
         self._live.clear()
         self._deleted.clear()
+        self._newest_windows.clear()
 
     def snapshot(self, key: bytes) -> bytes | None:
         """The value that the table should hold for a rollout; None to delete it.
@@ -205,6 +234,9 @@ class RolloutStateStore:
         """
         message = _windows_message(key, payload)
         name = message.rollout_id.encode()
+        self._newest_windows[place.partition] = place.newest_with(
+            self._newest_windows.get(place.partition)
+        )
         live = self._find(name)
         if live is None:
             return Output(name, is_without_policy=True)
@@ -235,13 +267,22 @@ class RolloutStateStore:
             return self._delete(key)
         record = _record(key, payload)
         with self._undone_on_error(key):
-            return self._apply_policy(key, live, record, place)
+            output = self._apply_policy(key, live, record, place)
+            self._check_snapshot(key)
+            return output
+
+    def _check_snapshot(self, key: bytes) -> None:
+        """Raise `InvalidMessage` when a record holds what the table cannot: it was not applied."""
+        try:
+            _restored(encode_snapshot(self._live[key].snapshot()))
+        except (OverflowError, UnreadableSnapshot) as error:
+            raise InvalidMessage(f"no snapshot can hold this record: {error}") from error
 
     def _delete(self, key: bytes) -> Output:
         is_known = self._live.pop(key, None) is not None or key in self._table
         if is_known:
             self._deleted.add(key)
-        return Output(key, (None,), is_state_changed=is_known)
+        return Output(key, (None,), is_state_changed=is_known, awaits_look=False)
 
     def _apply_policy(
         self, key: bytes, live: _LiveRollout | None, record: RolloutRecord, place: LogPlace
@@ -267,10 +308,16 @@ class RolloutStateStore:
             max(last, record.last_number),
             place.offset,
             place.timestamp_ms,
-            live.newest_windows if live else None,
+            live.newest_windows if live else self._newest_windows.get(place.partition),
         )
         self._deleted.discard(key)
-        return Output(key, _encoded(decisions), is_state_changed=True, rejections=tuple(rejections))
+        return Output(
+            key,
+            _encoded(decisions),
+            is_state_changed=True,
+            awaits_look=False,
+            rejections=tuple(rejections),
+        )
 
     def _find(self, key: bytes) -> _LiveRollout | None:
         """From memory, or else restored from the table."""
@@ -316,11 +363,8 @@ def decision_from_snapshot(value: bytes) -> Decision:
 
 def _restored(value: bytes) -> _LiveRollout:
     snapshot = decode_snapshot(value)
-    rollout = compile_manifest(snapshot.record.manifest)
-    try:
-        evaluator = RolloutEvaluator(rollout, bytes(snapshot.state))
-    except ValueError:  # another release wrote it
-        evaluator = successor(rollout, rollout, bytes(snapshot.state))
+    with _read():
+        evaluator = _restored_evaluator(snapshot)
     return _LiveRollout(
         snapshot.record,
         evaluator,
@@ -329,6 +373,14 @@ def _restored(value: bytes) -> _LiveRollout:
         snapshot.record_timestamp_ms,
         snapshot.newest_windows,
     )
+
+
+def _restored_evaluator(snapshot: RolloutSnapshot) -> RolloutEvaluator:
+    rollout = compile_manifest(snapshot.record.manifest)
+    try:
+        return RolloutEvaluator(rollout, bytes(snapshot.state))
+    except ValueError:  # another release wrote it
+        return successor(rollout, rollout, bytes(snapshot.state))
 
 
 def _evaluator(record: RolloutRecord, live: _LiveRollout | None) -> RolloutEvaluator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import gc
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -29,9 +30,14 @@ from understudy.streams.deciding.policy_barrier import PolicyBarrier
 from understudy.streams.deciding.ports import RetriableSendError
 from understudy.streams.deciding.processor import FIRST_RETRY_S, DecisionProcessor, Fenced
 from understudy.streams.deciding.session_lease import SessionLease
-from understudy.streams.deciding.state_store import NotInMemory, look_request
+from understudy.streams.deciding.state_store import (
+    NotInMemory,
+    UnreadableSnapshot,
+    look_request,
+)
 from understudy.streams.kafka.unreadable import UnreadableBatch
 from understudy.streams.logs import LogLimit
+from understudy.streams.zstd import zstd
 
 SESSION_S = 60.0
 NEVER_S = 3600.0
@@ -156,9 +162,7 @@ def test_decisions_come_at_once_and_with_them_the_only_checkpoints() -> None:
 def test_a_checkpoint_follows_soon_without_further_messages() -> None:
     async def work(bench: Bench) -> None:
         await bench.begin()
-        before = len(bench.port.happened)
         await bench.take(CALM[1:3], 1)
-        assert bench.happened_since(before) == []
         async with asyncio.timeout(10):
             while bench.port.happened[-1] != ("acknowledge", 2):
                 await asyncio.sleep(0.01)
@@ -185,7 +189,6 @@ def test_each_rollout_is_saved_by_itself_at_a_time_of_its_own() -> None:
         before = len(bench.port.happened)
         await bench.take(CALM[1:2], 2)
         await bench.processor.process_windows(of_other(bench, WINDOWS, 3, OF_OTHER[1]))
-        assert bench.happened_since(before) == []
         await until(lambda: bench.happened_since(before).count("acknowledge") == 2)
         saves = [what for kind, what in bench.port.happened[before:] if kind == "save"]
         assert sorted(saves) == [(b"frontdesk", 3), (b"helpdesk", 3)]
@@ -746,3 +749,228 @@ def test_a_promotion_is_refused_after_a_rollback_though_the_worker_was_killed() 
     assert last is not None
     assert last.verdict == "rollback"
     assert last.rejections == {1: "the rollout is rolled back; resume it first"}
+
+
+def test_windows_from_before_a_policy_are_no_evidence_after_a_kill_either() -> None:
+    """Another rollout's windows keep them from being committed, so they are read again."""
+
+    async def work(bench: Bench) -> None:
+        await bench.processor.process_record(of_other(bench, ROLLOUTS, 0, OTHER))
+        await bench.processor.process_windows(of_other(bench, WINDOWS, 0, OF_OTHER[0]))
+        await bench.take(MESSAGES, 1)
+        await bench.apply(POLICY, 1)
+
+    async def start(bench: Bench) -> None:
+        await bench.take(MESSAGES, 1)
+
+    killed = decide(work)
+    following = decide(start, Bench(port=FakePort(snapshots=dict(killed.port.snapshots))))
+    assert decisions(following) == []
+
+
+def test_windows_of_a_deleted_rollout_are_no_evidence_of_the_next_of_its_name() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply(POLICY, 0)
+        await bench.take(MESSAGES)
+        await bench.apply(None, 1)
+        await bench.apply(POLICY, 2)
+
+    killed = decide(work)
+    following = decide(
+        lambda bench: bench.take(MESSAGES),
+        Bench(port=FakePort(snapshots=dict(killed.port.snapshots))),
+    )
+    assert decisions(following) == []
+
+
+# What no snapshot holds, and snapshots that cannot be read
+
+
+BEYOND = 2**70
+
+
+def with_number(path: tuple[str, ...], number: int) -> bytes:
+    """The first message with a number in it, in each of its rows where the path says so."""
+    message = msgspec.json.decode(MESSAGES[0])
+    within = message["rows"] if path[0] == "rows" else [message]
+    for one in within:
+        for name in path[:-1]:
+            if name != "rows":
+                one = one.setdefault(name, {})
+        one[path[-1]] = number
+    return json.dumps(message).encode()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("version",),
+        ("partition",),
+        ("rows", "version"),
+        ("rows", "partition"),
+        ("rows", "events", "paired"),
+        ("rows", "events", "late"),
+        ("rows", "stable", "models", "m"),
+        ("rows", "candidate", "models", "m"),
+    ],
+)
+@pytest.mark.parametrize("number", [-BEYOND, 2**63, 2**64, BEYOND])
+def test_a_number_that_no_snapshot_holds_is_a_dead_letter(
+    path: tuple[str, ...], number: int
+) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take([with_number(path, number)])
+        bench.processor.hand_over()
+        await asyncio.sleep(0.01)
+
+    bench = decide(work)
+    assert bench.given_up == []
+    assert bench.progress.dead_letters == {"invalid_windows": 1}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("rows", "pair", "requests"),
+        ("rows", "stable", "requests"),
+        ("rows", "stable", "duration_ms_histogram", "5"),
+        ("rows", "unresolved", "pairs"),
+    ],
+)
+def test_whatever_else_is_beyond_64_bits_can_be_saved(path: tuple[str, ...]) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take([with_number(path, BEYOND), *MESSAGES[1:]])
+        bench.processor.hand_over()
+        await asyncio.sleep(0.01)
+
+    assert decide(work).given_up == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"capture_since": "0001-01-01T00:00:00+01:00"},
+        {
+            "commands": [
+                {"number": BEYOND, "kind": "kill", "reason": "", "by": "",
+                 "at": "2026-03-02T12:00:00Z"}
+            ]
+        },
+    ],
+)  # fmt: skip
+def test_a_record_that_no_snapshot_holds_is_a_dead_letter_and_not_applied(
+    fields: dict[str, object],
+) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        saved = dict(bench.port.snapshots)
+        await bench.apply(json.dumps(msgspec.json.decode(POLICY) | fields).encode(), 1)
+        assert bench.port.snapshots == saved
+        await bench.take(MESSAGES)
+
+    bench = decide(work)
+    assert bench.given_up == []
+    assert bench.progress.dead_letters == {"invalid_rollout": 1}
+    last = decisions(bench)[-1]
+    assert last is not None
+    assert last.verdict == "rollback"
+
+
+@pytest.mark.parametrize("snapshot", [b'{"record":{}}', zstd.compress(b'{"record":{}}', 3)])
+def test_a_snapshot_that_cannot_be_read_ends_it_and_loses_nothing(snapshot: bytes) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.take(MESSAGES[:1])
+        await bench.apply(CHANGED, 1)
+
+    bench = decide(work, Bench(port=FakePort(snapshots={b"helpdesk": snapshot})))
+    assert [type(error) for error in bench.given_up] == [UnreadableSnapshot]
+    assert bench.port.happened == [("abandon", 0), ("abandon", 1)]
+    assert bench.port.snapshots == {b"helpdesk": snapshot}
+
+
+# Dead letters and what is read again, among messages that are not saved yet
+
+
+def test_after_a_dead_letter_nothing_is_unsaved_that_the_next_would_apply_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    applied: list[int] = []
+    add = RolloutEvaluator.add
+
+    def taken(
+        evaluator: RolloutEvaluator, message: WindowsMessage, written_ms: int, cause: Cause
+    ) -> Decision | None:
+        applied.append(message.version)
+        if message.version == POISON_VERSION:
+            raise ValueError("half-way")
+        return add(evaluator, message, written_ms, cause)
+
+    monkeypatch.setattr(RolloutEvaluator, "add", taken)
+    poison = msgspec.json.decode(CALM[5]) | {"version": POISON_VERSION}
+
+    async def work(bench: Bench) -> None:
+        await bench.begin()
+        await bench.take(CALM[1:4], 1)
+        applied.clear()
+        before = len(bench.port.happened)
+        await bench.take([msgspec.json.encode(poison)] * 3, 4)
+        assert bench.happened_since(before)[:2] == ["dead_letter", "save"]
+        assert bench.happened_since(before).count("save") == 1
+
+    bench = decide(work)
+    assert bench.progress.dead_letters == {"invalid_windows": 3}
+    assert len(applied) == 3 + 3, "each of them, and once what was unsaved"
+
+
+POISON_VERSION = 12_345
+
+
+@pytest.mark.parametrize("other", ["dead letter", "record read again"])
+def test_what_is_not_applied_leaves_a_look_to_be_asked_for(other: str) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(parts()[:2])
+        if other == "dead letter":
+            await bench.take([b"no JSON"], 2)
+        else:
+            await bench.apply(POLICY, 0)
+        assert ("acknowledge", 1) not in bench.port.happened, "no look has seen it"
+        await until(lambda: "ask_for_look" in bench.port.kinds)
+
+    decide(work, Bench(look_after_s=0.05))
+
+
+def test_messages_that_change_nothing_count_as_unsaved_too_while_they_are_kept() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.begin()
+        await bench.take(CALM[1:2], 1)
+        before = len(bench.port.happened)
+        await bench.take([CALM[1]], 1)  # read again
+        assert bench.happened_since(before) == []
+        await bench.take([CALM[1]], 1)
+        assert bench.happened_since(before) == ["save"] + ["acknowledge"] * 3
+
+    decide(work, Bench(max_unsaved_bytes=2 * len(CALM[1])))
+
+
+def test_after_a_pause_rollouts_are_saved_at_their_own_times_again() -> None:
+    """Not all at once with their next messages."""
+    interval_s = 0.1
+
+    async def work(bench: Bench) -> None:
+        clock = asyncio.get_running_loop().time
+        due_s = bench.processor._next_save_s
+        await bench.begin()
+        await bench.take(CALM[1:2], 1)
+        await until(lambda: bench.port.happened[-1] == ("acknowledge", 1))
+        before_s = due_s[b"helpdesk"]
+        await until(lambda: clock() > before_s + 1.5 * interval_s)
+        resumed_s = clock()
+        await bench.take(CALM[2:3], 2)
+        intervals = (due_s[b"helpdesk"] - before_s) / interval_s
+        assert due_s[b"helpdesk"] >= resumed_s
+        assert intervals == pytest.approx(round(intervals))
+
+    decide(work, Bench(checkpoint_interval_s=interval_s))

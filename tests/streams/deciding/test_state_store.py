@@ -157,6 +157,40 @@ def test_without_a_policy_windows_are_ignored_and_those_that_follow_count() -> N
     assert processor.emitted == undisturbed(messages[5:])
 
 
+def test_what_was_read_before_a_policy_does_not_count_when_it_is_read_again() -> None:
+    """After a kill: what another rollout's message keeps from being committed."""
+    messages = BROKEN.messages(3, 20)
+    processor = DecisionProcessor()
+    for message in messages[:5]:
+        processor.store.apply_windows(KEY, msgspec.json.encode(message), at(message))
+    processor.apply(RECORD)
+    processor.restart()
+    processor.windows(messages)
+    assert processor.emitted == undisturbed(messages[5:])
+
+
+def test_what_was_read_before_partitions_changed_hands_is_forgotten() -> None:
+    """Another worker may have read less, or the topic may be another one."""
+    messages = BROKEN.messages(3, 20)
+    processor = DecisionProcessor()
+    for message in messages[:5]:
+        processor.store.apply_windows(KEY, msgspec.json.encode(message), at(message))
+    processor.store.clear()
+    processor.apply(RECORD)
+    processor.windows(messages)
+    assert processor.emitted == undisturbed(messages)
+
+
+def test_the_newest_place_is_the_last_one_whatever_the_clocks_of_writers_say() -> None:
+    place = LogPlace(0, 5, 1_000)
+    assert place.newest_with(None) == place
+    assert LogPlace(0, 6, 900).newest_with(place) == LogPlace(0, 6, 1_000)
+    assert LogPlace(0, 4, 900).newest_with(place) == place
+    anew = LogPlace(0, 0, 2_000)
+    assert anew.newest_with(place) == anew
+    assert not LogPlace(0, 1, 2_001).is_applied(anew)
+
+
 def test_each_command_is_applied_once() -> None:
     processor = DecisionProcessor()
     processor.apply(RECORD)
