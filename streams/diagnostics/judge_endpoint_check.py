@@ -12,6 +12,8 @@ import msgspec
 import urllib3
 
 from understudy.streams.diagnostics.findings import Finding, fail, ok, warn
+from understudy.streams.errors import CommandError
+from understudy.streams.evaluating.openai_judge import checked_endpoint
 from understudy.streams.evaluating.prompts import PromptError, load_prompts
 from understudy.streams.settings import EvaluatingSettings
 
@@ -27,7 +29,11 @@ def check_judge_endpoint(settings: EvaluatingSettings) -> list[Finding]:
     """Return what is found; nothing where no judge is configured."""
     if not settings.base_url:
         return []
-    return [*_check_settings(settings), _ask(settings)]
+    try:
+        usable = checked_endpoint(settings)
+    except CommandError as error:
+        return [*_check_settings(settings), fail(JUDGE, str(error), "correct it")]
+    return [*_check_settings(settings), _ask(usable)]
 
 
 def _check_settings(settings: EvaluatingSettings) -> list[Finding]:

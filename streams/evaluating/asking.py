@@ -13,9 +13,11 @@ import datetime as dt
 import random
 import secrets
 import time
+import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -53,6 +55,7 @@ WARN_EVERY_S: Final = 60.0
 _NONCE_BYTES: Final = 12
 """Nobody guesses 96 bits."""
 _ANSWERED_BUT_UNUSABLE: Final = "unparseable"
+_UNEXPECTED: Final = "internal"
 
 Answer = Literal["stable", "candidate", "control"]
 
@@ -228,7 +231,13 @@ class Asking:
                     raise
                 error = "budget"
                 break
-            model = reply.model or model
+            except Exception as failure:
+                # A pair that cannot be judged ends no worker: it would be asked again for ever.
+                error = _UNEXPECTED
+                log.error("evaluating.pair_failed", evaluator=task.sampling.evaluator,
+                          pair_id=task.pair.pair_id, error=_place_of(failure))  # fmt: skip
+                break
+            model = _printable(reply.model) or model
             preferences.append(Preference(preferred_answer(task, first, judgement), first))
             reasons.append(judgement.reason)
         if preferences:
@@ -321,6 +330,18 @@ class Asking:
         if now_s - self._warned_s >= WARN_EVERY_S:
             self._warned_s = now_s
             log.warning("evaluating.judge_failed", reason=failure.reason, error=str(failure))
+
+
+def _printable(model: str) -> str:
+    """Return a model's name as a record can hold it, whatever a server calls it."""
+    return "".join(character for character in model if character.isprintable())
+
+
+def _place_of(failure: Exception) -> str:
+    """Return what failed where; its message may quote an answer."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return type(failure).__name__ + where
 
 
 def _explanation(reasons: Sequence[str]) -> str | None:

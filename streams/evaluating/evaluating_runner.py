@@ -110,8 +110,6 @@ def configured_judge(settings: Settings) -> JudgeModel | None:
     if not evaluating.model:
         raise CommandError("[evaluating] base_url names an endpoint; name its model, too",
                            WRONG_USAGE)  # fmt: skip
-    if not evaluating.api_key.isascii():
-        raise CommandError("[evaluating] api_key: a key has ASCII characters alone", WRONG_USAGE)
     return OpenAIJudge(evaluating)
 
 

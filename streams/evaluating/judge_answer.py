@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any, Final, Literal
 
@@ -42,6 +43,12 @@ class UnreadableJudgement(ValueError):
     """What a judge answered is not one judgement."""
 
 
+def _without_duplicates(members: list[tuple[str, object]]) -> None:
+    """Refuse an object that says something twice: msgspec would take what it said last."""
+    if len(dict(members)) < len(members):
+        raise UnreadableJudgement("the judge answered a key twice")
+
+
 def read_judgement(text: str | None) -> Judgement:
     """Read the whole answer as one JSON object, in a Markdown fence or not.
 
@@ -54,7 +61,10 @@ def read_judgement(text: str | None) -> Judgement:
         raise UnreadableJudgement("the judge's answer is too long")
     said = _THOUGHT.sub("", text, count=1).strip()
     fenced = _FENCED.match(said)
+    document = fenced.group(1) if fenced else said
     try:
-        return _decode(fenced.group(1) if fenced else said)
+        judgement = _decode(document)
+        json.loads(document, object_pairs_hook=_without_duplicates)
+        return judgement
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise UnreadableJudgement(str(error)) from None

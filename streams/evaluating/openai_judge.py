@@ -1,17 +1,22 @@
 """A judge model behind any endpoint that speaks OpenAI's chat completions, by the real client.
 
 Servers differ in what they take: whether they hold a model to a JSON Schema, how the limit of
-tokens is called, whether a temperature may be given. Each refusal that names such a parameter is
-answered by leaving it out, and remembered. The client itself does not retry: each call counts
-against the budget, and is made by the caller.
+tokens is called, whether a temperature may be given. Each refusal of such a parameter is answered
+by leaving it out, and remembered once that has helped. The client itself does not retry: each call
+counts against the budget, and is made by the caller.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
 
 from understudy.streams.errors import WRONG_USAGE, CommandError
 from understudy.streams.evaluating.judge_answer import JUDGEMENT_SCHEMA
@@ -40,7 +45,9 @@ _PASSING_STATUS: Final = frozenset({408, 409, 425, 429})
 _NO_KEY: Final = "none"
 """Local servers need no key, the client does."""
 _MAX_DETAIL: Final = 300
-"""Characters of a server's message in a log line."""
+"""Characters of a failure in a log line."""
+_MAX_NAME_CHARACTERS: Final = 64
+"""Characters of a code, type or name of a parameter that a server tells."""
 
 _SCHEMA_FORMAT: Final[dict[str, Any]] = {
     "type": "json_schema",
@@ -62,6 +69,33 @@ _ADAPTATIONS: Final[tuple[tuple[str, str, Callable[[Parameters], Parameters]], .
     ("temperature", "", lambda now: _without(now, "temperature")),
 )
 """The parameter that a server refuses, the form of it that was sent, and what to send instead."""
+_REFUSES: Final = re.compile(
+    r"unsupported|not (?:be )?support|unknown|unrecogni[sz]ed|not (?:permitted|allowed)"
+    r"|invalid parameter|invalid value|supported values|unavailable|deprecated|\binstead\b"
+    r"|must be (?:one of\b|['\"])"
+)
+"""What a server says of a parameter that it does not know, in lower case. That a value is too large
+or a prompt improper concerns one request alone."""
+
+
+def checked_endpoint(settings: EvaluatingSettings) -> EvaluatingSettings:
+    """Return settings whose URL and key a client can use, the key without spaces around it.
+
+    Raises `CommandError`, which tells neither, since a URL may hold a password.
+    """
+    try:
+        parts = urlsplit(settings.base_url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an address that cannot be
+        is_url = False
+    if not is_url or re.search(r"[\s\x00-\x1f\x7f]", settings.base_url):
+        raise CommandError("[evaluating] base_url is no URL; give one such as "
+                           "http://localhost:11434/v1", WRONG_USAGE)  # fmt: skip
+    key = settings.api_key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise CommandError("[evaluating] api_key: a key has printable ASCII characters alone",
+                           WRONG_USAGE)  # fmt: skip
+    return msgspec.structs.replace(settings, api_key=key)
 
 
 def _without(parameters: Parameters, name: str) -> Parameters:
@@ -72,7 +106,7 @@ class OpenAIJudge:
     """The judge model that the settings name."""
 
     def __init__(self, settings: EvaluatingSettings) -> None:
-        """Raise `CommandError` when the client is not installed."""
+        """Raise `CommandError` without the client, and for a URL or key that cannot be used."""
         try:
             import openai
         except ImportError:
@@ -84,7 +118,7 @@ class OpenAIJudge:
         for name in _CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._openai = openai
-        self._settings = settings
+        self._settings = settings = checked_endpoint(settings)
         self._client = openai.AsyncOpenAI(
             base_url=settings.base_url,
             api_key=settings.api_key or _NO_KEY,
@@ -137,26 +171,52 @@ class OpenAIJudge:
             limit = f"no answer within {self._settings.timeout_s:g} s"
             raise JudgeUnavailable("timeout", limit, is_passing=True) from None
         except self._openai.APIStatusError as error:
-            raise _status_failure(error) from None
+            raise self._status_failure(error) from None
         except self._openai.APIConnectionError as error:
-            detail = str(error.__cause__ or error)
+            detail = self._tellable(str(error.__cause__ or error), _MAX_DETAIL)
             raise JudgeUnavailable("unreachable", detail, is_passing=True) from None
-        except (self._openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
-            detail = f"not the API of chat completions: {error}"[:_MAX_DETAIL]
+        except Exception as error:
+            # Whatever a server answers, reading it ends no worker. What the error quotes may be
+            # a prompt.
+            detail = f"not the API of chat completions: {type(error).__name__}"
             raise JudgeUnavailable("protocol", detail, is_passing=False) from None
 
     async def _ask(self, question: Question) -> JudgeReply:
+        parameters, has_learned = self._parameters, False
         while True:
-            parameters = self._parameters
             try:
-                return _reply_of(await self._create(question, parameters))
+                completion = await self._create(question, parameters)
             except self._openai.APIStatusError as error:
-                if parameters is not self._parameters:  # another call has learned of it
-                    continue
                 adapted = _adapted(parameters, error)
                 if adapted is None:
                     raise
-                self._parameters = adapted
+                parameters, has_learned = adapted, True
+            else:
+                if has_learned:
+                    self._parameters = parameters
+                return _reply_of(completion)
+
+    def _status_failure(self, error: openai.APIStatusError) -> JudgeUnavailable:
+        """Tell a status and what the server calls it; its message may quote prompt or key."""
+        status = error.status_code
+        is_misconfigured = status in _MISCONFIGURED
+        is_passing = is_misconfigured or status in _PASSING_STATUS or status >= 500
+        reason = "rate_limit" if status == 429 else str(status)
+        details = [_status_text(status)]
+        for name in ("code", "type", "param"):
+            value = getattr(error, name, None)
+            if isinstance(value, str | int) and value != "":
+                details.append(f"{name} {self._tellable(str(value), _MAX_NAME_CHARACTERS)}")
+        retry_after_s = _MISCONFIGURED_RETRY_S if is_misconfigured else _retry_after_s(error)
+        return JudgeUnavailable(
+            reason, ", ".join(details), is_passing=is_passing, retry_after_s=retry_after_s
+        )
+
+    def _tellable(self, text: str, most_characters: int) -> str:
+        """Return text as it may stand in logs: without the key, printable, and short."""
+        key = self._settings.api_key
+        shown = text.replace(key, "[key]") if key else text
+        return "".join(c if c.isprintable() else " " for c in shown[:most_characters])
 
     async def _create(self, question: Question, parameters: Parameters) -> ChatCompletion:
         completion: ChatCompletion = await self._client.chat.completions.create(
@@ -178,7 +238,10 @@ def _adapted(parameters: Parameters, error: openai.APIStatusError) -> Parameters
     """Return parameters without what a server refuses; None when it refuses something else."""
     if error.status_code not in (400, 422):
         return None
-    said = f"{getattr(error, 'param', '') or ''} {error.message}".lower()
+    said = str(error.param or "").lower()
+    message = str(error.message).lower()
+    if _REFUSES.search(message):
+        said += f" {message}"
     for name, form, adapt in _ADAPTATIONS:
         sent = parameters.get(name)
         is_sent = sent is not None and (not form or sent.get("type") == form)
@@ -187,14 +250,11 @@ def _adapted(parameters: Parameters, error: openai.APIStatusError) -> Parameters
     return None
 
 
-def _status_failure(error: openai.APIStatusError) -> JudgeUnavailable:
-    status = error.status_code
-    is_misconfigured = status in _MISCONFIGURED
-    is_passing = is_misconfigured or status in _PASSING_STATUS or status >= 500
-    reason = "rate_limit" if status == 429 else str(status)
-    detail = f"HTTP {status}: {error.message}"[:_MAX_DETAIL]
-    retry_after_s = _MISCONFIGURED_RETRY_S if is_misconfigured else _retry_after_s(error)
-    return JudgeUnavailable(reason, detail, is_passing=is_passing, retry_after_s=retry_after_s)
+def _status_text(status: int) -> str:
+    try:
+        return f"HTTP {status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP {status}"
 
 
 def _retry_after_s(error: openai.APIStatusError) -> float | None:
@@ -207,17 +267,30 @@ def _retry_after_s(error: openai.APIStatusError) -> float | None:
 
 
 def _reply_of(completion: ChatCompletion) -> JudgeReply:
-    """Read an answer; servers that are nearly compatible leave fields out."""
+    """Read an answer; servers that are nearly compatible leave fields out.
+
+    Raises whatever comes of an answer of another form.
+    """
     choices = completion.choices or []
     message = choices[0].message if choices else None
     usage = completion.usage
     return JudgeReply(
-        text=message.content if message is not None else None,
-        model=str(completion.model or ""),
+        text=_text_of(message.content) if message is not None else None,
+        model="".join(c for c in str(completion.model or "") if c.isprintable()),
         input_tokens=_count(usage, "prompt_tokens"),
         output_tokens=_count(usage, "completion_tokens"),
         cost_usd=_cost(usage),
     )
+
+
+def _text_of(content: object) -> str | None:
+    """Return a message's text; some servers give it in parts. Raises `TypeError` for others."""
+    if content is None or isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise TypeError("content is no text")
+    texts = [part["text"] for part in content if part["type"] == "text"]
+    return "".join(texts)
 
 
 def _count(usage: object, name: str) -> int | None:

@@ -81,3 +81,17 @@ def test_settings_that_lack_something() -> None:
         "no model is named",
         "/nowhere is not a folder",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "seen"),
+    [
+        ({"api_key": "sk-SECRET\nx"}, "printable ASCII"),
+        ({"base_url": "http://SECRET:99999/v1"}, "no URL"),
+    ],
+)
+def test_a_key_or_url_that_no_client_can_use(changes: dict[str, Any], seen: str) -> None:
+    (finding,) = found(None, **changes)
+    assert finding.level is Level.FAIL
+    assert seen in finding.seen
+    assert "SECRET" not in finding.seen

@@ -225,6 +225,22 @@ def test_what_never_passes_is_recorded_as_an_error() -> None:
     assert asking.totals.failing_since_s is not None
 
 
+def test_an_odd_reply_ends_one_pair_and_no_worker(capsys: pytest.CaptureFixture[str]) -> None:
+    odd: Any = [{"type": "text", "text": "SECRET"}]
+    judge = Judge(lambda n, q: JudgeReply(odd if n == 1 else judgement("A"), "m\ud800"))
+    tasks = [task(sampled(name), both_orders=0.0) for name in "pq"]
+    finished, asking, _ = ask(judge, *tasks, concurrency=1)
+    records = [record for _, record in finished if record is not None]
+    assert [record.error for record in records] == ["internal", None]
+    assert [record.model for record in records] == [None, "m"]
+    assert asking.totals.not_judged == {("helpfulness@1", "internal"): 1}
+    for record in records:
+        decode_evaluation(msgspec.json.encode(record))
+    said = capsys.readouterr()
+    assert "TypeError at judge_answer.py" in said.out + said.err
+    assert "SECRET" not in said.out + said.err
+
+
 def test_what_will_not_pass_is_not_asked_again() -> None:
     judge = Judge(lambda n, q: JudgeUnavailable("401", "no key", is_passing=False))
     finished, _, _ = ask(judge, task(both_orders=0.0))

@@ -65,3 +65,16 @@ def test_anything_else_is_no_judgement(text: str | None) -> None:
 def test_any_text_is_read_or_refused(text: str) -> None:
     with pytest.raises(UnreadableJudgement):
         read_judgement(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"reason": "r", "better": "A", "better": "B"}',
+        '{"better": "B", "reason": "r", "better": "B"}',
+        '{"reason": "r", "better": "A", "bett\\u0065r": "B"}',
+    ],
+)
+def test_an_answer_that_says_something_twice_says_nothing(text: str) -> None:
+    with pytest.raises(UnreadableJudgement, match="twice"):
+        read_judgement(text)

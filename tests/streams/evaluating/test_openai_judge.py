@@ -16,6 +16,7 @@ from tests.streams.evaluating.scripted_judge import (
     judgement,
     refusal,
 )
+from understudy.streams.errors import CommandError
 from understudy.streams.evaluating.judge_model import JudgeReply, JudgeUnavailable
 from understudy.streams.evaluating.openai_judge import OpenAIJudge
 from understudy.streams.evaluating.prompts import Question
@@ -73,7 +74,7 @@ def test_parameters_that_a_server_refuses_are_left_out_and_not_sent_again() -> N
         if form == "json_schema":
             return refusal(400, "Invalid parameter: 'response_format' of type 'json_schema'")
         if form == "json_object":
-            return refusal(422, "response_format is not supported")
+            return refusal(422, "This response_format type is unavailable now")
         if "max_tokens" in body:
             return refusal(400, "Use 'max_completion_tokens' instead of 'max_tokens'.")
         if "temperature" in body:
@@ -149,6 +150,12 @@ def test_nobody_there() -> None:
         b"[1, 2]",
         b"null",
         b"\xff\xfe",
+        b'{"choices": {"a": 1}}',
+        b'{"choices": "abc"}',
+        b'{"choices": [[1]]}',
+        b'{"choices": [{"message": {"content": 5}}]}',
+        b'{"choices": [{"message": {"content": [5]}}]}',
+        b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
 )
 def test_garbage_is_no_answer(body: bytes) -> None:
@@ -162,6 +169,123 @@ def test_garbage_is_no_answer(body: bytes) -> None:
     except JudgeUnavailable as failure:
         failures.append(failure)
     assert all((one.reason, one.is_passing) == ("protocol", False) for one in failures)
+
+
+def test_text_in_parts_and_names_that_cannot_be_written() -> None:
+    parts = [{"type": "thinking", "thinking": "…"}, {"type": "text", "text": "{}"}]
+    body = {"model": "m\ud800\n", "choices": [{"message": {"content": parts}}]}
+
+    async def answer(_: dict[str, Any], __: web.Request) -> web.StreamResponse:
+        return web.json_response(body)
+
+    reply, _ = ask(answer)
+    assert (reply.text, reply.model) == ("{}", "m")
+
+
+@pytest.mark.parametrize("status", [401, 400, 500])
+def test_a_failure_tells_neither_the_key_nor_the_prompt(status: int) -> None:
+    async def echo(body: dict[str, Any], request: web.Request) -> web.StreamResponse:
+        said = f"{request.headers['Authorization']} {body['messages']}\x1b[2J\nnext line"
+        error = {"message": said, "code": "bad", "type": "sk-SECRET\n" + "x" * 99, "param": "p"}
+        return web.json_response({"error": error}, status=status)
+
+    failure = failing(echo, api_key="sk-SECRET")
+    assert str(failure).startswith(f"HTTP {status} ")
+    assert ", code bad, type [key] xxx" in str(failure)
+    assert str(failure).endswith("x, param p")
+    assert str(failure).isprintable()
+    assert len(str(failure)) < 200
+    assert not any(told in str(failure) for told in ("SECRET", "Bearer", "compare", "request"))
+
+
+def test_an_answer_that_is_none_is_not_quoted() -> None:
+    async def echo(body: dict[str, Any], _: web.Request) -> web.StreamResponse:
+        return web.Response(text=str(body["messages"]), content_type="application/json")
+
+    assert "compare" not in str(failing(echo))
+
+
+def test_a_key_from_a_file_ends_with_a_line() -> None:
+    _, server = ask(good, api_key=" sk-SECRET\n")
+    assert server.headers[0]["Authorization"] == "Bearer sk-SECRET"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"api_key": "sk-SECRET\x00x"}, "printable ASCII"),
+        ({"api_key": "sk-SECRET\nx"}, "printable ASCII"),
+        ({"base_url": "http://user:SECRET pw@h/v1"}, "no URL"),
+        ({"base_url": "http://SECRET:99999/v1"}, "no URL"),
+        ({"base_url": "http://[::1/SECRET"}, "no URL"),
+        ({"base_url": "http://:80/SECRET"}, "no URL"),
+    ],
+)
+def test_what_no_client_can_use_is_refused_and_not_told(changes: Any, said: str) -> None:
+    given = {"base_url": "http://127.0.0.1:9/v1", "model": "m", **changes}
+    with pytest.raises(CommandError, match=said) as refused:
+        OpenAIJudge(EvaluatingSettings(**given))
+    assert "SECRET" not in str(refused.value)
+
+
+def one_refusal(body: dict[str, Any], then: Responder) -> Responder:
+    """Refuse the first call alone."""
+    refused: list[bool] = []
+
+    async def answer(asked: dict[str, Any], request: web.Request) -> web.StreamResponse:
+        if refused:
+            return await then(asked, request)
+        refused.append(True)
+        return web.json_response({"error": body}, status=400)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "'max_tokens' is too large: 1024. This model's context is 4096 tokens",
+        "content policy: the prompt 'which temperature melts iron?' is refused",
+    ],
+)
+def test_a_refusal_of_one_request_changes_nothing(message: str) -> None:
+    async def run(url: str) -> None:
+        judge = OpenAIJudge(EvaluatingSettings(base_url=url, model="m"))
+        with pytest.raises(JudgeUnavailable):
+            await judge.ask(QUESTION)
+        await judge.ask(QUESTION)
+        await judge.close()
+
+    with JudgeServer(one_refusal({"message": message}, good)) as server:
+        asyncio.run(run(server.base_url))
+    assert len(server.requests) == 2
+    assert server.requests[0] == server.requests[1]
+
+
+def test_what_does_not_help_is_not_learned() -> None:
+    """The prompt is improper, and the message happens to name a parameter."""
+
+    async def improper(body: dict[str, Any], _: web.Request) -> web.StreamResponse:
+        if body["messages"][0]["content"] == "improper":
+            return refusal(400, "unknown topic: temperature")
+        return completion(judgement("A"))
+
+    async def run(url: str) -> None:
+        judge = OpenAIJudge(EvaluatingSettings(base_url=url, model="m"))
+        with pytest.raises(JudgeUnavailable):
+            await judge.ask(Question("improper", QUESTION.user))
+        await judge.ask(QUESTION)
+        await judge.close()
+
+    with JudgeServer(improper) as server:
+        asyncio.run(run(server.base_url))
+    assert server.requests[-1]["temperature"] == 0.0
+
+
+def test_a_parameter_that_the_error_names_is_left_out() -> None:
+    refused = {"message": "no", "param": "temperature"}
+    _, server = ask(one_refusal(refused, good), times=2)
+    assert ["temperature" in body for body in server.requests] == [True, False, False]
 
 
 def test_prices() -> None:
