@@ -91,7 +91,7 @@ class Engine:
 
     def _columns_of(self, table: str) -> dict[str, str]:
         """The types of a table's columns that an insert has to give."""
-        found = self._engine.query(f"DESCRIBE TABLE {table}", "TabSeparated")
+        found = self._engine.query(f"DESCRIBE TABLE {table}", "TabSeparatedRaw")
         rows = (line.split("\t") for line in str(found).splitlines())
         return {name: kind for name, kind, default, *_ in rows if default in ("", "DEFAULT")}
 
