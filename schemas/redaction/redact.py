@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -72,14 +73,63 @@ def _merged(found: Iterable[Finding]) -> list[Finding]:
 
 
 def _replaced(text: str, findings: Iterable[Finding], end: int) -> str:
-    """The text up to its end, with what was found replaced."""
+    """The text up to its end, with what was found replaced, in quotes where it was a number."""
     parts: list[str] = []
+    strings = _Strings(text)
     done = 0
     for finding in findings:
-        parts += (text[done : finding.start], f"[{finding.name}]")
-        done = finding.end
+        start, stop, quote = finding.start, finding.end, ""
+        number = _BARE_NUMBER.match(text, max(start - 1, 0)) or _BARE_NUMBER.match(text, start)
+        if number is not None and number.start(1) >= done and number.end(1) >= stop:
+            quote = strings.quote_at(number.start(1))
+        if number is not None and quote:
+            start, stop = number.span(1)
+        parts += (text[done:start], f"{quote}[{finding.name}]{quote}")
+        done = stop
     parts.append(text[done:end])
     return "".join(parts)
+
+
+_BARE_NUMBER: Final = re.compile(
+    r"(?<![\w.+-])(-?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,9})?)"
+    r"(?=\s{0,99}(?:[,\]}]|\\[nrt]|\Z))"
+)
+"""A number as JSON has it, and what may follow it there."""
+_QUOTE: Final = re.compile(r'(?<!\\)(\\*)"')
+_DOCUMENT: Final = re.compile(r"(?:\s|\\[nrt]|```\w{0,20}){0,99}[\[{]")
+_MOST_LEVELS: Final = 8
+"""JSON in a string of JSON, and so on: quotes of the eighth have 255 backslashes."""
+
+
+class _Strings:
+    """In which strings of JSON a place stands, of strings in strings; places are asked in order."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._quotes = _QUOTE.finditer(text)
+        self._next = next(self._quotes, None)
+        self._begun = [0]
+        """Where the document begins, and each string that is open."""
+
+    def quote_at(self, place: int) -> str:
+        """Return the quote of strings where values of a JSON document stand; else nothing."""
+        while self._next is not None and self._next.end() <= place:
+            self._pass(len(self._next[1]), self._next.end())
+            self._next = next(self._quotes, None)
+        if _DOCUMENT.match(self._text, self._begun[-1], place) is None:
+            return ""
+        level = len(self._begun) - 1
+        return "\\" * (2**level - 1) + '"' if level < _MOST_LEVELS else ""
+
+    def _pass(self, backslashes: int, end: int) -> None:
+        """A quote opens or closes a string of the level that its backslashes tell."""
+        level = 0
+        while backslashes & 1:
+            level, backslashes = level + 1, backslashes >> 1
+        if level < len(self._begun) - 1:
+            del self._begun[level + 1 :]
+        elif level == len(self._begun) - 1:
+            self._begun.append(end)
 
 
 def _first_bytes(text: str, max_bytes: int) -> str:

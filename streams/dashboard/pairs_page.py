@@ -103,7 +103,7 @@ class PairView:
     """Both texts hold the same JSON, however it is written."""
     calls: list[CallDifference]
     is_calls_cut: bool
-    """Tool calls cannot be compared, since they were cut."""
+    """Tool calls cannot be compared: cut, or no JSON once redacted."""
 
 
 @dataclass(frozen=True, slots=True)

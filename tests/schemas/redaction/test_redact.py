@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 
@@ -133,6 +134,39 @@ def test_markup_neither_glues_words_nor_splits_them(text: str, redacted: str) ->
 
 def test_json_stays_json_where_values_are_texts() -> None:
     assert redact('{"to": "a\\u0040b.org", "n": 1}') == '{"to": "[email]", "n": 1}'
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"n": 4111111111111111},
+        {"a": ["x", 4111111111111111, 5555555555554444], "b": -4111111111111111},
+        [4111111111111111],
+        {"t": "cards [4111111111111111, 5555555555554444], tel: 03012345678, ok"},
+        {'say "': 'a "quoted" \\', "n": 4111111111111111},
+        [{"arguments": json.dumps({"n": 4111111111111111, "t": "tel: 03012345678, x"})}],
+        {"a": json.dumps({"b": json.dumps({"n": [4111111111111111]}, indent=1)})},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_json_stays_json_where_values_are_numbers(document: object, indent: int | None) -> None:
+    text = json.dumps(document, indent=indent)
+    redacted = redact(text)
+    assert "1111" not in redacted
+    _read(json.loads(redacted))
+
+
+def _read(value: object) -> None:
+    """Strings that hold JSON hold JSON still."""
+    values = value.values() if isinstance(value, dict) else value
+    for one in values if isinstance(value, (dict, list)) else ():
+        _read(json.loads(one) if isinstance(one, str) and one[:1] == "{" else one)
+
+
+def test_numbers_elsewhere_are_replaced_without_quotes() -> None:
+    assert redact("cards: 4111111111111111, or") == "cards: [card], or"
+    fenced = '```json\n{"n": 4111111111111111}\n```'
+    assert redact(fenced) == '```json\n{"n": "[card]"}\n```'
 
 
 def test_cut_counts_bytes_before_anything_is_replaced() -> None:
