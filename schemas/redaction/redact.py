@@ -36,10 +36,10 @@ def redact_and_cut(text: str, max_bytes: int) -> Redacted:
 
     `max_bytes` counts UTF-8 before anything is replaced, and is not exceeded after.
     """
-    head = _first_bytes(text, max_bytes)
+    head = first_bytes(text, max_bytes)
     findings = find_all(text[: len(head) + _LOOK_AHEAD])
     begun = [one for one in findings if one.start < len(head)]
-    redacted = _first_bytes(_replaced(text, begun, len(head)), max_bytes)
+    redacted = first_bytes(_replaced(text, begun, len(head)), max_bytes)
     return Redacted(redacted, tuple(sorted({one.name for one in begun})), len(head) < len(text))
 
 
@@ -92,11 +92,11 @@ def _replaced(text: str, findings: Iterable[Finding], end: int) -> str:
 
 _BARE_NUMBER: Final = re.compile(
     r"(?<![\w.+-])(-?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,9})?)"
-    r"(?=\s{0,99}(?:[,\]}]|\\[nrt]|\Z))"
+    r"(?=\s{0,99}(?:[,\]}]|\\{1,300}[nrt]|\Z))"
 )
 """A number as JSON has it, and what may follow it there."""
 _QUOTE: Final = re.compile(r'(?<!\\)(\\*)"')
-_DOCUMENT: Final = re.compile(r"(?:\s|\\[nrt]|```\w{0,20}){0,99}[\[{]")
+_DOCUMENT: Final = re.compile(r"(?:\s|\\{1,300}[nrt]|```\w{0,20}){0,99}[\[{]")
 _MOST_LEVELS: Final = 8
 """JSON in a string of JSON, and so on: quotes of the eighth have 255 backslashes."""
 
@@ -132,8 +132,8 @@ class _Strings:
             self._begun.append(end)
 
 
-def _first_bytes(text: str, max_bytes: int) -> str:
-    """The characters that fit into so many bytes of UTF-8."""
+def first_bytes(text: str, max_bytes: int) -> str:
+    """Return the characters that fit into so many bytes of UTF-8."""
     head = text[:max_bytes]
     encoded = head.encode("utf-8", "surrogatepass")
     return head if len(encoded) <= max_bytes else encoded[:max_bytes].decode("utf-8", "ignore")

@@ -21,7 +21,7 @@ import numpy as np
 from understudy.analyzers.compare.severity import Severities
 from understudy.schemas.evaluations import fingerprint
 from understudy.schemas.events import CANDIDATE, STABLE, Event, Response, failure_of
-from understudy.schemas.redaction.redact import redact_and_cut
+from understudy.schemas.redaction.redact import first_bytes, redact_and_cut
 from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.pairing.capture_choices import CaptureChoices
 from understudy.streams.pairing.comparison import Comparisons
@@ -31,7 +31,10 @@ from understudy.streams.pairing.open_windows import WatermarkSteps
 _PURPOSE: Final = "capture"
 _HASHES: Final = 2**64
 _KEPT_BEYOND: Final = 4_096
-"""Characters kept beyond the limit, so that a secret that the cut goes through is seen whole."""
+"""Bytes kept beyond the limit, so that a secret that the cut goes through is seen whole."""
+
+_SLACK: Final = 4
+"""Of the limit, a fourth more is kept before the rest is dropped, so that this is rare."""
 
 Order = tuple[float, int, str]
 """By which pairs rank, the first first: severity, hash, `pair_id`."""
@@ -72,7 +75,7 @@ class _Window:
         if len(ranked) > self.most:
             ranked.pop()
             self.count -= 1
-        if self.count > 2 * self.limit:
+        if self.count > self.limit + max(1, self.limit // _SLACK):
             self._keep(self.first())
 
     def first(self) -> list[_Kept]:
@@ -119,16 +122,16 @@ class Captures:
         is_worst, severity = capture == "worst", float(np.max(found.values[row]))
         if capture == "none" or (is_worst and severity <= 0.0):
             return
-        place = fingerprint((rollout_id, pair_id), _PURPOSE)
-        if capture == "sample" and place >= limits.sample_share * _HASHES:
+        hashed = fingerprint((rollout_id, pair_id), _PURPOSE)
+        if capture == "sample" and hashed >= limits.sample_share * _HASHES:
             return
         most, limit = limits.pairs_per_kind, limits.pairs_per_window
         names = requests.mode[row], requests.language[row], requests.workflow[row], found.kind(row)
-        order: Order = (-severity, place, pair_id)
+        order: Order = (-severity, hashed, pair_id)
         group: Group = names
         if not is_worst:  # in the order of the hash alone: any other would prefer something
             most = limit = limits.sampled_per_window
-            order, group = (0.0, place, pair_id), ()
+            order, group = (0.0, hashed, pair_id), ()
         window = self._windows.get((rollout_id, start_ms))
         if window is None:
             window = self._windows[rollout_id, start_ms] = _Window(most, limit)
@@ -154,7 +157,7 @@ class Captures:
                 kinds=found.kinds(row),
                 similarity=_similarity(comparisons, row),
                 expects=requests.expects[row],
-                prompt=_prompt(events)[:cut],
+                prompt=first_bytes(_prompt(events), cut),
                 prompt_is_cut=False,
                 redacted=[],
                 stable=_side(events[0], cut),
@@ -235,7 +238,7 @@ def _prompt(events: Sequence[Event | None]) -> str:
 
 
 def _side(event: Event | None, cut: int) -> CapturedSide:
-    """What a side answered, each text cut."""
+    """What a side answered, each text cut to so many bytes."""
     if event is None:
         return CapturedSide()
     response, error = event.response or Response(), failure_of(event)
@@ -244,9 +247,9 @@ def _side(event: Event | None, cut: int) -> CapturedSide:
     return CapturedSide(
         is_there=True,
         model=response.model or "",
-        output=output[:cut],
+        output=first_bytes(output, cut),
         output_characters=len(output),
-        tool_calls=_tool_calls(response)[:cut],
+        tool_calls=first_bytes(_tool_calls(response), cut),
         error_type=error.type if error else "",
         finish_reason="refusal" if response.refusal else response.finish_reason or "",
         duration_ms=_duration_ms(event),

@@ -103,10 +103,12 @@ def test_conversation_keeps_together_under_a_hash() -> None:
 
 
 def test_redaction_that_breaks_json_says_so_and_json_that_was_none_stays_none() -> None:
-    broken = answer(REDACTED, '{"card": 4111111111111111}', "json")
+    own = Privacy(output="redact", redact=lambda text: text.replace("4111111111111111", "[card]"))
+    broken = answer(own, '{"card": 4111111111111111}', "json")
     assert broken == Response(output='{"card": [card]}', output_form="redacted")
-    whole = answer(REDACTED, '{"card": "4111111111111111"}', "json")
-    assert whole == Response(output='{"card": "[card]"}', output_form="redacted")
+    for written in ('"4111111111111111"', "4111111111111111"):
+        whole = answer(REDACTED, f'{{"card": {written}}}', "json")
+        assert whole == Response(output='{"card": "[card]"}', output_form="redacted")
     never = answer(REDACTED, "pay 4111111111111111", "json")
     assert never == Response(output="pay [card]")
 
