@@ -143,6 +143,22 @@ def test_texts_are_redacted_and_cut() -> None:
     assert one.redacted == ["card", "email"]
 
 
+def test_what_is_kept_in_memory_is_bounded_by_bytes() -> None:
+    """Of far more pairs than are captured, whatever script they are written in."""
+    policy, beyond = capturing(limits=SMALL), 4_096
+    long = {"response": {"output": "漢字" * 9_000, "finish_reason": "length"}}
+    sides = [side for n in range(60) for side in pair(f"p{n}", **(ERROR if n % 2 else long))]
+    log = Log(policy).read(*sides)
+    kept = [one for window in log.state._captures._windows.values() for one in _all(window)]  # type: ignore[attr-defined]
+    assert 0 < len(kept) <= SMALL.pairs_per_window + 1
+    most = SMALL.max_text_bytes + beyond
+    assert max(len(one.pair.candidate.output.encode()) for one in kept) <= most
+
+
+def _all(window: Any) -> list[Any]:
+    return [one for ranked in window.groups.values() for one in ranked]
+
+
 def test_refusal_says_that_it_is_one() -> None:
     refused = {"refusal": "I cannot.", "finish_reason": "stop"}
     log = Log(capturing("all")).read(
