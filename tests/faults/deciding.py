@@ -117,12 +117,13 @@ class DecidingRun(Run):
         *,
         role: Role = "deciding",
         rollouts: Sequence[str] = ROLLOUTS,
+        checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
         **settings: Any,
     ) -> None:
         super().__init__(
             broker, clickhouse, role=role, rollout_partitions=WINDOW_PARTITIONS,
             deciding_session_timeout_s=session_s,
-            deciding_checkpoint_interval_s=CHECKPOINT_INTERVAL_S, **settings,
+            deciding_checkpoint_interval_s=checkpoint_interval_s, **settings,
         )  # fmt: skip
         self.rollouts = rollouts
 
@@ -155,10 +156,11 @@ class DecidingRun(Run):
         self.write_records()
         self.wait_until_decided("the policies")
 
-    def write_records(self) -> None:
-        """Write the records."""
+    def write_records(self, margin: str = "3pp") -> None:
+        """Write the records, with some margin of the rate of errors."""
+        policy = _POLICY.replace("3pp", margin)
         for name in self.rollouts:
-            record = RolloutRecord(manifest=read_manifest(_POLICY.format(rollout_id=name)))
+            record = RolloutRecord(manifest=read_manifest(policy.format(rollout_id=name)))
             self.write(self.topics.rollouts.name, name.encode(), encode_rollout_record(record))
         self.flush()
 

@@ -13,7 +13,9 @@ from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import ClickHouseServer
 from tests.faults.deciding import SHORT_SESSION_S, DecidingRun
 from tests.faults.processes import Killable, Worker, stop, wait_until
+from understudy.schemas.decisions import decode_decision
 from understudy.schemas.windows import WindowsMessage
+from understudy.streams.deciding.state_store import decision_from_snapshot
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
@@ -89,6 +91,38 @@ def test_workers_are_added_and_removed(deciding: Callable[..., DecidingRun]) -> 
             stop(rng.choice(run.living))
         time.sleep(rng.random())
     finish(run)
+
+
+def test_a_policy_written_after_a_kill_takes_no_rollback_back(
+    deciding: Callable[..., DecidingRun],
+) -> None:
+    """Checkpoints lie an hour apart, but what was decided is saved, and outlives the policy."""
+    run = deciding(checkpoint_interval_s=3600.0)
+    worker = run.deciding_worker("one")
+    run.apply()
+    run.send(run.windows(SEED + 6, count=40))
+
+    def rolled_back() -> set[bytes]:
+        last = {key: decode_decision(value) for key, value in run.decisions() if value}
+        return {key for key, decision in last.items() if decision.verdict == "rollback"}
+
+    def are_saved() -> bool:
+        table, names = run.table(), rolled_back()
+        return bool(names) and all(decision_from_snapshot(table[key]).is_latched for key in names)
+
+    wait_until(are_saved, "rollbacks are emitted and saved", worker=worker)
+    names = rolled_back()
+    worker.kill()
+    run.write_records("5pp")
+    before = len(run.decisions())
+    worker = run.deciding_worker("one")
+
+    def are_answered() -> bool:
+        return names <= {key for key, _ in run.decisions()[before:]}
+
+    wait_until(are_answered, "the changed policies are answered", worker=worker)
+    assert names <= rolled_back()
+    run.stop_workers()
 
 
 def hang_with_unsaved(run: DecidingRun, worker: Worker, messages: list[WindowsMessage]) -> None:
