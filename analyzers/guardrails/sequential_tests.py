@@ -171,10 +171,7 @@ class BinaryTest:
     def increments(
         self, statistics: FloatArray, direction: Direction, scale: FloatArray
     ) -> FloatArray:
-        counts, gains = self.counts(statistics, direction), self.gains(direction)
-        won = np.zeros((*statistics.shape[:-1], self.n_bets))
-        for count, gain in zip(counts, gains, strict=True):
-            won += count[..., None] * gain
+        won = _won(self.counts(statistics, direction), self.gains(direction))
         return won + self.increments_of_arms(statistics, direction)
 
     def counts(self, statistics: FloatArray, direction: Direction) -> tuple[FloatArray, ...]:
@@ -602,11 +599,7 @@ class _GradesTest:
     def increments(
         self, statistics: FloatArray, direction: Direction, scale: FloatArray
     ) -> FloatArray:
-        counts, gains = self.counts(statistics, direction), self.gains(direction)
-        won = np.zeros((*statistics.shape[:-1], self.n_bets))
-        for count, gain in zip(counts, gains, strict=True):
-            won += count[..., None] * gain
-        return won
+        return _won(self.counts(statistics, direction), self.gains(direction))
 
     def counts(self, statistics: FloatArray, direction: Direction) -> tuple[FloatArray, ...]:
         """Return the units of `increments` that pay alike, (...) each."""
@@ -653,10 +646,13 @@ class _GradesTest:
             design_effect=design_effect,
         )
 
-    def _mean_harm(self, statistics: FloatArray) -> tuple[int, float]:
-        """Return how many units there are, and their mean harm; 0 without any."""
+    def observed(self, statistics: FloatArray) -> Observed:
+        """Return shares of preferences, of which stable has 50 %."""
         units = float(self.units(statistics))
-        return int(units), float(statistics[self.grades] @ self.harms) / max(units, 1.0)
+        if not units:
+            return Observed(0, None, None, None)
+        harm = float(statistics[self.grades] @ self.harms) / units
+        return Observed(int(units), 0.5 + harm, 0.5, harm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -669,16 +665,14 @@ class GradedTest(_GradesTest):
     grades: ClassVar[slice] = GRADES
 
     def observed(self, statistics: FloatArray) -> Observed:
-        units, harm = self._mean_harm(statistics)
-        if not units:
-            return Observed(0, None, None, None)
-        if not self.is_scored:
-            return Observed(units, 0.5 + harm, 0.5, harm)
+        shares = _GradesTest.observed(self, statistics)
+        if not self.is_scored or not shares.units:
+            return shares
         stable, candidate = (
-            1.0 - float(statistics[place_of(name)]) / units
+            1.0 - float(statistics[place_of(name)]) / shares.units
             for name in ("score_stable_sum", "score_candidate_sum")
         )
-        return Observed(units, candidate, stable, candidate - stable)
+        return Observed(shares.units, candidate, stable, candidate - stable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -704,14 +698,16 @@ class NoiseTest(_GradesTest):
         gains: FloatArray = np.log1p(np.concatenate(either, axis=-1))
         return gains
 
-    def observed(self, statistics: FloatArray) -> Observed:
-        units, harm = self._mean_harm(statistics)
-        if not units:
-            return Observed(0, None, None, None)
-        return Observed(units, 0.5 + harm, 0.5, harm)
-
 
 AnyTest = BinaryTest | LimitTest | MeanTest | GradedTest | NoiseTest
+
+
+def _won(counts: tuple[FloatArray, ...], gains: FloatArray) -> FloatArray:
+    """Return what `counts` of units (...) win in all, (..., n_bets), each a row of `gains`."""
+    won = np.zeros((*counts[0].shape, gains.shape[-1]))
+    for count, gain in zip(counts, gains, strict=True):
+        won += count[..., None] * gain
+    return won
 
 
 def _columns(kind: type[C], statistics: FloatArray) -> C:
