@@ -37,8 +37,8 @@ from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition_state import PartitionState, clock_ahead, slice_of
 from understudy.streams.pairing.records import (
     BatchOutput,
-    DeadLetter,
     JudgedPair,
+    Record,
     RecordBatch,
 )
 from understudy.streams.pairing.request_language import named_language
@@ -51,15 +51,6 @@ anyway before its windows count."""
 
 
 _Fill = Callable[[Sequence[Evaluation], WindowColumns], None]
-
-
-class _Read(NamedTuple):
-    """One record as it came."""
-
-    offset: int
-    timestamp_ms: int
-    payload: bytes | None
-    key: bytes | None
 
 
 class _Placed(NamedTuple):
@@ -109,9 +100,7 @@ class EvaluationPartition(PartitionState):
         if not len(records):
             return outcome
         self.position = max(self.position, self._counts_from)
-        for record in map(
-            _Read, records.offsets, records.timestamps_ms, records.payloads, records.keys
-        ):
+        for record in records.one_by_one():
             self._read(record, placed, outcome, steps)
         self._note_read(records)
         self._add(placed)
@@ -120,9 +109,7 @@ class EvaluationPartition(PartitionState):
 
     def _recall(self, records: RecordBatch) -> None:
         """Note what was judged before the committed offset, and count nothing."""
-        for record in map(
-            _Read, records.offsets, records.timestamps_ms, records.payloads, records.keys
-        ):
+        for record in records.one_by_one():
             self._note_stored(record)
             try:
                 evaluation = decode_evaluation(record.payload)
@@ -141,7 +128,7 @@ class EvaluationPartition(PartitionState):
         return BatchOutput()
 
     def _read(
-        self, record: _Read, placed: list[_Placed], outcome: BatchOutput, steps: WatermarkSteps
+        self, record: Record, placed: list[_Placed], outcome: BatchOutput, steps: WatermarkSteps
     ) -> None:
         """Decode a record and place it by the watermark before it."""
         evaluation: Evaluation | None = None
@@ -152,10 +139,7 @@ class EvaluationPartition(PartitionState):
             if ahead := self._is_ahead(evaluation, record):
                 raise ahead
         except InvalidEvent as error:
-            letter = DeadLetter(
-                record.offset, error.reason, error.detail, record.key, record.payload
-            )
-            self._count_invalid(letter, evaluation, before, outcome)
+            self._count_invalid(record.dead_letter(error), evaluation, before, outcome)
             return
         time_ms = evaluation_time_ms(evaluation)
         if before is None or time_ms > before:
@@ -173,7 +157,7 @@ class EvaluationPartition(PartitionState):
         self,
         evaluation: Evaluation,
         time_ms: int,
-        record: _Read,
+        record: Record,
         placed: list[_Placed],
         outcome: BatchOutput,
     ) -> None:
@@ -187,17 +171,17 @@ class EvaluationPartition(PartitionState):
         else:
             placed.append(_Placed(evaluation, time_ms))
 
-    def _is_copy(self, evaluation: Evaluation, record: _Read) -> bool:
+    def _is_copy(self, evaluation: Evaluation, record: Record) -> bool:
         """Whether the same was judged before; where there is no judgement, nothing was."""
         if evaluation.error:
             return False
         identity = fingerprint(evaluation_identity(evaluation))
         return self._seen.is_copy(identity, record.offset, self._stored_s)
 
-    def _note_stored(self, record: _Read) -> None:
+    def _note_stored(self, record: Record) -> None:
         self._stored_s = max(self._stored_s, min(record.timestamp_ms // 1000, _LAST_SECOND))
 
-    def _is_ahead(self, evaluation: Evaluation, record: _Read) -> InvalidEvent | None:
+    def _is_ahead(self, evaluation: Evaluation, record: Record) -> InvalidEvent | None:
         """Why a record's clock was wrong; None where it was not."""
         times = {
             "evaluation_time": evaluation_time_ms(evaluation),

@@ -7,7 +7,7 @@ ends in exactly one place: single (measured), duplicate, late or invalid.
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,17 +23,8 @@ from understudy.streams.pairing.partition_state import (
     clock_ahead,
     slice_of,
 )
-from understudy.streams.pairing.records import BatchOutput, DeadLetter, RecordBatch
+from understudy.streams.pairing.records import BatchOutput, Record, RecordBatch
 from understudy.streams.pairing.request_language import named_language
-
-
-class _Read(NamedTuple):
-    """One record as it came."""
-
-    offset: int
-    timestamp_ms: int
-    payload: bytes | None
-    key: bytes | None
 
 
 class FeedbackPartition(PartitionState):
@@ -48,9 +39,7 @@ class FeedbackPartition(PartitionState):
         """Take the next records of the partition, in order."""
         outcome, steps = BatchOutput(), WatermarkSteps()
         ratings: list[Feedback] = []
-        for record in map(
-            _Read, records.offsets, records.timestamps_ms, records.payloads, records.keys
-        ):
+        for record in records.one_by_one():
             self._read(record, ratings, outcome, steps)
         self._note_read(records)
         self._add(ratings)
@@ -60,7 +49,7 @@ class FeedbackPartition(PartitionState):
         return outcome
 
     def _read(
-        self, record: _Read, ratings: list[Feedback], outcome: BatchOutput, steps: WatermarkSteps
+        self, record: Record, ratings: list[Feedback], outcome: BatchOutput, steps: WatermarkSteps
     ) -> None:
         """Decode a record and judge it by the watermark before it."""
         feedback: Feedback | None = None
@@ -72,10 +61,7 @@ class FeedbackPartition(PartitionState):
             if time_ms > record.timestamp_ms + self.policy.max_clock_skew_ms:
                 raise clock_ahead("feedback_time", time_ms - record.timestamp_ms)
         except InvalidEvent as error:
-            letter = DeadLetter(
-                record.offset, error.reason, error.detail, record.key, record.payload
-            )
-            self._count_invalid(letter, feedback, before, outcome)
+            self._count_invalid(record.dead_letter(error), feedback, before, outcome)
             return
         if before is None or time_ms > before:
             self.watermark_ms = steps.rise(time_ms, record.offset + 1, self._recent.log_bytes)
@@ -86,7 +72,7 @@ class FeedbackPartition(PartitionState):
         feedback: Feedback,
         time_ms: int,
         watermark_ms: int,
-        record: _Read,
+        record: Record,
         ratings: list[Feedback],
     ) -> None:
         """Count a record as late, duplicate or replayed, or add it to those to measure."""

@@ -5,12 +5,26 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from understudy.schemas.evaluations import Evaluation
-from understudy.schemas.events import InvalidReason
+from understudy.schemas.events import InvalidEvent, InvalidReason
 from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.join import Side, UnmatchedReason
+
+
+class Record(NamedTuple):
+    """One record as it came."""
+
+    offset: int
+    timestamp_ms: int
+    payload: bytes | None
+    key: bytes | None
+
+    def dead_letter(self, error: InvalidEvent) -> DeadLetter:
+        """What becomes of it where it cannot be used."""
+        return DeadLetter(self.offset, error.reason, error.detail, self.key, self.payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,10 @@ class RecordBatch:
 
     def __len__(self) -> int:
         return len(self.payloads)
+
+    def one_by_one(self) -> Iterator[Record]:
+        """The records, in their order."""
+        return map(Record, self.offsets, self.timestamps_ms, self.payloads, self.keys)
 
     def split_at(self, offset: int) -> tuple[RecordBatch, RecordBatch]:
         """The records before an offset, and those from it on."""
