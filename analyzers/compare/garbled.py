@@ -78,7 +78,13 @@ _SEPARATOR: Final = b"\n"
 
 def _has_odd_characters(text: bytes) -> bool:
     """Whether a text has characters that no answer has."""
-    return bool(text.translate(None, _WHITE_SPACE_AND_MORE)) or _has_odd_sequences(text)
+    return bool(
+        text.translate(None, _WHITE_SPACE_AND_MORE)
+        or (b"\xef" in text and _REPLACEMENT in text)
+        or (b"\xed" in text and _surrogate(text))
+        or (b"\xc2" in text and _c1_control(text))
+        or (b"\xc3" in text and _encoded_twice(text))
+    )
 
 
 def _may_have_odd_characters(together: bytes) -> bool:
@@ -117,16 +123,6 @@ _BEFORE_LATIN_1: Final = 0xC2
 """The first byte of U+0080 to U+00BF; the second is their number."""
 _NEXT_LINE: Final = 0x85
 _NO_BREAK_SPACE: Final = 0xA0
-
-
-def _has_odd_sequences(text: bytes) -> bool:
-    """Whether a text has more than one byte of a character that no answer has."""
-    return bool(
-        (b"\xef" in text and _REPLACEMENT in text)
-        or (b"\xed" in text and _surrogate(text))
-        or (b"\xc2" in text and _c1_control(text))
-        or (b"\xc3" in text and _encoded_twice(text))
-    )
 
 
 def _is_written_wrongly(text: bytes) -> bool:
