@@ -442,7 +442,7 @@ _ON_A_SCALE: Final = "in tenths of the scale from -10 (stable is best) to 10"
 def _quality_sums() -> Iterator[Sum]:
     """What evaluators say of stable and candidate."""
     yield Sum("pairs", "Pairs that the evaluator judged")
-    yield from _judged_sums("the candidate", "")
+    yield from _judged_sums("the candidate")
     yield Sum("score_stable_sum", "Sum of stable's scores, as shares of the evaluator's range",
               SumKind.TOTAL, SHARE_TICK)  # fmt: skip
     yield Sum("score_candidate_sum", "Sum of the candidate's scores, likewise",
@@ -458,16 +458,16 @@ def _quality_sums() -> Iterator[Sum]:
               "judged turns went before", SumKind.TOTAL, EARLIER_TICK)  # fmt: skip
 
 
-def _judged_sums(compared: str, note: str) -> Iterator[Sum]:
-    yield Sum("preference_histogram", f"Pairs by how far {compared} is preferred to stable{note}, "
+def _judged_sums(compared: str) -> Iterator[Sum]:
+    yield Sum("preference_histogram", f"Pairs by how far {compared} is preferred to stable, "
               f"{_ON_A_SCALE}", SumKind.HISTOGRAM)  # fmt: skip
-    yield Sum("score_histogram", f"Pairs by {compared}'s score less stable's{note}, {_ON_A_SCALE}",
+    yield Sum("score_histogram", f"Pairs by {compared}'s score less stable's, {_ON_A_SCALE}",
               SumKind.HISTOGRAM)  # fmt: skip
 
 
 QUALITY: Final = tuple(_quality_sums())
 """Of pairs, by one evaluator."""
-NOISE: Final = tuple(_judged_sums("stable's second run", ""))
+NOISE: Final = tuple(_judged_sums("stable's second run"))
 """What the evaluator says of stable and `control`, which only its own noise tells apart."""
 
 

@@ -10,7 +10,6 @@ import logging
 import secrets
 import socket
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -90,6 +89,11 @@ def run_embedded_service(
                 stop.set()
 
 
+def new_token() -> str:
+    """Return a token to act with, of this run alone."""
+    return secrets.token_hex(_SECRET_BYTES)
+
+
 def free_port(usual: int, host: str = HOST) -> int:
     """Return the usual port, or another one where that is taken. Raises `OSError`."""
     for port in (usual, 0):
@@ -103,7 +107,7 @@ def _embedded(
 ) -> tuple[Settings, Addresses]:
     """The settings of the service in this process, and where it will be found."""
     http = settings.http
-    token = None if http.tokens else secrets.token_hex(_SECRET_BYTES)
+    token = None if http.tokens else new_token()
     http = msgspec.structs.replace(
         http,
         enabled=True,

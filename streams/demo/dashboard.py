@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,16 +11,11 @@ from urllib.parse import quote
 import msgspec
 from rich.console import Console
 
-from understudy.streams.embedded_service import free_port
+from understudy.streams.embedded_service import OPERATOR, free_port, new_token
 from understudy.streams.http.server import http_server
 from understudy.streams.monitoring.worker_components import WorkerComponents
 from understudy.streams.replay.stored_trial import page_judge
 from understudy.streams.settings import HttpSettings, Settings
-
-OPERATOR = "you"
-"""Whom the history names as the one who acted."""
-_SECRET_BYTES = 12
-"""96 bits: nobody guesses it while a demo runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,7 @@ class DemoDashboard:
 @contextmanager
 def demo_dashboard(settings: Settings, rollout_id: str) -> Iterator[DemoDashboard]:
     """Serve the pages inside the context, at the usual port where it is free."""
-    token = secrets.token_hex(_SECRET_BYTES)
+    token = new_token()
     http = HttpSettings(
         port=free_port(settings.http.port, settings.http.host),
         tokens=f"{OPERATOR}:operate+captures:{token}",
