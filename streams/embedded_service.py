@@ -21,7 +21,7 @@ import msgspec
 
 from understudy.streams.clickhouse.data_folder import data_folder
 from understudy.streams.kafka.client_config import changelog, topics
-from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.kafka.embedded_broker import WORKER_CLIENT, EmbeddedBroker
 from understudy.streams.kafka.forwarded_port import forwarded_port
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.rollouts.audit import Actor
@@ -38,8 +38,6 @@ OPERATOR: Final = "you"
 """Whom the history names as the one who acted."""
 _SECRET_BYTES: Final = 12
 """96 bits: nobody guesses it while the service runs."""
-_EMPTY_FETCH_MS: Final = 50
-"""The mock broker answers a fetch that finds nothing only when its wait is over."""
 _READY_CHECK_S: Final = 0.3
 _PROBE_TIMEOUT_S: Final = 5.0
 
@@ -114,12 +112,7 @@ def _embedded(
         port=free_port(http.port, http.host),
         tokens=http.tokens or f"{OPERATOR}:admin:{token}",
     )
-    client = {
-        **settings.kafka.client,
-        "log_level": 0,
-        "group.protocol": "consumer",
-        "fetch.wait.max.ms": _EMPTY_FETCH_MS,
-    }
+    client = {**settings.kafka.client, **WORKER_CLIENT}
     kafka = msgspec.structs.replace(
         settings.kafka, bootstrap_servers=broker.bootstrap_servers, client=client
     )

@@ -51,7 +51,7 @@ from understudy.streams.errors import FAILED, CommandError
 from understudy.streams.evaluating.evaluating_runner import run_evaluating
 from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.kafka.client_config import changelog, producer_config, topics
-from understudy.streams.kafka.embedded_broker import EmbeddedBroker
+from understudy.streams.kafka.embedded_broker import WORKER_CLIENT, EmbeddedBroker
 from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.kafka.topic_admin import ensure_topics
 from understudy.streams.logs import configure_logs
@@ -173,7 +173,7 @@ def _settings(broker: EmbeddedBroker, clickhouse_url: str) -> Settings:
     return Settings(
         kafka=KafkaSettings(
             bootstrap_servers=broker.bootstrap_servers,
-            client={"log_level": 0, "group.protocol": "consumer", "fetch.wait.max.ms": 50},
+            client=dict(WORKER_CLIENT),
         ),
         clickhouse=ClickHouseSettings(url=clickhouse_url),
         pairing=PairingSettings(

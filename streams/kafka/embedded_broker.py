@@ -23,6 +23,7 @@ What holds, measured with librdkafka 2.16:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -32,6 +33,13 @@ EMBEDDED_PARTITIONS: Final = 4
 """librdkafka's default for topics of the mock cluster."""
 EMBEDDED_PARTITION_BYTES: Final = 5 * 1_048_576
 """Hard-coded in librdkafka (`rdkafka_mock.c`)."""
+WORKER_CLIENT: Final[Mapping[str, str | int]] = {
+    "log_level": 0,
+    "group.protocol": "consumer",
+    "fetch.wait.max.ms": 50,
+}
+"""Settings for a worker on this broker, for the reasons above: a group is assigned within a second,
+a fetch that finds nothing is answered within 50 ms. What the broker lacks is not logged."""
 _START_TIMEOUT_S: Final = 10.0
 """It starts in milliseconds; a busy machine takes longer."""
 
