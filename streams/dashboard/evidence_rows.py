@@ -35,6 +35,16 @@ class Finding(StrEnum):
     BETTER = "better"
     UNMEASURED = "unmeasured"
 
+    @property
+    def rank(self) -> int:
+        """Lower is worse."""
+        return tuple(Finding).index(self)
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the candidate is worse than stable, or beyond its limit."""
+        return self in (Finding.BREACH, Finding.BEYOND, Finding.WORSE)
+
 
 WORDS: Final = {
     Finding.BREACH: "harm beyond the limit is shown",
@@ -55,28 +65,24 @@ SIGNS: Final = {
     Finding.BETTER: "▽",
     Finding.UNMEASURED: "–",
 }
+KEY: Final = [(SIGNS[finding], words) for finding, words in WORDS.items()]
+"""What the signs mean."""
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceRow:
-    """A guardrail in a slice, ready to be shown."""
+class FindingRow:
+    """What was found about a guardrail in a slice, ready to be shown."""
 
     guardrail: str
     meaning: str
     """What it measures, where its name does not say so."""
-    slice: str
     slice_title: str
     action: str
     limit: str
-    units: str
     sides: str
     harm: str
     interval: str
     finding: Finding
-    rollback: str
-    rollback_multiple: float
-    promotion: str
-    promotion_multiple: float
     is_required: bool
     note: str
     bar: IntervalBar | None
@@ -90,6 +96,18 @@ class EvidenceRow:
     def sign(self) -> str:
         """The finding as one character."""
         return SIGNS[self.finding]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow(FindingRow):
+    """A row about a rollout."""
+
+    slice: str
+    units: str
+    rollback: str
+    rollback_multiple: float
+    promotion: str
+    promotion_multiple: float
 
 
 def evidence_rows(decision: Decision, evidence: Sequence[Evidence]) -> list[EvidenceRow]:

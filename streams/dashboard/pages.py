@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from understudy.analyzers.guardrails.formatting import format_count, format_percent, visible
+from understudy.streams.dashboard.evidence_rows import KEY
 from understudy.streams.dashboard.pairs_page import model_text
 from understudy.streams.dashboard.report_page import ReportPage
 
@@ -43,7 +44,7 @@ def render_report(page: ReportPage, made_at: dt.datetime, release: str) -> str:
     style = "".join(_read(name).decode() for name in ("dashboard.css", "report.css"))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return render(
-        "report.html", page=page, made_at=made_at, release=release,
+        "report.html", page=page, made_at=made_at, release=release, key=KEY,
         style=Markup(style),  # our own file, which names no end tag
         style_hash=Markup(f"sha256-{digest}"),
     )  # fmt: skip

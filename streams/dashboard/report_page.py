@@ -18,8 +18,6 @@ from understudy.streams.clickhouse.traffic_figures import LanguageTraffic, Traff
 from understudy.streams.dashboard.drawn_charts import DrawnChart, drawn
 from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.evidence_rows import (
-    SIGNS,
-    WORDS,
     EvidenceRow,
     Finding,
     evidence_rows,
@@ -38,9 +36,6 @@ MAX_BY_LANGUAGE: Final = 6
 """Guardrails that have a table of all their languages, the worst first."""
 HEAT_COLUMNS: Final = 9
 """Languages side by side on a sheet of paper; more go below."""
-_WORSE: Final = (Finding.BREACH, Finding.BEYOND, Finding.WORSE)
-_LISTED: Final = (*_WORSE, Finding.BETTER)
-_WORST: Final = tuple(Finding)
 _HEADLINES: Final = {
     "rollback": "Rolled back: gateways send the candidate nothing.",
     "hold": "Held: the evidence suffices neither to roll back nor to promote.",
@@ -113,9 +108,6 @@ class ReportPage:
     """What this report does not tell, a sentence each."""
     address: str = ""
     """Of the rollout's page on a dashboard; empty where there is none."""
-    key: list[tuple[str, str]] = field(
-        default_factory=lambda: [(SIGNS[finding], words) for finding, words in WORDS.items()]
-    )
 
 
 def headline(verdict: str) -> str:
@@ -128,11 +120,9 @@ def courses_wanted(decision: Decision) -> list[Evidence]:
 
     Where nothing is worse, it is what promotion waits for longest.
     """
-    worse = [one for one in decision.evidence if finding_of(one) in _WORSE]
+    worse = [one for one in decision.evidence if finding_of(one).is_worse]
     if worse:
-        return sorted(worse, key=lambda one: (_WORST.index(finding_of(one)), -one.units))[
-            :MAX_COURSES
-        ]
+        return sorted(worse, key=lambda one: (finding_of(one).rank, -one.units))[:MAX_COURSES]
     required = [one for one in decision.evidence if one.required and one.harm is not None]
     return sorted(required, key=lambda one: one.log_promotion)[:1]
 
@@ -170,9 +160,13 @@ def sample_part(verdict: FixedSampleVerdict) -> tuple[list[SampleRow], int]:
     Left out are slices in which nothing is found; over all cases together each is shown.
     """
     measured = [one for one in verdict.findings if one.cases or one.status == "breach"]
-    shown = [one for one in measured if one.slice == ALL or finding_of(one) in _LISTED]
-    rows = sorted(sample_rows(shown), key=lambda row: _WORST.index(row.finding))
+    shown = [one for one in measured if one.slice == ALL or _is_listed(finding_of(one))]
+    rows = sorted(sample_rows(shown), key=lambda row: row.finding.rank)
     return rows, len(measured) - len(shown)
+
+
+def _is_listed(finding: Finding) -> bool:
+    return finding.is_worse or finding is Finding.BETTER
 
 
 def decision_gaps(decision: Decision) -> list[str]:
@@ -224,12 +218,14 @@ def _by_language(decision: Decision) -> list[tuple[str, list[EvidenceRow]]]:
         if one.units and (one.slice == ALL or one.slice.startswith("language:")):
             by_guardrail.setdefault(one.guardrail, []).append(one)
     worst = {
-        name: min(_WORST.index(finding_of(one)) for one in some)
+        name: min(map(finding_of, some), key=lambda finding: finding.rank)
         for name, some in by_guardrail.items()
         if len(some) > 1
     }
-    last = _WORST.index(Finding.WORSE)
-    names = sorted((name for name, rank in worst.items() if rank <= last), key=worst.__getitem__)
+    names = sorted(
+        (name for name, finding in worst.items() if finding.is_worse),
+        key=lambda name: worst[name].rank,
+    )
     return [
         (name, evidence_rows(decision, sorted(by_guardrail[name], key=_by_size)))
         for name in names[:MAX_BY_LANGUAGE]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 import yaml
@@ -21,12 +20,11 @@ from understudy.schemas.api import RolloutStatus
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import Rollout, Stage
-from understudy.streams.dashboard.evidence_rows import EvidenceRow, Finding, evidence_rows
+from understudy.streams.dashboard.evidence_rows import EvidenceRow, evidence_rows
 from understudy.streams.dashboard.heat_map import HeatMap, heat_map
 from understudy.streams.rollouts.attention import silence_of
 from understudy.streams.rollouts.rollout_status import policy_in, status_of
 
-_WORST: Final = tuple(Finding)
 """Findings in the order of `Finding`: the worst first."""
 
 
@@ -143,14 +141,14 @@ def _part(done: float, needed: float) -> float:
 def all_requests(decision: Decision) -> list[EvidenceRow]:
     """Return the guardrails over all requests together, the worst first."""
     rows = evidence_rows(decision, [one for one in decision.evidence if one.slice == ALL])
-    return sorted(rows, key=lambda row: _WORST.index(row.finding))
+    return sorted(rows, key=lambda row: row.finding.rank)
 
 
 def worse_slices(decision: Decision) -> list[EvidenceRow]:
     """Return the slices in which the candidate is worse, the worst first."""
     rows = evidence_rows(decision, [one for one in decision.evidence if one.slice != ALL])
-    worse = [row for row in rows if row.finding in (Finding.BREACH, Finding.BEYOND, Finding.WORSE)]
-    return sorted(worse, key=lambda row: (_WORST.index(row.finding), -row.rollback_multiple))
+    worse = [row for row in rows if row.finding.is_worse]
+    return sorted(worse, key=lambda row: (row.finding.rank, -row.rollback_multiple))
 
 
 def data_quality(decision: Decision) -> list[tuple[str, str]]:

@@ -14,44 +14,16 @@ from understudy.analyzers.guardrails.evidence_figures import (
 from understudy.analyzers.guardrails.formatting import format_count, format_number
 from understudy.analyzers.guardrails.slices import slice_title
 from understudy.schemas.fixed_sample import FixedSampleFinding
-from understudy.streams.dashboard.evidence_rows import (
-    SIGNS,
-    WORDS,
-    Finding,
-    finding_of,
-    meaning_of,
-)
-from understudy.streams.dashboard.interval_bars import IntervalBar, interval_bar
+from understudy.streams.dashboard.evidence_rows import FindingRow, finding_of, meaning_of
+from understudy.streams.dashboard.interval_bars import interval_bar
 
 
 @dataclass(frozen=True, slots=True)
-class SampleRow:
-    """A guardrail in a slice, ready to be shown."""
+class SampleRow(FindingRow):
+    """A row about a fixed sample."""
 
-    guardrail: str
-    meaning: str
-    slice_title: str
-    action: str
-    limit: str
     cases: str
-    sides: str
-    harm: str
-    interval: str
-    finding: Finding
     p_harm: str
-    is_required: bool
-    note: str
-    bar: IntervalBar | None
-
-    @property
-    def words(self) -> str:
-        """The finding in words."""
-        return WORDS[self.finding]
-
-    @property
-    def sign(self) -> str:
-        """The finding as one character."""
-        return SIGNS[self.finding]
 
 
 def sample_rows(findings: Sequence[FixedSampleFinding]) -> list[SampleRow]:

@@ -39,7 +39,7 @@ from understudy.streams.clickhouse.traffic_figures import Traffic
 from understudy.streams.dashboard.backtest_page import backtest_page
 from understudy.streams.dashboard.drift_rows import drift_rows
 from understudy.streams.dashboard.evidence_page import evidence_page
-from understudy.streams.dashboard.evidence_rows import SIGNS, WORDS
+from understudy.streams.dashboard.evidence_rows import KEY
 from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
 from understudy.streams.dashboard.pairs_page import Chosen, PairsPage, pairs_page
 from understudy.streams.dashboard.rollout_page import policy_text, rollout_page
@@ -193,7 +193,7 @@ async def show_rollout(request: web.Request) -> web.Response:
         request,
         "rollout.html",
         page=page,
-        key=[(SIGNS[finding], words) for finding, words in WORDS.items()],
+        key=KEY,
         actions=_actions(rollout.decision) if may_act else [],
         message=_MESSAGES.get(request.query.get("did", ""), ""),
     )
