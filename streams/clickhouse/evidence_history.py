@@ -100,6 +100,16 @@ def read_evidence(
     return points
 
 
+def read_course(
+    connection: ReadConnection, decision: Decision, one: Evidence, since: dt.datetime
+) -> list[EvidencePoint]:
+    """Return how a piece of a decision's evidence grew since then. Raises as `read_evidence`."""
+    return read_evidence(
+        connection, decision.rollout_id, one.guardrail, one.slice,
+        created_at=decision.rollout_created_at or decision.decided_at, since=since,
+    )  # fmt: skip
+
+
 def _point(sequence: int, at_ms: int, evidence: str, thresholds: str) -> EvidencePoint | None:
     """Return a point, or None for JSON of another release's decision."""
     try:

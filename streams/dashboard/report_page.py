@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from understudy.analyzers.guardrails.formatting import format_count, format_percent
+from understudy.analyzers.guardrails.formatting import (
+    format_count,
+    format_percent,
+    format_time,
+)
 from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.schemas.api import PastDecision
 from understudy.schemas.decisions import Decision, Evidence
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.fixed_sample import FixedSampleVerdict
 from understudy.schemas.rollout_records import Command
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
@@ -197,19 +202,14 @@ def decision_facts(decision: Decision) -> list[tuple[str, str]]:
         ("Candidate gets", format_percent(decision.candidate_share)),
         ("Requests in closed windows", f"{format_count(stage.requests)}, at least "
          f"{format_count(stage.stage.min_requests)} wanted"),
-        ("Decided", moment_text(decision.decided_at)),
+        ("Decided", format_time(to_epoch_ms(decision.decided_at))),
         ("Policy", decision.policy_hash[:16]),
     ]  # fmt: skip
     if decision.sequence:
         facts.insert(3, ("Decision", f"number {decision.sequence}"))
     if decision.windows_until is not None:
-        facts.append(("Windows until", moment_text(decision.windows_until)))
+        facts.append(("Windows until", format_time(to_epoch_ms(decision.windows_until))))
     return facts
-
-
-def moment_text(time: dt.datetime) -> str:
-    """Return a time to the second, UTC."""
-    return f"{time.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _by_language(decision: Decision) -> list[tuple[str, list[EvidenceRow]]]:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-from understudy.schemas.api import HistoryPage
+from understudy.analyzers.guardrails.formatting import format_time
+from understudy.schemas.api import HistoryPage, RolloutStatus
 from understudy.schemas.decisions import Decision, Evidence
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.clickhouse.captured_pairs import worst_pairs
 from understudy.streams.clickhouse.decision_history import END, DecisionHistory
-from understudy.streams.clickhouse.evidence_history import EvidencePoint, read_evidence
+from understudy.streams.clickhouse.evidence_history import EvidencePoint, read_course
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import (
@@ -32,7 +34,6 @@ from understudy.streams.dashboard.report_page import (
     decision_gaps,
     evidence_part,
     headline,
-    moment_text,
     traffic_part,
 )
 from understudy.streams.dashboard.rollout_page import is_frozen, policy_text
@@ -81,7 +82,7 @@ def rollout_report(
     record, decision = source.record, source.decision
     rollout_id, span = record.manifest.rollout_id, (source.since, source.until)
     reader = _Reader(connection)
-    courses = [(one, _course(reader, source, one)) for one in _wanted(decision)]
+    courses = _courses(reader, source)
     found: Traffic | None = reader.read(lambda c: read_traffic(c, rollout_id, *span), None)
     none: list[LanguageTraffic] = []
     languages = reader.read(lambda c: read_languages(c, rollout_id, *span), none)
@@ -93,7 +94,7 @@ def rollout_report(
     pairs = _pairs(reader, source)
     status = status_of(record, decision)
     first, last = (found.since, min(found.until, source.until)) if found else span
-    counted = f"from {moment_text(first)} until {moment_text(last)}"
+    counted = f"from {format_time(to_epoch_ms(first))} until {format_time(to_epoch_ms(last))}"
     models = record.manifest.models
     return ReportPage(
         title=rollout_id,
@@ -114,39 +115,30 @@ def rollout_report(
         commands=list(reversed(record.commands)),
         policy=policy_text(record),
         gaps=[
-            *_gaps(source, problem, found, is_older=history.next_before is not None),
+            *_gaps(decision, status, problem, found, is_older=history.next_before is not None),
             *_pair_gaps(source, pairs, "" if problem else reader.problem),
         ],
         address=address,
     )  # fmt: skip
 
 
-def _wanted(decision: Decision | None) -> list[Evidence]:
-    return courses_wanted(decision) if decision else []
-
-
-def _course(reader: _Reader, source: RolloutSource, one: Evidence) -> Sequence[EvidencePoint]:
+def _courses(reader: _Reader, source: RolloutSource) -> list[tuple[Evidence, list[EvidencePoint]]]:
     decision = source.decision
     if decision is None:
         return []
     none: list[EvidencePoint] = []
-    return reader.read(
-        lambda connection: read_evidence(
-            connection, decision.rollout_id, one.guardrail, one.slice,
-            created_at=decision.rollout_created_at or decision.decided_at, since=source.since,
-        ),
-        none,
-    )  # fmt: skip
+    read = partial(read_course, decision=decision, since=source.since)
+    return [(one, reader.read(partial(read, one=one), none)) for one in courses_wanted(decision)]
 
 
 def _gaps(
-    source: RolloutSource, problem: str, traffic: Traffic | None, *, is_older: bool
-) -> list[str]:
-    decision = source.decision
+    decision: Decision | None, status: RolloutStatus, problem: str, traffic: Traffic | None,
+    *, is_older: bool,
+) -> list[str]:  # fmt: skip
     gaps = ["No decision has been made yet: there is no evidence."] if decision is None else []
     if decision is not None:
         gaps += decision_gaps(decision)
-        if status_of(source.record, decision).is_outdated:
+        if status.is_outdated:
             gaps.append("The newest decision was made under an earlier policy than the one below.")
     if problem:
         gaps.append(

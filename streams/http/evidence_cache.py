@@ -11,7 +11,7 @@ from understudy.streams.clickhouse.evidence_history import (
     DAY,
     MAX_POINTS,
     EvidencePoint,
-    read_evidence,
+    read_course,
 )
 from understudy.streams.clickhouse.read_connection import ReadConnection
 
@@ -35,25 +35,18 @@ class EvidenceCache:
         ClickHouse is asked unless the decision follows the newest one that was drawn. Raises
         `SinkBusy` and `SinkBroken`.
         """
+        since = decision.decided_at - DAY
         key = (decision.rollout_id, decision.rollout_created_at, one.guardrail, one.slice)
         points = self._kept.pop(key, [])
         if not points or not 0 <= decision.sequence - points[-1].sequence <= 1 or (
             len(points) >= _MAX_GROWN
         ):  # fmt: skip
-            points = _read(connection, decision, one)
+            points = read_course(connection, decision, one, since)
         if not points or points[-1].sequence < decision.sequence:
             points = [*points, EvidencePoint.of(decision, one)]  # ClickHouse may not have it yet
-        since_ms = to_epoch_ms(decision.decided_at - DAY)
+        since_ms = to_epoch_ms(since)
         points = [point for point in points if point.at_ms >= since_ms]
         self._kept[key] = points
         if len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         return points
-
-
-def _read(connection: ReadConnection, decision: Decision, one: Evidence) -> list[EvidencePoint]:
-    return read_evidence(
-        connection, decision.rollout_id, one.guardrail, one.slice,
-        created_at=decision.rollout_created_at or decision.decided_at,
-        since=decision.decided_at - DAY,
-    )  # fmt: skip

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import pytest
 
 from tests.streams.alerting.samples import decision
 from tests.streams.demo.decisions import evidence
-from understudy.schemas.decisions import Decision
+from understudy.schemas.decisions import Decision, Evidence
 from understudy.streams.clickhouse.evidence_history import MAX_POINTS, EvidencePoint
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.http import evidence_cache
@@ -23,11 +23,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Slices that ClickHouse was asked for; it has the decisions 1 to 3."""
     found: list[str] = []
 
-    def read(_: object, __: str, ___: str, slice_: str, **____: Any) -> list[EvidencePoint]:
-        found.append(slice_)
+    def read(_: object, __: Decision, one: Evidence, ___: object) -> list[EvidencePoint]:
+        found.append(one.slice)
         return [_point(number) for number in (1, 2, 3)]
 
-    monkeypatch.setattr(evidence_cache, "read_evidence", read)
+    monkeypatch.setattr(evidence_cache, "read_course", read)
     return found
 
 
