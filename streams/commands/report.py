@@ -16,7 +16,7 @@ from understudy.streams.commands.options import clickhouse_option, rollout_argum
 from understudy.streams.commands.parameter_types import TimeType
 from understudy.streams.dashboard.addresses import rollout_address
 from understudy.streams.dashboard.rollout_report import MAX_PAIRS, RolloutSource, rollout_report
-from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
+from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
 
 _DAY = dt.timedelta(days=1)
@@ -70,9 +70,7 @@ def command(
     """
     quiet_logs()
     registry = RolloutRegistry(settings.kafka)
-    record = registry.find(rollout_id)
-    if record is None:
-        raise UnknownRollout(rollout_id, registry.rollouts())
+    record = registry.require(rollout_id)
     decision = registry.decisions().get(rollout_id)
     until = (decision.windows_until if decision else None) or dt.datetime.now(dt.UTC)
     since = until - _DAY if since_ms is None else from_epoch_ms(since_ms)

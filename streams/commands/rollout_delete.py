@@ -8,7 +8,7 @@ from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.operator_command import this_user
 from understudy.streams.commands.options import dry_run_option, rollout_argument
 from understudy.streams.rollouts.operator_commands import delete_rollout
-from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
+from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.output import say
 from understudy.streams.terminal.plain_text import one_line
@@ -30,10 +30,10 @@ def command(settings: Settings, rollout_id: str, dry_run: bool) -> None:
     """
     quiet_logs()
     registry = RolloutRegistry(settings.kafka)
-    if not dry_run:
+    if dry_run:
+        registry.require(rollout_id)
+    else:
         delete_rollout(registry, rollout_id, actor=this_user())
-    elif registry.find(rollout_id) is None:
-        raise UnknownRollout(rollout_id, registry.rollouts())
     say(f"{'would delete' if dry_run else 'deleted'} {one_line(rollout_id)}")
     if dry_run:
         say("dry run: nothing was written", err=True)

@@ -11,7 +11,7 @@ from understudy.streams.commands.options import (
     output_options,
     rollout_argument,
 )
-from understudy.streams.rollouts.registry import RolloutRegistry, UnknownRollout
+from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.evidence_table import evidence_documents
 from understudy.streams.terminal.output import say_documents_as_csv, say_json, show
@@ -33,9 +33,7 @@ def command(settings: Settings, rollout_id: str, all_slices: bool, output: Outpu
     """
     quiet_logs()
     registry = RolloutRegistry(settings.kafka)
-    record = registry.find(rollout_id)
-    if record is None:
-        raise UnknownRollout(rollout_id, registry.rollouts())
+    record = registry.require(rollout_id)
     decision = registry.decisions().get(rollout_id)
     if output == "json":
         say_json(rollout_json(record, decision))

@@ -17,7 +17,6 @@ from understudy.streams.rollouts.registry import (
     Expected,
     RecordChanged,
     RolloutRegistry,
-    UnknownRollout,
     expect_anything,
 )
 
@@ -88,9 +87,7 @@ def check_command_text(kind: CommandKind, *, reason: str, by: str) -> None:
 
 def check_command(registry: RolloutRegistry, rollout_id: str, kind: CommandKind) -> None:
     """Raise `UnknownRollout`, and `CommandRejected` for a promotion that a worker would reject."""
-    record = registry.find(rollout_id)
-    if record is None:
-        raise UnknownRollout(rollout_id, registry.rollouts())
+    record = registry.require(rollout_id)
     if kind == "promote":
         _check_promotion(record, registry.decisions().get(rollout_id))
 

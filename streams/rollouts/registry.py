@@ -126,6 +126,13 @@ class RolloutRegistry:
         """Return one record. Raises `ChangeConflict` when there is one that cannot be read."""
         return _present(rollout_id, self._read(self._rollouts), set())
 
+    def require(self, rollout_id: str) -> RolloutRecord:
+        """Return the same. Raises `UnknownRollout` where there is none."""
+        record = self.find(rollout_id)
+        if record is None:
+            raise UnknownRollout(rollout_id, self.rollouts())
+        return record
+
     def put(self, record: RolloutRecord) -> None:
         """Overwrite a record; `apply` and `add_command` keep what other writers changed."""
         self._write(record.manifest.rollout_id, _encoded(record))
