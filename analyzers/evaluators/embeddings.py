@@ -17,12 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.analyzers.evaluators.scoring import (
-    Answers,
-    PairScores,
-    ScoringEvaluator,
-    against_control,
-)
+from understudy.analyzers.evaluators.scoring import Answers, PairScores, ScoringEvaluator
 
 SIMILAR_IN: Final = frozenset(
     {"ar", "cs", "de", "en", "es", "fr", "id", "it", "ja", "ko", "nl", "pl", "pt", "ro", "ru",
@@ -51,21 +46,21 @@ def embedding_evaluators(
     None.
     """
 
-    def similarity(reference: str, answer: str) -> float | None:
-        return cosines(embed, reference, answer)[0]
-
-    held = against_control(similarity)
-
-    def similar(answers: Answers) -> PairScores | None:
-        return held.score(answers) if _is_among(answers.language, similar_in) else None
-
-    def relevant(answers: Answers) -> PairScores | None:
-        if answers.expects_json or not _is_among(answers.language, relevant_in):
+    def held_against(
+        text: str | None, answers: Answers, languages: Set[str] | None
+    ) -> PairScores | None:
+        if answers.expects_json or not _is_among(answers.language, languages):
             return None
-        stable, candidate = cosines(embed, answers.prompt or "", answers.stable, answers.candidate)
+        stable, candidate = cosines(embed, text or "", answers.stable, answers.candidate)
         if stable is None or candidate is None:
             return None
         return PairScores(stable, candidate)
+
+    def similar(answers: Answers) -> PairScores | None:
+        return held_against(answers.control, answers, similar_in)
+
+    def relevant(answers: Answers) -> PairScores | None:
+        return held_against(answers.prompt, answers, relevant_in)
 
     return {
         "similarity@1": ScoringEvaluator(similar, _RANGE, needs_control=True),
