@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from confluent_kafka import KafkaException
@@ -22,8 +22,6 @@ from understudy.streams.rollouts.record_decoding import read_record
 from understudy.streams.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
-
-_POLL_S: Final = 0.1
 
 
 class EvaluatedRollout(NamedTuple):
@@ -45,11 +43,11 @@ class LivePolicies:
         self._kafka = kafka
         self._names = (topics(kafka).rollouts.name,)
         self._follower = TopicFollower(kafka, self._names)
-        self._rollouts: dict[str, EvaluatedRollout] = {}
-        self._unconfirmed: set[str] = set()
-        """Known before the follower began again, and not read since."""
+        self._found: dict[str, EvaluatedRollout] = {}
+        """What the follower has read since it began."""
+        self._rollouts: Mapping[str, EvaluatedRollout] = {}
         self.has_caught_up = False
-        """Whether all policies that there were at the start have been read."""
+        """Whether all policies that there were when the follower began have been read."""
 
     def close(self) -> None:
         """Stop following."""
@@ -63,32 +61,23 @@ class LivePolicies:
     def follow(self, wait_s: float = 0.0) -> bool:
         """Read what is new; whether anything changed.
 
-        A follower that was cut off begins again, with the policies that it knows.
+        A follower that was cut off begins again; what was known before counts until all is read.
+        Else a policy that was replaced would count for a moment.
         """
-        changed = False
         for message in self._follower.take(wait_s):
             key, value = key_text(message), message.value()
             found = _evaluated(key, value) if isinstance(value, bytes) else None
-            changed |= found != self._rollouts.get(key)
-            self._unconfirmed.discard(key)
-            if found is None:
-                self._rollouts.pop(key, None)
-            else:
-                self._rollouts[key] = found
+            self._found.pop(key, None)
+            if found is not None:
+                self._found[key] = found
         try:
-            if self._follower.has_caught_up(time.monotonic()):
-                self.has_caught_up = True
-                changed |= self._forget_unconfirmed()
+            self.has_caught_up |= self._follower.has_caught_up(time.monotonic())
         except FellBehind as error:
             self._begin_again(error)
-        return changed
-
-    def _forget_unconfirmed(self) -> bool:
-        """Forget rollouts that were deleted while the follower was cut off; whether there are."""
-        gone, self._unconfirmed = self._unconfirmed, set()
-        for name in gone:
-            self._rollouts.pop(name, None)
-        return bool(gone)
+        if not self.has_caught_up or self._found == self._rollouts:
+            return False
+        self._rollouts = dict(self._found)
+        return True
 
     def _begin_again(self, error: FellBehind) -> None:
         log.warning("kafka.unavailable", error=str(error))
@@ -98,7 +87,7 @@ class LivePolicies:
             return  # at the next look
         self._follower.close()
         self._follower = follower
-        self._unconfirmed = set(self._rollouts)
+        self._found, self.has_caught_up = {}, False
 
 
 def _evaluated(key: str, value: bytes) -> EvaluatedRollout | None:

@@ -26,13 +26,16 @@ from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.topics import understudy_topics
 from understudy.streams.errors import CommandError
+from understudy.streams.evaluating import live_policies
 from understudy.streams.evaluating.evaluating_runner import (
     EvaluatingParts,
     configured_judge,
     run_evaluating,
 )
 from understudy.streams.evaluating.judge_model import JudgeModel
+from understudy.streams.evaluating.live_policies import LivePolicies
 from understudy.streams.kafka.client_config import producer_config, topics
+from understudy.streams.kafka.compacted_topic import FellBehind
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.kafka.topic_admin import ensure_topics
@@ -337,6 +340,63 @@ def test_policies_that_come_later_are_followed(embedded_broker: EmbeddedBroker) 
         here.apply(POLICY)
         wait_until(lambda: parts.reader.counts["written"] >= 3, "the pair is judged")
     assert {one.pair_id for one in here.evaluations()} == {"p1"}
+
+
+class Policy:
+    """A message with a policy of `r`, or its deletion."""
+
+    def __init__(self, text: str | None) -> None:
+        self._text = text
+
+    def key(self) -> bytes:
+        return b"r"
+
+    def value(self) -> bytes | None:
+        if self._text is None:
+            return None
+        return encode_rollout_record(RolloutRecord(manifest=read_manifest(self._text)))
+
+
+class Follower:
+    """Gives messages a look at a time; then it has caught up, or falls behind."""
+
+    def __init__(self, *looks: list[Policy], is_cut_off: bool = False) -> None:
+        self.looks = list(looks)
+        self.is_cut_off = is_cut_off
+
+    def take(self, _: float) -> list[Policy]:
+        return self.looks.pop(0) if self.looks else []
+
+    def has_caught_up(self, _: float) -> bool:
+        if self.is_cut_off and not self.looks:
+            raise FellBehind("the topic was made again")
+        return not self.looks
+
+    def close(self) -> None:
+        pass
+
+
+def test_policies_that_were_replaced_do_not_come_back_when_all_are_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    share = POLICY.replace("share: 100%, floor_per_hour: 0", "share: 50%, floor_per_hour: 0")
+    first = Follower([Policy(POLICY)], [Policy(share)], [])
+    again = Follower([Policy(POLICY)], [Policy(share)])
+    deleted = Follower([Policy(share)], [Policy(None)])
+    followers = [first, again, deleted]
+    monkeypatch.setattr(live_policies, "TopicFollower", lambda *_: followers.pop(0))
+    policies = LivePolicies(KafkaSettings())
+    assert [policies.follow() for _ in range(3)] == [False, False, True]
+    newest = dict(policies.rollouts)
+    assert newest["r"].samplings[1].share == 0.5
+    first.is_cut_off = True
+    assert [policies.follow() for _ in range(3)] == [False, False, False]
+    assert policies.rollouts == newest
+    again.is_cut_off = True
+    assert [policies.follow(), policies.follow()] == [False, False]
+    assert policies.rollouts == newest, "it counts until all is read"
+    assert policies.follow()
+    assert policies.rollouts == {}
 
 
 def test_an_evaluator_that_leaves_the_policy_is_not_asked_any_more(
