@@ -18,16 +18,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import structlog
 
 from understudy.schemas.evaluations import (
     MAX_EXPLANATION_CHARACTERS,
+    Answer,
     Evaluation,
     EvaluationUsage,
     Preference,
+    Preferred,
 )
 from understudy.schemas.redaction.redact import redact_and_cut
 from understudy.streams.backoff import pause_s
@@ -56,8 +58,6 @@ _NONCE_BYTES: Final = 12
 """Nobody guesses 96 bits."""
 _ANSWERED_BUT_UNUSABLE: Final = "unparseable"
 _UNEXPECTED: Final = "internal"
-
-Answer = Literal["stable", "candidate", "control"]
 
 
 class BudgetSpent(Exception):
@@ -363,9 +363,7 @@ def orders_of(task: JudgeTask) -> tuple[Answer, ...]:
     return orders if both else orders[:1]
 
 
-def preferred_answer(
-    task: JudgeTask, first: Answer, judgement: Judgement
-) -> Literal["stable", "candidate", "control", "tie"]:
+def preferred_answer(task: JudgeTask, first: Answer, judgement: Judgement) -> Preferred:
     """Return which answer is meant by A or B."""
     if judgement.better == "tie":
         return "tie"

@@ -10,16 +10,20 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from understudy.analyzers.evaluators.scoring import ScoringEvaluator
-from understudy.schemas.evaluations import Evaluation, Scores, fingerprint
+from understudy.schemas.evaluations import (
+    Compared,
+    Evaluation,
+    EvaluationIdentity,
+    Scores,
+    fingerprint,
+)
 from understudy.streams.evaluating.sampled_pair import SampledPair
 from understudy.streams.evaluating.sampling import Chosen, place_of
-
-Compared = Literal["candidate", "control"]
 
 
 class JudgeRequest(NamedTuple):
@@ -97,4 +101,12 @@ class EvaluationPlan:
 def identity_of(pair: SampledPair, evaluator: str, compared: str) -> int:
     """Return the fingerprint of `evaluation_identity` before there is a record."""
     name, _, version = evaluator.partition("@")
-    return fingerprint((pair.rollout_id, pair.pair_id, compared, name, version))
+    return fingerprint(
+        EvaluationIdentity(
+            rollout_id=pair.rollout_id,
+            pair_id=pair.pair_id,
+            compared=compared,
+            evaluator=name,
+            evaluator_version=version,
+        )
+    )

@@ -12,13 +12,14 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from understudy.schemas.evaluations import (
+    Compared,
     Evaluation,
     evaluation_identity,
     evaluation_key,
@@ -312,7 +313,7 @@ class EventReader:
         self,
         pair: SampledPair,
         chosen: Chosen,
-        compared: Literal["candidate", "control"],
+        compared: Compared,
         ticket: Ticket,
     ) -> None:
         task = JudgeTask(

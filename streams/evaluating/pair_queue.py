@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from understudy.schemas.evaluation_sampling import EvaluationSampling
-from understudy.schemas.evaluations import Evaluation
+from understudy.schemas.evaluations import Compared, Evaluation
 from understudy.streams.evaluating.budget import Budget
 from understudy.streams.evaluating.partition_progress import Ticket
 from understudy.streams.evaluating.sampled_pair import SampledPair
@@ -29,7 +29,7 @@ class JudgeTask(NamedTuple):
 
     pair: SampledPair
     sampling: EvaluationSampling
-    compared: Literal["candidate", "control"]
+    compared: Compared
     probability: float
     is_floor: bool
     ticket: Ticket

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from understudy.analyzers.evaluators.scoring import Answers
-from understudy.schemas.evaluations import Evaluation
+from understudy.schemas.evaluations import Compared, Evaluation
 from understudy.schemas.events import Event, failure_of
 from understudy.streams.pairing.request_language import request_language
 
@@ -41,9 +41,8 @@ class SampledPair:
         return self.answers.control is not None
 
     def record(
-        self, evaluator: str, compared: Literal["candidate", "control"], at: dt.datetime,
-        probability: float,
-    ) -> Evaluation:  # fmt: skip
+        self, evaluator: str, compared: Compared, at: dt.datetime, probability: float
+    ) -> Evaluation:
         """Return an evaluation of this pair that says nothing yet."""
         name, _, version = evaluator.partition("@")
         return Evaluation(
