@@ -39,7 +39,7 @@ from understudy.streams.evaluating.judge_answer import (
     read_judgement,
 )
 from understudy.streams.evaluating.judge_model import JudgeModel, JudgeReply, JudgeUnavailable
-from understudy.streams.evaluating.pair_queue import Finish, JudgeTask, LaneKey, PairQueue
+from understudy.streams.evaluating.pair_queue import JudgeTask, LaneKey, PairQueue
 from understudy.streams.evaluating.prompts import Prompts, Question
 from understudy.streams.evaluating.sampling import place_of
 
@@ -108,7 +108,6 @@ class Asking:
         judge: JudgeModel,
         prompts: Prompts,
         queue: PairQueue,
-        finish: Finish,
         *,
         concurrency: int,
         attempts: int,
@@ -119,7 +118,6 @@ class Asking:
         self._judge = judge
         self._prompts = prompts
         self._queue = queue
-        self._finish = finish
         self._concurrency = concurrency
         self._attempts = attempts
         self._clock_s = clock_s
@@ -156,7 +154,7 @@ class Asking:
                 await asyncio.sleep(IDLE_S)
             elif task.is_tie:
                 self._queue.charge(task.lane, at_s, self._most_usd(task), 0.0)
-                self._finish(task, self._tie(task))
+                self._queue.finish(task, self._tie(task))
                 await asyncio.sleep(0)  # others' answers have come meanwhile
             else:
                 await self._finish_pair(task, at_s)
@@ -169,7 +167,7 @@ class Asking:
             self._queue.leave_out(task, "budget")
         else:
             self._failures[task.lane] = record.error
-            self._finish(task, record)
+            self._queue.finish(task, record)
         finally:
             self.totals.in_flight -= 1
 

@@ -15,7 +15,6 @@ import structlog
 
 from understudy.analyzers.evaluators.embeddings import embedding_evaluators
 from understudy.analyzers.evaluators.scoring import SCORING, ScoringEvaluator
-from understudy.schemas.evaluations import Evaluation
 from understudy.streams.errors import WRONG_USAGE, CommandError
 from understudy.streams.evaluating.asking import STOP_GRACE_S, Asking
 from understudy.streams.evaluating.evaluation_log import EvaluationLog
@@ -23,7 +22,7 @@ from understudy.streams.evaluating.evaluation_plan import EvaluationPlan
 from understudy.streams.evaluating.event_reader import EventReader, Finished
 from understudy.streams.evaluating.judge_model import JudgeModel
 from understudy.streams.evaluating.openai_judge import OpenAIJudge
-from understudy.streams.evaluating.pair_queue import JudgeTask, PairQueue
+from understudy.streams.evaluating.pair_queue import PairQueue
 from understudy.streams.evaluating.prompts import PromptError, Prompts, load_prompts
 from understudy.streams.evaluating.static_embeddings import load_embeddings
 from understudy.streams.settings import Settings, SettingsError
@@ -66,13 +65,14 @@ def run_evaluating(
     prompts = configured_prompts(settings)
     model = judge if judge is not None else configured_judge(settings)
     finished: Finished = Finished()
-
-    def finish(task: JudgeTask, record: Evaluation | None) -> None:
-        finished.put((task.ticket, record))
-
-    queue = PairQueue(settings.evaluating.queue_pairs, finish)
+    queue = PairQueue(
+        settings.evaluating.queue_pairs, lambda task, record: finished.put((task.ticket, record))
+    )
     plan = EvaluationPlan(_scoring(), prompts.rubrics.keys() if model is not None else frozenset())
-    asking = None if model is None else _asking(settings, model, prompts, queue, finish, clock_s)
+    asking = None
+    if model is not None:
+        asking = Asking(model, prompts, queue, concurrency=settings.evaluating.concurrency,
+                        attempts=settings.evaluating.attempts, clock_s=clock_s)  # fmt: skip
     worker = uuid.uuid4().hex
     with EvaluationLog(settings.kafka, worker) as evaluations:
         may_ask = model is not None and model.is_priced
@@ -111,19 +111,6 @@ def configured_judge(settings: Settings) -> JudgeModel | None:
         raise CommandError("[evaluating] base_url names an endpoint; name its model, too",
                            WRONG_USAGE)  # fmt: skip
     return OpenAIJudge(evaluating)
-
-
-def _asking(
-    settings: Settings,
-    judge: JudgeModel,
-    prompts: Prompts,
-    queue: PairQueue,
-    finish: Callable[[JudgeTask, Evaluation | None], None],
-    clock_s: Callable[[], float],
-) -> Asking:
-    evaluating = settings.evaluating
-    return Asking(judge, prompts, queue, finish, concurrency=evaluating.concurrency,
-                  attempts=evaluating.attempts, clock_s=clock_s)  # fmt: skip
 
 
 def _announce(settings: Settings, plan: EvaluationPlan, *, may_ask: bool) -> None:

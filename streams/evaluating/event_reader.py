@@ -304,7 +304,7 @@ class EventReader:
         records, asked = self._plan.carry_out(found, chosen, now)
         for record in records:
             if fingerprint(evaluation_identity(record)) not in self._judged:
-                self._finished.put((progress.add_task(key), record))
+                self._write(record)
         for one, compared in asked:
             if identity_of(found, one.sampling.evaluator, compared) not in self._judged:
                 self._ask(found, one, compared, progress.add_task(key))
@@ -327,7 +327,7 @@ class EventReader:
     # What is finished
 
     def take_finished(self) -> None:
-        """Write the records that have come, and note what needs none."""
+        """Write what the judge has said, and note what needs no record."""
         while True:
             try:
                 ticket, record = self._finished.get_nowait()

@@ -75,10 +75,10 @@ class PairQueue:
     def __init__(self, most_pairs: int, finish: Finish) -> None:
         """Hold up to `most_pairs` of each evaluator in each rollout.
 
-        `finish` is told of tasks that are left out.
+        `finish` is told of every task in the end: here of those that are left out.
         """
         self._most = most_pairs
-        self._finish = finish
+        self.finish = finish
         self._lanes: dict[LaneKey, _Lane] = {}
         self._turn: deque[LaneKey] = deque()
         self._lock = threading.Lock()
@@ -152,7 +152,7 @@ class PairQueue:
     def leave_out(self, task: JudgeTask, reason: LeftOut) -> None:
         """Count a task that is not carried out."""
         self.left_out[task.sampling.evaluator, reason] += 1
-        self._finish(task, None)
+        self.finish(task, None)
 
     def take(self, now_s: float, usd: Callable[[JudgeTask], float]) -> JudgeTask | None:
         """Take the next task whose call fits into its budget, and reserve what it may cost.
@@ -167,7 +167,7 @@ class PairQueue:
         for task in spent:
             self.leave_out(task, "budget")
         for task in revoked:
-            self._finish(task, None)
+            self.finish(task, None)
         return found
 
     def _take(

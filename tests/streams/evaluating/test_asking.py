@@ -65,8 +65,8 @@ def ask(
         queue.limit(one.lane, one.sampling)
         queue.put(one)
     asking = Asking(
-        judge, PROMPTS, queue, lambda one, record: finished.append((one, record)),
-        concurrency=concurrency, attempts=3, clock_s=clock_s, first_pause_s=0.001,
+        judge, PROMPTS, queue, concurrency=concurrency, attempts=3, clock_s=clock_s,
+        first_pause_s=0.001,
     )  # fmt: skip
 
     async def run() -> None:
@@ -333,9 +333,7 @@ def test_a_stop_does_not_wait_for_a_judge_that_hangs(monkeypatch: pytest.MonkeyP
     one = task()
     queue.limit(one.lane, one.sampling)
     queue.put(one)
-    asking = Asking(
-        judge, PROMPTS, queue, lambda one, record: finished.append(one), concurrency=1, attempts=1
-    )
+    asking = Asking(judge, PROMPTS, queue, concurrency=1, attempts=1)
 
     async def run() -> None:
         stop = asyncio.Event()
