@@ -16,7 +16,7 @@ import structlog
 from understudy.analyzers.evaluators.embeddings import embedding_evaluators
 from understudy.analyzers.evaluators.scoring import SCORING, ScoringEvaluator
 from understudy.streams.errors import WRONG_USAGE, CommandError
-from understudy.streams.evaluating.asking import STOP_GRACE_S, Asking
+from understudy.streams.evaluating.asking import STOP_GRACE_S, Asking, AskingTotals
 from understudy.streams.evaluating.evaluation_log import EvaluationLog
 from understudy.streams.evaluating.evaluation_plan import EvaluationPlan
 from understudy.streams.evaluating.event_reader import EventReader, Finished
@@ -42,6 +42,11 @@ class EvaluatingParts:
     plan: EvaluationPlan
     asking: Asking | None
     """None without a judge model."""
+
+    @property
+    def asked(self) -> AskingTotals:
+        """What a judge model was asked; nothing without one."""
+        return AskingTotals() if self.asking is None else self.asking.totals
 
 
 Expose = Callable[[EvaluatingParts], AbstractContextManager[object]]

@@ -35,10 +35,10 @@ def evaluating_health(parts: EvaluatingParts, now_s: float, stall_timeout_s: flo
     if silent_s >= stall_timeout_s:
         reason = f"evaluating has not responded for {silent_s:.0f} s"
         reports.append(HealthReport(HealthStatus.FAILING, (reason,)))
-    failing_since_s = parts.asking.totals.failing_since_s if parts.asking is not None else None
+    failing_since_s = parts.asked.failing_since_s
     if failing_since_s is not None and now_s - failing_since_s >= JUDGE_DOWN_S:
-        failure = parts.asking.totals.failure if parts.asking is not None else ""
-        reason = f"the judge has not answered for {now_s - failing_since_s:.0f} s: {failure}"
+        unanswered_s = now_s - failing_since_s
+        reason = f"the judge has not answered for {unanswered_s:.0f} s: {parts.asked.failure}"
         reports.append(HealthReport(HealthStatus.DEGRADED, (reason,)))
     return combined(reports)
 
@@ -58,16 +58,15 @@ def expose_evaluating(
 
 
 def _judged(parts: EvaluatingParts) -> Values:
-    asked = parts.asking.totals.judged if parts.asking is not None else {}
-    totals = Counter(dict(parts.plan.scored)) + Counter(dict(asked))
+    totals = Counter(dict(parts.plan.scored)) + Counter(dict(parts.asked.judged))
     return {(evaluator,): count for evaluator, count in totals.items()}
 
 
 def _not_judged(parts: EvaluatingParts) -> Values:
     totals: Counter[tuple[str, ...]] = Counter()
-    sources: list[Mapping[Any, int]] = [parts.plan.left_out, parts.queue.left_out]
-    if parts.asking is not None:
-        sources.append(parts.asking.totals.not_judged)
+    sources: list[Mapping[Any, int]] = [
+        parts.plan.left_out, parts.queue.left_out, parts.asked.not_judged,
+    ]  # fmt: skip
     for counts in sources:
         totals.update(dict(counts))
     return {key: float(count) for key, count in totals.items()}
@@ -93,14 +92,14 @@ EVALUATING: Final[tuple[Spec, ...]] = (
                "answer to judge, or a judge that failed or answered what cannot be read",
                _not_judged),
     MetricSpec(f"{PREFIX}evaluating_calls_total", "counter", ("evaluator",), "Calls of the judge",
-               lambda p: _by_evaluator(p.asking.totals.calls if p.asking is not None else {})),
+               lambda p: _by_evaluator(p.asked.calls)),
     MetricSpec(f"{PREFIX}evaluating_cost_usd_total", "counter", ("evaluator",),
                "What these calls cost, in US dollars",
-               lambda p: _by_evaluator(p.asking.totals.cost_usd if p.asking is not None else {})),
+               lambda p: _by_evaluator(p.asked.cost_usd)),
     counter("evaluating_retries", "Calls that were made again, after a failure that may pass",
-            lambda p: p.asking.totals.retries if p.asking is not None else 0),
+            lambda p: p.asked.retries),
     gauge("evaluating_calls_in_flight", "Pairs that the judge is being asked about",
-          lambda p: p.asking.totals.in_flight if p.asking is not None else 0),
+          lambda p: p.asked.in_flight),
     MetricSpec(f"{PREFIX}evaluating_waiting_pairs", "gauge", ("evaluator",),
                "Pairs that wait for the judge", lambda p: _by_evaluator(p.queue.waiting())),
     gauge("evaluating_partitions", "Partitions of the events topic assigned to this worker",
