@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import random
-import secrets
 import time
 import traceback
 from collections import Counter, defaultdict
@@ -40,7 +39,7 @@ from understudy.streams.evaluating.judge_answer import (
 )
 from understudy.streams.evaluating.judge_model import JudgeModel, JudgeReply, JudgeUnavailable
 from understudy.streams.evaluating.pair_queue import JudgeTask, LaneKey, PairQueue
-from understudy.streams.evaluating.prompts import Prompts, Question
+from understudy.streams.evaluating.prompts import Prompts, Question, new_nonce
 from understudy.streams.evaluating.sampling import place_of
 
 log = structlog.get_logger(__name__)
@@ -54,9 +53,6 @@ STOP_GRACE_S: Final = 3.0
 """For answers under way at a stop; what is cut off is asked again, and paid again."""
 WARN_EVERY_S: Final = 60.0
 """A judge that is down stays so for a while; metrics count meanwhile."""
-_NONCE_BYTES: Final = 12
-"""Nobody guesses 96 bits."""
-_ANSWERED_BUT_UNUSABLE: Final = "unparseable"
 _UNEXPECTED: Final = "internal"
 
 
@@ -205,7 +201,7 @@ class Asking:
             prompt=pair.answers.prompt or "",
             first=texts[first],
             second=texts[second],
-            nonce=secrets.token_hex(_NONCE_BYTES),
+            nonce=new_nonce(),
         )
 
     async def _judge_pair(self, task: JudgeTask, reserved_at_s: float) -> Evaluation:
@@ -222,7 +218,7 @@ class Asking:
                 at_s = None if usage.calls else reserved_at_s
                 reply, judgement = await self._ask(task, first, usage, at_s)
             except (JudgeUnavailable, UnreadableJudgement) as failure:
-                error = getattr(failure, "reason", _ANSWERED_BUT_UNUSABLE)
+                error = failure.reason
                 break
             except BudgetSpent:
                 if not usage.calls:

@@ -40,7 +40,9 @@ _decode: Final = msgspec.json.Decoder(Judgement).decode
 
 
 class UnreadableJudgement(ValueError):
-    """What a judge answered is not one judgement."""
+    """What a judge answered is not one judgement; `reason` is for records and metrics."""
+
+    reason: Final = "unparseable"
 
 
 def _without_duplicates(members: list[tuple[str, object]]) -> None:

@@ -7,7 +7,6 @@ often it goes by the position alone is a property of the model, which no prompt 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import msgspec
 
 from understudy.streams.evaluating.judge_answer import UnreadableJudgement, read_judgement
 from understudy.streams.evaluating.judge_model import JudgeModel, JudgeUnavailable
-from understudy.streams.evaluating.prompts import Prompts
+from understudy.streams.evaluating.prompts import Prompts, new_nonce
 
 Kind = Literal["plain", "attempt"]
 Said = Literal["better", "worse", "tie", "nothing"]
@@ -107,7 +106,7 @@ async def _ask(judge: JudgeModel, prompts: Prompts, evaluator: str, case: JudgeC
     answers = (case.better, case.worse) if case.is_better_first else (case.worse, case.better)
     question = prompts.question(
         evaluator, language=case.language, prompt=case.request, first=answers[0],
-        second=answers[1], nonce=secrets.token_hex(12),
+        second=answers[1], nonce=new_nonce(),
     )  # fmt: skip
     began_s, cost_usd = time.monotonic(), 0.0
     said: Said = "nothing"
@@ -117,7 +116,7 @@ async def _ask(judge: JudgeModel, prompts: Prompts, evaluator: str, case: JudgeC
         cost_usd = judge.cost_usd(reply, question)
         better = read_judgement(reply.text).better
     except (JudgeUnavailable, UnreadableJudgement) as error:
-        problem = getattr(error, "reason", "unparseable") + f": {error}"
+        problem = f"{error.reason}: {error}"
     if better == "tie":
         said = "tie"
     elif better:

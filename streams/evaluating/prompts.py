@@ -12,6 +12,7 @@ A rubric is a file `NAME@VERSION.md`, with variants for some languages such as `
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -27,6 +28,8 @@ PLACEHOLDERS: Final = ("{nonce}", "{language}", "{rubric}")
 MAX_FILE_CHARACTERS: Final = 20_000
 """A rubric that is longer would cost more than the answers."""
 
+_NONCE_BYTES: Final = 12
+"""Nobody guesses 96 bits."""
 _VARIANT: Final = re.compile(
     r"\A(?P<reference>[^@\s]+@[^@\s]+?)(?:\.(?P<language>[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*))?\Z"
 )
@@ -91,6 +94,11 @@ class Prompts:
         blocks = {"request": prompt, "answer A": first, "answer B": second}
         user = "\n\n".join(_block(name, text, nonce) for name, text in blocks.items())
         return Question(system, user)
+
+
+def new_nonce() -> str:
+    """Return what stands in the delimiters of one call."""
+    return secrets.token_hex(_NONCE_BYTES)
 
 
 def _filled(frame: str, values: Mapping[str, str]) -> str:
