@@ -323,5 +323,5 @@ def _wait_until_stored(settings: Settings, decisions: int) -> None:
         while time.monotonic() < deadline:
             ((stored,),) = client.query("SELECT count() FROM decisions").result_rows
             if stored >= decisions:
-                break
+                return
             time.sleep(0.1)

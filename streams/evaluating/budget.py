@@ -36,8 +36,7 @@ class Budget:
 
     def allows_usd(self, now_s: float, usd: float) -> bool:
         """Whether a call that may cost so much fits into the day."""
-        self._turn_to(now_s)
-        return self._spent_usd + usd <= self.usd_per_day
+        return self.spent_usd(now_s) + usd <= self.usd_per_day
 
     def wait_s(self, now_s: float) -> float:
         """Return how long the calls of the last minute keep the next one waiting; 0 for not."""

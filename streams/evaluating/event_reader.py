@@ -174,11 +174,6 @@ class EventReader:
         """Requests that wait for a side, for the judge, or for the broker."""
         return sum(one.progress.unfinished for one in list(self._partitions.values()))
 
-    @property
-    def unmatched(self) -> int:
-        """Sampled requests of which a side never came."""
-        return sum(one.unmatched for one in list(self._partitions.values()))
-
     def _read_policies(self, stop: threading.Event) -> None:
         """Wait until the policies in force are known: an event before them would not be sampled."""
         deadline = time.monotonic() + _POLICIES_TIMEOUT_S

@@ -85,10 +85,6 @@ class PairQueue:
         self.left_out: Counter[tuple[str, LeftOut]] = Counter()
         """Pairs that were not judged, by evaluator and reason."""
 
-    def __len__(self) -> int:
-        with self._lock:
-            return sum(map(len, self._lanes.values()))
-
     def waiting(self) -> dict[str, int]:
         """Return how many pairs wait, by evaluator."""
         counts: Counter[str] = Counter()

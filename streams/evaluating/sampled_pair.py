@@ -12,9 +12,9 @@ from understudy.schemas.evaluations import Compared, Evaluation
 from understudy.schemas.events import Event, failure_of
 from understudy.streams.pairing.request_language import request_language
 
-Unusable = Literal["no_answer", "not_readable", "no_prompt", "too_long"]
+Unusable = Literal["no_answer", "not_readable", "too_long"]
 """Why a pair cannot be judged: a side failed or said nothing, texts were hashed or cut off by the
-gateway, the prompt was not sent, or all of it is too long."""
+gateway, or all of it is too long."""
 _UNREADABLE_FORMS: Final = ("hashed", "truncated")
 
 

@@ -33,7 +33,6 @@ def test_what_does_not_fit_is_left_out_and_counted() -> None:
     queue, finished = queue_of(2, *tasks)
     assert finished == tasks[2:]
     assert queue.left_out["helpfulness@1", "queue"] == 1
-    assert len(queue) == 2
     assert queue.waiting() == {"helpfulness@1": 2}
 
 
