@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import OrderedDict
+from functools import lru_cache
 from typing import Final
 
 from understudy.streams.clickhouse.drift_watch import SIDES, SideLook, look_at
@@ -17,17 +17,15 @@ class DriftCache:
     """Looks by rollout and hour. To be used by one thread at a time."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, dt.datetime], list[SideLook]] = OrderedDict()
+        self._looks = lru_cache(MAX_KEPT)(_looks)
 
     def read(
         self, connection: ReadConnection, rollout_id: str, until: dt.datetime
     ) -> list[SideLook]:
         """Return the looks at both sides as of an instant. Raises `SinkBusy` and `SinkBroken`."""
-        key = (rollout_id, until.replace(minute=0, second=0, microsecond=0))
-        found = self._kept.pop(key, None)
-        if found is None:
-            found = [look_at(connection, rollout_id, side) for side in SIDES]
-        self._kept[key] = found
-        if len(self._kept) > MAX_KEPT:
-            self._kept.popitem(last=False)
-        return found
+        hour = until.replace(minute=0, second=0, microsecond=0)
+        return self._looks(connection, rollout_id, hour)
+
+
+def _looks(connection: ReadConnection, rollout_id: str, _hour: dt.datetime) -> list[SideLook]:
+    return [look_at(connection, rollout_id, side) for side in SIDES]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import OrderedDict
+from functools import lru_cache
 from typing import Final
 
 from understudy.streams.clickhouse.read_connection import ReadConnection
@@ -20,15 +20,16 @@ class TrafficCache:
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, dt.datetime, dt.datetime], Traffic] = OrderedDict()
+        self._sums = lru_cache(MAX_KEPT)(_sums)
 
     def read(
         self, connection: ReadConnection, rollout_id: str, since: dt.datetime, until: dt.datetime
     ) -> Traffic:
         """Return the sums of a span. Raises `SinkBusy` and `SinkBroken`."""
-        key = (rollout_id, since, until)
-        found = self._kept.pop(key, None) or read_traffic(connection, rollout_id, since, until)
-        self._kept[key] = found
-        if len(self._kept) > MAX_KEPT:
-            self._kept.popitem(last=False)
-        return found
+        return self._sums(connection, rollout_id, since, until)
+
+
+def _sums(
+    connection: ReadConnection, rollout_id: str, since: dt.datetime, until: dt.datetime
+) -> Traffic:
+    return read_traffic(connection, rollout_id, since, until)
