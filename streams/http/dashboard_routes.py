@@ -59,7 +59,7 @@ from understudy.streams.http.backtests import Backtest
 from understudy.streams.http.context import API, ApiContext, in_thread
 from understudy.streams.http.materialized_view import UnreadableRecord
 from understudy.streams.http.problems import Problem, problem_of
-from understudy.streams.http.query_parameters import positive_int
+from understudy.streams.http.query_parameters import positive_int, whole_number
 from understudy.streams.http.read_routes import (
     HISTORY_ROWS,
     MAX_HISTORY_ROWS,
@@ -406,8 +406,8 @@ def _backtest(request: web.Request) -> Backtest:
 
 def _hours(text: str) -> int:
     """The span of time in a form; a day for what is no number of hours."""
-    is_number = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
-    return min(max(int(text), 1), MAX_HOURS) if is_number else DEFAULT_HOURS
+    number = whole_number(text, MAX_DIGITS)
+    return DEFAULT_HOURS if number is None else min(max(number, 1), MAX_HOURS)
 
 
 @routes.post(f"{_ROLLOUT}/{{kind:kill|resume|promote}}")
@@ -538,8 +538,7 @@ def _actions(decision: Decision | None) -> list[_Action]:
 
 def _expected(kind: CommandKind, sequence: str) -> int | None:
     """The decision that was seen. A kill is meant whatever has changed since."""
-    is_number = sequence.isascii() and sequence.isdigit() and len(sequence) <= MAX_DIGITS
-    return int(sequence) if is_number and kind != "kill" else None
+    return None if kind == "kill" else whole_number(sequence, MAX_DIGITS)
 
 
 def _share(decision: Decision) -> str:

@@ -38,10 +38,16 @@ def positive_int(request: web.Request, name: str, *, default: int, maximum: int)
     text = request.query.get(name)
     if text is None:
         return default
-    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
-    if not (is_number and 1 <= int(text) <= maximum):
+    number = whole_number(text, _MAX_DIGITS)
+    if number is None or not 1 <= number <= maximum:
         raise _bad(f"{name} must be a number from 1 to {maximum}, not {text!r}")
-    return int(text)
+    return number
+
+
+def whole_number(text: str, most_digits: int) -> int | None:
+    """Return a number that is written in at most so many digits; None for any other text."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= most_digits
+    return int(text) if is_number else None
 
 
 def timestamp(name: str, text: str) -> dt.datetime:

@@ -22,7 +22,12 @@ from understudy.streams.http.context import API, ApiContext, in_thread
 from understudy.streams.http.etag import conditional_response, preferred_wait_s
 from understudy.streams.http.materialized_view import PublishedDecision, RolloutView
 from understudy.streams.http.problems import RETRY, Problem
-from understudy.streams.http.query_parameters import allow_only, positive_int, timestamp
+from understudy.streams.http.query_parameters import (
+    allow_only,
+    positive_int,
+    timestamp,
+    whole_number,
+)
 from understudy.streams.rollouts.registry import record_version
 from understudy.streams.rollouts.rollout_status import detail_of, status_of
 
@@ -199,11 +204,11 @@ def history_before(request: web.Request) -> Cursor:
     if not rest:
         return Cursor.before(timestamp("before", time))
     digits, *times = rest
-    is_number = digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS
-    if not is_number or len(times) > 1:
+    number = whole_number(digits, MAX_DIGITS)
+    if number is None or len(times) > 1:
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             f"before must be a time or next_before of the previous page, not {text!r}",
         )
-    place = timestamp("before", time), int(digits)
+    place = timestamp("before", time), number
     return Cursor.at(*place, *(timestamp("before", one) for one in times))

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from understudy.streams.http.problems import Problem
+from understudy.streams.http.query_parameters import whole_number
 from understudy.streams.http.tokens import Token
 
 COOKIE: Final = "understudy_session"
@@ -37,12 +38,11 @@ def session_token(tokens: Sequence[Token], value: str, now: dt.datetime) -> Toke
         return None
     name, _, rest = value.partition(":")
     until, _, signature = rest.partition(":")
-    if not (until.isascii() and until.isdigit() and len(until) <= _MAX_DIGITS):
-        return None
-    if int(until) <= now.timestamp():
+    until_s = whole_number(until, _MAX_DIGITS)
+    if until_s is None or until_s <= now.timestamp():
         return None
     for token in tokens:
-        is_signed = hmac.compare_digest(_signature(token, int(until)), signature)
+        is_signed = hmac.compare_digest(_signature(token, until_s), signature)
         if token.name == name and is_signed:
             return token
     return None
