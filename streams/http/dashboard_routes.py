@@ -378,12 +378,14 @@ async def start_backtest(request: web.Request) -> web.Response:
 async def show_backtest(request: web.Request) -> web.Response:
     """What came of it, or that it still runs."""
     context, found = request.app[API], _backtest(request)
-    is_done = found.result.done() and not found.problem
-    changes = policy_changes(context.rollout(request).record, found.text)
+    record = context.rollout(request).record
+    changes = await in_thread(context.policy_threads, partial(policy_changes, record, found.text))
+    is_running, problem = not found.result.done(), found.problem
+    is_judged = not is_running and not problem
     return _page(
-        request, "backtest.html", id=found.rollout_id, backtest=found,
-        is_running=not found.result.done(), changes=changes,
-        page=backtest_page(found.result.result()) if is_done else None,
+        request, "backtest.html", id=found.rollout_id, backtest=found, is_running=is_running,
+        problem=problem, changes=changes,
+        page=backtest_page(found.result.result()) if is_judged else None,
     )  # fmt: skip
 
 
