@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -59,7 +59,6 @@ def export(client: Client, wanted: Export, file: Path) -> int:
     """
     format_name = FORMATS[file.suffix]
     source, parameters = _source(wanted)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         rows = int(client.query(f"SELECT count() {source}", parameters).result_rows[0][0])
         if not rows:
@@ -67,15 +66,24 @@ def export(client: Client, wanted: Export, file: Path) -> int:
         stream: Any = client.raw_stream(
             f"SELECT {_columns(wanted.relation)} {source}", parameters, fmt=format_name
         )
-        with closing(stream), partial.open("wb") as written:
+        with closing(stream), written_whole(file) as written:
             while chunk := stream.read(_CHUNK_BYTES):
                 written.write(chunk)
-        partial.replace(file)
     except ClickHouseError as error:
         raise sink_error(error) from error
+    return rows
+
+
+@contextmanager
+def written_whole(file: Path) -> Iterator[BinaryIO]:
+    """Open a file to write that is there once the block has ended well. Raises OSError."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as written:
+            yield written
+        partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
-    return rows
 
 
 def _source(wanted: Export) -> tuple[str, dict[str, Any]]:

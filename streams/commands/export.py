@@ -17,7 +17,13 @@ from understudy.streams.clickhouse.case_sets import make_test_set
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.sink_errors import SinkError
-from understudy.streams.clickhouse.table_export import EXPORTED, FORMATS, Export, export
+from understudy.streams.clickhouse.table_export import (
+    EXPORTED,
+    FORMATS,
+    Export,
+    export,
+    written_whole,
+)
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import clickhouse_option, rollout_argument
 from understudy.streams.commands.parameter_types import TimeType
@@ -148,9 +154,8 @@ def _export_test_set(
             "gateway must send prompts"
         )
     try:
-        whole = file.with_name(f".{file.name}.part")
-        whole.write_bytes(b"".join(encode_case(case, format_name) for case in made.cases))
-        whole.replace(file)
+        with written_whole(file) as written:
+            written.writelines(encode_case(case, format_name) for case in made.cases)
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror}") from None
     say(
