@@ -7,13 +7,11 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from understudy.schemas.decisions import Decision, Evidence
-from understudy.streams.dashboard.addresses import evidence_address, rollout_address
+from understudy.streams.dashboard.addresses import evidence_address, rollout_address, rollout_path
 from understudy.streams.dashboard.evidence_rows import worst_evidence
-from understudy.streams.dashboard.pairs_page import chosen_of
+from understudy.streams.dashboard.pairs_page import pairs_query
 
 PLACEHOLDER: Final = "{rollout_id}"
-_HOURS: Final = 24
-"""Of pairs to show, as the page does by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Links:
             return {}
         rollout_id, worst = decision.rollout_id, worst_evidence(decision)
         page = rollout_address(self.public_url, rollout_id)
-        act = urlencode({"then": f"/rollouts/{quote(rollout_id, safe='')}#act"})
+        act = urlencode({"then": f"{rollout_path(rollout_id)}#act"})
         found = {"rollout": page}
         if worst is not None:
             found["evidence"] = self.evidence(rollout_id, worst.guardrail, worst.slice)
@@ -55,7 +53,7 @@ class Links:
         page = rollout_address(self.public_url, rollout_id, "pairs")
         if worst is None:
             return page
-        return f"{page}?{chosen_of(worst.metric, worst.slice).query(_HOURS)}"
+        return f"{page}?{pairs_query(worst)}"
 
 
 NO_LINKS: Final = Links()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import closing
 from typing import Final
 
 import click
@@ -88,17 +89,14 @@ def command(
       understudy drift checkout --fail-on-drift --json      each hour, by cron
     """
     quiet_logs(logging.ERROR)
-    connection = ReadConnection(url or settings.clickhouse.url)
     until = None if until_ms is None else until_ms // _MS // SECONDS
     reference = None if reference_days is None else reference_days * HOURS_OF_DAY
-    try:
+    with closing(ReadConnection(url or settings.clickhouse.url)) as connection:
         looks = [
             look_at(connection, rollout_id, one, until=until, recent=recent_hours,
                     reference=reference)
             for one in ([side] if side else SIDES)
         ]  # fmt: skip
-    finally:
-        connection.close()
     if not any(one.hours for one in looks):
         raise CommandError(f"there are no windows of rollout {printable(rollout_id)}")
     if as_json:

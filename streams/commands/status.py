@@ -20,9 +20,8 @@ from understudy.streams.commands.interrupts import interrupts_set
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import OutputFormat, output_options
 from understudy.streams.errors import VERDICT
-from understudy.streams.http.materialized_view import MaterializedView, RecordKind
-from understudy.streams.http.view_feed import view_update
-from understudy.streams.kafka.client_config import topics
+from understudy.streams.http.materialized_view import MaterializedView
+from understudy.streams.http.view_feed import view_topics, view_update
 from understudy.streams.kafka.compacted_topic import FellBehind, TopicFollower
 from understudy.streams.kafka.explanations import explain
 from understudy.streams.rollouts.attention import NOTHING, RolloutRow, by_attention
@@ -198,11 +197,7 @@ def _follow(
 
 def _snapshots(kafka: KafkaSettings, stop: threading.Event) -> Iterator[Rollouts]:
     """All rollouts as they are, from when the topics were read to their ends on."""
-    names = topics(kafka)
-    kinds: dict[str, RecordKind] = {
-        names.rollouts.name: "rollout",
-        names.decisions.name: "decision",
-    }
+    kinds = view_topics(kafka)
     view = MaterializedView()
     with TopicFollower(kafka, kinds) as follower:
         while not stop.is_set():

@@ -9,12 +9,17 @@ View = Literal["", "traffic", "pairs", "history", "policy"]
 """A page about a rollout; the empty one is its overview."""
 
 
+def rollout_path(rollout_id: str) -> str:
+    """Return the path of a rollout's overview; those of its other pages begin with it."""
+    return f"/rollouts/{quote(rollout_id, safe='')}"
+
+
 def rollout_address(public_url: str, rollout_id: str, view: View = "") -> str:
     """Return the address of a page about a rollout; empty where nobody says where pages are."""
     if not public_url:
         return ""
     end = f"/{view}" if view else ""
-    return f"{public_url.rstrip('/')}/rollouts/{quote(rollout_id, safe='')}{end}"
+    return f"{public_url.rstrip('/')}{rollout_path(rollout_id)}{end}"
 
 
 def evidence_address(public_url: str, rollout_id: str, guardrail: str, slice_: str) -> str:

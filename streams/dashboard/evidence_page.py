@@ -13,10 +13,8 @@ from understudy.schemas.decisions import Decision, Evidence
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
 from understudy.streams.dashboard.charts import Chart, Line
 from understudy.streams.dashboard.evidence_rows import EvidenceRow, evidence_rows
-from understudy.streams.dashboard.pairs_page import chosen_of
+from understudy.streams.dashboard.pairs_page import pairs_query
 
-PAIRS_HOURS: Final = 24
-"""Of the pairs that it leads to: as long as the evidence that it shows."""
 _DIGITS: Final = 12
 """Of sums: all that counts ever have."""
 _ROOM: Final = 0.1
@@ -53,7 +51,7 @@ def evidence_page(
             (name, format_number(float(value), _DIGITS)) for name, value in one.statistics.items()
         ],
         charts=charts,
-        pairs_query=chosen_of(one.metric, one.slice).query(PAIRS_HOURS),
+        pairs_query=pairs_query(one),
     )
 
 

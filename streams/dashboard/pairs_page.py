@@ -21,9 +21,12 @@ from understudy.analyzers.compare.tool_call_difference import (
 from understudy.analyzers.compare.word_difference import Run, word_difference
 from understudy.analyzers.guardrails.formatting import format_value, printable
 from understudy.analyzers.guardrails.slices import unmirrored
+from understudy.schemas.decisions import Evidence
 from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.clickhouse.captured_pairs import CaptureCount
 
+PAIRS_HOURS: Final = 24
+"""Of the pairs that evidence leads to: as long as what its page draws of it."""
 KIND_WORDS: Final[Mapping[str, str]] = {
     PairKind.ERROR: "no answer",
     PairKind.EMPTY: "empty answer",
@@ -198,6 +201,11 @@ def chosen_of(guardrail_metric: str, slice_: str) -> Chosen:
         workflow=named.get("workflow"),
         kind=KIND_OF_METRIC.get(guardrail_metric),
     )
+
+
+def pairs_query(one: Evidence) -> str:
+    """Return the query of the page that shows what a piece of evidence found, of the last day."""
+    return chosen_of(one.metric, one.slice).query(PAIRS_HOURS)
 
 
 def pair_view(pair: CapturedPair) -> PairView:

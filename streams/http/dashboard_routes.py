@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar, cast
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import structlog
@@ -36,6 +36,7 @@ from understudy.streams.clickhouse.evidence_history import EvidencePoint
 from understudy.streams.clickhouse.read_connection import TIMEOUT_S, ReadConnection
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import Traffic
+from understudy.streams.dashboard.addresses import rollout_path
 from understudy.streams.dashboard.backtest_page import backtest_page
 from understudy.streams.dashboard.drift_rows import drift_rows
 from understudy.streams.dashboard.evidence_page import evidence_page
@@ -371,7 +372,7 @@ async def start_backtest(request: web.Request) -> web.Response:
         to_epoch_ms(since), to_epoch_ms(until),
     )  # fmt: skip
     log.info("http.backtest_started", rollout_id=rollout_id, hours=hours, by=token.name)
-    return _redirect(f"{PAGES}/{quote(rollout_id, safe='')}/backtests/{name}")
+    return _redirect(f"{rollout_path(rollout_id)}/backtests/{name}")
 
 
 @routes.get(f"{_ROLLOUT}/backtests/{{backtest:[^/]+}}")
@@ -433,8 +434,7 @@ async def act(request: web.Request) -> web.Response:
         by=actor.by,
     )  # fmt: skip
     is_applied = await wait_until_applied(context, rollout_id, issued, COMMAND_WAIT_S)
-    place = f"{PAGES}/{quote(rollout_id, safe='')}"
-    return _redirect(f"{place}?did={'applied' if is_applied else 'stored'}")
+    return _redirect(f"{rollout_path(rollout_id)}?did={'applied' if is_applied else 'stored'}")
 
 
 @routes.get(SIGN_IN)

@@ -61,11 +61,7 @@ def feed(kafka: KafkaSettings, updates: ViewUpdates, stop: threading.Event) -> N
 
 
 def _read(kafka: KafkaSettings, updates: ViewUpdates, stop: threading.Event) -> None:
-    names = topics(kafka)
-    kinds: dict[str, RecordKind] = {
-        names.rollouts.name: "rollout",
-        names.decisions.name: "decision",
-    }
+    names, kinds = topics(kafka), view_topics(kafka)
     ensure_topics(
         client_config(kafka), (names.rollouts, names.decisions),
         replication_factor=kafka.replication_factor, timeout_s=TIMEOUT_S,
@@ -78,6 +74,12 @@ def _read(kafka: KafkaSettings, updates: ViewUpdates, stop: threading.Event) -> 
             if follower.has_caught_up(time.monotonic()) and not is_complete:
                 updates.mark_complete()
                 is_complete = True
+
+
+def view_topics(kafka: KafkaSettings) -> dict[str, RecordKind]:
+    """What each of the two topics holds, by its name."""
+    names = topics(kafka)
+    return {names.rollouts.name: "rollout", names.decisions.name: "decision"}
 
 
 def view_update(kinds: Mapping[str, RecordKind], message: Message) -> ViewUpdate:
