@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from understudy.schemas.clickhouse.schema import (
+    BY_PAIR,
     LOADED_AT,
     REQUEST,
     SLICE,
@@ -83,7 +84,7 @@ SETTINGS ttl_only_drop_parts = 1""",
     "One row for each pair captured, only of rollouts whose policy says `capture`. The one table "
     "with texts: grant it apart. Read with FINAL: a replay stores rows again. Kept for 14 days "
     "after loading; to change: ALTER TABLE captured_pairs MODIFY TTL loaded_at + INTERVAL 3 DAY",
-    ("by_pair pair_id TYPE bloom_filter(0.001) GRANULARITY 1",),
+    (BY_PAIR,),
 )  # fmt: skip
 
 _WORST: Final = (

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from understudy.schemas.clickhouse.schema import (
+    BY_PAIR,
     LOADED_AT,
     REQUEST,
     SLICE,
@@ -66,7 +67,7 @@ SETTINGS ttl_only_drop_parts = 1""",
     "One row for each evaluation that counts, and for each that says why there is none; copies are "
     "left out. No text. Read with FINAL: a replay stores rows again. Kept for 400 days after "
     "loading; to change: ALTER TABLE evaluations MODIFY TTL loaded_at + INTERVAL 100 DAY",
-    ("by_pair pair_id TYPE bloom_filter(0.001) GRANULARITY 1",),
+    (BY_PAIR,),
 )  # fmt: skip
 
 _OF_CANDIDATE: Final = "e.compared = 'candidate' AND e.error = ''"

@@ -103,7 +103,7 @@ REQUEST: Final = (
 
 _BY_LOADING: Final = "by_loading loaded_at TYPE minmax GRANULARITY 1"
 """Roll-ups ask every few seconds which rows are new: most granules hold none."""
-_BY_PAIR: Final = "by_pair pair_id TYPE bloom_filter(0.001) GRANULARITY 1"
+BY_PAIR: Final = "by_pair pair_id TYPE bloom_filter(0.001) GRANULARITY 1"
 """One pair is looked for without its rollout and time: without an index the whole table is read.
 Of a thousand granules one is read in vain; the filter takes two bytes a row."""
 
@@ -162,7 +162,7 @@ SETTINGS ttl_only_drop_parts = 1""",
     "One row for each request compared: a pair, or a side that is alone by design (canary, ab). "
     "Measures and hashes, no text. Read with FINAL: a replay stores rows again. Kept for 90 days "
     "after loading; to change: ALTER TABLE comparisons MODIFY TTL loaded_at + INTERVAL 30 DAY",
-    (_BY_PAIR,),
+    (BY_PAIR,),
 )  # fmt: skip
 
 UNMATCHED: Final = Table(
@@ -197,7 +197,7 @@ SETTINGS ttl_only_drop_parts = 1""",
     "One row for each side that was never joined. Read with FINAL: a replay stores rows again. "
     "Kept for 90 days after loading; to change: ALTER TABLE unmatched MODIFY TTL loaded_at + "
     "INTERVAL 30 DAY",
-    (_BY_PAIR,),
+    (BY_PAIR,),
 )  # fmt: skip
 
 
