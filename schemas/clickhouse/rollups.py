@@ -18,6 +18,7 @@ from understudy.schemas.clickhouse.schema import (
     LOADED_AT,
     SLICE,
     SLICE_KEY,
+    TIME,
     WINDOW,
     WINDOWS,
     Column,
@@ -90,7 +91,7 @@ PROGRESS: Final = Table(
     "How far roll-ups have come.",
     (
         Column("name", "String", "windows"),
-        Column("done_until", "DateTime64(3, 'UTC')",
+        Column("done_until", TIME,
                "Rows of windows that were loaded before then are in the roll-ups, give or take "
                "what was being loaded at that time"),
     ),

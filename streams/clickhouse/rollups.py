@@ -155,8 +155,8 @@ def _progress(client: Client) -> tuple[dt.datetime, dt.datetime]:
 def _keep_progress(client: Client, done_until: dt.datetime) -> None:
     """The highest counts, so a run that repeats old windows takes nothing back."""
     client.insert(
-        PROGRESS.name, [[_NAME, done_until]], column_names=["name", "done_until"],
-        column_type_names=["String", "DateTime64(3, 'UTC')"],
+        PROGRESS.name, [[_NAME, done_until]], column_names=list(PROGRESS.types),
+        column_type_names=list(PROGRESS.types.values()),
     )  # fmt: skip
 
 
