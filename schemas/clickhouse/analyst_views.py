@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from understudy.schemas.clickhouse.measured_differences import (
     ESTIMATE,
     ROW,
+    SIDES,
     Difference,
     columns_of,
     cost_difference,
@@ -45,7 +46,7 @@ class Described:
     keys: tuple[Column, ...]
     columns: tuple[Column, ...]
     source: str
-    """With `{keys}` and `{group}` where the keys belong."""
+    """With `{keys}`, `{inner}` and `{join}` where the keys and what goes by them belong."""
     comment: str
 
 
@@ -251,21 +252,29 @@ def _differences(
     source = _estimated(
         f"arrayJoin([\n            {tuples}\n        ])",
         _summed(columns_of(rows, _SUMS)),
-        f"row.1 AS {label.name}",
+        more=[f"row.1 AS {label.name}"],
     )
     columns = (*_of(head), *_VALUES, *_approx("d.variance", "delta"), _FINDING)
     return Described(name, title, tuple(keys), columns, source, comment)
 
 
 _SUMS: Final = [one.name for one in added_up(of_events=False)]
-_ESTIMATED: Final = ("units", "stable", "candidate", "delta", "variance", "t")
 
 
-def _estimated(row: str, inner: str, *more: str) -> str:
+def _estimated(
+    row: str,
+    inner: str,
+    *,
+    kept: Iterable[str] = (),
+    more: Iterable[str] = (),
+    where: str = "d.units > 0",
+) -> str:
     """The source of a view with an estimate for each row.
 
-    Its steps are names of one SELECT, each made from those before it.
+    Its steps are names of one SELECT, each made from those before it. `kept` are columns of the
+    inner query that the view shows, and `more` further ones made of a row.
     """
+    made = ", ".join([*kept, f"{row} AS row"])
     parts = [f"row.{number} AS {name}" for number, name in enumerate(ROW, 1) if name != "label"]
     steps = [f"{value} AS {name}" for name, value in ESTIMATE.items()]
     listed = ",\n        ".join([*more, *parts, *steps])
@@ -277,11 +286,11 @@ def _estimated(row: str, inner: str, *more: str) -> str:
     FROM (
         SELECT
             {{keys}},
-            {{more}}{row} AS row
+            {made}
         FROM {inner} AS s
     )
 ) AS d
-{{join}}WHERE d.units > 0"""
+{{join}}WHERE {where}"""
 
 
 def _summed(columns: Iterable[str], maps: Iterable[str] = ()) -> str:
@@ -296,7 +305,7 @@ def _summed(columns: Iterable[str], maps: Iterable[str] = ()) -> str:
             {listed}
         FROM {HOURLY} AS w FINAL
         WHERE w.rollout_id != ''
-        GROUP BY {{group}}
+        GROUP BY {{keys}}
     )"""
 
 
@@ -334,9 +343,8 @@ _FEEDBACK: Final = _differences(
 
 
 def _latency() -> Described:
-    sides = ("stable", "candidate")
-    columns = [f"{side}_{one.name}_count" for one in times() for side in sides]
-    maps = [f"{side}_{one.name}_histogram" for one in times() for side in sides]
+    columns = [f"{side}_{one.name}_count" for one in times() for side in SIDES]
+    maps = [f"{side}_{one.name}_histogram" for one in times() for side in SIDES]
     tuples = ",\n            ".join(
         f"('{one.name}', stable_{one.name}_count, candidate_{one.name}_count, "
         f"stable_{one.name}_histogram, candidate_{one.name}_histogram)"
@@ -347,7 +355,7 @@ def _latency() -> Described:
     found = [
         Column(f"{side}_p{percent}", _SHARE, f"{side.capitalize()}'s {said}, within 1 %",
                value=f"understudy_quantile_or_null(d.{side}_histogram, {percent / 100})")
-        for side in ("stable", "candidate") for percent, said in quantiles
+        for side in SIDES for percent, said in quantiles
     ]  # fmt: skip
     text = "ratio of the 95th percentiles, 95 % at all looks together"
     low = "understudy_quantile_or_null(d.{}_histogram, greatest(0, 0.95 - d.{}_margin))"
@@ -401,16 +409,15 @@ def _latency() -> Described:
 
 
 def _cost_impact() -> Described:
-    sides = ("stable", "candidate")
     per_side = ("requests", "served", "cost_usd_count", "cost_usd_sum", "output_tokens_sum",
                 "input_tokens_sum", "unpriced")  # fmt: skip
     difference = cost_difference()
-    shown = [f"{side}_{name}" for side in sides for name in per_side]
+    shown = [f"{side}_{name}" for side in SIDES for name in per_side]
     columns = dict.fromkeys([*shown, *columns_of([difference], _SUMS)])
     mean = "d.{0}_cost_usd_sum / nullIf(d.{0}_cost_usd_count, 0)"
     of_sides = [
         column
-        for side in sides
+        for side in SIDES
         for column in (
             Column(f"{side}_requests", "UInt64", f"Requests of {side}"),
             Column(f"{side}_cost_usd", "Float64", "What its priced requests cost, US dollars",
@@ -437,8 +444,10 @@ def _cost_impact() -> Described:
                    value=f"{mean.format('candidate')} * "
                    "greatest(0, toInt64(d.candidate_requests) - toInt64(d.candidate_served))"),
         ),
-        _estimated(difference.row(), _summed(columns)).replace("{more}", f"{', '.join(shown)}, ")
-        .replace("d.units > 0", "d.stable_requests + d.candidate_requests > 0"),
+        _estimated(
+            difference.row(), _summed(columns), kept=shown,
+            where="d.stable_requests + d.candidate_requests > 0",
+        ),
         "What both sides cost, how the candidate's cost differs, and what the rollout itself costs",
     )  # fmt: skip
 
@@ -470,7 +479,7 @@ def _field_changes() -> Described:
                    value="d.delta"),
             *_approx("d.variance", "delta"),
         ),
-        _estimated(difference.row(), inner).replace("{more}", "field, changed, "),
+        _estimated(difference.row(), inner, kept=("field", "changed")),
         "Which fields of JSON answers differ, and how much more often than stable's own second run",
     )  # fmt: skip
 
@@ -523,14 +532,13 @@ def _decision_columns() -> tuple[Column, ...]:
 
 def _view(described: Described, *, by_day: bool) -> View:
     is_joined = described is _LANGUAGE_DELTAS and not by_day
-    keys = [one.name for one in described.keys]
-    day = ["toDate(w.window_start, 'UTC') AS day"] if by_day else []
+    keys = {one.name: f"w.{one.name}" for one in described.keys}
+    if by_day:
+        keys["day"] = "toDate(w.window_start, 'UTC')"
     source = (
-        described.source.replace("{keys}", ", ".join([*keys, *(["day"] if by_day else [])]))
-        .replace("{inner}", ", ".join([*(f"w.{key} AS {key}" for key in keys), *day]))
-        .replace("{group}", ", ".join([*keys, *(["day"] if by_day else [])]))
+        described.source.replace("{keys}", ", ".join(keys))
+        .replace("{inner}", ", ".join(f"{value} AS {name}" for name, value in keys.items()))
         .replace("{join}", _BY_DECISION if is_joined else "")
-        .replace("{more}", "")
     )
     return View(
         described.name + ("_daily" if by_day else ""),
