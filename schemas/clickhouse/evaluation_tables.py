@@ -76,8 +76,8 @@ _SCORED: Final = "(e.compared_score - e.stable_score) / (e.highest_score - e.low
 _SHARE: Final = "Nullable(Float64)"
 
 
-def _interval(end: int, mean: str, variance: str, count: str) -> str:
-    """One end of an interval of a mean of values within a range of 1 or 2; NULL of fewer than two.
+def _interval(name: str, of: str, mean: str, variance: str, count: str) -> tuple[Column, Column]:
+    """Both ends of where a mean of values within a range of 1 or 2 lies; NULL of fewer than two.
 
     Pairs count as independent and alike: it ignores that turns of one conversation share their
     fate, and that some pairs were chosen with a higher `sampling_share`. Guardrails do not.
@@ -85,7 +85,12 @@ def _interval(end: int, mean: str, variance: str, count: str) -> str:
     spread = f"{variance} * ({count} - 1)"
     of_mean = f"understudy_variance_of_outcomes({count}, {spread}, 1)"
     interval = f"understudy_approx_interval({mean}, {of_mean}, {count})"
-    return f"if({count} > 1, tupleElement({interval}, {end}), NULL)"
+    low, high = (f"if({count} > 1, tupleElement({interval}, {end}), NULL)" for end in (1, 2))
+    text = f"Lower end of where that {of} lies, 95 % however often one looks"
+    return (
+        Column(f"approx_{name}_low", _SHARE, text, value=low),
+        Column(f"approx_{name}_high", _SHARE, "Upper end", value=high),
+    )
 
 
 def _orders(condition: str) -> str:
@@ -107,19 +112,12 @@ ANSWER_QUALITY: Final = View(
         Column("candidate_preferred", _SHARE,
                "Share of the preferences that the candidate has, 0.5 where neither is better",
                value=f"avgIf(e.preference, {_OF_CANDIDATE})"),
-        Column("approx_preferred_low", _SHARE,
-               "Lower end of where that share lies, 95 % however often one looks",
-               value=_interval(1, "candidate_preferred", "preferred_variance", "preferences")),
-        Column("approx_preferred_high", _SHARE, "Upper end",
-               value=_interval(2, "candidate_preferred", "preferred_variance", "preferences")),
+        *_interval("preferred", "share", "candidate_preferred", "preferred_variance",
+                   "preferences"),
         Column("score_difference", _SHARE,
                "Mean score of the candidate less stable's, as a share of the range",
                value=f"avgIf({_SCORED}, {_OF_CANDIDATE})"),
-        Column("approx_score_low", _SHARE,
-               "Lower end of where that difference lies, 95 % however often one looks",
-               value=_interval(1, "score_difference", "score_variance", "scores")),
-        Column("approx_score_high", _SHARE, "Upper end",
-               value=_interval(2, "score_difference", "score_variance", "scores")),
+        *_interval("score", "difference", "score_difference", "score_variance", "scores"),
         Column("control_pairs", "UInt64", "Pairs of stable and its second run that were judged",
                value=f"countIf({_OF_CONTROL})"),
         Column("control_preferred", _SHARE,
