@@ -67,10 +67,7 @@ _SELECTED: Final = (
     ),
     *(name.format(side=side) for side in _SIDES for name in _SIDE_COLUMNS.values()),
 )
-_QUERY: Final = (
-    f"SELECT {', '.join(_SELECTED)}\nFROM captured_pairs FINAL\n"  # names of columns alone
-    "WHERE rollout_id = {rollout_id:String}"
-)
+_COLUMNS: Final = f"SELECT {', '.join(_SELECTED)}\n"  # names of columns alone
 _CONDITIONS: Final = {
     "language": "language = {language:String}",
     "workflow": "workflow = {workflow:String}",
@@ -79,6 +76,20 @@ _CONDITIONS: Final = {
     "since": "window_start >= {since:DateTime64(3, 'UTC')}",
     "until": "window_start < {until:DateTime64(3, 'UTC')}",
 }
+
+
+def _of_rollout(rollout_id: str, **wanted: str | dt.datetime | None) -> tuple[str, dict[str, Any]]:
+    """FROM and WHERE, with their parameters; what is None is not asked for."""
+    given = {
+        name: value.astimezone(dt.UTC) if isinstance(value, dt.datetime) else value
+        for name, value in wanted.items()
+        if value is not None
+    }
+    conditions = "".join(f"\n  AND {_CONDITIONS[name]}" for name in given)
+    source = "FROM captured_pairs FINAL\nWHERE rollout_id = {rollout_id:String}" + conditions
+    return source, {**given, "rollout_id": rollout_id}
+
+
 _ORDER: Final = (
     "ORDER BY severity DESC, xxHash64(pair_id), pair_id, partition, rank LIMIT {limit:UInt32}"
 )
@@ -101,15 +112,13 @@ def worst_pairs(
     What is None is not asked for. `kind` finds all pairs that it applies to, whatever is worst
     about them. Raises `SinkBusy` and `SinkBroken`.
     """
-    wanted = {
-        "language": language, "workflow": workflow, "kind": kind, "pair_id": pair_id,
-        "since": since and since.astimezone(dt.UTC), "until": until and until.astimezone(dt.UTC),
-    }  # fmt: skip
-    given = {name: value for name, value in wanted.items() if value is not None}
-    conditions = "".join(f"\n  AND {_CONDITIONS[name]}" for name in given)
-    sql = f"{_QUERY}{conditions}\n{_ORDER}"
-    parameters = {**given, "rollout_id": rollout_id, "limit": min(limit, MOST_READ)}
-    return [_pair(row) for row in connection.rows(sql, parameters)]
+    source, parameters = _of_rollout(
+        rollout_id, language=language, workflow=workflow, kind=kind, pair_id=pair_id,
+        since=since, until=until,
+    )  # fmt: skip
+    parameters["limit"] = min(limit, MOST_READ)
+    rows = connection.rows(f"{_COLUMNS}{source}\n{_ORDER}", parameters)
+    return [_pair(row) for row in rows]
 
 
 def _pair(row: Sequence[Any]) -> CapturedPair:
@@ -153,16 +162,9 @@ def pairs_by_stratum(
     The worst of each come first, then the second worst, so that what there is too much of leaves
     nothing out.
     """
-    wanted = {
-        "since": since and since.astimezone(dt.UTC),
-        "until": until and until.astimezone(dt.UTC),
-    }
-    given = {name: value for name, value in wanted.items() if value is not None}
-    conditions = "".join(f"\n  AND {_CONDITIONS[name]}" for name in given)
-    parameters = {
-        **given, "rollout_id": rollout_id, "per_stratum": per_stratum, "limit": MOST_SAMPLED,
-    }  # fmt: skip
-    rows = connection.rows(f"{_QUERY}{conditions}\n{_ORDER_OF_STRATA}", parameters)
+    source, parameters = _of_rollout(rollout_id, since=since, until=until)
+    parameters |= {"per_stratum": per_stratum, "limit": MOST_SAMPLED}
+    rows = connection.rows(f"{_COLUMNS}{source}\n{_ORDER_OF_STRATA}", parameters)
     return [_pair(row) for row in rows]
 
 
@@ -176,11 +178,10 @@ class CaptureCount:
     pairs: int
 
 
-_COUNTS: Final = (
+_COUNTED: Final = (
     "SELECT language, workflow, arrayJoin(if(empty(kinds), ['none'], kinds)) AS kind, count()\n"
-    "FROM captured_pairs FINAL\nWHERE rollout_id = {rollout_id:String}\n"
-    "  AND window_start >= {since:DateTime64(3, 'UTC')}"
-    " AND window_start < {until:DateTime64(3, 'UTC')}\n"
+)
+_ORDER_OF_COUNTS: Final = (
     "GROUP BY language, workflow, kind ORDER BY count() DESC, language, workflow, kind LIMIT 1000"
 )
 
@@ -189,9 +190,6 @@ def capture_counts(
     connection: ReadConnection, rollout_id: str, since: dt.datetime, until: dt.datetime
 ) -> list[CaptureCount]:
     """Return what there is to choose from. Raises `SinkBusy` and `SinkBroken`."""
-    parameters = {
-        "rollout_id": rollout_id,
-        "since": since.astimezone(dt.UTC),
-        "until": until.astimezone(dt.UTC),
-    }
-    return [CaptureCount(*row) for row in connection.rows(_COUNTS, parameters)]
+    source, parameters = _of_rollout(rollout_id, since=since, until=until)
+    rows = connection.rows(f"{_COUNTED}{source}\n{_ORDER_OF_COUNTS}", parameters)
+    return [CaptureCount(*row) for row in rows]
