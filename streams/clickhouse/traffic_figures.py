@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from understudy.schemas.clickhouse.rollups import ROLLUPS, Rollup
+from understudy.schemas.clickhouse.schema import added_up
 from understudy.streams.clickhouse.read_connection import ReadConnection
 
 SIDE_SUMS: Final = (
@@ -40,7 +41,7 @@ MAX_INTERVALS: Final = 400
 """Read of each slice at most, but from the hourly roll-up: six hours by minutes, a day and more by
 five minutes."""
 _RANGE: Final = """
-FROM {table:Identifier} FINAL
+FROM {table:Identifier} AS w FINAL
 WHERE rollout_id = {rollout_id:String}
   AND window_start >= {since:DateTime64(3, 'UTC')} AND window_start < {until:DateTime64(3, 'UTC')}
 """
@@ -48,22 +49,17 @@ _HELD: Final = "SELECT 1 AS held" + _RANGE.replace(" FINAL", "") + "LIMIT 1"
 """Whether a roll-up has any row of a span; in which version does not matter."""
 _SUMS: Final = [f"{side}_{name}" for side in SIDES for name in SIDE_SUMS] + list(OTHER_SUMS)
 _MAPS: Final = [f"{side}_{name}" for side in SIDES for name in HISTOGRAMS]
-
-
-def _sum(name: str) -> str:
-    """Each source has its own ends of events; pages show those of requests, as `slices` do."""
-    return f"sumIf({name}, source = 'events')" if name.startswith("events_") else f"sum({name})"
-
-
+_ADDED_UP: Final = {one.name: one.value for one in added_up(of_events=True)}
+"""As `slices` add up: each source has its own ends of events, and pages show those of requests."""
 _TOTALS: Final = (
     "SELECT count(), min(toUnixTimestamp64Milli(window_start)), "
-    + ", ".join([*map(_sum, _SUMS), *(f"sumMap({name})" for name in _MAPS)])
+    + ", ".join(_ADDED_UP[name] for name in (*_SUMS, *_MAPS))
     + _RANGE
 )
 _STEPPED: Final = ("requests", "errors", "model_requests")
 _STEPS: Final = (
     "SELECT intDiv(toUnixTimestamp64Milli(window_start), {step_ms:Int64}) * {step_ms:Int64} AS at, "
-    + ", ".join(f"sum({side}_{name})" for side in SIDES for name in _STEPPED)
+    + ", ".join(_ADDED_UP[f"{side}_{name}"] for side in SIDES for name in _STEPPED)
     + _RANGE
     + "GROUP BY at ORDER BY at"
 )
@@ -81,9 +77,7 @@ _OF_LANGUAGE: Final = [f"{side}_{name}" for side in SIDES for name in LANGUAGE_S
 _MAPS_OF_LANGUAGE: Final = [f"{side}_{name}" for side in SIDES for name in LANGUAGE_HISTOGRAMS]
 _LANGUAGES: Final = (
     "SELECT language, "
-    + ", ".join(
-        [*(f"sum({n})" for n in _OF_LANGUAGE), *(f"sumMap({n})" for n in _MAPS_OF_LANGUAGE)]
-    )
+    + ", ".join(_ADDED_UP[name] for name in (*_OF_LANGUAGE, *_MAPS_OF_LANGUAGE))
     + _RANGE
     + "GROUP BY language HAVING sum(stable_requests) + sum(candidate_requests) > 0 "
     + f"ORDER BY sum(candidate_requests) DESC, language LIMIT {MAX_LANGUAGES}"
