@@ -21,6 +21,7 @@ import urllib3
 
 from understudy.gateways.allocation import Allocation, decode_allocation, distrusted
 from understudy.gateways.follower import Follower
+from understudy.schemas.event_time import zoned
 
 log = logging.getLogger(__name__)
 
@@ -124,4 +125,4 @@ def _written_at(response: urllib3.BaseHTTPResponse) -> dt.datetime:
     except (KeyError, ValueError):
         raise ApiUnavailable("the answer does not say when the decision was written") from None
     # HTTP has no other zone than UTC, but a time may come without one.
-    return written_at if written_at.tzinfo is not None else written_at.replace(tzinfo=dt.UTC)
+    return zoned(written_at)

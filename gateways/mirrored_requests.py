@@ -22,6 +22,7 @@ import msgspec
 from understudy.gateways.call_errors import HUNG_UP, MIRROR_DROPPED
 from understudy.schemas.adapters.litellm_payload import fold_attempts
 from understudy.schemas.adapters.recorded_answer import RecordedAnswer, event_of
+from understudy.schemas.event_time import EPOCH
 from understudy.schemas.events import Error, Event, Side
 
 PAIR_SIDES: Final[tuple[Side, ...]] = ("stable", "candidate")
@@ -125,11 +126,8 @@ class _Calls:
         return fold_attempts(ordered[: next(answered, len(ordered) - 1) + 1])
 
 
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-
-
 def _start(answer: RecordedAnswer) -> dt.datetime:
-    return answer.request_time or _EPOCH
+    return answer.request_time or EPOCH
 
 
 @dataclass(slots=True)

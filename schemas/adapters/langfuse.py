@@ -26,6 +26,7 @@ from understudy.schemas.adapters.recording import (
     withheld,
     without_unknown,
 )
+from understudy.schemas.event_time import zoned
 
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _GENERATION: Final = "generation"
@@ -199,7 +200,7 @@ def _time(value: Any) -> dt.datetime | None:
         time = dt.datetime.fromisoformat(value)
     except ValueError:
         return None
-    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
+    return zoned(time)
 
 
 def _between_ms(start: dt.datetime | None, end: Any) -> float | None:

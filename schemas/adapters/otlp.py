@@ -24,6 +24,7 @@ from understudy.schemas.adapters.recording import (
     withheld,
     without_unknown,
 )
+from understudy.schemas.event_time import EPOCH, zoned
 
 Attributes = dict[str, Any]
 
@@ -33,7 +34,6 @@ _NOT_ANSWERS: Final = frozenset({
     "create_memory_store", "delete_memory_store",
 })  # fmt: skip
 """Values of `gen_ai.operation.name` of spans that are no call to a model."""
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _INDEXED: Final = re.compile(r"gen_ai\.(prompt|completion)\.(\d+)\.(.+)")
 _INPUT_EVENTS: Final = tuple(
     f"gen_ai.{role}.message" for role in ("system", "user", "assistant", "tool")
@@ -326,7 +326,7 @@ def _time(span: Record, which: str) -> dt.datetime | None:
     nanoseconds = span.get(f"{which}TimeUnixNano")
     if str(nanoseconds).isdecimal():
         try:
-            return _EPOCH + dt.timedelta(microseconds=int(str(nanoseconds)) // 1000)
+            return EPOCH + dt.timedelta(microseconds=int(str(nanoseconds)) // 1000)
         except OverflowError:
             return None
     written = span.get(f"{which}_time")
@@ -334,7 +334,7 @@ def _time(span: Record, which: str) -> dt.datetime | None:
         time = dt.datetime.fromisoformat(written) if isinstance(written, str) else None
     except ValueError:
         return None
-    return time if time is None or time.tzinfo else time.replace(tzinfo=dt.UTC)
+    return None if time is None else zoned(time)
 
 
 def _ms(difference: dt.timedelta) -> float:

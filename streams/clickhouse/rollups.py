@@ -21,6 +21,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from understudy.schemas.clickhouse.rollups import KEY, PROGRESS, ROLLUPS, Rollup
 from understudy.schemas.clickhouse.schema import CLOSED, added_up
+from understudy.schemas.event_time import EPOCH, zoned
 from understudy.streams.clickhouse.sink_errors import SinkError, sink_error
 
 log = structlog.get_logger(__name__)
@@ -47,7 +48,6 @@ _START_BYTES: Final = 20
 """Of a time in milliseconds, quotes and commas."""
 _NAME: Final = "windows"
 """Of the row that says how far the roll-ups have come."""
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 _NOW: Final = f"""
 SELECT now64(3, 'UTC'), max(done_until) FROM {PROGRESS.name} FINAL WHERE name = '{_NAME}'
@@ -93,7 +93,7 @@ def roll_up(client: Client, *, since: dt.datetime | None = None) -> RollupRun:
     """
     try:
         now, done_until = _progress(client)
-        due = max(_EPOCH, done_until - LOOK_BACK)
+        due = max(EPOCH, done_until - LOOK_BACK)
         found = _touched(client, min(since, due) if since else due)
         done = 0
         for chunk in _chunks(found):
@@ -149,7 +149,7 @@ def _close(client: Client | None) -> None:
 def _progress(client: Client) -> tuple[dt.datetime, dt.datetime]:
     """ClickHouse's time, and how far the roll-ups have come by it."""
     now, done_until = client.query(_NOW).result_rows[0]
-    return _utc(now), _utc(done_until)
+    return zoned(now), zoned(done_until)
 
 
 def _keep_progress(client: Client, done_until: dt.datetime) -> None:
@@ -163,7 +163,7 @@ def _keep_progress(client: Client, done_until: dt.datetime) -> None:
 def _touched(client: Client, since: dt.datetime) -> list[Touched]:
     result = client.query(_TOUCHED, {"since": since}, settings=_SETTINGS)
     return [
-        Touched(str(name), int(start), int(rows), _utc(first))
+        Touched(str(name), int(start), int(rows), zoned(first))
         for name, start, rows, first in result.result_rows
     ]
 
@@ -229,8 +229,3 @@ def _statement(rollup: Rollup) -> str:
 
 
 _STATEMENTS: Final = {rollup.table.name: _statement(rollup) for rollup in ROLLUPS}
-
-
-def _utc(time: dt.datetime) -> dt.datetime:
-    """ClickHouse's times come without their zone."""
-    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)

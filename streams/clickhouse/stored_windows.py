@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from understudy.schemas.event_time import zoned
 from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.native_blocks import NativeColumns, decode_blocks
 from understudy.streams.clickhouse.sink_errors import sink_error
@@ -136,7 +137,7 @@ def stored_rollouts(client: Client) -> list[StoredRollout]:
     """The rollouts there are, those with the newest windows first, up to `MAX_ROLLOUTS`."""
     parameters = {"since_ms": _AFTER_1970_MS, "most": MAX_ROLLOUTS}
     return [
-        StoredRollout(str(name), _utc(since), _utc(until))
+        StoredRollout(str(name), zoned(since), zoned(until))
         for name, since, until in _query(client, _ROLLOUTS, parameters).result_rows
     ]
 
@@ -163,8 +164,3 @@ def _query(
         return client.query(sql, parameters=dict(parameters), column_formats=dict(formats or {}))
     except ClickHouseError as error:
         raise sink_error(error) from error
-
-
-def _utc(time: dt.datetime) -> dt.datetime:
-    """ClickHouse's times come without their zone."""
-    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)

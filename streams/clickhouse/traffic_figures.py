@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from understudy.schemas.clickhouse.rollups import ROLLUPS, Rollup
 from understudy.schemas.clickhouse.schema import added_up
+from understudy.schemas.event_time import EPOCH
 from understudy.streams.clickhouse.read_connection import ReadConnection
 
 SIDE_SUMS: Final = (
@@ -36,7 +37,6 @@ MAX_STEPS: Final = 180
 """Of the chart over time: as many points as a chart of that width can show apart."""
 MIN_STEP_MS: Final = 60_000
 """Shorter steps have too few requests to say anything about a share."""
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MAX_INTERVALS: Final = 400
 """Read of each slice at most, but from the hourly roll-up: six hours by minutes, a day and more by
 five minutes."""
@@ -155,8 +155,8 @@ def _intervals(rollup: Rollup, since: dt.datetime, until: dt.datetime) -> _Span:
     return _Span(
         rollup.table.name,
         rollup.interval_s * 1000,
-        _EPOCH + (since - _EPOCH) // interval * interval,
-        _EPOCH - (_EPOCH - until) // interval * interval,
+        EPOCH + (since - EPOCH) // interval * interval,
+        EPOCH - (EPOCH - until) // interval * interval,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.schemas.event_time import from_epoch_ms, to_epoch_ms
+from understudy.schemas.event_time import from_epoch_ms, to_epoch_ms, zoned
 
 KOLKATA = dt.timezone(dt.timedelta(hours=5, minutes=30))
 
@@ -40,3 +40,8 @@ def test_a_time_without_zone_is_refused() -> None:
 def test_what_python_cannot_hold_is_refused(epoch_ms: int) -> None:
     with pytest.raises(OverflowError):
         from_epoch_ms(epoch_ms)
+
+
+def test_a_time_without_zone_is_one_in_utc() -> None:
+    assert zoned(dt.datetime(2026, 3, 2)) == dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+    assert zoned(dt.datetime(2026, 3, 2, tzinfo=KOLKATA)).tzinfo is KOLKATA
