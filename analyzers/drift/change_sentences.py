@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from understudy.analyzers.drift.periods import FEWEST_REFERENCE_HOURS, Hours
+from understudy.analyzers.drift.periods import FEWEST_REFERENCE_HOURS, MS_OF_HOUR, Hours
 from understudy.analyzers.drift.side_drift import DriftFinding, SideDrift
 from understudy.analyzers.guardrails.formatting import format_number, format_points, format_value
 from understudy.schemas.event_time import from_epoch_ms
 
-_MS_OF_HOUR: Final = 3_600_000
 _NOTABLE: Final = 0.1
 """Of the prompts' own length: a tenth longer answers may then be the prompts'."""
 
@@ -70,4 +69,4 @@ def _span(hours: Hours) -> str:
 
 
 def _time(hour: int) -> str:
-    return f"{from_epoch_ms(hour * _MS_OF_HOUR):%Y-%m-%d %H:%M}"
+    return f"{from_epoch_ms(hour * MS_OF_HOUR):%Y-%m-%d %H:%M}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.analyzers.drift.metrics import REQUESTS, Floats
+from understudy.analyzers.drift.metrics import Floats
 from understudy.analyzers.drift.periods import Hours
 
 
@@ -34,9 +34,4 @@ class HourlySums:
 
     def within(self, hours: Hours) -> NDArray[np.bool_]:
         """Return which rows (n,) lie in some hours."""
-        return (self.hours >= hours.start) & (self.hours < hours.end)
-
-    def span(self) -> Hours | None:
-        """Return the first and last hour with requests of this side; None without any."""
-        hours = self.hours[self.columns[REQUESTS] > 0]
-        return Hours(int(hours.min()), int(hours.max()) + 1) if hours.size else None
+        return hours.hold(self.hours)

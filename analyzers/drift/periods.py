@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from understudy.schemas.events import Side
 
+MS_OF_HOUR: Final = 3_600_000
 HOURS_OF_DAY: Final = 24
 HOURS_OF_WEEK: Final = 168
 RECENT_HOURS: Final = HOURS_OF_DAY
@@ -32,8 +36,9 @@ class Hours(NamedTuple):
     start: int
     end: int
 
-    def __contains__(self, hour: object) -> bool:
-        return isinstance(hour, int) and self.start <= hour < self.end
+    def hold(self, hours: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of some hours (n,) are among these."""
+        return (hours >= self.start) & (hours < self.end)
 
 
 class Periods(NamedTuple):

@@ -26,8 +26,8 @@ class Strata:
     ) -> None:
         """`parts` (n,) numbers what each row is about, `hours` (n,) are hours since 1970."""
         reference, recent = periods
-        is_recent = (hours >= recent.start) & (hours < recent.end)
-        self._rows = is_recent | ((hours >= reference.start) & (hours < reference.end))
+        is_recent = recent.hold(hours)
+        self._rows = is_recent | reference.hold(hours)
         hours, parts, is_recent = hours[self._rows], parts[self._rows], is_recent[self._rows]
         keys, stratum = np.unique(
             parts * periods.cycle + hours % periods.cycle, return_inverse=True

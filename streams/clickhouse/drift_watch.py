@@ -17,6 +17,7 @@ from understudy.analyzers.drift.periods import RECENT_HOURS, periods_of
 from understudy.analyzers.drift.side_drift import SideDrift, drift_of
 from understudy.schemas.events import Side
 from understudy.streams.clickhouse.hourly_traffic import (
+    SIDES,
     hourly_sums,
     hours_of_side,
     recent_rollouts,
@@ -26,7 +27,6 @@ from understudy.streams.clickhouse.sink_errors import SinkError
 
 log = structlog.get_logger(__name__)
 
-SIDES: Final[tuple[Side, ...]] = ("stable", "candidate")
 FIRST_LOOK_S: Final = 60.0
 """After the worker began: it has more urgent things to do then."""
 

@@ -13,14 +13,14 @@ import numpy as np
 
 from understudy.analyzers.drift.hourly_sums import HourlySums
 from understudy.analyzers.drift.metrics import COLUMNS, REQUESTS
-from understudy.analyzers.drift.periods import Hours
+from understudy.analyzers.drift.periods import MS_OF_HOUR, Hours
+from understudy.schemas.clickhouse.rollups import ROLLUPS
 from understudy.schemas.events import Side
 from understudy.streams.clickhouse.read_connection import ReadConnection
 
-SECONDS: Final = 3_600
-_TABLE: Final = "rollup_1h"
-_MS: Final = 1_000
-_HOUR: Final = f"intDiv(toUnixTimestamp(window_start), {SECONDS})"
+SIDES: Final[tuple[Side, ...]] = ("stable", "candidate")
+_TABLE: Final = ROLLUPS[-1].table.name
+_HOUR: Final = f"intDiv(toUnixTimestamp64Milli(window_start), {MS_OF_HOUR})"
 _AFTER_1970: Final = "window_start >= toDateTime(86400, 'UTC')"
 """What was invalid before any event had set the clock lies at the beginning of 1970."""
 _SPANS: Final = {
@@ -29,7 +29,7 @@ SELECT min({_HOUR}), max({_HOUR}) + 1, count() FROM {_TABLE}
 WHERE rollout_id = {{rollout_id:String}} AND source = 'events' AND {_AFTER_1970}
   AND {side}_{REQUESTS} > 0
 """
-    for side in ("stable", "candidate")
+    for side in SIDES
 }
 _SUMS: Final = {
     side: f"""
@@ -41,7 +41,7 @@ WHERE rollout_id = {{rollout_id:String}} AND source IN ('events', 'feedback')
   AND window_start < fromUnixTimestamp64Milli({{end_ms:Int64}}, 'UTC')
 GROUP BY hour, language, workflow
 """
-    for side in ("stable", "candidate")
+    for side in SIDES
 }
 
 
@@ -77,8 +77,8 @@ def hourly_sums(
     for span in spans:
         parameters = {
             "rollout_id": rollout_id,
-            "start_ms": span.start * SECONDS * _MS,
-            "end_ms": span.end * SECONDS * _MS,
+            "start_ms": span.start * MS_OF_HOUR,
+            "end_ms": span.end * MS_OF_HOUR,
         }
         rows += connection.rows(_SUMS[side], parameters)
     table = np.array([row[3:] for row in rows], np.float64).reshape(len(rows), len(COLUMNS))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import closing
-from typing import Final
 
 import click
 
@@ -17,6 +16,7 @@ from understudy.analyzers.drift.change_sentences import (
 )
 from understudy.analyzers.drift.periods import (
     HOURS_OF_DAY,
+    MS_OF_HOUR,
     RECENT_HOURS,
     Hours,
 )
@@ -27,8 +27,8 @@ from understudy.analyzers.guardrails.formatting import (
 )
 from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.events import Side
-from understudy.streams.clickhouse.drift_watch import SIDES, SideLook, look_at
-from understudy.streams.clickhouse.hourly_traffic import SECONDS
+from understudy.streams.clickhouse.drift_watch import SideLook, look_at
+from understudy.streams.clickhouse.hourly_traffic import SIDES
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import clickhouse_option, rollout_argument
@@ -37,8 +37,6 @@ from understudy.streams.errors import VERDICT, CommandError
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.data_table import Column, DataTable
 from understudy.streams.terminal.output import say, say_json, show
-
-_MS: Final = 1_000
 
 
 @click.command("drift")
@@ -89,7 +87,7 @@ def command(
       understudy drift checkout --fail-on-drift --json      each hour, by cron
     """
     quiet_logs(logging.ERROR)
-    until = None if until_ms is None else until_ms // _MS // SECONDS
+    until = None if until_ms is None else until_ms // MS_OF_HOUR
     reference = None if reference_days is None else reference_days * HOURS_OF_DAY
     with closing(ReadConnection(url or settings.clickhouse.url)) as connection:
         looks = [
@@ -154,7 +152,7 @@ def _document(look: SideLook) -> dict[str, object]:
 
 def _times(hours: Hours) -> dict[str, str]:
     return {
-        name: from_epoch_ms(hour * SECONDS * _MS).isoformat()
+        name: from_epoch_ms(hour * MS_OF_HOUR).isoformat()
         for name, hour in zip(("since", "until"), hours, strict=True)
     }
 

@@ -6,7 +6,8 @@ import datetime as dt
 from functools import lru_cache
 from typing import Final
 
-from understudy.streams.clickhouse.drift_watch import SIDES, SideLook, look_at
+from understudy.streams.clickhouse.drift_watch import SideLook, look_at
+from understudy.streams.clickhouse.hourly_traffic import SIDES
 from understudy.streams.clickhouse.read_connection import ReadConnection
 
 MAX_KEPT: Final = 20
