@@ -26,6 +26,7 @@ from confluent_kafka.admin import AdminClient
 from understudy.schemas.topics import Topics, understudy_topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.topic_admin import ensure_topics
+from understudy.streams.logs import LogLimit
 
 ROOT: Final = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:
@@ -40,6 +41,7 @@ MODEL_OUTPUTS_VARIABLE: Final = "UNDERSTUDY_TEST_MODEL_OUTPUTS"
 _MODEL_OUTPUTS_BESIDE_REPOSITORY: Final = Path("..", "shared", "data")
 _NETWORK_MARKERS: Final = ("integration", "faults", "embedded")
 _LONGEST_FIRST: Final = ("faults", "slow", "integration", "embedded")
+_OURS: Final = "understudy."
 _NO_BROKER: Final = "no Kafka broker: "
 _TOPIC_PARTITIONS: Final = 3
 _DELETE_TIMEOUT_S: Final = 5.0
@@ -102,8 +104,14 @@ def _needs_network(item: pytest.Item) -> bool:
 
 @pytest.fixture(autouse=True)
 def logs_as_by_default() -> Iterator[None]:
-    """What a command set for its process, such as errors alone, does not outlive its test."""
+    """What a command set for its process, such as errors alone, does not outlive its test.
+
+    Nor does what was logged so often in a minute that no more of it would be.
+    """
     structlog.reset_defaults()
+    for module in [module for name, module in sys.modules.items() if name.startswith(_OURS)]:
+        if isinstance(limit := vars(module).get("_limited_log"), LogLimit):
+            limit._intervals.clear()
     yield
     structlog.reset_defaults()
 

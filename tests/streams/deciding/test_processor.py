@@ -36,7 +36,6 @@ from understudy.streams.deciding.state_store import (
     look_request,
 )
 from understudy.streams.kafka.unreadable import UnreadableBatch
-from understudy.streams.logs import LogLimit
 from understudy.streams.zstd import zstd
 
 SESSION_S = 60.0
@@ -478,7 +477,6 @@ def test_each_rollout_without_a_policy_is_named_once_and_few_are_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(processor, "MAX_NAMED_ROLLOUTS", 2)
-    monkeypatch.setattr(processor, "_limited_log", LogLimit(structlog.get_logger()))
 
     async def work(bench: Bench) -> None:
         for offset, rollout_id in enumerate(["a", "a", "b", "a", "c", "b", "a"]):
