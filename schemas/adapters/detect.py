@@ -22,6 +22,7 @@ from understudy.schemas.adapters import (
 from understudy.schemas.adapters.json_records import json_records
 from understudy.schemas.adapters.recorded_answer import RecordedAnswer, id_text
 from understudy.schemas.adapters.recording import (
+    FORMATS,
     Format,
     FoundAnswer,
     FoundRequest,
@@ -33,18 +34,6 @@ from understudy.schemas.adapters.recording import (
     hash_id,
     look_up,
 )
-
-FORMATS: Final[Mapping[Format, str]] = {
-    "events": "events of Understudy",
-    "batch": "batch files of OpenAI or Anthropic",
-    "promptfoo": "promptfoo results",
-    "langfuse": "a Langfuse export",
-    "litellm": "payloads that LiteLLM logged",
-    "otlp": "OpenTelemetry spans",
-    "table": "a table (CSV, TSV or JSON lines)",
-}
-"""What the formats are called in messages, in the order in which a record is tried."""
-
 
 _HEAD_BYTES: Final = 4_096
 """Of a binary file, so many hold a byte that no text has."""

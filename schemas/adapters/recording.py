@@ -18,6 +18,16 @@ from understudy.schemas.events import Request
 
 Record = Mapping[str, Any]
 Format = Literal["events", "batch", "promptfoo", "langfuse", "otlp", "litellm", "table"]
+FORMATS: Final[Mapping[Format, str]] = {
+    "events": "events of Understudy",
+    "batch": "batch files of OpenAI or Anthropic",
+    "promptfoo": "promptfoo results",
+    "langfuse": "a Langfuse export",
+    "litellm": "payloads that LiteLLM logged",
+    "otlp": "OpenTelemetry spans",
+    "table": "a table (CSV, TSV or JSON lines)",
+}
+"""What the formats are called in messages, in the order in which a record is tried."""
 _HASH_DIGITS: Final = 16
 """64 bits: among a million inputs two share a hash once in forty million files."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from understudy.schemas.redaction.cut import first_bytes
 from understudy.schemas.redaction.rules import Finding, find
 from understudy.schemas.redaction.unmasked import unmask
 
@@ -130,10 +131,3 @@ class _Strings:
             del self._begun[level + 1 :]
         elif level == len(self._begun) - 1:
             self._begun.append(end)
-
-
-def first_bytes(text: str, max_bytes: int) -> str:
-    """Return the characters that fit into so many bytes of UTF-8."""
-    head = text[:max_bytes]
-    encoded = head.encode("utf-8", "surrogatepass")
-    return head if len(encoded) <= max_bytes else encoded[:max_bytes].decode("utf-8", "ignore")

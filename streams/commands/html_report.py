@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -47,9 +46,11 @@ def policy_of_report(rollout: Rollout, policy_file: Path | None) -> str:
 
 def write_report(page: ReportPage, file: Path) -> None:
     """Write a report. Raises `CommandError` where the file cannot be written."""
+    from importlib.metadata import version
+
     from understudy.streams.dashboard.pages import render_report
 
-    release = importlib.metadata.version("understudy")
+    release = version("understudy")
     text = render_report(page, dt.datetime.now(dt.UTC), release).encode()
     if file == STDOUT:
         say_raw(text)

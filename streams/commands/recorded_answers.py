@@ -7,13 +7,11 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from understudy.schemas.adapters.detect import FORMATS
-from understudy.schemas.adapters.recording import ReadingOptions
-from understudy.schemas.adapters.tables import USUAL_NAMES
+from understudy.schemas.adapters.recording import FORMATS, ReadingOptions
 from understudy.schemas.rollouts import nearest
 from understudy.streams.commands.options import RECORDING
 from understudy.streams.errors import CommandError
@@ -25,9 +23,10 @@ from understudy.streams.replay.answer_files import (
     read_runs,
     with_schemas,
 )
-from understudy.streams.replay.answer_recording import AnswerRecording
-from understudy.streams.replay.runs_report import notes, problems_text
 from understudy.streams.terminal.output import say
+
+if TYPE_CHECKING:
+    from understudy.streams.replay.answer_recording import AnswerRecording
 
 _NAMED: Final = {
     "id": ("id", "What names the request on both sides: a column, field or attribute."),
@@ -97,6 +96,10 @@ def check_is_from(answers: AnswerFiles) -> None:
 
 def _columns(given: tuple[str, ...]) -> dict[str, str]:
     """The columns of `--column FIELD=NAME`. Raises `UsageError`."""
+    if not given:
+        return {}
+    from understudy.schemas.adapters.tables import USUAL_NAMES
+
     columns = {}
     for one in given:
         field, equals, name = one.partition("=")
@@ -186,6 +189,9 @@ def read_answers(
 
     Stderr says what became of records that are no simple case. Raises `CommandError`.
     """
+    from understudy.streams.replay.answer_recording import AnswerRecording
+    from understudy.streams.replay.runs_report import notes, problems_text
+
     runs = read_or_fail(files)
     recording = AnswerRecording(runs, files, rollout_id, dt.datetime.now(dt.UTC))
     for line in problems_text(runs):

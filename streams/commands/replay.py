@@ -30,7 +30,6 @@ from understudy.streams.errors import VERDICT, CommandError
 from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.replay.answer_files import AnswerFiles
-from understudy.streams.replay.answer_recording import AnyRecording
 from understudy.streams.replay.invalid_lines import invalid_json, invalid_text
 from understudy.streams.replay.order_report import order_json, order_text
 from understudy.streams.replay.recordings import total_bytes
@@ -40,10 +39,10 @@ from understudy.streams.replay.time_order import Recording
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
 from understudy.streams.terminal.progress import file_progress
-from understudy.streams.terminal.report_table import report_tables, slice_documents
 
-if TYPE_CHECKING:  # imported where they are needed: most recordings are replayed without either
+if TYPE_CHECKING:  # imported where they are needed: most recordings are replayed without them
     from understudy.schemas.decisions import Decision
+    from understudy.streams.replay.answer_recording import AnyRecording
     from understudy.streams.replay.policy_trial import FailOn, PolicyTrial
 
 RECORDED: Final = "recorded"
@@ -142,7 +141,7 @@ def command(
     if output == "json":
         say_json(_json_document(document, result, decision, recording))
     elif output == "csv":
-        say_documents_as_csv(slice_documents(document))
+        _say_csv(document)
     else:
         _print(result, document, decision, all_slices=all_slices, took_s=took_s)
     if output != "json":
@@ -210,6 +209,12 @@ def _json_document(
     return {**whole, "decision": decision_json(decision)}
 
 
+def _say_csv(document: Document) -> None:
+    from understudy.streams.terminal.report_table import slice_documents
+
+    say_documents_as_csv(slice_documents(document))
+
+
 def _print(
     result: ReplayResult,
     document: Document,
@@ -218,6 +223,8 @@ def _print(
     all_slices: bool,
     took_s: float,
 ) -> None:
+    from understudy.streams.terminal.report_table import report_tables
+
     show(report_tables(document, all_slices=all_slices))
     if decision is not None:
         from understudy.streams.terminal.evidence_table import show_decision

@@ -13,7 +13,7 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -21,12 +21,15 @@ import numpy as np
 from understudy.analyzers.compare.severity import Severities
 from understudy.schemas.evaluations import fingerprint
 from understudy.schemas.events import CANDIDATE, STABLE, Event, Response, failure_of
-from understudy.schemas.redaction.redact import first_bytes, redact_and_cut
+from understudy.schemas.redaction.cut import first_bytes
 from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.pairing.capture_choices import CaptureChoices
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.join import RequestSides
 from understudy.streams.pairing.open_windows import WatermarkSteps
+
+if TYPE_CHECKING:
+    from understudy.schemas.redaction.redact import Redacted
 
 _PURPOSE: Final = "capture"
 _HASHES: Final = 2**64
@@ -200,7 +203,7 @@ class Captures:
 
 def redacted_pair(pair: CapturedPair, max_text_bytes: int) -> CapturedPair:
     """Return a pair with its texts redacted and cut to size."""
-    prompt = redact_and_cut(pair.prompt, max_text_bytes)
+    prompt = _redacted(pair.prompt, max_text_bytes)
     names = set(prompt.names)
     stable, candidate = (
         _redacted_side(side, max_text_bytes, names) for side in (pair.stable, pair.candidate)
@@ -216,12 +219,19 @@ def redacted_pair(pair: CapturedPair, max_text_bytes: int) -> CapturedPair:
 
 
 def _redacted_side(side: CapturedSide, max_text_bytes: int, names: set[str]) -> CapturedSide:
-    output = redact_and_cut(side.output, max_text_bytes)
-    calls = redact_and_cut(side.tool_calls, max_text_bytes)
+    output = _redacted(side.output, max_text_bytes)
+    calls = _redacted(side.tool_calls, max_text_bytes)
     names.update(output.names, calls.names)
     return replace(
         side, output=output.text, tool_calls=calls.text, is_cut=output.is_cut or calls.is_cut
     )
+
+
+def _redacted(text: str, max_bytes: int) -> Redacted:
+    # Imported here, since few rollouts capture texts, and the rules take long to import.
+    from understudy.schemas.redaction.redact import redact_and_cut
+
+    return redact_and_cut(text, max_bytes)
 
 
 def _similarity(comparisons: Comparisons, row: int) -> float:

@@ -18,9 +18,9 @@ from understudy.schemas.adapters.cases import (
     one_a_request,
     with_requests,
 )
-from understudy.schemas.adapters.detect import FORMATS, UnknownFormat, read_recording
 from understudy.schemas.adapters.recorded_answer import RecordedAnswer
 from understudy.schemas.adapters.recording import (
+    FORMATS,
     Format,
     FoundAnswer,
     FoundRequest,
@@ -156,6 +156,9 @@ def with_schemas(policy: PairingPolicy, runs: RecordedRuns) -> PairingPolicy:
 
 def _read(path: Path, files: AnswerFiles) -> Recording:
     """One file, its name in all places."""
+    # Imported here, since most commands that may read answers read events, and each reader costs.
+    from understudy.schemas.adapters.detect import UnknownFormat, read_recording
+
     name = file_name(path)
     wanted = None if files.format == "auto" else files.format
     try:

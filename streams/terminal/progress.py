@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-
-from understudy.streams.terminal.consoles import SafeConsole
+if TYPE_CHECKING:  # imported where a bar is shown: rich takes as long to import as a short replay
+    from rich.progress import Progress, ProgressColumn
 
 Item = TypeVar("Item")
 
@@ -28,30 +19,44 @@ def file_progress(total_bytes: int | None, label: str) -> Iterator[Callable[[int
 
     Of a pipe the size is unknown, `None`.
     """
-    bar = _bar(DownloadColumn(), TransferSpeedColumn())
-    with bar:
+    if not _is_shown():
+        yield lambda read: None
+        return
+    from rich.progress import DownloadColumn, TransferSpeedColumn
+
+    with _bar(DownloadColumn(), TransferSpeedColumn()) as bar:
         task = bar.add_task(label, total=total_bytes)
         yield lambda read: bar.advance(task, read)
 
 
 def counted(items: Iterable[Item], sizes: Sequence[int], label: str) -> Iterator[Item]:
     """The items, while a bar shows how many of what they hold, by their `sizes`, has been taken."""
-    bar = _bar(MofNCompleteColumn())
-    with bar:
+    if not _is_shown():
+        yield from items
+        return
+    from rich.progress import MofNCompleteColumn
+
+    with _bar(MofNCompleteColumn()) as bar:
         task = bar.add_task(label, total=sum(sizes))
         for item, size in zip(items, sizes, strict=True):
             yield item
             bar.advance(task, size)
 
 
+def _is_shown() -> bool:
+    return sys.stderr.isatty()
+
+
 def _bar(*columns: ProgressColumn) -> Progress:
-    console = SafeConsole(stderr=True)
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from understudy.streams.terminal.consoles import SafeConsole
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         *columns,
         TimeRemainingColumn(),
-        console=console,
+        console=SafeConsole(stderr=True),
         transient=True,
-        disable=not console.is_terminal,
     )

@@ -14,8 +14,14 @@ from tests.schemas.adapters.test_api_bodies import CHAT
 from tests.schemas.adapters.test_langfuse import API
 from tests.schemas.adapters.test_litellm_payload import START_S, payload
 from tests.schemas.adapters.test_otlp import span
-from understudy.schemas.adapters.detect import FORMATS, UnknownFormat, format_of, read_recording
-from understudy.schemas.adapters.recording import Format, Place, ReadingOptions, Recording
+from understudy.schemas.adapters.detect import UnknownFormat, format_of, read_recording
+from understudy.schemas.adapters.recording import (
+    FORMATS,
+    Format,
+    Place,
+    ReadingOptions,
+    Recording,
+)
 
 PLAIN = ReadingOptions()
 BATCH = {"custom_id": "r-1", "response": {"status_code": 200, "body": CHAT}, "error": None}

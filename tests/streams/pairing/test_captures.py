@@ -183,7 +183,7 @@ def test_pair_that_cannot_be_redacted_is_left_out_and_counted(
     def fail(*_: object) -> None:
         raise ValueError("of anna@example.org")
 
-    monkeypatch.setattr("understudy.streams.pairing.captures.redact_and_cut", fail)
+    monkeypatch.setattr("understudy.schemas.redaction.redact.redact_and_cut", fail)
     log = Log(capturing()).read(*pair("a", **ERROR), *LATER)
     assert captured(log) == []
     assert log.state.tally.capture_failures == 1
