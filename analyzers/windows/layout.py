@@ -39,6 +39,11 @@ class Place:
         return self.kind is SumKind.PRODUCT
 
     @property
+    def divisor(self) -> int:
+        """What a sum in ticks is divided by; 1 where ticks are the natural unit."""
+        return round(1 / self.tick) ** (2 if self.is_product else 1)
+
+    @property
     def width(self) -> int:
         """How many places it takes."""
         return LIMBS if self.is_product else 1

@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress
 from typing import Any, Final, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec.structs import astuple
+from numpy.typing import NDArray
 
 from understudy.analyzers.windows.histogram import merge
+from understudy.analyzers.windows.layout import MOST_NAMES, PLACES
+from understudy.analyzers.windows.moments import LIMBS, join_limbs
+from understudy.analyzers.windows.name_counts import most_frequent
+from understudy.analyzers.windows.window_sums import WindowSums
 from understudy.schemas.window_measures import (
     ControlSums,
     EventCounts,
@@ -85,6 +91,9 @@ _FIELDS: Final = [
 ]
 """Every measure of a row, section by section."""
 _PLACES: Final = range(len(_FIELDS))
+_PLACE_OF: Final = {f"{section}_{name}": place for place, (section, name) in enumerate(_FIELDS)}
+_EXACT: Final = 1 << 53
+"""Whole numbers below it are floats without rounding."""
 
 
 class RowSums:
@@ -111,9 +120,57 @@ class RowSums:
             elif kind is float:
                 self._fractions.setdefault(place, array("d")).append(value)
             else:
-                counts = self._maps.setdefault(place, {})
-                for key, count in value.items():
-                    counts[key] = counts.get(key, 0) + count
+                self._add_counts(place, value)
+
+    def add_windows(self, windows: Sequence[WindowSums]) -> None:
+        """Take windows before rows are drawn from them: the same as taking their rows."""
+        vectors = np.array([one.vector for one in windows])
+        sums: list[int] = vectors.sum(axis=0).tolist()
+        for slot, place, divisor, is_product in _NUMBERS:
+            if is_product:
+                self._add_products(place, vectors[:, slot : slot + LIMBS], divisor)
+            elif divisor == 1:
+                self._numbers[place] += sums[slot]
+            else:
+                self._add_fractions(place, _divided(vectors[:, slot], divisor))
+        for one in windows:
+            for column, histogram in one.histograms.items():
+                self._add_counts(_PLACE_OF[column], histogram)
+            for column, names in one.names.items():
+                self._add_counts(_PLACE_OF[column], most_frequent(names, MOST_NAMES[column]))
+
+    def _add_products(self, place: int, limbs: NDArray[np.int64], divisor: int) -> None:
+        """Add sums of products (n, LIMBS), which together may not fit into 64 bits."""
+        products = [join_limbs(*some) for some in limbs[limbs.any(axis=1)].tolist()]
+        if divisor == 1:
+            self._numbers[place] += sum(products)
+        else:
+            self._add_fractions(place, [one / divisor for one in products if one])
+
+    def _add_fractions(self, place: int, values: Sequence[float]) -> None:
+        if values:
+            self._fractions.setdefault(place, array("d")).extend(values)
+
+    def _add_counts(self, place: int, more: Mapping[Any, int]) -> None:
+        counts = self._maps.setdefault(place, {})
+        for key, count in more.items():
+            counts[key] = counts.get(key, 0) + count
+
+
+_NUMBERS: Final = [
+    (place.slot, _PLACE_OF[column], place.divisor, place.is_product)
+    for column, place in PLACES.items()
+]
+"""Where numbers stand in a window's vector and among a row's fields."""
+
+
+def _divided(ticks: NDArray[np.int64], divisor: int) -> list[float]:
+    """Ticks (n,) that are not zero, in natural units, rounded as Python divides whole numbers."""
+    some = ticks[ticks != 0]
+    if some.size and max(some.max(), -some.min()) < _EXACT:
+        exact: list[float] = (some / divisor).tolist()
+        return exact
+    return [one / divisor for one in some.tolist()]
 
 
 def total_of_sums(parts: Sequence[RowSums]) -> RowTotals:

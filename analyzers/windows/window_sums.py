@@ -136,13 +136,7 @@ class WindowSums:
 
 
 _PLACES: Final = [
-    (
-        place.slot,
-        place.section,
-        place.name,
-        round(1 / place.tick) ** (2 if place.is_product else 1),
-        place.is_product,
-    )
+    (place.slot, place.section, place.name, place.divisor, place.is_product)
     for place in PLACES.values()
 ]
 """Where the numbers of a row stand in the vector, and what their sums are divided by."""

@@ -132,7 +132,7 @@ def command(
             named = rollout_id or (RECORDED if trial is None else trial.rollout.rollout_id)
             recording, policy = read_answers(with_sides(answers, files), named, policy)
         sums = ReportSums()
-        result = replay(recording, policy, now_ms, sink, trial, sums.add)
+        result = replay(recording, policy, now_ms, sink, trial, sums)
     decision = None if trial is None or _is_unusable(result) else trial.outcome()
     took_s = time.monotonic() - started
     document = report_of_sums(sums, result.tally.read)

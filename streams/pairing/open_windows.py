@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,14 @@ class WatermarkSteps:
         return self.next_offsets[bisect_left(self.values_ms, limit_ms)]
 
 
+class ClosedWindow(NamedTuple):
+    """The sums of a slice in a window that does not change any more."""
+
+    key: SliceKey
+    sums: WindowSums
+    version: int
+
+
 @dataclass(slots=True)
 class OpenWindows:
     """Sums by slice and window; rows are drawn from here as often as wanted."""
@@ -55,7 +63,7 @@ class OpenWindows:
     source: Source = "events"
     _sums: dict[SliceKey, WindowSums] = field(default_factory=dict)
     _changed: set[SliceKey] = field(default_factory=set)
-    _closed_rows: list[WindowRow] = field(default_factory=list)
+    _closed: list[ClosedWindow] = field(default_factory=list)
     _unresolved: Mapping[SliceKey, UnresolvedCounts] = field(default_factory=dict)
     """As of the rows drawn last."""
 
@@ -94,12 +102,23 @@ class OpenWindows:
             sums = self._sums.pop(key)
             self._changed.discard(key)
             version = steps.passed_at(ended_ms)
-            self._closed_rows.append(self._row(key, sums, version, closed=True))
+            self._closed.append(ClosedWindow(key, sums, version))
+
+    def take_closed(self) -> list[ClosedWindow]:
+        """What closed since the last call of this or of those that take rows."""
+        closed, self._closed = self._closed, []
+        return closed
+
+    def take_all(self, position: int) -> list[ClosedWindow]:
+        """The same, and all windows that are open: nothing comes any more."""
+        closed = self.take_closed()
+        closed += (ClosedWindow(key, sums, position) for key, sums in self._sums.items())
+        self._sums, self._changed = {}, set()
+        return closed
 
     def take_closed_rows(self) -> list[WindowRow]:
         """Rows that closed since the last call."""
-        rows, self._closed_rows = self._closed_rows, []
-        return rows
+        return [self._row(*one, closed=True) for one in self.take_closed()]
 
     def take_rows(
         self, position: int, unresolved: Mapping[SliceKey, UnresolvedCounts] = NOTHING_WAITS

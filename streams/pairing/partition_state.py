@@ -22,7 +22,12 @@ from understudy.schemas.feedback import Feedback
 from understudy.schemas.window_measures import UnresolvedCounts
 from understudy.schemas.windows import Source, WindowRow
 from understudy.streams.pairing.commit_rule import CommitMetadata, CommitRule, SafeCommit
-from understudy.streams.pairing.open_windows import NOTHING_WAITS, OpenWindows, WatermarkSteps
+from understudy.streams.pairing.open_windows import (
+    NOTHING_WAITS,
+    ClosedWindow,
+    OpenWindows,
+    WatermarkSteps,
+)
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import (
     BatchOutput,
@@ -131,6 +136,14 @@ class PartitionState(ABC):
     def take_closed_rows(self) -> list[WindowRow]:
         """Window rows that closed since the last call; the open ones stay for later."""
         return self._windows.take_closed_rows()
+
+    def take_closed(self) -> list[ClosedWindow]:
+        """The sums of windows that closed since the last call, instead of their rows."""
+        return self._windows.take_closed()
+
+    def take_all(self) -> list[ClosedWindow]:
+        """The same, and those of all open windows: the input has ended."""
+        return self._windows.take_all(self.position)
 
     def safe_commit(self, flushed_to: int) -> SafeCommit | None:
         """What may be committed once every sink holds all before `flushed_to`.

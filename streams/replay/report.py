@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from understudy.analyzers.windows.histogram import quantile
+from understudy.analyzers.windows.layout import SLOTS
 from understudy.analyzers.windows.rows import RowSums, RowTotals, total_of_sums
+from understudy.analyzers.windows.window_sums import WindowSums
 from understudy.schemas.measure_kinds import (
     Category,
     Distribution,
@@ -19,8 +22,12 @@ from understudy.schemas.measure_kinds import (
 from understudy.schemas.measures import PAIR, SIDE
 from understudy.schemas.window_measures import PairSums, SideSums
 from understudy.schemas.windows import WindowRow
+from understudy.streams.pairing.open_windows import ClosedWindow
 
 Document = dict[str, Any]
+
+_COMPARED: Final = [SLOTS["stable_requests"], SLOTS["candidate_requests"]]
+"""Of a window's sums: whether a request was compared."""
 
 
 class ReportSums:
@@ -39,6 +46,21 @@ class ReportSums:
                 key = row.rollout_id, row.mode, row.language, row.workflow or None
                 sums = self._compared.setdefault(key, RowSums())
             sums.add(row)
+
+    def add_windows(self, windows: Iterable[ClosedWindow]) -> None:
+        """Take windows of which no rows were drawn."""
+        compared: dict[Key, list[WindowSums]] = defaultdict(list)
+        others: list[WindowSums] = []
+        for key, sums, _ in windows:
+            if sums.vector[_COMPARED].any():
+                name = key.rollout_id, key.mode or None, key.language, key.workflow or None
+                compared[name].append(sums)
+            else:
+                others.append(sums)
+        if others:
+            self._others.add_windows(others)
+        for name, own in compared.items():
+            self._compared.setdefault(name, RowSums()).add_windows(own)
 
     def whole(self) -> RowTotals:
         """The sums of all rows."""

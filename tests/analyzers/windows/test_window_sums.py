@@ -26,6 +26,7 @@ from understudy.analyzers.windows.columns import (
     pair_columns,
     side_columns,
 )
+from understudy.analyzers.windows.rows import RowSums, total_of_sums
 from understudy.analyzers.windows.window_sums import SliceKey, WindowSums, add_batch
 from understudy.schemas.events import Event
 from understudy.schemas.measures import MS_TICK
@@ -284,6 +285,18 @@ def test_ten_thousand_rows_at_every_limit_do_not_overflow() -> None:
     assert row.pair.duration_ratio_ln_sum == 0.0
     double = sums + sums
     assert row_of(double).stable.output_tokens_squares == 2 * LIMIT_ROWS * tokens**2
+
+
+@pytest.mark.parametrize("pairs", [1, 2_500])
+def test_windows_add_up_like_their_rows_at_every_limit(pairs: int) -> None:
+    """Beyond 53 bits a quotient of floats is not the rounded quotient of whole numbers."""
+    sums = sums_of([_at_the_limits()] * pairs)
+    windows = [sums, WindowSums(), sums_of(random_pairs(seed=4, count=9)), *[sums] * 5]
+    of_rows, of_windows = RowSums(), RowSums()
+    for one in windows:
+        of_rows.add(row_of(one))
+    of_windows.add_windows(windows)
+    assert repr(total_of_sums([of_windows])) == repr(total_of_sums([of_rows]))
 
 
 def _at_the_limits() -> tuple[Event, Event]:

@@ -73,6 +73,20 @@ def test_the_version_of_a_closed_row_is_where_the_watermark_passed_it() -> None:
         assert [row.version for row in open_windows.take_closed_rows()] == [6]
 
 
+def test_closed_windows_are_given_once_as_rows_or_as_sums() -> None:
+    open_windows = windows()
+    for start_ms in (0, WINDOW_MS):
+        open_windows.count(key(start_ms), "events_late")
+    open_windows.close(WINDOW_MS + LATENESS_MS, steps((WINDOW_MS + LATENESS_MS, 1)))
+    assert [(one.key.window_start_ms, one.version) for one in open_windows.take_closed()] == [
+        (0, 1)
+    ]
+    assert open_windows.take_closed_rows() == []
+    assert [one.key.window_start_ms for one in open_windows.take_all(position=2)] == [WINDOW_MS]
+    assert open_windows.take_all(position=3) == []
+    assert open_windows.take_rows(position=3) == []
+
+
 def test_later_windows_stay_open() -> None:
     open_windows = windows()
     for start_ms in (0, WINDOW_MS):

@@ -20,7 +20,7 @@ from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import BatchOutput
 from understudy.streams.replay.from_events import MAX_LINES
 from understudy.streams.replay.replay_events import CLOCK_ALLOWANCE_MS, replay
-from understudy.streams.replay.report import report
+from understudy.streams.replay.report import ReportSums, report, report_of_sums
 
 POLICY = PairingPolicy(window_s=2, join_timeout_s=6, allowed_lateness_s=7)
 RULES = oracle.Rules(join_timeout_ms=6000, window_ms=2000)
@@ -39,6 +39,18 @@ def test_replay_is_what_the_oracle_says(seed: int) -> None:
     result = replay(lines, POLICY, NOW_MS)
     assert oracle.differences(expected, report(result.rows, result.tally.read)) == []
     assert result.tally.accounted() == result.tally.read == len(lines)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_windows_that_are_summed_without_rows_have_the_sums_of_their_rows(seed: int) -> None:
+    lines = [line for line in random_log(random.Random(seed), 150) if line]
+    result, sums = replay(lines, POLICY, NOW_MS), ReportSums()
+    alone = replay(lines, POLICY, NOW_MS, sums=sums)
+    of_rows = ReportSums()
+    of_rows.add(result.rows)
+    assert repr(sums.whole()) == repr(of_rows.whole())
+    assert report_of_sums(sums, alone.tally.read) == report(result.rows, result.tally.read)
+    assert alone.rows == []
 
 
 class Collecting:
