@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ import numpy as np
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
+from understudy.analyzers.windows.exact_sum import ExactSum
+from understudy.analyzers.windows.exact_sum import total as exact_total
 from understudy.analyzers.windows.histogram import merge
 from understudy.analyzers.windows.layout import MOST_NAMES, PLACES
 from understudy.analyzers.windows.moments import LIMBS, join_limbs
@@ -97,15 +98,11 @@ _EXACT: Final = 1 << 53
 
 
 class RowSums:
-    """The measures of rows that come one by one: what `total` says of them, without the rows.
-
-    Of a row's fractions each is kept, since only all together they have a sum that does not depend
-    on their order.
-    """
+    """The measures of rows that come one by one: what `total` says of them, without the rows."""
 
     def __init__(self) -> None:
         self._numbers = [0] * len(_FIELDS)
-        self._fractions: dict[int, array[float]] = {}
+        self._fractions: dict[int, ExactSum] = {}
         self._maps: dict[int, dict[Any, int]] = {}
 
     def add(self, row: WindowRow) -> None:
@@ -118,7 +115,7 @@ class RowSums:
             if kind is int:
                 numbers[place] += value
             elif kind is float:
-                self._fractions.setdefault(place, array("d")).append(value)
+                self._add_fractions(place, (value,))
             else:
                 self._add_counts(place, value)
 
@@ -149,7 +146,7 @@ class RowSums:
 
     def _add_fractions(self, place: int, values: Sequence[float]) -> None:
         if values:
-            self._fractions.setdefault(place, array("d")).extend(values)
+            self._fractions.setdefault(place, ExactSum()).add(values)
 
     def _add_counts(self, place: int, more: Mapping[Any, int]) -> None:
         counts = self._maps.setdefault(place, {})
@@ -181,7 +178,7 @@ def total_of_sums(parts: Sequence[RowSums]) -> RowTotals:
         fractions = [part._fractions[place] for part in parts if place in part._fractions]
         maps = [part._maps[place] for part in parts if place in part._maps]
         if fractions:
-            values[section][name] = math.fsum(chain.from_iterable(fractions))
+            values[section][name] = exact_total(fractions)
         elif maps:
             values[section][name] = merge(*maps)
         elif number:

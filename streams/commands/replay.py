@@ -91,9 +91,9 @@ def command(
     """Run recorded events through the analysis, without Kafka, and print a report.
 
     FILE has one JSON event a line, plain or compressed with gzip or zstd, whatever its name; it may
-    be a pipe, or - for stdin. Events are taken in the order of their request times, as far as
-    memory reaches (two million events); stderr says what a worker would count as late. With
-    --clickhouse the results are stored as a worker would store them.
+    be a pipe, or - for stdin. Events are taken in the order of their request times; stderr says
+    what a worker would count as late. With --clickhouse the results are stored as a worker would
+    store them.
 
     Of events that cannot be used, stderr names the first of each kind: file, line and field. When
     no event can be used, the exit code is 1.

@@ -24,8 +24,7 @@ def order_text(disorder: Disorder, join_timeout_s: float) -> Iterator[str]:
     elif disorder.late_as_given:
         yield (
             f"order: {disorder.late_as_given:,} events were not brought into the order of their "
-            "times, since memory holds only a part of the recording or --as-recorded forbids it, "
-            "and are late; sort the recording by time, or split it"
+            "times, since --as-recorded forbids it, and are late; leave it out"
         )
 
 

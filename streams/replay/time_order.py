@@ -1,19 +1,19 @@
-"""The lines of a recording in the order of their request times, as far as memory reaches.
+"""The lines of a recording in the order of their request times.
 
 A worker takes events as they come and judges them by the largest time read so far, so one event
-whose clock runs four minutes ahead makes those after it late. A recording need not suffer that:
-what fits in memory is sorted. Of a larger one, a line is sorted among the lines around it.
+whose clock runs four minutes ahead makes those after it late. A recording need not suffer that: it
+is sorted.
 """
 
 from __future__ import annotations
 
-import heapq
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from understudy.streams.replay.line_sorter import MAX_HELD_BYTES, LineSorter
 from understudy.streams.replay.recordings import (
     BEFORE_ALL_TIME,
     Place,
@@ -24,12 +24,6 @@ from understudy.streams.replay.recordings import (
     read_recordings,
 )
 
-MAX_SORTED_LINES: Final = 2_000_000
-"""Half an hour of a thousand events a second."""
-MAX_SORTED_BYTES: Final = 1024 * 1024 * 1024
-"""Of memory: what a laptop can spare."""
-_LINE_OVERHEAD_BYTES: Final = 300
-"""What Python needs for a line besides its bytes."""
 _NUMBER_BITS: Final = 44
 """Of a place: the line, below the number of its file."""
 
@@ -44,7 +38,7 @@ class Disorder:
     first_ahead: Place | None = None
     """The first line that lies so far ahead of one after it."""
     late_as_given: int = 0
-    """The same in the order in which the lines were given out: 0 where all could be sorted."""
+    """The same in the order in which the lines were given out: 0 where they were sorted."""
 
 
 class Recording:
@@ -57,14 +51,14 @@ class Recording:
         join_timeout_ms: int,
         progress: Progress | None = None,
         as_recorded: bool = False,
-        max_lines: int = MAX_SORTED_LINES,
-        max_bytes: int = MAX_SORTED_BYTES,
+        max_bytes: int = MAX_HELD_BYTES,
     ) -> None:
+        """Sort with so many bytes of memory, about; what they do not hold goes through files."""
         self._paths = paths
         self._timeout_ms = join_timeout_ms
         self._progress = progress
         self._as_recorded = as_recorded
-        self._max_lines, self._max_bytes = max_lines, max_bytes
+        self._max_bytes = max_bytes
         self._places = array("Q")
         self.disorder = Disorder()
 
@@ -102,29 +96,14 @@ class Recording:
             yield line
 
     def _sorted(self, lines: Iterator[RecordedLine]) -> Iterator[RecordedLine]:
-        """The lines by time, as far as a bounded buffer reaches; a file's damage comes last."""
-        held: list[RecordedLine] = []
-        nbytes = 0
+        """The lines by time; a file's damage comes last."""
+        sorter = LineSorter(self._max_bytes)
         damage: RecordingError | None = None
-        is_heap = False
         try:
             for line in lines:
-                nbytes += len(line.payload) + _LINE_OVERHEAD_BYTES
-                if not is_heap and len(held) < self._max_lines and nbytes <= self._max_bytes:
-                    held.append(line)
-                    continue
-                if not is_heap:
-                    heapq.heapify(held)
-                    is_heap = True
-                heapq.heappush(held, line)
-                while len(held) > self._max_lines or nbytes > self._max_bytes:
-                    oldest = heapq.heappop(held)
-                    nbytes -= len(oldest.payload) + _LINE_OVERHEAD_BYTES
-                    yield oldest
+                sorter.add(line)
         except RecordingError as error:
             damage = error
-        held.sort(reverse=True)
-        while held:
-            yield held.pop()
+        yield from sorter.drain()
         if damage is not None:
             raise damage

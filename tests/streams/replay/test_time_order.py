@@ -1,4 +1,4 @@
-"""The order of a recording: sorted as far as memory reaches, and what it was like before."""
+"""The order of a recording: sorted, and what it was like before."""
 
 from __future__ import annotations
 
@@ -62,26 +62,13 @@ def test_equal_times_and_lines_without_a_time_keep_their_place(tmp_path: Path) -
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("limits", [{"max_lines": 100}, {"max_bytes": 60_000}])
-def test_beyond_memory_a_line_is_sorted_among_those_around_it(
-    limits: dict[str, int], tmp_path: Path
-) -> None:
-    rng = random.Random(1)
-    seconds = [n + rng.randrange(20) for n in range(1500)]
-    lines = [line for n, second in enumerate(seconds) for line in minutes(n, second)]
-    read = recording(tmp_path / "events", lines, **limits)
-    given = list(read)
-    assert sorted(given) == sorted(lines)
-    expected = sorted(range(1500), key=lambda n: seconds[n])
-    assert given == [line for n in expected for line in minutes(n, seconds[n])]
-    assert read.disorder.late_as_given == 0
-
-
-def test_what_lies_beyond_memory_is_counted(tmp_path: Path) -> None:
+def test_beyond_memory_all_is_sorted_all_the_same(tmp_path: Path) -> None:
     lines = [line for n in range(1200) for line in minutes(n, 1200 - n)]
-    read = recording(tmp_path / "events", lines, max_lines=100)
+    read = recording(tmp_path / "events", lines, max_bytes=60_000)
     result = replay(read, POLICY, NOW_MS)
-    assert read.disorder.late_as_given == result.tally.late > 1000
+    assert (result.tally.pairs, result.tally.late) == (1200, 0)
+    assert read.disorder.late_as_given == 0
+    assert read.place(0) == (str(tmp_path / "events"), 2399)
 
 
 def test_every_line_can_be_found_again(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Lines are sorted by time and then by reading, in memory or through files."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from typing import Any
+
+import pytest
+
+from understudy.streams.replay.line_sorter import LineSorter
+from understudy.streams.replay.recordings import BEFORE_ALL_TIME, RecordedLine, RecordingError
+
+
+def some_lines(count: int, seed: int = 1) -> list[RecordedLine]:
+    rng = random.Random(seed)
+    times = [BEFORE_ALL_TIME, *(rng.randrange(-50, 1 << 41) for _ in range(count - 1))]
+    return [
+        RecordedLine(rng.choice(times), n, rng.randbytes(rng.randrange(2000)), n % 3, n + 1, n % 7)
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("max_bytes", [1, 20_000, 10_000_000])
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_all_lines_come_out_in_order(count: int, max_bytes: int) -> None:
+    lines, sorter = some_lines(count) if count else [], LineSorter(max_bytes)
+    for line in lines:
+        sorter.add(line)
+    assert list(sorter.drain()) == sorted(lines)
+    assert list(sorter.drain()) == []
+
+
+def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    sorter = LineSorter(max_bytes=1)
+    with pytest.raises(RecordingError, match=r"No space left on device.*TMPDIR"):
+        sorter.add(some_lines(1)[0])
+
+
+def test_what_was_given_out_in_part_leaves_no_open_file() -> None:
+    sorter = LineSorter(max_bytes=1)
+    for line in some_lines(5):
+        sorter.add(line)
+    files = list(sorter._parts)
+    given = sorter.drain()
+    next(given)
+    given.close()  # type: ignore[attr-defined]
+    assert all(file.closed for file in files)
