@@ -32,6 +32,7 @@ from typing import Any, Final
 
 import msgspec
 from confluent_kafka import Producer
+from revisions import THIS, Code, code_of
 from rich.console import Console
 from rich.table import Table
 
@@ -51,7 +52,6 @@ SETTLE_S: Final = 5.0
 """After a change of the rate, before counting begins: several flushes."""
 STARTED_S: Final = 90.0
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
-CODE: Final = ("schemas", "analyzers", "streams", "gateways")
 GROUPS: Final = {
     "pairing": "UNDERSTUDY_KAFKA_GROUP_ID",
     "deciding": "UNDERSTUDY_DECIDING_GROUP_ID",
@@ -77,21 +77,6 @@ def broker(kind: str) -> Iterator[str]:
         yield real.bootstrap_servers
     finally:
         real.close()
-
-
-@contextmanager
-def code_of(revision: str) -> Iterator[Path]:
-    """A folder that holds the package as it was at another revision."""
-    repository = Path(__file__).parents[1]
-    with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / "understudy"
-        package.mkdir()
-        archive = subprocess.run(
-            ["git", "-C", str(repository), "archive", revision, *CODE],
-            check=True, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        subprocess.run(["tar", "-x", "-C", str(package)], input=archive.stdout, check=True)
-        yield Path(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +106,9 @@ def _kind(thread: str) -> str:
 
 
 @contextmanager
-def worker(
-    name: str, servers: str, partitions: int, role: str, code: Path | None
-) -> Iterator[Worker]:
+def worker(servers: str, partitions: int, role: str, code: Code) -> Iterator[Worker]:
     """`understudy worker` with its defaults, once it has its partitions."""
-    prefix = f"live-{os.getpid()}-{partitions}-{name}."
+    prefix = f"live-{os.getpid()}-{partitions}-{code.name}."
     topics = understudy_topics(prefix, event_partitions=partitions)
     ensure_topics({"bootstrap.servers": servers, "log_level": 0}, [*topics])
     ours = {k: v for k, v in os.environ.items() if not k.startswith("UNDERSTUDY")}
@@ -136,7 +119,7 @@ def worker(
             "UNDERSTUDY_CLICKHOUSE_URL": f"chdb://{folder}/clickhouse",
             "UNDERSTUDY_HTTP_ENABLED": "false",
             **{variable: f"{prefix}{group}" for group, variable in GROUPS.items()},
-            **({"PYTHONPATH": str(code)} if code else {}),
+            **code.environment(),
         }
         log = Path(folder) / "log"
         command = [sys.executable, "-m", "understudy.streams.commands.main", "worker"]
@@ -146,7 +129,7 @@ def worker(
             )  # fmt: skip
         try:
             _wait_for(log, role)
-            yield Worker(name, topics, process)
+            yield Worker(code.name, topics, process)
         finally:
             process.terminate()
             process.wait()
@@ -215,12 +198,11 @@ def measure(chosen: argparse.Namespace, partitions: int, servers: str) -> list[d
     """Each worker's use of a core at each rate, one rate after the other."""
     rows = []
     with ExitStack() as stack:
-        codes: dict[str, Path | None] = {"here": None}
+        codes = [THIS]
         if chosen.against:
-            codes[chosen.against] = stack.enter_context(code_of(chosen.against))
+            codes.append(stack.enter_context(code_of(chosen.against)))
         workers = [
-            stack.enter_context(worker(name, servers, partitions, chosen.role, code))
-            for name, code in codes.items()
+            stack.enter_context(worker(servers, partitions, chosen.role, code)) for code in codes
         ]
         gateway = Gateway(servers, [one.topics for one in workers])
         gateway.apply()

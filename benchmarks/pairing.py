@@ -151,10 +151,10 @@ class Log:
     timestamps_ms: list[int]
 
 
-def make_log(workload: str, pairs: int, seed: int) -> Log:
+def make_log(workload: str, pairs: int, seed: int, rate_per_s: float = RATE_PER_S) -> Log:
     """The records, stamped so that the last arrives about now."""
-    start = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=pairs / RATE_PER_S + 300.0)
-    messages = simulate(seed=seed, pairs=pairs, healthy=False, start=start, rate_per_s=RATE_PER_S)
+    start = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=pairs / rate_per_s + 300.0)
+    messages = simulate(seed=seed, pairs=pairs, healthy=False, start=start, rate_per_s=rate_per_s)
     log = Log([], [], [])
     for message in WORKLOADS[workload](messages):
         log.payloads.append(message.payload)
