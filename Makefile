@@ -10,7 +10,7 @@ PACKAGES := $(wildcard schemas analyzers streams gateways)
 TYPING := build/typing
 # more arguments: make test ARGS='-k join -x', make demo ARGS='--healthy'
 ARGS ?=
-BENCH ?= pairing
+BENCH ?= before_after
 # processes of make test; one more than two cores, since half of its time is waiting for brokers
 WORKERS ?= 3
 
@@ -52,7 +52,7 @@ generate: $(VENV)/installed-dev ## Write what follows from declarations: records
 	@$(BIN)/python docs/tables.py
 
 .PHONY: bench
-bench: $(VENV)/installed-dev ## Run a benchmark: BENCH=pairing is benchmarks/pairing.py
+bench: $(VENV)/installed-dev ## Measure before and now side by side; BENCH=pairing runs benchmarks/pairing.py
 	@$(BIN)/python benchmarks/$(BENCH).py $(ARGS)
 
 .PHONY: clean
