@@ -53,14 +53,14 @@ class ReportSums:
         others: list[WindowSums] = []
         for key, sums, _ in windows:
             if sums.vector[_COMPARED].any():
-                name = key.rollout_id, key.mode or None, key.language, key.workflow or None
-                compared[name].append(sums)
+                own = key.rollout_id, key.mode or None, key.language, key.workflow or None
+                compared[own].append(sums)
             else:
                 others.append(sums)
         if others:
             self._others.add_windows(others)
-        for name, own in compared.items():
-            self._compared.setdefault(name, RowSums()).add_windows(own)
+        for name, its_sums in compared.items():
+            self._compared.setdefault(name, RowSums()).add_windows(its_sums)
 
     def whole(self) -> RowTotals:
         """The sums of all rows."""
