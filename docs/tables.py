@@ -301,6 +301,8 @@ TABLES: Final[dict[str, Callable[[], list[str]]]] = {
     **{view.name: _plain(view.name) for view in ANALYST_VIEWS if not view.name.endswith("_daily")},
     "evaluations": _plain("evaluations"),
     "answer_quality": _plain("answer_quality"),
+    "explanations": _plain("explanations"),
+    "judged_pairs": _plain("judged_pairs"),
     "windows.identity": _identity,
     "windows.events": _section("events"),
     "windows.sides": _section("stable"),

@@ -48,7 +48,7 @@ PARTITION BY toDate(window_start)
 ORDER BY (rollout_id, mode, language, workflow, kind, window_start, window_s, partition, rank)
 TTL loaded_at + INTERVAL 14 DAY
 SETTINGS ttl_only_drop_parts = 1
-COMMENT 'One row for each pair captured, only of rollouts whose policy says `capture`. The one table with texts: grant it apart. Read with FINAL: a replay stores rows again. Kept for 14 days after loading; to change: ALTER TABLE captured_pairs MODIFY TTL loaded_at + INTERVAL 3 DAY';
+COMMENT 'One row for each pair captured, only of rollouts whose policy says `capture`. It holds texts: grant it apart. Read with FINAL: a replay stores rows again. Kept for 14 days after loading; to change: ALTER TABLE captured_pairs MODIFY TTL loaded_at + INTERVAL 3 DAY';
 
 -- Worst pairs: captured pairs of which something is worse.
 CREATE VIEW IF NOT EXISTS worst_pairs (

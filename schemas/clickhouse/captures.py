@@ -21,7 +21,7 @@ from understudy.schemas.clickhouse.schema import (
 )
 from understudy.schemas.measure_kinds import LABEL
 
-_TEXT_CODEC: Final = "ZSTD(3)"
+TEXT_CODEC: Final = "ZSTD(3)"
 """A fourth of what LZ4 leaves of texts, at an insert rate of a few hundred rows a second."""
 
 
@@ -31,13 +31,13 @@ def _side(side: str) -> Iterator[Column]:
     yield Column(f"{side}_model", LABEL, f"{title}: model that answered; empty when unknown")
     yield Column(f"{side}_output", "String",
                  f"{title}: text of the answer, else the refusal; redacted, cut",
-                 codec=_TEXT_CODEC)  # fmt: skip
+                 codec=TEXT_CODEC)  # fmt: skip
     yield Column(f"{side}_output_characters", "UInt32",
                  f"{title}: length of the whole text in code points; 0 without text")  # fmt: skip
     yield Column(f"{side}_is_cut", "Bool", f"{title}: text or tool calls are cut")
     yield Column(f"{side}_tool_calls", "String",
                  f"{title}: tool calls as JSON, redacted, cut; empty without any",
-                 codec=_TEXT_CODEC)  # fmt: skip
+                 codec=TEXT_CODEC)  # fmt: skip
     yield Column(f"{side}_error_type", LABEL, f"{title}: type of the error; empty without one")
     yield Column(f"{side}_finish_reason", LABEL, f"{title}: why the model stopped")
     yield Column(f"{side}_duration_ms", "Nullable(Float64)",
@@ -68,7 +68,7 @@ CAPTURED_PAIRS: Final = Table(
                "Similarity of the texts, 0 to 1; NULL unless both sides have text"),
         Column("expects", LABEL, "What the caller parses: text, json or json_schema"),
         Column("prompt", "String",
-               "Redacted, cut; empty where the gateway did not send it", codec=_TEXT_CODEC),
+               "Redacted, cut; empty where the gateway did not send it", codec=TEXT_CODEC),
         Column("prompt_is_cut", "Bool", "The prompt was longer"),
         Column("redacted", f"Array({LABEL})", "What was replaced in the texts, such as email"),
         *_side("stable"),
@@ -81,8 +81,8 @@ PARTITION BY toDate(window_start)
 ORDER BY (rollout_id, mode, language, workflow, kind, window_start, window_s, partition, rank)
 TTL loaded_at + INTERVAL 14 DAY
 SETTINGS ttl_only_drop_parts = 1""",
-    "One row for each pair captured, only of rollouts whose policy says `capture`. The one table "
-    "with texts: grant it apart. Read with FINAL: a replay stores rows again. Kept for 14 days "
+    "One row for each pair captured, only of rollouts whose policy says `capture`. It holds "
+    "texts: grant it apart. Read with FINAL: a replay stores rows again. Kept for 14 days "
     "after loading; to change: ALTER TABLE captured_pairs MODIFY TTL loaded_at + INTERVAL 3 DAY",
     (BY_PAIR,),
 )  # fmt: skip

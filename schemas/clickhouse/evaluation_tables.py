@@ -1,10 +1,14 @@
-"""The table of evaluations, one row a record, and the view of what they say together."""
+"""The tables of evaluations and of what evaluators explain, and the views of both.
+
+Explanations quote answers, so they are apart: not everybody who may read the others may read those.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Final
 
+from understudy.schemas.clickhouse.captures import CAPTURED_PAIRS, TEXT_CODEC
 from understudy.schemas.clickhouse.schema import (
     BY_PAIR,
     LOADED_AT,
@@ -18,6 +22,12 @@ from understudy.schemas.clickhouse.schema import (
 from understudy.schemas.measure_kinds import LABEL
 
 _EVALUATOR: Final = Column("evaluator", LABEL, "Who judged, and by what: name@version")
+_COMPARED: Final = Column("compared", LABEL, "candidate, or control: stable's own second run")
+_EVALUATION_TIME: Final = Column("evaluation_time", TIME, "When it was judged")
+_PLACE: Final = (
+    Column("partition", "UInt32", "Partition of the topic of evaluations"),
+    Column("offset", "UInt64", "Offset of the record"),
+)
 _LABELS: Final = f"Array({LABEL})"
 
 EVALUATIONS: Final = Table(
@@ -26,9 +36,9 @@ EVALUATIONS: Final = Table(
     (
         *REQUEST[:2],
         _EVALUATOR,
-        Column("compared", LABEL, "candidate, or control: stable's own second run"),
+        _COMPARED,
         *REQUEST[2:],
-        Column("evaluation_time", TIME, "When it was judged"),
+        _EVALUATION_TIME,
         Column("preference", "Nullable(Float64)",
                "How far the answer compared is preferred to stable's, mean over the orders: 1, 0 "
                "where stable's is, 0.5 for a tie; NULL without preferences"),
@@ -51,8 +61,7 @@ EVALUATIONS: Final = Table(
         Column("output_tokens", "Nullable(UInt32)", "Tokens that the judge wrote"),
         Column("cost_usd", "Nullable(Float64)", "What the evaluation cost, in US dollars"),
         Column("duration_ms", "Nullable(Float64)", "How long the evaluation took"),
-        Column("partition", "UInt32", "Partition of the topic of evaluations"),
-        Column("offset", "UInt64", "Offset of the record"),
+        *_PLACE,
     ),
     (LOADED_AT,),
     """\
@@ -142,4 +151,67 @@ ANSWER_QUALITY: Final = View(
     ("rollout_id", "evaluator", "day", "mode", "language", "workflow"),
     "What each evaluator says of the candidate's answers, with its own noise and price",
     source="evaluations AS e FINAL",
+)  # fmt: skip
+
+EXPLANATIONS: Final = Table(
+    "explanations",
+    "Explanations: what evaluators said in words about pairs, redacted.",
+    (
+        *REQUEST[:2],
+        _EVALUATOR,
+        _COMPARED,
+        *REQUEST[2:],
+        _EVALUATION_TIME,
+        Column("explanation", "String", "The evaluator's reasons, one for each order; redacted, "
+               "cut", codec=TEXT_CODEC),
+        Column("is_cut", "Bool", "It was longer"),
+        Column("redacted", _LABELS, "What was replaced in it, such as email"),
+        *_PLACE,
+    ),
+    (LOADED_AT,),
+    """\
+ENGINE = ReplacingMergeTree
+PARTITION BY toDate(evaluation_time)
+ORDER BY (
+    rollout_id, evaluator, mode, language, workflow, request_time, pair_id, compared, partition,
+    offset
+)
+TTL loaded_at + INTERVAL 14 DAY
+SETTINGS ttl_only_drop_parts = 1""",
+    "One row for each evaluation that says why, only of rollouts whose policy says `capture`. It "
+    "quotes answers: grant it apart. Read with FINAL: a replay stores rows again. Kept for 14 days "
+    "after loading; to change: ALTER TABLE explanations MODIFY TTL loaded_at + INTERVAL 3 DAY",
+    ("by_pair pair_id TYPE bloom_filter(0.001) GRANULARITY 1",),
+)  # fmt: skip
+
+_OF_EVALUATION: Final = (
+    "rollout_id", "request_time", "evaluation_time", "language", "workflow", "mode", "evaluator",
+    "compared", "pair_id", "preference", "preferred", "shown_first", "stable_score",
+    "compared_score", "error", "model", "cost_usd", "duration_ms",
+)  # fmt: skip
+_OF_TEXTS: Final = ("prompt", "stable_output", "candidate_output")
+_EVALUATED: Final = {column.name: column for column in EVALUATIONS.columns}
+_CAPTURED: Final = {column.name: column for column in CAPTURED_PAIRS.columns}
+
+JUDGED_PAIRS: Final = View(
+    "judged_pairs",
+    "Judged pairs: evaluations with their explanations, and with the answers where captured.",
+    (
+        *(replace(_EVALUATED[name], value=f"e.{name}") for name in _OF_EVALUATION),
+        Column("explanation", "String", "The evaluator's reasons, redacted; empty where not kept",
+               value="x.explanation"),
+        *(
+            replace(_CAPTURED[name], codec="", value=f"p.{name}",
+                    comment=f"{_CAPTURED[name].comment}; empty where the pair was not captured")
+            for name in _OF_TEXTS
+        ),
+    ),
+    (),
+    "What evaluators said about which pair, when, at what price; with texts where they are kept",
+    source="evaluations AS e FINAL\n"
+    "LEFT ANY JOIN (SELECT * FROM explanations FINAL) AS x ON x.rollout_id = e.rollout_id\n"
+    "    AND x.pair_id = e.pair_id AND x.evaluator = e.evaluator AND x.compared = e.compared\n"
+    "    AND x.partition = e.partition AND x.offset = e.offset\n"
+    "LEFT ANY JOIN (SELECT * FROM captured_pairs FINAL) AS p ON p.rollout_id = e.rollout_id\n"
+    "    AND p.pair_id = e.pair_id",
 )  # fmt: skip

@@ -8,7 +8,12 @@ from typing import Final
 
 from understudy.schemas.clickhouse.analyst_views import ANALYST_VIEWS
 from understudy.schemas.clickhouse.captures import CAPTURED_PAIRS, WORST_PAIRS
-from understudy.schemas.clickhouse.evaluation_tables import ANSWER_QUALITY, EVALUATIONS
+from understudy.schemas.clickhouse.evaluation_tables import (
+    ANSWER_QUALITY,
+    EVALUATIONS,
+    EXPLANATIONS,
+    JUDGED_PAIRS,
+)
 from understudy.schemas.clickhouse.rollups import PROGRESS, ROLLUPS, SLICES_OF_ROLLUPS
 from understudy.schemas.clickhouse.schema import (
     ACCOUNTING,
@@ -34,6 +39,7 @@ FILES: Final[Mapping[str, tuple[Relation, ...]]] = {
     "0008_views": ANALYST_VIEWS,
     "0009_captures": (CAPTURED_PAIRS, WORST_PAIRS),
     "0010_evaluations": (EVALUATIONS, ANSWER_QUALITY),
+    "0011_explanations": (EXPLANATIONS, JUDGED_PAIRS),
 }
 """Name of a file to what it makes; 0004, the functions, is written by hand."""
 RELATIONS: Final[Mapping[str, Relation]] = {

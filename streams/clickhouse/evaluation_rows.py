@@ -1,4 +1,4 @@
-"""Evaluations laid out as columns to insert. No text of theirs is kept."""
+"""Evaluations laid out as columns to insert, and apart from them what they say in words."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from understudy.schemas.evaluations import (
     preference_value,
 )
 from understudy.schemas.event_time import to_epoch_ms
+from understudy.schemas.redaction.redact import Redacted
 from understudy.streams.clickhouse.tables import Columns
 
 
@@ -20,15 +21,7 @@ def evaluation_columns(evaluations: Sequence[Evaluation], languages: Sequence[st
     """n evaluations as columns of `evaluations`, but for their place in the log."""
     usages = [one.usage or EvaluationUsage() for one in evaluations]
     return {
-        "rollout_id": [one.rollout_id for one in evaluations],
-        "pair_id": [one.pair_id for one in evaluations],
-        "evaluator": list(map(evaluator_reference, evaluations)),
-        "compared": [one.compared for one in evaluations],
-        "mode": [one.mode for one in evaluations],
-        "language": list(languages),
-        "workflow": [one.workflow or "" for one in evaluations],
-        "request_time": [to_epoch_ms(one.request_time) for one in evaluations],
-        "evaluation_time": list(map(evaluation_time_ms, evaluations)),
+        **_identity(evaluations, languages),
         "preference": list(map(preference_value, evaluations)),
         "preferred": [[order.preferred for order in one.preferences] for one in evaluations],
         "shown_first": [[order.first or "" for order in one.preferences] for one in evaluations],
@@ -49,6 +42,33 @@ def evaluation_columns(evaluations: Sequence[Evaluation], languages: Sequence[st
         "cost_usd": [_amount(one.cost_usd) for one in usages],
         "duration_ms": [_amount(one.duration_ms) for one in evaluations],
     }  # fmt: skip
+
+
+def explanation_columns(
+    evaluations: Sequence[Evaluation], languages: Sequence[str], texts: Sequence[Redacted]
+) -> Columns:
+    """n evaluations as columns of `explanations`, but for their place in the log."""
+    return {
+        **_identity(evaluations, languages),
+        "explanation": [one.text for one in texts],
+        "is_cut": [one.is_cut for one in texts],
+        "redacted": [list(one.names) for one in texts],
+    }
+
+
+def _identity(evaluations: Sequence[Evaluation], languages: Sequence[str]) -> Columns:
+    """What both tables say of who judged which pair, and when."""
+    return {
+        "rollout_id": [one.rollout_id for one in evaluations],
+        "pair_id": [one.pair_id for one in evaluations],
+        "evaluator": list(map(evaluator_reference, evaluations)),
+        "compared": [one.compared for one in evaluations],
+        "mode": [one.mode for one in evaluations],
+        "language": list(languages),
+        "workflow": [one.workflow or "" for one in evaluations],
+        "request_time": [to_epoch_ms(one.request_time) for one in evaluations],
+        "evaluation_time": list(map(evaluation_time_ms, evaluations)),
+    }
 
 
 def _compared_score(evaluation: Evaluation) -> float:

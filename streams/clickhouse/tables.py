@@ -17,6 +17,7 @@ WINDOWS: Final = schema.WINDOWS.name
 DECISIONS: Final = schema.DECISIONS.name
 CAPTURED_PAIRS: Final = captures.CAPTURED_PAIRS.name
 EVALUATIONS: Final = evaluation_tables.EVALUATIONS.name
+EXPLANATIONS: Final = evaluation_tables.EXPLANATIONS.name
 
 Columns = dict[str, Column]
 

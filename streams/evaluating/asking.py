@@ -40,7 +40,7 @@ from understudy.streams.evaluating.judge_answer import (
 from understudy.streams.evaluating.judge_model import JudgeModel, JudgeReply, JudgeUnavailable
 from understudy.streams.evaluating.pair_queue import JudgeTask, LaneKey, PairQueue
 from understudy.streams.evaluating.prompts import Prompts, Question, new_nonce
-from understudy.streams.evaluating.sampling import place_of
+from understudy.streams.pairing.pair_place import place_of
 
 log = structlog.get_logger(__name__)
 

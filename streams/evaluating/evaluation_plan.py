@@ -23,7 +23,8 @@ from understudy.schemas.evaluations import (
     fingerprint,
 )
 from understudy.streams.evaluating.sampled_pair import SampledPair
-from understudy.streams.evaluating.sampling import Chosen, place_of
+from understudy.streams.evaluating.sampling import Chosen
+from understudy.streams.pairing.pair_place import place_of
 
 
 class JudgeRequest(NamedTuple):

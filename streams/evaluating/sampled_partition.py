@@ -25,8 +25,9 @@ from understudy.schemas.events import (
     decode_side,
 )
 from understudy.streams.evaluating.partition_progress import PartitionProgress
-from understudy.streams.evaluating.sampling import Chosen, RolloutSampler, SliceName, place_of
+from understudy.streams.evaluating.sampling import Chosen, RolloutSampler, SliceName
 from understudy.streams.pairing.join import Duplicate, Join, JoinOutput, Side
+from understudy.streams.pairing.pair_place import place_of
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import RecordBatch
 

@@ -12,12 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-import xxhash
-
 from understudy.schemas.evaluation_sampling import EvaluationSampling
 
 _HOUR_MS: Final = 3_600_000
-_PLACES: Final = float(2**64)
 MAX_SLICES: Final = 10_000
 """Hours of languages and workflows that are counted of one rollout; more are hostile names, without
 floor."""
@@ -27,14 +24,6 @@ follows within seconds."""
 
 SliceName = tuple[str, str]
 """Language as the gateway writes it, and workflow."""
-
-
-def place_of(rollout_id: str, pair_id: str, purpose: str = "sample") -> float:
-    """Return where a request lies between 0 and 1; places of two purposes are independent."""
-    return (
-        xxhash.xxh64_intdigest(f"{purpose}/{rollout_id}/{pair_id}".encode("utf-8", "replace"))
-        / _PLACES
-    )
 
 
 class Chosen(NamedTuple):

@@ -19,7 +19,6 @@ import msgspec
 import numpy as np
 
 from understudy.analyzers.compare.severity import Severities
-from understudy.schemas.evaluations import fingerprint
 from understudy.schemas.events import CANDIDATE, STABLE, Event, Response, failure_of
 from understudy.schemas.redaction.cut import first_bytes
 from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
@@ -27,20 +26,20 @@ from understudy.streams.pairing.capture_choices import CaptureChoices
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.join import RequestSides
 from understudy.streams.pairing.open_windows import WatermarkSteps
+from understudy.streams.pairing.pair_place import place_of
 
 if TYPE_CHECKING:
     from understudy.schemas.redaction.redact import Redacted
 
-_PURPOSE: Final = "capture"
-_HASHES: Final = 2**64
 _KEPT_BEYOND: Final = 4_096
 """Bytes kept beyond the limit, so that a secret that the cut goes through is seen whole."""
 
 _SLACK: Final = 4
 """Of the limit, a fourth more is kept before the rest is dropped, so that this is rare."""
 
-Order = tuple[float, int, str]
-"""By which pairs rank, the first first: severity, hash, `pair_id`."""
+Order = tuple[float, float, str]
+"""By which pairs rank, the first first: severity, place by hash, `pair_id`. By this place pairs are
+chosen to be judged, too, so that a captured sample holds those."""
 Group = tuple[str, ...]
 """What pairs share that are ranked against each other: their slice and kind."""
 
@@ -125,16 +124,16 @@ class Captures:
         is_worst, severity = capture == "worst", float(np.max(found.values[row]))
         if capture == "none" or (is_worst and severity <= 0.0):
             return
-        hashed = fingerprint((rollout_id, pair_id), _PURPOSE)
-        if capture == "sample" and hashed >= limits.sample_share * _HASHES:
+        place = place_of(rollout_id, pair_id)
+        if capture == "sample" and place >= limits.sample_share:
             return
         most, limit = limits.pairs_per_kind, limits.pairs_per_window
         names = requests.mode[row], requests.language[row], requests.workflow[row], found.kind(row)
-        order: Order = (-severity, hashed, pair_id)
+        order: Order = (-severity, place, pair_id)
         group: Group = names
         if not is_worst:  # in the order of the hash alone: any other would prefer something
             most = limit = limits.sampled_per_window
-            order, group = (0.0, hashed, pair_id), ()
+            order, group = (0.0, place, pair_id), ()
         window = self._windows.get((rollout_id, start_ms))
         if window is None:
             window = self._windows[rollout_id, start_ms] = _Window(most, limit)

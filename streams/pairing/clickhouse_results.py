@@ -15,13 +15,14 @@ from understudy.streams.clickhouse.comparison_rows import (
     comparison_columns,
     unmatched_columns,
 )
-from understudy.streams.clickhouse.evaluation_rows import evaluation_columns
+from understudy.streams.clickhouse.evaluation_rows import evaluation_columns, explanation_columns
 from understudy.streams.clickhouse.load_buffer import PartitionKey
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.tables import (
     COMPARISONS,
     EVALUATIONS,
+    EXPLANATIONS,
     UNMATCHED,
     WINDOWS,
     block,
@@ -63,6 +64,7 @@ class ClickHouseResults:
         judged = {number: one.evaluations for number, one in output.batches.items()}
         if any(judged.values()):
             blocks.append(evaluations_block(judged))
+            blocks += explanations_blocks(judged)
         if blocks:
             self._put(blocks, {n: self._put_to.get(n, -1) for n in output.batches})
 
@@ -106,6 +108,25 @@ def evaluations_block(by_partition: Mapping[int, Sequence[JudgedPair]]) -> Block
     columns = evaluation_columns(evaluations, languages)
     columns["partition"], columns["offset"] = numbers, [one.offset for one in judged]
     return block(EVALUATIONS, columns)
+
+
+def explanations_blocks(by_partition: Mapping[int, Sequence[JudgedPair]]) -> list[Block]:
+    """What evaluations say in words as rows to insert; no block where nothing is stored of it."""
+    explained = [
+        (number, one, one.explanation)
+        for number, some in by_partition.items()
+        for one in some
+        if one.explanation is not None
+    ]
+    if not explained:
+        return []
+    evaluations = [one.evaluation for _, one, _ in explained]
+    columns = explanation_columns(
+        evaluations, list(map(named_language, evaluations)), [text for _, _, text in explained]
+    )
+    columns["partition"] = [number for number, _, _ in explained]
+    columns["offset"] = [one.offset for _, one, _ in explained]
+    return [block(EXPLANATIONS, columns)]
 
 
 def comparison_block(comparisons: Comparisons, window_ms: int) -> Block:

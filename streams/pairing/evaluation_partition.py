@@ -12,7 +12,7 @@ but to know what has been judged.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,9 @@ from understudy.streams.pairing.records import (
     RecordBatch,
 )
 from understudy.streams.pairing.request_language import named_language
+
+if TYPE_CHECKING:
+    from understudy.schemas.redaction.redact import Redacted
 
 LOOK_BACK_S: Final = 28 * 86_400
 """Two days less than the topic is kept: what a running worker knows, one that starts can read."""
@@ -165,11 +168,27 @@ class EvaluationPartition(PartitionState):
         if self._is_copy(evaluation, record):
             self._count_copy(evaluation, time_ms)
             return
-        outcome.evaluations.append(JudgedPair(record.offset, evaluation))
+        explanation = self._storable(evaluation)
+        outcome.evaluations.append(JudgedPair(record.offset, evaluation, explanation))
         if self._is_unwritten(time_ms):
             self._count_unwritten(time_ms)
         else:
             placed.append(_Placed(evaluation, time_ms))
+
+    def _storable(self, evaluation: Evaluation) -> Redacted | None:
+        """What an evaluator explains, redacted, if the policy captures; whoever wrote it."""
+        captures, said = self.policy.captures, evaluation.explanation
+        said_ms = evaluation_time_ms(evaluation)
+        if not said or captures.of(evaluation.rollout_id, said_ms) == "none":
+            return None
+        try:
+            # Imported where it is needed: rules take 20 ms to compile, and most capture nothing.
+            from understudy.schemas.redaction.redact import redact_and_cut
+
+            return redact_and_cut(said, captures.limits.max_text_bytes)
+        except Exception:  # its message may quote the text
+            self.tally.capture_failures += 1
+            return None
 
     def _is_copy(self, evaluation: Evaluation, record: Record) -> bool:
         """Whether the same was judged before; where there is no judgement, nothing was."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.events import InvalidEvent, InvalidReason
 from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.join import Side, UnmatchedReason
+
+if TYPE_CHECKING:
+    from understudy.schemas.redaction.redact import Redacted
 
 
 class Record(NamedTuple):
@@ -88,6 +91,8 @@ class JudgedPair:
 
     offset: int
     evaluation: Evaluation
+    explanation: Redacted | None = None
+    """What it says in words, where that may be stored."""
 
 
 @dataclass(slots=True)

@@ -153,7 +153,7 @@ def test_documented_roles_are_sql(client: Client) -> None:
     section = page.partition("## Captured pairs")[2]
     sql = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)[0]
     statements = [one.strip() for one in sql.split(";") if one.strip()]
-    assert len(statements) == 8
+    assert len(statements) == 12
     for statement in statements:
         [(written,)] = client.query(
             "SELECT formatQuery({sql:String})", parameters={"sql": statement}

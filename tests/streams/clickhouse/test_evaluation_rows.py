@@ -9,9 +9,12 @@ from clickhouse_connect.driver.client import Client
 
 from tests.analyzers.windows.test_quality_columns import judged, preferring, scored
 from tests.streams.clickhouse.round_trip import insert
+from tests.streams.clickhouse.test_captured_pairs import pair
 from understudy.schemas.evaluations import Evaluation
+from understudy.schemas.redaction.redact import Redacted
+from understudy.streams.clickhouse.captured_pairs import captured_block
 from understudy.streams.clickhouse.tables import EVALUATIONS
-from understudy.streams.pairing.clickhouse_results import evaluations_block
+from understudy.streams.pairing.clickhouse_results import evaluations_block, explanations_blocks
 from understudy.streams.pairing.records import JudgedPair
 
 
@@ -90,3 +93,33 @@ def test_three_pairs_prove_nothing(client: Client) -> None:
     ((low, high, score_low, score_high),) = rows(client, columns, "answer_quality")
     assert low < 0.5 < high  # type: ignore[operator]
     assert score_low < 0 < score_high  # type: ignore[operator]
+
+
+def test_what_was_said_in_words_stands_beside_who_said_it_when_and_at_what_price(
+    client: Client,
+) -> None:
+    said = preferring("candidate", "tie", usage={"cost_usd": 0.25}, model="m", language="ja")
+    pairs = [
+        JudgedPair(7, said, Redacted("A names [email].", ("email",), is_cut=True)),
+        JudgedPair(8, preferring("stable", pair_id="b")),
+    ]
+    for _ in range(2):
+        insert(client, evaluations_block({3: pairs}))
+        (explained,) = explanations_blocks({3: pairs})
+        insert(client, explained)
+    insert(client, captured_block([pair("a", rollout_id="r")]))
+    found = rows(client, "pair_id, explanation, is_cut, redacted", "explanations FINAL")
+    assert found == [("a", "A names [email].", True, ["email"])]
+    columns = (
+        "pair_id, preference, explanation, model, cost_usd, prompt, stable_output, language, "
+        "toUnixTimestamp(evaluation_time)"
+    )
+    sql = f"SELECT {columns} FROM judged_pairs WHERE rollout_id = 'r' ORDER BY pair_id"
+    assert list(client.query(sql).result_rows) == [
+        ("a", 0.75, "A names [email].", "m", 0.25, "猫 \u202e <b>'\\", "yes", "ja", 1772452800),
+        ("b", 0.0, "", "", None, "", "", "und", 1772452800),
+    ]
+
+
+def test_without_words_nothing_is_inserted() -> None:
+    assert explanations_blocks({3: [JudgedPair(1, preferring("tie"))], 4: []}) == []

@@ -163,6 +163,7 @@ CHECKS: dict[str, Callable[[Rows], None]] = {
     "When did it begin?": began,
     "Which requests can I look up?": looked_up,
     "What did the worst pairs say?": nothing,
+    "What does the judge hold against the candidate?": nothing,
     "Which JSON fields differ more than stable's own?": fields,
     "Does it answer otherwise than stable answers itself?": answers_otherwise,
     "Do tool calls break?": tool_calls,

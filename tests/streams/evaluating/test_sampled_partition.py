@@ -11,7 +11,8 @@ from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import Event
 from understudy.streams.evaluating.partition_progress import PartitionProgress
 from understudy.streams.evaluating.sampled_partition import SampledPartition
-from understudy.streams.evaluating.sampling import Chosen, RolloutSampler, place_of
+from understudy.streams.evaluating.sampling import Chosen, RolloutSampler
+from understudy.streams.pairing.pair_place import place_of
 from understudy.streams.pairing.records import RecordBatch
 
 MAX_WAIT_MS = 60_000

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from understudy.schemas.evaluation_sampling import EvaluationSampling
-from understudy.streams.evaluating.sampling import MAX_SLICES, Chosen, RolloutSampler, place_of
+from understudy.streams.evaluating.sampling import MAX_SLICES, Chosen, RolloutSampler
+from understudy.streams.pairing.pair_place import place_of
 
 HOUR_MS = 3_600_000
 

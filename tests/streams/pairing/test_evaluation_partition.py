@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -19,7 +20,14 @@ from tests.streams.pairing.kills import (
 )
 from tests.streams.pairing.log import EPOCH, POLICY, Log, judgement
 from understudy.analyzers.windows.rows import latest, total
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import InvalidReason
+from understudy.schemas.rollouts import Capture
+from understudy.streams.pairing.capture_choices import (
+    CaptureChoice,
+    CaptureChoices,
+    CaptureLimits,
+)
 from understudy.streams.pairing.commit_rule import CommitMetadata
 from understudy.streams.pairing.evaluation_partition import LOOK_BACK_S, EvaluationPartition
 from understudy.streams.pairing.fingerprints import SeenFingerprints
@@ -233,3 +241,34 @@ def _sums(log: list[bytes]) -> bytes:
 def test_mutation_forgetting_what_was_judged_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EvaluationPartition, "_recall", lambda self, records: None)
     assert any(map(has_differences, range(20)))
+
+
+EPOCH_MS = to_epoch_ms(EPOCH)
+WHY = "A names mia@example.com, B does not."
+
+
+@pytest.mark.parametrize(
+    ("capture", "stored"),
+    [("none", None), ("worst", "A names [email], B does not."), ("sample", "A names [email]")],
+)
+def test_an_explanation_is_kept_where_the_policy_captures(
+    capture: Capture, stored: str | None
+) -> None:
+    """Whoever wrote it, so it is redacted here, and cut as captured texts are."""
+    length = len(WHY) if capture == "worst" else 23
+    choices = CaptureChoices(
+        CaptureLimits(max_text_bytes=length),
+        {"r": CaptureChoice(capture, from_ms=EPOCH_MS)},
+    )
+    log = evaluations(replace(POLICY, captures=choices))
+    log.read(judgement("a", explanation=WHY), judgement("a", explanation="again"), judgement("b"))
+    said = [one.explanation for one in log.outcomes[0].evaluations]
+    assert [one and one.text for one in said] == [stored, None]
+    assert (said[0] and said[0].is_cut) == (None if stored is None else capture == "sample")
+
+
+def test_what_was_said_before_the_policy_captured_is_not_kept() -> None:
+    choices = CaptureChoices(by_rollout={"r": CaptureChoice("all", from_ms=EPOCH_MS + 60_000)})
+    log = evaluations(replace(POLICY, captures=choices))
+    log.read(judgement("a", explanation=WHY), judgement("b", at_s=60, explanation=WHY))
+    assert [one.explanation is None for one in log.outcomes[0].evaluations] == [True, False]
