@@ -72,6 +72,8 @@ class AskingTotals:
     cost_usd: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     retries: int = 0
     in_flight: int = 0
+    cut_off: int = 0
+    """Pairs that were being asked about when asking ended: what they took is in no record."""
     failing_since_s: float | None = None
     """Since when no call has been answered, by the monotonic clock; None while some are."""
     failure: str = ""
@@ -133,6 +135,7 @@ class Asking:
             await asyncio.wait([stopping, *asking], return_when=asyncio.FIRST_COMPLETED)
             stop.set()
             await asyncio.wait(asking, timeout=STOP_GRACE_S)
+            self.totals.cut_off = self.totals.in_flight
         finally:
             for task in (stopping, *asking):
                 task.cancel()
@@ -177,10 +180,7 @@ class Asking:
             self.totals.not_judged[evaluator, failure] += 1
             return None
         self.totals.judged[evaluator] += 1
-        return msgspec.structs.replace(
-            task.pair.record(evaluator, task.compared, self._now(), task.probability),
-            preferences=(Preference("tie"),),
-        )
+        return msgspec.structs.replace(self._record(task), preferences=(Preference("tie"),))
 
     def _take(self, at_s: float) -> JudgeTask | None:
         """Take a task, and reserve its first call at `at_s`."""
@@ -210,6 +210,8 @@ class Asking:
         The first call was reserved when the pair was taken.
         """
         began_s, usage = time.monotonic(), _Usage()
+        if task.may_be_asked_already:
+            self._charge_lost_calls(task, usage, reserved_at_s)
         preferences: list[Preference] = []
         reasons: list[str] = []
         model, error = "", ""
@@ -239,7 +241,7 @@ class Asking:
         else:
             self.totals.not_judged[task.sampling.evaluator, error] += 1
         return msgspec.structs.replace(
-            task.pair.record(task.sampling.evaluator, task.compared, self._now(), task.probability),
+            self._record(task),
             preferences=tuple(preferences),
             error=None if preferences else error,
             model=model[:128] or None,
@@ -248,8 +250,17 @@ class Asking:
             explanation=_explanation(reasons) if task.pair.keeps_text else None,
         )
 
-    def _now(self) -> dt.datetime:
-        return dt.datetime.fromtimestamp(self._clock_s(), dt.UTC)
+    def _charge_lost_calls(self, task: JudgeTask, usage: _Usage, at_s: float) -> None:
+        """Charge what a process may have asked about the pair and took with it, at its most."""
+        usd = self._most_usd(task) * len(orders_of(task))
+        self._queue.charge(task.lane, at_s, 0.0, usd)
+        self.totals.cost_usd[task.sampling.evaluator] += usd
+        usage.cost_usd += usd
+
+    def _record(self, task: JudgeTask) -> Evaluation:
+        now = dt.datetime.fromtimestamp(self._clock_s(), dt.UTC)
+        evaluator, probability = task.sampling.evaluator, task.chosen.probability
+        return task.pair.record(evaluator, task.compared, now, probability)
 
     async def _ask(
         self, task: JudgeTask, first: Answer, usage: _Usage, reserved_at_s: float | None

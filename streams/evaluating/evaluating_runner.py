@@ -71,7 +71,7 @@ def run_evaluating(
     model = judge if judge is not None else configured_judge(settings)
     finished: Finished = Finished()
     queue = PairQueue(
-        settings.evaluating.queue_pairs, lambda task, record: finished.put((task.ticket, record))
+        settings.evaluating.queue_pairs, lambda task, record: finished.put((task, record))
     )
     plan = EvaluationPlan(_scoring(), prompts.rubrics.keys() if model is not None else frozenset())
     asking = None
@@ -154,11 +154,13 @@ class _AskingThread:
         if self._asking is not None:
             await self._asking.run(self._ended)
 
-    def end(self) -> None:
-        """Stop asking, and wait for what is under way, but not for long."""
+    def end(self) -> bool:
+        """Stop asking, and wait a little for what is under way; whether all of it ended."""
         if self._thread.is_alive() and self._loop is not None and self._ended is not None:
             self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join(_ASKING_STOP_TIMEOUT_S)
+        cut_off = 0 if self._asking is None else self._asking.totals.cut_off
+        return not (cut_off or self._thread.is_alive())
 
     def raise_failure(self) -> None:
         """Raise what ended the thread, if a failure did."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
+import msgspec
 import structlog
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from understudy.schemas.evaluations import Evaluation, decode_evaluation
 from understudy.schemas.events import InvalidEvent
+from understudy.streams.evaluating.sampling import SliceName
 from understudy.streams.kafka.client_config import reader_config, topics
 from understudy.streams.kafka.dead_letter_format import Headers
 from understudy.streams.kafka.topic_reader import Range, TopicReader
@@ -26,7 +28,21 @@ log = structlog.get_logger(__name__)
 
 WORKER_HEADER: Final = "worker"
 """Names the process that wrote a record: its own are counted when they are asked for."""
+SLICE_HEADER: Final = "slice"
+"""Language and workflow by which a pair was sampled, as JSON; a record has the language that was
+detected where the gateway named none."""
 _BATCH_RECORDS: Final = 1_000
+
+
+class Written(NamedTuple):
+    """A record of the log."""
+
+    evaluation: Evaluation
+    slice_name: SliceName | None
+    """In which its pair was sampled; None of what no worker has sampled."""
+
+
+_decode_slice: Final = msgspec.json.Decoder(tuple[str, str]).decode
 
 
 class EvaluationLog:
@@ -54,12 +70,11 @@ class EvaluationLog:
     ) -> None:
         self._consumer.close()
 
-    @property
-    def headers(self) -> Headers:
-        """What this process writes with its records."""
-        return [(WORKER_HEADER, self._worker)]
+    def headers(self, slice_name: SliceName) -> Headers:
+        """What this process writes with the record of a pair."""
+        return [(WORKER_HEADER, self._worker), (SLICE_HEADER, msgspec.json.encode(slice_name))]
 
-    def read_since(self, time_ms: int) -> Iterator[Evaluation]:
+    def read_since(self, time_ms: int) -> Iterator[Written]:
         """Yield what was written since a time, to the end as of now, where `follow` goes on."""
         with TopicReader(self._kafka, self._topic) as reader:
             bounds = reader.bounds()
@@ -68,7 +83,7 @@ class EvaluationLog:
         ends = [TopicPartition(self._topic, number, end) for number, (_, end) in bounds.items()]
         self._consumer.assign(ends)
 
-    def follow(self) -> Iterator[Evaluation]:
+    def follow(self) -> Iterator[Written]:
         """Yield what others have written meanwhile, without waiting."""
         for message in self._consumer.consume(_BATCH_RECORDS, 0.0):
             if message.error() is None:
@@ -78,13 +93,23 @@ class EvaluationLog:
                 place = self._topic, message.partition() or 0
                 step_over(self._consumer, self._config, place, message.offset() or 0)
 
-    def _decoded(self, message: Message) -> Iterator[Evaluation]:
+    def _decoded(self, message: Message) -> Iterator[Written]:
         """Yield the record of a message; what is none belongs to the dead letters of pairing."""
         value = message.value()
         try:
-            yield decode_evaluation(value if isinstance(value, bytes) else None)
+            evaluation = decode_evaluation(value if isinstance(value, bytes) else None)
         except InvalidEvent:
             return
+        yield Written(evaluation, _slice_of(message))
+
+
+def _slice_of(message: Message) -> SliceName | None:
+    """Read the header; one that is not ours says nothing."""
+    value = dict(message.headers() or []).get(SLICE_HEADER)
+    try:
+        return None if value is None else _decode_slice(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _ranges_since(

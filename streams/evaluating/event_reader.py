@@ -19,7 +19,6 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from understudy.schemas.evaluations import (
-    Compared,
     Evaluation,
     evaluation_identity,
     evaluation_key,
@@ -27,13 +26,14 @@ from understudy.schemas.evaluations import (
     evaluator_reference,
     fingerprint,
 )
+from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import Event
-from understudy.streams.evaluating.evaluation_log import EvaluationLog
+from understudy.streams.evaluating.evaluation_log import EvaluationLog, Written
 from understudy.streams.evaluating.evaluation_plan import EvaluationPlan, identity_of
 from understudy.streams.evaluating.live_policies import LivePolicies
 from understudy.streams.evaluating.pair_queue import JudgeTask, PairQueue
-from understudy.streams.evaluating.partition_progress import PartitionProgress, Ticket
-from understudy.streams.evaluating.sampled_pair import SampledPair, sampled_pair
+from understudy.streams.evaluating.partition_progress import PartitionProgress
+from understudy.streams.evaluating.sampled_pair import sampled_pair
 from understudy.streams.evaluating.sampled_partition import SampledPartition
 from understudy.streams.evaluating.sampling import Chosen, RolloutSampler
 from understudy.streams.kafka.access_denied import NOT_ALLOWED, failure_of
@@ -42,7 +42,7 @@ from understudy.streams.kafka.client_config import consumer_config, producer_con
 from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.kafka.unreadable import is_unreadable, step_over
 from understudy.streams.logs import KAFKA_LOGGER
-from understudy.streams.pairing.assignment import NOTHING_YET
+from understudy.streams.pairing.pair_place import place_of
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import RecordBatch
 from understudy.streams.settings import Settings
@@ -63,18 +63,21 @@ _MOST_JUDGED: Final = 2_000_000
 """Fingerprints that are remembered, of 100 bytes each; the log's readers count the first anyway."""
 _REQUEST_TIMEOUT_S: Final = 15.0
 """Longer than a broker's restart takes, so that one passes unseen."""
+NOTHING_IN_FLIGHT: Final = "nothing in flight"
+"""Metadata of a commit whose process has no call under way, or lives to write what comes of it."""
+_NONE_COMMITTED: Final = -1
 _POLICIES_TIMEOUT_S: Final = 30.0
 """For the policies to be read at the start, as for a broker to restart."""
 
-Finished = SimpleQueue[tuple[Ticket, Evaluation | None]]
+Finished = SimpleQueue[tuple[JudgeTask, Evaluation | None]]
 """What became of tasks, from whatever thread."""
 
 
 class AskingThread(Protocol):
     """Asks a judge beside the reader."""
 
-    def end(self) -> None:
-        """Stop asking, and wait for what is under way."""
+    def end(self) -> bool:
+        """Stop asking, and wait for what is under way; whether all of it ended."""
 
     def raise_failure(self) -> None:
         """Raise what ended it, if a failure did."""
@@ -116,10 +119,14 @@ class EventReader:
         self._judged: dict[int, None] = {}
         """Fingerprints of what has been judged, the oldest first."""
         self._unknown: set[str] = set()
+        self._partition_share = 1.0
+        self._flush_at_s = 0.0
+        self._lost_calls = 0
+        """Pairs that may still be charged for a process that ended without telling."""
         self._is_subscribed = False
         """Not before there is a rollout to evaluate: reading all events has its price, too."""
         self.counts: Counter[str] = Counter()
-        """Events read and sampled, requests, records written."""
+        """Events read and sampled, requests, records written, and those of others noted."""
         self.updated_s = time.monotonic()
         """When the loop last began a round."""
 
@@ -134,9 +141,9 @@ class EventReader:
             log.info("evaluating.started", topic=self._topic,
                      group=self._settings.evaluating.group_id)  # fmt: skip
             self._consume(stop, asking)
-            asking.end()
+            has_ended = asking.end()
             self.take_finished()
-            self.commit(list(self._partitions))
+            self.commit(list(self._partitions), NOTHING_IN_FLIGHT if has_ended else "")
         finally:
             self._partitions.clear()  # closing revokes them, and must not commit after a failure
             self._policies.close()
@@ -187,11 +194,10 @@ class EventReader:
         now_s = self._clock_s()
         midnight_s = now_s - now_s % 86_400
         since_s = min(midnight_s, now_s - _STARTED_SINCE_S)
-        for evaluation in self._evaluations.read_since(round(since_s * 1000)):
-            self._note(evaluation)
+        for written in self._evaluations.read_since(round(since_s * 1000)):
+            self._note(written)
 
     def _consume(self, stop: threading.Event, asking: AskingThread) -> None:
-        flush_at = time.monotonic() + _FLUSH_INTERVAL_S
         while not stop.is_set():
             self.updated_s = time.monotonic()
             asking.raise_failure()
@@ -200,15 +206,15 @@ class EventReader:
             else:
                 stop.wait(_POLL_S)
             self.take_finished()
-            for evaluation in self._evaluations.follow():
-                self._note(evaluation)
+            for written in self._evaluations.follow():
+                self._note(written)
             if self._policies.follow():
                 self._apply_policies()
             if self._samplers and not self._is_subscribed:
                 self._subscribe()
-            if time.monotonic() >= flush_at:
+            if time.monotonic() >= self._flush_at_s:
                 self.commit(list(self._partitions))
-                flush_at = time.monotonic() + _FLUSH_INTERVAL_S
+                self._flush_at_s = time.monotonic() + _FLUSH_INTERVAL_S
 
     # Policies and the log of evaluations
 
@@ -218,6 +224,7 @@ class EventReader:
         for name, rollout in rollouts.items():
             sampler = self._samplers.setdefault(name, RolloutSampler(()))
             sampler.samplings = rollout.samplings
+            sampler.partition_share = self._partition_share
             for sampling in rollout.samplings:
                 if sampling.evaluator in self._plan.judging:
                     named.add((name, sampling.evaluator))
@@ -233,11 +240,17 @@ class EventReader:
             self._unknown.add(evaluator)
             log.warning("evaluating.unknown_evaluator", evaluator=evaluator)
 
-    def _note(self, evaluation: Evaluation) -> None:
-        """Count what an evaluation cost, and that its pair is judged."""
+    def _note(self, written: Written) -> None:
+        """Count what an evaluation cost, that its pair is judged, and was chosen."""
+        evaluation = written.evaluation
         reference = evaluator_reference(evaluation)
         if not self._plan.knows(reference):
             return
+        sampler = self._samplers.get(evaluation.rollout_id)
+        if sampler is not None and written.slice_name is not None:
+            place = place_of(evaluation.rollout_id, evaluation.pair_id)
+            time_ms = to_epoch_ms(evaluation.request_time)
+            sampler.note_chosen(reference, place, written.slice_name, time_ms)
         usage = evaluation.usage
         if usage is not None and reference in self._plan.judging:
             calls = max(1, len(evaluation.preferences))
@@ -247,6 +260,7 @@ class EventReader:
             )  # fmt: skip
         if evaluation.error is None:
             self._remember(fingerprint(evaluation_identity(evaluation)))
+        self.counts["noted"] += 1
 
     def _remember(self, judged: int) -> None:
         self._judged[judged] = None
@@ -299,21 +313,20 @@ class EventReader:
         records, asked = self._plan.carry_out(found, chosen, now)
         for record in records:
             if fingerprint(evaluation_identity(record)) not in self._judged:
-                self._write(record)
+                self._write(record, chosen[0])
         for one, compared in asked:
             if identity_of(found, one.sampling.evaluator, compared) not in self._judged:
-                self._ask(found, one, compared, progress.add_task(key))
+                is_charged = self._is_charged_again(progress, key)
+                self._ask(JudgeTask(found, one, compared, progress.add_task(key), is_charged))
 
-    def _ask(
-        self,
-        pair: SampledPair,
-        chosen: Chosen,
-        compared: Compared,
-        ticket: Ticket,
-    ) -> None:
-        task = JudgeTask(
-            pair, chosen.sampling, compared, chosen.probability, chosen.is_floor, ticket
-        )
+    def _is_charged_again(self, progress: PartitionProgress, key: str) -> bool:
+        """Whether a process that ended without telling may have had a call about it in flight."""
+        if not self._lost_calls or not progress.may_be_asked_already(key):
+            return False
+        self._lost_calls -= 1
+        return True
+
+    def _ask(self, task: JudgeTask) -> None:
         if self._may_ask:
             self._queue.put(task)
         else:
@@ -325,33 +338,40 @@ class EventReader:
         """Write what the judge has said, and note what needs no record."""
         while True:
             try:
-                ticket, record = self._finished.get_nowait()
+                task, record = self._finished.get_nowait()
             except Empty:
                 return
             if record is not None:
-                self._write(record)
-            ticket.finish()
+                self._write(record, task.chosen)
+            task.ticket.finish()
 
-    def _write(self, record: Evaluation) -> None:
+    def _write(self, record: Evaluation, chosen: Chosen) -> None:
         self.counts["written"] += 1
         if record.error is None:
             self._remember(fingerprint(evaluation_identity(record)))
         self._producer.send(
             self._written_to, msgspec.json.encode(record), evaluation_key(record),
-            headers=self._evaluations.headers,
+            headers=self._evaluations.headers(chosen.slice_name),
         )  # fmt: skip
 
-    def commit(self, numbers: Iterable[int]) -> None:
-        """Commit what is finished, once the broker has its records."""
+    def commit(self, numbers: Iterable[int], metadata: str = "") -> None:
+        """Commit what is finished, once the broker has its records.
+
+        The metadata tells who reads on whether calls may have been in flight when this one ended.
+        """
         max_wait_ms = 2 * self._policy.join_timeout_ms
         safe = {n: self._partitions[n].progress.safe_offset(max_wait_ms) for n in numbers}
-        moved = {n: to for n, to in safe.items() if to > self._committed.get(n, -1)}
+        moved = (
+            safe
+            if metadata
+            else {n: to for n, to in safe.items() if to > self._committed.get(n, _NONE_COMMITTED)}
+        )
         if not moved:
             return
         if self._producer.flush(_FLUSH_TIMEOUT_S):
             log.warning("kafka.unavailable", error="evaluations are not delivered yet")
             return
-        offsets = [TopicPartition(self._topic, n, to) for n, to in moved.items()]
+        offsets = [TopicPartition(self._topic, n, to, metadata) for n, to in moved.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
@@ -364,16 +384,32 @@ class EventReader:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [partition.partition for partition in partitions]
         for committed in consumer.committed(partitions, timeout=_REQUEST_TIMEOUT_S):
-            number, at = committed.partition, max(NOTHING_YET, committed.offset)
-            progress = PartitionProgress(number, position=at)
+            number = committed.partition
+            first, end = self._consumer.get_watermark_offsets(
+                TopicPartition(self._topic, number), timeout=_REQUEST_TIMEOUT_S
+            )
+            is_committed = committed.offset >= 0
+            progress = PartitionProgress(number, committed.offset if is_committed else first)
+            if is_committed and committed.metadata != NOTHING_IN_FLIGHT:
+                progress.may_be_asked_before = end
+                self._lost_calls = self._settings.evaluating.concurrency
             self._partitions[number] = SampledPartition(self._policy, progress, self._complete)
-            self._committed[number] = at
+        self._share_partitions()
+        self._flush_at_s = 0.0  # a commit tells that calls may be in flight from now on
         log.info("partitions.assigned", topic=self._topic, partitions=numbers)
+
+    def _share_partitions(self) -> None:
+        """Tell samplers which share of the requests they see."""
+        described = self._consumer.list_topics(self._topic, timeout=_REQUEST_TIMEOUT_S)
+        count = len(described.topics[self._topic].partitions)
+        self._partition_share = max(1, len(self._partitions)) / max(1, count)
+        for sampler in self._samplers.values():
+            sampler.partition_share = self._partition_share
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [p.partition for p in partitions if p.partition in self._partitions]
         self.take_finished()
-        self.commit(numbers)
+        self.commit(numbers, NOTHING_IN_FLIGHT)  # or it is finished, and written, here
         self._drop(numbers)
         log.info("partitions.revoked", topic=self._topic, partitions=numbers)
 
@@ -383,6 +419,7 @@ class EventReader:
     def _drop(self, numbers: Iterable[int]) -> None:
         """Leave partitions to another worker; what waits of them is not asked any more."""
         for number in numbers:
+            self._committed.pop(number, None)
             dropped = self._partitions.pop(number, None)
             if dropped is not None:
                 dropped.progress.is_revoked = True

@@ -17,6 +17,7 @@ from understudy.schemas.evaluations import Compared, Evaluation
 from understudy.streams.evaluating.budget import Budget
 from understudy.streams.evaluating.partition_progress import Ticket
 from understudy.streams.evaluating.sampled_pair import SampledPair
+from understudy.streams.evaluating.sampling import Chosen
 
 LeftOut = Literal["queue", "budget", "price_unknown", "not_in_policy"]
 
@@ -28,12 +29,17 @@ class JudgeTask(NamedTuple):
     """One pair that one evaluator is to judge."""
 
     pair: SampledPair
-    sampling: EvaluationSampling
+    chosen: Chosen
     compared: Compared
-    probability: float
-    is_floor: bool
     ticket: Ticket
     """Whose turn it is once the pair needs no more, whatever became of it."""
+    may_be_asked_already: bool = False
+    """By a process that ended without telling, so that what it took is in no record."""
+
+    @property
+    def sampling(self) -> EvaluationSampling:
+        """What the policy says of its evaluator."""
+        return self.chosen.sampling
 
     @property
     def lane(self) -> LaneKey:
@@ -136,8 +142,8 @@ class PairQueue:
             if not is_named:
                 dropped = task
             elif len(lane) < self._most:
-                (lane.floors if task.is_floor else lane.others).append(task)
-            elif task.is_floor and lane.others:
+                (lane.floors if task.chosen.is_floor else lane.others).append(task)
+            elif task.chosen.is_floor and lane.others:
                 dropped = lane.others.pop()
                 lane.floors.append(task)
             else:

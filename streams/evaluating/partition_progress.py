@@ -28,6 +28,9 @@ class PartitionProgress:
     number: int
     position: int
     """The next offset to be read."""
+    may_be_asked_before: int = 0
+    """Requests that begin before this offset may have been asked about by a process that ended
+    without telling."""
     is_revoked: bool = False
     """Another worker may have it: nobody waits for what is not done yet."""
     timestamp_ms: int = 0
@@ -42,6 +45,10 @@ class PartitionProgress:
     def begin(self, key: str, offset: int, timestamp_ms: int) -> None:
         """Note the first record of a request."""
         self._open.setdefault(key, _Request(offset, timestamp_ms))
+
+    def may_be_asked_already(self, key: str) -> bool:
+        """Whether a process that ended without telling may have asked about a request."""
+        return self._open[key].offset < self.may_be_asked_before
 
     def add_task(self, key: str) -> Ticket:
         """Note one more evaluation of a request."""

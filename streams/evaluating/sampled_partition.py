@@ -140,7 +140,7 @@ class SampledPartition:
         if header.side == "stable":
             sampler.count_request(place, slice_name, time_ms)
         if waiting is None:
-            sampler.count_chosen(chosen, slice_name, time_ms)
+            sampler.count_chosen(chosen, place, slice_name, time_ms)
         self._chosen[key] = chosen
         self.progress.begin(key, offset, timestamp_ms)
         return True

@@ -2,9 +2,10 @@
 
 A request's place between 0 and 1 is the hash of its rollout and pair, so every worker and every
 restart chooses the same ones by share, and all evaluators of a policy look at the same sample as
-far as their shares allow. Floors are counted in memory, by each worker for the partitions that it
-reads and from its start on: what they add depends on that. The turns of a conversation depend on
-each other; each has a place of its own, so that a sample holds few turns of many conversations.
+far as their shares allow. What is chosen for a floor is told in the log of evaluations, so that a
+restart or another worker goes on counting instead of beginning again. The turns of a conversation
+depend on each other; each has a place of its own, so that a sample holds few turns of many
+conversations.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Chosen(NamedTuple):
     """With which requests like it are chosen."""
     is_floor: bool
     """Chosen only because its language and workflow are rare."""
+    slice_name: SliceName
+    """In which it counts towards a floor."""
 
 
 @dataclass(slots=True)
@@ -41,8 +44,10 @@ class _Hour:
     """Requests of a slice in an hour of event time."""
 
     requests: int = 0
-    chosen: dict[str, int] = field(default_factory=dict)
-    """By evaluator."""
+    """Of the partitions that this worker reads."""
+    chosen: dict[str, set[float]] = field(default_factory=dict)
+    """Places of the requests that were chosen, by whichever worker, until a floor is reached; by
+    evaluator."""
 
 
 @dataclass(slots=True)
@@ -53,6 +58,8 @@ class RolloutSampler:
     """
 
     samplings: tuple[EvaluationSampling, ...]
+    partition_share: float = 1.0
+    """Share of the partitions that this worker reads: it sees about as much of the requests."""
     _hours: dict[tuple[SliceName, int], _Hour] = field(default_factory=dict)
     """By slice and hour since 1970."""
     _newest: int = 0
@@ -78,7 +85,10 @@ class RolloutSampler:
         expected = 0 if hour is None else hour.requests + 1
         if before is not None:
             expected = max(expected, before.requests)
-        found = [_choose(sampling, place, hour, expected) for sampling in self.samplings]
+        everywhere = expected / self.partition_share
+        found = [
+            _choose(sampling, place, hour, everywhere, slice_name) for sampling in self.samplings
+        ]
         return tuple([one for one in found if one is not None])
 
     def count_request(self, place: float, slice_name: SliceName, time_ms: int) -> None:
@@ -92,14 +102,28 @@ class RolloutSampler:
         if hour is not None:
             hour.requests += 1
 
-    def count_chosen(self, chosen: tuple[Chosen, ...], slice_name: SliceName, time_ms: int) -> None:
+    def count_chosen(
+        self, chosen: tuple[Chosen, ...], place: float, slice_name: SliceName, time_ms: int
+    ) -> None:
         """Count a request that is going to be judged."""
+        for one in chosen:
+            self.note_chosen(one.sampling.evaluator, place, slice_name, time_ms)
+
+    def note_chosen(
+        self, evaluator: str, place: float, slice_name: SliceName, time_ms: int
+    ) -> None:
+        """Note that a request has been chosen, here, elsewhere or by an earlier process."""
+        floor = max(
+            (one.floor_per_hour for one in self.samplings if one.evaluator == evaluator), default=0
+        )
+        if not floor or time_ms // _HOUR_MS < self._newest - 1:
+            return
         hour = self._hour(slice_name, time_ms)
         if hour is None:
             return
-        for one in chosen:
-            name = one.sampling.evaluator
-            hour.chosen[name] = hour.chosen.get(name, 0) + 1
+        places = hour.chosen.setdefault(evaluator, set())
+        if len(places) < floor:
+            places.add(place)
 
     def _hour(self, slice_name: SliceName, time_ms: int) -> _Hour | None:
         number = time_ms // _HOUR_MS
@@ -114,14 +138,23 @@ class RolloutSampler:
 
 
 def _choose(
-    sampling: EvaluationSampling, place: float, hour: _Hour | None, expected: int
+    sampling: EvaluationSampling,
+    place: float,
+    hour: _Hour | None,
+    expected: float,
+    slice_name: SliceName,
 ) -> Chosen | None:
-    """Choose for one evaluator; `expected` is how many requests the slice has in the hour."""
+    """Choose for one evaluator; `expected` is how many requests the slice has in the hour.
+
+    What has been chosen stays so, else a request that is read again would take another's place.
+    """
     share, floor = sampling.share, sampling.floor_per_hour
+    chosen = hour.chosen.get(sampling.evaluator, ()) if hour is not None else ()
+    is_known = place in chosen
     wanted = 0.0
-    if floor and hour is not None and hour.chosen.get(sampling.evaluator, 0) < floor:
-        wanted = min(1.0, floor / expected)
+    if floor and hour is not None and (is_known or len(chosen) < floor):
+        wanted = min(1.0, floor / max(1.0, expected))
     probability = max(share, wanted)
-    if place < probability:
-        return Chosen(sampling, probability, is_floor=place >= share)
+    if place < probability or is_known:
+        return Chosen(sampling, probability, place >= share, slice_name)
     return None

@@ -39,6 +39,8 @@ LIFE_S: Final = (0.6, 1.6)
 """From before the group has formed to a second of work."""
 CONCURRENCY: Final = 4
 JUDGE_S: Final = 0.1
+CALL_USD: Final = 120 / 1e6
+"""Of the scripted judge's tokens at one US dollar a million."""
 SESSION_MS: Final = 1_500
 POLICY: Final = """
 rollout_id: r
@@ -127,3 +129,7 @@ def test_kills_change_nothing(
           f"{len(found) - len(first)} records written twice")  # fmt: skip
     # At most, besides what was in flight: what had been answered and was not delivered yet.
     assert calls - needed <= KILLS * 2 * CONCURRENCY
+    # What died with a process is charged at its most, so the log never tells less than was spent.
+    charged = sum(one.usage.cost_usd or 0.0 for one in found if one.usage)
+    assert charged >= calls * CALL_USD
+    print(f"{charged:.4f} USD charged, {calls * CALL_USD:.4f} USD spent")

@@ -10,6 +10,7 @@ from understudy.analyzers.evaluators.scoring import Answers
 from understudy.streams.evaluating.pair_queue import JudgeTask
 from understudy.streams.evaluating.partition_progress import PartitionProgress
 from understudy.streams.evaluating.sampled_pair import SampledPair
+from understudy.streams.evaluating.sampling import Chosen
 
 PROGRESS = PartitionProgress(0, position=0)
 
@@ -40,4 +41,5 @@ def task(
     one = pair or sampled()
     PROGRESS.begin(one.pair_id, 0, 0)
     ticket = PROGRESS.add_task(one.pair_id)
-    return JudgeTask(one, sampling(evaluator, **changes), compared, 0.1, is_floor, ticket)
+    chosen = Chosen(sampling(evaluator, **changes), 0.1, is_floor, ("en", "chat"))
+    return JudgeTask(one, chosen, compared, ticket)

@@ -346,3 +346,16 @@ def test_a_stop_does_not_wait_for_a_judge_that_hangs(monkeypatch: pytest.MonkeyP
 
     asyncio.run(run())
     assert finished == [], "it is asked again after the next start"
+
+
+def test_what_a_killed_process_may_have_asked_is_charged_at_its_most() -> None:
+    """To the record of the pair, where the next process and other workers read it."""
+    judge = Judge(says("A"), usd=0.001)
+    once, twice = task(both_orders=0.0), task(sampled("q"), both_orders=1.0)
+    finished, asking, _ = ask(judge, *(one._replace(may_be_asked_already=True)
+                                       for one in (once, twice)))  # fmt: skip
+    costs = [record.usage.cost_usd for _, record in finished if record and record.usage]
+    most = judge.most_usd(1_000)
+    assert costs == [pytest.approx(most + 0.001), pytest.approx(2 * most + 0.002)]
+    assert sum(asking.totals.cost_usd.values()) == pytest.approx(sum(costs))
+    assert len(judge.asked) == 3

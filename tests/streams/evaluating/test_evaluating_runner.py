@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from tests.streams.evaluating.scripted_judge import JudgeServer, ScriptedModel, scripted
 from tests.streams.pairing.log import event
@@ -34,7 +35,7 @@ from understudy.streams.evaluating.evaluating_runner import (
 )
 from understudy.streams.evaluating.judge_model import JudgeModel
 from understudy.streams.evaluating.live_policies import LivePolicies
-from understudy.streams.kafka.client_config import producer_config, topics
+from understudy.streams.kafka.client_config import consumer_config, producer_config, topics
 from understudy.streams.kafka.compacted_topic import FellBehind
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
 from understudy.streams.kafka.producer import BufferedProducer
@@ -229,8 +230,7 @@ def test_the_budget_of_a_day_holds_over_restarts(embedded_broker: EmbeddedBroker
         with here.worker(judge) as parts:
             wait_until(lambda: parts.reader.counts["pairs"] == 60, "all pairs are read")
             wait_until(lambda: parts.reader.unfinished == 0, "all is finished")
-    spent = sum(one.usage.cost_usd or 0 for one in here.evaluations() if one.usage)
-    assert spent == pytest.approx(0.02)
+    assert spent_usd(here) == pytest.approx(0.02)
     assert len(judge.asked) == 20
 
 
@@ -245,6 +245,31 @@ evaluate:
     control_share: 0%
     budget: {usd_per_day: 10, calls_per_minute: 100000}
 """
+
+
+def spent_usd(here: Installation) -> float:
+    return sum(one.usage.cost_usd or 0 for one in here.evaluations() if one.usage)
+
+
+def test_calls_that_died_with_a_process_are_charged(embedded_broker: EmbeddedBroker) -> None:
+    """As many as can be in flight; where a process ended in order, none."""
+    here = Installation(embedded_broker, concurrency=4)
+    here.apply(ONE_CALL_A_PAIR)
+    here.publish(*(side for number in range(10) for side in pair(number, number)))
+    group = here.settings.evaluating.group_id
+    killed = Consumer({**consumer_config(here.settings.kafka), "group.id": group})
+    name = here.topics.events.name
+    killed.commit(offsets=[TopicPartition(name, n, 0) for n in range(4)], asynchronous=False)
+    killed.close()
+    judge = ScriptedModel(stable_wins)
+    with here.worker(judge) as parts:
+        wait_until(lambda: parts.reader.counts["written"] >= 10, "all are judged")
+    assert spent_usd(here) == pytest.approx(0.001 * (10 + 4))
+    here.publish(*(side for number in range(20, 25) for side in pair(number, number)))
+    with here.worker(judge) as parts:
+        wait_until(lambda: parts.reader.counts["written"] >= 5, "the others are judged")
+    assert spent_usd(here) == pytest.approx(0.001 * (10 + 4 + 5))
+    assert len(judge.asked) == 15
 
 
 def every_other_alike(count: int) -> Iterator[bytes]:
@@ -430,6 +455,54 @@ def test_two_workers_share_the_pairs_and_the_budget(embedded_broker: EmbeddedBro
     assert sum(one.evaluator == "number_agreement" for one in found) == 120
     # The budget pays for 50 calls; four may be in flight.
     assert 50 <= len(judge.asked) <= 54
+
+
+FLOOR_ALONE = ONE_CALL_A_PAIR.replace("share: 100%", "share: 0%").replace(
+    "floor_per_hour: 0", "floor_per_hour: 20"
+)
+
+
+def rare(first: int, count: int) -> list[bytes]:
+    """Pairs of a rare language, all within an hour."""
+    sides = [pair(number, number, language="sw") for number in range(first, first + count)]
+    return [side for some in sides for side in some]
+
+
+def test_a_floor_holds_over_restarts(embedded_broker: EmbeddedBroker) -> None:
+    here = Installation(embedded_broker)
+    here.apply(FLOOR_ALONE)
+    for life in range(3):
+        here.publish(*rare(100 * life, 30))
+        with here.worker(ScriptedModel(stable_wins)) as parts:
+            # The last seconds are read again, but for what is finished.
+            wait_until(lambda: parts.reader.counts["read"] >= 90, "all is read")
+            wait_until(lambda: parts.reader.unfinished == 0, "all is finished")
+    found = here.evaluations()
+    assert len(found) == 20
+    assert all(one.sampling_share and one.sampling_share > 0.2 for one in found)
+
+
+def test_two_workers_share_a_floor(embedded_broker: EmbeddedBroker) -> None:
+    here = Installation(embedded_broker)
+    here.apply(FLOOR_ALONE)
+    judge = ScriptedModel(stable_wins)
+    with here.worker(judge) as one, here.worker(judge) as other:
+        both = (one.reader, other.reader)
+        counts = [reader.counts for reader in both]
+        wait_until(
+            lambda: all(0 < reader.partitions < 4 for reader in both), "both have partitions"
+        )
+        for step in range(6):
+            here.publish(*rare(20 * step, 20))
+            read = 60 * (step + 1)
+            wait_until(lambda n=read: sum(one["read"] for one in counts) >= n, "all is read")
+            wait_until(lambda: sum(reader.unfinished for reader in both) == 0, "all is finished")
+            wait_until(
+                lambda: [n["noted"] for n in counts] == [n["written"] for n in reversed(counts)],
+                "each knows what the other did",
+            )
+    assert min(one["written"] for one in counts) > 2
+    assert 20 <= len(here.evaluations()) <= 30
 
 
 def examples() -> list[dict[str, str]]:

@@ -12,7 +12,9 @@ from understudy.streams.evaluating.sampling import Chosen
 
 
 def chosen(evaluator: str, control_share: float = 0.0) -> Chosen:
-    return Chosen(sampling(evaluator, control_share=control_share), 0.1, is_floor=False)
+    return Chosen(
+        sampling(evaluator, control_share=control_share), 0.1, is_floor=False, slice_name=("en", "")
+    )
 
 
 def plan() -> EvaluationPlan:

@@ -46,3 +46,12 @@ def test_a_side_that_waits_in_vain_does_not_hold_the_offset_for_ever() -> None:
     assert progress.safe_offset(MAX_WAIT_MS) == 3
     progress.timestamp_ms = 5_000
     assert progress.safe_offset(MAX_WAIT_MS) == 4, "what is asked is waited for"
+
+
+def test_what_a_process_that_was_killed_may_have_asked() -> None:
+    """Requests that it could have read, and no others."""
+    progress = PartitionProgress(0, position=5, may_be_asked_before=8)
+    progress.begin("a", 7, 0)
+    progress.begin("b", 8, 0)
+    assert progress.may_be_asked_already("a")
+    assert not progress.may_be_asked_already("b")

@@ -32,7 +32,7 @@ def take(
     """Choose and count, as is done with a request that is in order."""
     chosen = sampler.choose(place, slice_name, time_ms)
     sampler.count_request(place, slice_name, time_ms)
-    sampler.count_chosen(chosen, slice_name, time_ms)
+    sampler.count_chosen(chosen, place, slice_name, time_ms)
     return chosen
 
 
@@ -150,3 +150,41 @@ def test_hostile_names_of_languages_do_not_fill_memory() -> None:
     for n in range(MAX_SLICES + 100):
         take(sampler, 0.5 + n, (f"x{n}", ""), 0)
     assert len(sampler._hours) == MAX_SLICES
+
+
+def test_a_floor_that_is_told_is_not_filled_again() -> None:
+    """After a restart, and beside another worker: what the log says counts as what was chosen."""
+    told = RolloutSampler((sampling(share=0.0, floor_per_hour=20),))
+    for n in range(15):
+        told.note_chosen("e@1", n / 100, ("sw", ""), 0)
+        told.note_chosen("e@1", n / 100, ("sw", ""), 0)  # read twice
+    chosen = [n for n in range(100) if take(told, n / 100, ("sw", ""), 0)]
+    assert chosen == list(range(20)), "those that were chosen stay so, and five come to them"
+
+
+def test_what_is_told_of_other_evaluators_slices_and_hours_changes_nothing() -> None:
+    sampler = RolloutSampler((sampling(share=0.0, floor_per_hour=2),))
+    take(sampler, 0.9, ("sw", ""), 10 * HOUR_MS)
+    for evaluator, slice_name, hour in (
+        ("f@1", ("sw", ""), 10), ("e@1", ("sw", "chat"), 10), ("e@1", ("sw", ""), 8),
+    ):  # fmt: skip
+        sampler.note_chosen(evaluator, 0.1, slice_name, hour * HOUR_MS)
+        sampler.note_chosen(evaluator, 0.2, slice_name, hour * HOUR_MS)
+    assert sampler.choose(0.95, ("sw", ""), 10 * HOUR_MS)
+    assert {number for _, number in sampler._hours} == {10}
+
+
+def test_places_of_a_slice_with_many_requests_are_not_kept() -> None:
+    sampler = RolloutSampler((sampling(share=1.0, floor_per_hour=5),))
+    for n in range(1_000):
+        take(sampler, n / 1_000, ("en", ""), 0)
+    (hour,) = sampler._hours.values()
+    assert len(hour.chosen["e@1"]) == 5
+
+
+def test_a_worker_of_several_expects_what_the_others_see() -> None:
+    sampler = RolloutSampler((sampling(share=0.0, floor_per_hour=20),), partition_share=0.25)
+    for n in range(100):
+        take(sampler, 1.0 + n, ("sw", ""), 0)
+    (found,) = sampler.choose(0.04, ("sw", ""), HOUR_MS)
+    assert found.probability == pytest.approx(20 / 400)
