@@ -109,6 +109,69 @@ class EvidenceList(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
+class AnswerQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """What one evaluator said in a span of time, of all languages together or of one.
+
+    Shares are fractions of 1; what too few pairs say is null. Intervals are of 95 %, however often
+    one looks, and approximate: verdicts rest on exact ones.
+    """
+
+    evaluator: Annotated[str, Meta(description="`name@version`.")]
+    language: Annotated[str | None, Meta(description="BCP 47 tag; null for all together.")]
+    pairs: Annotated[int, Meta(description="Pairs of stable and candidate that were judged.")]
+    preferences: Annotated[int, Meta(description="Of these, with a preference.")]
+    preferred: Annotated[
+        float | None, Meta(description="Share of the preferences that the candidate has.")
+    ]
+    preferred_interval: tuple[float | None, float | None]
+    tied: Annotated[float | None, Meta(description="Share of the pairs with neither better.")]
+    scores: Annotated[int, Meta(description="Pairs with scores.")]
+    stable_score: Annotated[float | None, Meta(description="Mean, on the evaluator's scale.")]
+    candidate_score: float | None
+    score_difference: Annotated[
+        float | None, Meta(description="Candidate less stable, as a share of the scale.")
+    ]
+    score_interval: tuple[float | None, float | None]
+    control_pairs: Annotated[
+        int, Meta(description="Pairs of stable and its second run that were judged.")
+    ]
+    control_preferred: Annotated[
+        float | None,
+        Meta(description="Share of the preferences that the second run has: 0.5 but for noise."),
+    ]
+    control_interval: tuple[float | None, float | None]
+    control_score_difference: Annotated[
+        float | None, Meta(description="Second run less stable, as a share of the scale.")
+    ]
+    control_score_interval: tuple[float | None, float | None]
+    orders: Annotated[int, Meta(description="Orders in which an answer was preferred.")]
+    first_preferred: Annotated[
+        float | None, Meta(description="Share of them in which it was the one shown first.")
+    ]
+    both_orders: Annotated[int, Meta(description="Pairs that were asked in both orders.")]
+    both_orders_alike: Annotated[
+        float | None, Meta(description="Share of them in which both answers are the same.")
+    ]
+    not_judged: Annotated[
+        dict[str, int],
+        Meta(description="Records that say why there is no judgement, by reason; the most first."),
+    ]
+    cost_usd: float
+    models: Annotated[list[str], Meta(description="Judge models that answered, some of them.")]
+
+
+class AnswerQualityList(msgspec.Struct, frozen=True, kw_only=True):
+    """What evaluators said of pairs requested in a span of time.
+
+    By evaluator: all languages together first, then each, those with the most pairs first.
+    """
+
+    rollout_id: str
+    since: Time
+    until: Time
+    evaluators: list[AnswerQuality]
+
+
 class PastDecision(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier decision, without its evidence."""
 
