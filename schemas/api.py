@@ -153,7 +153,7 @@ class AnswerQuality(msgspec.Struct, frozen=True, kw_only=True):
         float | None, Meta(description="Share of them in which both answers are the same.")
     ]
     not_judged: Annotated[
-        dict[str, int],
+        dict[str, Annotated[int, Meta(ge=0)]],
         Meta(description="Records that say why there is no judgement, by reason; the most first."),
     ]
     cost_usd: float

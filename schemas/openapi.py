@@ -217,6 +217,18 @@ OPERATIONS: Final = (
         Parameter("slice", "query", "Only this slice: `all`, `language:ja`, …", {"type": "string"}),
     ),
     Operation(
+        "get", f"{ROLLOUT}/answer-quality", "getAnswerQuality",
+        "What evaluators said of the answers, from ClickHouse",
+        {200: (JSON, api.AnswerQualityList)}, (400, 404, 503),
+        details="Of the pairs requested in so many hours before the newest window, by evaluator "
+        "and language, with noise, bias and price. Verdicts rest on the evidence instead.",
+        parameters=(
+            ID,
+            Parameter("hours", "query", "How far to look back.",
+                      {"type": "integer", "minimum": 1, "maximum": 744, "default": 24}),
+        ),
+    ),
+    Operation(
         "get", f"{ROLLOUT}/history", "getHistory", "Earlier decisions, from ClickHouse",
         {200: (JSON, api.HistoryPage)}, (400, 503),
         details="Also of deleted rollouts; an empty page for a rollout that never existed.",

@@ -20,7 +20,7 @@ from understudy.analyzers.guardrails.formatting import (
 from understudy.analyzers.guardrails.graded_columns import place_of
 from understudy.schemas.rollout_metrics import QUALITY_PREFERENCE
 
-_ENOUGH_ORDERS: Final = 30
+ENOUGH_ORDERS: Final = 30
 """From which a share of orders is worth a sentence: its error is below ten points."""
 _BIAS: Final = 0.1
 """Of the preferences, beyond one half, that the place of an answer decides: worth naming, and since
@@ -56,10 +56,10 @@ def order_note(result: CheckResult) -> str:
         )
     )  # fmt: skip
     said = []
-    if first + second >= _ENOUGH_ORDERS:
+    if first + second >= ENOUGH_ORDERS:
         share = format_percent(first / (first + second))
         said.append(f"the answer shown first is preferred in {share}")
-    if both >= _ENOUGH_ORDERS:
+    if both >= ENOUGH_ORDERS:
         share = format_percent(alike / both)
         said.append(f"of {format_count(both)} pairs asked in both orders {share} give one answer")
     return "; ".join(said) if orders else ""
@@ -73,6 +73,6 @@ def place_preference(result: CheckResult) -> str:
         int(result.total[place_of(name)]) for name in ("first_preferred", "second_preferred")
     )
     decided = first + second
-    if decided < _ENOUGH_ORDERS or abs(first / decided - 0.5) < _BIAS:
+    if decided < ENOUGH_ORDERS or abs(first / decided - 0.5) < _BIAS:
         return ""
     return f"; the answer shown first is preferred in {format_percent(first / decided)}"

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "kill": "Roll back now, whatever the evidence says",
     "list": "List rollouts with their stages and verdicts",
     "promote": "Move to the next stage now, whatever the evidence says",
+    "quality": "Show what evaluators say of the answers",
     "resume": "Lift a rollback or a pause",
     "show": "Show a rollout's policy, verdict and evidence",
 }

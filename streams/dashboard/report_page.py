@@ -20,6 +20,7 @@ from understudy.schemas.fixed_sample import FixedSampleVerdict
 from understudy.schemas.rollout_records import Command
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
 from understudy.streams.clickhouse.traffic_figures import LanguageTraffic, Traffic
+from understudy.streams.dashboard.answers_page import EvaluatorPart
 from understudy.streams.dashboard.drawn_charts import DrawnChart, drawn
 from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.evidence_rows import (
@@ -104,6 +105,8 @@ class ReportPage:
     examples: list[tuple[str, str]] = field(default_factory=list)
     """Of two files: what is broken, and where to look."""
     traffic: TrafficPart | None = None
+    answers: list[EvaluatorPart] = field(default_factory=list)
+    """What evaluators said in the span of time."""
     pairs: list[PairView] = field(default_factory=list)
     """The worst captured ones."""
     decisions: list[PastDecision] = field(default_factory=list)

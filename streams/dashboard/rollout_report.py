@@ -9,10 +9,11 @@ from functools import partial
 from typing import Final, TypeVar
 
 from understudy.analyzers.guardrails.formatting import format_time
-from understudy.schemas.api import HistoryPage, RolloutStatus
+from understudy.schemas.api import AnswerQuality, HistoryPage, RolloutStatus
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.rollout_records import RolloutRecord
+from understudy.streams.clickhouse.answer_quality import read_answer_quality
 from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.clickhouse.captured_pairs import worst_pairs
 from understudy.streams.clickhouse.decision_history import END, DecisionHistory
@@ -25,6 +26,7 @@ from understudy.streams.clickhouse.traffic_figures import (
     read_languages,
     read_traffic,
 )
+from understudy.streams.dashboard.answers_page import answers_part
 from understudy.streams.dashboard.evidence_rows import worst_evidence
 from understudy.streams.dashboard.pairs_page import Chosen, chosen_of, pair_view
 from understudy.streams.dashboard.report_page import (
@@ -86,6 +88,9 @@ def rollout_report(
     found: Traffic | None = reader.read(lambda c: read_traffic(c, rollout_id, *span), None)
     none: list[LanguageTraffic] = []
     languages = reader.read(lambda c: read_languages(c, rollout_id, *span), none)
+    judged = reader.read(
+        lambda c: read_answer_quality(c, rollout_id, *span).evaluators, list[AnswerQuality]()
+    )
     history = reader.read(
         lambda c: DecisionHistory(c).page(rollout_id, END, MAX_DECISIONS),
         HistoryPage(decisions=[], next_before=None),
@@ -110,6 +115,7 @@ def rollout_report(
         missing=decision.missing if decision and status.verdict != "promote" else [],
         evidence=evidence_part(decision, courses) if decision else None,
         traffic=traffic_part(found, languages, counted) if found else None,
+        answers=answers_part(judged, decision),
         pairs=[pair_view(pair) for pair in pairs],
         decisions=history.decisions,
         commands=list(reversed(record.commands)),

@@ -21,11 +21,12 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from understudy.schemas.api import HistoryPage
+from understudy.schemas.api import AnswerQuality, HistoryPage
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import ManifestError, read_policy
 from understudy.schemas.rollout_records import CommandKind
+from understudy.streams.clickhouse.answer_quality import read_answer_quality
 from understudy.streams.clickhouse.captured_pairs import (
     capture_counts,
     worst_pairs,
@@ -37,6 +38,7 @@ from understudy.streams.clickhouse.read_connection import TIMEOUT_S, ReadConnect
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import Traffic
 from understudy.streams.dashboard.addresses import rollout_path
+from understudy.streams.dashboard.answers_page import answers_part
 from understudy.streams.dashboard.backtest_page import backtest_page
 from understudy.streams.dashboard.drift_rows import drift_rows
 from understudy.streams.dashboard.evidence_page import evidence_page
@@ -62,8 +64,10 @@ from understudy.streams.http.materialized_view import UnreadableRecord
 from understudy.streams.http.problems import Problem, problem_of
 from understudy.streams.http.query_parameters import positive_int, whole_number
 from understudy.streams.http.read_routes import (
+    DEFAULT_HOURS,
     HISTORY_ROWS,
     MAX_HISTORY_ROWS,
+    MAX_HOURS,
     QUEUE_TIMEOUT_S,
     detail_body,
     history_before,
@@ -110,9 +114,6 @@ FIRST_PAINT_S: Final = 0.3
 """What a page waits for ClickHouse before it is painted without it: hardly noticed."""
 _WHOLE: Final = "whole"
 """In a query: wait for all there is."""
-DEFAULT_HOURS: Final = 24
-MAX_HOURS: Final = 24 * 31
-"""A query over more windows takes longer than a page may."""
 PAIRS: Final = 10
 MAX_PAIRS: Final = 80
 """Of one page: some 2 MB, were all as long as they may be."""
@@ -252,6 +253,25 @@ async def show_traffic(request: web.Request) -> web.Response:
         request, "traffic.html", id=rollout_id, chosen=hours, until=until, whole=_whole(request),
         problem=stored.problem, is_later=stored.is_later, drift=drift_rows(looks),
         page=traffic_page(found) if found is not None and found.rows else None,
+    )  # fmt: skip
+
+
+@routes.get(f"{_ROLLOUT}/answers")
+async def show_answers(request: web.Request) -> web.Response:
+    """What evaluators say of the answers."""
+    context, rollout_id = request.app[API], request.match_info["rollout_id"]
+    hours = positive_int(request, "hours", default=DEFAULT_HOURS, maximum=MAX_HOURS)
+    rollout, until = context.rollout(request), _newest_window(request)
+    since = until - dt.timedelta(hours=hours)
+    none: list[AnswerQuality] = []
+    stored = await _from_clickhouse(
+        request, lambda c: read_answer_quality(c, rollout_id, since, until).evaluators, none
+    )
+    return _page(
+        request, "answers.html", id=rollout_id, chosen=hours, until=until, whole=_whole(request),
+        problem=stored.problem, is_later=stored.is_later,
+        parts=answers_part(stored.found, rollout.decision),
+        evaluators=[one.evaluator for one in rollout.record.manifest.evaluate],
     )  # fmt: skip
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from understudy.schemas.api import EvidenceList, RolloutList
 from understudy.schemas.decisions import Decision
 from understudy.schemas.openapi import ROLLOUT, ROLLOUTS, render
 from understudy.schemas.rollouts import nearest
+from understudy.streams.clickhouse.answer_quality import read_answer_quality
 from understudy.streams.clickhouse.decision_history import END, MAX_DIGITS, Cursor
 from understudy.streams.clickhouse.read_connection import TIMEOUT_S
 from understudy.streams.http.access import waiting_client
@@ -41,6 +43,10 @@ MAX_HISTORY_ROWS: Final = 1_000
 """About a megabyte of JSON."""
 QUEUE_TIMEOUT_S: Final = 2.0
 """On top of ClickHouse's own timeout, to wait for the queries of other clients."""
+DEFAULT_HOURS: Final = 24
+MAX_HOURS: Final = 24 * 31
+"""A query over more windows takes longer than a page may."""
+Result = TypeVar("Result")
 _OPENAPI: Final = render().encode()
 
 
@@ -105,6 +111,27 @@ async def get_evidence(request: web.Request) -> web.Response:
     return await conditional_response(request, context.view, make_body)
 
 
+@routes.get(f"{ROLLOUT_PATH}/answer-quality")
+async def get_answer_quality(request: web.Request) -> web.Response:
+    """What evaluators said of the pairs requested in the hours before the newest window."""
+    allow_only(request, "hours")
+    context = request.app[API]
+    hours = positive_int(request, "hours", default=DEFAULT_HOURS, maximum=MAX_HOURS)
+    rollout = context.rollout(request)
+    newest = rollout.decision.windows_until if rollout.decision else None
+    until = newest or context.clock()
+    found = await _from_clickhouse(
+        context,
+        lambda: read_answer_quality(
+            context.history.connection,
+            rollout.record.manifest.rollout_id,
+            until - dt.timedelta(hours=hours),
+            until,
+        ),
+    )
+    return web.Response(body=encoded(found), content_type="application/json")
+
+
 @routes.get(f"{ROLLOUT_PATH}/history")
 async def get_history(request: web.Request) -> web.Response:
     """Earlier decisions, also about rollouts that were deleted."""
@@ -114,14 +141,18 @@ async def get_history(request: web.Request) -> web.Response:
     query = partial(
         context.history.page, request.match_info["rollout_id"], history_before(request), limit
     )
+    page = await _from_clickhouse(context, query)
+    return web.Response(body=encoded(page), content_type="application/json")
+
+
+async def _from_clickhouse(context: ApiContext, query: Callable[[], Result]) -> Result:
     try:
         async with asyncio.timeout(TIMEOUT_S + QUEUE_TIMEOUT_S):
-            page = await in_thread(context.history_threads, query)
+            return await in_thread(context.history_threads, query)
     except TimeoutError:
         raise Problem(
             HTTPStatus.SERVICE_UNAVAILABLE, "ClickHouse did not answer in time; retry", RETRY
         ) from None
-    return web.Response(body=encoded(page), content_type="application/json")
 
 
 @routes.get("/api/v1/openapi.json")

@@ -6,8 +6,10 @@ One decision is asked for everywhere, and each answer is brought into one form.
 from __future__ import annotations
 
 import datetime as dt
+import html
 import io
 import json
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,6 +22,7 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
+from tests.analyzers.windows.test_quality_columns import judged, preferring
 from tests.streams.alerting.samples import CREATED_AT
 from tests.streams.http.server import Api, api
 from tests.streams.http.views import decided, policy
@@ -33,9 +36,12 @@ from understudy.analyzers.guardrails.evidence_figures import (
 )
 from understudy.analyzers.guardrails.formatting import format_count, format_percent
 from understudy.analyzers.guardrails.slices import slice_title
+from understudy.schemas.api import AnswerQuality
 from understudy.schemas.decisions import Decision, Evidence, encode_decision
+from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.streams.alerting.slack import message_of
+from understudy.streams.clickhouse.answer_quality import read_answer_quality
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.decision_rows import decision_block
 from understudy.streams.clickhouse.evidence_history import DAY, read_evidence
@@ -44,8 +50,12 @@ from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.clickhouse.tables import WINDOWS, block
 from understudy.streams.clickhouse.window_rows import window_columns
+from understudy.streams.commands.rollout_quality import answers_table
+from understudy.streams.dashboard.answers_page import answers_part
 from understudy.streams.dashboard.pages import render_report
 from understudy.streams.dashboard.rollout_report import RolloutSource, rollout_report
+from understudy.streams.pairing.clickhouse_results import evaluations_block
+from understudy.streams.pairing.records import JudgedPair
 from understudy.streams.terminal.consoles import table_console
 from understudy.streams.terminal.evidence_table import evidence_documents, show_decision
 from understudy.streams.terminal.rollout_pages import rollout_json
@@ -63,6 +73,21 @@ GRAFANA = Path(__file__).parents[2] / "examples/grafana/dashboards/rollout.json"
 PAGE = f"/rollouts/{quote(ROLLOUT, safe='')}"
 Name = tuple[str, str]
 """A guardrail, and a slice by its title."""
+
+
+def _judged() -> list[Evaluation]:
+    """A judge's preferences in two languages, the noise of it, and what it cannot judge."""
+    at: dict[str, Any] = {"rollout_id": ROLLOUT, "request_time": NOW - dt.timedelta(minutes=5)}
+    control = [{"preferred": "control", "first": "stable"}]
+    return [
+        *(preferring("stable" if n % 3 else "candidate", pair_id=f"a{n}", language="ja",
+                     usage={"cost_usd": 0.01}, **at) for n in range(90)),
+        *(preferring("candidate", "stable", pair_id=f"b{n}", language="en", **at)
+          for n in range(40)),
+        *(judged(f"c{n}", compared="control", preferences=control, language="en", **at)
+          for n in range(8)),
+        judged("d", error="timeout", language="ja", usage={"cost_usd": 0.5}, **at),
+    ]  # fmt: skip
 
 
 class Figures(NamedTuple):
@@ -96,6 +121,7 @@ def by_name(evidence: list[Evidence], decision: Decision = DECISION) -> dict[Nam
     return {(one.guardrail, slice_title(one.slice)): figures(one, decision) for one in evidence}
 
 
+JUDGED: Final = _judged()
 EXPECTED: Final = by_name(DECISION.evidence)
 
 
@@ -151,6 +177,9 @@ def connection(clickhouse_url: str) -> Iterator[ReadConnection]:
     rows = block(WINDOWS, window_columns(made))
     client.raw_insert(rows.table, rows.columns, rows.payload, fmt="Native")
     roll_up(client)
+    judged = [JudgedPair(offset, one) for offset, one in enumerate(JUDGED)]
+    stored = evaluations_block({0: judged})
+    client.raw_insert(stored.table, stored.columns, stored.payload, fmt="Native")
     decisions = decision_block([(DECISION, encode_decision(DECISION))])
     client.raw_insert(decisions.table, decisions.columns, decisions.payload, fmt="Native")
     reading = ReadConnection(f"{clickhouse_url}?database=test_same_figures")
@@ -161,8 +190,8 @@ def connection(clickhouse_url: str) -> Iterator[ReadConnection]:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Api]:
-    with api() as made:
+def server(connection: ReadConnection, clickhouse_url: str) -> Iterator[Api]:
+    with api(clickhouse=f"{clickhouse_url}?database=test_same_figures") as made:
         made.show(RECORD, DECISION)
         yield made
 
@@ -316,3 +345,57 @@ def test_deltas_of_languages_have_the_decisions_interval_and_the_reports_levels(
     for language, guardrail, harm, low, high, stable, candidate in found:
         assert (harm, low, high) == OF_DECISION[guardrail, f"language:{language}"][:3]
         assert levels[language] == f"{format_percent(stable)} → {format_percent(candidate)}"
+
+
+# What evaluators say
+
+
+def answers_in(page: str) -> list[list[str]]:
+    """The rows of the tables of answers in a page, but for links to guardrails."""
+    tables = re.findall(r'<table class="answers">(.*?)</table>', page, re.DOTALL)
+    rows = [row for table in tables for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)[1:]]
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)[:6] for row in rows]
+    return [[html.unescape(re.sub(r"<[^>]*>", "", cell)).strip() for cell in row] for row in cells]
+
+
+def test_what_evaluators_say(server: Api, connection: ReadConnection) -> None:
+    """Page, report, table and API have one reading of it, whose sums are those of the view."""
+    quality = read_answer_quality(connection, ROLLOUT, NOW - DAY, NOW)
+    (part,) = answers_part(quality.evaluators, DECISION)
+    expected = [
+        [row.language, f"{row.sign} {row.words}", row.sides, row.interval, row.pairs, row.cost]
+        for row in part.rows
+    ]
+    assert [row[:1] + row[2:3] for row in expected] == [
+        ["all", "61.5 % → 38.5 %"], ["ja", "66.7 % → 33.3 %"], ["en", "50 % → 50 %"],
+    ]  # fmt: skip
+    page = _get(server, f"{PAGE}/answers?whole=1")
+    assert answers_in(page) == expected
+    source = RolloutSource(RECORD, DECISION, NOW - DAY, NOW)
+    report = render_report(rollout_report(source, connection), NOW, "0.1")
+    assert answers_in(report) == expected
+    for sentence in part.summary:
+        assert sentence in html.unescape(page)
+        assert sentence in html.unescape(report)
+    screen = io.StringIO()
+    table_console(screen).print(answers_table(part))
+    lines = [" ".join(line.split()) for line in screen.getvalue().splitlines()]
+    assert all(any(line.startswith(" ".join(row)) for line in lines) for row in expected)
+    answer = server.get(f"/api/v1{PAGE}/answer-quality").json
+    assert msgspec.convert(answer["evaluators"], list[AnswerQuality]) == quality.evaluators
+
+
+def test_the_view_of_answers_for_analysts(connection: ReadConnection) -> None:
+    columns = (
+        "language, pairs, candidate_preferred, approx_preferred_low, approx_preferred_high, "
+        "control_pairs, both_orders_alike, cost_usd"
+    )
+    found = connection.rows(
+        f"SELECT {columns} FROM answer_quality WHERE rollout_id = {{id:String}}", {"id": ROLLOUT}
+    )
+    languages = read_answer_quality(connection, ROLLOUT, NOW - DAY, NOW).evaluators[1:]
+    assert {tuple(row) for row in found} == {
+        (one.language, one.pairs, one.preferred, *one.preferred_interval, one.control_pairs,
+         one.both_orders_alike, one.cost_usd)
+        for one in languages
+    }  # fmt: skip
