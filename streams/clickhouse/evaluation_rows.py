@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from understudy.schemas.evaluations import (
     Evaluation,
@@ -13,8 +14,10 @@ from understudy.schemas.evaluations import (
     preference_value,
 )
 from understudy.schemas.event_time import to_epoch_ms
-from understudy.schemas.redaction.redact import Redacted
 from understudy.streams.clickhouse.tables import Columns
+
+if TYPE_CHECKING:
+    from understudy.schemas.redaction.redact import Redacted
 
 
 def evaluation_columns(evaluations: Sequence[Evaluation], languages: Sequence[str]) -> Columns:
