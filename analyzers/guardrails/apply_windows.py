@@ -8,35 +8,24 @@ see `look`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
 import numpy as np
 
-from understudy.analyzers.guardrails.check_evidence import FoldedWindow
-from understudy.analyzers.guardrails.design_effect import (
-    PARTIES,
-    Assumption,
-    after_window,
-    divisors,
-)
+from understudy.analyzers.guardrails.fold_window import fold_window
 from understudy.analyzers.guardrails.measured_since import rests_on_field
 from understudy.analyzers.guardrails.row_layout import ARRIVED
 from understudy.analyzers.guardrails.slice_table import NO_PLACE
-from understudy.analyzers.guardrails.slices import ALL, MIRRORED
 from understudy.analyzers.guardrails.stage_counts import (
-    Assigned,
-    Assignment,
     StageCounts,
     StageSums,
     counts_for,
 )
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
-from understudy.analyzers.guardrails.turn_readers import COUNT_WIDTH, COUNTS
 from understudy.analyzers.guardrails.window_store import RowKey, Rows, StoredRow
-from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.windows.histogram import merge
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.rollout_metrics import TIMES
@@ -72,7 +61,8 @@ def apply_windows(rollout: Rollout, state: RolloutState, message: WindowsMessage
     _learn_tail_thresholds(state, message, rows)
     while (start_ms := store.next_to_fold()) is not None:
         state.batches[message.source].pop(start_ms, None)
-        _fold(rollout, state, message.source, start_ms, store.fold(start_ms), is_late=False)
+        rows_of_window = store.fold(start_ms)
+        fold_window(rollout, state, message.source, start_ms, rows_of_window, is_late=False)
 
 
 def _is_usable(state: RolloutState, row: WindowRow) -> bool:
@@ -147,92 +137,7 @@ def _fold_late(rollout: Rollout, state: RolloutState, source: Source, late: Rows
     """Take what closed of folded windows: a batch of its own for each."""
     ordered = sorted(late.items(), key=lambda item: item[0].start_ms)
     for start_ms, rows in groupby(ordered, key=lambda item: item[0].start_ms):
-        _fold(rollout, state, source, start_ms, list(rows), is_late=True)
-
-
-def _fold(
-    rollout: Rollout,
-    state: RolloutState,
-    source: Source,
-    start_ms: int,
-    rows: Sequence[tuple[RowKey, StoredRow]],
-    *,
-    is_late: bool,
-) -> None:
-    """Fold a window's closed rows into the evidence of all checks."""
-    state.note_fold()
-    stage = rollout.stages[state.status.stage]
-    since_ms = state.stage.since_ms
-    of_stage = [
-        (key, row)
-        for key, row in rows
-        if key.requested_ms >= since_ms and counts_for(stage, key.mode)
-    ]
-    if source == "events":
-        counts = np.zeros(COUNT_WIDTH)
-        for key, row in of_stage:
-            if key.mode == stage.mode:
-                counts += row.values[state.layouts["events"].counts]
-        assignment = assignment_of(rollout, start_ms, counts, is_late=is_late)
-        state.stage.check_sample_ratio(stage, assignment)
-    batch = batch_of(state, source, rows)
-    batch_of_stage = batch if len(of_stage) == len(rows) else batch_of(state, source, of_stage)
-    layout, table, assumption = state.layouts[source], state.table, assumption_of(rollout)
-    nothing = np.zeros_like(batch)
-    for check, places in zip(state.checks, table.places_of_check, strict=True):
-        if check.source != source:
-            continue
-        part = layout.part(check.key)
-        is_counted = start_ms >= state.measured_since.counts_from_ms(check.metric.name)
-        counted = batch if is_counted else nothing
-        statistics, turns = counted[places, part], layout.turn_sums(check, counted, places)
-        known = state.effects[check.name]
-        divisor = divisors(check.test, known, turns.of_one(), assumption)
-        window = FoldedWindow(
-            start_ms=start_ms,
-            statistics=statistics,
-            of_stage=(batch_of_stage if is_counted else nothing)[places, part],
-            counts_for_rollback=start_ms > state.status.forgiven_through_ms,
-            is_late=is_late,
-        )
-        state.evidence[check.name].fold(check.test, window, divisor[0])
-        if not is_late:
-            state.effects[check.name] = after_window(
-                check.test,
-                known,
-                start_ms,
-                statistics,
-                together_of(state.evidence[check.name].slices, statistics),
-                turns,
-            )
-
-
-def assignment_of(
-    rollout: Rollout, start_ms: int, counts: FloatArray, *, is_late: bool
-) -> Assignment:
-    """Return how the requests of a window were assigned to the arms, by its sums of `read_counts`.
-
-    They are those of the stage's rows.
-    """
-    by_party = counts.astype(np.int64).reshape(PARTIES, 1 + len(COUNTS))
-    (_, of_candidate, of_stable) = by_party.tolist()
-    requests, named, first, _ = zip(of_candidate, of_stable, strict=True)
-    return Assignment(
-        start_ms=start_ms,
-        first_turns=Assigned(first[0], sum(first)),
-        unnamed=Assigned(requests[0] - named[0], sum(requests) - sum(named)),
-        is_late=is_late,
-        is_independent=rollout.independent_requests,
-    )
-
-
-def batch_of(
-    state: RolloutState, source: Source, rows: Sequence[tuple[RowKey, StoredRow]]
-) -> FloatArray:
-    """Return the sums of some rows by slice, (n_slices, batch_width), see `row_layout`."""
-    layout = state.layouts[source]
-    vectors = np.array([row.values for _, row in rows]).reshape(len(rows), layout.width)
-    return layout.batch(vectors, [key for key, _ in rows], state.table)
+        fold_window(rollout, state, source, start_ms, list(rows), is_late=True)
 
 
 def _learn_tail_thresholds(
@@ -276,20 +181,3 @@ def judged_tails(state: RolloutState) -> dict[str, set[str]]:
 def _stable_histogram(measure: str, rows: Iterable[WindowRow]) -> dict[int, int]:
     name = f"{TIMES[measure].name}_histogram"
     return merge(*(getattr(row.stable, name) for row in rows))
-
-
-def together_of(slices: Sequence[str], statistics: FloatArray) -> FloatArray:
-    """Return the statistics (..., k) of all requests; where they are no slice, of all slices."""
-    wholes = [place for place, name in enumerate(slices) if name in (ALL, MIRRORED)]
-    if len(wholes) == 1:
-        return statistics[..., wholes[0], :]
-    if wholes:
-        of_both: FloatArray = statistics[..., wholes, :].sum(axis=-2)
-        return of_both
-    together: FloatArray = statistics.sum(axis=-2)
-    return together
-
-
-def assumption_of(rollout: Rollout) -> Assumption:
-    """Return what the policy says about conversations."""
-    return Assumption(rollout.independent_requests, rollout.turns_per_conversation)

@@ -9,19 +9,38 @@ open and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 from msgspec.structs import replace
 
 from understudy.analyzers.guardrails.sequential_tests import SequentialTest
+from understudy.analyzers.sequential import Direction
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.analyzers.sequential.restart import log_shares, restarted
 
 LATELY_MS: Final = 60_000
 """Event time after which sums of what was folded lately begin anew: they reach back one to two
 minutes, chosen by time and not by what it shows."""
+
+
+class FoldingTest(Protocol):
+    """What folding asks of a test, or of several of a kind: see `SequentialTest`."""
+
+    def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Split off what can be staked on now from what must wait for units of the other arm."""
+
+    def increments(
+        self, statistics: FloatArray, direction: Direction, scale: FloatArray
+    ) -> FloatArray:
+        """Return the log-wealth won on a batch, (n_slices, n_bets)."""
+
+    def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return the scale before each of T batches, and after the last: (T + 1, n_slices, 3)."""
+
+    def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return what an interval needs of a batch, (n_slices, 3)."""
 
 
 class FoldedWindow(NamedTuple):
@@ -113,7 +132,17 @@ class CheckEvidence(msgspec.Struct, array_like=True):
             **{name: np.concatenate([getattr(one, name) for one in parts]) for name in _ARRAYS},
         )
 
-    def fold(self, test: SequentialTest, window: FoldedWindow, design_effect: FloatArray) -> None:
+    def part(self, slices: Sequence[str], cells: slice) -> CheckEvidence:
+        """Return the evidence of one of the checks that were stacked, as views."""
+        own = {name: getattr(self, name)[cells] for name in _ARRAYS}
+        return CheckEvidence(
+            slices=list(slices),
+            lately_ms=self.lately_ms,
+            before_that_ms=self.before_that_ms,
+            **own,
+        )
+
+    def fold(self, test: FoldingTest, window: FoldedWindow, design_effect: FloatArray) -> None:
         """Take a window that won't change any more, or what came late to one.
 
         The design effect (n_slices,) must come from windows before it.
@@ -131,7 +160,7 @@ class CheckEvidence(msgspec.Struct, array_like=True):
             self.note_lately(window)
 
     def _add_to_rollback(
-        self, test: SequentialTest, ready: FloatArray, divisor: FloatArray, *, is_late: bool
+        self, test: FoldingTest, ready: FloatArray, divisor: FloatArray, *, is_late: bool
     ) -> None:
         won = test.increments(ready, "rollback", self.scale) / divisor
         counts = ready.any(axis=-1)

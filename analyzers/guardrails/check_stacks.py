@@ -7,7 +7,7 @@ computes only what the open windows change.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
@@ -17,10 +17,12 @@ import numpy as np
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.design_effect import (
+    PARTIES,
     Assumption,
     DesignEffect,
     EffectCells,
-    unnamed_factors,
+    TurnSums,
+    together_of,
 )
 from understudy.analyzers.guardrails.evidence_path import IncrementsCache
 from understudy.analyzers.guardrails.measured_since import (
@@ -31,6 +33,7 @@ from understudy.analyzers.guardrails.measured_since import (
 from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.slice_table import SliceTable
+from understudy.analyzers.guardrails.stacked_effects import EffectTests, StackedEffects
 from understudy.analyzers.guardrails.stacked_tests import StackedTest
 from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray, log_evidence
@@ -41,10 +44,7 @@ class Known(NamedTuple):
     """What folded windows say, by cell."""
 
     evidence: CheckEvidence
-    named: FloatArray
-    """(n_cells, 3, 9) sums of conversations, see `DesignEffect`."""
-    requests: FloatArray
-    """(n_cells, 3)"""
+    effects: StackedEffects
     unnamed: FloatArray
     """(n_cells,) factor of requests that name no conversation."""
     log_promotion: FloatArray
@@ -66,6 +66,8 @@ class CheckStack:
         """Of all of them; empty where none measures what they test."""
         sizes = [len(table.of_check[number]) for number in checks]
         self.test = StackedTest([check.test for check in self.checks], sizes)
+        of_checks = StackedTest([check.test for check in self.checks], [1] * len(self.checks))
+        self.effect_tests = EffectTests(self.test, of_checks)
         self.cache = IncrementsCache()
         self.parts: dict[str, slice] = {}
         """By check, its cells."""
@@ -81,6 +83,10 @@ class CheckStack:
         width = layout.batch_width
         self._numbers = self.places[:, None] * width + np.repeat(np.array(fields), sizes, axis=0)
         """(n_cells, k) where the cells' statistics are in a batch."""
+        products = [np.arange(*layout.products_part(check).indices(width)) for check in self.checks]
+        self._products = self.places[:, None] * width + np.repeat(np.array(products), sizes, axis=0)
+        """(n_cells, …) where products of turns are."""
+        self._layout, self._slices = layout, [table.of_check[number] for number in checks]
         gains = [_unresolved_gains(check, layout) for check in self.checks]
         self._worst: FloatArray = np.repeat(np.array(gains), sizes, axis=0)
         """(n_cells, gauges, k) what one unresolved request of each kind adds at its worst."""
@@ -104,6 +110,31 @@ class CheckStack:
         """Return what windows hold, of batches (T, all slices, width): (T, n_cells, k)."""
         n_windows, n_slices, width = batches.shape
         return np.take(batches.reshape(n_windows, n_slices * width), self._numbers, axis=1)
+
+    def together(self, statistics: FloatArray) -> FloatArray:
+        """Return what a window holds for all requests of each check, (n_checks, k).
+
+        `statistics` are (n_cells, k).
+        """
+        return np.array(
+            [
+                together_of(names, statistics[part])
+                for names, part in zip(self._slices, self.parts.values(), strict=True)
+            ]
+        )
+
+    def turn_sums(self, batch: FloatArray, is_counted: BoolArray) -> TurnSums:
+        """Return what a window says about turns, of a batch (all slices, width), by cell.
+
+        Nothing where it is not counted, (n_cells,).
+        """
+        turns, requests = self._layout.turn_counts(batch[self.places], self.evaluator)
+        products = batch.reshape(-1)[self._products].reshape(self.n_cells, PARTIES, -1)
+        sums = np.concatenate([turns, products], axis=-1)
+        return TurnSums(
+            np.where(is_counted[:, None, None], sums, 0.0),
+            np.where(is_counted[:, None], requests, 0.0),
+        )
 
     def counts(self, starts_ms: IntArray, measured_since: MeasuredSince) -> BoolArray | None:
         """Return which windows count for each cell, (T, n_cells); None where all do."""
@@ -140,36 +171,42 @@ class CheckStack:
         """Return what folded windows say; computed anew where some check's evidence is another."""
         own = [evidence[check.name] for check in self.checks]
         of_checks = [effects[check.name] for check in self.checks]
-        # Arrays of evidence are replaced, never written to: the same ones hold the same.
-        key = [part for one in own for part in (one.won, one.log_wealth)] + list[object](of_checks)
+        key = _identity(own, of_checks)
         if len(key) != len(self._key) or any(
             one is not other for one, other in zip(key, self._key, strict=True)
         ):
-            self._key, self._known = key, self._stacked(own, of_checks, assumption)
+            self._key = key
+            self._known = self.known_of(
+                CheckEvidence.stacked(own), StackedEffects.of(of_checks), assumption
+            )
         return self._known
 
-    def _stacked(
-        self,
-        evidence: Sequence[CheckEvidence],
-        effects: Sequence[DesignEffect],
-        assumption: Assumption,
+    def known_of(
+        self, evidence: CheckEvidence, effects: StackedEffects, assumption: Assumption
     ) -> Known:
-        together = CheckEvidence.stacked(evidence)
-        unnamed = unnamed_factors(
-            np.array([one.stable_blocks for one in effects]),
-            np.array([one.harm_blocks for one in effects]),
-            np.array([one.stable_bad for one in effects]),
-            assumption,
-        )
-        sizes = [len(one.slices) for one in evidence]
+        """Return what folded windows say, given the evidence and the effects of all cells."""
+        sizes = [len(names) for names in self._slices]
         return Known(
-            evidence=together,
-            named=np.concatenate([one.named for one in effects]),
-            requests=np.concatenate([one.requests for one in effects]),
-            unnamed=np.repeat(unnamed, sizes),
-            log_promotion=log_evidence(together.won),
-            units_closed=self.test.units(together.closed),
+            evidence=evidence,
+            effects=effects,
+            unnamed=np.repeat(effects.unnamed_factors(assumption), sizes),
+            log_promotion=log_evidence(evidence.won),
+            units_closed=self.test.units(evidence.closed),
         )
+
+    def replace(
+        self,
+        evidence: MutableMapping[str, CheckEvidence],
+        effects: MutableMapping[str, DesignEffect],
+        known: Known,
+    ) -> None:
+        """Replace what is known of each check after a window was folded."""
+        own, of_checks = list[CheckEvidence](), known.effects.split(self._slices)
+        for check, names, effect in zip(self.checks, self._slices, of_checks, strict=True):
+            part = known.evidence.part(names, self.parts[check.name])
+            evidence[check.name], effects[check.name] = part, effect
+            own.append(part)
+        self._key, self._known = _identity(own, of_checks), known
 
 
 class CheckStacks:
@@ -202,6 +239,18 @@ class CheckStacks:
             for source, stacks in self.of_source.items()
         }  # fmt: skip
         """By source, where the cells of its stacks, one after the other, are in that order."""
+
+    def log_evidence(self, evidence: Mapping[str, CheckEvidence]) -> FloatArray:
+        """Return the log rollback evidence of folded windows, (n_cells,) in that order."""
+        result = np.zeros(self.n_cells)
+        for source, stacks in self.of_source.items():
+            wealth = [
+                log_evidence(np.concatenate([evidence[name].log_wealth for name in stack.parts]))
+                for stack in stacks
+            ]
+            if wealth:
+                result[self.places_in_order[source]] = np.concatenate(wealth)
+        return result
 
     @cached_property
     def names(self) -> list[str]:
@@ -237,6 +286,14 @@ def _stacks(
             by_kind.setdefault(kind, {})[number] = check
     for of_kind in by_kind.values():
         yield CheckStack(source, of_kind, table, layout)
+
+
+def _identity(evidence: Sequence[CheckEvidence], effects: Sequence[DesignEffect]) -> list[object]:
+    """Return what is another object whenever evidence or effects have changed.
+
+    Their arrays are replaced, never written to: the same ones hold the same.
+    """
+    return [part for one in evidence for part in (one.won, one.log_wealth)] + list[object](effects)
 
 
 def _unresolved_gains(check: Check, layout: RowLayout) -> FloatArray:

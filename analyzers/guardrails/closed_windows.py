@@ -13,19 +13,15 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from understudy.analyzers.guardrails.apply_windows import (
-    assignment_of,
-    assumption_of,
-    judged_tails,
-    metrics_resting_on_field,
-    together_of,
-)
+from understudy.analyzers.guardrails.apply_windows import judged_tails, metrics_resting_on_field
 from understudy.analyzers.guardrails.checks import Check, checks_of
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.column_readers import NO_BUCKET
+from understudy.analyzers.guardrails.design_effect import together_of
 from understudy.analyzers.guardrails.design_effect_steps import DesignEffectSteps, EffectWindows
 from understudy.analyzers.guardrails.evidence_path import OpenWindows
 from understudy.analyzers.guardrails.evidence_steps import EvidenceSteps, FoldedWindows
+from understudy.analyzers.guardrails.fold_window import assignment_of, assumption_of
 from understudy.analyzers.guardrails.look import ACTIONS, CheckLook, Look
 from understudy.analyzers.guardrails.measured_since import (
     NEVER_MS,

@@ -45,7 +45,7 @@ _PAIRS: Final = conversations.FIELDS.index("pairs")
 
 
 class TurnSums(NamedTuple):
-    """What windows say about conversations, by slice of a check."""
+    """What windows say about conversations, by slice of a check, or of several checks."""
 
     turns: FloatArray
     """(…, n_slices, 3, 6) by party, see `TURN_FIELDS`."""
@@ -151,24 +151,6 @@ def known_sums(test: AnyTest, statistics: FloatArray, turns: FloatArray) -> Floa
     return np.concatenate([turns, _moments(test, statistics)], axis=-1)
 
 
-def divisors(
-    test: AnyTest,
-    known: DesignEffect,
-    seen: TurnSums,
-    assumption: Assumption,
-) -> FloatArray:
-    """Return what divides the increments of T windows that follow the folded ones, (T, n_slices).
-
-    How many turns there are is no outcome, so it is taken from the windows that are judged as well.
-    """
-    so_far = known.named + np.cumsum(only_counts(seen.turns), axis=0)
-    requests = known.requests + np.cumsum(seen.requests, axis=0)
-    unnamed = np.full((1, 1), unnamed_factor(known, assumption))
-    known_then = LookSums(known.named, so_far, requests, seen.requests, unnamed)
-    cells = EffectCells.of([(test, known.slices)])
-    return design_effect_of(cells, known_then, assumption)
-
-
 class LookSums(NamedTuple):
     """What is known at T looks by cell; arrays that are the same at all may lack that axis."""
 
@@ -215,19 +197,13 @@ def only_counts(turns: FloatArray) -> FloatArray:
     return sums
 
 
-def unnamed_factor(known: DesignEffect, assumption: Assumption) -> float:
-    """Return the factor of requests that name no conversation."""
-    stable_bad = np.asarray(known.stable_bad)
-    return float(unnamed_factors(known.stable_blocks, known.harm_blocks, stable_bad, assumption))
-
-
 def unnamed_factors(
     stable_blocks: FloatArray,
     harm_blocks: FloatArray,
     stable_bad: FloatArray,
     assumption: Assumption,
 ) -> FloatArray:
-    """Return the same of many states of `blocks`, (…)."""
+    """Return the factor of requests that name no conversation, (…), of states of `blocks`."""
     declared = assumption.turns_per_conversation
     harm, stable = blocks.factor(harm_blocks, declared), blocks.factor(stable_blocks, declared)
     is_compared = stable_blocks[..., blocks.FIELDS.index("compared")].any(axis=-1)
@@ -235,36 +211,16 @@ def unnamed_factors(
     return result
 
 
-def after_window(
-    test: AnyTest,
-    known: DesignEffect,
-    start_ms: int,
-    statistics: FloatArray,
-    together: FloatArray,
-    seen: TurnSums,
-) -> DesignEffect:
-    """Return what is known after a folded window; `together` (k,) is that of all requests.
-
-    `statistics` are (n_slices, k) and the arrays of `seen` without an axis of windows.
-    """
-    pending = known.pending + together
-    known = replace(
-        known,
-        named=known.named + known_sums(test, statistics, seen.turns),
-        requests=known.requests + seen.requests,
-        pending=pending,
-    )
-    harm = np.nan_to_num(test.window_harm(pending))
-    if harm[0] < LEAST_UNITS:
-        return known
-    of_stable = np.nan_to_num(test.stable_harm(pending))
-    return replace(
-        known,
-        pending=np.zeros_like(pending),
-        stable_blocks=blocks.after(known.stable_blocks, start_ms, of_stable),
-        harm_blocks=blocks.after(known.harm_blocks, start_ms, harm),
-        stable_bad=known.stable_bad + float(of_stable[1]),
-    )
+def together_of(slices: Sequence[str], statistics: FloatArray) -> FloatArray:
+    """Return the statistics (..., k) of all requests; where they are no slice, of all slices."""
+    wholes = [place for place, name in enumerate(slices) if name in (ALL, MIRRORED)]
+    if len(wholes) == 1:
+        return statistics[..., wholes[0], :]
+    if wholes:
+        of_both: FloatArray = statistics[..., wholes, :].sum(axis=-2)
+        return of_both
+    together: FloatArray = statistics.sum(axis=-2)
+    return together
 
 
 def _by_party(cells: EffectCells, known_then: LookSums) -> FloatArray:
@@ -299,10 +255,8 @@ def _moments(test: AnyTest, statistics: FloatArray) -> FloatArray:
     """Return units, total and squares of the outcomes judged, (…, 3, 3) by party."""
     none = np.zeros(statistics.shape[:-1])
     if isinstance(test, GradedTest | NoiseTest):
-        grades = statistics[..., test.grades]
-        paired = grades.sum(axis=-1), grades @ test.harms, grades @ test.harms**2
         nobody = np.stack([none, none, none], axis=-1)
-        return np.stack([np.stack(paired, axis=-1), nobody, nobody], axis=-2)
+        return np.stack([np.stack(test.moments(statistics), axis=-1), nobody, nobody], axis=-2)
     parts = tuple(statistics[..., place] for place in range(statistics.shape[-1]))
     if isinstance(test, BinaryTest):
         b = BinaryColumns(*parts)

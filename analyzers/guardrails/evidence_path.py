@@ -65,7 +65,7 @@ class IncrementsCache:
         steps, cells = np.nonzero(is_stale)
         if steps.size:
             some = steps, cells
-            won[some] = test.increments(cells, ready[some], "rollback", scales[some])
+            won[some] = test.increments_of(cells, ready[some], "rollback", scales[some])
         self._starts_ms, self._rests_on, self._won = starts_ms, rests_on, won
         return won
 

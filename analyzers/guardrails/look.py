@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from understudy.analyzers.guardrails.apply_windows import assumption_of, batch_of
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
 from understudy.analyzers.guardrails.check_stacks import CheckStack, CheckStacks, Known
 from understudy.analyzers.guardrails.checks import Check
@@ -23,6 +22,7 @@ from understudy.analyzers.guardrails.evidence_path import (
     best_prefix,
     log_evidence_path,
 )
+from understudy.analyzers.guardrails.fold_window import assumption_of, batch_of
 from understudy.analyzers.guardrails.sequential_tests import carried
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential.bets import FloatArray, IntArray, log_evidence
@@ -224,11 +224,11 @@ def _opened(
         statistics, at_worst = statistics * counted[..., None], at_worst * counted[..., None]
     seen = layout.turn_counts(batches, stack.evaluator).with_none_after()
     turns, requests = seen.turns.cumsum(axis=0), seen.requests.cumsum(axis=0)
-    so_far = known.named + only_counts(turns)[:, stack.places]
+    effects = known.effects
     known_then = LookSums(
-        known.named,
-        so_far,
-        known.requests + requests[:, stack.places],
+        effects.named,
+        effects.named + only_counts(turns)[:, stack.places],
+        effects.requests + requests[:, stack.places],
         seen.requests[:, stack.places],
         known.unnamed,
     )

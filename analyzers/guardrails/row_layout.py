@@ -131,6 +131,10 @@ class RowLayout:
         """Return the place of a check's statistics in a batch."""
         return self._parts[key]
 
+    def products_part(self, check: Check) -> slice:
+        """Return the place of a check's products of turns in a batch."""
+        return self._products[products_key(check)][1]
+
     def turn_sums(self, check: Check, batches: FloatArray, places: IntArray) -> TurnSums:
         """Return what batches (…, all slices, batch_width) say about turns in a check's slices."""
         _, of_check = self._products[products_key(check)]

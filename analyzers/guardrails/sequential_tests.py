@@ -621,10 +621,18 @@ class _GradesTest:
         units: FloatArray = statistics[..., self.grades].sum(axis=-1)
         return units
 
-    def window_harm(self, statistics: FloatArray) -> FloatArray:
+    def moments(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return units, their summed harm and its squares, (...) each.
+
+        Added up place by place: the last digit of a product of matrices depends on their size.
+        """
         grades = statistics[..., self.grades]
-        units, total = grades.sum(axis=-1), grades @ self.harms
-        return _harm(units, total, _within(units, _divided(total, units), grades @ self.harms**2))
+        total, squares = ((grades * values).sum(axis=-1) for values in (self.harms, self.harms**2))
+        return grades.sum(axis=-1), total, squares
+
+    def window_harm(self, statistics: FloatArray) -> FloatArray:
+        units, total, squares = self.moments(statistics)
+        return _harm(units, total, _within(units, _divided(total, units), squares))
 
     def stable_harm(self, statistics: FloatArray) -> FloatArray:
         return np.full((*statistics.shape[:-1], 3), np.nan)

@@ -8,15 +8,29 @@ those of each test by itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from understudy.analyzers.guardrails.column_readers import BinaryColumns
-from understudy.analyzers.guardrails.sequential_tests import AnyTest, BinaryTest, MeanTest
+from understudy.analyzers.guardrails.sequential_tests import (
+    AnyTest,
+    BinaryTest,
+    GradedTest,
+    MeanTest,
+    NoiseTest,
+    no_scale,
+)
 from understudy.analyzers.sequential import Direction
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
+
+
+class _Alike(NamedTuple):
+    """Cells whose tests make the same of the same statistics, bets apart."""
+
+    test: AnyTest
+    cells: IntArray | slice
 
 
 class StackedTest:
@@ -28,6 +42,7 @@ class StackedTest:
         """The different ones."""
         places = np.array([self.tests.index(test) for test in tests], dtype=np.int64)
         self._of_cell: IntArray = np.repeat(places, sizes)
+        self._alike = _alike(self.tests, self._of_cell)
         self._gains: dict[Direction, FloatArray] = {}
 
     @property
@@ -41,8 +56,11 @@ class StackedTest:
         return not isinstance(self.tests[0], MeanTest)
 
     def units(self, statistics: FloatArray) -> FloatArray:
-        """Return the candidate's units, (...)."""
-        return self.tests[0].units(statistics)
+        """Return the candidate's units, (n_cells,) of (n_cells, k)."""
+        if self.has_worst:
+            return self.tests[0].units(statistics)
+        # Of a mean it says whether it is relative: without any value of stable there are none.
+        return self.apart(lambda test, cells: test.units(statistics[cells]))
 
     def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Split off what must wait; that depends on numbers of units alone, in all tests alike."""
@@ -59,6 +77,12 @@ class StackedTest:
         return result
 
     def increments(
+        self, statistics: FloatArray, direction: Direction, scale: FloatArray
+    ) -> FloatArray:
+        """Return the log-wealth won on a batch of each cell (n_cells, k), as (n_cells, n_bets)."""
+        return self.increments_of(np.arange(len(statistics)), statistics, direction, scale)
+
+    def increments_of(
         self, cells: IntArray, statistics: FloatArray, direction: Direction, scale: FloatArray
     ) -> FloatArray:
         """Return the log-wealth won on batches (m, k), each of a cell (m,), as (m, n_bets)."""
@@ -76,6 +100,25 @@ class StackedTest:
             won += count[:, None] * gains[tests, number]
         self._add_arms(won, tests, statistics, direction)
         return won
+
+    def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return what intervals need of a batch of each cell (n_cells, k), as (n_cells, 3)."""
+        if self.has_worst:
+            return no_scale(statistics)
+        return self.apart(lambda test, cells: test.interval_sums(statistics[cells], scale[cells]))
+
+    def apart(self, compute: Callable[[AnyTest, IntArray | slice], FloatArray]) -> FloatArray:
+        """Return what `compute` says of cells by a test of theirs, of all cells, (n_cells, ...).
+
+        It is called once for those whose tests say the same, whatever their stakes.
+        """
+        if len(self._alike) == 1:
+            return compute(*self._alike[0])
+        parts = [compute(*one) for one in self._alike]
+        result = np.empty((self._of_cell.size, *parts[0].shape[1:]))
+        for one, part in zip(self._alike, parts, strict=True):
+            result[one.cells] = part
+        return result
 
     def _counts(self, statistics: FloatArray, direction: Direction) -> tuple[FloatArray, ...]:
         """Return the units that pay alike: which these are does not depend on a test's numbers."""
@@ -101,6 +144,28 @@ class StackedTest:
             test, at = self.tests[place], np.flatnonzero(has_arms & (tests == place))
             if isinstance(test, BinaryTest):
                 won[at] += test.increments_of_arms(statistics[at], direction)
+
+
+def _alike(tests: Sequence[AnyTest], of_cell: IntArray) -> list[_Alike]:
+    """Return the cells, (n_cells,) places of tests, by what their statistics depend on."""
+    kinds: dict[object, list[int]] = {}
+    for place, test in enumerate(tests):
+        kinds.setdefault(_likeness(test), []).append(place)
+    if len(kinds) == 1:
+        return [_Alike(tests[0], slice(None))]
+    return [
+        _Alike(tests[places[0]], np.flatnonzero(np.isin(of_cell, places)))
+        for places in kinds.values()
+    ]
+
+
+def _likeness(test: AnyTest) -> object:
+    """Return what a test's statistics depend on besides its class: of bounded ones no margin."""
+    if isinstance(test, BinaryTest):
+        return test.ratio
+    if isinstance(test, GradedTest | NoiseTest):
+        return test.unit
+    return test if isinstance(test, MeanTest) else None
 
 
 _ARMS: Final = [place for place, name in enumerate(BinaryColumns._fields) if "_units" in name]

@@ -28,7 +28,7 @@ from understudy.analyzers.guardrails.window_store import (
     pack_store,
     unpack_store,
 )
-from understudy.analyzers.sequential.bets import FloatArray, log_evidence
+from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import SOURCES, Source
@@ -199,8 +199,7 @@ class RolloutState:
     def note_fold(self) -> None:
         """Keep what the fold before has left, unless a look has seen it; call it before a fold."""
         if self.is_folded:
-            evidence = [log_evidence(self.evidence[check.name].log_wealth) for check in self.checks]
-            self.passed.append(np.concatenate([np.zeros(0), *evidence]))
+            self.passed.append(self.stacks.log_evidence(self.evidence))
         self.is_folded = True
 
     def note_look(self) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 from tests.analyzers.guardrails.test_evaluator import MANY, policy
 from tests.analyzers.guardrails.test_look import opened
 from tests.analyzers.guardrails.world import Harm, World
-from understudy.analyzers.guardrails.apply_windows import apply_windows, assumption_of, batch_of
+from understudy.analyzers.guardrails.apply_windows import apply_windows
 from understudy.analyzers.guardrails.checks import checks_of
+from understudy.analyzers.guardrails.fold_window import assumption_of, batch_of
 from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.guardrails.row_layout import tail_buckets
 from understudy.analyzers.guardrails.state import RolloutState

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.analyzers.guardrails.test_stacked_effects import (
+    after_window,
+    divisors,
+    unnamed_factor,
+)
 from understudy.analyzers.guardrails.design_effect import (
     CANDIDATE,
     PAIRED,
@@ -14,9 +19,6 @@ from understudy.analyzers.guardrails.design_effect import (
     Assumption,
     DesignEffect,
     TurnSums,
-    after_window,
-    divisors,
-    unnamed_factor,
 )
 from understudy.analyzers.guardrails.sequential_tests import (
     AnyTest,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.analyzers.guardrails.test_stacked_effects import after_window, divisors
 from understudy.analyzers.guardrails.design_effect import (
     PARTIES,
     TURN_FIELDS,
     Assumption,
     DesignEffect,
     TurnSums,
-    after_window,
-    divisors,
 )
 from understudy.analyzers.guardrails.design_effect_steps import DesignEffectSteps, EffectWindows
 from understudy.analyzers.guardrails.sequential_tests import (

@@ -62,7 +62,7 @@ def test_stacked_tests_win_what_each_wins_alone(
     scale = np.random.default_rng(2).gamma(2.0, 1.0, (sum(SIZES), 3))
     scales = stacked.scales_before(statistics, scale)
     steps, cells = np.nonzero(np.ones(statistics.shape[:2], bool))
-    won = stacked.increments(cells, statistics[steps, cells], direction, scales[steps, cells])
+    won = stacked.increments_of(cells, statistics[steps, cells], direction, scales[steps, cells])
     won = won.reshape(WINDOWS, sum(SIZES), stacked.n_bets)
     ready, waiting = stacked.split(statistics)
     ends = np.cumsum([0, *SIZES])
@@ -73,7 +73,14 @@ def test_stacked_tests_win_what_each_wins_alone(
         assert np.array_equal(won[:, start:end], test.increments(own, direction, own_scales[:-1]))
         assert np.array_equal(test.split(own)[0], ready[:, start:end])
         assert np.array_equal(test.split(own)[1], waiting[:, start:end])
-        assert np.array_equal(test.units(own), stacked.units(statistics)[:, start:end])
+        of_window = statistics[0]
+        assert np.array_equal(test.units(own[0]), stacked.units(of_window)[start:end])
+        together = stacked.increments(of_window, direction, scales[0])
+        assert np.array_equal(together[start:end], won[0, start:end])
+        sums = stacked.interval_sums(of_window, scales[0])
+        assert np.array_equal(sums[start:end], test.interval_sums(own[0], own_scales[0]))
+        harm = stacked.apart(lambda one, places: one.window_harm(of_window[places]))
+        assert np.array_equal(harm[start:end], test.window_harm(own[0]), equal_nan=True)
 
 
 def test_the_same_test_is_one_however_many_checks_have_it() -> None:
@@ -81,3 +88,11 @@ def test_the_same_test_is_one_however_many_checks_have_it() -> None:
     assert stacked.tests == [RATES[0], RATES[1], RATES[3]]
     assert stacked.has_worst
     assert not StackedTest(MEANS, SIZES).has_worst
+
+
+def test_a_mean_that_is_no_share_of_stables_has_units_where_stables_is_nothing() -> None:
+    fields = MeanColumns._fields
+    free = np.zeros((2, len(fields)))
+    free[:, fields.index("pairs")] = 7.0
+    stacked = StackedTest((MeanTest(factor=1.1, relative=True), MeanTest(shift=0.05)), (1, 1))
+    assert stacked.units(free).tolist() == [0.0, 7.0]
