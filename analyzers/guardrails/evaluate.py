@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.look import CheckLook, Look, look
+from understudy.analyzers.guardrails.look import CheckLook, Look, intervals, look
 from understudy.analyzers.guardrails.measured import StageRequests, required_slices
 from understudy.analyzers.guardrails.slices import MIRRORED_MODE, is_mirrored, unmirrored
 from understudy.analyzers.guardrails.state import RolloutState
@@ -288,13 +288,14 @@ def _required(
 def _results(
     state: RolloutState, seen: Look, required: Sequence[FloatArray]
 ) -> Iterator[CheckResult]:
-    for one, needed in zip(seen.checks, required, strict=True):
-        since_ms, intervals = one.newest_since_ms, one.intervals(INTERVAL_ALPHA).tolist()
+    found = intervals(seen.checks, INTERVAL_ALPHA)
+    for one, needed, of_check in zip(seen.checks, required, found, strict=True):
+        since_ms, ends = one.newest_since_ms, of_check.tolist()
         for place, name in enumerate(one.slices):
             newest = None if since_ms < 0 else Newest(since_ms, one.newest[place])
             yield CheckResult(
                 check=one.check,
-                evidence=_evidence(one, place, intervals[place], bool(needed[place])),
+                evidence=_evidence(one, place, ends[place], bool(needed[place])),
                 total=one.total[place],
                 newest=newest,
                 design_effect=float(one.design_effect[place]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -105,23 +106,47 @@ class CheckLook:
 
     def waits_for_scale(self, place: int) -> bool:
         """Whether a mean's variance is not known yet."""
-        return not self.check.has_worst and self._interval_rests_on[1][place, 0] <= 0.0
-
-    def intervals(self, alpha: float) -> FloatArray:
-        """Return where the harm in each slice lies, (…, 2), `alpha` for both ends together."""
-        sums, scale = self._interval_rests_on
-        return self.check.test.interval(self.total, sums, scale, alpha, self.design_effect)
+        return not self.check.has_worst and self.interval_rests_on[1][place, 0] <= 0.0
 
     @cached_property
-    def _interval_rests_on(self) -> tuple[FloatArray, FloatArray]:
-        """The sums and the scale after the open windows, of what has come so far."""
+    def interval_rests_on(self) -> tuple[FloatArray, FloatArray]:
+        """The sums and the scale after the open windows, of what has come so far, (…, 3) each.
+
+        Of means alone: other intervals follow from the total.
+        """
         test, evidence = self.check.test, self._evidence
+        if self.check.has_worst:
+            return evidence.interval_sums, evidence.scale
         counts = self._opened.counts_for_rollback[:, None, None]
         judged = self._open_statistics * counts
         ready, _ = carried(test, judged, evidence.waiting)
         scales = test.scales_before(ready, evidence.scale)
         sums = test.interval_sums(ready, scales[:-1]).sum(axis=0)
         return evidence.interval_sums + sums, scales[-1]
+
+
+def intervals(checks: Sequence[CheckLook], alpha: float) -> list[FloatArray]:
+    """Return where the harm of each check lies in each slice, (n_slices, 2) each.
+
+    `alpha` is for both ends together. Checks whose intervals follow from their totals in the same
+    way are searched together: what a search costs hardly depends on how many there are.
+    """
+    alike: dict[object, list[int]] = {}
+    for place, one in enumerate(checks):
+        alike.setdefault(one.check.test.interval_kind, []).append(place)
+    found: dict[int, FloatArray] = {}
+    for places in alike.values():
+        own = [checks[place] for place in places]
+        together = own[0].check.test.interval(
+            np.concatenate([one.total for one in own]),
+            np.concatenate([one.interval_rests_on[0] for one in own]),
+            np.concatenate([one.interval_rests_on[1] for one in own]),
+            alpha,
+            np.concatenate([one.design_effect for one in own]),
+        )
+        ends = np.cumsum([len(one.slices) for one in own])
+        found |= dict(zip(places, np.split(together, ends[:-1]), strict=True))
+    return [found[place] for place in range(len(checks))]
 
 
 class Look(NamedTuple):

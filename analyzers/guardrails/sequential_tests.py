@@ -11,6 +11,7 @@ units and spread, zeros to begin with; `MeanTest` alone has use for it.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple, Protocol, TypeVar
 
@@ -70,6 +71,10 @@ class SequentialTest(Protocol):
     @property
     def margin(self) -> float:
         """The harm tolerated."""
+
+    @property
+    def interval_kind(self) -> Hashable:
+        """What `interval` depends on besides its arguments: alike in tests that share it."""
 
     def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Split off what can be staked on now from what must wait for units of the other arm."""
@@ -162,6 +167,10 @@ class BinaryTest:
     @property
     def fields(self) -> tuple[str, ...]:
         return BinaryColumns._fields
+
+    @property
+    def interval_kind(self) -> Hashable:
+        return type(self), self.ratio
 
     def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
         s = _columns(BinaryColumns, statistics)
@@ -319,6 +328,10 @@ class LimitTest:
     def fields(self) -> tuple[str, ...]:
         return LimitColumns._fields
 
+    @property
+    def interval_kind(self) -> Hashable:
+        return type(self)
+
     def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
         return statistics.copy(), np.zeros_like(statistics)
 
@@ -404,6 +417,10 @@ class MeanTest:
     @property
     def fields(self) -> tuple[str, ...]:
         return MeanColumns._fields
+
+    @property
+    def interval_kind(self) -> Hashable:
+        return type(self)
 
     @property
     def margin(self) -> float:
@@ -586,6 +603,10 @@ class _GradesTest:
     @property
     def fields(self) -> tuple[str, ...]:
         return GRADED_FIELDS
+
+    @property
+    def interval_kind(self) -> Hashable:
+        return type(self), self.unit
 
     @property
     def harms(self) -> FloatArray:

@@ -51,11 +51,20 @@ def signed_bets(
     if not (low < high and bool(np.all((low <= margins) & (margins <= high)))):
         raise ValueError(f"margin {margin} must lie within the harm's range [{low}, {high}]")
     stakes = grid if grid is not None else (SIGNED_GRID if low < 0.0 else UNIT_GRID)
-    room = (margins - low if direction == "rollback" else high - margins)[..., None]
-    most = np.divide(LARGEST_LOSS, room, out=np.full_like(room, np.inf), where=room > 0.0)
-    limited = np.minimum(stakes, most)
     sign = 1.0 if direction == "rollback" else -1.0
-    result: FloatArray = sign * limited
+    room = margins - low if direction == "rollback" else high - margins
+    result: FloatArray = sign * limited_stakes(room, stakes)
+    return result
+
+
+def limited_stakes(room: FloatArray, stakes: FloatArray) -> FloatArray:
+    """Return stakes (n_bets,) limited so that no unit costs more than `LARGEST_LOSS`.
+
+    `room` (...) is the distance of a margin from the harm that costs most: to (..., n_bets).
+    """
+    room = room[..., None]
+    most = np.divide(LARGEST_LOSS, room, out=np.full_like(room, np.inf), where=room > 0.0)
+    result: FloatArray = np.minimum(stakes, most)
     return result
 
 

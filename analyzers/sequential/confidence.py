@@ -14,11 +14,12 @@ import numpy as np
 
 from understudy.analyzers.sequential import unbounded
 from understudy.analyzers.sequential.bets import (
+    SIGNED_GRID,
+    UNIT_GRID,
     BoolArray,
-    Direction,
     FloatArray,
+    limited_stakes,
     log_evidence,
-    signed_bets,
 )
 
 _HALVINGS: Final = 30
@@ -61,22 +62,22 @@ def exact_intervals(
     units = np.sum(counts, axis=-1)
     mean = np.clip(np.sum(counts * values, axis=-1) / np.maximum(units, 1.0), low, high)
     divisor = np.broadcast_to(design_effect, units.shape)[..., None]
+    sign = np.array([1.0, -1.0]).reshape(2, *[1] * (mean.ndim + 1))
+    edge = np.stack([np.full_like(mean, low), np.full_like(mean, high)])
+    grid = SIGNED_GRID if low < 0.0 else UNIT_GRID
 
-    def rejects(direction: Direction) -> Callable[[FloatArray], BoolArray]:
-        def test(margins: FloatArray) -> BoolArray:
-            bets = signed_bets(direction, margins, low=low, high=high)
-            won = np.zeros_like(bets)
-            for place, value in enumerate(values):
-                payoff = np.log1p(bets * (value - margins)[..., None])
-                won += counts[..., place, None] * payoff
-            is_rejected: BoolArray = log_evidence(won / divisor) >= -np.log(alpha)
-            return is_rejected
+    def rejects(margins: FloatArray) -> BoolArray:
+        """Of a lower end for each cell, and of an upper one: (2, ...)."""
+        bets = sign * limited_stakes(np.abs(margins - edge), grid)
+        won = np.zeros_like(bets)
+        for place, value in enumerate(values):
+            payoff = np.log1p(bets * (value - margins)[..., None])
+            won += counts[..., place, None] * payoff
+        is_rejected: BoolArray = log_evidence(won / divisor) >= -np.log(alpha)
+        return is_rejected
 
-        return test
-
-    lower = boundaries(rejects("rollback"), mean, np.full_like(mean, low))
-    upper = boundaries(rejects("promotion"), mean, np.full_like(mean, high))
-    return np.stack([lower, upper], axis=-1)
+    found = boundaries(rejects, np.stack([mean, mean]), edge)
+    return np.moveaxis(found, 0, -1)
 
 
 def mean_intervals(

@@ -10,7 +10,7 @@ from tests.analyzers.guardrails.test_evaluator import MANY, policy
 from tests.analyzers.guardrails.world import Harm, World, message
 from understudy.analyzers.guardrails.apply_windows import apply_windows
 from understudy.analyzers.guardrails.checks import checks_of
-from understudy.analyzers.guardrails.look import look
+from understudy.analyzers.guardrails.look import intervals, look
 from understudy.analyzers.guardrails.state import RolloutState, decode_state, encode_state
 from understudy.analyzers.windows.rows import total
 from understudy.schemas.windows import SECTIONS, WindowRow, WindowsMessage
@@ -58,6 +58,19 @@ def test_versions_of_open_rows_replace_each_other_whole() -> None:
 def added(rows: list[WindowRow]) -> WindowRow:
     sums = total(rows)
     return msgspec.structs.replace(rows[-1], **{name: getattr(sums, name) for name in SECTIONS})
+
+
+def test_intervals_of_all_checks_are_those_of_each() -> None:
+    harm = Harm(bad={"error": 0.03}, dearer=1.05)
+    messages = World(harm=harm).messages(1, 30)
+    seen = look(ROLLOUT, after([*messages[:20], *map(opened, messages[20:])]))
+    known = 0
+    for one, ends in zip(seen.checks, intervals(seen.checks, 0.05), strict=True):
+        rests_on = one.interval_rests_on
+        alone = one.check.test.interval(one.total, *rests_on, 0.05, one.design_effect)
+        assert np.array_equal(ends, alone)
+        known += bool(np.isfinite(ends).all() and one.total.any())
+    assert known > 5
 
 
 def test_promotion_counts_folded_windows_alone() -> None:
