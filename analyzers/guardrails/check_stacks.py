@@ -24,7 +24,7 @@ from understudy.analyzers.guardrails.design_effect import (
     TurnSums,
     together_of,
 )
-from understudy.analyzers.guardrails.evidence_path import IncrementsCache
+from understudy.analyzers.guardrails.evidence_path import IncrementsCache, PathCache
 from understudy.analyzers.guardrails.measured_since import (
     NEVER_MS,
     MeasuredSince,
@@ -219,6 +219,7 @@ class CheckStacks:
         self.of_source: dict[Source, list[CheckStack]] = {
             source: list(_stacks(source, checks, table, layouts[source])) for source in SOURCES
         }
+        self.path_caches = {source: PathCache() for source in SOURCES}
         self.of_check: dict[str, CheckStack] = {
             name: stack
             for stacks in self.of_source.values()

@@ -82,11 +82,48 @@ class Stack(NamedTuple):
     cache: IncrementsCache
 
 
-def log_evidence_path(stacks: Sequence[Stack]) -> FloatArray:
+class PathCache:
+    """The evidence path of the last look: up to the first window that changed it is the same."""
+
+    def __init__(self) -> None:
+        self._rests_on: tuple[FloatArray, FloatArray, FloatArray] | None = None
+        self._path = self._evidence = np.zeros((0, 0, 0))
+
+    def log_evidence(
+        self, wealth: FloatArray, won: FloatArray, fresh: FloatArray, n_bets: IntArray
+    ) -> FloatArray:
+        """Return the log evidence before T windows and after each, (T + 1, n).
+
+        `wealth` is (n, most bets), of which each cell has (n,) `n_bets`; `won` (T, n, most bets);
+        `fresh` (T, n). Bits are those of computing all of it.
+        """
+        same = self._n_same(wealth, won, fresh)
+        path = restarted_path(self._path[same] if same else wealth, won[same:], fresh[same:])
+        path[:, np.arange(wealth.shape[-1]) >= n_bets[:, None]] = -np.inf
+        evidence: FloatArray = log_sum_exp(path) - np.log(n_bets)
+        if same:
+            path = np.concatenate([self._path[:same], path])
+            evidence = np.concatenate([self._evidence[:same], evidence])
+        self._rests_on, self._path, self._evidence = (wealth, won, fresh), path, evidence
+        return evidence.copy()
+
+    def _n_same(self, wealth: FloatArray, won: FloatArray, fresh: FloatArray) -> int:
+        """Return how many windows at the front are as they were."""
+        if self._rests_on is None or not np.array_equal(self._rests_on[0], wealth):
+            return 0
+        _, won_then, fresh_then = self._rests_on
+        n = min(len(won), len(won_then))
+        same = (won[:n] == won_then[:n]).all(axis=(1, 2)) & (fresh[:n] == fresh_then[:n]).all(
+            axis=1
+        )
+        return n if same.all() else int(np.argmin(same))
+
+
+def log_evidence_path(stacks: Sequence[Stack], cache: PathCache) -> FloatArray:
     """Return the log rollback evidence after the folded windows and after each open one.
 
     (T + 1, n), n being the cells of all stacks in their order. The open windows of all have the
-    same starts.
+    same starts. `cache` is that of these stacks.
     """
     sizes = [len(stack.evidence.slices) for stack in stacks]
     ends = np.cumsum([0, *sizes])
@@ -102,10 +139,8 @@ def log_evidence_path(stacks: Sequence[Stack]) -> FloatArray:
     windows = np.concatenate([stack.evidence.windows for stack in stacks])
     before = np.cumsum(counts, axis=0) - counts
     fresh = np.where(counts, log_shares(windows + before), -np.inf)
-    path = restarted_path(wealth, won, fresh)
     n_bets_of = np.repeat([stack.test.n_bets for stack in stacks], sizes)
-    path[:, np.arange(most_bets) >= n_bets_of[:, None]] = -np.inf
-    evidence: FloatArray = log_sum_exp(path) - np.log(n_bets_of)
+    evidence = cache.log_evidence(wealth, won, fresh, n_bets_of)
     for stack, start, end in zip(stacks, ends, ends[1:], strict=False):
         if not stack.test.has_worst:
             evidence[:, start:end] = _held(evidence[:, start:end], stack.windows.is_resolved)

@@ -26,7 +26,7 @@ from understudy.analyzers.guardrails.evidence_path import (
 from understudy.analyzers.guardrails.fold_window import assumption_of, batch_of
 from understudy.analyzers.guardrails.sequential_tests import carried
 from understudy.analyzers.guardrails.state import RolloutState
-from understudy.analyzers.sequential.bets import FloatArray, IntArray, log_evidence
+from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray, log_evidence
 from understudy.schemas.rollouts import Action, Rollout
 from understudy.schemas.windows import SOURCES, Source
 
@@ -213,48 +213,72 @@ def _path(rollout: Rollout, state: RolloutState) -> tuple[FloatArray, dict[int, 
         own = stacks.of_source[source]
         if not own:
             continue
-        batches = _open_batches(state, source)
-        seen = [_opened(rollout, state, stack, of_source, batches) for stack in own]
+        windows = _SourceWindows(state, source, of_source)
+        seen = [_opened(rollout, state, stack, windows) for stack in own]
         opened |= {id(stack): one for stack, one in zip(own, seen, strict=True)}
         of_stacks = log_evidence_path(
             [
                 Stack(stack.test, one.known.evidence, one.windows, stack.cache)
                 for stack, one in zip(own, seen, strict=True)
-            ]
+            ],
+            stacks.path_caches[source],
         )
         included = np.concatenate([[0], np.searchsorted(of_source, prefixes, side="right")])
         path[:, stacks.places_in_order[source]] = of_stacks[included]
     return path, opened
 
 
+class _SourceWindows:
+    """The open windows of one source, as all of its stacks see them."""
+
+    def __init__(self, state: RolloutState, source: Source, starts: IntArray) -> None:
+        self.starts, self.batches = starts, _open_batches(state, source)
+        self._layout = state.layouts[source]
+        self.gauges = self.batches[..., self._layout.gauges_in_batch]
+        self.is_resolved: BoolArray = ~self.gauges.any(axis=-1)
+        """(T, n_slices)"""
+        self._turns: dict[str, _Turns] = {}
+
+    def turns(self, evaluator: str) -> _Turns:
+        """Return how many turns there were, of those alone that an evaluator judged if named."""
+        if evaluator not in self._turns:
+            seen = self._layout.turn_counts(self.batches, evaluator).with_none_after()
+            so_far = only_counts(seen.turns.cumsum(axis=0)), seen.requests.cumsum(axis=0)
+            self._turns[evaluator] = _Turns(*so_far, seen.requests)
+        return self._turns[evaluator]
+
+
+class _Turns(NamedTuple):
+    """How many turns and requests T open windows and a look after them have, by slice."""
+
+    so_far: FloatArray
+    """(T + 1, n_slices, 3, 9) in windows up to each, see `only_counts`."""
+    requests_so_far: FloatArray
+    """(T + 1, n_slices, 3)"""
+    requests: FloatArray
+    """(T + 1, n_slices, 3) in each."""
+
+
 def _opened(
-    rollout: Rollout,
-    state: RolloutState,
-    stack: CheckStack,
-    starts: IntArray,
-    batches: FloatArray,
+    rollout: Rollout, state: RolloutState, stack: CheckStack, windows: _SourceWindows
 ) -> _Opened:
     """Return what folded windows say about a stack, and what the open ones hold."""
-    layout, assumption = state.layouts[stack.source], assumption_of(rollout)
+    assumption, starts = assumption_of(rollout), windows.starts
     known = stack.known(state.evidence, state.effects, assumption)
-    statistics = stack.statistics(batches)
-    gauges = batches[..., layout.gauges_in_batch]
-    is_resolved = np.asarray(~gauges.any(axis=-1))[:, stack.places]
+    statistics = stack.statistics(windows.batches)
+    is_resolved = windows.is_resolved[:, stack.places]
     at_worst = statistics
     if stack.test.has_worst and not is_resolved.all():
-        added = stack.unresolved(gauges, starts, state.tail_thresholds)
-        at_worst = statistics + added
+        at_worst = statistics + stack.unresolved(windows.gauges, starts, state.tail_thresholds)
     counted = stack.counts(starts, state.measured_since)
     if counted is not None:
         statistics, at_worst = statistics * counted[..., None], at_worst * counted[..., None]
-    seen = layout.turn_counts(batches, stack.evaluator).with_none_after()
-    turns, requests = seen.turns.cumsum(axis=0), seen.requests.cumsum(axis=0)
-    effects = known.effects
+    turns, effects = windows.turns(stack.evaluator), known.effects
     known_then = LookSums(
         effects.named,
-        effects.named + only_counts(turns)[:, stack.places],
-        effects.requests + requests[:, stack.places],
-        seen.requests[:, stack.places],
+        effects.named + turns.so_far[:, stack.places],
+        effects.requests + turns.requests_so_far[:, stack.places],
+        turns.requests[:, stack.places],
         known.unnamed,
     )
     effect = design_effect_of(stack.effect, known_then, assumption)

@@ -11,7 +11,7 @@ units and spread, zeros to begin with; `MeanTest` alone has use for it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple, Protocol, TypeVar
 
@@ -30,7 +30,13 @@ from understudy.analyzers.guardrails.graded_columns import (
     place_of,
 )
 from understudy.analyzers.sequential import Direction, confidence, signed_bets, two_arm_cells
-from understudy.analyzers.sequential.bets import SIGNED_GRID, UNIT_GRID, BoolArray, FloatArray
+from understudy.analyzers.sequential.bets import (
+    SIGNED_GRID,
+    UNIT_GRID,
+    BoolArray,
+    FloatArray,
+    IntArray,
+)
 from understudy.analyzers.sequential.unbounded import (
     CALIBRATION_UNITS,
     PRIOR_UNITS,
@@ -404,6 +410,92 @@ class Observations(NamedTuple):
     spread: FloatArray
 
 
+class MeanTerms(NamedTuple):
+    """What tells tests of means apart: numbers for one test, or arrays (n_cells,) for many."""
+
+    sign: FloatArray | float
+    factor: FloatArray | float
+    squared_factor: FloatArray | float
+    shift: FloatArray | float
+    squared_shift: FloatArray | float
+    relative: BoolArray | bool
+
+    @classmethod
+    def of_cells(cls, tests: Sequence[MeanTest], of_cell: IntArray) -> MeanTerms:
+        """Return those of cells (n_cells,), each of which has the test at its place."""
+        terms = zip(*(test.terms for test in tests), strict=True)
+        return cls(*(np.array(values)[of_cell] for values in terms))
+
+    def of(self, cells: IntArray) -> MeanTerms:
+        """Return those of some cells."""
+        return MeanTerms(*(np.asarray(values)[cells] for values in self))
+
+    def increments(
+        self, statistics: FloatArray, direction: Direction, scale: FloatArray
+    ) -> FloatArray:
+        """Return the log-wealth won on batches, see `SequentialTest`."""
+        observed = self.observations(_columns(MeanColumns, statistics))
+        prior, variance = scale[..., 0], _predicted_variance(scale)
+        charged = observed.square + 2.0 * observed.units * variance
+        is_calibrated = prior > 0.0
+        won = staked(observed.total, charged, np.where(is_calibrated, prior, 1.0), direction)
+        return np.where(is_calibrated[..., None], won, 0.0)
+
+    def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return the scale before each of T batches, and after the last, see `SequentialTest`."""
+        observed = self.observations(_columns(MeanColumns, statistics))
+        steps = np.stack([observed.units, observed.spread], axis=-1)
+        sums = np.cumsum(np.concatenate([scale[None, ..., 1:], steps]), axis=0)
+        units, spread = sums[..., 0], sums[..., 1]
+        has_prior = (units >= CALIBRATION_UNITS) & (spread > 0.0)
+        first = np.argmax(has_prior, axis=0)[None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            guess = np.take_along_axis(spread / units, first, axis=0)
+        later = has_prior.any(axis=0) & (
+            np.arange(len(units)).reshape(-1, *[1] * (units.ndim - 1)) >= first
+        )
+        prior = np.where(scale[..., 0] > 0.0, scale[..., 0], np.where(later, guess, 0.0))
+        return np.concatenate([prior[..., None], sums], axis=-1)
+
+    def observations(self, s: MeanColumns) -> Observations:
+        """Return pairs and arms together; one of them is empty in nearly every batch.
+
+        Where a share of stable's value is tolerated, a batch in which that is 0 tells nothing.
+        """
+        pairs, arms = self.of_pairs(s), self.of_arms(s)
+        both = Observations(*(one + other for one, other in zip(pairs, arms, strict=True)))
+        tells = np.logical_not(self.relative) | (s.paired_stable + s.stable_total > 0.0)
+        return Observations(*(one * tells for one in both))
+
+    def of_pairs(self, s: MeanColumns) -> Observations:
+        """x = candidate - factor · stable - shift, from the sums of both and of their products."""
+        factor, shift = self.factor, self.shift
+        total = s.paired_candidate - factor * s.paired_stable
+        square = (
+            s.paired_candidate_squares
+            - 2.0 * factor * s.paired_products
+            + self.squared_factor * s.paired_stable_squares
+        )
+        shifted = square - 2.0 * shift * total + s.pairs * self.squared_shift
+        square = np.maximum(0.0, shifted)
+        return Observations(s.pairs, self.sign * (total - s.pairs * shift), square, square)
+
+    def of_arms(self, s: MeanColumns) -> Observations:
+        """One observation h · (mean_c - factor · mean_s - shift) a batch, h = nc·ns/(nc+ns).
+
+        h weighs batches by what they can tell. An empty arm gives nothing.
+        """
+        weight = _weight(s)
+        candidate_mean = _divided(s.candidate_total, s.candidate_units)
+        stable_mean = _divided(s.stable_total, s.stable_units)
+        total = weight * (candidate_mean - self.factor * stable_mean - self.shift)
+        candidate = _within(s.candidate_units, candidate_mean, s.candidate_squares)
+        stable = _within(s.stable_units, stable_mean, s.stable_squares)
+        noise = _divided(candidate, s.candidate_units)
+        noise = noise + self.squared_factor * _divided(stable, s.stable_units)
+        return Observations(weight, self.sign * total, total**2, weight**2 * noise)
+
+
 @dataclass(frozen=True, slots=True)
 class MeanTest:
     """Means without a bound: harm x = sign · (candidate - factor · stable - shift)."""
@@ -427,6 +519,12 @@ class MeanTest:
         """The harm tolerated, as a share of stable where relative."""
         return self.sign * ((self.factor - 1.0) if self.relative else self.shift)
 
+    @property
+    def terms(self) -> MeanTerms:
+        """What tells this test from others."""
+        factor, shift = self.factor, self.shift
+        return MeanTerms(self.sign, factor, factor**2, shift, shift**2, self.relative)
+
     def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
         s = _columns(MeanColumns, statistics)
         enough = np.minimum(s.candidate_units, s.stable_units) >= MEAN_ARM_UNITS
@@ -435,32 +533,15 @@ class MeanTest:
     def increments(
         self, statistics: FloatArray, direction: Direction, scale: FloatArray
     ) -> FloatArray:
-        observed = self._observations(_columns(MeanColumns, statistics))
-        prior, variance = scale[..., 0], _predicted_variance(scale)
-        charged = observed.square + 2.0 * observed.units * variance
-        is_calibrated = prior > 0.0
-        won = staked(observed.total, charged, np.where(is_calibrated, prior, 1.0), direction)
-        return np.where(is_calibrated[..., None], won, 0.0)
+        return self.terms.increments(statistics, direction, scale)
 
     def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
-        observed = self._observations(_columns(MeanColumns, statistics))
-        steps = np.stack([observed.units, observed.spread], axis=-1)
-        sums = np.cumsum(np.concatenate([scale[None, ..., 1:], steps]), axis=0)
-        units, spread = sums[..., 0], sums[..., 1]
-        has_prior = (units >= CALIBRATION_UNITS) & (spread > 0.0)
-        first = np.argmax(has_prior, axis=0)[None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            guess = np.take_along_axis(spread / units, first, axis=0)
-        later = has_prior.any(axis=0) & (
-            np.arange(len(units)).reshape(-1, *[1] * (units.ndim - 1)) >= first
-        )
-        prior = np.where(scale[..., 0] > 0.0, scale[..., 0], np.where(later, guess, 0.0))
-        return np.concatenate([prior[..., None], sums], axis=-1)
+        return self.terms.scales_before(statistics, scale)
 
     def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
         """Σ harm, Σ weight, Σ penalty; before calibration none, as nothing is staked before."""
         s = _columns(MeanColumns, statistics)
-        observed, weight = self._observations(s), self._margin_weight(s)
+        observed, weight = self.terms.observations(s), self._margin_weight(s)
         # Observations are counted from the margin; the interval asks where the harm itself lies.
         harm = observed.total + self.margin * weight
         penalty = observed.square + 2.0 * observed.units * _predicted_variance(scale)
@@ -480,7 +561,7 @@ class MeanTest:
 
     def window_harm(self, statistics: FloatArray) -> FloatArray:
         s = _columns(MeanColumns, statistics)
-        arms, pairs = self._of_arms(s), self._of_pairs(s)
+        arms, pairs = self.terms.of_arms(s), self.terms.of_pairs(s)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = pairs.total / pairs.units
             within = np.maximum(0.0, pairs.square / pairs.units - mean**2)
@@ -540,46 +621,6 @@ class MeanTest:
             return s.pairs + arms
         stable_mean = _divided(s.stable_total, s.stable_units)
         return s.paired_stable + arms * stable_mean
-
-    def _observations(self, s: MeanColumns) -> Observations:
-        """Return pairs and arms together; one of them is empty in nearly every batch.
-
-        Where a share of stable's value is tolerated, a batch in which that is 0 tells nothing.
-        """
-        pairs, arms = self._of_pairs(s), self._of_arms(s)
-        both = Observations(*(one + other for one, other in zip(pairs, arms, strict=True)))
-        if not self.relative:
-            return both
-        has_baseline = s.paired_stable + s.stable_total > 0.0
-        return Observations(*(one * has_baseline for one in both))
-
-    def _of_pairs(self, s: MeanColumns) -> Observations:
-        """x = candidate - factor · stable - shift, from the sums of both and of their products."""
-        factor, shift = self.factor, self.shift
-        total = s.paired_candidate - factor * s.paired_stable
-        square = (
-            s.paired_candidate_squares
-            - 2.0 * factor * s.paired_products
-            + factor**2 * s.paired_stable_squares
-        )
-        shifted = square - 2.0 * shift * total + s.pairs * shift**2
-        square = np.maximum(0.0, shifted)
-        return Observations(s.pairs, self.sign * (total - s.pairs * shift), square, square)
-
-    def _of_arms(self, s: MeanColumns) -> Observations:
-        """One observation h · (mean_c - factor · mean_s - shift) a batch, h = nc·ns/(nc+ns).
-
-        h weighs batches by what they can tell. An empty arm gives nothing.
-        """
-        weight = _weight(s)
-        candidate_mean = _divided(s.candidate_total, s.candidate_units)
-        stable_mean = _divided(s.stable_total, s.stable_units)
-        total = weight * (candidate_mean - self.factor * stable_mean - self.shift)
-        candidate = _within(s.candidate_units, candidate_mean, s.candidate_squares)
-        stable = _within(s.stable_units, stable_mean, s.stable_squares)
-        noise = _divided(candidate, s.candidate_units)
-        noise = noise + self.factor**2 * _divided(stable, s.stable_units)
-        return Observations(weight, self.sign * total, total**2, weight**2 * noise)
 
 
 @dataclass(frozen=True, slots=True)

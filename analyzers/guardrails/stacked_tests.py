@@ -18,6 +18,7 @@ from understudy.analyzers.guardrails.sequential_tests import (
     AnyTest,
     BinaryTest,
     GradedTest,
+    MeanTerms,
     MeanTest,
     NoiseTest,
     no_scale,
@@ -43,6 +44,8 @@ class StackedTest:
         places = np.array([self.tests.index(test) for test in tests], dtype=np.int64)
         self._of_cell: IntArray = np.repeat(places, sizes)
         self._alike = _alike(self.tests, self._of_cell)
+        means = [test for test in self.tests if isinstance(test, MeanTest)]
+        self._means = MeanTerms.of_cells(means, self._of_cell) if means else None
         self._gains: dict[Direction, FloatArray] = {}
 
     @property
@@ -53,7 +56,7 @@ class StackedTest:
     @property
     def has_worst(self) -> bool:
         """Whether unresolved requests can be taken at their worst; False of means."""
-        return not isinstance(self.tests[0], MeanTest)
+        return self._means is None
 
     def units(self, statistics: FloatArray) -> FloatArray:
         """Return the candidate's units, (n_cells,) of (n_cells, k)."""
@@ -68,13 +71,9 @@ class StackedTest:
 
     def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
         """Return the scale before each of T batches, and after the last: (T + 1, n_cells, 3)."""
-        if self.has_worst:
+        if self._means is None:
             return self.tests[0].scales_before(statistics, scale)
-        result = np.empty((len(statistics) + 1, *scale.shape))
-        for place, test in enumerate(self.tests):
-            cells = np.flatnonzero(self._of_cell == place)
-            result[:, cells] = test.scales_before(statistics[:, cells], scale[cells])
-        return result
+        return self._means.scales_before(statistics, scale)
 
     def increments(
         self, statistics: FloatArray, direction: Direction, scale: FloatArray
@@ -87,13 +86,8 @@ class StackedTest:
     ) -> FloatArray:
         """Return the log-wealth won on batches (m, k), each of a cell (m,), as (m, n_bets)."""
         tests = self._of_cell[cells]
-        if not self.has_worst:
-            won = np.zeros((len(statistics), self.n_bets))
-            for place in np.unique(tests).tolist():
-                at = np.flatnonzero(tests == place)
-                test = self.tests[place]
-                won[at] = test.increments(statistics[at], direction, scale[at])
-            return won
+        if self._means is not None:
+            return self._means.of(cells).increments(statistics, direction, scale)
         gains = self._gains_of(direction)
         won = np.zeros((len(statistics), self.n_bets))
         for number, count in enumerate(self._counts(statistics, direction)):

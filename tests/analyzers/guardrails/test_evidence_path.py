@@ -9,6 +9,7 @@ from understudy.analyzers.guardrails.check_evidence import CheckEvidence, Folded
 from understudy.analyzers.guardrails.evidence_path import (
     IncrementsCache,
     OpenWindows,
+    PathCache,
     Stack,
     best_prefix,
     log_evidence_path,
@@ -69,7 +70,7 @@ def open_windows(
 
 
 def path_of(evidence: CheckEvidence, windows: OpenWindows, test: AnyTest = TEST) -> FloatArray:
-    return log_evidence_path([stack(test, evidence, windows)])
+    return log_evidence_path([stack(test, evidence, windows)], PathCache())
 
 
 def stack(test: AnyTest, evidence: CheckEvidence, windows: OpenWindows) -> Stack:
@@ -155,9 +156,9 @@ def test_a_mean_stays_what_it_was_before_any_unresolved_request() -> None:
 
 
 @pytest.mark.parametrize("test", [TEST, LimitTest(0.02)])
-def test_remembered_increments_are_those_computed_anew(test: AnyTest) -> None:
+def test_what_a_look_remembers_is_what_is_computed_anew(test: AnyTest) -> None:
     rng = np.random.default_rng(4)
-    cache, evidence = IncrementsCache(), CheckEvidence.begin(test, SLICES)
+    cache, paths, evidence = IncrementsCache(), PathCache(), CheckEvidence.begin(test, SLICES)
     windows = np.zeros((6, 2, len(test.fields)))
     for look in range(30):
         place = int(rng.integers(len(windows)))
@@ -165,9 +166,13 @@ def test_remembered_increments_are_those_computed_anew(test: AnyTest) -> None:
         windows[place, :, 1] += rng.integers(0, 5)
         if look % 7 == 6:
             windows = np.concatenate([windows[1:], np.zeros((1, *windows.shape[1:]))])
+        if look == 17:
+            evidence.log_wealth = evidence.log_wealth.clip(min=0.25)
         seen = open_windows(windows.copy(), first=look // 7)
         stacks = [stack(test, evidence, seen)._replace(cache=cache)]
-        assert np.array_equal(log_evidence_path(stacks), path_of(evidence, seen, test))
+        path = log_evidence_path(stacks, paths)
+        assert np.array_equal(path, path_of(evidence, seen, test))
+        path[:] = 0.0  # what was returned is the caller's
 
 
 def test_checks_with_different_numbers_of_stakes_share_a_path() -> None:
@@ -179,6 +184,10 @@ def test_checks_with_different_numbers_of_stakes_share_a_path() -> None:
         stack(TEST, CheckEvidence.begin(TEST, SLICES), open_windows(windows)),
         stack(limit, CheckEvidence.begin(limit, SLICES), open_windows(rates)),
     ]
-    together = log_evidence_path(stacks)
-    apart = [log_evidence_path([one._replace(cache=IncrementsCache())]) for one in stacks]
+    paths = PathCache()
+    together = log_evidence_path(stacks, paths)
+    assert np.array_equal(log_evidence_path(stacks, paths), together)
+    apart = [
+        log_evidence_path([one._replace(cache=IncrementsCache())], PathCache()) for one in stacks
+    ]
     assert together == pytest.approx(np.concatenate(apart, axis=1), rel=1e-14)

@@ -23,7 +23,8 @@ from understudy.schemas.rollouts import Rollout
 SHADOW = policy(MANY)
 CANARY = policy(
     "{metric: error_rate, max_increase: 1pp}, {metric: duration_p95, max_increase: 20%}, "
-    "{metric: cost_usd, max_increase: 10%}, {metric: error_rate, name: threefold, max_increase: 3x}",
+    "{metric: cost_usd, max_increase: 10%}, "
+    "{metric: error_rate, name: threefold, max_increase: 3x}",
     mode="canary", stages="[50%]",
 )  # fmt: skip
 

@@ -65,6 +65,8 @@ def test_stacked_tests_win_what_each_wins_alone(
     won = stacked.increments_of(cells, statistics[steps, cells], direction, scales[steps, cells])
     won = won.reshape(WINDOWS, sum(SIZES), stacked.n_bets)
     ready, waiting = stacked.split(statistics)
+    of_window = statistics[0]
+    harm = stacked.apart(lambda one, places: one.window_harm(of_window[places]))
     ends = np.cumsum([0, *SIZES])
     for test, start, end in zip(tests, ends, ends[1:], strict=False):
         own = statistics[:, start:end]
@@ -73,13 +75,11 @@ def test_stacked_tests_win_what_each_wins_alone(
         assert np.array_equal(won[:, start:end], test.increments(own, direction, own_scales[:-1]))
         assert np.array_equal(test.split(own)[0], ready[:, start:end])
         assert np.array_equal(test.split(own)[1], waiting[:, start:end])
-        of_window = statistics[0]
         assert np.array_equal(test.units(own[0]), stacked.units(of_window)[start:end])
         together = stacked.increments(of_window, direction, scales[0])
         assert np.array_equal(together[start:end], won[0, start:end])
         sums = stacked.interval_sums(of_window, scales[0])
         assert np.array_equal(sums[start:end], test.interval_sums(own[0], own_scales[0]))
-        harm = stacked.apart(lambda one, places: one.window_harm(of_window[places]))
         assert np.array_equal(harm[start:end], test.window_harm(own[0]), equal_nan=True)
 
 
