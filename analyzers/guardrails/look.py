@@ -235,7 +235,7 @@ class _SourceWindows:
         self.starts, self.batches = starts, _open_batches(state, source)
         self._layout = state.layouts[source]
         self.gauges = self.batches[..., self._layout.gauges_in_batch]
-        self.is_resolved: BoolArray = ~self.gauges.any(axis=-1)
+        self.is_resolved: BoolArray = np.asarray(~self.gauges.any(axis=-1))
         """(T, n_slices)"""
         self._turns: dict[str, _Turns] = {}
 

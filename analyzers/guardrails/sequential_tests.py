@@ -11,7 +11,7 @@ units and spread, zeros to begin with; `MeanTest` alone has use for it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple, Protocol, TypeVar
 
@@ -79,7 +79,7 @@ class SequentialTest(Protocol):
         """The harm tolerated."""
 
     @property
-    def interval_kind(self) -> Hashable:
+    def interval_kind(self) -> object:
         """What `interval` depends on besides its arguments: alike in tests that share it."""
 
     def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -175,7 +175,7 @@ class BinaryTest:
         return BinaryColumns._fields
 
     @property
-    def interval_kind(self) -> Hashable:
+    def interval_kind(self) -> object:
         return type(self), self.ratio
 
     def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -335,7 +335,7 @@ class LimitTest:
         return LimitColumns._fields
 
     @property
-    def interval_kind(self) -> Hashable:
+    def interval_kind(self) -> object:
         return type(self)
 
     def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -511,7 +511,7 @@ class MeanTest:
         return MeanColumns._fields
 
     @property
-    def interval_kind(self) -> Hashable:
+    def interval_kind(self) -> object:
         return type(self)
 
     @property
@@ -646,7 +646,7 @@ class _GradesTest:
         return GRADED_FIELDS
 
     @property
-    def interval_kind(self) -> Hashable:
+    def interval_kind(self) -> object:
         return type(self), self.unit
 
     @property
