@@ -19,10 +19,12 @@ from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.column_readers import NO_BUCKET
 from understudy.analyzers.guardrails.design_effect import together_of
 from understudy.analyzers.guardrails.design_effect_steps import DesignEffectSteps, EffectWindows
+from understudy.analyzers.guardrails.evaluate import thresholds_of
 from understudy.analyzers.guardrails.evidence_path import OpenWindows
 from understudy.analyzers.guardrails.evidence_steps import EvidenceSteps, FoldedWindows
 from understudy.analyzers.guardrails.fold_window import assignment_of, assumption_of
 from understudy.analyzers.guardrails.look import ACTIONS, CheckLook, Look
+from understudy.analyzers.guardrails.measured import ENOUGH_MEASURED, are_awaited
 from understudy.analyzers.guardrails.measured_since import (
     NEVER_MS,
     counts_from_ms,
@@ -52,12 +54,14 @@ from understudy.analyzers.sequential.bets import (
     log_evidence,
     log_sum_exp,
 )
+from understudy.analyzers.sequential.verdict import LOG_SUSPICION
 from understudy.schemas.rollout_metrics import TIMES
 from understudy.schemas.rollouts import Action, Rollout
 from understudy.schemas.windows import SOURCES, Source
 
 MOST_WINDOWS: Final = 512
 """Windows folded at once: enough that arrays pay, few enough for memory."""
+_CANDIDATE_REQUESTS: Final = StageSums._fields.index("candidate_model_requests")
 FEWEST_WINDOWS: Final = 16
 """The same after something has changed: what follows is folded again when more changes."""
 
@@ -126,6 +130,7 @@ class ClosedFold:
         }
         self._path = self._log_evidence(len(starts))
         self._sums = {action: self._weighted(action) for action in ACTIONS}
+        self._may_differ = self._differences(rollout)
 
     @property
     def n(self) -> int:
@@ -141,6 +146,13 @@ class ClosedFold:
                 fold.note(place)
         status.decided_ms = status.event_ms
 
+    def may_differ(self, step: int) -> bool:
+        """Return whether evidence may lead to another verdict or alert than a window before.
+
+        How far the stage has come, its quality, and which models answer, are not asked.
+        """
+        return bool(self._may_differ[step])
+
     def look(self, step: int) -> Look:
         """Return what the evidence says after a window."""
         checks, end = [], 0
@@ -155,6 +167,36 @@ class ClosedFold:
         """Fold the first windows into the state."""
         for source, fold in self._sources.items():
             fold.take(int(self._included[source][n_windows - 1]) if n_windows else 0)
+
+    def _differences(self, rollout: Rollout) -> BoolArray:
+        """Return where a look asks of some number, for the first time, what it did not before.
+
+        Verdicts and alerts follow from which numbers have reached which limits. Where evidence is
+        beyond that of an action, what carries it matters as well, and may differ at any window.
+        """
+        thresholds = thresholds_of(rollout, rollout.stages[self._state.status.stage])
+        events = self._sources["events"]
+        seen = self._state.stage.requests + events.requests_so_far[self._included["events"]]
+        asked = [self._sums["rollback"][:, None] >= thresholds.log_promotion]
+        end = 0
+        for check, weights in zip(self._state.checks, self._state.table.weights, strict=True):
+            start, end = end, end + len(weights)
+            included = self._included[check.source]
+            of_check = self._sources[check.source].shown(check, included)
+            asked += [
+                of_check.is_measured[:, None],
+                of_check.log_promotion >= thresholds.log_promotion,
+                self._path[:, start:end] >= LOG_SUSPICION,
+                of_check.units >= thresholds.min_requests,
+                of_check.units >= ENOUGH_MEASURED,
+                are_awaited(of_check.units, seen[:, None], thresholds.min_requests),
+            ]
+        reached = np.concatenate(asked, axis=1)
+        differs = np.ones(len(self._path), dtype=np.bool_)
+        differs[1:] = (reached[1:] != reached[:-1]).any(axis=1)
+        for sums in self._sums.values():
+            differs |= sums >= thresholds.log_rollback
+        return differs
 
     def _log_evidence(self, n_windows: int) -> FloatArray:
         """Return the log rollback evidence of all checks and slices after each window, (T, n)."""
@@ -187,6 +229,17 @@ class _Steps(NamedTuple):
     units_closed: FloatArray
     """(T + 1, n_slices)"""
     nothing_open: OpenWindows
+
+
+class _Shown(NamedTuple):
+    """What a check shows after each of T windows."""
+
+    is_measured: BoolArray
+    """(T,)"""
+    log_promotion: FloatArray
+    """(T, n_slices)"""
+    units: FloatArray
+    """(T, n_slices) of the candidate since the stage began."""
 
 
 class _Tail:
@@ -229,6 +282,23 @@ class _SourceFold:
             for check, places in zip(state.checks, state.table.places_of_check, strict=True)
             if check.source == source
         }
+
+    @property
+    def requests_so_far(self) -> IntArray:
+        """The stage's requests in these windows, before each and after the last, (T + 1,)."""
+        if self._source != "events" or not self.starts.size:
+            return np.zeros(1 + self.starts.size, dtype=np.int64)
+        of_windows = self._stage_sums[:, _CANDIDATE_REQUESTS] * self._is_of_stage
+        return np.concatenate([[0], np.cumsum(of_windows)])
+
+    def shown(self, check: Check, included: IntArray) -> _Shown:
+        """Return what a check shows after so many windows, (T,) of them."""
+        steps, metric = self._checks[check.name], check.metric.name
+        since_ms = self._measured_since_ms.get(metric, NEVER_MS)
+        is_measured = np.concatenate([[False], since_ms <= self.starts])[included]
+        if self._state.measured_since.is_measured(metric):
+            is_measured = np.ones(included.size, dtype=np.bool_)
+        return _Shown(is_measured, steps.log_promotion[included], steps.units_closed[included])
 
     def log_rollback(self, check: Check) -> FloatArray:
         """Return a check's log rollback evidence before the windows and after each, (T + 1, n)."""

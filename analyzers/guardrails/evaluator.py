@@ -23,7 +23,7 @@ from understudy.analyzers.guardrails.closed_windows import (
     starts_of,
 )
 from understudy.analyzers.guardrails.decision_builder import build_decision
-from understudy.analyzers.guardrails.evaluate import Evaluation, evaluate
+from understudy.analyzers.guardrails.evaluate import Evaluation, evaluate, thresholds_of
 from understudy.analyzers.guardrails.explanations import latch_of
 from understudy.analyzers.guardrails.state import (
     Latch,
@@ -273,20 +273,35 @@ class RolloutEvaluator:
 
     def _take_until_news(self, fold: ClosedFold) -> tuple[int, Decision | None]:
         """Take windows up to one that changes something; return how many, and the decision."""
+        status, standing = self._state.status, None
         for step in range(fold.n):
             fold.note(step)
-            evaluation = evaluate(
-                self.rollout, self._state, with_results=False, seen=fold.look(step)
-            )
-            if self._is_news(evaluation):
-                fold.take(step + 1)
-                return step + 1, self._decide()
-            status = self._state.status
+            before, standing = standing, self._stage_standing()
+            if fold.may_differ(step) or standing != before:
+                evaluation = evaluate(
+                    self.rollout, self._state, with_results=False, seen=fold.look(step)
+                )
+                if self._is_news(evaluation):
+                    fold.take(step + 1)
+                    return step + 1, self._decide()
             if status.event_ms - status.emitted_ms >= REFRESH_MS:
                 status.sequence += 1  # of a decision that only refreshes
                 status.emitted_ms = status.event_ms
         fold.take(fold.n)
         return fold.n, None
+
+    def _stage_standing(self) -> tuple[object, ...]:
+        """Return what a verdict asks of the stage's progress, and alerts of its data."""
+        status, counts = self._state.status, self._state.stage
+        thresholds = thresholds_of(self.rollout, self.rollout.stages[status.stage])
+        totals = counts.totals
+        return (
+            totals.requests >= thresholds.min_requests,
+            totals.duration_s >= thresholds.min_duration_s,
+            totals.quality.breaches(thresholds),
+            list(counts.changed_models),
+            status.event_ms < status.emitted_ms,
+        )
 
     def _is_news(self, evaluation: Evaluation) -> bool:
         """Return whether a decision, or entering a stage, may follow from an evaluation."""

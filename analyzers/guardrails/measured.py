@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from understudy.analyzers.guardrails.slices import ALL, slice_name
+from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray
 from understudy.schemas.rollouts import Guardrail
 
 ENOUGH_MEASURED: Final = 100
@@ -66,6 +69,13 @@ def is_awaited(units: int, requests: StageRequests) -> bool:
     if requests.seen < most:
         return units > 0
     return units * most >= ENOUGH_MEASURED * requests.seen
+
+
+def are_awaited(units: FloatArray, seen: IntArray, needed: int) -> BoolArray:
+    """Return `is_awaited` of arrays (...): units, and how many requests were seen by then."""
+    most = WAIT_FACTOR * needed
+    is_frequent = units * most >= ENOUGH_MEASURED * seen
+    return np.asarray(np.where(seen < most, units > 0.0, is_frequent), dtype=np.bool_)
 
 
 def required_slices(

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from tests.analyzers.guardrails.world import START, Harm, World
+from understudy.analyzers.guardrails import evaluator as evaluator_module
 from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
 from understudy.analyzers.guardrails.closed_windows import columns_needed
+from understudy.analyzers.guardrails.evaluate import Evaluation, evaluate
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.schemas.decisions import Decision, encode_decision
@@ -180,6 +182,23 @@ def test_decisions_are_the_same_bytes(rest: str, story: list[WindowsMessage]) ->
     assert len(found) > 0
     assert shown(found) == shown(expected)
     assert shown([evaluator.decision()]) == shown([single.decision()])
+
+
+def test_windows_at_which_no_number_reaches_a_limit_are_not_evaluated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = []
+
+    def counted(*arguments: object, **options: object) -> Evaluation:
+        looks.append(options)
+        return evaluate(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluator_module, "evaluate", counted)
+    rollout, messages = policy(INDEPENDENT), [timed(one) for one in World().messages(1, 120)]
+    rows = closed_rows(rollout, [row for message in messages for row in message.rows])
+    found = RolloutEvaluator(rollout).take_closed(rows)
+    assert [one.verdict for one in found][-1:] == ["promote"]
+    assert len(looks) < len(messages) / 2
 
 
 def test_no_rows_change_nothing() -> None:

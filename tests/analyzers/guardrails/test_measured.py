@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.analyzers.guardrails.test_evaluator import policy
 from understudy.analyzers.guardrails.measured import (
     JudgedSlice,
     StageRequests,
+    are_awaited,
     is_awaited,
     required_slices,
     untold,
@@ -34,6 +36,8 @@ def test_a_metric_is_awaited_until_it_is_measured_or_long_enough(
     units: int, seen: int, awaited: bool
 ) -> None:
     assert is_awaited(units, StageRequests(seen, NEEDED)) is awaited
+    of_many = are_awaited(np.array([[0.0, float(units)]]), np.array([[seen]]), NEEDED)
+    assert of_many.tolist() == [[False, awaited]]
 
 
 def test_a_metric_of_a_steady_share_is_awaited_once_at_most() -> None:
