@@ -11,8 +11,8 @@ TYPING := build/typing
 # more arguments: make test ARGS='-k join -x', make demo ARGS='--healthy'
 ARGS ?=
 BENCH ?= before_after
-# processes of make test; one more than two cores, since half of its time is waiting for brokers
-WORKERS ?= 3
+# processes of make test: two that compute, three that wait for brokers (tests/two_queues.py)
+WORKERS ?= 5
 
 .PHONY: help
 help: ## Show this list

@@ -35,6 +35,7 @@ if str(ROOT) not in sys.path:
 from tests.brokers.choose import is_broker_required, start_own_broker  # noqa: E402
 from tests.brokers.contract import Broker, NoBroker  # noqa: E402
 from tests.brokers.shared import broker_of_run  # noqa: E402
+from tests.two_queues import TwoQueues  # noqa: E402
 
 CLICKHOUSE_VARIABLE: Final = "UNDERSTUDY_TEST_CLICKHOUSE_URL"
 MODEL_OUTPUTS_VARIABLE: Final = "UNDERSTUDY_TEST_MODEL_OUTPUTS"
@@ -63,6 +64,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.allow_unix_socket = True
     profile = "ci" if os.environ.get("CI") == "true" else "dev"
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", profile))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> TwoQueues | None:
+    """Of `make test`; what else is asked for with `--dist` stays as pytest-xdist has it."""
+    return TwoQueues(config) if config.option.dist == "loadfile" else None
 
 
 @pytest.hookimpl(optionalhook=True)
