@@ -67,9 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> TwoQueues | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoQueues | None:
     """Of `make test`; what else is asked for with `--dist` stays as pytest-xdist has it."""
-    return TwoQueues(config) if config.option.dist == "loadfile" else None
+    return TwoQueues(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.hookimpl(optionalhook=True)

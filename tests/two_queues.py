@@ -8,7 +8,7 @@ kind takes the other.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -24,8 +24,8 @@ _COMPUTING_PROCESSES: Final = 2
 class TwoQueues(LoadScopeScheduling):
     """Files go to processes whole, but faults one by one."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        super().__init__(config)
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
         self._computing: set[str] = set()
         """Processes, by the names of their gateways, that take tests that compute first."""
 

@@ -189,4 +189,5 @@ def _nested(row: Mapping[str, Any]) -> dict[str, Any]:
             nested[section][name] = value
         else:
             nested[column] = value
-    return {**nested, "mode": row["mode"] or None}
+    requests_from = row["requests_from"] if row["evaluator"] else None
+    return {**nested, "mode": row["mode"] or None, "requests_from": requests_from}

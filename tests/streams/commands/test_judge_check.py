@@ -48,7 +48,8 @@ def test_a_judge_that_does_not_answer() -> None:
 
     result = run(refuse)  # type: ignore[arg-type]
     assert result.exit_code == 3
-    assert "Incorrect API key provided" in result.output
+    assert "401: HTTP 401 Unauthorized" in result.output, "the provider's words may hold the key"
+    assert "nothing can be said of it" in result.output
 
 
 def test_wrong_usage() -> None:

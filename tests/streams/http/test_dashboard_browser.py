@@ -6,10 +6,8 @@ They need Chromium and the extra `browser`; without them these tests are skipped
 from __future__ import annotations
 
 import datetime as dt
-import shutil
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.analyzers.drift.traffic import FIRST, traffic
+from tests.streams.http.browser import axe_findings, browse, needs_browser
 from tests.streams.http.server import SECRET, Api, api
 from tests.streams.http.views import BROKEN, decided, policy
 from understudy.analyzers.drift.periods import HOURS_OF_DAY, periods_of
@@ -27,14 +26,7 @@ from understudy.streams.clickhouse.drift_watch import SideLook
 from understudy.streams.clickhouse.traffic_figures import Traffic
 from understudy.streams.http import drift_cache, traffic_cache
 
-playwright = pytest.importorskip("playwright.async_api", reason="the extra browser is missing")
-axe = pytest.importorskip("axe_playwright_python.async_playwright")
-CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.embedded,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = [pytest.mark.embedded, pytest.mark.slow, needs_browser]
 
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 NAME = "help 日本 <script>alert(1)</script>"
@@ -60,44 +52,13 @@ def server(broken: Decision) -> Iterator[Api]:
         yield made
 
 
-def browse(server: Api, use: Callable[[Any], Awaitable[Result]], **options: Any) -> Result:
-    """Use a page of a browser whose console and errors must stay empty."""
-
-    async def browsed() -> Result:
-        host, port = server.address
-        async with playwright.async_playwright() as driver:
-            browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            context = await browser.new_context(base_url=f"http://{host}:{port}", **options)
-            page = await context.new_page()
-            found: list[str] = []
-            page.on("pageerror", lambda error: found.append(str(error)))
-            page.on("console", lambda said: said.type == "error" and found.append(said.text))
-            page.on("request", lambda sent: found.extend(_elsewhere(sent.url, host)))
-            try:
-                result = await use(page)
-            finally:
-                with suppress(Exception):
-                    await page.goto("about:blank")  # closes the stream of changes
-                await browser.close()
-        unexpected = [one for one in found if "status of" not in one]
-        assert not unexpected, unexpected
-        return result
-
-    return server.run(browsed())
-
-
-def _elsewhere(url: str, host: str) -> list[str]:
-    return [] if f"//{host}:" in url or url.startswith(("about:", "data:")) else [url]
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_has_a_finding_of_axe(server: Api, scheme: str) -> None:
     async def check(page: Any) -> dict[str, list[str]]:
         found = {}
         for path in PATHS:
             await page.goto(path)
-            result = await axe.Axe().run(page)
-            found[path] = [one["id"] for one in result.response["violations"]]
+            found[path] = await axe_findings(page)
         return found
 
     # axe itself is injected as a script of the page, which the policy forbids
@@ -134,7 +95,7 @@ def test_what_changed_behind_a_name_is_legible_on_a_phone(
     async def check(page: Any) -> tuple[list[str], int]:
         await page.goto(f"{PAGE}/traffic?whole=1")
         assert await page.locator("#drift").count() == 1
-        result = await axe.Axe().run(page)
+        result = await axe_findings(page)
         width = await page.evaluate("document.documentElement.scrollWidth")
         return [one["id"] for one in result.response["violations"]], width
 

@@ -13,6 +13,7 @@ from aiohttp import ClientSession
 
 from tests.streams.clickhouse.round_trip import insert
 from tests.streams.clickhouse.test_captured_pairs import pair, side
+from tests.streams.http.browser import axe_findings, browse, needs_browser
 from tests.streams.http.server import SECRET, Api, api
 from tests.streams.http.views import BROKEN, decided, policy
 from understudy.schemas.event_time import to_epoch_ms
@@ -146,14 +147,11 @@ def test_evidence_leads_to_pairs(server: Api) -> None:
 
 
 @pytest.mark.slow
+@needs_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_in_a_browser_it_is_accessible_fits_a_phone_and_nothing_acts(
     server: Api, scheme: str
 ) -> None:
-    browser = pytest.importorskip("tests.streams.http.test_dashboard_browser")
-    if browser.CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-
     async def look(page: Any) -> tuple[str, int, list[str]]:
         await page.goto(f"{PAGE}/pairs?whole=1")
         title, width = await page.title(), await page.evaluate("document.body.scrollWidth")
@@ -162,10 +160,9 @@ def test_in_a_browser_it_is_accessible_fits_a_phone_and_nothing_acts(
         await page.wait_for_selector("article")
         assert await page.locator("article").count() == 1
         await page.goto(f"{PAGE}/pairs?whole=1")
-        result = await browser.axe.Axe().run(page)
-        return title, width, [one["id"] for one in result.response["violations"]]
+        return title, width, await axe_findings(page)
 
-    title, width, violations = browser.browse(
+    title, width, violations = browse(
         server, look, color_scheme=scheme, bypass_csp=True, viewport={"width": 390, "height": 800}
     )
     assert (title, width, violations) == (f"Pairs of {NAME} · Understudy", 390, [])
