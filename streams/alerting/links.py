@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.streams.dashboard.addresses import evidence_address, rollout_address, rollout_path
 from understudy.streams.dashboard.evidence_rows import worst_evidence
-from understudy.streams.dashboard.pairs_page import pairs_query
+from understudy.streams.dashboard.pair_filter import pairs_query
 
 PLACEHOLDER: Final = "{rollout_id}"
 

@@ -13,7 +13,7 @@ from understudy.schemas.decisions import Decision, Evidence
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
 from understudy.streams.dashboard.charts import Chart, Line
 from understudy.streams.dashboard.evidence_rows import EvidenceRow, evidence_rows
-from understudy.streams.dashboard.pairs_page import pairs_query
+from understudy.streams.dashboard.pair_filter import pairs_query
 
 _DIGITS: Final = 12
 """Of sums: all that counts ever have."""

@@ -4,73 +4,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlencode
 
 from markupsafe import Markup, escape
 
 from understudy.analyzers.compare.field_difference import FieldDifference, field_differences
 from understudy.analyzers.compare.language_tags import UNDETERMINED
-from understudy.analyzers.compare.severity import NOTHING_WORSE, PairKind
+from understudy.analyzers.compare.severity import NOTHING_WORSE
 from understudy.analyzers.compare.tool_call_difference import (
     CallDifference,
     tool_call_differences,
 )
 from understudy.analyzers.compare.word_difference import Run, word_difference
 from understudy.analyzers.guardrails.formatting import format_value, printable
-from understudy.analyzers.guardrails.slices import unmirrored
-from understudy.schemas.decisions import Evidence
 from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.clickhouse.captured_pairs import CaptureCount
+from understudy.streams.dashboard.pair_filter import KIND_WORDS, Chosen
 
-PAIRS_HOURS: Final = 24
-"""Of the pairs that evidence leads to: as long as what its page draws of it."""
-KIND_WORDS: Final[Mapping[str, str]] = {
-    PairKind.ERROR: "no answer",
-    PairKind.EMPTY: "empty answer",
-    PairKind.REFUSAL: "refusal",
-    PairKind.JSON: "JSON",
-    PairKind.TOOL_CALL: "tool call",
-    PairKind.LANGUAGE: "wrong language",
-    PairKind.GARBLED: "damaged characters",
-    PairKind.REPETITION: "loop",
-    PairKind.TRUNCATION: "cut off by length",
-    PairKind.INCOMPLETE: "stream broke off",
-    PairKind.REASONING: "reasoning in the answer",
-    PairKind.CONSTANT: "constant answer",
-    PairKind.LENGTH: "length",
-    PairKind.DURATION: "slow",
-    PairKind.TEXT: "other text",
-    NOTHING_WORSE: "nothing worse",
-}
-"""What is worse, as people say it."""
-KIND_OF_METRIC: Final[Mapping[str, str]] = {
-    "error_rate": PairKind.ERROR,
-    "empty_rate": PairKind.EMPTY,
-    "refusal_rate": PairKind.REFUSAL,
-    "json_valid_rate": PairKind.JSON,
-    "json_schema_valid_rate": PairKind.JSON,
-    "json_match": PairKind.JSON,
-    "tool_call_invalid_rate": PairKind.TOOL_CALL,
-    "tool_call_missing_rate": PairKind.TOOL_CALL,
-    "tool_call_match": PairKind.TOOL_CALL,
-    "language_match_rate": PairKind.LANGUAGE,
-    "garbled_rate": PairKind.GARBLED,
-    "repetition_rate": PairKind.REPETITION,
-    "truncation_rate": PairKind.TRUNCATION,
-    "incomplete_rate": PairKind.INCOMPLETE,
-    "reasoning_leak_rate": PairKind.REASONING,
-    "constant_answer_rate": PairKind.CONSTANT,
-    "answer_length": PairKind.LENGTH,
-    "output_tokens": PairKind.LENGTH,
-    "duration_p50": PairKind.DURATION,
-    "duration_p95": PairKind.DURATION,
-    "duration_p99": PairKind.DURATION,
-    "similarity_excess": PairKind.TEXT,
-}
-"""Where to look for pairs that show what a guardrail found; of other metrics, at all kinds."""
 _MEANT: Final = frozenset("\n\t\u00a0\u2002\u2003\u2009\u200c\u200d\u202f\u3000")
 """Characters that are not printable to Python and belong into texts: spaces of other widths, and
 what joins letters in Arabic script, in Indic ones and in emoji."""
@@ -138,25 +90,6 @@ class PairsPage:
     """Captured pairs in the time shown, by their languages, workflows and kinds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What somebody asks for; None for anything."""
-
-    language: str | None = None
-    workflow: str | None = None
-    kind: str | None = None
-    pair_id: str | None = None
-
-    def query(self, hours: int) -> str:
-        """Return the same as the query of an address."""
-        named = {
-            "language": self.language, "workflow": self.workflow, "kind": self.kind,
-            "pair": self.pair_id,
-        }  # fmt: skip
-        given = {name: value for name, value in named.items() if value is not None}
-        return urlencode({**given, "hours": hours})
-
-
 def pairs_page(
     pairs: Sequence[CapturedPair], counts: Sequence[CaptureCount], chosen: Chosen
 ) -> PairsPage:
@@ -189,23 +122,6 @@ def _label(name: str, value: str) -> str:
     if name == "kind":
         return KIND_WORDS.get(value, value)
     return value or "not named"
-
-
-def chosen_of(guardrail_metric: str, slice_: str) -> Chosen:
-    """Return what to ask for to see what a guardrail found in a slice."""
-    named = dict(
-        part.split(":", 1) for part in unmirrored(slice_).split(",") if part.count(":") >= 1
-    )
-    return Chosen(
-        language=named.get("language"),
-        workflow=named.get("workflow"),
-        kind=KIND_OF_METRIC.get(guardrail_metric),
-    )
-
-
-def pairs_query(one: Evidence) -> str:
-    """Return the query of the page that shows what a piece of evidence found, of the last day."""
-    return chosen_of(one.metric, one.slice).query(PAIRS_HOURS)
 
 
 def pair_view(pair: CapturedPair) -> PairView:

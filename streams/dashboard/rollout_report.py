@@ -28,7 +28,8 @@ from understudy.streams.clickhouse.traffic_figures import (
 )
 from understudy.streams.dashboard.answers_page import answers_part
 from understudy.streams.dashboard.evidence_rows import worst_evidence
-from understudy.streams.dashboard.pairs_page import Chosen, chosen_of, pair_view
+from understudy.streams.dashboard.pair_filter import Chosen, chosen_of
+from understudy.streams.dashboard.pairs_page import pair_view
 from understudy.streams.dashboard.report_page import (
     ReportPage,
     courses_wanted,

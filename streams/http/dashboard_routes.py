@@ -44,7 +44,8 @@ from understudy.streams.dashboard.drift_rows import drift_rows
 from understudy.streams.dashboard.evidence_page import evidence_page
 from understudy.streams.dashboard.evidence_rows import KEY
 from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
-from understudy.streams.dashboard.pairs_page import Chosen, PairsPage, pairs_page
+from understudy.streams.dashboard.pair_filter import Chosen
+from understudy.streams.dashboard.pairs_page import PairsPage, pairs_page
 from understudy.streams.dashboard.rollout_page import policy_text, rollout_page
 from understudy.streams.dashboard.traffic_page import traffic_page
 from understudy.streams.http.access import (

@@ -7,16 +7,11 @@ from typing import Any
 import pytest
 
 from tests.streams.clickhouse.test_captured_pairs import pair, side
-from understudy.analyzers.compare.severity import KINDS, NOTHING_WORSE
-from understudy.schemas.rollout_metrics import METRICS
 from understudy.streams.clickhouse.captured_pair import CapturedSide
 from understudy.streams.clickhouse.captured_pairs import CaptureCount
 from understudy.streams.dashboard.pages import render
+from understudy.streams.dashboard.pair_filter import Chosen
 from understudy.streams.dashboard.pairs_page import (
-    KIND_OF_METRIC,
-    KIND_WORDS,
-    Chosen,
-    chosen_of,
     model_text,
     pair_view,
     pairs_page,
@@ -32,11 +27,6 @@ def shown(*pairs: Any, **chosen: Any) -> str:
         links={1: "", 24: "", 168: ""}, more="", capture="worst", person="", can_sign_in=False,
         is_later=False, whole="",
     )  # fmt: skip
-
-
-def test_every_kind_has_words_and_every_metric_named_exists() -> None:
-    assert set(KIND_WORDS) == {*KINDS, NOTHING_WORSE}
-    assert set(KIND_OF_METRIC) <= METRICS.keys()
 
 
 def test_words_that_differ_are_marked_on_both_sides() -> None:
@@ -117,17 +107,3 @@ def test_filters_show_what_there_is_with_the_chosen_one() -> None:
     ]  # fmt: skip
     assert [one.label for one in workflows.choices] == ["not named", "w"]
     assert [one.label for one in kinds.choices] == ["JSON", "no answer"]
-
-
-@pytest.mark.parametrize(
-    ("metric", "slice_", "query"),
-    [
-        ("json_valid_rate", "language:ja", "language=ja&kind=json&hours=24"),
-        ("error_rate", "all", "kind=error&hours=24"),
-        ("cost_usd", "mirrored,language:ja,workflow:a:b",
-         "language=ja&workflow=a%3Ab&hours=24"),
-        ("cost_usd", "mirrored", "hours=24"),
-    ],
-)  # fmt: skip
-def test_evidence_leads_to_the_pairs_that_show_it(metric: str, slice_: str, query: str) -> None:
-    assert chosen_of(metric, slice_).query(24) == query
