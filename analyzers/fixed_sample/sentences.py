@@ -18,7 +18,7 @@ from understudy.analyzers.fixed_sample.quantiles import QuantileTest
 from understudy.analyzers.fixed_sample.sample import Sample
 from understudy.analyzers.guardrails.check_sentences import sentence, where
 from understudy.analyzers.guardrails.checks import checks_of
-from understudy.analyzers.guardrails.evaluate import CheckResult, SliceEvidence
+from understudy.analyzers.guardrails.evaluate import ANY_SLICE, CheckResult, SliceEvidence
 from understudy.analyzers.guardrails.explanations import MOST_NAMES, MOST_REASONS, SUSPICION
 from understudy.analyzers.guardrails.formatting import (
     format_count,
@@ -27,8 +27,8 @@ from understudy.analyzers.guardrails.formatting import (
     format_points,
     format_value,
     format_with_interval,
-    printable,
 )
+from understudy.analyzers.guardrails.guardrail_titles import check_title
 from understudy.analyzers.guardrails.measured import Untold
 from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.guardrails.state import RolloutState
@@ -42,6 +42,7 @@ class Sentences:
     def __init__(self, rollout: Rollout, sample: Sample) -> None:
         self._rollout, self._sample = rollout, sample
         self._state = RolloutState.begin(rollout, checks_of(rollout))
+        self._titles = {check.name: check_title(check) for check in self._state.checks}
         self._state.stage.add(sample.counts, rollout.stages[0], 0, 0)
 
     def describe(self, one: Finding, others: Sequence[Finding] = ()) -> str:
@@ -57,7 +58,7 @@ class Sentences:
         for one in breaches:
             by_check.setdefault(one.check.name, []).append(one)
         groups = list(by_check.values())
-        named = [printable(name) for name in list(by_check)[MOST_REASONS:]]
+        named = [check_title(first.check) for first, *_ in groups[MOST_REASONS:]]
         return [
             *(self.describe(first, others) for first, *others in groups[:MOST_REASONS]),
             *([f"likewise {', '.join(named)}"] if named else []),
@@ -70,12 +71,12 @@ class Sentences:
             f"{format_count(self._sample.cases)} cases{self._of_units()}"
         )
         small = [
-            f"{printable(one.check)} {where(one.slice)} ({format_count(one.units)})"
+            f"{self._titles[one.check]} {where(one.slice)} ({format_count(one.units)})"
             for one in untold.too_few
         ]
         return [
             shown,
-            *_listed("not measured", [printable(name) for name in untold.not_measured]),
+            *_listed("not measured", [self._titles[name] for name in untold.not_measured]),
             *_listed("too few to tell", small),
             *(
                 f"points the other way, perhaps by chance: {one}"
@@ -126,7 +127,8 @@ class Sentences:
                 f"{format_count(counts.lost_stable)} none of stable"
             )
         if one is None:
-            return f"not yet shown to be within its limit: {printable(lack.name)}: not measured"
+            title = self._titles[lack.name.removesuffix(f"/{ANY_SLICE}")]
+            return f"not yet shown to be within its limit: {title}: not measured"
         if lack.name.startswith("paused/"):
             return f"paused: {self.describe(one)}"
         if lack.name.startswith(SUSPECTED_HARM):

@@ -27,6 +27,7 @@ from understudy.analyzers.guardrails.formatting import (
     format_time,
     printable,
 )
+from understudy.analyzers.guardrails.guardrail_titles import check_title
 from understudy.analyzers.guardrails.measured import JudgedSlice, Untold, untold
 from understudy.analyzers.guardrails.model_changes import ModelChange
 from understudy.analyzers.guardrails.sequential_tests import MeanTest
@@ -93,9 +94,10 @@ def reasons_for_promotion(
     without = untold_of(state, evaluation)
     results = {f"{one.check.name}/{one.evidence.slice}": one for one in evaluation.results}
     beyond = [results[one.name] for one in without.point_other_way]
+    titles = {check.name: check_title(check) for check in state.checks}
     return [
         shown,
-        *_listed("not measured", [printable(name) for name in without.not_measured]),
+        *_listed("not measured", [titles[name] for name in without.not_measured]),
         *_without_baseline(evaluation),
         *_listed("too few to tell", [_small(results[one.name]) for one in without.too_few]),
         *(f"points the other way, perhaps by chance: {one}" for one in _sentences(state, beyond)),
@@ -105,7 +107,7 @@ def reasons_for_promotion(
 def _without_baseline(evaluation: Evaluation) -> list[str]:
     """Name the checks that cannot be judged as stable's value is 0."""
     return [
-        f"{printable(one.check.name)} {NO_BASELINE}"
+        f"{check_title(one.check)} {NO_BASELINE}"
         for one in evaluation.results
         if one.evidence.slice == ALL and one.check.stops_promotion and lacks_baseline(one)
     ]
@@ -260,7 +262,7 @@ def _sentences(state: RolloutState, results: list[CheckResult]) -> list[str]:
         by_check.setdefault(result.check.name, []).append(result)
     groups = list(by_check.values())
     sentences = [sentence(first, state, others) for first, *others in groups[:MOST_REASONS]]
-    named = [printable(first.check.name) for first, *_ in groups[MOST_REASONS:]]
+    named = [check_title(first.check) for first, *_ in groups[MOST_REASONS:]]
     return [*sentences, f"likewise {', '.join(named)}"] if named else sentences
 
 
@@ -281,8 +283,9 @@ def _lacking(name: str, rollout: Rollout, state: RolloutState, evaluation: Evalu
         return [_broken(name, rollout, state)]
     guardrail, _, slice_name = name.rpartition("/")
     if slice_name == ANY_SLICE:
-        return [f"not yet shown to be within its limit: {printable(guardrail)}: none of its slices "
-                "has turned up yet"]  # fmt: skip
+        title = next(check_title(check) for check in state.checks if check.name == guardrail)
+        return [f"not yet shown to be within its limit: {title}: none of its slices has turned up "
+                "yet"]  # fmt: skip
     return [_unproven(result, state) for result in _named(name, evaluation)]
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from understudy.analyzers.guardrails.formatting import printable
-from understudy.schemas.decisions import AlertKind, Decision
+from understudy.analyzers.guardrails.guardrail_titles import guardrail_titles
+from understudy.analyzers.guardrails.slices import slice_title
+from understudy.schemas.decisions import Alert, AlertKind, Decision
 
 Severity = Literal["critical", "warning"]
 
@@ -77,10 +79,21 @@ def alarms_of(decision: Decision) -> tuple[Alarm, ...]:
     for alert in decision.alerts:
         name, about = _NAMES[alert.kind]
         slice_name = alert.slice if alert.kind == "guardrail" else ""
-        summary = f"{about}{alert.name}" + (f" in {slice_name}" if slice_name else "")
+        summary = f"{about}{_title(alert, decision)}"
+        summary += f" in {slice_title(slice_name)}" if slice_name else ""
         alarms.append(_alarm(decision, name, summary, alert.sentence,
                              guardrail=alert.name, slice_name=slice_name))  # fmt: skip
     return tuple(alarms)
+
+
+def _title(alert: Alert, decision: Decision) -> str:
+    """What an alert is about, in words; an evaluator and a side are called as they are."""
+    match alert.kind:
+        case "guardrail" | "stable":
+            return guardrail_titles([alert.name], decision.evidence)[0]
+        case "data_quality":
+            return alert.name.replace("_", " ")
+    return alert.name
 
 
 def _alarm(

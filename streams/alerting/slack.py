@@ -18,6 +18,7 @@ from understudy.analyzers.guardrails.evidence_figures import (
     limit_text,
 )
 from understudy.analyzers.guardrails.formatting import printable
+from understudy.analyzers.guardrails.guardrail_titles import as_heading, guardrail_title
 from understudy.analyzers.guardrails.slices import slice_title
 from understudy.schemas.decisions import Decision
 from understudy.streams.alerting.decision_message import (
@@ -106,8 +107,9 @@ def _picture(decision: Decision) -> str:
     if worst is None or bar is None:
         return ""
     figures = f"{harm_text(worst, worst.harm)}, 95 % {interval_text(worst)}"
+    title = as_heading(guardrail_title(worst.guardrail, worst.metric))
     lines = [
-        f"{worst.guardrail} in {slice_title(worst.slice)}",
+        f"{title} in {slice_title(worst.slice)}",
         text_bar(bar).rstrip(),
         f"harm {figures}, limit {limit_text(worst)}",
         "| no change   ¦ limit   ━●━ harm",

@@ -17,6 +17,7 @@ from understudy.analyzers.guardrails.evidence_figures import (
     times,
 )
 from understudy.analyzers.guardrails.formatting import format_count
+from understudy.analyzers.guardrails.guardrail_titles import as_heading, guardrail_title
 from understudy.analyzers.guardrails.slices import slice_title
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.fixed_sample import FixedSampleFinding
@@ -74,8 +75,8 @@ class FindingRow:
     """What was found about a guardrail in a slice, ready to be shown."""
 
     guardrail: str
-    meaning: str
-    """What it measures, where its name does not say so."""
+    """As its policy names it."""
+    title: str
     slice_title: str
     action: str
     limit: str
@@ -147,13 +148,6 @@ def finding_of(one: Evidence | FixedSampleFinding) -> Finding:
     return Finding.WITHIN if is_within or one.status == "pass" else Finding.UNCLEAR
 
 
-def meaning_of(guardrail: str, metric: str) -> str:
-    """Return what a guardrail measures, in words; empty where its name says it."""
-    title = METRICS[metric].title
-    named = guardrail.replace("_", " ").removesuffix(" rate").lower()
-    return "" if named in title.lower() else title
-
-
 def _is_difference(one: Evidence | FixedSampleFinding) -> bool:
     """Return whether a harm of 0 means that the sides are alike.
 
@@ -168,7 +162,7 @@ def _row(one: Evidence, decision: Decision) -> EvidenceRow:
     rollback, promotion = rollback_multiple(one, decision), promotion_multiple(one, decision)
     return EvidenceRow(
         guardrail=one.guardrail,
-        meaning=meaning_of(one.guardrail, one.metric),
+        title=as_heading(guardrail_title(one.guardrail, one.metric)),
         slice=one.slice,
         slice_title=slice_title(one.slice),
         action=one.action,

@@ -22,7 +22,7 @@ class HeatMap:
     slices: list[str]
     titles: list[str]
     rows: list[tuple[str, str, list[EvidenceRow | None]]]
-    """Guardrail, what it measures where its name does not say so, a cell for each slice."""
+    """Guardrail, its title, a cell for each slice."""
     left_out: int
     """Slices that did not fit."""
 
@@ -38,7 +38,7 @@ class HeatMap:
         each = -(-(n - first) // max(1, -(-(n - first) // columns)))
         for start in range(first, n, max(1, each)):
             kept = [*range(first), *range(start, min(start + each, n))]
-            rows = [(name, meaning, [cells[n] for n in kept]) for name, meaning, cells in self.rows]
+            rows = [(name, title, [cells[n] for n in kept]) for name, title, cells in self.rows]
             shown = ([self.slices[n] for n in kept], [self.titles[n] for n in kept])
             parts.append(HeatMap(*shown, rows, 0))
         return parts
@@ -55,7 +55,7 @@ def heat_map(decision: Decision) -> HeatMap:
     for row in evidence_rows(decision, [one for one in decision.evidence if one.slice in shown]):
         cells.setdefault(row.guardrail, {})[row.slice] = row
     rows = [
-        (name, next(iter(of.values())).meaning, [of.get(slice_) for slice_ in shown])
+        (name, next(iter(of.values())).title, [of.get(slice_) for slice_ in shown])
         for name, of in cells.items()
     ]
     titles = [slice_title(slice_) for slice_ in shown]

@@ -12,6 +12,12 @@ from understudy.analyzers.guardrails.formatting import (
     format_percent,
     format_time,
 )
+from understudy.analyzers.guardrails.guardrail_titles import (
+    as_heading,
+    guardrail_title,
+    guardrail_titles,
+    slice_titles,
+)
 from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.schemas.api import PastDecision
 from understudy.schemas.decisions import Decision, Evidence
@@ -179,17 +185,16 @@ def _is_listed(finding: Finding) -> bool:
 
 def decision_gaps(decision: Decision) -> list[str]:
     """Return what a decision does not tell, a sentence each."""
-    gaps = []
+    gaps, evidence = [], decision.evidence
     if decision.not_measured:
         gaps.append(f"Not measured, since no request says anything about it: "
-                    f"{', '.join(decision.not_measured)}.")  # fmt: skip
+                    f"{', '.join(guardrail_titles(decision.not_measured, evidence))}.")  # fmt: skip
     is_open = decision.verdict != "rollback"
     if is_open and decision.too_few:
-        gaps.append(f"Too few requests to tell: {_slices(decision.too_few)}.")
+        gaps.append(f"Too few requests to tell: {_slices(decision.too_few, evidence)}.")
     if is_open and decision.point_other_way:
-        gaps.append(
-            f"Beyond the limit, though that may be chance: {_slices(decision.point_other_way)}."
-        )
+        slices = _slices(decision.point_other_way, evidence)
+        gaps.append(f"Beyond the limit, though that may be chance: {slices}.")
     if decision.stage.judged_share < 1.0:
         rest = format_percent(decision.stage.judged_share)
         gaps.append(f"The evidence rests on {rest} of the requests; the others lack a side or "
@@ -229,10 +234,12 @@ def _by_language(decision: Decision) -> list[tuple[str, list[EvidenceRow]]]:
         (name for name, finding in worst.items() if finding.is_worse),
         key=lambda name: worst[name].rank,
     )
-    return [
-        (name, evidence_rows(decision, sorted(by_guardrail[name], key=_by_size)))
-        for name in names[:MAX_BY_LANGUAGE]
-    ]
+    chosen = [sorted(by_guardrail[name], key=_by_size) for name in names[:MAX_BY_LANGUAGE]]
+    return [(_title(some[0]), evidence_rows(decision, some)) for some in chosen]
+
+
+def _title(one: Evidence) -> str:
+    return as_heading(guardrail_title(one.guardrail, one.metric))
 
 
 def _by_size(one: Evidence) -> tuple[bool, int, str]:
@@ -241,7 +248,7 @@ def _by_size(one: Evidence) -> tuple[bool, int, str]:
 
 def _course(decision: Decision, one: Evidence, points: Sequence[EvidencePoint]) -> Course | None:
     charts = [drawn(chart) for chart in evidence_page(decision, one, points).charts]
-    return Course(f"{one.guardrail} in {slice_title(one.slice)}", charts) if charts else None
+    return Course(f"{_title(one)} in {slice_title(one.slice)}", charts) if charts else None
 
 
 def _method(decision: Decision) -> str:
@@ -255,13 +262,10 @@ def _method(decision: Decision) -> str:
     )
 
 
-def _slices(names: Sequence[str]) -> str:
-    """Return `guardrail/slice` names as people read them, by guardrail, the first of many."""
-    by_guardrail: dict[str, list[str]] = {}
-    for name, _, where in (one.partition("/") for one in names[:_MOST_NAMED]):
-        by_guardrail.setdefault(name, []).append(slice_title(where))
+def _slices(names: Sequence[str], evidence: Sequence[Evidence]) -> str:
+    """Return `guardrail/slice` names as people read them, the first of many."""
     left = len(names) - _MOST_NAMED
-    shown = "; ".join(f"{name} in {', '.join(some)}" for name, some in by_guardrail.items())
+    shown = "; ".join(slice_titles(names[:_MOST_NAMED], evidence))
     return f"{shown}; and {left} more" if left > 0 else shown
 
 

@@ -15,6 +15,11 @@ from understudy.analyzers.guardrails.formatting import (
     format_percent,
     visible,
 )
+from understudy.analyzers.guardrails.guardrail_titles import (
+    guardrail_titles,
+    missing_titles,
+    slice_titles,
+)
 from understudy.analyzers.guardrails.slices import ALL
 from understudy.schemas.api import RolloutStatus
 from understudy.schemas.decisions import Decision
@@ -65,6 +70,12 @@ class RolloutPage:
     """Slices in which the candidate is worse, the worst first."""
     heat: HeatMap | None
     quality: list[tuple[str, str]]
+    missing: list[str]
+    """What promotion waits for."""
+    not_measured: list[str]
+    too_few: list[str]
+    """Slices, by guardrail, as those that follow."""
+    point_other_way: list[str]
     silence: str
     """For how long no window has come; empty if that is no matter."""
     policy_problem: str
@@ -80,6 +91,7 @@ def rollout_page(record: RolloutRecord, decision: Decision | None, now: dt.datet
     policy, status = policy_in(record), status_of(record, decision)
     silence = silence_of(status, now)
     models = record.manifest.models
+    evidence = decision.evidence if decision else []
     return RolloutPage(
         status=status,
         models=(models.stable, models.candidate),
@@ -90,6 +102,10 @@ def rollout_page(record: RolloutRecord, decision: Decision | None, now: dt.datet
         slices=worse_slices(decision) if decision else [],
         heat=heat_map(decision) if decision else None,
         quality=data_quality(decision) if decision else [],
+        missing=missing_titles(decision.missing, evidence) if decision else [],
+        not_measured=guardrail_titles(decision.not_measured, evidence) if decision else [],
+        too_few=slice_titles(decision.too_few, evidence) if decision else [],
+        point_other_way=slice_titles(decision.point_other_way, evidence) if decision else [],
         silence=format_duration(silence) if silence is not None else "",
         policy_problem=policy.problem,
     )

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from understudy.analyzers.guardrails.formatting import format_time
+from understudy.analyzers.guardrails.guardrail_titles import missing_titles
 from understudy.schemas.api import AnswerQuality, HistoryPage, RolloutStatus
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.event_time import to_epoch_ms
@@ -113,7 +114,8 @@ def rollout_report(
         reasons=status.reasons,
         reasons_of=status.since if is_frozen(status) else None,
         alerts=status.alerts,
-        missing=decision.missing if decision and status.verdict != "promote" else [],
+        missing=missing_titles(decision.missing, decision.evidence)
+        if decision and status.verdict != "promote" else [],
         evidence=evidence_part(decision, courses) if decision else None,
         traffic=traffic_part(found, languages, counted) if found else None,
         answers=answers_part(judged, decision),

@@ -12,9 +12,10 @@ from understudy.analyzers.guardrails.evidence_figures import (
     sides_text,
 )
 from understudy.analyzers.guardrails.formatting import format_count, format_number
+from understudy.analyzers.guardrails.guardrail_titles import as_heading, guardrail_title
 from understudy.analyzers.guardrails.slices import slice_title
 from understudy.schemas.fixed_sample import FixedSampleFinding
-from understudy.streams.dashboard.evidence_rows import FindingRow, finding_of, meaning_of
+from understudy.streams.dashboard.evidence_rows import FindingRow, finding_of
 from understudy.streams.dashboard.interval_bars import interval_bar
 
 
@@ -34,7 +35,7 @@ def sample_rows(findings: Sequence[FixedSampleFinding]) -> list[SampleRow]:
 def _row(one: FixedSampleFinding) -> SampleRow:
     return SampleRow(
         guardrail=one.guardrail,
-        meaning=meaning_of(one.guardrail, one.metric),
+        title=as_heading(guardrail_title(one.guardrail, one.metric)),
         slice_title=slice_title(one.slice),
         action=one.action,
         limit=limit_text(one),

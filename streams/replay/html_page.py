@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from understudy.analyzers.guardrails.formatting import format_count, format_percent
-from understudy.analyzers.guardrails.slices import ALL, slice_title
+from understudy.analyzers.guardrails.guardrail_titles import (
+    as_heading,
+    missing_titles,
+    slice_titles,
+)
 from understudy.schemas.adapters.cases import Case
 from understudy.schemas.decisions import Decision
 from understudy.schemas.fixed_sample import FixedSampleVerdict
@@ -41,7 +45,9 @@ def replay_page(
         facts=[("Recorded in", ", ".join(files)), *(decision_facts(decision) if decision else [])],
         reasons=decision.reasons if decision else [],
         alerts=[alert.sentence for alert in decision.alerts] if decision else [],
-        missing=decision.missing if decision and decision.verdict == "hold" else [],
+        missing=missing_titles(decision.missing, decision.evidence)
+        if decision and decision.verdict == "hold"
+        else [],
         evidence=evidence_part(decision) if decision else None,
         traffic=_traffic(sums),
         policy=policy,
@@ -74,7 +80,10 @@ def comparison_page(
         notes=list(notes),
         sample=rows,
         sample_method=_method(verdict),
-        examples=[(_named(name), _places(cases)) for name, cases in examples.items()],
+        examples=[
+            (as_heading(*slice_titles([name], verdict.findings)), _places(cases))
+            for name, cases in examples.items()
+        ],
         traffic=_traffic(sums),
         policy=policy,
         gaps=[*unjudged, *(more if left else []), NOT_STORED],
@@ -110,11 +119,6 @@ def _method(verdict: FixedSampleVerdict) -> str:
         f"{format_percent(verdict.false_promotion)} are accepted. Live requests are judged "
         "otherwise, by tests that stay valid however often one looks."
     )
-
-
-def _named(name: str) -> str:
-    guardrail, _, where = name.partition("/")
-    return guardrail if where == ALL else f"{guardrail} in {slice_title(where)}"
 
 
 def _places(cases: Sequence[Case]) -> str:

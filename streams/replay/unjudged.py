@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from understudy.analyzers.guardrails.guardrail_titles import guardrail_title
 from understudy.schemas.adapters.cases import Case
 from understudy.schemas.adapters.recorded_answer import RecordedAnswer
 from understudy.schemas.events import Request, Response, Timing, Usage
@@ -78,10 +79,12 @@ def unjudged(cases: Sequence[Case], rollout: Rollout, verdict: FixedSampleVerdic
         names = [name for name in left if metric_of.get(name, name).startswith(need.metrics)]
         where = _lacking(cases, need)
         if names and where:
-            yield f"no {need.noun} in {where}: not judged by {', '.join(names)}{need.hint}"
+            judged = ", ".join(guardrail_title(name, metric_of.get(name, name)) for name in names)
+            yield f"no {need.noun} in {where}: {judged} cannot be judged{need.hint}"
             left = {name: None for name in left if name not in names}
     if left:
-        yield f"no answer is of a kind that these look at: {', '.join(left)}"
+        titles = ", ".join(guardrail_title(name, metric_of.get(name, name)) for name in left)
+        yield f"no answer is of a kind that these look at: {titles}"
 
 
 def _lacking(cases: Sequence[Case], need: _Need) -> str:

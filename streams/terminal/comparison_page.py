@@ -16,6 +16,7 @@ from understudy.analyzers.guardrails.evidence_figures import (
     sides_text,
 )
 from understudy.analyzers.guardrails.formatting import format_count, printable
+from understudy.analyzers.guardrails.guardrail_titles import slice_titles
 from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.schemas.adapters.cases import Case
 from understudy.schemas.fixed_sample import FixedSampleFinding, FixedSampleVerdict
@@ -145,7 +146,7 @@ def _verdict(page: Page, *, all_slices: bool) -> RenderableType:
         *(_indented(reason) for reason in shown),
         *([_indented(f"{left:,} more reasons; --all shows them", "dim")] if left else []),
         *(_indented(f"alert: {alert}", "yellow") for alert in verdict.alerts),
-        *(_indented(line) for line in _examples(page.examples)),
+        *(_indented(line) for line in _examples(page.examples, page.verdict.findings)),
         *(_indented(sentence, "dim") for sentence in page.unjudged),
     )
 
@@ -156,7 +157,9 @@ def _units(verdict: FixedSampleVerdict) -> str:
     return f" in {format_count(verdict.units)} conversations"
 
 
-def _examples(examples: Mapping[str, Sequence[Case]]) -> Iterator[str]:
+def _examples(
+    examples: Mapping[str, Sequence[Case]], findings: Sequence[FixedSampleFinding]
+) -> Iterator[str]:
     """For each breach, cases to look at, with the place of candidate's record; none twice."""
     shown: set[tuple[str, ...]] = set()
     for name, cases in examples.items():
@@ -164,8 +167,7 @@ def _examples(examples: Mapping[str, Sequence[Case]]) -> Iterator[str]:
         if ids in shown:
             continue
         shown.add(ids)
-        guardrail, _, where = name.partition("/")
-        title = printable(guardrail if where == ALL else f"{guardrail}, {slice_title(where)}")
+        (title,) = slice_titles([name], findings)
         yield f"look at ({title}): {_places(cases)}"
 
 

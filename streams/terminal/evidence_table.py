@@ -29,6 +29,7 @@ from understudy.analyzers.guardrails.formatting import (
     format_number,
     printable,
 )
+from understudy.analyzers.guardrails.guardrail_titles import guardrail_title
 from understudy.analyzers.guardrails.slices import ALL, slice_title
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.streams.terminal.data_table import MAX_SLICES, Column, DataTable
@@ -91,7 +92,8 @@ def _independent(decision: Decision) -> str:
     if most is None or most.design_effect < _NOTABLE_DESIGN_EFFECT:
         return ""
     return (
-        f"requests share their fate: {format_count(most.units)} of {printable(most.guardrail)} "
+        f"requests share their fate: of {guardrail_title(most.guardrail, most.metric)}, "
+        f"{format_count(most.units)} "
         f"count like {format_count(most.independent_units)} independent ones "
         f"(design effect {format_number(most.design_effect, 2)})"
     )

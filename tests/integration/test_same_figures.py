@@ -35,6 +35,7 @@ from understudy.analyzers.guardrails.evidence_figures import (
     times,
 )
 from understudy.analyzers.guardrails.formatting import format_count, format_percent
+from understudy.analyzers.guardrails.guardrail_titles import as_heading, guardrail_title
 from understudy.analyzers.guardrails.slices import slice_title
 from understudy.schemas.api import AnswerQuality
 from understudy.schemas.decisions import Decision, Evidence, encode_decision
@@ -125,6 +126,13 @@ JUDGED: Final = _judged()
 EXPECTED: Final = by_name(DECISION.evidence)
 
 
+NAMES: Final = {
+    as_heading(guardrail_title(one.guardrail, one.metric)): one.guardrail
+    for one in DECISION.evidence
+}
+"""Title of a guardrail, as pages show it, to its name."""
+
+
 class _Tables(HTMLParser):
     """The cells of all tables of evidence in a page, a list for each row."""
 
@@ -163,7 +171,7 @@ def shown(page: str) -> list[tuple[Name, Figures]]:
             continue
         where = cells.pop(1)[0] if has_slice else "all"
         _, _, _, sides, harm, interval, units, rollback, promotion = (one[-1] for one in cells)
-        name = (cells[0][0], where)
+        name = (NAMES[cells[0][0]], where)
         found.append((name, Figures(sides, harm, interval, units, rollback, promotion)))
     return found
 

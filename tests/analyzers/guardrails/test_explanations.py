@@ -130,7 +130,7 @@ def test_a_promotion_says_what_was_not_measured() -> None:
     feedback = "{metric: feedback, max_drop: 5pp, required: if_measured}"
     decision = promoted(f"{ERRORS}, {feedback}", World())
     assert decision.not_measured == ["feedback"]
-    assert decision.reasons[1:] == ["not measured: feedback"]
+    assert decision.reasons[1:] == ["not measured: positive feedback"]
 
 
 def test_a_promotion_says_what_was_too_few_and_what_points_the_other_way() -> None:

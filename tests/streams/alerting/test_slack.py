@@ -43,7 +43,7 @@ def test_a_message_has_text_and_mrkdwn_sections() -> None:
                 "• alert: duration_p95 is slow"
             ),
             section(
-                "```duration_p95 in ja\n"
+                "```Duration p95 in ja\n"
                 "           |      ¦━━━━━━━━━━━━━━━━━━━●▶\n"
                 "harm +4.0 %, 95 % –, limit ≤ +20 %\n"
                 "| no change   ¦ limit   ━●━ harm```"

@@ -12,7 +12,6 @@ from understudy.streams.dashboard.evidence_rows import (
     Finding,
     evidence_rows,
     finding_of,
-    meaning_of,
     worst_evidence,
 )
 
@@ -55,24 +54,11 @@ def test_a_row_has_all_figures_as_text() -> None:
         evidence("language:ja,workflow:extract", at_multiple(0.31)), stable=0.99, candidate=0.93
     )
     (row,) = evidence_rows(decision("hold", one), [one])
-    assert (row.slice_title, row.meaning) == ("ja, workflow extract", "")
+    assert (row.title, row.slice_title) == ("JSON validity", "ja, workflow extract")
     assert (row.sides, row.harm, row.limit) == ("99 % → 93 %", "+6.10 pp", "≤ +0.5 pp")
     assert (row.units, row.rollback, row.sign) == ("1,840", "0.31", "▲")
     assert row.rollback_multiple == pytest.approx(0.31)
     assert row.words == "beyond the limit, by its 95 % interval"
-
-
-@pytest.mark.parametrize(
-    ("guardrail", "metric", "meaning"),
-    [("error_rate", "error_rate", ""), ("duration_p95", "duration_p95", ""),
-     ("json_valid_rate", "json_valid_rate", ""),
-     ("incomplete_rate", "incomplete_rate", "streams that break off"),
-     ("tail", "duration_p99", "duration p99")],
-)  # fmt: skip
-def test_what_is_measured_is_told_where_the_name_does_not_say_it(
-    guardrail: str, metric: str, meaning: str
-) -> None:
-    assert meaning_of(guardrail, metric) == meaning
 
 
 def test_a_breach_is_worse_than_any_suspicion() -> None:

@@ -37,10 +37,10 @@ def test_languages_come_by_size_after_all_requests_and_gaps_stay_empty() -> None
     assert heat.left_out == 0
 
 
-def test_a_row_says_what_it_measures_where_its_name_does_not() -> None:
+def test_a_row_says_what_it_measures() -> None:
     some = [cell("all", name, 5) for name in ("error_rate", "garbled_rate")]
-    assert [(name, meaning) for name, meaning, _ in heat_map(decision("hold", *some)).rows] == [
-        ("error_rate", ""), ("garbled_rate", "answers with damaged characters"),
+    assert [(name, title) for name, title, _ in heat_map(decision("hold", *some)).rows] == [
+        ("error_rate", "Error rate"), ("garbled_rate", "Answers with damaged characters"),
     ]  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def test_a_guardrail_that_is_worse_somewhere_has_a_table_of_its_languages() -> N
         decision("hold", FINE, BROKEN, other, msgspec.structs.replace(FINE, guardrail="other"))
     )
     assert [(name, [row.slice for row in rows]) for name, rows in part.by_language] == [
-        ("json_valid_rate", ["all", "language:ja"])
+        ("JSON validity", ["all", "language:ja"])
     ]
     assert part.heat[0].slices == ["all", "language:ja"]
     assert "at most 1 % are ever rolled back" in part.method
@@ -45,8 +45,8 @@ def test_what_is_missing_is_told_by_guardrail() -> None:
         too_few=["error_rate/language:ja", "error_rate/language:hi", "empty_rate/all"],
     )  # fmt: skip
     assert decision_gaps(held) == [
-        "Not measured, since no request says anything about it: cost_usd.",
-        "Too few requests to tell: error_rate in ja, hi; empty_rate in all.",
+        "Not measured, since no request says anything about it: mean cost.",
+        "Too few requests to tell: error rate in ja, hi; empty answers in all requests.",
     ]
 
 

@@ -37,6 +37,6 @@ def test_two_runs_say_what_was_found_where_to_look_and_what_is_not_listed() -> N
     )  # fmt: skip
     assert (page.title, page.verdict) == ("old and new", "rollback")
     assert page.facts[:2] == [("Stable", "old.csv"), ("Cases", "200")]
-    assert page.examples == [("json_valid_rate in ja", "")]
+    assert page.examples == [("JSON validity in ja", "")]
     assert page.gaps[0] == "no prices"
     assert "at most 1 % are rejected" in page.sample_method

@@ -22,8 +22,8 @@ def sentences(tmp_path: Path, head: str, stable: str, candidate: str) -> list[st
 
 def test_fields_that_no_file_has_are_named(tmp_path: Path) -> None:
     said = sentences(tmp_path, "id,answer", "so", "so")
-    assert "no durations in these files: not judged by duration_p95, duration_p99" in said
-    assert "no prices in these files: not judged by cost_usd" in said
+    assert "no durations in these files: duration p95, duration p99 cannot be judged" in said
+    assert "no prices in these files: mean cost cannot be judged" in said
     assert any(one.startswith("no requests for JSON in these files") for one in said)
 
 

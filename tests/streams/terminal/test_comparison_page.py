@@ -54,7 +54,7 @@ def test_the_verdict_comes_last_with_cases_to_look_at(page: Page) -> None:
     text = shown(page, 200)
     tail = text[text.index("ROLLBACK  200 cases") :]
     assert "JSON validity" in tail
-    assert "look at (json_valid_rate): 0 (" in tail
+    assert "look at (JSON validity in all requests): 0 (" in tail
     assert tail.rstrip().endswith("no durations in these files")
 
 

@@ -44,7 +44,7 @@ def test_requests_that_share_their_fate_are_said_to_count_for_less() -> None:
     clustered = msgspec.structs.replace(clustered, design_effect=4.6, independent_units=400)
     text = printed(show_decision(decision("hold", clustered)))
     assert (
-        "requests share their fate: 1,840 of json_valid_rate count like 400 independent ones "
+        "requests share their fate: of JSON validity, 1,840 count like 400 independent ones "
         "(design effect 4.6)" in text
     )
     assert "share their fate" not in printed(show_decision(decision("hold", evidence("all"))))
