@@ -8,10 +8,12 @@ A variable is named after its place: `[pairing] window_s` is `UNDERSTUDY_PAIRING
 from __future__ import annotations
 
 import difflib
+import importlib
 import tomllib
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -21,10 +23,15 @@ from understudy.analyzers.compare.json_paths import Pattern, parse_patterns
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import MAX_EVENT_BYTES
 
+if TYPE_CHECKING:  # the rules of redaction take long to import
+    from understudy.schemas.redaction.recognizer import Recognizer
+
 DEFAULT_FILE: Final = Path("understudy.toml")
 ENVIRONMENT_PREFIX: Final = "UNDERSTUDY_"
 TEST_PREFIX: Final = "UNDERSTUDY_TEST_"
 _CLIENT_PREFIX: Final = "KAFKA_CLIENT_"
+_TRIAL: Final = "Ada Lovelace lived in London."
+"""What a recognizer is tried with; it need not find anything in it."""
 
 YEAR_S: Final = 31_536_000
 Seconds = Annotated[float, Meta(gt=0, le=YEAR_S)]
@@ -173,6 +180,26 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[int, Meta(ge=64, le=1_048_576)],
         Meta(description="Of a prompt, an answer or its tool calls; the rest is cut off"),
     ] = 8_192
+    max_bytes: Annotated[
+        Count,
+        Meta(
+            description="Of memory for the texts of all rollouts whose windows are open, in each "
+            "worker; pairs beyond it are left out and counted"
+        ),
+    ] = 268_435_456
+
+
+class RedactionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is replaced in texts before they are stored, beside what rules find."""
+
+    recognizer: Annotated[
+        str,
+        Meta(
+            description="A function of yours, `module:function`, that finds names of people and "
+            "places in a text and returns spans (start, end, label), docs/privacy.md; empty for "
+            "none"
+        ),
+    ] = ""
 
 
 class DecidingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -340,6 +367,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pairing: PairingSettings = PairingSettings()
     compare: CompareSettings = CompareSettings()
     capture: CaptureSettings = CaptureSettings()
+    redaction: RedactionSettings = RedactionSettings()
     deciding: DecidingSettings = DecidingSettings()
     http: HttpSettings = HttpSettings()
     alerting: AlertingSettings = AlertingSettings()
@@ -355,6 +383,31 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             json_unordered=_patterns("json_unordered", self.compare.json_unordered),
             json_schemas=load_json_schemas(self.compare.json_schemas),
         )
+
+
+def load_recognizer(reference: str) -> Recognizer | None:
+    """Return the function that `module:function` names, after a trial; None for none.
+
+    Raises `SettingsError`: a worker that stored names because of a typing error would be worse than
+    one that does not start.
+    """
+    if not reference:
+        return None
+    from understudy.schemas.redaction.recognizer import found_by
+
+    module, separator, name = reference.partition(":")
+    try:
+        if not (module and separator and name):
+            raise ValueError("write it as module:function")
+        recognize = attrgetter(name)(importlib.import_module(module))
+        found_by(recognize, _TRIAL)
+    except Exception as error:  # whatever somebody else's module raises
+        detail = str(error) or type(error).__name__
+        raise SettingsError(
+            f"[redaction] recognizer {reference!r} cannot be used: {detail}"
+        ) from error
+    found: Recognizer = recognize
+    return found
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:

@@ -1,4 +1,7 @@
-"""Replaces what the rules find by their names in square brackets. Pure."""
+"""Replaces what rules and a recognizer find by its name in square brackets.
+
+Pure, but for what the recognizer does.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from understudy.schemas.redaction.cut import first_bytes
+from understudy.schemas.redaction.recognizer import Recognizer, found_by
 from understudy.schemas.redaction.rules import Finding, find
 from understudy.schemas.redaction.unmasked import unmask
 
@@ -26,39 +30,49 @@ class Redacted:
     is_cut: bool
 
 
-def redact(text: str) -> str:
-    """Return a text in which personal data and secrets are replaced, such as `[email]`."""
-    findings = find_all(text)
+def redact(text: str, recognize: Recognizer | None = None) -> str:
+    """Return a text in which personal data and secrets are replaced, such as `[email]`.
+
+    A recognizer finds what rules cannot, such as names. Raises what it raises.
+    """
+    findings = find_all(text, recognize)
     return _replaced(text, findings, len(text)) if findings else text
 
 
-def redact_and_cut(text: str, max_bytes: int) -> Redacted:
+def redact_and_cut(text: str, max_bytes: int, recognize: Recognizer | None = None) -> Redacted:
     """Return the first bytes of a text, redacted; nothing is left of what the cut goes through.
 
-    `max_bytes` counts UTF-8 before anything is replaced, and is not exceeded after.
+    `max_bytes` counts UTF-8 before anything is replaced, and is not exceeded after. Raises what the
+    recognizer raises.
     """
     head = first_bytes(text, max_bytes)
-    findings = find_all(text[: len(head) + _LOOK_AHEAD])
+    findings = find_all(text[: len(head) + _LOOK_AHEAD], recognize)
     begun = [one for one in findings if one.start < len(head)]
     redacted = first_bytes(_replaced(text, begun, len(head)), max_bytes)
     return Redacted(redacted, tuple(sorted({one.name for one in begun})), len(head) < len(text))
 
 
-def find_all(text: str) -> list[Finding]:
-    """Return what the rules find in a text, behind its disguise if it has one, without overlap.
+def find_all(text: str, recognize: Recognizer | None = None) -> list[Finding]:
+    """Return what is found in a text, without overlap.
 
-    Markup may split a word, or stand between two: a text that has some is searched both ways.
+    Rules look behind its disguise if it has one; a recognizer gets the text as it is.
     """
+    recognized = found_by(recognize, text) if recognize is not None else []
+    return _merged([*_by_rules(text), *recognized])
+
+
+def _by_rules(text: str) -> list[Finding]:
+    """Markup may split a word, or stand between two: a text that has some is searched both ways."""
     joined = unmask(text)
     if joined is None:
-        return _merged(find(text))
+        return find(text)
     apart = unmask(text, markup=" ") if joined.has_markup else None
-    return _merged(
+    return [
         Finding(unmasked.start_of(start), unmasked.end_of(end - 1), name)
         for unmasked in (joined, apart)
         if unmasked is not None
         for start, end, name in find(unmasked.text)
-    )
+    ]
 
 
 def _merged(found: Iterable[Finding]) -> list[Finding]:

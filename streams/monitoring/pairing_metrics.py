@@ -104,6 +104,12 @@ PAIRING: Final[tuple[Spec, ...]] = (
             lambda s: sum(r.tally.get("captured", 0) for r in s.readers.values())),
     counter("capture_failures", "Pairs left out there, since they could not be redacted",
             lambda s: sum(r.tally.get("capture_failures", 0) for r in s.readers.values())),
+    counter("capture_dropped", "Pairs left out there, since all rollouts' captures together would "
+            "take more memory than `capture.max_bytes`",
+            lambda s: sum(r.tally.get("capture_dropped", 0) for r in s.readers.values())),
+    gauge("capture_bytes", "Memory of the texts that are kept until their windows close",
+          lambda s: sum(p.capture_bytes for r in s.readers.values()
+                        for p in r.partitions.values())),
     MetricSpec(f"{PREFIX}dead_letters_total", "counter", ("reason",),
                "Dead letters sent, by reason", _dead_letters),
     _source_counter("lost_records", "Records that retention deleted before they were read, and "

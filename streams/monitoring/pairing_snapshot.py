@@ -31,6 +31,7 @@ class PartitionSnapshot:
     watermark_ms: int | None
     waiting_sides: int
     open_windows: int
+    capture_bytes: int = 0
     end: int | None = None
     """End of the log, where it is known."""
     read_to: int | None = None
@@ -74,6 +75,7 @@ def snapshot_reader(
                 state.watermark_ms,
                 state.waiting_sides,
                 state.open_windows,
+                state.capture_bytes,
                 ends.get(number),
                 read_to.get(number),
             )

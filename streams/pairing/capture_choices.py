@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import Capture
+from understudy.streams.pairing.capture_memory import CaptureMemory
 from understudy.streams.settings import CaptureSettings
+
+if TYPE_CHECKING:  # the rules of redaction take long to import
+    from understudy.schemas.redaction.recognizer import Recognizer
 
 KNOWN_BY_ALL_MS: Final = 60_000
 """After a policy was written: workers read it within a second, clocks differ by less than this."""
@@ -38,6 +42,7 @@ class CaptureLimits:
     sampled_per_window: int = 64
     sample_share: float = 0.01
     max_text_bytes: int = 8_192
+    max_bytes: int = 256 * 1024 * 1024
 
     @classmethod
     def from_settings(cls, settings: CaptureSettings) -> CaptureLimits:
@@ -48,6 +53,7 @@ class CaptureLimits:
             settings.sampled_per_window,
             settings.sample_share,
             settings.max_text_bytes,
+            settings.max_bytes,
         )
 
 
@@ -58,11 +64,18 @@ class CaptureChoices:
     limits: CaptureLimits = field(default_factory=CaptureLimits)
     by_rollout: Mapping[str, CaptureChoice] = field(default_factory=dict)
     """Of rollouts that capture anything; never changed in place."""
+    by_default: Capture = "none"
+    """Of rollouts that are not among those: workers leave it, a report on a file sets it."""
+    recognize: Recognizer | None = None
+    """Finds what rules cannot redact."""
+    memory: CaptureMemory = field(default_factory=CaptureMemory)
 
     def of(self, rollout_id: str, window_start_ms: int) -> Capture:
         """What is captured of a window."""
         choice = self.by_rollout.get(rollout_id)
-        if choice is None or window_start_ms < choice.from_ms:
+        if choice is None:
+            return self.by_default
+        if window_start_ms < choice.from_ms:
             return "none"
         return choice.capture
 

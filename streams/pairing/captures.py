@@ -4,15 +4,16 @@ Of each rollout and window the worst pairs are kept, by severity and, among equa
 pair: an order in which they rank the same however they come. First come the worst of each slice
 and kind, then the second worst, and so on, until there are enough. What once ranks beyond
 the limit never comes back, since ranks only fall; so what is kept does not depend on where batches
-are cut or where a worker was restarted.
+are cut or where a worker was restarted, as long as the memory of the worker suffices.
 """
 
 from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -23,12 +24,14 @@ from understudy.schemas.events import CANDIDATE, STABLE, Event, Response, failur
 from understudy.schemas.redaction.cut import first_bytes
 from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.pairing.capture_choices import CaptureChoices
+from understudy.streams.pairing.capture_memory import bytes_of
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.join import RequestSides
 from understudy.streams.pairing.open_windows import WatermarkSteps
 from understudy.streams.pairing.pair_place import place_of
 
 if TYPE_CHECKING:
+    from understudy.schemas.redaction.recognizer import Recognizer
     from understudy.schemas.redaction.redact import Redacted
 
 _KEPT_BEYOND: Final = 4_096
@@ -51,6 +54,7 @@ class _Kept:
     order: Order
     group: Group
     pair: CapturedPair
+    nbytes: int
 
 
 @dataclass(slots=True)
@@ -63,6 +67,7 @@ class _Window:
     """Of all."""
     groups: dict[Group, list[_Kept]] = field(default_factory=dict)
     count: int = 0
+    nbytes: int = 0
 
     def may_take(self, order: Order, group: Group) -> bool:
         """Whether a pair ranks among the first of its group."""
@@ -74,11 +79,23 @@ class _Window:
         ranked = self.groups.setdefault(kept.group, [])
         insort(ranked, kept, key=lambda one: one.order)
         self.count += 1
+        self.nbytes += kept.nbytes
         if len(ranked) > self.most:
-            ranked.pop()
-            self.count -= 1
+            self._drop_last(kept.group)
         if self.count > self.limit + max(1, self.limit // _SLACK):
             self._keep(self.first())
+
+    def drop_beyond(self, order: Order, group: Group) -> bool:
+        """Drop the last of a group if it ranks beyond an order; whether it does."""
+        ranked = self.groups.get(group)
+        if not ranked or ranked[-1].order <= order:
+            return False
+        self._drop_last(group)
+        return True
+
+    def _drop_last(self, group: Group) -> None:
+        self.nbytes -= self.groups[group].pop().nbytes
+        self.count -= 1
 
     def first(self) -> list[_Kept]:
         """The pairs within the limits: the first of each group, then the second, and so on."""
@@ -95,9 +112,10 @@ class _Window:
         for one in kept:
             self.groups.setdefault(one.group, []).append(one)
         self.count = len(kept)
+        self.nbytes = sum(one.nbytes for one in kept)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Captures:
     """What one partition captures of the windows that are open."""
 
@@ -107,7 +125,13 @@ class Captures:
     choices: CaptureChoices
     failures: int = 0
     """Pairs that could not be redacted, and were left out."""
+    dropped: int = 0
+    """Pairs for which this worker's captures had no memory."""
+    kept_bytes: int = 0
     _windows: dict[tuple[str, int], _Window] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.choices.memory.add(self)
 
     def __len__(self) -> int:
         return sum(window.count for window in self._windows.values())
@@ -134,9 +158,8 @@ class Captures:
         if not is_worst:  # in the order of the hash alone: any other would prefer something
             most = limit = limits.sampled_per_window
             order, group = (0.0, place, pair_id), ()
-        window = self._windows.get((rollout_id, start_ms))
-        if window is None:
-            window = self._windows[rollout_id, start_ms] = _Window(most, limit)
+        key = (rollout_id, start_ms)
+        window = self._windows.get(key) or _Window(most, limit)
         if window.may_take(order, group):
             cut = limits.max_text_bytes + _KEPT_BEYOND
             stable, candidate = (entry.sides.get(bit) for bit in (STABLE, CANDIDATE))
@@ -165,7 +188,22 @@ class Captures:
                 stable=_side(events[0], cut),
                 candidate=_side(events[1], cut),
             )
-            window.take(_Kept(order, group, pair))
+            self._keep(key, window, _Kept(order, group, pair, bytes_of(pair)))
+
+    def _keep(self, key: tuple[str, int], window: _Window, kept: _Kept) -> None:
+        """Keep a pair if there is memory, in place of pairs of its group that rank beyond it."""
+        memory, most = self.choices.memory, self.choices.limits.max_bytes
+        before = window.nbytes
+        while memory.kept_bytes + kept.nbytes - before + window.nbytes > most:
+            self.dropped += 1
+            if not window.drop_beyond(kept.order, kept.group):
+                if not window.count:
+                    self._windows.pop(key, None)
+                break
+        else:
+            window.take(kept)
+            self._windows[key] = window
+        self.kept_bytes += window.nbytes - before
 
     def close(self, watermark_ms: int, steps: WatermarkSteps) -> list[CapturedPair]:
         """What is captured of the windows that the watermark has left behind, redacted."""
@@ -185,6 +223,7 @@ class Captures:
     def _captured(self, key: tuple[str, int], version: int) -> Iterator[CapturedPair]:
         """Yield the pairs of a window, ranked; nothing if its rollout captures no more."""
         window = self._windows.pop(key)
+        self.kept_bytes -= window.nbytes
         if self.choices.of(*key) == "none":
             return
         ranks: Counter[Group] = Counter()
@@ -193,19 +232,24 @@ class Captures:
             of = pair.mode, pair.language, pair.workflow, pair.kind
             ranks[of] += 1
             try:
-                redacted = redacted_pair(pair, self.choices.limits.max_text_bytes)
+                redacted = redacted_pair(
+                    pair, self.choices.limits.max_text_bytes, self.choices.recognize
+                )
             except Exception:  # its message may quote the text
                 self.failures += 1
                 continue
             yield replace(redacted, rank=ranks[of], version=version)
 
 
-def redacted_pair(pair: CapturedPair, max_text_bytes: int) -> CapturedPair:
-    """Return a pair with its texts redacted and cut to size."""
-    prompt = _redacted(pair.prompt, max_text_bytes)
+def redacted_pair(
+    pair: CapturedPair, max_text_bytes: int, recognize: Recognizer | None = None
+) -> CapturedPair:
+    """Return a pair with its texts redacted and cut to size. Raises what the recognizer raises."""
+    redacted = partial(_redacted, max_bytes=max_text_bytes, recognize=recognize)
+    prompt = redacted(pair.prompt)
     names = set(prompt.names)
     stable, candidate = (
-        _redacted_side(side, max_text_bytes, names) for side in (pair.stable, pair.candidate)
+        _redacted_side(side, redacted, names) for side in (pair.stable, pair.candidate)
     )
     return replace(
         pair,
@@ -217,20 +261,21 @@ def redacted_pair(pair: CapturedPair, max_text_bytes: int) -> CapturedPair:
     )
 
 
-def _redacted_side(side: CapturedSide, max_text_bytes: int, names: set[str]) -> CapturedSide:
-    output = _redacted(side.output, max_text_bytes)
-    calls = _redacted(side.tool_calls, max_text_bytes)
+def _redacted_side(
+    side: CapturedSide, redacted: Callable[[str], Redacted], names: set[str]
+) -> CapturedSide:
+    output, calls = redacted(side.output), redacted(side.tool_calls)
     names.update(output.names, calls.names)
     return replace(
         side, output=output.text, tool_calls=calls.text, is_cut=output.is_cut or calls.is_cut
     )
 
 
-def _redacted(text: str, max_bytes: int) -> Redacted:
+def _redacted(text: str, max_bytes: int, recognize: Recognizer | None) -> Redacted:
     # Imported here, since few rollouts capture texts, and the rules take long to import.
     from understudy.schemas.redaction.redact import redact_and_cut
 
-    return redact_and_cut(text, max_bytes)
+    return redact_and_cut(text, max_bytes, recognize)
 
 
 def _similarity(comparisons: Comparisons, row: int) -> float:

@@ -119,6 +119,11 @@ class Partition(PartitionState):
         """Sides that wait for a partner."""
         return self._join.waiting_sides
 
+    @property
+    def capture_bytes(self) -> int:
+        """Memory of the pairs that may be captured once their windows close."""
+        return self._captures.kept_bytes
+
     def _unresolved(self) -> Mapping[SliceKey, UnresolvedCounts]:
         if self.watermark_ms is None:
             return {}
@@ -299,6 +304,7 @@ class Partition(PartitionState):
     ) -> None:
         """Keep the texts of a compared request if they may be captured; `row` is its own."""
         self._captures.take(found, row, comparisons, entry)
+        self.tally.capture_dropped = self._captures.dropped
 
     def leave_slices(self, requests: Requests, rows: Iterable[int]) -> None:
         """Draw the slices again in which requests waited that turned out to be of another one."""

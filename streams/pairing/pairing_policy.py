@@ -8,7 +8,7 @@ from typing import Final
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import MAX_EVENT_BYTES
 from understudy.streams.pairing.capture_choices import CaptureChoices, CaptureLimits
-from understudy.streams.settings import Settings, SettingsError
+from understudy.streams.settings import Settings, SettingsError, load_recognizer
 
 _LEAST_S: Final = 0.001
 """Times are whole milliseconds."""
@@ -70,7 +70,10 @@ class PairingPolicy:
                 max_event_bytes=pairing.max_event_bytes,
                 max_join_bytes=pairing.max_join_bytes,
                 compare=settings.compare_options(),
-                captures=CaptureChoices(CaptureLimits.from_settings(settings.capture)),
+                captures=CaptureChoices(
+                    CaptureLimits.from_settings(settings.capture),
+                    recognize=load_recognizer(settings.redaction.recognizer),
+                ),
             )
         except ValueError as error:
             raise SettingsError(f"[pairing] {error}") from None

@@ -121,6 +121,11 @@ class PartitionState(ABC):
         return 0
 
     @property
+    def capture_bytes(self) -> int:
+        """Memory of what is kept to be captured."""
+        return 0
+
+    @property
     def open_windows(self) -> int:
         """Slices whose window may still change."""
         return len(self._windows)

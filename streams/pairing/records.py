@@ -149,6 +149,8 @@ class Tally:
     """Pairs whose texts were captured."""
     capture_failures: int = 0
     """Pairs that were left out there, since they could not be redacted."""
+    capture_dropped: int = 0
+    """Pairs that were left out there, since there was no memory for their texts."""
 
     def accounted(self) -> int:
         """Events that have ended somewhere; `read` less the sides still waiting."""

@@ -10,7 +10,14 @@ import pytest
 
 from understudy.streams.kafka.client_config import client_config, consumer_config, producer_config
 from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.settings import Settings, SettingsError, known_keys, load_settings
+from understudy.streams.settings import (
+    RedactionSettings,
+    Settings,
+    SettingsError,
+    known_keys,
+    load_recognizer,
+    load_settings,
+)
 
 EVERYTHING = """
 [kafka]
@@ -263,3 +270,34 @@ def test_every_setting_is_described() -> None:
         (record,) = schema["$defs"].values()
         for name, field in record["properties"].items():
             assert "description" in field, f"{section.name}.{name}"
+
+
+def finds_nothing(text: str) -> list[tuple[int, int, str]]:
+    """A recognizer, as somebody would install one."""
+    return []
+
+
+def finds_nonsense(text: str) -> list[int]:
+    """Not one."""
+    return [len(text)]
+
+
+def test_a_recognizer_is_found_by_its_name() -> None:
+    assert load_recognizer("") is None
+    assert load_recognizer(f"{__name__}:finds_nothing") is finds_nothing
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ("not_installed:names", "No module named 'not_installed'"),
+        (f"{__name__}:lost", "has no attribute 'lost'"),
+        (f"{__name__}:finds_nonsense", "must return spans"),
+        (f"{__name__}", "write it as module:function"),
+        (f"{__name__}:EVERYTHING", "not callable"),
+    ],
+)
+def test_one_that_cannot_be_used_is_told_at_the_start(reference: str, told: str) -> None:
+    settings = Settings(redaction=RedactionSettings(recognizer=reference))
+    with pytest.raises(SettingsError, match=rf"recognizer '{reference}' cannot be used: .*{told}"):
+        PairingPolicy.from_settings(settings)

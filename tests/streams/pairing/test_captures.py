@@ -155,6 +155,49 @@ def test_what_is_kept_in_memory_is_bounded_by_bytes() -> None:
     assert max(len(one.pair.candidate.output.encode()) for one in kept) <= most
 
 
+def test_all_rollouts_and_partitions_share_one_memory() -> None:
+    """What finds no room is left out and counted; a worse pair takes the place of a better one."""
+    limits = dataclasses.replace(SMALL, max_text_bytes=4_096, max_bytes=60_000)
+    choices = CaptureChoices(limits, {name: CaptureChoice("worst", 0) for name in ("r", "s")})
+    policy = dataclasses.replace(POLICY, captures=choices)
+    other = Log(policy)
+    long = {"response": {"output": "x" * 8_000}}
+    sides = [
+        event(f"p{n}", side, rollout_id=rollout, **(long if side == "candidate" else {}))
+        for n in range(9) for rollout in "rs" for side in ("stable", "candidate")
+    ]  # fmt: skip
+    assert other.read(*sides).state.capture_bytes > 0
+    log = Log(policy).read(*(side for n in range(6) for side in pair(f"q{n}", **long)))
+    states = [one.state for one in (other, log)]
+    assert choices.memory.kept_bytes == sum(one.capture_bytes for one in states) <= 60_000
+    assert sum(one.tally.capture_dropped for one in states) > 0
+    log.read(*LATER)
+    assert log.state.capture_bytes == 0
+    kept = other.state.capture_bytes
+    del log, states
+    assert choices.memory.kept_bytes == kept
+
+
+def test_the_worst_of_a_group_stay_where_there_is_no_more_memory() -> None:
+    limits = dataclasses.replace(SMALL, max_bytes=4_000)
+    sides = [side for n in range(30) for side in pair(f"e{n}", **ERROR)]
+    log, free = Log(capturing(limits=limits)), Log(capturing())
+    [one], [first, *_] = captured(log.read(*sides, *LATER)), captured(free.read(*sides, *LATER))
+    assert (one.pair_id, one.rank) == (first.pair_id, 1)
+    assert log.state.tally.capture_dropped > 0
+    assert free.state.tally.capture_dropped == 0
+
+
+def test_names_go_where_a_recognizer_is_installed() -> None:
+    policy = capturing("all")
+    policy.captures.recognize = lambda text: [(0, 4, "PERSON")] if text.startswith("Anna") else []
+    answer = {"response": {"output": "Anna wrote anna@example.org"}}
+    log = Log(policy).read(event("a", **answer), event("a", "candidate", **answer), *LATER)
+    [one] = [one for one in captured(log) if one.pair_id == "a"]
+    assert one.stable.output == one.candidate.output == "[person] wrote [email]"
+    assert one.redacted == ["email", "person"]
+
+
 def _all(window: Any) -> list[Any]:
     return [one for ranked in window.groups.values() for one in ranked]
 
