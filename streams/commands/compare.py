@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -11,8 +11,13 @@ import orjson
 from understudy.analyzers.windows.rows import over_windows
 from understudy.schemas.adapters.cases import Case
 from understudy.schemas.fixed_sample import encode_fixed_sample
-from understudy.schemas.rollouts import Rollout
-from understudy.streams.commands.html_report import html_option, policy_of_report, write_report
+from understudy.streams.commands.html_report import (
+    html_option,
+    pairs_of_report,
+    pairs_option,
+    policy_of_report,
+    write_report,
+)
 from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
 from understudy.streams.commands.options import (
     EXISTING_FILE,
@@ -50,6 +55,10 @@ from understudy.streams.terminal.comparison_page import Page, RunLine, compariso
 from understudy.streams.terminal.output import csv_text, say, say_documents_as_csv, say_json, show
 from understudy.streams.terminal.report_table import slice_documents
 
+if TYPE_CHECKING:  # imported where a report is asked for
+    from understudy.streams.dashboard.report_page import ReportPage
+    from understudy.streams.replay.report_pairs import ReportPairs
+
 
 @click.command("compare")
 @click.argument("paths", nargs=-1, required=True, metavar="STABLE [CANDIDATE]", type=RECORDING)
@@ -74,6 +83,7 @@ from understudy.streams.terminal.report_table import slice_documents
 )
 @recorded_answers_options("auto")
 @html_option()
+@pairs_option()
 @all_slices_option
 @output_options(csv_help="Print the slices as CSV.")
 @json_schemas_option
@@ -86,6 +96,7 @@ def command(
     cases_file: Path | None,
     answers: AnswerFiles,
     html_file: Path | None,
+    most_pairs: int,
     all_slices: bool,
     output: OutputFormat,
     json_schemas: str | None,
@@ -118,7 +129,13 @@ def command(
         else read_policy_file(policy_file)
     )
     policy = PairingPolicy.from_settings(with_json_schemas(settings, json_schemas))
-    compared = compare_runs(runs, rollout, policy, infer_json=answers.expects is None)
+    pairs = None
+    if html_file is not None and most_pairs:
+        pairs, policy = pairs_of_report(policy)
+    compared = compare_runs(
+        runs, rollout, policy, infer_json=answers.expects is None,
+        take_captured=None if pairs is None else pairs.take,
+    )  # fmt: skip
     if cases_file is not None:
         _write_cases(compared, cases_file)
     page = Page(
@@ -130,7 +147,8 @@ def command(
         unjudged=list(unjudged(compared.cases, rollout, compared.verdict)),
     )
     if html_file is not None:
-        _write_html(page, compared, rollout, policy_file, html_file)
+        policy_text = policy_of_report(rollout, policy_file)
+        write_report(_html_page(page, compared, policy_text, pairs, most_pairs), html_file)
     if output == "json":
         say_json(_document(page, runs))
     elif output == "csv":
@@ -151,9 +169,9 @@ def _write_cases(compared: FileComparison, file: Path) -> None:
         raise CommandError(f"{file}: {error.strerror}") from None
 
 
-def _write_html(
-    page: Page, compared: FileComparison, rollout: Rollout, policy_file: Path | None, file: Path
-) -> None:
+def _html_page(
+    page: Page, compared: FileComparison, policy: str, pairs: ReportPairs | None, most_pairs: int
+) -> ReportPage:
     from understudy.streams.replay.html_page import comparison_page as html_page
 
     sums = ReportSums()
@@ -161,11 +179,10 @@ def _write_html(
     read = [(one.side.capitalize(), f"{one.model or one.files}: {one.answers:,} answers in "
              f"{one.files} ({one.format})") for one in page.runs]  # fmt: skip
     title = " and ".join(one.model or Path(one.files).name for one in page.runs)
-    written = html_page(
-        sums, page.verdict, policy_of_report(rollout, policy_file), title=title, read=read,
-        notes=page.notes, examples=page.examples, unjudged=page.unjudged,
+    return html_page(
+        sums, page.verdict, policy, title=title, read=read, notes=page.notes,
+        examples=page.examples, unjudged=page.unjudged, pairs=pairs, most_pairs=most_pairs,
     )  # fmt: skip
-    write_report(written, file)
 
 
 def _line(side: str, run: Run) -> RunLine:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from understudy.streams.dashboard.pair_filter import REPORT_PAIRS
 from understudy.streams.errors import CommandError
 from understudy.streams.terminal.output import say, say_raw
 
 if TYPE_CHECKING:  # templates are imported only where a report is asked for
     from understudy.schemas.rollouts import Rollout
     from understudy.streams.dashboard.report_page import ReportPage
+    from understudy.streams.pairing.pairing_policy import PairingPolicy
+    from understudy.streams.replay.report_pairs import ReportPairs
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 STDOUT: Final = Path("-")
@@ -28,6 +31,22 @@ def html_option(*, required: bool = False) -> Callable[[Function], Function]:
         help="Write a report to this file, to attach to a change request: one file that needs no "
         "network; - for stdout.",
     )  # fmt: skip
+
+
+def pairs_option() -> Callable[[Function], Function]:
+    """`--pairs NUMBER`, as the argument `most_pairs`."""
+    return click.option(
+        "--pairs", "most_pairs", metavar="NUMBER", type=click.IntRange(0, 50), default=REPORT_PAIRS,
+        show_default=True, help="How many of the worst pairs a report shows; their texts are "
+        "redacted and cut. 0 shows none.",
+    )  # fmt: skip
+
+
+def pairs_of_report(policy: PairingPolicy) -> tuple[ReportPairs, PairingPolicy]:
+    """Return what gathers the pairs of a report, and a policy by which pairs are captured."""
+    from understudy.streams.replay.report_pairs import ReportPairs, capturing
+
+    return ReportPairs(), capturing(policy)
 
 
 def policy_of_report(rollout: Rollout, policy_file: Path | None) -> str:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from understudy.streams.commands.html_report import html_option, policy_of_report, write_report
+from understudy.streams.commands.html_report import (
+    html_option,
+    pairs_of_report,
+    pairs_option,
+    policy_of_report,
+    write_report,
+)
 from understudy.streams.commands.invocation import quiet_logs, with_json_schemas, with_settings
 from understudy.streams.commands.options import (
     EXISTING_FILE,
@@ -42,8 +48,10 @@ from understudy.streams.terminal.progress import file_progress
 
 if TYPE_CHECKING:  # imported where they are needed: most recordings are replayed without them
     from understudy.schemas.decisions import Decision
+    from understudy.streams.dashboard.report_page import ReportPage
     from understudy.streams.replay.answer_recording import AnyRecording
     from understudy.streams.replay.policy_trial import FailOn, PolicyTrial
+    from understudy.streams.replay.report_pairs import ReportPairs
 
 RECORDED: Final = "recorded"
 """Rollout of recorded answers for which nobody names one."""
@@ -74,6 +82,7 @@ RECORDED: Final = "recorded"
     help="Exit with 4 on this verdict; on a rollback in either case.",
 )
 @html_option()
+@pairs_option()
 @with_settings
 def command(
     settings: Settings,
@@ -87,6 +96,7 @@ def command(
     policy_file: Path | None,
     fail_on: FailOn | None,
     html_file: Path | None,
+    most_pairs: int,
 ) -> None:
     """Run recorded events through the analysis, without Kafka, and print a report.
 
@@ -131,13 +141,18 @@ def command(
         else:
             named = rollout_id or (RECORDED if trial is None else trial.rollout.rollout_id)
             recording, policy = read_answers(with_sides(answers, files), named, policy)
-        sums = ReportSums()
-        result = replay(recording, policy, now_ms, sink, trial, sums)
+        sums, pairs = ReportSums(), None
+        if html_file is not None and most_pairs:
+            pairs, policy = pairs_of_report(policy)
+        take_captured = None if pairs is None else pairs.take
+        result = replay(recording, policy, now_ms, sink, trial, sums, take_captured)
     decision = None if trial is None or _is_unusable(result) else trial.outcome()
     took_s = time.monotonic() - started
     document = report_of_sums(sums, result.tally.read)
     if html_file is not None:
-        _write_html(sums, files, trial, decision, policy_file, html_file)
+        policy_text = "" if trial is None else policy_of_report(trial.rollout, policy_file)
+        names = [one.name for one in files]
+        write_report(_page(sums, names, decision, policy_text, pairs, most_pairs), html_file)
     if output == "json":
         say_json(_json_document(document, result, decision, recording))
     elif output == "csv":
@@ -152,18 +167,17 @@ def command(
         raise click.exceptions.Exit(VERDICT)
 
 
-def _write_html(
+def _page(
     sums: ReportSums,
-    files: tuple[Path, ...],
-    trial: PolicyTrial | None,
+    files: list[str],
     decision: Decision | None,
-    policy_file: Path | None,
-    file: Path,
-) -> None:
+    policy: str,
+    pairs: ReportPairs | None,
+    most_pairs: int,
+) -> ReportPage:
     from understudy.streams.replay.html_page import replay_page
 
-    policy = "" if trial is None else policy_of_report(trial.rollout, policy_file)
-    write_report(replay_page(sums, [one.name for one in files], decision, policy), file)
+    return replay_page(sums, files, decision, policy, pairs, most_pairs)
 
 
 def _trial(policy_file: Path) -> PolicyTrial:

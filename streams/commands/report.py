@@ -10,12 +10,12 @@ import click
 
 from understudy.schemas.event_time import from_epoch_ms
 from understudy.streams.clickhouse.read_connection import ReadConnection
-from understudy.streams.commands.html_report import html_option, write_report
+from understudy.streams.commands.html_report import html_option, pairs_option, write_report
 from understudy.streams.commands.invocation import quiet_logs, with_settings
 from understudy.streams.commands.options import clickhouse_option, rollout_argument
 from understudy.streams.commands.parameter_types import TimeType
 from understudy.streams.dashboard.addresses import rollout_address
-from understudy.streams.dashboard.rollout_report import MAX_PAIRS, RolloutSource, rollout_report
+from understudy.streams.dashboard.rollout_report import RolloutSource, rollout_report
 from understudy.streams.rollouts.registry import RolloutRegistry
 from understudy.streams.settings import Settings
 
@@ -33,15 +33,7 @@ _DAY = dt.timedelta(days=1)
     help="Traffic and course of evidence from then on: an age (6h, 2d) or an ISO time, UTC; the "
     "last day of windows without it.",
 )
-@click.option(
-    "--pairs",
-    "most_pairs",
-    metavar="NUMBER",
-    type=click.IntRange(0, 50),
-    default=MAX_PAIRS,
-    show_default=True,
-    help="How many of the worst captured pairs to show; their texts are redacted.",
-)
+@pairs_option()
 @clickhouse_option
 @with_settings
 def command(

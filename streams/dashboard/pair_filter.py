@@ -13,6 +13,8 @@ from understudy.schemas.decisions import Evidence
 
 PAIRS_HOURS: Final = 24
 """Of the pairs that evidence leads to: as long as what its page draws of it."""
+REPORT_PAIRS: Final = 5
+"""Of a report: two to five pages of paper, enough to see what is meant."""
 KIND_WORDS: Final[Mapping[str, str]] = {
     PairKind.ERROR: "no answer",
     PairKind.EMPTY: "empty answer",

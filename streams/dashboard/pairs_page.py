@@ -57,6 +57,9 @@ class PairView:
     is_same_json: bool
     """Both texts hold the same JSON, however it is written."""
     calls: list[CallDifference]
+    is_timed: bool
+    """Whether mode and time are of a request, and not made up to hold two files against each other.
+    """
     is_calls_cut: bool
     """Tool calls cannot be compared: cut, or no JSON once redacted."""
 
@@ -124,7 +127,7 @@ def _label(name: str, value: str) -> str:
     return value or "not named"
 
 
-def pair_view(pair: CapturedPair) -> PairView:
+def pair_view(pair: CapturedPair, *, is_timed: bool = True) -> PairView:
     """Return how a pair is shown."""
     stable, candidate = pair.stable, pair.candidate
     words = word_difference(stable.output, candidate.output)
@@ -144,6 +147,7 @@ def pair_view(pair: CapturedPair) -> PairView:
         fields=fields or [],
         is_same_json=fields == [],
         calls=calls or [],
+        is_timed=is_timed,
         is_calls_cut=calls is None,
     )
 

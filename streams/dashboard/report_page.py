@@ -34,9 +34,11 @@ from understudy.streams.dashboard.evidence_rows import (
     Finding,
     evidence_rows,
     finding_of,
+    worst_evidence,
 )
 from understudy.streams.dashboard.heat_map import HeatMap, heat_map
 from understudy.streams.dashboard.language_table import LanguageTable, language_table
+from understudy.streams.dashboard.pair_filter import Chosen, chosen_of
 from understudy.streams.dashboard.pairs_page import PairView
 from understudy.streams.dashboard.rollout_page import all_requests, data_quality, worse_slices
 from understudy.streams.dashboard.sample_rows import SampleRow, sample_rows
@@ -124,6 +126,9 @@ class ReportPage:
     """Of the rollout's page on a dashboard; empty where there is none."""
 
 
+TEXTS_ARE_CUT: Final = "Texts of pairs are redacted and cut; names of people may be left in them."
+
+
 def headline(verdict: str) -> str:
     """Return what a verdict means."""
     return _HEADLINES[verdict]
@@ -139,6 +144,19 @@ def courses_wanted(decision: Decision) -> list[Evidence]:
         return sorted(worse, key=lambda one: (finding_of(one).rank, -one.units))[:MAX_COURSES]
     required = [one for one in decision.evidence if one.required and one.harm is not None]
     return sorted(required, key=lambda one: one.log_promotion)[:1]
+
+
+def pairs_wanted(decision: Decision | None) -> list[Chosen]:
+    """Return which pairs to show: those of the worst evidence; where there are none, any."""
+    worst = worst_evidence(decision) if decision else None
+    return [Chosen()] if worst is None else [chosen_of(worst.metric, worst.slice), Chosen()]
+
+
+def sample_pairs_wanted(verdict: FixedSampleVerdict) -> list[Chosen]:
+    """Return the same of a fixed sample: those of its worst finding."""
+    worse = [one for one in verdict.findings if finding_of(one).is_worse]
+    worst = min(worse, key=lambda one: finding_of(one).rank, default=None)
+    return [Chosen()] if worst is None else [chosen_of(worst.metric, worst.slice), Chosen()]
 
 
 def evidence_part(

@@ -28,23 +28,22 @@ from understudy.streams.clickhouse.traffic_figures import (
     read_traffic,
 )
 from understudy.streams.dashboard.answers_page import answers_part
-from understudy.streams.dashboard.evidence_rows import worst_evidence
-from understudy.streams.dashboard.pair_filter import Chosen, chosen_of
+from understudy.streams.dashboard.pair_filter import REPORT_PAIRS, Chosen
 from understudy.streams.dashboard.pairs_page import pair_view
 from understudy.streams.dashboard.report_page import (
+    TEXTS_ARE_CUT,
     ReportPage,
     courses_wanted,
     decision_facts,
     decision_gaps,
     evidence_part,
     headline,
+    pairs_wanted,
     traffic_part,
 )
 from understudy.streams.dashboard.rollout_page import is_frozen, policy_text
 from understudy.streams.rollouts.rollout_status import status_of
 
-MAX_PAIRS: Final = 5
-"""Two to five pages of paper: enough to see what is meant."""
 MAX_DECISIONS: Final = 50
 """That changed something; two pages of paper."""
 Result = TypeVar("Result")
@@ -58,7 +57,7 @@ class RolloutSource:
     decision: Decision | None
     since: dt.datetime
     until: dt.datetime
-    most_pairs: int = MAX_PAIRS
+    most_pairs: int = REPORT_PAIRS
     """Captured pairs to show; 0 for none."""
 
 
@@ -164,7 +163,6 @@ def _gaps(
 def _pairs(reader: _Reader, source: RolloutSource) -> list[CapturedPair]:
     """Pairs that show what the worst evidence found; where none does, the worst of all."""
     rollout_id, span = source.record.manifest.rollout_id, (source.since, source.until)
-    worst = worst_evidence(source.decision) if source.decision else None
     none: list[CapturedPair] = []
 
     def read(connection: ReadConnection, chosen: Chosen) -> list[CapturedPair]:
@@ -173,8 +171,7 @@ def _pairs(reader: _Reader, source: RolloutSource) -> list[CapturedPair]:
             kind=chosen.kind, since=span[0], until=span[1], limit=source.most_pairs,
         )  # fmt: skip
 
-    wanted = [Chosen()] if worst is None else [chosen_of(worst.metric, worst.slice), Chosen()]
-    for chosen in wanted if source.most_pairs else []:
+    for chosen in pairs_wanted(source.decision) if source.most_pairs else []:
         if found := reader.read(partial(read, chosen=chosen), none):
             return found
     return []
@@ -183,7 +180,7 @@ def _pairs(reader: _Reader, source: RolloutSource) -> list[CapturedPair]:
 def _pair_gaps(source: RolloutSource, pairs: Sequence[CapturedPair], problem: str) -> list[str]:
     """What to say of answers: why there are none, or of what they are."""
     if pairs:
-        return ["Texts of pairs are redacted and cut; names of people may be left in them."]
+        return [TEXTS_ARE_CUT]
     if source.record.manifest.capture == "none":
         return ["What the models answered is not in this report: the policy captures no pairs."]
     if problem:

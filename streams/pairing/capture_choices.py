@@ -70,6 +70,11 @@ class CaptureChoices:
     """Finds what rules cannot redact."""
     memory: CaptureMemory = field(default_factory=CaptureMemory)
 
+    @property
+    def is_anything(self) -> bool:
+        """Whether some rollout captures."""
+        return bool(self.by_rollout) or self.by_default != "none"
+
     def of(self, rollout_id: str, window_start_ms: int) -> Capture:
         """What is captured of a window."""
         choice = self.by_rollout.get(rollout_id)

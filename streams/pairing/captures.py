@@ -9,7 +9,6 @@ are cut or where a worker was restarted, as long as the memory of the worker suf
 
 from __future__ import annotations
 
-from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.join import RequestSides
 from understudy.streams.pairing.open_windows import WatermarkSteps
 from understudy.streams.pairing.pair_place import place_of
+from understudy.streams.pairing.ranked_pairs import Group, Order, RankedPair, RankedPairs
 
 if TYPE_CHECKING:
     from understudy.schemas.redaction.recognizer import Recognizer
@@ -36,83 +36,6 @@ if TYPE_CHECKING:
 
 _KEPT_BEYOND: Final = 4_096
 """Bytes kept beyond the limit, so that a secret that the cut goes through is seen whole."""
-
-_SLACK: Final = 4
-"""Of the limit, a fourth more is kept before the rest is dropped, so that this is rare."""
-
-Order = tuple[float, float, str]
-"""By which pairs rank, the first first: severity, place by hash, `pair_id`. By this place pairs are
-chosen to be judged, too, so that a captured sample holds those."""
-Group = tuple[str, ...]
-"""What pairs share that are ranked against each other: their slice and kind."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A pair that may be captured; its texts are cut, and not redacted yet."""
-
-    order: Order
-    group: Group
-    pair: CapturedPair
-    nbytes: int
-
-
-@dataclass(slots=True)
-class _Window:
-    """The pairs of one rollout and window, by group, each in order."""
-
-    most: int
-    """Of one group."""
-    limit: int
-    """Of all."""
-    groups: dict[Group, list[_Kept]] = field(default_factory=dict)
-    count: int = 0
-    nbytes: int = 0
-
-    def may_take(self, order: Order, group: Group) -> bool:
-        """Whether a pair ranks among the first of its group."""
-        ranked = self.groups.get(group, [])
-        return len(ranked) < self.most or order < ranked[-1].order
-
-    def take(self, kept: _Kept) -> None:
-        """Keep a pair, and drop what ranks beyond the limits."""
-        ranked = self.groups.setdefault(kept.group, [])
-        insort(ranked, kept, key=lambda one: one.order)
-        self.count += 1
-        self.nbytes += kept.nbytes
-        if len(ranked) > self.most:
-            self._drop_last(kept.group)
-        if self.count > self.limit + max(1, self.limit // _SLACK):
-            self._keep(self.first())
-
-    def drop_beyond(self, order: Order, group: Group) -> bool:
-        """Drop the last of a group if it ranks beyond an order; whether it does."""
-        ranked = self.groups.get(group)
-        if not ranked or ranked[-1].order <= order:
-            return False
-        self._drop_last(group)
-        return True
-
-    def _drop_last(self, group: Group) -> None:
-        self.nbytes -= self.groups[group].pop().nbytes
-        self.count -= 1
-
-    def first(self) -> list[_Kept]:
-        """The pairs within the limits: the first of each group, then the second, and so on."""
-        places = [
-            (place, kept.order, kept)
-            for ranked in self.groups.values()
-            for place, kept in enumerate(ranked)
-        ]
-        places.sort(key=lambda one: one[:2])
-        return [kept for _, _, kept in places[: self.limit]]
-
-    def _keep(self, kept: Sequence[_Kept]) -> None:
-        self.groups = {}
-        for one in kept:
-            self.groups.setdefault(one.group, []).append(one)
-        self.count = len(kept)
-        self.nbytes = sum(one.nbytes for one in kept)
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -128,7 +51,7 @@ class Captures:
     dropped: int = 0
     """Pairs for which this worker's captures had no memory."""
     kept_bytes: int = 0
-    _windows: dict[tuple[str, int], _Window] = field(default_factory=dict)
+    _windows: dict[tuple[str, int], RankedPairs] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.choices.memory.add(self)
@@ -159,7 +82,7 @@ class Captures:
             most = limit = limits.sampled_per_window
             order, group = (0.0, place, pair_id), ()
         key = (rollout_id, start_ms)
-        window = self._windows.get(key) or _Window(most, limit)
+        window = self._windows.get(key) or RankedPairs(most, limit)
         if window.may_take(order, group):
             cut = limits.max_text_bytes + _KEPT_BEYOND
             stable, candidate = (entry.sides.get(bit) for bit in (STABLE, CANDIDATE))
@@ -188,9 +111,9 @@ class Captures:
                 stable=_side(events[0], cut),
                 candidate=_side(events[1], cut),
             )
-            self._keep(key, window, _Kept(order, group, pair, bytes_of(pair)))
+            self._keep(key, window, RankedPair(order, group, pair, bytes_of(pair)))
 
-    def _keep(self, key: tuple[str, int], window: _Window, kept: _Kept) -> None:
+    def _keep(self, key: tuple[str, int], window: RankedPairs, kept: RankedPair) -> None:
         """Keep a pair if there is memory, in place of pairs of its group that rank beyond it."""
         memory, most = self.choices.memory, self.choices.limits.max_bytes
         before = window.nbytes

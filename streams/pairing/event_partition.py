@@ -409,7 +409,7 @@ class _Comparing:
                 entries[0].release()
             return
         into += compared
-        if policy.captures.by_rollout and into is self._written:
+        if policy.captures.is_anything and into is self._written:
             _capture(compared, waiting)
         for entry in entries:
             entry.release()

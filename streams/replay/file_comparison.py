@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,6 +17,7 @@ from understudy.schemas.measure_kinds import only_candidate, only_stable
 from understudy.schemas.rollout_metrics import METRICS, RATES
 from understudy.schemas.rollouts import Models, Rollout, RolloutManifest, compile_manifest
 from understudy.schemas.windows import WindowRow
+from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.replay.answer_events import (
@@ -58,12 +59,17 @@ def default_policy(stable: str, candidate: str) -> Rollout:
 
 
 def compare_runs(
-    runs: RecordedRuns, rollout: Rollout, policy: PairingPolicy, *, infer_json: bool = True
+    runs: RecordedRuns,
+    rollout: Rollout,
+    policy: PairingPolicy,
+    *,
+    infer_json: bool = True,
+    take_captured: Callable[[list[CapturedPair]], None] | None = None,
 ) -> FileComparison:
     """Pair, measure and judge the cases of two runs.
 
     Where no request says what its caller parses, and `infer_json` allows it, answers of stable that
-    are JSON documents tell.
+    are JSON documents tell. `take_captured` gets the pairs that the policy captures.
     """
     cases = with_one_conversation(runs.cases)
     is_json_inferred = infer_json and are_documents(cases)
@@ -74,7 +80,8 @@ def compare_runs(
     pairing = replace(with_schemas(policy, runs), window_s=UNIT_WINDOW_S)
     sink = CaseSink()
     payloads = (encode_event(event) for event in events)
-    result = replay(payloads, pairing, max(times_ms, default=0), sink)
+    now_ms = max(times_ms, default=0)
+    result = replay(payloads, pairing, now_ms, sink, take_captured=take_captured)
     verdict = judge_fixed_sample(result.rows, rollout)
     return FileComparison(
         runs, cases, result, verdict, _examples(verdict, result.rows, cases, times_ms),

@@ -14,26 +14,39 @@ from understudy.analyzers.guardrails.guardrail_titles import (
 from understudy.schemas.adapters.cases import Case
 from understudy.schemas.decisions import Decision
 from understudy.schemas.fixed_sample import FixedSampleVerdict
+from understudy.streams.clickhouse.captured_pair import CapturedPair
+from understudy.streams.dashboard.pairs_page import pair_view
 from understudy.streams.dashboard.recorded_traffic import recorded_languages, recorded_traffic
 from understudy.streams.dashboard.report_page import (
+    TEXTS_ARE_CUT,
     ReportPage,
     TrafficPart,
     decision_facts,
     decision_gaps,
     evidence_part,
     headline,
+    pairs_wanted,
+    sample_pairs_wanted,
     sample_part,
     traffic_part,
 )
 from understudy.streams.replay.report import ReportSums
+from understudy.streams.replay.report_pairs import ReportPairs
 
-NOT_STORED: Final = "What the models answered is not in this report: answers are not stored."
+NOT_SHOWN: Final = "What the models answered is not in this report: --pairs 0 left it out."
+NONE_WORSE: Final = "No answers are shown: in no pair is the candidate's worse than stable's."
 
 
 def replay_page(
-    sums: ReportSums, files: Sequence[str], decision: Decision | None, policy: str
+    sums: ReportSums,
+    files: Sequence[str],
+    decision: Decision | None,
+    policy: str,
+    pairs: ReportPairs | None = None,
+    most_pairs: int = 0,
 ) -> ReportPage:
     """Return the report on a recording; without a policy there is no verdict in it."""
+    shown = pairs.worst(pairs_wanted(decision), most_pairs) if pairs else []
     if decision is None:
         gaps = ["Nothing was judged: no --policy was given."]
     else:
@@ -50,8 +63,9 @@ def replay_page(
         else [],
         evidence=evidence_part(decision) if decision else None,
         traffic=_traffic(sums),
+        pairs=[pair_view(pair) for pair in shown],
         policy=policy,
-        gaps=[*gaps, NOT_STORED],
+        gaps=[*gaps, _pairs_gap(shown, most_pairs)],
     )
 
 
@@ -65,9 +79,12 @@ def comparison_page(
     notes: Sequence[str],
     examples: Mapping[str, Sequence[Case]],
     unjudged: Sequence[str],
+    pairs: ReportPairs | None = None,
+    most_pairs: int = 0,
 ) -> ReportPage:
     """Return the report on two recorded runs. `read` says what was read, as title and text."""
     rows, left = sample_part(verdict)
+    shown = pairs.worst(sample_pairs_wanted(verdict), most_pairs) if pairs else []
     more = [f"{format_count(left)} more slices without a finding are not listed; --json has all."]
     return ReportPage(
         title=title,
@@ -85,8 +102,9 @@ def comparison_page(
             for name, cases in examples.items()
         ],
         traffic=_traffic(sums),
+        pairs=[pair_view(pair, is_timed=False) for pair in shown],
         policy=policy,
-        gaps=[*unjudged, *(more if left else []), NOT_STORED],
+        gaps=[*unjudged, *(more if left else []), _pairs_gap(shown, most_pairs)],
     )
 
 
@@ -95,6 +113,12 @@ _HEADLINES: Final = {
     "hold": "These cases suffice neither to reject the candidate nor to accept it.",
     "promote": "All that the policy requires is shown to be within its limits.",
 }
+
+
+def _pairs_gap(shown: Sequence[CapturedPair], most_pairs: int) -> str:
+    if shown:
+        return TEXTS_ARE_CUT
+    return NONE_WORSE if most_pairs else NOT_SHOWN
 
 
 def _traffic(sums: ReportSums) -> TrafficPart | None:

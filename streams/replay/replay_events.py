@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from understudy.schemas.windows import WindowRow
+from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import BatchOutput, RecordBatch, Tally
@@ -52,12 +53,14 @@ def replay(
     sink: ReplaySink | None = None,
     listener: Listener | None = None,
     sums: ReportSums | None = None,
+    take_captured: Callable[[list[CapturedPair]], None] | None = None,
 ) -> ReplayResult:
     """Run recorded events through pairing; sides that still wait at the end are unmatched.
 
     A `listener` gets the messages that a worker would have written, with early versions of rows,
     at the pace of the recording. The result is the same with and without it. Where `sums` are
     given, they take the windows as they close, and no row is kept: a long recording has many.
+    `take_captured` gets the pairs that the policy captures, instead of the sink.
     """
     partition = Partition(0, policy)
     result = ReplayResult(tally=partition.tally)
@@ -68,9 +71,21 @@ def replay(
         take = _with_rows(partition, take_rows, sink, listener)
     batches = batches_by_size(lines) if listener is None else batches_by_event_time(lines)
     for batch in _record_batches(batches, now_ms + CLOCK_ALLOWANCE_MS):
-        _take(partition.process(batch), take, result)
-    _take(partition.finish(), take, result, is_end=True)
+        outcome = _without_captured(partition.process(batch), take_captured)
+        _take(outcome, take, result)
+    outcome = _without_captured(partition.finish(), take_captured)
+    _take(outcome, take, result, is_end=True)
     return result
+
+
+def _without_captured(
+    outcome: BatchOutput, take_captured: Callable[[list[CapturedPair]], None] | None
+) -> BatchOutput:
+    """Hand captured pairs on, if somebody takes them."""
+    if take_captured is not None:
+        take_captured(outcome.captured)
+        outcome.captured = []
+    return outcome
 
 
 class _TakeWindows(Protocol):

@@ -185,3 +185,18 @@ def test_a_report_is_written_beside_what_is_printed(
     assert verdict["reasons"][0] in text
     assert "stable.csv and candidate.csv" in text
     assert "look" in text
+
+
+def test_a_report_shows_pairs_unless_it_is_told_not_to(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    run(*files, "--html", file)
+    text = file.read_text()
+    assert "Worst pairs" in text
+    assert "Texts of pairs are redacted and cut" in text
+    assert "2001-09-09" not in text, "two files have no times"
+    run(*files, "--html", file, "--pairs", "0")
+    text = file.read_text()
+    assert "Worst pairs" not in text
+    assert "--pairs 0 left it out" in text

@@ -83,6 +83,28 @@ def test_a_report_says_what_the_json_says(recording: Path, tmp_path: Path) -> No
     assert "tool_call_match, min: 99%" in text, "the policy as it was written"
 
 
+def test_a_report_shows_the_worst_pairs_redacted_and_stores_none(
+    recording: Path, tmp_path: Path
+) -> None:
+    lines = recording.read_bytes().split(b"\n")[:60]
+    events = [json.loads(line) for line in lines]
+    for event in events:
+        answer = "write to anna@example.org" if event["side"] == "candidate" else "no"
+        event |= {"response": {"output": answer * 4}}
+    small, file = tmp_path / "small.ndjson", tmp_path / "report.html"
+    small.write_text("\n".join(map(json.dumps, events)))
+    stored = f"chdb://{tmp_path / 'stored'}"
+    runner = CliRunner()
+    done = runner.invoke(main, ["replay", str(small), "--html", str(file), "--clickhouse", stored])
+    assert done.exit_code == 0, done.output
+    text = file.read_text()
+    assert text.count('<article class="pair">') == 5
+    assert "[email]" in text
+    assert "anna@example.org" not in text
+    count = ["query", "--clickhouse", stored, "--csv", "SELECT count() AS n FROM captured_pairs"]
+    assert runner.invoke(main, count).stdout.split() == ["n", "0"]
+
+
 def test_recorded_answers_are_replayed_as_events(tmp_path: Path) -> None:
     rows = "id,answer\n" + "".join(f'{n},"{{""a"": {n}}}"\n' for n in range(20))
     stable, candidate = tmp_path / "s.csv", tmp_path / "c.csv"
