@@ -298,6 +298,13 @@ class AlertingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     repeat_s: Annotated[
         Seconds, Meta(description="How often alerts that fire are sent to Alertmanager again")
     ] = 60.0
+    drift: Annotated[
+        bool,
+        Meta(
+            description="Whether receivers are told, too, that a model answers otherwise than it "
+            "did (drift.md)"
+        ),
+    ] = True
     external_url: Annotated[
         HttpUrl,
         Meta(

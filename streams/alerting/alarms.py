@@ -25,6 +25,7 @@ DATA_QUALITY: Final = "UnderstudyDataQuality"
 STABLE: Final = "UnderstudyStable"
 EVALUATOR: Final = "UnderstudyEvaluator"
 MODEL: Final = "UnderstudyModel"
+DRIFT: Final = "UnderstudyDrift"
 _NAMES: Final[Mapping[AlertKind, tuple[str, str]]] = {
     "guardrail": (GUARDRAIL, ": "),
     "data_quality": (DATA_QUALITY, ": data quality, "),

@@ -10,18 +10,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final
 
 import msgspec
 
 from understudy.analyzers.guardrails.slices import ALL
-from understudy.streams.alerting.alarms import GUARDRAIL, Alarm
+from understudy.streams.alerting.alarms import DRIFT, GUARDRAIL, Alarm
 from understudy.streams.alerting.decision_message import (
     DecisionMessage,
     NotifiedState,
     notified_state_of,
 )
+from understudy.streams.alerting.drift_notice import DriftNotice
 from understudy.streams.alerting.links import NO_LINKS, Links
 from understudy.streams.alerting.receiver import Notification
 from understudy.streams.dashboard.addresses import rollout_address
@@ -56,16 +56,27 @@ class Alertmanager:
         self, before: NotifiedState | None, message: DecisionMessage, now: dt.datetime
     ) -> Notification | None:
         """All alarms of a decision, and those of the previous one that are over."""
-        firing = notified_state_of(message).alarms
+        return self._changed(
+            before.alarms if before else (), notified_state_of(message).alarms, now
+        )
+
+    def drift_notification(
+        self, before: DriftNotice | None, notice: DriftNotice, now: dt.datetime
+    ) -> Notification | None:
+        """An alert for each side that has changed, and for those that no longer differ."""
+        return self._changed(before.alarms if before else (), notice.alarms, now)
+
+    def reminder(self, alarms: Sequence[Alarm], now: dt.datetime) -> Notification | None:
+        """All alarms that fire."""
+        return self._post([self._firing(alarm, now) for alarm in alarms])
+
+    def _changed(
+        self, before: Sequence[Alarm], firing: Sequence[Alarm], now: dt.datetime
+    ) -> Notification | None:
         keys = {alarm.key for alarm in firing}
-        resolved = [a for a in (before.alarms if before else ()) if a.key not in keys]
+        resolved = [alarm for alarm in before if alarm.key not in keys]
         alerts = [self._firing(alarm, now) for alarm in firing]
         return self._post([*alerts, *(self._alert(alarm, now, now) for alarm in resolved)])
-
-    def reminder(self, states: Sequence[NotifiedState], now: dt.datetime) -> Notification | None:
-        """All alarms that fire."""
-        alarms = chain.from_iterable(state.alarms for state in states)
-        return self._post([self._firing(alarm, now) for alarm in alarms])
 
     def _firing(self, alarm: Alarm, now: dt.datetime) -> PostableAlert:
         ahead = dt.timedelta(seconds=LASTS_INTERVALS * self.repeat_s)
@@ -88,6 +99,8 @@ class Alertmanager:
         if alarm.name == GUARDRAIL:
             where = alarm.slice or ALL
             return self.links.evidence(alarm.rollout_id, alarm.guardrail, where)
+        if alarm.name == DRIFT:
+            return rollout_address(self.links.public_url, alarm.rollout_id, "traffic")
         return rollout_address(self.links.public_url, alarm.rollout_id)
 
     def _post(self, alerts: list[PostableAlert]) -> Notification | None:

@@ -14,9 +14,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +35,7 @@ from understudy.schemas.decisions import decode_decision
 from understudy.streams.alerting.alertmanager import Alertmanager
 from understudy.streams.alerting.decision_message import DecisionMessage
 from understudy.streams.alerting.delivery import Delivery
+from understudy.streams.alerting.drift_alerts import DriftAlerts
 from understudy.streams.alerting.links import Links
 from understudy.streams.alerting.receiver import Receiver
 from understudy.streams.alerting.slack import Slack
@@ -43,6 +45,7 @@ from understudy.streams.clickhouse.load_buffer import LoadPolicy
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.clickhouse.native_format import Block
+from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.kafka.access_denied import NOT_ALLOWED, failure_of
 from understudy.streams.kafka.access_rights import Right
@@ -97,8 +100,33 @@ def _run(settings: Settings, stop: threading.Event) -> None:
     with _loading(settings) as loader, _delivering(settings) as deliveries:
         names = [delivery.receiver.name for delivery in deliveries]
         log.info("alerting.started", group=settings.alerting.group_id, receivers=names)
-        DecisionConsumer(settings, loader, deliveries).run(stop)
+        consumer = DecisionConsumer(settings, loader, deliveries)
+        with _looking_for_drift(settings, consumer, deliveries):
+            consumer.run(stop)
     log.info("alerting.stopped")
+
+
+@contextmanager
+def _looking_for_drift(
+    settings: Settings, consumer: DecisionConsumer, deliveries: Sequence[Delivery]
+) -> Iterator[None]:
+    """Notify of drift inside the context, where there is somebody to notify."""
+    interval_s = settings.clickhouse.drift_interval_s
+    if not (deliveries and settings.alerting.drift and interval_s):
+        yield
+        return
+    alerts, stop = DriftAlerts(deliveries, lambda: consumer.rollouts), threading.Event()
+    open_connection = partial(ReadConnection, settings.clickhouse.url)
+    thread = threading.Thread(
+        target=alerts.run, args=(open_connection, interval_s, stop),
+        name="understudy-drift-alerts", daemon=True,
+    )  # fmt: skip
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(CLOSE_TIMEOUT_S)
 
 
 @contextmanager
@@ -150,6 +178,9 @@ class DecisionConsumer:
         self._loader = loader
         self._deliveries = deliveries
         self._assigned: dict[int, _Assigned] = {}
+        self.rollouts: Mapping[str, int] = {}
+        """Rollouts that have a decision in the assigned partitions, with their partition; replaced
+        as a whole, so another thread may read it."""
         self._held: list[tuple[Block, int, int]] = []
         """Blocks without room in the buffer, each with its partition and the position after it."""
         self._is_paused = False
@@ -209,6 +240,7 @@ class DecisionConsumer:
         """Receivers first: people are notified also while ClickHouse is away."""
         read = [decoded for message in batch if (decoded := decode(message)) is not None]
         fresh = [one for one in read if one.offset >= assigned.known_to]
+        self._note_rollouts(read)
         for delivery in self._deliveries:
             for one in read:
                 if one.offset >= assigned.known_to:
@@ -218,6 +250,17 @@ class DecisionConsumer:
         assigned.position = batch[-1].offset() + 1  # type: ignore[operator]
         decisions = [(one.decision, one.payload) for one in fresh if one.decision]
         self._put(decision_block(decisions), number, assigned.position)
+
+    def _note_rollouts(self, read: Sequence[DecisionMessage]) -> None:
+        """Keep which rollouts are this worker's."""
+        known = dict(self.rollouts)
+        for one in read:
+            if one.decision is None:
+                known.pop(one.rollout_id, None)
+            else:
+                known[one.rollout_id] = one.partition
+        if known != self.rollouts:
+            self.rollouts = known
 
     # ClickHouse
 
@@ -302,6 +345,7 @@ class DecisionConsumer:
         for number in numbers:
             self._assigned.pop(number, None)
             self._loader.clear(number)
+            self.rollouts = {name: at for name, at in self.rollouts.items() if at != number}
             for delivery in self._deliveries:
                 delivery.drop_partition(number)
 

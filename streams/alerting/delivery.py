@@ -26,6 +26,7 @@ from understudy.streams.alerting.decision_message import (
     PackedMessage,
     notified_state_of,
 )
+from understudy.streams.alerting.drift_notice import DriftNotice
 from understudy.streams.alerting.http_post import DeliveryResult, Post, http_post
 from understudy.streams.alerting.receiver import Notification, Receiver
 from understudy.streams.backoff import pause_s
@@ -52,6 +53,12 @@ class RetryPolicy:
 @dataclass(slots=True)
 class _Queued:
     message: PackedMessage
+    since_s: float
+
+
+@dataclass(slots=True)
+class _QueuedDrift:
+    notice: DriftNotice
     since_s: float
 
 
@@ -84,6 +91,10 @@ class _State:
     queued_bytes: int = 0
     dropped: dict[str, _Dropped] = field(default_factory=dict)
     notified: dict[str, NotifiedState] = field(default_factory=dict)
+    drift_queue: dict[str, _QueuedDrift] = field(default_factory=dict)
+    """By rollout: what is small, and is looked for again within the hour."""
+    drift: dict[str, DriftNotice] = field(default_factory=dict)
+    """By rollout, as it was last told; none for rollouts without drift."""
     stopping: bool = False
     paused_until_s: float = 0.0
     failures: int = 0
@@ -133,6 +144,22 @@ class Delivery:
             self._note(message.rollout_id, _state_after(message))
             self._changed.notify_all()
 
+    def enqueue_drift(self, notice: DriftNotice) -> None:
+        """Queue what was found of a rollout, unless it is known."""
+        with self._changed:
+            queued = self._state.drift_queue.get(notice.rollout_id)
+            known = queued.notice if queued else self._state.drift.get(notice.rollout_id)
+            if (known.alarms if known else ()) == notice.alarms:
+                return
+            self._state.drift_queue[notice.rollout_id] = _QueuedDrift(notice, time.monotonic())
+            self._changed.notify_all()
+
+    def restore_drift(self, notice: DriftNotice) -> None:
+        """Note drift that was told before a restart; its alarms are repeated."""
+        with self._changed:
+            self._note_drift(notice)
+            self._changed.notify_all()
+
     def drop_partition(self, partition: int) -> None:
         """Leave a partition, with the alarms of its rollouts, to another worker."""
         with self._changed:
@@ -150,6 +177,12 @@ class Delivery:
                 for rollout_id, notified in state.notified.items()
                 if notified.partition != partition
             }
+            for rollout_id, waiting in list(state.drift_queue.items()):
+                if waiting.notice.partition == partition:
+                    del state.drift_queue[rollout_id]
+            for rollout_id, notice in list(state.drift.items()):
+                if notice.partition == partition:
+                    del state.drift[rollout_id]
 
     def lowest_pending(self, partition: int) -> int | None:
         """The partition's lowest offset that is still to be delivered, now or after a start."""
@@ -206,16 +239,25 @@ class Delivery:
         else:
             self._state.notified[rollout_id] = after
 
+    def _note_drift(self, notice: DriftNotice) -> None:
+        if notice.alarms:
+            self._state.drift[notice.rollout_id] = notice
+        else:
+            self._state.drift.pop(notice.rollout_id, None)
+
     # The thread
 
     def _run(self) -> None:
         while self._wait():
             with self._changed:
                 queued = next(iter(self._state.queue.values()), None)
-            if queued is None:
-                self._remind()
-            else:
+                drift = next(iter(self._state.drift_queue.values()), None)
+            if queued is not None:
                 self._deliver(queued)
+            elif drift is not None:
+                self._deliver_drift(drift)
+            else:
+                self._remind()
 
     def _wait(self) -> bool:
         """Wait until there is something to send; False when it is time to stop."""
@@ -230,9 +272,9 @@ class Delivery:
     def _pause_left_s(self) -> float | None:
         """How long there is nothing to send; None for until something is queued."""
         state, now_s = self._state, time.monotonic()
-        if state.queue:
+        if state.queue or state.drift_queue:
             return state.paused_until_s - now_s
-        if self.receiver.repeat_s and state.notified:
+        if self.receiver.repeat_s and (state.notified or state.drift):
             return max(state.paused_until_s, state.remind_at_s) - now_s
         return None
 
@@ -249,22 +291,46 @@ class Delivery:
             self._log_failure(error, rollout_id)
             self._remove(queued)
             return
-        if notification is not None:
-            result = self._attempt(notification)
-            if result.outcome == "retry":
-                if not self._is_too_old(queued):
-                    return
-                self.counters.given_up += 1
-                log.error("alerting.given_up", receiver=self.receiver.name, host=self._host,
-                          rollout_id=rollout_id, reason=result.reason)  # fmt: skip
-        self._complete(queued, after)
+        if self._is_done(notification, rollout_id, queued.since_s):
+            self._complete(queued, after)
+
+    def _deliver_drift(self, queued: _QueuedDrift) -> None:
+        notice = queued.notice
+        with self._changed:
+            before = self._state.drift.get(notice.rollout_id)
+        notification = self.receiver.drift_notification(before, notice, dt.datetime.now(dt.UTC))
+        if not self._is_done(notification, notice.rollout_id, queued.since_s):
+            return
+        with self._changed:
+            if self._state.drift_queue.get(notice.rollout_id) is queued:
+                del self._state.drift_queue[notice.rollout_id]
+                self._note_drift(notice)
+
+    def _is_done(self, notification: Notification | None, rollout_id: str, since_s: float) -> bool:
+        """Send what there is to send; whether it was accepted, rejected or is given up."""
+        if notification is None:
+            return True
+        result = self._attempt(notification)
+        if result.outcome != "retry":
+            return True
+        if not self._is_too_old(since_s):
+            return False
+        self.counters.given_up += 1
+        log.error("alerting.given_up", receiver=self.receiver.name, host=self._host,
+                  rollout_id=rollout_id, reason=result.reason)  # fmt: skip
+        return True
 
     def _remind(self) -> None:
         with self._changed:
-            states = list(self._state.notified.values())
+            state = self._state
+            told = [
+                *(one.alarms for one in state.notified.values()),
+                *(one.alarms for one in state.drift.values()),
+            ]
+        alarms = [alarm for some in told for alarm in some]
         notification = None
         try:
-            notification = self.receiver.reminder(states, dt.datetime.now(dt.UTC))
+            notification = self.receiver.reminder(alarms, dt.datetime.now(dt.UTC))
         except Exception as error:
             self._log_failure(error)
         if notification is None or self._attempt(notification).outcome != "retry":
@@ -305,8 +371,8 @@ class Delivery:
         log.warning("alerting.retry", receiver=self.receiver.name, host=self._host,
                     reason=result.reason, attempt=state.failures)  # fmt: skip
 
-    def _is_too_old(self, queued: _Queued) -> bool:
-        return time.monotonic() - queued.since_s > self._policy.give_up_after_s
+    def _is_too_old(self, since_s: float) -> bool:
+        return time.monotonic() - since_s > self._policy.give_up_after_s
 
     def _complete(self, queued: _Queued, after: NotifiedState | None) -> None:
         """Note that a decision is done with; a newer one that arrived since stays queued."""

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from understudy.streams.alerting.alarms import Alarm
 from understudy.streams.alerting.decision_message import DecisionMessage, NotifiedState
+from understudy.streams.alerting.drift_notice import DriftNotice
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +41,10 @@ class Receiver(Protocol):
     ) -> Notification | None:
         """The request about a decision, given what was sent before; None for no request."""
 
-    def reminder(self, states: Sequence[NotifiedState], now: dt.datetime) -> Notification | None:
+    def drift_notification(
+        self, before: DriftNotice | None, notice: DriftNotice, now: dt.datetime
+    ) -> Notification | None:
+        """The request about a rollout's drift, given what was told before; None for no request."""
+
+    def reminder(self, alarms: Sequence[Alarm], now: dt.datetime) -> Notification | None:
         """The request that repeats all alarms that fire; None for no request."""

@@ -21,13 +21,16 @@ from understudy.analyzers.guardrails.formatting import printable
 from understudy.analyzers.guardrails.guardrail_titles import as_heading, guardrail_title
 from understudy.analyzers.guardrails.slices import slice_title
 from understudy.schemas.decisions import Decision
+from understudy.streams.alerting.alarms import Alarm
 from understudy.streams.alerting.decision_message import (
     DecisionMessage,
     NotifiedState,
     notification_key,
 )
+from understudy.streams.alerting.drift_notice import DriftNotice
 from understudy.streams.alerting.links import NO_LINKS, Links
 from understudy.streams.alerting.receiver import Notification
+from understudy.streams.dashboard.addresses import rollout_address
 from understudy.streams.dashboard.evidence_rows import worst_evidence
 from understudy.streams.dashboard.interval_bars import interval_bar, text_bar
 
@@ -46,6 +49,7 @@ _TITLES: Final = {
     "act": "Act",
 }
 """Views in the order in which they help, by what one looks for there."""
+_NO_VERDICT: Final = "It says what changed, not why, and no verdict rests on it."
 _VERDICTS: Final = {
     "rollback": ":red_circle: Rolled back",
     "hold": ":large_yellow_circle: Hold",
@@ -74,7 +78,17 @@ class Slack:
         body = msgspec.json.encode(message_of(decision, self.links))
         return Notification(self.url, {"Content-Type": "application/json"}, body)
 
-    def reminder(self, states: Sequence[NotifiedState], now: dt.datetime) -> Notification | None:
+    def drift_notification(
+        self, before: DriftNotice | None, notice: DriftNotice, now: dt.datetime
+    ) -> Notification | None:
+        """A message when another side has changed; none when it answers as before again."""
+        new = notice.sides - (before.sides if before else frozenset())
+        if not new:
+            return None
+        body = msgspec.json.encode(drift_message_of(notice, self.links))
+        return Notification(self.url, {"Content-Type": "application/json"}, body)
+
+    def reminder(self, alarms: Sequence[Alarm], now: dt.datetime) -> Notification | None:
         """None: people need no reminders."""
         return None
 
@@ -90,6 +104,17 @@ def message_of(decision: Decision, links: Links) -> dict[str, Any]:
     if picture := _picture(decision):
         blocks.append(_section(picture))
     if buttons := _buttons(decision, links):
+        blocks.append({"type": "actions", "elements": buttons})
+    return {"text": title, "blocks": blocks}
+
+
+def drift_message_of(notice: DriftNotice, links: Links) -> dict[str, Any]:
+    """The message about drift: which sides have changed, in what, and where to look."""
+    title = f":large_yellow_circle: Drift: {escaped(notice.rollout_id)}"
+    lines = [f"• {alarm.guardrail}: {escaped(alarm.description)}" for alarm in notice.alarms]
+    blocks = [_section(f"*{title}*\n{_NO_VERDICT}"), _section("\n".join(lines))]
+    named = [("Traffic", rollout_address(links.public_url, notice.rollout_id, "traffic"))]
+    if buttons := _link_buttons([*named, *_own_page(notice.rollout_id, links)]):
         blocks.append({"type": "actions", "elements": buttons})
     return {"text": title, "blocks": blocks}
 
@@ -121,12 +146,18 @@ def _buttons(decision: Decision, links: Links) -> list[dict[str, Any]]:
     """A button for each of the dashboard's views, and for a page of one's own."""
     views = links.views(decision)
     named = [(_TITLES[name], views[name]) for name in _TITLES if name in views]
-    if links.external_url:
-        named.append(("Details", links.page(decision.rollout_id)))
+    return _link_buttons([*named, *_own_page(decision.rollout_id, links)])
+
+
+def _own_page(rollout_id: str, links: Links) -> list[tuple[str, str]]:
+    return [("Details", links.page(rollout_id))] if links.external_url else []
+
+
+def _link_buttons(named: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     return [
         {"type": "button", "text": {"type": "plain_text", "text": title}, "url": url}
         for title, url in named
-        if len(url) <= MAX_URL_CHARACTERS
+        if 0 < len(url) <= MAX_URL_CHARACTERS
     ]
 
 

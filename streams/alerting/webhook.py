@@ -16,13 +16,16 @@ from typing import Final
 
 import msgspec
 
+from understudy.streams.alerting.alarms import Alarm
 from understudy.streams.alerting.decision_message import (
     DecisionMessage,
     NotifiedState,
     notification_key,
 )
+from understudy.streams.alerting.drift_notice import DriftNotice
 from understudy.streams.alerting.links import NO_LINKS, Links
 from understudy.streams.alerting.receiver import Notification
+from understudy.streams.dashboard.addresses import rollout_address
 
 SIGNATURE_HEADER: Final = "X-Understudy-Signature"
 DELIVERY_HEADER: Final = "X-Understudy-Delivery"
@@ -40,6 +43,17 @@ class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str]
     """Pages of the dashboard: `rollout`, `evidence`, `pairs`, `traffic`, `act`; none without."""
     decision: msgspec.Raw
+
+
+class DriftBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a request about drift."""
+
+    type: str = "drift"
+    id: str
+    rollout_id: str
+    url: str | None
+    drift: dict[str, str]
+    """Side to what of it has changed, in words; without sides that answer as they did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +76,24 @@ class Webhook:
         is_known = before is not None and before.key == notification_key(decision)
         if decision.is_refresh and is_known:
             return None
-        body = body_of(message, self.links)
-        headers = {"Content-Type": "application/json", DELIVERY_HEADER: delivery_id(message)}
+        return self._signed(body_of(message, self.links), delivery_id(message), now)
+
+    def drift_notification(
+        self, before: DriftNotice | None, notice: DriftNotice, now: dt.datetime
+    ) -> Notification | None:
+        """What has changed, whenever another side has, and when one no longer differs."""
+        if notice.sides == (before.sides if before else frozenset()):
+            return None
+        body = drift_body_of(notice, self.links)
+        return self._signed(body, notice.digest[:_ID_CHARACTERS], now)
+
+    def _signed(self, body: bytes, delivery: str, now: dt.datetime) -> Notification:
+        headers = {"Content-Type": "application/json", DELIVERY_HEADER: delivery}
         if self.secret:
             headers[SIGNATURE_HEADER] = signature(self.secret, int(now.timestamp()), body)
         return Notification(self.url, headers, body)
 
-    def reminder(self, states: Sequence[NotifiedState], now: dt.datetime) -> Notification | None:
+    def reminder(self, alarms: Sequence[Alarm], now: dt.datetime) -> Notification | None:
         """None: each decision is sent once."""
         return None
 
@@ -81,6 +106,17 @@ def body_of(message: DecisionMessage, links: Links) -> bytes:
         url=links.page(message.rollout_id) or None,
         links=links.views(message.decision) if message.decision else {},
         decision=msgspec.Raw(message.payload),
+    )
+    return msgspec.json.encode(body)
+
+
+def drift_body_of(notice: DriftNotice, links: Links) -> bytes:
+    """The JSON document about drift."""
+    body = DriftBody(
+        id=notice.digest[:_ID_CHARACTERS],
+        rollout_id=notice.rollout_id,
+        url=rollout_address(links.public_url, notice.rollout_id, "traffic") or None,
+        drift={alarm.guardrail: alarm.description for alarm in notice.alarms},
     )
     return msgspec.json.encode(body)
 

@@ -107,12 +107,9 @@ def test_no_alert_ends_before_it_starts() -> None:
 
 
 def test_reminders_repeat_what_fires_with_a_later_end() -> None:
-    states = [
-        notified_state_of(message(decision("rollback"))),
-        notified_state_of(message(decision())),
-    ]
+    firing = notified_state_of(message(decision("rollback"))).alarms
     later = NOW + dt.timedelta(minutes=1)
-    (alert,) = alerts(ALERTMANAGER.reminder(states, later))
+    (alert,) = alerts(ALERTMANAGER.reminder(firing, later))
     assert (alert["startsAt"], alert["endsAt"]) == ("2026-03-02T12:00:00Z", "2026-03-02T12:09:00Z")
     assert ALERTMANAGER.reminder([], later) is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 import pytest
@@ -13,12 +14,14 @@ from tests.brokers.bomb import bomb
 from tests.brokers.contract import Broker
 from tests.streams.alerting.alerting_bench import Bench, alerting, bench_on, eventually
 from tests.streams.alerting.http_receiver import HttpReceiver, Reply
-from tests.streams.alerting.samples import decision
+from tests.streams.alerting.samples import decision, message, tombstone
 from tests.waiting import stays_true
 from understudy.schemas.topics import Topics
+from understudy.streams.alerting.decision_consumer import DecisionConsumer
 from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
-from understudy.streams.settings import ClickHouseSettings
+from understudy.streams.settings import ClickHouseSettings, Settings
 
 NOWHERE = "clickhouse://127.0.0.1:9/understudy"
 
@@ -42,6 +45,13 @@ def rows(url: str) -> list[str]:
 
 def verdicts(server: HttpReceiver) -> list[str]:
     return [json.loads(one.body)["decision"]["verdict"] for one in server.received]
+
+
+def test_the_rollouts_of_a_worker_are_those_of_its_partitions() -> None:
+    consumer = DecisionConsumer(Settings(), cast(Loader, None), [])
+    consumer._note_rollouts([message(decision(rollout_id="a")), message(decision(rollout_id="b"))])
+    consumer._note_rollouts([message(decision(rollout_id="c"), partition=3), tombstone("a")])
+    assert consumer.rollouts == {"b": 0, "c": 3}
 
 
 @pytest.mark.embedded

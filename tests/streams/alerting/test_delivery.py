@@ -11,10 +11,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.streams.alerting.http_receiver import HttpReceiver, Reply
-from tests.streams.alerting.samples import decision, message
+from tests.streams.alerting.samples import AT, decision, message
 from tests.waiting import stays_true, wait_until
+from understudy.streams.alerting.alarms import Alarm
 from understudy.streams.alerting.alertmanager import Alertmanager
 from understudy.streams.alerting.delivery import Delivery, RetryPolicy
+from understudy.streams.alerting.drift_notice import DriftNotice
 from understudy.streams.alerting.http_post import DeliveryResult, http_post
 from understudy.streams.alerting.receiver import Notification, Receiver
 from understudy.streams.alerting.slack import Slack
@@ -240,3 +242,23 @@ def test_user_and_password_become_a_header() -> None:
             (got,) = server.wait_for(1)
     assert got.headers["authorization"] == "Basic bWU6cGFzcw=="
     assert got.path == "/api/v2/alerts"
+
+
+def test_drift_is_retried_told_once_and_repeated_while_it_lasts() -> None:
+    one, none = DriftNotice("helpdesk", 0, (DRIFTED,)), DriftNotice("helpdesk", 0, ())
+    with HttpReceiver(Reply(500)) as server:  # noqa: SIM117
+        with delivering(Alertmanager(server.url, 0.1)) as delivery:
+            delivery.enqueue_drift(none)
+            delivery.enqueue_drift(one)
+            posted = [json.loads(request.body) for request in server.wait_for(3)]
+            assert {alert["labels"]["alertname"] for (alert,) in posted} == {"UnderstudyDrift"}
+            delivery.drop_partition(0)
+            delivery.restore_drift(DriftNotice("helpdesk", 1, (DRIFTED,)))
+            before = len(server.received)
+            server.wait_for(before + 2)
+            delivery.enqueue_drift(DriftNotice("helpdesk", 1, ()))
+            eventually(lambda: not delivery._state.drift)
+            stays_true(lambda: not delivery._state.drift_queue, "nothing more", for_s=0.05)
+
+
+DRIFTED = Alarm("UnderstudyDrift", "warning", "helpdesk", "stable", "", "it drifts", "so", AT)

@@ -96,7 +96,7 @@ class Scene:
             self._windows += 1
             self.decide(self.evaluator.take(message))
             if self._state is not None:
-                self._post(self._receiver.reminder([self._state], self.now))
+                self._post(self._receiver.reminder(self._state.alarms, self.now))
         return self
 
     def decide(self, decision: Decision | None) -> None:

@@ -1,0 +1,133 @@
+"""Who is told of drift, when, and how often; what is found is tested in test_drift_watch."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from tests.analyzers.drift.traffic import traffic
+from understudy.analyzers.drift.periods import periods_of
+from understudy.analyzers.drift.side_drift import SideDrift, drift_of
+from understudy.schemas.events import Side
+from understudy.streams.alerting import drift_alerts
+from understudy.streams.alerting.delivery import Delivery
+from understudy.streams.alerting.drift_alerts import DriftAlerts
+from understudy.streams.alerting.drift_notice import DriftNotice
+from understudy.streams.clickhouse.drift_watch import SideLook
+from understudy.streams.clickhouse.read_connection import ReadConnection
+from understudy.streams.clickhouse.sink_errors import SinkBusy
+
+DAYS = 15
+
+
+def found(longer: float = 1.0) -> SideDrift:
+    sums = traffic(np.random.default_rng(3), DAYS, longer=longer)
+    span = sums.span()
+    assert span is not None
+    periods = periods_of("candidate", span.start, span.end)
+    assert periods is not None
+    return drift_of(sums, periods)
+
+
+CHANGED, SAME = found(1.8), found()
+
+
+class Recorder:
+    """A delivery that only notes what it is given."""
+
+    def __init__(self) -> None:
+        self.restored: list[DriftNotice] = []
+        self.queued: list[DriftNotice] = []
+
+    def restore_drift(self, notice: DriftNotice) -> None:
+        self.restored.append(notice)
+
+    def enqueue_drift(self, notice: DriftNotice) -> None:
+        self.queued.append(notice)
+
+
+class World:
+    """Rollouts of this worker, and what a look at a side finds now and a day before."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rollouts = {"checkout": 0}
+        self.now: dict[Side, SideDrift | None] = {"candidate": CHANGED, "stable": SAME}
+        self.before = SAME
+        self.recorder = Recorder()
+        self.alerts = DriftAlerts([cast(Delivery, self.recorder)], lambda: self.rollouts)
+        monkeypatch.setattr(drift_alerts, "look_at", self._look_at)
+
+    def _look_at(
+        self, connection: Any, rollout_id: str, side: Side, until: int | None = None
+    ) -> SideLook:
+        return SideLook(side, 99, self.now[side] if until is None else self.before)
+
+    def look(self) -> DriftNotice:
+        self.alerts.look(cast(ReadConnection, None))
+        return self.recorder.queued[-1]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def test_a_side_that_changed_is_told_with_what_changed(world: World) -> None:
+    notice = world.look()
+    (alarm,) = notice.alarms
+    assert alarm.labels == {
+        "alertname": "UnderstudyDrift", "rollout_id": "checkout", "guardrail": "candidate",
+        "severity": "warning",
+    }  # fmt: skip
+    assert alarm.summary == "Rollout checkout: candidate answers otherwise than it did"
+    assert alarm.description.startswith("Changed: mean answer length.")
+    assert alarm.description.endswith("UTC.")
+    assert world.recorder.restored == [DriftNotice("checkout", 0, ())], "nothing was told before"
+
+
+def test_what_had_changed_a_day_before_counts_as_told_after_a_start(world: World) -> None:
+    world.before = CHANGED
+    world.look()
+    (restored,) = world.recorder.restored
+    assert restored.sides == {"candidate"}
+    world.look()
+    assert len(world.recorder.restored) == 1, "once, after the start"
+
+
+def test_it_fires_since_it_began_and_ends(world: World) -> None:
+    first, again = world.look(), world.look()
+    assert again.alarms[0].since == first.alarms[0].since
+    world.now["candidate"] = None
+    assert world.look().alarms == ()
+
+
+def test_rollouts_of_other_workers_are_left_to_them(world: World) -> None:
+    world.look()
+    world.rollouts = {}
+    world.alerts.look(cast(ReadConnection, None))
+    assert len(world.recorder.queued) == 1
+    world.rollouts = {"checkout": 3}
+    assert world.look().partition == 3
+    assert [one.partition for one in world.recorder.restored] == [0, 3]
+
+
+def test_a_look_that_fails_is_logged_and_ends_nothing(world: World) -> None:
+    failures = [SinkBusy("away"), ValueError("odd")]
+
+    class Stop:
+        def wait(self, timeout_s: float) -> bool:
+            return not failures
+
+    class Connection:
+        def close(self) -> None: ...
+
+    def fail() -> dict[str, int]:
+        raise failures.pop(0)
+
+    alerts = DriftAlerts([], fail)
+    with capture_logs() as logs:
+        alerts.run(lambda: cast(ReadConnection, Connection()), 1.0, cast(Any, Stop()))
+    assert [one["event"] for one in logs] == ["drift.failed", "alerting.failed"]
