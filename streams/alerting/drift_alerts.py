@@ -15,15 +15,16 @@ from typing import Final
 import structlog
 
 from understudy.analyzers.drift.change_sentences import compared_periods, summary
-from understudy.analyzers.drift.periods import HOURS_OF_DAY
+from understudy.analyzers.drift.periods import HOURS_OF_DAY, MS_OF_HOUR
 from understudy.analyzers.drift.side_drift import SideDrift
 from understudy.analyzers.guardrails.formatting import printable
+from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.events import Side
 from understudy.streams.alerting.alarms import DRIFT, Alarm
 from understudy.streams.alerting.delivery import Delivery
 from understudy.streams.alerting.drift_notice import DriftNotice
-from understudy.streams.clickhouse.drift_watch import FIRST_LOOK_S, SIDES, look_at
-from understudy.streams.clickhouse.hourly_traffic import SECONDS
+from understudy.streams.clickhouse.drift_watch import FIRST_LOOK_S, look_at
+from understudy.streams.clickhouse.hourly_traffic import SIDES
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.sink_errors import SinkError
 
@@ -121,7 +122,7 @@ def _alarm(
     rollout_id: str, side: Side, drift: SideDrift, since: Mapping[str, dt.datetime]
 ) -> Alarm:
     recent, reference = drift.periods.recent, drift.periods.reference
-    found_at = dt.datetime.fromtimestamp(recent.end * SECONDS, dt.UTC)
+    found_at = from_epoch_ms(recent.end * MS_OF_HOUR)
     told = summary(drift, recent.end - reference.start)
     return Alarm(
         name=DRIFT,

@@ -25,9 +25,8 @@ DAYS = 15
 
 def found(longer: float = 1.0) -> SideDrift:
     sums = traffic(np.random.default_rng(3), DAYS, longer=longer)
-    span = sums.span()
-    assert span is not None
-    periods = periods_of("candidate", span.start, span.end)
+    first, last = int(sums.hours.min()), int(sums.hours.max())
+    periods = periods_of("candidate", first, last + 1)
     assert periods is not None
     return drift_of(sums, periods)
 
