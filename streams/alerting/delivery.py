@@ -323,11 +323,11 @@ class Delivery:
     def _remind(self) -> None:
         with self._changed:
             state = self._state
-            told = [
+            firing = [
                 *(one.alarms for one in state.notified.values()),
                 *(one.alarms for one in state.drift.values()),
             ]
-        alarms = [alarm for some in told for alarm in some]
+        alarms = [alarm for some in firing for alarm in some]
         notification = None
         try:
             notification = self.receiver.reminder(alarms, dt.datetime.now(dt.UTC))

@@ -123,7 +123,7 @@ def _alarm(
 ) -> Alarm:
     recent, reference = drift.periods.recent, drift.periods.reference
     found_at = from_epoch_ms(recent.end * MS_OF_HOUR)
-    told = summary(drift, recent.end - reference.start)
+    changed = summary(drift, recent.end - reference.start)
     return Alarm(
         name=DRIFT,
         severity="warning",
@@ -131,6 +131,6 @@ def _alarm(
         guardrail=side,
         slice="",
         summary=printable(f"Rollout {rollout_id}: {side} answers otherwise than it did"),
-        description=f"{told} {compared_periods(drift)}.",
+        description=f"{changed} {compared_periods(drift)}.",
         since=since.get(side, found_at),
     )

@@ -26,5 +26,5 @@ class DriftNotice:
     @property
     def digest(self) -> str:
         """Identifies what is told: the same text has the same digest."""
-        told = [self.rollout_id, *(alarm.description for alarm in self.alarms)]
-        return hashlib.sha256("\0".join(told).encode()).hexdigest()
+        parts = [self.rollout_id, *(alarm.description for alarm in self.alarms)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
