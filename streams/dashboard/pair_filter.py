@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from understudy.analyzers.compare.severity import NOTHING_WORSE, PairKind
 from understudy.analyzers.guardrails.slices import unmirrored
-from understudy.schemas.decisions import Evidence
+
+if TYPE_CHECKING:  # a replay starts without decisions
+    from understudy.schemas.decisions import Evidence
 
 PAIRS_HOURS: Final = 24
 """Of the pairs that evidence leads to: as long as what its page draws of it."""
