@@ -22,6 +22,7 @@ from understudy.analyzers.guardrails.formatting import (
     format_value,
     format_with_interval,
 )
+from understudy.analyzers.guardrails.guardrail_titles import as_heading, guardrail_title
 from understudy.analyzers.guardrails.slices import ALL
 from understudy.schemas.api import AnswerQuality
 from understudy.schemas.decisions import Decision, Evidence
@@ -52,6 +53,7 @@ class AnswersRow:
     cost: str
     guardrail: str
     """Of the policy that names the evaluator; empty for none."""
+    guardrail_title: str
     guardrail_words: str
 
     @property
@@ -115,8 +117,13 @@ def _rows(one: AnswerQuality, decision: Decision | None) -> Iterator[AnswersRow]
             pairs=format_count(figure.pairs),
             cost=format_value("usd", one.cost_usd),
             guardrail=guardrail.guardrail if guardrail else "",
+            guardrail_title=_title(guardrail) if guardrail else "",
             guardrail_words=WORDS[finding_of(guardrail)] if guardrail else "",
         )
+
+
+def _title(one: Evidence) -> str:
+    return as_heading(guardrail_title(one.guardrail, one.metric))
 
 
 def _figures(one: AnswerQuality) -> Iterator[_Figure]:

@@ -185,7 +185,7 @@ class EvaluationPartition(PartitionState):
             # Imported where it is needed: rules take 20 ms to compile, and most capture nothing.
             from understudy.schemas.redaction.redact import redact_and_cut
 
-            return redact_and_cut(said, captures.limits.max_text_bytes)
+            return redact_and_cut(said, captures.limits.max_text_bytes, captures.recognize)
         except Exception:  # its message may quote the text
             self.tally.capture_failures += 1
             return None
