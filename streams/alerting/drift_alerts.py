@@ -31,7 +31,7 @@ from understudy.streams.clickhouse.sink_errors import SinkError
 log = structlog.get_logger(__name__)
 
 _Drifts = Mapping[Side, SideDrift]
-_TOLD_AGAIN_HOURS: Final = HOURS_OF_DAY
+_REPEATED_HOURS: Final = HOURS_OF_DAY
 """A worker that starts tells again what changed within this time; what changed while none ran for
 longer is not told."""
 
@@ -92,7 +92,7 @@ class DriftAlerts:
         """Take for told what had begun a day before."""
         known = {}
         for side, drift in drifts.items():
-            until = drift.periods.recent.end - _TOLD_AGAIN_HOURS
+            until = drift.periods.recent.end - _REPEATED_HOURS
             earlier = look_at(connection, rollout_id, side, until=until).drift
             if earlier is not None and earlier.alerts:
                 known[side] = earlier
