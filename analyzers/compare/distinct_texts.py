@@ -6,7 +6,7 @@ that have it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ from understudy.analyzers.compare.arrays import Bools, Ints
 
 NO_TEXT: Final = ""
 """Stands for null as well: an answer of no characters."""
+_CODED_TOGETHER: Final = 64
+"""Texts that are in a core's cache while one measure after the other looks through them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +27,17 @@ class DistinctTexts:
 
     texts: list[str]
     """(m,), the first of them empty."""
-    coded: list[bytes]
-    """(m,), in UTF-8; halves of surrogate pairs are kept."""
     place: Ints
     """(n,): which of the texts each row has."""
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
         """What was found of the m texts, for the n rows."""
         return values[self.place]
+
+    def coded(self) -> Iterator[list[bytes]]:
+        """The texts in UTF-8, a few dozen at a time; halves of surrogate pairs are kept."""
+        for start in range(0, len(self.texts), _CODED_TOGETHER):
+            yield _encoded(self.texts[start : start + _CODED_TOGETHER])
 
     def where(self, holds: Sequence[bool]) -> Bools:
         """Whether something holds of the m texts, for the n rows."""
@@ -51,7 +56,7 @@ def distinct_texts(outputs: Sequence[str | None]) -> DistinctTexts:
             place = places[output] = len(texts)
             texts.append(output or NO_TEXT)
         rows.append(place)
-    return DistinctTexts(texts, _encoded(texts), np.array(rows, dtype=np.int64))
+    return DistinctTexts(texts, np.array(rows, dtype=np.int64))
 
 
 def _encoded(texts: list[str]) -> list[bytes]:

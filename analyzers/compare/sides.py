@@ -14,7 +14,7 @@ import numpy as np
 import xxhash
 
 from understudy.analyzers.compare.arrays import Bools, Bytes, Floats, Hashes, Ints
-from understudy.analyzers.compare.distinct_texts import distinct_texts
+from understudy.analyzers.compare.distinct_texts import DistinctTexts, distinct_texts
 from understudy.analyzers.compare.error_sources import error_source
 from understudy.analyzers.compare.finish_reasons import (
     finish_state,
@@ -97,6 +97,7 @@ def read_sides(
     as_given = outputs.copy()
     reasoning = _take_reasoning(outputs, responses)
     answers = distinct_texts(outputs)
+    damaged, hashes = _damaged_and_hashed(answers)
     characters = answers.spread(_ints(list(map(len, answers.texts))))
     text, failed = characters > 0, failures.failed
     expects_text = _bools([(request.expects or "text") == "text" for request in requests])
@@ -150,12 +151,12 @@ def read_sides(
         fallback=fallbacks.used & model_request,
         attempts=fallbacks.attempts,
         text=text,
-        garbled=answers.spread(garbled(answers.coded)),
+        garbled=answers.spread(damaged),
         repetitive=answers.spread(repetitive(answers.texts)),
         constant_checked=_no(len(events)),
         constant_answer=_no(len(events)),
         output_characters=np.where(text, characters, -1),
-        output_hash=answers.spread(_hashes(answers.coded)),
+        output_hash=answers.spread(hashes),
         json_state=json.state,
         json_schema_valid=schema_valid,
         tools_offered=offered,
@@ -412,6 +413,12 @@ def _counts(values: list[int | None]) -> Ints:
 
 def _floats(values: list[float | None]) -> Floats:
     return np.array(values, dtype=np.float64)
+
+
+def _damaged_and_hashed(answers: DistinctTexts) -> tuple[Bools, Hashes]:
+    """Whether each text is damaged, and its hash: what is found in its bytes."""
+    found = [(garbled(coded), _hashes(coded)) for coded in answers.coded()]
+    return np.concatenate([one for one, _ in found]), np.concatenate([one for _, one in found])
 
 
 def _hashes(coded: list[bytes]) -> Hashes:

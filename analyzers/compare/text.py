@@ -201,16 +201,22 @@ def ngram_similarity(left: str, right: str) -> float:
 
     Collisions (8192 buckets) can only raise it. Texts without a 3-gram share nothing.
     """
-    grams = max(len(left) - 2, 0) + max(len(right) - 2, 0)
+    left_grams, right_grams = max(len(left) - 2, 0), max(len(right) - 2, 0)
+    grams = left_grams + right_grams
     if not grams:
         return 0.0
-    apart = int(np.abs(_gram_counts(left) - _gram_counts(right)).sum())
+    # Both are hashed as one text; the grams that reach from one into the other are left out.
+    buckets = _hashed_grams(left + right)
+    counts = [
+        np.bincount(some, minlength=_BUCKETS)
+        for some in (buckets[:left_grams], buckets[len(left) : len(left) + right_grams])
+    ]
+    apart = grams - 2 * int(np.minimum(*counts).sum())
     return 1.0 - apart / grams
 
 
-def _gram_counts(text: str) -> NDArray[np.int64]:
-    if len(text) < 3:
-        return np.zeros(_BUCKETS, np.int64)
+def _hashed_grams(text: str) -> NDArray[np.uint32]:
+    """The bucket of each 3-gram of a text of three characters or more."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     mixed = codes[:-2] * _HASH
     mixed += codes[1:-1]
@@ -218,4 +224,4 @@ def _gram_counts(text: str) -> NDArray[np.int64]:
     mixed += codes[2:]
     mixed *= _HASH
     mixed >>= _SHIFT
-    return np.bincount(mixed, minlength=_BUCKETS)
+    return mixed

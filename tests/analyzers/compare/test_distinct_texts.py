@@ -12,7 +12,7 @@ OUTPUTS = ["yes", None, "no", "", "yes", "naïve", "no"]
 def test_each_text_is_kept_once_and_null_counts_as_empty() -> None:
     found = distinct_texts(OUTPUTS)
     assert found.texts == ["", "yes", "no", "naïve"]
-    assert found.coded == [b"", b"yes", b"no", "naïve".encode()]
+    assert list(found.coded()) == [[b"", b"yes", b"no", "naïve".encode()]]
     assert [found.texts[place] for place in found.place.tolist()] == [one or "" for one in OUTPUTS]
 
 
@@ -27,7 +27,14 @@ def test_what_was_found_of_the_texts_is_spread_over_the_rows() -> None:
 
 def test_halves_of_surrogate_pairs_are_kept_apart() -> None:
     found = distinct_texts(["a\ud83c", "a\ud83d"])
-    assert found.coded[1:] == [b"a\xed\xa0\xbc", b"a\xed\xa0\xbd"]
+    assert list(found.coded()) == [[b"", b"a\xed\xa0\xbc", b"a\xed\xa0\xbd"]]
+
+
+def test_many_texts_are_coded_a_few_at_a_time_in_their_order() -> None:
+    found = distinct_texts(["half \ud83c", *map(str, range(300))])
+    parts = list(found.coded())
+    assert max(map(len, parts)) < 100
+    assert [one.decode("utf-8", "surrogatepass") for some in parts for one in some] == found.texts
 
 
 def test_without_rows_there_is_the_empty_text_alone() -> None:

@@ -92,6 +92,17 @@ def test_texts_looked_through_together_are_what_each_is_alone(texts: list[str]) 
     assert garbled(coded).tolist() == [is_garbled(text) for text in texts]
 
 
+DAMAGED = ("\ufffd", "half \ud83c", "C1 \x9d", "El seÃ±or", "Itâ€™s", "20 Â°C", "\x7f", "\x00")
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damage_is_found_wherever_it_stands_among_many_texts(damage: str) -> None:
+    texts = [*SENTENCES, f"{damage} und mehr", *SENTENCES, f"à la fin: {damage}"]
+    coded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    last = len(texts) - 1
+    assert np.flatnonzero(garbled(coded)).tolist() == [len(SENTENCES), last]
+
+
 def test_few_damaged_texts_are_found_among_many() -> None:
     texts = [b"nothing odd, line %d\n" % number for number in range(300)]
     texts[7], texts[131], texts[299] = b"\x00", b"fish &amp; chips &amp; peas", b"caf\xef\xbf\xbd"

@@ -234,6 +234,15 @@ def test_integers_are_equal_only_if_all_digits_are(left: str, right: str, equal:
     assert columns.kinds == [[] if equal else ["value"]]
 
 
+@pytest.mark.parametrize("place", range(20))
+@pytest.mark.parametrize("digits", [19, 20, 21])
+def test_long_integers_are_told_apart_wherever_they_stand(place: int, digits: int) -> None:
+    texts = ['{"%s": 1%s%d}' % ("a" * place, "0" * (digits - 2), last) for last in (1, 2)]
+    documents = check_json(list(texts), np.ones(2, np.bool_)).documents
+    found = compare_documents(documents[:1], documents[1:], texts=([texts[0]], [texts[1]]))
+    assert found.equal.tolist() == [False]
+
+
 def test_fields_are_paths_without_indices_each_once() -> None:
     found = compare_documents(
         [{"a": [1, {"b": 2}, {"b": 3}], "7": 1, "a7": 2}],

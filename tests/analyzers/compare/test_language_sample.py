@@ -79,6 +79,17 @@ def test_prose_stays(line: str) -> None:
     assert without_code(line) == line
 
 
+@pytest.mark.parametrize(
+    "text", ["7f3a9c 00ff12\n2026-03-01 12:30:07 W0.5\n/var/lib/4f/data-7.bin", "12 34\n5;6", "", " \n "]
+)
+def test_nothing_stays_where_every_word_has_a_digit(text: str) -> None:
+    assert without_code(text) == ""
+
+
+def test_digits_of_other_scripts_may_stand_in_words() -> None:
+    assert without_code("٣ ٤ طلب٥ ٦") == "٣ ٤ طلب٥ ٦"
+
+
 def test_passages_stay_of_lines_that_are_mixed() -> None:
     line = "Given that f(x) = 4x^3 - 9x - 14, find the value of f(2)."
     assert without_code(line) == "find the value of"
@@ -104,6 +115,7 @@ def test_a_long_text_is_sampled_at_three_places() -> None:
         ("<b>fett</b> und <i>kursiv</i>", " fett  und  kursiv "),
         ("siehe https://example.org/a?b=c dort", "siehe   dort"),
         ("an jemand@example.org schreiben", "an   schreiben"),
+        ("`mail` an jemand@example.org, www.example.org", "  an  ,  "),
         ("ohne Ende ```js\nfoo()", "ohne Ende "),
     ],
 )
