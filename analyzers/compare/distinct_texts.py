@@ -18,7 +18,9 @@ from understudy.analyzers.compare.arrays import Bools, Ints
 NO_TEXT: Final = ""
 """Stands for null as well: an answer of no characters."""
 _CODED_TOGETHER: Final = 64
-"""Texts that are in a core's cache while one measure after the other looks through them."""
+"""Texts, at most: enough to share a call of numpy."""
+_CHARACTERS_TOGETHER: Final = 40_000
+"""About so many are in a core's cache while one measure after the other looks through them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,10 @@ class DistinctTexts:
 
     def coded(self) -> Iterator[list[bytes]]:
         """The texts in UTF-8, a few dozen at a time; halves of surrogate pairs are kept."""
-        for start in range(0, len(self.texts), _CODED_TOGETHER):
-            yield _encoded(self.texts[start : start + _CODED_TOGETHER])
+        mean = sum(map(len, self.texts)) // len(self.texts) + 1
+        together = max(1, min(_CODED_TOGETHER, _CHARACTERS_TOGETHER // mean))
+        for start in range(0, len(self.texts), together):
+            yield _encoded(self.texts[start : start + together])
 
     def where(self, holds: Sequence[bool]) -> Bools:
         """Whether something holds of the m texts, for the n rows."""

@@ -98,17 +98,18 @@ def _may_have_odd_characters(together: bytes) -> bool:
 
 
 def _may_have_odd_sequences(together: bytes, codes: Codes) -> bool:
-    return (
-        (b"\xef" in together and _may_have_replacement(codes))
-        or (b"\xed" in together and bool((_after(codes, 0xED) >= _SURROGATES).any()))
+    """Whether there may be any of more than one byte: of what is tested, other texts have few."""
+    return bool(
+        (b"\xef" in together and (_after(codes, _REPLACEMENT[0]) == _REPLACEMENT[1]).any())
+        or (b"\xed" in together and (_after(codes, 0xED) >= _SURROGATES).any())
         or (b"\xc2" in together and _has_c1_control(codes))
-        or (b"\xc3" in together and _may_be_encoded_twice(codes))
+        or (b"\xc3" in together and _encoded_twice(together))
     )
 
 
 def _after(codes: Codes, first: int) -> Codes:
     """The bytes that follow one of this value."""
-    return codes[np.flatnonzero(codes[:-1] == first) + 1]
+    return codes[1:][codes[:-1] == first]
 
 
 def _has_controls(codes: Codes) -> bool:
@@ -117,21 +118,9 @@ def _has_controls(codes: Codes) -> bool:
     return bool(is_control.any())
 
 
-def _may_have_replacement(codes: Codes) -> bool:
-    """Whether two bytes are the last ones of U+FFFD, or of one in thousands of other characters."""
-    return bool(((codes[1:] == _REPLACEMENT[2]) & (codes[:-1] == _REPLACEMENT[1])).any())
-
-
 def _has_c1_control(codes: Codes) -> bool:
     after = _after(codes, _BEFORE_LATIN_1)
     return bool(((after < _NO_BREAK_SPACE) & (after != _NEXT_LINE)).any())
-
-
-def _may_be_encoded_twice(codes: Codes) -> bool:
-    """Whether a letter of Latin-1 is followed as in `_encoded_twice`, by its first test."""
-    places = np.flatnonzero(codes[:-2] == _LETTER_OF_LATIN_1)
-    begins = (codes[places + 1] - _FIRST_BYTES.start) < len(_FIRST_BYTES)
-    return bool((begins & _CONTINUES[codes[places + 2]]).any())
 
 
 _TAB: Final = 0x09
@@ -143,12 +132,6 @@ _NEXT_LINE: Final = 0x85
 _NO_BREAK_SPACE: Final = 0xA0
 _SURROGATES: Final = 0xA0
 """After 0xED: from here on it is half of a pair, below it Hangul."""
-_LETTER_OF_LATIN_1: Final = 0xC3
-"""The first byte of U+00C0 to U+00FF."""
-_FIRST_BYTES: Final = range(0x82, 0xB1)
-"""The second bytes of U+00C2 to U+00F0, which begin a character in UTF-8."""
-_CONTINUES: Final = np.isin(np.arange(256), list(b"\xc2\xc5\xc6\xcb\xe2"))
-"""The first bytes of `_NEXT`."""
 
 
 def _is_written_wrongly(text: bytes) -> bool:
