@@ -1,9 +1,9 @@
 """From measures to the numbers that a window adds up: one array per column of the layout.
 
-`numbers` maps a column to an integer array (n,): counts as they are, totals in ticks, products as
-(3, n) parts. `buckets` maps a histogram to (rows, buckets), `names` a map of names to (rows,
-indices, names). What becomes of a measure is said by
-its kind alone, see `understudy.schemas.measure_kinds`.
+`numbers` maps a column to an array (n,) of integers or truth values: counts as they are, totals in
+ticks, products as (3, n) parts. `buckets` maps a histogram to (rows, buckets), `names` a map of
+names to (rows, indices, names). What becomes of a measure is said by its kind alone, see
+`understudy.schemas.measure_kinds`.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ _BUCKETS: Final[dict[HistogramScale, Callable[[Floats], Ints]]] = {
 class WindowColumns:
     """What n compared rows add to their windows."""
 
-    numbers: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    numbers: dict[str, Bools | Ints] = field(default_factory=dict)
     buckets: dict[str, tuple[NDArray[np.intp], NDArray[np.int64]]] = field(default_factory=dict)
     names: dict[str, tuple[NDArray[np.intp], NDArray[np.int64], list[str]]] = field(
         default_factory=dict
     )
 
     def count(self, column: str, values: Bools | Ints) -> None:
-        """Add a column of whole numbers (n,)."""
-        self.numbers[column] = values.astype(np.int64)
+        """Add a column of whole numbers (n,), or of what is counted where it holds."""
+        self.numbers[column] = values
 
     def total(self, column: str, ticks: Ticks) -> None:
         """Add a column of values in ticks (n,)."""

@@ -159,9 +159,11 @@ def sum_by_slice(
     for column, values in columns.numbers.items():
         slot = SLOTS[column]
         if values.ndim == 2:
-            totals[slot : slot + LIMBS, present] = np.add.reduceat(values[:, order], starts, axis=1)
+            parts = values.take(order, axis=1)
+            totals[slot : slot + LIMBS, present] = np.add.reduceat(parts, starts, axis=1)
         else:
-            totals[slot, present] = np.add.reduceat(values[order], starts)
+            in_order = values.take(order)
+            totals[slot, present] = np.add.reduceat(in_order, starts, dtype=np.int64)
     return totals.T
 
 
