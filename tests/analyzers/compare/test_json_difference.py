@@ -237,7 +237,8 @@ def test_integers_are_equal_only_if_all_digits_are(left: str, right: str, equal:
 @pytest.mark.parametrize("place", range(20))
 @pytest.mark.parametrize("digits", [19, 20, 21])
 def test_long_integers_are_told_apart_wherever_they_stand(place: int, digits: int) -> None:
-    texts = ['{"%s": 1%s%d}' % ("a" * place, "0" * (digits - 2), last) for last in (1, 2)]
+    key, zeros = "a" * place, "0" * (digits - 2)
+    texts = [f'{{"{key}": 1{zeros}{last}}}' for last in (1, 2)]
     documents = check_json(list(texts), np.ones(2, np.bool_)).documents
     found = compare_documents(documents[:1], documents[1:], texts=([texts[0]], [texts[1]]))
     assert found.equal.tolist() == [False]

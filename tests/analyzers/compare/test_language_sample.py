@@ -80,7 +80,8 @@ def test_prose_stays(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["7f3a9c 00ff12\n2026-03-01 12:30:07 W0.5\n/var/lib/4f/data-7.bin", "12 34\n5;6", "", " \n "]
+    "text",
+    ["7f3a9c 00ff12\n2026-03-01 12:30:07 W0.5\n/var/lib/4f/data-7.bin", "12 34\n5;6", "", " \n "],
 )
 def test_nothing_stays_where_every_word_has_a_digit(text: str) -> None:
     assert without_code(text) == ""
