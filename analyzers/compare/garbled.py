@@ -109,7 +109,8 @@ def _may_have_odd_sequences(together: bytes, codes: Codes) -> bool:
 
 def _after(codes: Codes, first: int) -> Codes:
     """The bytes that follow one of this value."""
-    return codes[1:][codes[:-1] == first]
+    after: Codes = codes[1:][codes[:-1] == first]
+    return after
 
 
 def _has_controls(codes: Codes) -> bool:
