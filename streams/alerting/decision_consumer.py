@@ -60,6 +60,8 @@ POLL_S: Final = 0.2
 """How late an alert may leave; people do not notice."""
 COMMIT_INTERVAL_S: Final = 1.0
 """What a crash delivers again: a second of decisions."""
+BATCH_AGE_S: Final = 1.0
+"""Decisions are few, so that each may have an insert of its own; people look for them at once."""
 BATCH_RECORDS: Final = 500
 """Of up to 100 kB each: 50 MB at worst."""
 ADMIN_TIMEOUT_S: Final = 15.0
@@ -132,7 +134,7 @@ def _looking_for_drift(
 @contextmanager
 def _loading(settings: Settings) -> Iterator[Loader]:
     policy = LoadPolicy(
-        batch_age_s=settings.clickhouse.batch_age_s,
+        batch_age_s=min(BATCH_AGE_S, settings.clickhouse.batch_age_s),
         buffer_bytes=min(BUFFER_BYTES, settings.clickhouse.buffer_bytes),
     )
     loader = Loader(client_opener(settings.clickhouse.url), policy).start()

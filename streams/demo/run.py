@@ -175,7 +175,7 @@ def _settings(broker: EmbeddedBroker, clickhouse_url: str) -> Settings:
             bootstrap_servers=broker.bootstrap_servers,
             client=dict(WORKER_CLIENT),
         ),
-        clickhouse=ClickHouseSettings(url=clickhouse_url),
+        clickhouse=ClickHouseSettings(url=clickhouse_url, batch_age_s=0.5),
         pairing=PairingSettings(
             join_timeout_s=60.0, allowed_lateness_s=70.0, flush_interval_s=0.25
         ),

@@ -68,6 +68,7 @@ def settings(broker: Broker, topics: Topics, **more: str) -> dict[str, str]:
         "UNDERSTUDY_KAFKA_GROUP_ID": f"{prefix}pairing",
         "UNDERSTUDY_DECIDING_GROUP_ID": f"{prefix}deciding",
         "UNDERSTUDY_PAIRING_FLUSH_INTERVAL_S": "0.2",
+        "UNDERSTUDY_CLICKHOUSE_BATCH_AGE_S": "0.2",
         "UNDERSTUDY_HTTP_PORT": "0",
         **more,
     }

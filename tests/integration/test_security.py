@@ -68,6 +68,7 @@ def environment(kafka: KafkaSettings) -> dict[str, str]:
         "UNDERSTUDY_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "UNDERSTUDY_HTTP_PORT": "0",
         "UNDERSTUDY_PAIRING_FLUSH_INTERVAL_S": "0.2",
+        "UNDERSTUDY_CLICKHOUSE_BATCH_AGE_S": "0.2",
         **client,
     }
 

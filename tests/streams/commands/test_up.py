@@ -31,7 +31,13 @@ class Service:
         self.process = subprocess.Popen(
             [*COMMAND, "up", "-f", "policy.yaml", "--keep", "kept"],
             cwd=folder,
-            env=clean_environment({"UNDERSTUDY_HTTP_PORT": "0", "NO_COLOR": "1"}),
+            env=clean_environment(
+                {
+                    "UNDERSTUDY_HTTP_PORT": "0",
+                    "UNDERSTUDY_CLICKHOUSE_BATCH_AGE_S": "0.2",
+                    "NO_COLOR": "1",
+                }
+            ),
             stdout=subprocess.PIPE,
             stderr=(folder / "stderr").open("wb"),
             text=True,

@@ -107,7 +107,8 @@ def opinions(count: int) -> list[tuple[bytes | None, bytes | None, Headers]]:
 
 def quick(settings: Settings) -> Settings:
     pairing_settings = msgspec.structs.replace(settings.pairing, flush_interval_s=0.2)
-    return msgspec.structs.replace(settings, pairing=pairing_settings)
+    clickhouse = msgspec.structs.replace(settings.clickhouse, batch_age_s=0.2)
+    return msgspec.structs.replace(settings, pairing=pairing_settings, clickhouse=clickhouse)
 
 
 def test_a_healthy_installation(kafka_broker: Broker, topics: MakeTopics, url: str) -> None:
