@@ -1,14 +1,16 @@
-"""How long it takes from the event that tips the evidence to the decision on the topic.
+"""How long it takes from the event that tips the evidence to the gateway that obeys.
 
 The whole way, on a real Apache Kafka and with all settings at their defaults: a simulated gateway
 writes events to `understudy.events` as they would come, `understudy worker` joins, compares and
-decides, and the rollback is read from `understudy.decisions`. In each repetition another rollout
-begins healthy, and then every answer of the candidate is an error.
+decides, and the rollback is read from `understudy.decisions`, as well by what a gateway reads with.
+In each repetition another rollout begins healthy; then every answer of the candidate is an error,
+or, for a mild regression, one in ten.
 
 Evidence grows by what a flush adds to a slice, so which of its events tipped the balance cannot be
-told; the benchmark gives the oldest and the newest of them. Times are the broker's (LogAppendTime).
+told; the benchmark gives the oldest and the newest of them. Times are the broker's (LogAppendTime),
+for rows ClickHouse's when it begins their insert, for the gateway this process's.
 
-    python benchmarks/latency.py [--repeat 30] [--rate 100] [--json]
+    python benchmarks/latency.py [--repeat 15] [--rate 100] [--shares 1.0 0.1] [--json]
 
 Needs what the tests need for a real broker, see tests/README.md.
 """
@@ -25,8 +27,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -37,16 +39,23 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
+from understudy.gateways.kafka_decisions import KafkaDecisions
 from understudy.schemas.decisions import Decision, decode_decision
 from understudy.schemas.events import Error, Event, Timing, encode_event, event_key
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.topics import PARTITIONER, Topics, understudy_topics
 from understudy.schemas.windows import WindowsMessage
+from understudy.streams.clickhouse.connect import connect
 from understudy.streams.demo.simulator import SimulatedMessage, simulate
 
 HEALTHY_S: Final = 3.0
-DECIDED_S: Final = 30.0
+DECIDED_S: Final = 120.0
+"""A mild regression takes some hundred requests to be seen."""
+HALF_A_SECOND_MS: Final = 500.0
+"""ClickHouse dates rows to the second, cut off."""
+READ_S: Final = 10.0
+"""For the gateway, which needs milliseconds."""
 STARTED_S: Final = 60.0
 TICK_S: Final = 0.002
 POLICY: Final = """
@@ -109,11 +118,22 @@ def _wait_for(log: Path, events: tuple[str, ...]) -> None:
 # --- traffic ----------------------------------------------------------------------------------
 
 
+class RolledBack(NamedTuple):
+    """A rollback, and when a gateway knew of it."""
+
+    message: Message
+    seen_ms: float
+
+
 class Gateway:
     """Writes events when they come, until the rollout is rolled back."""
 
-    def __init__(self, servers: str, topics: Topics, rate: float) -> None:
+    def __init__(
+        self, servers: str, topics: Topics, rate: float, share: float, decisions: KafkaDecisions
+    ) -> None:
         self._topics = topics
+        self._share = share
+        self._read_decisions = decisions
         self._rate = rate
         self._producer = Producer(
             {"bootstrap.servers": servers, "partitioner": PARTITIONER, "linger.ms": 5,
@@ -131,8 +151,19 @@ class Gateway:
         self._producer.flush()
         self._decided(rollout_id, "hold", STARTED_S)
 
-    def break_down(self, rollout_id: str, seed: int) -> Message:
-        """Healthy requests, then failing ones; the message that rolls back."""
+    def break_down(self, rollout_id: str, seed: int) -> RolledBack:
+        """Write healthy requests, then failing ones, until the rollout is rolled back."""
+        message = self._written_until_rollback(rollout_id, seed)
+        deadline = time.monotonic() + READ_S
+        while (seen := self._read_decisions.allocation(rollout_id)) is None or (
+            seen.verdict != "rollback"
+        ):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the gateway does not see that {rollout_id} was rolled back")
+            time.sleep(TICK_S)
+        return RolledBack(message, time.time() * 1000)
+
+    def _written_until_rollback(self, rollout_id: str, seed: int) -> Message:
         begun = dt.datetime.now(dt.UTC)
         begun_s = time.monotonic()
         harm_from_s = HEALTHY_S + Random(seed).random()
@@ -152,7 +183,8 @@ class Gateway:
         if event is None:
             return
         event = msgspec.structs.replace(event, rollout_id=rollout_id)
-        if event.side == "candidate" and event.request_time >= harm_from:
+        is_harmed = Random(event.pair_id).random() < self._share
+        if event.side == "candidate" and event.request_time >= harm_from and is_harmed:
             event = _failed(event)
         key = event_key(event)
         self._producer.produce(self._topics.events.name, encode_event(event), key.encode())
@@ -188,11 +220,19 @@ def _failed(event: Event) -> Event:
 
 
 class Delays(NamedTuple):
-    """Seconds until the decision was on its topic."""
+    """Seconds until the decision was on its topic, and from there on."""
 
     oldest_event_s: float
     newest_event_s: float
     windows_s: float
+    gateway_s: float
+
+
+class RowDelays(NamedTuple):
+    """Seconds until the row of a window was in ClickHouse."""
+
+    oldest_row_s: float
+    newest_row_s: float
 
 
 @dataclass
@@ -215,8 +255,9 @@ class Logs:
             windows.setdefault(told.rollout_id, []).append((message.timestamp()[1], told))
         return cls(times, windows)
 
-    def delays(self, told: Message) -> Delays:
+    def delays(self, rolled_back: RolledBack) -> Delays:
         """How old what tipped the balance was when a decision had been written."""
+        told = rolled_back.message
         decision = decode_decision(_bytes(told.value()))
         at_ms = told.timestamp()[1]
         windows_ms, partition, offsets = self._tipping(decision, at_ms)
@@ -225,7 +266,29 @@ class Logs:
             (at_ms - min(times_ms)) / 1000,
             (at_ms - max(times_ms)) / 1000,
             (at_ms - windows_ms) / 1000,
+            max(0.0, (rolled_back.seen_ms - at_ms) / 1000),
         )
+
+    def row_delays(self, rows: Iterable[tuple[str, int, int, float]]) -> Iterator[RowDelays]:
+        """Yield how old what a row has that the one before it had not was when it was inserted.
+
+        `rows` have rollout, partition, version and when their insert began, in milliseconds.
+        """
+        before: dict[tuple[str, int, int], int] = {}
+        for rollout_id, messages in self.windows.items():
+            seen = dict[int, int]()
+            for _, told in messages:
+                if told.version > seen.get(told.partition, 0):
+                    key = rollout_id, told.partition, told.version
+                    before[key] = seen.get(told.partition, 0)
+                    seen[told.partition] = told.version
+        for rollout_id, partition, version, loaded_ms in rows:
+            first = before.get((rollout_id, partition, version))
+            if first:  # of the first row of a partition it is not known which events are new
+                times_ms = self.event_times_ms[partition][first:version]
+                yield RowDelays(
+                    (loaded_ms - min(times_ms)) / 1000, (loaded_ms - max(times_ms)) / 1000
+                )
 
     def _tipping(self, decision: Decision, at_ms: int) -> tuple[int, int, range]:
         """When the last message that the decision rests on was written, and its new events."""
@@ -274,21 +337,58 @@ def _bytes(value: bytes | str | None) -> bytes:
 # --- the report -------------------------------------------------------------------------------
 
 
-def measure(repeat: int, rate: float, console: Console) -> list[Delays]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Delays of rollbacks by the share of answers that failed, and of rows."""
+
+    rollbacks: dict[float, list[Delays]]
+    rows: list[RowDelays]
+
+
+def measure(chosen: argparse.Namespace, console: Console) -> Measured:
     """The delays of so many rollbacks, one after the other, of one worker."""
     prefix = f"latency-{os.getpid()}."
     topics = understudy_topics(prefix)
     with kafka() as servers, tempfile.TemporaryDirectory() as folder:
-        with worker(servers, prefix, Path(folder)):
-            gateway = Gateway(servers, topics, rate)
-            told = []
-            for number in range(repeat):
-                rollout_id = f"rollout-{number}"
-                gateway.apply(rollout_id)
-                told.append(gateway.break_down(rollout_id, seed=number))
-                console.print(f"{rollout_id} is rolled back", style="dim")
+        told: dict[float, list[RolledBack]] = {}
+        with (
+            worker(servers, prefix, Path(folder)),
+            closing(KafkaDecisions({"bootstrap.servers": servers}, topic_prefix=prefix)) as read,
+        ):
+            for share in chosen.shares:
+                gateway = Gateway(servers, topics, chosen.rate, share, read)
+                for number in range(chosen.repeat):
+                    rollout_id = f"rollout-{share:g}-{number}"
+                    gateway.apply(rollout_id)
+                    told.setdefault(share, []).append(gateway.break_down(rollout_id, seed=number))
+                    console.print(f"{rollout_id} is rolled back", style="dim")
         logs = Logs.read(servers, topics)
-        return [logs.delays(message) for message in told]
+        rows = stored_rows(Path(folder), without=rollout_id)
+        return Measured(
+            {share: [logs.delays(one) for one in some] for share, some in told.items()},
+            list(logs.row_delays(rows)),
+        )
+
+
+def stored_rows(folder: Path, without: str) -> list[tuple[str, int, int, float]]:
+    """Rollout, partition, version and time of the insert of rows of windows that are not closed.
+
+    Of each window the last version is left. Rows of one rollout are left out: what was stored when
+    the worker stopped did not wait as long as usual.
+    """
+    client = connect(f"chdb://{folder / 'clickhouse'}")
+    try:
+        found = client.query(
+            "SELECT rollout_id, partition, version, toUnixTimestamp(loaded_at) "
+            "FROM windows FINAL WHERE NOT closed AND rollout_id != {without:String}",
+            {"without": without},
+        )
+        return [
+            (str(name), int(n), int(v), 1000.0 * s + HALF_A_SECOND_MS)
+            for name, n, v, s in found.result_rows
+        ]
+    finally:
+        client.close()
 
 
 def summary(seconds: list[float]) -> dict[str, float]:
@@ -305,23 +405,35 @@ TITLES: Final = {
     "oldest_event_s": "oldest event that may have tipped it → decision",
     "newest_event_s": "newest event that may have tipped it → decision",
     "windows_s": "of this: message of windows → decision",
+    "gateway_s": "decision → the gateway knows it",
+}
+ROW_TITLES: Final = {
+    "oldest_row_s": "oldest new event of a row → row in ClickHouse",
+    "newest_row_s": "newest → row in ClickHouse",
 }
 
 
-def report(delays: list[Delays], rate: float) -> dict[str, Any]:
+def report(measured: Measured, rate: float) -> dict[str, Any]:
     """Figures, and what they depend on besides the code."""
     return {
-        "rollbacks": len(delays),
         "requests_per_s": rate,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "load_average": [round(load, 2) for load in os.getloadavg()],
-        "seconds": {name: summary([getattr(one, name) for one in delays]) for name in TITLES},
+        "rollbacks": [
+            {"failing": share, "count": len(some), "seconds": _summaries(some, TITLES)}
+            for share, some in measured.rollbacks.items()
+        ],
+        "rows": {"count": len(measured.rows), "seconds": _summaries(measured.rows, ROW_TITLES)},
     }
+
+
+def _summaries(delays: Sequence[Any], titles: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    return {name: summary([getattr(one, name) for one in delays]) for name in titles if delays}
 
 
 def show(console: Console, document: dict[str, Any]) -> None:
     table = Table(
-        title=f"{document['rollbacks']} rollbacks at {document['requests_per_s']:g} requests/s",
+        title=f"rollbacks at {document['requests_per_s']:g} requests/s",
         caption=f"{document['machine']}, load {document['load_average'][0]}",
         title_justify="left",
         caption_justify="left",
@@ -329,19 +441,30 @@ def show(console: Console, document: dict[str, Any]) -> None:
     table.add_column("seconds")
     for name in ("median", "95 %", "longest"):
         table.add_column(name, justify="right")
-    for name, title in TITLES.items():
-        table.add_row(title, *(f"{value:.2f}" for value in document["seconds"][name].values()))
+    parts = [
+        (f"{part['failing']:.0%} of the candidate's answers fail, {part['count']} rollbacks", part)
+        for part in document["rollbacks"]
+    ]
+    for title, part in [*parts, (f"{document['rows']['count']} rows of windows", document["rows"])]:
+        table.add_section()
+        table.add_row(title, style="bold")
+        for name, figures in part["seconds"].items():
+            shown = (f"{value:.2f}" for value in figures.values())
+            table.add_row((TITLES | ROW_TITLES)[name], *shown)
     console.print(table)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--repeat", type=int, default=30)
+    parser.add_argument("--repeat", type=int, default=15, help="rollbacks of each share")
     parser.add_argument("--rate", type=float, default=100.0, help="requests a second")
+    parser.add_argument(
+        "--shares", type=float, nargs="+", default=[1.0, 0.1], help="of answers that fail"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     chosen = parser.parse_args()
     console = Console(stderr=chosen.json)
-    document = report(measure(chosen.repeat, chosen.rate, console), chosen.rate)
+    document = report(measure(chosen, console), chosen.rate)
     show(console, document)
     if chosen.json:
         print(json.dumps(document, indent=2))

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +86,13 @@ class Worker:
     name: str
     topics: Topics
     process: subprocess.Popen[bytes]
+    folder: Path
+    """Where its ClickHouse is, until the end of the context."""
+
+    def stop(self) -> None:
+        """Let it end as it does on SIGTERM; harmless when repeated."""
+        self.process.terminate()
+        self.process.wait()
 
     def cpu_s(self) -> Counter[str]:
         """CPU seconds since its start, by kind of thread."""
@@ -106,8 +113,10 @@ def _kind(thread: str) -> str:
 
 
 @contextmanager
-def worker(servers: str, partitions: int, role: str, code: Code) -> Iterator[Worker]:
-    """`understudy worker` with its defaults, once it has its partitions."""
+def worker(
+    servers: str, partitions: int, role: str, code: Code, more: Mapping[str, str] | None = None
+) -> Iterator[Worker]:
+    """`understudy worker` with its defaults and `more` variables, once it has its partitions."""
     prefix = f"live-{os.getpid()}-{partitions}-{code.name}."
     topics = understudy_topics(prefix, event_partitions=partitions)
     ensure_topics({"bootstrap.servers": servers, "log_level": 0}, [*topics])
@@ -120,6 +129,7 @@ def worker(servers: str, partitions: int, role: str, code: Code) -> Iterator[Wor
             "UNDERSTUDY_HTTP_ENABLED": "false",
             **{variable: f"{prefix}{group}" for group, variable in GROUPS.items()},
             **code.environment(),
+            **(more or {}),
         }
         log = Path(folder) / "log"
         command = [sys.executable, "-m", "understudy.streams.commands.main", "worker"]
@@ -127,12 +137,12 @@ def worker(servers: str, partitions: int, role: str, code: Code) -> Iterator[Wor
             process = subprocess.Popen(
                 [*command, "--role", role], cwd=folder, env={**ours, **settings}, stderr=stderr,
             )  # fmt: skip
+        started = Worker(code.name, topics, process, Path(folder))
         try:
             _wait_for(log, role)
-            yield Worker(code.name, topics, process)
+            yield started
         finally:
-            process.terminate()
-            process.wait()
+            started.stop()
 
 
 def _wait_for(log: Path, role: str) -> None:

@@ -96,7 +96,7 @@ class ClickHouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         SecondsOrNone,
         Meta(description="How often a worker that pairs adds windows up to minutes and hours, "
              "which dashboards and views read; 0 leaves it to `understudy rollup`"),
-    ] = 60.0  # fmt: skip
+    ] = 45.0  # fmt: skip
 
 
 class PairingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

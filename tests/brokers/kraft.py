@@ -60,6 +60,11 @@ class KraftBroker:
         """What the broker logged, warnings and worse."""
         return self._folder / "broker.log"
 
+    @property
+    def data_folder(self) -> Path:
+        """Where the logs of topics are, a folder for each partition."""
+        return self._folder / "data"
+
     def describe(self) -> str:
         return f"Apache Kafka {kafka_version()} (jars, KRaft, Java {self._java.release})"
 
@@ -122,7 +127,7 @@ class KraftBroker:
 
     def _settings(self) -> dict[str, str]:
         bound = listeners(self._client, self._broker, self._controller)
-        return TEST_SETTINGS | bound | {"log.dirs": str(self._folder / "data")}
+        return TEST_SETTINGS | bound | {"log.dirs": str(self.data_folder)}
 
     def _launch(self) -> None:
         with self.log_file.open("ab") as log:
