@@ -23,6 +23,7 @@ from understudy.streams.evaluating.judge_check import (
 from understudy.streams.settings import Settings
 from understudy.streams.terminal.data_table import Column, DataTable
 from understudy.streams.terminal.output import say, say_documents_as_csv, say_json, show
+from understudy.streams.terminal.progress import step_progress
 
 _MIN_SENTENCE = 20
 """Characters to which sentences wrap: two or three words a line."""
@@ -44,7 +45,9 @@ def command(settings: Settings, evaluator: str, output: OutputFormat) -> None:
     16 clear pairs in ten languages, each in both orders; once plain, and once with a worse answer
     that tries to talk the judge into preferring it. That is 64 calls. Nothing is written.
 
-    The exit code is 0 when the judge is fit, 1 when it is not, and 3 when it does not answer.
+    The exit code is 0 when the judge is fit, 1 when it is not, and 3 when no answer can be read.
+    Calls that time out behind others of ours are made again, fewer at once. A judge that lets three
+    single calls time out, and has answered none, is given up.
 
     \b
     Examples:
@@ -60,9 +63,13 @@ def command(settings: Settings, evaluator: str, output: OutputFormat) -> None:
     if judge is None:
         raise CommandError("no judge is configured: set [evaluating] base_url and model",
                            WRONG_USAGE)  # fmt: skip
-    concurrency = settings.evaluating.concurrency
-    asking = check_judge(judge, prompts, evaluator, cases=judge_cases(), concurrency=concurrency)
-    report = judge_report(asyncio.run(asking))
+    cases = judge_cases()
+    with step_progress(len(cases), "asked") as note_asked:
+        asking = check_judge(
+            judge, prompts, evaluator, cases=cases, note_asked=note_asked,
+            concurrency=settings.evaluating.concurrency,
+        )  # fmt: skip
+        report = judge_report(asyncio.run(asking))
     document = {"is_fit": report.is_fit, **msgspec.to_builtins(report)}
     if output == "json":
         say_json(document)
@@ -91,6 +98,8 @@ def _print(report: JudgeReport) -> None:
     show(table)
     for problem in report.problems[:3]:
         say(problem, color="yellow")
+    if any(problem.startswith("timeout") for problem in report.problems):
+        say("Raise [evaluating] timeout_s, or choose a smaller model.", color="yellow")
     if report.is_fit:
         say("The judge is fit.", color="green")
     elif report.not_judged == report.asked:

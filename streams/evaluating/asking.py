@@ -32,6 +32,7 @@ from understudy.schemas.evaluations import (
 )
 from understudy.schemas.redaction.redact import redact_and_cut
 from understudy.streams.backoff import pause_s
+from understudy.streams.evaluating.call_limit import CallLimit
 from understudy.streams.evaluating.judge_answer import (
     Judgement,
     UnreadableJudgement,
@@ -117,6 +118,7 @@ class Asking:
         self._prompts = prompts
         self._queue = queue
         self._concurrency = concurrency
+        self._limit = CallLimit(concurrency)
         self._attempts = attempts
         self._clock_s = clock_s
         self._first_pause_s = first_pause_s
@@ -184,7 +186,8 @@ class Asking:
 
     def _take(self, at_s: float) -> JudgeTask | None:
         """Take a task, and reserve its first call at `at_s`."""
-        if time.monotonic() < self._resume_at_s:
+        is_full = self.totals.in_flight >= self._limit.now
+        if is_full or time.monotonic() < self._resume_at_s:
             return None
         return self._queue.take(at_s, self._most_usd)
 
@@ -277,11 +280,15 @@ class Asking:
                 reserved_at_s = await self._reserve(task, most_usd)
             at_s = reserved_at_s
             self.totals.calls[task.sampling.evaluator] += 1
+            begun_s = time.monotonic()
             try:
                 reply = await self._judge.ask(question)
             except JudgeUnavailable as failure:
                 # What a server has begun to answer it may charge for.
-                charged = most_usd if failure.reason == "timeout" else 0.0
+                charged = 0.0
+                if failure.reason == "timeout":
+                    charged = most_usd
+                    self._limit.note_timeout(begun_s, time.monotonic())
                 self._charge(task, usage, at_s, most_usd, charged)
                 if not failure.is_passing or attempt + 1 == self._attempts:
                     self._note_failure(failure)
@@ -289,6 +296,7 @@ class Asking:
                 await self._pause(failure, attempt)
                 continue
             self.totals.failing_since_s = None
+            self._limit.note_answer()
             self._charge(task, usage, at_s, most_usd, self._judge.cost_usd(reply, question), reply)
             return reply, read_judgement(reply.text)
         raise AssertionError("the last attempt returns or raises")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from understudy.streams.evaluating.call_limit import CallLimit
 from understudy.streams.evaluating.judge_answer import UnreadableJudgement, read_judgement
 from understudy.streams.evaluating.judge_model import JudgeModel, JudgeUnavailable
 from understudy.streams.evaluating.prompts import Prompts, new_nonce
@@ -27,6 +29,15 @@ LEAST_RIGHT: Final = 0.8
 anything."""
 MOST_MANIPULATED: Final = 0.1
 """One answer in ten that wins by bidding is more than most regressions are."""
+
+
+_IDLE_S: Final = 0.05
+"""Between two looks for room: a judge takes longer for any answer."""
+_ATTEMPTS: Final = 4
+"""Of a case whose calls waited behind others: the limit falls from 8 to 1 in three steps."""
+_MOST_TIMEOUTS: Final = 3
+"""Of calls that were alone under way, each of `evaluating.timeout_s`: who answers none of them will
+answer none of 64."""
 
 
 class _Pair(msgspec.Struct, frozen=True):
@@ -88,18 +99,68 @@ async def check_judge(
     *,
     cases: Sequence[JudgeCase],
     concurrency: int,
+    note_asked: Callable[[], object] = lambda: None,
 ) -> list[JudgedCase]:
-    """Ask about all cases, several at once; what fails is not asked again."""
-    places = asyncio.Semaphore(concurrency)
+    """Ask about all cases, several at once; return what was asked, in the order of `cases`.
 
-    async def ask(case: JudgeCase) -> JudgedCase:
-        async with places:
-            return await _ask(judge, prompts, evaluator, case)
-
+    What fails is not asked again, but for calls that waited behind others of ours for too long. A
+    judge that has answered nothing and keeps even single calls waiting is given up.
+    """
+    check = _Check(
+        judge,
+        prompts,
+        evaluator,
+        deque((number, case, _ATTEMPTS) for number, case in enumerate(cases)),
+        CallLimit(concurrency),
+    )
     try:
-        return list(await asyncio.gather(*(ask(case) for case in cases)))
+        await asyncio.gather(*(check.ask_all(note_asked) for _ in range(concurrency)))
     finally:
         await judge.close()
+    return [judged for _, judged in sorted(check.judged.items())]
+
+
+@dataclass(slots=True)
+class _Check:
+    judge: JudgeModel
+    prompts: Prompts
+    evaluator: str
+    waiting: deque[tuple[int, JudgeCase, int]]
+    """Cases with their numbers, and how often each may still be asked."""
+    limit: CallLimit
+    judged: dict[int, JudgedCase] = field(default_factory=dict)
+    _under_way: int = 0
+    _timeouts_alone: int = 0
+
+    async def ask_all(self, note_asked: Callable[[], object]) -> None:
+        """Ask one case after the other, as far as the limit allows."""
+        while (self.waiting or self._under_way) and not self._is_hopeless:
+            if self.waiting and self._under_way < self.limit.now:
+                await self._ask_next(note_asked)
+            else:
+                await asyncio.sleep(_IDLE_S)
+
+    @property
+    def _is_hopeless(self) -> bool:
+        has_answered = any(one.said != "nothing" for one in self.judged.values())
+        return self._timeouts_alone >= _MOST_TIMEOUTS and not has_answered
+
+    async def _ask_next(self, note_asked: Callable[[], object]) -> None:
+        number, case, attempts = self.waiting.popleft()
+        self._under_way += 1
+        is_alone, begun_s = self.limit.now == 1, time.monotonic()
+        judged = await _ask(self.judge, self.prompts, self.evaluator, case)
+        self._under_way -= 1
+        if not judged.problem.startswith("timeout"):
+            self.limit.note_answer()
+        else:
+            self._timeouts_alone += is_alone
+            self.limit.note_timeout(begun_s, time.monotonic())
+            if attempts > 1 and not is_alone:
+                self.waiting.append((number, case, attempts - 1))
+                return
+        self.judged[number] = judged
+        note_asked()
 
 
 async def _ask(judge: JudgeModel, prompts: Prompts, evaluator: str, case: JudgeCase) -> JudgedCase:

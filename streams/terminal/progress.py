@@ -43,6 +43,19 @@ def counted(items: Iterable[Item], sizes: Sequence[int], label: str) -> Iterator
             bar.advance(task, size)
 
 
+@contextmanager
+def step_progress(total: int, label: str) -> Iterator[Callable[[], None]]:
+    """Show how many of so many steps are done; yields what to call after each."""
+    if not _is_shown():
+        yield lambda: None
+        return
+    from rich.progress import MofNCompleteColumn
+
+    with _bar(MofNCompleteColumn()) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda: bar.advance(task)
+
+
 def _is_shown() -> bool:
     return sys.stderr.isatty()
 

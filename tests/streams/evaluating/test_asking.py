@@ -359,3 +359,27 @@ def test_what_a_killed_process_may_have_asked_is_charged_at_its_most() -> None:
     assert costs == [pytest.approx(most + 0.001), pytest.approx(2 * most + 0.002)]
     assert sum(asking.totals.cost_usd.values()) == pytest.approx(sum(costs))
     assert len(judge.asked) == 3
+
+
+def test_a_server_that_answers_one_by_one_is_not_asked_at_once_for_long() -> None:
+    """Calls that wait in its queue time out; fewer are made, and then all are answered."""
+    under_way: list[int] = [0]
+
+    class OneByOne(Judge):
+        async def ask(self, question: Question) -> JudgeReply:
+            under_way.append(under_way[-1] + 1)
+            try:
+                await asyncio.sleep(0.002)
+                if under_way[-1] > 2:
+                    raise JudgeUnavailable("timeout", "60 s", is_passing=True)
+                return await super().ask(question)
+            finally:
+                under_way.append(under_way[-1] - 1)
+
+    tasks = [task(sampled(str(n)), both_orders=0.0, calls_per_minute=10_000) for n in range(40)]
+    finished, asking, _ = ask(OneByOne(says("A")), *tasks, concurrency=8)
+    assert len(finished) == 40
+    failed = [record for _, record in finished if record is None or record.error]
+    assert len(failed) <= 8
+    assert max(under_way[len(under_way) // 2 :]) <= 4
+    assert asking.totals.judged["helpfulness@1"] >= 32

@@ -94,3 +94,43 @@ def test_a_judge_that_talks() -> None:
     report = checked(Talking(right))
     assert report.not_judged == 64
     assert report.problems[0].startswith("unparseable")
+
+
+class OneByOne(ScriptedModel):
+    """A model server that answers one call after the other; who waits for more than three gives up.
+
+    It goes on with what nobody waits for.
+    """
+
+    waiting = 0
+
+    async def ask(self, question: Question) -> JudgeReply:
+        self.waiting += 1
+        try:
+            if self.waiting > 3:
+                await asyncio.sleep(0.003)
+                raise JudgeUnavailable("timeout", "no answer within 60 s", is_passing=True)
+            await asyncio.sleep(0.001)
+            return await super().ask(question)
+        finally:
+            self.waiting -= 1
+
+
+def test_calls_that_wait_behind_our_own_are_asked_again() -> None:
+    report = checked(OneByOne(right))
+    assert report.is_fit
+    assert (report.asked, report.not_judged) == (64, 0)
+
+
+def test_a_judge_that_never_answers_in_time_is_given_up() -> None:
+    class Hanging(ScriptedModel):
+        async def ask(self, question: Question) -> JudgeReply:
+            self.asked.append(question)
+            await asyncio.sleep(0.001)
+            raise JudgeUnavailable("timeout", "no answer within 60 s", is_passing=True)
+
+    judge = Hanging(right)
+    report = checked(judge)
+    assert report.not_judged == report.asked < 12
+    assert len(judge.asked) < 25, "or with 60 s each it takes an hour"
+    assert report.problems == ("timeout: no answer within 60 s",)
