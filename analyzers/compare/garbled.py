@@ -114,9 +114,11 @@ def _after(codes: Codes, first: int) -> Codes:
 
 
 def _has_controls(codes: Codes) -> bool:
+    """Whether the least byte is one, or the least of those that are no white space below it."""
+    if not codes.size:
+        return False
     # Below 14 the difference wraps around, and is large.
-    is_control = (codes < _TAB) | ((codes - _AFTER_RETURN) < _SPACE - _AFTER_RETURN)
-    return bool(is_control.any())
+    return bool(codes.min() < _TAB or (codes - _AFTER_RETURN).min() < _SPACE - _AFTER_RETURN)
 
 
 def _has_c1_control(codes: Codes) -> bool:

@@ -87,8 +87,10 @@ def compare_documents(
         compared[row] = True
         same = a is b or json_equal(a, b)
         if same and a is not b and texts is not None:
-            a, b = _exact(a, b, row, texts)
-            same = json_equal(a, b)
+            left_exact, right_exact = _exact(a, b, row, texts)
+            if left_exact is not a or right_exact is not b:
+                a, b = left_exact, right_exact
+                same = json_equal(a, b)
         if not same and as_compared is not None:
             a, b = _exact(a, b, row, texts)
             a, b = as_compared(a), as_compared(b)

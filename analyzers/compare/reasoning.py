@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+_OPENS_WITHIN: Final = 40
+"""Characters, white space mostly; a tag further on is no opening."""
 _OPENING: Final = re.compile(r"\s*<(think|thinking|reasoning)>", re.IGNORECASE)
 
 
@@ -22,7 +24,8 @@ class SplitText(NamedTuple):
 
 def split_reasoning(text: str) -> SplitText | None:
     """Take the reasoning off the beginning of a text; None where it has none."""
-    if "<" not in text or ("</think" not in text and "<" not in text[:40]):
+    first = text.find("<")
+    if first < 0 or (first >= _OPENS_WITHIN and text.find("</think", first) < 0):
         return None
     if opening := _OPENING.match(text):
         inner = text[opening.end() :]

@@ -24,8 +24,9 @@ MAX_TICKS: Final = 1 << 44
 
 def to_ticks(values: NDArray[np.float64], tick: float) -> Ticks:
     """Round values (n,) to whole ticks; NaN becomes 0. Raises OverflowError beyond MAX_TICKS."""
-    ticks = np.rint(np.nan_to_num(values / tick, nan=0.0))
-    if ticks.size and np.abs(ticks).max() >= MAX_TICKS:
+    ticks = np.rint(values / tick)
+    ticks[np.isnan(ticks)] = 0.0
+    if ticks.size and (ticks.max() >= MAX_TICKS or ticks.min() <= -MAX_TICKS):
         raise OverflowError(f"a value exceeds {MAX_TICKS} ticks of {tick}")
     return ticks.astype(np.int64)
 
