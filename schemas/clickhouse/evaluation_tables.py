@@ -95,7 +95,11 @@ def _interval(name: str, of: str, mean: str, variance: str, count: str) -> tuple
     spread = f"{variance} * ({count} - 1)"
     of_mean = f"understudy_variance_of_outcomes({count}, {spread}, 1)"
     interval = f"understudy_approx_interval({mean}, {of_mean}, {count})"
-    low, high = (f"if({count} > 1, tupleElement({interval}, {end}), NULL)" for end in (1, 2))
+    lowest = 0 if of == "share" else -1
+    low, high = (
+        f"if({count} > 1, least(1, greatest({lowest}, tupleElement({interval}, {end}))), NULL)"
+        for end in (1, 2)
+    )
     text = f"Lower end of where that {of} lies, 95 % however often one looks"
     return (
         Column(f"approx_{name}_low", _SHARE, text, value=low),

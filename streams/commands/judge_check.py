@@ -100,6 +100,9 @@ def _print(report: JudgeReport) -> None:
         say(problem, color="yellow")
     if any(problem.startswith("timeout") for problem in report.problems):
         say("Raise [evaluating] timeout_s, or choose a smaller model.", color="yellow")
+    if any(problem.startswith("cut_off") for problem in report.problems):
+        say("Raise [evaluating] max_output_tokens, if the answers are sound until there: models "
+            "that reason need thousands.", color="yellow")  # fmt: skip
     if report.is_fit:
         say("The judge is fit.", color="green")
     elif report.not_judged == report.asked:

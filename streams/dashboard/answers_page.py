@@ -156,12 +156,15 @@ def _words(figure: _Figure, finding: Finding) -> str:
         return "nothing is judged yet"
     if finding is not Finding.UNCLEAR:
         return WORDS[finding]
-    reach = max(
-        (abs(end - figure.neutral) for end in figure.interval if end is not None), default=math.inf
-    )
+    reach = _reach(figure.interval, figure.neutral)
     if reach >= _TELLS_NOTHING:
         return "too few pairs to tell"
     return f"no difference is shown; there may be one of up to {format_points(reach)}"
+
+
+def _reach(interval: Interval, neutral: float) -> float:
+    """How far from nothing at all the farther end of an interval lies."""
+    return max((abs(end - neutral) for end in interval if end is not None), default=math.inf)
 
 
 def _interval_text(figure: _Figure) -> str:
@@ -234,6 +237,8 @@ def _noise(one: AnswerQuality) -> str:
 def _judged_noise(interval: Interval, neutral: float) -> str:
     low, high = interval
     if low is None or high is None or low <= neutral <= high:
+        if _reach(interval, neutral) >= _TELLS_NOTHING:
+            return ": too few to tell."
         return ": no liking for either is shown."
     return ", though both are equally good: it sees something else than the answers."
 

@@ -36,7 +36,7 @@ from understudy.streams.evaluating.call_limit import CallLimit
 from understudy.streams.evaluating.judge_answer import (
     Judgement,
     UnreadableJudgement,
-    read_judgement,
+    judgement_of,
 )
 from understudy.streams.evaluating.judge_model import JudgeModel, JudgeReply, JudgeUnavailable
 from understudy.streams.evaluating.pair_queue import JudgeTask, LaneKey, PairQueue
@@ -298,7 +298,7 @@ class Asking:
             self.totals.failing_since_s = None
             self._limit.note_answer()
             self._charge(task, usage, at_s, most_usd, self._judge.cost_usd(reply, question), reply)
-            return reply, read_judgement(reply.text)
+            return reply, judgement_of(reply)
         raise AssertionError("the last attempt returns or raises")
 
     async def _reserve(self, task: JudgeTask, usd: float) -> float:

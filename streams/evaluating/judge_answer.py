@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from understudy.streams.evaluating.judge_model import JudgeReply
+
 Better = Literal["A", "B", "tie"]
 
 MAX_ANSWER_CHARACTERS: Final = 100_000
@@ -42,13 +44,26 @@ _decode: Final = msgspec.json.Decoder(Judgement).decode
 class UnreadableJudgement(ValueError):
     """What a judge answered is not one judgement; `reason` is for records and metrics."""
 
-    reason: Final = "unparseable"
+    def __init__(self, detail: str, *, is_cut: bool = False) -> None:
+        super().__init__(detail)
+        self.reason: Final = "cut_off" if is_cut else "unparseable"
 
 
 def _without_duplicates(members: list[tuple[str, object]]) -> None:
     """Refuse an object that says something twice: msgspec would take what it said last."""
     if len(dict(members)) < len(members):
         raise UnreadableJudgement("the judge answered a key twice")
+
+
+def judgement_of(reply: JudgeReply) -> Judgement:
+    """Read what a judge replied. Raises `UnreadableJudgement`: its reason tells a cut answer."""
+    try:
+        return read_judgement(reply.text)
+    except UnreadableJudgement as error:
+        if not reply.is_cut:
+            raise
+        detail = "the answer ended at max_output_tokens"
+        raise UnreadableJudgement(detail, is_cut=True) from error
 
 
 def read_judgement(text: str | None) -> Judgement:

@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from understudy.streams.evaluating.call_limit import CallLimit
-from understudy.streams.evaluating.judge_answer import UnreadableJudgement, read_judgement
+from understudy.streams.evaluating.judge_answer import UnreadableJudgement, judgement_of
 from understudy.streams.evaluating.judge_model import JudgeModel, JudgeUnavailable
 from understudy.streams.evaluating.prompts import Prompts, new_nonce
 
@@ -175,7 +175,7 @@ async def _ask(judge: JudgeModel, prompts: Prompts, evaluator: str, case: JudgeC
     try:
         reply = await judge.ask(question)
         cost_usd = judge.cost_usd(reply, question)
-        better = read_judgement(reply.text).better
+        better = judgement_of(reply).better
     except (JudgeUnavailable, UnreadableJudgement) as error:
         problem = f"{error.reason}: {error}"
     if better == "tie":

@@ -16,6 +16,8 @@ class JudgeReply:
     model: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
+    is_cut: bool = False
+    """It ended at the limit of tokens."""
     cost_usd: float | None = None
     """As the server reckons it; most do not."""
 

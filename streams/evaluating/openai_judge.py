@@ -279,6 +279,7 @@ def _reply_of(completion: ChatCompletion) -> JudgeReply:
         model="".join(c for c in str(completion.model or "") if c.isprintable()),
         input_tokens=_count(usage, "prompt_tokens"),
         output_tokens=_count(usage, "completion_tokens"),
+        is_cut=bool(choices) and choices[0].finish_reason == "length",
         cost_usd=_cost(usage),
     )
 

@@ -97,6 +97,8 @@ def test_what_is_said_of_the_evaluator_itself() -> None:
         ({}, "Its noise is unknown: no control pair has been judged."),
         ({"control_pairs": 1, "control_preferred": 1.0},
          "Its noise is unknown: one control pair has been judged."),
+        ({"control_pairs": 8, "control_preferred": 1.0, "control_interval": (0.0, 1.0)},
+         "it prefers the second in 100 % (95 % interval 0 to 100 %): too few to tell."),
         ({"control_pairs": 300, "control_preferred": 0.62, "control_interval": (0.55, 0.69)},
          "though both are equally good: it sees something else than the answers."),
         ({"control_pairs": 9, "control_score_difference": 0.01,

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from understudy.streams.evaluating.judge_answer import (
     MAX_ANSWER_CHARACTERS,
     UnreadableJudgement,
+    judgement_of,
     read_judgement,
 )
+from understudy.streams.evaluating.judge_model import JudgeReply
 
 GOOD = '{"reason": "A is right", "better": "A"}'
 
@@ -78,3 +80,16 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_an_answer_that_says_something_twice_says_nothing(text: str) -> None:
     with pytest.raises(UnreadableJudgement, match="twice"):
         read_judgement(text)
+
+
+def test_an_answer_that_was_cut_off_says_so() -> None:
+    """Models that reason come to no end within a limit for others."""
+    cut = JudgeReply('{"reason": "A is', is_cut=True)
+    with pytest.raises(UnreadableJudgement) as error:
+        judgement_of(cut)
+    assert error.value.reason == "cut_off"
+    with pytest.raises(UnreadableJudgement) as error:
+        judgement_of(JudgeReply("A."))
+    assert error.value.reason == "unparseable"
+    whole = JudgeReply('{"reason": "", "better": "A"}', is_cut=True)
+    assert judgement_of(whole).better == "A", "the limit fell on its end"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from typing import Any
 
@@ -325,3 +326,14 @@ def test_a_server_that_tells_the_price_is_believed() -> None:
 
     reply, _ = ask(priced)
     assert reply.cost_usd == 0.25
+
+
+@pytest.mark.parametrize(("finish_reason", "is_cut"), [("length", True), ("stop", False)])
+def test_an_answer_that_ended_at_the_limit_says_so(finish_reason: str, is_cut: bool) -> None:
+    async def answer(*_: object) -> web.StreamResponse:
+        made = json.loads(completion("A is").text or "")
+        made["choices"][0]["finish_reason"] = finish_reason
+        return web.json_response(made)
+
+    reply, _ = ask(answer)
+    assert reply.is_cut is is_cut
