@@ -114,6 +114,9 @@ class EventReader:
         self._producer = BufferedProducer(producer_config(settings.kafka))
         self._policies = LivePolicies(settings.kafka)
         self._samplers: dict[str, RolloutSampler] = {}
+        self._earlier: dict[str, RolloutSampler] = {}
+        """Of rollouts that no policy evaluates any more, with what their floors have, should they
+        come back."""
         self._partitions: dict[int, SampledPartition] = {}
         self._committed: dict[int, int] = {}
         self._judged: dict[int, None] = {}
@@ -157,6 +160,11 @@ class EventReader:
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
         )
+
+    @property
+    def evaluated(self) -> frozenset[str]:
+        """The rollouts whose policies name evaluators, as last read."""
+        return frozenset(self._samplers)
 
     @property
     def partitions(self) -> int:
@@ -222,7 +230,8 @@ class EventReader:
         rollouts = self._policies.rollouts
         named: set[tuple[str, str]] = set()
         for name, rollout in rollouts.items():
-            sampler = self._samplers.setdefault(name, RolloutSampler(()))
+            sampler = self._samplers.get(name) or self._earlier.pop(name, RolloutSampler(()))
+            self._samplers[name] = sampler
             sampler.samplings = rollout.samplings
             sampler.partition_share = self._partition_share
             for sampling in rollout.samplings:
@@ -231,7 +240,7 @@ class EventReader:
                     self._queue.limit((name, sampling.evaluator), sampling)
                 self._warn_of_unknown(sampling.evaluator)
         for gone in self._samplers.keys() - rollouts.keys():
-            del self._samplers[gone]
+            self._earlier[gone] = self._samplers.pop(gone)
         self._queue.keep_only(named)
         log.info("evaluating.policies", rollouts=sorted(rollouts))
 
@@ -246,9 +255,10 @@ class EventReader:
         reference = evaluator_reference(evaluation)
         if not self._plan.knows(reference):
             return
-        sampler = self._samplers.get(evaluation.rollout_id)
+        rollout_id = evaluation.rollout_id
+        sampler = self._samplers.get(rollout_id) or self._earlier.get(rollout_id)
         if sampler is not None and written.slice_name is not None:
-            place = place_of(evaluation.rollout_id, evaluation.pair_id)
+            place = place_of(rollout_id, evaluation.pair_id)
             time_ms = to_epoch_ms(evaluation.request_time)
             sampler.note_chosen(reference, place, written.slice_name, time_ms)
         usage = evaluation.usage

@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.streams.evaluating.scripted_judge import JudgeServer, ScriptedModel, scripted
-from tests.streams.pairing.log import event
+from tests.streams.pairing.log import EPOCH, event
 from tests.waiting import wait_until
 from understudy.schemas.evaluations import (
     Evaluation,
@@ -24,7 +24,11 @@ from understudy.schemas.evaluations import (
     preference_value,
 )
 from understudy.schemas.manifests import read_manifest
-from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.schemas.rollout_records import (
+    CommandKind,
+    RolloutRecord,
+    encode_rollout_record,
+)
 from understudy.schemas.topics import understudy_topics
 from understudy.streams.errors import CommandError
 from understudy.streams.evaluating import live_policies
@@ -87,6 +91,20 @@ class Installation:
         self.producer.send(
             self.topics.rollouts.name, encode_rollout_record(record), record.manifest.rollout_id
         )
+        self.producer.flush(10)
+
+    def command(self, policy: str, *kinds: CommandKind) -> None:
+        """Write what operators order, as the registry does: into the rollout's record."""
+        record = RolloutRecord(manifest=read_manifest(policy))
+        for kind in kinds:
+            record = record.with_command(kind, EPOCH, reason="a test", by="anna")
+            self.producer.send(
+                self.topics.rollouts.name, encode_rollout_record(record), record.manifest.rollout_id
+            )
+        self.producer.flush(10)
+
+    def delete(self, rollout_id: str) -> None:
+        self.producer.send(self.topics.rollouts.name, None, rollout_id)
         self.producer.flush(10)
 
     def publish(self, *payloads: bytes) -> None:
@@ -480,6 +498,31 @@ def test_a_floor_holds_over_restarts(embedded_broker: EmbeddedBroker) -> None:
     found = here.evaluations()
     assert len(found) == 20
     assert all(one.sampling_share and one.sampling_share > 0.2 for one in found)
+
+
+def test_a_floor_outlives_kill_resume_and_deletion(embedded_broker: EmbeddedBroker) -> None:
+    """What was chosen in the hour stays so, whatever is done to the rollout meanwhile."""
+    here = Installation(embedded_broker)
+    here.apply(FLOOR_ALONE)
+    here.publish(*rare(0, 10))
+    judge = ScriptedModel(stable_wins)
+    with here.worker(judge) as parts:
+        counts = parts.reader.counts
+        wait_until(lambda: counts["written"] == 10, "all are judged")
+        here.command(FLOOR_ALONE, "kill", "resume")
+        here.publish(*rare(100, 5))
+        wait_until(lambda: counts["written"] == 15, "commands change nothing")
+        here.delete("r")
+        wait_until(lambda: not parts.reader.evaluated, "the rollout is gone")
+        here.publish(*rare(200, 5))
+        wait_until(lambda: counts["read"] >= 60, "what comes now is passed over")
+        here.apply(FLOOR_ALONE)
+        wait_until(lambda: parts.reader.evaluated, "it is there again")
+        here.publish(*rare(300, 30))
+        wait_until(lambda: counts["read"] >= 150, "all is read")
+        wait_until(lambda: parts.reader.unfinished == 0, "all is finished")
+    found = [evaluation_identity(one) for one in here.evaluations()]
+    assert len(found) == len(set(found)) == len(judge.asked) == 20
 
 
 def test_two_workers_share_a_floor(embedded_broker: EmbeddedBroker) -> None:
