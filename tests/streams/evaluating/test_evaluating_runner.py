@@ -464,8 +464,10 @@ def test_two_workers_share_the_pairs_and_the_budget(embedded_broker: EmbeddedBro
     here.apply(POLICY.replace("usd_per_day: 1000", "usd_per_day: 0.0505"))
     judge = ScriptedModel(stable_wins, pause_s=0.5)
     with here.worker(judge) as one, here.worker(judge) as other:
-        here.publish(*(side for number in range(120) for side in pair(number, number)))
         both = (one.reader, other.reader)
+        # A rebalance with calls in flight would have them made, and counted, by both.
+        wait_until(lambda: all(0 < reader.partitions < 4 for reader in both), "both read")
+        here.publish(*(side for number in range(120) for side in pair(number, number)))
         wait_until(lambda: sum(reader.counts["pairs"] for reader in both) >= 120, "all are read")
         wait_until(lambda: sum(reader.unfinished for reader in both) == 0, "all is finished")
     found = here.evaluations()
