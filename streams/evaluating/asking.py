@@ -30,6 +30,7 @@ from understudy.schemas.evaluations import (
     Preference,
     Preferred,
 )
+from understudy.schemas.redaction.recognizer import Recognizer
 from understudy.schemas.redaction.redact import redact_and_cut
 from understudy.streams.backoff import pause_s
 from understudy.streams.evaluating.call_limit import CallLimit
@@ -111,9 +112,10 @@ class Asking:
         concurrency: int,
         attempts: int,
         clock_s: Callable[[], float] = time.time,
+        recognize: Recognizer | None = None,
         first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
-        """`clock_s` gives seconds since 1970, by which budgets go."""
+        """`clock_s` gives seconds since 1970, by which budgets go; `recognize` finds names."""
         self._judge = judge
         self._prompts = prompts
         self._queue = queue
@@ -121,6 +123,7 @@ class Asking:
         self._limit = CallLimit(concurrency)
         self._attempts = attempts
         self._clock_s = clock_s
+        self._recognize = recognize
         self._first_pause_s = first_pause_s
         self._resume_at_s = 0.0
         self._warned_s = float("-inf")
@@ -250,7 +253,7 @@ class Asking:
             model=model[:128] or None,
             usage=usage.record(),
             duration_ms=(time.monotonic() - began_s) * 1000.0,
-            explanation=_explanation(reasons) if task.pair.keeps_text else None,
+            explanation=self._explanation(reasons) if task.pair.keeps_text else None,
         )
 
     def _charge_lost_calls(self, task: JudgeTask, usage: _Usage, at_s: float) -> None:
@@ -259,6 +262,15 @@ class Asking:
         self._queue.charge(task.lane, at_s, 0.0, usd)
         self.totals.cost_usd[task.sampling.evaluator] += usd
         usage.cost_usd += usd
+
+    def _explanation(self, reasons: Sequence[str]) -> str | None:
+        """Return a judge's reasons as they may be stored: redacted, since they quote answers."""
+        said = "\n".join(reasons)
+        try:
+            return redact_and_cut(said, MAX_EXPLANATION_CHARACTERS, self._recognize).text or None
+        except Exception as failure:  # a recognizer is somebody else's; its message may quote
+            log.error("evaluating.explanation_lost", error=_place_of(failure))
+            return None
 
     def _record(self, task: JudgeTask) -> Evaluation:
         now = dt.datetime.fromtimestamp(self._clock_s(), dt.UTC)
@@ -355,13 +367,6 @@ def _place_of(failure: Exception) -> str:
     frames = traceback.extract_tb(failure.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return type(failure).__name__ + where
-
-
-def _explanation(reasons: Sequence[str]) -> str | None:
-    """Return a judge's reasons as they may be stored: redacted, since they quote answers."""
-    if not reasons:
-        return None
-    return redact_and_cut("\n".join(reasons), MAX_EXPLANATION_CHARACTERS).text or None
 
 
 def orders_of(task: JudgeTask) -> tuple[Answer, ...]:

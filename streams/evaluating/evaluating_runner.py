@@ -25,7 +25,7 @@ from understudy.streams.evaluating.openai_judge import OpenAIJudge
 from understudy.streams.evaluating.pair_queue import PairQueue
 from understudy.streams.evaluating.prompts import PromptError, Prompts, load_prompts
 from understudy.streams.evaluating.static_embeddings import load_embeddings
-from understudy.streams.settings import Settings, SettingsError
+from understudy.streams.settings import Settings, SettingsError, load_recognizer
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,8 @@ def run_evaluating(
     asking = None
     if model is not None:
         asking = Asking(model, prompts, queue, concurrency=settings.evaluating.concurrency,
-                        attempts=settings.evaluating.attempts, clock_s=clock_s)  # fmt: skip
+                        attempts=settings.evaluating.attempts, clock_s=clock_s,
+                        recognize=load_recognizer(settings.redaction.recognizer))  # fmt: skip
     worker = uuid.uuid4().hex
     with EvaluationLog(settings.kafka, worker) as evaluations:
         may_ask = model is not None and model.is_priced

@@ -20,6 +20,7 @@ from understudy.schemas.evaluations import (
     decode_evaluation,
     preference_value,
 )
+from understudy.schemas.redaction.recognizer import Recognizer
 from understudy.streams.evaluating.asking import Asking, orders_of
 from understudy.streams.evaluating.budget import DAY_S
 from understudy.streams.evaluating.judge_model import JudgeModel, JudgeReply, JudgeUnavailable
@@ -58,6 +59,7 @@ def ask(
     *tasks: JudgeTask,
     concurrency: int = 2,
     clock_s: Callable[[], float] = time.time,
+    recognize: Recognizer | None = None,
 ) -> tuple[list[tuple[JudgeTask, Evaluation | None]], Asking, PairQueue]:
     finished: list[tuple[JudgeTask, Evaluation | None]] = []
     queue = PairQueue(100, lambda one, record: finished.append((one, record)))
@@ -66,7 +68,7 @@ def ask(
         queue.put(one)
     asking = Asking(
         judge, PROMPTS, queue, concurrency=concurrency, attempts=3, clock_s=clock_s,
-        first_pause_s=0.001,
+        recognize=recognize, first_pause_s=0.001,
     )  # fmt: skip
 
     async def run() -> None:
@@ -323,6 +325,21 @@ def test_reasons_are_redacted_and_bounded() -> None:
     assert record.explanation is not None
     assert "jane@example.com" not in record.explanation
     decode_evaluation(msgspec.json.encode(record))
+
+
+def test_names_in_reasons_are_recognised_and_a_recognizer_that_fails_ends_nothing() -> None:
+    def jane(text: str) -> list[tuple[int, int, str]]:
+        return [(text.index("Jane"), text.index("Jane") + 4, "person")]
+
+    text = '{"reason": "A greets Jane.", "better": "A"}'
+    kept = task(sampled(keeps_text=True), both_orders=0.0)
+    ((_, record),), _, _ = ask(Judge(lambda n, q: JudgeReply(text)), kept, recognize=jane)
+    assert record is not None
+    assert record.explanation == "A greets [person]."
+    other = '{"reason": "A greets John.", "better": "A"}'
+    ((_, record),), _, _ = ask(Judge(lambda n, q: JudgeReply(other)), kept, recognize=jane)
+    assert record is not None
+    assert (record.explanation, len(record.preferences)) == (None, 1)
 
 
 def test_a_stop_does_not_wait_for_a_judge_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from understudy.streams.terminal.progress import counted, file_progress
+from understudy.streams.terminal.progress import counted, file_progress, step_progress
 
 
 def test_items_pass_through(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(counted(iter("abc"), [4, 1, 2], "judging")) == ["a", "b", "c"]
     with file_progress(10, "reading") as progress:
         progress(4)
+    with step_progress(64, "asked") as note:
+        note()
     assert capsys.readouterr() == ("", "")
 
 
