@@ -66,9 +66,12 @@ def prose_of(text: str) -> str:
     return "\n".join(filter(None, parts))
 
 
+_parts_by_fences = re.compile("```").split
+"""Faster than `str.split`, which looks for three characters at every place."""
+
+
 def _outside_fences(text: str) -> str:
-    # A single character is looked for ten times as fast as three.
-    return " ".join(text.split("```")[::2]) if "`" in text and "```" in text else text
+    return " ".join(_parts_by_fences(text)[::2]) if "`" in text else text
 
 
 def _has_marks(text: str) -> bool:

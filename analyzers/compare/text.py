@@ -207,12 +207,10 @@ def ngram_similarity(left: str, right: str) -> float:
         return 0.0
     # Both are hashed as one text; the grams that reach from one into the other are left out.
     buckets = _hashed_grams(left + right)
-    counts = [
-        np.bincount(some, minlength=_BUCKETS)
-        for some in (buckets[:left_grams], buckets[len(left) : len(left) + right_grams])
-    ]
-    apart = grams - 2 * int(np.minimum(*counts).sum())
-    return 1.0 - apart / grams
+    ours = np.bincount(buckets[:left_grams], minlength=_BUCKETS)
+    theirs = np.bincount(buckets[len(left) : len(left) + right_grams], minlength=_BUCKETS)
+    shared = int(np.minimum(ours, theirs, out=ours).sum())
+    return 1.0 - (grams - 2 * shared) / grams
 
 
 def _hashed_grams(text: str) -> NDArray[np.uint32]:
