@@ -164,10 +164,12 @@ def _judge(text: str | None, request: str) -> Judgement:
         return detect_language(text), -1
     expected = _expected(request)
     whole, latter = sample_of(text)
+    # A line of it has enough words for most answers in the language.
+    first = latter.partition("\n")[0]
     in_latin = expected in IN_LATIN
     if not in_latin and has_letters(expected, latter):
         return expected, 1
-    spoken = has_words(expected, latter)
+    spoken = has_words(expected, first) or has_words(expected, latter)
     if spoken and (not in_latin or whole.isascii()):
         return expected, 1
     script = "" if whole.isascii() else language_of_script(whole)

@@ -48,15 +48,16 @@ def is_repetitive(text: str) -> bool:
 
 def _loops_at(text: str, start: int, again: int) -> bool:
     """Whether a loop goes through the characters from `start` on, which recur at `again`."""
-    if not any(map(str.isalpha, text[start:again])):
-        return False
     round_ = again - start
     enough = max(_SHORTEST_LOOP, _FEWEST_ROUNDS * round_)
     # Before or after its middle, a loop has half of what is enough: most passages end at once.
     half = (enough - round_) // 2
-    goes_on = text[start : start + half] == text[again : again + half]
-    went_on = start >= half and text[start - half : start] == text[again - half : again]
-    return (goes_on or went_on) and _loop_length(text, start, round_) >= enough
+    goes_on = text.startswith(text[start : start + half], again)
+    went_on = start >= half and text.startswith(text[start - half : start], again - half)
+    if not (goes_on or went_on):
+        return False
+    has_letters = any(map(str.isalpha, text[start:again]))
+    return has_letters and _loop_length(text, start, round_) >= enough
 
 
 def _loop_length(text: str, start: int, round_: int) -> int:
