@@ -178,11 +178,11 @@ class Loop:
             return
         if self.verdicts[-1:] != [allocation.verdict]:
             self.verdicts.append(allocation.verdict)
-        served = self.served.setdefault(allocation.candidate_share, Counter())
         for _ in range(AT_ONCE):
             self.service.time += EVERY
+            share = self.share or 0.0  # a decision may come in between
             answer = await self._ask()
-            served[answer.partition(":")[0]] += 1
+            self.served.setdefault(share, Counter())[answer.partition(":")[0]] += 1
 
     async def _ask(self) -> str:
         receipt = Receipt()
@@ -263,6 +263,12 @@ def test_interleave_serves_one_of_both(service: Service) -> None:
     asyncio.run(main())
 
 
+def assert_share(served: Counter[str], share: float) -> None:
+    """The candidate answered so many, within five standard errors: verdicts come when they come."""
+    error = 5 * (share * (1 - share) / served.total()) ** 0.5
+    assert share - error <= served["candidate"] / served.total() <= share + error
+
+
 def test_a_healthy_canary_climbs_to_all_requests(service: Service) -> None:
     async def main() -> None:
         stages = "[1%, 5%, 25%, 50%, 100%]"
@@ -271,9 +277,7 @@ def test_a_healthy_canary_climbs_to_all_requests(service: Service) -> None:
             await users._ask_some()
             assert list(users.served) == RAMP
             for share, served in users.served.items():
-                found = served["candidate"] / served.total()
-                error = 5 * (share * (1 - share) / served.total()) ** 0.5
-                assert share - error <= found <= share + error
+                assert_share(served, share)
             assert users.served[1.0] == Counter(candidate=users.served[1.0].total())
             shares = [one.candidate_share for one in service.decisions(users.rollout_id)]
             assert list(dict.fromkeys(shares)) == RAMP
@@ -290,7 +294,7 @@ def test_a_broken_canary_is_taken_back_and_its_users_never_notice(service: Servi
             await users._ask_some()
             assert list(users.served) == [0.05, 0.0]
             assert candidate.calls == calls
-            assert users.served[0.0] == Counter(stable=AT_ONCE)
+            assert users.served[0.0].keys() == {"stable"}
             assert users.router.counts["rescued"] > 10
 
     asyncio.run(main())
@@ -317,8 +321,7 @@ def test_ab_splits_evenly_and_finds_the_better_side_by_feedback(
             rates=likes(0.6, candidate_liked),
         ) as users:  # fmt: skip
             await users.until(lambda: users.verdict == verdict, verdict)
-            served = users.served[0.5]
-            assert 0.45 < served["candidate"] / served.total() < 0.55
+            assert_share(users.served[0.5], 0.5)
 
     asyncio.run(main())
 

@@ -6,7 +6,7 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.brokers.contract import Broker
 from tests.waiting import DEADLINE_S
@@ -33,9 +33,21 @@ def ends_of(broker: Broker, topic: str) -> list[int]:
     try:
         found = consumer.list_topics(topic, timeout=DEADLINE_S).topics[topic].partitions
         places = [TopicPartition(topic, number) for number in sorted(found)]
-        return [consumer.get_watermark_offsets(p, timeout=DEADLINE_S)[1] for p in places]
+        return [_end_of(consumer, place) for place in places]
     finally:
         consumer.close()
+
+
+def _end_of(consumer: Consumer, place: TopicPartition) -> int:
+    """The end of a partition, asked for again while a new topic or a busy broker has no leader."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, timeout=DEADLINE_S)[1])
+        except KafkaException:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL_S)
 
 
 def read_topic(broker: Broker, topic: str) -> list[list[Record]]:
