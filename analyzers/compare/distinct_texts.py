@@ -18,7 +18,7 @@ from understudy.analyzers.compare.arrays import Bools, Ints
 NO_TEXT: Final = ""
 """Stands for null as well: an answer of no characters."""
 _CODED_TOGETHER: Final = 64
-"""Texts, at most: enough to share a call of numpy."""
+"""Texts, at most: enough to share a call of numpy, few where one of them needs a closer look."""
 _CHARACTERS_TOGETHER: Final = 40_000
 """About so many are in a core's cache while one measure after the other looks through them."""
 

@@ -49,18 +49,17 @@ _A_FEW: Final = 2
 
 
 def garbled(texts: Sequence[bytes]) -> Bools:
-    """Whether each text, in UTF-8 with `surrogatepass`, is damaged; an empty one is not."""
-    # Few are, so many are looked through as one first.
+    """Whether each text, in UTF-8 with `surrogatepass`, is damaged; an empty one is not.
+
+    Few are, so all are looked through as one first: a few dozen share a call of numpy, and few are
+    looked at for themselves where one is odd.
+    """
     damaged = np.zeros(len(texts), dtype=bool)
-    for start in range(0, len(texts), _TOGETHER):
-        some = texts[start : start + _TOGETHER]
-        together = _SEPARATOR.join(some)
-        if _may_have_odd_characters(together):
-            damaged[start : start + _TOGETHER] = [_has_odd_characters(text) for text in some]
-        if b"&" in together or b"\\" in together:
-            damaged[start : start + _TOGETHER] |= [
-                (b"\\" in text or b"&" in text) and _is_written_wrongly(text) for text in some
-            ]
+    together = _SEPARATOR.join(texts)
+    if _may_have_odd_characters(together):
+        damaged[:] = [_has_odd_characters(text) for text in texts]
+    if b"&" in together or b"\\" in together:
+        damaged |= [(b"\\" in text or b"&" in text) and _is_written_wrongly(text) for text in texts]
     return damaged
 
 
@@ -70,8 +69,6 @@ def is_garbled(text: str) -> bool:
     return _has_odd_characters(coded) or _is_written_wrongly(coded)
 
 
-_TOGETHER: Final = 64
-"""Texts looked through as one: enough to share a call of numpy, few where one of them is odd."""
 _SEPARATOR: Final = b"\n"
 """White space, so that nothing is found which reaches from one text into the next."""
 
