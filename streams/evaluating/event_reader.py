@@ -395,18 +395,22 @@ class EventReader:
         numbers = [partition.partition for partition in partitions]
         for committed in consumer.committed(partitions, timeout=_REQUEST_TIMEOUT_S):
             number = committed.partition
-            first, end = self._consumer.get_watermark_offsets(
-                TopicPartition(self._topic, number), timeout=_REQUEST_TIMEOUT_S
-            )
-            is_committed = committed.offset >= 0
-            progress = PartitionProgress(number, committed.offset if is_committed else first)
-            if is_committed and committed.metadata != NOTHING_IN_FLIGHT:
-                progress.may_be_asked_before = end
-                self._lost_calls = self._settings.evaluating.concurrency
+            progress = self._progress(number, committed)
             self._partitions[number] = SampledPartition(self._policy, progress, self._complete)
         self._share_partitions()
         self._flush_at_s = 0.0  # a commit tells that calls may be in flight from now on
         log.info("partitions.assigned", topic=self._topic, partitions=numbers)
+
+    def _progress(self, number: int, committed: TopicPartition) -> PartitionProgress:
+        """Where reading begins, and whether calls may have died with who read before."""
+        if committed.offset >= 0 and committed.metadata == NOTHING_IN_FLIGHT:
+            return PartitionProgress(number, committed.offset)
+        place = TopicPartition(self._topic, number)
+        first, end = self._consumer.get_watermark_offsets(place, timeout=_REQUEST_TIMEOUT_S)
+        if committed.offset < 0:
+            return PartitionProgress(number, first)
+        self._lost_calls = self._settings.evaluating.concurrency
+        return PartitionProgress(number, committed.offset, may_be_asked_before=end)
 
     def _share_partitions(self) -> None:
         """Tell samplers which share of the requests they see."""

@@ -473,8 +473,9 @@ def test_two_workers_share_the_pairs_and_the_budget(embedded_broker: EmbeddedBro
     found = here.evaluations()
     assert Counter(Counter(map(evaluation_identity, found)).values()).keys() == {1}
     assert sum(one.evaluator == "number_agreement" for one in found) == 120
-    # The budget pays for 50 calls; four may be in flight.
-    assert 50 <= len(judge.asked) <= 54
+    # The budget pays for 50 calls. Four may be in flight, and each worker reads within a second of
+    # the four that the other finishes in it.
+    assert 50 <= len(judge.asked) <= 50 + 4 + 2 * 4
 
 
 FLOOR_ALONE = ONE_CALL_A_PAIR.replace("share: 100%", "share: 0%").replace(
