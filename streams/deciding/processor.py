@@ -327,9 +327,8 @@ class DecisionProcessor:
         rollout_id = _text(output.key)
         if output.decisions:
             log.info("deciding.decided", rollout_id=rollout_id)
-        if not output.is_state_changed:
-            self._progress.ignored_messages += 1
         if output.is_without_policy:
+            self._progress.ignored_messages += 1
             self._name_once(rollout_id)
         return output
 

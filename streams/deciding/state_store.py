@@ -238,8 +238,8 @@ class RolloutStateStore:
             self._newest_windows.get(place.partition)
         )
         live = self._find(name)
-        if live is None:
-            return Output(name, is_without_policy=True)
+        if live is None:  # windows of events that name no rollout need none
+            return Output(name, is_without_policy=bool(name))
         if place.is_applied(live.newest_windows):
             return Output(name, awaits_look=live.evaluator.awaits_look)
         with self._undone_on_error(name):

@@ -494,6 +494,23 @@ def test_each_rollout_without_a_policy_is_named_once_and_few_are_remembered(
     assert bench.progress.ignored_messages == 7
 
 
+def test_windows_of_events_that_name_no_rollout_lack_no_policy() -> None:
+    """Invalid events count in them, and nobody can apply a policy of no name."""
+
+    async def work(bench: Bench) -> None:
+        message = bench.port.message(
+            WINDOWS, 0, CALM[0].replace(f'"{ROLLOUT}"'.encode(), b'""')
+        )
+        message.key = b""
+        await bench.processor.process_windows(message)
+
+    with structlog.testing.capture_logs() as logs:
+        bench = decide(work)
+    assert logs == []
+    assert bench.progress.ignored_messages == 0
+    assert bench.port.happened == [("acknowledge", 0)]
+
+
 def test_a_hand_over_waits_for_a_broker_that_is_away() -> None:
     """For longer than the session: no other worker can have taken over without the broker."""
 
