@@ -1,4 +1,4 @@
-"""CPU time of deciding, per message and per table entry, and how many rollouts a worker carries.
+"""CPU time of deciding, per message and per checkpoint, and how many rollouts a worker carries.
 
 The messages are made by the service's own pairing from the simulated gateway's events: languages
 get regions until there are twenty, requests are spread over twelve partitions, and each partition
@@ -6,8 +6,10 @@ tells what changed once a second. So there are fourteen open windows at a time, 
 partition. The policy is the default one, or, with
 --nine, has nine guardrails, most of them in every language.
 
-Counted is the CPU time of this process, from when the first windows have closed and the state has
-its full size. Kafka is left out; `latency.py` has it.
+Counted is the CPU time of the state store, from when the first windows have closed and the state
+has its full size: messages come in bursts, one of each partition, as they do from one worker that
+pairs, and there is a checkpoint every ten seconds, besides one after each decision. Kafka is left
+out; `latency.py` and `recovery.py` have it.
 
     python benchmarks/deciding.py [--rate 200] [--workflows 1] [--partitions 12] [--seconds 30]
         [--nine] [--json]
@@ -26,6 +28,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 from zlib import crc32
 
@@ -34,21 +37,16 @@ from rich.console import Console
 from rich.table import Table
 
 from understudy.analyzers.guardrails.checks import checks_of
-from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.state import decode_state
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import encode_event
 from understudy.schemas.manifests import read_manifest
-from understudy.schemas.rollout_records import RolloutRecord
+from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import (
-    ZSTD_LEVEL,
-    LogPlace,
-    RolloutSnapshot,
-    RolloutStateStore,
-    zstd,
-)
+from understudy.streams.deciding.log_place import LogPlace
+from understudy.streams.deciding.snapshots import decision_in, decode_snapshot
+from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage, simulate
 from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.pairing_policy import PairingPolicy
@@ -170,79 +168,121 @@ class Clock:
         return result
 
 
-PER_MESSAGE: Final = ("decode", "apply, look when due")
-PER_ENTRY: Final = ("encode state", "encode snapshot", "compress")
+DECODE: Final = "of these, decode"
+APPLY: Final = "messages of a second, one of each partition"
+CHECKPOINT: Final = "checkpoint"
 RESTORE: Final = "restore"
+PLACE_MS: Final = to_epoch_ms(START)
+
+
+@dataclass
+class Written:
+    """What checkpoints wrote."""
+
+    checkpoints: int = 0
+    values: int = 0
+    n_bytes: int = 0
+
+
+class Worker:
+    """A store with its table, without Kafka."""
+
+    def __init__(self, policy: str, partitions: int) -> None:
+        self.table: dict[bytes, bytes] = {}
+        self.store = RolloutStateStore(self.table)
+        self.clock = Clock()
+        self.written = Written()
+        self._partitions = partitions
+        record = RolloutRecord(manifest=read_manifest(policy))
+        self.store.apply_record(KEY, encode_rollout_record(record), LogPlace(0, 0, PLACE_MS))
+
+    def take(self, second: int, burst: list[bytes]) -> bool:
+        """Apply messages that were written within a second; return whether a decision follows."""
+        outputs = [
+            self.store.apply_windows(KEY, value, self._place(second, number))
+            for number, value in enumerate(burst)
+        ]
+        return any(output.decisions for output in outputs)
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        checkpoint = self.clock.time(CHECKPOINT, lambda: self.store.checkpoint(KEY))
+        self.written.checkpoints += 1
+        for key, value in chain.from_iterable(writes.items() for writes in checkpoint):
+            self.table[key] = value
+            self.written.values += 1
+            self.written.n_bytes += len(key) + len(value)
+        self.store.mark_saved(KEY)
+
+    def _place(self, second: int, number: int) -> LogPlace:
+        written_ms = PLACE_MS + round(1000.0 * second / FLUSHES_PER_S) + number
+        return LogPlace(0, second * self._partitions + number, written_ms)
 
 
 def measure(
     values: list[bytes], settled: int, partitions: int, policy: str
-) -> tuple[Clock, dict[str, int]]:
-    """The stages of every message after the first `settled`, and an entry every second of them."""
-    record = RolloutRecord(manifest=read_manifest(policy))
-    evaluator = RolloutEvaluator(compile_manifest(record.manifest))
-    decoder = msgspec.json.Decoder(WindowsMessage)
-    clock, sizes = Clock(), dict[str, int]()
-    for number, value in enumerate(values):
-        second, place = divmod(number, partitions)
-        written_ms = round(1000.0 * second / FLUSHES_PER_S) + place
-        if number < settled:
-            evaluator.add(decoder.decode(value), written_ms)
-            continue
-        message = clock.time(PER_MESSAGE[0], partial(decoder.decode, value))
-        clock.time(PER_MESSAGE[1], partial(evaluator.add, message, written_ms))
-        if (number + 1) % partitions == 0:
-            sizes = _entry(clock, record, evaluator)
-    return clock, sizes
+) -> tuple[Clock, Written, dict[str, int]]:
+    """The stages of every message after the first `settled`, with the checkpoints of a worker."""
+    worker = Worker(policy, partitions)
+    decode = msgspec.json.Decoder(WindowsMessage).decode
+    bursts = [values[start : start + partitions] for start in range(0, len(values), partitions)]
+    for second, burst in enumerate(bursts):
+        is_measured = second >= settled // partitions
+        if second == settled // partitions:
+            worker.save()
+            worker.clock, worker.written = Clock(), Written()
+        if is_measured:
+            worker.clock.time(DECODE, partial(list, map(decode, burst)))
+        take = partial(worker.take, second, burst)
+        has_decided = worker.clock.time(APPLY, take)
+        if is_measured and (has_decided or second % round(CHECKPOINT_S) == 0):
+            worker.save()
+    clock = worker.clock
+    for _ in range(3):
+        clock.time(RESTORE, lambda: decision_in(worker.table, KEY))
+    return clock, worker.written, _sizes(worker)
 
 
-def _entry(clock: Clock, record: RolloutRecord, evaluator: RolloutEvaluator) -> dict[str, int]:
-    """What the processor writes every ten seconds, in its steps; and what a new worker does."""
-    state = clock.time(PER_ENTRY[0], evaluator.encode_state)
-    entry = RolloutSnapshot(
-        record=record,
-        state=msgspec.Raw(state),
-        last_applied_command=0,
-        record_offset=0,
-        record_timestamp_ms=0,
-        newest_windows=None,
-    )
-    encoded = clock.time(PER_ENTRY[1], lambda: msgspec.msgpack.encode(entry))
-    value = clock.time(PER_ENTRY[2], lambda: zstd.compress(encoded, ZSTD_LEVEL))
-    place = LogPlace(0, 0, 0)
-    clock.time(RESTORE, lambda: RolloutStateStore({KEY: value}).apply_windows(KEY, _NOTHING, place))
-    decoded = decode_state(evaluator.rollout, checks_of(evaluator.rollout), state)
-    partitions = decoded.stores["events"].partitions
-    rows = sum(len(partition.rows) for partition in partitions.values())
-    return {"open_rows": rows, "packed_bytes": len(encoded), "entry_bytes": len(value)}
-
-
-_NOTHING: Final = msgspec.json.encode(
-    WindowsMessage(rollout_id=ROLLOUT_ID, partition=0, version=0, watermark=None, rows=[])
-)
+def _sizes(worker: Worker) -> dict[str, int]:
+    snapshot = decode_snapshot(worker.table[KEY])
+    whole = worker.store.snapshot(KEY)
+    assert whole is not None
+    rollout = compile_manifest(snapshot.record.manifest)
+    state = decode_state(rollout, checks_of(rollout), bytes(whole.state))
+    return {
+        "open_rows": sum(state.stores["events"].sizes().values()),
+        "parts": len(snapshot.parts),
+        "snapshot_bytes": len(worker.table[KEY]),
+        "table_bytes": sum(map(len, worker.table.values())),
+    }
 
 
 # --- the report -------------------------------------------------------------------------------
 
 
-def report(clock: Clock, sizes: dict[str, int], partitions: int) -> dict[str, Any]:
+def report(
+    clock: Clock, written: Written, sizes: dict[str, int], partitions: int
+) -> dict[str, Any]:
     """Medians and means; a mean has Python's garbage collector in it, a median has not."""
     stages = {
         name: {"median_ms": statistics.median(taken), "mean_ms": statistics.fmean(taken)}
         for name, taken in clock.taken_ms.items()
     }
-    message_ms = sum(stages[name]["mean_ms"] for name in PER_MESSAGE)
-    entry_ms = sum(stages[name]["mean_ms"] for name in PER_ENTRY)
-    busy_ms_per_s = partitions * FLUSHES_PER_S * message_ms + entry_ms / CHECKPOINT_S
+    seconds = len(clock.taken_ms[APPLY]) / FLUSHES_PER_S
+    applied_ms, checkpoint_ms = stages[APPLY]["mean_ms"], stages[CHECKPOINT]["mean_ms"]
+    busy_ms_per_s = FLUSHES_PER_S * applied_ms + written.checkpoints * checkpoint_ms / seconds
     return {
-        "messages": len(clock.taken_ms[PER_MESSAGE[0]]),
+        "seconds": seconds,
         "partitions": partitions,
         "stages": stages,
-        "message_ms": message_ms,
-        "entry_ms": entry_ms,
+        "message_ms": applied_ms / partitions,
+        "checkpoint_ms": checkpoint_ms,
+        "checkpoint_bytes": written.n_bytes / written.checkpoints,
+        "checkpoint_values": written.values / written.checkpoints,
+        "checkpoints_a_minute": 60 * written.checkpoints / seconds,
         **sizes,
         "busy_ms_per_s": busy_ms_per_s,
-        "changelog_gb_a_day": sizes["entry_bytes"] / CHECKPOINT_S * 86_400 / 1e9,
+        "changelog_gb_a_day": written.n_bytes / seconds * 86_400 / 1e9,
         "rollouts_per_core": 1000 / busy_ms_per_s,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "load_average": [round(load, 2) for load in os.getloadavg()],
@@ -251,26 +291,26 @@ def report(clock: Clock, sizes: dict[str, int], partitions: int) -> dict[str, An
 
 def show(console: Console, found: dict[str, Any]) -> None:
     table = Table(
-        title=f"{found['messages']:,} messages, state of {found['open_rows']:,} open rows",
+        title=f"{found['seconds']:g} s, state of {found['open_rows']:,} open rows",
         caption=f"{found['machine']}, load {found['load_average'][0]}",
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("stage")
-    table.add_column("of")
     table.add_column("median ms", justify="right")
     table.add_column("mean ms", justify="right")
     for name, taken in found["stages"].items():
-        kind = "message" if name in PER_MESSAGE else "entry" if name in PER_ENTRY else "start"
-        table.add_row(name, kind, f"{taken['median_ms']:.1f}", f"{taken['mean_ms']:.1f}")
+        table.add_row(name, f"{taken['median_ms']:.1f}", f"{taken['mean_ms']:.1f}")
     console.print(table)
     console.print(
-        f"a message {found['message_ms']:.1f} ms, an entry {found['entry_ms']:.1f} ms, of "
-        f"{found['packed_bytes'] / 1000:,.0f} kB, "
-        f"{found['entry_bytes'] / 1000:,.0f} kB compressed\n"
+        f"a message {found['message_ms']:.1f} ms; a checkpoint {found['checkpoint_ms']:.1f} ms, "
+        f"{found['checkpoint_values']:.1f} values, {found['checkpoint_bytes'] / 1000:,.0f} kB, "
+        f"{found['checkpoints_a_minute']:.1f} a minute\n"
+        f"the table holds {found['table_bytes'] / 1000:,.0f} kB, {found['parts']} parts besides a "
+        f"snapshot of {found['snapshot_bytes'] / 1000:,.0f} kB\n"
         f"a rollout of {found['partitions']} partitions takes {found['busy_ms_per_s']:.0f} ms of a "
         f"second: a core carries {found['rollouts_per_core']:.1f} of them\n"
-        f"changelog {found['changelog_gb_a_day']:.1f} GB a day"
+        f"changelog {found['changelog_gb_a_day']:.2f} GB a day"
     )
 
 
@@ -288,8 +328,8 @@ def main() -> None:
     )
     settled = len(values) * OPEN_S // (OPEN_S + chosen.seconds)
     policy = POLICY if chosen.nine else DEFAULT_POLICY
-    clock, sizes = measure(values, settled, chosen.partitions, policy)
-    found = report(clock, sizes, chosen.partitions)
+    clock, written, sizes = measure(values, settled, chosen.partitions, policy)
+    found = report(clock, written, sizes, chosen.partitions)
     show(Console(stderr=chosen.json), found)
     if chosen.json:
         print(json.dumps(found, indent=2))

@@ -9,7 +9,7 @@ Nothing here reads a clock: times are those of the rows, so the same messages gi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from understudy.analyzers.guardrails.apply_windows import apply_windows, enter_stage
@@ -29,8 +29,10 @@ from understudy.analyzers.guardrails.state import (
     Latch,
     RolloutStanding,
     RolloutState,
+    WindowName,
     decode_state,
     encode_state,
+    encode_window,
 )
 from understudy.schemas.decisions import Cause, CausingCommand, Decision
 from understudy.schemas.event_time import to_epoch_ms
@@ -53,8 +55,15 @@ class CommandRejected(ValueError):
 class RolloutEvaluator:
     """One rollout under one policy. Not thread-safe."""
 
-    def __init__(self, rollout: Rollout, state: bytes | None = None, *, stage: int = 0) -> None:
-        """Continue from encoded state, or begin at a stage.
+    def __init__(
+        self,
+        rollout: Rollout,
+        state: bytes | None = None,
+        *,
+        windows: Iterable[bytes] = (),
+        stage: int = 0,
+    ) -> None:
+        """Begin at a stage, or continue from encoded state and the windows left out of it.
 
         Raises ValueError when the state belongs to another policy or release: begin anew then.
         """
@@ -66,7 +75,7 @@ class RolloutEvaluator:
         self._state = (
             RolloutState.begin(rollout, self._checks, stage)
             if state is None
-            else decode_state(rollout, self._checks, state)
+            else decode_state(rollout, self._checks, state, windows)
         )
 
     def add(
@@ -211,9 +220,25 @@ class RolloutEvaluator:
         self._promote()
         return self._decide()
 
-    def encode_state(self) -> bytes:
-        """Return all state as bytes; see `state`."""
-        return encode_state(self._state)
+    def encode_state(self, apart: Collection[WindowName] = ()) -> bytes:
+        """Return all state as bytes, but for some windows; see `state`."""
+        return encode_state(self._state, apart)
+
+    def encode_window(self, window: WindowName) -> bytes:
+        """Return a window that is left out of the state as bytes."""
+        return encode_window(self._state, window)
+
+    def windows(self, at_least: int) -> list[WindowName]:
+        """Return the windows of which so many rows are kept, or more."""
+        return self._state.windows(at_least)
+
+    def changed_windows(self) -> set[WindowName]:
+        """Return those whose rows have changed since `note_saved`."""
+        return self._state.changed_windows()
+
+    def note_saved(self) -> None:
+        """Begin anew to note which windows change."""
+        self._state.note_saved()
 
     def _take_rows(self, message: WindowsMessage) -> None:
         if message.rollout_id != self.rollout.rollout_id:

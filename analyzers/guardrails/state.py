@@ -1,13 +1,15 @@
 """The state of a rollout between two messages, and its MessagePack.
 
-State is one document. `version`, `policy_hash` and `status` keep their place and
-meaning from one release to the next: what an operator or a breach latched outlives all evidence.
+State is one document, of which windows may be left out and encoded by themselves: most of them do
+not change from one checkpoint to the next. `version`, `policy_hash` and `status` keep their place
+and meaning from one release to the next: what an operator or a breach latched outlives all
+evidence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, get_origin
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple, get_origin
 
 import msgspec
 import numpy as np
@@ -25,7 +27,9 @@ from understudy.analyzers.guardrails.stage_counts import StageCounts
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold, TailThresholds
 from understudy.analyzers.guardrails.window_store import (
     PackedStore,
+    PackedWindow,
     pack_store,
+    pack_window,
     unpack_store,
 )
 from understudy.analyzers.sequential.bets import FloatArray
@@ -33,7 +37,7 @@ from understudy.schemas.decisions import Verdict
 from understudy.schemas.rollouts import Rollout, policy_hash
 from understudy.schemas.windows import SOURCES, Source
 
-STATE_VERSION: Final = 12
+STATE_VERSION: Final = 13
 """Rises with every change of the layout below; state of another version is not read."""
 
 
@@ -124,6 +128,21 @@ class EncodedState(msgspec.Struct):
     """Whether a window was folded since the last look."""
     passed: list[FloatArray]
     """See `RolloutState`."""
+
+
+class WindowName(NamedTuple):
+    """A window of which rows are kept."""
+
+    source: Source
+    start_ms: int
+
+
+class EncodedWindow(msgspec.Struct, frozen=True, array_like=True):
+    """The rows of a window that was left out of an encoded state."""
+
+    source: Source
+    start_ms: int
+    rows: PackedWindow
 
 
 class RolloutState:
@@ -225,8 +244,30 @@ class RolloutState:
         partitions = self.stores[source].partitions
         return {number: rows.version for number, rows in sorted(partitions.items())}
 
-    def encoded(self) -> EncodedState:
-        """Return the state as it is encoded."""
+    def windows(self, at_least: int) -> list[WindowName]:
+        """Return the windows of which so many rows are kept, or more."""
+        return [
+            WindowName(source, start_ms)
+            for source, store in self.stores.items()
+            for start_ms, n_rows in store.sizes().items()
+            if n_rows >= at_least
+        ]
+
+    def changed_windows(self) -> set[WindowName]:
+        """Return those whose rows have changed since `note_saved`."""
+        return {
+            WindowName(source, start_ms)
+            for source, store in self.stores.items()
+            for start_ms in store.changed
+        }
+
+    def note_saved(self) -> None:
+        """Begin anew to note which windows change."""
+        for store in self.stores.values():
+            store.changed.clear()
+
+    def encoded(self, apart: Collection[WindowName] = ()) -> EncodedState:
+        """Return the state as it is encoded, some windows left out."""
         return EncodedState(
             policy_hash=self.policy_hash,
             version=STATE_VERSION,
@@ -235,7 +276,12 @@ class RolloutState:
             arrivals=self.arrivals,
             tail_thresholds=self.tail_thresholds,
             measured_since=self.measured_since,
-            stores={source: pack_store(store) for source, store in self.stores.items()},
+            stores={
+                source: pack_store(
+                    store, without={one.start_ms for one in apart if one.source == source}
+                )
+                for source, store in self.stores.items()
+            },
             evidence=self.evidence,
             effects=self.effects,
             is_folded=self.is_folded,
@@ -258,23 +304,38 @@ def _decode_array(kind: Any, value: Any) -> Any:
 
 _ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=_encode_array)
 _DECODER: Final = msgspec.msgpack.Decoder(EncodedState, dec_hook=_decode_array)
+_WINDOW_DECODER: Final = msgspec.msgpack.Decoder(EncodedWindow)
 _HEADER_DECODER: Final = msgspec.msgpack.Decoder(StateHeader)
 
 
-def encode_state(state: RolloutState) -> bytes:
-    """Return the state as MessagePack; an array is its shape and the bytes of its numbers."""
-    return _ENCODER.encode(state.encoded())
+def encode_state(state: RolloutState, apart: Collection[WindowName] = ()) -> bytes:
+    """Return the state as MessagePack, but for some windows.
+
+    An array is its shape and the bytes of its numbers.
+    """
+    return _ENCODER.encode(state.encoded(apart))
 
 
-def decode_state(rollout: Rollout, checks: Sequence[Check], payload: bytes) -> RolloutState:
-    """Return the state that `encode_state` wrote.
+def encode_window(state: RolloutState, window: WindowName) -> bytes:
+    """Return a window that is left out of the state."""
+    rows = pack_window(state.stores[window.source], window.start_ms)
+    return _ENCODER.encode(EncodedWindow(window.source, window.start_ms, rows))
+
+
+def decode_state(
+    rollout: Rollout, checks: Sequence[Check], payload: bytes, windows: Iterable[bytes] = ()
+) -> RolloutState:
+    """Return the state that `encode_state` wrote, with the windows that were left out of it.
 
     Raises ValueError when another policy or another release wrote it: begin anew then.
     """
     header = decode_header(payload)
     if header.version != STATE_VERSION or header.policy_hash != policy_hash(rollout):
         raise ValueError("this state belongs to another policy or release")
-    return RolloutState(checks, _DECODER.decode(payload), mirrors=rollout.mirrors)
+    encoded = _DECODER.decode(payload)
+    for window in map(_WINDOW_DECODER.decode, windows):
+        encoded.stores[window.source].windows[window.start_ms] = window.rows
+    return RolloutState(checks, encoded, mirrors=rollout.mirrors)
 
 
 def decode_header(payload: bytes) -> StateHeader:

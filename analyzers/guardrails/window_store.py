@@ -16,7 +16,7 @@ elsewhere. A row of a folded window that closes later is *late*: it is told apar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -74,6 +74,8 @@ class StoredRow(NamedTuple):
 
 
 Rows = dict[RowKey, StoredRow]
+RowsOfWindow = dict[tuple[int, RowKey], StoredRow]
+"""By partition and key."""
 
 
 class PartitionRows(msgspec.Struct):
@@ -114,10 +116,14 @@ class WindowStore:
         self.partitions: dict[int, PartitionRows] = {}
         self.folded_through_ms: int | None = None
         """Windows that start at or before this were folded."""
-        self._windows: dict[int, dict[tuple[int, RowKey], StoredRow]] = {}
+        self._windows: dict[int, RowsOfWindow] = {}
         """By start, the rows of windows that were not folded."""
+        self._left: dict[int, RowsOfWindow] = {}
+        """By start, the rows of windows that were folded without them."""
         self._closing: set[int] = set()
-        """Starts of those of which some row is closed."""
+        """Starts of windows that were not folded of which some row is closed."""
+        self.changed: set[int] = set()
+        """Starts of windows whose rows have changed since somebody emptied this."""
 
     def newest(
         self, partition: int, version: int, rows: Iterable[WindowRow]
@@ -151,14 +157,12 @@ class WindowStore:
         for key, row in rows.items():
             if row.is_closed:
                 of_partition.closing.add(key)
-            if not self._is_folded(key.start_ms):
-                of_partition.rows[key] = row
-                self._note(partition, key, row)
-            elif row.is_closed:
-                of_partition.rows.pop(key, None)
+            self.changed.add(key.start_ms)
+            if row.is_closed and self._is_folded(key.start_ms):
+                self._forget_left(partition, key)
                 late[key] = row
             else:
-                of_partition.rows[key] = row
+                self._note(partition, key, row)
         return late
 
     def starts(self) -> list[int]:
@@ -174,6 +178,10 @@ class WindowStore:
         """Return the rows of a window that was not folded, in a fixed order."""
         window = self._windows[start_ms]
         return [(key, row) for (_, key), row in sorted(window.items(), key=_place)]
+
+    def sizes(self) -> dict[int, int]:
+        """Return how many rows are kept of each window, folded or not, by start."""
+        return {start_ms: len(rows) for start_ms, rows in sorted(self._kept().items())}
 
     def next_to_fold(self) -> int | None:
         """Return the start of the first window when it can be folded."""
@@ -192,17 +200,35 @@ class WindowStore:
         Rows that are still open stay with their partition, and are late when they close.
         """
         closed = [(key, row) for key, row in self.rows_of(start_ms) if row.is_closed]
+        self.folded_through_ms = start_ms
+        self._closing.discard(start_ms)
         for (partition, key), row in self._windows.pop(start_ms).items():
             if row.is_closed:
                 del self.partitions[partition].rows[key]
-        self.folded_through_ms = start_ms
-        self._closing.discard(start_ms)
+            else:
+                self._note(partition, key, row)
+        self.changed.add(start_ms)
         return closed
 
     def _note(self, partition: int, key: RowKey, row: StoredRow) -> None:
-        self._windows.setdefault(key.start_ms, {})[partition, key] = row
+        """Keep a row."""
+        self.partitions[partition].rows[key] = row
+        windows = self._left if self._is_folded(key.start_ms) else self._windows
+        windows.setdefault(key.start_ms, {})[partition, key] = row
         if row.is_closed:
             self._closing.add(key.start_ms)
+
+    def _forget_left(self, partition: int, key: RowKey) -> None:
+        """Keep a row no more that was open when its window was folded."""
+        self.partitions[partition].rows.pop(key, None)
+        rows = self._left.get(key.start_ms, {})
+        rows.pop((partition, key), None)
+        if not rows:
+            self._left.pop(key.start_ms, None)
+
+    def _kept(self) -> dict[int, RowsOfWindow]:
+        """Return all rows by the start of their window."""
+        return self._left | self._windows
 
     def _is_folded(self, start_ms: int) -> bool:
         return self.folded_through_ms is not None and start_ms <= self.folded_through_ms
@@ -217,16 +243,21 @@ def _place(item: tuple[tuple[int, RowKey], StoredRow]) -> tuple[int | str, ...]:
 
 
 class PackedPartition(msgspec.Struct, frozen=True, array_like=True):
-    """`PartitionRows` as the state of a rollout holds them."""
+    """What is known of a partition besides its rows, as the state of a rollout holds it."""
 
     version: int
     closed_through_ms: int | None
     closing: list[RowKey]
+
+
+class PackedWindow(msgspec.Struct, frozen=True, array_like=True):
+    """The rows of a window, as the state of a rollout holds them: one of each list, in order."""
+
+    partitions: list[int]
     keys: list[RowKey]
     versions: list[int]
     closed: list[bool]
     values: PackedArray
-    """One row each."""
 
 
 class PackedStore(msgspec.Struct, frozen=True, array_like=True):
@@ -234,14 +265,32 @@ class PackedStore(msgspec.Struct, frozen=True, array_like=True):
 
     folded_through_ms: int | None = None
     partitions: dict[int, PackedPartition] = field(default_factory=dict)
+    windows: dict[int, PackedWindow] = field(default_factory=dict)
+    """By start."""
 
 
-def pack_store(store: WindowStore) -> PackedStore:
-    """Return the store packed: the same rows give the same bytes."""
+def pack_store(store: WindowStore, *, without: Collection[int] = ()) -> PackedStore:
+    """Return the store packed, but for windows that start at some times.
+
+    The same rows give the same bytes.
+    """
     partitions = {
-        number: _pack_partition(rows) for number, rows in sorted(store.partitions.items())
+        number: PackedPartition(
+            rows.version, rows.closed_through_ms, sorted(rows.closing, key=_order)
+        )
+        for number, rows in sorted(store.partitions.items())
     }
-    return PackedStore(store.folded_through_ms, partitions)
+    windows = {
+        start_ms: _pack_window(rows)
+        for start_ms, rows in sorted(store._kept().items())
+        if start_ms not in without
+    }
+    return PackedStore(store.folded_through_ms, partitions, windows)
+
+
+def pack_window(store: WindowStore, start_ms: int) -> PackedWindow:
+    """Return the rows of a window packed: the same rows give the same bytes."""
+    return _pack_window(store._kept()[start_ms])
 
 
 def unpack_store(packed: PackedStore) -> WindowStore:
@@ -249,33 +298,30 @@ def unpack_store(packed: PackedStore) -> WindowStore:
     store = WindowStore()
     store.folded_through_ms = packed.folded_through_ms
     for number, one in packed.partitions.items():
-        rows = {
-            key: StoredRow(version, is_closed, values)
-            for key, version, is_closed, values in zip(
-                one.keys, one.versions, one.closed, unpack(one.values), strict=True
-            )
-        }
         store.partitions[number] = PartitionRows(
-            one.version, one.closed_through_ms, set(one.closing), rows
+            one.version, one.closed_through_ms, set(one.closing)
         )
-        for key, row in rows.items():
-            if not store._is_folded(key.start_ms):
-                store._note(number, key, row)
+    for window in packed.windows.values():
+        for partition, key, version, is_closed, values in zip(
+            window.partitions,
+            window.keys,
+            window.versions,
+            window.closed,
+            unpack(window.values),
+            strict=True,
+        ):
+            store._note(partition, key, StoredRow(version, is_closed, values))
     return store
 
 
-def _pack_partition(rows: PartitionRows) -> PackedPartition:
-    keys = sorted(rows.rows, key=_order)
-    stored = [rows.rows[key] for key in keys]
-    values = np.array([row.values for row in stored]) if stored else np.zeros((0, 0))
-    return PackedPartition(
-        version=rows.version,
-        closed_through_ms=rows.closed_through_ms,
-        closing=sorted(rows.closing, key=_order),
-        keys=keys,
-        versions=[row.version for row in stored],
-        closed=[row.is_closed for row in stored],
-        values=pack(values),
+def _pack_window(rows: RowsOfWindow) -> PackedWindow:
+    ordered = sorted(rows.items(), key=_place)
+    return PackedWindow(
+        partitions=[partition for (partition, _), _ in ordered],
+        keys=[key for (_, key), _ in ordered],
+        versions=[row.version for _, row in ordered],
+        closed=[row.is_closed for _, row in ordered],
+        values=pack(np.array([row.values for _, row in ordered])),
     )
 
 

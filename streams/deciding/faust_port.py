@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -92,19 +93,25 @@ class FaustPort:
         """Faust's table."""
         return cast(Mapping[bytes, bytes], self._table)
 
-    async def save(self, key: bytes, partition: int, snapshot: bytes | None) -> None:
+    async def save(self, partition: int, writes: Mapping[bytes, bytes | None]) -> None:
         """To the changelog first, then to the table.
 
         Not by `table[key] = …`, which does not wait for the broker, and needs a stream's event.
         """
+        sent = [self._write(partition, key, value) for key, value in writes.items()]
+        for result in await asyncio.gather(*sent, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _write(self, partition: int, key: bytes, value: bytes | None) -> None:
         await _send(
-            self._table.changelog_topic, key=key, value=snapshot, partition=partition,
+            self._table.changelog_topic, key=key, value=value, partition=partition,
             key_serializer="raw", value_serializer="raw",
         )  # fmt: skip
-        if snapshot is None:
+        if value is None:
             self._table.data.pop(key, None)
         else:
-            self._table.data[key] = snapshot
+            self._table.data[key] = value
 
     # RecordOffsets
 

@@ -72,8 +72,11 @@ class CheckpointStore(Protocol):
     def snapshots(self) -> Mapping[bytes, bytes]:
         """The table, of the partitions held."""
 
-    async def save(self, key: bytes, partition: int, snapshot: bytes | None) -> None:
-        """Write to the changelog, then to the table. Raises as a `DecisionLog` does."""
+    async def save(self, partition: int, writes: Mapping[bytes, bytes | None]) -> None:
+        """Write values to the changelog, in whatever order, then to the table; None deletes.
+
+        Raises as a `DecisionLog` does, and some may have been written then.
+        """
 
 
 class RecordOffsets(Protocol):

@@ -29,6 +29,7 @@ import structlog
 from understudy.schemas.events import InvalidReason
 from understudy.streams.backoff import pause_s
 from understudy.streams.deciding.deciding_progress import DecidingProgress
+from understudy.streams.deciding.log_place import LogPlace
 from understudy.streams.deciding.policy_barrier import PolicyBarrier
 from understudy.streams.deciding.ports import (
     CheckpointStore,
@@ -37,13 +38,12 @@ from understudy.streams.deciding.ports import (
     RetriableSendError,
 )
 from understudy.streams.deciding.session_lease import SessionLease
+from understudy.streams.deciding.snapshots import UnreadableSnapshot
 from understudy.streams.deciding.state_store import (
     InvalidMessage,
-    LogPlace,
     Output,
     ReplayDiverged,
     RolloutStateStore,
-    UnreadableSnapshot,
 )
 from understudy.streams.logs import LogLimit
 
@@ -409,12 +409,14 @@ class DecisionProcessor:
     async def _save(self, key: bytes) -> None:
         """Save a rollout's snapshot if it is behind; then acknowledge its messages."""
         if key in self._unsaved:
-            partition, snapshot = self._unsaved[key].partition, self._store.snapshot(key)
-            await self._deliver(partial(self._checkpoints.save, key, partition, snapshot))
+            partition = self._unsaved[key].partition
+            for writes in self._store.checkpoint(key):
+                if writes:
+                    await self._deliver(partial(self._checkpoints.save, partition, writes))
             self._store.mark_saved(key)
             if (saved := self._unsaved.pop(key, None)) is not None:
                 self._unsaved_bytes -= saved.n_bytes
-            if snapshot is None:
+            if key not in self._checkpoints.snapshots:
                 self._next_save_s.pop(key, None)
         self._acknowledge(key)
 

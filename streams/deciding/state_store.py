@@ -4,10 +4,10 @@ Raw messages of `understudy.rollouts` and `understudy.windows` go in; an `Output
 decisions to emit, and whether the rollout's state has changed. A decision is emitted before the
 state is saved: after a crash in between the same decision is computed again, and none is lost.
 
-The table maps a `rollout_id` to a `RolloutSnapshot`, MessagePack in zstd. It is large, so it need
-not be written after each message: `snapshot` returns the newest, `mark_saved` says that the table
-holds it, and the messages since then are read again after a crash. Evaluators restored from
-snapshots stay in memory until `clear`, which has to be called when partitions change hands.
+The table holds a snapshot of each rollout, see `snapshots`. It is large, so it need not be written
+after each message: `checkpoint` returns what has changed, `mark_saved` says that the table holds
+it, and the messages since then are read again after a crash. Evaluators restored from snapshots
+stay in memory until `clear`, which has to be called when partitions change hands.
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.policy_change import successor
-from understudy.analyzers.guardrails.state import decode_header
-from understudy.schemas.decisions import Cause, Decision, encode_decision
-from understudy.schemas.event_time import from_epoch_ms
+from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.rollout_records import (
     ROLLOUTS_SCHEMA_VERSION,
     RolloutRecord,
@@ -31,10 +28,19 @@ from understudy.schemas.rollout_records import (
 )
 from understudy.schemas.rollouts import compile_manifest, policy_hash
 from understudy.schemas.windows import WINDOWS_SCHEMA_VERSION, WindowsMessage
-from understudy.streams.zstd import zstd
-
-ZSTD_LEVEL: Final = 3
-"""zstd's default: higher levels take several times as long for a few percent less."""
+from understudy.streams.deciding.log_place import LogPlace
+from understudy.streams.deciding.snapshots import (
+    Checkpoint,
+    Part,
+    RolloutSnapshot,
+    SavedParts,
+    UnreadableSnapshot,
+    decode_snapshot,
+    encode_snapshot,
+    is_slot,
+    restored_evaluator,
+    slots_of,
+)
 
 
 class InvalidMessage(ValueError):
@@ -50,94 +56,6 @@ class ReplayDiverged(RuntimeError):
 
     Going on would lose what they said: the process has to end and read them again.
     """
-
-
-class UnreadableSnapshot(RuntimeError):
-    """What the table holds of a rollout cannot be read, so its state is unknown.
-
-    No message is to blame, and going on would lose what was decided: the process has to end.
-    """
-
-
-class LogPlace(NamedTuple):
-    """Where a message lies in its topic, and the timestamp that Kafka has of it."""
-
-    partition: int
-    offset: int
-    timestamp_ms: int
-
-    def cause(self, topic: Literal["windows", "rollouts"]) -> Cause:
-        """The message as what led to a decision."""
-        return Cause(
-            topic=topic,
-            partition=self.partition,
-            offset=self.offset,
-            written_at=from_epoch_ms(self.timestamp_ms),
-        )
-
-    def is_applied(self, newest: LogPlace | None) -> bool:
-        """Whether a message was applied, given the newest one that was.
-
-        Offsets begin anew with a topic made anew, times do not.
-        """
-        return (
-            newest is not None
-            and self.partition == newest.partition
-            and self.offset <= newest.offset
-            and self.timestamp_ms <= newest.timestamp_ms
-        )
-
-    def newest_with(self, known: LogPlace | None) -> LogPlace:
-        """The newest place applied, after this one too; writers' clocks may differ."""
-        if known is None or self.is_applied(known):
-            return known or self
-        return self._replace(timestamp_ms=max(self.timestamp_ms, known.timestamp_ms))
-
-
-class RolloutSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What the table holds of a rollout."""
-
-    record: RolloutRecord
-    state: msgspec.Raw
-    """State of the evaluator."""
-    last_applied_command: int
-    """Number of the command."""
-    record_offset: int
-    record_timestamp_ms: int
-    """Offset and timestamp of the record: an older one that is read again is ignored."""
-    newest_windows: LogPlace | None
-    """Of the newest message of windows that the state includes: the same for them. They change no
-    evidence, but a look at one would see what came after it."""
-
-    @property
-    def awaits_look(self) -> bool:
-        """Whether it holds messages that no look has seen."""
-        return decode_header(bytes(self.state)).status.awaits_look
-
-
-_decoder: Final = msgspec.msgpack.Decoder(RolloutSnapshot)
-
-
-def encode_snapshot(snapshot: RolloutSnapshot) -> bytes:
-    """A value of the table."""
-    return zstd.compress(msgspec.msgpack.encode(snapshot), ZSTD_LEVEL)
-
-
-def decode_snapshot(value: bytes) -> RolloutSnapshot:
-    """The snapshot that a value of the table holds. Raises `UnreadableSnapshot`."""
-    with _read():
-        return _decoder.decode(zstd.decompress(value))
-
-
-@contextmanager
-def _read() -> Iterator[None]:
-    """Whatever fails here is a snapshot that somebody else wrote, or another release."""
-    try:
-        yield
-    except (MemoryError, UnreadableSnapshot):
-        raise
-    except Exception as error:
-        raise UnreadableSnapshot(repr(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +86,10 @@ class _LiveRollout:
     record_offset: int
     record_timestamp_ms: int
     newest_windows: LogPlace | None = None
+    parts: SavedParts = field(default_factory=SavedParts)
+    """Of the snapshot in the table."""
+    parts_to_save: tuple[Part, ...] = ()
+    """Of the last checkpoint, which may not be in the table yet."""
     unsaved_messages: list[tuple[bytes, LogPlace]] = field(default_factory=list)
     """Messages of windows that the table's snapshot does not include yet."""
 
@@ -177,13 +99,30 @@ class _LiveRollout:
         return is_before and place.timestamp_ms <= self.record_timestamp_ms
 
     def snapshot(self) -> RolloutSnapshot:
+        """All of it, without parts."""
+        return self._snapshot(())
+
+    def checkpoint(self, key: bytes) -> Checkpoint:
+        """Changed parts, then the snapshot that names them."""
+        writes, self.parts_to_save = self.parts.with_changed(key, self.evaluator)
+        return writes, {key: encode_snapshot(self._snapshot(self.parts_to_save))}
+
+    def mark_saved(self) -> None:
+        """The table holds the last checkpoint, which is the newest state."""
+        self.parts = SavedParts(self.parts_to_save)
+        self.evaluator.note_saved()
+        self.unsaved_messages.clear()
+
+    def _snapshot(self, parts: tuple[Part, ...]) -> RolloutSnapshot:
+        apart = [one.window for one in parts]
         return RolloutSnapshot(
             record=self.record,
-            state=msgspec.Raw(self.evaluator.encode_state()),
+            state=msgspec.Raw(self.evaluator.encode_state(apart)),
             last_applied_command=self.last_applied_command,
             record_offset=self.record_offset,
             record_timestamp_ms=self.record_timestamp_ms,
             newest_windows=self.newest_windows,
+            parts=parts,
         )
 
     def add(self, payload: bytes, message: WindowsMessage, place: LogPlace) -> Decision | None:
@@ -210,22 +149,32 @@ class RolloutStateStore:
         self._deleted.clear()
         self._newest_windows.clear()
 
-    def snapshot(self, key: bytes) -> bytes | None:
-        """The value that the table should hold for a rollout; None to delete it.
+    def checkpoint(self, key: bytes) -> Checkpoint:
+        """Return what to write to the table, so that it holds the newest state of a rollout.
 
         Raises `NotInMemory`: what is merely not known here must not be deleted from the table.
         """
-        if key in self._deleted:
-            return None
-        if key not in self._live:
-            raise NotInMemory(repr(key))
-        return encode_snapshot(self._live[key].snapshot())
+        if key in self._deleted:  # the snapshot first: what it names must be there as long as it is
+            return {key: None}, dict.fromkeys(slots_of(key, self._table))
+        return self._live_rollout(key).checkpoint(key)
+
+    def snapshot(self, key: bytes) -> RolloutSnapshot | None:
+        """Return the newest state of a rollout, without parts; None for one that was deleted.
+
+        Raises `NotInMemory`.
+        """
+        return None if key in self._deleted else self._live_rollout(key).snapshot()
 
     def mark_saved(self, key: bytes) -> None:
-        """The table holds the newest snapshot of a rollout now."""
+        """Note that the table holds the last checkpoint of a rollout, and nothing came since."""
         self._deleted.discard(key)
         if key in self._live:
-            self._live[key].unsaved_messages.clear()
+            self._live[key].mark_saved()
+
+    def _live_rollout(self, key: bytes) -> _LiveRollout:
+        if key not in self._live:
+            raise NotInMemory(repr(key))
+        return self._live[key]
 
     def apply_windows(self, key: bytes | None, payload: bytes | None, place: LogPlace) -> Output:
         """Add a message of windows to the evidence and evaluate it.
@@ -274,12 +223,13 @@ class RolloutStateStore:
     def _check_snapshot(self, key: bytes) -> None:
         """Raise `InvalidMessage` when a record holds what the table cannot: it was not applied."""
         try:
-            _restored(encode_snapshot(self._live[key].snapshot()))
+            _restored({key: encode_snapshot(self._live[key].snapshot())}, key)
         except (OverflowError, UnreadableSnapshot) as error:
             raise InvalidMessage(f"no snapshot can hold this record: {error}") from error
 
     def _delete(self, key: bytes) -> Output:
-        is_known = self._live.pop(key, None) is not None or key in self._table
+        is_held = not is_slot(key) and (key in self._table or bool(slots_of(key, self._table)))
+        is_known = self._live.pop(key, None) is not None or is_held
         if is_known:
             self._deleted.add(key)
         return Output(key, (None,), is_state_changed=is_known, awaits_look=False)
@@ -309,6 +259,7 @@ class RolloutStateStore:
             place.offset,
             place.timestamp_ms,
             live.newest_windows if live else self._newest_windows.get(place.partition),
+            live.parts if live else self._parts_in_table(key),
         )
         self._deleted.discard(key)
         return Output(
@@ -319,10 +270,15 @@ class RolloutStateStore:
             rejections=tuple(rejections),
         )
 
+    def _parts_in_table(self, key: bytes) -> SavedParts:
+        """Those that must stay, also of a rollout whose deletion is not saved yet."""
+        return SavedParts(decode_snapshot(self._table[key]).parts if key in self._table else ())
+
     def _find(self, key: bytes) -> _LiveRollout | None:
         """From memory, or else restored from the table."""
-        if key not in self._live and key in self._table and key not in self._deleted:
-            self._live[key] = _restored(self._table[key])
+        is_held = key in self._table and key not in self._deleted and not is_slot(key)
+        if key not in self._live and is_held:
+            self._live[key] = _restored(self._table, key)
         return self._live.get(key)
 
     @contextmanager
@@ -356,31 +312,17 @@ def look_request(key: bytes) -> bytes:
     )
 
 
-def decision_from_snapshot(value: bytes) -> Decision:
-    """The decision that follows from a value of the table, with all evidence: for views."""
-    return _restored(value).evaluator.decision()
-
-
-def _restored(value: bytes) -> _LiveRollout:
-    snapshot = decode_snapshot(value)
-    with _read():
-        evaluator = _restored_evaluator(snapshot)
+def _restored(table: Mapping[bytes, bytes], key: bytes) -> _LiveRollout:
+    snapshot = decode_snapshot(table[key])
     return _LiveRollout(
         snapshot.record,
-        evaluator,
+        restored_evaluator(table, key, snapshot),
         snapshot.last_applied_command,
         snapshot.record_offset,
         snapshot.record_timestamp_ms,
         snapshot.newest_windows,
+        SavedParts(snapshot.parts),
     )
-
-
-def _restored_evaluator(snapshot: RolloutSnapshot) -> RolloutEvaluator:
-    rollout = compile_manifest(snapshot.record.manifest)
-    try:
-        return RolloutEvaluator(rollout, bytes(snapshot.state))
-    except ValueError:  # another release wrote it
-        return successor(rollout, rollout, bytes(snapshot.state))
 
 
 def _evaluator(record: RolloutRecord, live: _LiveRollout | None) -> RolloutEvaluator:

@@ -12,7 +12,7 @@ import msgspec
 
 from understudy.schemas.decisions import Decision, decode_decision
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import decision_from_snapshot
+from understudy.streams.deciding.snapshots import decision_in, is_slot
 from understudy.streams.demo.slice_deltas import SliceTotals
 from understudy.streams.kafka.client_config import changelog, topics
 from understudy.streams.kafka.compacted_topic import TopicFollower
@@ -36,6 +36,7 @@ class RolloutFollower:
             settings.kafka, [self._windows, self._decisions, self._changelog]
         )
         self._versions: dict[int, int] = {}
+        self._table: dict[bytes, bytes] = {}
         self.slices = SliceTotals()
         self.decisions: list[Decision] = []
         """Every decision that was emitted, in order."""
@@ -48,19 +49,26 @@ class RolloutFollower:
 
     def update(self) -> None:
         """Read what has been written since the last call."""
-        snapshot: bytes | None = None
+        has_snapshot = False
         for message, value in self._topics.take_values(_WAIT_S):
+            if message.topic() == self._changelog:
+                has_snapshot |= self._take_of_table(message.key() or b"", value)
+                continue
             if message.key() != self._key:
                 continue
             if message.topic() == self._windows:
                 self._take_windows(_decode_windows(value))
-            elif message.topic() == self._decisions:
+            else:
                 self.decisions.append(decode_decision(value))
                 self._update_current(self.decisions[-1])
-            else:
-                snapshot = value
-        if snapshot is not None:
-            self._update_current(decision_from_snapshot(snapshot))
+        if has_snapshot:
+            self._update_current(decision_in(self._table, self._key))
+
+    def _take_of_table(self, key: bytes, value: bytes) -> bool:
+        """Keep what the table holds of the rollout; return whether it is a new snapshot."""
+        if key == self._key or is_slot(key, self._key):
+            self._table[key] = value
+        return key == self._key
 
     def _update_current(self, decision: Decision) -> None:
         """Keep the newer one: of two topics that are read in turn, the later may hold the older."""

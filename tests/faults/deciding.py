@@ -21,16 +21,14 @@ from tests.faults.clickhouse_server import ClickHouseServer
 from tests.faults.harness import Run
 from tests.faults.processes import Role, Worker, wait_until
 from tests.faults.truth import Record
+from tests.streams.deciding.fake_port import write
 from tests.waiting import DEADLINE_S
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import (
-    InvalidMessage,
-    LogPlace,
-    RolloutStateStore,
-    decode_snapshot,
-)
+from understudy.streams.deciding.log_place import LogPlace
+from understudy.streams.deciding.snapshots import RolloutSnapshot, is_slot, snapshot_in
+from understudy.streams.deciding.state_store import InvalidMessage, RolloutStateStore
 
 ROLLOUTS: Final = tuple(f"helpdesk-{number}" for number in range(6))
 EVENT_PARTITIONS: Final = (0, 1)
@@ -54,6 +52,7 @@ guardrails:
 """
 
 Emitted = tuple[bytes, bytes | None]
+Snapshots = dict[bytes, RolloutSnapshot]
 
 
 def windows(seed: int, rollout_id: str, count: int) -> Iterator[WindowsMessage]:
@@ -180,15 +179,14 @@ class DecidingRun(Run):
             self.write(self.topics.windows.name, key, msgspec.json.encode(message))
         self.flush()
 
-    def undisturbed(self) -> tuple[list[Emitted], dict[bytes, bytes]]:
-        """Decisions in order and the table, by the log."""
+    def undisturbed(self) -> tuple[list[Emitted], Snapshots]:
+        """Decisions in order, and the snapshots without parts, by the log."""
         emitted, table, _ = self._by_the_log()
         return emitted, table
 
-    def _by_the_log(self) -> tuple[list[Emitted], dict[bytes, bytes], bool]:
+    def _by_the_log(self) -> tuple[list[Emitted], Snapshots, bool]:
         """The same, and whether some message at its end has been seen by no look yet."""
-        table: dict[bytes, bytes] = {}
-        store = RolloutStateStore(table)
+        store = RolloutStateStore({})
         emitted: list[Emitted] = []
         for record in chain.from_iterable(self.read(self.topics.rollouts.name).values()):
             with suppress(InvalidMessage):
@@ -197,10 +195,10 @@ class DecidingRun(Run):
         for record in chain.from_iterable(self.read(self.topics.windows.name).values()):
             if not self.is_poison(record):
                 emitted += _evaluated(store, record)
-        for key in {key for key, _ in emitted}:
-            table[key] = store.snapshot(key) or b""
-        awaits_look = any(decode_snapshot(one).awaits_look for one in table.values() if one)
-        return emitted, table, awaits_look
+        found = {key: store.snapshot(key) for key in {key for key, _ in emitted}}
+        snapshots = {key: one for key, one in found.items() if one is not None}
+        awaits_look = any(one.awaits_look for one in snapshots.values())
+        return emitted, snapshots, awaits_look
 
     def is_poison(self, record: Record) -> bool:
         """Whether evaluating a message of windows fails."""
@@ -214,12 +212,20 @@ class DecidingRun(Run):
         return [(record.key or b"", record.value) for record in chain.from_iterable(logs)]
 
     def table(self) -> dict[bytes, bytes]:
-        """What a new worker would find: the last snapshot of each rollout."""
-        logs = self.read(self.changelog).values()
-        return {record.key or b"": record.value or b"" for record in chain.from_iterable(logs)}
+        """What a new worker would find: the last value of each key."""
+        table: dict[bytes, bytes] = {}
+        for record in chain.from_iterable(self.read(self.changelog).values()):
+            write(table, {record.key or b"": record.value})
+        return table
+
+    def snapshots(self) -> Snapshots:
+        """The same as snapshots without parts."""
+        table = self.table()
+        found = {key: snapshot_in(table, key) for key in table if not is_slot(key)}
+        return {key: one for key, one in found.items() if one is not None}
 
     def wait_until_decided(self, what: str = "everything", deadline_s: float = DEADLINE_S) -> None:
-        """Wait until the table is that of an undisturbed store.
+        """Wait until the table holds the state of an undisturbed store.
 
         Workers that fall idle ask for a last look in the log itself, so its end moves once more.
         """
@@ -227,14 +233,14 @@ class DecidingRun(Run):
         def done() -> bool:
             ended = [w for w in self.workers if w.exit_code not in (None, 0, -9, -15)]
             assert not ended, f"a worker ended with {ended[0].exit_code}:\n{ended[0].log[-6000:]}"
-            _, table, awaits_look = self._by_the_log()
-            return bool(self.living) and not awaits_look and self.table() == table
+            _, snapshots, awaits_look = self._by_the_log()
+            return bool(self.living) and not awaits_look and self.snapshots() == snapshots
 
         wait_until(done, f"{what} decided", deadline_s, self.living[-1] if self.living else None)
 
     def check_decisions(self) -> int:
         """Fails unless all were emitted, in order, and the right one is last; returns how many."""
-        expected, table = self.undisturbed()
+        expected, snapshots = self.undisturbed()
         found = self.decisions()
         for name in self.rollouts:
             wanted = [value for key, value in expected if key == name.encode()]
@@ -242,7 +248,7 @@ class DecidingRun(Run):
             assert wanted, f"{name} is not among {len(expected)} decisions: was its record written?"
             assert list(dict.fromkeys(values)) == wanted, f"{name}: {len(values)} emitted"
             assert values[-1] == wanted[-1], f"{name}: an old decision is last"
-        assert self.table() == table, "the table differs"
+        assert self.snapshots() == snapshots, "the table differs"
         return len(expected)
 
     def ends_of(self, topic: str) -> dict[int, int]:
@@ -261,13 +267,13 @@ class DecidingRun(Run):
         finally:
             asker.close()
         emitted = {value for _, value in self.decisions()}
-        table = self.table()
-        store = RolloutStateStore(table)
+        snapshots = self.snapshots()
+        store = RolloutStateStore(self.table())
         for number, log in self.read(name).items():
             for record in log:
                 if record.offset < offsets[number]:
                     output = store.apply_windows(record.key, record.value, place_of(record))
                     assert set(output.decisions) <= emitted, "a decision was committed past"
-                    assert store.snapshot(output.key) == table[output.key], (
+                    assert store.snapshot(output.key) == snapshots[output.key], (
                         "windows were committed past"
                     )

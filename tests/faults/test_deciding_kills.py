@@ -15,7 +15,7 @@ from tests.faults.deciding import SHORT_SESSION_S, DecidingRun
 from tests.faults.processes import Killable, Worker, stop, wait_until
 from understudy.schemas.decisions import decode_decision
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import decision_from_snapshot
+from understudy.streams.deciding.snapshots import decision_in
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
@@ -108,7 +108,7 @@ def test_a_policy_written_after_a_kill_takes_no_rollback_back(
 
     def are_saved() -> bool:
         table, names = run.table(), rolled_back()
-        return bool(names) and all(decision_from_snapshot(table[key]).is_latched for key in names)
+        return bool(names) and all(decision_in(table, key).is_latched for key in names)
 
     wait_until(are_saved, "rollbacks are emitted and saved", worker=worker)
     names = rolled_back()
@@ -136,7 +136,7 @@ def hang_with_unsaved(run: DecidingRun, worker: Worker, messages: list[WindowsMe
         return len(run.decisions()) > emitted
 
     def has_saved() -> bool:
-        return run.table() == run.undisturbed()[1]
+        return run.snapshots() == run.undisturbed()[1]
 
     for start in range(0, len(messages), BATCH):
         emitted = len(run.decisions())

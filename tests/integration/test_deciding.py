@@ -16,6 +16,7 @@ from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.brokers.contract import Broker
 from tests.integration.processes import COMMAND, Worker, settings
 from tests.integration.topic_log import Record, read_topic
+from tests.streams.deciding.fake_port import write
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_manifest
@@ -23,7 +24,7 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.topics import PARTITIONER, ROLLOUT_PARTITIONS, Topics, understudy_topics
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import decode_snapshot
+from understudy.streams.deciding.snapshots import snapshot_in
 from understudy.streams.kafka.topic_admin import ensure_topics
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -94,9 +95,12 @@ class Bench:
         """Whether the table holds what an undisturbed evaluator would."""
         prefix = self.topics.events.name.removesuffix("events")
         found = self.records(f"{prefix}{prefix}deciding-rollouts-changelog")
-        if not found or not found[-1].value:
+        table: dict[bytes, bytes] = {}
+        for record in found:
+            write(table, {record.key or b"": record.value})
+        snapshot = snapshot_in(table, ROLLOUT.encode())
+        if snapshot is None:
             return False
-        snapshot = decode_snapshot(found[-1].value)
         evaluator = RolloutEvaluator(compile_manifest(MANIFEST))
         evaluator.advance_clock(snapshot.record_timestamp_ms)
         evaluator.announce()

@@ -20,6 +20,7 @@ from understudy.analyzers.guardrails.state import (
     decode_header,
     decode_state,
     encode_state,
+    encode_window,
 )
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold, ThresholdEntry
 from understudy.analyzers.guardrails.window_store import RowKey, StoredRow
@@ -99,15 +100,52 @@ def test_the_layout_of_the_state() -> None:
         "stores": {
             "events": [
                 None,
-                {3: [2, None, [], [list(key)], [2], [False], values]},
+                {3: [2, None, []]},
+                {20: [[3], [list(key)], [2], [False], values]},
             ],
-            "feedback": [None, {}],
-            "evaluations": [None, {}],
+            "feedback": [None, {}, {}],
+            "evaluations": [None, {}, {}],
         },
         "measured_since": [{"fallback_rate": 30}],
         "is_folded": False,
         "passed": [],
     }  # fmt: skip
+
+
+def test_windows_that_are_encoded_by_themselves_give_the_same_state() -> None:
+    """Also one that was folded without some of its rows."""
+    evaluator = RolloutEvaluator(POLICY)
+    for place, message in enumerate(World(requests=50, harm=BAD).messages(3, 50)):
+        for row in message.rows[1:]:
+            row.closed = 0 < place < 40
+        evaluator.take(message)
+    whole = evaluator.encode_state()
+    state = decode_state(POLICY, CHECKS, whole)
+    folded_ms = state.stores["events"].folded_through_ms or 0
+    windows = state.windows(at_least=1)
+    assert any(one.start_ms <= folded_ms for one in windows)
+    apart = windows[::2]
+    rest, parts = encode_state(state, apart), [encode_window(state, one) for one in apart]
+    assert len(rest) < len(whole)
+    assert encode_state(decode_state(POLICY, CHECKS, rest, parts)) == whole
+    assert encode_state(decode_state(POLICY, CHECKS, rest)) == rest
+
+
+def test_windows_whose_rows_change_are_noted_until_they_are_saved() -> None:
+    evaluator = RolloutEvaluator(POLICY)
+    first, second, third = World(requests=50).messages(3, 3)
+    for row in second.rows:
+        row.closed = False
+    evaluator.take(first)
+    evaluator.take(second)
+    folded, kept = sorted(evaluator.changed_windows())
+    assert evaluator.windows(at_least=1) == [kept]
+    evaluator.note_saved()
+    evaluator.take(second)
+    evaluator.look()
+    assert evaluator.changed_windows() == set()
+    evaluator.take(third)
+    assert evaluator.changed_windows() == {(kept.source, 2 * kept.start_ms - folded.start_ms)}
 
 
 def test_any_release_can_read_the_header() -> None:

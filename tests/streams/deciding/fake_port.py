@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from understudy.streams.deciding.ports import InputMessage
 from understudy.streams.kafka.unreadable import UnreadableBatch
 
 WINDOWS, ROLLOUTS = "understudy.windows", "understudy.rollouts"
+
+
+def write(table: dict[bytes, bytes], writes: Mapping[bytes, bytes | None]) -> None:
+    """Do to a table what a checkpoint says."""
+    for key, value in writes.items():
+        if value is None:
+            table.pop(key, None)
+        else:
+            table[key] = value
 
 
 @dataclass
@@ -58,13 +68,11 @@ class FakePort:
         self._fail()
         self.happened.append(("dead_letter", (message.offset, reason, detail)))
 
-    async def save(self, key: bytes, partition: int, snapshot: bytes | None) -> None:
-        self._fail()
-        self.happened.append(("save", (key, partition)))
-        if snapshot is None:
-            self.snapshots.pop(key, None)
-        else:
-            self.snapshots[key] = snapshot
+    async def save(self, partition: int, writes: Mapping[bytes, bytes | None]) -> None:
+        for key, value in writes.items():
+            self._fail()
+            self.happened.append(("save", (key, partition)))
+            write(self.snapshots, {key: value})
 
     async def end_offset(self, partition: int) -> int:
         if self.is_away:

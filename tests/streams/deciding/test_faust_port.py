@@ -98,15 +98,15 @@ def test_a_snapshot_is_in_the_table_only_when_the_changelog_has_it() -> None:
     _, port, table = make()
     table.changelog_topic.failure = RequestTimedOutError()
     with pytest.raises(RetriableSendError):
-        asyncio.run(port.save(b"helpdesk", 3, b"snapshot"))
+        asyncio.run(port.save(3, {b"helpdesk/0": b"part", b"helpdesk/1": b"part"}))
     assert table.data == {}
     table.changelog_topic.failure = None
-    asyncio.run(port.save(b"helpdesk", 3, b"snapshot"))
-    assert table.data == {b"helpdesk": b"snapshot"}
-    asyncio.run(port.save(b"helpdesk", 3, None))
-    assert table.data == {}
+    asyncio.run(port.save(3, {b"helpdesk": b"snapshot", b"helpdesk/0": b"part"}))
+    assert table.data == {b"helpdesk": b"snapshot", b"helpdesk/0": b"part"}
+    asyncio.run(port.save(3, {b"helpdesk": None}))
+    assert table.data == {b"helpdesk/0": b"part"}
     assert [(one["partition"], one["value"]) for one in table.changelog_topic.sent] == [
-        (3, b"snapshot"), (3, None),
+        (3, b"snapshot"), (3, b"part"), (3, None),
     ]  # fmt: skip
 
 

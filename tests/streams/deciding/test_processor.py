@@ -30,11 +30,8 @@ from understudy.streams.deciding.policy_barrier import PolicyBarrier
 from understudy.streams.deciding.ports import RetriableSendError
 from understudy.streams.deciding.processor import FIRST_RETRY_S, DecisionProcessor, Fenced
 from understudy.streams.deciding.session_lease import SessionLease
-from understudy.streams.deciding.state_store import (
-    NotInMemory,
-    UnreadableSnapshot,
-    look_request,
-)
+from understudy.streams.deciding.snapshots import UnreadableSnapshot
+from understudy.streams.deciding.state_store import NotInMemory, look_request
 from understudy.streams.kafka.unreadable import UnreadableBatch
 from understudy.streams.zstd import zstd
 
@@ -498,9 +495,7 @@ def test_windows_of_events_that_name_no_rollout_lack_no_policy() -> None:
     """Invalid events count in them, and nobody can apply a policy of no name."""
 
     async def work(bench: Bench) -> None:
-        message = bench.port.message(
-            WINDOWS, 0, CALM[0].replace(f'"{ROLLOUT}"'.encode(), b'""')
-        )
+        message = bench.port.message(WINDOWS, 0, CALM[0].replace(f'"{ROLLOUT}"'.encode(), b'""'))
         message.key = b""
         await bench.processor.process_windows(message)
 

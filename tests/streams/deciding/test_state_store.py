@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
+from tests.streams.deciding.fake_port import write
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Cause, Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_manifest
@@ -16,16 +17,14 @@ from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_rec
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
 from understudy.schemas.window_measures import PairSums, SideSums
 from understudy.schemas.windows import WindowsMessage
+from understudy.streams.deciding.log_place import LogPlace
+from understudy.streams.deciding.snapshots import decision_in, decode_snapshot, encode_snapshot
 from understudy.streams.deciding.state_store import (
     InvalidMessage,
-    LogPlace,
     NotInMemory,
     Output,
     ReplayDiverged,
     RolloutStateStore,
-    decision_from_snapshot,
-    decode_snapshot,
-    encode_snapshot,
 )
 
 KEY = ROLLOUT.encode()
@@ -86,11 +85,8 @@ class DecisionProcessor:
             None if value is None else decode_decision(value) for value in output.decisions
         ]
         if output.is_state_changed and saves:
-            value = self.store.snapshot(output.key)
-            if value is None:
-                del self.table[output.key]
-            else:
-                self.table[output.key] = value
+            for writes in self.store.checkpoint(output.key):
+                write(self.table, writes)
             self.store.mark_saved(output.key)
         return output
 
@@ -129,7 +125,7 @@ def test_a_snapshot_gives_the_decision_as_of_now() -> None:
     for message in BROKEN.messages(3, 6):
         processor.windows([message])
         evaluator.take(message)
-        assert decision_from_snapshot(processor.table[KEY]) == evaluator.decision()
+        assert decision_in(processor.table, KEY) == evaluator.decision()
 
 
 def test_a_crash_before_the_table_is_written_emits_the_same_again() -> None:
@@ -179,16 +175,6 @@ def test_what_was_read_before_partitions_changed_hands_is_forgotten() -> None:
     processor.apply(RECORD)
     processor.windows(messages)
     assert processor.emitted == undisturbed(messages)
-
-
-def test_the_newest_place_is_the_last_one_whatever_the_clocks_of_writers_say() -> None:
-    place = LogPlace(0, 5, 1_000)
-    assert place.newest_with(None) == place
-    assert LogPlace(0, 6, 900).newest_with(place) == LogPlace(0, 6, 1_000)
-    assert LogPlace(0, 4, 900).newest_with(place) == place
-    anew = LogPlace(0, 0, 2_000)
-    assert anew.newest_with(place) == anew
-    assert not LogPlace(0, 1, 2_001).is_applied(anew)
 
 
 def test_each_command_is_applied_once() -> None:

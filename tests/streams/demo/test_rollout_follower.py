@@ -14,7 +14,9 @@ from tests.streams.demo.decisions import PROMOTED, ROLLED_BACK, SUSPICIOUS
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
-from understudy.streams.deciding.state_store import LogPlace, RolloutStateStore
+from understudy.streams.deciding import snapshots
+from understudy.streams.deciding.log_place import LogPlace
+from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.demo.rollout_follower import RolloutFollower
 from understudy.streams.kafka.client_config import changelog, topics
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
@@ -73,7 +75,12 @@ def test_the_outcome_is_the_verdict_as_first_emitted(bench: Bench) -> None:
     assert bench.follower.outcome == ROLLED_BACK
 
 
-def test_evidence_comes_from_the_table_until_all_windows_are_judged(bench: Bench) -> None:
+@pytest.mark.parametrize("rows_of_part", [1, 1_000])
+def test_evidence_comes_from_the_table_until_all_windows_are_judged(
+    bench: Bench, rows_of_part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its windows are parts or not."""
+    monkeypatch.setattr(snapshots, "ROWS_OF_PART", rows_of_part)
     table: dict[bytes, bytes] = {}
     store = RolloutStateStore(table)
     store.apply_record(KEY, encode_rollout_record(RECORD), LogPlace(0, 0, 1_700_000_000_000))
@@ -83,9 +90,11 @@ def test_evidence_comes_from_the_table_until_all_windows_are_judged(bench: Bench
     assert not bench.follower.is_judged
     for message in MESSAGES:
         store.apply_windows(KEY, msgspec.json.encode(message), LogPlace(0, message.version, 0))
-        entry = store.snapshot(KEY)
-        assert entry is not None
-        bench.write(changelog(bench.settings).name, entry)
+        for writes in store.checkpoint(KEY):
+            for key, value in writes.items():
+                assert value is not None
+                bench.write(changelog(bench.settings).name, value, key)
+        store.mark_saved(KEY)
     bench.wait(lambda: bench.follower.is_judged)
     assert bench.follower.outcome == bench.follower.current
     bench.announce(msgspec.structs.replace(SUSPICIOUS, partitions={0: -1}))

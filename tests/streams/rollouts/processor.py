@@ -9,9 +9,11 @@ from typing import Final
 
 import msgspec
 
+from tests.streams.deciding.fake_port import write
 from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.deciding.state_store import LogPlace, Output, RolloutStateStore
+from understudy.streams.deciding.log_place import LogPlace
+from understudy.streams.deciding.state_store import Output, RolloutStateStore
 
 _LOOK_S: Final = 0.1
 
@@ -45,11 +47,8 @@ class DecisionProcessor:
             self._kafka.write(DECISIONS, (output.key.decode(), value))
         if not output.is_state_changed:
             return
-        value = self._store.snapshot(output.key)
-        if value is None:
-            del self._table[output.key]
-        else:
-            self._table[output.key] = value
+        for writes in self._store.checkpoint(output.key):
+            write(self._table, writes)
         self._store.mark_saved(output.key)
 
     @contextmanager

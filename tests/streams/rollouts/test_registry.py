@@ -16,7 +16,8 @@ from tests.streams.rollouts.records import DECISIONS, ROLLOUTS, Kafka, killed, m
 from understudy.schemas.decisions import decode_decision, encode_decision
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import PolicyError
-from understudy.streams.deciding.state_store import LogPlace, RolloutStateStore
+from understudy.streams.deciding.log_place import LogPlace
+from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.kafka.embedded_broker import EMBEDDED_PARTITIONS, EmbeddedBroker
 from understudy.streams.kafka.topic_reader import MissingTopic
 from understudy.streams.rollouts.registry import (

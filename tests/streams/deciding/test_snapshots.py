@@ -1,0 +1,248 @@
+"""Snapshots in parts: what is written, what a crash in between leaves, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from zlib import crc32
+
+import msgspec
+import pytest
+
+from tests.analyzers.guardrails.world import ROLLOUT, World
+from tests.streams.deciding.fake_port import write
+from understudy.schemas.manifests import read_manifest
+from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
+from understudy.schemas.windows import WindowsMessage
+from understudy.streams.deciding import snapshots
+from understudy.streams.deciding.log_place import LogPlace
+from understudy.streams.deciding.snapshots import (
+    Checkpoint,
+    UnreadableSnapshot,
+    Writes,
+    decision_in,
+    decode_snapshot,
+    encode_snapshot,
+    snapshot_in,
+)
+from understudy.streams.deciding.state_store import RolloutStateStore
+from understudy.streams.zstd import zstd
+
+KEY = ROLLOUT.encode()
+RECORD = encode_rollout_record(
+    RolloutRecord(manifest=read_manifest(f"""
+rollout_id: {ROLLOUT}
+models: {{stable: a, candidate: b}}
+guardrails: [{{metric: error_rate, max_increase: 1pp, slices: [all, each language]}}]
+"""))
+)  # fmt: skip
+OPEN = 6
+"""Windows that are open at a time."""
+
+
+@pytest.fixture(autouse=True)
+def every_window_is_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "ROWS_OF_PART", 1)
+
+
+def messages(count: int) -> Iterator[WindowsMessage]:
+    """Each has a new window, and closes one."""
+    world = World(requests=20)
+    rows = [message.rows for message in world.messages(5, count)]
+    for version, message in enumerate(world.messages(5, count)):
+        closed = rows[version - OPEN] if version >= OPEN else []
+        early = [msgspec.structs.replace(row, closed=False) for row in message.rows]
+        both = [msgspec.structs.replace(row, version=version) for row in (*closed, *early)]
+        yield msgspec.structs.replace(message, version=version, rows=both)
+
+
+class Log:
+    """A store with its table, and all that was written to the table."""
+
+    def __init__(self) -> None:
+        self.table: dict[bytes, bytes] = {}
+        self.written: list[Writes] = []
+        self.restart()
+        self.store.apply_record(KEY, RECORD, LogPlace(0, 0, 1))
+        self.save()
+
+    def restart(self) -> None:
+        self.store = RolloutStateStore(self.table)
+
+    def take(self, message: WindowsMessage) -> None:
+        place = LogPlace(0, message.version, 1_000 * message.version)
+        self.store.apply_windows(KEY, msgspec.json.encode(message), place)
+
+    def save(self) -> Checkpoint:
+        checkpoint = self.store.checkpoint(KEY)
+        for writes in checkpoint:
+            write(self.table, writes)
+            self.written.append(writes)
+        self.store.mark_saved(KEY)
+        return checkpoint
+
+    def check(self) -> None:
+        """Fails unless the table holds the newest state."""
+        assert snapshot_in(self.table, KEY) == self.store.snapshot(KEY)
+
+
+def test_only_windows_whose_rows_have_changed_are_written() -> None:
+    log = Log()
+    for number, message in enumerate(messages(20)):
+        log.take(message)
+        parts, snapshot = log.save()
+        assert list(snapshot) == [KEY]
+        assert len(parts) == 1, "the closed one is folded, and so in no part"
+        assert len(decode_snapshot(log.table[KEY]).parts) == min(number + 1, OPEN)
+        log.check()
+    assert len(log.table) == 1 + OPEN + 1
+
+
+def test_what_has_not_changed_is_not_written_again_after_a_restart_either() -> None:
+    log = Log()
+    for message in messages(10):
+        log.take(message)
+        log.save()
+        log.restart()
+    log.take(message)
+    parts, _ = log.save()
+    assert parts == {}
+    log.check()
+
+
+def test_small_windows_stay_in_the_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "ROWS_OF_PART", 3)
+    log = Log()
+    for message in messages(10):
+        log.take(message)
+        log.save()
+    assert list(log.table) == [KEY]
+    log.check()
+
+
+def test_a_window_that_grows_becomes_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "ROWS_OF_PART", 2)
+    log = Log()
+    (whole,) = messages(1)
+    for version, rows in enumerate((whole.rows[:1], whole.rows), 1):
+        anew = [msgspec.structs.replace(row, version=version) for row in rows]
+        log.take(msgspec.structs.replace(whole, version=version, rows=anew))
+        log.save()
+        assert len(decode_snapshot(log.table[KEY]).parts) == version - 1
+        log.check()
+
+
+def test_a_crash_between_any_two_writes_leaves_the_checkpoint_before_or_the_new_one() -> None:
+    log = Log()
+    for message in messages(12):
+        before, at_before = dict(log.table), len(log.written)
+        wanted = [snapshot_in(before, KEY)]
+        log.take(message)
+        log.save()
+        wanted.append(snapshot_in(log.table, KEY))
+        torn = before
+        written = [writes.items() for writes in log.written[at_before:]]
+        for key, value in chain.from_iterable(written):
+            write(torn, {key: value})
+            assert snapshot_in(torn, KEY) in wanted
+        assert torn == log.table
+
+
+def test_after_a_torn_checkpoint_what_is_read_again_gives_the_same() -> None:
+    """The part that was written before the crash is nobody's, and is written over."""
+    calm, torn = Log(), Log()
+    for message in messages(12):
+        calm.take(message)
+        calm.save()
+        torn.take(message)
+        write(torn.table, torn.store.checkpoint(KEY)[0])
+        torn.restart()
+        torn.take(message)
+        torn.save()
+        torn.check()
+    assert snapshot_in(torn.table, KEY) == snapshot_in(calm.table, KEY)
+    assert len(torn.table) == len(calm.table)
+
+
+def test_a_deletion_leaves_no_slot_although_it_is_torn() -> None:
+    log = Log()
+    for message in messages(8):
+        log.take(message)
+        log.save()
+    log.store.apply_record(KEY, None, LogPlace(0, 1, 2))
+    write(log.table, log.store.checkpoint(KEY)[0])
+    assert snapshot_in(log.table, KEY) is None
+    assert log.table, "the crash comes before the slots are emptied"
+    log.restart()
+    assert log.store.apply_record(KEY, None, LogPlace(0, 1, 2)).is_state_changed
+    log.save()
+    assert log.table == {}
+
+
+def test_a_rollout_that_begins_anew_spares_what_the_table_still_needs() -> None:
+    """Its deletion is not saved yet."""
+    log = Log()
+    for message in messages(8):
+        log.take(message)
+        log.save()
+    before = snapshot_in(log.table, KEY)
+    log.store.apply_record(KEY, None, LogPlace(0, 1, 2))
+    log.store.apply_record(KEY, RECORD, LogPlace(0, 2, 3))
+    log.take(msgspec.structs.replace(message, version=100))
+    write(log.table, log.store.checkpoint(KEY)[0])
+    assert snapshot_in(log.table, KEY) == before
+
+
+@pytest.mark.parametrize("rollout_id", [f"{ROLLOUT}/0", "/", f"{ROLLOUT}/"])
+def test_a_rollout_that_is_called_like_a_slot_touches_none(rollout_id: str) -> None:
+    log = Log()
+    for message in messages(3):
+        log.take(message)
+        log.save()
+    log.restart()
+    name = rollout_id.encode()
+    payload = msgspec.json.encode(
+        WindowsMessage(rollout_id=rollout_id, partition=0, version=9, rows=[])
+    )
+    assert log.store.apply_windows(name, payload, LogPlace(0, 9, 9)).is_without_policy
+    assert not log.store.apply_record(name, None, LogPlace(0, 9, 9)).is_state_changed
+
+
+@pytest.mark.parametrize("value", [None, b"", b"something else"])
+def test_a_part_that_is_not_what_the_snapshot_names_ends_it(value: bytes | None) -> None:
+    log = Log()
+    log.take(next(messages(1)))
+    log.save()
+    write(log.table, {KEY + b"/0": value})
+    for read in (snapshot_in, decision_in):
+        with pytest.raises(UnreadableSnapshot):
+            read(log.table, KEY)
+    log.restart()
+    with pytest.raises(UnreadableSnapshot):
+        log.take(next(messages(1)))
+
+
+def test_parts_of_another_release_are_left_with_the_evidence() -> None:
+    """What was latched stays."""
+    log = Log()
+    for message in messages(4):
+        log.take(message)
+        log.save()
+    before = decision_in(log.table, KEY)
+    snapshot = decode_snapshot(log.table[KEY])
+    state = msgspec.msgpack.decode(snapshot.state)
+    state["version"] += 1
+    state["stores"] = "otherwise"
+    other = zstd.compress(b"of another release", 3)
+    write(log.table, {KEY + b"/0": other})
+    parts = tuple(one._replace(slot=0, checksum=crc32(other)) for one in snapshot.parts)
+    raw = msgspec.Raw(msgspec.msgpack.encode(state))
+    changed = msgspec.structs.replace(snapshot, state=raw, parts=parts)
+    write(log.table, {KEY: encode_snapshot(changed)})
+    after = decision_in(log.table, KEY)
+    assert (after.sequence, after.partitions) == (before.sequence, {})
+    log.restart()
+    for message in messages(4):
+        log.take(msgspec.structs.replace(message, version=50 + message.version))
+        log.save()
+        log.check()
