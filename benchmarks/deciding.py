@@ -250,7 +250,7 @@ def _sizes(worker: Worker) -> dict[str, int]:
     rollout = compile_manifest(snapshot.record.manifest)
     state = decode_state(rollout, checks_of(rollout), bytes(whole.state))
     return {
-        "open_rows": sum(state.stores["events"].sizes().values()),
+        "open_rows": len(state.open_rows()),
         "parts": len(snapshot.parts),
         "snapshot_bytes": len(worker.table[KEY]),
         "table_bytes": sum(map(len, worker.table.values())),

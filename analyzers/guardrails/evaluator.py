@@ -9,7 +9,7 @@ Nothing here reads a clock: times are those of the rows, so the same messages gi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from understudy.analyzers.guardrails.apply_windows import apply_windows, enter_stage
@@ -29,10 +29,10 @@ from understudy.analyzers.guardrails.state import (
     Latch,
     RolloutStanding,
     RolloutState,
-    WindowName,
+    RowName,
     decode_state,
+    encode_rows,
     encode_state,
-    encode_window,
 )
 from understudy.schemas.decisions import Cause, CausingCommand, Decision
 from understudy.schemas.event_time import to_epoch_ms
@@ -60,10 +60,10 @@ class RolloutEvaluator:
         rollout: Rollout,
         state: bytes | None = None,
         *,
-        windows: Iterable[bytes] = (),
+        parts: Iterable[bytes] = (),
         stage: int = 0,
     ) -> None:
-        """Begin at a stage, or continue from encoded state and the windows left out of it.
+        """Begin at a stage, or continue from encoded state and the parts of it that were left out.
 
         Raises ValueError when the state belongs to another policy or release: begin anew then.
         """
@@ -75,7 +75,7 @@ class RolloutEvaluator:
         self._state = (
             RolloutState.begin(rollout, self._checks, stage)
             if state is None
-            else decode_state(rollout, self._checks, state, windows)
+            else decode_state(rollout, self._checks, state, parts)
         )
 
     def add(
@@ -220,24 +220,24 @@ class RolloutEvaluator:
         self._promote()
         return self._decide()
 
-    def encode_state(self, apart: Collection[WindowName] = ()) -> bytes:
-        """Return all state as bytes, but for some windows; see `state`."""
-        return encode_state(self._state, apart)
+    def encode_state(self, *, with_open_rows: bool = True) -> bytes:
+        """Return all state as bytes, or without the rows of open windows; see `state`."""
+        return encode_state(self._state, with_open_rows=with_open_rows)
 
-    def encode_window(self, window: WindowName) -> bytes:
-        """Return a window that is left out of the state as bytes."""
-        return encode_window(self._state, window)
+    def encode_rows(self, rows: Iterable[RowName]) -> bytes:
+        """Return rows of open windows as bytes: a part of the state."""
+        return encode_rows(self._state, rows)
 
-    def windows(self, at_least: int) -> list[WindowName]:
-        """Return the windows of which so many rows are kept, or more."""
-        return self._state.windows(at_least)
+    def open_rows(self) -> list[RowName]:
+        """Return the rows of open windows."""
+        return self._state.open_rows()
 
-    def changed_windows(self) -> set[WindowName]:
-        """Return those whose rows have changed since `note_saved`."""
-        return self._state.changed_windows()
+    def changed_rows(self) -> set[RowName]:
+        """Return what has changed since `note_saved`; some of it may not be kept any more."""
+        return self._state.changed_rows()
 
     def note_saved(self) -> None:
-        """Begin anew to note which windows change."""
+        """Begin anew to note which rows change."""
         self._state.note_saved()
 
     def _take_rows(self, message: WindowsMessage) -> None:

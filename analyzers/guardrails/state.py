@@ -1,14 +1,14 @@
 """The state of a rollout between two messages, and its MessagePack.
 
-State is one document, of which windows may be left out and encoded by themselves: most of them do
-not change from one checkpoint to the next. `version`, `policy_hash` and `status` keep their place
-and meaning from one release to the next: what an operator or a breach latched outlives all
-evidence.
+State is one document, of which the rows of open windows may be left out and encoded by themselves:
+most of them do not change from one checkpoint to the next. `version`, `policy_hash` and `status`
+keep their place and meaning from one release to the next: what an operator or a breach latched
+outlives all evidence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, get_origin
 
 import msgspec
@@ -26,10 +26,13 @@ from understudy.analyzers.guardrails.slices import Arrivals
 from understudy.analyzers.guardrails.stage_counts import StageCounts
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold, TailThresholds
 from understudy.analyzers.guardrails.window_store import (
+    PackedRows,
     PackedStore,
-    PackedWindow,
+    RowKey,
+    RowPlace,
+    WindowStore,
+    pack_rows,
     pack_store,
-    pack_window,
     unpack_store,
 )
 from understudy.analyzers.sequential.bets import FloatArray
@@ -130,28 +133,43 @@ class EncodedState(msgspec.Struct):
     """See `RolloutState`."""
 
 
-class WindowName(NamedTuple):
-    """A window of which rows are kept."""
+class RowName(NamedTuple):
+    """A row of an open window."""
 
     source: Source
-    start_ms: int
+    partition: int
+    key: RowKey
 
 
-class EncodedWindow(msgspec.Struct, frozen=True, array_like=True):
-    """The rows of a window that was left out of an encoded state."""
+class EncodedRows(msgspec.Struct, frozen=True):
+    """Rows of open windows that were left out of a state."""
 
-    source: Source
-    start_ms: int
-    rows: PackedWindow
+    by_source: dict[Source, PackedRows]
+
+    def names(self) -> list[RowName]:
+        """Which rows these are."""
+        return [
+            RowName(source, partition, key)
+            for source, rows in self.by_source.items()
+            for partition, key in zip(rows.partitions, rows.keys, strict=True)
+        ]
 
 
 class RolloutState:
     """State of one rollout under one policy, and what is derived from it."""
 
     def __init__(
-        self, checks: Sequence[Check], encoded: EncodedState, *, mirrors: bool = False
+        self,
+        checks: Sequence[Check],
+        encoded: EncodedState,
+        *,
+        parts: Sequence[EncodedRows] = (),
+        mirrors: bool = False,
     ) -> None:
-        """`mirrors` says whether the policy mirrors requests while it serves the candidate."""
+        """`parts` are rows left out of the encoded state, older versions first.
+
+        `mirrors` says whether the policy mirrors requests while it serves the candidate.
+        """
         self._mirrors = mirrors
         self.checks = tuple(checks)
         self.evaluators = frozenset(check.evaluator for check in checks)
@@ -162,9 +180,7 @@ class RolloutState:
         self.arrivals = encoded.arrivals
         self.tail_thresholds = encoded.tail_thresholds
         self.measured_since = encoded.measured_since
-        self.stores = {
-            source: unpack_store(encoded.stores.get(source) or PackedStore()) for source in SOURCES
-        }
+        self.stores = {source: _store(source, encoded, parts) for source in SOURCES}
         self.evidence = encoded.evidence
         self.effects = encoded.effects
         self.layouts = {
@@ -244,30 +260,29 @@ class RolloutState:
         partitions = self.stores[source].partitions
         return {number: rows.version for number, rows in sorted(partitions.items())}
 
-    def windows(self, at_least: int) -> list[WindowName]:
-        """Return the windows of which so many rows are kept, or more."""
+    def open_rows(self) -> list[RowName]:
+        """Return the rows of windows that were not folded."""
         return [
-            WindowName(source, start_ms)
+            RowName(source, *place)
             for source, store in self.stores.items()
-            for start_ms, n_rows in store.sizes().items()
-            if n_rows >= at_least
+            for place in store.open_rows()
         ]
 
-    def changed_windows(self) -> set[WindowName]:
-        """Return those whose rows have changed since `note_saved`."""
+    def changed_rows(self) -> set[RowName]:
+        """Return what has changed since `note_saved`; some of it may not be kept any more."""
         return {
-            WindowName(source, start_ms)
+            RowName(source, *place)
             for source, store in self.stores.items()
-            for start_ms in store.changed
+            for place in store.changed
         }
 
     def note_saved(self) -> None:
-        """Begin anew to note which windows change."""
+        """Begin anew to note which rows change."""
         for store in self.stores.values():
             store.changed.clear()
 
-    def encoded(self, apart: Collection[WindowName] = ()) -> EncodedState:
-        """Return the state as it is encoded, some windows left out."""
+    def encoded(self, *, with_open_rows: bool = True) -> EncodedState:
+        """Return the state as it is encoded, with or without the rows of open windows."""
         return EncodedState(
             policy_hash=self.policy_hash,
             version=STATE_VERSION,
@@ -277,9 +292,7 @@ class RolloutState:
             tail_thresholds=self.tail_thresholds,
             measured_since=self.measured_since,
             stores={
-                source: pack_store(
-                    store, without={one.start_ms for one in apart if one.source == source}
-                )
+                source: pack_store(store, with_open=with_open_rows)
                 for source, store in self.stores.items()
             },
             evidence=self.evidence,
@@ -287,6 +300,13 @@ class RolloutState:
             is_folded=self.is_folded,
             passed=self.passed,
         )
+
+
+def _store(source: Source, encoded: EncodedState, parts: Sequence[EncodedRows]) -> WindowStore:
+    if source not in encoded.stores:
+        return WindowStore()
+    own = [part.by_source[source] for part in parts if source in part.by_source]
+    return unpack_store(encoded.stores[source], own)
 
 
 def _encode_array(value: Any) -> Any:
@@ -304,38 +324,45 @@ def _decode_array(kind: Any, value: Any) -> Any:
 
 _ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=_encode_array)
 _DECODER: Final = msgspec.msgpack.Decoder(EncodedState, dec_hook=_decode_array)
-_WINDOW_DECODER: Final = msgspec.msgpack.Decoder(EncodedWindow)
+_ROWS_DECODER: Final = msgspec.msgpack.Decoder(EncodedRows)
 _HEADER_DECODER: Final = msgspec.msgpack.Decoder(StateHeader)
 
 
-def encode_state(state: RolloutState, apart: Collection[WindowName] = ()) -> bytes:
-    """Return the state as MessagePack, but for some windows.
+def encode_state(state: RolloutState, *, with_open_rows: bool = True) -> bytes:
+    """Return the state as MessagePack, with or without the rows of open windows.
 
     An array is its shape and the bytes of its numbers.
     """
-    return _ENCODER.encode(state.encoded(apart))
+    return _ENCODER.encode(state.encoded(with_open_rows=with_open_rows))
 
 
-def encode_window(state: RolloutState, window: WindowName) -> bytes:
-    """Return a window that is left out of the state."""
-    rows = pack_window(state.stores[window.source], window.start_ms)
-    return _ENCODER.encode(EncodedWindow(window.source, window.start_ms, rows))
+def encode_rows(state: RolloutState, rows: Iterable[RowName]) -> bytes:
+    """Return rows of open windows, to be left out of the state."""
+    by_source: dict[Source, list[RowPlace]] = {}
+    for source, *place in rows:
+        by_source.setdefault(source, []).append((place[0], place[1]))
+    packed = {source: pack_rows(state.stores[source], own) for source, own in by_source.items()}
+    return _ENCODER.encode(EncodedRows(packed))
+
+
+def decode_rows(payload: bytes) -> EncodedRows:
+    """Return the rows that `encode_rows` wrote."""
+    return _ROWS_DECODER.decode(payload)
 
 
 def decode_state(
-    rollout: Rollout, checks: Sequence[Check], payload: bytes, windows: Iterable[bytes] = ()
+    rollout: Rollout, checks: Sequence[Check], payload: bytes, parts: Iterable[bytes] = ()
 ) -> RolloutState:
-    """Return the state that `encode_state` wrote, with the windows that were left out of it.
+    """Return the state that `encode_state` wrote, with the rows that were left out of it.
 
-    Raises ValueError when another policy or another release wrote it: begin anew then.
+    Of rows that are in several parts the last one counts. Raises ValueError when another policy or
+    another release wrote it: begin anew then.
     """
     header = decode_header(payload)
     if header.version != STATE_VERSION or header.policy_hash != policy_hash(rollout):
         raise ValueError("this state belongs to another policy or release")
-    encoded = _DECODER.decode(payload)
-    for window in map(_WINDOW_DECODER.decode, windows):
-        encoded.stores[window.source].windows[window.start_ms] = window.rows
-    return RolloutState(checks, encoded, mirrors=rollout.mirrors)
+    rows = [decode_rows(part) for part in parts]
+    return RolloutState(checks, _DECODER.decode(payload), parts=rows, mirrors=rollout.mirrors)
 
 
 def decode_header(payload: bytes) -> StateHeader:

@@ -16,7 +16,7 @@ elsewhere. A row of a folded window that closes later is *late*: it is told apar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -74,8 +74,9 @@ class StoredRow(NamedTuple):
 
 
 Rows = dict[RowKey, StoredRow]
-RowsOfWindow = dict[tuple[int, RowKey], StoredRow]
-"""By partition and key."""
+RowPlace = tuple[int, RowKey]
+"""The partition and key of a row."""
+RowsOfWindow = dict[RowPlace, StoredRow]
 
 
 class PartitionRows(msgspec.Struct):
@@ -122,8 +123,8 @@ class WindowStore:
         """By start, the rows of windows that were folded without them."""
         self._closing: set[int] = set()
         """Starts of windows that were not folded of which some row is closed."""
-        self.changed: set[int] = set()
-        """Starts of windows whose rows have changed since somebody emptied this."""
+        self.changed: set[RowPlace] = set()
+        """Rows that have changed since somebody emptied this; some are not kept any more."""
 
     def newest(
         self, partition: int, version: int, rows: Iterable[WindowRow]
@@ -157,7 +158,7 @@ class WindowStore:
         for key, row in rows.items():
             if row.is_closed:
                 of_partition.closing.add(key)
-            self.changed.add(key.start_ms)
+            self.changed.add((partition, key))
             if row.is_closed and self._is_folded(key.start_ms):
                 self._forget_left(partition, key)
                 late[key] = row
@@ -179,9 +180,9 @@ class WindowStore:
         window = self._windows[start_ms]
         return [(key, row) for (_, key), row in sorted(window.items(), key=_place)]
 
-    def sizes(self) -> dict[int, int]:
-        """Return how many rows are kept of each window, folded or not, by start."""
-        return {start_ms: len(rows) for start_ms, rows in sorted(self._kept().items())}
+    def open_rows(self) -> list[RowPlace]:
+        """Return where the rows of windows that were not folded are, window by window."""
+        return [place for start_ms in self.starts() for place in self._windows[start_ms]]
 
     def next_to_fold(self) -> int | None:
         """Return the start of the first window when it can be folded."""
@@ -207,7 +208,6 @@ class WindowStore:
                 del self.partitions[partition].rows[key]
             else:
                 self._note(partition, key, row)
-        self.changed.add(start_ms)
         return closed
 
     def _note(self, partition: int, key: RowKey, row: StoredRow) -> None:
@@ -226,15 +226,11 @@ class WindowStore:
         if not rows:
             self._left.pop(key.start_ms, None)
 
-    def _kept(self) -> dict[int, RowsOfWindow]:
-        """Return all rows by the start of their window."""
-        return self._left | self._windows
-
     def _is_folded(self, start_ms: int) -> bool:
         return self.folded_through_ms is not None and start_ms <= self.folded_through_ms
 
 
-def _place(item: tuple[tuple[int, RowKey], StoredRow]) -> tuple[int | str, ...]:
+def _place(item: tuple[RowPlace, StoredRow]) -> tuple[int | str, ...]:
     (partition, key), _ = item
     return partition, *_order(key)[1:]
 
@@ -250,8 +246,8 @@ class PackedPartition(msgspec.Struct, frozen=True, array_like=True):
     closing: list[RowKey]
 
 
-class PackedWindow(msgspec.Struct, frozen=True, array_like=True):
-    """The rows of a window, as the state of a rollout holds them: one of each list, in order."""
+class PackedRows(msgspec.Struct, frozen=True, array_like=True):
+    """Rows as the state of a rollout holds them: one of each list, in a fixed order."""
 
     partitions: list[int]
     keys: list[RowKey]
@@ -263,14 +259,14 @@ class PackedWindow(msgspec.Struct, frozen=True, array_like=True):
 class PackedStore(msgspec.Struct, frozen=True, array_like=True):
     """A `WindowStore` as the state of a rollout holds it."""
 
-    folded_through_ms: int | None = None
-    partitions: dict[int, PackedPartition] = field(default_factory=dict)
-    windows: dict[int, PackedWindow] = field(default_factory=dict)
-    """By start."""
+    folded_through_ms: int | None
+    partitions: dict[int, PackedPartition]
+    rows: PackedRows
+    """All, or those alone that were open when their window was folded."""
 
 
-def pack_store(store: WindowStore, *, without: Collection[int] = ()) -> PackedStore:
-    """Return the store packed, but for windows that start at some times.
+def pack_store(store: WindowStore, *, with_open: bool = True) -> PackedStore:
+    """Return the store packed, with or without the rows of windows that were not folded.
 
     The same rows give the same bytes.
     """
@@ -280,49 +276,59 @@ def pack_store(store: WindowStore, *, without: Collection[int] = ()) -> PackedSt
         )
         for number, rows in sorted(store.partitions.items())
     }
-    windows = {
-        start_ms: _pack_window(rows)
-        for start_ms, rows in sorted(store._kept().items())
-        if start_ms not in without
-    }
-    return PackedStore(store.folded_through_ms, partitions, windows)
+    left = {place: row for rows in store._left.values() for place, row in rows.items()}
+    opened = store._windows.values() if with_open else ()
+    rows = left | {place: row for window in opened for place, row in window.items()}
+    return PackedStore(store.folded_through_ms, partitions, _pack(rows))
 
 
-def pack_window(store: WindowStore, start_ms: int) -> PackedWindow:
-    """Return the rows of a window packed: the same rows give the same bytes."""
-    return _pack_window(store._kept()[start_ms])
+def pack_rows(store: WindowStore, places: Iterable[RowPlace]) -> PackedRows:
+    """Return rows of windows that were not folded packed: the same ones give the same bytes."""
+    return _pack({place: store._windows[place[1].start_ms][place] for place in places})
 
 
-def unpack_store(packed: PackedStore) -> WindowStore:
-    """Return the store that was packed."""
+def unpack_store(packed: PackedStore, parts: Iterable[PackedRows] = ()) -> WindowStore:
+    """Return the store that was packed.
+
+    `parts` hold rows of windows that were not folded yet, older versions first.
+    """
     store = WindowStore()
     store.folded_through_ms = packed.folded_through_ms
     for number, one in packed.partitions.items():
         store.partitions[number] = PartitionRows(
             one.version, one.closed_through_ms, set(one.closing)
         )
-    for window in packed.windows.values():
-        for partition, key, version, is_closed, values in zip(
-            window.partitions,
-            window.keys,
-            window.versions,
-            window.closed,
-            unpack(window.values),
-            strict=True,
-        ):
-            store._note(partition, key, StoredRow(version, is_closed, values))
+    for (partition, key), row in _unpacked(packed.rows):
+        store._note(partition, key, row)
+    for part in parts:
+        for (partition, key), row in _unpacked(part):
+            if not store._is_folded(key.start_ms):  # since the part was written
+                store._note(partition, key, row)
     return store
 
 
-def _pack_window(rows: RowsOfWindow) -> PackedWindow:
-    ordered = sorted(rows.items(), key=_place)
-    return PackedWindow(
+def _pack(rows: RowsOfWindow) -> PackedRows:
+    ordered = sorted(rows.items(), key=_place_in_all)
+    values = [row.values for _, row in ordered]
+    return PackedRows(
         partitions=[partition for (partition, _), _ in ordered],
         keys=[key for (_, key), _ in ordered],
         versions=[row.version for _, row in ordered],
         closed=[row.is_closed for _, row in ordered],
-        values=pack(np.array([row.values for _, row in ordered])),
+        values=pack(np.array(values) if values else np.zeros((0, 0))),
     )
+
+
+def _unpacked(rows: PackedRows) -> Iterator[tuple[RowPlace, StoredRow]]:
+    for partition, key, version, is_closed, values in zip(
+        rows.partitions, rows.keys, rows.versions, rows.closed, unpack(rows.values), strict=True
+    ):
+        yield (partition, key), StoredRow(version, is_closed, values)
+
+
+def _place_in_all(item: tuple[RowPlace, StoredRow]) -> tuple[int | str, ...]:
+    (partition, key), _ = item
+    return key.start_ms, partition, *_order(key)[1:]
 
 
 def _order(key: RowKey) -> tuple[int | str, ...]:

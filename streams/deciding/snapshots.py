@@ -1,24 +1,26 @@
 """What the table holds of a rollout: a snapshot, and parts of it that are written apart. Pure.
 
-The snapshot of a large rollout is mostly the rows of its open windows, of which two or three in
-fourteen change from one checkpoint to the next. So each large window is a *part*, an entry of the
-table by itself, which is written when its rows have changed. The snapshot names its parts.
+The snapshot of a large rollout is mostly the rows of its open windows, of which a tenth changes
+from one checkpoint to the next. So these rows are in *parts*, entries of the table by themselves:
+each checkpoint writes a part with the rows that have changed, then the snapshot, which names the
+parts in their order. Of a row that is in several parts the last one counts. A part that has no
+newest row any more is not named: windows are folded in the order in which they came, so that is so
+after the life of a window.
 
-A crash may come between any two writes, so a checkpoint never overwrites a part that the snapshot
-in the table names: parts go to *slots*, and a changed window goes to a free one. Once the snapshot
-is written, the slot that it does not name any more is free for the next. So there are a few more
-slots than windows, and nothing has to be deleted before the rollout is.
+A crash may come between the two writes, so a part that the snapshot in the table names is never
+written over: parts go to *slots*, and a new one to a free one. A slot that the snapshot does not
+name any more is free for the next checkpoint, so nothing has to be deleted before the rollout is.
 
-    helpdesk        the snapshot: policy, evidence, small windows, names of parts
-    helpdesk/0      a window
-    helpdesk/1      another one, or an older copy of one, which the snapshot does not name
+    helpdesk        the snapshot: policy, evidence, names of parts
+    helpdesk/0      rows
+    helpdesk/1      other rows, or older ones, which the snapshot does not name
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count, islice
+from itertools import count
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -26,7 +28,7 @@ import msgspec
 
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.policy_change import successor
-from understudy.analyzers.guardrails.state import WindowName, decode_header
+from understudy.analyzers.guardrails.state import RowName, decode_header, decode_rows
 from understudy.schemas.decisions import Decision
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import compile_manifest
@@ -35,8 +37,11 @@ from understudy.streams.zstd import zstd
 
 ZSTD_LEVEL: Final = 3
 """zstd's default: higher levels take several times as long for a few percent less."""
-ROWS_OF_PART: Final = 32
-"""Windows of fewer rows stay in the snapshot: they take some 3 kB, and a message has its price."""
+FEW_ROWS: Final = 64
+"""So many rows of open windows, some 6 kB, stay in the snapshot: each message has its price."""
+MOST_PARTS: Final = 64
+"""Beyond this all rows are written anew. Windows live for some three minutes, so at a checkpoint in
+ten seconds there are eighteen; many decisions, or long join timeouts, lead to more."""
 SLOT_MARK: Final = b"/"
 """No rollout_id contains it."""
 
@@ -54,9 +59,8 @@ class UnreadableSnapshot(RuntimeError):
 
 
 class Part(NamedTuple):
-    """A window that is an entry by itself."""
+    """Some rows of open windows, an entry by themselves."""
 
-    window: WindowName
     slot: int
     checksum: int
     """Of the entry: another one in its slot is no part of this snapshot."""
@@ -77,7 +81,7 @@ class RolloutSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Of the newest message of windows that the state includes: the same for them. They change no
     evidence, but a look at one would see what came after it."""
     parts: tuple[Part, ...] = ()
-    """Windows that were left out of the state."""
+    """Rows that were left out of the state, older ones first; none where the state has all."""
 
     @property
     def awaits_look(self) -> bool:
@@ -115,29 +119,42 @@ def slots_of(key: bytes, table: Iterable[bytes]) -> list[bytes]:
 
 
 class SavedParts:
-    """The parts that the snapshot in the table names."""
+    """The parts that the snapshot in the table names, and in which of them each row is."""
 
-    def __init__(self, parts: Iterable[Part] = ()) -> None:
-        self._parts = {one.window: one for one in parts}
+    def __init__(
+        self, parts: Sequence[Part] = (), slots: Mapping[RowName, int] | None = None
+    ) -> None:
+        """`slots` says in which part the newest version of each row is."""
+        self.parts = tuple(parts)
+        self._slots = slots or {}
 
-    def with_changed(
-        self, key: bytes, evaluator: RolloutEvaluator
-    ) -> tuple[dict[bytes, bytes], tuple[Part, ...]]:
-        """Return the windows to write, by the keys of free slots, and all parts once they are."""
-        large = evaluator.windows(at_least=ROWS_OF_PART)
-        changed = evaluator.changed_windows()
-        kept = [self._parts[one] for one in large if one in self._parts and one not in changed]
-        anew = [one for one in large if one not in self._parts or one in changed]
-        writes, parts = dict[bytes, bytes](), kept
-        for window, slot in zip(anew, islice(self._free_slots(), len(anew)), strict=True):
-            value = _compressed(evaluator.encode_window(window))
-            writes[slot_key(key, slot)] = value
-            parts.append(Part(window, slot, crc32(value)))
-        return writes, tuple(sorted(parts))
+    @classmethod
+    def of(cls, parts: Sequence[Part], values: Sequence[bytes]) -> SavedParts:
+        """Return the parts with these values, decompressed."""
+        slots: dict[RowName, int] = {}
+        for part, value in zip(parts, values, strict=True):
+            slots.update(dict.fromkeys(decode_rows(value).names(), part.slot))
+        return cls(parts, slots)
 
-    def _free_slots(self) -> Iterator[int]:
-        taken = {one.slot for one in self._parts.values()}
-        return (slot for slot in count() if slot not in taken)
+    def with_changes(self, key: bytes, evaluator: RolloutEvaluator) -> tuple[Writes, SavedParts]:
+        """Return the part to write, if there is one, and all parts once it is there."""
+        rows = evaluator.open_rows()
+        if len(rows) < FEW_ROWS:
+            return {}, SavedParts()
+        changed = evaluator.changed_rows()
+        kept = {row: self._slots[row] for row in rows if row in self._slots and row not in changed}
+        named = set(kept.values())
+        parts = [part for part in self.parts if part.slot in named]
+        if len(parts) >= MOST_PARTS:
+            kept, parts = {}, []
+        anew = [row for row in rows if row not in kept]
+        if not anew:
+            return {}, SavedParts(parts, kept)
+        taken = {part.slot for part in self.parts}
+        slot = next(slot for slot in count() if slot not in taken)
+        value = _compressed(evaluator.encode_rows(anew))
+        parts.append(Part(slot, crc32(value)))
+        return {slot_key(key, slot): value}, SavedParts(parts, kept | dict.fromkeys(anew, slot))
 
 
 def snapshot_in(table: Mapping[bytes, bytes], key: bytes) -> RolloutSnapshot | None:
@@ -151,21 +168,23 @@ def snapshot_in(table: Mapping[bytes, bytes], key: bytes) -> RolloutSnapshot | N
     snapshot = decode_snapshot(table[key])
     if not snapshot.parts:
         return snapshot
-    state = msgspec.Raw(restored_evaluator(table, key, snapshot).encode_state())
+    evaluator, _ = restored_evaluator(table, key, snapshot)
+    state = msgspec.Raw(evaluator.encode_state())
     return msgspec.structs.replace(snapshot, state=state, parts=())
 
 
 def restored_evaluator(
     table: Mapping[bytes, bytes], key: bytes, snapshot: RolloutSnapshot
-) -> RolloutEvaluator:
-    """Return the evaluator of a snapshot in a table. Raises `UnreadableSnapshot`."""
+) -> tuple[RolloutEvaluator, SavedParts]:
+    """Return the evaluator of a snapshot in a table, and its parts. Raises `UnreadableSnapshot`."""
     with _read():
         rollout, state = compile_manifest(snapshot.record.manifest), bytes(snapshot.state)
-        windows = [_part_in(table, key, part) for part in snapshot.parts]
+        values = [_part_in(table, key, part) for part in snapshot.parts]
         try:
-            return RolloutEvaluator(rollout, state, windows=windows)
+            evaluator = RolloutEvaluator(rollout, state, parts=values)
         except ValueError:  # another release wrote it
-            return successor(rollout, rollout, state)
+            return successor(rollout, rollout, state), SavedParts(snapshot.parts)
+        return evaluator, SavedParts.of(snapshot.parts, values)
 
 
 def decision_in(table: Mapping[bytes, bytes], key: bytes) -> Decision:
@@ -173,13 +192,14 @@ def decision_in(table: Mapping[bytes, bytes], key: bytes) -> Decision:
 
     Raises KeyError where it holds nothing of the rollout, and `UnreadableSnapshot`.
     """
-    return restored_evaluator(table, key, decode_snapshot(table[key])).decision()
+    evaluator, _ = restored_evaluator(table, key, decode_snapshot(table[key]))
+    return evaluator.decision()
 
 
 def _part_in(table: Mapping[bytes, bytes], key: bytes, part: Part) -> bytes:
     value = table.get(slot_key(key, part.slot))
     if value is None or crc32(value) != part.checksum:
-        raise UnreadableSnapshot(f"slot {part.slot} of {key!r} does not hold {part.window}")
+        raise UnreadableSnapshot(f"slot {part.slot} of {key!r} does not hold what was saved there")
     return zstd.decompress(value)
 
 

@@ -88,7 +88,7 @@ class _LiveRollout:
     newest_windows: LogPlace | None = None
     parts: SavedParts = field(default_factory=SavedParts)
     """Of the snapshot in the table."""
-    parts_to_save: tuple[Part, ...] = ()
+    parts_to_save: SavedParts = field(default_factory=SavedParts)
     """Of the last checkpoint, which may not be in the table yet."""
     unsaved_messages: list[tuple[bytes, LogPlace]] = field(default_factory=list)
     """Messages of windows that the table's snapshot does not include yet."""
@@ -103,21 +103,21 @@ class _LiveRollout:
         return self._snapshot(())
 
     def checkpoint(self, key: bytes) -> Checkpoint:
-        """Changed parts, then the snapshot that names them."""
-        writes, self.parts_to_save = self.parts.with_changed(key, self.evaluator)
-        return writes, {key: encode_snapshot(self._snapshot(self.parts_to_save))}
+        """A part with what has changed, then the snapshot that names it."""
+        writes, self.parts_to_save = self.parts.with_changes(key, self.evaluator)
+        return writes, {key: encode_snapshot(self._snapshot(self.parts_to_save.parts))}
 
     def mark_saved(self) -> None:
         """The table holds the last checkpoint, which is the newest state."""
-        self.parts = SavedParts(self.parts_to_save)
+        self.parts = self.parts_to_save
         self.evaluator.note_saved()
         self.unsaved_messages.clear()
 
     def _snapshot(self, parts: tuple[Part, ...]) -> RolloutSnapshot:
-        apart = [one.window for one in parts]
+        state = self.evaluator.encode_state(with_open_rows=not parts)
         return RolloutSnapshot(
             record=self.record,
-            state=msgspec.Raw(self.evaluator.encode_state(apart)),
+            state=msgspec.Raw(state),
             last_applied_command=self.last_applied_command,
             record_offset=self.record_offset,
             record_timestamp_ms=self.record_timestamp_ms,
@@ -314,14 +314,15 @@ def look_request(key: bytes) -> bytes:
 
 def _restored(table: Mapping[bytes, bytes], key: bytes) -> _LiveRollout:
     snapshot = decode_snapshot(table[key])
+    evaluator, parts = restored_evaluator(table, key, snapshot)
     return _LiveRollout(
         snapshot.record,
-        restored_evaluator(table, key, snapshot),
+        evaluator,
         snapshot.last_applied_command,
         snapshot.record_offset,
         snapshot.record_timestamp_ms,
         snapshot.newest_windows,
-        SavedParts(snapshot.parts),
+        parts,
     )
 
 

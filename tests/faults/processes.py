@@ -24,7 +24,7 @@ EXIT_S: Final = 60.0
 """Twice what Kubernetes grants: a worker that takes longer hangs."""
 GRACE_S: Final = 30.0
 """What Kubernetes grants a container between SIGTERM and SIGKILL, unless told otherwise."""
-ROWS_OF_PART: Final = 3
+FEW_ROWS: Final = 5
 """Of deciding's table: windows here are small, and some shall be parts of their snapshot."""
 _LOG_TAIL: Final = 6000
 """Characters of a worker's log that a failure shows: its last hundred lines or so."""
@@ -94,7 +94,7 @@ def _run(environment: dict[str, str], log: str, role: Role) -> None:
     from understudy.streams.settings import load_settings
     from understudy.streams.worker import run_worker
 
-    snapshots.ROWS_OF_PART = ROWS_OF_PART  # type: ignore[misc]
+    snapshots.FEW_ROWS = FEW_ROWS  # type: ignore[misc]
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
     try:
         run_worker(load_settings(None, environment), role)

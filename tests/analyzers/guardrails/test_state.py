@@ -19,8 +19,8 @@ from understudy.analyzers.guardrails.state import (
     RolloutState,
     decode_header,
     decode_state,
+    encode_rows,
     encode_state,
-    encode_window,
 )
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold, ThresholdEntry
 from understudy.analyzers.guardrails.window_store import RowKey, StoredRow
@@ -85,6 +85,7 @@ def test_the_layout_of_the_state() -> None:
     blocks_shape, _ = encoded["stage"].pop()
     assert blocks_shape == [4, 10]
     values = [1, 3, [["u1", [1], b"\x07"], ["f8", [2], np.array([0.25]).tobytes()]]]
+    nothing: list[object] = [[], [], [], [], [0, 0, []]]
     assert encoded == {
         "policy_hash": state.policy_hash,
         "version": STATE_VERSION,
@@ -101,10 +102,10 @@ def test_the_layout_of_the_state() -> None:
             "events": [
                 None,
                 {3: [2, None, []]},
-                {20: [[3], [list(key)], [2], [False], values]},
+                [[3], [list(key)], [2], [False], values],
             ],
-            "feedback": [None, {}, {}],
-            "evaluations": [None, {}, {}],
+            "feedback": [None, {}, nothing],
+            "evaluations": [None, {}, nothing],
         },
         "measured_since": [{"fallback_rate": 30}],
         "is_folded": False,
@@ -112,40 +113,41 @@ def test_the_layout_of_the_state() -> None:
     }  # fmt: skip
 
 
-def test_windows_that_are_encoded_by_themselves_give_the_same_state() -> None:
-    """Also one that was folded without some of its rows."""
-    evaluator = RolloutEvaluator(POLICY)
+def test_rows_that_are_encoded_by_themselves_give_the_same_state() -> None:
+    """Also where one window was folded without some of its rows, and in whichever order."""
+    evaluator, parts = RolloutEvaluator(POLICY), []
     for place, message in enumerate(World(requests=50, harm=BAD).messages(3, 50)):
         for row in message.rows[1:]:
             row.closed = 0 < place < 40
         evaluator.take(message)
-    whole = evaluator.encode_state()
-    state = decode_state(POLICY, CHECKS, whole)
-    folded_ms = state.stores["events"].folded_through_ms or 0
-    windows = state.windows(at_least=1)
-    assert any(one.start_ms <= folded_ms for one in windows)
-    apart = windows[::2]
-    rest, parts = encode_state(state, apart), [encode_window(state, one) for one in apart]
+        state = decode_state(POLICY, CHECKS, evaluator.encode_state())
+        rows = state.open_rows()
+        parts.append(encode_rows(state, reversed(rows[-2:])))
+    whole = encode_state(state)
+    assert len(state.stores["events"].partitions[0].rows) > len(rows), "of a folded window"
+    rest = encode_state(state, with_open_rows=False)
     assert len(rest) < len(whole)
+    assert encode_state(decode_state(POLICY, CHECKS, rest, [encode_rows(state, rows)])) == whole
     assert encode_state(decode_state(POLICY, CHECKS, rest, parts)) == whole
     assert encode_state(decode_state(POLICY, CHECKS, rest)) == rest
 
 
-def test_windows_whose_rows_change_are_noted_until_they_are_saved() -> None:
+def test_rows_that_change_are_noted_until_they_are_saved() -> None:
     evaluator = RolloutEvaluator(POLICY)
     first, second, third = World(requests=50).messages(3, 3)
-    for row in second.rows:
+    for row in (*second.rows, *third.rows):
         row.closed = False
     evaluator.take(first)
     evaluator.take(second)
-    folded, kept = sorted(evaluator.changed_windows())
-    assert evaluator.windows(at_least=1) == [kept]
+    opened = evaluator.open_rows()
+    assert len(opened) == len(second.rows)
+    assert evaluator.changed_rows().issuperset(opened)
     evaluator.note_saved()
     evaluator.take(second)
     evaluator.look()
-    assert evaluator.changed_windows() == set()
+    assert evaluator.changed_rows() == set()
     evaluator.take(third)
-    assert evaluator.changed_windows() == {(kept.source, 2 * kept.start_ms - folded.start_ms)}
+    assert evaluator.changed_rows() == set(evaluator.open_rows()).difference(opened)
 
 
 def test_any_release_can_read_the_header() -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.analyzers.guardrails.world import ROLLOUT, World
 from tests.streams.deciding.fake_port import write
+from understudy.analyzers.guardrails.state import decode_rows
+from understudy.analyzers.guardrails.window_store import IDLE_WINDOWS
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.windows import WindowsMessage
@@ -41,8 +43,8 @@ OPEN = 6
 
 
 @pytest.fixture(autouse=True)
-def every_window_is_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "ROWS_OF_PART", 1)
+def all_rows_are_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "FEW_ROWS", 1)
 
 
 def messages(count: int) -> Iterator[WindowsMessage]:
@@ -86,13 +88,16 @@ class Log:
         assert snapshot_in(self.table, KEY) == self.store.snapshot(KEY)
 
 
-def test_only_windows_whose_rows_have_changed_are_written() -> None:
+def test_only_rows_that_have_changed_are_written() -> None:
     log = Log()
     for number, message in enumerate(messages(20)):
         log.take(message)
-        parts, snapshot = log.save()
+        part, snapshot = log.save()
         assert list(snapshot) == [KEY]
-        assert len(parts) == 1, "the closed one is folded, and so in no part"
+        (value,) = part.values()
+        assert value is not None
+        rows = decode_rows(zstd.decompress(value)).names()
+        assert len(rows) == len(World().languages), "those that have closed are folded"
         assert len(decode_snapshot(log.table[KEY]).parts) == min(number + 1, OPEN)
         log.check()
     assert len(log.table) == 1 + OPEN + 1
@@ -104,14 +109,13 @@ def test_what_has_not_changed_is_not_written_again_after_a_restart_either() -> N
         log.take(message)
         log.save()
         log.restart()
-    log.take(message)
-    parts, _ = log.save()
-    assert parts == {}
-    log.check()
+        log.take(message)
+        assert log.save()[0] == {}
+        log.check()
 
 
-def test_small_windows_stay_in_the_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "ROWS_OF_PART", 3)
+def test_few_rows_stay_in_the_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "FEW_ROWS", 1_000)
     log = Log()
     for message in messages(10):
         log.take(message)
@@ -120,16 +124,49 @@ def test_small_windows_stay_in_the_snapshot(monkeypatch: pytest.MonkeyPatch) -> 
     log.check()
 
 
-def test_a_window_that_grows_becomes_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "ROWS_OF_PART", 2)
+def test_rows_move_to_parts_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log()
-    (whole,) = messages(1)
-    for version, rows in enumerate((whole.rows[:1], whole.rows), 1):
-        anew = [msgspec.structs.replace(row, version=version) for row in rows]
-        log.take(msgspec.structs.replace(whole, version=version, rows=anew))
+    for number, message in enumerate(messages(24)):
+        monkeypatch.setattr(snapshots, "FEW_ROWS", 1_000 if number // 4 % 2 else 1)
+        log.take(message)
         log.save()
-        assert len(decode_snapshot(log.table[KEY]).parts) == version - 1
         log.check()
+        if number % 3 == 0:
+            log.restart()
+
+
+def test_a_row_that_was_open_when_its_window_was_folded_does_not_come_back() -> None:
+    """It closes late; a part from before still has it."""
+    log, late = Log(), World(requests=20, partition=1).messages(5, 1)[0]
+    opened = [msgspec.structs.replace(row, closed=False) for row in late.rows]
+    log.take(msgspec.structs.replace(late, rows=opened))
+    log.save()
+    closing = messages(IDLE_WINDOWS + OPEN + 3)
+    for message in closing:
+        log.take(message)
+        log.save()
+    version = message.version + 1
+    closed = [msgspec.structs.replace(row, version=version) for row in late.rows]
+    log.take(msgspec.structs.replace(late, rows=closed, version=version))
+    log.save()
+    log.check()
+    before = log.store.snapshot(KEY)
+    log.restart()
+    log.take(msgspec.structs.replace(late, rows=closed, version=version))
+    assert log.store.snapshot(KEY) == before
+
+
+def test_many_parts_are_written_anew_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "MOST_PARTS", 3)
+    log = Log()
+    sizes = []
+    for message in messages(12):
+        log.take(message)
+        log.save()
+        log.check()
+        sizes.append(len(decode_snapshot(log.table[KEY]).parts))
+    assert sizes == [1, 2, 3] + [1, 2, 3] * 3
+    assert len(log.table) <= 1 + 3 + 1
 
 
 def test_a_crash_between_any_two_writes_leaves_the_checkpoint_before_or_the_new_one() -> None:
@@ -149,7 +186,7 @@ def test_a_crash_between_any_two_writes_leaves_the_checkpoint_before_or_the_new_
 
 
 def test_after_a_torn_checkpoint_what_is_read_again_gives_the_same() -> None:
-    """The part that was written before the crash is nobody's, and is written over."""
+    """The part that was written before the crash is named by nobody, and written over."""
     calm, torn = Log(), Log()
     for message in messages(12):
         calm.take(message)

@@ -75,12 +75,12 @@ def test_the_outcome_is_the_verdict_as_first_emitted(bench: Bench) -> None:
     assert bench.follower.outcome == ROLLED_BACK
 
 
-@pytest.mark.parametrize("rows_of_part", [1, 1_000])
+@pytest.mark.parametrize("few_rows", [1, 1_000])
 def test_evidence_comes_from_the_table_until_all_windows_are_judged(
-    bench: Bench, rows_of_part: int, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, few_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether its windows are parts or not."""
-    monkeypatch.setattr(snapshots, "ROWS_OF_PART", rows_of_part)
+    """Whether its rows are in parts or not."""
+    monkeypatch.setattr(snapshots, "FEW_ROWS", few_rows)
     table: dict[bytes, bytes] = {}
     store = RolloutStateStore(table)
     store.apply_record(KEY, encode_rollout_record(RECORD), LogPlace(0, 0, 1_700_000_000_000))
