@@ -198,6 +198,7 @@ class Worker:
 
     def take(self, second: int, burst: list[bytes]) -> bool:
         """Apply messages that were written within a second; return whether a decision follows."""
+        self.store.announce((KEY, value) for value in burst)
         outputs = [
             self.store.apply_windows(KEY, value, self._place(second, number))
             for number, value in enumerate(burst)
@@ -232,7 +233,7 @@ def measure(
             worker.save()
             worker.clock, worker.written = Clock(), Written()
         if is_measured:
-            worker.clock.time(DECODE, partial(list, map(decode, burst)))
+            worker.clock.time(DECODE, lambda burst=burst: [decode(value) for value in burst])
         take = partial(worker.take, second, burst)
         has_decided = worker.clock.time(APPLY, take)
         if is_measured and (has_decided or second % round(CHECKPOINT_S) == 0):

@@ -37,10 +37,16 @@ STAGE_GRACE_MS: Final = 60_000
 seconds, and a window of 10 s must not mix two stages."""
 
 
-def apply_windows(rollout: Rollout, state: RolloutState, message: WindowsMessage) -> None:
+def apply_windows(
+    rollout: Rollout,
+    state: RolloutState,
+    message: WindowsMessage,
+    following: Sequence[WindowsMessage] = (),
+) -> None:
     """Apply a message. Raises ValueError, no evidence touched, where counts of a row shrank.
 
-    One that asks for a look says nothing else.
+    One that asks for a look says nothing else. `following` are messages that come next, if they are
+    known: their rows are read with those of this one, and applied in their turn.
     """
     if message.asks_for_look:
         return
@@ -50,7 +56,7 @@ def apply_windows(rollout: Rollout, state: RolloutState, message: WindowsMessage
     # Harmless when the message is refused, and when it comes again.
     if sum(state.arrivals.note(row.language, row.workflow) for row in rows.values()):
         state.cover_arrivals()
-    stored = _stored(state, message, rows)
+    stored = _stored(state, message, rows, following)
     _count_for_stage(rollout, state, message, rows, stored)
     late = store.apply(message.partition, message.version, stored)
     state.measured_since.note(metrics_resting_on_field(state, message.source), rows)
@@ -78,10 +84,23 @@ def enter_stage(state: RolloutState, stage: int) -> None:
         evidence.enter_stage()
 
 
-def _stored(state: RolloutState, message: WindowsMessage, rows: dict[RowKey, WindowRow]) -> Rows:
+def _stored(
+    state: RolloutState,
+    message: WindowsMessage,
+    rows: dict[RowKey, WindowRow],
+    following: Sequence[WindowsMessage],
+) -> Rows:
     """Read rows. Raises ValueError, nothing changed, where one holds less than it did."""
     layout, store = state.layouts[message.source], state.stores[message.source]
-    vectors = layout.read(rows, state.table, state.tail_thresholds)
+    next_rows = (
+        row
+        for other in following
+        if other.source == message.source
+        for row in other.rows
+        if _is_usable(state, row)
+    )
+    ahead = state.ahead[message.source]
+    vectors = ahead.read(rows, next_rows, state.table, state.tail_thresholds)
     stored = {}
     for (key, row), values in zip(rows.items(), vectors, strict=True):
         known = store.find(message.partition, key)
@@ -159,7 +178,10 @@ def _learn_tail_thresholds(
         thresholds = state.tail_thresholds.setdefault(name, {})
         for measure in sorted(judged[name]):
             threshold = thresholds.setdefault(measure, TailThreshold())
+            newest = threshold.entries[-1:]
             threshold.learn(_stable_histogram(measure, of_slice), unseen_from_ms)
+            if threshold.entries[-1:] != newest:
+                state.ahead["events"].clear()
 
 
 def metrics_resting_on_field(state: RolloutState, source: Source) -> list[str]:

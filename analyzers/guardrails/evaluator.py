@@ -79,7 +79,11 @@ class RolloutEvaluator:
         )
 
     def add(
-        self, message: WindowsMessage, written_ms: int, cause: Cause | None = None
+        self,
+        message: WindowsMessage,
+        written_ms: int,
+        cause: Cause | None = None,
+        following: Sequence[WindowsMessage] = (),
     ) -> Decision | None:
         """Apply a message, and evaluate when a look is due; return a decision as `take` does.
 
@@ -87,10 +91,12 @@ class RolloutEvaluator:
         look is due a second after the last one, by when messages were written, with the first
         message of a new window, and with one without rows, which asks for it. What comes between
         waits for the next: see `awaits_look`.
+
+        `following` are messages that come next, where they are known: then all cost less to read.
         """
         status = self._state.status
         newest_ms = status.newest_window_ms
-        self._take_rows(message)
+        self._take_rows(message, following)
         is_due = (
             message.asks_for_look
             or abs(written_ms - status.looked_ms) >= LOOK_INTERVAL_MS  # clocks may differ
@@ -240,10 +246,10 @@ class RolloutEvaluator:
         """Begin anew to note which rows change."""
         self._state.note_saved()
 
-    def _take_rows(self, message: WindowsMessage) -> None:
+    def _take_rows(self, message: WindowsMessage, following: Sequence[WindowsMessage] = ()) -> None:
         if message.rollout_id != self.rollout.rollout_id:
             raise ValueError(f"this message is about {message.rollout_id}")
-        apply_windows(self.rollout, self._state, message)
+        apply_windows(self.rollout, self._state, message, following)
 
     # Commands
 

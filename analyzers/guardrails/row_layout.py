@@ -12,7 +12,7 @@ for a side. Added up over the rows of a window and slice, vectors become batches
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -154,18 +154,21 @@ class RowLayout:
         return TurnSums(counts[..., 1:], counts[..., 0])
 
     def read(
-        self, rows: Mapping[RowKey, WindowRow], table: SliceTable, thresholds: TailThresholds
+        self,
+        keys: Sequence[RowKey],
+        rows: Sequence[WindowRow],
+        table: SliceTable,
+        thresholds: TailThresholds,
     ) -> FloatArray:
         """Return the vectors of rows, (n, width). Raises ValueError for counts that cannot be."""
-        keys, found = list(rows), list(rows.values())
-        columns = RowColumns.of_rows(found, self.names)
+        columns = RowColumns.of_rows(rows, self.names)
         vectors = np.zeros((len(keys), self.width))
         self._read_common(columns, vectors)
         for tail in self._tails:
             self._read_tail(tail, columns, keys, table, thresholds, vectors)
         for column, name in enumerate(self.gauges, self._gauges_in_row.start):
             vectors[:, column] = columns[name]
-        vectors[:, -ARRIVED:] = np.array([_arrived(row) for row in found]).reshape(-1, ARRIVED)
+        vectors[:, -ARRIVED:] = np.array([_arrived(row) for row in rows]).reshape(-1, ARRIVED)
         return vectors
 
     def read_closed(

@@ -20,6 +20,7 @@ from understudy.analyzers.guardrails.check_stacks import CheckStacks
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.design_effect import DesignEffect
 from understudy.analyzers.guardrails.measured_since import MeasuredSince
+from understudy.analyzers.guardrails.read_ahead import ReadAhead
 from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.slice_table import SliceTable
 from understudy.analyzers.guardrails.slices import Arrivals
@@ -193,6 +194,8 @@ class RolloutState:
         self.batches: dict[Source, dict[int, FloatArray]] = {source: {} for source in SOURCES}
         """By start of the window: sums of its rows, as long as none changes."""
         self.table, self.stacks = self._tables()
+        self.ahead = {source: ReadAhead(layout) for source, layout in self.layouts.items()}
+        """Rows of messages that come next, read already."""
         self.cover_arrivals()
 
     @classmethod
@@ -226,6 +229,8 @@ class RolloutState:
             self.effects[check.name] = effect.covering(slices)
         for batches in self.batches.values():
             batches.clear()
+        for ahead in self.ahead.values():
+            ahead.clear()
 
     def _tables(self) -> tuple[SliceTable, CheckStacks]:
         table = SliceTable(self.checks, self.arrivals, mirrors=self._mirrors)

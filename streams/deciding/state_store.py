@@ -12,9 +12,11 @@ stay in memory until `clear`, which has to be called when partitions change hand
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -76,6 +78,11 @@ class Output:
     """The record's commands that were rejected, and why."""
 
 
+class _Announced(NamedTuple):
+    payload: bytes
+    message: WindowsMessage
+
+
 @dataclass(slots=True)
 class _LiveRollout:
     """A rollout in memory."""
@@ -125,8 +132,15 @@ class _LiveRollout:
             parts=parts,
         )
 
-    def add(self, payload: bytes, message: WindowsMessage, place: LogPlace) -> Decision | None:
-        decision = self.evaluator.add(message, place.timestamp_ms, place.cause("windows"))
+    def add(
+        self,
+        payload: bytes,
+        message: WindowsMessage,
+        place: LogPlace,
+        following: Sequence[WindowsMessage] = (),
+    ) -> Decision | None:
+        cause = place.cause("windows")
+        decision = self.evaluator.add(message, place.timestamp_ms, cause, following)
         self.unsaved_messages.append((payload, place))
         self.newest_windows = place.newest_with(self.newest_windows)
         return decision
@@ -142,12 +156,28 @@ class RolloutStateStore:
         """Rollouts that the table still holds, and should not."""
         self._newest_windows: dict[int, LogPlace] = {}
         """By partition, of the newest windows of any rollout: they come before a new policy."""
+        self._announced: dict[bytes, deque[_Announced]] = {}
+        """By rollout, messages of windows that will be applied next, in their order."""
 
     def clear(self) -> None:
         """Drop what is in memory: it is restored from the table, or read again."""
         self._live.clear()
         self._deleted.clear()
         self._newest_windows.clear()
+        self._announced.clear()
+
+    def announce(self, messages: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        """Note keys and payloads of windows that will be applied next, in their order.
+
+        Rows of one rollout's messages are read together then. It changes no state: a message that
+        is never applied is forgotten with the next call.
+        """
+        self._announced = {}
+        for key, payload in messages:
+            with suppress(InvalidMessage):
+                message = _windows_message(key, payload)
+                announced = self._announced.setdefault(message.rollout_id.encode(), deque())
+                announced.append(_Announced(payload or b"", message))
 
     def checkpoint(self, key: bytes) -> Checkpoint:
         """Return what to write to the table, so that it holds the newest state of a rollout.
@@ -181,7 +211,7 @@ class RolloutStateStore:
 
         Raises `InvalidMessage`; nothing has changed then.
         """
-        message = _windows_message(key, payload)
+        message, following = self._decoded(key, payload)
         name = message.rollout_id.encode()
         self._newest_windows[place.partition] = place.newest_with(
             self._newest_windows.get(place.partition)
@@ -192,13 +222,23 @@ class RolloutStateStore:
         if place.is_applied(live.newest_windows):
             return Output(name, awaits_look=live.evaluator.awaits_look)
         with self._undone_on_error(name):
-            decision = live.add(payload or b"", message, place)
+            decision = live.add(payload or b"", message, place, following)
             return Output(
                 name,
                 _encoded([decision]),
                 is_state_changed=True,
                 awaits_look=live.evaluator.awaits_look,
             )
+
+    def _decoded(
+        self, key: bytes | None, payload: bytes | None
+    ) -> tuple[WindowsMessage, list[WindowsMessage]]:
+        """Return a message, and those that were announced after it."""
+        announced = self._announced.get(key or b"")
+        if not announced or announced[0].payload is not payload:
+            return _windows_message(key, payload), []
+        message = announced.popleft().message
+        return message, [one.message for one in announced]
 
     def apply_record(self, key: bytes | None, payload: bytes | None, place: LogPlace) -> Output:
         """Apply a new or changed policy, its commands, or its deletion. Raises `InvalidMessage`.

@@ -62,6 +62,8 @@ class Bench:
     checkpoint_interval_s: float = NEVER_S
     max_unsaved_bytes: int = 1 << 30
     look_after_s: float = NEVER_S
+    most_gathered: int = 1
+    """Each message is applied when its call returns."""
     port: FakePort = field(default_factory=FakePort)
     now_s: float = 1000.0
     given_up: list[BaseException] = field(default_factory=list)
@@ -77,6 +79,7 @@ class Bench:
             checkpoint_interval_s=self.checkpoint_interval_s,
             max_unsaved_bytes=self.max_unsaved_bytes,
             look_after_s=self.look_after_s,
+            most_gathered=self.most_gathered,
         )  # fmt: skip
 
     async def apply(self, record: bytes | None = POLICY, offset: int = 0) -> None:
@@ -620,6 +623,85 @@ def test_windows_that_wait_are_abandoned_when_partitions_are_revoked() -> None:
         await asyncio.wait_for(windows, 10)
 
     assert decide(work).port.happened == [("abandon", 0)]
+
+
+# Gathering
+
+
+def test_messages_of_a_burst_are_applied_together_in_their_order() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(CALM[:5])
+        assert bench.progress.messages[WINDOWS] == 0, "the call returns before they are applied"
+        await until(lambda: bench.progress.messages[WINDOWS] == 5)
+        await bench.take(CALM[5:6], 5)
+        before = len(bench.port.happened)
+        bench.processor.hand_over()
+        await until(lambda: "abandon" in bench.happened_since(before))
+        await until(lambda: bench.port.kinds.count("acknowledge") == 1 + 5)
+        acknowledged = [at for kind, at in bench.port.happened if kind == "acknowledge"]
+        assert acknowledged[1:] == [0, 1, 2, 3, 4]
+        assert [at for kind, at in bench.port.happened if kind == "abandon"] == [5]
+
+    assert decide(work, Bench(most_gathered=100)).given_up == []
+
+
+def test_decisions_are_the_same_however_many_are_gathered() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(MESSAGES)
+        await until(lambda: bench.progress.messages[WINDOWS] == len(MESSAGES))
+
+    alone = decide(work)
+    assert decisions(alone)[-1] is not None
+    for most in (3, 100):
+        assert decisions(decide(work, Bench(most_gathered=most))) == decisions(alone)
+
+
+def test_one_that_is_invalid_among_those_gathered_is_a_dead_letter_alone() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take([*MESSAGES[:3], b"no JSON", *MESSAGES[3:]])
+        await until(lambda: bench.progress.messages[WINDOWS] == len(MESSAGES) + 1)
+
+    async def calm(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(MESSAGES)
+
+    bench = decide(work, Bench(most_gathered=100))
+    assert bench.progress.dead_letters == {"invalid_windows": 1}
+    verdicts = [one.verdict for one in decisions(bench) if one]
+    assert verdicts == [one.verdict for one in decisions(decide(calm)) if one]
+
+
+def test_no_more_are_gathered_than_there_is_room_for() -> None:
+    """The caller waits while Kafka takes nothing."""
+
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        bench.port.failures += [RetriableSendError("the broker is away")] * 1_000
+        taking = asyncio.ensure_future(bench.take(MESSAGES))
+        await asyncio.sleep(0.1)
+        assert not taking.done()
+        assert len(bench.processor._pending) <= 2 * 4
+        bench.port.failures.clear()
+        await asyncio.wait_for(taking, 10)
+        await until(lambda: bench.progress.messages[WINDOWS] == len(MESSAGES))
+
+    assert decide(work, Bench(most_gathered=4)).given_up == []
+
+
+def test_what_was_gathered_before_partitions_change_hands_is_left_to_be_read_again() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        before = len(bench.port.happened)
+        await bench.take(MESSAGES[:3])
+        bench.processor.clear()
+        assert bench.port.happened[before:] == [("abandon", at) for at in range(3)]
+        await bench.take(MESSAGES[:3])
+        await until(lambda: bench.progress.messages[WINDOWS] == 3)
+
+    assert decide(work, Bench(most_gathered=100)).given_up == []
 
 
 # Looks

@@ -507,6 +507,22 @@ def test_messages_that_cannot_be_taken_again_stop_everything(
         processor.windows(messages[2:])
 
 
+def test_what_is_announced_is_applied_in_its_turn_or_never() -> None:
+    messages = BROKEN.messages(3, 20)
+    calm, processor = DecisionProcessor(), DecisionProcessor()
+    for one in (calm, processor):
+        one.apply(RECORD)
+    calm.windows(messages)
+    payloads = [msgspec.json.encode(message) for message in messages]
+    for start in range(0, 20, 5):
+        unknown = [(b"nobody", payloads[0]), (None, b"no JSON"), (KEY, None)]
+        processor.store.announce([*unknown, *((KEY, one) for one in payloads[start : start + 8])])
+        for message, payload in zip(messages[start : start + 5], payloads[start:], strict=False):
+            processor.do(processor.store.apply_windows(KEY, payload, at(message)))
+    assert processor.emitted == calm.emitted
+    assert processor.table == calm.table
+
+
 def test_what_was_not_saved_is_read_again_and_decided_the_same() -> None:
     messages = BROKEN.messages(3, 20)
     calm, processor = DecisionProcessor(), DecisionProcessor()
