@@ -8,6 +8,7 @@ import gc
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ import structlog
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.streams.deciding.fake_port import ROLLOUTS, WINDOWS, FakeMessage, FakePort
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
-from understudy.schemas.decisions import Cause, Decision, decode_decision
+from understudy.schemas.decisions import Decision, decode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import (
     RolloutRecord,
@@ -353,7 +354,7 @@ def test_a_batch_that_cannot_be_unpacked_is_a_dead_letter_whichever_topic() -> N
 def test_a_message_that_makes_evaluation_raise_is_a_dead_letter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(_: RolloutEvaluator, message: WindowsMessage, written_ms: int, cause: Cause) -> None:
+    def fail(*_: object) -> None:
         raise ZeroDivisionError("half-way")
 
     async def work(bench: Bench) -> None:
@@ -370,7 +371,7 @@ def test_a_message_that_makes_evaluation_raise_is_a_dead_letter(
 
 
 def test_what_the_message_is_not_to_blame_for_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: RolloutEvaluator, message: WindowsMessage, written_ms: int, cause: Cause) -> None:
+    def fail(*_: object) -> None:
         raise MemoryError("no room")
 
     async def work(bench: Bench) -> None:
@@ -992,12 +993,12 @@ def test_after_a_dead_letter_nothing_is_unsaved_that_the_next_would_apply_again(
     add = RolloutEvaluator.add
 
     def taken(
-        evaluator: RolloutEvaluator, message: WindowsMessage, written_ms: int, cause: Cause
+        evaluator: RolloutEvaluator, message: WindowsMessage, *others: Any
     ) -> Decision | None:
         applied.append(message.version)
         if message.version == POISON_VERSION:
             raise ValueError("half-way")
-        return add(evaluator, message, written_ms, cause)
+        return add(evaluator, message, *others)
 
     monkeypatch.setattr(RolloutEvaluator, "add", taken)
     poison = msgspec.json.decode(CALM[5]) | {"version": POISON_VERSION}

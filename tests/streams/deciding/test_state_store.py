@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.streams.deciding.fake_port import write
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
-from understudy.schemas.decisions import Cause, Decision, decode_decision, encode_decision
+from understudy.schemas.decisions import Decision, decode_decision, encode_decision
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
 from understudy.schemas.rollouts import RolloutManifest, compile_manifest
@@ -471,12 +472,9 @@ def test_what_fails_half_way_is_undone_though_the_table_is_behind(
     add = RolloutEvaluator.add
 
     def taken(
-        evaluator: RolloutEvaluator,
-        message: WindowsMessage,
-        written_ms: int,
-        cause: Cause | None = None,
+        evaluator: RolloutEvaluator, message: WindowsMessage, *others: Any
     ) -> Decision | None:
-        decision = add(evaluator, message, written_ms, cause)
+        decision = add(evaluator, message, *others)
         if message.version == messages[4].version:
             raise poison
         return decision
@@ -499,7 +497,7 @@ def test_messages_that_cannot_be_taken_again_stop_everything(
     processor.apply(RECORD)
     processor.windows(messages[:2], saves=False)
 
-    def fail(_: RolloutEvaluator, message: WindowsMessage, written_ms: int, cause: Cause) -> None:
+    def fail(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(RolloutEvaluator, "add", fail)
