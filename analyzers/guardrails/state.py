@@ -344,8 +344,8 @@ def encode_state(state: RolloutState, *, with_open_rows: bool = True) -> bytes:
 def encode_rows(state: RolloutState, rows: Iterable[RowName]) -> bytes:
     """Return rows of open windows, to be left out of the state."""
     by_source: dict[Source, list[RowPlace]] = {}
-    for source, *place in rows:
-        by_source.setdefault(source, []).append((place[0], place[1]))
+    for row in rows:
+        by_source.setdefault(row.source, []).append((row.partition, row.key))
     packed = {source: pack_rows(state.stores[source], own) for source, own in by_source.items()}
     return _ENCODER.encode(EncodedRows(packed))
 
