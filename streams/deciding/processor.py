@@ -229,13 +229,15 @@ class DecisionProcessor:
     def _apply_gathered(self) -> asyncio.Task[None]:
         """Apply what was gathered, after what is being applied already; return what to wait for."""
         self._stop_gathering()
-        if self._applying is None:
+        if self._applying is None or self._applying.done():
             messages, self._gathered = self._gathered, []
             self._applying = self._start(partial(self._process_all_windows, messages))
             self._applying.add_done_callback(self._apply_next)
         return self._applying
 
-    def _apply_next(self, _: asyncio.Task[None]) -> None:
+    def _apply_next(self, applied: asyncio.Task[None]) -> None:
+        if self._applying is not applied:
+            return
         self._applying = None
         if self._gathered:
             self._apply_gathered()

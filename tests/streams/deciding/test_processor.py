@@ -692,6 +692,21 @@ def test_no_more_are_gathered_than_there_is_room_for() -> None:
     assert decide(work, Bench(most_gathered=4)).given_up == []
 
 
+def test_messages_that_come_in_the_very_moment_in_which_others_are_done_are_applied() -> None:
+    """Before the event loop has told anybody that they are."""
+
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(CALM[:1])
+        applying = bench.processor._apply_gathered()
+        await applying
+        bench.processor._applying = applying
+        await asyncio.wait_for(bench.take(CALM[1:3], 1), 10)
+        await until(lambda: bench.progress.messages[WINDOWS] == 3)
+
+    assert decide(work, Bench(most_gathered=2)).given_up == []
+
+
 def test_what_was_gathered_before_partitions_change_hands_is_left_to_be_read_again() -> None:
     async def work(bench: Bench) -> None:
         await bench.apply()
