@@ -46,7 +46,7 @@ class Described:
     keys: tuple[Column, ...]
     columns: tuple[Column, ...]
     source: str
-    """With `{keys}`, `{inner}` and `{join}` where the keys and what goes by them belong."""
+    """With `{keys}` and `{inner}` where the keys belong."""
     comment: str
 
 
@@ -144,7 +144,8 @@ ROLLOUT_HEALTH: Final = View(
         Column("reason", "String", "The weightiest reason, in words", value="d.reasons[1]"),
         Column("alerts", "Array(String)", "What an operator should look at, in words",
                value="d.alerts"),
-        Column("missing", "Array(String)", "What promotion lacks, in words",
+        Column("missing", "Array(String)", "What promotion lacks, by name: guardrail/slice, requests, "
+               "duration and the like",
                value="JSONExtract(d.decision, 'missing', 'Array(String)')"),
         Column("stage", LABEL, "Stage of the rollout", value="d.stage"),
         Column("candidate_share", "Float64", "Share of requests that gateways give the candidate",
@@ -250,8 +251,9 @@ def _differences(
     head = (label, better, relative) if is_relative else (label, better)
     tuples = ",\n            ".join(one.row() for one in rows)
     source = _estimated(
-        f"arrayJoin([\n            {tuples}\n        ])",
-        _summed(columns_of(rows, _SUMS)),
+        "row",
+        f"{_summed(columns_of(rows, _SUMS))} AS s\n"
+        f"        ARRAY JOIN [\n            {tuples}\n        ] AS row",
         more=[f"row.1 AS {label.name}"],
     )
     columns = (*_of(head), *_VALUES, *_approx("d.variance", "delta"), _FINDING)
@@ -269,12 +271,13 @@ def _estimated(
     more: Iterable[str] = (),
     where: str = "d.units > 0",
 ) -> str:
-    """The source of a view with an estimate for each row.
+    """The source of a view with an estimate for each row, which `row` of the inner query makes.
 
-    Its steps are names of one SELECT, each made from those before it. `kept` are columns of the
-    inner query that the view shows, and `more` further ones made of a row.
+    A filter on a key reaches the roll-up through the clause ARRAY JOIN, not through the function
+    arrayJoin. Steps are names of one SELECT, each made from those before it. `kept` are columns of
+    the inner query that the view shows, and `more` further ones made of a row.
     """
-    made = ", ".join([*kept, f"{row} AS row"])
+    made = ", ".join([*kept, row])
     parts = [f"row.{number} AS {name}" for number, name in enumerate(ROW, 1) if name != "label"]
     steps = [f"{value} AS {name}" for name, value in ESTIMATE.items()]
     listed = ",\n        ".join([*more, *parts, *steps])
@@ -287,10 +290,10 @@ def _estimated(
         SELECT
             {{keys}},
             {made}
-        FROM {inner} AS s
+        FROM {inner}
     )
 ) AS d
-{{join}}WHERE {where}"""
+WHERE {where}"""
 
 
 def _summed(columns: Iterable[str], maps: Iterable[str] = ()) -> str:
@@ -390,9 +393,7 @@ def _latency() -> Described:
 (
     SELECT
         {{keys}},
-        (arrayJoin([
-            {tuples}
-        ]) AS times).1 AS measure,
+        times.1 AS measure,
         times.2 AS stable_count,
         times.3 AS candidate_count,
         times.4 AS stable_histogram,
@@ -401,8 +402,11 @@ def _latency() -> Described:
         sqrt(0.0475 / candidate_count) * understudy_approx_multiplier(candidate_count)
             AS candidate_margin
     FROM {_summed(columns, maps)} AS s
+    ARRAY JOIN [
+            {tuples}
+        ] AS times
 ) AS d
-{{join}}WHERE d.stable_count + d.candidate_count > 0""",
+WHERE d.stable_count + d.candidate_count > 0""",
         "Times of both sides from their histograms, within 1 %. The interval of the ratio is that "
         "of both ranks, and takes requests as independent",
     )  # fmt: skip
@@ -445,7 +449,7 @@ def _cost_impact() -> Described:
                    "greatest(0, toInt64(d.candidate_requests) - toInt64(d.candidate_served))"),
         ),
         _estimated(
-            difference.row(), _summed(columns), kept=shown,
+            f"{difference.row()} AS row", f"{_summed(columns)} AS s", kept=shown,
             where="d.stable_requests + d.candidate_requests > 0",
         ),
         "What both sides cost, how the candidate's cost differs, and what the rollout itself costs",
@@ -459,11 +463,12 @@ def _field_changes() -> Described:
 (
             SELECT
                 *,
-                arrayJoin(mapKeys(mapAdd({maps[0]}, {maps[1]}))) AS field,
+                field,
                 {maps[0]}[field] AS changed,
                 {maps[1]}[field] AS control_changed
-            FROM {_summed(columns_of([difference], _SUMS), maps)}
-        )"""
+            FROM {_summed(columns_of([difference], _SUMS), maps)} AS m
+            ARRAY JOIN mapKeys(mapAdd({maps[0]}, {maps[1]})) AS field
+        ) AS s"""
     return Described(
         "field_changes", "Field changes: which fields of JSON answers differ.",
         SLICE,
@@ -479,7 +484,7 @@ def _field_changes() -> Described:
                    value="d.delta"),
             *_approx("d.variance", "delta"),
         ),
-        _estimated(difference.row(), inner, kept=("field", "changed")),
+        _estimated(f"{difference.row()} AS row", inner, kept=("field", "changed")),
         "Which fields of JSON answers differ, and how much more often than stable's own second run",
     )  # fmt: skip
 
@@ -531,14 +536,11 @@ def _decision_columns() -> tuple[Column, ...]:
 
 
 def _view(described: Described, *, by_day: bool) -> View:
-    is_joined = described is _LANGUAGE_DELTAS and not by_day
     keys = {one.name: f"w.{one.name}" for one in described.keys}
     if by_day:
         keys["day"] = "toDate(w.window_start, 'UTC')"
-    source = (
-        described.source.replace("{keys}", ", ".join(keys))
-        .replace("{inner}", ", ".join(f"{value} AS {name}" for name, value in keys.items()))
-        .replace("{join}", _BY_DECISION if is_joined else "")
+    source = described.source.replace("{keys}", ", ".join(keys)).replace(
+        "{inner}", ", ".join(f"{value} AS {name}" for name, value in keys.items())
     )
     return View(
         described.name + ("_daily" if by_day else ""),
@@ -547,7 +549,6 @@ def _view(described: Described, *, by_day: bool) -> View:
             *_of(described.keys),
             *((_DAY,) if by_day else ()),
             *described.columns,
-            *(_decision_columns() if is_joined else ()),
         ),
         (),
         described.comment + (", by UTC day" if by_day else ""),
@@ -555,9 +556,34 @@ def _view(described: Described, *, by_day: bool) -> View:
     )
 
 
+def _beside_decisions(measured: View) -> View:
+    """Language deltas: what was measured beside the newest decision.
+
+    What was measured is a view of its own: a subquery is planned twice where it is joined.
+    """
+    columns = tuple(replace(one, value=f"d.{one.name}") for one in measured.columns)
+    return replace(
+        measured,
+        name=_LANGUAGE_DELTAS.name,
+        title=_LANGUAGE_DELTAS.title,
+        columns=(*columns, *_decision_columns()),
+        comment=_LANGUAGE_DELTAS.comment,
+        source=f"{measured.name} AS d\n{_BY_DECISION}",
+    )
+
+
 EVIDENCE_VIEW: Final = _evidence()
+LANGUAGE_DIFFERENCES: Final = replace(
+    _view(_LANGUAGE_DELTAS, by_day=False),
+    name="language_differences",
+    title="Language differences: `language_deltas` without what decisions say.",
+    comment=f"{_LANGUAGE_DELTAS.comment}, without what decisions say",
+)
 ANALYST_VIEWS: Final = (
     EVIDENCE_VIEW,
     ROLLOUT_HEALTH,
-    *(_view(one, by_day=by_day) for one in DESCRIBED for by_day in (False, True)),
+    LANGUAGE_DIFFERENCES,
+    _beside_decisions(LANGUAGE_DIFFERENCES),
+    _view(_LANGUAGE_DELTAS, by_day=True),
+    *(_view(one, by_day=by_day) for one in DESCRIBED[1:] for by_day in (False, True)),
 )

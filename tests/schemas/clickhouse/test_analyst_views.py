@@ -21,7 +21,7 @@ def test_views_come_over_all_time_and_by_day() -> None:
         whole, daily = by_name[one.name], by_name[f"{one.name}_daily"]
         assert set(daily.types) - set(whole.types) == {"day"}
         assert "day" not in whole.types
-        assert HOURLY in whole.source
+        assert HOURLY in daily.source
 
 
 def test_a_difference_has_an_interval() -> None:
