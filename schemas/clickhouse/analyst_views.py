@@ -144,8 +144,8 @@ ROLLOUT_HEALTH: Final = View(
         Column("reason", "String", "The weightiest reason, in words", value="d.reasons[1]"),
         Column("alerts", "Array(String)", "What an operator should look at, in words",
                value="d.alerts"),
-        Column("missing", "Array(String)", "What promotion lacks, by name: guardrail/slice, requests, "
-               "duration and the like",
+        Column("missing", "Array(String)", "What promotion lacks, by name: guardrail/slice, "
+               "requests, duration and the like",
                value="JSONExtract(d.decision, 'missing', 'Array(String)')"),
         Column("stage", LABEL, "Stage of the rollout", value="d.stage"),
         Column("candidate_share", "Float64", "Share of requests that gateways give the candidate",

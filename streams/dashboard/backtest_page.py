@@ -9,7 +9,7 @@ from typing import Final
 
 from understudy.analyzers.guardrails.formatting import format_count, format_duration
 from understudy.schemas.decisions import Decision
-from understudy.streams.dashboard.evidence_rows import EvidenceRow
+from understudy.streams.dashboard.evidence_rows import EvidenceRow, evidence_rows
 from understudy.streams.dashboard.rollout_page import all_requests, worse_slices
 
 MAX_DECISIONS: Final = 50
@@ -58,12 +58,13 @@ def backtest_page(trial: StoredTrial) -> BacktestPage:
     """Return what the page shows."""
     first = trial.decisions[0].decided_at if trial.decisions else trial.outcome.decided_at
     shown = trial.decisions[:MAX_DECISIONS]
+    rows = evidence_rows(trial.outcome, trial.outcome.evidence)
     return BacktestPage(
         verdict=trial.outcome.verdict,
         summary=_summary(trial, first),
         steps=[_step(one, first) for one in shown],
-        together=all_requests(trial.outcome),
-        slices=worse_slices(trial.outcome),
+        together=all_requests(rows),
+        slices=worse_slices(rows),
         notes=_notes(trial, len(trial.decisions) - len(shown)),
     )
 

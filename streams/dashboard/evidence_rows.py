@@ -105,6 +105,7 @@ class EvidenceRow(FindingRow):
 
     slice: str
     units: str
+    unit_count: int
     rollback: str
     rollback_multiple: float
     promotion: str
@@ -168,6 +169,7 @@ def _row(one: Evidence, decision: Decision) -> EvidenceRow:
         action=one.action,
         limit=limit_text(one),
         units=format_count(one.units),
+        unit_count=one.units,
         sides=sides_text(one),
         harm=harm_text(one, one.harm),
         interval=interval_text(one),

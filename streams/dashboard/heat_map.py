@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from understudy.analyzers.guardrails.slices import ALL, slice_title
-from understudy.schemas.decisions import Decision, Evidence
-from understudy.streams.dashboard.evidence_rows import EvidenceRow, evidence_rows
+from understudy.streams.dashboard.evidence_rows import EvidenceRow
 
 MAX_COLUMNS: Final = 31
 """All requests and thirty languages; the rest is counted, and has a place in the table."""
@@ -44,16 +43,17 @@ class HeatMap:
         return parts
 
 
-def heat_map(decision: Decision) -> HeatMap:
-    """Return the newest evidence of a decision for all requests and each language.
+def heat_map(found: Sequence[EvidenceRow]) -> HeatMap:
+    """Return what was found over all requests and in each language.
 
     Languages are in the order of how many units they have.
     """
-    slices = _slices(decision.evidence)
+    slices = _slices(found)
     shown = slices[:MAX_COLUMNS]
     cells: dict[str, dict[str, EvidenceRow]] = {}
-    for row in evidence_rows(decision, [one for one in decision.evidence if one.slice in shown]):
-        cells.setdefault(row.guardrail, {})[row.slice] = row
+    for row in found:
+        if row.slice in shown:
+            cells.setdefault(row.guardrail, {})[row.slice] = row
     rows = [
         (name, next(iter(of.values())).title, [of.get(slice_) for slice_ in shown])
         for name, of in cells.items()
@@ -62,11 +62,11 @@ def heat_map(decision: Decision) -> HeatMap:
     return HeatMap(shown, titles, rows, len(slices) - len(shown))
 
 
-def _slices(evidence: Sequence[Evidence]) -> list[str]:
+def _slices(evidence: Sequence[EvidenceRow]) -> list[str]:
     units: dict[str, int] = {}
     for one in evidence:
         is_language = one.slice.startswith(_LANGUAGE) and "," not in one.slice
         if one.slice == ALL or is_language:
-            units[one.slice] = max(units.get(one.slice, 0), one.units)
+            units[one.slice] = max(units.get(one.slice, 0), one.unit_count)
     seen = [name for name in units if name == ALL or units[name]]
     return sorted(seen, key=lambda name: (name != ALL, -units[name], name))

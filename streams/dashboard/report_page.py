@@ -163,10 +163,11 @@ def evidence_part(
     decision: Decision, courses: Sequence[tuple[Evidence, Sequence[EvidencePoint]]] = ()
 ) -> EvidencePart:
     """Return what a decision rests on. `courses` are pieces of evidence with their past."""
-    heat = heat_map(decision)
+    rows = evidence_rows(decision, decision.evidence)
+    heat = heat_map(rows)
     return EvidencePart(
-        together=all_requests(decision),
-        slices=worse_slices(decision),
+        together=all_requests(rows),
+        slices=worse_slices(rows),
         heat=heat.parts(HEAT_COLUMNS) if heat.is_worth_showing else [],
         by_language=_by_language(decision),
         courses=[found for one, points in courses if (found := _course(decision, one, points))],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -92,15 +93,16 @@ def rollout_page(record: RolloutRecord, decision: Decision | None, now: dt.datet
     silence = silence_of(status, now)
     models = record.manifest.models
     evidence = decision.evidence if decision else []
+    rows = evidence_rows(decision, evidence) if decision else []
     return RolloutPage(
         status=status,
         models=(models.stable, models.candidate),
         stages=_stages(policy.rollout, decision),
         decision=decision,
         progress=_progress(decision) if decision else [],
-        together=all_requests(decision) if decision else [],
-        slices=worse_slices(decision) if decision else [],
-        heat=heat_map(decision) if decision else None,
+        together=all_requests(rows),
+        slices=worse_slices(rows),
+        heat=heat_map(rows) if decision else None,
         quality=data_quality(decision) if decision else [],
         missing=missing_titles(decision.missing, evidence) if decision else [],
         not_measured=guardrail_titles(decision.not_measured, evidence) if decision else [],
@@ -154,16 +156,14 @@ def _part(done: float, needed: float) -> float:
     return min(1.0, done / needed) if needed > 0 else 1.0
 
 
-def all_requests(decision: Decision) -> list[EvidenceRow]:
+def all_requests(rows: Sequence[EvidenceRow]) -> list[EvidenceRow]:
     """Return the guardrails over all requests together, the worst first."""
-    rows = evidence_rows(decision, [one for one in decision.evidence if one.slice == ALL])
-    return sorted(rows, key=lambda row: row.finding.rank)
+    return sorted((row for row in rows if row.slice == ALL), key=lambda row: row.finding.rank)
 
 
-def worse_slices(decision: Decision) -> list[EvidenceRow]:
+def worse_slices(rows: Sequence[EvidenceRow]) -> list[EvidenceRow]:
     """Return the slices in which the candidate is worse, the worst first."""
-    rows = evidence_rows(decision, [one for one in decision.evidence if one.slice != ALL])
-    worse = [row for row in rows if row.finding.is_worse]
+    worse = [row for row in rows if row.slice != ALL and row.finding.is_worse]
     return sorted(worse, key=lambda row: (row.finding.rank, -row.rollback_multiple))
 
 

@@ -524,9 +524,11 @@ def _page(
         can_sign_in=bool(context.tokens),
         **values,
     )
-    return web.Response(
+    response = web.Response(
         text=text, content_type="text/html", charset="utf-8", status=status, headers=PAGE_HEADERS
     )
+    response.enable_compression()  # no secret of ours stands in a page
+    return response
 
 
 def _redirect(place: str) -> web.Response:
