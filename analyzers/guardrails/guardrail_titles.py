@@ -80,6 +80,11 @@ def guardrail_titles(names: Iterable[str], evidence: Iterable[_Found]) -> list[s
 
 def slice_titles(names: Sequence[str], evidence: Iterable[_Found]) -> list[str]:
     """Return `guardrail/slice` names by guardrail: `JSON validity in all requests, ja`."""
+    return [f"{title} in {where}" for title, where in _by_guardrail(names, evidence)]
+
+
+def _by_guardrail(names: Sequence[str], evidence: Iterable[_Found]) -> list[tuple[str, str]]:
+    """Return each guardrail's title with its slices."""
     by_guardrail: dict[str, list[str]] = {}
     for name in names:
         found = _NAME.fullmatch(name)
@@ -87,7 +92,7 @@ def slice_titles(names: Sequence[str], evidence: Iterable[_Found]) -> list[str]:
         by_guardrail.setdefault(guardrail, []).append(_where(where))
     titles = guardrail_titles(by_guardrail, evidence)
     return [
-        f"{title} in {', '.join(wheres)}"
+        (title, ", ".join(wheres))
         for title, wheres in zip(titles, by_guardrail.values(), strict=True)
     ]
 
@@ -99,7 +104,10 @@ def missing_titles(names: Sequence[str], evidence: Sequence[_Found]) -> list[str
     return [
         *(_LACKS[one] for one in names if one in _LACKS),
         *(f"an end of the suspicion of harm: {one}" for one in slice_titles(suspected, evidence)),
-        *(f"proof that it is within its limit: {one}" for one in slice_titles(unproven, evidence)),
+        *(
+            f"{title} within its limit: {where}"
+            for title, where in _by_guardrail(unproven, evidence)
+        ),
     ]
 
 

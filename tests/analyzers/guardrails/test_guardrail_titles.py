@@ -70,7 +70,7 @@ def test_what_promotion_waits_for_names_no_field() -> None:
         "requests that are shared as planned",
         "an operator, since the rollout is paused",
         "an end of the suspicion of harm: error rate in all requests",
-        "proof that it is within its limit: JSON validity in ja, all requests",
+        "JSON validity within its limit: ja, all requests",
     ]
 
 
