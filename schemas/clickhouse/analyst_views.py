@@ -556,7 +556,7 @@ def _view(described: Described, *, by_day: bool) -> View:
     )
 
 
-def _beside_decisions(measured: View) -> View:
+def _with_decisions(measured: View) -> View:
     """Language deltas: what was measured beside the newest decision.
 
     What was measured is a view of its own: a subquery is planned twice where it is joined.
@@ -583,7 +583,7 @@ ANALYST_VIEWS: Final = (
     EVIDENCE_VIEW,
     ROLLOUT_HEALTH,
     LANGUAGE_DIFFERENCES,
-    _beside_decisions(LANGUAGE_DIFFERENCES),
+    _with_decisions(LANGUAGE_DIFFERENCES),
     _view(_LANGUAGE_DELTAS, by_day=True),
     *(_view(one, by_day=by_day) for one in DESCRIBED[1:] for by_day in (False, True)),
 )
