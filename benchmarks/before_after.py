@@ -126,10 +126,11 @@ def replays(codes: Sequence[Code], repeat: int) -> Iterator[Figure]:
         starts, parts, wholes = (_in_turns(codes, repeat, file) for file in (one, part, whole))
     starts_ms = [1e3 * used.cpu_s for used in starts]
     yield Figure("replay, start: CPU ms", "a file of one event", *starts_ms)
-    group, more = "replay, three requests a window", len(events) - len(events) // 10
+    more = len(events) - len(events) // 10
     each = [(w.cpu_s - p.cpu_s) / more * 1e6 for w, p in zip(wholes, parts, strict=True)]
-    yield Figure(group, "CPU µs an event, after the first tenth", *each)
-    yield Figure(group, "most memory, MB", *(used.peak_mb for used in wholes))
+    replayed = "three requests a window"
+    yield Figure("replay: CPU µs an event, after the first tenth", replayed, *each)
+    yield Figure("replay: most memory, MB", replayed, *(used.peak_mb for used in wholes))
 
 
 def _in_turns(codes: Sequence[Code], repeat: int, file: Path) -> list[Used]:

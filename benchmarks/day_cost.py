@@ -90,24 +90,29 @@ def peak_memory_mb(worker: live_rates.Worker) -> float:
     return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024 / MB
 
 
-def stored(folder: Path, merge: bool) -> dict[str, float]:
-    """Bytes on disk by table, in MB, with or without merging all parts of each."""
+def stored(folder: Path, whole_s: float, merge: bool) -> dict[str, float]:
+    """Bytes on disk that a day makes by table, in MB, with or without merging all parts of each.
+
+    Tables grow with the time that was run, roll-ups with the intervals that it touched.
+    """
     client = connect(f"chdb://{folder / 'clickhouse'}")
-    rollups = [one.table.name for one in ROLLUPS]
     try:
         if merge:
             roll_up(client)
-            for table in (*TABLES, *rollups):
+            for table in (*TABLES, *(one.table.name for one in ROLLUPS)):
                 client.command(f"OPTIMIZE TABLE {table} FINAL")
         found = client.query(
             "SELECT table, sum(bytes_on_disk) FROM system.parts WHERE active "
             "AND database = currentDatabase() GROUP BY table"
         )
         sizes = {str(table): float(size) / MB for table, size in found.result_rows}
-        return {
-            **{table: sizes.get(table, 0.0) for table in TABLES},
-            "roll-ups": sum(sizes.get(name, 0.0) for name in rollups),
-        }
+        a_day = {table: sizes.get(table, 0.0) * DAY_S / whole_s for table in TABLES}
+        for rollup in ROLLUPS:
+            name = rollup.table.name
+            ((touched,),) = client.query(f"SELECT uniqExact(window_start) FROM {name}").result_rows
+            intervals = DAY_S / rollup.interval_s / max(1, int(touched))
+            a_day[name] = sizes.get(name, 0.0) * intervals
+        return a_day
     finally:
         client.close()
 
@@ -131,8 +136,8 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
         memory_mb = peak_memory_mb(worker)
         whole_s = time.monotonic() - began_s
         worker.stop()
-        as_inserted = stored(worker.folder, merge=False)
-        merged = stored(worker.folder, merge=True)
+        as_inserted = stored(worker.folder, whole_s, merge=False)
+        merged = stored(worker.folder, whole_s, merge=True)
     took_s = after.at_s - before.at_s
     a_day = DAY_S / took_s
     grown = {name: size - before.kafka.get(name, 0) for name, size in after.kafka.items()}
@@ -149,10 +154,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
         },
         "clickhouse_sent_mb": (after.inserted - before.inserted) * a_day / MB,
         "clickhouse_mb": {
-            name: {
-                "when_the_worker_stopped": size * DAY_S / whole_s,
-                "merged": merged[name] * DAY_S / whole_s,
-            }
+            name: {"when_the_worker_stopped": size, "merged": merged[name]}
             for name, size in as_inserted.items()
         },
         "load_average": [round(load, 1) for load in os.getloadavg()],
