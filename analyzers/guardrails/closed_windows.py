@@ -61,6 +61,8 @@ from understudy.schemas.windows import SOURCES, Source
 
 MOST_WINDOWS: Final = 512
 """Windows folded at once: enough that arrays pay, few enough for memory."""
+FEW_MORE: Final = 128
+"""Windows that are rather folded with those before: to fold few costs nearly as much as many."""
 _CANDIDATE_REQUESTS: Final = StageSums._fields.index("candidate_model_requests")
 FEWEST_WINDOWS: Final = 16
 """The same after something has changed: what follows is folded again when more changes."""

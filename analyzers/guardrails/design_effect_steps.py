@@ -29,6 +29,10 @@ from understudy.analyzers.sequential import blocks
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
 
 
+_STABLE, _HARM = range(2)
+"""What blocks of time are compared by."""
+
+
 class EffectWindows(NamedTuple):
     """What T windows say about a check, in their order; none of them is late."""
 
@@ -67,10 +71,11 @@ class DesignEffectSteps:
     def at(self, step: int) -> DesignEffect:
         """Return what is known after so many windows; 0 is before the first."""
         n_compared = int(self._compared[step])
-        stable_blocks, harm_blocks = (
-            blocks.path(state, self._starts_ms[:n_compared], sums[:n_compared])[1]
-            for state, sums in zip(self._blocks, self._sums, strict=True)
-        )
+        both = self._blocks_after
+        if n_compared < len(self._starts_ms):
+            part = self._starts_ms[:n_compared], self._sums[:n_compared]
+            both = blocks.path(self._blocks_before, *part)[1]
+        stable_blocks, harm_blocks = both[_STABLE].copy(), both[_HARM].copy()
         return replace(
             self._known,
             named=self._named[step].copy(),
@@ -87,7 +92,7 @@ class DesignEffectSteps:
         self._pending, at, sums = _enough_to_compare(test, known.pending, windows.together)
         harm = np.nan_to_num(test.window_harm(sums))
         stable = np.nan_to_num(test.stable_harm(sums))
-        self._starts_ms, self._sums = windows.starts_ms[at], (stable, harm)
+        self._starts_ms, self._sums = windows.starts_ms[at], np.stack([stable, harm], axis=1)
         self._stable_bad = np.cumsum(np.concatenate([[known.stable_bad], stable[:, 1]]))
         is_compared = np.zeros(len(windows.starts_ms) + 1, dtype=np.int64)
         is_compared[at + 1] = 1
@@ -95,18 +100,11 @@ class DesignEffectSteps:
 
     def _unnamed(self, assumption: Assumption) -> FloatArray:
         """Return the factor of requests that name no conversation, (T + 1,)."""
-        stable, harm = (
-            np.concatenate([before, final[None]])
-            for before, final in (
-                blocks.path(state, self._starts_ms, sums)
-                for state, sums in zip(self._blocks, self._sums, strict=True)
-            )
-        )
+        self._blocks_before = np.stack([self._known.stable_blocks, self._known.harm_blocks])
+        before, self._blocks_after = blocks.path(self._blocks_before, self._starts_ms, self._sums)
+        both = np.concatenate([before, self._blocks_after[None]])
+        stable, harm = both[:, _STABLE], both[:, _HARM]
         return unnamed_factors(stable, harm, self._stable_bad, assumption)[self._compared]
-
-    @property
-    def _blocks(self) -> tuple[FloatArray, FloatArray]:
-        return self._known.stable_blocks, self._known.harm_blocks
 
 
 def _enough_to_compare(

@@ -16,6 +16,7 @@ from understudy.analyzers.guardrails.apply_windows import apply_windows, enter_s
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.closed_windows import (
+    FEW_MORE,
     FEWEST_WINDOWS,
     MOST_WINDOWS,
     ClosedFold,
@@ -139,7 +140,10 @@ class RolloutEvaluator:
         starts, decisions = starts_of(rows), list[Decision]()
         done = 0
         while done < len(starts):
-            ahead = starts[done : done + self._windows_at_once]
+            at_once = self._windows_at_once
+            if at_once == MOST_WINDOWS and len(starts) - done <= at_once + FEW_MORE:
+                at_once += FEW_MORE
+            ahead = starts[done : done + at_once]
             some = [one.between(ahead) for one in rows]
             ahead = ahead[: known_until(self._state, some, ahead)]
             some = [one.between(ahead) for one in some]

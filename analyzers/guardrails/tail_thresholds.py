@@ -154,12 +154,13 @@ class TailThreshold(msgspec.Struct, array_like=True):
         """Learn the quantiles of all requests held."""
         if not self.entries and self.units < ENOUGH_UNITS:
             return
+        spacing_ms = 0 if is_urgent else LEAST_SPACING_MS
+        if self.entries and since_ms < self.entries[-1].since_ms + spacing_ms:
+            return
         held = merge(*self.before, self.recent)
         found = {str(q): reference_bucket(held, q, enough_units=1) for q in QUANTILES}
         buckets = {q: bucket for q, bucket in found.items() if bucket is not None}
-        spacing_ms = 0 if is_urgent else LEAST_SPACING_MS
-        is_too_soon = self.entries and since_ms < self.entries[-1].since_ms + spacing_ms
-        if buckets != self.buckets and not is_too_soon:
+        if buckets != self.buckets:
             self.entries = [*self.entries, ThresholdEntry(since_ms, buckets)][-MOST_ENTRIES:]
 
 
