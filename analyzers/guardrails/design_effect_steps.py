@@ -28,7 +28,6 @@ from understudy.analyzers.guardrails.sequential_tests import AnyTest
 from understudy.analyzers.sequential import blocks
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
 
-
 _STABLE, _HARM = range(2)
 """What blocks of time are compared by."""
 
