@@ -79,14 +79,15 @@ def test_checks_are_folded_together_as_each_by_itself(
     messages = world.messages(1, 40)
     for one in messages[:-1]:
         apply_windows(rollout, state, one)
-    rows = [(RowKey.of(row), row) for row in messages[-1].rows]
+    rows = messages[-1].rows
+    keys = [RowKey.of(row) for row in rows]
     layout = state.layouts["events"]
-    vectors = layout.read(dict(rows), state.table, state.tail_thresholds)
+    vectors = layout.read(keys, rows, state.table, state.tail_thresholds)
     stored = [
         (key, StoredRow(row.version, row.closed, values))
-        for (key, row), values in zip(rows, vectors, strict=True)
+        for key, row, values in zip(keys, rows, vectors, strict=True)
     ]
-    start_ms = rows[0][0].start_ms
+    start_ms = keys[0].start_ms
     expected = folded_alone(rollout, state, start_ms, stored, is_late=is_late)
     fold_window(rollout, state, "events", start_ms, stored, is_late=is_late)
     assert expected.keys() == {check.name for check in checks if check.source == "events"}
