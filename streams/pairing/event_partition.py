@@ -229,6 +229,9 @@ class Partition(PartitionState):
                 else:
                     join.add(side, wanted, time_ms, before, joined)
             except InvalidEvent as error:
+                # Frames of its traceback name it: a cycle, which would keep all records of the part
+                # until garbage of old age is collected.
+                error.__traceback__ = error.__context__ = None
                 letter = DeadLetter(offset, error.reason, error.detail, key, payload)
                 if error.reason is InvalidReason.DISAGREES:
                     self._count_disagreeing(letter, event, time_ms, batch.outcome)

@@ -49,16 +49,17 @@ class LineSorter:
 
     def drain(self) -> Iterator[RecordedLine]:
         """All lines by time, and in the order of reading among equals; none is kept."""
-        held, self._held, self._nbytes = self._held, [], 0
         if not self._parts:
+            held, self._held, self._nbytes = self._held, [], 0
             held.sort(reverse=True)
             while held:
                 yield held.pop()
             return
-        held.sort()
+        if self._held:
+            self._write_away()  # what comes after needs the memory
         parts, self._parts = self._parts, []
         try:
-            yield from heapq.merge(*map(_read_part, parts), held)
+            yield from heapq.merge(*map(_read_part, parts))
         finally:
             for part in parts:
                 part.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import random
 from typing import Any
 
@@ -503,3 +504,15 @@ def test_data_for_a_closed_window_is_late_beyond_what_was_flushed(position: int)
 def test_the_policy_refuses_windows_that_close_before_their_joins() -> None:
     with pytest.raises(ValueError, match="must outlive"):
         PairingPolicy(join_timeout_s=60, allowed_lateness_s=59)
+
+
+@pytest.mark.parametrize("invalid", [b'{"schema_version": 7}', b'{"pair_id": ', b"[]", b""])
+def test_an_invalid_record_keeps_no_batch_alive(invalid: bytes) -> None:
+    """Not until garbage is collected: a batch is megabytes, and old garbage waits long."""
+    gc.collect()
+    gc.disable()
+    try:
+        Partition(0, PairingPolicy()).process(RecordBatch([invalid], [0], [0], [None]))
+        assert not [one for one in gc.get_objects() if isinstance(one, RecordBatch)]
+    finally:
+        gc.enable()
