@@ -298,7 +298,11 @@ class Delivery:
         notice = queued.notice
         with self._changed:
             before = self._state.drift.get(notice.rollout_id)
-        notification = self.receiver.drift_notification(before, notice, dt.datetime.now(dt.UTC))
+        notification = None
+        try:
+            notification = self.receiver.drift_notification(before, notice, dt.datetime.now(dt.UTC))
+        except Exception as error:  # as above; noted as told, so that it is not built for ever
+            self._log_failure(error, notice.rollout_id)
         if not self._is_done(notification, notice.rollout_id, queued.since_s):
             return
         with self._changed:

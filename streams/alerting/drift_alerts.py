@@ -71,11 +71,7 @@ class DriftAlerts:
     def look(self, connection: ReadConnection) -> None:
         """Look at all rollouts of this worker once. Raises `SinkBusy` and `SinkBroken`."""
         rollouts = self._rollouts()
-        self._known = {
-            name: notice
-            for name, notice in self._known.items()
-            if rollouts.get(name) == notice.partition
-        }
+        self._forget_all_but(rollouts)
         for rollout_id, partition in rollouts.items():
             drifts = _drifts(connection, rollout_id)
             if rollout_id not in self._known:
@@ -85,6 +81,17 @@ class DriftAlerts:
                 self._known[rollout_id] = notice
                 for delivery in self._deliveries:
                     delivery.enqueue_drift(notice)
+
+    def _forget_all_but(self, rollouts: Mapping[str, int]) -> None:
+        """End what was told of rollouts that were deleted, else it would be repeated for ever.
+
+        Of partitions that another worker has now, deliveries have forgotten it already.
+        """
+        for name, notice in list(self._known.items()):
+            if rollouts.get(name) != notice.partition:
+                del self._known[name]
+                for delivery in self._deliveries:
+                    delivery.enqueue_drift(DriftNotice(name, notice.partition, ()))
 
     def _restore(
         self, connection: ReadConnection, rollout_id: str, partition: int, drifts: _Drifts

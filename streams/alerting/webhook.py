@@ -84,8 +84,8 @@ class Webhook:
         """What has changed, whenever another side has, and when one no longer differs."""
         if notice.sides == (before.sides if before else frozenset()):
             return None
-        body = drift_body_of(notice, self.links)
-        return self._signed(body, notice.digest[:_ID_CHARACTERS], now)
+        delivery = drift_delivery_id(before, notice)
+        return self._signed(drift_body_of(notice, delivery, self.links), delivery, now)
 
     def _signed(self, body: bytes, delivery: str, now: dt.datetime) -> Notification:
         headers = {"Content-Type": "application/json", DELIVERY_HEADER: delivery}
@@ -110,10 +110,10 @@ def body_of(message: DecisionMessage, links: Links) -> bytes:
     return msgspec.json.encode(body)
 
 
-def drift_body_of(notice: DriftNotice, links: Links) -> bytes:
-    """The JSON document about drift."""
+def drift_body_of(notice: DriftNotice, delivery: str, links: Links) -> bytes:
+    """The JSON document about drift; `delivery` identifies it."""
     body = DriftBody(
-        id=notice.digest[:_ID_CHARACTERS],
+        id=delivery,
         rollout_id=notice.rollout_id,
         url=rollout_address(links.public_url, notice.rollout_id, "traffic") or None,
         drift={alarm.guardrail: alarm.description for alarm in notice.alarms},
@@ -124,6 +124,12 @@ def drift_body_of(notice: DriftNotice, links: Links) -> bytes:
 def delivery_id(message: DecisionMessage) -> str:
     """Identifies the decision, so that receivers can drop a repeated delivery."""
     return message.digest[:_ID_CHARACTERS]
+
+
+def drift_delivery_id(before: DriftNotice | None, notice: DriftNotice) -> str:
+    """The same of drift: one end has the words of every other, so what it ends tells them apart."""
+    both = f"{before.digest if before else ''}{notice.digest}"
+    return hashlib.sha256(both.encode()).hexdigest()[:_ID_CHARACTERS]
 
 
 def signature(secret: str, timestamp_s: int, body: bytes) -> str:

@@ -61,6 +61,9 @@ _STARTED_SINCE_S: Final = 6 * 3_600
 of their request, or are left out."""
 _MOST_JUDGED: Final = 2_000_000
 """Fingerprints that are remembered, of 100 bytes each; the log's readers count the first anyway."""
+_MOST_EARLIER: Final = 20
+"""Rollouts without evaluators whose floors are kept: a megabyte or two of each, and one that was
+deleted by mistake comes back before so many others go."""
 _REQUEST_TIMEOUT_S: Final = 15.0
 """Longer than a broker's restart takes, so that one passes unseen."""
 NOTHING_IN_FLIGHT: Final = "nothing in flight"
@@ -241,6 +244,8 @@ class EventReader:
                 self._warn_of_unknown(sampling.evaluator)
         for gone in self._samplers.keys() - rollouts.keys():
             self._earlier[gone] = self._samplers.pop(gone)
+            if len(self._earlier) > _MOST_EARLIER:
+                del self._earlier[next(iter(self._earlier))]
         self._queue.keep_only(named)
         log.info("evaluating.policies", rollouts=sorted(rollouts))
 

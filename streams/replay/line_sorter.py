@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import IO, Final
 
@@ -67,18 +67,27 @@ class LineSorter:
     def _write_away(self) -> None:
         self._held.sort()
         try:
-            file = tempfile.TemporaryFile()  # noqa: SIM115  # closed when it has been read
-            self._parts.append(file)
-            with zstd.ZstdFile(file, "wb", level=_LEVEL) as packed:
-                for line in self._held:
-                    packed.write(_encoded(line))
-            file.seek(0)
+            self._parts.append(_written_part(self._held))
         except OSError as error:
             raise RecordingError(
                 f"no temporary file to sort a large recording with: {error.strerror}; name a "
                 "folder with more room in TMPDIR"
             ) from None
         self._held, self._nbytes = [], 0
+
+
+def _written_part(lines: Iterable[RecordedLine]) -> IO[bytes]:
+    """A file with all of the lines, to be read from its beginning; none is left where one fails."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # closed when it has been read
+    try:
+        with zstd.ZstdFile(file, "wb", level=_LEVEL) as packed:
+            for line in lines:
+                packed.write(_encoded(line))
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _encoded(line: RecordedLine) -> bytes:

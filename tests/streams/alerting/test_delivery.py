@@ -261,4 +261,17 @@ def test_drift_is_retried_told_once_and_repeated_while_it_lasts() -> None:
             stays_true(lambda: not delivery._state.drift_queue, "nothing more", for_s=0.05)
 
 
+def test_drift_that_cannot_be_told_ends_no_other_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr(Alertmanager, "drift_notification", fail)
+    with HttpReceiver() as server, delivering(Alertmanager(server.url, 60.0)) as delivery:
+        with capture_logs() as logs:
+            delivery.enqueue_drift(DriftNotice("helpdesk", 0, (DRIFTED,)))
+            eventually(lambda: not delivery._state.drift_queue)
+        assert [one["event"] for one in logs] == ["alerting.failed"]
+        assert delivery._thread.is_alive()
+
+
 DRIFTED = Alarm("UnderstudyDrift", "warning", "helpdesk", "stable", "", "it drifts", "so", AT)

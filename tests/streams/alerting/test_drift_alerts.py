@@ -13,6 +13,7 @@ from understudy.analyzers.drift.periods import periods_of
 from understudy.analyzers.drift.side_drift import SideDrift, drift_of
 from understudy.schemas.events import Side
 from understudy.streams.alerting import drift_alerts
+from understudy.streams.alerting.alertmanager import Alertmanager
 from understudy.streams.alerting.delivery import Delivery
 from understudy.streams.alerting.drift_alerts import DriftAlerts
 from understudy.streams.alerting.drift_notice import DriftNotice
@@ -106,11 +107,24 @@ def test_it_fires_since_it_began_and_ends(world: World) -> None:
 def test_rollouts_of_other_workers_are_left_to_them(world: World) -> None:
     world.look()
     world.rollouts = {}
-    world.alerts.look(cast(ReadConnection, None))
-    assert len(world.recorder.queued) == 1
+    # A delivery that has left the partition knows of no drift that could end.
+    assert world.look() == DriftNotice("checkout", 0, ())
     world.rollouts = {"checkout": 3}
     assert world.look().partition == 3
     assert [one.partition for one in world.recorder.restored] == [0, 3]
+
+
+def test_the_drift_of_a_rollout_that_is_deleted_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = Delivery(Alertmanager("http://localhost:9", 60.0))  # not started: it only queues
+    monkeypatch.setattr(world.alerts, "_deliveries", [delivery])
+    world.alerts.look(cast(ReadConnection, None))
+    delivery.restore_drift(delivery._state.drift_queue.pop("checkout").notice)
+    world.rollouts = {}
+    world.alerts.look(cast(ReadConnection, None))
+    world.alerts.look(cast(ReadConnection, None))
+    assert delivery._state.drift_queue["checkout"].notice.alarms == ()
 
 
 def test_a_look_that_fails_is_logged_and_ends_nothing(world: World) -> None:

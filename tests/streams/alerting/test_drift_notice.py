@@ -73,6 +73,18 @@ def test_the_webhook_is_told_of_beginning_and_end() -> None:
     assert webhook.drift_notification(None, NONE, NOW) is None
 
 
+def test_the_webhook_tells_one_end_from_another() -> None:
+    """The receiver drops what has an id that it knows, and an end says nothing of its own."""
+    webhook = Webhook("https://ops.example/hook")
+    notices = [
+        webhook.drift_notification(*both, NOW)
+        for both in [(None, ONE), (ONE, NONE), (BOTH, NONE), (ONE, NONE)]
+    ]
+    ids = [one.headers["X-Understudy-Delivery"] for one in notices if one]
+    assert ids[3] == ids[1], "a repeated delivery"
+    assert len(set(ids)) == 3
+
+
 def test_digests_tell_notices_apart() -> None:
     assert ONE.digest == DriftNotice(ROLLOUT, 5, ONE.alarms).digest
     assert len({NONE.digest, ONE.digest, BOTH.digest, DriftNotice("b", 0, ()).digest}) == 4

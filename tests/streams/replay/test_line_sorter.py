@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from typing import Any
+from typing import IO, Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -39,6 +40,30 @@ def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) ->
     sorter = LineSorter(max_bytes=1)
     with pytest.raises(RecordingError, match=r"No space left on device.*TMPDIR"):
         sorter.add(some_lines(1)[0])
+
+
+def test_a_disk_that_fills_while_a_part_is_written_leaves_none_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files: list[IO[bytes]] = []
+    open_file = tempfile.TemporaryFile
+
+    def almost_full() -> Any:
+        file = open_file()
+        files.append(file)
+        room = Mock(wraps=file)
+        room.write.side_effect = OSError(28, "No space left on device")
+        return room
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", almost_full)
+    lines, sorter = some_lines(20), LineSorter(max_bytes=1)
+    with pytest.raises(RecordingError, match="No space left on device"):
+        sorter.add(lines[0])
+    monkeypatch.undo()  # there is room again
+    for line in lines[1:]:
+        sorter.add(line)
+    assert list(sorter.drain()) == sorted(lines)
+    assert all(file.closed for file in files)
 
 
 def test_what_was_given_out_in_part_leaves_no_open_file() -> None:
