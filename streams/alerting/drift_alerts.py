@@ -24,7 +24,7 @@ from understudy.streams.alerting.alarms import DRIFT, Alarm
 from understudy.streams.alerting.delivery import Delivery
 from understudy.streams.alerting.drift_notice import DriftNotice
 from understudy.streams.clickhouse.drift_watch import FIRST_LOOK_S, look_at
-from understudy.streams.clickhouse.hourly_traffic import SIDES
+from understudy.streams.clickhouse.hourly_traffic import SIDES, recent_rollouts
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.sink_errors import SinkError
 
@@ -69,11 +69,15 @@ class DriftAlerts:
                 connection.close()
 
     def look(self, connection: ReadConnection) -> None:
-        """Look at all rollouts of this worker once. Raises `SinkBusy` and `SinkBroken`."""
-        rollouts = self._rollouts()
+        """Look at all rollouts of this worker once. Raises `SinkBusy` and `SinkBroken`.
+
+        One whose traffic has ended drifts no more: else its last day would be told for ever, and
+        again after each start.
+        """
+        rollouts, recent = self._rollouts(), set(recent_rollouts(connection))
         self._forget_all_but(rollouts)
         for rollout_id, partition in rollouts.items():
-            drifts = _drifts(connection, rollout_id)
+            drifts = _drifts(connection, rollout_id) if rollout_id in recent else {}
             if rollout_id not in self._known:
                 self._restore(connection, rollout_id, partition, drifts)
             notice = self._notice(rollout_id, partition, drifts)

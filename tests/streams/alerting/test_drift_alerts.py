@@ -58,7 +58,9 @@ class World:
         self.before = SAME
         self.recorder = Recorder()
         self.alerts = DriftAlerts([cast(Delivery, self.recorder)], lambda: self.rollouts)
+        self.with_traffic = ["checkout"]
         monkeypatch.setattr(drift_alerts, "look_at", self._look_at)
+        monkeypatch.setattr(drift_alerts, "recent_rollouts", lambda connection: self.with_traffic)
 
     def _look_at(
         self, connection: Any, rollout_id: str, side: Side, until: int | None = None
@@ -102,6 +104,15 @@ def test_it_fires_since_it_began_and_ends(world: World) -> None:
     assert again.alarms[0].since == first.alarms[0].since
     world.now["candidate"] = None
     assert world.look().alarms == ()
+
+
+def test_a_rollout_whose_traffic_has_ended_drifts_no_more(world: World) -> None:
+    assert world.look().alarms
+    world.with_traffic = []
+    assert world.look().alarms == ()
+    started = DriftAlerts([cast(Delivery, world.recorder)], lambda: world.rollouts)
+    started.look(cast(ReadConnection, None))
+    assert world.recorder.queued[-1].alarms == (), "nor after a start"
 
 
 def test_rollouts_of_other_workers_are_left_to_them(world: World) -> None:
