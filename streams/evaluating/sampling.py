@@ -107,18 +107,26 @@ class RolloutSampler:
     ) -> None:
         """Count a request that is going to be judged."""
         for one in chosen:
-            self.note_chosen(one.sampling.evaluator, place, slice_name, time_ms)
+            self._add_chosen(one.sampling.evaluator, place, slice_name, time_ms)
 
     def note_chosen(
         self, evaluator: str, place: float, slice_name: SliceName, time_ms: int
     ) -> None:
-        """Note that a request has been chosen, here, elsewhere or by an earlier process."""
+        """Note that a request has been chosen elsewhere or by an earlier process.
+
+        What is told of hours long before the newest fills no memory; what is chosen here counts
+        always, since a worker that catches up reads such hours.
+        """
+        if time_ms // _HOUR_MS >= self._newest - 1:
+            self._add_chosen(evaluator, place, slice_name, time_ms)
+
+    def _add_chosen(
+        self, evaluator: str, place: float, slice_name: SliceName, time_ms: int
+    ) -> None:
         floor = max(
             (one.floor_per_hour for one in self.samplings if one.evaluator == evaluator), default=0
         )
-        if not floor or time_ms // _HOUR_MS < self._newest - 1:
-            return
-        hour = self._hour(slice_name, time_ms)
+        hour = self._hour(slice_name, time_ms) if floor else None
         if hour is None:
             return
         places = hour.chosen.setdefault(evaluator, set())

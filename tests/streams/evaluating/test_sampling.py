@@ -188,3 +188,11 @@ def test_a_worker_of_several_expects_what_the_others_see() -> None:
         take(sampler, 1.0 + n, ("sw", ""), 0)
     (found,) = sampler.choose(0.04, ("sw", ""), HOUR_MS)
     assert found.probability == pytest.approx(20 / 400)
+
+
+def test_a_worker_that_catches_up_exceeds_no_floor() -> None:
+    """What others choose now must not keep it from counting what it chooses of earlier hours."""
+    sampler = RolloutSampler((sampling(share=0.0, floor_per_hour=20),))
+    sampler.note_chosen("e@1", 0.5, ("sw", ""), 10 * HOUR_MS)
+    places = [place_of("r", str(n)) for n in range(1_000)]
+    assert sum(map(len, (take(sampler, one, ("sw", ""), 7 * HOUR_MS) for one in places))) == 20
