@@ -171,15 +171,18 @@ class ClosedFold:
             fold.take(int(self._included[source][n_windows - 1]) if n_windows else 0)
 
     def _differences(self, rollout: Rollout) -> BoolArray:
-        """Return where a look asks of some number, for the first time, what it did not before.
+        """Return where a look may find what the one before it did not.
 
-        Verdicts and alerts follow from which numbers have reached which limits. Where evidence is
-        beyond that of an action, what carries it matters as well, and may differ at any window.
+        Verdicts and alerts follow from which numbers have reached which limits; evidence may fall
+        below one again. Where evidence is beyond that of an action, what carries it matters as
+        well, and may differ at any window.
         """
         thresholds = thresholds_of(rollout, rollout.stages[self._state.status.stage])
         events = self._sources["events"]
         seen = self._state.stage.requests + events.requests_so_far[self._included["events"]]
-        asked = [self._sums["rollback"][:, None] >= thresholds.log_promotion]
+        sums = np.stack(list(self._sums.values()), axis=1)
+        is_beyond = sums >= thresholds.log_rollback
+        asked = [is_beyond, self._sums["rollback"][:, None] >= thresholds.log_promotion]
         end = 0
         for check, weights in zip(self._state.checks, self._state.table.weights, strict=True):
             start, end = end, end + len(weights)
@@ -196,8 +199,7 @@ class ClosedFold:
         reached = np.concatenate(asked, axis=1)
         differs = np.ones(len(self._path), dtype=np.bool_)
         differs[1:] = (reached[1:] != reached[:-1]).any(axis=1)
-        for sums in self._sums.values():
-            differs |= sums >= thresholds.log_rollback
+        differs |= is_beyond.any(axis=1)
         return differs
 
     def _log_evidence(self, n_windows: int) -> FloatArray:

@@ -184,6 +184,22 @@ def test_decisions_are_the_same_bytes(rest: str, story: list[WindowsMessage]) ->
     assert shown([evaluator.decision()]) == shown([single.decision()])
 
 
+def test_an_alert_ends_at_the_window_at_which_its_evidence_is_no_longer_enough() -> None:
+    rollout = read_policy(
+        "rollout_id: helpdesk\nmodels: {stable: a, candidate: b}\nindependent_requests: true\n"
+        "guardrails: [{metric: error_rate, max_increase: 1pp, action: alert}, "
+        "{metric: json_valid_rate, max_drop: 5pp}]\n"
+    )
+    world = World(requests=200, languages=("en",))
+    worse = World(requests=200, languages=("en",), harm=Harm(bad={"error": 0.06}))
+    messages = [timed(one) for one in (*worse.messages(1, 3), *world.messages(51, 14, first=3))]
+    expected, _ = one_by_one(rollout, messages)
+    rows = closed_rows(rollout, [row for message in messages for row in message.rows])
+    found = RolloutEvaluator(rollout).take_closed(rows)
+    assert [bool(one.alerts) for one in expected] == [False, True, False]
+    assert shown(found) == shown(expected)
+
+
 def test_windows_at_which_no_number_reaches_a_limit_are_not_evaluated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
