@@ -103,9 +103,9 @@ def decode_snapshot(value: bytes) -> RolloutSnapshot:
         return _decoder.decode(zstd.decompress(value))
 
 
-def is_slot(key: bytes, rollout: bytes = b"") -> bool:
+def is_slot(key: bytes, rollout: bytes | None = None) -> bool:
     """Return whether a key is that of a slot, of some rollout or of this one."""
-    return key.startswith(rollout + SLOT_MARK) if rollout else SLOT_MARK in key
+    return SLOT_MARK in key if rollout is None else key.startswith(rollout + SLOT_MARK)
 
 
 def slot_key(key: bytes, slot: int) -> bytes:

@@ -230,8 +230,8 @@ def test_a_rollout_that_begins_anew_spares_what_the_table_still_needs() -> None:
     assert snapshot_in(log.table, KEY) == before
 
 
-@pytest.mark.parametrize("rollout_id", [f"{ROLLOUT}/0", "/", f"{ROLLOUT}/"])
-def test_a_rollout_that_is_called_like_a_slot_touches_none(rollout_id: str) -> None:
+@pytest.mark.parametrize("rollout_id", [f"{ROLLOUT}/0", "/", f"{ROLLOUT}/", ""])
+def test_a_rollout_that_is_called_like_a_slot_or_not_at_all_touches_none(rollout_id: str) -> None:
     log = Log()
     for message in messages(3):
         log.take(message)
@@ -241,7 +241,8 @@ def test_a_rollout_that_is_called_like_a_slot_touches_none(rollout_id: str) -> N
     payload = msgspec.json.encode(
         WindowsMessage(rollout_id=rollout_id, partition=0, version=9, rows=[])
     )
-    assert log.store.apply_windows(name, payload, LogPlace(0, 9, 9)).is_without_policy
+    output = log.store.apply_windows(name, payload, LogPlace(0, 9, 9))
+    assert output.is_without_policy == bool(name)
     assert not log.store.apply_record(name, None, LogPlace(0, 9, 9)).is_state_changed
 
 
