@@ -115,17 +115,14 @@ class Captures:
 
     def _keep(self, key: tuple[str, int], window: RankedPairs, kept: RankedPair) -> None:
         """Keep a pair if there is memory, in place of pairs of its group that rank beyond it."""
-        memory, most = self.choices.memory, self.choices.limits.max_bytes
-        before = window.nbytes
-        while memory.kept_bytes + kept.nbytes - before + window.nbytes > most:
+        lacking = self.choices.memory.kept_bytes + kept.nbytes - self.choices.limits.max_bytes
+        if lacking > 0 and lacking > window.bytes_beyond(kept.order, kept.group):
             self.dropped += 1
-            if not window.drop_beyond(kept.order, kept.group):
-                if not window.count:
-                    self._windows.pop(key, None)
-                break
-        else:
-            window.take(kept)
-            self._windows[key] = window
+            return
+        before = window.nbytes
+        self.dropped += window.free(lacking, kept.group)
+        window.take(kept)
+        self._windows[key] = window
         self.kept_bytes += window.nbytes - before
 
     def close(self, watermark_ms: int, steps: WatermarkSteps) -> list[CapturedPair]:

@@ -62,13 +62,16 @@ class RankedPairs:
         if self.count > self.limit + max(1, self.limit // _SLACK):
             self._keep(self.first())
 
-    def drop_beyond(self, order: Order, group: Group) -> bool:
-        """Drop the last of a group if it ranks beyond an order; whether it does."""
-        ranked = self.groups.get(group)
-        if not ranked or ranked[-1].order <= order:
-            return False
-        self._drop_last(group)
-        return True
+    def bytes_beyond(self, order: Order, group: Group) -> int:
+        """Of the pairs of a group that rank beyond an order."""
+        return sum(one.nbytes for one in self.groups.get(group, ()) if one.order > order)
+
+    def free(self, nbytes: int, group: Group) -> int:
+        """Drop the last of a group until so many bytes are free; how many were dropped."""
+        count, free_above = self.count, self.nbytes - nbytes
+        while self.nbytes > free_above:
+            self._drop_last(group)
+        return count - self.count
 
     def _drop_last(self, group: Group) -> None:
         self.nbytes -= self.groups[group].pop().nbytes

@@ -20,6 +20,7 @@ from understudy.streams.pairing.capture_choices import (
     CaptureChoices,
     CaptureLimits,
 )
+from understudy.streams.pairing.pair_place import place_of
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 
 START_MS = int(EPOCH.timestamp() * 1000)
@@ -186,6 +187,24 @@ def test_the_worst_of_a_group_stay_where_there_is_no_more_memory() -> None:
     assert (one.pair_id, one.rank) == (first.pair_id, 1)
     assert log.state.tally.capture_dropped > 0
     assert free.state.tally.capture_dropped == 0
+
+
+def test_a_pair_for_which_nothing_makes_enough_room_drops_no_other() -> None:
+    """It ranks first, by its place, and is larger than all of the memory."""
+    limits = dataclasses.replace(SMALL, max_text_bytes=65_536, max_bytes=60_000)
+    places = sorted((place_of("r", f"e{n}"), f"e{n}") for n in range(5))
+    large = {"response": {"output": "x" * 65_000}}
+    sides = [
+        event(name, side, **(ERROR if side == "candidate" else {}))
+        for _, name in places[1:] for side in ("stable", "candidate")
+    ]  # fmt: skip
+    last = [event(places[0][1], **large), event(places[0][1], "candidate", **ERROR)]
+    log = Log(capturing(limits=limits)).read(*sides)
+    kept = log.state.capture_bytes
+    assert kept > 0
+    log.read(*last)
+    assert log.state.capture_bytes == kept
+    assert log.state.tally.capture_dropped == 1
 
 
 def test_names_go_where_a_recognizer_is_installed() -> None:

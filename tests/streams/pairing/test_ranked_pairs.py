@@ -39,8 +39,11 @@ def test_order_does_not_show_and_bytes_are_those_of_what_is_kept() -> None:
 
 def test_only_what_ranks_beyond_makes_room() -> None:
     pairs = RankedPairs(most=4, limit=8)
-    pairs.take(ranked("a", 5))
-    assert not pairs.drop_beyond((-1.0, 5, "a5"), ("a",))
-    assert not pairs.drop_beyond((-1.0, 1, "b1"), ("b",))
-    assert pairs.drop_beyond((-1.0, 4, "a4"), ("a",))
-    assert (pairs.count, pairs.nbytes) == (0, 0)
+    for place in (3, 5, 6):
+        pairs.take(ranked("a", place))
+    assert pairs.bytes_beyond((-1.0, 6, "a6"), ("a",)) == 0
+    assert pairs.bytes_beyond((-1.0, 1, "b1"), ("b",)) == 0
+    assert pairs.bytes_beyond((-1.0, 4, "a4"), ("a",)) == 20
+    assert pairs.free(0, ("a",)) == 0
+    assert pairs.free(11, ("a",)) == 2
+    assert (pairs.count, pairs.nbytes) == (1, 10)
