@@ -136,6 +136,8 @@ def command(
         runs, rollout, policy, infer_json=answers.expects is None,
         take_captured=None if pairs is None else pairs.take,
     )  # fmt: skip
+    if pairs is not None:
+        pairs.not_redacted = compared.result.tally.capture_failures
     if cases_file is not None:
         _write_cases(compared, cases_file)
     page = Page(

@@ -146,6 +146,8 @@ def command(
             pairs, policy = pairs_of_report(policy)
         take_captured = None if pairs is None else pairs.take
         result = replay(recording, policy, now_ms, sink, trial, sums, take_captured)
+        if pairs is not None:
+            pairs.not_redacted = result.tally.capture_failures
     decision = None if trial is None or _is_unusable(result) else trial.outcome()
     took_s = time.monotonic() - started
     document = report_of_sums(sums, result.tally.read)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from understudy.analyzers.guardrails.formatting import format_count, format_percent
@@ -65,7 +65,7 @@ def replay_page(
         traffic=_traffic(sums),
         pairs=[pair_view(pair) for pair in shown],
         policy=policy,
-        gaps=[*gaps, _pairs_gap(shown, most_pairs)],
+        gaps=[*gaps, *_pairs_gaps(shown, pairs)],
     )
 
 
@@ -104,7 +104,7 @@ def comparison_page(
         traffic=_traffic(sums),
         pairs=[pair_view(pair, is_timed=False) for pair in shown],
         policy=policy,
-        gaps=[*unjudged, *(more if left else []), _pairs_gap(shown, most_pairs)],
+        gaps=[*unjudged, *(more if left else []), *_pairs_gaps(shown, pairs)],
     )
 
 
@@ -115,10 +115,17 @@ _HEADLINES: Final = {
 }
 
 
-def _pairs_gap(shown: Sequence[CapturedPair], most_pairs: int) -> str:
+def _pairs_gaps(shown: Sequence[CapturedPair], pairs: ReportPairs | None) -> Iterator[str]:
+    if pairs is None:
+        yield NOT_SHOWN
+        return
+    if pairs.not_redacted:
+        some = format_count(pairs.not_redacted)
+        yield f"Pairs that are not shown, since their texts could not be redacted: {some}."
     if shown:
-        return TEXTS_ARE_CUT
-    return NONE_WORSE if most_pairs else NOT_SHOWN
+        yield TEXTS_ARE_CUT
+    elif not pairs.not_redacted:
+        yield NONE_WORSE
 
 
 def _traffic(sums: ReportSums) -> TrafficPart | None:

@@ -32,6 +32,8 @@ class ReportPairs:
 
     def __init__(self) -> None:
         self._ranked = RankedPairs(_MOST_OF_A_KIND, MOST_KEPT)
+        self.not_redacted = 0
+        """Pairs that the replay left out, since a recognizer failed on them."""
 
     def take(self, captured: Iterable[CapturedPair]) -> None:
         """Take what the replay captured of some windows."""

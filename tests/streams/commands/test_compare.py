@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from understudy.streams.commands.main import main
+from understudy.streams.pairing import captures
 
 ROOT = Path(__file__).parents[3]
 PROMPTFOO = Path(__file__).parents[2] / "schemas/adapters/files/promptfoo-0.123.json"
@@ -200,3 +201,16 @@ def test_a_report_shows_pairs_unless_it_is_told_not_to(
     text = file.read_text()
     assert "Worst pairs" not in text
     assert "--pairs 0 left it out" in text
+
+
+def test_a_report_says_that_pairs_could_not_be_redacted(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a recognizer that fails")
+
+    monkeypatch.setattr(captures, "redacted_pair", fail)
+    run(*files, "--html", tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "since their texts could not be redacted: " in text
+    assert "in no pair is the candidate" not in text
