@@ -7,7 +7,7 @@ row was read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.slice_table import SliceTable
@@ -46,11 +46,21 @@ class ReadAhead:
         self.clear()
         try:
             keys_of_all = [*keys, *map(RowKey.of, others)]
-            vectors = list(self._layout.read(keys_of_all, [*own, *others], table, thresholds))
+            vectors = self._read(keys_of_all, [*own, *others], table, thresholds)
         except (ValueError, OverflowError):
             if not others:
                 raise
-            return list(self._layout.read(keys, own, table, thresholds))  # others in their own turn
+            return self._read(keys, own, table, thresholds)  # others in their own turn
         for row, vector in zip(others, vectors[len(own) :], strict=True):
             self._vectors[id(row)] = row, vector
         return vectors[: len(own)]
+
+    def _read(
+        self,
+        keys: Sequence[RowKey],
+        rows: Sequence[WindowRow],
+        table: SliceTable,
+        thresholds: TailThresholds,
+    ) -> list[FloatArray]:
+        """Return vectors that are no views: a row that is kept for long would keep all others."""
+        return [one.copy() for one in self._layout.read(keys, rows, table, thresholds)]

@@ -8,8 +8,11 @@ import msgspec
 import pytest
 
 from tests.analyzers.guardrails.world import Harm, World
+from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.row_layout import RowLayout
+from understudy.analyzers.guardrails.state import RolloutState
+from understudy.analyzers.guardrails.window_store import RowKey
 from understudy.schemas.decisions import Decision
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.windows import WindowsMessage
@@ -115,3 +118,10 @@ def test_what_was_read_of_messages_that_never_come_does_no_harm() -> None:
         others = rng.sample(messages, 5)
         evaluator.add(message, 400 * place, following=others)
     assert evaluator.encode_state() == calm.encode_state()
+
+
+def test_a_row_that_is_kept_does_not_keep_those_that_were_read_with_it() -> None:
+    state = RolloutState.begin(POLICY, checks_of(POLICY))
+    row, *others = [row for message in bursts(4) for row in message.rows]
+    (vector,) = state.ahead["events"].read({RowKey.of(row): row}, others, state.table, {})
+    assert vector.base is None
