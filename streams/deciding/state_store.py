@@ -382,7 +382,7 @@ def _windows_message(key: bytes | None, payload: bytes | None) -> WindowsMessage
         raise InvalidMessage("the message has no value")
     try:
         message = msgspec.json.decode(payload, type=WindowsMessage)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidMessage(str(error)) from None
     _check_envelope(key, message.rollout_id, message.schema_version, WINDOWS_SCHEMA_VERSION)
     return message

@@ -452,11 +452,15 @@ def test_a_rollout_that_was_dropped_from_memory_is_not_one_that_was_deleted() ->
             b'{"schema_version":9,"rollout_id":"helpdesk","partition":0,"version":1,"rows":[]}',
             "schema_version is 9",
         ),
+        (KEY, b'{"rollout_id":"helpdesk","more":' + b"[" * 5_000, "recursion depth"),
     ],
 )
 def test_bad_windows_are_invalid(key: bytes | None, payload: bytes | None, why: str) -> None:
+    """In their own turn: to announce them does no harm."""
+    store = DecisionProcessor().store
+    store.announce([(key, payload)])
     with pytest.raises(InvalidMessage, match=why):
-        DecisionProcessor().store.apply_windows(key, payload, LogPlace(0, 0, 0))
+        store.apply_windows(key, payload, LogPlace(0, 0, 0))
 
 
 @pytest.mark.parametrize("poison", [ValueError("half-way"), ZeroDivisionError("half-way")])
