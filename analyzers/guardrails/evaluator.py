@@ -243,7 +243,7 @@ class RolloutEvaluator:
         return self._state.open_rows()
 
     def changed_rows(self) -> set[RowName]:
-        """Return what has changed since `note_saved`; some of it may not be kept any more."""
+        """Return which rows of open windows have changed since `note_saved`."""
         return self._state.changed_rows()
 
     def note_saved(self) -> None:

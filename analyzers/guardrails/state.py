@@ -274,7 +274,7 @@ class RolloutState:
         ]
 
     def changed_rows(self) -> set[RowName]:
-        """Return what has changed since `note_saved`; some of it may not be kept any more."""
+        """Return which rows of open windows have changed since `note_saved`."""
         return {
             RowName(source, *place)
             for source, store in self.stores.items()

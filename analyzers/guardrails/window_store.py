@@ -124,7 +124,7 @@ class WindowStore:
         self._closing: set[int] = set()
         """Starts of windows that were not folded of which some row is closed."""
         self.changed: set[RowPlace] = set()
-        """Rows that have changed since somebody emptied this; some are not kept any more."""
+        """Rows of windows that were not folded that have changed since somebody emptied this."""
 
     def newest(
         self, partition: int, version: int, rows: Iterable[WindowRow]
@@ -158,8 +158,10 @@ class WindowStore:
         for key, row in rows.items():
             if row.is_closed:
                 of_partition.closing.add(key)
-            self.changed.add((partition, key))
-            if row.is_closed and self._is_folded(key.start_ms):
+            is_folded = self._is_folded(key.start_ms)
+            if not is_folded:
+                self.changed.add((partition, key))
+            if is_folded and row.is_closed:
                 self._forget_left(partition, key)
                 late[key] = row
             else:
@@ -203,7 +205,9 @@ class WindowStore:
         closed = [(key, row) for key, row in self.rows_of(start_ms) if row.is_closed]
         self.folded_through_ms = start_ms
         self._closing.discard(start_ms)
-        for (partition, key), row in self._windows.pop(start_ms).items():
+        window = self._windows.pop(start_ms)
+        self.changed.difference_update(window)
+        for (partition, key), row in window.items():
             if row.is_closed:
                 del self.partitions[partition].rows[key]
             else:
