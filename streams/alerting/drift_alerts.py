@@ -62,9 +62,7 @@ class DriftAlerts:
             except SinkError as error:
                 log.warning("drift.failed", error=str(error))
             except Exception as error:  # the next look may work, and other alerts go on
-                log.error(
-                    "alerting.failed", receiver="all", error=str(error) or type(error).__name__
-                )
+                _log_failure(error)
             finally:
                 connection.close()
 
@@ -77,14 +75,24 @@ class DriftAlerts:
         rollouts, recent = self._rollouts(), set(recent_rollouts(connection))
         self._forget_all_but(rollouts)
         for rollout_id, partition in rollouts.items():
-            drifts = _drifts(connection, rollout_id) if rollout_id in recent else {}
-            if rollout_id not in self._known:
-                self._restore(connection, rollout_id, partition, drifts)
-            notice = self._notice(rollout_id, partition, drifts)
-            if self._rollouts().get(rollout_id) == partition:  # it was not revoked meanwhile
-                self._known[rollout_id] = notice
-                for delivery in self._deliveries:
-                    delivery.enqueue_drift(notice)
+            try:
+                drifts = _drifts(connection, rollout_id) if rollout_id in recent else {}
+                self._tell(connection, rollout_id, partition, drifts)
+            except SinkError:
+                raise
+            except Exception as error:  # the drift of others is told nevertheless
+                _log_failure(error, rollout_id)
+
+    def _tell(
+        self, connection: ReadConnection, rollout_id: str, partition: int, drifts: _Drifts
+    ) -> None:
+        if rollout_id not in self._known:
+            self._restore(connection, rollout_id, partition, drifts)
+        notice = self._notice(rollout_id, partition, drifts)
+        if self._rollouts().get(rollout_id) == partition:  # it was not revoked meanwhile
+            self._known[rollout_id] = notice
+            for delivery in self._deliveries:
+                delivery.enqueue_drift(notice)
 
     def _forget_all_but(self, rollouts: Mapping[str, int]) -> None:
         """End what was told of rollouts that were deleted, else it would be repeated for ever.
@@ -121,6 +129,11 @@ class DriftAlerts:
             partition,
             tuple(_alarm(rollout_id, side, drift, since) for side, drift in drifts.items()),
         )
+
+
+def _log_failure(error: Exception, rollout_id: str = "") -> None:
+    log.error("alerting.failed", receiver="all", rollout_id=rollout_id,
+              error=str(error) or type(error).__name__)  # fmt: skip
 
 
 def _drifts(connection: ReadConnection, rollout_id: str) -> _Drifts:

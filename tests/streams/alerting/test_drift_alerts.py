@@ -138,6 +138,23 @@ def test_the_drift_of_a_rollout_that_is_deleted_ends(
     assert delivery._state.drift_queue["checkout"].notice.alarms == ()
 
 
+def test_a_rollout_that_cannot_be_looked_at_keeps_none_from_being_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_at = world._look_at
+
+    def odd(connection: Any, rollout_id: str, side: Side, until: int | None = None) -> SideLook:
+        if rollout_id == "odd":
+            raise ValueError("odd")
+        return look_at(connection, rollout_id, side, until)
+
+    monkeypatch.setattr(drift_alerts, "look_at", odd)
+    world.rollouts, world.with_traffic = {"odd": 0, "checkout": 0}, ["odd", "checkout"]
+    with capture_logs() as logs:
+        assert world.look().rollout_id == "checkout"
+    assert [(one["event"], one["rollout_id"]) for one in logs] == [("alerting.failed", "odd")]
+
+
 def test_a_look_that_fails_is_logged_and_ends_nothing(world: World) -> None:
     failures = [SinkBusy("away"), ValueError("odd")]
 
