@@ -84,7 +84,7 @@ def test_a_report_says_what_the_json_says(recording: Path, tmp_path: Path) -> No
 
 
 def test_a_report_shows_the_worst_pairs_redacted_and_stores_none(
-    recording: Path, tmp_path: Path
+    recording: Path, tmp_path: Path, clickhouse_url: str, clickhouse_database: str
 ) -> None:
     lines = recording.read_bytes().split(b"\n")[:60]
     events = [json.loads(line) for line in lines]
@@ -93,7 +93,7 @@ def test_a_report_shows_the_worst_pairs_redacted_and_stores_none(
         event |= {"response": {"output": answer * 4}}
     small, file = tmp_path / "small.ndjson", tmp_path / "report.html"
     small.write_text("\n".join(map(json.dumps, events)))
-    stored = f"chdb://{tmp_path / 'stored'}"
+    stored = f"{clickhouse_url}?database={clickhouse_database}"
     runner = CliRunner()
     done = runner.invoke(main, ["replay", str(small), "--html", str(file), "--clickhouse", stored])
     assert done.exit_code == 0, done.output
