@@ -96,13 +96,13 @@ def test_its_policy_rolls_the_broken_back_and_says_where(seed: int) -> None:
 
 
 def run_quickly(
-    tmp_path: Path, policy: str, *, healthy: bool, kind: str = "json"
+    tmp_path: Path, policy: str, *, healthy: bool, kind: str = "json", pairs: int = 12_000
 ) -> tuple[subprocess.CompletedProcess[str], Path]:
     """The demo in a process of its own, since chDB opens one folder a process."""
     keep = tmp_path / "kept"
     code = (
         "from pathlib import Path; from understudy.streams.demo.run import run_demo; "
-        f"run_demo(seed=7, pairs=12_000, healthy={healthy}, keep=Path({str(keep)!r}), "
+        f"run_demo(seed=7, pairs={pairs}, healthy={healthy}, keep=Path({str(keep)!r}), "
         f"policy={policy!r}, run_s=8.0, kind={kind!r})"
     )
     done = subprocess.run(
@@ -139,7 +139,7 @@ def test_a_broken_candidate_is_rolled_back_and_the_gateway_stops(tmp_path: Path)
 @pytest.mark.embedded
 @pytest.mark.slow
 def test_a_healthy_candidate_is_promoted(tmp_path: Path) -> None:
-    done, folder = run_quickly(tmp_path, QUICK_TO_PROMOTE, healthy=True)
+    done, folder = run_quickly(tmp_path, QUICK_TO_PROMOTE, healthy=True, pairs=4_000)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "PROMOTE: every required guardrail" in done.stdout
@@ -168,7 +168,7 @@ def test_answers_that_only_say_the_wrong_thing_are_found_by_the_judge(tmp_path: 
 @pytest.mark.embedded
 @pytest.mark.slow
 def test_the_wrong_verdict_ends_with_1(tmp_path: Path) -> None:
-    done, _ = run_quickly(tmp_path, QUICK_TO_PROMOTE, healthy=False)
+    done, _ = run_quickly(tmp_path, QUICK_TO_PROMOTE, healthy=False, pairs=4_000)
     assert done.returncode == 1
     assert "PROMOTE" in done.stdout
     assert "Not found in this run." in done.stdout
