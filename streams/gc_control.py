@@ -26,13 +26,16 @@ no garbage.
 
 @contextmanager
 def garbage_collection_of_a_worker() -> Iterator[None]:
-    """Freeze what exists; to be entered when everything is imported."""
+    """Freeze what exists, unless the process has done so; to be entered when all is imported."""
     before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
+    is_frozen = gc.get_freeze_count() > 0
+    if not is_frozen:
+        gc.collect()
+        gc.freeze()
     gc.set_threshold(*THRESHOLDS)
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if not is_frozen:
+            gc.unfreeze()

@@ -7,6 +7,7 @@ nothing here can stop.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import uuid
@@ -91,6 +92,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.enable_socket)
     if hasattr(config, "workerinput"):
         _longest_files_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests are no garbage; collecting it would visit them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _longest_files_first(items: list[pytest.Item]) -> None:
