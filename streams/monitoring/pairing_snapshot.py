@@ -31,11 +31,12 @@ class PartitionSnapshot:
     watermark_ms: int | None
     waiting_sides: int
     open_windows: int
-    capture_bytes: int = 0
     end: int | None = None
     """End of the log, where it is known."""
     read_to: int | None = None
     """The position, or the end of the log where only marks of transactions follow."""
+    capture_bytes: int = 0
+    """That pairs which may be stored take."""
 
 
 @dataclass(frozen=True, slots=True)

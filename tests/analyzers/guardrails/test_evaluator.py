@@ -422,7 +422,7 @@ def test_a_guardrail_whose_slices_never_turn_up_holds_if_it_is_required(
     if verdict == "hold":
         assert one.missing == ["json_valid_rate/any slice"]
         assert one.reasons == [
-            "not yet shown to be within its limit: json_valid_rate: none of its slices has turned "
+            "not yet shown to be within its limit: JSON validity: none of its slices has turned "
             "up yet"
         ]
 
@@ -558,7 +558,7 @@ def test_a_share_of_nothing_cannot_be_judged_and_the_decision_says_so() -> None:
     decision = decided(policy_with_free("stable", RELATIVELY_DEARER), "stable")
     assert (decision.verdict, decision.not_measured) == ("promote", ["cost_usd"])
     assert any(
-        one.startswith("cost_usd cannot be judged: stable's is 0") for one in decision.reasons
+        one.startswith("mean cost cannot be judged: stable's is 0") for one in decision.reasons
     )
     required = RELATIVELY_DEARER.replace("if_measured", "all")
     decision = decided(policy_with_free("stable", required), "stable")

@@ -18,6 +18,7 @@ from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
 from understudy.analyzers.guardrails.turn_readers import read_products
 from understudy.analyzers.guardrails.window_store import RowKey
 from understudy.schemas.manifests import read_policy
+from understudy.schemas.windows import WindowRow
 
 CHECKS = [
     check
@@ -43,8 +44,17 @@ def known(*names: str) -> dict[str, dict[str, TailThreshold]]:
     return {name: {"duration": threshold} for name in names}
 
 
+def read(
+    layout: RowLayout,
+    rows: dict[RowKey, WindowRow],
+    table: SliceTable,
+    thresholds: dict[str, dict[str, TailThreshold]],
+) -> np.ndarray:
+    return layout.read(list(rows), list(rows.values()), table, thresholds)
+
+
 def batch(thresholds: dict[str, dict[str, TailThreshold]]) -> np.ndarray:
-    vectors = LAYOUT.read(ROWS, TABLE, thresholds)
+    vectors = read(LAYOUT, ROWS, TABLE, thresholds)
     return LAYOUT.batch(vectors, list(ROWS), TABLE)
 
 
@@ -56,8 +66,8 @@ def test_a_check_and_its_warning_share_their_statistics() -> None:
 
 def test_a_message_of_rows_that_are_all_known_is_read() -> None:
     """Or of rows that count invalid events alone, which have no mode."""
-    assert LAYOUT.read({}, TABLE, {}).shape == (0, LAYOUT.width)
-    assert LAYOUT.read({}, TABLE, known("all requests")).shape == (0, LAYOUT.width)
+    assert read(LAYOUT, {}, TABLE, {}).shape == (0, LAYOUT.width)
+    assert read(LAYOUT, {}, TABLE, known("all requests")).shape == (0, LAYOUT.width)
 
 
 def test_rows_add_up_to_their_slices() -> None:
@@ -75,7 +85,7 @@ def test_a_tail_is_read_where_its_threshold_is_known() -> None:
 
 
 def test_a_row_may_not_hold_less_than_before() -> None:
-    first, second = LAYOUT.read(ROWS, TABLE, {})[:2].copy()
+    first, second = read(LAYOUT, ROWS, TABLE, {})[:2].copy()
     assert not LAYOUT.shrank(first, first)
     less = first.copy()
     less[0] -= 1.0
@@ -121,7 +131,7 @@ def test_closed_rows_in_columns_add_up_to_the_same_bits() -> None:
         of_window = {
             key: row for key, row, at in zip(keys, rows, steps.tolist(), strict=True) if at == step
         }
-        one = LAYOUT.batch(LAYOUT.read(of_window, TABLE, thresholds), list(of_window), TABLE)
+        one = LAYOUT.batch(read(LAYOUT, of_window, TABLE, thresholds), list(of_window), TABLE)
         assert batches[step].tobytes() == one.tobytes()
 
 
@@ -140,12 +150,12 @@ def test_rows_are_read_as_their_readers_read_them(mode: str) -> None:
         for row in message.rows
     ]
     keyed = {RowKey.of(row): row for row in rows}
-    vectors = layout.read(keyed, table, {})
+    vectors = read(layout, keyed, table, {})
     columns = RowColumns.of_rows(list(keyed.values()), layout.names)
     for check in checks:
         if check.reader is not None:
-            read = vectors[:, layout.part(check.key)]
-            assert np.array_equal(read, check.reader.read(columns)), check.name
+            found = vectors[:, layout.part(check.key)]
+            assert np.array_equal(found, check.reader.read(columns)), check.name
         turns = layout.turn_sums(check, vectors[:, None, : layout.batch_width], np.array([0]))
         products = read_products(check, columns).reshape(-1, 3, 3)
         assert np.array_equal(turns.turns[:, 0, :, 3:], products), check.name
@@ -162,4 +172,4 @@ def test_counts_that_cannot_be_are_refused(mode: str) -> None:
         candidate=msgspec.structs.replace(row.candidate, errors=row.candidate.model_requests + 1),
     )
     with pytest.raises(ValueError, match="more bad units than units"):
-        LAYOUT.read({RowKey.of(row): impossible}, TABLE, {})
+        read(LAYOUT, {RowKey.of(row): impossible}, TABLE, {})
