@@ -76,9 +76,9 @@ def snapshot_reader(
                 state.watermark_ms,
                 state.waiting_sides,
                 state.open_windows,
-                state.capture_bytes,
-                ends.get(number),
-                read_to.get(number),
+                end=ends.get(number),
+                read_to=read_to.get(number),
+                capture_bytes=state.capture_bytes,
             )
             for number, state in states.items()
         },
