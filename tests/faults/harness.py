@@ -315,6 +315,11 @@ class Run:
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
         for future in self._admin.incremental_alter_configs([resource]).values():
             future.result(_ADMIN_S)
+        wait_until(lambda: self._limit_of(topic) == size, "the broker knows of it")
+
+    def _limit_of(self, topic: str) -> int:
+        (told,) = self._admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
+        return int(told.result(_ADMIN_S)["max.message.bytes"].value)
 
     def wait_until_complete(self, within_s: float = COMPLETE_S) -> float:
         """Wait until all has been read, stored and committed; seconds that it took."""
