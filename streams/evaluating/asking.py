@@ -121,6 +121,7 @@ class Asking:
         self._queue = queue
         self._concurrency = concurrency
         self._limit = CallLimit(concurrency)
+        self._calls_under_way = 0
         self._attempts = attempts
         self._clock_s = clock_s
         self._recognize = recognize
@@ -294,7 +295,7 @@ class Asking:
             self.totals.calls[task.sampling.evaluator] += 1
             begun_s = time.monotonic()
             try:
-                reply = await self._judge.ask(question)
+                reply = await self._call(question)
             except JudgeUnavailable as failure:
                 # What a server has begun to answer it may charge for.
                 charged = 0.0
@@ -313,11 +314,22 @@ class Asking:
             return reply, judgement_of(reply)
         raise AssertionError("the last attempt returns or raises")
 
+    async def _call(self, question: Question) -> JudgeReply:
+        self._calls_under_way += 1
+        try:
+            return await self._judge.ask(question)
+        finally:
+            self._calls_under_way -= 1
+
     async def _reserve(self, task: JudgeTask, usd: float) -> float:
-        """Wait until one more call fits into the minute; return when. Raises `BudgetSpent`."""
+        """Wait until one more call fits into the limit and the minute; return when.
+
+        Raises `BudgetSpent`.
+        """
         while True:
             at_s = self._clock_s()
-            fits = self._queue.try_reserve(task.lane, at_s, usd)
+            is_full = self._calls_under_way >= self._limit.now
+            fits = not is_full and self._queue.try_reserve(task.lane, at_s, usd)
             if fits is None:
                 raise BudgetSpent
             if fits:

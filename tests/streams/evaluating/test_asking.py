@@ -400,3 +400,32 @@ def test_a_server_that_answers_one_by_one_is_not_asked_at_once_for_long() -> Non
     assert len(failed) <= 8
     assert max(under_way[len(under_way) // 2 :]) <= 4
     assert asking.totals.judged["helpfulness@1"] >= 32
+
+
+def test_calls_that_timed_out_are_asked_again_within_the_lowered_limit() -> None:
+    """Else a server that answers one after the other would never get through its queue."""
+
+    class Busy(Judge):
+        under_way, most_again = 0, 0
+
+        async def ask(self, question: Question) -> JudgeReply:
+            self.under_way += 1
+            try:
+                return await self._answered(await super().ask(question))
+            finally:
+                self.under_way -= 1
+
+        async def _answered(self, reply: JudgeReply) -> JudgeReply:
+            if len(self.asked) <= 4:
+                while len(self.asked) < 4:
+                    await asyncio.sleep(0)
+                raise JudgeUnavailable("timeout", "slow", is_passing=True)
+            self.most_again = max(self.most_again, self.under_way)
+            await asyncio.sleep(0.01)
+            return reply
+
+    judge = Busy(says("A"))
+    tasks = [task(sampled(str(n)), both_orders=0.0) for n in range(4)]
+    finished, _, _ = ask(judge, *tasks, concurrency=4)
+    assert all(record is not None and record.preferences for _, record in finished)
+    assert judge.most_again <= 2
