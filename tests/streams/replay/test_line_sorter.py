@@ -32,6 +32,12 @@ def test_all_lines_come_out_in_order(count: int, max_bytes: int) -> None:
     assert list(sorter.drain()) == []
 
 
+def test_lines_of_many_megabytes_may_be_gigabytes_between_two_reports() -> None:
+    line, sorter = RecordedLine(0, 0, b"{}", 0, 2_000, 1 << 40), LineSorter(max_bytes=1)
+    sorter.add(line)
+    assert list(sorter.drain()) == [line]
+
+
 def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def full() -> Any:
         raise OSError(28, "No space left on device")
