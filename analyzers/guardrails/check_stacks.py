@@ -129,7 +129,8 @@ class CheckStack:
         Nothing where it is not counted, (n_cells,).
         """
         turns, requests = self._layout.turn_counts(batch[self.places], self.evaluator)
-        products = batch.reshape(-1)[self._products].reshape(self.n_cells, PARTIES, -1)
+        width = self._products.shape[1] // PARTIES
+        products = batch.reshape(-1)[self._products].reshape(self.n_cells, PARTIES, width)
         sums = np.concatenate([turns, products], axis=-1)
         return TurnSums(
             np.where(is_counted[:, None, None], sums, 0.0),

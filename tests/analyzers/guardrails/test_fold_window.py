@@ -15,6 +15,7 @@ from understudy.analyzers.guardrails.apply_windows import apply_windows, enter_s
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence, FoldedWindow
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.design_effect import DesignEffect, together_of
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.fold_window import assumption_of, batch_of, fold_window
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.window_store import RowKey, StoredRow
@@ -110,3 +111,22 @@ def test_what_a_look_knows_after_a_fold_is_what_stacking_the_checks_anew_gives()
     enter_stage(state, 0)
     for stack in state.stacks.of_source["events"]:
         assert not stack.known(state.evidence, state.effects, assumption).units_closed.any()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "metric: error_rate, max_increase: 1pp",
+        "metric: error_rate, max: 5%",
+        "metric: cost_usd, max_increase: 10%",
+        "metric: duration_p95, max_increase: 20%",
+    ],
+)
+def test_checks_that_cover_no_slice_yet_are_folded_too(rule: str) -> None:
+    """Nobody names a workflow, and each workflow is judged alone."""
+    evaluator = RolloutEvaluator(policy(f"{{{rule}, slices: [each workflow]}}"))
+    messages = World(requests=20, workflow="").messages(1, 3)
+    decisions = [evaluator.take(message) for message in messages]
+    assert decisions[0] is not None
+    assert evaluator.open_rows() == []
+    assert evaluator.decision().evidence == []
