@@ -6,8 +6,8 @@ anything more is committed, and a new process reads the message again.
 
 Decisions are emitted at once, and each is saved right after it: a worker that starts reads the
 records before the windows, so a rollback that is not in the table would come after a record that
-was written after it. Messages that lead to no decision can wait: a snapshot of a large rollout
-costs as much as a second of its messages, and all of it goes to the changelog. So each rollout's is
+was written after it. Messages that lead to no decision can wait: to save a large rollout costs half
+as much as a second of its messages, and what changed goes to the changelog. So each rollout is
 saved every ten seconds, at a time of its own, for all messages since; only then are those messages
 acknowledged. After a crash they are read again.
 
