@@ -5,6 +5,7 @@ Each must miss in at most 5 % of the runs; what they are known to miss more ofte
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,13 +41,13 @@ def at_looks(values: Any) -> Numbers:
 
 
 @pytest.fixture
-def table(client: Client) -> Client:
-    client.command("DROP TABLE IF EXISTS looks")
+def table(client: Client) -> Iterator[Client]:
     client.command(
         "CREATE TABLE looks (run UInt32, kind String, is_paired Bool, stable_arm Array(Float64), "
         "candidate_arm Array(Float64), pairs Array(Float64)) ENGINE = Memory"
     )
-    return client
+    yield client
+    client.command("DROP TABLE looks")
 
 
 def missed(client: Client, kind: str, is_paired: bool, runs: list[Sums], truth: float) -> float:
