@@ -222,7 +222,7 @@ class DecisionConsumer:
                 by_partition[message.partition()].append(message)  # type: ignore[index]
             elif is_unreadable(message):
                 unreadable[message.partition() or 0] = message.offset() or 0
-            elif error.code() in NOT_ALLOWED:
+            elif error.fatal() or error.code() in NOT_ALLOWED:
                 raise failure_of(error, *self._needed)
             elif error.code() != KafkaError._PARTITION_EOF:
                 log.warning("kafka.unavailable", error=error.str())

@@ -293,7 +293,7 @@ class EventReader:
                 by_partition[message.partition() or 0].append(message)
             elif is_unreadable(message):
                 unreadable[message.partition() or 0] = message.offset() or 0
-            elif error.code() in NOT_ALLOWED:
+            elif error.fatal() or error.code() in NOT_ALLOWED:
                 raise failure_of(error, Right("topic", self._topic, "Read"))
             elif error.code() != KafkaError._PARTITION_EOF:
                 log.warning("kafka.unavailable", error=error.str())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
+from confluent_kafka import KafkaError, KafkaException
 
 from tests.brokers.bomb import bomb
 from tests.brokers.contract import Broker
@@ -143,3 +144,17 @@ def test_what_a_receiver_has_not_taken_is_not_committed(bench: Bench) -> None:
     with HttpReceiver() as mended, alerting(bench.with_receivers(webhook_url=mended.url)):
         mended.wait_for(1)
         eventually(lambda: bench.committed() == 1)
+
+
+class FatalMessage:
+    """What a consumer returns once when its group has fenced it, and nothing after that."""
+
+    def error(self) -> KafkaError:
+        return KafkaError(KafkaError._FATAL, "fenced by another consumer", fatal=True)
+
+
+def test_a_consumer_that_is_fenced_ends_its_process_rather_than_stand_still() -> None:
+    consumer = object.__new__(DecisionConsumer)
+    consumer._topic, consumer._needed = "understudy.decisions", ()
+    with pytest.raises(KafkaException, match="fenced"):
+        consumer._process([cast(Any, FatalMessage())])

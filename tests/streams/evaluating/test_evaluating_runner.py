@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.streams.evaluating.scripted_judge import JudgeServer, ScriptedModel, scripted
 from tests.streams.pairing.log import EPOCH, event
@@ -37,6 +37,7 @@ from understudy.streams.evaluating.evaluating_runner import (
     configured_judge,
     run_evaluating,
 )
+from understudy.streams.evaluating.event_reader import EventReader
 from understudy.streams.evaluating.judge_model import JudgeModel
 from understudy.streams.evaluating.live_policies import LivePolicies
 from understudy.streams.kafka.client_config import consumer_config, producer_config, topics
@@ -578,3 +579,17 @@ def test_the_examples_of_the_documentation_run(
     assert models == {environment["UNDERSTUDY_EVALUATING_MODEL"]}
     judged = [one for one in here.evaluations() if one.model]
     assert {one.usage is not None and one.error is None for one in judged} == {True}
+
+
+class FatalMessage:
+    """What a consumer returns once when its group has fenced it, and nothing after that."""
+
+    def error(self) -> KafkaError:
+        return KafkaError(KafkaError._FATAL, "fenced by another consumer", fatal=True)
+
+
+def test_a_consumer_that_is_fenced_ends_its_process_rather_than_stand_still() -> None:
+    reader = object.__new__(EventReader)
+    reader._topic = "understudy.events"
+    with pytest.raises(KafkaException, match="fenced"):
+        reader._process([cast(Any, FatalMessage())])
