@@ -41,7 +41,7 @@ CONCURRENCY: Final = 4
 JUDGE_S: Final = 0.1
 CALL_USD: Final = 120 / 1e6
 """Of the scripted judge's tokens at one US dollar a million."""
-SESSION_MS: Final = 1_500
+SESSION_MS: Final = 6_000
 POLICY: Final = """
 rollout_id: r
 models: {stable: a, candidate: b}
