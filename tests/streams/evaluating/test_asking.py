@@ -398,7 +398,9 @@ def test_a_server_that_answers_one_by_one_is_not_asked_at_once_for_long() -> Non
     assert len(finished) == 40
     failed = [record for _, record in finished if record is None or record.error]
     assert len(failed) <= 8
-    assert max(under_way[len(under_way) // 2 :]) <= 4
+    later = sorted(under_way[len(under_way) // 2 :])
+    assert later[int(0.9 * len(later))] <= 4, "it tries now and then whether more would do"
+    assert later[-1] < 8
     assert asking.totals.judged["helpfulness@1"] >= 32
 
 
