@@ -214,7 +214,7 @@ SETTINGS ttl_only_drop_parts = 1""",
     "One row for each evaluation that says why, only of rollouts whose policy says `capture`. It "
     "quotes answers: grant it apart. Read with FINAL: a replay stores rows again. Kept for 14 days "
     "after loading; to change: ALTER TABLE explanations MODIFY TTL loaded_at + INTERVAL 3 DAY",
-    ("by_pair pair_id TYPE bloom_filter(0.001) GRANULARITY 1",),
+    (BY_PAIR,),
 )  # fmt: skip
 
 _OF_EVALUATION: Final = (

@@ -23,7 +23,7 @@ from understudy.schemas.events import Side
 from understudy.streams.alerting.alarms import DRIFT, Alarm
 from understudy.streams.alerting.delivery import Delivery
 from understudy.streams.alerting.drift_notice import DriftNotice
-from understudy.streams.clickhouse.drift_watch import FIRST_LOOK_S, look_at
+from understudy.streams.clickhouse.drift_watch import look_at, look_repeatedly
 from understudy.streams.clickhouse.hourly_traffic import SIDES, recent_rollouts
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.sink_errors import SinkError
@@ -52,19 +52,16 @@ class DriftAlerts:
         self, open_connection: Callable[[], ReadConnection], interval_s: float,
         stop: threading.Event,
     ) -> None:  # fmt: skip
-        """Look every so many seconds until the event is set; what fails is tried again then."""
-        wait_s = min(FIRST_LOOK_S, interval_s)
-        while not stop.wait(wait_s):
-            wait_s = interval_s
-            connection = open_connection()
-            try:
-                self.look(connection)
-            except SinkError as error:
-                log.warning("drift.failed", error=str(error))
-            except Exception as error:  # the next look may work, and other alerts go on
-                _log_failure(error)
-            finally:
-                connection.close()
+        """Look every so many seconds until the event is set, see `look_repeatedly`."""
+        look_repeatedly(self._look, open_connection, interval_s, stop)
+
+    def _look(self, connection: ReadConnection) -> None:
+        try:
+            self.look(connection)
+        except SinkError:
+            raise
+        except Exception as error:  # the next look may work, and other alerts go on
+            _log_failure(error)
 
     def look(self, connection: ReadConnection) -> None:
         """Look at all rollouts of this worker once. Raises `SinkBusy` and `SinkBroken`.

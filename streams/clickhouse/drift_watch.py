@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Final, NamedTuple
 
 import structlog
@@ -66,6 +67,21 @@ def look_at(
     return SideLook(side, hours, drift_of(sums, periods))
 
 
+def look_repeatedly(
+    look: Callable[[ReadConnection], None], open_connection: Callable[[], ReadConnection],
+    interval_s: float, stop: threading.Event,
+) -> None:  # fmt: skip
+    """Look every so many seconds until the event is set; what fails is tried again then."""
+    wait_s = min(FIRST_LOOK_S, interval_s)
+    while not stop.wait(wait_s):
+        wait_s = interval_s
+        with closing(open_connection()) as connection:
+            try:
+                look(connection)
+            except SinkError as error:
+                log.warning("drift.failed", error=str(error))
+
+
 class DriftWatch:
     """The newest look at each side of each rollout that has traffic."""
 
@@ -79,17 +95,8 @@ class DriftWatch:
         self, open_connection: Callable[[], ReadConnection], interval_s: float,
         stop: threading.Event,
     ) -> None:  # fmt: skip
-        """Look every so many seconds until the event is set; what fails is tried again then."""
-        wait_s = min(FIRST_LOOK_S, interval_s)
-        while not stop.wait(wait_s):
-            wait_s = interval_s
-            connection = open_connection()
-            try:
-                self.look(connection)
-            except SinkError as error:
-                log.warning("drift.failed", error=str(error))
-            finally:
-                connection.close()
+        """Look every so many seconds until the event is set, see `look_repeatedly`."""
+        look_repeatedly(self.look, open_connection, interval_s, stop)
 
     def look(self, connection: ReadConnection) -> None:
         """Look at all rollouts once. Raises `SinkBusy` and `SinkBroken`."""
