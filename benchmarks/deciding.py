@@ -25,7 +25,7 @@ import platform
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -35,6 +35,7 @@ from zlib import crc32
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from simulated_windows import written_windows
 
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.state import decode_state
@@ -47,11 +48,7 @@ from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.log_place import LogPlace
 from understudy.streams.deciding.snapshots import decision_in, decode_snapshot
 from understudy.streams.deciding.state_store import RolloutStateStore
-from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage, simulate
-from understudy.streams.pairing.event_partition import Partition
-from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.records import RecordBatch
-from understudy.streams.pairing.windows_messages import windows_messages
+from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage
 from understudy.streams.settings import DecidingSettings
 
 REGIONS: Final = {
@@ -94,37 +91,13 @@ models: {{stable: heron-4, candidate: heron-5-preview}}
 
 def window_messages(rate: float, workflows: int, partitions: int, seconds: int) -> list[bytes]:
     """What pairing writes to `understudy.windows` within so many seconds of event time."""
-    messages: list[bytes] = []
-    states = [Partition(number, PairingPolicy()) for number in range(partitions)]
-    for batches in _seconds(rate, workflows, partitions, seconds):
-        for state in states:
-            state.process(_records(batches[state.number], state.position))
-            sent = windows_messages(
-                state.take_rows(),
-                source=state.source,
-                partition=state.number,
-                version=state.position,
-                watermark_ms=state.watermark_ms,
-            )
-            messages += [encoded for _, encoded in sent]
-    return messages
 
+    def relabel(message: SimulatedMessage) -> SimulatedMessage:
+        return _relabelled(message, crc32(message.key.encode()), workflows)
 
-def _seconds(
-    rate: float, workflows: int, partitions: int, seconds: int
-) -> Iterator[dict[int, list[SimulatedMessage]]]:
-    """Messages by partition, one second after the other."""
     pairs = round(rate * seconds)
-    messages = simulate(seed=1, pairs=pairs, healthy=True, start=START, rate_per_s=rate)
-    until_s, batches = 1.0, defaultdict[int, list[SimulatedMessage]](list)
-    for message in messages:
-        if message.arrival_offset_s >= until_s:
-            yield batches
-            until_s, batches = until_s + 1.0, defaultdict(list)
-            if until_s > seconds:
-                return
-        number = crc32(message.key.encode())
-        batches[number % partitions].append(_relabelled(message, number, workflows))
+    written = written_windows(START, rate, partitions, seconds, relabel=relabel, pairs=pairs)
+    return [one.payload for one in written]
 
 
 def _relabelled(message: SimulatedMessage, number: int, workflows: int) -> SimulatedMessage:
@@ -138,16 +111,6 @@ def _relabelled(message: SimulatedMessage, number: int, workflows: int) -> Simul
     relabelled = msgspec.structs.replace(event, language=language, workflow=workflow)
     return SimulatedMessage(
         message.key, encode_event(relabelled), message.arrival_offset_s, relabelled
-    )
-
-
-def _records(messages: list[SimulatedMessage], position: int) -> RecordBatch:
-    at_ms = to_epoch_ms(START)
-    return RecordBatch(
-        payloads=[message.payload for message in messages],
-        offsets=range(position, position + len(messages)),
-        timestamps_ms=[at_ms + round(1000 * m.arrival_offset_s) for m in messages],
-        keys=[message.key.encode() for message in messages],
     )
 
 

@@ -17,28 +17,20 @@ import json
 import os
 import platform
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
-from zlib import crc32
+from typing import Any, Final
 
 import msgspec
 from rich.console import Console
+from simulated_windows import Written, written_windows
 
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
-from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import encode_event
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollouts import compile_manifest
 from understudy.schemas.windows import WindowsMessage
-from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage, simulate
-from understudy.streams.pairing.event_partition import Partition
-from understudy.streams.pairing.pairing_policy import PairingPolicy
-from understudy.streams.pairing.records import RecordBatch
-from understudy.streams.pairing.windows_messages import windows_messages
+from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage
 
 START: Final = dt.datetime(2026, 11, 2, 9, 0, tzinfo=dt.UTC)
-START_MS: Final = to_epoch_ms(START)
 OPEN_S: Final = 150
 """So long until the first windows have closed."""
 POLICY: Final = f"""
@@ -48,60 +40,11 @@ models: {{stable: heron-4, candidate: heron-5-preview}}
 """The default guardrails."""
 
 
-class Written(NamedTuple):
-    """A message of windows, as it was written."""
-
-    second: int
-    at_ms: int
-    payload: bytes
-
-
-def messages(rate: float, partitions: int, seconds: int) -> Iterator[Written]:
-    """What pairing writes to `understudy.windows` within so many seconds of event time."""
-    states = [Partition(number, PairingPolicy()) for number in range(partitions)]
-    for second, batches in enumerate(_seconds(rate, partitions, seconds)):
-        for state in states:
-            state.process(_records(batches[state.number], state.position))
-            sent = windows_messages(
-                state.take_rows(),
-                source=state.source,
-                partition=state.number,
-                version=state.position,
-                watermark_ms=state.watermark_ms,
-            )
-            for _, payload in sent:
-                yield Written(second, START_MS + 1000 * second + state.number, payload)
-
-
-def _seconds(
-    rate: float, partitions: int, seconds: int
-) -> Iterator[dict[int, list[SimulatedMessage]]]:
-    """Messages by partition, one second after the other."""
-    until_s, batches = 1.0, defaultdict[int, list[SimulatedMessage]](list)
-    pairs = round(2.0 * rate * seconds)  # more than come in that time
-    for message in simulate(seed=1, pairs=pairs, healthy=True, start=START, rate_per_s=rate):
-        while message.arrival_offset_s >= until_s:
-            yield batches
-            until_s, batches = until_s + 1.0, defaultdict(list)
-            if until_s > seconds:
-                return
-        batches[crc32(message.key.encode()) % partitions].append(_in_one_slice(message))
-
-
 def _in_one_slice(message: SimulatedMessage) -> SimulatedMessage:
     if message.event is None:
         return message
     event = msgspec.structs.replace(message.event, language="en", workflow="")
     return SimulatedMessage(message.key, encode_event(event), message.arrival_offset_s, event)
-
-
-def _records(some: list[SimulatedMessage], position: int) -> RecordBatch:
-    return RecordBatch(
-        payloads=[message.payload for message in some],
-        offsets=range(position, position + len(some)),
-        timestamps_ms=[START_MS + round(1000 * message.arrival_offset_s) for message in some],
-        keys=[message.key.encode() for message in some],
-    )
 
 
 def measure(written: list[Written]) -> dict[str, Any]:
@@ -136,7 +79,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=600, help="of event time")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     chosen = parser.parse_args()
-    found = measure(list(messages(chosen.rate, chosen.partitions, chosen.seconds)))
+    written = written_windows(
+        START, chosen.rate, chosen.partitions, chosen.seconds, relabel=_in_one_slice,
+        pairs=round(2.0 * chosen.rate * chosen.seconds),  # more than come in that time
+    )  # fmt: skip
+    found = measure(list(written))
     if chosen.json:
         print(json.dumps(found, indent=2))
     else:
