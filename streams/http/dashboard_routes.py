@@ -499,12 +499,14 @@ async def show_static(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     if name not in STATIC_FILES:
         raise Problem(HTTPStatus.NOT_FOUND, f"there is no file {name}")
-    return web.Response(
+    response = web.Response(
         body=static_file(name),
         content_type=STATIC_FILES[name],
         charset="utf-8",
         headers={"Cache-Control": _caching(name, request.query.get("v", ""))},
     )
+    response.enable_compression()
+    return response
 
 
 def _caching(name: str, version: str) -> str:

@@ -16,13 +16,20 @@ const LOOKS = {
 const short = (value) =>
   value == null ? "–" : Number(value.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 4 });
 
-// Hours and minutes, and the day where one begins: clocks of 24 hours, UTC.
+// Times of day, UTC, with the day on the first one and where one begins; seconds where ticks are
+// closer than a minute.
 function clock(_, ticks) {
+  const digits = ticks.some((seconds) => seconds % 60) ? 8 : 5;
   return ticks.map((seconds, n) => {
     const [day, time] = new Date(seconds * 1e3).toISOString().split("T");
-    return n === 0 || time.startsWith("00:00") ? `${time.slice(0, 5)}\n${day}` : time.slice(0, 5);
+    const shown = time.slice(0, digits);
+    return n === 0 || time.startsWith("00:00:00") ? `${shown}\n${day}` : shown;
   });
 }
+
+// Values without a neighbour, which no line would show.
+const alone = (values) =>
+  values.flatMap((value, n) => (value != null && values[n - 1] == null && values[n + 1] == null ? [n] : []));
 
 const isDecade = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
 const decades = (_, ticks) => ticks.map((tick) => (isDecade(tick) ? tick : null));
@@ -45,13 +52,13 @@ function draw(plot) {
       y: spec.y_axis === "log" ? { distr: 3 } : { range: spec.y_range ?? undefined },
     },
     axes: [
-      axis(!isTime, isTime ? { values: clock, space: 70 } : { values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : `${short(tick)} s`)) }),
+      axis(!isTime, isTime ? { values: clock, space: 80 } : { values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : `${short(tick)} s`)) }),
       axis(spec.y_axis === "log", { size: 64, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : short(tick))) }),
     ],
     series: [
       isTime ? { label: "UTC", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" } : { label: "seconds", value: (_, v) => short(v) },
       ...spec.series.map((line) => ({
-        label: line.label, points: { show: false }, spanGaps: false,
+        label: line.label, points: { show: true, size: 6, filter: () => alone(line.values) }, spanGaps: false,
         value: (_, v) => (v == null ? "–" : short(v) + suffix), ...LOOKS[line.role](),
       })),
     ],
@@ -128,7 +135,7 @@ function follow(address) {
     source = new EventSource(address);
     source.onopen = () => { said.textContent = "Live"; };
     source.onerror = () => {
-      said.textContent = "Not connected; trying again";
+      said.textContent = "Reconnecting";
       if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, RETRY_MS);
     };
     source.onmessage = ({ data }) => {

@@ -6,8 +6,10 @@ They need Chromium and the extra `browser`; without them these tests are skipped
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -20,11 +22,12 @@ from tests.streams.http.server import SECRET, Api, api
 from tests.streams.http.views import BROKEN, decided, policy
 from understudy.analyzers.drift.periods import HOURS_OF_DAY, periods_of
 from understudy.analyzers.drift.side_drift import drift_of
-from understudy.schemas.decisions import Decision
+from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.streams.clickhouse.drift_watch import SideLook
+from understudy.streams.clickhouse.evidence_history import EvidencePoint
 from understudy.streams.clickhouse.traffic_figures import Traffic
-from understudy.streams.http import drift_cache, traffic_cache
+from understudy.streams.http import dashboard_routes, drift_cache, evidence_cache, traffic_cache
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow, needs_browser]
 
@@ -36,6 +39,10 @@ PATHS = (
     "/rollouts", PAGE, f"{PAGE}/evidence/error_rate?slice=all", f"{PAGE}/traffic",
     f"{PAGE}/policy", "/sign-in", "/rollouts/unknown",
 )  # fmt: skip
+SHIFTS = """window.shifted = 0;
+new PerformanceObserver((seen) => seen.getEntries().forEach((one) => { shifted += one.value; }))
+  .observe({ type: "layout-shift", buffered: true });"""
+"""Adds up what Chromium calls cumulative layout shift."""
 Result = TypeVar("Result")
 
 
@@ -102,10 +109,59 @@ def test_what_changed_behind_a_name_is_legible_on_a_phone(
     assert browse(server, check, color_scheme=scheme, bypass_csp=True, viewport=phone) == ([], 390)
 
 
+def test_nothing_moves_once_it_is_painted(server: Api) -> None:
+    """The word that says that a page is live once made a second line of its head."""
+    widths = (*range(320, 520, 20), 1280)  # the word is some 30 pixels wide
+
+    async def check(page: Any) -> dict[int, float]:
+        await page.add_init_script(SHIFTS)
+        found = {}
+        for width in widths:
+            await page.set_viewport_size({"width": width, "height": 823})
+            found[width] = await _shift(page, PAGE)
+        return found
+
+    found = browse(server, check)
+    assert max(found.values()) < 0.001, found
+
+
+def test_what_clickhouse_answers_later_moves_nothing(
+    server: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted = threading.Event()
+
+    def points(*asked: Any) -> list[EvidencePoint]:
+        decision, one = cast(tuple[Decision, Evidence], asked[-2:])
+        painted.wait(10)
+        point = EvidencePoint.of(decision, one)
+        return [point, replace(point, at_ms=point.at_ms + 60_000)]
+
+    monkeypatch.setattr(dashboard_routes, "FIRST_PAINT_S", 0.01)
+    monkeypatch.setattr(evidence_cache.EvidenceCache, "points", points)
+
+    async def check(page: Any) -> tuple[float, float]:
+        await page.goto(PATHS[2])
+        before = await page.locator("h2").first.bounding_box()
+        painted.set()
+        await page.wait_for_selector("[data-later]", state="detached")
+        after = await page.locator("h2").first.bounding_box()
+        return before["y"], after["y"]
+
+    before, after = browse(server, check)
+    assert before == after
+
+
+async def _shift(page: Any, path: str) -> float:
+    await page.goto(path)
+    await page.wait_for_selector("#live:text-is('Live')")
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+    return float(await page.evaluate("window.shifted"))
+
+
 def test_a_page_that_is_open_shows_the_next_decision(server: Api, broken: Decision) -> None:
     async def check(page: Any) -> str:
         await page.goto(PAGE)
-        await page.wait_for_function("document.getElementById('live').textContent === 'Live'")
+        await page.wait_for_selector("#live:text-is('Live')")
         reasons = ["a reason that is new"]
         server.show(decision=msgspec.structs.replace(broken, sequence=8, reasons=reasons))
         await page.wait_for_selector("text=a reason that is new")
