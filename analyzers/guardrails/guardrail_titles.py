@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from understudy.analyzers.guardrails.checks import WARNING_SUFFIX, Check
 from understudy.analyzers.guardrails.evaluate import ANY_SLICE
-from understudy.analyzers.guardrails.formatting import printable
+from understudy.analyzers.guardrails.formatting import format_count, printable
 from understudy.analyzers.guardrails.slices import ALL, MIRRORED, slice_title
 from understudy.analyzers.sequential.verdict import SUSPECTED_HARM
 from understudy.schemas.rollout_metrics import METRICS
@@ -33,6 +33,9 @@ _NAME: Final = re.compile(
     rf"(.*?)/({ALL}|{ANY_SLICE}|{MIRRORED}|(?:{MIRRORED},)?(?:language|workflow):.*)", re.DOTALL
 )
 """Guardrail and slice; both may have a slash in them."""
+
+_MOST_SLICES: Final = 20
+"""Named in a sentence; a policy may require hundreds, which tables list."""
 
 
 class _Found(Protocol):
@@ -92,9 +95,14 @@ def _by_guardrail(names: Sequence[str], evidence: Iterable[_Found]) -> list[tupl
         by_guardrail.setdefault(guardrail, []).append(_where(where))
     titles = guardrail_titles(by_guardrail, evidence)
     return [
-        (title, ", ".join(wheres))
-        for title, wheres in zip(titles, by_guardrail.values(), strict=True)
+        (title, _listed(wheres)) for title, wheres in zip(titles, by_guardrail.values(), strict=True)
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    left = len(names) - _MOST_SLICES
+    rest = f" and {format_count(left)} more" if left > 0 else ""
+    return ", ".join(names[:_MOST_SLICES]) + rest
 
 
 def missing_titles(names: Sequence[str], evidence: Sequence[_Found]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from understudy.analyzers.guardrails.evidence_figures import multiple, times
 from understudy.analyzers.guardrails.formatting import format_number
+from understudy.analyzers.guardrails.slices import ALL
 from understudy.analyzers.sequential.weights import weighted_log_evidence
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
@@ -27,7 +28,7 @@ class EvidencePage:
 
     row: EvidenceRow
     others: list[EvidenceRow]
-    """The same guardrail in other slices."""
+    """The same guardrail in other slices: all requests, then the worst, then the largest."""
     statistics: list[tuple[str, str]]
     charts: list[Chart]
     pairs_query: str
@@ -38,21 +39,22 @@ def evidence_page(
     decision: Decision, one: Evidence, points: Sequence[EvidencePoint]
 ) -> EvidencePage:
     """Return what the page shows of a piece of evidence and its past."""
-    others = [
-        other
-        for other in decision.evidence
-        if other.guardrail == one.guardrail and other.slice != one.slice
-    ]
     charts = [_evidence_chart(points), _harm_chart(one, points)] if len(points) > 1 else []
     return EvidencePage(
         row=evidence_rows(decision, [one])[0],
-        others=evidence_rows(decision, sorted(others, key=lambda each: -each.units)),
+        others=_others(decision, one),
         statistics=[
             (name, format_number(float(value), _DIGITS)) for name, value in one.statistics.items()
         ],
         charts=charts,
         pairs_query=pairs_query(one),
     )
+
+
+def _others(decision: Decision, one: Evidence) -> list[EvidenceRow]:
+    same = [other for other in decision.evidence if other.guardrail == one.guardrail]
+    rows = evidence_rows(decision, [other for other in same if other.slice != one.slice])
+    return sorted(rows, key=lambda row: (row.slice != ALL, row.finding.rank, -row.unit_count))
 
 
 def _evidence_chart(points: Sequence[EvidencePoint]) -> Chart:

@@ -27,6 +27,11 @@ STATIC_FILES: Final = {
     "vendor/uPlot.min.css": "text/css",
 }
 """All that pages load, with their content types."""
+MOST_ROWS: Final = 20
+"""Of a table about slices: a screenful or two, the worst first. A rollout of thirty languages and
+ten workflows has thousands."""
+MOST_ROLLOUTS: Final = 200
+"""In the list, those that need somebody first: some 100 kB."""
 _HASH_DIGITS: Final = 12
 """48 bits: enough that no two releases of a file share an address."""
 
@@ -79,7 +84,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["static"] = static_url
+    made.globals |= {"static": static_url, "MOST_ROWS": MOST_ROWS, "MOST_ROLLOUTS": MOST_ROLLOUTS}
     made.filters |= {
         "count": format_count,
         "model_text": model_text,

@@ -31,8 +31,6 @@ from understudy.streams.dashboard.heat_map import HeatMap, heat_map
 from understudy.streams.rollouts.attention import silence_of
 from understudy.streams.rollouts.rollout_status import policy_in, status_of
 
-"""Findings in the order of `Finding`: the worst first."""
-
 
 @dataclass(frozen=True, slots=True)
 class StageStep:

@@ -522,6 +522,7 @@ def _page(
     token = token_of(request)
     text = render(
         template,
+        is_whole=request.query.get("rows") == "all",
         person=token.name if token else "",
         can_sign_in=bool(context.tokens),
         **values,

@@ -78,12 +78,22 @@ def test_an_interval_that_does_not_fit_is_marked_at_that_end(
     assert ("reaches beyond the drawing" in text) == (marks > 0)
 
 
-def _evidence_page(one: Evidence) -> str:
-    other = msgspec.structs.replace(one, slice="language:ja")
-    page = evidence_page(decision("hold", one, other), one, [])
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_of_many_slices_the_worst_are_listed_and_the_rest_is_a_link(is_whole: bool) -> None:
+    one = evidence("language:en")
+    others = [msgspec.structs.replace(one, slice=f"language:x-{n:03}") for n in range(143)]
+    text = _evidence_page(one, *others, is_whole=is_whole)
+    assert ("… and 123 more</a>" in text) != is_whole
+    assert ("x-142" in text) == is_whole
+    assert ('href="?slice=language%3Aen&amp;rows=all#others"' in text) != is_whole
+
+
+def _evidence_page(one: Evidence, *others: Evidence, is_whole: bool = False) -> str:
+    others = others or (msgspec.structs.replace(one, slice="language:ja"),)
+    page = evidence_page(decision("hold", one, *others), one, [])
     return render(
         "evidence.html", person="", can_sign_in=False, id="a", page=page, problem="",
-        is_later=False,
+        is_later=False, is_whole=is_whole,
     )  # fmt: skip
 
 
