@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from markupsafe import Markup, escape
@@ -21,6 +22,7 @@ from understudy.analyzers.compare.word_difference import Run, word_difference
 from understudy.analyzers.guardrails.formatting import format_value, printable
 from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.clickhouse.captured_pairs import CaptureCount
+from understudy.streams.clickhouse.pair_judgements import PairJudgement
 from understudy.streams.dashboard.pair_filter import KIND_WORDS, Chosen
 
 _MEANT: Final = frozenset("\n\t\u00a0\u2002\u2003\u2009\u200c\u200d\u202f\u3000")
@@ -39,6 +41,16 @@ class SideView:
     """Of its text; empty where there is none."""
     missing: str
     """What to say where there is no text."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgementView:
+    """What one evaluator said of a pair."""
+
+    judgement: PairJudgement
+    words: str
+    detail: str
+    """How it was asked, and on which scale; empty where there is nothing to add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,8 @@ class PairView:
     """
     is_calls_cut: bool
     """Tool calls cannot be compared: cut, or no JSON once redacted."""
+    judgements: list[JudgementView]
+    """What evaluators said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +108,14 @@ class PairsPage:
 
 
 def pairs_page(
-    pairs: Sequence[CapturedPair], counts: Sequence[CaptureCount], chosen: Chosen
+    pairs: Sequence[CapturedPair],
+    counts: Sequence[CaptureCount],
+    chosen: Chosen,
+    judged: Mapping[str, Sequence[PairJudgement]] = MappingProxyType({}),
 ) -> PairsPage:
-    """Return what the page shows of pairs that were found."""
+    """Return what the page shows of pairs that were found, and of what was said of them."""
     return PairsPage(
-        pairs=[pair_view(pair) for pair in pairs],
+        pairs=[pair_view(pair, judged.get(pair.pair_id, ())) for pair in pairs],
         filters=[
             _filter("language", "Language", counts, chosen.language),
             _filter("workflow", "Workflow", counts, chosen.workflow),
@@ -127,8 +144,10 @@ def _label(name: str, value: str) -> str:
     return value or "not named"
 
 
-def pair_view(pair: CapturedPair, *, is_timed: bool = True) -> PairView:
-    """Return how a pair is shown."""
+def pair_view(
+    pair: CapturedPair, judged: Sequence[PairJudgement] = (), *, is_timed: bool = True
+) -> PairView:
+    """Return how a pair is shown, with what evaluators said of it."""
     stable, candidate = pair.stable, pair.candidate
     words = word_difference(stable.output, candidate.output)
     calls = tool_call_differences(stable.tool_calls, candidate.tool_calls)
@@ -149,7 +168,48 @@ def pair_view(pair: CapturedPair, *, is_timed: bool = True) -> PairView:
         calls=calls or [],
         is_timed=is_timed,
         is_calls_cut=calls is None,
+        judgements=[JudgementView(one, *judgement_words(one)) for one in judged],
     )
+
+
+def judgement_words(one: PairJudgement) -> tuple[str, str]:
+    """Return what was said in words, and how it was asked."""
+    other = "candidate" if one.compared == "candidate" else "stable's second run"
+    if one.error:
+        return f"no judgement: {one.error}", _asked(one, other)
+    if one.preference is not None:
+        return _preference(one.preference, other), _asked(one, other)
+    scores = f"scores stable {_score(one.stable_score)}, {other} {_score(one.compared_score)}"
+    return scores, f"from {_score(one.lowest_score)} to {_score(one.highest_score)}"
+
+
+def _preference(value: float, other: str) -> str:
+    if value in (0.0, 1.0):
+        return f"prefers {other if value else 'stable'}"
+    if value == 0.5:
+        return "prefers neither"
+    return f"leans to {other if value > 0.5 else 'stable'}"
+
+
+def _asked(one: PairJudgement, other: str) -> str:
+    """Which answer each order showed first, and what it led to."""
+    firsts = [_named(first, other) for first in one.shown_first if first]
+    if len(firsts) < 2:
+        return f"{firsts[0]} shown first" if firsts else ""
+    if len(set(one.preferred)) == 1:
+        return "asked in both orders, the same each time"
+    return "; ".join(
+        f"{first} first: {'neither' if chosen == 'tie' else _named(chosen, other)}"
+        for first, chosen in zip(firsts, one.preferred, strict=False)
+    )
+
+
+def _named(answer: str, other: str) -> str:
+    return "stable" if answer == "stable" else other
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else f"{value:g}"
 
 
 def _side(title: str, side: CapturedSide, runs: list[Run]) -> SideView:

@@ -226,8 +226,12 @@ class Asking:
             try:
                 at_s = None if usage.calls else reserved_at_s
                 reply, judgement = await self._ask(task, first, usage, at_s)
-            except (JudgeUnavailable, UnreadableJudgement) as failure:
+            except JudgeUnavailable as failure:
                 error = failure.reason
+                break
+            except UnreadableJudgement as failure:
+                error = failure.reason
+                reasons.append(failure.said)
                 break
             except BudgetSpent:
                 if not usage.calls:
@@ -265,7 +269,10 @@ class Asking:
         usage.cost_usd += usd
 
     def _explanation(self, reasons: Sequence[str]) -> str | None:
-        """Return a judge's reasons as they may be stored: redacted, since they quote answers."""
+        """Return what a judge said as it may be stored: redacted, since it quotes answers.
+
+        Its reasons, and all of an answer that could not be read, so that people see why.
+        """
         said = "\n".join(reasons)
         try:
             return redact_and_cut(said, MAX_EXPLANATION_CHARACTERS, self._recognize).text or None

@@ -42,11 +42,16 @@ _decode: Final = msgspec.json.Decoder(Judgement).decode
 
 
 class UnreadableJudgement(ValueError):
-    """What a judge answered is not one judgement; `reason` is for records and metrics."""
+    """What a judge answered is not one judgement; `reason` is for records and metrics.
 
-    def __init__(self, detail: str, *, is_cut: bool = False) -> None:
+    `said` is the answer as it came, at most `MAX_ANSWER_CHARACTERS` of it: it quotes answers, so it
+    is for explanations alone, redacted. The message quotes nothing.
+    """
+
+    def __init__(self, detail: str, *, is_cut: bool = False, said: str = "") -> None:
         super().__init__(detail)
         self.reason: Final = "cut_off" if is_cut else "unparseable"
+        self.said: Final = said[:MAX_ANSWER_CHARACTERS]
 
 
 def _without_duplicates(members: list[tuple[str, object]]) -> None:
@@ -56,14 +61,16 @@ def _without_duplicates(members: list[tuple[str, object]]) -> None:
 
 
 def judgement_of(reply: JudgeReply) -> Judgement:
-    """Read what a judge replied. Raises `UnreadableJudgement`: its reason tells a cut answer."""
+    """Read what a judge replied.
+
+    Raises `UnreadableJudgement`: its reason tells a cut answer, and it has what was said.
+    """
     try:
         return read_judgement(reply.text)
     except UnreadableJudgement as error:
-        if not reply.is_cut:
-            raise
-        detail = "the answer ended at max_output_tokens"
-        raise UnreadableJudgement(detail, is_cut=True) from error
+        detail = "the answer ended at max_output_tokens" if reply.is_cut else str(error)
+        said = reply.text or ""
+        raise UnreadableJudgement(detail, is_cut=reply.is_cut, said=said) from error
 
 
 def read_judgement(text: str | None) -> Judgement:

@@ -34,6 +34,7 @@ from understudy.streams.clickhouse.captured_pairs import (
 from understudy.streams.clickhouse.decision_history import MAX_DIGITS
 from understudy.streams.clickhouse.drift_watch import SideLook
 from understudy.streams.clickhouse.evidence_history import EvidencePoint
+from understudy.streams.clickhouse.pair_judgements import read_judgements
 from understudy.streams.clickhouse.read_connection import TIMEOUT_S, ReadConnection
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import Traffic
@@ -297,7 +298,12 @@ async def show_pairs(request: web.Request) -> web.Response:
                 connection, rollout_id, language=chosen.language, workflow=chosen.workflow,
                 kind=chosen.kind, since=since, until=end, limit=limit + 1,
             )  # fmt: skip
-        return pairs_page(found[:limit], counts, chosen), len(found) > limit
+        shown = found[:limit]
+        try:
+            judged = read_judgements(connection, shown)
+        except (SinkBusy, SinkBroken):  # pairs are shown without: it may be granted apart
+            judged = {}
+        return pairs_page(shown, counts, chosen, judged), len(found) > limit
 
     stored = await _from_clickhouse(request, read, (pairs_page([], [], chosen), False))
     page, has_more = stored.found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -9,9 +11,11 @@ import pytest
 from tests.streams.clickhouse.test_captured_pairs import pair, side
 from understudy.streams.clickhouse.captured_pair import CapturedSide
 from understudy.streams.clickhouse.captured_pairs import CaptureCount
+from understudy.streams.clickhouse.pair_judgements import PairJudgement
 from understudy.streams.dashboard.pages import render
 from understudy.streams.dashboard.pair_filter import Chosen
 from understudy.streams.dashboard.pairs_page import (
+    judgement_words,
     model_text,
     pair_view,
     pairs_page,
@@ -20,8 +24,8 @@ from understudy.streams.dashboard.pairs_page import (
 HOSTILE = "<script>alert(1)</script>\u202egnp.exe\u2066 {{ 7*7 }} \x1b[2J"
 
 
-def shown(*pairs: Any, **chosen: Any) -> str:
-    page = pairs_page(pairs, [CaptureCount("ja", "", "json", 2)], Chosen(**chosen))
+def shown(*pairs: Any, judged: Any = MappingProxyType({}), **chosen: Any) -> str:
+    page = pairs_page(pairs, [CaptureCount("ja", "", "json", 2)], Chosen(**chosen), judged)
     return render(
         "pairs.html", id="r", page=page, chosen=Chosen(**chosen), hours=24, until=None, problem="",
         links={1: "", 24: "", 168: ""}, more="", capture="worst", person="", can_sign_in=False,
@@ -107,3 +111,53 @@ def test_filters_show_what_there_is_with_the_chosen_one() -> None:
     ]  # fmt: skip
     assert [one.label for one in workflows.choices] == ["not named", "w"]
     assert [one.label for one in kinds.choices] == ["JSON", "no answer"]
+
+
+JUDGED = PairJudgement(
+    "p", 0, "helpful@1", "candidate", 1_772_452_800_000, 1.0, ["candidate"], ["stable"],
+    None, None, None, None, "", "A quotes <script>", is_cut=False,
+)  # fmt: skip
+
+
+def test_what_evaluators_said_stands_below_the_answers() -> None:
+    text = shown(pair("p"), judged={"p": [JUDGED]})
+    assert "<bdi>helpful@1</bdi>: prefers candidate" in text
+    assert "stable shown first" in text
+    assert "2026-03-02 12:00:00</time> UTC" in text
+    assert "A quotes &lt;script&gt;" in text
+    assert "What evaluators said" not in shown(pair("p"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "detail"),
+    [
+        ({"preference": 0.0, "shown_first": []}, "prefers stable", ""),
+        ({"preference": 0.5}, "prefers neither", "stable shown first"),
+        (
+            {"preferred": ["candidate"] * 2, "shown_first": ["stable", "candidate"]},
+            "prefers candidate", "asked in both orders, the same each time",
+        ),
+        (
+            {"preference": 0.5, "preferred": ["stable", "candidate"],
+             "shown_first": ["stable", "candidate"]},
+            "prefers neither", "stable first: stable; candidate first: candidate",
+        ),
+        (
+            {"preference": 0.75, "compared": "control", "preferred": ["tie", "control"],
+             "shown_first": ["stable", "control"]},
+            "leans to stable's second run",
+            "stable first: neither; stable's second run first: stable's second run",
+        ),
+        (
+            {"preference": None, "stable_score": 4.0, "compared_score": 2.5, "lowest_score": 1.0,
+             "highest_score": 5.0},
+            "scores stable 4, candidate 2.5", "from 1 to 5",
+        ),
+        (
+            {"preference": None, "error": "unparseable", "shown_first": []},
+            "no judgement: unparseable", "",
+        ),
+    ],
+)  # fmt: skip
+def test_a_judgement_is_told_in_words(changes: dict[str, Any], words: str, detail: str) -> None:
+    assert judgement_words(replace(JUDGED, **changes)) == (words, detail)

@@ -315,6 +315,24 @@ def test_reasons_are_kept_only_where_answers_are_captured() -> None:
     assert finished[0][1].explanation == "as the script says"
 
 
+@pytest.mark.parametrize("keeps_text", [True, False])
+def test_what_could_not_be_read_is_kept_where_answers_are_captured(keeps_text: bool) -> None:
+    """Without it nobody sees why a judge's answers are unreadable."""
+    said = "I would pick A; ask jane@example.com. " + "x" * 200_000
+    finished, _, _ = ask(
+        Judge(lambda n, q: JudgeReply(said)), task(sampled(keeps_text=keeps_text), both_orders=0.0)
+    )
+    ((_, record),) = finished
+    assert record is not None
+    assert record.error == "unparseable"
+    if keeps_text:
+        assert record.explanation is not None
+        assert record.explanation.startswith("I would pick A; ask [email]")
+        decode_evaluation(msgspec.json.encode(record))
+    else:
+        assert record.explanation is None
+
+
 def test_reasons_are_redacted_and_bounded() -> None:
     text = '{"reason": "Write to jane@example.com. ' + "x" * 7_900 + '", "better": "A"}'
     finished, _, _ = ask(

@@ -1,0 +1,95 @@
+"""What evaluators said of single pairs, with their explanations where these are kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from understudy.schemas.event_time import from_epoch_ms
+from understudy.streams.clickhouse.captured_pair import CapturedPair
+from understudy.streams.clickhouse.read_connection import ReadConnection
+
+MAX_ROWS: Final = 1_000
+"""Of one question: a page shows at most 80 pairs, which rarely have more than some evaluators."""
+_SAME_REQUEST_MS: Final = 60_000
+"""How far request times of one pair lie apart at most, with room to spare: sides may differ by
+seconds, and an id that is used again after a pause is a new pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairJudgement:
+    """One evaluation of a pair."""
+
+    pair_id: str
+    request_time_ms: int
+    evaluator: str
+    """`name@version`."""
+    compared: str
+    """`candidate`, or `control`: stable's own second run."""
+    evaluation_time_ms: int
+    preference: float | None
+    """1 where the answer compared is preferred to stable's, 0 where stable's is; None without."""
+    preferred: Sequence[str]
+    """By order."""
+    shown_first: Sequence[str]
+    stable_score: float | None
+    compared_score: float | None
+    lowest_score: float | None
+    highest_score: float | None
+    error: str
+    """Why there is no judgement; empty where there is."""
+    explanation: str
+    """Redacted; empty where none is kept."""
+    is_cut: bool
+
+    @property
+    def evaluation_time(self) -> dt.datetime:
+        """When it was judged, UTC."""
+        return from_epoch_ms(self.evaluation_time_ms)
+
+
+_KEY: Final = ("rollout_id", "pair_id", "evaluator", "compared", "partition", "offset")
+_WHERE: Final = (
+    "FINAL WHERE rollout_id = {rollout_id:String} AND pair_id IN {pair_ids:Array(String)}\n"
+    "  AND request_time BETWEEN {since:DateTime64(3, 'UTC')} AND {until:DateTime64(3, 'UTC')}"
+)
+_QUERY: Final = (
+    "SELECT e.pair_id, toUnixTimestamp64Milli(e.request_time), e.evaluator, e.compared,\n"
+    "  toUnixTimestamp64Milli(e.evaluation_time), e.preference, e.preferred, e.shown_first,\n"
+    "  e.stable_score, e.compared_score, e.lowest_score, e.highest_score, e.error,\n"
+    "  x.explanation, x.is_cut\n"
+    f"FROM (SELECT * FROM evaluations {_WHERE}) AS e\n"
+    f"LEFT ANY JOIN (SELECT * FROM explanations {_WHERE}) AS x\n"
+    f"  ON {' AND '.join(f'x.{name} = e.{name}' for name in _KEY)}\n"
+    "ORDER BY e.evaluator, e.compared, e.evaluation_time, e.partition, e.offset\n"
+    f"LIMIT {MAX_ROWS}"
+)
+
+
+def read_judgements(
+    connection: ReadConnection, pairs: Sequence[CapturedPair]
+) -> Mapping[str, Sequence[PairJudgement]]:
+    """Return what was said of pairs of one rollout, by `pair_id`. Raises as `worst_pairs` does."""
+    if not pairs:
+        return {}
+    times_ms = [pair.request_time_ms for pair in pairs]
+    parameters = {
+        "rollout_id": pairs[0].rollout_id,
+        "pair_ids": [pair.pair_id for pair in pairs],
+        "since": from_epoch_ms(min(times_ms) - _SAME_REQUEST_MS),
+        "until": from_epoch_ms(max(times_ms) + _SAME_REQUEST_MS),
+    }
+    by_pair: dict[str, list[PairJudgement]] = defaultdict(list)
+    requested_ms = {pair.pair_id: pair.request_time_ms for pair in pairs}
+    for row in connection.rows(_QUERY, parameters):
+        judged = _judgement(row)
+        if abs(judged.request_time_ms - requested_ms[judged.pair_id]) <= _SAME_REQUEST_MS:
+            by_pair[judged.pair_id].append(judged)
+    return by_pair
+
+
+def _judgement(row: Sequence[Any]) -> PairJudgement:
+    return PairJudgement(*row[:-1], is_cut=bool(row[-1]))
