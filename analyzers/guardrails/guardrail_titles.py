@@ -95,7 +95,8 @@ def _by_guardrail(names: Sequence[str], evidence: Iterable[_Found]) -> list[tupl
         by_guardrail.setdefault(guardrail, []).append(_where(where))
     titles = guardrail_titles(by_guardrail, evidence)
     return [
-        (title, _listed(wheres)) for title, wheres in zip(titles, by_guardrail.values(), strict=True)
+        (title, _listed(wheres))
+        for title, wheres in zip(titles, by_guardrail.values(), strict=True)
     ]
 
 
