@@ -19,8 +19,9 @@ def summary(drift: SideDrift | None, hours: int) -> str:
     if not hours:
         return "There are no requests."
     if drift is None:
+        there = "is 1 hour" if hours == 1 else f"are {hours} hours"
         return (
-            f"There are {hours} hours of traffic, and nothing can be said below "
+            f"There {there} of traffic, and nothing can be said below "
             f"{FEWEST_REFERENCE_HOURS} hours before the recent ones."
         )
     tested = len({one.metric.name for one in drift.findings})

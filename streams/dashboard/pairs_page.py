@@ -176,11 +176,14 @@ def judgement_words(one: PairJudgement) -> tuple[str, str]:
     """Return what was said in words, and how it was asked."""
     other = "candidate" if one.compared == "candidate" else "stable's second run"
     if one.error:
-        return f"no judgement: {one.error}", _asked(one, other)
-    if one.preference is not None:
-        return _preference(one.preference, other), _asked(one, other)
-    scores = f"scores stable {_score(one.stable_score)}, {other} {_score(one.compared_score)}"
-    return scores, f"from {_score(one.lowest_score)} to {_score(one.highest_score)}"
+        words, asked = f"no judgement: {one.error}", _asked(one, other)
+    elif one.preference is not None:
+        words, asked = _preference(one.preference, other), _asked(one, other)
+    else:
+        words = f"scores stable {_score(one.stable_score)}, {other} {_score(one.compared_score)}"
+        asked = f"from {_score(one.lowest_score)} to {_score(one.highest_score)}"
+    control = "" if one.compared == "candidate" else "stable against its own second run"
+    return words, "; ".join(filter(None, (control, asked)))
 
 
 def _preference(value: float, other: str) -> str:

@@ -22,6 +22,7 @@ def drift(sums: HourlySums) -> SideDrift:
 
 def test_too_little_and_nothing_are_said() -> None:
     assert summary(None, 0) == "There are no requests."
+    assert "There is 1 hour of traffic, and nothing" in summary(None, 1)
     assert "There are 30 hours of traffic, and nothing can be said below 120" in summary(None, 30)
     sums = traffic(np.random.default_rng(5), DAYS)
     assert summary(drift(sums), 360) == (
