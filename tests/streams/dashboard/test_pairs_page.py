@@ -146,7 +146,8 @@ def test_what_evaluators_said_stands_below_the_answers() -> None:
             {"preference": 0.75, "compared": "control", "preferred": ["tie", "control"],
              "shown_first": ["stable", "control"]},
             "leans to stable's second run",
-            "stable against its own second run; stable first: neither; stable's second run first: stable's second run",
+            "stable against its own second run; stable first: neither; "
+            "stable's second run first: stable's second run",
         ),
         (
             {"preference": None, "stable_score": 4.0, "compared_score": 2.5, "lowest_score": 1.0,
