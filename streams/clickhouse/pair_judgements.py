@@ -6,7 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from understudy.schemas.event_time import from_epoch_ms
 from understudy.streams.clickhouse.captured_pair import CapturedPair
@@ -85,11 +85,7 @@ def read_judgements(
     by_pair: dict[str, list[PairJudgement]] = defaultdict(list)
     requested_ms = {pair.pair_id: pair.request_time_ms for pair in pairs}
     for row in connection.rows(_QUERY, parameters):
-        judged = _judgement(row)
+        judged = PairJudgement(*row)
         if abs(judged.request_time_ms - requested_ms[judged.pair_id]) <= _SAME_REQUEST_MS:
             by_pair[judged.pair_id].append(judged)
     return by_pair
-
-
-def _judgement(row: Sequence[Any]) -> PairJudgement:
-    return PairJudgement(*row[:-1], is_cut=bool(row[-1]))
