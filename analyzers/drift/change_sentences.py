@@ -55,7 +55,7 @@ def values(one: DriftFinding) -> tuple[str, str]:
 def change(one: DriftFinding) -> str:
     """Return by how much it changed, with the interval."""
     low, high = one.interval
-    write = format_points if one.metric.kind == "rate" else _relative
+    write = _relative if one.is_relative else format_points
     return f"{write(one.change)} ({write(low)} to {write(high)})"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.analyzers.drift.metrics import Floats
+from understudy.analyzers.drift.metrics import DRIFT_METRICS, DriftMetric, Floats
 from understudy.analyzers.drift.periods import Hours
 
 
@@ -21,7 +21,9 @@ class HourlySums:
     languages: NDArray[np.str_]
     workflows: NDArray[np.str_]
     columns: Mapping[str, Floats]
-    """`metrics.COLUMNS`, without the prefix of the side, each (n,)."""
+    """Those of the metrics, without the prefix of the side, each (n,)."""
+    metrics: tuple[DriftMetric, ...] = DRIFT_METRICS
+    """What the columns tell."""
 
     def where(self, chosen: NDArray[np.bool_]) -> HourlySums:
         """Return the rows that a mask (n,) chooses."""
@@ -30,6 +32,22 @@ class HourlySums:
             self.languages[chosen],
             self.workflows[chosen],
             {name: values[chosen] for name, values in self.columns.items()},
+            self.metrics,
+        )
+
+    def joined(self, other: HourlySums) -> HourlySums:
+        """Return the rows and metrics of both; what one does not measure has no values there."""
+        own, others = np.zeros(self.hours.size), np.zeros(other.hours.size)
+        names = dict.fromkeys((*self.columns, *other.columns))
+        return HourlySums(
+            np.concatenate((self.hours, other.hours)),
+            np.concatenate((self.languages, other.languages)),
+            np.concatenate((self.workflows, other.workflows)),
+            {
+                name: np.concatenate((self.columns.get(name, own), other.columns.get(name, others)))
+                for name in names
+            },
+            (*self.metrics, *other.metrics),
         )
 
     def within(self, hours: Hours) -> NDArray[np.bool_]:

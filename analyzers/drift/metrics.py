@@ -1,6 +1,6 @@
 """What of a side is held against its past: rates, means, and durations on a logarithmic scale.
 
-All of them come from sums that window rows hold.
+All of them come from sums that window rows hold, but for what evaluators say.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.schemas.events import Side
 from understudy.schemas.measure_kinds import Category, Outcome
 from understudy.schemas.rollout_metrics import MEANS, METRICS, RATES, TIMES, Unit
 
 Floats = NDArray[np.float64]
-Kind = Literal["rate", "mean", "log_mean"]
+Kind = Literal["rate", "level", "mean", "log_mean"]
+"""A rate counts outcomes. A level is a mean between 0 and 1, whose change is told in points as that
+of a rate is."""
 
 
 class Sums(NamedTuple):
@@ -83,6 +86,23 @@ def _metrics() -> Iterator[DriftMetric]:
 
 def _measured_by(one: Outcome | Category) -> str:
     return one.measured_by if isinstance(one, Outcome) else ""
+
+
+def evaluator_metrics(evaluator: str, side: Side) -> tuple[DriftMetric, ...]:
+    """Return what an evaluator, `name@version`, says of a side: its scores, as shares of the range.
+
+    Of the candidate also how far it is preferred to stable, which a change of either may move.
+    """
+    measured = [DriftMetric(
+        f"quality_score({evaluator})", f"score by {evaluator}", "level", "share",
+        *(f"{evaluator}/score_{part}" for part in ("count", "sum", "squares")),
+    )]  # fmt: skip
+    if side == "candidate":
+        measured.append(DriftMetric(
+            f"quality_preference({evaluator})", f"preference over stable by {evaluator}", "level",
+            "share", *(f"{evaluator}/preference_{part}" for part in ("count", "sum", "squares")),
+        ))  # fmt: skip
+    return tuple(measured)
 
 
 DRIFT_METRICS: Final[tuple[DriftMetric, ...]] = tuple(_metrics())

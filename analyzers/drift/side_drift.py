@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from understudy.analyzers.drift.hourly_sums import HourlySums
 from understudy.analyzers.drift.metrics import (
-    DRIFT_METRICS,
     PROMPT_TOKENS,
     REQUESTS,
     DriftMetric,
@@ -64,10 +63,15 @@ class DriftFinding:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of the change: in points of a rate, relative otherwise."""
+        """Of the change: a difference of shares of a rate or level, relative otherwise."""
         reach = self.found.standard_error * student_quantile(INTERVAL, self.found.freedom)
         low, high = self.found.change - reach, self.found.change + reach
         return self._change(low), self._change(high)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether the change is a share of what was before, and not a difference of shares."""
+        return self.metric.kind not in ("rate", "level")
 
     @property
     def change(self) -> float:
@@ -79,7 +83,7 @@ class DriftFinding:
 
     def _change(self, difference: float) -> float:
         match self.metric.kind:
-            case "rate":
+            case "rate" | "level":
                 return difference
             case "log_mean":
                 return math.expm1(difference)
@@ -132,7 +136,7 @@ def _changes(
         chosen += [(str(language), sums.languages == language) for language in languages]
     for language, rows in chosen:
         strata = Strata(parts[rows], sums.hours[rows], periods)
-        for metric in DRIFT_METRICS:
+        for metric in sums.metrics:
             some = Sums(*(one[rows] for one in metric.sums(sums.columns)))
             found = stratified_change(strata, some, is_rate=metric.kind == "rate")
             if found is not None:

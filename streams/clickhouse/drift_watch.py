@@ -17,6 +17,7 @@ import structlog
 from understudy.analyzers.drift.periods import RECENT_HOURS, periods_of
 from understudy.analyzers.drift.side_drift import SideDrift, drift_of
 from understudy.schemas.events import Side
+from understudy.streams.clickhouse.hourly_evaluations import hourly_evaluations
 from understudy.streams.clickhouse.hourly_traffic import (
     SIDES,
     hourly_sums,
@@ -64,7 +65,8 @@ def look_at(
     if periods is None:
         return SideLook(side, hours, None)
     sums = hourly_sums(connection, rollout_id, side, periods)
-    return SideLook(side, hours, drift_of(sums, periods))
+    judged = hourly_evaluations(connection, rollout_id, side, periods)
+    return SideLook(side, hours, drift_of(sums.joined(judged), periods))
 
 
 def look_repeatedly(

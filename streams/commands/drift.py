@@ -165,7 +165,7 @@ def _finding(one: DriftFinding) -> dict[str, object]:
         "after": one.after,
         "change": _known(one.change),
         "interval": [_known(end) for end in one.interval],
-        "is_relative": one.metric.kind != "rate",
+        "is_relative": one.is_relative,
         "p_value": one.found.p_value,
         "tested_at": one.tested_at,
         "alert": one.is_alert,
