@@ -23,8 +23,8 @@ chance of a false alert, which all metrics share."""
 _HOUR: Final = f"intDiv(toUnixTimestamp64Milli(e.request_time), {MS_OF_HOUR})"
 _RANGE: Final = "(e.highest_score - e.lowest_score)"
 _SCORES: Final[dict[Side, str]] = {
-    side: f"(e.{column} - e.lowest_score) / {_RANGE}"
-    for side, column in (("stable", "stable_score"), ("candidate", "compared_score"))
+    "stable": f"(e.stable_score - e.lowest_score) / {_RANGE}",
+    "candidate": f"(e.compared_score - e.lowest_score) / {_RANGE}",
 }
 _JUDGED: Final = """\
 WHERE rollout_id = {rollout_id:String} AND compared = 'candidate' AND error = ''
