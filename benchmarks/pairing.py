@@ -46,9 +46,9 @@ from understudy.analyzers.compare.options import CompareOptions
 from understudy.schemas.events import InvalidEvent, decode_side, encode_event
 from understudy.schemas.topics import PARTITIONER, understudy_topics
 from understudy.streams.clickhouse.connect import connect
+from understudy.streams.clickhouse.load_buffer import Insertable
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import migrate
-from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.demo.phrases import DEPARTMENTS, JSON_SCHEMAS
 from understudy.streams.demo.simulator import SimulatedMessage, simulate
 from understudy.streams.gc_control import garbage_collection_of_a_worker
@@ -315,10 +315,11 @@ class NoWindows(Partition):
 
 
 class NoDatabase(Loader):
-    """Takes encoded rows and forgets them."""
+    """Has rows encoded and forgets them."""
 
-    def put(self, blocks: Sequence[Block], positions: Mapping[int, int]) -> None:
-        pass
+    def put(self, blocks: Sequence[Insertable], positions: Mapping[Any, int]) -> None:
+        for block in blocks:
+            _ = block.payload
 
 
 def encode_only() -> ClickHouseResults:

@@ -73,7 +73,7 @@ from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.replay.stored_trial import page_judge
 from understudy.streams.settings import ClickHouseSettings, Settings, SettingsError
-from understudy.streams.stop_deadline import stop_deadline
+from understudy.streams.stop_deadline import set_from_handler, stop_deadline
 
 log = structlog.get_logger(__name__)
 
@@ -124,7 +124,7 @@ def run_worker(settings: Settings, role: Role = "all", *, log_level: int = loggi
     configure_logs(log_level)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: set_from_handler(stop))
     components = WorkerComponents(COMPONENTS[role])
     with _failures_as_command_errors(settings), stop_deadline(stop):
         policy = PairingPolicy.from_settings(settings)

@@ -247,8 +247,8 @@ ORDER BY (
 TTL loaded_at + INTERVAL 30 DAY
 SETTINGS ttl_only_drop_parts = 1""",
     "Sufficient statistics of one slice of one source and partition in one window; everything "
-    "adds up. Read windows_latest (or FINAL), since each version of a row is stored. Kept for 30 "
-    "days after loading, its roll-ups for longer; to change: ALTER TABLE windows MODIFY TTL "
+    "adds up. Read windows_latest (or FINAL), since a row may be stored in several versions. Kept "
+    "for 30 days after loading, its roll-ups for longer; to change: ALTER TABLE windows MODIFY TTL "
     "loaded_at + INTERVAL 100 DAY",
     (_BY_LOADING,),
 )  # fmt: skip

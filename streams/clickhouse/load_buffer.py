@@ -4,6 +4,9 @@ An offer brings blocks of one or several tables and, per partition, the position
 everything has then been offered. Blocks of a table are gathered into batches. An offer is stored
 once all its blocks are, and a partition's position moves only over stored offers, in the order in
 which they came. The callers choose the keys of partitions.
+
+Of a table that keeps the latest version of each row, rows may be offered before they are encoded:
+later versions then take the place of those that still wait.
 """
 
 from __future__ import annotations
@@ -11,12 +14,39 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import chain
+from typing import Any, Final, Protocol
 
 from understudy.streams.clickhouse.native_format import Block
 
 PartitionKey = Hashable
 """The key of a partition; callers that share a buffer use different ones."""
+
+
+class LatestRows(Protocol):
+    """Rows of a table that are encoded when they are sent, the latest version of each."""
+
+    @property
+    def table(self) -> str:
+        """Where they go."""
+
+    @property
+    def rows(self) -> int:
+        """How many wait."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that they take, about."""
+
+    def replaced_by(self, later: Any) -> None:
+        """Take in rows of the same kind that were offered later."""
+
+    @property
+    def payload(self) -> bytes:
+        """All of them in ClickHouse's Native format."""
+
+
+Insertable = Block | LatestRows
 
 NOTHING_STORED: Final = -1
 _MIB: Final = 1_048_576
@@ -47,6 +77,15 @@ class _Offer:
     blocks_left: int
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """What is to be inserted, the offers that it is of, and the time at which the first came."""
+
+    content: Insertable
+    offers: list[_Offer]
+    since_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class InsertBatch:
     """Blocks of one table, for one insert; each names its own columns."""
@@ -54,36 +93,46 @@ class InsertBatch:
     table: str
     rows: int
     nbytes: int
-    _blocks: Sequence[tuple[Block, _Offer]]
+    """Bytes that it holds in the buffer."""
+    _waiting: Sequence[_Waiting]
 
     @property
     def payload(self) -> bytes:
         """The blocks end to end, in ClickHouse's Native format."""
-        return b"".join(block.payload for block, _ in self._blocks)
+        return b"".join(one.content.payload for one in self._waiting)
 
 
 @dataclass(slots=True)
 class _Group:
-    """Blocks that may share an insert, oldest first, each with the time of its arrival."""
+    """What may share an insert, oldest first."""
 
-    waiting: deque[tuple[Block, _Offer, float]] = field(default_factory=deque)
+    waiting: deque[_Waiting] = field(default_factory=deque)
     rows: int = 0
     nbytes: int = 0
 
-    def add(self, block: Block, entry: _Offer, now_s: float) -> None:
-        self.waiting.append((block, entry, now_s))
-        self.rows += block.rows
-        self.nbytes += len(block.payload)
+    def add(self, content: Insertable, offer: _Offer, now_s: float) -> None:
+        """Take something in, in place of earlier versions where these wait."""
+        rows, nbytes = content.rows, content.nbytes
+        last = self.waiting[-1] if self.waiting else None
+        if last is None or isinstance(content, Block) or isinstance(last.content, Block):
+            self.waiting.append(_Waiting(content, [offer], now_s))
+        else:
+            rows, nbytes = -last.content.rows, -last.content.nbytes
+            last.content.replaced_by(content)
+            last.offers.append(offer)
+            rows, nbytes = rows + last.content.rows, nbytes + last.content.nbytes
+        self.rows += rows
+        self.nbytes += nbytes
 
-    def take(self, policy: LoadPolicy) -> list[tuple[Block, _Offer]]:
-        """The oldest blocks up to the limits of a batch, at least one."""
-        taken: list[tuple[Block, _Offer]] = []
+    def take(self, policy: LoadPolicy) -> list[_Waiting]:
+        """The oldest up to the limits of a batch, at least one."""
+        taken: list[_Waiting] = []
         rows = nbytes = 0
         while self.waiting and rows < policy.batch_rows and nbytes < policy.batch_bytes:
-            block, entry, _ = self.waiting.popleft()
-            taken.append((block, entry))
-            rows += block.rows
-            nbytes += len(block.payload)
+            one = self.waiting.popleft()
+            taken.append(one)
+            rows += one.content.rows
+            nbytes += one.content.nbytes
         self.rows -= rows
         self.nbytes -= nbytes
         return taken
@@ -110,14 +159,14 @@ class LoadBuffer:
         return self._nbytes == 0
 
     def offer(
-        self, blocks: Sequence[Block], positions: Mapping[PartitionKey, int], now_s: float
+        self, blocks: Sequence[Insertable], positions: Mapping[PartitionKey, int], now_s: float
     ) -> bool:
         """Take all of the blocks or, when they do not fit, none.
 
         What is larger than the whole buffer is taken when nothing else is held.
         """
         filled = [block for block in blocks if block.rows]
-        nbytes = sum(len(block.payload) for block in filled)
+        nbytes = sum(block.nbytes for block in filled)
         if self._nbytes and self._nbytes + nbytes > self._policy.buffer_bytes:
             return False
         entry = _Offer(dict(positions), len(filled))
@@ -125,8 +174,9 @@ class LoadBuffer:
             self._unstored.setdefault(partition, deque()).append(entry)
         for block in filled:
             group = self._groups.setdefault(block.table, _Group())
+            before = group.nbytes
             group.add(block, entry, now_s)
-        self._nbytes += nbytes
+            self._nbytes += group.nbytes - before
         self._advance(entry)
         return True
 
@@ -136,17 +186,17 @@ class LoadBuffer:
         It stays in `nbytes` until `stored` is called with it.
         """
         due = [
-            (group.waiting[0][2], table)
+            (group.waiting[0].since_s, table)
             for table, group in self._groups.items()
             if group.waiting and (everything or self._due_at(group) <= now_s)
         ]
         if not due:
             return None
         table = min(due)[1]
-        blocks = self._groups[table].take(self._policy)
-        rows = sum(block.rows for block, _ in blocks)
-        nbytes = sum(len(block.payload) for block, _ in blocks)
-        return InsertBatch(table, rows, nbytes, blocks)
+        taken = self._groups[table].take(self._policy)
+        rows = sum(one.content.rows for one in taken)
+        nbytes = sum(one.content.nbytes for one in taken)
+        return InsertBatch(table, rows, nbytes, taken)
 
     def due_at(self) -> float | None:
         """The time at which the next batch is due, as things stand."""
@@ -157,9 +207,9 @@ class LoadBuffer:
     def stored(self, batch: InsertBatch) -> None:
         """The batch is in ClickHouse."""
         self._nbytes -= batch.nbytes
-        for _, entry in batch._blocks:
-            entry.blocks_left -= 1
-            self._advance(entry)
+        for offer in chain.from_iterable(one.offers for one in batch._waiting):
+            offer.blocks_left -= 1
+            self._advance(offer)
 
     def position(self, partition: PartitionKey) -> int:
         """Up to where everything offered is stored; `NOTHING_STORED` when nothing is known."""
@@ -172,7 +222,7 @@ class LoadBuffer:
 
     def _due_at(self, group: _Group) -> float:
         full = group.rows >= self._policy.batch_rows or group.nbytes >= self._policy.batch_bytes
-        return group.waiting[0][2] + (0.0 if full else self._policy.batch_age_s)
+        return group.waiting[0].since_s + (0.0 if full else self._policy.batch_age_s)
 
     def _advance(self, entry: _Offer) -> None:
         for partition in entry.positions:

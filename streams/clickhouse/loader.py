@@ -23,12 +23,12 @@ from clickhouse_connect.driver.client import Client
 
 from understudy.streams.backoff import pause_s
 from understudy.streams.clickhouse.load_buffer import (
+    Insertable,
     InsertBatch,
     LoadBuffer,
     LoadPolicy,
     PartitionKey,
 )
-from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy, SinkError, sink_error
 
 log = structlog.get_logger(__name__)
@@ -125,10 +125,10 @@ class Loader:
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes of encoded rows that are not stored yet."""
+        """Bytes of rows that are not stored yet."""
         return self._buffer.nbytes
 
-    def put(self, blocks: Sequence[Block], positions: Mapping[PartitionKey, int]) -> None:
+    def put(self, blocks: Sequence[Insertable], positions: Mapping[PartitionKey, int]) -> None:
         """Take the blocks over, all or none.
 
         `positions` gives, per partition, the position up to which everything has been put with
@@ -254,7 +254,7 @@ class Loader:
             except Exception as error:
                 self._failed(batch, attempt, sink_error(error), error)
             else:
-                self._succeeded(batch)
+                self._succeeded(batch, len(payload))
                 return
             if retry_timeout_s is not None and self._clock() - started_s > retry_timeout_s:
                 raise SinkBusy(f"ClickHouse has not taken a batch in {retry_timeout_s:g} s")
@@ -275,14 +275,14 @@ class Loader:
             settings={**INSERT_SETTINGS, "max_execution_time": self._policy.insert_timeout_s},
         )
 
-    def _succeeded(self, batch: InsertBatch) -> None:
+    def _succeeded(self, batch: InsertBatch, nbytes: int) -> None:
         if self._failing:
             log.info("clickhouse.insert_recovered", table=batch.table)
         with self._changed:
             self._failing = False
             self._buffer.stored(batch)
             self._counters.rows += batch.rows
-            self._counters.nbytes += batch.nbytes
+            self._counters.nbytes += nbytes
             self._counters.batches += 1
             self._changed.notify_all()
 

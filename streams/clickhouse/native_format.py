@@ -53,6 +53,11 @@ class Block:
     rows: int
     payload: bytes
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes, here and on its way."""
+        return len(self.payload)
+
 
 def encode_block(table: str, types: Mapping[str, str], columns: Mapping[str, Column]) -> Block:
     """Encode columns, each of n values; `types` maps a column's name to its ClickHouse type.

@@ -21,7 +21,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from understudy.schemas.clickhouse.rollups import KEY, PROGRESS, ROLLUPS, Rollup
 from understudy.schemas.clickhouse.schema import CLOSED, added_up
-from understudy.schemas.event_time import EPOCH, zoned
+from understudy.schemas.event_time import EPOCH, to_epoch_ms, zoned
+from understudy.streams.clickhouse.native_format import encode_block
 from understudy.streams.clickhouse.sink_errors import SinkError, sink_error
 
 log = structlog.get_logger(__name__)
@@ -154,10 +155,9 @@ def _progress(client: Client) -> tuple[dt.datetime, dt.datetime]:
 
 def _keep_progress(client: Client, done_until: dt.datetime) -> None:
     """The highest counts, so a run that repeats old windows takes nothing back."""
-    client.insert(
-        PROGRESS.name, [[_NAME, done_until]], column_names=list(PROGRESS.types),
-        column_type_names=list(PROGRESS.types.values()),
-    )  # fmt: skip
+    columns = {"name": [_NAME], "done_until": [to_epoch_ms(done_until)]}
+    kept = encode_block(PROGRESS.name, PROGRESS.types, columns)
+    client.raw_insert(kept.table, insert_block=kept.payload, fmt="Native")
 
 
 def _touched(client: Client, since: dt.datetime) -> list[Touched]:

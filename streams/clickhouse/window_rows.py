@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -11,9 +11,53 @@ from msgspec.structs import astuple
 
 from understudy.schemas.event_time import from_epoch_ms, to_epoch_ms
 from understudy.schemas.windows import SECTIONS, WindowRow
-from understudy.streams.clickhouse.tables import Columns
+from understudy.streams.clickhouse.tables import WINDOWS, Columns, block
 
 _IDENTITY = [name for name in WindowRow.__struct_fields__ if name not in SECTIONS]
+_ROW_BYTES: Final = 8_000
+"""Of a row before it is encoded, measured; some 2,000 encoded."""
+_key: Final = attrgetter(*(name for name in _IDENTITY if name not in ("version", "closed")))
+"""What the table keeps the latest version of."""
+
+
+class LatestWindows:
+    """Window rows that wait to be inserted, the latest version of each.
+
+    A worker makes a row of each open window every second, and inserts every five: of the versions
+    that would travel together the table keeps the highest.
+    """
+
+    table: Final = WINDOWS
+
+    def __init__(self, rows: Sequence[WindowRow]) -> None:
+        self._by_key: dict[Any, WindowRow] = {}
+        self._take(rows)
+
+    @property
+    def rows(self) -> int:
+        """How many wait."""
+        return len(self._by_key)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that they take, about."""
+        return _ROW_BYTES * len(self._by_key)
+
+    @property
+    def payload(self) -> bytes:
+        """All of them in ClickHouse's Native format."""
+        return block(WINDOWS, filled_columns(list(self._by_key.values()))).payload
+
+    def replaced_by(self, later: LatestWindows) -> None:
+        """Take in rows that were made later, or again by reading again."""
+        self._take(later._by_key.values())
+
+    def _take(self, rows: Iterable[WindowRow]) -> None:
+        for row in rows:
+            key = _key(row)
+            known = self._by_key.get(key)
+            if known is None or row.version >= known.version:
+                self._by_key[key] = row
 
 
 def window_columns(rows: Sequence[WindowRow]) -> Columns:

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from understudy.streams.stop_deadline import set_from_handler
+
 
 @contextmanager
 def interrupts_end_the_process() -> Iterator[None]:
@@ -31,7 +33,9 @@ def interrupts_end_the_process() -> Iterator[None]:
 def interrupts_set(stop: threading.Event) -> Iterator[None]:
     """Let an interrupt, or a request to terminate, set an event instead of raising."""
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    before = {
+        number: signal.signal(number, lambda *_: set_from_handler(stop)) for number in numbers
+    }
     try:
         yield
     finally:

@@ -25,6 +25,7 @@ from understudy.streams.clickhouse.read_only_chdb import ReadOnlyChdb, Statement
 from understudy.streams.clickhouse.sink_errors import SinkBroken
 from understudy.streams.http.app import RUNNER
 from understudy.streams.http.clickhouse_interface import make_clickhouse_app
+from understudy.streams.http.server import stopped
 from understudy.streams.settings import ClickHouseSettings
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,6 @@ START_TIMEOUT_S: Final = 10.0
 """To listen: it takes milliseconds; a worker goes on without."""
 CLOSE_TIMEOUT_S: Final = 2.0
 """For responses under way."""
-STOP_CHECK_INTERVAL_S: Final = 0.1
 
 
 @contextmanager
@@ -104,8 +104,7 @@ async def _serve(
         publish_address(folder, found)
         log.info("clickhouse.serving", folder=str(folder), url=f"clickhouse://{HOST}:{found}")
         started.set()
-        while not stop.is_set():
-            await asyncio.sleep(STOP_CHECK_INTERVAL_S)
+        await stopped(stop)
     finally:
         await runner.cleanup()
 

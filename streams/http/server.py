@@ -36,8 +36,6 @@ RETRY_S: Final = 15.0
 """Between attempts to listen: an address is taken for as long as the previous worker drains."""
 STEADY_S: Final = 60.0
 """After so long a failure is another one, though it says the same: several attempts."""
-STOP_CHECK_INTERVAL_S: Final = 0.1
-"""How late the server may notice that it is to stop; a check costs microseconds."""
 ADDRESS_ERRORS: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
 """Of addresses that another process has, or that the machine will have soon."""
 CLOSE_TIMEOUT_S: Final = 2.0
@@ -154,16 +152,24 @@ class _Server:
         async with _listening(self._settings.http, app, writers):
             self._is_waiting = False
             if api is None:
-                await _stopped(stop)
+                await stopped(stop)
                 return
             async with _fed(self._settings.kafka, api.view):
                 with self._components.running("api", api_component(api.view)):
-                    await _stopped(stop)
+                    await stopped(stop)
 
 
-async def _stopped(stop: threading.Event) -> None:
-    while not stop.is_set():
-        await asyncio.sleep(STOP_CHECK_INTERVAL_S)
+async def stopped(stop: threading.Event) -> None:
+    """Wait until it is time to stop, in a thread of its own: nothing wakes up only to look."""
+    loop, is_over = asyncio.get_running_loop(), asyncio.Event()
+
+    def wait() -> None:
+        stop.wait()
+        with suppress(RuntimeError):  # the loop has ended for another reason
+            loop.call_soon_threadsafe(is_over.set)
+
+    threading.Thread(target=wait, name="understudy-http-stop", daemon=True).start()
+    await is_over.wait()
 
 
 def api_component(view: MaterializedView) -> WorkerComponent:

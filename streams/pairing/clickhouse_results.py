@@ -16,7 +16,7 @@ from understudy.streams.clickhouse.comparison_rows import (
     unmatched_columns,
 )
 from understudy.streams.clickhouse.evaluation_rows import evaluation_columns, explanation_columns
-from understudy.streams.clickhouse.load_buffer import PartitionKey
+from understudy.streams.clickhouse.load_buffer import Insertable, PartitionKey
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.tables import (
@@ -24,10 +24,9 @@ from understudy.streams.clickhouse.tables import (
     EVALUATIONS,
     EXPLANATIONS,
     UNMATCHED,
-    WINDOWS,
     block,
 )
-from understudy.streams.clickhouse.window_rows import filled_columns
+from understudy.streams.clickhouse.window_rows import LatestWindows
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.records import JointOutput, JudgedPair, UnmatchedSide
 from understudy.streams.pairing.request_language import named_language
@@ -73,11 +72,10 @@ class ClickHouseResults:
 
         Raises `SinkBusy`.
         """
-        blocks = [block(WINDOWS, filled_columns(rows))] if rows else []
-        self._put(blocks, positions)
+        self._put([LatestWindows(rows)] if rows else [], positions)
         self._put_to.update(positions)
 
-    def _put(self, blocks: Sequence[Block], positions: Mapping[int, int]) -> None:
+    def _put(self, blocks: Sequence[Insertable], positions: Mapping[int, int]) -> None:
         keys: dict[PartitionKey, int] = {self._key(n): at for n, at in positions.items()}
         self._loader.put(blocks, keys)
 

@@ -39,7 +39,11 @@ from understudy.streams.pairing.start_position import StartPosition, start_posit
 log = structlog.get_logger(__name__)
 
 _POLL_S: Final = 0.1
-"""How soon a stop is noticed when nothing comes."""
+"""Between looks at what librdkafka has fetched: it wakes whoever waits there for every few records,
+which at a hundred requests a second costs as much as processing them, and results leave with a
+flush anyway. It holds far more than comes in the meantime."""
+_IDLE_POLL_S: Final = 0.25
+"""The same while nothing comes: how long a rebalance may wait for this worker."""
 _GATHERED_MESSAGES: Final = 1_024
 """So many are processed at once, or those that have come when results are flushed: most of what
 processing costs at low rates does not depend on how many there are. More would make the flush late,
@@ -120,6 +124,7 @@ class PairingConsumer:
         self._results = results
         self._store = store
         self._batch_records = batch_records
+        self._enough = min(_GATHERED_MESSAGES, batch_records)
         self._flush_interval_s = flush_interval_s
         self._stop = threading.Event()
         self._closing = False
@@ -164,9 +169,10 @@ class PairingConsumer:
     def _consume(self) -> None:
         flush_at = time.monotonic() + self._flush_interval_s
         self._quiet_since_s = time.monotonic()
+        messages: list[Message] = []
         while not self._stop.is_set():
-            wait_s = min(_POLL_S, max(0.0, flush_at - time.monotonic()))
-            messages = self._consumer.consume(self._batch_records, wait_s)
+            self._wait(self._pause_s(messages), flush_at)
+            messages = self._consumer.consume(self._batch_records, 0.0)
             self._raise_failure()
             self._gathered += messages
             is_flush_due = time.monotonic() >= flush_at
@@ -180,10 +186,21 @@ class PairingConsumer:
         self._raise_failure()
         self._take_gathered()
 
+    def _wait(self, pause_s: float, flush_at: float) -> None:
+        """Let librdkafka gather records, until results are to be flushed or it is time to stop."""
+        left_s = min(pause_s, flush_at - time.monotonic())
+        if left_s > 0.0:
+            self._stop.wait(left_s)
+
+    def _pause_s(self, messages: list[Message]) -> float:
+        """How long to wait before the next look; not at all while there is a backlog."""
+        if len(messages) >= self._enough:
+            return 0.0
+        return _POLL_S if messages or not self._assigned else _IDLE_POLL_S
+
     def _is_enough_gathered(self, messages: list[Message]) -> bool:
         """Whether gathered messages, of which some came just now, are to be processed at once."""
-        enough = min(_GATHERED_MESSAGES, self._batch_records)
-        return len(self._gathered) >= enough or any(map(_is_failure, messages))
+        return len(self._gathered) >= self._enough or any(map(_is_failure, messages))
 
     def _take_gathered(self) -> None:
         messages, self._gathered = self._gathered, []

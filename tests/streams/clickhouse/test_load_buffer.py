@@ -131,6 +131,63 @@ def test_a_forgotten_partition_starts_again() -> None:
     assert buffer.position(0) == 20
 
 
+class Versions:
+    """Latest versions by key; a key takes 100 bytes."""
+
+    table = "t"
+
+    def __init__(self, **versions: int) -> None:
+        self.versions = versions
+
+    @property
+    def rows(self) -> int:
+        return len(self.versions)
+
+    @property
+    def nbytes(self) -> int:
+        return 100 * len(self.versions)
+
+    @property
+    def payload(self) -> bytes:
+        return repr(self.versions).encode()
+
+    def replaced_by(self, later: Versions) -> None:
+        self.versions |= later.versions
+
+
+def test_later_versions_take_the_place_of_those_that_wait() -> None:
+    buffer = LoadBuffer(POLICY)
+    buffer.offer([Versions(a=1, b=1)], {0: 1}, now_s=5.0)
+    buffer.offer([Versions(a=2, c=2)], {0: 2, 1: 7}, now_s=5.9)
+    assert (buffer.nbytes, buffer.due_at()) == (300, 6.0), "the first came at 5.0"
+    batch = take(buffer, 6.0)
+    assert (batch.rows, batch.payload) == (3, b"{'a': 2, 'b': 1, 'c': 2}")
+    assert buffer.position(0) == -1
+    buffer.stored(batch)
+    assert (buffer.position(0), buffer.position(1)) == (2, 7), "both offers are stored"
+    assert buffer.empty
+
+
+def test_versions_that_are_being_inserted_are_left_as_they_are() -> None:
+    buffer = LoadBuffer(POLICY)
+    buffer.offer([Versions(a=1)], {0: 1}, now_s=0.0)
+    first = take(buffer, 1.0)
+    buffer.offer([Versions(a=2)], {0: 2}, now_s=1.0)
+    buffer.stored(first)
+    assert (first.payload, buffer.position(0)) == (b"{'a': 1}", 1)
+    second = take(buffer, 2.0)
+    buffer.stored(second)
+    assert (second.payload, buffer.position(0), buffer.nbytes) == (b"{'a': 2}", 2, 0)
+
+
+def test_many_versions_are_due_at_once() -> None:
+    buffer = LoadBuffer(POLICY)
+    buffer.offer([Versions(**{f"k{number}": 1 for number in range(6)})], {}, now_s=0.0)
+    assert buffer.take_due(0.5) is None
+    buffer.offer([Versions(**{f"k{number}": 2 for number in range(5, 11)})], {}, now_s=0.5)
+    assert take(buffer, 0.5).rows == 11
+
+
 OFFERS = st.lists(
     st.tuples(
         st.lists(st.sampled_from("ab"), max_size=3),

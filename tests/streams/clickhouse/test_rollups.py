@@ -174,7 +174,7 @@ class Crashing:
         self._left = statements
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("command", "insert"):
+        if name in ("command", "raw_insert"):
             self._left -= 1
             if self._left < 0:
                 raise Crash

@@ -21,7 +21,7 @@ from understudy.streams.clickhouse.tables import (
     WINDOWS,
     block,
 )
-from understudy.streams.clickhouse.window_rows import filled_columns, window_columns
+from understudy.streams.clickhouse.window_rows import LatestWindows, filled_columns, window_columns
 
 
 def test_window_rows_round_trip(client: Client) -> None:
@@ -44,6 +44,31 @@ def test_the_highest_version_of_a_window_row_counts(client: Client) -> None:
     expect(WINDOWS, window_columns([versions[30]]), got)
     latest = client.query("SELECT version, stable_requests FROM windows_latest").result_rows
     assert latest == [(30, versions[30].stable.requests)]
+
+
+def test_of_the_versions_that_wait_the_highest_is_inserted() -> None:
+    rng = np.random.default_rng(11)
+    waiting, low, other = (samples.window_row(rng, version=v) for v in (3, 2, 2))
+    other.language = "ko"
+    latest = LatestWindows([waiting])
+    latest.replaced_by(LatestWindows([low, other]))  # as after a partition is read again
+    assert (latest.rows, latest.table) == (2, WINDOWS)
+    assert latest.payload == block(WINDOWS, filled_columns([waiting, other])).payload
+    newer = samples.window_row(rng, version=3)
+    latest.replaced_by(LatestWindows([newer]))
+    assert latest.payload == block(WINDOWS, filled_columns([newer, other])).payload
+
+
+def test_rows_of_other_slices_windows_sources_and_partitions_wait_beside_each_other() -> None:
+    rng = np.random.default_rng(12)
+    changes: list[dict[str, object]] = [
+        {}, {"rollout_id": "other"}, {"mode": "canary"}, {"language": "ko"}, {"workflow": ""},
+        {"window_start": samples.NOON + dt.timedelta(seconds=10)}, {"window_s": 20},
+        {"source": "feedback"}, {"partition": 3}, {"evaluator": "judge"},
+    ]  # fmt: skip
+    row = samples.window_row(rng)
+    latest = LatestWindows([msgspec.structs.replace(row, **change) for change in changes])
+    assert latest.rows == len(changes)
 
 
 def test_slices_add_partitions_up(client: Client) -> None:

@@ -199,14 +199,14 @@ def test_each_time_that_the_address_is_taken_is_told_once(monkeypatch: pytest.Mo
             raise failure
         return await listen(self, *args, **named)
 
-    wait = server._stopped
+    wait = server.stopped
 
     async def crash_once(stop: threading.Event) -> None:
-        monkeypatch.setattr(server, "_stopped", wait)
+        monkeypatch.setattr(server, "stopped", wait)
         raise RuntimeError("crashed")
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "create_server", scripted)
-    monkeypatch.setattr(server, "_stopped", crash_once)
+    monkeypatch.setattr(server, "stopped", crash_once)
     most = resource.RLIM_INFINITY - 1
     monkeypatch.setattr(resource, "getrlimit", lambda _: (500, most))
     some = Server(KafkaSettings(bootstrap_servers="127.0.0.1:1"), with_api=False)
@@ -221,14 +221,14 @@ def test_each_time_that_the_address_is_taken_is_told_once(monkeypatch: pytest.Mo
 
 
 def test_a_failure_that_lasts_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    wait, crashes = server._stopped, ["same", "same", "same", "other", "same"]
+    wait, crashes = server.stopped, ["same", "same", "same", "other", "same"]
 
     async def crash(stop: threading.Event) -> None:
         if crashes:
             raise RuntimeError(crashes.pop(0))
         await wait(stop)
 
-    monkeypatch.setattr(server, "_stopped", crash)
+    monkeypatch.setattr(server, "stopped", crash)
     some = Server(KafkaSettings(bootstrap_servers="127.0.0.1:1"), with_api=False)
     with structlog.testing.capture_logs() as logs, some.running():
         until(lambda: not crashes and some.status_of("/metrics") == 200)

@@ -284,3 +284,12 @@ def test_what_was_gathered_of_a_partition_goes_when_it_is_read_anew(
     gather(one, 2, 3)
     one.consumer._on_lost(cast(Any, one.broker), [TopicPartition("events", 0)])
     assert one.consumer._gathered == []
+
+
+def test_it_waits_between_looks_but_not_while_there_is_a_backlog() -> None:
+    one = Bench()
+    some = cast(list[Message], [Record(0)])
+    assert one.consumer._pause_s(some * 1_024) == 0.0
+    assert 0.0 < one.consumer._pause_s(some) < one.consumer._pause_s([])
+    one.consumer._assigned.clear()
+    assert one.consumer._pause_s([]) == one.consumer._pause_s(some), "an assignment may come soon"
