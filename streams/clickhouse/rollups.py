@@ -24,6 +24,7 @@ from understudy.schemas.clickhouse.schema import CLOSED, added_up
 from understudy.schemas.event_time import EPOCH, to_epoch_ms, zoned
 from understudy.streams.clickhouse.native_format import encode_block
 from understudy.streams.clickhouse.sink_errors import SinkError, sink_error
+from understudy.streams.clickhouse.tables import Columns
 
 log = structlog.get_logger(__name__)
 
@@ -155,7 +156,7 @@ def _progress(client: Client) -> tuple[dt.datetime, dt.datetime]:
 
 def _keep_progress(client: Client, done_until: dt.datetime) -> None:
     """The highest counts, so a run that repeats old windows takes nothing back."""
-    columns = {"name": [_NAME], "done_until": [to_epoch_ms(done_until)]}
+    columns: Columns = {"name": [_NAME], "done_until": [to_epoch_ms(done_until)]}
     kept = encode_block(PROGRESS.name, PROGRESS.types, columns)
     client.raw_insert(kept.table, insert_block=kept.payload, fmt="Native")
 
