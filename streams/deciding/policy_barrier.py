@@ -25,12 +25,17 @@ class PolicyBarrier:
         self._records = records
         self._is_stopping = is_stopping
         self._required: dict[int, int] = {}
+        self._lookups: dict[int, asyncio.Future[int]] = {}
+        """End offsets that are being asked for; an answer may take as long as a rebalance."""
         self._applied: dict[int, int] = {}
         self._resets = 0
 
     def reset(self) -> None:
         """Partitions change hands: waits end with False, and end offsets are looked up anew."""
         self._required.clear()
+        for lookup in self._lookups.values():
+            lookup.cancel()
+        self._lookups.clear()
         self._resets += 1
 
     def record_applied(self, partition: int, offset: int) -> None:
@@ -43,17 +48,28 @@ class PolicyBarrier:
         Returns False when the partition is revoked or the app stops meanwhile.
         """
         resets = self._resets
-        while not await self._is_open(partition):
+        while not self._is_open(partition):
             await asyncio.sleep(POLL_S)
             if self._resets != resets or self._is_stopping():
                 return False
         return True
 
-    async def _is_open(self, partition: int) -> bool:
-        if partition not in self._required:
-            try:
-                self._required[partition] = await self._records.end_offset(partition)
-            except Exception:  # the broker is away: ask again
-                return False
+    def _is_open(self, partition: int) -> bool:
+        if partition not in self._required and not self._look_up(partition):
+            return False
         read = max(self._records.committed_offset(partition), self._applied.get(partition, 0))
         return read >= self._required[partition]
+
+    def _look_up(self, partition: int) -> bool:
+        """Ask for the end offset unless somebody does; return whether it is known now."""
+        lookup = self._lookups.get(partition)
+        if lookup is None:
+            self._lookups[partition] = asyncio.ensure_future(self._records.end_offset(partition))
+            return False
+        if not lookup.done():
+            return False
+        del self._lookups[partition]
+        if lookup.exception() is not None:  # the broker is away: ask again
+            return False
+        self._required[partition] = lookup.result()
+        return True

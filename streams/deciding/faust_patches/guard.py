@@ -11,8 +11,9 @@ from typing import Final
 
 import faust
 from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.record.memory_records import DefaultRecordBatch, LegacyRecordBatch
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
@@ -38,16 +39,23 @@ PATCHED: Final[Sequence[tuple[Owner, tuple[str, ...]]]] = (
     (TableManager, ("_recovery", "on_actives_ready", "on_standbys_ready", "recovery")),
     (
         Consumer,
-        ("_acked", "_acked_index", "_add_gap", "_buffered_partitions", "_committed_offset", "_gap",
-         "_is_changelog_tp", "_new_offset", "pause_partitions", "perform_seek", "unacked"),
+        ("_acked", "_acked_index", "_add_gap", "_buffered_partitions", "_committed_offset",
+         "_filter_tps_with_pending_acks", "_is_changelog_tp", "_new_offset", "ack",
+         "pause_partitions", "perform_seek", "unacked"),
     ),
     (AIOKafkaFaustConsumer, ("_getmany", "_new_consumer_thread", "_thread", "_to_message")),
     (
         AIOKafkaConsumerThread,
-        ("_create_worker_consumer", "_ensure_consumer", "on_start", "seek_to_beginning"),
+        ("_create_worker_consumer", "_ensure_consumer", "_fetch_records", "_method_queue",
+         "getmany", "method_queue", "on_start", "seek_to_beginning", "thread_loop"),
     ),
     (Transport, ("Consumer",)),
-    (AIOKafkaConsumer, ("_coordinator", "_fetch_max_wait_ms")),
+    (
+        AIOKafkaConsumer,
+        ("_coordinator", "_fetch_max_wait_ms", "_fetcher", "_max_poll_records", "_subscription"),
+    ),
+    (Fetcher, ("_create_fetch_waiter",)),
+    (SubscriptionState, ("reassignment_in_progress",)),
     (GroupCoordinator, ("_do_heartbeat",)),
     (PartitionRecords, ("_records", "_tp", "_unpack_records", "next_fetch_offset")),
     (

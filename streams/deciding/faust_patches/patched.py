@@ -6,7 +6,9 @@ from typing import Any
 
 from faust.transport.drivers.aiokafka import Transport
 
-from understudy.streams.deciding.faust_patches.commits_over_gaps import CommitsOverGaps
+from understudy.streams.deciding.faust_patches.calls_side_by_side import CallsSideBySide
+from understudy.streams.deciding.faust_patches.commits_in_order import CommitsInOrder
+from understudy.streams.deciding.faust_patches.fetch_of_one_assignment import FetchOfOneAssignment
 from understudy.streams.deciding.faust_patches.fetch_of_paused_partitions import (
     FetchOfPausedPartitions,
 )
@@ -22,12 +24,12 @@ from understudy.streams.deciding.faust_patches.unreadable_batches import (
 )
 
 
-class PatchedThread(HeartbeatLease, FetchWait):
+class PatchedThread(HeartbeatLease, FetchWait, FetchOfOneAssignment, CallsSideBySide):
     """The consumer's thread."""
 
 
 class PatchedConsumer(
-    FetchOfPausedPartitions, SeekWithoutCommit, QueuesOfPausedPartitions, CommitsOverGaps
+    FetchOfPausedPartitions, SeekWithoutCommit, QueuesOfPausedPartitions, CommitsInOrder
 ):
     """Takes from aiokafka's buffer only what is delivered."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -52,6 +53,8 @@ class FakePort:
     end: int = 0
     committed: int = 0
     is_away: bool = False
+    is_mute: bool = False
+    """Questions for offsets are not answered."""
 
     def message(self, topic: str, offset: int, value: bytes | None) -> FakeMessage:
         return FakeMessage(self, topic, offset, value)
@@ -77,6 +80,8 @@ class FakePort:
     async def end_offset(self, partition: int) -> int:
         if self.is_away:
             raise ConnectionError
+        if self.is_mute:
+            await asyncio.get_running_loop().create_future()
         return self.end
 
     def committed_offset(self, partition: int) -> int:

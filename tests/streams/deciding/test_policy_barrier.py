@@ -74,3 +74,19 @@ def test_a_stop_ends_the_wait() -> None:
         )
 
     asyncio.run(run())
+
+
+def test_a_question_that_is_not_answered_outlives_no_reset() -> None:
+    """A rebalance waits for whoever waits here, and Kafka may answer after the rebalance alone."""
+
+    async def run() -> None:
+        port = FakePort(end=1, committed=1, is_mute=True)
+        barrier = PolicyBarrier(port, lambda: False)
+        waiting = asyncio.ensure_future(barrier.wait(0))
+        await asyncio.wait({waiting}, timeout=0.1)
+        barrier.reset()
+        assert not await asyncio.wait_for(waiting, DEADLINE_S)
+        port.is_mute = False
+        assert await asyncio.wait_for(barrier.wait(0), DEADLINE_S)
+
+    asyncio.run(run())

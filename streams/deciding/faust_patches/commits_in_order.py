@@ -1,0 +1,69 @@
+"""A commit lies behind no message that was delivered and is not acknowledged.
+
+Upstream: `Consumer` commits along the acknowledged offsets and the gaps between messages. Before
+the first commit of a partition, and while it is being revoked, it knows no offset to begin with, so
+it begins at whichever was acknowledged first. It lets one offset be missing after the last commit,
+takes the message behind a gap for a part of the gap, and makes a list of all offsets of a gap: a
+batch that cannot be unpacked may hold hundreds of millions of records. Here messages are
+acknowledged in another order than they came, as their rollouts are saved, and what a commit has
+passed is lost with the worker.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from typing import Any
+
+from faust.transport.drivers.aiokafka import Consumer
+from faust.types import TP
+from faust.types.tuples import Message
+
+
+class CommitsInOrder(Consumer):
+    """Commits up to the first message that is not acknowledged, whatever offsets are missing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._delivered: defaultdict[TP, deque[int]] = defaultdict(deque)
+        """Offsets that were delivered since the last seek and are not committed, in order."""
+        self._done: defaultdict[TP, set[int]] = defaultdict(set)
+        """Those among them that are acknowledged."""
+        super().__init__(*args, **kwargs)
+
+    async def perform_seek(self) -> None:
+        """What follows is delivered from the committed offsets on."""
+        await super().perform_seek()
+        self._delivered.clear()
+        self._done.clear()
+
+    def _to_message(self, tp: TP, record: Any) -> Any:
+        """Called for each message that is about to be delivered."""
+        if not self._is_changelog_tp(tp):
+            self._delivered[tp].append(record.offset)
+        return super()._to_message(tp, record)
+
+    def ack(self, message: Message) -> bool:
+        """Note that a message is done; return whether that is news."""
+        is_news = super().ack(message)
+        if is_news:
+            self._done[message.tp].add(message.offset)
+        return is_news
+
+    async def _add_gap(self, *_: Any) -> None:
+        """Offsets that hold no message need no note."""
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in list(self._done) if topics is None or {tp, tp.topic} & set(topics))
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Where to commit; None while the first message delivered is not done."""
+        delivered, done = self._delivered[tp], self._done[tp]
+        end = None
+        while delivered and delivered[0] in done:
+            offset = delivered.popleft()
+            done.remove(offset)
+            end = offset + 1
+        if end is not None:  # Faust keeps them, too
+            self._acked[tp][:] = [offset for offset in self._acked[tp] if offset >= end]
+            self._acked_index[tp] = set(self._acked[tp])
+        return end
