@@ -87,12 +87,18 @@ async def _watch(app: DecidingApp, give_up: GiveUp) -> None:
         applied = app.processor.applied_offsets
         asked = asked or asyncio.ensure_future(app.port.window_lags(applied))
         await asyncio.wait({asked}, timeout=LAGS_TIMEOUT_S)
-        lags, asked = (asked.result(), None) if asked.done() else (None, asked)
+        is_answered = asked.done()
+        lags, asked = (asked.result(), None) if is_answered else (None, asked)
         _update(app, lags)
         if watchdog.is_stalled(applied, lags):
             stalled_s = watchdog.stalled_s
             log.error("deciding.stalled", stalled_s=stalled_s)
             give_up(TimeoutError(f"windows wait, and none was applied for {stalled_s:g} s"))
+            return
+        if watchdog.is_unanswered(is_answered, WATCH_INTERVAL_S + LAGS_TIMEOUT_S):
+            unanswered_s = watchdog.unanswered_s
+            log.error("deciding.consumer_hangs", unanswered_s=unanswered_s)
+            give_up(TimeoutError(f"the consumer's thread has not answered for {unanswered_s:g} s"))
             return
 
 

@@ -31,3 +31,11 @@ def test_whatever_is_applied_begins_the_count_anew() -> None:
     applied["understudy.rollouts", 0] = 1
     assert not watchdog.is_stalled(applied, {0: 5})
     assert watchdog.stalled_s == 0.0
+
+
+def test_a_question_that_is_never_answered() -> None:
+    """One that fails where Kafka is away is answered, and begins the count anew."""
+    watchdog = StallWatchdog(2.0, unanswered_timeout_s=20.0)
+    answers = [False, False, True, False, False, False]
+    assert [watchdog.is_unanswered(one, 7.0) for one in answers] == [False] * 5 + [True]
+    assert watchdog.unanswered_s == 21.0
