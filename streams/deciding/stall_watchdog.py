@@ -12,8 +12,8 @@ from typing import Final
 STALL_TIMEOUT_S: Final = 20.0
 """Longer than a rebalance with recovery takes (seconds), shorter than people would wait."""
 UNANSWERED_TIMEOUT_S: Final = 200.0
-"""Two questions follow one another, and each fails after 90 s where Kafka is away: what takes longer
-was never asked, because the consumer's thread hangs."""
+"""Two questions follow one another, and each fails after 90 s where Kafka is away: what takes
+longer was never asked, because the consumer's thread hangs."""
 
 
 class StallWatchdog:
