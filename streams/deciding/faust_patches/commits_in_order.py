@@ -33,8 +33,8 @@ class CommitsInOrder(Consumer):
     async def perform_seek(self) -> None:
         """What follows is delivered from the committed offsets on."""
         await super().perform_seek()
-        self._delivered.clear()
-        self._done.clear()
+        for known in (self._delivered, self._done, self._acked, self._acked_index):
+            known.clear()  # else Faust takes what is acknowledged again for known
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         """Called for each message that is about to be delivered."""

@@ -112,6 +112,8 @@ def test_after_a_seek_what_is_delivered_again_counts(monkeypatch: pytest.MonkeyP
     assert commit(one) == 6
     one.ack(messages[7])
     assert commit(one) is None
+    one.ack(messages[6])
+    assert commit(one) == 8
 
 
 def test_at_random() -> None:
