@@ -24,11 +24,17 @@ from typing import Any, Final, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
+from understudy.analyzers.drift.periods import Hours
 from understudy.schemas.clickhouse.analyst_views import ANALYST_VIEWS
 from understudy.schemas.clickhouse.schema import WINDOWS, Column
+from understudy.schemas.event_time import to_epoch_ms
+from understudy.streams.clickhouse.answer_quality import read_answer_quality
+from understudy.streams.clickhouse.captured_pairs import capture_counts, worst_pairs
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.decision_history import END, DecisionHistory
+from understudy.streams.clickhouse.hourly_evaluations import hourly_evaluations
 from understudy.streams.clickhouse.migrations import migrate
+from understudy.streams.clickhouse.pair_judgements import read_judgements
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.clickhouse.traffic_figures import read_languages, read_traffic
@@ -95,6 +101,14 @@ def fill(client: Client, windows: int, comparisons: int) -> None:
     for first in range(there, comparisons, COMPARISONS_CHUNK):
         n = min(COMPARISONS_CHUNK, comparisons - first)
         client.command(_COMPARISONS.format(first=first, n=n, rollout=ROLLOUT, start=START))
+    for table, sql, rows in (
+        ("evaluations", _EVALUATIONS, comparisons // 10),
+        ("explanations", _EXPLANATIONS, comparisons // 10),
+        ("captured_pairs", _CAPTURED, comparisons // 100),
+    ):
+        ((there,),) = client.query(f"SELECT count() FROM {table}").result_rows
+        if not there:
+            client.command(sql.format(n=rows, rollout=ROLLOUT, start=START))
 
 
 _COMPARISONS: Final = """
@@ -105,6 +119,38 @@ SELECT '{rollout}', toString(number), 'shadow', concat('l', toString(number % 20
     number % 997, number % 1009, number % 8 FROM numbers({first}, {n})
 SETTINGS max_partitions_per_insert_block = 0
 """
+
+_JUDGED: Final = """'{rollout}', toString(10 * number), 'judge@1', 'candidate', 'shadow',
+    concat('l', toString(10 * number % 20)),
+    toDateTime64('{start:%Y-%m-%d} 00:00:00', 3, 'UTC') + number / 20 AS at, at, number"""
+_EVALUATIONS: Final = f"""
+INSERT INTO evaluations (rollout_id, pair_id, evaluator, compared, mode, language, request_time,
+    evaluation_time, offset, preference, preferred, shown_first, model, cost_usd)
+SELECT {_JUDGED}, number % 3 / 2, ['candidate'], ['stable'], 'judge', 0.0003
+FROM numbers({{n}})
+SETTINGS max_partitions_per_insert_block = 0
+"""
+"""A judgement of each tenth pair."""
+_EXPLANATIONS: Final = f"""
+INSERT INTO explanations (rollout_id, pair_id, evaluator, compared, mode, language, request_time,
+    evaluation_time, offset, explanation)
+SELECT {_JUDGED}, repeat(toString(cityHash64(number)), 15)
+FROM numbers({{n}})
+SETTINGS max_partitions_per_insert_block = 0
+"""
+_CAPTURED: Final = """
+INSERT INTO captured_pairs (rollout_id, mode, language, kind, window_start, window_s, rank, version,
+    pair_id, request_time, capture, severity, kinds, has_stable, stable_output, has_candidate,
+    candidate_output)
+SELECT '{rollout}', 'shadow', concat('l', toString(100 * number % 20)), 'text', at, 10, 1, 1,
+    toString(100 * number),
+    toDateTime64('{start:%Y-%m-%d} 00:00:00', 3, 'UTC') + number / 2 AS at, 'worst',
+    cityHash64(number) % 1000 / 1000, ['text'], true,
+    repeat(toString(cityHash64(number)), 100), true, repeat(toString(cityHash64(number, 1)), 100)
+FROM numbers({n})
+SETTINGS max_partitions_per_insert_block = 0
+"""
+"""Each hundredth pair, with answers of 2 kB."""
 
 
 class Timing(NamedTuple):
@@ -140,6 +186,21 @@ def questions(connection: ReadConnection) -> Iterator[tuple[str, Callable[[], ob
         since = until - dt.timedelta(hours=hours)
         yield f"traffic, {hours} h", lambda s=since: read_traffic(connection, ROLLOUT, s, until)  # type: ignore[misc]
         yield f"languages, {hours} h", lambda s=since: read_languages(connection, ROLLOUT, s, until)  # type: ignore[misc]
+        yield (
+            f"answers, {hours} h",
+            lambda s=since: read_answer_quality(  # type: ignore[misc]
+                connection, ROLLOUT, s, until
+            ),
+        )
+        yield f"worst pairs, {hours} h", lambda s=since: _pairs(connection, s, until)  # type: ignore[misc]
+        ms_of_hour = 3_600_000
+        span = Hours(to_epoch_ms(since) // ms_of_hour, to_epoch_ms(until) // ms_of_hour + 1)
+        yield (
+            f"drift of evaluations, {hours} h",
+            lambda s=span: hourly_evaluations(  # type: ignore[misc]
+                connection, ROLLOUT, "candidate", [s]
+            ),
+        )
     yield "history", lambda: DecisionHistory(connection).page(ROLLOUT, END, 100)
     yield (
         "one pair",
@@ -152,6 +213,14 @@ def questions(connection: ReadConnection) -> Iterator[tuple[str, Callable[[], ob
            "FROM {} GROUP BY language")  # fmt: skip
     for source in ("slices", "slices_1m", "slices_1h"):
         yield f"p95 from {source}", lambda s=source: connection.rows(p95.format(s), {})  # type: ignore[misc]
+
+
+def _pairs(connection: ReadConnection, since: dt.datetime, until: dt.datetime) -> object:
+    """What the page of pairs asks."""
+    found = worst_pairs(connection, ROLLOUT, since=since, until=until, limit=11)
+    return (
+        capture_counts(connection, ROLLOUT, since, until), read_judgements(connection, found[:10])
+    )  # fmt: skip
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from tests.analyzers.guardrails.world import ROLLOUT
+from tests.analyzers.windows.test_quality_columns import preferring
 from tests.streams.alerting.samples import CREATED_AT
 from tests.streams.clickhouse.round_trip import insert
 from tests.streams.clickhouse.test_captured_pairs import pair as captured
@@ -23,6 +24,7 @@ from tests.streams.http.views import BROKEN, NOW, policy
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, encode_decision
 from understudy.schemas.event_time import to_epoch_ms
+from understudy.schemas.redaction.redact import Redacted
 from understudy.schemas.rollout_records import RolloutRecord
 from understudy.schemas.rollouts import compile_manifest
 from understudy.streams.clickhouse.captured_pairs import captured_block
@@ -37,6 +39,8 @@ from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.dashboard.pages import render_report
 from understudy.streams.dashboard.report_page import ReportPage
 from understudy.streams.dashboard.rollout_report import RolloutSource, rollout_report
+from understudy.streams.pairing.clickhouse_results import evaluations_block, explanations_blocks
+from understudy.streams.pairing.records import JudgedPair
 
 pytestmark = pytest.mark.embedded
 HOSTILE = "<script>alert(1)</script>\u202e"
@@ -69,6 +73,13 @@ OTHER_PAIR = captured(
     language="en", severity=0.2,
 )  # fmt: skip
 
+JUDGED = preferring(
+    "stable",
+    pair_id="broken",
+    rollout_id=ROLLOUT,
+    request_time=BROKEN_PAIR.request_time.isoformat(),
+)
+
 
 @pytest.fixture(scope="module")
 def connection(clickhouse_url: str) -> Iterator[ReadConnection]:
@@ -79,6 +90,9 @@ def connection(clickhouse_url: str) -> Iterator[ReadConnection]:
     roll_up(client)
     insert(client, decision_block([(one, encode_decision(one)) for one in DECISIONS]))
     insert(client, captured_block([BROKEN_PAIR, OTHER_PAIR]))
+    said = JudgedPair(1, JUDGED, Redacted("It invents a cat. <b>", (), is_cut=False))
+    insert(client, evaluations_block({0: [said]}))
+    insert(client, *explanations_blocks({0: [said]}))
     reading = ReadConnection(f"{clickhouse_url}?database=test_report")
     yield reading
     reading.close()
@@ -157,6 +171,12 @@ def test_pairs_that_show_what_was_found_are_in_it_redacted_and_harmless(
     assert "\u202e" not in text
     assert "&lt;img src=x&gt;" in text.replace("<ins>", "").replace("</ins>", "")
     assert any("redacted and cut" in gap for gap in page.gaps)
+
+
+def test_what_evaluators_said_of_a_pair_stands_below_it(connection: ReadConnection) -> None:
+    text = written(rollout_report(CAPTURING, connection))
+    assert "<bdi>helpfulness@1</bdi>: prefers stable" in text
+    assert "It invents a cat. &lt;b&gt;" in text
 
 
 def test_where_no_pair_shows_it_the_worst_of_all_are_shown(connection: ReadConnection) -> None:
