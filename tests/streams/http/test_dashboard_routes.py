@@ -229,6 +229,7 @@ def test_files_are_kept_by_browsers_and_others_are_not_found(server: Api) -> Non
     status, headers, _ = visit(server, static_url("dashboard.css"))
     assert status == 200
     assert "immutable" in headers["cache-control"]
+    assert headers["content-encoding"] in ("gzip", "deflate")
     other = visit(server, "/static/dashboard.css?v=1")[1]
     assert other["cache-control"] == "no-cache", "another release's file may be asked for here"
     assert headers["content-type"] == "text/css; charset=utf-8"
@@ -478,3 +479,22 @@ def test_a_backtest_takes_a_token_and_a_form_of_ones_own(server: Api, broken: De
         )[0]  # fmt: skip
         assert status == 403
         assert visit(other, f"{PAGE}/backtests/unknown")[0] == 404
+
+
+def test_the_library_of_charts_is_loaded_where_there_are_some(server: Api) -> None:
+    charting = [PAGE + path for path in ("/traffic", "/evidence/error_rate?slice=all")]
+    for path in ("/rollouts", PAGE, f"{PAGE}/policy", f"{PAGE}/answers", *charting):
+        assert ("uPlot" in visit(server, path)[2]) == (path in charting), path
+
+
+def test_all_rows_of_a_list_are_a_link_away(
+    server: Api, broken: Decision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worse = next(one for one in broken.evidence if one.status == "breach")
+    many = [msgspec.structs.replace(worse, slice=f"language:x-{n:03}") for n in range(25)]
+    server.show(decision=msgspec.structs.replace(broken, sequence=9, evidence=[worse, *many]))
+    first, whole = (visit(server, PAGE + query)[2] for query in ("", "?rows=all"))
+    assert 'href="?rows=all#slices">… and 5 more</a>' in first
+    assert "more</a>" not in whole
+    table = whole[whole.index('id="slices"') :]
+    assert table.count("language%3Ax-") >= 25
