@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import quote
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from understudy.analyzers.guardrails.formatting import format_count, format_percent, visible
 from understudy.streams.dashboard.evidence_rows import KEY
@@ -32,6 +33,7 @@ MOST_ROWS: Final = 20
 ten workflows has thousands."""
 MOST_ROLLOUTS: Final = 200
 """In the list, those that need somebody first: some 100 kB."""
+_QUOTED: Final = re.compile("`([^`]+)`")
 _HASH_DIGITS: Final = 12
 """48 bits: enough that no two releases of a file share an address."""
 
@@ -91,8 +93,14 @@ def _environment() -> jinja2.Environment:
         "moment": _moment,
         "path": lambda text: quote(text, safe=""),
         "percent": format_percent,
+        "sentence": sentence,
     }
     return made
+
+
+def sentence(text: str) -> Markup:
+    """Return a sentence of a decision, with the names that it quotes in backticks as code."""
+    return Markup(_QUOTED.sub(r"<code>\1</code>", str(escape(visible(text)))))
 
 
 def _without_controls(value: Any) -> Any:

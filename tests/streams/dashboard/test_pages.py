@@ -11,7 +11,13 @@ import pytest
 from tests.streams.demo.decisions import decision, evidence
 from understudy.schemas.decisions import Evidence
 from understudy.streams.dashboard.evidence_page import evidence_page
-from understudy.streams.dashboard.pages import STATIC_FILES, render, static_file, static_url
+from understudy.streams.dashboard.pages import (
+    STATIC_FILES,
+    render,
+    sentence,
+    static_file,
+    static_url,
+)
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[2J"
 
@@ -102,3 +108,11 @@ class _Command:
 
     def __init__(self, at: dt.datetime | None) -> None:
         self.at = at
+
+
+def test_names_in_sentences_are_code_and_nothing_else_is_more_than_text() -> None:
+    assert sentence("JSON validity in `ja` fell") == "JSON validity in <code>ja</code> fell"
+    hostile = sentence(
+        "in `<b>\u202e` and `",
+    )
+    assert hostile == "in <code>&lt;b&gt;\\u202e</code> and `"
