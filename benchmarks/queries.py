@@ -5,7 +5,7 @@ ClickHouse itself, in a folder of the embedded one that is used again by the nex
 as a worker does. Then the queries of the dashboard and all views are asked, with two threads.
 
     python benchmarks/queries.py [--folder /tmp/understudy-queries] [--windows 1000000]
-        [--comparisons 10000000] [--repeat 3] [--json]
+        [--comparisons 10000000] [--repeat 3] [--only WORD] [--json]
 """
 
 from __future__ import annotations
@@ -231,6 +231,7 @@ def main() -> int:
     parser.add_argument("--windows", type=int, default=1_000_000)
     parser.add_argument("--comparisons", type=int, default=10_000_000)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--only", default="", help="ask only what has this in its name")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     url = f"chdb://{options.folder}"
@@ -240,7 +241,8 @@ def main() -> int:
     fill(client, options.windows, options.comparisons)
     filled_s = _cpu_s() - started
     connection = ReadConnection(f"{url}?max_threads=2")
-    timings = [measure(name, ask, options.repeat) for name, ask in questions(connection)]
+    asked = [one for one in questions(connection) if options.only in one[0]]
+    timings = [measure(name, ask, options.repeat) for name, ask in asked]
     if options.json:
         document: dict[str, Any] = {"filled_cpu_s": filled_s,
                                     "queries": [one._asdict() for one in timings]}  # fmt: skip
