@@ -38,13 +38,15 @@ function axis(isLog, extra) {
   return { stroke: style("--dim"), grid: { stroke: style("--line"), width: 1, ...(isLog ? { filter: decades } : {}) }, ticks: { show: false }, ...extra };
 }
 
+const LEGEND_PX = 34; // of one line
+
 function draw(plot) {
   const spec = JSON.parse(plot.dataset.chart);
   const isTime = spec.x_axis === "time";
   const suffix = spec.unit === "%" || spec.unit === "×" ? ` ${spec.unit}` : "";
   const options = {
     width: plot.clientWidth,
-    height: plot.clientHeight - 34,
+    height: plot.clientHeight - LEGEND_PX,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC"),
     cursor: { points: { size: 6 } },
     scales: {
@@ -64,7 +66,10 @@ function draw(plot) {
     ],
   };
   plot.replaceChildren();
-  return new uPlot(options, [spec.x, ...spec.series.map((line) => line.values)], plot);
+  const chart = new uPlot(options, [spec.x, ...spec.series.map((line) => line.values)], plot);
+  const legend = plot.querySelector(".u-legend").offsetHeight; // of more lines on a phone
+  if (legend > LEGEND_PX) chart.setSize({ width: plot.clientWidth, height: plot.clientHeight - legend });
+  return chart;
 }
 
 let charts = [];

@@ -139,16 +139,22 @@ def test_what_clickhouse_answers_later_moves_nothing(
     monkeypatch.setattr(dashboard_routes, "FIRST_PAINT_S", 0.01)
     monkeypatch.setattr(evidence_cache.EvidenceCache, "points", points)
 
-    async def check(page: Any) -> tuple[float, float]:
+    async def end(page: Any, selector: str) -> float:
+        box = await page.locator(selector).last.bounding_box()
+        return float(box["y"] + box["height"])
+
+    async def check(page: Any) -> tuple[float, ...]:
         await page.goto(PATHS[2])
         before = await page.locator("h2").first.bounding_box()
         painted.set()
         await page.wait_for_selector("[data-later]", state="detached")
         after = await page.locator("h2").first.bounding_box()
-        return before["y"], after["y"]
+        return before["y"], after["y"], await end(page, ".u-legend"), await end(page, ".plot")
 
-    before, after = browse(server, check)
+    phone = {"width": 390, "height": 800}  # where legends have two lines
+    before, after, end_of_legend, end_of_plot = browse(server, check, viewport=phone)
     assert before == after
+    assert end_of_legend <= end_of_plot
 
 
 async def _shift(page: Any, path: str) -> float:
