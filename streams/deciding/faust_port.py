@@ -14,6 +14,7 @@ from understudy.streams.deciding.faust_patches.unreadable_batches import Unreada
 from understudy.streams.deciding.ports import InputMessage, RetriableSendError
 from understudy.streams.deciding.state_store import look_request
 from understudy.streams.kafka.dead_letter_format import dead_letter_headers, shortened
+from understudy.streams.kafka.partitioner import partition_of
 from understudy.streams.kafka.unreadable import UnreadableBatch
 
 Table = Any
@@ -28,6 +29,7 @@ class FaustMessage:
         message = event.message
         self.topic: str = message.topic
         self.partition: int = message.partition
+        self.home: int = _home(event)
         self.offset: int = message.offset
         self.timestamp_ms: int = round(1000 * message.timestamp)
         self.key: bytes | None = event.key
@@ -156,6 +158,13 @@ class FaustPort:
         """What Faust knows of it since it last sought or committed."""
         committed: dict[TP, int | None] = cast(Any, self._app.consumer)._committed_offset
         return committed.get(place) or 0
+
+
+def _home(event: Any) -> int:
+    """Where a key belongs; where it lies while the number of partitions is not known."""
+    message = event.message
+    partitions = event.app.consumer.topic_partitions(message.topic)
+    return partition_of(event.key, partitions) if event.key and partitions else message.partition
 
 
 async def _send(topic: Any, **message: Any) -> None:

@@ -27,6 +27,10 @@ class InputMessage(Protocol):
     def partition(self) -> int: ...
 
     @property
+    def home(self) -> int:
+        """The partition where messages with its key belong."""
+
+    @property
     def offset(self) -> int: ...
 
     @property

@@ -382,6 +382,7 @@ class DecisionProcessor:
 
     def _apply_windows(self, message: InputMessage) -> Output:
         _check_readable(message)
+        _check_placed(message)
         output = self._store.apply_windows(message.key, message.value, _log_place(message))
         rollout_id = _text(output.key)
         if output.decisions:
@@ -402,6 +403,7 @@ class DecisionProcessor:
     def _apply_record(self, message: InputMessage) -> Output:
         self._barrier.record_applied(message.partition, message.offset)
         _check_readable(message)
+        _check_placed(message)
         output = self._store.apply_record(message.key, message.value, _log_place(message))
         rollout_id = _text(output.key)
         self._progress.rejected_commands += len(output.rejections)
@@ -540,6 +542,18 @@ def _check_readable(message: InputMessage) -> None:
               records=batch.records, offset=batch.first, last_offset=last,
               why=batch.why[:MAX_LOGGED_DETAIL])  # fmt: skip
     raise UnreadableMessage(f"offsets {batch.first} to {last}: {batch.why}")
+
+
+def _check_placed(message: InputMessage) -> None:
+    """Raise `InvalidMessage` for a message that lies in another partition than its key belongs in.
+
+    The state of its rollout would be kept in two partitions, and what was kept could not be read.
+    """
+    if message.partition != message.home:
+        raise InvalidMessage(
+            f"the message lies in partition {message.partition}, and its key belongs in partition "
+            f"{message.home}: write it with murmur2, as `understudy rollout apply` does"
+        )
 
 
 def _log_place(message: InputMessage) -> LogPlace:

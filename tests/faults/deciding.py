@@ -29,6 +29,7 @@ from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.log_place import LogPlace
 from understudy.streams.deciding.snapshots import RolloutSnapshot, is_slot, snapshot_in
 from understudy.streams.deciding.state_store import InvalidMessage, RolloutStateStore
+from understudy.streams.kafka.partitioner import partition_of
 
 ROLLOUTS: Final = tuple(f"helpdesk-{number}" for number in range(6))
 EVENT_PARTITIONS: Final = (0, 1)
@@ -53,6 +54,12 @@ guardrails:
 
 Emitted = tuple[bytes, bytes | None]
 Snapshots = dict[bytes, RolloutSnapshot]
+
+
+def rollout_record(rollout_id: str, margin: str = "3pp") -> bytes:
+    """A record with a policy, with some margin of the rate of errors."""
+    policy = _POLICY.replace("3pp", margin).format(rollout_id=rollout_id)
+    return encode_rollout_record(RolloutRecord(manifest=read_manifest(policy)))
 
 
 def windows(seed: int, rollout_id: str, count: int) -> Iterator[WindowsMessage]:
@@ -157,10 +164,8 @@ class DecidingRun(Run):
 
     def write_records(self, margin: str = "3pp") -> None:
         """Write the records, with some margin of the rate of errors."""
-        policy = _POLICY.replace("3pp", margin)
         for name in self.rollouts:
-            record = RolloutRecord(manifest=read_manifest(policy.format(rollout_id=name)))
-            self.write(self.topics.rollouts.name, name.encode(), encode_rollout_record(record))
+            self.write(self.topics.rollouts.name, name.encode(), rollout_record(name, margin))
         self.flush()
 
     def windows(self, seed: int, count: int) -> list[WindowsMessage]:
@@ -188,17 +193,24 @@ class DecidingRun(Run):
         """The same, and whether some message at its end has been seen by no look yet."""
         store = RolloutStateStore({})
         emitted: list[Emitted] = []
-        for record in chain.from_iterable(self.read(self.topics.rollouts.name).values()):
+        for record in self._placed(self.topics.rollouts.name):
             with suppress(InvalidMessage):
                 output = store.apply_record(record.key, record.value, place_of(record))
                 emitted += [(output.key, value) for value in output.decisions]
-        for record in chain.from_iterable(self.read(self.topics.windows.name).values()):
+        for record in self._placed(self.topics.windows.name):
             if not self.is_poison(record):
                 emitted += _evaluated(store, record)
         found = {key: store.snapshot(key) for key in {key for key, _ in emitted}}
         snapshots = {key: one for key, one in found.items() if one is not None}
         awaits_look = any(one.awaits_look for one in snapshots.values())
         return emitted, snapshots, awaits_look
+
+    def _placed(self, topic: str) -> Iterator[Record]:
+        """Records of a topic that lie where their keys belong."""
+        for number, log in self.read(topic).items():
+            for record in log:
+                if record.key is None or partition_of(record.key, WINDOW_PARTITIONS) == number:
+                    yield record
 
     def is_poison(self, record: Record) -> bool:
         """Whether evaluating a message of windows fails."""

@@ -37,6 +37,8 @@ from understudy.streams.kafka.topic_admin import ensure_topics
 
 PARTITIONS: Final = 3
 COMPLETE_S: Final = 120.0
+ANY_PARTITION: Final = -1
+"""librdkafka's name for the one that the partitioner chooses."""
 _ADMIN_S: Final = 15.0
 _RETRY_S: Final = 0.2
 """Between two questions to a broker that is coming back."""
@@ -209,11 +211,13 @@ class Run:
             self.published += 1
         self.flush()
 
-    def write(self, topic: str, key: bytes | None, value: bytes | None) -> None:
-        """Queue a message."""
+    def write(
+        self, topic: str, key: bytes | None, value: bytes | None, partition: int = ANY_PARTITION
+    ) -> None:
+        """Queue a message, for the partition of its key unless another one is named."""
         while True:
             try:
-                self._producer.produce(topic, value, key, on_delivery=self._delivered)
+                self._producer.produce(topic, value, key, partition, on_delivery=self._delivered)
             except BufferError:
                 self._producer.poll(0.1)
             else:

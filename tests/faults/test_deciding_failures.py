@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from tests.brokers.bomb import CODECS, bomb
-from tests.faults.deciding import ROLLOUTS, DecidingRun
-from tests.faults.processes import wait_until
+from tests.faults.deciding import ROLLOUTS, WINDOW_PARTITIONS, DecidingRun, rollout_record
+from tests.faults.processes import stop, wait_until
 from understudy.schemas.windows import WindowsMessage
+from understudy.streams.kafka.partitioner import partition_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
@@ -172,3 +173,31 @@ def test_windows_written_before_their_policy_was_read(
     run.check_decisions()
     letters = run.headers(run.topics.dead_letters.name)
     assert [place["reason"] for _, place in letters] == ["invalid_windows"] * 2
+
+
+def test_messages_in_another_partition_than_their_keys(
+    deciding: Callable[..., DecidingRun],
+) -> None:
+    """Somebody writes with another partitioner: what the worker has of a rollout stays as it is."""
+    run = deciding()
+    worker = run.deciding_worker("one")
+    run.apply()
+    messages = run.windows(15, count=20)
+    run.send(messages[:100])
+    run.wait_until_decided()
+    key = ROLLOUTS[0].encode()
+    other = (partition_of(key, WINDOW_PARTITIONS) + 1) % WINDOW_PARTITIONS
+    run.write(run.topics.rollouts.name, key, rollout_record(ROLLOUTS[0], "5pp"), other)
+    message = next(one for one in messages[100:] if one.rollout_id == ROLLOUTS[0])
+    run.write(run.topics.windows.name, key, msgspec.json.encode(message), other)
+    run.flush()
+    letters = run.topics.dead_letters.name
+    wait_until(lambda: len(run.headers(letters)) == 2, "both are refused", worker=worker)
+    reasons = {place["reason"] for _, place in run.headers(letters)}
+    assert reasons == {"invalid_rollout", "invalid_windows"}
+    stop(worker)
+    run.deciding_worker("one")
+    run.send(messages[100:])
+    run.wait_until_decided()
+    run.stop_workers()
+    run.check_decisions()

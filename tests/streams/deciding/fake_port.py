@@ -31,6 +31,7 @@ class FakeMessage:
     value: bytes | None
     key: bytes | None = b"helpdesk"
     partition: int = 3
+    home: int = 3
     timestamp_ms: int = 1_772_366_400_000
     unreadable: UnreadableBatch | None = None
 

@@ -15,10 +15,12 @@ from understudy.schemas.topics import understudy_topics
 from understudy.streams.deciding.faust_patches.unreadable_batches import UnreadableValue
 from understudy.streams.deciding.faust_port import FaustMessage, FaustPort
 from understudy.streams.deciding.ports import RetriableSendError
+from understudy.streams.kafka.partitioner import partition_of
 from understudy.streams.kafka.unreadable import UnreadableBatch
 
 NAMES = understudy_topics("")
 WINDOWS = NAMES.windows.name
+PARTITIONS = 16
 
 
 class Topic:
@@ -48,6 +50,7 @@ class Consumer:
 
     def __init__(self) -> None:
         self.is_away = False
+        self.partitions: int | None = PARTITIONS
         self.unacked: set[Any] = set()
         self._committed_offset = {TP(WINDOWS, 0): 4, TP(NAMES.rollouts.name, 1): 2}
 
@@ -58,6 +61,9 @@ class Consumer:
         if self.is_away:
             raise ConnectionError
         return {place: 10 if place.partition < 2 else 3 for place in places}
+
+    def topic_partitions(self, topic: str) -> int | None:
+        return self.partitions
 
     async def earliest_offsets(self, *places: TP) -> dict[TP, int | None]:
         return dict.fromkeys(places, 3)
@@ -121,6 +127,9 @@ def test_messages_as_the_processor_sees_them() -> None:
     app.consumer.unacked = _Identities([message])
     seen = FaustMessage(event)
     assert (seen.topic, seen.partition, seen.offset) == (WINDOWS, 1, 5)
+    assert seen.home == partition_of(b"helpdesk", PARTITIONS) != 1
+    app.consumer.partitions = None
+    assert FaustMessage(event).home == 1, "nobody is accused before the number is known"
     assert seen.timestamp_ms == 1_772_366_400_123
     seen.acknowledge()
     assert acknowledged == [True]
