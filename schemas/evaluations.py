@@ -175,7 +175,8 @@ class Evaluation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     explanation: Annotated[
         Annotated[str, Meta(max_length=MAX_EXPLANATION_CHARACTERS)] | None,
         Meta(
-            description="The evaluator's reasons (OTel `gen_ai.evaluation.explanation`). The table "
+            description="The evaluator's reasons (OTel `gen_ai.evaluation.explanation`); with an "
+            "`error`, what it answered where that could not be read. The table "
             "`explanations` has them, redacted, of rollouts whose policy captures answers."
         ),
     ] = None

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS explanations (
     workflow LowCardinality(String) COMMENT 'Product feature that the request came from; empty when not named',
     request_time DateTime64(3, 'UTC') COMMENT 'Event time: stamped once by the gateway, the same on all sides',
     evaluation_time DateTime64(3, 'UTC') COMMENT 'When it was judged',
-    explanation String COMMENT 'The evaluator\'s reasons, one for each order; redacted, cut' CODEC(ZSTD(3)),
+    explanation String COMMENT 'The evaluator\'s reasons, one for each order, and its answer where that could not be read; redacted, cut' CODEC(ZSTD(3)),
     is_cut Bool COMMENT 'It was longer',
     redacted Array(LowCardinality(String)) COMMENT 'What was replaced in it, such as email',
     partition UInt32 COMMENT 'Partition of the topic of evaluations',
