@@ -195,8 +195,8 @@ EXPLANATIONS: Final = Table(
         _COMPARED,
         *REQUEST[2:],
         _EVALUATION_TIME,
-        Column("explanation", "String", "The evaluator's reasons, one for each order, and its answer "
-               "where that could not be read; redacted, cut", codec=TEXT_CODEC),
+        Column("explanation", "String", "The evaluator's reasons, one for each order, and its "
+               "answer where that could not be read; redacted, cut", codec=TEXT_CODEC),
         Column("is_cut", "Bool", "It was longer"),
         Column("redacted", _LABELS, "What was replaced in it, such as email"),
         *_PLACE,
