@@ -12,8 +12,8 @@ from understudy.schemas.event_time import from_epoch_ms
 from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.clickhouse.read_connection import ReadConnection
 
-MAX_ROWS: Final = 1_000
-"""Of one question: a page shows at most 80 pairs, which rarely have more than some evaluators."""
+MAX_OF_A_PAIR: Final = 20
+"""As many evaluators as a policy may name."""
 _SAME_REQUEST_MS: Final = 60_000
 """How far request times of one pair lie apart at most, with room to spare: sides may differ by
 seconds, and an id that is used again after a pause is a new pair."""
@@ -65,7 +65,7 @@ _QUERY: Final = (
     f"LEFT ANY JOIN (SELECT * FROM explanations {_WHERE}) AS x\n"
     f"  ON {' AND '.join(f'x.{name} = e.{name}' for name in _KEY)}\n"
     "ORDER BY e.evaluator, e.compared, e.evaluation_time, e.partition, e.offset\n"
-    f"LIMIT {MAX_ROWS}"
+    f"LIMIT {MAX_OF_A_PAIR} BY e.pair_id"
 )
 
 

@@ -38,7 +38,7 @@ function axis(isLog, extra) {
   return { stroke: style("--dim"), grid: { stroke: style("--line"), width: 1, ...(isLog ? { filter: decades } : {}) }, ticks: { show: false }, ...extra };
 }
 
-const LEGEND_PX = 34; // of one line
+const CHART_PX = 186; // the rest of its box is the legend's
 
 function draw(plot) {
   const spec = JSON.parse(plot.dataset.chart);
@@ -46,7 +46,7 @@ function draw(plot) {
   const suffix = spec.unit === "%" || spec.unit === "×" ? ` ${spec.unit}` : "";
   const options = {
     width: plot.clientWidth,
-    height: plot.clientHeight - LEGEND_PX,
+    height: CHART_PX,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC"),
     cursor: { points: { size: 6 } },
     scales: {
@@ -66,10 +66,7 @@ function draw(plot) {
     ],
   };
   plot.replaceChildren();
-  const chart = new uPlot(options, [spec.x, ...spec.series.map((line) => line.values)], plot);
-  const legend = plot.querySelector(".u-legend").offsetHeight; // of more lines on a phone
-  if (legend > LEGEND_PX) chart.setSize({ width: plot.clientWidth, height: plot.clientHeight - legend });
-  return chart;
+  return new uPlot(options, [spec.x, ...spec.series.map((line) => line.values)], plot);
 }
 
 let charts = [];

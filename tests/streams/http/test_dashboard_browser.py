@@ -43,6 +43,8 @@ SHIFTS = """window.shifted = 0;
 new PerformanceObserver((seen) => seen.getEntries().forEach((one) => { shifted += one.value; }))
   .observe({ type: "layout-shift", buffered: true });"""
 """Adds up what Chromium calls cumulative layout shift."""
+IS_DRAWN = """Array.from(document.querySelectorAll("canvas")).every((one) =>
+  one.getContext("2d").getImageData(0, 0, one.width, one.height).data.some((value) => value))"""
 Result = TypeVar("Result")
 
 
@@ -149,6 +151,7 @@ def test_what_clickhouse_answers_later_moves_nothing(
         painted.set()
         await page.wait_for_selector("[data-later]", state="detached")
         after = await page.locator("h2").first.bounding_box()
+        assert await page.evaluate(IS_DRAWN)
         return before["y"], after["y"], await end(page, ".u-legend"), await end(page, ".plot")
 
     phone = {"width": 390, "height": 800}  # where legends have two lines
