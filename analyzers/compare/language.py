@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final
 
 import numpy as np
@@ -141,14 +142,13 @@ def match_languages(
     languages = [""] * n
     match = np.full(n, -1, np.int8)
     rows = np.flatnonzero(checked).tolist()
-    asked = [(outputs[row], request_languages[row]) for row in rows]
+    asked = list(compress(zip(outputs, request_languages, strict=True), checked.tolist()))
     # Both sides often give the same answer.
     judged = {pair: _judge(*pair) for pair in set(asked)}
-    verdicts: list[int] = []
-    for row, pair in zip(rows, asked, strict=True):
-        languages[row], verdict = judged[pair]
-        verdicts.append(verdict)
-    match[rows] = verdicts
+    found = list(map(judged.__getitem__, asked))
+    for row, (language, _) in zip(rows, found, strict=True):
+        languages[row] = language
+    match[rows] = [verdict for _, verdict in found]
     return LanguageColumns(languages, match)
 
 
@@ -163,15 +163,15 @@ def _judge(text: str | None, request: str) -> Judgement:
     if request == UNDETERMINED:
         return detect_language(text), -1
     expected = _expected(request)
-    whole, latter = sample_of(text)
-    # A line of it has enough words for most answers in the language.
-    first = latter.partition("\n")[0]
+    sample = sample_of(text)
+    latter = sample.latter
     in_latin = expected in IN_LATIN
     if not in_latin and has_letters(expected, latter):
         return expected, 1
-    spoken = has_words(expected, first) or has_words(expected, latter)
-    if spoken and (not in_latin or whole.isascii()):
+    spoken = has_words(expected, latter)
+    if spoken and (not in_latin or text.isascii()):
         return expected, 1
+    whole = sample.whole()
     script = "" if whole.isascii() else language_of_script(whole)
     if script:
         return _judge_script(script, request)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 SAMPLE: Final = 160
 """Characters: a sentence or three, enough for every detector."""
@@ -36,23 +36,32 @@ def beginning_of(text: str, length: int = SAMPLE) -> str:
     return _cut(_outside_fences(text[:_READ]), 0, length)
 
 
-def sample_of(text: str) -> tuple[str, str]:
-    """What is looked at of a text, without what is marked: the whole of it, and the latter part.
-
-    The whole is beginning, middle and end, of equal length, or all of a short text; the latter part
-    is middle and end: what the text goes on as, whatever it begins with.
-    """
+def sample_of(text: str) -> Sample:
+    """What is looked at of a text to tell its language."""
     prose = _outside_fences(text[:_READ])
     last = len(prose) - _PART
     if last <= _PART:
-        short = _cut(prose, 0, SAMPLE)
-        return short, short
+        return Sample(prose, _cut(prose, 0, SAMPLE), is_all=True)
     middle = last // 2
-    whole = f"{prose[:_PART]}\n{prose[middle : middle + _PART]}\n{prose[last:]}"
-    if not _has_marks(whole):
-        return whole, whole[_PART + 1 :]
-    latter = f"{_cut(prose, middle, _PART)}\n{_cut(prose, last, _PART)}"
-    return f"{_cut(prose, 0, _PART)}\n{latter}", latter
+    latter = f"{prose[middle : middle + _PART]}\n{prose[last:]}"
+    if _has_marks(latter):
+        latter = f"{_cut(prose, middle, _PART)}\n{_cut(prose, last, _PART)}"
+    return Sample(prose, latter, is_all=False)
+
+
+class Sample(NamedTuple):
+    """What is looked at of a text: its beginning, middle and end, of equal length."""
+
+    prose: str
+    """The text without what fences mark."""
+    latter: str
+    """Middle and end, without what is marked: what the text goes on as, whatever it begins with."""
+    is_all: bool
+    """Whether that is all of it, since the text is short."""
+
+    def whole(self) -> str:
+        """The beginning as well; hardly any text needs it, so it is cut when it is asked for."""
+        return self.latter if self.is_all else f"{_cut(self.prose, 0, _PART)}\n{self.latter}"
 
 
 def prose_of(text: str) -> str:

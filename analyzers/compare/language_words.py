@@ -8,64 +8,73 @@ from __future__ import annotations
 from typing import Final
 
 _FUNCTION_WORDS: Final = {
-    "en": "to the and with this your you that which from would should here's here these of are "
-    "can be please not there about will what it",
-    "es": "en una el los las más cómo qué puede puedes según está aquí y también estos "
-    "siguiente lo esto tus tiene pero debe esta",
-    "pt": "com um na não uma são você em os mais também pelo pela isso às aqui está dos "
-    "seguinte seu sua ao pode foi podem",
-    "fr": "le les des une est et vous dans pour voici cette qui avec sur aux ce être plus votre "
+    "en": "and the to of not it can with that are there be this your you which from would "
+    "should here's here these please about will what",
+    "es": "y el en los una las más lo tus según puede puedes cómo qué está aquí también estos "
+    "siguiente esto tiene pero debe esta",
+    "pt": "um em com mais os uma pode você seu ao não está na são também pelo pela isso às aqui "
+    "dos seguinte sua foi podem",
+    "fr": "et les des pour le est une dans qui vous avec votre voici cette sur aux ce être plus "
     "vos pas sont nous leur deux",
-    "de": "der die das und ist nicht eine einen für mit auf sie wir zu wie von dem wird kann "
-    "oder dass wenn ihre durch auch werden über ihnen aber ein",
-    "it": "una il gli che di è per della nel sono come ecco più questo delle alla ti puoi dei "
-    "non tuo tua essere può",
-    "nl": "het een van niet voor met zijn dat wordt ook deze kunnen bij maar hoe aan dit naar "
-    "worden door wat geen moet uit als",
-    "pl": "z się jest nie oraz który która aby dla są jak może przez tym w można lub że jeśli "
-    "które możesz być",
-    "cs": "se který která jsou pro jako že při nebo tento můžete jak aby které být pokud což "
-    "může podle pomocí",
-    "sk": "ktoré pre ako ktorá ktorý čo boli alebo medzi toto môže preto podľa tieto sa sú "
-    "môžete aby",
-    "sl": "iz če lahko kot bo zaradi kjer vendar še brez ki ali tudi",
-    "hr": "koji koja koje što bio jer kako su ili može također nije kao",
-    "ro": "și este în pentru care sunt cu din nu mai să această acest poate fi unui unei că "
+    "de": "die und zu der von eine für das ist oder mit ein nicht einen auf sie wir wie dem "
+    "wird kann dass wenn ihre durch auch werden über ihnen aber",
+    "it": "di per il che è una della più come non dei essere gli nel sono ecco questo delle "
+    "alla ti puoi tuo tua può",
+    "nl": "van een het met voor dat aan zijn wordt worden deze door niet ook kunnen bij maar "
+    "hoe dit naar wat geen moet uit als",
+    "pl": "w z jest lub aby się dla że nie jak może być oraz który która są przez tym można "
+    "jeśli które możesz",
+    "cs": "pro se nebo že být jako které může podle který jsou aby která při tento můžete jak "
+    "pokud což pomocí",
+    "sk": "sa aby ktoré ako ktorá sú ktorý pre čo alebo medzi môže boli toto preto podľa tieto "
+    "môžete",
+    "sl": "ki kot lahko bo iz ali če tudi zaradi kjer vendar še brez",
+    "hr": "su koji kako bio koja jer kao koje ili može također nije što",
+    "ro": "și pentru în este să care cu mai fi că sunt nu din această acest poate unui unei "
     "dacă pot ceea prin",
-    "tr": "bu ve bir için ile olarak olan daha çok gibi kadar şekilde aşağıdaki olabilir veya "
-    "göre iyi fazla nasıl",
-    "vi": "là và của các có được một cho bạn những không này với trong để thể người từ dưới",
-    "id": "yang dan untuk dengan dari ini adalah dalam anda dapat tidak pada atau akan berikut "
-    "lebih jika bahwa oleh kita",
-    "sv": "och att är för inte till ett här från jag det också när över två där skulle",
-    "da": "og det for ikke et her fra jeg at være når hva hvad hvor skal denne eller",
-    "fi": "ja että ovat tai se voi myös joka kuin sekä tämä olla mutta voit ole jos hän jotka "
+    "tr": "ve bir için daha bu olarak veya şekilde ile fazla göre gibi olan çok kadar aşağıdaki "
+    "olabilir iyi nasıl",
+    "vi": "và của để có các thể bạn một cho trong là được những không này với người từ dưới",
+    "id": "yang dan untuk dengan lebih dapat dalam ini atau akan dari adalah anda tidak pada "
+    "berikut jika bahwa oleh kita",
+    "sv": "och är att för det till ett inte jag två från där här också när över skulle",
+    "da": "og at for det et være ikke fra når hvor skal eller her jeg hva hvad denne",
+    "fi": "ja tai että joka se ovat kuin mutta voi myös ole jotka sekä tämä olla voit jos hän "
     "kuten",
-    "et": "mis see kui kuidas või nende kuid mida seega siin kõik kas võib",
-    "hu": "az és egy hogy nem van ez vagy egyik mint ezt lehet a tehát közötti ami aki",
-    "lt": "yra ir į kai iš dėl apie kaip jūsų būti kuris bei arba kad",
-    "lv": "ir un lai uz vai kā jūs kur kas tas",
-    "is": "og að ekki ég með eru það þú við hvað fyrir",
-    "ga": "agus tá ag bhfuil seo níl féidir mó aon an na atá go",
-    "ru": "и что для это вы чтобы можно которые который если этот из к вот вам ваш будет может "
-    "они его быть более их бы мне вас как",
+    "et": "mis see kuidas või kui kuid nende mida kõik kas siin võib seega",
+    "hu": "a és az hogy nem egy ami vagy mint lehet közötti van ez egyik ezt tehát aki",
+    "lt": "yra ir kad į kai iš būti dėl apie kaip kuris jūsų bei arba",
+    "lv": "ir un kas lai uz vai kā jūs kur tas",
+    "is": "að og ekki með eru ég þú við fyrir hvað það",
+    "ga": "an agus ag na bhfuil go seo féidir mó aon tá níl atá",
+    "ru": "и для что как вам чтобы более к быть может из будет это вы можно которые который "
+    "если этот вот ваш они его их бы мне вас",
     "uk": "і що для це ви щоб можна які який якщо цей із до ось вам ваш буде може вони та або "
     "як від його",
-    "bg": "и че за това вие които който ако този към ето ви ще са като да един може през във",
-    "hi": "है के में और का की को से हैं यह एक पर लिए कर ने भी हो या आप कि",
+    "bg": "да и за които са като че през един това който може вие ако този към ето ви ще във",
+    "hi": "और के को की का में एक यह लिए से है कर हैं पर ने भी हो या आप कि",
     "mr": "आहे आणि या तर हे ते करा आहेत नाही",
     "ne": "छ यो छन् गर्न भने तपाईं",
-    "ar": "في على إلى أو أن التي يمكن هذه من قد هذا مع عن لا",
-    "fa": "را در به که از برای است تا با این یک شما می ها",
+    "ar": "في من على إلى أو أن التي هذا مع يمكن قد هذه عن لا",
+    "fa": "را در به از برای که یک با این است تا می شما ها",
     "ur": "ہے کے میں اور کا کی کو سے ہیں یہ ایک پر لیے آپ",
 }
 """Frequent words, chosen so that two of them hardly ever stand in a text in another language.
 
-Norwegian's are Danish's: the two count as one language.
+The most frequent ones come first, so that most texts are told by a few searches. Norwegian's are
+Danish's: the two count as one language.
 """
 _WORDS: Final = {language: frozenset(words.split()) for language, words in _FUNCTION_WORDS.items()}
 _WORDS.update(dict.fromkeys(("no", "nb", "nn"), _WORDS["da"]))
 _WORDS_AMONG: Final = {language: words.intersection for language, words in _WORDS.items()}
+_SEARCHED_FOR: Final = 10
+"""Words that are looked for by themselves: four texts of five have two of them between spaces, and
+a search takes a twentieth of the time that splitting the text takes."""
+_BETWEEN_SPACES: Final = {
+    language: tuple(f" {word} " for word in words.split()[:_SEARCHED_FOR])
+    for language, words in _FUNCTION_WORDS.items()
+}
+_BETWEEN_SPACES.update(dict.fromkeys(("no", "nb", "nn"), _BETWEEN_SPACES["da"]))
 IN_LATIN: Final = frozenset(
     language for language, words in _WORDS.items() if min(map(max, words)) < "\u0250"
 )
@@ -76,6 +85,12 @@ ENOUGH_WORDS: Final = 2
 
 def has_words(language: str, text: str) -> bool:
     """Whether two frequent words of the language are in the text."""
+    found = 0
+    for word in _BETWEEN_SPACES.get(language, ()):
+        if word in text:
+            found += 1
+            if found == ENOUGH_WORDS:
+                return True
     return count_words(language, text) >= ENOUGH_WORDS
 
 

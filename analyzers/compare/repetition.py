@@ -3,7 +3,7 @@
 A loop is a passage that follows itself at least `_FEWEST_ROUNDS` times, over at least
 `_SHORTEST_LOOP` characters. It is looked for at a few places, most of them near the end, where an
 answer in a loop is cut off: only if the next characters recur soon is it examined how far the
-repetition goes, so a healthy answer costs microseconds.
+repetition goes, so a healthy answer costs a microsecond.
 
 Passages without letters do not count: rules, tables of numbers, rows of dots. A loop in which
 something changes from round to round (a number that counts up) is not recognized.
@@ -31,7 +31,13 @@ _LONGEST_ROUND: Final = 4_000
 
 def repetitive(texts: Sequence[str | None]) -> Bools:
     """Whether each text is caught in a loop; none without text."""
-    return np.array([text is not None and is_repetitive(text) for text in texts], dtype=bool)
+    return np.array(
+        [
+            text is not None and len(text) >= _SHORTEST_LOOP and is_repetitive(text)
+            for text in texts
+        ],
+        dtype=bool,
+    )
 
 
 def is_repetitive(text: str) -> bool:
@@ -39,9 +45,19 @@ def is_repetitive(text: str) -> bool:
     length = len(text)
     if length < _SHORTEST_LOOP:
         return False
-    for start in (length - _SHORTEST_LOOP, length // 2, length * 7 // 8):
-        again = text.find(text[start : start + _PROBE], start + 1, start + _LONGEST_ROUND)
-        if again >= 0 and _loops_at(text, start, again):
+    # A round is no longer than this, or the text has not enough of them.
+    reach = min(length // _FEWEST_ROUNDS + _PROBE, _LONGEST_ROUND)
+    last = length - _SHORTEST_LOOP
+    recurs = False
+    for start in (last, length // 2, length * 7 // 8):
+        # A loop has begun by `last`, so that from there on its characters would recur as well.
+        if start > last and not recurs:
+            continue
+        again = text.find(text[start : start + _PROBE], start + 1, start + reach)
+        if again < 0:
+            continue
+        recurs |= start == last
+        if _loops_at(text, start, again):
             return True
     return False
 

@@ -97,12 +97,14 @@ def test_passages_stay_of_lines_that_are_mixed() -> None:
 
 
 def test_a_short_text_is_its_own_sample() -> None:
-    assert sample_of("a few words") == ("a few words", "a few words")
+    sample = sample_of("a few words")
+    assert sample.whole() == sample.latter == "a few words"
 
 
 def test_a_long_text_is_sampled_at_three_places() -> None:
     text = "a" * 1_000 + "b" * 1_000 + "c" * 1_000
-    whole, latter = sample_of(text)
+    sample = sample_of(text)
+    whole, latter = sample.whole(), sample.latter
     assert set(whole.split("\n")) == {"a" * (SAMPLE // 2), "b" * (SAMPLE // 2), "c" * (SAMPLE // 2)}
     assert whole.endswith(latter)
     assert "a" not in latter
@@ -122,12 +124,12 @@ def test_a_long_text_is_sampled_at_three_places() -> None:
 )
 def test_what_is_marked_is_left_out(text: str, prose: str) -> None:
     assert beginning_of(text) == prose
-    assert sample_of(text)[0] == prose
+    assert sample_of(text).whole() == prose
 
 
 def test_marked_passages_anywhere_are_left_out_of_a_long_text() -> None:
     text = "Wort " * 100 + "```\n" + "code " * 200 + "\n```" + " Wort" * 100
-    assert "code" not in sample_of(text)[0]
+    assert "code" not in sample_of(text).whole()
     assert "code" not in prose_of(text)
 
 
