@@ -14,6 +14,7 @@ from enum import IntFlag
 from typing import Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from understudy.analyzers.compare.arrays import Bools, Ints
 from understudy.analyzers.compare.text import is_blank
@@ -63,8 +64,7 @@ def answer_hash(response: Response | None) -> int:
     output, calls = response.output, response.tool_calls
     if calls:
         return hash((output, *((call.name, bytes(call.arguments)) for call in calls)))
-    # Nearly all begin with a letter, and are not looked through.
-    return hash(output) if output and (output[0].isalnum() or not is_blank(output)) else 0
+    return 0 if is_blank(output) else hash(output)
 
 
 def is_short(response: Response | None, request: Request | None) -> bool:
@@ -101,30 +101,38 @@ def count_repeated(
     `table` (n, 5) has a row a request with an answer of each of its sides, the rows of each `group`
     together and in the order of the log. Only rows within the reach of a row are compared with it.
     """
-    new = np.flatnonzero(is_new)[:, None]
-    before = new - _LAGS
-    compared = before >= 0
-    before[~compared] = 0
-    request, time_ms, log_bytes, stable, candidate = table.T.copy()
-    compared &= group[before] == group[new]
-    compared &= np.abs(time_ms[before] - time_ms[new]) <= reach_ms
-    compared &= np.abs(log_bytes[before] - log_bytes[new]) <= reach_bytes
-    compared &= request[before] != request[new]
-    same = (
-        compared & (stable[before] == stable[new]),
-        compared & (candidate[before] == candidate[new]),
+    own, before = _with_those_before(group, table)
+    compared = before[_GROUP] == own[_GROUP]
+    compared &= before[REQUEST] != own[REQUEST]
+    compared &= np.abs(before[TIME_MS] - own[TIME_MS]) <= reach_ms
+    compared &= np.abs(before[LOG_BYTES] - own[LOG_BYTES]) <= reach_bytes
+    same_stable = compared & (before[STABLE] == own[STABLE])
+    same_candidate = compared & (before[CANDIDATE] == own[CANDIDATE])
+    both = same_stable & same_candidate
+    seen, left, right, in_both = (
+        some.view(np.int8).sum(axis=0, dtype=np.int8)[is_new].astype(np.int64)
+        for some in (compared, same_stable, same_candidate, both)
     )
-    return Repeated(
-        np.count_nonzero(compared, axis=1),
-        (np.count_nonzero(same[0], axis=1), np.count_nonzero(same[1], axis=1)),
-        (
-            np.count_nonzero(same[0] & ~same[1], axis=1),
-            np.count_nonzero(same[1] & ~same[0], axis=1),
-        ),
-    )
+    return Repeated(seen, (left, right), (left - in_both, right - in_both))
 
 
-_LAGS: Final = np.arange(1, LOOKED_AT + 1)
+_GROUP: Final = len(COLUMNS)
+
+
+def _with_those_before(group: Ints, table: Ints) -> tuple[Ints, Ints]:
+    """The columns of a table (n, 5) and the groups: of n answers, and of those before each.
+
+    (6, n) and (6, `LOOKED_AT`, n), views of the same numbers: copying them would take longer than
+    comparing them. Before the first answer there is no group.
+    """
+    columns = np.full((1 + table.shape[1], LOOKED_AT + len(table)), _NO_GROUP)
+    columns[:_GROUP, LOOKED_AT:] = table.T
+    columns[_GROUP, LOOKED_AT:] = group
+    looked = sliding_window_view(columns, len(table), axis=1)
+    return columns[:, LOOKED_AT:], looked[:, :LOOKED_AT]
+
+
+_NO_GROUP: Final = -1
 
 
 def is_constant(seen: int, same: int, beyond: int, *, short: bool, alone: bool) -> bool:

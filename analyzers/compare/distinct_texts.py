@@ -51,16 +51,14 @@ class DistinctTexts:
 
 def distinct_texts(outputs: Sequence[str | None]) -> DistinctTexts:
     """The different texts among n outputs; null counts as empty."""
-    places: dict[str | None, int] = {NO_TEXT: 0, None: 0}
-    texts = [NO_TEXT]
-    rows: list[int] = []
-    for output in outputs:
-        place = places.get(output)
-        if place is None:
-            place = places[output] = len(texts)
-            texts.append(output or NO_TEXT)
-        rows.append(place)
-    return DistinctTexts(texts, np.array(rows, dtype=np.int64))
+    different = dict.fromkeys(filter(None, outputs))
+    # One after the other, texts of ASCII alone are looked through at once, for less.
+    texts = [NO_TEXT, *sorted(different, key=str.isascii, reverse=True)]
+    places: dict[str | None, int] = {text: place for place, text in enumerate(texts)}
+    places[None] = places[NO_TEXT]
+    return DistinctTexts(
+        texts, np.array(list(map(places.__getitem__, outputs)), dtype=np.int64)
+    )
 
 
 def _encoded(texts: list[str]) -> list[bytes]:

@@ -58,15 +58,17 @@ def garbled(texts: Sequence[bytes]) -> Bools:
     together = _SEPARATOR.join(texts)
     if _may_have_odd_characters(together):
         damaged[:] = [_has_odd_characters(text) for text in texts]
-    if b"&" in together or b"\\" in together:
-        damaged |= [(b"\\" in text or b"&" in text) and _is_written_wrongly(text) for text in texts]
+    if b"\\" in together:
+        damaged |= [b"\\" in text and _breaks_are_escaped(text) for text in texts]
+    if b"&" in together:
+        damaged |= [b"&" in text and _entities_are_left(text) for text in texts]
     return damaged
 
 
 def is_garbled(text: str) -> bool:
     """Whether the characters of a text are damaged."""
     coded = text.encode("utf-8", "surrogatepass")
-    return _has_odd_characters(coded) or _is_written_wrongly(coded)
+    return _has_odd_characters(coded) or _breaks_are_escaped(coded) or _entities_are_left(coded)
 
 
 _SEPARATOR: Final = b"\n"
@@ -132,11 +134,6 @@ _NEXT_LINE: Final = 0x85
 _NO_BREAK_SPACE: Final = 0xA0
 _SURROGATES: Final = 0xA0
 """After 0xED: from here on it is half of a pair, below it Hangul."""
-
-
-def _is_written_wrongly(text: bytes) -> bool:
-    """Whether line breaks or characters are written as something that stands for them."""
-    return _breaks_are_escaped(text) or _entities_are_left(text)
 
 
 def _breaks_are_escaped(text: bytes) -> bool:

@@ -41,7 +41,11 @@ _visible = re.compile(
 
 def is_blank(text: str | None) -> bool:
     """Whether nobody would see anything of a text."""
-    return not text or (not text[0].isalnum() and _visible(text) is None)
+    if not text:
+        return True
+    # Most texts begin with a letter, or with one of ASCII's signs.
+    first = text[0]
+    return not (first.isalnum() or "!" <= first <= "~") and _visible(text) is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ further attempt or a control side is found at the end of a batch, wherever that 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
@@ -25,7 +26,7 @@ from understudy.analyzers.compare.constant_answers import (
     is_constant,
     is_short,
 )
-from understudy.schemas.events import CANDIDATE, PAIR, STABLE, Event
+from understudy.schemas.events import CANDIDATE, PAIR, STABLE, Request
 from understudy.streams.pairing.join import RequestSides
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 
@@ -45,13 +46,6 @@ class _New:
         self.requests: list[RequestSides] = []
         self.table: list[int] = []
 
-    def add(self, entry: RequestSides, prompt: int, stable: int, candidate: int) -> None:
-        """Add a request, given the hashes of its prompt and answers."""
-        self.requests.append(entry)
-        self.table += (
-            prompt or hash(entry.key), entry.request_time_ms, entry.log_bytes, stable, candidate,
-        )  # fmt: skip
-
 
 class EarlierAnswers:
     """Tells requests whose answer is the one that their side gave to other prompts before."""
@@ -68,7 +62,7 @@ class EarlierAnswers:
 
     def hold_against(self, entries: Iterable[RequestSides]) -> None:
         """Note on each request what earlier answers say, and keep its own for those to come."""
-        groups: dict[Group, _New] = {}
+        groups: dict[Group, _New] = defaultdict(_New)
         for entry in entries:
             if entry.is_whole:
                 if entry.wanted & PAIR == PAIR:
@@ -116,15 +110,15 @@ _NONE: Final = np.empty((0, len(COLUMNS)), dtype=np.int64)
 
 def _take_pair(entry: RequestSides, groups: dict[Group, _New]) -> None:
     """Add a pair to its group, if both sides have an answer."""
-    sides = entry.sides
-    event, other = sides[STABLE].event, sides[CANDIDATE].event
+    event, other = entry.sides[STABLE].event, entry.sides[CANDIDATE].event
     if event.error is not None or other.error is not None:
         return
     stable, candidate = answer_hash(event.response), answer_hash(other.response)
     if stable and candidate:
-        asked = event.request
-        prompt = hash(asked.prompt) if asked is not None and asked.prompt else _prompt_hash(other)
-        _group(event, 0, groups).add(entry, prompt, stable, candidate)
+        prompt = _prompt_hash(event.request) or _prompt_hash(other.request) or hash(entry.key)
+        some = groups[event.rollout_id, event.mode, event.workflow or "", 0]
+        some.requests.append(entry)
+        some.table += (prompt, entry.request_time_ms, entry.log_bytes, stable, candidate)
 
 
 def _take_alone(entry: RequestSides, groups: dict[Group, _New]) -> None:
@@ -132,30 +126,26 @@ def _take_alone(entry: RequestSides, groups: dict[Group, _New]) -> None:
     event = entry.sides[entry.wanted].event
     answer = 0 if event.error is not None else answer_hash(event.response)
     if answer:
-        prompt = _prompt_hash(event)
-        nothing = hash((prompt or hash(entry.key), entry.key))
+        prompt = _prompt_hash(event.request) or hash(entry.key)
+        nothing = hash((prompt, entry.key))
         stable, candidate = (answer, nothing) if entry.wanted == STABLE else (nothing, answer)
-        _group(event, entry.wanted, groups).add(entry, prompt, stable, candidate)
+        some = groups[event.rollout_id, event.mode, event.workflow or "", entry.wanted]
+        some.requests.append(entry)
+        some.table += (prompt, entry.request_time_ms, entry.log_bytes, stable, candidate)
 
 
-def _group(event: Event, alone: int, groups: dict[Group, _New]) -> _New:
-    key = event.rollout_id, event.mode, event.workflow or "", alone
-    some = groups.get(key)
-    if some is None:
-        some = groups[key] = _New()
-    return some
-
-
-def _prompt_hash(event: Event) -> int:
+def _prompt_hash(request: Request | None) -> int:
     """Of the prompt that a side tells; 0 where it tells none."""
-    request = event.request
     return hash(request.prompt) if request is not None and request.prompt else 0
+
+
+_CHECKED: Final = int(Repeats.CHECKED)
 
 
 def _note(requests: list[RequestSides], found: Repeated) -> None:
     """Note on each request what was found; few have an answer that came before."""
     for row in np.flatnonzero(found.seen).tolist():
-        requests[row].repeats = int(Repeats.CHECKED)
+        requests[row].repeats = _CHECKED
     for place, bit, side in ((0, STABLE, Repeats.STABLE), (1, CANDIDATE, Repeats.CANDIDATE)):
         same, beyond = found.same[place], found.beyond[place]
         for row in np.flatnonzero(beyond).tolist():
