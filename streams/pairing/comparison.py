@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from understudy.analyzers.compare.arrays import Bools, Ints, concatenate, select
 from understudy.analyzers.compare.constant_answers import Repeats
-from understudy.analyzers.compare.language_tags import UNDETERMINED
+from understudy.analyzers.compare.language_tags import UNDETERMINED, normalize_tag
 from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures, SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.pairs import compare_control, compare_pairs
@@ -29,7 +29,7 @@ from understudy.analyzers.windows.turns import (
     single_turns,
     turn_count_columns,
 )
-from understudy.schemas.events import CANDIDATE, CONTROL, STABLE, Event, Request, turn_of
+from understudy.schemas.events import CANDIDATE, CONTROL, PAIR, STABLE, Event, Request, turn_of
 from understudy.schemas.turn_sums import TURN_SECTIONS
 from understudy.streams.pairing.join import RequestSides
 from understudy.streams.pairing.request_language import (
@@ -156,7 +156,7 @@ def compare_requests(
 
     `partitions` are those that the n requests were read from.
     """
-    pairs = [i for i, e in enumerate(entries) if STABLE in e.sides and CANDIDATE in e.sides]
+    pairs = [i for i, e in enumerate(entries) if e.seen & PAIR == PAIR]
     kinds: list[tuple[list[int], Callable[..., Comparisons]]] = [(pairs, _compare_pairs)]
     if len(pairs) < len(entries):
         for bit in (STABLE, CANDIDATE):
@@ -212,8 +212,8 @@ def _with_repeats(
     repeats = np.array([entry.repeats for entry in entries])
     return replace(
         measures,
-        constant_checked=(repeats & Repeats.CHECKED) > 0,
-        constant_answer=(repeats & side) > 0,
+        constant_checked=(repeats & int(Repeats.CHECKED)) > 0,
+        constant_answer=(repeats & int(side)) > 0,
     )
 
 
@@ -227,10 +227,13 @@ def _languages(
     entries: list[RequestSides], stable_events: list[Event], prompts: PromptLanguages
 ) -> list[str]:
     """The language of each request; most are tagged, so stable's tag is looked up first."""
-    languages = list(map(named_language, stable_events))
-    for row, tag in enumerate(languages):
-        if tag == UNDETERMINED:
-            languages[row] = request_language(entries[row].events(), prompts)
+    tags = [event.language for event in stable_events]
+    named = {tag: normalize_tag(tag) if tag else UNDETERMINED for tag in set(tags)}
+    languages = [named[tag] for tag in tags]
+    if UNDETERMINED in named.values():
+        for row, language in enumerate(languages):
+            if language == UNDETERMINED:
+                languages[row] = request_language(entries[row].events(), prompts)
     return languages
 
 
@@ -296,11 +299,11 @@ def _requests(
 
 def _turns(events: list[Event], others: list[Event]) -> Ints:
     """Which turn each request is; most requests belong to no conversation."""
-    turns = np.zeros(len(events), dtype=np.int64)
-    for row, event in enumerate(events):
-        if event.conversation_id:
-            turns[row] = turn_of(event, others[row])
-    return turns
+    turns = [
+        turn_of(event, other) if event.conversation_id else 0
+        for event, other in zip(events, others, strict=True)
+    ]
+    return np.array(turns, dtype=np.int64)
 
 
 def _read_single(

@@ -235,7 +235,8 @@ class Join:
                     or entry.wanted != wanted
                 ):
                     self._check_further(entry, event, wanted, request_time_ms, bit, watermark_ms)
-                _check_agreement(entry, event)
+                for there in entry.sides.values():
+                    _check_agreement(there.event, event)
             except InvalidEvent:
                 entry.is_disputed = True
                 raise
@@ -433,18 +434,16 @@ def _check_time(entry: RequestSides, request_time_ms: int, tolerance_ms: int) ->
         raise _disagreement("request_time")
 
 
-def _check_agreement(entry: RequestSides, event: Event) -> None:
-    """Raise unless the event says of its request what the sides that are there say."""
-    for side in entry.sides.values():
-        other = side.event
-        if other.mode != event.mode:
-            raise _disagreement("mode")
-        if other.conversation_id != event.conversation_id or other.turn != event.turn:
-            _check_conversation(other, event)
-        if other.workflow != event.workflow and (other.workflow or event.workflow):
-            raise _disagreement("workflow")
-        if other.language != event.language and not _same_tag(other.language, event.language):
-            raise _disagreement("language")
+def _check_agreement(other: Event, event: Event) -> None:
+    """Raise unless an event says of its request what another side of it says."""
+    if other.mode != event.mode:
+        raise _disagreement("mode")
+    if other.conversation_id != event.conversation_id or other.turn != event.turn:
+        _check_conversation(other, event)
+    if other.workflow != event.workflow and (other.workflow or event.workflow):
+        raise _disagreement("workflow")
+    if other.language != event.language and not _same_tag(other.language, event.language):
+        raise _disagreement("language")
 
 
 def _check_conversation(other: Event, event: Event) -> None:
