@@ -159,16 +159,20 @@ _has_no_digit = frozenset("0123456789").isdisjoint
 
 def _prose_of_line(line: str) -> str:
     tokens = [token for token in line.split() if token.isalpha() or not _says_nothing(token)]
-    odd = list(map(_is_odd, tokens))
-    if 5 * sum(odd) >= 2 * len(odd):
+    odd = [
+        not (token.isalpha() and (token.islower() or token.istitle())) and _is_odd(token)
+        for token in tokens
+    ]
+    odds = sum(odd)
+    if 5 * odds >= 2 * len(odd):
         # First, since most lines of code have too few words, and the other tests cost more.
-        if len(odd) - sum(odd) < _PASSAGE or _is_code(line):
+        if len(odd) - odds < _PASSAGE or _is_code(line):
             return ""
         return " ".join(_passages(tokens, odd))
     if _is_statement(line):
         return ""
     if _starts_command(line):
-        is_command = 8 * sum(odd) >= len(odd) or (len(odd) <= _SHORT_COMMAND and line.islower())
+        is_command = 8 * odds >= len(odd) or (len(odd) <= _SHORT_COMMAND and line.islower())
         return "" if is_command else line
     return line
 
@@ -178,9 +182,7 @@ def _is_code(line: str) -> bool:
 
 
 def _is_odd(token: str) -> bool:
-    """Whether a token is no word of a sentence."""
-    if token.isalpha() and (token.islower() or token.istitle()):
-        return False
+    """Whether a token that is not letters alone, as words are written, is no word of a sentence."""
     return '":' in token or _mixed_case(token) is not None or not _is_word(token)
 
 

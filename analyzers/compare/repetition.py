@@ -45,19 +45,18 @@ def is_repetitive(text: str) -> bool:
     length = len(text)
     if length < _SHORTEST_LOOP:
         return False
+    last = length - _SHORTEST_LOOP
     # A round is no longer than this, or the text has not enough of them.
     reach = min(length // _FEWEST_ROUNDS + _PROBE, _LONGEST_ROUND)
-    last = length - _SHORTEST_LOOP
-    recurs = False
-    for start in (last, length // 2, length * 7 // 8):
-        # A loop has begun by `last`, so that from there on its characters would recur as well.
-        if start > last and not recurs:
+    again = text.find(text[last : last + _PROBE], last + 1, last + reach)
+    if again >= 0 and _loops_at(text, last, again):
+        return True
+    for start in (length // 2, length * 7 // 8):
+        # A loop has begun by `last`, so that the characters there would recur as well.
+        if start > last and again < 0:
             continue
-        again = text.find(text[start : start + _PROBE], start + 1, start + reach)
-        if again < 0:
-            continue
-        recurs |= start == last
-        if _loops_at(text, start, again):
+        found = text.find(text[start : start + _PROBE], start + 1, start + reach)
+        if found >= 0 and _loops_at(text, start, found):
             return True
     return False
 
