@@ -56,9 +56,7 @@ def distinct_texts(outputs: Sequence[str | None]) -> DistinctTexts:
     texts = [NO_TEXT, *sorted(different, key=str.isascii, reverse=True)]
     places: dict[str | None, int] = {text: place for place, text in enumerate(texts)}
     places[None] = places[NO_TEXT]
-    return DistinctTexts(
-        texts, np.array(list(map(places.__getitem__, outputs)), dtype=np.int64)
-    )
+    return DistinctTexts(texts, np.array(list(map(places.__getitem__, outputs)), dtype=np.int64))
 
 
 def _encoded(texts: list[str]) -> list[bytes]:

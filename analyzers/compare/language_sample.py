@@ -158,7 +158,7 @@ _has_no_digit = frozenset("0123456789").isdisjoint
 
 
 def _prose_of_line(line: str) -> str:
-    tokens = [token for token in line.split() if token.isalpha() or not _says_nothing(token)]
+    tokens = [token for token in line.split() if token[0].isalpha() or not _says_nothing(token)]
     odd = [
         not (token.isalpha() and (token.islower() or token.istitle())) and _is_odd(token)
         for token in tokens

@@ -47,7 +47,9 @@ def is_repetitive(text: str) -> bool:
         return False
     last = length - _SHORTEST_LOOP
     # A round is no longer than this, or the text has not enough of them.
-    reach = min(length // _FEWEST_ROUNDS + _PROBE, _LONGEST_ROUND)
+    reach = length // _FEWEST_ROUNDS + _PROBE
+    if reach > _LONGEST_ROUND:
+        reach = _LONGEST_ROUND
     again = text.find(text[last : last + _PROBE], last + 1, last + reach)
     if again >= 0 and _loops_at(text, last, again):
         return True
