@@ -16,6 +16,12 @@ def test_each_text_is_kept_once_and_null_counts_as_empty() -> None:
     assert [found.texts[place] for place in found.place.tolist()] == [one or "" for one in OUTPUTS]
 
 
+def test_texts_of_ascii_alone_come_first() -> None:
+    found = distinct_texts(["é", "b", "ü", "a", "é"])
+    assert found.texts == ["", "b", "a", "é", "ü"]
+    assert found.place.tolist() == [3, 1, 4, 2, 3]
+
+
 def test_what_was_found_of_the_texts_is_spread_over_the_rows() -> None:
     found = distinct_texts(OUTPUTS)
     lengths = np.array(list(map(len, found.texts)))

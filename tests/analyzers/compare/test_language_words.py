@@ -12,6 +12,10 @@ from understudy.analyzers.compare.language_words import IN_LATIN, count_words, h
     [
         ("en", "the answer and the question", 2),
         ("en", "THE answer", 1),
+        ("en", "The\nanswer AND the question", 2),
+        ("en", "and\nthe", 2),
+        ("en", " the the the ", 1),
+        ("en", "a theory and then a standard", 1),
         ("de", "der Preis und die Lieferung", 3),
         ("de", "the price and the delivery", 0),
         ("nb", "det er ikke her", 3),

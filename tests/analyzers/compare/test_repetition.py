@@ -37,6 +37,21 @@ def test_a_loop_at_the_end(kind: str, cut_off: int) -> None:
     assert is_repetitive(PROSE[:300] + loop[: len(loop) - cut_off])
 
 
+@pytest.mark.parametrize("length", [399, 401, 1_599, 1_601, 6_000])
+def test_a_round_that_begins_with_the_same_passage_twice(length: int) -> None:
+    """What recurs first is not the round; another place, or the length of a round, tells."""
+    passage = "Please open the settings of your account first. "
+    round_ = (passage * 2 + "Then choose what you want to be told about.")[: length // 5]
+    assert is_repetitive((round_ * 60)[:length])
+
+
+def test_rounds_so_long_that_the_text_has_too_few_of_them() -> None:
+    round_ = PROSE[:300]
+    assert not is_repetitive(round_ * 4)
+    assert is_repetitive(round_ * 5)
+    assert is_repetitive(PROSE[300:400] + round_ * 6)
+
+
 def test_a_loop_that_the_model_leaves() -> None:
     assert is_repetitive(PROSE[:400] + ROUNDS["sentence"] * 30 + PROSE[:200])
 

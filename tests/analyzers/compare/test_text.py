@@ -162,6 +162,17 @@ def test_ngram_similarity_is_the_dice_coefficient_but_for_collisions(left: str, 
     assert exact - 1e-12 <= found <= exact + 0.15
 
 
+@pytest.mark.parametrize(("left", "right"), [("", "abc"), ("ab", "abc"), ("abcd", "cd")])
+def test_texts_without_a_gram_share_none(left: str, right: str) -> None:
+    assert ngram_similarity(left, right) == 0.0
+
+
+def test_ngrams_of_very_long_texts() -> None:
+    """Longer than what is kept ready for the usual ones: 20,000 of 30,000 grams are shared."""
+    shared = "ab" * 10_000
+    assert ngram_similarity(shared, shared + "c" * 20_000) == pytest.approx(2 / 3, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("left", "right", "low", "high"),
     [
