@@ -51,6 +51,10 @@ LANGUAGES: Final = ("en", "zh-Hans", "ja")
 SETTLE_S: Final = 5.0
 """After a change of the rate, before counting begins: several flushes."""
 STARTED_S: Final = 90.0
+WARM_UP_RATE: Final = 10.0
+"""Requests a second until the first rows are stored, before which tables are made: a second of CPU
+time, and half a minute on a busy machine."""
+LOG: Final = "log"
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 GROUPS: Final = {
     "pairing": "UNDERSTUDY_KAFKA_GROUP_ID",
@@ -88,6 +92,11 @@ class Worker:
     process: subprocess.Popen[bytes]
     folder: Path
     """Where its ClickHouse is, until the end of the context."""
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return (self.folder / LOG).read_text(errors="replace")
 
     def stop(self) -> None:
         """Let it end as it does on SIGTERM; harmless when repeated."""
@@ -131,7 +140,7 @@ def worker(
             **code.environment(),
             **(more or {}),
         }
-        log = Path(folder) / "log"
+        log = Path(folder) / LOG
         command = [sys.executable, "-m", "understudy.streams.commands.main", "worker"]
         with log.open("wb") as stderr:
             process = subprocess.Popen(
@@ -139,16 +148,16 @@ def worker(
             )  # fmt: skip
         started = Worker(code.name, topics, process, Path(folder))
         try:
-            _wait_for(log, role)
+            _wait_for(started, role)
             yield started
         finally:
             started.stop()
 
 
-def _wait_for(log: Path, role: str) -> None:
+def _wait_for(started: Worker, role: str) -> None:
     needed = ["partitions.assigned", *(["deciding.recovered"] if role == "all" else ())]
     deadline = time.monotonic() + STARTED_S
-    while not all(event in (told := log.read_text(errors="replace")) for event in needed):
+    while not all(event in (told := started.log) for event in needed):
         if time.monotonic() > deadline:
             raise TimeoutError(f"the worker does not start:\n{told[-3000:]}")
         time.sleep(0.1)
@@ -173,6 +182,15 @@ class Gateway:
         for topics in self._all_topics:
             self._producer.produce(topics.rollouts.name, record, ROLLOUT_ID.encode())
         self._producer.flush()
+
+    def warm_up(self, workers: Sequence[Worker]) -> None:
+        """Write requests until the first rows are stored."""
+        deadline, seed = time.monotonic() + STARTED_S, -1
+        while not all('"clickhouse.migrated"' in one.log for one in workers):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no rows are stored:\n{workers[0].log[-3000:]}")
+            self.write(WARM_UP_RATE, 1.0, seed)
+            seed -= 1
 
     def write(self, rate: float, seconds: float, seed: int) -> int:
         """Write requests for some seconds; how many events that were."""
@@ -216,6 +234,7 @@ def measure(chosen: argparse.Namespace, partitions: int, servers: str) -> list[d
         ]
         gateway = Gateway(servers, [one.topics for one in workers])
         gateway.apply()
+        gateway.warm_up(workers)
         for number, rate in enumerate(chosen.rates):
             gateway.write(rate, SETTLE_S, 2 * number)
             before, begun_s = [one.cpu_s() for one in workers], time.monotonic()

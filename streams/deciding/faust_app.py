@@ -17,6 +17,7 @@ from faust.types import TP
 
 from understudy.schemas.topics import Topics
 from understudy.streams.deciding.deciding_progress import DecidingProgress
+from understudy.streams.deciding.faust_patches.fetch_wait import DEFAULT_WAIT_MS
 from understudy.streams.deciding.faust_patches.patched import PatchedTransport
 from understudy.streams.deciding.faust_patches.pause_until_recovered import PauseUntilRecovered
 from understudy.streams.deciding.faust_patches.seek_before_resume import PatchedTables
@@ -56,6 +57,7 @@ class DecidingApp(PauseUntilRecovered):
     """A Faust app that hands its partitions to a `DecisionProcessor`."""
 
     changelog_name: str
+    fetch_wait_ms: int
     make_topics: Callable[[], object]
     lease: SessionLease
     port: FaustPort
@@ -92,6 +94,7 @@ def make_app(settings: Settings, give_up: GiveUp) -> DecidingApp:
     app = DecidingApp(settings.deciding.group_id, **_options(settings, names, lease))
     kept_in = changelog(settings)
     app.changelog_name = kept_in.name
+    app.fetch_wait_ms = int(settings.kafka.client.get("fetch.wait.max.ms", DEFAULT_WAIT_MS))
     table: Any = app.Table(
         DECIDING_TABLE, key_type=bytes, value_type=bytes, partitions=kept_in.partitions
     )

@@ -51,6 +51,8 @@ log = structlog.get_logger(__name__)
 
 _POLL_S: Final = 0.1
 """How late a pair is noticed; a judge takes longer."""
+_IDLE_POLL_S: Final = 0.5
+"""How soon a stop is noticed where there is nothing to evaluate."""
 _BATCH_RECORDS: Final = 2_000
 _FLUSH_INTERVAL_S: Final = 1.0
 """What a kill asks again is what was in flight; what it reads again, a second and what waits."""
@@ -214,12 +216,10 @@ class EventReader:
             asking.raise_failure()
             if self._is_subscribed:
                 self._process(self._consumer.consume(_BATCH_RECORDS, _POLL_S))
-            else:
-                stop.wait(_POLL_S)
             self.take_finished()
             for written in self._evaluations.follow():
                 self._note(written)
-            if self._policies.follow():
+            if self._policies.follow(0.0 if self._is_subscribed else _IDLE_POLL_S):
                 self._apply_policies()
             if self._samplers and not self._is_subscribed:
                 self._subscribe()

@@ -24,8 +24,8 @@ from understudy.streams.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
 
-POLL_S: Final = 0.05
-"""How late a decision may reach the clients that wait for it."""
+POLL_S: Final = 0.25
+"""How soon a stop is noticed; a decision is taken as soon as it is there."""
 RETRY_S: Final = 2.0
 """Between attempts, so that a broker that is unavailable is not flooded with requests."""
 TIMEOUT_S: Final = 10.0

@@ -150,11 +150,15 @@ class TopicFollower:
         return [(name, number) for name, numbers in found.items() for number in numbers]
 
     def take(self, wait_s: float) -> list[Message]:
-        """Return the next messages, or none after `wait_s`; deletions are among them.
+        """Return what has come, as soon as something has, or nothing after `wait_s`.
 
-        Raises `KafkaException` for an error that librdkafka does not mend by itself.
+        Deletions are among the messages. Raises `KafkaException` for an error that librdkafka does
+        not mend by itself.
         """
-        return self._delivered(self._consumer.consume(_BATCH_RECORDS, wait_s))
+        first = self._consumer.poll(wait_s)
+        if first is None:
+            return []
+        return self._delivered([first, *self._consumer.consume(_BATCH_RECORDS, 0.0)])
 
     def take_values(self, wait_s: float) -> list[tuple[Message, bytes]]:
         """Return all that has come, each message with its value; deletions are left out."""
