@@ -43,6 +43,7 @@ from understudy.streams.kafka.access_rights import (
     pairing_rights,
 )
 from understudy.streams.kafka.client_config import (
+    UNTIL_FLUSH_MS,
     changelog,
     client_config,
     consumer_config,
@@ -362,7 +363,8 @@ def _watching_drift(settings: ClickHouseSettings, components: WorkerComponents) 
 def _consumer(
     settings: Settings, policy: PairingPolicy, source: Source, loader: Loader
 ) -> PairingConsumer:
-    producer = BufferedProducer(producer_config(settings.kafka))
+    sent_at_flush = producer_config(settings.kafka, linger_ms=UNTIL_FLUSH_MS)
+    producer = BufferedProducer(sent_at_flush)
     return PairingConsumer(
         consumer_config(settings.kafka, source),
         topic_of(settings.kafka, source),

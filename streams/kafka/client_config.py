@@ -80,8 +80,20 @@ def outside_group(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "group.id": READER_GROUP, "enable.partition.eof": True}
 
 
-def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
+LINGER_MS: Final = 5
+"""Between a message and its request, where messages are not flushed: what comes together travels
+together, and nobody notices."""
+UNTIL_FLUSH_MS: Final = 100
+"""The same where all messages of a second are queued within some tens of milliseconds and flushed.
+While one is due and another request is under way, librdkafka's thread asks without a pause whether
+it may be sent now: half a core where the broker is slow. Gathered messages are one request, and the
+last of them is there sooner. Not longer, or a full queue would wait as long for room."""
+
+
+def producer_config(kafka: KafkaSettings, *, linger_ms: int = LINGER_MS) -> dict[str, Any]:
     """A producer that retries until the broker is back, never reorders, and loses nothing.
+
+    It sends a message after `linger_ms`, when a request is full, or at a flush.
 
     With several requests under way, librdkafka takes the first as delivered when a later one is,
     even one that the broker refused because it was not the leader yet. A broker that has known
@@ -96,7 +108,7 @@ def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
         "message.max.bytes": MAX_MESSAGE_BYTES,
         "message.timeout.ms": 0,
         "queue.buffering.max.kbytes": QUEUED_KIBIBYTES,
-        "linger.ms": 5,
+        "linger.ms": linger_ms,
         "compression.type": "lz4",
         **shared,
     }

@@ -6,6 +6,7 @@ from confluent_kafka import Consumer, Producer
 
 from understudy.schemas.topics import PARTITIONER
 from understudy.streams.kafka.client_config import (
+    UNTIL_FLUSH_MS,
     client_config,
     consumer_config,
     group_of,
@@ -62,6 +63,14 @@ def test_a_producer_reaches_the_partitions_that_java_clients_reach() -> None:
 def test_a_producer_has_one_request_under_way() -> None:
     """With more, librdkafka reports a message as delivered that a new leader has refused."""
     assert producer_config(KafkaSettings())["max.in.flight.requests.per.connection"] == 1
+
+
+def test_messages_may_be_gathered_until_they_are_flushed() -> None:
+    usual, gathered = (
+        producer_config(KafkaSettings(), **chosen) for chosen in ({}, {"linger_ms": UNTIL_FLUSH_MS})
+    )
+    assert (usual["linger.ms"], gathered["linger.ms"]) == (5, UNTIL_FLUSH_MS)
+    assert producer_config(KAFKA, linger_ms=UNTIL_FLUSH_MS)["linger.ms"] == 50, "the user's own"
 
 
 def test_a_reader_is_in_no_group_and_learns_of_ends() -> None:
