@@ -242,5 +242,18 @@ def _explain(target: Target, error: ProgrammingError) -> str:
 def _unreachable(target: Target, error: ClickHouseError) -> Exception:
     cause = sink_error(error)
     if isinstance(cause, SinkBusy):
-        return SinkBusy(f"{target.location} cannot be reached: {cause}", cause.retry_after_s)
+        said = _network_failure(error) or str(cause)
+        return SinkBusy(f"{target.location} cannot be reached: {said}", cause.retry_after_s)
     return SinkBroken(f"{target.location}: {cause}")
+
+
+def _network_failure(error: BaseException | None) -> str:
+    """Return what the operating system says, such as Connection refused; empty if it is not that.
+
+    The client wraps it in some lines of its own.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror
+        error = error.__cause__ or error.__context__
+    return ""

@@ -66,9 +66,9 @@ def test_wrong_urls_are_told_without_the_password(url: str, message: str) -> Non
 
 @pytest.mark.embedded
 def test_a_server_that_is_away() -> None:
-    with pytest.raises(SinkBusy, match=r"clickhouse://127\.0\.0\.1:1 cannot be reached") as told:
+    with pytest.raises(SinkBusy) as told:
         connect("clickhouse://u:secret@127.0.0.1:1/metrics", timeout_s=1)
-    assert "secret" not in str(told.value)
+    assert str(told.value) == "clickhouse://127.0.0.1:1 cannot be reached: Connection refused"
 
 
 def test_chdb_in_two_folders(clickhouse_url: str, tmp_path: Path) -> None:
