@@ -81,3 +81,10 @@ def test_checks_of_stable_and_of_evaluators_say_whose_they_are() -> None:
     assert titles == {
         "error rate", "answers preferred to stable's", "h@1", "stable's own error rate",
     }  # fmt: skip
+
+
+def test_of_many_slices_the_first_are_named_and_the_rest_counted() -> None:
+    names = [f"error_rate/language:x-{number:03}" for number in range(143)]
+    (text,) = slice_titles(names, [])
+    assert text.startswith("error rate in x-000, x-001, ")
+    assert text.endswith("x-019 and 123 more")
