@@ -22,6 +22,7 @@ from understudy.analyzers.guardrails.design_effect import (
     DesignEffect,
     EffectCells,
     TurnSums,
+    correlations,
     together_of,
 )
 from understudy.analyzers.guardrails.evidence_path import IncrementsCache, PathCache
@@ -37,6 +38,7 @@ from understudy.analyzers.guardrails.stacked_effects import EffectTests, Stacked
 from understudy.analyzers.guardrails.stacked_tests import StackedTest
 from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray, log_evidence
+from understudy.schemas.rollouts import Action
 from understudy.schemas.windows import SOURCES, Source
 
 
@@ -45,6 +47,8 @@ class Known(NamedTuple):
 
     evidence: CheckEvidence
     effects: StackedEffects
+    correlation: FloatArray
+    """(n_cells, 3) of the outcomes of two turns, see `correlations`."""
     unnamed: FloatArray
     """(n_cells,) factor of requests that name no conversation."""
     log_promotion: FloatArray
@@ -190,6 +194,7 @@ class CheckStack:
         return Known(
             evidence=evidence,
             effects=effects,
+            correlation=correlations(self.effect, effects.named),
             unnamed=np.repeat(effects.unnamed_factors(assumption), sizes),
             log_promotion=log_evidence(evidence.won),
             units_closed=self.test.units(evidence.closed),
@@ -241,6 +246,7 @@ class CheckStacks:
             for source, stacks in self.of_source.items()
         }  # fmt: skip
         """By source, where the cells of its stacks, one after the other, are in that order."""
+        self._weighted_cells: dict[Action, tuple[IntArray, FloatArray]] = {}
 
     def log_evidence(self, evidence: Mapping[str, CheckEvidence]) -> FloatArray:
         """Return the log rollback evidence of folded windows, (n_cells,) in that order."""
@@ -263,6 +269,13 @@ class CheckStacks:
             for name in slices
         ]
 
+    def weighted_cells(self, action: Action) -> tuple[IntArray, FloatArray]:
+        """Return the cells of an action, (m,) places in that order, and logs of their weights."""
+        if action not in self._weighted_cells:
+            cells = np.flatnonzero(self.of_action(action))
+            self._weighted_cells[action] = cells, self.log_weights[cells]
+        return self._weighted_cells[action]
+
     @cached_property
     def log_weights(self) -> FloatArray:
         """(n_cells,) logs of the share of its action's error that each has, in that order."""
@@ -270,7 +283,7 @@ class CheckStacks:
             logs: FloatArray = np.log(np.concatenate([np.zeros(0), *self._table.weights]))
         return logs
 
-    def of_action(self, action: str) -> BoolArray:
+    def of_action(self, action: Action) -> BoolArray:
         """(n_cells,) those of an action, in that order."""
         return np.repeat(
             np.array([check.action == action for check in self._checks], dtype=np.bool_),

@@ -41,7 +41,7 @@ LEAST_UNITS: Final = 10.0
 TURN_FIELDS: Final = ("requests", "first", "earlier", "pairs", "sums", "products")
 """Of turns, as `conversations.FIELDS` begins."""
 _REQUESTS: Final = conversations.FIELDS.index("requests")
-_PAIRS: Final = conversations.FIELDS.index("pairs")
+_EARLIER: Final = conversations.FIELDS.index("earlier")
 
 
 class TurnSums(NamedTuple):
@@ -154,10 +154,12 @@ def known_sums(test: AnyTest, statistics: FloatArray, turns: FloatArray) -> Floa
 class LookSums(NamedTuple):
     """What is known at T looks by cell; arrays that are the same at all may lack that axis."""
 
+    correlation: FloatArray
+    """(T, n_cells, 3) of the outcomes of two turns, by windows before each, see `correlations`."""
     named: FloatArray
-    """(T, n_cells, 3, 9) sums of conversations in windows before each."""
-    so_far: FloatArray
-    """(T, n_cells, 3, 9) the same with the turns, though not their outcomes, of its own window."""
+    """(T, n_cells, 3) requests that name their conversation, its own window included."""
+    earlier: FloatArray
+    """(T, n_cells, 3) turns of theirs that came before them, its own window included."""
     requests: FloatArray
     """(T, n_cells, 3) whether or not they name a conversation, its own window included."""
     own_requests: FloatArray
@@ -173,7 +175,7 @@ def design_effect_of(
     requests = known_then.requests
     if assumption.is_independent:
         return np.ones(requests.shape[:-1])
-    parties = _by_party(cells, known_then)
+    parties = _by_party(known_then)
     paired, candidate, stable = (parties[..., party] for party in range(PARTIES))
     of_both = conversations.of_arms(
         candidate, stable, requests[..., CANDIDATE], requests[..., STABLE]
@@ -190,11 +192,27 @@ def _are_pairs(known_then: LookSums) -> BoolArray:
     return np.asarray(requests[..., PAIRED] >= requests[..., CANDIDATE] + requests[..., STABLE])
 
 
-def only_counts(turns: FloatArray) -> FloatArray:
-    """Return sums of `conversations`, (…, 9), that hold how many turns there are, no outcome."""
-    sums = np.zeros((*turns.shape[:-1], len(conversations.FIELDS)))
-    sums[..., :_PAIRS] = turns[..., :_PAIRS]
-    return sums
+def named_and_earlier(turns: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return how many requests name their conversation, and their earlier turns, (…) of (…, 3+)."""
+    return turns[..., _REQUESTS], turns[..., _EARLIER]
+
+
+def correlations(cells: EffectCells, named: FloatArray) -> FloatArray:
+    """Return the correlation of two turns' outcomes by party, of sums (…, n_cells, 3, 9).
+
+    Of a slice it is believed, before it was seen, what all requests together have shown. Without
+    any turn it is 1.
+    """
+    prior = np.ones(named.shape[:-1])
+    if not named[..., : len(TURN_FIELDS)].any():
+        return prior
+    if cells.together.size:
+        shown = conversations.correlation(
+            named[..., cells.together, :, :], yes_or_no=cells.is_rate
+        )
+        has_prior = (cells.of_cell >= 0)[:, None]
+        prior = np.where(has_prior, shown[..., cells.of_cell, :], prior)
+    return conversations.correlation(named, prior, yes_or_no=cells.is_rate)
 
 
 def unnamed_factors(
@@ -223,26 +241,15 @@ def together_of(slices: Sequence[str], statistics: FloatArray) -> FloatArray:
     return together
 
 
-def _by_party(cells: EffectCells, known_then: LookSums) -> FloatArray:
-    """Return the design effect of pairs and of each arm, (T, n_cells, 3).
-
-    Of a slice it is believed, before it was seen, what all requests together have shown.
-    """
-    named_requests = known_then.so_far[..., _REQUESTS]
+def _by_party(known_then: LookSums) -> FloatArray:
+    """Return the design effect of pairs and of each arm, (T, n_cells, 3)."""
     factor = np.broadcast_to(known_then.unnamed[..., None], known_then.requests.shape)
-    if not named_requests.any():
+    if not known_then.named.any():
         return factor
-    prior = np.ones(known_then.named.shape[:-1])
-    if cells.together.size:
-        shown = conversations.correlation(
-            known_then.named[..., cells.together, :, :], yes_or_no=cells.is_rate
-        )
-        has_prior = (cells.of_cell >= 0)[:, None]
-        prior = np.where(has_prior, shown[..., cells.of_cell, :], prior)
-    named = conversations.design_effect(
-        known_then.named, known_then.so_far, prior, yes_or_no=cells.is_rate
+    named = conversations.of_correlation(
+        known_then.correlation, known_then.named, known_then.earlier
     )
-    share = named_requests / np.maximum(known_then.requests, 1.0)
+    share = known_then.named / np.maximum(known_then.requests, 1.0)
     return conversations.mixed(share, named, factor)
 
 

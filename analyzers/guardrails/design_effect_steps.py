@@ -19,9 +19,10 @@ from understudy.analyzers.guardrails.design_effect import (
     EffectCells,
     LookSums,
     TurnSums,
+    correlations,
     design_effect_of,
     known_sums,
-    only_counts,
+    named_and_earlier,
     unnamed_factors,
 )
 from understudy.analyzers.guardrails.sequential_tests import AnyTest
@@ -57,12 +58,15 @@ class DesignEffectSteps:
         self._compare_blocks(test, windows)
         unnamed = self._unnamed(assumption)[:, None]
         cells = EffectCells.of([(test, known.slices)])
-        so_far = self._named[:-1] + only_counts(turns)
-        of_windows = LookSums(self._named[:-1], so_far, self._requests[1:], requests, unnamed[:-1])
+        shown = correlations(cells, self._named)
+        named, earlier = named_and_earlier(self._named)
+        of_windows = LookSums(
+            shown[:-1], named[1:], earlier[1:], self._requests[1:], requests, unnamed[:-1]
+        )
         self.of_windows = design_effect_of(cells, of_windows, assumption)
         """(T, n_slices) what divides the increments of each window."""
         of_looks = LookSums(
-            self._named, self._named, self._requests, np.zeros_like(self._requests), unnamed
+            shown, named, earlier, self._requests, np.zeros_like(self._requests), unnamed
         )
         self.of_looks = design_effect_of(cells, of_looks, assumption)
         """(T + 1, n_slices) what is told after so many windows."""

@@ -46,28 +46,38 @@ class IncrementsCache:
 
     def __init__(self) -> None:
         self._starts_ms: IntArray = np.zeros(0, dtype=np.int64)
-        self._rests_on: FloatArray = np.zeros((0, 0, 0))
+        self._rests_on: tuple[FloatArray, ...] = (np.zeros((0, 0, 0)),)
         self._won: FloatArray = np.zeros((0, 0, 0))
 
     def increments(
         self, test: StackedTest, starts_ms: IntArray, ready: FloatArray, scales: FloatArray
     ) -> FloatArray:
         """Return what windows won, (T, n_cells, n_bets); compute alone what has changed."""
-        rests_on = np.concatenate([ready, scales], axis=-1)
-        won = np.zeros((*ready.shape[:-1], test.n_bets))
-        is_stale = ready.any(axis=-1)
-        if self._starts_ms.size and self._rests_on.shape[1:] == rests_on.shape[1:]:
-            places = np.searchsorted(self._starts_ms, starts_ms).clip(max=self._starts_ms.size - 1)
-            is_known = self._starts_ms[places] == starts_ms
-            is_same = is_known[:, None] & (self._rests_on[places] == rests_on).all(axis=-1)
-            won[is_same] = self._won[places][is_same]
-            is_stale &= ~is_same
-        steps, cells = np.nonzero(is_stale)
+        rests_on = (ready,) if test.has_worst else (ready, scales)  # of others no scale changes
+        won, is_known = self._known(starts_ms, rests_on, test.n_bets)
+        steps, cells = np.nonzero(ready.any(axis=-1) & ~is_known)
         if steps.size:
             some = steps, cells
             won[some] = test.increments_of(cells, ready[some], "rollback", scales[some])
         self._starts_ms, self._rests_on, self._won = starts_ms, rests_on, won
         return won
+
+    def _known(
+        self, starts_ms: IntArray, rests_on: tuple[FloatArray, ...], n_bets: int
+    ) -> tuple[FloatArray, BoolArray]:
+        """Return what was won where nothing has changed, else 0; and where that is so."""
+        shape = rests_on[0].shape[:-1]
+        before, won = self._rests_on, self._won
+        if not self._starts_ms.size or before[0].shape[1:] != rests_on[0].shape[1:]:
+            return np.zeros((*shape, n_bets)), np.zeros(shape, dtype=np.bool_)
+        is_known: BoolArray = np.ones(shape, dtype=np.bool_)
+        if not np.array_equal(self._starts_ms, starts_ms):
+            places = np.searchsorted(self._starts_ms, starts_ms).clip(max=self._starts_ms.size - 1)
+            is_known &= (self._starts_ms[places] == starts_ms)[:, None]
+            before, won = tuple(part[places] for part in before), won[places]
+        for part, then in zip(rests_on, before, strict=True):
+            is_known &= (part == then).all(axis=-1)
+        return np.where(is_known[..., None], won, 0.0), is_known
 
 
 class Stack(NamedTuple):
@@ -150,7 +160,8 @@ def log_evidence_path(stacks: Sequence[Stack], cache: PathCache) -> FloatArray:
 def _increments(stack: Stack) -> tuple[FloatArray, BoolArray]:
     """Return what open windows won, undivided, and where there was anything to win."""
     windows, evidence = stack.windows, stack.evidence
-    judged = windows.at_worst * windows.counts_for_rollback[:, None, None]
+    counts = windows.counts_for_rollback
+    judged = windows.at_worst if counts.all() else windows.at_worst * counts[:, None, None]
     ready, _ = carried(stack.test, judged, evidence.waiting)
     scales = stack.test.scales_before(ready, evidence.scale)[:-1]
     won = stack.cache.increments(stack.test, windows.starts_ms, ready, scales)

@@ -71,7 +71,9 @@ def _fold_stack(
     counts = stack.counts(np.array([closed.start_ms]), state.measured_since)
     is_counted = np.ones(stack.n_cells, dtype=np.bool_) if counts is None else counts[0]
     seen = stack.turn_sums(closed.all, is_counted)
-    divisor = known.effects.divisors(stack.effect, known.unnamed, seen.of_one(), assumption)
+    divisor = known.effects.divisors(
+        stack.effect, known.correlation, known.unnamed, seen.of_one(), assumption
+    )
     window = FoldedWindow(
         start_ms=closed.start_ms,
         statistics=np.where(is_counted[:, None], stack.statistics(closed.all[None])[0], 0.0),

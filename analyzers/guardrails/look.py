@@ -14,7 +14,7 @@ from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.design_effect import (
     LookSums,
     design_effect_of,
-    only_counts,
+    named_and_earlier,
 )
 from understudy.analyzers.guardrails.evidence_path import (
     BestPrefix,
@@ -163,21 +163,22 @@ def look(rollout: Rollout, state: RolloutState) -> Look:
     if state.passed:
         path = np.concatenate([np.array(state.passed), path])
     best = {action: _best(stacks, path, action) for action in ACTIONS}
+    at_best = {action: path[one.prefix] for action, one in best.items()}
+    alone = path.max(axis=0)
     checks = []
     for check, weights, cells in zip(
         state.checks, state.table.weights, stacks.in_order, strict=True
     ):
         stack = stacks.of_check[check.name]
         part, known = stack.parts[check.name], opened[id(stack)].known
-        of_check = path[:, cells]
         one = CheckLook(
             check,
             weights,
             state.evidence[check.name],
             opened[id(stack)].windows,
             part,
-            log_rollback=of_check[best[check.action].prefix],
-            log_alone=of_check.max(axis=0),
+            log_rollback=at_best[check.action][cells],
+            log_alone=alone[cells],
         )
         one.log_promotion, one.units_closed = known.log_promotion[part], known.units_closed[part]
         if not state.measured_since.is_measured(check.metric.name):
@@ -194,8 +195,8 @@ class _Opened(NamedTuple):
 
 
 def _best(stacks: CheckStacks, path: FloatArray, action: Action) -> BestPrefix:
-    is_of_action = stacks.of_action(action)
-    return best_prefix(path[:, is_of_action], stacks.log_weights[is_of_action])
+    cells, log_weights = stacks.weighted_cells(action)
+    return best_prefix(path[:, cells], log_weights)
 
 
 def _path(rollout: Rollout, state: RolloutState) -> tuple[FloatArray, dict[int, _Opened]]:
@@ -243,16 +244,19 @@ class _SourceWindows:
         """Return how many turns there were, of those alone that an evaluator judged if named."""
         if evaluator not in self._turns:
             seen = self._layout.turn_counts(self.batches, evaluator).with_none_after()
-            so_far = only_counts(seen.turns.cumsum(axis=0)), seen.requests.cumsum(axis=0)
-            self._turns[evaluator] = _Turns(*so_far, seen.requests)
+            named, earlier = (part.cumsum(axis=0) for part in named_and_earlier(seen.turns))
+            requests_so_far = seen.requests.cumsum(axis=0)
+            self._turns[evaluator] = _Turns(named, earlier, requests_so_far, seen.requests)
         return self._turns[evaluator]
 
 
 class _Turns(NamedTuple):
     """How many turns and requests T open windows and a look after them have, by slice."""
 
-    so_far: FloatArray
-    """(T + 1, n_slices, 3, 9) in windows up to each, see `only_counts`."""
+    named: FloatArray
+    """(T + 1, n_slices, 3) requests that name their conversation, in windows up to each."""
+    earlier: FloatArray
+    """(T + 1, n_slices, 3) turns of theirs that came before them, likewise."""
     requests_so_far: FloatArray
     """(T + 1, n_slices, 3)"""
     requests: FloatArray
@@ -271,12 +275,14 @@ def _opened(
     if stack.test.has_worst and not is_resolved.all():
         at_worst = statistics + stack.unresolved(windows.gauges, starts, state.tail_thresholds)
     counted = stack.counts(starts, state.measured_since)
-    if counted is not None:
+    if counted is not None and not counted.all():
         statistics, at_worst = statistics * counted[..., None], at_worst * counted[..., None]
     turns, effects = windows.turns(stack.evaluator), known.effects
+    named, earlier = named_and_earlier(effects.named)
     known_then = LookSums(
-        effects.named,
-        effects.named + turns.so_far[:, stack.places],
+        known.correlation,
+        named + turns.named[:, stack.places],
+        earlier + turns.earlier[:, stack.places],
         effects.requests + turns.requests_so_far[:, stack.places],
         turns.requests[:, stack.places],
         known.unnamed,

@@ -790,6 +790,8 @@ def _split(
     """Pairs never wait; the fields of the arms, from a place on, wait until they are ready."""
     ready, waiting = statistics.copy(), np.zeros_like(statistics)
     is_waiting = ~is_ready[..., None]
+    if not (is_waiting & (statistics[..., arms_from:] != 0.0)).any():
+        return ready, waiting
     ready[..., arms_from:] = np.where(is_waiting, 0.0, statistics[..., arms_from:])
     waiting[..., arms_from:] = np.where(is_waiting, statistics[..., arms_from:], 0.0)
     return ready, waiting

@@ -20,7 +20,7 @@ from understudy.analyzers.guardrails.design_effect import (
     TurnSums,
     design_effect_of,
     known_sums,
-    only_counts,
+    named_and_earlier,
     unnamed_factors,
 )
 from understudy.analyzers.guardrails.stacked_tests import StackedTest
@@ -89,16 +89,25 @@ class StackedEffects(NamedTuple):
         return unnamed_factors(self.stable_blocks, self.harm_blocks, self.stable_bad, assumption)
 
     def divisors(
-        self, cells: EffectCells, unnamed: FloatArray, seen: TurnSums, assumption: Assumption
+        self,
+        cells: EffectCells,
+        correlation: FloatArray,
+        unnamed: FloatArray,
+        seen: TurnSums,
+        assumption: Assumption,
     ) -> FloatArray:
         """Return what divides the increments of T windows after the folded ones, (T, n_cells).
 
-        `unnamed` (n_cells,) is the factor of requests that name no conversation. How many turns
-        there are is no outcome, so it is taken from the windows that are judged as well.
+        `correlation` (n_cells, 3) is what `correlations` says of the folded ones, `unnamed`
+        (n_cells,) the factor of requests that name no conversation. How many turns there are is no
+        outcome, so it is taken from the windows that are judged as well.
         """
-        so_far = self.named + np.cumsum(only_counts(seen.turns), axis=0)
+        so_far, own = named_and_earlier(self.named), named_and_earlier(seen.turns)
+        named, earlier = (
+            before + np.cumsum(turns, axis=0) for before, turns in zip(so_far, own, strict=True)
+        )
         requests = self.requests + np.cumsum(seen.requests, axis=0)
-        known_then = LookSums(self.named, so_far, requests, seen.requests, unnamed)
+        known_then = LookSums(correlation, named, earlier, requests, seen.requests, unnamed)
         return design_effect_of(cells, known_then, assumption)
 
     def after(

@@ -41,17 +41,14 @@ class StackedTest:
         """Of checks with so many slices each; at least one."""
         self.tests = list(dict.fromkeys(tests))
         """The different ones."""
+        self.n_bets = self.tests[0].n_bets
+        """Stakes in each direction."""
         places = np.array([self.tests.index(test) for test in tests], dtype=np.int64)
         self._of_cell: IntArray = np.repeat(places, sizes)
         self._alike = _alike(self.tests, self._of_cell)
         means = [test for test in self.tests if isinstance(test, MeanTest)]
         self._means = MeanTerms.of_cells(means, self._of_cell) if means else None
         self._gains: dict[Direction, FloatArray] = {}
-
-    @property
-    def n_bets(self) -> int:
-        """Stakes in each direction."""
-        return self.tests[0].n_bets
 
     @property
     def has_worst(self) -> bool:

@@ -76,10 +76,17 @@ def design_effect(
     nan where no request named its conversation and turn.
     """
     requests, earlier = seen[..., FIELDS.index("requests")], seen[..., FIELDS.index("earlier")]
+    return of_correlation(correlation(learnt, prior, yes_or_no=yes_or_no), requests, earlier)
+
+
+def of_correlation(
+    of_turns: FloatArray, requests: FloatArray, earlier: FloatArray
+) -> FloatArray:
+    """Return `design_effect`, given the correlation of turns (...) and how many turns were seen."""
     mean_earlier = np.divide(
         earlier, requests, out=np.full_like(requests, np.nan), where=requests > 0.0
     )
-    result: FloatArray = 1.0 + 2.0 * mean_earlier * correlation(learnt, prior, yes_or_no=yes_or_no)
+    result: FloatArray = 1.0 + 2.0 * mean_earlier * of_turns
     return result
 
 
