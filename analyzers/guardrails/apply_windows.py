@@ -101,12 +101,18 @@ def _stored(
     )
     ahead = state.ahead[message.source]
     vectors = ahead.read(rows, next_rows, state.table, state.tail_thresholds)
-    stored = {}
-    for (key, row), values in zip(rows.items(), vectors, strict=True):
-        known = store.find(message.partition, key)
-        if known is not None and layout.shrank(known.values, values):
+    stored = {
+        key: StoredRow(row.version, row.closed, values)
+        for (key, row), values in zip(rows.items(), vectors, strict=True)
+    }
+    known = {key: one for key in rows if (one := store.find(message.partition, key)) is not None}
+    if known:
+        before, after = (
+            np.array([one.values for one in known.values()]),
+            [stored[key].values for key in known],
+        )
+        if layout.shrank(before, np.array(after)):
             raise ValueError("a newer version of a window row holds less than an older one")
-        stored[key] = StoredRow(row.version, row.closed, values)
     return stored
 
 
@@ -123,13 +129,14 @@ def _count_for_stage(
     stage, counts = rollout.stages[state.status.stage], state.stage
     closed: dict[int, list[WindowRow]] = defaultdict(list)
     mirrored: list[WindowRow] = []
-    for key, row in rows.items():
-        if not counts_for(stage, key.mode):
-            continue
-        known = state.stores["events"].find(message.partition, key)
-        before = known.values[-ARRIVED:] if known else np.zeros(ARRIVED)
-        events, late = (stored[key].values[-ARRIVED:] - before).astype(np.int64).tolist()
-        counts.add_arrived(events, late)
+    own = [(key, row) for key, row in rows.items() if counts_for(stage, key.mode)]
+    known = [state.stores["events"].find(message.partition, key) for key, _ in own]
+    before = [one.values[-ARRIVED:] if one else np.zeros(ARRIVED) for one in known]
+    after = [stored[key].values[-ARRIVED:] for key, _ in own]
+    if own:
+        arrived = (np.array(after) - np.array(before)).astype(np.int64).sum(axis=0)
+        counts.add_arrived(*arrived.tolist())
+    for key, row in own:
         if row.closed and key.start_ms >= counts.since_ms:
             (closed[key.start_ms] if key.mode == stage.mode else mirrored).append(row)
     counts.add_mirrored(StageSums.of(mirrored))
@@ -164,8 +171,7 @@ def _learn_tail_thresholds(
 ) -> None:
     """Learn from rows that closed; what is judged begins past every window seen so far."""
     closed = [(key, row) for key, row in rows.items() if row.closed]
-    judged = judged_tails(state)
-    if message.source != "events" or not closed or not judged:
+    if message.source != "events" or not closed or not (judged := judged_tails(state)):
         return
     by_slice: dict[str, list[WindowRow]] = defaultdict(list)
     for key, row in closed:

@@ -175,7 +175,9 @@ def design_effect_of(
     requests = known_then.requests
     if assumption.is_independent:
         return np.ones(requests.shape[:-1])
-    parties = _by_party(known_then)
+    if not requests[..., CANDIDATE:].any():  # all of them are pairs, as in most modes
+        return _of_party(known_then, PAIRED)
+    parties = _of_party(known_then, slice(None))
     paired, candidate, stable = (parties[..., party] for party in range(PARTIES))
     of_both = conversations.of_arms(
         candidate, stable, requests[..., CANDIDATE], requests[..., STABLE]
@@ -207,9 +209,7 @@ def correlations(cells: EffectCells, named: FloatArray) -> FloatArray:
     if not named[..., : len(TURN_FIELDS)].any():
         return prior
     if cells.together.size:
-        shown = conversations.correlation(
-            named[..., cells.together, :, :], yes_or_no=cells.is_rate
-        )
+        shown = conversations.correlation(named[..., cells.together, :, :], yes_or_no=cells.is_rate)
         has_prior = (cells.of_cell >= 0)[:, None]
         prior = np.where(has_prior, shown[..., cells.of_cell, :], prior)
     return conversations.correlation(named, prior, yes_or_no=cells.is_rate)
@@ -241,15 +241,18 @@ def together_of(slices: Sequence[str], statistics: FloatArray) -> FloatArray:
     return together
 
 
-def _by_party(known_then: LookSums) -> FloatArray:
-    """Return the design effect of pairs and of each arm, (T, n_cells, 3)."""
-    factor = np.broadcast_to(known_then.unnamed[..., None], known_then.requests.shape)
+def _of_party(known_then: LookSums, party: int | slice) -> FloatArray:
+    """Return the design effect of pairs or an arm, (T, n_cells), or of all, (T, n_cells, 3)."""
+    requests = known_then.requests[..., party]
+    unnamed = known_then.unnamed if isinstance(party, int) else known_then.unnamed[..., None]
+    factor = np.broadcast_to(unnamed, requests.shape)
     if not known_then.named.any():
         return factor
+    named_requests = known_then.named[..., party]
     named = conversations.of_correlation(
-        known_then.correlation, known_then.named, known_then.earlier
+        known_then.correlation[..., party], named_requests, known_then.earlier[..., party]
     )
-    share = known_then.named / np.maximum(known_then.requests, 1.0)
+    share = named_requests / np.maximum(requests, 1.0)
     return conversations.mixed(share, named, factor)
 
 

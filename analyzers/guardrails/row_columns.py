@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
+from struct import Struct
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -267,18 +269,66 @@ def _part(n_rows: int, rows: IntArray, chosen: slice | IntArray) -> tuple[int, I
     return old.size, places[kept], kept
 
 
+class _Reader(NamedTuple):
+    """Reads some columns of rows, all of a row taken at once."""
+
+    columns: IntArray
+    """Places of the columns."""
+    read: Callable[[WindowRow], tuple[float, ...]]
+    """Of a row, after one number more, so that it is a tuple in any case."""
+    pack: Callable[..., bytes]
+    """The numbers of a row as those of an array: half the price of having numpy read tuples."""
+    section: str | None = None
+    """Of which all columns are; None of those whose section always has some number."""
+
+    def numbers(self, rows: Sequence[WindowRow]) -> FloatArray:
+        """Return the columns, (m, n)."""
+        found = np.frombuffer(b"".join([self.pack(*self.read(row)) for row in rows]))
+        return found.reshape(len(rows), 1 + self.columns.size).T[1:]
+
+
+_OFTEN_EMPTY: Final = ("candidate_turns", "stable_turns")
+"""Sections of a row without any number where requests are pairs, as in most modes."""
+
+
 def _numbers_of(rows: Sequence[WindowRow], names: tuple[str, ...]) -> FloatArray:
-    """Return columns of numbers, (names, n), all of a row taken at once."""
-    read = _reader_of(names)
-    found = np.array([read(row) for row in rows], dtype=np.float64)
-    columns = np.ascontiguousarray(found.reshape(len(rows), 1 + len(names)).T)
-    return columns[1:]
+    """Return columns of numbers, (names, n)."""
+    always, *often_empty = _readers_of(names)
+    columns = np.zeros((len(names), len(rows)))
+    columns[always.columns] = always.numbers(rows)
+    for reader in often_empty:
+        section = attrgetter(reader.section or "")
+        places = [place for place, row in enumerate(rows) if not _is_empty(section(row))]
+        if places:
+            columns[reader.columns[:, None], places] = reader.numbers([rows[one] for one in places])
+    return columns
 
 
 @lru_cache(MANY_POLICIES)
-def _reader_of(names: tuple[str, ...]) -> Callable[[WindowRow], tuple[float, ...]]:
-    """Return what reads columns of a row, after one more, so that it is a tuple in any case."""
-    return attrgetter("window_s", *(PLACES[name] for name in names))
+def _readers_of(names: tuple[str, ...]) -> list[_Reader]:
+    """Return the reader of columns whose section always has some number, then the others."""
+    section_of = [PLACES[name].partition(".")[0] for name in names]
+    by_section: dict[str | None, list[int]] = {None: []}
+    for place, section in enumerate(section_of):
+        by_section.setdefault(section if section in _OFTEN_EMPTY else None, []).append(place)
+    return [
+        _Reader(
+            np.array(places, dtype=np.int64),
+            attrgetter("window_s", *(PLACES[names[place]] for place in places)),
+            Struct(f"={1 + len(places)}d").pack,
+            section,
+        )
+        for section, places in by_section.items()
+    ]
+
+
+def _is_empty(section: msgspec.Struct) -> bool:
+    return section == _empty(type(section))
+
+
+@lru_cache
+def _empty(kind: type[msgspec.Struct]) -> msgspec.Struct:
+    return kind()
 
 
 def _values(rows: Sequence[WindowRow], name: str) -> list[Mapping[int, int]]:

@@ -121,6 +121,12 @@ class RowLayout:
         self._counted = np.r_[0 : self._n_statistics, self.width - ARRIVED : self.width]
         """Numbers of a row that never fall from one version to the next."""
         self._columns_of_kind = [self._sources(kind) for kind in range(N_KINDS)]
+        self._numbers_of_kind = [np.flatnonzero(one < self.width) for one in self._columns_of_kind]
+        """Which numbers of a batch some number of a row is added to, by kind of slice."""
+        self._sources_of_numbers = [
+            sources[numbers]
+            for sources, numbers in zip(self._columns_of_kind, self._numbers_of_kind, strict=True)
+        ]
 
     @property
     def counts(self) -> slice:
@@ -164,8 +170,8 @@ class RowLayout:
         columns = RowColumns.of_rows(rows, self.names)
         vectors = np.zeros((len(keys), self.width))
         self._read_common(columns, vectors)
-        for tail in self._tails:
-            self._read_tail(tail, columns, keys, table, thresholds, vectors)
+        if self._tails:
+            self._read_tails(columns, keys, table, thresholds, vectors)
         for column, name in enumerate(self.gauges, self._gauges_in_row.start):
             vectors[:, column] = columns[name]
         vectors[:, -ARRIVED:] = np.array([_arrived(row) for row in rows]).reshape(-1, ARRIVED)
@@ -211,18 +217,19 @@ class RowLayout:
         if not keys:
             return batch
         places = np.array([table.places_of(key.language, key.workflow, key.mode) for key in keys])
-        for kind, sources in enumerate(self._columns_of_kind):
-            numbers = np.flatnonzero(sources < self.width)
-            of_rows = places[:, kind]
-            for place in np.unique(of_rows[of_rows != NO_PLACE]).tolist():
+        for of_rows, numbers, sources in zip(
+            places.T, self._numbers_of_kind, self._sources_of_numbers, strict=True
+        ):
+            for place in set(of_rows.tolist()) - {NO_PLACE}:
+                is_of_slice = of_rows == place
+                own = vectors if is_of_slice.all() else vectors[is_of_slice]
                 # Along the first axis numpy adds one row after the other, as their order asks for.
-                added = vectors[of_rows == place].sum(axis=0)
-                batch[place, numbers] = added[sources[numbers]]
+                batch[place, numbers] = own.sum(axis=0)[sources]
         return batch
 
     def shrank(self, before: FloatArray, after: FloatArray) -> bool:
-        """Return whether a newer version of a row holds less than an older one."""
-        return bool((after[self._counted] < before[self._counted]).any())
+        """Return whether a newer version of some row holds less than an older one, (n, width)."""
+        return bool((after < before)[:, self._counted].any())
 
     def _read_common(self, columns: RowColumns, vectors: FloatArray) -> None:
         """Read what is the same in every slice."""
@@ -274,31 +281,37 @@ class RowLayout:
             start += len(reader.fields)
         return np.array(units, dtype=np.int64), np.array(bad, dtype=np.int64).reshape(-1, 3).T
 
-    def _read_tail(
+    def _read_tails(
         self,
-        tail: _Tail,
         columns: RowColumns,
         keys: Sequence[RowKey],
         table: SliceTable,
         thresholds: TailThresholds,
         vectors: FloatArray,
     ) -> None:
-        n_fields = len(tail.check.tail.fields)
-        all_places = [table.places_of(key.language, key.workflow, key.mode) for key in keys]
-        known: dict[tuple[int, int], tuple[int, int, int]] = {}
-        for number, kind in enumerate(tail.kinds):
-            buckets = []
-            for places, key in zip(all_places, keys, strict=True):
-                of_window = places[kind], key.start_ms
-                if of_window not in known:
-                    name = None if places[kind] == NO_PLACE else table.names[places[kind]]
-                    known[of_window] = tail_buckets(tail.check, thresholds, name, key.start_ms)
-                buckets.append(known[of_window])
-            stable, rollback, promotion = np.array(buckets, dtype=np.int64).reshape(-1, 3).T
-            start = tail.start + number * n_fields
-            vectors[:, start : start + n_fields] = tail.check.tail.read(
-                columns, stable, rollback, promotion
-            )
+        places = [table.places_of(key.language, key.workflow, key.mode) for key in keys]
+        of_kind = [  # which slice and window each row is of
+            [(of_row[kind], key.start_ms) for of_row, key in zip(places, keys, strict=True)]
+            for kind in range(N_KINDS)
+        ]
+        distinct = [dict.fromkeys(one) for one in of_kind]
+        for tail in self._tails:
+            n_fields = len(tail.check.tail.fields)
+            for number, kind in enumerate(tail.kinds):
+                known = {
+                    (place, start_ms): tail_buckets(
+                        tail.check,
+                        thresholds,
+                        None if place == NO_PLACE else table.names[place],
+                        start_ms,
+                    )
+                    for place, start_ms in distinct[kind]
+                }
+                buckets = np.array([known[one] for one in of_kind[kind]], dtype=np.int64)
+                start = tail.start + number * n_fields
+                vectors[:, start : start + n_fields] = tail.check.tail.read(
+                    columns, *buckets.reshape(-1, 3).T
+                )
 
     def _sources(self, kind: int) -> IntArray:
         """Return which number of a row each number of a batch adds up, past the row for none."""

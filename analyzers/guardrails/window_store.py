@@ -119,6 +119,8 @@ class WindowStore:
         """Windows that start at or before this were folded."""
         self._windows: dict[int, RowsOfWindow] = {}
         """By start, the rows of windows that were not folded."""
+        self._ordered: set[int] = set()
+        """Starts of windows that were not folded whose rows are in their fixed order."""
         self._left: dict[int, RowsOfWindow] = {}
         """By start, the rows of windows that were folded without them."""
         self._closing: set[int] = set()
@@ -179,8 +181,10 @@ class WindowStore:
 
     def rows_of(self, start_ms: int) -> list[tuple[RowKey, StoredRow]]:
         """Return the rows of a window that was not folded, in a fixed order."""
-        window = self._windows[start_ms]
-        return [(key, row) for (_, key), row in sorted(window.items(), key=_place)]
+        if start_ms not in self._ordered:
+            self._windows[start_ms] = dict(sorted(self._windows[start_ms].items(), key=_place))
+            self._ordered.add(start_ms)
+        return [(key, row) for (_, key), row in self._windows[start_ms].items()]
 
     def open_rows(self) -> list[RowPlace]:
         """Return where the rows of windows that were not folded are, window by window."""
@@ -206,6 +210,7 @@ class WindowStore:
         self.folded_through_ms = start_ms
         self._closing.discard(start_ms)
         window = self._windows.pop(start_ms)
+        self._ordered.discard(start_ms)
         self.changed.difference_update(window)
         for (partition, key), row in window.items():
             if row.is_closed:
@@ -218,7 +223,10 @@ class WindowStore:
         """Keep a row."""
         self.partitions[partition].rows[key] = row
         windows = self._left if self._is_folded(key.start_ms) else self._windows
-        windows.setdefault(key.start_ms, {})[partition, key] = row
+        rows = windows.setdefault(key.start_ms, {})
+        if (partition, key) not in rows:
+            self._ordered.discard(key.start_ms)
+        rows[partition, key] = row
         if row.is_closed:
             self._closing.add(key.start_ms)
 

@@ -79,9 +79,7 @@ def design_effect(
     return of_correlation(correlation(learnt, prior, yes_or_no=yes_or_no), requests, earlier)
 
 
-def of_correlation(
-    of_turns: FloatArray, requests: FloatArray, earlier: FloatArray
-) -> FloatArray:
+def of_correlation(of_turns: FloatArray, requests: FloatArray, earlier: FloatArray) -> FloatArray:
     """Return `design_effect`, given the correlation of turns (...) and how many turns were seen."""
     mean_earlier = np.divide(
         earlier, requests, out=np.full_like(requests, np.nan), where=requests > 0.0

@@ -32,6 +32,20 @@ def test_every_sum_of_a_row_can_be_read_under_the_name_that_clickhouse_knows() -
             assert columns[name].tolist() == wanted
 
 
+def test_sections_without_any_number_are_read_as_nothing() -> None:
+    turns = msgspec.structs.replace(ROWS[0].stable_turns, requests=3, earlier=2)
+    rows = [ROWS[0], msgspec.structs.replace(ROWS[1], stable_turns=turns), ROWS[2]]
+    names = ["stable_turns_earlier", "stable_turns_requests", "candidate_turns_requests"]
+    columns = RowColumns.of_rows(rows, names)
+    assert [columns[name].tolist() for name in names] == [[0, 2, 0], [0, 3, 0], [0, 0, 0]]
+
+
+def test_a_number_that_no_array_can_hold_is_refused() -> None:
+    huge = msgspec.structs.replace(ROWS[0].stable, errors=10**400)
+    with pytest.raises(OverflowError):
+        RowColumns.of_rows([msgspec.structs.replace(ROWS[0], stable=huge)], ["stable_errors"])
+
+
 def test_what_was_not_asked_for_is_not_there() -> None:
     columns = RowColumns.of_rows(ROWS, ["candidate_errors"])
     with pytest.raises(KeyError):

@@ -85,12 +85,12 @@ def test_a_tail_is_read_where_its_threshold_is_known() -> None:
 
 
 def test_a_row_may_not_hold_less_than_before() -> None:
-    first, second = read(LAYOUT, ROWS, TABLE, {})[:2].copy()
-    assert not LAYOUT.shrank(first, first)
-    less = first.copy()
-    less[0] -= 1.0
-    assert LAYOUT.shrank(first, less)
-    assert second.shape == (LAYOUT.width,)
+    before = read(LAYOUT, ROWS, TABLE, {})[:2].copy()
+    assert not LAYOUT.shrank(before, before)
+    less = before.copy()
+    less[1, 0] -= 1.0
+    assert LAYOUT.shrank(before, less)
+    assert before.shape == (2, LAYOUT.width)
 
 
 def test_the_gauges_of_unresolved_requests_are_kept_apart() -> None:

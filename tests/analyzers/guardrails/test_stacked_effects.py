@@ -14,6 +14,7 @@ from understudy.analyzers.guardrails.design_effect import (
     DesignEffect,
     EffectCells,
     TurnSums,
+    correlations,
 )
 from understudy.analyzers.guardrails.graded_columns import GRADED_FIELDS
 from understudy.analyzers.guardrails.sequential_tests import (
@@ -44,7 +45,8 @@ def divisors(
     cells = EffectCells.of([(test, known.slices)])
     stacked = StackedEffects.of([known])
     unnamed = np.full(len(known.slices), unnamed_factor(known, assumption))
-    return stacked.divisors(cells, unnamed, seen, assumption)
+    correlation = correlations(cells, known.named)
+    return stacked.divisors(cells, correlation, unnamed, seen, assumption)
 
 
 def unnamed_factor(known: DesignEffect, assumption: Assumption) -> float:
@@ -107,7 +109,8 @@ def test_stacked_checks_know_what_each_knows_alone(
     for number in range(25):
         statistics, seen = drawn(tests, rng)
         unnamed = np.repeat(stacked.unnamed_factors(assumption), sizes)
-        divided = stacked.divisors(cells, unnamed, seen.of_one(), assumption)
+        correlation = correlations(cells, stacked.named)
+        divided = stacked.divisors(cells, correlation, unnamed, seen.of_one(), assumption)
         together = np.array([statistics[start] for start in ends[:-1]])
         stacked = stacked.after(of_tests, 10_000 * number, statistics, together, seen)
         for check, (test, known) in enumerate(zip(tests, alone, strict=True)):
