@@ -293,11 +293,12 @@ _OFTEN_EMPTY: Final = ("candidate_turns", "stable_turns")
 
 def _numbers_of(rows: Sequence[WindowRow], names: tuple[str, ...]) -> FloatArray:
     """Return columns of numbers, (names, n)."""
-    always, *often_empty = _readers_of(names)
     columns = np.zeros((len(names), len(rows)))
-    columns[always.columns] = always.numbers(rows)
-    for reader in often_empty:
-        section = attrgetter(reader.section or "")
+    for reader in _readers_of(names):
+        if reader.section is None:
+            columns[reader.columns] = reader.numbers(rows)
+            continue
+        section = attrgetter(reader.section)
         places = [place for place, row in enumerate(rows) if not _is_empty(section(row))]
         if places:
             columns[reader.columns[:, None], places] = reader.numbers([rows[one] for one in places])
@@ -306,10 +307,10 @@ def _numbers_of(rows: Sequence[WindowRow], names: tuple[str, ...]) -> FloatArray
 
 @lru_cache(MANY_POLICIES)
 def _readers_of(names: tuple[str, ...]) -> list[_Reader]:
-    """Return the reader of columns whose section always has some number, then the others."""
-    section_of = [PLACES[name].partition(".")[0] for name in names]
-    by_section: dict[str | None, list[int]] = {None: []}
-    for place, section in enumerate(section_of):
+    """Return a reader for each section that is often empty, and one for all others."""
+    by_section: dict[str | None, list[int]] = {}
+    for place, name in enumerate(names):
+        section = PLACES[name].partition(".")[0]
         by_section.setdefault(section if section in _OFTEN_EMPTY else None, []).append(place)
     return [
         _Reader(
