@@ -62,6 +62,7 @@ def apply_windows(
     state.measured_since.note(metrics_resting_on_field(state, message.source), rows)
     for key in stored:
         state.batches[message.source].pop(key.start_ms, None)
+    _note_changes(state, message.source, stored)
     _note_times(state, message, rows)
     _fold_late(rollout, state, message.source, late)
     _learn_tail_thresholds(state, message, rows)
@@ -143,6 +144,13 @@ def _count_for_stage(
     for start_ms, of_window in sorted(closed.items()):
         end_ms = start_ms + max(row.window_s for row in of_window) * 1000
         counts.add(StageSums.of(of_window), stage, start_ms, end_ms)
+
+
+def _note_changes(state: RolloutState, source: Source, stored: Rows) -> None:
+    """Note which windows the next look has to look at."""
+    if source == "events" and stored:
+        first_ms, known_ms = min(key.start_ms for key in stored), state.changed_from_ms
+        state.changed_from_ms = first_ms if known_ms is None else min(first_ms, known_ms)
 
 
 def _note_times(

@@ -26,6 +26,7 @@ from understudy.analyzers.guardrails.closed_windows import (
 from understudy.analyzers.guardrails.decision_builder import build_decision
 from understudy.analyzers.guardrails.evaluate import Evaluation, evaluate, thresholds_of
 from understudy.analyzers.guardrails.explanations import latch_of
+from understudy.analyzers.guardrails.quiet_look import QuietLooks
 from understudy.analyzers.guardrails.state import (
     Latch,
     RolloutStanding,
@@ -73,6 +74,8 @@ class RolloutEvaluator:
         self.rollout = rollout
         self._checks = checks_of(rollout)
         self._windows_at_once = FEWEST_WINDOWS
+        self._quiet: QuietLooks | None = None
+        """Since the last look; None where none was."""
         self._state = (
             RolloutState.begin(rollout, self._checks, stage)
             if state is None
@@ -116,6 +119,9 @@ class RolloutEvaluator:
 
     def look(self, cause: Cause | None = None) -> Decision | None:
         """Evaluate what has come; return the decision as `take` does."""
+        if self._is_quiet():
+            self._state.status.awaits_look = False
+            return None
         # Without a record and before the first event there is no time to date a decision by.
         return self._decide(cause) if self._state.status.now_ms else None
 
@@ -138,6 +144,7 @@ class RolloutEvaluator:
         without those that only refresh. Raises ValueError for counts that cannot be.
         """
         starts, decisions = starts_of(rows), list[Decision]()
+        self._quiet = None  # folding many windows at once keeps no path
         done = 0
         while done < len(starts):
             at_once = self._windows_at_once
@@ -346,6 +353,15 @@ class RolloutEvaluator:
         has_changed = evaluation.signature(status.stage) != status.signature
         return has_changed or is_promotion or status.event_ms < status.emitted_ms
 
+    def _is_quiet(self) -> bool:
+        """Whether a look would find what the last one found, and no refresh is due."""
+        status = self._state.status
+        return (
+            self._quiet is not None
+            and 0 <= status.event_ms - status.emitted_ms < REFRESH_MS
+            and not self._quiet.may_differ(self.rollout, self._state)
+        )
+
     def _decide(self, cause: Cause | None = None) -> Decision | None:
         """Evaluate, latch, enter the next stage; return a decision if there is something new."""
         evaluation = self._judged()
@@ -366,6 +382,7 @@ class RolloutEvaluator:
     def _judged(self) -> Evaluation:
         """What the evidence says now; latched, and the verdict noted."""
         evaluation = self._evaluate(with_results=False)
+        self._quiet = QuietLooks(self._state, evaluation)
         self._latch(evaluation)
         status = self._state.status
         status.awaits_look = False

@@ -48,6 +48,10 @@ class IncrementsCache:
         self._starts_ms: IntArray = np.zeros(0, dtype=np.int64)
         self._rests_on: tuple[FloatArray, ...] = (np.zeros((0, 0, 0)),)
         self._won: FloatArray = np.zeros((0, 0, 0))
+        self.scales: FloatArray = np.zeros((0, 0, 0))
+        """(T + 1, n_cells, 3) before each window, and after the last."""
+        self.has_waiting = False
+        """Whether units of some window, or of folded ones, waited for the other arm."""
 
     def increments(
         self, test: StackedTest, starts_ms: IntArray, ready: FloatArray, scales: FloatArray
@@ -97,7 +101,15 @@ class PathCache:
 
     def __init__(self) -> None:
         self._rests_on: tuple[FloatArray, FloatArray, FloatArray] | None = None
-        self._path = self._evidence = np.zeros((0, 0, 0))
+        self._evidence: FloatArray = np.zeros((0, 0))
+        self.starts_ms: IntArray = np.zeros(0, dtype=np.int64)
+        """(T,) of the windows."""
+        self.path: FloatArray = np.zeros((0, 0, 0))
+        """(T + 1, n, most bets) log wealth before each window, and after the last."""
+        self.windows: FloatArray = np.zeros((0, 0))
+        """(T + 1, n) windows before each, and in all, that could bring fresh wealth."""
+        self.held: FloatArray = np.zeros((0, 0))
+        """(T + 1, n) log evidence as a look takes it, means held."""
 
     def log_evidence(
         self, wealth: FloatArray, won: FloatArray, fresh: FloatArray, n_bets: IntArray
@@ -108,13 +120,13 @@ class PathCache:
         `fresh` (T, n). Bits are those of computing all of it.
         """
         same = self._n_same(wealth, won, fresh)
-        path = restarted_path(self._path[same] if same else wealth, won[same:], fresh[same:])
+        path = restarted_path(self.path[same] if same else wealth, won[same:], fresh[same:])
         path[:, np.arange(wealth.shape[-1]) >= n_bets[:, None]] = -np.inf
         evidence: FloatArray = log_sum_exp(path) - np.log(n_bets)
         if same:
-            path = np.concatenate([self._path[:same], path])
+            path = np.concatenate([self.path[:same], path])
             evidence = np.concatenate([self._evidence[:same], evidence])
-        self._rests_on, self._path, self._evidence = (wealth, won, fresh), path, evidence
+        self._rests_on, self.path, self._evidence = (wealth, won, fresh), path, evidence
         return evidence.copy()
 
     def _n_same(self, wealth: FloatArray, won: FloatArray, fresh: FloatArray) -> int:
@@ -147,13 +159,14 @@ def log_evidence_path(stacks: Sequence[Stack], cache: PathCache) -> FloatArray:
         wealth[start:end, :n_bets] = stack.evidence.log_wealth
         won[:, start:end, :n_bets] = increments / stack.windows.design_effect[:-1, :, None]
     windows = np.concatenate([stack.evidence.windows for stack in stacks])
-    before = np.cumsum(counts, axis=0) - counts
-    fresh = np.where(counts, log_shares(windows + before), -np.inf)
+    so_far = np.concatenate([windows[None], windows + np.cumsum(counts, axis=0)])
+    fresh = np.where(counts, log_shares(so_far[:-1]), -np.inf)
     n_bets_of = np.repeat([stack.test.n_bets for stack in stacks], sizes)
     evidence = cache.log_evidence(wealth, won, fresh, n_bets_of)
     for stack, start, end in zip(stacks, ends, ends[1:], strict=False):
         if not stack.test.has_worst:
             evidence[:, start:end] = _held(evidence[:, start:end], stack.windows.is_resolved)
+    cache.starts_ms, cache.windows, cache.held = stacks[0].windows.starts_ms, so_far, evidence
     return evidence
 
 
@@ -162,9 +175,10 @@ def _increments(stack: Stack) -> tuple[FloatArray, BoolArray]:
     windows, evidence = stack.windows, stack.evidence
     counts = windows.counts_for_rollback
     judged = windows.at_worst if counts.all() else windows.at_worst * counts[:, None, None]
-    ready, _ = carried(stack.test, judged, evidence.waiting)
-    scales = stack.test.scales_before(ready, evidence.scale)[:-1]
-    won = stack.cache.increments(stack.test, windows.starts_ms, ready, scales)
+    ready, left = carried(stack.test, judged, evidence.waiting)
+    stack.cache.has_waiting = bool(evidence.waiting.any() or left.any())
+    stack.cache.scales = stack.test.scales_before(ready, evidence.scale)
+    won = stack.cache.increments(stack.test, windows.starts_ms, ready, stack.cache.scales[:-1])
     return won, np.asarray(ready.any(axis=-1))
 
 

@@ -233,7 +233,7 @@ class _SourceWindows:
     """The open windows of one source, as all of its stacks see them."""
 
     def __init__(self, state: RolloutState, source: Source, starts: IntArray) -> None:
-        self.starts, self.batches = starts, _open_batches(state, source)
+        self.starts, self.batches = starts, open_batches(state, source, starts.tolist())
         self._layout = state.layouts[source]
         self.gauges = self.batches[..., self._layout.gauges_in_batch]
         self.is_resolved: BoolArray = np.asarray(~self.gauges.any(axis=-1))
@@ -292,10 +292,9 @@ def _opened(
     return _Opened(known, OpenWindows(starts, statistics, at_worst, is_resolved, counts, effect))
 
 
-def _open_batches(state: RolloutState, source: Source) -> FloatArray:
-    """Return the sums of all open windows, (T, n_slices, batch_width)."""
+def open_batches(state: RolloutState, source: Source, starts: Sequence[int]) -> FloatArray:
+    """Return the sums of T open windows, (T, n_slices, batch_width)."""
     store, known = state.stores[source], state.batches[source]
-    starts = store.starts()
     for start_ms in starts:
         if start_ms not in known:
             known[start_ms] = batch_of(state, source, store.rows_of(start_ms))

@@ -48,6 +48,8 @@ MEAN_ARM_UNITS: Final = 20
 """Units that each arm needs before their means are compared: a variance must be estimable."""
 SCALE_PARTS: Final = 3
 """Of a scale, and of what an interval needs."""
+NEITHER, CANDIDATE_ONLY = 1, 2
+"""Places of pairs that are bad on no side, and on the candidate's alone, among `_joint_counts`."""
 C = TypeVar("C", BinaryColumns, LimitColumns, MeanColumns)
 
 

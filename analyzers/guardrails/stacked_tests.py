@@ -13,8 +13,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from understudy.analyzers.guardrails.column_readers import BinaryColumns
+from understudy.analyzers.guardrails.column_readers import BinaryColumns, MeanColumns
 from understudy.analyzers.guardrails.sequential_tests import (
+    CANDIDATE_ONLY,
+    NEITHER,
     AnyTest,
     BinaryTest,
     GradedTest,
@@ -25,6 +27,7 @@ from understudy.analyzers.guardrails.sequential_tests import (
 )
 from understudy.analyzers.sequential import Direction
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
+from understudy.analyzers.sequential.unbounded import CALIBRATION_UNITS, staked
 
 
 class _Alike(NamedTuple):
@@ -91,6 +94,45 @@ class StackedTest:
             won += count[:, None] * gains[tests, number]
         self._add_arms(won, tests, statistics, direction)
         return won
+
+    def most_won(self, statistics: FloatArray) -> FloatArray:
+        """Return the most that rollback evidence of bounded tests wins on windows with these units.
+
+        (n_cells, k), added up over the windows, to (n_cells, n_bets): units that cost wealth count
+        as nothing. Of separate arms a bad unit of the candidate is in one pair at most, and every
+        pair is worth at most that.
+        """
+        gains = np.maximum(self._gains_of("rollback"), 0.0)[self._of_cell]
+        won = np.zeros((len(statistics), self.n_bets))
+        for number, count in enumerate(self._counts(statistics, "rollback")):
+            won += count[:, None] * gains[:, number]
+        if isinstance(self.tests[0], BinaryTest):
+            s = BinaryColumns(*np.moveaxis(statistics, -1, 0))
+            won += s.candidate_bad_rollback[:, None] * gains[:, CANDIDATE_ONLY]
+            won += s.candidate_units[:, None] * gains[:, NEITHER]
+        return won
+
+    def most_won_of_means(self, statistics: FloatArray, scale: FloatArray) -> FloatArray | None:
+        """Return the most that rollback evidence wins on T windows (T, n_cells, k), of means.
+
+        `scale` (n_cells, 3) is that before the first of them. (n_cells, n_bets): what variance they
+        will be charged besides their own squares counts as nothing. None where there is no bound:
+        of separate arms, and where a scale may be found within these windows.
+        """
+        assert self._means is not None
+        s = MeanColumns(*np.moveaxis(statistics, -1, 0))
+        if s.candidate_units.any() or s.stable_units.any():
+            return None
+        observed, prior = self._means.observations(s), scale[..., 0]
+        units = scale[..., 1] + observed.units.sum(axis=0)
+        is_calibrated = prior > 0.0
+        if (units[~is_calibrated] >= CALIBRATION_UNITS).any():
+            return None
+        of_windows = staked(
+            observed.total, observed.square, np.where(is_calibrated, prior, 1.0), "rollback"
+        )
+        won: FloatArray = np.maximum(of_windows, 0.0).sum(axis=0)
+        return np.where(is_calibrated[:, None], won, 0.0)
 
     def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
         """Return what intervals need of a batch of each cell (n_cells, k), as (n_cells, 3)."""

@@ -191,6 +191,9 @@ class RolloutState:
         self.is_folded, self.passed = encoded.is_folded, encoded.passed
         """Log rollback evidence of all cells, see `CheckStacks`, after each window folded since the
         last look but the newest: prefixes that no look has seen."""
+        self.changed_from_ms: int | None = None
+        """Start of the first window of events of which some row has changed since a look; None
+        for none."""
         self.batches: dict[Source, dict[int, FloatArray]] = {source: {} for source in SOURCES}
         """By start of the window: sums of its rows, as long as none changes."""
         self.table, self.stacks = self._tables()

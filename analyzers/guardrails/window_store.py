@@ -174,6 +174,10 @@ class WindowStore:
         """Return the starts of the windows that were not folded, in their order."""
         return sorted(self._windows)
 
+    def n_rows(self, start_ms: int) -> int:
+        """Return how many rows a window has that was not folded."""
+        return len(self._windows[start_ms])
+
     def newest_start_ms(self) -> int:
         """Return the start of the newest window, folded or not; -1 before any."""
         folded_ms = -1 if self.folded_through_ms is None else self.folded_through_ms

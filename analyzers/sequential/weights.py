@@ -22,7 +22,7 @@ EXPECTED_LANGUAGES: Final = 8
 """Languages that share the first half of what languages get, when none were named: as many as most
 products serve. With 30 languages the mean delay is the same as if 16 were expected, with 8 it is a
 tenth shorter."""
-_LOG_WORTH_NAMING: Final = math.log(20.0)
+LOG_WORTH_NAMING: Final = math.log(20.0)
 """Below a twentieth of the weightiest, evidence hardly changes the sum that led to a verdict."""
 
 
@@ -54,4 +54,4 @@ def weightiest(items: Iterable[T], weighted: Callable[[T], float]) -> list[T]:
     """Return what carries a sum of evidence, weightiest first, down to a twentieth of the top."""
     logs = [(weighted(item), item) for item in items]
     finite = sorted((pair for pair in logs if math.isfinite(pair[0])), key=lambda pair: -pair[0])
-    return [item for log, item in finite if log >= finite[0][0] - _LOG_WORTH_NAMING]
+    return [item for log, item in finite if log >= finite[0][0] - LOG_WORTH_NAMING]
