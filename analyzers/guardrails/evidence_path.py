@@ -50,8 +50,8 @@ class IncrementsCache:
         self._won: FloatArray = np.zeros((0, 0, 0))
         self.scales: FloatArray = np.zeros((0, 0, 0))
         """(T + 1, n_cells, 3) before each window, and after the last."""
-        self.has_waiting = False
-        """Whether units of some window, or of folded ones, waited for the other arm."""
+        self.waiting: FloatArray = np.zeros((0, 0, 0))
+        """(T + 1, n_cells, k) what waits for the other arm before each window, and in the end."""
 
     def increments(
         self, test: StackedTest, starts_ms: IntArray, ready: FloatArray, scales: FloatArray
@@ -176,7 +176,7 @@ def _increments(stack: Stack) -> tuple[FloatArray, BoolArray]:
     counts = windows.counts_for_rollback
     judged = windows.at_worst if counts.all() else windows.at_worst * counts[:, None, None]
     ready, left = carried(stack.test, judged, evidence.waiting)
-    stack.cache.has_waiting = bool(evidence.waiting.any() or left.any())
+    stack.cache.waiting = np.concatenate([evidence.waiting[None], left])
     stack.cache.scales = stack.test.scales_before(ready, evidence.scale)
     won = stack.cache.increments(stack.test, windows.starts_ms, ready, stack.cache.scales[:-1])
     return won, np.asarray(ready.any(axis=-1))

@@ -187,15 +187,13 @@ def _most_won(
     state: RolloutState, stack: CheckStack, starts: IntArray, batches: FloatArray, first: int
 ) -> FloatArray | None:
     """Return the most that windows have won together, (n_cells, n_bets); None without a bound."""
-    if stack.cache.has_waiting:
-        return None
-    statistics = stack.statistics(batches)
+    statistics, waiting = stack.statistics(batches), stack.cache.waiting[first]
     if not stack.test.has_worst:
-        return stack.test.most_won_of_means(statistics, stack.cache.scales[first])
+        return stack.test.most_won_of_means(statistics, waiting, stack.cache.scales[first])
     gauges = batches[..., state.layouts["events"].gauges_in_batch]
     if gauges.any():
         statistics = statistics + stack.unresolved(gauges, starts, state.tail_thresholds)
-    return stack.test.most_won(statistics.sum(axis=0))
+    return stack.test.most_won(statistics.sum(axis=0) + waiting)
 
 
 def _after(wealth: FloatArray, fresh: FloatArray, won: list[FloatArray]) -> FloatArray:

@@ -27,7 +27,11 @@ from understudy.analyzers.guardrails.sequential_tests import (
 )
 from understudy.analyzers.sequential import Direction
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
-from understudy.analyzers.sequential.unbounded import CALIBRATION_UNITS, staked
+from understudy.analyzers.sequential.unbounded import (
+    CALIBRATION_UNITS,
+    MOST_OF_AN_OBSERVATION,
+    staked,
+)
 
 
 class _Alike(NamedTuple):
@@ -112,26 +116,27 @@ class StackedTest:
             won += s.candidate_units[:, None] * gains[:, NEITHER]
         return won
 
-    def most_won_of_means(self, statistics: FloatArray, scale: FloatArray) -> FloatArray | None:
+    def most_won_of_means(
+        self, statistics: FloatArray, waiting: FloatArray, scale: FloatArray
+    ) -> FloatArray | None:
         """Return the most that rollback evidence wins on T windows (T, n_cells, k), of means.
 
-        `scale` (n_cells, 3) is that before the first of them. (n_cells, n_bets): what variance they
-        will be charged besides their own squares counts as nothing. None where there is no bound:
-        of separate arms, and where a scale may be found within these windows.
+        `waiting` (n_cells, k) and `scale` (n_cells, 3) are those before the first of them.
+        (n_cells, n_bets): what they are charged besides their own squares counts as nothing. None
+        where a scale may be found within these windows.
         """
         assert self._means is not None
-        s = MeanColumns(*np.moveaxis(statistics, -1, 0))
-        if s.candidate_units.any() or s.stable_units.any():
-            return None
-        observed, prior = self._means.observations(s), scale[..., 0]
-        units = scale[..., 1] + observed.units.sum(axis=0)
-        is_calibrated = prior > 0.0
+        s, before = (MeanColumns(*np.moveaxis(one, -1, 0)) for one in (statistics, waiting))
+        pairs = self._means.of_pairs(s)
+        arm_units = s.candidate_units.sum(axis=0) + before.candidate_units
+        is_calibrated = scale[..., 0] > 0.0
+        units = scale[..., 1] + pairs.units.sum(axis=0) + arm_units
         if (units[~is_calibrated] >= CALIBRATION_UNITS).any():
             return None
-        of_windows = staked(
-            observed.total, observed.square, np.where(is_calibrated, prior, 1.0), "rollback"
-        )
+        prior = np.where(is_calibrated, scale[..., 0], 1.0)
+        of_windows = staked(pairs.total, pairs.square, prior, "rollback")
         won: FloatArray = np.maximum(of_windows, 0.0).sum(axis=0)
+        won += (arm_units > 0.0)[:, None] * (MOST_OF_AN_OBSERVATION * len(statistics))
         return np.where(is_calibrated[:, None], won, 0.0)
 
     def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:

@@ -24,6 +24,9 @@ without a large one do not make the rest look safe."""
 CALIBRATION_UNITS: Final = 100.0
 """Units that only serve to guess the scale, before anything is staked. With 50, equal costs are
 promoted sooner, and costs with heavy tails more often falsely (docs/statistics.md)."""
+MOST_OF_AN_OBSERVATION: Final = 1.5
+"""Log-wealth that one observation wins at most, whatever the stake: λx - (λx)²/6 at λx = 3. Of two
+arms a window is one observation."""
 
 
 @dataclass(frozen=True, slots=True)

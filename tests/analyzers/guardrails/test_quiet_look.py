@@ -1,0 +1,129 @@
+"""A look that is left out would have found nothing: decisions and states are the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from tests.analyzers.guardrails.world import Harm, World, message
+from understudy.analyzers.guardrails import quiet_look
+from understudy.analyzers.guardrails.evaluate import Evaluation
+from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
+from understudy.analyzers.guardrails.quiet_look import QuietLooks
+from understudy.analyzers.guardrails.state import RolloutState
+from understudy.analyzers.windows.rows import total
+from understudy.schemas.decisions import encode_decision
+from understudy.schemas.manifests import read_policy
+from understudy.schemas.windows import SECTIONS, WindowRow, WindowsMessage
+
+POLICY = read_policy(
+    """
+rollout_id: helpdesk
+models: {stable: a, candidate: b}
+guardrails:
+  - {metric: error_rate, max_increase: 1pp, warn_margin: 0.5pp}
+  - {metric: json_valid_rate, max_drop: 1pp, slices: [all, each language]}
+  - {metric: fallback_rate, max: 5%, action: pause}
+  - {metric: truncation_rate, max_increase: 3x, floor: 1pp, action: alert}
+  - {metric: duration_p95, max_increase: 20%, slices: [all, each language]}
+  - {metric: cost_usd, max_increase: 10%, slices: [all, each language]}
+"""
+)
+VERSIONS = 4
+"""Of a window's rows, a second and more apart, as its requests come in."""
+LAG = 3
+"""Windows that are open."""
+HARMS = {
+    "none": Harm(),
+    "json": Harm(bad={"json_valid": 0.4}),
+    "truncated": Harm(bad={"truncated": 0.3}),
+    "dear": Harm(dearer=3.0, slower=3.0),
+}
+
+
+def stream(harm: Harm, mode: str = "shadow", n: int = 15) -> Iterator[WindowsMessage]:
+    """Messages of a few requests each; a third of the windows is without harm."""
+    rows = []
+    for part in range(VERSIONS):
+        before = World(mode=mode, requests=4).messages(part, n // 3)
+        after = World(mode=mode, requests=4, harm=harm).messages(part, n - n // 3, first=n // 3)
+        rows.append([one.rows for one in (*before, *after)])
+    for window in range(n + LAG):
+        if window >= LAG:  # what closes
+            yield version(rows, window - LAG, VERSIONS, VERSIONS * window)
+        for step in range(VERSIONS if window < n else 0):
+            yield version(rows, window, step + 1, VERSIONS * window + step + 1)
+
+
+def version(
+    rows: list[list[list[WindowRow]]], window: int, parts: int, number: int
+) -> WindowsMessage:
+    found = []
+    for pieces in zip(*(of_part[window] for of_part in rows), strict=True):
+        sums = total(pieces[:parts])
+        sections = {name: getattr(sums, name) for name in SECTIONS}
+        is_closed = number == VERSIONS * (window + LAG)
+        found.append(msgspec.structs.replace(pieces[0], closed=is_closed, **sections))
+    return message(found, version=number)
+
+
+@pytest.mark.parametrize("mode", ["shadow", "canary"])
+@pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS.keys())
+def test_looks_that_are_left_out_would_have_found_nothing(
+    harm: Harm, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds: list[quiet_look._Reached | None] = []
+    reached = quiet_look._reached
+
+    def noted(state: RolloutState, changed_from_ms: int) -> quiet_look._Reached | None:
+        bounds.append(reached(state, changed_from_ms))
+        return bounds[-1]
+
+    monkeypatch.setattr(quiet_look, "_reached", noted)
+    stage = [one.mode for one in POLICY.stages].index(mode)
+    evaluator, looking = (RolloutEvaluator(POLICY, stage=stage) for _ in range(2))
+    n_left_out = 0
+    for number, one in enumerate(stream(harm, mode)):
+        bounds.clear()
+        last_look = evaluator._quiet
+        decision = evaluator.add(one, 2_000 * number)
+        n_left_out += evaluator._quiet is last_look
+        looking._quiet = None
+        expected = looking.add(one, 2_000 * number)
+        assert (decision and encode_decision(decision)) == (expected and encode_decision(expected))
+        if bounds and bounds[0] is not None and looking._quiet is not None:
+            _is_below(looking._quiet._evaluation, bounds[0], looking._state)
+    assert evaluator.encode_state() == looking.encode_state()
+    assert n_left_out > 10
+
+
+def _is_below(found: Evaluation, bound: quiet_look._Reached, state: RolloutState) -> None:
+    for action, log_evidence in found.log_evidence.items():
+        assert log_evidence <= quiet_look._sum(state.stacks, action, bound.most) + 1e-9
+
+
+def test_what_a_look_found_is_looked_at_again_where_reasons_to_hold_may_be_gone() -> None:
+    evaluator = RolloutEvaluator(POLICY)
+    for number, one in enumerate(stream(Harm(), n=6)):
+        evaluator.add(one, 2_000 * number)
+    quiet = evaluator._quiet
+    assert quiet is not None
+    state = evaluator._state
+    assert not quiet.may_differ(POLICY, state)
+    state.stage.requests = 1_000_000
+    state.stage.last_ms = (state.stage.first_ms or 0) + 10**9
+    assert quiet.may_differ(POLICY, state), "the stage has come far enough"
+
+
+def test_a_verdict_to_promote_is_looked_at_each_time() -> None:
+    evaluator = RolloutEvaluator(POLICY)
+    for number, one in enumerate(stream(Harm(), n=6)):
+        evaluator.add(one, 2_000 * number)
+    state = evaluator._state
+    then = replace(evaluator._evaluate(with_results=False), verdict="promote")
+    quiet = QuietLooks(state, then)
+    state.status.signature = then.signature(state.status.stage)
+    assert quiet.may_differ(POLICY, state)
