@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
 from struct import Struct
+from struct import error as StructError
 from typing import Final, NamedTuple
 
 import msgspec
@@ -282,8 +283,11 @@ class _Reader(NamedTuple):
     """Of which all columns are; None of those whose section always has some number."""
 
     def numbers(self, rows: Sequence[WindowRow]) -> FloatArray:
-        """Return the columns, (m, n)."""
-        found = np.frombuffer(b"".join([self.pack(*self.read(row)) for row in rows]))
+        """Return the columns, (m, n). Raises OverflowError for numbers beyond those of floats."""
+        try:
+            found = np.frombuffer(b"".join([self.pack(*self.read(row)) for row in rows]))
+        except StructError as error:
+            raise OverflowError("a number of a row is too large for a float") from error
         return found.reshape(len(rows), 1 + self.columns.size).T[1:]
 
 
