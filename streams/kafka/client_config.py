@@ -83,11 +83,10 @@ def outside_group(config: Mapping[str, Any]) -> dict[str, Any]:
 LINGER_MS: Final = 5
 """Between a message and its request, where messages are not flushed: what comes together travels
 together, and nobody notices."""
-UNTIL_FLUSH_MS: Final = 100
-"""The same where all messages of a second are queued within some tens of milliseconds and flushed.
-While one is due and another request is under way, librdkafka's thread asks without a pause whether
-it may be sent now: half a core where the broker is slow. Gathered messages are one request, and the
-last of them is there sooner. Not longer, or a full queue would wait as long for room."""
+UNTIL_FLUSH_MS: Final = 1_000
+"""The same where all messages are flushed every second. While one is due and another request is
+under way, librdkafka's thread asks without a pause whether it may be sent now: half a core where
+the broker is slow. Gathered messages are one request, and the last of them is there sooner."""
 
 
 def producer_config(kafka: KafkaSettings, *, linger_ms: int = LINGER_MS) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from understudy.streams.kafka.dead_letter_format import Headers
 from understudy.streams.logs import KAFKA_LOGGER
 
 _FULL_QUEUE_POLL_S: Final = 0.1
-"""How long to wait for delivery reports, which make room, before trying the queue again."""
+"""How long to wait for deliveries, which make room, before trying the queue again."""
 _REPORT_GRACE_S: Final = 5.0
 """Longer than librdkafka itself takes to give a message up, so that its report says why."""
 
@@ -105,13 +105,18 @@ class BufferedProducer:
                     on_delivery=self._on_delivery,
                 )  # fmt: skip
             except BufferError:
-                self._poll(_FULL_QUEUE_POLL_S)
+                self._make_room()
             except KafkaException as error:  # refused before it was queued, such as for its size
                 self._refuse(topic, error.args[0])
                 return
             else:
                 self._poll(0)
                 return
+
+    def _make_room(self) -> None:
+        """Have messages sent that librdkafka would still hold back for others to come."""
+        with self._noting_fatal_errors():
+            self._producer.flush(_FULL_QUEUE_POLL_S)
 
     def _poll(self, timeout_s: float) -> None:
         with self._noting_fatal_errors():

@@ -31,8 +31,11 @@ def test_what_was_delivered_is_counted(embedded_broker: EmbeddedBroker) -> None:
     assert producer.refused == {}
 
 
-def test_it_waits_while_the_queue_is_full(embedded_broker: EmbeddedBroker) -> None:
-    config = {**producer_config(settings(embedded_broker)), "queue.buffering.max.messages": 10}
+@pytest.mark.parametrize("linger_ms", [5, 60_000])
+def test_it_waits_while_the_queue_is_full(embedded_broker: EmbeddedBroker, linger_ms: int) -> None:
+    """And lets no message wait for others to come, for which there is no room."""
+    gathering = producer_config(settings(embedded_broker), linger_ms=linger_ms)
+    config = {**gathering, "queue.buffering.max.messages": 10}
     producer = BufferedProducer(config)
     for number in range(100):
         producer.send(TOPIC, b"%d" % number)
