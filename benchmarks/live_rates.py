@@ -185,11 +185,11 @@ class Gateway:
 
     def warm_up(self, workers: Sequence[Worker]) -> None:
         """Write requests until the first rows are stored."""
-        deadline, seed = time.monotonic() + STARTED_S, -1
+        deadline, seed = time.monotonic() + 2 * STARTED_S, -1
         while not all('"clickhouse.migrated"' in one.log for one in workers):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no rows are stored:\n{workers[0].log[-3000:]}")
-            self.write(WARM_UP_RATE, 1.0, seed)
+            self.write(WARM_UP_RATE, SETTLE_S, seed)
             seed -= 1
 
     def write(self, rate: float, seconds: float, seed: int) -> int:
