@@ -6,9 +6,8 @@ after the first window that has changed is at most that before it, with the fres
 windows since, times what their bad units would win. Where that reaches the threshold of no action,
 no evidence did, and a look would only say again what it said.
 
-The bound is exact as a bound: it never says that nothing was crossed where something was. It is
-cheap, and soon useless where there are many requests, whose few bad units are many; then a look
-follows as ever.
+A bound that holds says so for certain. Where there are many requests, even few bad ones in a
+hundred are many, and the bound says nothing; then a look follows as ever.
 
     quiet = QuietLooks(state, evaluation)    # after each look
     quiet.may_differ(rollout, state)         # when messages have been applied
@@ -114,7 +113,7 @@ class QuietLooks:
         return all(
             self._alerts_as_before(state, reached, limit)
             if action in beyond
-            else _sum(state.stacks, action, reached.most) < limit
+            else float(log_sum(state.stacks, action, reached.most)) < limit
             for action in asked
         )
 
@@ -129,8 +128,8 @@ class QuietLooks:
         own = stacks.in_order[names.index(name)]
         others = reached.most.copy()
         others[own] = -np.inf
-        of_others = _sum(stacks, "alert", others)
-        of_all = max(_sum(stacks, "alert", one) for one in reached.as_before)
+        of_others = float(log_sum(stacks, "alert", others))
+        of_all = float(log_sum(stacks, "alert", reached.as_before).max())
         if of_others >= limit or of_all < limit + 2.0 * _ROUNDING:
             return False
         of_check = of_all + math.log1p(-math.exp(of_others - of_all))
@@ -147,10 +146,10 @@ class _Reached(NamedTuple):
     """(m, n_cells) at the prefixes that are as they were at the last look."""
 
 
-def _sum(stacks: CheckStacks, action: Action, log_evidence: FloatArray) -> float:
-    """Return the log of the weighted sum of an action's evidence, of (n_cells,) logs."""
+def log_sum(stacks: CheckStacks, action: Action, log_evidence: FloatArray) -> FloatArray:
+    """Return the log of the weighted sum of an action's evidence, (…) of (…, n_cells) logs."""
     cells, log_weights = stacks.weighted_cells(action)
-    return float(log_sum_exp(log_evidence[cells] + log_weights))
+    return log_sum_exp(log_evidence[..., cells] + log_weights)
 
 
 def _progress(totals: StageTotals) -> tuple[int, float]:

@@ -102,7 +102,7 @@ def test_looks_that_are_left_out_would_have_found_nothing(
 
 def _is_below(found: Evaluation, bound: quiet_look._Reached, state: RolloutState) -> None:
     for action, log_evidence in found.log_evidence.items():
-        assert log_evidence <= quiet_look._sum(state.stacks, action, bound.most) + 1e-9
+        assert log_evidence <= quiet_look.log_sum(state.stacks, action, bound.most) + 1e-9
 
 
 def test_what_a_look_found_is_looked_at_again_where_reasons_to_hold_may_be_gone() -> None:
