@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import compress
 from typing import Final
 
@@ -35,6 +36,7 @@ from understudy.analyzers.compare.language_sample import (
     beginning_of,
     prose_of,
     sample_of,
+    with_beginning,
     without_code,
 )
 from understudy.analyzers.compare.language_scripts import (
@@ -163,15 +165,14 @@ def _judge(text: str | None, request: str) -> Judgement:
     if request == UNDETERMINED:
         return detect_language(text), -1
     expected = _expected(request)
-    sample = sample_of(text)
-    latter = sample.latter
+    unfenced, latter = sample_of(text)
     in_latin = expected in IN_LATIN
     if not in_latin and has_letters(expected, latter):
         return expected, 1
     spoken = has_words(expected, latter)
     if spoken and (not in_latin or text.isascii()):
         return expected, 1
-    whole = sample.whole()
+    whole = with_beginning(unfenced, latter)
     script = "" if whole.isascii() else language_of_script(whole)
     if script:
         return _judge_script(script, request)
@@ -190,6 +191,7 @@ def _judge(text: str | None, request: str) -> Judgement:
     return _judge_words(prose, request, found if is_asked else reliable_guess(prose))
 
 
+@lru_cache(maxsize=1024)
 def _expected(request: str) -> str:
     """The request's language as the detectors name it: of Chinese alone with its script."""
     return request if request.startswith("zh-") else request.partition("-")[0]

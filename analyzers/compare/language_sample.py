@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 SAMPLE: Final = 160
 """Characters: a sentence or three, enough for every detector."""
@@ -36,32 +36,29 @@ def beginning_of(text: str, length: int = SAMPLE) -> str:
     return _cut(_outside_fences(text[:_READ]), 0, length)
 
 
-def sample_of(text: str) -> Sample:
-    """What is looked at of a text to tell its language."""
+def sample_of(text: str) -> tuple[str, str]:
+    """What is looked at of a text: all of it outside fences, and of that the latter part.
+
+    The latter part is middle and end, without what is marked: what the text goes on as, whatever it
+    begins with. It is all of a short text.
+    """
     prose = _outside_fences(text[:_READ])
     last = len(prose) - _PART
     if last <= _PART:
-        return Sample(prose, _cut(prose, 0, SAMPLE), is_all=True)
+        return prose, _cut(prose, 0, SAMPLE)
     middle = last // 2
     latter = f"{prose[middle : middle + _PART]}\n{prose[last:]}"
     if _has_marks(latter):
         latter = f"{_cut(prose, middle, _PART)}\n{_cut(prose, last, _PART)}"
-    return Sample(prose, latter, is_all=False)
+    return prose, latter
 
 
-class Sample(NamedTuple):
-    """What is looked at of a text: its beginning, middle and end, of equal length."""
+def with_beginning(prose: str, latter: str) -> str:
+    """The beginning as well as the latter part of a sample, of the same length each.
 
-    prose: str
-    """The text without what fences mark."""
-    latter: str
-    """Middle and end, without what is marked: what the text goes on as, whatever it begins with."""
-    is_all: bool
-    """Whether that is all of it, since the text is short."""
-
-    def whole(self) -> str:
-        """The beginning as well; hardly any text needs it, so it is cut when it is asked for."""
-        return self.latter if self.is_all else f"{_cut(self.prose, 0, _PART)}\n{self.latter}"
+    Few texts need it, so it is cut when it is asked for.
+    """
+    return latter if len(prose) <= SAMPLE else f"{_cut(prose, 0, _PART)}\n{latter}"
 
 
 def prose_of(text: str) -> str:

@@ -9,6 +9,7 @@ from understudy.analyzers.compare.language_sample import (
     beginning_of,
     prose_of,
     sample_of,
+    with_beginning,
     without_code,
 )
 
@@ -97,14 +98,14 @@ def test_passages_stay_of_lines_that_are_mixed() -> None:
 
 
 def test_a_short_text_is_its_own_sample() -> None:
-    sample = sample_of("a few words")
-    assert sample.whole() == sample.latter == "a few words"
+    prose, latter = sample_of("a few words")
+    assert with_beginning(prose, latter) == latter == "a few words"
 
 
 def test_a_long_text_is_sampled_at_three_places() -> None:
     text = "a" * 1_000 + "b" * 1_000 + "c" * 1_000
-    sample = sample_of(text)
-    whole, latter = sample.whole(), sample.latter
+    prose, latter = sample_of(text)
+    whole = with_beginning(prose, latter)
     assert set(whole.split("\n")) == {"a" * (SAMPLE // 2), "b" * (SAMPLE // 2), "c" * (SAMPLE // 2)}
     assert whole.endswith(latter)
     assert "a" not in latter
@@ -124,12 +125,12 @@ def test_a_long_text_is_sampled_at_three_places() -> None:
 )
 def test_what_is_marked_is_left_out(text: str, prose: str) -> None:
     assert beginning_of(text) == prose
-    assert sample_of(text).whole() == prose
+    assert with_beginning(*sample_of(text)) == prose
 
 
 def test_marked_passages_anywhere_are_left_out_of_a_long_text() -> None:
     text = "Wort " * 100 + "```\n" + "code " * 200 + "\n```" + " Wort" * 100
-    assert "code" not in sample_of(text).whole()
+    assert "code" not in with_beginning(*sample_of(text))
     assert "code" not in prose_of(text)
 
 
