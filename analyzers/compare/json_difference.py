@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain, islice, zip_longest
+from functools import lru_cache
+from itertools import chain, islice, repeat, zip_longest
 from typing import Any, Final
 
 import numpy as np
@@ -102,7 +103,7 @@ def compare_documents(
         count[row] = len(found)
         paths[row] = [path for path, _ in found]
         kinds[row] = [kind.value for _, kind in found]
-        fields[row] = list(dict.fromkeys(_index.sub("/*", path) for path in paths[row]))
+        fields[row] = list(dict.fromkeys(map(_field, paths[row])))
     return JsonDifferenceColumns(compared, equal, count, paths, kinds, fields)
 
 
@@ -110,6 +111,12 @@ _NONE: Final[list[str]] = []
 """Shared by all pairs whose documents do not differ, and always empty."""
 _index: Final = re.compile(r"/[0-9]+(?=/|$)")
 """Keys that are numbers are mostly ids, which differ from answer to answer as indices do."""
+
+
+@lru_cache(maxsize=4096)
+def _field(path: str) -> str:
+    """A path with its indices of arrays as *; the same few paths differ again and again."""
+    return _index.sub("/*", path)
 
 
 def _exact(
@@ -218,6 +225,37 @@ def _unequal_members(
     In the order of the left, then those that it lacks. Each holds at least one difference.
     """
     found: list[Member] = []
+    alike_left: list[Any] = []
+    alike_right: list[Any] = []
+    visited = 0
+    try:
+        for key, a, b in islice(_members(left, right), max_visits):
+            visited += 1
+            kind = type(a)
+            if kind is not type(b):
+                if json_equal(a, b):
+                    continue
+            elif a == b:
+                if kind in _CONTAINERS:
+                    alike_left.append(a)
+                    alike_right.append(b)
+                continue
+            found.append(((above, key), a, b))
+            if len(found) == wanted:
+                break
+        # Python's == is right but for True and 1, False and 0, whose texts differ.
+        if not alike_left or orjson.dumps(alike_left) == orjson.dumps(alike_right):
+            return found, visited
+    except (RecursionError, TypeError):  # too deep for either, or not for UTF-8
+        pass
+    return _unequal_one_by_one(above, left, right, wanted, max_visits)
+
+
+def _unequal_one_by_one(
+    above: Place, left: Any, right: Any, wanted: int, max_visits: int
+) -> tuple[list[Member], int]:
+    """The same, where what Python calls equal has to be compared one by one."""
+    found: list[Member] = []
     visited = 0
     for key, a, b in islice(_members(left, right), max_visits):
         visited += 1
@@ -230,9 +268,13 @@ def _unequal_members(
 
 def _members(left: Any, right: Any) -> Iterator[tuple[str | int, Any, Any]]:
     if type(left) is list:
+        if len(left) == len(right):
+            return zip(range(len(left)), left, right, strict=True)
         pairs = zip_longest(left, right, fillvalue=_ABSENT)
         return ((index, a, b) for index, (a, b) in enumerate(pairs))
-    kept = ((key, a, right.get(key, _ABSENT)) for key, a in left.items())
+    kept = zip(left, left.values(), map(right.get, left, repeat(_ABSENT)), strict=True)
+    if right.keys() <= left.keys():
+        return kept
     return chain(kept, ((key, _ABSENT, b) for key, b in right.items() if key not in left))
 
 
@@ -247,12 +289,13 @@ def _is_reordered(left: list[Any], right: list[Any]) -> bool:
     """Whether two unequal arrays hold the same elements, each as often."""
     if not 2 <= len(left) == len(right) <= MAX_VISITS:
         return False
-    if {*map(type, left), *map(type, right)} == {str}:
+    if type(left[0]) is str and {*map(type, left), *map(type, right)} == {str}:
         return sorted(left) == sorted(right)
     moved = [(a, b) for a, b in zip(left, right, strict=True) if a != b]
     elsewhere = [b for _, b in moved]
-    if any(a not in elsewhere for a, _ in moved[:_LOOKED_FOR]):
-        return False
+    for a, _ in moved[:_LOOKED_FOR]:
+        if a not in elsewhere:
+            return False
     try:
         return sorted(map(canonical, left)) == sorted(map(canonical, right))
     except RecursionError:
