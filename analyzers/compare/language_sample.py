@@ -148,12 +148,9 @@ def without_code(text: str) -> str:
 
 def _may_have_words(text: str) -> bool:
     """Whether some token has no digit; those of numbers, keys, dates and paths mostly have one."""
-    first = text.split(None, _LOOKED_AT_FIRST)[:_LOOKED_AT_FIRST]
-    return any(map(_has_no_digit, first)) or any(map(_has_no_digit, text.split()))
+    return any(map(_has_no_digit, text.split()))
 
 
-_LOOKED_AT_FIRST: Final = 3
-"""Tokens; one of these has no digit in nearly all that is no list of numbers or keys."""
 _has_no_digit = frozenset("0123456789").isdisjoint
 
 
