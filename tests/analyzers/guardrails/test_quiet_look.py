@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
 from tests.analyzers.guardrails.world import Harm, World, message
 from understudy.analyzers.guardrails import quiet_look
+from understudy.analyzers.guardrails.check_stacks import CheckStacks
 from understudy.analyzers.guardrails.evaluate import Evaluation
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.quiet_look import QuietLooks
@@ -38,8 +40,8 @@ LAG = 3
 """Windows that are open."""
 HARMS = {
     "none": Harm(),
-    "json": Harm(bad={"json_valid": 0.4}),
-    "truncated": Harm(bad={"truncated": 0.3}),
+    "json": Harm(bad={"json_valid": 0.9}),
+    "truncated": Harm(bad={"truncated": 0.9}),
     "dear": Harm(dearer=3.0, slower=3.0),
 }
 
@@ -48,8 +50,8 @@ def stream(harm: Harm, mode: str = "shadow", n: int = 15) -> Iterator[WindowsMes
     """Messages of a few requests each; a third of the windows is without harm."""
     rows = []
     for part in range(VERSIONS):
-        before = World(mode=mode, requests=4).messages(part, n // 3)
-        after = World(mode=mode, requests=4, harm=harm).messages(part, n - n // 3, first=n // 3)
+        before = World(mode=mode, requests=12).messages(part, n // 3)
+        after = World(mode=mode, requests=12, harm=harm).messages(part, n - n // 3, first=n // 3)
         rows.append([one.rows for one in (*before, *after)])
     for window in range(n + LAG):
         if window >= LAG:  # what closes
@@ -95,27 +97,61 @@ def test_looks_that_are_left_out_would_have_found_nothing(
         expected = looking.add(one, 2_000 * number)
         assert (decision and encode_decision(decision)) == (expected and encode_decision(expected))
         if bounds and bounds[0] is not None and looking._quiet is not None:
-            _is_below(looking._quiet._evaluation, bounds[0], looking._state)
+            _is_below(bounds[0], looking._quiet._evaluation, looking._state.stacks)
     assert evaluator.encode_state() == looking.encode_state()
     assert n_left_out > 10
 
 
-def _is_below(found: Evaluation, bound: quiet_look._Reached, state: RolloutState) -> None:
+def _is_below(bound: quiet_look._Reached, found: Evaluation, stacks: CheckStacks) -> None:
+    """Of each cell by itself, and of each action."""
+    at_most = stacks.path_caches["events"].held.max(axis=0)
+    assert (at_most <= bound.most[stacks.places_in_order["events"]] + 1e-9).all()
     for action, log_evidence in found.log_evidence.items():
-        assert log_evidence <= quiet_look.log_sum(state.stacks, action, bound.most) + 1e-9
+        assert log_evidence <= quiet_look.log_sum(stacks, action, bound.most) + 1e-9
 
 
-def test_what_a_look_found_is_looked_at_again_where_reasons_to_hold_may_be_gone() -> None:
+def settled() -> tuple[QuietLooks, RolloutState]:
+    """A rollout that was looked at, in which nothing has happened since."""
     evaluator = RolloutEvaluator(POLICY)
     for number, one in enumerate(stream(Harm(), n=6)):
         evaluator.add(one, 2_000 * number)
-    quiet = evaluator._quiet
+    evaluator._quiet = None
+    evaluator.look()
+    quiet: QuietLooks | None = evaluator._quiet
     assert quiet is not None
-    state = evaluator._state
-    assert not quiet.may_differ(POLICY, state)
+    assert not quiet.may_differ(POLICY, evaluator._state)
+    return quiet, evaluator._state
+
+
+def test_it_is_looked_again_when_a_stage_has_come_far_enough() -> None:
+    quiet, state = settled()
     state.stage.requests = 1_000_000
     state.stage.last_ms = (state.stage.first_ms or 0) + 10**9
-    assert quiet.may_differ(POLICY, state), "the stage has come far enough"
+    assert quiet.may_differ(POLICY, state)
+
+
+def test_it_is_looked_again_after_a_fold() -> None:
+    quiet, state = settled()
+    state.note_fold()
+    assert quiet.may_differ(POLICY, state)
+
+
+def test_it_is_looked_again_when_data_cannot_be_trusted_any_more() -> None:
+    quiet, state = settled()
+    state.stage.late = state.stage.events
+    assert quiet.may_differ(POLICY, state)
+
+
+def test_it_is_looked_again_when_a_field_turns_up() -> None:
+    quiet, state = settled()
+    state.measured_since.start_ms["fallback_rate"] = 0
+    assert quiet.may_differ(POLICY, state)
+
+
+def test_fresh_wealth_counts_where_there_was_none() -> None:
+    wealth, fresh = np.full((1, 3), -np.inf), np.log([0.5])
+    (most,) = quiet_look._after(wealth, fresh, [np.array([[1.0, 0.0]])])
+    assert most == pytest.approx(np.log(0.5 * (np.e + 1.0) / 2.0)), "the third is padding"
 
 
 def test_a_verdict_to_promote_is_looked_at_each_time() -> None:

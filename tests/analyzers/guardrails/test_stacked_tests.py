@@ -96,3 +96,67 @@ def test_a_mean_that_is_no_share_of_stables_has_units_where_stables_is_nothing()
     free[:, fields.index("pairs")] = 7.0
     stacked = StackedTest((MeanTest(factor=1.1, relative=True), MeanTest(shift=0.05)), (1, 1))
     assert stacked.units(free).tolist() == [0.0, 7.0]
+
+
+@pytest.mark.parametrize("tests", [RATES, LIMITS], ids=["rates", "limits"])
+def test_no_windows_win_more_than_their_bad_units_would(tests: tuple[AnyTest, ...]) -> None:
+    rng, stacked = np.random.default_rng(3), StackedTest(tests, SIZES)
+    few = rng.integers(0, 4, (WINDOWS, sum(SIZES), 3))
+    few[:, ::2, 0] = 0  # of separate arms alone
+    bad = rng.binomial(few, 0.6)
+    if tests is RATES:
+        columns: BinaryColumns | LimitColumns = BinaryColumns(
+            pairs=few[..., 0],
+            candidate_only_rollback=bad[..., 0],
+            candidate_units=few[..., 1],
+            candidate_bad_rollback=bad[..., 1],
+            stable_units=few[..., 2],
+            stable_bad_rollback=bad[..., 2],
+        )
+    else:
+        columns = LimitColumns(few[..., 0], bad[..., 0], bad[..., 0])
+    statistics = np.stack(np.broadcast_arrays(*columns), axis=-1).astype(np.float64)
+    scale = np.zeros((sum(SIZES), 3))
+    won = np.array([stacked.increments(one, "rollback", scale) for one in statistics])
+    most = stacked.most_won(statistics.sum(axis=0))
+    assert (np.cumsum(won, axis=0) <= most + 1e-9).all()
+    assert (won.sum(axis=0) > 0.3 * most).any(), "the bound is of use"
+
+
+@pytest.mark.parametrize("arms", [False, True])
+def test_no_windows_of_means_win_more_than_without_their_variance(arms: bool) -> None:
+    rng, stacked = np.random.default_rng(4), StackedTest(MEANS, SIZES)
+    statistics = np.zeros((WINDOWS, sum(SIZES), len(MeanColumns._fields)))
+    n = 30
+    candidate, stable = rng.gamma(9.0, 30.0, (2, WINDOWS, sum(SIZES), n))
+    candidate *= 3.0
+    sums = candidate.sum(-1), stable.sum(-1), (candidate**2).sum(-1), (stable**2).sum(-1)
+    names = MeanColumns._fields.index
+    if arms:
+        fields = {
+            "candidate_units": n, "candidate_total": sums[0], "candidate_squares": sums[2],
+            "stable_units": n, "stable_total": sums[1], "stable_squares": sums[3],
+        }  # fmt: skip
+    else:
+        fields = {
+            "pairs": n, "paired_candidate": sums[0], "paired_stable": sums[1],
+            "paired_candidate_squares": sums[2], "paired_stable_squares": sums[3],
+            "paired_products": (candidate * stable).sum(-1),
+        }  # fmt: skip
+    for name, values in fields.items():
+        statistics[..., names(name)] = values
+    scale = np.tile([500.0**2, 1_000.0, 1_000 * 500.0**2], (sum(SIZES), 1))
+    scales = stacked.scales_before(statistics, scale)
+    won = np.array(
+        [
+            stacked.increments(one, "rollback", before)
+            for one, before in zip(statistics, scales, strict=False)  # and one after the last
+        ]
+    )
+    nothing = np.zeros(statistics.shape[1:])
+    most = stacked.most_won_of_means(statistics, nothing, scale)
+    assert most is not None
+    assert (np.cumsum(won, axis=0) <= most + 1e-9).all()
+    assert (won.sum(axis=0) > (0.0 if arms else 0.3 * most)).any(), "the bound is of use"
+    unknown = stacked.most_won_of_means(statistics, nothing, np.zeros_like(scale))
+    assert unknown is None, "a scale may be found"
