@@ -85,6 +85,11 @@ def test_equality_is_that_of_json_values(left: Any, right: Any, equal: bool) -> 
         ([["a", "b"], 1], [["b", "a"], 1], [("/0", "order")]),
         ([{"a": True}], [{"a": 1}], [("/0/a", "type")]),
         (
+            [{"a": 1}, {"a": True}, 3, ["b"]],
+            [{"a": 1}, {"a": 1}, 4, ["b"]],
+            [("/1/a", "type"), ("/2", "value")],
+        ),
+        (
             {"a/b": 1, "m~n": 2, "": 3},
             {},
             [("/a~1b", "missing"), ("/m~0n", "missing"), ("/", "missing")],
