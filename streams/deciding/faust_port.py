@@ -133,13 +133,13 @@ class FaustPort:
     async def window_lags(self, applied: Mapping[tuple[str, int], int]) -> Mapping[int, int] | None:
         """Messages of windows still to apply, by partition held; None while Kafka is away."""
         consumer = self._app.consumer
-        held = {place for place in consumer.assignment() if place.topic == self._windows_name}
-        if not held:
-            return {}
         try:
+            held = {place for place in consumer.assignment() if place.topic == self._windows_name}
+            if not held:
+                return {}
             ends = await consumer.highwaters(*held)
             begins = await consumer.earliest_offsets(*held)
-        except Exception:  # the broker is away: nothing can move
+        except Exception:  # not started yet, or the broker is away: nothing can move
             return None
         return {
             place.partition: max(

@@ -3,6 +3,7 @@
 | patch | mends |
 |---|---|
 | `seek_before_resume` | messages fetched between resuming and seeking are thrown away for good |
+| | a recovery whose partitions were revoked goes on, and lets the flow begin again |
 | `fetch_of_one_assignment` | what a fetch takes that waits through a rebalance is thrown away |
 | `fetch_of_paused_partitions` | paused partitions are fetched from while others are resumed |
 | `seek_without_commit` | a partition without a commit stays where it is instead of starting over |

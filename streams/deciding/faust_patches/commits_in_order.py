@@ -4,7 +4,8 @@ Upstream: `Consumer` commits along the acknowledged offsets and the gaps between
 the first commit of a partition, and while it is being revoked, it knows no offset to begin with, so
 it begins at whichever was acknowledged first. It lets one offset be missing after the last commit,
 takes the message behind a gap for a part of the gap, and makes a list of all offsets of a gap: a
-batch that cannot be unpacked may hold hundreds of millions of records. Here messages are
+batch that cannot be unpacked may hold hundreds of millions of records. Where Faust runs without its
+compiled parts, a stream acknowledges what it skips because a rebalance has begun. Here messages are
 acknowledged in another order than they came, as their rollouts are saved, and what a commit has
 passed is lost with the worker.
 """
@@ -44,6 +45,8 @@ class CommitsInOrder(Consumer):
 
     def ack(self, message: Message) -> bool:
         """Note that a message is done; return whether that is news."""
+        if not message.tracked:  # a stream skipped it
+            return False
         is_news = super().ack(message)
         if is_news:
             self._done[message.tp].add(message.offset)
@@ -56,14 +59,20 @@ class CommitsInOrder(Consumer):
         return (tp for tp in list(self._done) if topics is None or {tp, tp.topic} & set(topics))
 
     def _new_offset(self, tp: TP) -> int | None:
-        """Where to commit; None while the first message delivered is not done."""
+        """Where to commit; None while the first message delivered is not done.
+
+        What lies before a commit is done. Where it was delivered again, be it by a seek that came
+        late, or because the log has begun anew, Faust drops it or takes no acknowledgement of it.
+        """
         delivered, done = self._delivered[tp], self._done[tp]
-        end = None
-        while delivered and delivered[0] in done:
+        end = begin = self._committed_offset[tp] or 0
+        while delivered and (delivered[0] < end or delivered[0] in done):
             offset = delivered.popleft()
-            done.remove(offset)
-            end = offset + 1
-        if end is not None:  # Faust keeps them, too
-            self._acked[tp][:] = [offset for offset in self._acked[tp] if offset >= end]
-            self._acked_index[tp] = set(self._acked[tp])
+            done.discard(offset)
+            end = max(end, offset + 1)
+        if end == begin:
+            return None
+        # Faust keeps them, too
+        self._acked[tp][:] = [offset for offset in self._acked[tp] if offset >= end]
+        self._acked_index[tp] = set(self._acked[tp])
         return end

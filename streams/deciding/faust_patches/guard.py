@@ -20,6 +20,7 @@ from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from faust.transport.drivers.aiokafka import Consumer as AIOKafkaFaustConsumer
+from faust.types.tuples import Message
 
 Owner = type | ModuleType
 
@@ -32,8 +33,8 @@ PATCHED: Final[Sequence[tuple[Owner, tuple[str, ...]]]] = (
     ),
     (
         Recovery,
-        ("_is_changelog_tp", "_set_recovery_ended", "_wait", "actives_for_table", "completed",
-         "on_rebalance", "on_recovery_completed", "standbys_for_table"),
+        ("_generation_id", "_is_changelog_tp", "_set_recovery_ended", "_wait", "actives_for_table",
+         "completed", "on_rebalance", "on_recovery_completed", "standbys_for_table"),
     ),
     (faust.Table, ("_changelog_topic_name",)),
     (TableManager, ("_recovery", "on_actives_ready", "on_standbys_ready", "recovery")),
@@ -50,6 +51,7 @@ PATCHED: Final[Sequence[tuple[Owner, tuple[str, ...]]]] = (
          "getmany", "method_queue", "on_start", "seek_to_beginning", "thread_loop"),
     ),
     (Transport, ("Consumer",)),
+    (Message, ("tracked",)),
     (
         AIOKafkaConsumer,
         ("_coordinator", "_fetch_max_wait_ms", "_fetcher", "_max_poll_records", "_subscription"),

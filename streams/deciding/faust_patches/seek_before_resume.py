@@ -9,6 +9,10 @@ without any commit before, they go past it, and the messages are lost for good.
 
 The same order was a bug in apps without tables (faust-streaming issue 216) and was mended for those
 alone, in `Recovery._resume_streams` (pull request 217).
+
+A recovery goes on, too, after its partitions have been revoked, until the next assignment comes. It
+lets the flow begin again in the middle of the rebalance, and may fetch from changelogs whose
+positions the next recovery is about to set.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from typing import Any
 
 import structlog
 from faust.tables.manager import TableManager
-from faust.tables.recovery import Recovery
+from faust.tables.recovery import RebalanceAgain, Recovery
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +66,12 @@ class SeekBeforeResume(Recovery):
         app.on_rebalance_end()
         took_s = round(time.monotonic() - self._assigned_s, 3)
         log.info("deciding.recovered", partitions=len(streams), took_s=took_s)
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:
+        """Wait for a step of a recovery. Raises `RebalanceAgain` when another will follow."""
+        await super()._wait(coro, timeout=timeout)
+        if self._is_stale(self._generation_id):
+            raise RebalanceAgain
 
     def _is_stale(self, generation_id: int) -> bool:
         """Whether the partitions have been revoked since; Faust sees only who has new ones."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError, RequestTimedOutError
-from faust.exceptions import ProducerSendError
+from faust.exceptions import ConsumerNotStarted, ProducerSendError
 from faust.types import TP
 
 from understudy.schemas.topics import understudy_topics
@@ -177,4 +177,15 @@ def test_lags_count_what_is_neither_applied_nor_committed_nor_deleted() -> None:
     assert asyncio.run(port.window_lags({})) == {0: 6, 1: 7}
     assert asyncio.run(port.window_lags({(WINDOWS, 1): 9})) == {0: 6, 1: 1}
     app.consumer.is_away = True
+    assert asyncio.run(port.window_lags({})) is None
+
+
+def test_lags_are_unknown_before_the_consumer_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever watches over deciding would end with an error, and nobody would see it."""
+
+    def refuse(_: Consumer) -> set[TP]:
+        raise ConsumerNotStarted
+
+    monkeypatch.setattr(Consumer, "assignment", refuse)
+    _, port, _ = make()
     assert asyncio.run(port.window_lags({})) is None

@@ -49,8 +49,11 @@ def record(offset: int, value: bytes = b"{}", place: TP = WINDOWS) -> Any:
 
 
 def deliver(one: Any, *offsets: int) -> dict[int, Any]:
-    """Messages by offset, as a fetch gives them."""
-    return {offset: one._to_message(WINDOWS, record(offset)) for offset in offsets}
+    """Messages by offset, as a stream hands them out."""
+    messages = {offset: one._to_message(WINDOWS, record(offset)) for offset in offsets}
+    for message in messages.values():
+        message.tracked = True
+    return messages
 
 
 def commit(one: Any) -> int | None:
@@ -116,6 +119,38 @@ def test_after_a_seek_what_is_delivered_again_counts(monkeypatch: pytest.MonkeyP
     assert commit(one) == 8
 
 
+def test_what_a_late_seek_delivers_again_holds_nothing_up() -> None:
+    """Faust drops what it has read; the newest message is handed out again."""
+    one = consumer(10)
+    messages = deliver(one, 10, 11, 12)
+    again = deliver(one, 10, 11, 12, 13)
+    one.ack(messages[11])
+    assert commit(one) is None
+    for message in (messages[10], messages[12], again[12], again[13]):
+        one.ack(message)
+    assert commit(one) == 14
+    assert not one._delivered[WINDOWS]
+    assert not one._done[WINDOWS]
+
+
+def test_what_lies_before_a_commit_holds_nothing_up() -> None:
+    """A commit that was under way during a seek; a log whose offsets have begun anew."""
+    one = consumer(5)
+    messages = deliver(one, 3, 4, 5, 6)
+    one.ack(messages[6])
+    assert commit(one) is None
+    one.ack(messages[5])
+    assert commit(one) == 7
+
+
+def test_a_message_that_a_stream_skipped_is_not_done() -> None:
+    one = consumer(5)
+    message = one._to_message(WINDOWS, record(5))
+    message.incref()
+    message.ack(one)
+    assert commit(one) is None
+
+
 def test_at_random() -> None:
     """Messages come in order, with gaps between, and are done in any order."""
     for seed in range(300):
@@ -144,6 +179,7 @@ def test_a_batch_of_many_records_takes_no_memory() -> None:
     one.ack(deliver(one, 0)[0])
     tracemalloc.start()
     message = one._to_message(WINDOWS, record(400_000_000, value))
+    message.tracked = True
     one.ack(message)
     assert message.value == b""
     assert commit(one) == 400_000_001

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.tables.recovery import RebalanceAgain
 from faust.types import TP
 
 from tests.streams.deciding.faust_patches.bare import bare
@@ -81,3 +82,31 @@ def test_seek_then_queues_then_partitions() -> None:
 @pytest.mark.parametrize("stale", [{"rebalances_since": 1}, {"generation_id": 4}])
 def test_partitions_revoked_meanwhile_are_left_alone(stale: dict[str, int]) -> None:
     assert recover(**stale) == ["complete"]
+
+
+@pytest.mark.parametrize("rebalances_since", [0, 1])
+def test_a_step_of_a_recovery_ends_it_when_partitions_have_been_revoked(
+    rebalances_since: int,
+) -> None:
+    happened: list[str] = []
+    app = SimpleNamespace(consumer_generation_id=5, rebalancing_count=3)
+
+    async def wait_first(coroutine: Any, *_: Any, timeout: float | None) -> Any:
+        await coroutine
+        return SimpleNamespace(stopped=False, done=())
+
+    async def seek() -> None:
+        app.rebalancing_count += rebalances_since
+
+    async def recover() -> None:
+        recovery = bare(
+            SeekBeforeResume, app=app, _rebalances=3, _generation_id=5,
+            _signal_recovery_start=asyncio.Event(), wait_first=wait_first,
+        )  # fmt: skip
+        try:
+            await recovery._wait(seek())
+        except RebalanceAgain:
+            happened.append("again")
+
+    asyncio.run(recover())
+    assert happened == ["again"] * rebalances_since
