@@ -18,6 +18,7 @@ from faust.types import TP
 from understudy.schemas.topics import Topics
 from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.deciding.faust_patches.fetch_wait import DEFAULT_WAIT_MS
+from understudy.streams.deciding.faust_patches.leave_after_stop import LeaveAfterStop
 from understudy.streams.deciding.faust_patches.patched import PatchedTransport
 from understudy.streams.deciding.faust_patches.pause_until_recovered import PauseUntilRecovered
 from understudy.streams.deciding.faust_patches.seek_before_resume import PatchedTables
@@ -53,7 +54,7 @@ class TableUnderPrefix(faust.Table[bytes, bytes]):
         return cast(DecidingApp, self.app).changelog_name
 
 
-class DecidingApp(PauseUntilRecovered):
+class DecidingApp(PauseUntilRecovered, LeaveAfterStop):
     """A Faust app that hands its partitions to a `DecisionProcessor`."""
 
     changelog_name: str

@@ -10,6 +10,7 @@
 | `queues_of_paused_partitions` | a paused partition wakes up when its queue is empty |
 | `pause_until_recovered` | messages are delivered before the table has been loaded |
 | `calls_side_by_side` | a rebalance during a recovery waits for ever, and the whole group with it |
+| `leave_after_stop` | who stops during a rebalance stays in the group until the session ends |
 | `heartbeat_lease` | the app cannot know when the last heartbeat was accepted |
 | `fetch_wait` | a message takes up to 1.5 s to arrive from a broker that answers late |
 | `unpack_limit` | some kilobytes are unpacked to gigabytes |

@@ -28,8 +28,8 @@ PATCHED: Final[Sequence[tuple[Owner, tuple[str, ...]]]] = (
     (
         faust.App,
         ("_create_directories", "_fetcher", "_new_transport", "_on_partitions_assigned",
-         "_on_partitions_revoked", "consumer_generation_id", "on_rebalance_end",
-         "rebalancing_count"),
+         "_on_partitions_revoked", "_on_rebalance_when_stopped", "consumer_generation_id",
+         "on_rebalance_end", "rebalancing_count"),
     ),
     (
         Recovery,
