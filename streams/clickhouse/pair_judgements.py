@@ -6,6 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from understudy.schemas.event_time import from_epoch_ms
@@ -65,14 +66,20 @@ _QUERY: Final = (
     f"LEFT ANY JOIN (SELECT * FROM explanations {_WHERE}) AS x\n"
     f"  ON {' AND '.join(f'x.{name} = e.{name}' for name in _KEY)}\n"
     "ORDER BY e.evaluator, e.compared, e.evaluation_time, e.partition, e.offset\n"
-    f"LIMIT {MAX_OF_A_PAIR} BY e.pair_id"
+    f"LIMIT {MAX_OF_A_PAIR} BY e.pair_id, e.request_time"
 )
 
+Said = Mapping[tuple[str, int], Sequence[PairJudgement]]
+"""What was said, by the `pair_id` and `request_time_ms` of a captured pair."""
 
-def read_judgements(
-    connection: ReadConnection, pairs: Sequence[CapturedPair]
-) -> Mapping[str, Sequence[PairJudgement]]:
-    """Return what was said of pairs of one rollout, by `pair_id`. Raises as `worst_pairs` does."""
+
+def said_of(pair: CapturedPair, said: Said) -> Sequence[PairJudgement]:
+    """Return what was said of one pair."""
+    return said.get((pair.pair_id, pair.request_time_ms), ())
+
+
+def read_judgements(connection: ReadConnection, pairs: Sequence[CapturedPair]) -> Said:
+    """Return what was said of pairs of one rollout. Raises as `worst_pairs` does."""
     if not pairs:
         return {}
     times_ms = [pair.request_time_ms for pair in pairs]
@@ -82,10 +89,10 @@ def read_judgements(
         "since": from_epoch_ms(min(times_ms) - _SAME_REQUEST_MS),
         "until": from_epoch_ms(max(times_ms) + _SAME_REQUEST_MS),
     }
-    by_pair: dict[str, list[PairJudgement]] = defaultdict(list)
-    requested_ms = {pair.pair_id: pair.request_time_ms for pair in pairs}
-    for row in connection.rows(_QUERY, parameters):
-        judged = PairJudgement(*row)
-        if abs(judged.request_time_ms - requested_ms[judged.pair_id]) <= _SAME_REQUEST_MS:
-            by_pair[judged.pair_id].append(judged)
-    return by_pair
+    judgements = [PairJudgement(*row) for row in connection.rows(_QUERY, parameters)]
+    said: dict[tuple[str, int], list[PairJudgement]] = defaultdict(list)
+    for pair, one in product(pairs, judgements):
+        is_near = abs(one.request_time_ms - pair.request_time_ms) <= _SAME_REQUEST_MS
+        if one.pair_id == pair.pair_id and is_near:
+            said[pair.pair_id, pair.request_time_ms].append(one)
+    return said

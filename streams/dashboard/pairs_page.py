@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -22,7 +22,7 @@ from understudy.analyzers.compare.word_difference import Run, word_difference
 from understudy.analyzers.guardrails.formatting import format_value, printable
 from understudy.streams.clickhouse.captured_pair import CapturedPair, CapturedSide
 from understudy.streams.clickhouse.captured_pairs import CaptureCount
-from understudy.streams.clickhouse.pair_judgements import PairJudgement
+from understudy.streams.clickhouse.pair_judgements import PairJudgement, Said, said_of
 from understudy.streams.dashboard.pair_filter import KIND_WORDS, Chosen
 
 _MEANT: Final = frozenset("\n\t\u00a0\u2002\u2003\u2009\u200c\u200d\u202f\u3000")
@@ -111,11 +111,11 @@ def pairs_page(
     pairs: Sequence[CapturedPair],
     counts: Sequence[CaptureCount],
     chosen: Chosen,
-    judged: Mapping[str, Sequence[PairJudgement]] = MappingProxyType({}),
+    said: Said = MappingProxyType({}),
 ) -> PairsPage:
     """Return what the page shows of pairs that were found, and of what was said of them."""
     return PairsPage(
-        pairs=[pair_view(pair, judged.get(pair.pair_id, ())) for pair in pairs],
+        pairs=[pair_view(pair, said_of(pair, said)) for pair in pairs],
         filters=[
             _filter("language", "Language", counts, chosen.language),
             _filter("workflow", "Workflow", counts, chosen.workflow),

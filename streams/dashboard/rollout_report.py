@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
@@ -19,7 +19,7 @@ from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.clickhouse.captured_pairs import worst_pairs
 from understudy.streams.clickhouse.decision_history import END, DecisionHistory
 from understudy.streams.clickhouse.evidence_history import EvidencePoint, read_course
-from understudy.streams.clickhouse.pair_judgements import PairJudgement, read_judgements
+from understudy.streams.clickhouse.pair_judgements import Said, read_judgements, said_of
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.traffic_figures import (
@@ -99,9 +99,7 @@ def rollout_report(
     )
     problem = reader.problem
     pairs = _pairs(reader, source)
-    said: Mapping[str, Sequence[PairJudgement]] = reader.read(
-        lambda c: read_judgements(c, pairs), {}
-    )
+    said: Said = reader.read(lambda c: read_judgements(c, pairs), {})
     status = status_of(record, decision)
     first, last = (found.since, min(found.until, source.until)) if found else span
     counted = f"from {format_time(to_epoch_ms(first))} until {format_time(to_epoch_ms(last))}"
@@ -122,7 +120,7 @@ def rollout_report(
         evidence=evidence_part(decision, courses) if decision else None,
         traffic=traffic_part(found, languages, counted) if found else None,
         answers=answers_part(judged, decision),
-        pairs=[pair_view(pair, said.get(pair.pair_id, ())) for pair in pairs],
+        pairs=[pair_view(pair, said_of(pair, said)) for pair in pairs],
         decisions=history.decisions,
         commands=list(reversed(record.commands)),
         policy=policy_text(record),

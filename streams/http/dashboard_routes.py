@@ -300,10 +300,10 @@ async def show_pairs(request: web.Request) -> web.Response:
             )  # fmt: skip
         shown = found[:limit]
         try:
-            judged = read_judgements(connection, shown)
+            said = read_judgements(connection, shown)
         except (SinkBusy, SinkBroken):  # pairs are shown without: it may be granted apart
-            judged = {}
-        return pairs_page(shown, counts, chosen, judged), len(found) > limit
+            said = {}
+        return pairs_page(shown, counts, chosen, said), len(found) > limit
 
     stored = await _from_clickhouse(request, read, (pairs_page([], [], chosen), False))
     page, has_more = stored.found

@@ -13,7 +13,7 @@ from tests.streams.clickhouse.test_captured_pairs import pair
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.redaction.redact import Redacted
 from understudy.streams.clickhouse.captured_pair import CapturedPair
-from understudy.streams.clickhouse.pair_judgements import PairJudgement, read_judgements
+from understudy.streams.clickhouse.pair_judgements import PairJudgement, read_judgements, said_of
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.pairing.clickhouse_results import evaluations_block, explanations_blocks
 from understudy.streams.pairing.records import JudgedPair
@@ -33,7 +33,7 @@ class _Connection:
 
 def read(client: Client, *pairs: CapturedPair) -> dict[str, list[PairJudgement]]:
     found = read_judgements(cast(ReadConnection, _Connection(client)), pairs)
-    return {pair_id: list(some) for pair_id, some in found.items()}
+    return {one.pair_id: list(said_of(one, found)) for one in pairs if said_of(one, found)}
 
 
 def captured(pair_id: str, at_ms: int = AT_MS) -> CapturedPair:
@@ -68,6 +68,14 @@ def test_an_id_that_was_used_again_is_another_pair(client: Client) -> None:
     put(client, JudgedPair(1, preferring("tie")))
     assert read(client, captured("a", AT_MS + 86_400_000)) == {}
     assert read(client, captured("a", AT_MS + 4_000)).keys() == {"a"}, "sides differ by seconds"
+
+
+def test_pairs_that_share_an_id_keep_apart_what_was_said(client: Client) -> None:
+    put(client, JudgedPair(1, preferring("tie")))
+    first, again = captured("a"), captured("a", AT_MS + 3_600_000)
+    said = read_judgements(cast(ReadConnection, _Connection(client)), [first, again])
+    assert [one.preference for one in said_of(first, said)] == [0.5]
+    assert said_of(again, said) == ()
 
 
 def test_without_pairs_nothing_is_asked(client: Client) -> None:

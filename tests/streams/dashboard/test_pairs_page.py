@@ -24,8 +24,8 @@ from understudy.streams.dashboard.pairs_page import (
 HOSTILE = "<script>alert(1)</script>\u202egnp.exe\u2066 {{ 7*7 }} \x1b[2J"
 
 
-def shown(*pairs: Any, judged: Any = MappingProxyType({}), **chosen: Any) -> str:
-    page = pairs_page(pairs, [CaptureCount("ja", "", "json", 2)], Chosen(**chosen), judged)
+def shown(*pairs: Any, said: Any = MappingProxyType({}), **chosen: Any) -> str:
+    page = pairs_page(pairs, [CaptureCount("ja", "", "json", 2)], Chosen(**chosen), said)
     return render(
         "pairs.html", id="r", page=page, chosen=Chosen(**chosen), hours=24, until=None, problem="",
         links={1: "", 24: "", 168: ""}, more="", capture="worst", person="", can_sign_in=False,
@@ -120,7 +120,7 @@ JUDGED = PairJudgement(
 
 
 def test_what_evaluators_said_stands_below_the_answers() -> None:
-    text = shown(pair("p"), judged={"p": [JUDGED]})
+    text = shown(pair("p"), said={("p", pair("p").request_time_ms): [JUDGED]})
     assert "<bdi>helpful@1</bdi>: prefers candidate" in text
     assert "stable shown first" in text
     assert "2026-03-02 12:00:00</time> UTC" in text
