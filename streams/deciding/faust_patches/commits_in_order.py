@@ -34,6 +34,17 @@ class CommitsInOrder(Consumer):
     async def perform_seek(self) -> None:
         """What follows is delivered from the committed offsets on."""
         await super().perform_seek()
+        self._forget()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Commit, then commit nothing of this assignment under a later one.
+
+        Where others had the partition in between, that would take their commits back.
+        """
+        await super().on_partitions_revoked(revoked)
+        self._forget()
+
+    def _forget(self) -> None:
         for known in (self._delivered, self._done, self._acked, self._acked_index):
             known.clear()  # else Faust takes what is acknowledged again for known
 

@@ -102,6 +102,24 @@ def test_a_revocation_passes_nothing() -> None:
     assert commit(one) == 6
 
 
+def test_nothing_is_committed_under_a_later_assignment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even what is done: others may have had the partition, and come further."""
+    committed: list[int | None] = []
+
+    async def revoke(one: Any, revoked: set[TP]) -> None:
+        one._committed_offset.pop(WINDOWS)
+        committed.append(commit(one))
+        one.ack(messages[6])
+
+    monkeypatch.setattr(Consumer, "on_partitions_revoked", revoke)
+    one = consumer(5)
+    messages = deliver(one, 5, 6)
+    one.ack(messages[5])
+    asyncio.run(one.on_partitions_revoked({WINDOWS}))
+    assert committed == [6]
+    assert commit(one) is None
+
+
 def test_after_a_seek_what_is_delivered_again_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     async def seek(_: Any) -> None:
         """To what is committed."""
