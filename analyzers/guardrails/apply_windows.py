@@ -147,9 +147,10 @@ def _count_for_stage(
 
 
 def _note_changes(state: RolloutState, source: Source, stored: Rows) -> None:
-    """Note which windows the next look has to look at."""
-    if source == "events" and stored:
-        first_ms, known_ms = min(key.start_ms for key in stored), state.changed_from_ms
+    """Note which open windows the next look has to look at; what is late is folded, or waits."""
+    starts_ms = {key.start_ms for key in stored}.intersection(state.stores[source].starts())
+    if source == "events" and starts_ms:
+        first_ms, known_ms = min(starts_ms), state.changed_from_ms
         state.changed_from_ms = first_ms if known_ms is None else min(first_ms, known_ms)
 
 

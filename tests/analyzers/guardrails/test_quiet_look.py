@@ -148,6 +148,19 @@ def test_it_is_looked_again_when_a_field_turns_up() -> None:
     assert quiet.may_differ(POLICY, state)
 
 
+def test_an_open_row_of_a_folded_window_changes_nothing() -> None:
+    evaluator = RolloutEvaluator(POLICY)
+    closed = World(requests=12).messages(1, 2)
+    for one in (*closed, closed[-1]):
+        evaluator.take(one)
+    assert not evaluator._state.stores["events"].starts()
+    last_look = evaluator._quiet
+    (late, _) = World(requests=12, partition=1).messages(2, 2)
+    rows = [msgspec.structs.replace(row, closed=False) for row in late.rows]
+    assert evaluator.take(message(rows, version=1, partition=1)) is None
+    assert evaluator._quiet is last_look
+
+
 def test_fresh_wealth_counts_where_there_was_none() -> None:
     wealth, fresh = np.full((1, 3), -np.inf), np.log([0.5])
     (most,) = quiet_look._after(wealth, fresh, [np.array([[1.0, 0.0]])])
