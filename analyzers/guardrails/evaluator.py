@@ -144,7 +144,6 @@ class RolloutEvaluator:
         without those that only refresh. Raises ValueError for counts that cannot be.
         """
         starts, decisions = starts_of(rows), list[Decision]()
-        self._quiet = None  # folding many windows at once keeps no path
         done = 0
         while done < len(starts):
             at_once = self._windows_at_once
@@ -160,6 +159,7 @@ class RolloutEvaluator:
             done += n_taken
             at_once = FEWEST_WINDOWS if decision else min(2 * self._windows_at_once, MOST_WINDOWS)
             self._windows_at_once = at_once
+        self._quiet = None  # folding many windows at once keeps no path
         return decisions
 
     def advance_clock(self, at_ms: int) -> None:

@@ -217,6 +217,24 @@ def test_windows_at_which_no_number_reaches_a_limit_are_not_evaluated(
     assert len(looks) < len(messages) / 2
 
 
+def test_a_message_after_complete_windows_is_looked_at() -> None:
+    """They are folded, though some window of theirs was looked at in the ordinary way."""
+    rollout = read_policy(
+        "rollout_id: helpdesk\nmodels: {stable: a, candidate: b}\nindependent_requests: true\n"
+        "guardrails: [{metric: error_rate, max_increase: 1pp, slices: [all]}]\n"
+    )
+    worse = World(requests=30, harm=Harm(bad={"error": 0.05}))
+    before = [timed(one) for one in worse.messages(2, 3)]
+    (last,) = [timed(one) for one in worse.messages(1, 1, first=3)]
+    evaluator = RolloutEvaluator(rollout)
+    found = evaluator.take_closed(closed_rows(rollout, [row for one in before for row in one.rows]))
+    assert [one.verdict for one in found] == ["hold"]
+    is_open = [msgspec.structs.replace(row, closed=False) for row in last.rows]
+    decision = evaluator.take(msgspec.structs.replace(last, rows=is_open))
+    assert decision is not None
+    assert decision.verdict == "rollback"
+
+
 def test_no_rows_change_nothing() -> None:
     evaluator = RolloutEvaluator(policy(""))
     assert evaluator.take_closed([]) == []
