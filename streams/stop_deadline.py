@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import faulthandler
 import os
 import sys
@@ -25,14 +24,6 @@ def end_process(_: BaseException | None = None) -> None:
     """End at once. Nothing is lost: what is not committed is read again, and must not be sent."""
     sys.stderr.flush()
     os._exit(FAILED)
-
-
-def set_from_handler(event: threading.Event) -> None:
-    """Set an event in a handler of signals, which runs in the main thread between two of its steps.
-
-    That thread may hold the event's lock, since it waits for the event; so another thread sets it.
-    """
-    _thread.start_new_thread(event.set, ())
 
 
 @contextmanager

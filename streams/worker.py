@@ -74,7 +74,8 @@ from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.replay.stored_trial import page_judge
 from understudy.streams.settings import ClickHouseSettings, Settings, SettingsError
-from understudy.streams.stop_deadline import set_from_handler, stop_deadline
+from understudy.streams.stop_deadline import stop_deadline
+from understudy.streams.stop_signal import set_from_handler
 
 log = structlog.get_logger(__name__)
 

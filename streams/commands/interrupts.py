@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from understudy.streams.stop_deadline import set_from_handler
+from understudy.streams.stop_signal import set_from_handler
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from tests.waiting import wait_until
-from understudy.streams.stop_deadline import set_from_handler, stop_deadline
+from understudy.streams.stop_deadline import stop_deadline
 
 SHORT_S = 0.05
 """Long enough for a thread to wake up, short enough for a test that waits for it to pass."""
@@ -38,10 +38,3 @@ def test_a_stop_that_hangs_shows_all_stacks_and_ends_the_process(
         wait_until(timed_out.is_set, "the deadline has passed")
     assert {"event": "worker.stop_timed_out", "timeout_s": SHORT_S, "log_level": "error"} in logs
     assert "wait_until" in capfd.readouterr().err
-
-
-def test_a_signal_stops_a_thread_that_is_about_to_wait() -> None:
-    stop = threading.Event()
-    with stop._cond:  # type: ignore[attr-defined]  # as it is on its way into or out of `wait`
-        set_from_handler(stop)
-    assert stop.wait(10.0)

@@ -60,7 +60,7 @@ class Recording:
 
         return Nothing()
 
-    def insert(self, table: str, *_: object, **__: object) -> None:
+    def raw_insert(self, table: str, *_: object, **__: object) -> None:
         self.commands.append(f"INSERT INTO {table}")
 
 
