@@ -64,8 +64,7 @@ def answer_hash(response: Response | None) -> int:
     output, calls = response.output, response.tool_calls
     if calls:
         return hash((output, *((call.name, bytes(call.arguments)) for call in calls)))
-    # Nearly all begin with a letter, and are not looked through.
-    return hash(output) if output and (output[0].isalnum() or not is_blank(output)) else 0
+    return hash(output) if output and not is_blank(output) else 0
 
 
 def is_short(response: Response | None, request: Request | None) -> bool:

@@ -103,8 +103,7 @@ def read_sides(
     expects_text = _bools([(request.expects or "text") == "text" for request in requests])
     call_count = _ints([len(c) if c else 0 for c in calls])
     called = call_count > 0
-    # Nearly all begin with a letter, and are not looked through.
-    blank = answers.where([not text[:1].isalnum() and is_blank(text) for text in answers.texts])
+    blank = answers.where([is_blank(text) for text in answers.texts])
     # Whoever parses the answer gets leaked reasoning as well; of a tool call alone nobody does.
     json = check_json(as_given, ~(failed | expects_text | hidden.text | (called & blank)))
     schema_ids = [request.schema_id for request in requests]

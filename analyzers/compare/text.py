@@ -43,9 +43,8 @@ def is_blank(text: str | None) -> bool:
     """Whether nobody would see anything of a text."""
     if not text:
         return True
-    # Most texts begin with a letter, or with one of ASCII's signs.
-    first = text[0]
-    return not (first.isalnum() or "!" <= first <= "~") and _visible(text) is None
+    # Most texts begin with a letter or a sign of ASCII; Unicode has letters that are blank.
+    return not "!" <= text[0] <= "~" and _visible(text) is None
 
 
 @dataclass(frozen=True, slots=True)

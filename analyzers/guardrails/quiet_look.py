@@ -191,7 +191,10 @@ def _most_won(
         return stack.test.most_won_of_means(statistics, waiting, stack.cache.scales[first])
     gauges = batches[..., state.layouts["events"].gauges_in_batch]
     if gauges.any():
-        statistics = statistics + stack.unresolved(gauges, starts, state.tail_thresholds)
+        at_worst = stack.unresolved(gauges, starts, state.tail_thresholds)
+        if (at_worst < 0.0).any():
+            return None  # counts that cannot be: more bad ones than wait
+        statistics = statistics + at_worst
     return stack.test.most_won(statistics.sum(axis=0) + waiting)
 
 

@@ -213,7 +213,7 @@ def test_on_real_outputs_the_shortcuts_change_nothing(model_outputs_dir: Path) -
     ("text", "blank"),
     [
         (None, True), ("", True), (" \n\t\u00a0\u3000", True), ("\u200b\ufeff\u00ad", True),
-        ("\u2800\u3164", True), ("\u202e \u200f", True),
+        ("\u2800\u3164", True), ("\u202e \u200f", True), ("\u3164", True), ("\u115f\u1160", True),
         ("a", False), ("\u200ba", False), ("0", False), (".", False), ("\U0001f44d", False),
         ("\x00", False), ("\ufffd", False),
     ],

@@ -19,6 +19,7 @@ from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.windows.rows import total
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.manifests import read_policy
+from understudy.schemas.window_measures import UnresolvedCounts
 from understudy.schemas.windows import SECTIONS, WindowRow, WindowsMessage
 
 POLICY = read_policy(
@@ -159,6 +160,22 @@ def test_an_open_row_of_a_folded_window_changes_nothing() -> None:
     rows = [msgspec.structs.replace(row, closed=False) for row in late.rows]
     assert evaluator.take(message(rows, version=1, partition=1)) is None
     assert evaluator._quiet is last_look
+
+
+def test_counts_that_cannot_be_have_no_bound() -> None:
+    """More errors among those that wait than wait: a look says what they lead to."""
+    evaluator = RolloutEvaluator(POLICY)
+    *before, last = World(requests=5, languages=("en",)).messages(1, 3)
+    for one in before:
+        evaluator.take(one)
+    unresolved = UnresolvedCounts(awaiting_stable=3, awaiting_stable_errors=40)
+    rows = [
+        msgspec.structs.replace(row, closed=False, version=9, unresolved=unresolved)
+        for row in last.rows
+    ]
+    last_look = evaluator._quiet
+    evaluator.take(msgspec.structs.replace(last, version=9, rows=rows))
+    assert evaluator._quiet is not last_look
 
 
 def test_fresh_wealth_counts_where_there_was_none() -> None:
