@@ -42,6 +42,7 @@ def bomb(
             "batch.size": _ROOM_BYTES,
             "queue.buffering.max.kbytes": 2 * _ROOM_BYTES // 1024,
             "linger.ms": _ONE_BATCH_MS,
+            "enable.idempotence": True,  # a batch that is sent again is the same batch
         }
     )
     for _ in range(records):
