@@ -29,6 +29,17 @@ class TwoQueues(LoadScopeScheduling):
         self._computing: set[str] = set()
         """Processes, by the names of their gateways, that take tests that compute first."""
 
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Give what a process that crashed has not done to the others.
+
+        xdist gives them its finished files as well: a process that gets one of those has nothing to
+        report, so it is given nothing more, and the run never ends.
+        """
+        units = self.assigned_work[node]
+        for scope in [name for name, tests in units.items() if all(tests.values())]:
+            del units[scope]
+        return super().remove_node(node)
+
     def _split_scope(self, nodeid: str) -> str:
         return nodeid if nodeid.startswith(_BY_THEMSELVES) else nodeid.split("::", 1)[0]
 
