@@ -30,9 +30,6 @@ changed after it."""
 SETTINGS_HANDSHAKE: Final = "SELECT name, value, readonly FROM system.settings LIMIT 10000"
 """What clickhouse-connect asks first. In read-only mode every setting would be read-only, and it
 would refuse to send any; those that it sends are ignored instead."""
-_ENGINE: Final = "memory_worker_period_ms=1000"
-"""Options of the engine, which the first to open the folder sets. By default it looks 20 times a
-second how much memory the process has, for a sixth of a percent of a core."""
 _CANCEL: Final = "KILL QUERY WHERE Settings['readonly'] = '1' ASYNC"
 """Those of the connections here; what the worker inserts goes on."""
 _ERROR: Final = re.compile(r"Code: (?P<code>[0-9]+)\. .*", re.DOTALL)
@@ -117,7 +114,7 @@ class ReadOnlyChdb:
         import chdb
 
         try:
-            return chdb.connect(f"{self._path}?{_ENGINE}")  # type: ignore[no-untyped-call, unused-ignore]
+            return chdb.connect(self._path)  # type: ignore[no-untyped-call, unused-ignore]
         except Exception as error:
             raise StatementFailed(UNKNOWN_CODE, str(error)) from None
 
