@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from understudy.analyzers.compare.arrays import Bools, Ints, concatenate, select
 from understudy.analyzers.compare.constant_answers import Repeats
-from understudy.analyzers.compare.language_tags import UNDETERMINED, normalize_tag
+from understudy.analyzers.compare.language_tags import UNDETERMINED
 from understudy.analyzers.compare.measure_arrays import ControlMeasures, PairMeasures, SideMeasures
 from understudy.analyzers.compare.options import CompareOptions
 from understudy.analyzers.compare.pairs import compare_control, compare_pairs
@@ -36,6 +36,7 @@ from understudy.streams.pairing.request_language import (
     PromptLanguages,
     named_language,
     request_language,
+    tag_named,
     waiting_language,
 )
 
@@ -228,7 +229,7 @@ def _languages(
 ) -> list[str]:
     """The language of each request; most are tagged, so stable's tag is looked up first."""
     tags = [event.language for event in stable_events]
-    named = {tag: normalize_tag(tag) if tag else UNDETERMINED for tag in set(tags)}
+    named = {tag: tag_named(tag) for tag in set(tags)}
     languages = [named[tag] for tag in tags]
     if UNDETERMINED in named.values():
         for row, language in enumerate(languages):

@@ -14,7 +14,7 @@ from typing import ClassVar, Final, Literal
 
 import msgspec
 
-from understudy.analyzers.compare.language_tags import UNDETERMINED, normalize_tag
+from understudy.analyzers.compare.language_tags import UNDETERMINED
 from understudy.analyzers.windows.window_sums import SliceKey
 from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.events import Event, InvalidEvent, InvalidReason, peek
@@ -36,7 +36,7 @@ from understudy.streams.pairing.records import (
     RecordBatch,
     Tally,
 )
-from understudy.streams.pairing.request_language import named_language
+from understudy.streams.pairing.request_language import named_language, tag_named
 
 BEFORE_ANY_WATERMARK: Final = 0
 """Records that are invalid before any valid one counts in the window of 1970."""
@@ -319,7 +319,7 @@ def _labels(record: AnyRecord | None, letter: DeadLetter) -> tuple[str, str, str
     return (
         rollout_id,
         mode if mode in _MODES else "",
-        normalize_tag(language) if language else UNDETERMINED,
+        tag_named(language),
         _text(fields.get("workflow"), 128),
     )
 

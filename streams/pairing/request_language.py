@@ -43,7 +43,12 @@ def waiting_language(first: Event, prompts: PromptLanguages | None = None) -> st
 
 def named_language(record: Event | Feedback | Evaluation) -> str:
     """The language as a record names it."""
-    return normalize_tag(record.language) if record.language else UNDETERMINED
+    return tag_named(record.language)
+
+
+def tag_named(language: str | None) -> str:
+    """The tag of a language as gateways write it; undetermined where they write none."""
+    return normalize_tag(language) if language else UNDETERMINED
 
 
 def _prompt_language(event: Event, prompts: PromptLanguages | None) -> str:
