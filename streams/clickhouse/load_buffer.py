@@ -112,17 +112,19 @@ class _Group:
 
     def add(self, content: Insertable, offer: _Offer, now_s: float) -> None:
         """Take something in, in place of earlier versions where these wait."""
-        rows, nbytes = content.rows, content.nbytes
         last = self.waiting[-1] if self.waiting else None
         if last is None or isinstance(content, Block) or isinstance(last.content, Block):
             self.waiting.append(_Waiting(content, [offer], now_s))
-        else:
-            rows, nbytes = -last.content.rows, -last.content.nbytes
-            last.content.replaced_by(content)
-            last.offers.append(offer)
-            rows, nbytes = rows + last.content.rows, nbytes + last.content.nbytes
-        self.rows += rows
-        self.nbytes += nbytes
+            self._count(content, 1)
+            return
+        self._count(last.content, -1)
+        last.content.replaced_by(content)
+        last.offers.append(offer)
+        self._count(last.content, 1)
+
+    def _count(self, content: Insertable, sign: int) -> None:
+        self.rows += sign * content.rows
+        self.nbytes += sign * content.nbytes
 
     def take(self, policy: LoadPolicy) -> list[_Waiting]:
         """The oldest up to the limits of a batch, at least one."""
@@ -133,8 +135,7 @@ class _Group:
             taken.append(one)
             rows += one.content.rows
             nbytes += one.content.nbytes
-        self.rows -= rows
-        self.nbytes -= nbytes
+            self._count(one.content, -1)
         return taken
 
 
