@@ -6,7 +6,6 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Final
 
 from understudy.schemas.event_time import from_epoch_ms
@@ -89,10 +88,13 @@ def read_judgements(connection: ReadConnection, pairs: Sequence[CapturedPair]) -
         "since": from_epoch_ms(min(times_ms) - _SAME_REQUEST_MS),
         "until": from_epoch_ms(max(times_ms) + _SAME_REQUEST_MS),
     }
-    judgements = [PairJudgement(*row) for row in connection.rows(_QUERY, parameters)]
+    captured: dict[str, list[CapturedPair]] = defaultdict(list)
+    for pair in pairs:
+        captured[pair.pair_id].append(pair)
     said: dict[tuple[str, int], list[PairJudgement]] = defaultdict(list)
-    for pair, one in product(pairs, judgements):
-        is_near = abs(one.request_time_ms - pair.request_time_ms) <= _SAME_REQUEST_MS
-        if one.pair_id == pair.pair_id and is_near:
-            said[pair.pair_id, pair.request_time_ms].append(one)
+    for row in connection.rows(_QUERY, parameters):
+        one = PairJudgement(*row)
+        for pair in captured[one.pair_id]:
+            if abs(one.request_time_ms - pair.request_time_ms) <= _SAME_REQUEST_MS:
+                said[pair.pair_id, pair.request_time_ms].append(one)
     return said
