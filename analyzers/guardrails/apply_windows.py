@@ -60,14 +60,13 @@ def apply_windows(
     _count_for_stage(rollout, state, message, rows, stored)
     late = store.apply(message.partition, message.version, stored)
     state.measured_since.note(metrics_resting_on_field(state, message.source), rows)
-    for key in stored:
-        state.batches[message.source].pop(key.start_ms, None)
+    if state.stacks.of_source[message.source]:
+        state.sums[message.source].note((message.partition, key) for key in stored)
     _note_changes(state, message.source, stored)
     _note_times(state, message, rows)
     _fold_late(rollout, state, message.source, late)
     _learn_tail_thresholds(state, message, rows)
     while (start_ms := store.next_to_fold()) is not None:
-        state.batches[message.source].pop(start_ms, None)
         rows_of_window = store.fold(start_ms)
         fold_window(rollout, state, message.source, start_ms, rows_of_window, is_late=False)
 

@@ -23,7 +23,7 @@ from understudy.analyzers.guardrails.evidence_path import (
     best_prefix,
     log_evidence_path,
 )
-from understudy.analyzers.guardrails.fold_window import assumption_of, batch_of
+from understudy.analyzers.guardrails.fold_window import assumption_of
 from understudy.analyzers.guardrails.sequential_tests import carried
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray, log_evidence
@@ -233,7 +233,7 @@ class _SourceWindows:
     """The open windows of one source, as all of its stacks see them."""
 
     def __init__(self, state: RolloutState, source: Source, starts: IntArray) -> None:
-        self.starts, self.batches = starts, open_batches(state, source, starts.tolist())
+        self.starts, self.batches = starts, open_batches(state, source)
         self._layout = state.layouts[source]
         self.gauges = self.batches[..., self._layout.gauges_in_batch]
         self.is_resolved: BoolArray = np.asarray(~self.gauges.any(axis=-1))
@@ -292,11 +292,8 @@ def _opened(
     return _Opened(known, OpenWindows(starts, statistics, at_worst, is_resolved, counts, effect))
 
 
-def open_batches(state: RolloutState, source: Source, starts: Sequence[int]) -> FloatArray:
+def open_batches(state: RolloutState, source: Source) -> FloatArray:
     """Return the sums of T open windows, (T, n_slices, batch_width)."""
-    store, known = state.stores[source], state.batches[source]
-    for start_ms in starts:
-        if start_ms not in known:
-            known[start_ms] = batch_of(state, source, store.rows_of(start_ms))
-    shape = (len(starts), len(state.table.names), state.layouts[source].batch_width)
-    return np.array([known[start_ms] for start_ms in starts]).reshape(shape)
+    sums = state.sums[source]
+    sums.update(state.stores[source])
+    return sums.batches

@@ -166,7 +166,7 @@ def _reached(state: RolloutState, changed_from_ms: int) -> _Reached | None:
     n_rows = sum(state.stores["events"].n_rows(start_ms) for start_ms in starts.tolist())
     if not own or n_rows > _MOST_ROWS or first >= len(cache.path):
         return None
-    batches = open_batches(state, "events", starts.tolist())
+    batches = open_batches(state, "events")[-starts.size :]
     won = [_most_won(state, stack, starts, batches, first) for stack in own]
     if any(one is None for one in won):
         return None

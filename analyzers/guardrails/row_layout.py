@@ -227,6 +227,11 @@ class RowLayout:
                 batch[place, numbers] = own.sum(axis=0)[sources]
         return batch
 
+    @property
+    def added(self) -> list[tuple[IntArray, IntArray]]:
+        """By kind of slice, numbers of a batch, and which number of a row each of them adds up."""
+        return list(zip(self._numbers_of_kind, self._sources_of_numbers, strict=True))
+
     def shrank(self, before: FloatArray, after: FloatArray) -> bool:
         """Return whether a newer version of some row holds less than an older one, (n, width)."""
         return bool((after < before)[:, self._counted].any())

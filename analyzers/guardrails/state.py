@@ -20,6 +20,7 @@ from understudy.analyzers.guardrails.check_stacks import CheckStacks
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.design_effect import DesignEffect
 from understudy.analyzers.guardrails.measured_since import MeasuredSince
+from understudy.analyzers.guardrails.open_sums import OpenSums
 from understudy.analyzers.guardrails.read_ahead import ReadAhead
 from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.slice_table import SliceTable
@@ -194,9 +195,7 @@ class RolloutState:
         self.changed_from_ms: int | None = None
         """Start of the first window of events of which some row has changed since a look; None
         for none."""
-        self.batches: dict[Source, dict[int, FloatArray]] = {source: {} for source in SOURCES}
-        """By start of the window: sums of its rows, as long as none changes."""
-        self.table, self.stacks = self._tables()
+        self.table, self.stacks, self.sums = self._tables()
         self.ahead = {source: ReadAhead(layout) for source, layout in self.layouts.items()}
         """Rows of messages that come next, read already."""
         self.cover_arrivals()
@@ -223,21 +222,20 @@ class RolloutState:
     def cover_arrivals(self) -> None:
         """Give each slice that the checks cover by now a place in all arrays."""
         before = self.stacks
-        self.table, self.stacks = self._tables()
+        self.table, self.stacks, self.sums = self._tables()
         self.passed = [self._covered(before.names, one) for one in self.passed]
         for check, slices in zip(self.checks, self.table.of_check, strict=True):
             known = self.evidence.get(check.name) or CheckEvidence.begin(check.test, ())
             self.evidence[check.name] = known.covering(check.test, slices)
             effect = self.effects.get(check.name) or DesignEffect.begin(check.test, ())
             self.effects[check.name] = effect.covering(slices)
-        for batches in self.batches.values():
-            batches.clear()
         for ahead in self.ahead.values():
             ahead.clear()
 
-    def _tables(self) -> tuple[SliceTable, CheckStacks]:
+    def _tables(self) -> tuple[SliceTable, CheckStacks, dict[Source, OpenSums]]:
         table = SliceTable(self.checks, self.arrivals, mirrors=self._mirrors)
-        return table, CheckStacks(self.checks, table, self.layouts)
+        sums = {source: OpenSums(layout, table) for source, layout in self.layouts.items()}
+        return table, CheckStacks(self.checks, table, self.layouts), sums
 
     def note_fold(self) -> None:
         """Keep what the fold before has left, unless a look has seen it; call it before a fold."""

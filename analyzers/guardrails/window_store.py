@@ -183,6 +183,10 @@ class WindowStore:
         folded_ms = -1 if self.folded_through_ms is None else self.folded_through_ms
         return max(folded_ms, *self._windows) if self._windows else folded_ms
 
+    def window(self, start_ms: int) -> RowsOfWindow:
+        """Return the rows of a window that was not folded, in any order."""
+        return self._windows[start_ms]
+
     def rows_of(self, start_ms: int) -> list[tuple[RowKey, StoredRow]]:
         """Return the rows of a window that was not folded, in a fixed order."""
         if start_ms not in self._ordered:
@@ -246,9 +250,14 @@ class WindowStore:
         return self.folded_through_ms is not None and start_ms <= self.folded_through_ms
 
 
-def _place(item: tuple[RowPlace, StoredRow]) -> tuple[int | str, ...]:
-    (partition, key), _ = item
+def order_in_window(place: RowPlace) -> tuple[int | str, ...]:
+    """Return what the rows of a window are ordered by."""
+    partition, key = place
     return partition, *_order(key)[1:]
+
+
+def _place(item: tuple[RowPlace, StoredRow]) -> tuple[int | str, ...]:
+    return order_in_window(item[0])
 
 
 # Encoded
