@@ -59,6 +59,8 @@ class DecidingApp(PauseUntilRecovered, LeaveAfterStop):
 
     changelog_name: str
     fetch_wait_ms: int
+    on_crashed: Callable[[], object] | None = None
+    """Called in the thread in which the app has crashed."""
     make_topics: Callable[[], object]
     lease: SessionLease
     port: FaustPort
@@ -70,6 +72,12 @@ class DecidingApp(PauseUntilRecovered, LeaveAfterStop):
 
     def _new_transport(self) -> PatchedTransport:
         return PatchedTransport(self.conf.broker_consumer, self)
+
+    def _crash(self, reason: BaseException) -> None:
+        """Say so: Faust's own event wakes nobody where the consumer's thread sets it."""
+        super()._crash(reason)
+        if self.on_crashed is not None:
+            self.on_crashed()
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Save everything first, unless another worker may have taken over already."""

@@ -138,19 +138,16 @@ class FaustPort:
             if not held:
                 return {}
             ends = await consumer.highwaters(*held)
-            begins = await consumer.earliest_offsets(*held)
+            done = {
+                place: max(self._committed(place), applied.get((place.topic, place.partition), 0))
+                for place in held
+            }
+            waiting = [place for place in held if (ends[place] or 0) > done[place]]
+            begins = await consumer.earliest_offsets(*waiting) if waiting else {}
         except Exception:  # not started yet, or the broker is away: nothing can move
             return None
         return {
-            place.partition: max(
-                0,
-                (ends[place] or 0)
-                - max(
-                    begins[place] or 0,
-                    self._committed(place),
-                    applied.get((place.topic, place.partition), 0),
-                ),
-            )
+            place.partition: max(0, (ends[place] or 0) - max(done[place], begins.get(place) or 0))
             for place in held
         }
 

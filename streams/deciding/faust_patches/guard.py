@@ -27,7 +27,7 @@ Owner = type | ModuleType
 PATCHED: Final[Sequence[tuple[Owner, tuple[str, ...]]]] = (
     (
         faust.App,
-        ("_create_directories", "_fetcher", "_new_transport", "_on_partitions_assigned",
+        ("_crash", "_create_directories", "_fetcher", "_new_transport", "_on_partitions_assigned",
          "_on_partitions_revoked", "_on_rebalance_when_stopped", "consumer_generation_id",
          "on_rebalance_end", "rebalancing_count"),
     ),

@@ -14,7 +14,7 @@ import pytest
 from tests import waiting
 from understudy.schemas.manifests import read_manifest
 from understudy.streams.deciding import faust_app, runner
-from understudy.streams.deciding.faust_app import make_app
+from understudy.streams.deciding.faust_app import DecidingApp, make_app
 from understudy.streams.deciding.runner import run_deciding
 from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.kafka.client_config import changelog, topics
@@ -102,7 +102,26 @@ def test_a_start_that_fails_leaves_no_thread(
     with Deciding(embedded_broker) as deciding:
         wait_until(lambda: deciding.raised)
     assert str(deciding.raised[0]) == "no leader"
-    assert names() <= before
+    waiting.wait_until(lambda: names() <= before, "its threads have ended")
+
+
+def test_a_crash_in_another_thread_ends_it(
+    embedded_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust notes a failure of its consumer in the consumer's thread, which wakes no loop."""
+    apps: list[DecidingApp] = []
+
+    def make_and_keep(*args: Any) -> DecidingApp:
+        apps.append(make_app(*args))
+        return apps[0]
+
+    monkeypatch.setattr(runner, "make_app", make_and_keep)
+    with Deciding(embedded_broker) as deciding:
+        wait_until(lambda: apps and apps[0].progress.is_recovered)
+        apps[0]._crash(OSError("no sockets left"))
+        wait_until(lambda: deciding.raised)
+    assert str(deciding.raised[0]) == "no sockets left"
+    assert not deciding.thread.is_alive()
 
 
 def test_a_stop_while_it_starts_is_heeded(embedded_broker: EmbeddedBroker) -> None:
