@@ -8,7 +8,7 @@ further attempt or a control side is found at the end of a batch, wherever that 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -55,41 +55,55 @@ class EarlierAnswers:
         self._reach_bytes = policy.max_join_bytes
         self._kept: dict[Group, Ints] = {}
         """The last answers of each group, a row each."""
+        self._new: dict[Group, _New] = defaultdict(_New)
+        """What has come since."""
         self._most = FEWEST_KEPT
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def hold_against(self, entries: Iterable[RequestSides]) -> None:
-        """Note on each request what earlier answers say, and keep its own for those to come."""
-        groups: dict[Group, _New] = defaultdict(_New)
+    def take(self, entries: Iterable[RequestSides]) -> None:
+        """Take the answers of requests, to be held against those before them."""
         for entry in entries:
             if entry.is_whole:
                 if entry.wanted & PAIR == PAIR:
-                    _take_pair(entry, groups)
+                    _take_pair(entry, self._new)
                 else:
-                    _take_alone(entry, groups)
-        if groups:
-            self._compare(groups)
+                    _take_alone(entry, self._new)
 
-    def _compare(self, groups: dict[Group, _New]) -> None:
+    @staticmethod
+    def hold_together(several: Sequence[EarlierAnswers]) -> None:
+        """Note on each request that was taken what earlier answers say, and keep its own.
+
+        Of several partitions at once: few requests complete in each of them, and most of what this
+        takes does not depend on how many they are.
+        """
+        places: list[tuple[dict[Group, Ints], Group]] = []
         parts: list[Ints] = []
         counts: list[int] = []
-        for group, some in groups.items():
-            kept = self._kept.get(group, _NONE)
-            new = np.array(some.table, dtype=np.int64).reshape(-1, len(COLUMNS))
-            parts += (kept, new)
-            counts += (len(kept), len(new))
+        requests: list[RequestSides] = []
+        for one in several:
+            for group, some in one._new.items():
+                kept = one._kept.get(group, _NONE)
+                new = np.array(some.table, dtype=np.int64).reshape(-1, len(COLUMNS))
+                parts += (kept, new)
+                counts += (len(kept), len(new))
+                requests += some.requests
+                places.append((one._kept, group))
+            one._new.clear()
+        if not places:
+            return
         table = np.concatenate(parts)
         is_new = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
         numbers = np.repeat(np.arange(len(counts)) // 2, counts)
-        found = count_repeated(table, numbers, is_new, self._reach_ms, self._reach_bytes)
-        _note([entry for some in groups.values() for entry in some.requests], found)
+        reach = several[0]._reach_ms, several[0]._reach_bytes  # of one policy, so the same for all
+        found = count_repeated(table, numbers, is_new, *reach)
+        _note(requests, found)
         end = 0
-        for place, group in enumerate(groups):
+        for place, (kept_by, group) in enumerate(places):
             size = counts[2 * place] + counts[2 * place + 1]
             end += size
-            self._kept[group] = table[end - min(size, LOOKED_AT) : end].copy()
+            kept_by[group] = table[end - min(size, LOOKED_AT) : end].copy()
 
     def forget(self, watermark_ms: int, log_bytes: int) -> None:
         """Forget groups that no request can be held against any more, once they are many."""

@@ -104,7 +104,7 @@ class Partition(PartitionState):
 
     def _begin(self) -> None:
         self._join = Join(self.policy)
-        self._earlier_answers = EarlierAnswers(self.policy)
+        self.earlier_answers = EarlierAnswers(self.policy)
         self._captures = Captures(
             self.number,
             self.policy.window_s,
@@ -189,7 +189,7 @@ class Partition(PartitionState):
         if self.watermark_ms is not None:
             for conversations in self._conversations.values():
                 conversations.forget(self.watermark_ms, self._join.log_bytes)
-            self._earlier_answers.forget(self.watermark_ms, self._join.log_bytes)
+            self.earlier_answers.forget(self.watermark_ms, self._join.log_bytes)
         steps = batch.joined.steps
         self._end_batch(steps)
         if len(self._captures) and self.watermark_ms is not None and steps.values_ms:
@@ -259,7 +259,7 @@ class Partition(PartitionState):
 
         Of the latter only turns that may meet later ones are compared.
         """
-        self._earlier_answers.hold_against(batch.joined.complete)
+        self.earlier_answers.take(batch.joined.complete)
         entries: list[RequestSides] = []
         written_before: list[RequestSides] = []
         for entry in batch.joined.complete:
@@ -371,10 +371,13 @@ class _Comparing:
         self._written_before: list[Comparisons] = []
         self._waiting: list[tuple[RequestSides, _Batch]] = []
         self._waiting_before: list[tuple[RequestSides, _Batch]] = []
+        self._states: dict[int, Partition] = {}
+        """Those that requests were taken from."""
 
     def take(self, batch: _Batch) -> None:
         """Take what a batch has completed, and compare it if enough has come together."""
         entries, written_before = batch.state.take_complete(batch)
+        self._states[batch.state.number] = batch.state
         self._waiting += [(entry, batch) for entry in entries]
         self._waiting_before += [(entry, batch) for entry in written_before]
         if len(self._waiting) + len(self._waiting_before) >= COMPARED_TOGETHER:
@@ -387,6 +390,7 @@ class _Comparing:
 
     def _compare_waiting(self) -> None:
         """Compare what waits, then forget the texts."""
+        EarlierAnswers.hold_together([state.earlier_answers for state in self._states.values()])
         if self._waiting:
             self._compare(self._waiting, self._written)
         if self._waiting_before:

@@ -135,4 +135,4 @@ def test_what_lies_too_far_back_is_forgotten(monkeypatch: pytest.MonkeyPatch) ->
     for number in range(0, 4_000, 10):
         log.read(*both(number, workflow=str(number)))
     assert isinstance(log.state, Partition)
-    assert len(log.state._earlier_answers) <= 2 * 61 + 8
+    assert len(log.state.earlier_answers) <= 2 * 61 + 8

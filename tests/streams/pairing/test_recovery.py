@@ -398,14 +398,14 @@ def test_mutation_answers_in_the_order_in_which_batches_end_are_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A pair that its control never completes ends with a batch."""
-    honest = EarlierAnswers.hold_against
+    honest = EarlierAnswers.take
 
     def all_of_them(self: EarlierAnswers, entries: Iterable[RequestSides]) -> None:
         for entry in entries:
             entry.is_whole = True
         honest(self, entries)
 
-    monkeypatch.setattr(EarlierAnswers, "hold_against", all_of_them)
+    monkeypatch.setattr(EarlierAnswers, "take", all_of_them)
     assert found(REPEATING)
 
 
