@@ -9,7 +9,7 @@ partition. The policy is the default one, or, with
 Counted is the CPU time of the state store, from when the first windows have closed and the state
 has its full size: messages come in bursts, one of each partition, as they do from one worker that
 pairs, and there is a checkpoint every ten seconds, besides one after each decision. Kafka is left
-out; `latency.py` and `recovery.py` have it.
+out; `latency.py` and `recovery.py` have it. Garbage is collected as a worker does it.
 
     python benchmarks/deciding.py [--rate 200] [--workflows 1] [--partitions 12] [--seconds 30]
         [--nine] [--json]
@@ -49,6 +49,7 @@ from understudy.streams.deciding.log_place import LogPlace
 from understudy.streams.deciding.snapshots import decision_in, decode_snapshot
 from understudy.streams.deciding.state_store import RolloutStateStore
 from understudy.streams.demo.simulator import ROLLOUT_ID, SimulatedMessage
+from understudy.streams.gc_control import garbage_collection_of_a_worker
 from understudy.streams.settings import DecidingSettings
 
 REGIONS: Final = {
@@ -292,7 +293,8 @@ def main() -> None:
     )
     settled = len(values) * OPEN_S // (OPEN_S + chosen.seconds)
     policy = POLICY if chosen.nine else DEFAULT_POLICY
-    clock, written, sizes = measure(values, settled, chosen.partitions, policy)
+    with garbage_collection_of_a_worker():
+        clock, written, sizes = measure(values, settled, chosen.partitions, policy)
     found = report(clock, written, sizes, chosen.partitions)
     show(Console(stderr=chosen.json), found)
     if chosen.json:

@@ -58,7 +58,7 @@ from understudy.schemas.decisions import Decision
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.rollouts import Rollout, SliceChoice
-from understudy.schemas.windows import SECTIONS, WindowRow, WindowsMessage
+from understudy.schemas.windows import SECTIONS, WindowRow, WindowsMessage, windows_message
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -454,8 +454,8 @@ class Gateway:
                 moment = START + dt.timedelta(seconds=now_s)
                 yield (
                     now_s,
-                    WindowsMessage(
-                        rollout_id="r", partition=0, version=version, watermark=moment, rows=rows
+                    windows_message(
+                        rows, rollout_id="r", partition=0, version=version, watermark=moment
                     ),
                 )
 

@@ -37,6 +37,7 @@ class Contract:
     title: str
     record: type[msgspec.Struct]
     refine: Callable[[Schema], None]
+    version: int = 1
 
     @property
     def path(self) -> Path:
@@ -49,7 +50,7 @@ def build(contract: Contract) -> Schema:
     (name,), parts = components([contract.record], "#/$defs/{name}")
     root = parts.pop(name)
     contract.refine(root)
-    head = {"$schema": DIALECT, "$id": f"urn:understudy:{contract.name}:1"}
+    head = {"$schema": DIALECT, "$id": f"urn:understudy:{contract.name}:{contract.version}"}
     return {**head, **root, "title": contract.title, "$defs": parts}
 
 
@@ -104,7 +105,7 @@ CONTRACTS: Final = (
     Contract("event", "Understudy event", Event, _refine_event),
     Contract("feedback", "Understudy feedback", Feedback, _as_it_is),
     Contract("evaluation", "Understudy evaluation", Evaluation, _refine_evaluation),
-    Contract("windows", "Understudy windows message", WindowsMessage, _as_it_is),
+    Contract("windows", "Understudy windows message", WindowsMessage, _as_it_is, 2),
     Contract("rollout", "Understudy rollout and its policy", RolloutManifest, _as_it_is),
     Contract("decision", "Understudy decision", Decision, _as_it_is),
 )

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from understudy.schemas.measure_kinds import Measure, Sum
+from understudy.schemas.measure_kinds import Measure, Sum, SumKind
 from understudy.schemas.measures import CONTROL, PAIR, SIDE, SUMS
 
 _ROOT: Final = Path(__file__).parents[1]
 WINDOW_MEASURES: Final = _ROOT / "schemas" / "window_measures.py"
+ROW_LISTS: Final = _ROOT / "schemas" / "row_lists.py"
 MEASURE_ARRAYS: Final = _ROOT / "analyzers" / "compare" / "measure_arrays.py"
 
 _HEAD: Final = '''\
@@ -37,6 +38,52 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 Names = dict[str, Count]
 \"\"\"Name to count, of the most frequent names; all others together count as `other`.\"\"\"
 """
+_ROW_LISTS: Final = """
+import datetime as dt
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import astuple
+
+from understudy.schemas.events import Mode
+from understudy.schemas.window_measures import Count, Histogram, Names
+
+
+class RowLists(msgspec.Struct, omit_defaults=True, kw_only=True):
+    \"\"\"Rows of one rollout, source and partition: a list for each column, with a value per row.
+
+    A column is left out where it is zero, empty or null in all rows.
+    \"\"\"
+
+{fields}
+
+    def __post_init__(self) -> None:
+        \"\"\"Raise ValueError for lists of different lengths.\"\"\"
+        n_rows = len(self.window_start)
+        if any(len(values) != n_rows for values in astuple(self) if values is not UNSET):
+            raise ValueError(f"not every column has a value for each of {{n_rows}} rows")
+"""
+_TIME: Final = "Annotated[dt.datetime, Meta(tz=True)]"
+_NEEDED: Final = (
+    ("window_start", _TIME, "Inclusive, UTC."),
+    ("window_s", "Annotated[int, Meta(ge=1)]", "Length of the window in seconds."),
+    ("language", "str", "BCP 47 tag, `und` when undetermined."),
+    ("version", "Count", "Offset up to which the partition had been read."),
+)
+"""Columns without which there is no row: name, type of a value, meaning."""
+_IDENTITY: Final = (
+    ("mode", "Mode | None", "Null where an invalid event names none."),
+    ("workflow", "str", "Empty where the gateway named none."),
+    ("evaluator", "str", "`name@version` of the evaluator; empty but for evaluations."),
+    (
+        "requests_from",
+        f"{_TIME} | None",
+        "Start of the minute in which the pairs were requested; null but for evaluations.",
+    ),
+    ("closed", "bool", "Nothing will be added any more."),
+)
+"""Further columns that say what a row is about."""
 _ARRAY_IMPORTS: Final = """
 from dataclasses import dataclass
 
@@ -80,7 +127,11 @@ _STRUCTS: Final[Mapping[str, tuple[str, str]]] = {
 
 def files() -> dict[Path, str]:
     """Each file and its text."""
-    return {WINDOW_MEASURES: window_measures(), MEASURE_ARRAYS: measure_arrays()}
+    return {
+        WINDOW_MEASURES: window_measures(),
+        ROW_LISTS: row_lists(),
+        MEASURE_ARRAYS: measure_arrays(),
+    }
 
 
 def window_measures() -> str:
@@ -99,6 +150,28 @@ def _struct_field(one: Sum, type_of_count: str) -> str:
     description = json.dumps(f"{one.description}.", ensure_ascii=False)
     type_name = type_of_count if one.type_name == "int" else one.type_name
     return f"    {one.name}: Annotated[{type_name}, Meta(description={description})] = {default}"
+
+
+def row_lists() -> str:
+    """Rows of windows as the lists that travel."""
+    needed = (
+        _list_of(*one, "Annotated[{}] = msgspec.field(default_factory=list)") for one in _NEEDED
+    )
+    fields = [*needed, *(_list_of(*one) for one in _IDENTITY)]
+    for section, sums in SUMS.items():
+        for one in sums:
+            is_count = one.kind is SumKind.COUNT and one.type_name == "int"
+            type_name = "Count" if is_count else one.type_name
+            fields.append(_list_of(f"{section}_{one.name}", type_name, f"{one.description}."))
+    head = _HEAD.format(purpose="Window rows as they travel: a list for each column.")
+    return head + _ROW_LISTS.format(fields="\n".join(fields))
+
+
+def _list_of(
+    name: str, type_name: str, description: str, field: str = "Annotated[{}] | UnsetType = UNSET"
+) -> str:
+    text = json.dumps(description, ensure_ascii=False)
+    return f"    {name}: {field.format(f'list[{type_name}], Meta(description={text})')}"
 
 
 def measure_arrays() -> str:

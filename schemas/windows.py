@@ -1,8 +1,9 @@
 """The window row: the sufficient statistics of one slice in one tumbling window.
 
 A row holds only what adds up, so merging partitions, windows or languages is adding. Field names
-are columns in ClickHouse, prefixed with the name of their section (`stable_`, `pair_`, …), and
-keys in the messages of the topic `understudy.windows`.
+are columns in ClickHouse, prefixed with the name of their section (`stable_`, `pair_`, …). Under
+the same names they travel in the messages of the topic `understudy.windows`, a list for each
+column: `WindowRow` is for whoever looks at one row.
 
 Counts are integers. Sums of measured values are added as whole ticks, so they do not depend on
 the order in which pairs arrived; the row shows them in natural units. What is measured is declared
@@ -12,12 +13,16 @@ in `understudy.schemas.measures`, and the sections of a row are written from the
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Final, Literal, get_args
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
+from msgspec.structs import astuple
 
 from understudy.schemas.events import Mode
+from understudy.schemas.row_lists import RowLists
 from understudy.schemas.window_measures import (
     ControlSums,
     Count,
@@ -31,7 +36,7 @@ from understudy.schemas.window_measures import (
     UnresolvedCounts,
 )
 
-WINDOWS_SCHEMA_VERSION: Final = 1
+WINDOWS_SCHEMA_VERSION: Final = 2
 
 Source = Literal["events", "feedback", "evaluations"]
 """The topic that a row was made from; partitions and versions of two topics are not comparable."""
@@ -93,12 +98,83 @@ class WindowsMessage(msgspec.Struct, kw_only=True):
     partition: Count
     version: Count
     watermark: Annotated[dt.datetime, Meta(tz=True)] | None = None
-    rows: list[WindowRow]
+    columns: RowLists
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows it has."""
+        return len(self.columns.window_start)
 
     @property
     def asks_for_look(self) -> bool:
         """Whether it says nothing of any window."""
-        return not self.rows and self.watermark is None
+        return not self.n_rows and self.watermark is None
+
+    @property
+    def rows(self) -> list[WindowRow]:
+        """Its rows one by one, made anew each time."""
+        lists = {
+            name: values
+            for name, values in msgspec.structs.asdict(self.columns).items()
+            if values is not UNSET
+        }
+        place = {
+            "rollout_id": self.rollout_id, "source": self.source, "partition": self.partition
+        }  # fmt: skip
+        return [_row_at(number, lists, place) for number in range(self.n_rows)]
+
+
+def _row_at(number: int, lists: Mapping[str, list[Any]], place: Mapping[str, Any]) -> WindowRow:
+    sections: dict[str, Any] = {
+        section: SECTIONS[section](
+            **{name: lists[column][number] for column, name in columns.items() if column in lists}
+        )
+        for section, columns in _COLUMNS_OF.items()
+    }
+    own = {name: lists[name][number] for name in _OF_ROW if name in lists}
+    return WindowRow(**place, **own, **sections)
+
+
+def row_lists(rows: Sequence[WindowRow]) -> RowLists:
+    """Rows of one rollout, source and partition as they travel."""
+    if not rows:
+        return RowLists()
+    lists = {name: list(map(attrgetter(name), rows)) for name in _OF_ROW}
+    kept = {name: values for name, values in lists.items() if name in _ALWAYS or any(values)}
+    for section, columns in _COLUMNS_OF.items():
+        values = zip(*map(astuple, map(attrgetter(section), rows)), strict=True)
+        kept |= {
+            column: list(some) for column, some in zip(columns, values, strict=True) if any(some)
+        }
+    return RowLists(**kept)
+
+
+def windows_message(
+    rows: Sequence[WindowRow],
+    *,
+    rollout_id: str,
+    source: Source = "events",
+    partition: int,
+    version: int,
+    watermark: dt.datetime | None = None,
+) -> WindowsMessage:
+    """The message that carries rows. Raises ValueError for rows of another place."""
+    place = rollout_id, source, partition
+    if any((row.rollout_id, row.source, row.partition) != place for row in rows):
+        raise ValueError(f"some rows are not of {place}")
+    return WindowsMessage(
+        rollout_id=rollout_id,
+        source=source,
+        partition=partition,
+        version=version,
+        watermark=watermark,
+        columns=row_lists(rows),
+    )
+
+
+def with_rows(message: WindowsMessage, rows: Sequence[WindowRow]) -> WindowsMessage:
+    """The message with other rows."""
+    return msgspec.structs.replace(message, columns=row_lists(rows))
 
 
 SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -115,3 +191,16 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "unresolved": UnresolvedCounts,
 }
 """The parts of a row that hold measures; a ClickHouse column is named `<section>_<field>`."""
+
+_OF_ROW: Final = (
+    "window_start", "window_s", "language", "version", "mode", "workflow", "evaluator",
+    "requests_from", "closed",
+)  # fmt: skip
+"""What says of which row a column's values are; the rest is the same in a whole message."""
+_ALWAYS: Final = frozenset(_OF_ROW[:4])
+"""Columns that are there though they be zero or empty."""
+_COLUMNS_OF: Final[dict[str, dict[str, str]]] = {
+    section: {f"{section}_{name}": name for name in record.__struct_fields__}
+    for section, record in SECTIONS.items()
+}
+"""By section, column to the field of a row."""

@@ -22,7 +22,7 @@ from understudy.analyzers.guardrails.slices import slice_name
 from understudy.analyzers.guardrails.stage_counts import StageSums
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
 from understudy.schemas.events import PAIRED_MODES
-from understudy.schemas.windows import WindowRow
+from understudy.schemas.windows import WindowRow, row_lists
 
 _NO_ROWS: Final[IntArray] = np.zeros(0, dtype=np.int64)
 
@@ -57,7 +57,7 @@ class Sample:
         columns = RowColumns.of_rows(rows, column_names(checks))
         languages, workflows = [row.language for row in rows], [row.workflow for row in rows]
         labels = Labels(units_of(rows), languages, workflows)
-        return cls(columns, labels, StageSums.of(rows), checks)
+        return cls(columns, labels, StageSums.of(row_lists(rows), range(len(rows))), checks)
 
     @property
     def cases(self) -> int:

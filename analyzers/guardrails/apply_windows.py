@@ -13,9 +13,11 @@ from itertools import groupby
 from typing import Final
 
 import numpy as np
+from msgspec import UNSET
 
 from understudy.analyzers.guardrails.fold_window import fold_window
 from understudy.analyzers.guardrails.measured_since import rests_on_field
+from understudy.analyzers.guardrails.read_ahead import ReadRows
 from understudy.analyzers.guardrails.row_layout import ARRIVED
 from understudy.analyzers.guardrails.slice_table import NO_PLACE
 from understudy.analyzers.guardrails.stage_counts import (
@@ -30,7 +32,8 @@ from understudy.analyzers.windows.histogram import merge
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.rollout_metrics import TIMES
 from understudy.schemas.rollouts import Rollout
-from understudy.schemas.windows import Source, WindowRow, WindowsMessage
+from understudy.schemas.row_lists import RowLists
+from understudy.schemas.windows import Source, WindowsMessage
 
 STAGE_GRACE_MS: Final = 60_000
 """Event time that gateways are given to apply a new stage before its windows count. They take some
@@ -50,16 +53,28 @@ def apply_windows(
     """
     if message.asks_for_look:
         return
-    store = state.stores[message.source]
-    usable = (row for row in message.rows if _is_usable(state, row))
-    rows = store.newest(message.partition, message.version, usable)
+    store, ahead = state.stores[message.source], state.ahead[message.source]
+    usable = ahead.usable(message, state.evaluators)
+    versions = [message.columns.version[place] for place in usable.places]
+    newest = store.newest(
+        message.partition, message.version, zip(usable.keys, versions, strict=True)
+    )
     # Harmless when the message is refused, and when it comes again.
-    if sum(state.arrivals.note(row.language, row.workflow) for row in rows.values()):
+    if sum(state.arrivals.note(key.language, key.workflow) for key in newest):
         state.cover_arrivals()
-    stored = _stored(state, message, rows, following)
+    next_rows = (
+        ahead.usable(other, state.evaluators)
+        for other in following
+        if other.source == message.source
+    )
+    rows = ahead.read(usable, list(newest.values()), next_rows, state.table, state.tail_thresholds)
+    stored = _stored(state, message, rows)
     _count_for_stage(rollout, state, message, rows, stored)
     late = store.apply(message.partition, message.version, stored)
-    state.measured_since.note(metrics_resting_on_field(state, message.source), rows)
+    starts_ms = np.array([key.start_ms for key in rows.keys], dtype=np.int64)
+    state.measured_since.note(
+        metrics_resting_on_field(state, message.source), starts_ms, rows.shown
+    )
     if state.stacks.of_source[message.source]:
         state.sums[message.source].note((message.partition, key) for key in stored)
     _note_changes(state, message.source, stored)
@@ -71,11 +86,6 @@ def apply_windows(
         fold_window(rollout, state, message.source, start_ms, rows_of_window, is_late=False)
 
 
-def _is_usable(state: RolloutState, row: WindowRow) -> bool:
-    """Whether a row says of which requests it is, and no evaluator but those that are named."""
-    return row.mode is not None and (not row.evaluator or row.evaluator in state.evaluators)
-
-
 def enter_stage(state: RolloutState, stage: int) -> None:
     """Move to a stage: promotion is earned anew, by windows after the move."""
     state.status.stage = stage
@@ -84,28 +94,20 @@ def enter_stage(state: RolloutState, stage: int) -> None:
         evidence.enter_stage()
 
 
-def _stored(
-    state: RolloutState,
-    message: WindowsMessage,
-    rows: dict[RowKey, WindowRow],
-    following: Sequence[WindowsMessage],
-) -> Rows:
-    """Read rows. Raises ValueError, nothing changed, where one holds less than it did."""
-    layout, store = state.layouts[message.source], state.stores[message.source]
-    next_rows = (
-        row
-        for other in following
-        if other.source == message.source
-        for row in other.rows
-        if _is_usable(state, row)
+def _stored(state: RolloutState, message: WindowsMessage, rows: ReadRows) -> Rows:
+    """Return rows as they are kept. Raises ValueError where one holds less than it did."""
+    layout, store, lists = (
+        state.layouts[message.source],
+        state.stores[message.source],
+        message.columns,
     )
-    ahead = state.ahead[message.source]
-    vectors = ahead.read(rows, next_rows, state.table, state.tail_thresholds)
     stored = {
-        key: StoredRow(row.version, row.closed, values)
-        for (key, row), values in zip(rows.items(), vectors, strict=True)
+        key: StoredRow(lists.version[place], _is_closed(lists, place), values)
+        for key, place, values in zip(rows.keys, rows.places, rows.vectors, strict=True)
     }
-    known = {key: one for key in rows if (one := store.find(message.partition, key)) is not None}
+    known = {
+        key: one for key in rows.keys if (one := store.find(message.partition, key)) is not None
+    }
     if known:
         before, after = (
             np.array([one.values for one in known.values()]),
@@ -116,33 +118,45 @@ def _stored(
     return stored
 
 
+def _is_closed(lists: RowLists, place: int) -> bool:
+    return lists.closed is not UNSET and lists.closed[place]
+
+
 def _count_for_stage(
     rollout: Rollout,
     state: RolloutState,
     message: WindowsMessage,
-    rows: dict[RowKey, WindowRow],
+    rows: ReadRows,
     stored: Rows,
 ) -> None:
     """Count requests of closed windows, and events as they arrive; before rows are stored."""
     if message.source != "events":
         return
-    stage, counts = rollout.stages[state.status.stage], state.stage
-    closed: dict[int, list[WindowRow]] = defaultdict(list)
-    mirrored: list[WindowRow] = []
-    own = [(key, row) for key, row in rows.items() if counts_for(stage, key.mode)]
+    stage, counts, lists = rollout.stages[state.status.stage], state.stage, message.columns
+    closed: dict[int, list[tuple[RowKey, int]]] = defaultdict(list)
+    mirrored: list[int] = []
+    own = [
+        (key, place)
+        for key, place in zip(rows.keys, rows.places, strict=True)
+        if counts_for(stage, key.mode)
+    ]
     known = [state.stores["events"].find(message.partition, key) for key, _ in own]
     before = [one.values[-ARRIVED:] if one else np.zeros(ARRIVED) for one in known]
     after = [stored[key].values[-ARRIVED:] for key, _ in own]
     if own:
         arrived = (np.array(after) - np.array(before)).astype(np.int64).sum(axis=0)
         counts.add_arrived(*arrived.tolist())
-    for key, row in own:
-        if row.closed and key.start_ms >= counts.since_ms:
-            (closed[key.start_ms] if key.mode == stage.mode else mirrored).append(row)
-    counts.add_mirrored(StageSums.of(mirrored))
+    for key, place in own:
+        if stored[key].is_closed and key.start_ms >= counts.since_ms:
+            if key.mode == stage.mode:
+                closed[key.start_ms].append((key, place))
+            else:
+                mirrored.append(place)
+    counts.add_mirrored(StageSums.of(lists, mirrored))
     for start_ms, of_window in sorted(closed.items()):
-        end_ms = start_ms + max(row.window_s for row in of_window) * 1000
-        counts.add(StageSums.of(of_window), stage, start_ms, end_ms)
+        end_ms = start_ms + max(key.window_s for key, _ in of_window) * 1000
+        sums = StageSums.of(lists, [place for _, place in of_window])
+        counts.add(sums, stage, start_ms, end_ms)
 
 
 def _note_changes(state: RolloutState, source: Source, stored: Rows) -> None:
@@ -153,15 +167,13 @@ def _note_changes(state: RolloutState, source: Source, stored: Rows) -> None:
         state.changed_from_ms = first_ms if known_ms is None else min(first_ms, known_ms)
 
 
-def _note_times(
-    state: RolloutState, message: WindowsMessage, rows: dict[RowKey, WindowRow]
-) -> None:
+def _note_times(state: RolloutState, message: WindowsMessage, rows: ReadRows) -> None:
     status = state.status
     if message.watermark is not None:
         status.watermark_ms = max(status.watermark_ms, to_epoch_ms(message.watermark))
     status.decided_ms = status.event_ms
     if message.source == "events":
-        for key in rows:
+        for key in rows.keys:
             end_ms = key.start_ms + key.window_s * 1000
             status.newest_window_ms = max(status.newest_window_ms, key.start_ms)
             status.newest_window_end_ms = max(status.newest_window_end_ms, end_ms)
@@ -174,14 +186,17 @@ def _fold_late(rollout: Rollout, state: RolloutState, source: Source, late: Rows
         fold_window(rollout, state, source, start_ms, list(rows), is_late=True)
 
 
-def _learn_tail_thresholds(
-    state: RolloutState, message: WindowsMessage, rows: dict[RowKey, WindowRow]
-) -> None:
+def _learn_tail_thresholds(state: RolloutState, message: WindowsMessage, rows: ReadRows) -> None:
     """Learn from rows that closed; what is judged begins past every window seen so far."""
-    closed = [(key, row) for key, row in rows.items() if row.closed]
+    lists = message.columns
+    closed = [
+        (key, place)
+        for key, place in zip(rows.keys, rows.places, strict=True)
+        if _is_closed(lists, place)
+    ]
     if message.source != "events" or not closed or not (judged := judged_tails(state)):
         return
-    by_slice: dict[str, list[WindowRow]] = defaultdict(list)
+    by_slice: dict[str, list[int]] = defaultdict(list)
     for key, row in closed:
         for place in state.table.places_of(key.language, key.workflow, key.mode):
             if place != NO_PLACE and state.table.names[place] in judged:
@@ -193,7 +208,7 @@ def _learn_tail_thresholds(
         for measure in sorted(judged[name]):
             threshold = thresholds.setdefault(measure, TailThreshold())
             newest = threshold.entries[-1:]
-            threshold.learn(_stable_histogram(measure, of_slice), unseen_from_ms)
+            threshold.learn(_stable_histogram(measure, lists, of_slice), unseen_from_ms)
             if threshold.entries[-1:] != newest:
                 state.ahead["events"].clear()
 
@@ -214,6 +229,6 @@ def judged_tails(state: RolloutState) -> dict[str, set[str]]:
     return found
 
 
-def _stable_histogram(measure: str, rows: Iterable[WindowRow]) -> dict[int, int]:
-    name = f"{TIMES[measure].name}_histogram"
-    return merge(*(getattr(row.stable, name) for row in rows))
+def _stable_histogram(measure: str, lists: RowLists, places: Iterable[int]) -> dict[int, int]:
+    column = getattr(lists, f"stable_{TIMES[measure].name}_histogram")
+    return {} if column is UNSET else merge(*(column[place] for place in places))

@@ -13,21 +13,18 @@ answers that had none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
-from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import field
 
-from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
-from understudy.analyzers.guardrails.window_store import RowKey
-from understudy.analyzers.sequential.bets import BoolArray
+from understudy.analyzers.guardrails.row_columns import RowColumns
+from understudy.analyzers.sequential.bets import BoolArray, IntArray
 from understudy.schemas.measure_kinds import Outcome
 from understudy.schemas.rollout_metrics import RATES
-from understudy.schemas.windows import WindowRow
 
 NEVER_MS: Final = int(np.iinfo(np.int64).max)
 """Later than any window."""
@@ -88,17 +85,21 @@ class MeasuredSince(msgspec.Struct, array_like=True):
     start_ms: dict[str, int] = field(default_factory=dict)
     """By metric, the start of the first window with a request that has the field."""
 
-    def note(self, metrics: Iterable[str], rows: Mapping[RowKey, WindowRow]) -> None:
-        """Take rows that were applied."""
+    def note(
+        self, metrics: Iterable[str], start_ms: IntArray, shown: Callable[[str], BoolArray]
+    ) -> None:
+        """Take rows of windows that start at (n,) times, as they were applied.
+
+        `shown` returns in which of them some request has the field of a metric, (n,).
+        """
+        first_ms = int(start_ms.min(initial=NEVER_MS))
         for metric in metrics:
             known_ms = self.start_ms.get(metric, NEVER_MS)
-            earlier = [
-                key.start_ms
-                for key, row in rows.items()
-                if key.start_ms < known_ms and _is_shown(metric, row)
-            ]
-            if earlier:
-                self.start_ms[metric] = min(earlier)
+            if first_ms >= known_ms:
+                continue
+            earlier = start_ms[shown(metric)]
+            if earlier.size:
+                self.start_ms[metric] = min(known_ms, int(earlier.min()))
 
     def is_measured(self, metric: str) -> bool:
         """Return whether a metric's field is none, or has been seen."""
@@ -123,15 +124,3 @@ def missing_says_yes(metric: str) -> bool:
 def _resting_on_field(metric: str) -> Outcome | None:
     rate = RATES.get(metric)
     return rate if isinstance(rate, Outcome) and rate.measured_by else None
-
-
-def _is_shown(metric: str, row: WindowRow) -> bool:
-    return any(read(row) > (other(row) if other else 0) for read, other in _readers(metric))
-
-
-@cache
-def _readers(metric: str) -> tuple[tuple[attrgetter[Any], attrgetter[Any] | None], ...]:
-    return tuple(
-        (attrgetter(PLACES[column]), attrgetter(PLACES[other]) if other else None)
-        for column, other in _signs(metric)
-    )

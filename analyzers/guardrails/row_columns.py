@@ -10,19 +10,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
-from struct import Struct
-from struct import error as StructError
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET
 
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray
 from understudy.schemas.events import PAIRED_MODES
 from understudy.schemas.measure_kinds import SumKind
 from understudy.schemas.measures import SUMS
-from understudy.schemas.windows import WindowRow
+from understudy.schemas.row_lists import RowLists
+from understudy.schemas.windows import WindowRow, row_lists
 
 LabelArray = npt.NDArray[np.object_]
 PLACES: Final[Mapping[str, str]] = {
@@ -147,6 +146,25 @@ class NameColumn:
         return found
 
 
+class RowsTaken(NamedTuple):
+    """Rows of one rollout and source as they travelled, or some of them by their places."""
+
+    lists: RowLists
+    places: Sequence[int] | None = None
+    """None for all."""
+
+    @property
+    def n(self) -> int:
+        """How many rows are taken."""
+        return len(self.lists.window_start if self.places is None else self.places)
+
+    def values(self, columns: Sequence[list[Any]]) -> Sequence[list[Any]]:
+        """Return the values of the rows taken, given those of all."""
+        if self.places is None:
+            return columns
+        return [[values[place] for place in self.places] for values in columns]
+
+
 class RowColumns:
     """Columns of n rows: numbers as (n,) float64 arrays, histograms flattened.
 
@@ -174,22 +192,29 @@ class RowColumns:
         """The numbers once more, (names, n), where they lie together."""
 
     @classmethod
-    def of_rows(cls, rows: Sequence[WindowRow], names: Iterable[str]) -> RowColumns:
-        """Return these columns of rows."""
+    def of_lists(cls, taken: Sequence[RowsTaken], names: Iterable[str]) -> RowColumns:
+        """Return these columns of rows as they travelled, one message after the other.
+
+        Raises OverflowError for numbers that no float can hold.
+        """
         wanted = _by_kind(frozenset(names))
-        table = _numbers_of(rows, wanted.numbers)
+        table = _numbers_of(taken, wanted.numbers)
+        modes = _labels_of(taken, "mode", None)
+        evaluators = _labels_of(taken, "evaluator", "")
         columns = cls(
-            np.array([row.mode in PAIRED_MODES for row in rows], dtype=np.bool_),
+            np.array([mode in PAIRED_MODES for mode in modes], dtype=np.bool_),
             dict(zip(wanted.numbers, table, strict=True)),
-            {name: HistogramColumn.of(_values(rows, name)) for name in wanted.histograms},
-            {
-                name: NameColumn.of(list(map(attrgetter(NAME_PLACES[name]), rows)))
-                for name in wanted.by_name
-            },
-            _evaluators_of(rows),
+            {name: HistogramColumn.of(_labels_of(taken, name, {})) for name in wanted.histograms},
+            {name: NameColumn.of(_labels_of(taken, name, {})) for name in wanted.by_name},
+            np.array(evaluators, dtype=np.object_) if any(evaluators) else None,
         )
         columns._table = wanted.numbers, table
         return columns
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[WindowRow], names: Iterable[str]) -> RowColumns:
+        """Return these columns of rows of one rollout and source."""
+        return cls.of_lists([RowsTaken(row_lists(rows))], names)
 
     @property
     def n(self) -> int:
@@ -255,11 +280,6 @@ def _places_in(known: tuple[str, ...], names: tuple[str, ...]) -> IntArray:
     return np.array([known.index(name) for name in names], dtype=np.int64)
 
 
-def _evaluators_of(rows: Sequence[WindowRow]) -> LabelArray | None:
-    names = [row.evaluator for row in rows]
-    return np.array(names, dtype=np.object_) if any(names) else None
-
-
 def _part(n_rows: int, rows: IntArray, chosen: slice | IntArray) -> tuple[int, IntArray, BoolArray]:
     """Return how many rows were chosen, the new places of entries, and which entries are kept."""
     old = np.arange(n_rows)[chosen]
@@ -270,71 +290,36 @@ def _part(n_rows: int, rows: IntArray, chosen: slice | IntArray) -> tuple[int, I
     return old.size, places[kept], kept
 
 
-class _Reader(NamedTuple):
-    """Reads some columns of rows, all of a row taken at once."""
-
-    columns: IntArray
-    """Places of the columns."""
-    read: Callable[[WindowRow], tuple[float, ...]]
-    """Of a row, after one number more, so that it is a tuple in any case."""
-    pack: Callable[..., bytes]
-    """The numbers of a row as those of an array: half the price of having numpy read tuples."""
-    section: str | None = None
-    """Of which all columns are; None of those whose section always has some number."""
-
-    def numbers(self, rows: Sequence[WindowRow]) -> FloatArray:
-        """Return the columns, (m, n). Raises OverflowError for numbers beyond those of floats."""
-        try:
-            found = np.frombuffer(b"".join([self.pack(*self.read(row)) for row in rows]))
-        except StructError as error:
-            raise OverflowError("a number of a row is too large for a float") from error
-        return found.reshape(len(rows), 1 + self.columns.size).T[1:]
-
-
-_OFTEN_EMPTY: Final = ("candidate_turns", "stable_turns")
-"""Sections of a row without any number where requests are pairs, as in most modes."""
-
-
-def _numbers_of(rows: Sequence[WindowRow], names: tuple[str, ...]) -> FloatArray:
+def _numbers_of(taken: Sequence[RowsTaken], names: tuple[str, ...]) -> FloatArray:
     """Return columns of numbers, (names, n)."""
-    columns = np.zeros((len(names), len(rows)))
-    for reader in _readers_of(names):
-        if reader.section is None:
-            columns[reader.columns] = reader.numbers(rows)
-            continue
-        section = attrgetter(reader.section)
-        places = [place for place, row in enumerate(rows) if not _is_empty(section(row))]
-        if places:
-            columns[reader.columns[:, None], places] = reader.numbers([rows[one] for one in places])
-    return columns
+    table = np.zeros((len(names), sum(one.n for one in taken)))
+    start, read = 0, _reader_of(names)
+    for one in taken:
+        columns = read(one.lists)
+        present = [place for place, values in enumerate(columns) if values is not UNSET]
+        # One call for the numbers of a message: most columns have few.
+        values = chain.from_iterable(one.values([columns[place] for place in present]))
+        found = np.fromiter(values, np.float64, len(present) * one.n)
+        table[present, start : start + one.n] = found.reshape(len(present), one.n)
+        start += one.n
+    return table
 
 
 @lru_cache(MANY_POLICIES)
-def _readers_of(names: tuple[str, ...]) -> list[_Reader]:
-    """Return a reader for each section that is often empty, and one for all others."""
-    by_section: dict[str | None, list[int]] = {}
-    for place, name in enumerate(names):
-        section = PLACES[name].partition(".")[0]
-        by_section.setdefault(section if section in _OFTEN_EMPTY else None, []).append(place)
-    return [
-        _Reader(
-            np.array(places, dtype=np.int64),
-            attrgetter("window_s", *(PLACES[names[place]] for place in places)),
-            Struct(f"={1 + len(places)}d").pack,
-            section,
-        )
-        for section, places in by_section.items()
-    ]
+def _reader_of(names: tuple[str, ...]) -> Callable[[RowLists], tuple[Any, ...]]:
+    """Return what takes columns as they travelled, missing ones included; always a tuple."""
+    unknown = [name for name in names if name not in RowLists.__struct_fields__]
+    if unknown:
+        raise KeyError(*unknown)
+    if len(names) == 1:
+        return lambda lists: (getattr(lists, names[0]),)
+    return attrgetter(*names) if names else lambda lists: ()
 
 
-def _is_empty(section: msgspec.Struct) -> bool:
-    return section == _empty(type(section))
-
-
-@lru_cache
-def _empty(kind: type[msgspec.Struct]) -> msgspec.Struct:
-    return kind()
-
-
-def _values(rows: Sequence[WindowRow], name: str) -> list[Mapping[int, int]]:
-    return list(map(attrgetter(PLACES[name]), rows))
+def _labels_of(taken: Sequence[RowsTaken], name: str, missing: Any) -> list[Any]:
+    """Return a column that is no number, of all rows."""
+    found: list[Any] = []
+    for one in taken:
+        values = getattr(one.lists, name)
+        found += [missing] * one.n if values is UNSET else one.values([values])[0]
+    return found

@@ -33,6 +33,7 @@ from understudy.analyzers.guardrails.measured_since import columns_that_show
 from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.guardrails.slice_table import NO_PLACE, SliceTable
 from understudy.analyzers.guardrails.slices import N_KINDS, kinds_of
+from understudy.analyzers.guardrails.stage_counts import ARRIVED_COLUMNS
 from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
 from understudy.analyzers.guardrails.turn_readers import (
     COUNT_WIDTH,
@@ -46,9 +47,8 @@ from understudy.analyzers.guardrails.turn_readers import (
 )
 from understudy.analyzers.guardrails.window_store import RowKey
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
-from understudy.schemas.windows import WindowRow
 
-ARRIVED: Final = 2
+ARRIVED: Final = len(ARRIVED_COLUMNS)
 """Numbers at the end of a row: events that have ended somewhere, and how many of them came late."""
 
 
@@ -109,6 +109,7 @@ class RowLayout:
             *(product_names(check) for check in checks),
             *(columns_that_show(check.metric.name) for check in checks),
             *map(count_names, self._counts),
+            *ARRIVED_COLUMNS,
         )
         gauges = nothing.union(*(reader.gauge_names() for reader in readers))
         self.gauges = sorted(gauges)
@@ -162,19 +163,19 @@ class RowLayout:
     def read(
         self,
         keys: Sequence[RowKey],
-        rows: Sequence[WindowRow],
+        columns: RowColumns,
         table: SliceTable,
         thresholds: TailThresholds,
     ) -> FloatArray:
         """Return the vectors of rows, (n, width). Raises ValueError for counts that cannot be."""
-        columns = RowColumns.of_rows(rows, self.names)
         vectors = np.zeros((len(keys), self.width))
         self._read_common(columns, vectors)
         if self._tails:
             self._read_tails(columns, keys, table, thresholds, vectors)
         for column, name in enumerate(self.gauges, self._gauges_in_row.start):
             vectors[:, column] = columns[name]
-        vectors[:, -ARRIVED:] = np.array([_arrived(row) for row in rows]).reshape(-1, ARRIVED)
+        for column, added in enumerate(ARRIVED_COLUMNS, -ARRIVED):
+            vectors[:, column] = sum(columns[name] for name in added)
         return vectors
 
     def read_closed(
@@ -348,10 +349,3 @@ def _kinds(checks: Sequence[Check], key: str) -> tuple[int, ...]:
     """Return the kinds of slices that the checks with a key cover."""
     found = {kind for one in checks if one.key == key for kind in kinds_of(one.guardrail.slices)}
     return tuple(sorted(found))
-
-
-def _arrived(row: WindowRow) -> tuple[int, int]:
-    """Count events that have ended; copies, replaced attempts and invalid ones don't say when."""
-    counts = row.events
-    lost = counts.unmatched_stable + counts.unmatched_candidate + counts.unmatched_control
-    return counts.paired + counts.single + lost + counts.late, counts.late

@@ -7,21 +7,19 @@ stops a rollback.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import field
+from msgspec import UNSET, UnsetType, field
 
 from understudy.analyzers.guardrails.model_changes import ModelChange, SideModels
-from understudy.analyzers.guardrails.row_columns import PLACES
 from understudy.analyzers.guardrails.slices import MIRRORED_MODE
 from understudy.analyzers.sequential import QualityMeasures, StageTotals, blocks, sample_ratio
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.events import SINGLE_MODES
 from understudy.schemas.rollouts import Stage
-from understudy.schemas.windows import WindowRow
+from understudy.schemas.row_lists import RowLists
 
 FIRST_GUESS: Final = 20.0
 """Requests that go to an arm together, before anything was seen: a conversation is assigned as a
@@ -77,11 +75,14 @@ class StageSums(NamedTuple):
     candidate_models: Mapping[str, int]
 
     @classmethod
-    def of(cls, rows: Sequence[WindowRow]) -> StageSums:
-        """Return what rows say."""
-        numbers = [sum(read(row) for row in rows for read in reads) for reads in _STAGE_READS]
-        sides = ([row.stable.models for row in rows], [row.candidate.models for row in rows])
-        return cls._make([*numbers, *map(_added, sides)])
+    def of(cls, lists: RowLists, places: Sequence[int]) -> StageSums:
+        """Return what some rows of a message say."""
+        numbers = [
+            sum(_added_up(getattr(lists, name), places) for name in names)
+            for names in STAGE_COLUMNS
+        ]
+        sides = [_added(getattr(lists, name), places) for name in MODEL_COLUMNS]
+        return cls._make([*numbers, *sides])
 
 
 STAGE_COLUMNS: Final = (
@@ -103,7 +104,6 @@ ARRIVED_COLUMNS: Final = (
     ("events_late",),
 )  # fmt: skip
 """Columns of events that have ended somewhere, and of those that came late."""
-_STAGE_READS: Final = [[attrgetter(PLACES[name]) for name in names] for names in STAGE_COLUMNS]
 
 
 def counts_for(stage: Stage, mode: str | None) -> bool:
@@ -240,10 +240,14 @@ class StageCounts(msgspec.Struct, array_like=True):
         return StageTotals(self.requests, duration_ms / 1000.0, self.quality)
 
 
-def _added(maps: Sequence[Mapping[str, int]]) -> dict[str, int]:
+def _added_up(column: list[int] | UnsetType, places: Sequence[int]) -> int:
+    return 0 if column is UNSET else sum(column[place] for place in places)
+
+
+def _added(column: list[dict[str, int]] | UnsetType, places: Sequence[int]) -> dict[str, int]:
     total: dict[str, int] = {}
-    for one in maps:
-        for name, count in one.items():
+    for counts in () if column is UNSET else (column[place] for place in places):
+        for name, count in counts.items():
             total[name] = total.get(name, 0) + count
     return dict(sorted(total.items()))
 

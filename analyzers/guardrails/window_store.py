@@ -17,16 +17,18 @@ elsewhere. A row of a folded window that closes later is *late*: it is told apar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import field
+from msgspec import UNSET, field
 
 from understudy.analyzers.guardrails.packed_arrays import PackedArray, pack, unpack
 from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import Mode
+from understudy.schemas.row_lists import RowLists
 from understudy.schemas.windows import WindowRow
 
 IDLE_WINDOWS: Final = 30
@@ -56,6 +58,23 @@ class RowKey(NamedTuple):
         from_ms = to_epoch_ms(row.requests_from) if row.requests_from else None
         return cls(
             start_ms, row.window_s, row.mode, row.language, row.workflow, row.evaluator, from_ms
+        )
+
+    @classmethod
+    def of_lists(cls, lists: RowLists) -> Iterator[RowKey]:
+        """Yield the keys of rows."""
+        from_ms: Iterable[int | None] = repeat(None)
+        if lists.requests_from is not UNSET:
+            from_ms = (None if one is None else to_epoch_ms(one) for one in lists.requests_from)
+        return map(
+            cls,
+            map(to_epoch_ms, lists.window_start),
+            lists.window_s,
+            repeat(None) if lists.mode is UNSET else lists.mode,
+            lists.language,
+            repeat("") if lists.workflow is UNSET else lists.workflow,
+            repeat("") if lists.evaluator is UNSET else lists.evaluator,
+            from_ms,
         )
 
     @property
@@ -129,9 +148,11 @@ class WindowStore:
         """Rows of windows that were not folded that have changed since somebody emptied this."""
 
     def newest(
-        self, partition: int, version: int, rows: Iterable[WindowRow]
-    ) -> dict[RowKey, WindowRow]:
+        self, partition: int, version: int, rows: Iterable[tuple[RowKey, int]]
+    ) -> dict[RowKey, int]:
         """Return those rows of a message that say something new, each once; change nothing.
+
+        Rows are their keys and versions; returned are their places among these, by key.
 
         A version below the partition's may come from a worker that reads the log again; its rows
         are treated like any others.
@@ -139,13 +160,12 @@ class WindowStore:
         known = self.partitions.get(partition) or PartitionRows()
         ahead = PartitionRows(known.version, known.closed_through_ms, known.closing, known.rows)
         ahead.begin_flush(version)
-        found: dict[RowKey, WindowRow] = {}
-        for row in rows:
-            key = RowKey.of(row)
+        found: dict[RowKey, tuple[int, int]] = {}
+        for place, (key, of_row) in enumerate(rows):
             other = found.get(key)
-            if ahead.is_new(key, row.version) and (other is None or row.version > other.version):
-                found[key] = row
-        return found
+            if ahead.is_new(key, of_row) and (other is None or of_row > other[0]):
+                found[key] = of_row, place
+        return {key: place for key, (_, place) in found.items()}
 
     def find(self, partition: int, key: RowKey) -> StoredRow | None:
         """Return the newest version of a row that was applied, while its window is open."""

@@ -29,7 +29,7 @@ from understudy.schemas.rollout_records import (
     decode_rollout_record,
 )
 from understudy.schemas.rollouts import compile_manifest, policy_hash
-from understudy.schemas.windows import WINDOWS_SCHEMA_VERSION, WindowsMessage
+from understudy.schemas.windows import WINDOWS_SCHEMA_VERSION, WindowsMessage, windows_message
 from understudy.streams.deciding.log_place import LogPlace
 from understudy.streams.deciding.snapshots import (
     Checkpoint,
@@ -348,7 +348,7 @@ class RolloutStateStore:
 def look_request(key: bytes) -> bytes:
     """A message of windows that says nothing of a rollout, but asks for a look at it."""
     return msgspec.json.encode(
-        WindowsMessage(rollout_id=key.decode(), partition=0, version=0, watermark=None, rows=[])
+        windows_message([], rollout_id=key.decode(), partition=0, version=0, watermark=None)
     )
 
 
@@ -383,6 +383,7 @@ def _windows_message(key: bytes | None, payload: bytes | None) -> WindowsMessage
     try:
         message = msgspec.json.decode(payload, type=WindowsMessage)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _check_version(_version_of(payload), WINDOWS_SCHEMA_VERSION)
         raise InvalidMessage(str(error)) from None
     _check_envelope(key, message.rollout_id, message.schema_version, WINDOWS_SCHEMA_VERSION)
     return message
@@ -399,10 +400,28 @@ def _record(key: bytes, payload: bytes) -> RolloutRecord:
 
 
 def _check_envelope(key: bytes | None, rollout_id: str, version: int, known_version: int) -> None:
-    if version != known_version:
-        raise InvalidMessage(f"schema_version is {version}; this release reads {known_version}")
+    _check_version(version, known_version)
     if key != rollout_id.encode():
         raise InvalidMessage("the message's key is not its rollout_id")
+
+
+def _check_version(version: int, known_version: int) -> None:
+    if version != known_version:
+        raise InvalidMessage(f"schema_version is {version}; this release reads {known_version}")
+
+
+class _Versioned(msgspec.Struct):
+    """As much of a message of windows as every release writes alike."""
+
+    schema_version: int = WINDOWS_SCHEMA_VERSION
+
+
+def _version_of(payload: bytes) -> int:
+    """Return the version that a message names which is not of the form that is read."""
+    try:
+        return msgspec.json.decode(payload, type=_Versioned).schema_version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return WINDOWS_SCHEMA_VERSION
 
 
 def _encoded(decisions: list[Decision | None]) -> tuple[bytes | None, ...]:

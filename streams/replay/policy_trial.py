@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import orjson
+from msgspec import UNSET
 
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.closed_windows import columns_needed
@@ -50,7 +51,8 @@ class PolicyTrial:
         if message.rollout_id != self.rollout.rollout_id:
             return
         if self._evaluator is None:
-            self._evaluator = self._begin(row.mode for row in message.rows)
+            modes = message.columns.mode
+            self._evaluator = self._begin([] if modes is UNSET else modes)
         if self._evaluator is not None:
             decision = self._evaluator.take(message)
             if decision is not None and not decision.is_refresh:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.analyzers.guardrails.world import Harm, World
+from tests.analyzers.guardrails.world import Harm, World, replaced
 from tests.brokers.contract import Broker
 from tests.faults.clickhouse_server import ClickHouseServer
 from tests.faults.harness import Run
@@ -86,13 +86,13 @@ def _early_and_closed(messages: Iterable[WindowsMessage]) -> Iterator[WindowsMes
         closed = (
             [msgspec.structs.replace(row, version=version) for row in before.rows] if before else []
         )
-        yield msgspec.structs.replace(message, rows=[*closed, *early])
+        yield replaced(message, rows=[*closed, *early])
         before = message
 
 
 def _about(message: WindowsMessage, rollout_id: str) -> WindowsMessage:
     rows = [msgspec.structs.replace(row, rollout_id=rollout_id) for row in message.rows]
-    return msgspec.structs.replace(message, rollout_id=rollout_id, rows=rows)
+    return replaced(message, rollout_id=rollout_id, rows=rows)
 
 
 def place_of(record: Record) -> LogPlace:

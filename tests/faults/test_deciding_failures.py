@@ -11,7 +11,7 @@ import pytest
 from tests.brokers.bomb import CODECS, bomb
 from tests.faults.deciding import ROLLOUTS, WINDOW_PARTITIONS, DecidingRun, rollout_record
 from tests.faults.processes import stop, wait_until
-from understudy.schemas.windows import WindowsMessage
+from understudy.schemas.windows import windows_message
 from understudy.streams.kafka.partitioner import partition_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
@@ -164,7 +164,7 @@ def test_windows_written_before_their_policy_was_read(
     key = ROLLOUTS[0].encode()
     run.write(run.topics.windows.name, key, b"no JSON")
     run.write(run.topics.windows.name, None, None)
-    empty = WindowsMessage(rollout_id="nobody", partition=0, version=1, watermark=None, rows=[])
+    empty = windows_message([], rollout_id="nobody", partition=0, version=1, watermark=None)
     run.write(run.topics.windows.name, b"nobody", msgspec.json.encode(empty))
     run.send(run.windows(14, count=5))
     run.deciding_worker()

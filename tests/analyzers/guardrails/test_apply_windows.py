@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.analyzers.guardrails.test_evaluator import MANY, evaluated, policy
-from tests.analyzers.guardrails.world import WINDOW_S, Harm, World, message
+from tests.analyzers.guardrails.world import WINDOW_S, Harm, World, message, replaced
 from understudy.analyzers.guardrails.apply_windows import apply_windows
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
@@ -70,7 +70,7 @@ def told(rows: list[WindowRow], seed: int | None) -> list[WindowsMessage]:
 def cut(rng: random.Random, one: WindowsMessage) -> list[WindowsMessage]:
     place = rng.randrange(len(one.rows) + 1)
     halves = [part for part in (one.rows[:place], one.rows[place:]) if part]
-    return [msgspec.structs.replace(one, rows=half) for half in halves]
+    return [replaced(one, rows=half) for half in halves]
 
 
 def after(messages: list[WindowsMessage]) -> RolloutState:
@@ -132,7 +132,7 @@ def test_a_late_row_counts_once() -> None:
 def test_what_was_known_at_a_resume_is_forgiven_open_windows_included() -> None:
     rollout = policy("{metric: error_rate, max_increase: 1pp}")
     harm = World(harm=Harm(bad={"error": 0.2})).messages(1, 30)
-    told = [msgspec.structs.replace(one, rows=[opened(row) for row in one.rows]) for one in harm]
+    told = [replaced(one, rows=[opened(row) for row in one.rows]) for one in harm]
     evaluator, _ = evaluated(rollout, told)
     assert evaluator.decision().verdict == "rollback"
     resumed = evaluator.resume()
@@ -141,7 +141,7 @@ def test_what_was_known_at_a_resume_is_forgiven_open_windows_included() -> None:
     revived = RolloutEvaluator(rollout, evaluator.encode_state())
     for number, one in enumerate(harm):
         moved = msgspec.structs.replace(one, version=1_000 + number)
-        revived.take(msgspec.structs.replace(
+        revived.take(replaced(
             moved, rows=[msgspec.structs.replace(row, version=1_000) for row in one.rows]
         ))  # fmt: skip
     assert revived.decision().verdict == "hold", "they have closed, and were known"

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.analyzers.guardrails.world import START, Harm, World
+from tests.analyzers.guardrails.world import START, Harm, World, replaced
 from understudy.analyzers.guardrails import evaluator as evaluator_module
 from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
 from understudy.analyzers.guardrails.closed_windows import columns_needed
@@ -78,7 +78,7 @@ def timed(message: WindowsMessage) -> WindowsMessage:
         )
         for row in message.rows
     ]
-    return msgspec.structs.replace(message, version=version, rows=rows)
+    return replaced(message, version=version, rows=rows)
 
 
 def _answered(side: SideSums, models: dict[str, int]) -> SideSums:
@@ -230,7 +230,7 @@ def test_a_message_after_complete_windows_is_looked_at() -> None:
     found = evaluator.take_closed(closed_rows(rollout, [row for one in before for row in one.rows]))
     assert [one.verdict for one in found] == ["hold"]
     is_open = [msgspec.structs.replace(row, closed=False) for row in last.rows]
-    decision = evaluator.take(msgspec.structs.replace(last, rows=is_open))
+    decision = evaluator.take(replaced(last, rows=is_open))
     assert decision is not None
     assert decision.verdict == "rollback"
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from tests.analyzers.guardrails.world import Harm, World, message
+from tests.analyzers.guardrails.world import Harm, World, edited, message, replaced
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.evaluator import CommandRejected, RolloutEvaluator
 from understudy.analyzers.guardrails.state import STATE_VERSION, decode_state
@@ -17,7 +17,7 @@ from understudy.schemas.decisions import Decision, decode_decision, encode_decis
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.rollouts import Rollout
 from understudy.schemas.window_measures import ControlSums, EventCounts, PairSums, SideSums
-from understudy.schemas.windows import WindowRow, WindowsMessage
+from understudy.schemas.windows import WindowRow, WindowsMessage, windows_message
 
 
 def policy(
@@ -182,7 +182,7 @@ def test_what_was_invalid_before_any_watermark_makes_no_stage_longer() -> None:
         closed=True,
         events=EventCounts(invalid=1),
     )
-    early = WindowsMessage(rollout_id="helpdesk", partition=0, version=1, rows=[row])
+    early = windows_message([row], rollout_id="helpdesk", partition=0, version=1)
     evaluator, _ = evaluated(rollout, [early, *World(requests=500).messages(3, 4, first=1)])
     stage = evaluator.decision().stage
     assert (stage.requests, stage.duration_s) == (4_000, 40.0)
@@ -190,10 +190,10 @@ def test_what_was_invalid_before_any_watermark_makes_no_stage_longer() -> None:
 
 def test_early_rows_roll_back_and_never_promote() -> None:
     def still_open(messages: list[WindowsMessage]) -> list[WindowsMessage]:
-        for one in messages:
-            for row in one.rows:
-                row.closed = False
-        return messages
+        opened = [
+            [msgspec.structs.replace(row, closed=False) for row in one.rows] for one in messages
+        ]
+        return [replaced(one, rows) for one, rows in zip(messages, opened, strict=True)]
 
     rollout = policy("{metric: error_rate, max_increase: 2pp}")
     harm = World(harm=Harm(bad={"error": 0.1}))
@@ -430,7 +430,7 @@ def test_a_guardrail_whose_slices_never_turn_up_holds_if_it_is_required(
 def test_a_stray_language_does_not_hold_a_rollout_for_ever() -> None:
     messages = World(requests=150).messages(5, 45)
     stray = World(requests=1, languages=("xx",)).messages(5, 1)[0].rows
-    messages[0] = msgspec.structs.replace(messages[0], rows=[*messages[0].rows, *stray])
+    messages[0] = replaced(messages[0], rows=[*messages[0].rows, *stray])
     evaluator, _ = evaluated(policy(SAFE.replace("all", "each language")), messages)
     assert evaluator.decision().verdict == "promote"
 
@@ -508,15 +508,16 @@ def test_the_decision_records_what_it_rests_on() -> None:
 
 def without_price(side: str, messages: list[WindowsMessage]) -> list[WindowsMessage]:
     """The same traffic where the calls of one side cost 0."""
-    for one in messages:
-        for row in one.rows:
-            own = getattr(row, side)
-            own.unpriced, own.cost_usd_count = own.cost_usd_count, 0
-            own.cost_usd_sum = own.cost_usd_squares = 0.0
-            for name in row.pair.__struct_fields__:
-                if name.startswith("cost_usd_"):
-                    setattr(row.pair, name, type(getattr(row.pair, name))())
-    return messages
+
+    def unpriced(row: WindowRow) -> None:
+        own = getattr(row, side)
+        own.unpriced, own.cost_usd_count = own.cost_usd_count, 0
+        own.cost_usd_sum = own.cost_usd_squares = 0.0
+        for name in row.pair.__struct_fields__:
+            if name.startswith("cost_usd_"):
+                setattr(row.pair, name, type(getattr(row.pair, name))())
+
+    return [edited(one, unpriced) for one in messages]
 
 
 ERRORS = "{metric: error_rate, max_increase: 2pp}"
@@ -611,7 +612,7 @@ def test_a_message_without_rows_asks_for_a_look_and_says_nothing_else() -> None:
         straight.take(part)
     assert found is None
     assert evaluator.awaits_look
-    asked = msgspec.structs.replace(one, version=9, partition=77, watermark=None, rows=[])
+    asked = replaced(one, version=9, partition=77, watermark=None, rows=[])
     assert asked.asks_for_look
     found = evaluator.add(asked, 1_001)
     assert found is not None

@@ -7,6 +7,7 @@ import pytest
 
 from tests.analyzers.guardrails.test_evaluator import evaluated, policy
 from tests.analyzers.guardrails.test_quality import PREFERENCE, SCORE, Judged, evidence_of
+from tests.analyzers.guardrails.world import replaced
 from understudy.schemas.decisions import Decision
 from understudy.schemas.windows import WindowsMessage
 
@@ -29,7 +30,7 @@ def shown_in_orders(messages: list[WindowsMessage], first: float) -> list[Window
             )
             for row in one.rows
         ]
-        changed.append(msgspec.structs.replace(one, rows=rows))
+        changed.append(replaced(one, rows=rows))
     return changed
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.analyzers.guardrails.test_evaluator import policy
-from tests.analyzers.guardrails.world import START, Harm, World
+from tests.analyzers.guardrails.world import START, Harm, World, replaced
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.explanations import MOST_REASONS
 from understudy.analyzers.guardrails.formatting import format_percent
@@ -74,7 +74,7 @@ def test_before_any_time_is_known_nothing_is_decided() -> None:
     (row, *_) = message.rows
     of_1970 = msgspec.structs.replace(row, window_start=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
     evaluator = RolloutEvaluator(policy("{metric: error_rate, max_increase: 1pp}"))
-    assert evaluator.take(msgspec.structs.replace(message, watermark=None, rows=[of_1970])) is None
+    assert evaluator.take(replaced(message, watermark=None, rows=[of_1970])) is None
 
 
 def test_a_hold_says_what_is_missing_in_each_slice() -> None:
@@ -142,10 +142,11 @@ def test_a_promotion_says_what_was_too_few_and_what_points_the_other_way() -> No
     japanese = replace(world, languages=("ja",), requests=20)
     rare = replace(world, languages=("de",), requests=1)
     for place, message in enumerate(world.messages(5, 110)):
+        rows = message.rows
         if place % 10 == 0:
             for one in (japanese, rare):
-                message.rows.extend(one.messages(place, 1, first=place)[0].rows)
-        evaluator.take(message)
+                rows += one.messages(place, 1, first=place)[0].rows
+        evaluator.take(replaced(message, rows))
     decision = evaluator.decision()
     assert decision.verdict == "promote", decision.reasons
     assert decision.too_few == ["error_rate/language:de"]
@@ -169,13 +170,14 @@ def test_a_metric_that_few_requests_have_is_awaited_or_given_up(
     evaluator = RolloutEvaluator(policy(f"{ERRORS}, {json}", stages="[shadow, 50%]"))
     verdicts, few = [], []
     for message in World().messages(5, 60):
-        for row in message.rows:
+        rows = message.rows
+        for row in rows:
             for side in (row.stable, row.candidate):
                 side.json_expected = side.json_valid = units
             pair = row.pair
             pair.json_expected_both = pair.json_valid_both = units
             pair.json_valid_only_stable = pair.json_valid_only_candidate = 0
-        evaluator.take(message)
+        evaluator.take(replaced(message, rows))
         verdicts.append(evaluator.decision().verdict)
         few.append(evaluator.decision().too_few)
     assert verdicts.index("promote") == pytest.approx(first, abs=1)
@@ -217,9 +219,10 @@ def test_another_model_in_the_middle_of_a_stage_is_an_alert() -> None:
     emitted = []
     for place, message in enumerate(World().messages(5, 40)):
         model = "heron-4" if place < 20 else "heron-4-1203"
-        for row in message.rows:
+        rows = message.rows
+        for row in rows:
             row.stable.models, row.candidate.models = {model: 100}, {"heron-5": 100}
-        emitted.append(evaluator.take(message))
+        emitted.append(evaluator.take(replaced(message, rows)))
     decision = evaluator.decision()
     (alert,) = decision.alerts
     assert (alert.kind, alert.name) == ("model", "stable")

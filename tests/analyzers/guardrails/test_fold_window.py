@@ -17,6 +17,7 @@ from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.design_effect import DesignEffect, together_of
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.fold_window import assumption_of, batch_of, fold_window
+from understudy.analyzers.guardrails.row_columns import RowColumns
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.guardrails.window_store import RowKey, StoredRow
 from understudy.schemas.rollouts import Rollout
@@ -83,7 +84,8 @@ def test_checks_are_folded_together_as_each_by_itself(
     rows = messages[-1].rows
     keys = [RowKey.of(row) for row in rows]
     layout = state.layouts["events"]
-    vectors = layout.read(keys, rows, state.table, state.tail_thresholds)
+    columns = RowColumns.of_rows(rows, layout.names)
+    vectors = layout.read(keys, columns, state.table, state.tail_thresholds)
     stored = [
         (key, StoredRow(row.version, row.closed, values))
         for key, row, values in zip(keys, rows, vectors, strict=True)

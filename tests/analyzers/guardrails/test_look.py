@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.analyzers.guardrails.test_evaluator import MANY, policy
-from tests.analyzers.guardrails.world import Harm, World, message
+from tests.analyzers.guardrails.world import Harm, World, message, replaced
 from understudy.analyzers.guardrails.apply_windows import apply_windows
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.look import intervals, look
@@ -21,7 +21,7 @@ CHECKS = checks_of(ROLLOUT)
 
 def opened(one: WindowsMessage) -> WindowsMessage:
     rows = [msgspec.structs.replace(row, closed=False) for row in one.rows]
-    return msgspec.structs.replace(one, rows=rows)
+    return replaced(one, rows=rows)
 
 
 def after(messages: list[WindowsMessage]) -> RolloutState:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.analyzers.guardrails.test_closed_windows import closed_rows, shown
 from tests.analyzers.guardrails.test_evaluator import policy
-from tests.analyzers.guardrails.world import World
+from tests.analyzers.guardrails.world import World, replaced
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, Evidence
 from understudy.schemas.event_time import to_epoch_ms
@@ -67,7 +67,7 @@ def messages(
         assert message.watermark is not None
         version = to_epoch_ms(message.watermark)
         rows = [msgspec.structs.replace(row, version=version) for row in rows]
-        found.append(msgspec.structs.replace(message, rows=rows, version=version))
+        found.append(replaced(message, rows=rows, version=version))
     return found
 
 
@@ -148,7 +148,7 @@ def test_a_harm_that_needs_no_field_is_seen_without_it() -> None:
             side = msgspec.structs.replace(row.candidate, tool_calls_invalid=n)
             pair = msgspec.structs.replace(row.pair, tool_call_invalid_only_candidate=n)
             rows.append(msgspec.structs.replace(row, candidate=side, pair=pair))
-        broken.append(msgspec.structs.replace(message, rows=rows))
+        broken.append(replaced(message, rows=rows))
     decision = taken(policy(GUARDRAILS), broken).decision()
     assert decision.verdict == "rollback"
     assert decision.reasons[0].startswith("broken tool calls")

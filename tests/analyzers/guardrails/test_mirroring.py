@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.analyzers.guardrails.test_closed_windows import closed_rows, one_by_one, shown, timed
-from tests.analyzers.guardrails.world import START, Harm, World, message
+from tests.analyzers.guardrails.world import START, Harm, World, message, replaced
 from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
 from understudy.analyzers.guardrails.closed_windows import columns_needed
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
@@ -112,7 +112,7 @@ def test_pairs_alone_say_whether_tool_calls_match() -> None:
     without = policy(f"{ERRORS}, {TOOLS}", stage="{share: 20%}")
     (canary,) = {one.mode for one in without.stages}
     own = [
-        msgspec.structs.replace(one, rows=[row for row in one.rows if row.mode == canary])
+        replaced(one, rows=[row for row in one.rows if row.mode == canary])
         for one in both(80, per_window=(150, 400))
     ]
     assert "tool_call_match/all" in judged(without, own).missing

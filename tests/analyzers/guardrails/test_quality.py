@@ -13,7 +13,7 @@ import pytest
 
 from tests.analyzers.guardrails.test_closed_windows import closed_rows
 from tests.analyzers.guardrails.test_evaluator import evaluated, policy
-from tests.analyzers.guardrails.world import START, WINDOW_S, World, message
+from tests.analyzers.guardrails.world import START, WINDOW_S, World, message, replaced
 from understudy.analyzers.guardrails.apply_windows import enter_stage
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
@@ -90,7 +90,7 @@ class Judged:
 
 
 def of_evaluations(rows: list[WindowRow], window: int) -> WindowsMessage:
-    return msgspec.structs.replace(message(rows, version=10 * window + 1), source="evaluations")
+    return message(rows, version=10 * window + 1, source="evaluations")
 
 
 def evidence_of(some: list[Evidence], metric: str, name: str = "all") -> Evidence:
@@ -155,9 +155,7 @@ def test_only_the_evaluator_that_is_named_counts() -> None:
 def test_what_others_say_is_not_kept() -> None:
     said = Judged(wins=0.1, evaluator="other@1").messages(1, 20)
     opened = [
-        msgspec.structs.replace(
-            one, rows=[msgspec.structs.replace(row, closed=False) for row in one.rows]
-        )
+        replaced(one, rows=[msgspec.structs.replace(row, closed=False) for row in one.rows])
         for one in said
     ]
     evaluator, _ = evaluated(policy(PREFERENCE), opened)
@@ -171,8 +169,7 @@ def test_two_evaluators_keep_apart() -> None:
     bad = Judged(wins=0.2).messages(1, 30)
     good = Judged(evaluator="clarity@3", is_scored=True, step=2, pairs=50).messages(2, 30)
     together = [
-        msgspec.structs.replace(one, rows=[*one.rows, *other.rows])
-        for one, other in zip(bad, good, strict=True)
+        replaced(one, rows=[*one.rows, *other.rows]) for one, other in zip(bad, good, strict=True)
     ]
     alone, _ = evaluated(named(policy(PREFERENCE)), bad)
     both, _ = evaluated(named(policy(guardrails)), together)
@@ -224,9 +221,7 @@ def test_rows_of_open_windows_weigh_as_much_as_closed_ones() -> None:
     messages = Judged(wins=0.45).messages(4, 20)
     closed, _ = evaluated(rollout, messages)
     opened = [
-        msgspec.structs.replace(
-            one, rows=[msgspec.structs.replace(row, closed=False) for row in one.rows]
-        )
+        replaced(one, rows=[msgspec.structs.replace(row, closed=False) for row in one.rows])
         for one in messages
     ]
     open_, _ = evaluated(rollout, opened)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.analyzers.guardrails.world import Harm, World, message
+from tests.analyzers.guardrails.world import Harm, World, message, replaced
 from understudy.analyzers.guardrails import quiet_look
 from understudy.analyzers.guardrails.check_stacks import CheckStacks
 from understudy.analyzers.guardrails.evaluate import Evaluation
@@ -174,7 +174,7 @@ def test_counts_that_cannot_be_have_no_bound() -> None:
         for row in last.rows
     ]
     last_look = evaluator._quiet
-    evaluator.take(msgspec.structs.replace(last, version=9, rows=rows))
+    evaluator.take(replaced(last, version=9, rows=rows))
     assert evaluator._quiet is not last_look
 
 

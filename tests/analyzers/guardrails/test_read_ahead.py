@@ -7,12 +7,11 @@ from random import Random
 import msgspec
 import pytest
 
-from tests.analyzers.guardrails.world import Harm, World
+from tests.analyzers.guardrails.world import Harm, World, replaced
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.state import RolloutState
-from understudy.analyzers.guardrails.window_store import RowKey
 from understudy.schemas.decisions import Decision
 from understudy.schemas.manifests import read_policy
 from understudy.schemas.windows import WindowsMessage
@@ -46,7 +45,7 @@ def bursts(seconds: int) -> list[WindowsMessage]:
             before = log[second - 1].rows if second else []
             kept = before if second > seconds // 2 else before[:2]
             closed = [msgspec.structs.replace(row, version=log[second].version) for row in kept]
-            found.append(msgspec.structs.replace(log[second], rows=[*closed, *early]))
+            found.append(replaced(log[second], rows=[*closed, *early]))
     return found
 
 
@@ -80,9 +79,9 @@ def test_rows_are_read_once_each_in_few_calls(monkeypatch: pytest.MonkeyPatch) -
     calls: list[int] = []
     read = RowLayout.read
 
-    def counted(layout: RowLayout, keys, rows, table, thresholds):  # type: ignore[no-untyped-def]
-        calls.append(len(rows))
-        return read(layout, keys, rows, table, thresholds)
+    def counted(layout: RowLayout, keys, columns, table, thresholds):  # type: ignore[no-untyped-def]
+        calls.append(len(keys))
+        return read(layout, keys, columns, table, thresholds)
 
     monkeypatch.setattr(RowLayout, "read", counted)
     messages = bursts(12)[-3 * PARTITIONS :]
@@ -93,9 +92,10 @@ def test_rows_are_read_once_each_in_few_calls(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_message_that_cannot_be_is_refused_in_its_own_turn() -> None:
     messages = bursts(6)
-    poison = msgspec.json.decode(msgspec.json.encode(messages[9]), type=WindowsMessage)
-    poison.rows[0].pair.pairs = 1
-    poison.rows[0].stable.errors = 10**9
+    rows = messages[9].rows
+    rows[0].pair.pairs = 1
+    rows[0].stable.errors = 10**9
+    poison = replaced(messages[9], rows)
     calm, evaluator = RolloutEvaluator(POLICY), RolloutEvaluator(POLICY)
     decided(calm, messages, [1])
     group = [*messages[:9], poison, *messages[9:]]
@@ -122,6 +122,7 @@ def test_what_was_read_of_messages_that_never_come_does_no_harm() -> None:
 
 def test_a_row_that_is_kept_does_not_keep_those_that_were_read_with_it() -> None:
     state = RolloutState.begin(POLICY, checks_of(POLICY))
-    row, *others = [row for message in bursts(4) for row in message.rows]
-    (vector,) = state.ahead["events"].read({RowKey.of(row): row}, others, state.table, {})
+    ahead = state.ahead["events"]
+    first, *others = [ahead.usable(message, ()) for message in bursts(4)]
+    (vector,) = ahead.read(first, [0], others, state.table, {}).vectors
     assert vector.base is None

@@ -50,7 +50,8 @@ def read(
     table: SliceTable,
     thresholds: dict[str, dict[str, TailThreshold]],
 ) -> np.ndarray:
-    return layout.read(list(rows), list(rows.values()), table, thresholds)
+    columns = RowColumns.of_rows(list(rows.values()), layout.names)
+    return layout.read(list(rows), columns, table, thresholds)
 
 
 def batch(thresholds: dict[str, dict[str, TailThreshold]]) -> np.ndarray:

@@ -13,7 +13,7 @@ from tests.analyzers.guardrails.test_evaluator import policy
 from tests.analyzers.guardrails.world import START
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.window_measures import EventCounts, PairSums, SideSums, UnresolvedCounts
-from understudy.schemas.windows import WindowRow, WindowsMessage
+from understudy.schemas.windows import WindowRow, WindowsMessage, windows_message
 
 WINDOW_S = 10
 LATENESS_S = 130
@@ -52,10 +52,10 @@ class Stream:
                 for number in range(now_s // WINDOW_S + 1)
                 if (number + 1) * WINDOW_S + LATENESS_S + FLUSH_S > now_s
             ]
-            yield WindowsMessage(
-                rollout_id="helpdesk", partition=0, version=now_s, rows=rows,
-                watermark=START + dt.timedelta(seconds=now_s),
-            )  # fmt: skip
+            watermark = START + dt.timedelta(seconds=now_s)
+            yield windows_message(
+                rows, rollout_id="helpdesk", partition=0, version=now_s, watermark=watermark
+            )
 
     def _row(self, number, now_s, window, bad, there) -> WindowRow:
         of_window = window == number

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.analyzers.guardrails.world import Harm, World
+from tests.analyzers.guardrails.world import Harm, World, replaced
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.design_effect import DesignEffect
@@ -46,9 +46,10 @@ CHECKS = checks_of(POLICY)
 def test_state_of_a_whole_rollout_survives_json_exactly() -> None:
     evaluator = RolloutEvaluator(POLICY)
     for place, message in enumerate(World(requests=200, harm=BAD).messages(3, 30)):
-        for row in message.rows[1:]:
+        rows = message.rows
+        for row in rows[1:]:
             row.closed = place < 20  # so that there are open rows, too
-        evaluator.take(message)
+        evaluator.take(replaced(message, rows))
         payload = evaluator.encode_state()
         state = decode_state(POLICY, CHECKS, payload)
         assert encode_state(state) == payload
@@ -117,9 +118,10 @@ def test_rows_that_are_encoded_by_themselves_give_the_same_state() -> None:
     """Also where one window was folded without some of its rows, and in whichever order."""
     evaluator, parts = RolloutEvaluator(POLICY), []
     for place, message in enumerate(World(requests=50, harm=BAD).messages(3, 50)):
-        for row in message.rows[1:]:
+        rows = message.rows
+        for row in rows[1:]:
             row.closed = 0 < place < 40
-        evaluator.take(message)
+        evaluator.take(replaced(message, rows))
         state = decode_state(POLICY, CHECKS, evaluator.encode_state())
         rows = state.open_rows()
         parts.append(encode_rows(state, reversed(rows[-2:])))
@@ -134,9 +136,11 @@ def test_rows_that_are_encoded_by_themselves_give_the_same_state() -> None:
 
 def test_rows_that_change_are_noted_until_they_are_saved() -> None:
     evaluator = RolloutEvaluator(POLICY)
-    first, second, third = World(requests=50).messages(3, 3)
-    for row in (*second.rows, *third.rows):
-        row.closed = False
+    first, *others = World(requests=50).messages(3, 3)
+    second, third = (
+        replaced(one, [msgspec.structs.replace(row, closed=False) for row in one.rows])
+        for one in others
+    )
     evaluator.take(first)
     evaluator.take(second)
     opened = evaluator.open_rows()

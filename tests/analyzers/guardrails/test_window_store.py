@@ -7,7 +7,7 @@ import random
 import msgspec
 import pytest
 
-from tests.analyzers.guardrails.world import World, message
+from tests.analyzers.guardrails.world import World, message, replaced
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.state import decode_state
@@ -122,7 +122,7 @@ def test_a_worker_that_reads_again_changes_nothing_even_hours_later() -> None:
         # Read again, its flushes fall elsewhere: the versions of open rows differ.
         moved = [r if r.closed else msgspec.structs.replace(r, version=r.version - 1)
                  for r in one.rows]  # fmt: skip
-        assert evaluator.take(msgspec.structs.replace(one, rows=moved)) is None
+        assert evaluator.take(replaced(one, rows=moved)) is None
     assert evaluator.encode_state() == before
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 from understudy.analyzers.windows.histogram import hundredths, log_bucket
 from understudy.schemas.events import PAIRED_MODES
 from understudy.schemas.window_measures import ControlSums, EventCounts, PairSums, SideSums
-from understudy.schemas.windows import WindowRow, WindowsMessage
+from understudy.schemas.windows import Source, WindowRow, WindowsMessage, row_lists, windows_message
 
 ROLLOUT = "helpdesk"
 START = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
@@ -110,13 +112,33 @@ class World:
         ]
 
 
-def message(rows: list[WindowRow], *, version: int, partition: int = 0) -> WindowsMessage:
+def message(
+    rows: list[WindowRow], *, version: int, partition: int = 0, source: Source = "events"
+) -> WindowsMessage:
     """A message whose watermark is the end of its newest window."""
-    rows = [msgspec.structs.replace(row, version=version) for row in rows]
+    rows = [msgspec.structs.replace(row, version=version, partition=partition) for row in rows]
     ends = [row.window_start + dt.timedelta(seconds=row.window_s) for row in rows]
-    return WindowsMessage(
-        rollout_id=ROLLOUT, partition=partition, version=version, watermark=max(ends), rows=rows
-    )
+    return windows_message(
+        rows, rollout_id=ROLLOUT, source=source, partition=partition, version=version,
+        watermark=max(ends),
+    )  # fmt: skip
+
+
+def replaced(
+    message: WindowsMessage, rows: Iterable[WindowRow] | None = None, **changes: Any
+) -> WindowsMessage:
+    """The message with other rows, or other fields."""
+    if rows is not None:
+        changes["columns"] = row_lists(list(rows))
+    return msgspec.structs.replace(message, **changes)
+
+
+def edited(message: WindowsMessage, edit: Callable[[WindowRow], object]) -> WindowsMessage:
+    """The message after each of its rows was edited in place."""
+    rows = message.rows
+    for row in rows:
+        edit(row)
+    return replaced(message, rows)
 
 
 def _side(rng, n, harm, effort):

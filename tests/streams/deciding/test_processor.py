@@ -24,7 +24,7 @@ from understudy.schemas.rollout_records import (
     decode_rollout_record,
     encode_rollout_record,
 )
-from understudy.schemas.windows import WindowsMessage
+from understudy.schemas.windows import WindowsMessage, windows_message
 from understudy.streams.deciding import processor
 from understudy.streams.deciding.deciding_progress import DecidingProgress
 from understudy.streams.deciding.policy_barrier import PolicyBarrier
@@ -482,7 +482,7 @@ def test_each_rollout_without_a_policy_is_named_once_and_few_are_remembered(
     async def work(bench: Bench) -> None:
         for offset, rollout_id in enumerate(["a", "a", "b", "a", "c", "b", "a"]):
             value = msgspec.json.encode(
-                WindowsMessage(rollout_id=rollout_id, partition=0, version=1, rows=[])
+                windows_message([], rollout_id=rollout_id, partition=0, version=1)
             )
             message = bench.port.message(WINDOWS, offset, value)
             message.key = rollout_id.encode()
@@ -898,14 +898,15 @@ BEYOND = 2**70
 
 
 def with_number(path: tuple[str, ...], number: int) -> bytes:
-    """The first message with a number in it, in each of its rows where the path says so."""
+    """The first message with a number in it, or in a column, in each of its rows."""
     message = msgspec.json.decode(MESSAGES[0])
-    within = message["rows"] if path[0] == "rows" else [message]
-    for one in within:
-        for name in path[:-1]:
-            if name != "rows":
-                one = one.setdefault(name, {})
-        one[path[-1]] = number
+    name, *within = path
+    if not within:
+        message[name] = number
+    else:
+        column, *key = within
+        n_rows = len(message["columns"]["version"])
+        message["columns"][column] = [{key[0]: number} if key else number] * n_rows
     return json.dumps(message).encode()
 
 
@@ -914,12 +915,12 @@ def with_number(path: tuple[str, ...], number: int) -> bytes:
     [
         ("version",),
         ("partition",),
-        ("rows", "version"),
-        ("rows", "partition"),
-        ("rows", "events", "paired"),
-        ("rows", "events", "late"),
-        ("rows", "stable", "models", "m"),
-        ("rows", "candidate", "models", "m"),
+        ("columns", "version"),
+        ("columns", "events_paired"),
+        ("columns", "events_late"),
+        ("columns", "stable_requests"),
+        ("columns", "stable_models", "m"),
+        ("columns", "candidate_models", "m"),
     ],
 )
 @pytest.mark.parametrize("number", [-BEYOND, 2**63, 2**64, BEYOND])
@@ -940,10 +941,9 @@ def test_a_number_that_no_snapshot_holds_is_a_dead_letter(
 @pytest.mark.parametrize(
     "path",
     [
-        ("rows", "pair", "requests"),
-        ("rows", "stable", "requests"),
-        ("rows", "stable", "duration_ms_histogram", "5"),
-        ("rows", "unresolved", "pairs"),
+        ("columns", "stable_input_tokens_sum"),
+        ("columns", "stable_duration_ms_histogram", "5"),
+        ("columns", "turns_error_cross"),
     ],
 )
 def test_whatever_else_is_beyond_64_bits_can_be_saved(path: tuple[str, ...]) -> None:

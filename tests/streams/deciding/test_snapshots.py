@@ -9,13 +9,13 @@ from zlib import crc32
 import msgspec
 import pytest
 
-from tests.analyzers.guardrails.world import ROLLOUT, World
+from tests.analyzers.guardrails.world import ROLLOUT, World, replaced
 from tests.streams.deciding.fake_port import write
 from understudy.analyzers.guardrails.state import decode_rows
 from understudy.analyzers.guardrails.window_store import IDLE_WINDOWS
 from understudy.schemas.manifests import read_manifest
 from understudy.schemas.rollout_records import RolloutRecord, encode_rollout_record
-from understudy.schemas.windows import WindowsMessage
+from understudy.schemas.windows import WindowsMessage, windows_message
 from understudy.streams.deciding import snapshots
 from understudy.streams.deciding.log_place import LogPlace
 from understudy.streams.deciding.snapshots import (
@@ -55,7 +55,7 @@ def messages(count: int) -> Iterator[WindowsMessage]:
         closed = rows[version - OPEN] if version >= OPEN else []
         early = [msgspec.structs.replace(row, closed=False) for row in message.rows]
         both = [msgspec.structs.replace(row, version=version) for row in (*closed, *early)]
-        yield msgspec.structs.replace(message, version=version, rows=both)
+        yield replaced(message, version=version, rows=both)
 
 
 class Log:
@@ -139,7 +139,7 @@ def test_a_row_that_was_open_when_its_window_was_folded_does_not_come_back() -> 
     """It closes late; a part from before still has it."""
     log, late = Log(), World(requests=20, partition=1).messages(5, 1)[0]
     opened = [msgspec.structs.replace(row, closed=False) for row in late.rows]
-    log.take(msgspec.structs.replace(late, rows=opened))
+    log.take(replaced(late, rows=opened))
     log.save()
     closing = messages(IDLE_WINDOWS + OPEN + 3)
     for message in closing:
@@ -147,12 +147,12 @@ def test_a_row_that_was_open_when_its_window_was_folded_does_not_come_back() -> 
         log.save()
     version = message.version + 1
     closed = [msgspec.structs.replace(row, version=version) for row in late.rows]
-    log.take(msgspec.structs.replace(late, rows=closed, version=version))
+    log.take(replaced(late, rows=closed, version=version))
     log.save()
     log.check()
     before = log.store.snapshot(KEY)
     log.restart()
-    log.take(msgspec.structs.replace(late, rows=closed, version=version))
+    log.take(replaced(late, rows=closed, version=version))
     assert log.store.snapshot(KEY) == before
 
 
@@ -239,7 +239,7 @@ def test_a_rollout_that_is_called_like_a_slot_or_not_at_all_touches_none(rollout
     log.restart()
     name = rollout_id.encode()
     payload = msgspec.json.encode(
-        WindowsMessage(rollout_id=rollout_id, partition=0, version=9, rows=[])
+        windows_message([], rollout_id=rollout_id, partition=0, version=9)
     )
     output = log.store.apply_windows(name, payload, LogPlace(0, 9, 9))
     assert output.is_without_policy == bool(name)

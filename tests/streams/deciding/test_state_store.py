@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
+from tests.analyzers.guardrails.world import ROLLOUT, Harm, World, replaced
 from tests.streams.deciding.fake_port import write
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.schemas.decisions import Decision, decode_decision, encode_decision
@@ -439,18 +439,47 @@ def test_a_rollout_that_was_dropped_from_memory_is_not_one_that_was_deleted() ->
         processor.store.snapshot(KEY)
 
 
+def _with_columns(columns: bytes) -> bytes:
+    """Two rows with further columns."""
+    place = b'"rollout_id":"helpdesk","partition":0,"version":1'
+    times = b'"window_start":["2026-03-02T12:00:00Z","2026-03-02T12:00:10Z"],"window_s":[10,10]'
+    return (
+        b"{" + place + b',"columns":{' + times
+        + b',"language":["en","en"],"version":[1,1],' + columns + b"}}"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("key", "payload", "why"),
     [
         (KEY, None, "has no value"),
         (KEY, b"\xff", "malformed"),
         (KEY, b"{}", "missing required field"),
-        (KEY, b'{"rollout_id":"x","partition":0,"version":1,"rows":[]}', "key is not its"),
-        (None, b'{"rollout_id":"helpdesk","partition":0,"version":1,"rows":[]}', "key is not its"),
+        (KEY, b'{"rollout_id":"x","partition":0,"version":1,"columns":{}}', "key is not its"),
+        (
+            None,
+            b'{"rollout_id":"helpdesk","partition":0,"version":1,"columns":{}}',
+            "key is not its",
+        ),
         (
             KEY,
-            b'{"schema_version":9,"rollout_id":"helpdesk","partition":0,"version":1,"rows":[]}',
+            b'{"schema_version":9,"rollout_id":"helpdesk","partition":0,"version":1,"columns":{}}',
             "schema_version is 9",
+        ),
+        (
+            KEY,
+            b'{"schema_version":1,"rollout_id":"helpdesk","partition":0,"version":1,"rows":[]}',
+            "schema_version is 1; this release reads 2",
+        ),
+        (KEY, _with_columns(b'"pair_pairs":[1]'), "a value for each of 2 rows"),
+        (KEY, _with_columns(b'"pair_pairs":[1,-1]'), "`int` >= 0"),
+        (KEY, _with_columns(b'"pair_pairs":[1,2.5]'), "Expected `int`, got `float`"),
+        (KEY, _with_columns(b'"pair_pairs":2'), "Expected `array`, got `int`"),
+        (KEY, _with_columns(b'"mode":["canary","both"]'), "Invalid enum value 'both'"),
+        (
+            KEY,
+            b'{"rollout_id":"helpdesk","partition":0,"version":1,"columns":{"pair_pairs":[1]}}',
+            "a value for each of 0 rows",
         ),
         (KEY, b'{"rollout_id":"helpdesk","more":' + b"[" * 5_000, "recursion depth"),
     ],
@@ -545,16 +574,15 @@ def test_counts_that_shrink_are_invalid_and_change_nothing() -> None:
     processor = DecisionProcessor()
     processor.apply(RECORD)
     (early,) = BROKEN.messages(3, 1)
-    early.rows = [msgspec.structs.replace(row, closed=False) for row in early.rows]
-    processor.windows([early])
+    rows = [msgspec.structs.replace(row, closed=False) for row in early.rows]
+    processor.windows([replaced(early, rows)])
     before = dict(processor.table)
-    fewer = msgspec.json.decode(msgspec.json.encode(early), type=WindowsMessage)
-    fewer.version += 1
-    for row in fewer.rows:
+    for row in rows:
         row.version += 1
         row.pair = PairSums()
         row.stable = SideSums()
         row.candidate = SideSums()
+    fewer = replaced(early, rows, version=early.version + 1)
     with pytest.raises(InvalidMessage, match="holds less"):
         processor.windows([fewer])
     assert processor.table == before

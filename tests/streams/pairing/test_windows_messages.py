@@ -48,11 +48,11 @@ def test_messages_are_cut_by_rows(count: int, sizes: list[int]) -> None:
 
 
 def test_messages_are_cut_by_bytes_down_to_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_BYTES", 700)
+    monkeypatch.setattr(module, "MAX_BYTES", 400)
     found = messages(rows("a", 5))
     assert [row for message, _ in found for row in message.rows] == rows("a", 5)
     assert len(found) > 1
-    assert all(len(encoded) <= 700 or len(message.rows) == 1 for message, encoded in found)
+    assert all(len(encoded) <= 400 or len(message.rows) == 1 for message, encoded in found)
 
 
 def test_the_encoding_is_that_of_the_message() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
+from tests.analyzers.guardrails.world import ROLLOUT, Harm, World, replaced
 from tests.streams.demo.decisions import PROMOTED, ROLLED_BACK, SUSPICIOUS
 from understudy.schemas.decisions import Decision
 from understudy.schemas.manifests import read_policy
@@ -58,7 +58,7 @@ def test_rows_of_two_modes_mean_a_stage_that_mirrors() -> None:
     )
     trial = PolicyTrial(policy)
     shadow, canary = World().messages(1, 1)[0], World(mode="canary").messages(1, 1)[0]
-    trial(msgspec.structs.replace(shadow, rows=[*shadow.rows, *canary.rows]))
+    trial(replaced(shadow, rows=[*shadow.rows, *canary.rows]))
     assert trial.outcome().stage.index == 2
     alone = PolicyTrial(policy)
     alone(shadow)
