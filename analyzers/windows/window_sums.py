@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.analyzers.compare.arrays import Bools, Ints
 from understudy.analyzers.windows.columns import WindowColumns
 from understudy.analyzers.windows.histogram import merge
 from understudy.analyzers.windows.layout import MOST_NAMES, PLACES, SLOTS, VECTOR_LENGTH
@@ -21,6 +22,8 @@ from understudy.schemas.windows import SECTIONS, Source, WindowRow
 
 _BUCKET_BITS: Final = 20
 _BUCKET_OFFSET: Final = 1 << (_BUCKET_BITS - 1)
+_SLICE_BITS: Final = 32
+"""With the histogram's number before them and the bucket's behind they fit into 63."""
 
 
 class SliceKey(NamedTuple):
@@ -156,30 +159,53 @@ def sum_by_slice(
     totals = np.zeros((VECTOR_LENGTH, n_slices), np.int64)
     order = np.argsort(slices, kind="stable")
     present, starts = np.unique(slices[order], return_index=True)
-    for column, values in columns.numbers.items():
-        slot = SLOTS[column]
-        if values.ndim == 2:
-            parts = values.take(order, axis=1)
-            totals[slot : slot + LIMBS, present] = np.add.reduceat(parts, starts, axis=1)
-        else:
-            in_order = values.take(order)
-            totals[slot, present] = np.add.reduceat(in_order, starts, dtype=np.int64)
+    for slots, values in _alike(columns.numbers, max(1, _ADDED_TOGETHER // len(slices))):
+        in_order = np.array(values).take(order, axis=1)
+        sums = np.add.reduceat(in_order, starts, axis=1, dtype=np.int64)
+        totals[np.array(slots)[:, None], present] = sums
     return totals.T
+
+
+_ADDED_TOGETHER: Final = 16_384
+"""Numbers, in 128 kB at most: a batch of few rows takes as long as numpy is called often, one of
+many rows longer than need be where what is added leaves the cache."""
+
+
+def _alike(
+    numbers: Mapping[str, Bools | Ints], most: int
+) -> Iterator[tuple[list[int], list[Bools | Ints]]]:
+    """Yield slots and their numbers (n,), some of one type at a time."""
+    by_type: dict[np.dtype[Any], tuple[list[int], list[Bools | Ints]]] = {}
+    for column, values in numbers.items():
+        slots, rows = by_type.setdefault(values.dtype, ([], []))
+        parts = values if values.ndim == 2 else (values,)
+        slots += range(SLOTS[column], SLOTS[column] + len(parts))
+        rows.extend(parts)
+    for slots, rows in by_type.values():
+        for start in range(0, len(slots), most):
+            yield slots[start : start + most], rows[start : start + most]
 
 
 def buckets_by_slice(
     slices: NDArray[np.int64], columns: WindowColumns
 ) -> Iterator[tuple[int, str, list[tuple[int, int]]]]:
     """Yield (slice, histogram, its buckets and their counts) of all histograms."""
-    for column, (rows, buckets) in columns.buckets.items():
-        codes = (slices[rows] << _BUCKET_BITS) + (buckets + _BUCKET_OFFSET)
-        unique, counts = np.unique(codes, return_counts=True)
-        owners = unique >> _BUCKET_BITS
-        indices = (unique & ((1 << _BUCKET_BITS) - 1)) - _BUCKET_OFFSET
-        found = list(zip(indices.tolist(), counts.tolist(), strict=True))
-        starts = np.flatnonzero(np.diff(owners, prepend=-1)).tolist()
-        for start, end in pairwise([*starts, len(found)]):
-            yield int(owners[start]), column, found[start:end]
+    names = list(columns.buckets)
+    codes = [
+        (number << _SLICE_BITS) + slices[rows] << _BUCKET_BITS | buckets + _BUCKET_OFFSET
+        for number, (rows, buckets) in enumerate(columns.buckets.values())
+    ]
+    if not codes:
+        return
+    unique, counts = np.unique(np.concatenate(codes), return_counts=True)
+    owners = unique >> _BUCKET_BITS
+    indices = (unique & ((1 << _BUCKET_BITS) - 1)) - _BUCKET_OFFSET
+    found = list(zip(indices.tolist(), counts.tolist(), strict=True))
+    starts = np.flatnonzero(np.diff(owners, prepend=-1))
+    for owner, (start, end) in zip(
+        owners[starts].tolist(), pairwise([*starts.tolist(), len(found)]), strict=True
+    ):
+        yield owner & ((1 << _SLICE_BITS) - 1), names[owner >> _SLICE_BITS], found[start:end]
 
 
 def names_by_slice(
