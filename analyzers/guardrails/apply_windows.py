@@ -75,7 +75,7 @@ def apply_windows(
     state.measured_since.note(
         metrics_resting_on_field(state, message.source), starts_ms, rows.shown
     )
-    if state.stacks.of_source[message.source]:
+    if message.source in state.paths:
         state.sums[message.source].note((message.partition, key) for key in stored)
     _note_changes(state, message.source, stored)
     _note_times(state, message, rows)

@@ -25,7 +25,6 @@ from understudy.analyzers.guardrails.design_effect import (
     correlations,
     together_of,
 )
-from understudy.analyzers.guardrails.evidence_path import IncrementsCache, PathCache
 from understudy.analyzers.guardrails.measured_since import (
     NEVER_MS,
     MeasuredSince,
@@ -72,7 +71,6 @@ class CheckStack:
         self.test = StackedTest([check.test for check in self.checks], sizes)
         of_checks = StackedTest([check.test for check in self.checks], [1] * len(self.checks))
         self.effect_tests = EffectTests(self.test, of_checks)
-        self.cache = IncrementsCache()
         self.parts: dict[str, slice] = {}
         """By check, its cells."""
         start = 0
@@ -87,6 +85,7 @@ class CheckStack:
         width = layout.batch_width
         self._numbers = self.places[:, None] * width + np.repeat(np.array(fields), sizes, axis=0)
         """(n_cells, k) where the cells' statistics are in a batch."""
+        self.n_fields = self._numbers.shape[1]
         products = [np.arange(*layout.products_part(check).indices(width)) for check in self.checks]
         self._products = self.places[:, None] * width + np.repeat(np.array(products), sizes, axis=0)
         """(n_cells, …) where products of turns are."""
@@ -150,6 +149,34 @@ class CheckStack:
             result[:, part] = (starts_ms >= measured_since.counts_from_ms(metric))[:, None]
         return result
 
+    def read(
+        self,
+        batches: FloatArray,
+        gauges: FloatArray,
+        starts_ms: IntArray,
+        thresholds: TailThresholds,
+        at: tuple[IntArray, IntArray],
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return what some windows hold in some cells, and that at its worst, (m, k) each.
+
+        Batches are (T, all slices, width), their gauges (T, all slices, gauges).
+        """
+        steps, cells = at
+        flat = batches.reshape(len(batches), -1)
+        held = worst = flat[steps[:, None], self._numbers[cells]]
+        if not self.test.has_worst:
+            return held, held
+        waiting = gauges[steps, self.places[cells]]
+        waits = np.flatnonzero(waiting.any(axis=-1))
+        if waits.size:
+            worst = held.copy()
+            some = cells[waits]
+            added = np.matmul(waiting[waits, None, :], self._worst[some])[:, 0]
+            if self._tails:
+                added[starts_ms[steps[waits]] < self._tails_from_ms(thresholds)[some]] = 0.0
+            worst[waits] += added
+        return held, worst
+
     def unresolved(
         self, gauges: FloatArray, starts_ms: IntArray, thresholds: TailThresholds
     ) -> FloatArray:
@@ -159,13 +186,22 @@ class CheckStack:
         """
         added: FloatArray = np.matmul(gauges[:, self.places, None, :], self._worst)[:, :, 0]
         if self._tails:
-            since = np.full(self.n_cells, np.iinfo(np.int64).min)
-            for place, name, check in self._tails:
-                threshold = thresholds.get(name, {}).get(check.metric.measure)
-                entries = threshold.entries if threshold else []
-                since[place] = min((one.since_ms for one in entries), default=NEVER_MS)
-            added[starts_ms[:, None] < since] = 0.0
+            added[starts_ms[:, None] < self._tails_from_ms(thresholds)] = 0.0
         return added
+
+    def rests_on(self, thresholds: TailThresholds, measured_since: MeasuredSince) -> object:
+        """Return what is another value when windows are to be read anew."""
+        counted = [measured_since.counts_from_ms(metric) for _, metric in self._resting_on_field]
+        return counted, self._tails_from_ms(thresholds).tolist() if self._tails else []
+
+    def _tails_from_ms(self, thresholds: TailThresholds) -> IntArray:
+        """Return from which window on a tail is known in each cell, (n_cells,)."""
+        since = np.full(self.n_cells, np.iinfo(np.int64).min)
+        for place, name, check in self._tails:
+            threshold = thresholds.get(name, {}).get(check.metric.measure)
+            entries = threshold.entries if threshold else []
+            since[place] = min((one.since_ms for one in entries), default=NEVER_MS)
+        return since
 
     def known(
         self,
@@ -225,7 +261,6 @@ class CheckStacks:
         self.of_source: dict[Source, list[CheckStack]] = {
             source: list(_stacks(source, checks, table, layouts[source])) for source in SOURCES
         }
-        self.path_caches = {source: PathCache() for source in SOURCES}
         self.of_check: dict[str, CheckStack] = {
             name: stack
             for stacks in self.of_source.values()

@@ -334,7 +334,7 @@ class _SourceFold:
     ) -> CheckLook:
         """Return a check after so many windows."""
         steps = self._checks[check.name]
-        effect = steps.effect.of_looks[included][None]
+        effect = steps.effect.of_looks[included]
         seen = CheckLook(
             check,
             weights,
@@ -537,9 +537,7 @@ class _SourceFold:
             OpenWindows(
                 np.zeros(0, dtype=np.int64),
                 nothing,
-                nothing,
-                np.zeros((0, len(places)), dtype=np.bool_),
                 no_window,
-                np.zeros((1, len(places))),
+                np.zeros(len(places)),
             ),
         )

@@ -8,20 +8,37 @@ resolved, lose nothing to new ones. An action's evidence is the weighted sum ove
 
 A mean has no worst. It counts in prefixes of windows without unresolved requests alone; beyond them
 it stays what it was at the last of those.
+
+The cells of a path are those of all checks of one source in all their slices, stack by stack. From
+one look to the next the newest windows change in most slices, older ones in few, so a path is kept,
+and for each cell computed again from the first of its windows that has changed. Bits are those of
+computing all of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
-from understudy.analyzers.guardrails.sequential_tests import carried
-from understudy.analyzers.guardrails.stacked_tests import StackedTest
+from understudy.analyzers.guardrails.check_stacks import CheckStack, Known
+from understudy.analyzers.guardrails.design_effect import (
+    Assumption,
+    EffectCells,
+    LookSums,
+    design_effect_of,
+    named_and_earlier,
+)
+from understudy.analyzers.guardrails.measured_since import MeasuredSince
+from understudy.analyzers.guardrails.open_sums import OpenSums
+from understudy.analyzers.guardrails.row_layout import RowLayout
+from understudy.analyzers.guardrails.sequential_tests import carried, no_scale
+from understudy.analyzers.guardrails.tail_thresholds import TailThresholds
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray, log_sum_exp
-from understudy.analyzers.sequential.restart import log_shares, restarted_path
+from understudy.analyzers.sequential.restart import log_shares, restarted, restarted_path
 
 
 class OpenWindows(NamedTuple):
@@ -30,156 +47,379 @@ class OpenWindows(NamedTuple):
     starts_ms: IntArray
     """(T,)"""
     statistics: FloatArray
-    """(T, n_cells, k) as counted so far."""
-    at_worst: FloatArray
-    """(T, n_cells, k) with what their unresolved requests would add at their worst."""
-    is_resolved: BoolArray
-    """(T, n_cells) whether no request waits for a side."""
+    """(T, n_cells, k) as counted so far; until the next look."""
     counts_for_rollback: BoolArray
     """(T,) False before what an operator's resume forgave."""
     design_effect: FloatArray
-    """(T + 1, n_cells) what divides what each window won, known before it; and that of now."""
+    """(n_cells,) what would divide what a look wins now."""
 
 
-class IncrementsCache:
-    """What each window of the last look won, undivided: most windows are the same at the next."""
+class LookBasis(NamedTuple):
+    """What a look rests on besides windows and evidence."""
 
-    def __init__(self) -> None:
-        self._starts_ms: IntArray = np.zeros(0, dtype=np.int64)
-        self._rests_on: tuple[FloatArray, ...] = (np.zeros((0, 0, 0)),)
-        self._won: FloatArray = np.zeros((0, 0, 0))
-        self.scales: FloatArray = np.zeros((0, 0, 0))
-        """(T + 1, n_cells, 3) before each window, and after the last."""
-        self.waiting: FloatArray = np.zeros((0, 0, 0))
-        """(T + 1, n_cells, k) what waits for the other arm before each window, and in the end."""
-
-    def increments(
-        self, test: StackedTest, starts_ms: IntArray, ready: FloatArray, scales: FloatArray
-    ) -> FloatArray:
-        """Return what windows won, (T, n_cells, n_bets); compute alone what has changed."""
-        rests_on = (ready,) if test.has_worst else (ready, scales)  # of others no scale changes
-        won, is_known = self._known(starts_ms, rests_on, test.n_bets)
-        steps, cells = np.nonzero(ready.any(axis=-1) & ~is_known)
-        if steps.size:
-            some = steps, cells
-            won[some] = test.increments_of(cells, ready[some], "rollback", scales[some])
-        self._starts_ms, self._rests_on, self._won = starts_ms, rests_on, won
-        return won
-
-    def _known(
-        self, starts_ms: IntArray, rests_on: tuple[FloatArray, ...], n_bets: int
-    ) -> tuple[FloatArray, BoolArray]:
-        """Return what was won where nothing has changed, else 0; and where that is so."""
-        shape = rests_on[0].shape[:-1]
-        before, won = self._rests_on, self._won
-        if not self._starts_ms.size or before[0].shape[1:] != rests_on[0].shape[1:]:
-            return np.zeros((*shape, n_bets)), np.zeros(shape, dtype=np.bool_)
-        is_known: BoolArray = np.ones(shape, dtype=np.bool_)
-        if not np.array_equal(self._starts_ms, starts_ms):
-            places = np.searchsorted(self._starts_ms, starts_ms).clip(max=self._starts_ms.size - 1)
-            is_known &= (self._starts_ms[places] == starts_ms)[:, None]
-            before, won = tuple(part[places] for part in before), won[places]
-        for part, then in zip(rests_on, before, strict=True):
-            is_known &= (part == then).all(axis=-1)
-        return np.where(is_known[..., None], won, 0.0), is_known
+    thresholds: TailThresholds
+    measured_since: MeasuredSince
+    forgiven_through_ms: int
+    assumption: Assumption
 
 
-class Stack(NamedTuple):
-    """Checks of one kind with their evidence so far and the windows that are open.
+class EvidencePath:
+    """The evidence after the folded windows of one source, and after each open one."""
 
-    They have a cell for each slice of each check, one after the other.
-    """
+    def __init__(self, stacks: Sequence[CheckStack], layout: RowLayout) -> None:
+        """Of all stacks of a source, at least one, and the layout of its rows."""
+        self._stacks, self._layout = list(stacks), layout
+        sizes = [stack.n_cells for stack in stacks]
+        ends = np.cumsum([0, *sizes]).tolist()
+        self.cells = [slice(start, end) for start, end in pairwise(ends)]
+        """By stack, its cells."""
+        n_bets = np.repeat([stack.test.n_bets for stack in stacks], sizes)
+        self._log_n_bets = np.log(n_bets)
+        most_bets = max(stack.test.n_bets for stack in stacks)
+        self._has_no_bet = np.arange(most_bets) >= n_bets[:, None]
+        """(n_cells, most bets)"""
+        evaluators = [stack.evaluator for stack in stacks]
+        self._evaluators = list(dict.fromkeys(evaluators))
+        numbers = np.array([self._evaluators.index(one) for one in evaluators], dtype=np.int64)
+        self._of_evaluator = np.repeat(numbers, sizes)
+        self._places = np.concatenate([stack.places for stack in stacks])
+        """(n_cells,) of slices."""
+        self._is_one_sided = np.concatenate([stack.effect.is_one_sided for stack in stacks])
+        self._rests_on: object = None
+        self._known: list[Known] = []
+        self._begin(np.zeros(0, dtype=np.int64))
 
-    test: StackedTest
-    evidence: CheckEvidence
-    windows: OpenWindows
-    cache: IncrementsCache
-
-
-class PathCache:
-    """The evidence path of the last look: up to the first window that changed it is the same."""
-
-    def __init__(self) -> None:
-        self._rests_on: tuple[FloatArray, FloatArray, FloatArray] | None = None
-        self._evidence: FloatArray = np.zeros((0, 0))
-        self.starts_ms: IntArray = np.zeros(0, dtype=np.int64)
-        """(T,) of the windows."""
-        self.path: FloatArray = np.zeros((0, 0, 0))
-        """(T + 1, n, most bets) log wealth before each window, and after the last."""
-        self.windows: FloatArray = np.zeros((0, 0))
-        """(T + 1, n) windows before each, and in all, that could bring fresh wealth."""
-        self.held: FloatArray = np.zeros((0, 0))
-        """(T + 1, n) log evidence as a look takes it, means held."""
-
-    def log_evidence(
-        self, wealth: FloatArray, won: FloatArray, fresh: FloatArray, n_bets: IntArray
-    ) -> FloatArray:
-        """Return the log evidence before T windows and after each, (T + 1, n).
-
-        `wealth` is (n, most bets), of which each cell has (n,) `n_bets`; `won` (T, n, most bets);
-        `fresh` (T, n). Bits are those of computing all of it.
-        """
-        same = self._n_same(wealth, won, fresh)
-        path = restarted_path(self.path[same] if same else wealth, won[same:], fresh[same:])
-        path[:, np.arange(wealth.shape[-1]) >= n_bets[:, None]] = -np.inf
-        evidence: FloatArray = log_sum_exp(path) - np.log(n_bets)
-        if same:
-            path = np.concatenate([self.path[:same], path])
-            evidence = np.concatenate([self._evidence[:same], evidence])
-        self._rests_on, self.path, self._evidence = (wealth, won, fresh), path, evidence
-        return evidence.copy()
-
-    def _n_same(self, wealth: FloatArray, won: FloatArray, fresh: FloatArray) -> int:
-        """Return how many windows at the front are as they were."""
-        if self._rests_on is None or not np.array_equal(self._rests_on[0], wealth):
-            return 0
-        _, won_then, fresh_then = self._rests_on
-        n = min(len(won), len(won_then))
-        same = (won[:n] == won_then[:n]).all(axis=(1, 2)) & (fresh[:n] == fresh_then[:n]).all(
-            axis=1
+    def update(self, sums: OpenSums, known: Sequence[Known], look: LookBasis) -> None:
+        """Take the windows as they are, and what folded ones say, by stack."""
+        same = self._take_windows(sums, look)
+        is_anew = len(self._known) != len(known) or any(
+            one is not other for one, other in zip(known, self._known, strict=True)
         )
-        return n if same.all() else int(np.argmin(same))
+        if is_anew:
+            self._known, self._is_known = list(known), False
+            self._folded = _FoldedCells.of(known, self._has_no_bet.shape)
+        has_changed = sums.has_changed[:, self._places] | self._is_new[:, None]
+        first = np.zeros(self._places.size, dtype=np.int64)
+        if self._is_known:
+            # Of cells that have not changed it is past the look at the end.
+            end = np.ones((1, first.size), dtype=np.bool_)
+            unchanged = np.zeros((1, first.size), dtype=np.bool_)
+            first = np.argmax(np.concatenate([has_changed, unchanged, end]), axis=0)
+            first = np.minimum(first, same)
+        self._read(sums, known, look, has_changed, first)
+        self._divide(sums, first, look.assumption)
+        self._walk(first)
+        sums.has_changed[:] = False
+        self._is_known = True
+        self._is_new[:] = False
+
+    def opened(self, place: int, look: LookBasis) -> OpenWindows:
+        """Return what the open windows hold for a stack."""
+        counts = self.starts_ms > look.forgiven_through_ms
+        effect = self.design_effect[-1, self.cells[place]]
+        return OpenWindows(self.starts_ms, self.windows[place].statistics, counts, effect)
+
+    def _begin(self, starts_ms: IntArray) -> None:
+        """Make room for windows with these starts, of which nothing is known."""
+        n_windows, (n_cells, most_bets) = starts_ms.size, self._has_no_bet.shape
+        self.starts_ms = starts_ms
+        """(T,) of the windows."""
+        self._is_known = False
+        """Whether all that follows is of folded windows as they are."""
+        self._is_new: BoolArray = np.ones(n_windows, dtype=np.bool_)
+        """(T,) windows that no look has read."""
+        self.windows = [StackWindows(stack, n_windows) for stack in self._stacks]
+        """By stack, what its windows hold."""
+        self._has_units: BoolArray = np.zeros((n_windows, n_cells), dtype=np.bool_)
+        """(T, n_cells) where there was anything to win."""
+        self._won: FloatArray = np.zeros((n_windows, n_cells, most_bets))
+        """What windows won, undivided."""
+        self._gained: FloatArray = np.zeros((n_windows, n_cells, most_bets))
+        self.design_effect: FloatArray = np.ones((n_windows + 1, n_cells))
+        """(T + 1, n_cells) what divides what each window won, known before it; and that of now."""
+        self.path: FloatArray = np.full((n_windows + 1, n_cells, most_bets), -np.inf)
+        """(T + 1, n_cells, most bets) log wealth before each window, and after the last."""
+        self.n_windows: FloatArray = np.zeros((n_windows + 1, n_cells))
+        """(T + 1, n_cells) windows before each, and in all, that could bring fresh wealth."""
+        self._evidence: FloatArray = np.full((n_windows + 1, n_cells), -np.inf)
+        self.held = self._evidence
+        """(T + 1, n_cells) log evidence as a look takes it, means held; until the next look."""
+
+    def _take_windows(self, sums: OpenSums, look: LookBasis) -> int:
+        """Make room for the windows that there are; return how many at the front are the same."""
+        starts_ms = sums.starts_ms
+        rests_on = look.forgiven_through_ms, [stack.rests_on(look.thresholds, look.measured_since)
+                                              for stack in self._stacks]  # fmt: skip
+        if rests_on != self._rests_on:
+            self._rests_on = rests_on
+            self._begin(starts_ms)
+        n = min(starts_ms.size, self.starts_ms.size)
+        is_same = starts_ms[:n] == self.starts_ms[:n]
+        same = n if is_same.all() else int(np.argmin(is_same))
+        if n == starts_ms.size == self.starts_ms.size == same:
+            return same + 1  # nor has the end changed
+        before = np.searchsorted(self.starts_ms, starts_ms).clip(max=self.starts_ms.size - 1)
+        is_known = np.zeros(starts_ms.size, dtype=np.bool_)
+        if self.starts_ms.size:
+            is_known = self.starts_ms[before] == starts_ms
+        kept = self._has_units, self._won, self._gained, self.design_effect, self.path
+        evidence, windows, was_new = self._evidence, self.windows, self._is_new
+        was_known = self._is_known
+        self._begin(starts_ms)
+        self._is_known = was_known
+        if is_known.any():
+            place = before[is_known]
+            self._is_new[is_known] = was_new[place]
+            self._has_units[is_known], self._won[is_known] = kept[0][place], kept[1][place]
+            self._gained[is_known] = kept[2][place]
+            for one, other in zip(self.windows, windows, strict=True):
+                one.take_over(other, is_known, place)
+        till = same + 1
+        self.design_effect[:till], self.path[:till] = kept[3][:till], kept[4][:till]
+        self._evidence[:till] = evidence[:till]
+        return same
+
+    def _read(
+        self,
+        sums: OpenSums,
+        known: Sequence[Known],
+        look: LookBasis,
+        has_changed: BoolArray,
+        first: IntArray,
+    ) -> None:
+        """Take what windows hold and have won, where they have changed, (T, n_cells).
+
+        Where it depends on earlier windows too, from the first on, (n_cells,), that has.
+        """
+        counts = self.starts_ms > look.forgiven_through_ms
+        starts = sums.starts_ms
+        counted = [stack.counts(starts, look.measured_since) for stack in self._stacks]
+        gauges = sums.batches[..., self._layout.gauges_in_batch]
+        for place, (windows, cells) in enumerate(zip(self.windows, self.cells, strict=True)):
+            changed = has_changed[:, cells]
+            steps, some = np.nonzero(changed)
+            if steps.size:
+                at = steps, some
+                held, worst = self._stacks[place].read(
+                    sums.batches, gauges, starts, look.thresholds, at
+                )
+                of_stack = counted[place]
+                if of_stack is not None:
+                    held, worst = held * of_stack[at][:, None], worst * of_stack[at][:, None]
+                windows.put(at, held, worst, gauges, counts)
+            again = windows.carry(changed, first[cells], known[place].evidence, counts)
+            windows.win(again, self._won[:, cells], self._has_units[:, cells])
+
+    def _divide(self, sums: OpenSums, first: IntArray, assumption: Assumption) -> None:
+        """Divide what windows won by the design effect."""
+        steps, cells = np.nonzero(np.arange(self.starts_ms.size + 1)[:, None] >= first)
+        turns = [self._turns(sums.batches, one) for one in self._evaluators]
+        of_slices = _Turns(*(np.concatenate(parts, axis=1) for parts in zip(*turns, strict=True)))
+        at = steps, self._of_evaluator[cells] * sums.batches.shape[1] + self._places[cells]
+        folded = self._folded
+        then = LookSums(
+            folded.correlation[cells],
+            folded.named[cells] + of_slices.named[at],
+            folded.earlier[cells] + of_slices.earlier[at],
+            folded.requests[cells] + of_slices.requests_so_far[at],
+            of_slices.requests[at],
+            folded.unnamed[cells],
+        )
+        own = EffectCells.of([])._replace(is_one_sided=self._is_one_sided[cells])
+        effect = design_effect_of(own, then, assumption)
+        self.design_effect[steps, cells] = effect
+        is_window = steps < self.starts_ms.size
+        at = steps[is_window], cells[is_window]
+        self._gained[at] = self._won[at] / effect[is_window, None]
+
+    def _turns(self, batches: FloatArray, evaluator: str) -> _Turns:
+        """Return how many turns there were, of those alone that an evaluator judged if named."""
+        seen = self._layout.turn_counts(batches, evaluator).with_none_after()
+        named, earlier = (part.cumsum(axis=0) for part in named_and_earlier(seen.turns))
+        return _Turns(named, earlier, seen.requests.cumsum(axis=0), seen.requests)
+
+    def _walk(self, first: IntArray) -> None:
+        """Compute the evidence of cells after the first window, (n_cells,), that has changed."""
+        n, folded = self.starts_ms.size, self._folded
+        so_far = np.cumsum(self._has_units, axis=0)
+        self.n_windows = np.concatenate([folded.windows[None], folded.windows + so_far])
+        fresh = np.where(self._has_units, log_shares(self.n_windows[:-1]), -np.inf)
+        if not self._is_known:
+            self.path[0] = folded.wealth
+            self._evidence[0] = log_sum_exp(folded.wealth) - self._log_n_bets
+        start = int(first.min(initial=n))
+        if (first == start).all():
+            some = slice(start, n)
+            after = restarted_path(self.path[start], self._gained[some], fresh[some])[1:]
+            after[:, self._has_no_bet] = -np.inf
+            self.path[start + 1 :] = after
+            self._evidence[start + 1 :] = log_sum_exp(after) - self._log_n_bets
+        else:
+            self._walk_apart(first, fresh)
+        self.held = self._evidence
+        for windows, cells in zip(self.windows, self.cells, strict=True):
+            if not windows.has_worst:
+                self.held = self.held.copy() if self.held is self._evidence else self.held
+                self.held[:, cells] = _held(self._evidence[:, cells], windows.is_resolved)
+
+    def _walk_apart(self, first: IntArray, fresh: FloatArray) -> None:
+        """The same where cells have changed at different windows."""
+        n = self.starts_ms.size
+        order = np.argsort(first, kind="stable")
+        n_cells = np.searchsorted(first[order], np.arange(n), side="right").tolist()
+        for step in range(int(first.min()), n):
+            cells = order[: n_cells[step]]
+            before, won = self.path[step, cells], self._gained[step, cells]
+            self.path[step + 1, cells] = restarted(before, won, fresh[step, cells, None])
+        at = np.nonzero(np.arange(n)[:, None] >= first)
+        after = at[0] + 1, at[1]
+        wealth = self.path[after]
+        wealth[self._has_no_bet[at[1]]] = -np.inf
+        self.path[after] = wealth
+        self._evidence[after] = log_sum_exp(wealth) - self._log_n_bets[at[1]]
 
 
-def log_evidence_path(stacks: Sequence[Stack], cache: PathCache) -> FloatArray:
-    """Return the log rollback evidence after the folded windows and after each open one.
+class _Turns(NamedTuple):
+    """How many turns and requests T open windows and a look after them have, by slice."""
 
-    (T + 1, n), n being the cells of all stacks in their order. The open windows of all have the
-    same starts. `cache` is that of these stacks.
-    """
-    sizes = [len(stack.evidence.slices) for stack in stacks]
-    ends = np.cumsum([0, *sizes])
-    steps, most_bets = len(stacks[0].windows.starts_ms), max(stack.test.n_bets for stack in stacks)
-    wealth = np.full((ends[-1], most_bets), -np.inf)
-    won = np.zeros((steps, ends[-1], most_bets))
-    counts = np.zeros((steps, ends[-1]), dtype=np.bool_)
-    for stack, start, end in zip(stacks, ends, ends[1:], strict=False):
-        n_bets = stack.test.n_bets
-        increments, counts[:, start:end] = _increments(stack)
-        wealth[start:end, :n_bets] = stack.evidence.log_wealth
-        won[:, start:end, :n_bets] = increments / stack.windows.design_effect[:-1, :, None]
-    windows = np.concatenate([stack.evidence.windows for stack in stacks])
-    so_far = np.concatenate([windows[None], windows + np.cumsum(counts, axis=0)])
-    fresh = np.where(counts, log_shares(so_far[:-1]), -np.inf)
-    n_bets_of = np.repeat([stack.test.n_bets for stack in stacks], sizes)
-    evidence = cache.log_evidence(wealth, won, fresh, n_bets_of)
-    for stack, start, end in zip(stacks, ends, ends[1:], strict=False):
-        if not stack.test.has_worst:
-            evidence[:, start:end] = _held(evidence[:, start:end], stack.windows.is_resolved)
-    cache.starts_ms, cache.windows, cache.held = stacks[0].windows.starts_ms, so_far, evidence
-    return evidence
+    named: FloatArray
+    """(T + 1, n_slices, 3) requests that name their conversation, in windows up to each."""
+    earlier: FloatArray
+    """(T + 1, n_slices, 3) turns of theirs that came before them, likewise."""
+    requests_so_far: FloatArray
+    """(T + 1, n_slices, 3)"""
+    requests: FloatArray
+    """(T + 1, n_slices, 3) in each."""
 
 
-def _increments(stack: Stack) -> tuple[FloatArray, BoolArray]:
-    """Return what open windows won, undivided, and where there was anything to win."""
-    windows, evidence = stack.windows, stack.evidence
-    counts = windows.counts_for_rollback
-    judged = windows.at_worst if counts.all() else windows.at_worst * counts[:, None, None]
-    ready, left = carried(stack.test, judged, evidence.waiting)
-    stack.cache.waiting = np.concatenate([evidence.waiting[None], left])
-    stack.cache.scales = stack.test.scales_before(ready, evidence.scale)
-    won = stack.cache.increments(stack.test, windows.starts_ms, ready, stack.cache.scales[:-1])
-    return won, np.asarray(ready.any(axis=-1))
+class _FoldedCells(NamedTuple):
+    """What folded windows say, by cell of all stacks."""
+
+    wealth: FloatArray
+    """(n_cells, most bets)"""
+    windows: FloatArray
+    named: FloatArray
+    """(n_cells, 3) as are the next two."""
+    earlier: FloatArray
+    requests: FloatArray
+    correlation: FloatArray
+    """(n_cells, 3)"""
+    unnamed: FloatArray
+
+    @classmethod
+    def of(cls, known: Sequence[Known], shape: tuple[int, int]) -> _FoldedCells:
+        """Return what is known of stacks, as (n_cells, most bets) of `shape`."""
+        wealth, start = np.full(shape, -np.inf), 0
+        for one in known:
+            of_stack = one.evidence.log_wealth
+            wealth[start : start + len(of_stack), : of_stack.shape[1]] = of_stack
+            start += len(of_stack)
+        named, earlier = named_and_earlier(np.concatenate([one.effects.named for one in known]))
+        return cls(
+            wealth=wealth,
+            windows=np.concatenate([one.evidence.windows for one in known]),
+            named=named,
+            earlier=earlier,
+            requests=np.concatenate([one.effects.requests for one in known]),
+            correlation=np.concatenate([one.correlation for one in known]),
+            unnamed=np.concatenate([one.unnamed for one in known]),
+        )
+
+
+class StackWindows:
+    """What open windows hold for one stack."""
+
+    def __init__(self, stack: CheckStack, n_windows: int) -> None:
+        """Of so many windows, of which nothing is known."""
+        self._stack, self._test = stack, stack.test
+        self.has_worst = stack.test.has_worst
+        shape = n_windows, stack.n_cells, stack.n_fields
+        self.statistics: FloatArray = np.zeros(shape)
+        """(T, n_cells, k) as counted so far."""
+        self._judged: FloatArray = np.zeros(shape)
+        """With what unresolved requests would add at their worst, where it counts for rollback."""
+        self.is_resolved: BoolArray = np.ones(shape[:2], dtype=np.bool_)
+        """(T, n_cells) whether no request waits for a side."""
+        self._ready: FloatArray = np.zeros(shape)
+        """What can be staked on."""
+        self._must_wait: BoolArray = np.zeros(shape[:2], dtype=np.bool_)
+        """(T, n_cells) where a part of a window, by itself, must wait for the other arm."""
+        self._has_waited: BoolArray = np.zeros(stack.n_cells, dtype=np.bool_)
+        self.waiting: FloatArray = np.zeros((n_windows + 1, *shape[1:]))
+        """(T + 1, n_cells, k) what waits for the other arm before each window, and in the end."""
+        self.scales: FloatArray = no_scale(self.waiting)
+        """(T + 1, n_cells, 3) before each window, and after the last; of means alone."""
+
+    def take_over(self, other: StackWindows, is_known: BoolArray, places: IntArray) -> None:
+        """Take over what is known of windows, (T,), that were at these places, (m,)."""
+        self.statistics[is_known] = other.statistics[places]
+        self._judged[is_known] = other._judged[places]
+        self.is_resolved[is_known] = other.is_resolved[places]
+        self._ready[is_known] = other._ready[places]
+        self._must_wait[is_known] = other._must_wait[places]
+        self._has_waited = other._has_waited
+
+    def put(
+        self,
+        at: tuple[IntArray, IntArray],
+        held: FloatArray,
+        worst: FloatArray,
+        gauges: FloatArray,
+        counts: BoolArray,
+    ) -> None:
+        """Put what some windows hold in some cells, (m, k)."""
+        self.statistics[at] = held
+        judged = worst if counts.all() else worst * counts[at[0], None]
+        self._judged[at] = judged
+        ready, waiting = self._test.split(judged)
+        self._ready[at], self._must_wait[at] = ready, waiting.any(axis=-1)
+        waits: BoolArray = np.asarray(gauges.any(axis=-1))
+        self.is_resolved = ~waits[:, self._stack.places]
+
+    def carry(
+        self, changed: BoolArray, first: IntArray, evidence: CheckEvidence, counts: BoolArray
+    ) -> BoolArray:
+        """Carry what must wait into later windows; return where windows win something else.
+
+        (T, n_cells), as are those that have changed, from the `first` on (n_cells,).
+        """
+        n = len(changed)
+        later: BoolArray = np.asarray(np.arange(n)[:, None] >= first)
+        waits: BoolArray = np.asarray(
+            self._must_wait.any(axis=0) | evidence.waiting.any(axis=-1), dtype=np.bool_
+        )
+        cells = np.flatnonzero((waits | self._has_waited) & (first <= n))
+        again = changed
+        if cells.size:
+            before = evidence.waiting[cells]
+            self._ready[:, cells], left = carried(self._test, self._judged[:, cells], before)
+            self.waiting[0, cells], self.waiting[1:, cells] = before, left
+            again = again.copy()
+            again[:, cells] = later[:, cells]
+        self._has_waited = waits
+        if self.has_worst:
+            return again
+        # The scale before each window follows from all before it.
+        cells = np.flatnonzero(first <= n)
+        if cells.size:
+            self.scales[:, cells] = self._test.scales_of(
+                cells, self._ready[:, cells], evidence.scale[cells]
+            )
+        return later
+
+    def win(self, again: BoolArray, won: FloatArray, has_units: BoolArray) -> None:
+        """Write what windows won, (T, n_cells, most bets), where it may be something else."""
+        steps, cells = np.nonzero(again)
+        if not steps.size:
+            return
+        ready = self._ready[steps, cells]
+        is_ready = ready.any(axis=-1)
+        has_units[steps, cells] = is_ready
+        won[steps, cells] = 0.0
+        at = steps[is_ready], cells[is_ready]
+        if at[0].size:
+            some = self._test.increments_of(at[1], ready[is_ready], "rollback", self.scales[at])
+            won[*at, : self._test.n_bets] = some
 
 
 def _held(evidence: FloatArray, is_resolved: BoolArray) -> FloatArray:

@@ -9,26 +9,20 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence
-from understudy.analyzers.guardrails.check_stacks import CheckStack, CheckStacks, Known
+from understudy.analyzers.guardrails.check_stacks import CheckStacks, Known
 from understudy.analyzers.guardrails.checks import Check
-from understudy.analyzers.guardrails.design_effect import (
-    LookSums,
-    design_effect_of,
-    named_and_earlier,
-)
 from understudy.analyzers.guardrails.evidence_path import (
     BestPrefix,
+    LookBasis,
     OpenWindows,
-    Stack,
     best_prefix,
-    log_evidence_path,
 )
 from understudy.analyzers.guardrails.fold_window import assumption_of
 from understudy.analyzers.guardrails.sequential_tests import carried
 from understudy.analyzers.guardrails.state import RolloutState
-from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray, log_evidence
+from understudy.analyzers.sequential.bets import FloatArray, log_evidence
 from understudy.schemas.rollouts import Action, Rollout
-from understudy.schemas.windows import SOURCES, Source
+from understudy.schemas.windows import SOURCES
 
 ACTIONS: Final[tuple[Action, ...]] = ("rollback", "pause", "alert")
 
@@ -54,7 +48,7 @@ class CheckLook:
         """At the best prefix of the check's action; -inf before any unit."""
         self.log_alone = log_alone
         """At the best prefix of each slice by itself."""
-        self.design_effect = opened.design_effect[-1, cells]
+        self.design_effect = opened.design_effect[cells]
         self._evidence, self._opened, self._cells = evidence, opened, cells
 
     @cached_property
@@ -205,95 +199,22 @@ def _path(rollout: Rollout, state: RolloutState) -> tuple[FloatArray, dict[int, 
     The cells are those of all checks in their order. With it comes what each stack, by identity,
     rests on.
     """
-    stacks = state.stacks
+    stacks, status = state.stacks, state.status
     starts = {source: np.array(state.stores[source].starts(), np.int64) for source in SOURCES}
     prefixes = np.unique(np.concatenate(list(starts.values())))
     path = np.full((len(prefixes) + 1, stacks.n_cells), -np.inf)
     opened: dict[int, _Opened] = {}
-    for source, of_source in starts.items():
-        own = stacks.of_source[source]
-        if not own:
-            continue
-        windows = _SourceWindows(state, source, of_source)
-        seen = [_opened(rollout, state, stack, windows) for stack in own]
-        opened |= {id(stack): one for stack, one in zip(own, seen, strict=True)}
-        of_stacks = log_evidence_path(
-            [
-                Stack(stack.test, one.known.evidence, one.windows, stack.cache)
-                for stack, one in zip(own, seen, strict=True)
-            ],
-            stacks.path_caches[source],
-        )
-        included = np.concatenate([[0], np.searchsorted(of_source, prefixes, side="right")])
-        path[:, stacks.places_in_order[source]] = of_stacks[included]
-    return path, opened
-
-
-class _SourceWindows:
-    """The open windows of one source, as all of its stacks see them."""
-
-    def __init__(self, state: RolloutState, source: Source, starts: IntArray) -> None:
-        self.starts, self.batches = starts, open_batches(state, source)
-        self._layout = state.layouts[source]
-        self.gauges = self.batches[..., self._layout.gauges_in_batch]
-        self.is_resolved: BoolArray = np.asarray(~self.gauges.any(axis=-1))
-        """(T, n_slices)"""
-        self._turns: dict[str, _Turns] = {}
-
-    def turns(self, evaluator: str) -> _Turns:
-        """Return how many turns there were, of those alone that an evaluator judged if named."""
-        if evaluator not in self._turns:
-            seen = self._layout.turn_counts(self.batches, evaluator).with_none_after()
-            named, earlier = (part.cumsum(axis=0) for part in named_and_earlier(seen.turns))
-            requests_so_far = seen.requests.cumsum(axis=0)
-            self._turns[evaluator] = _Turns(named, earlier, requests_so_far, seen.requests)
-        return self._turns[evaluator]
-
-
-class _Turns(NamedTuple):
-    """How many turns and requests T open windows and a look after them have, by slice."""
-
-    named: FloatArray
-    """(T + 1, n_slices, 3) requests that name their conversation, in windows up to each."""
-    earlier: FloatArray
-    """(T + 1, n_slices, 3) turns of theirs that came before them, likewise."""
-    requests_so_far: FloatArray
-    """(T + 1, n_slices, 3)"""
-    requests: FloatArray
-    """(T + 1, n_slices, 3) in each."""
-
-
-def _opened(
-    rollout: Rollout, state: RolloutState, stack: CheckStack, windows: _SourceWindows
-) -> _Opened:
-    """Return what folded windows say about a stack, and what the open ones hold."""
-    assumption, starts = assumption_of(rollout), windows.starts
-    known = stack.known(state.evidence, state.effects, assumption)
-    statistics = stack.statistics(windows.batches)
-    is_resolved = windows.is_resolved[:, stack.places]
-    at_worst = statistics
-    if stack.test.has_worst and not is_resolved.all():
-        at_worst = statistics + stack.unresolved(windows.gauges, starts, state.tail_thresholds)
-    counted = stack.counts(starts, state.measured_since)
-    if counted is not None and not counted.all():
-        statistics, at_worst = statistics * counted[..., None], at_worst * counted[..., None]
-    turns, effects = windows.turns(stack.evaluator), known.effects
-    named, earlier = named_and_earlier(effects.named)
-    known_then = LookSums(
-        known.correlation,
-        named + turns.named[:, stack.places],
-        earlier + turns.earlier[:, stack.places],
-        effects.requests + turns.requests_so_far[:, stack.places],
-        turns.requests[:, stack.places],
-        known.unnamed,
+    assumption = assumption_of(rollout)
+    basis = LookBasis(
+        state.tail_thresholds, state.measured_since, status.forgiven_through_ms, assumption
     )
-    effect = design_effect_of(stack.effect, known_then, assumption)
-    counts = starts > state.status.forgiven_through_ms
-    return _Opened(known, OpenWindows(starts, statistics, at_worst, is_resolved, counts, effect))
-
-
-def open_batches(state: RolloutState, source: Source) -> FloatArray:
-    """Return the sums of T open windows, (T, n_slices, batch_width)."""
-    sums = state.sums[source]
-    sums.update(state.stores[source])
-    return sums.batches
+    for source, of_source in state.paths.items():
+        sums, own = state.sums[source], stacks.of_source[source]
+        sums.update(state.stores[source])
+        known = [stack.known(state.evidence, state.effects, assumption) for stack in own]
+        of_source.update(sums, known, basis)
+        for place, (stack, one) in enumerate(zip(own, known, strict=True)):
+            opened[id(stack)] = _Opened(one, of_source.opened(place, basis))
+        included = np.searchsorted(starts[source], prefixes, side="right")
+        path[:, stacks.places_in_order[source]] = of_source.held[np.concatenate([[0], included])]
+    return path, opened

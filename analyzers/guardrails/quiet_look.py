@@ -22,7 +22,8 @@ import numpy as np
 
 from understudy.analyzers.guardrails.check_stacks import CheckStack, CheckStacks
 from understudy.analyzers.guardrails.evaluate import Evaluation, is_complete, thresholds_of
-from understudy.analyzers.guardrails.look import ACTIONS, open_batches
+from understudy.analyzers.guardrails.evidence_path import StackWindows
+from understudy.analyzers.guardrails.look import ACTIONS
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.sequential import StageTotals
 from understudy.analyzers.sequential.bets import FloatArray, IntArray, log_sum_exp
@@ -158,24 +159,27 @@ def _progress(totals: StageTotals) -> tuple[int, float]:
 
 def _reached(state: RolloutState, changed_from_ms: int) -> _Reached | None:
     """Return what the evidence may be; None where there is no bound."""
-    stacks = state.stacks
-    cache, own = stacks.path_caches["events"], stacks.of_source["events"]
-    first = int(np.searchsorted(cache.starts_ms, changed_from_ms))
-    starts = np.array(state.stores["events"].starts(), dtype=np.int64)
+    stacks, store, known = state.stacks, state.stores["events"], state.paths.get("events")
+    starts = np.array(store.starts(), dtype=np.int64)
     starts = starts[starts >= changed_from_ms]
-    n_rows = sum(state.stores["events"].n_rows(start_ms) for start_ms in starts.tolist())
-    if not own or n_rows > _MOST_ROWS or first >= len(cache.path):
+    n_rows = sum(store.n_rows(start_ms) for start_ms in starts.tolist())
+    if known is None or n_rows > _MOST_ROWS:
         return None
-    batches = open_batches(state, "events")[-starts.size :]
-    won = [_most_won(state, stack, starts, batches, first) for stack in own]
+    first = int(np.searchsorted(known.starts_ms, changed_from_ms))
+    state.sums["events"].update(store)
+    batches = state.sums["events"].batches[-starts.size :]
+    won = [
+        _most_won(state, stack, windows, starts, batches, first)
+        for stack, windows in zip(stacks.of_source["events"], known.windows, strict=True)
+    ]
     if any(one is None for one in won):
         return None
-    fresh = log_shares(cache.windows[first]) + math.log(starts.size)
-    after = _after(cache.path[first], fresh, [one for one in won if one is not None])
+    fresh = log_shares(known.n_windows[first]) + math.log(starts.size)
+    after = _after(known.path[first], fresh, [one for one in won if one is not None])
     as_before = np.full((first + 1, stacks.n_cells), -np.inf)
-    for source, places in stacks.places_in_order.items():
-        if places.size:  # other sources have no open window, so their evidence is that of folds
-            as_before[:, places] = stacks.path_caches[source].held[: first + 1]
+    for source, path in state.paths.items():
+        # Other sources have no open window, so their evidence is that of folds.
+        as_before[:, stacks.places_in_order[source]] = path.held[: first + 1]
     most = as_before.max(axis=0)
     places = stacks.places_in_order["events"]
     most[places] = np.maximum(most[places], after)
@@ -183,12 +187,17 @@ def _reached(state: RolloutState, changed_from_ms: int) -> _Reached | None:
 
 
 def _most_won(
-    state: RolloutState, stack: CheckStack, starts: IntArray, batches: FloatArray, first: int
+    state: RolloutState,
+    stack: CheckStack,
+    known: StackWindows,
+    starts: IntArray,
+    batches: FloatArray,
+    first: int,
 ) -> FloatArray | None:
     """Return the most that windows have won together, (n_cells, n_bets); None without a bound."""
-    statistics, waiting = stack.statistics(batches), stack.cache.waiting[first]
+    statistics, waiting = stack.statistics(batches), known.waiting[first]
     if not stack.test.has_worst:
-        return stack.test.most_won_of_means(statistics, waiting, stack.cache.scales[first])
+        return stack.test.most_won_of_means(statistics, waiting, known.scales[first])
     gauges = batches[..., state.layouts["events"].gauges_in_batch]
     if gauges.any():
         at_worst = stack.unresolved(gauges, starts, state.tail_thresholds)

@@ -79,6 +79,11 @@ class StackedTest:
             return self.tests[0].scales_before(statistics, scale)
         return self._means.scales_before(statistics, scale)
 
+    def scales_of(self, cells: IntArray, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return the same of means in some cells, (T + 1, m, 3) of (T, m, k)."""
+        assert self._means is not None
+        return self._means.of(cells).scales_before(statistics, scale)
+
     def increments(
         self, statistics: FloatArray, direction: Direction, scale: FloatArray
     ) -> FloatArray:

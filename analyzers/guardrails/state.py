@@ -19,6 +19,7 @@ from understudy.analyzers.guardrails.check_evidence import CheckEvidence
 from understudy.analyzers.guardrails.check_stacks import CheckStacks
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.design_effect import DesignEffect
+from understudy.analyzers.guardrails.evidence_path import EvidencePath
 from understudy.analyzers.guardrails.measured_since import MeasuredSince
 from understudy.analyzers.guardrails.open_sums import OpenSums
 from understudy.analyzers.guardrails.read_ahead import ReadAhead
@@ -195,7 +196,7 @@ class RolloutState:
         self.changed_from_ms: int | None = None
         """Start of the first window of events of which some row has changed since a look; None
         for none."""
-        self.table, self.stacks, self.sums = self._tables()
+        self._make_tables()
         self.ahead = {source: ReadAhead(layout) for source, layout in self.layouts.items()}
         """Rows of messages that come next, read already."""
         self.cover_arrivals()
@@ -222,7 +223,7 @@ class RolloutState:
     def cover_arrivals(self) -> None:
         """Give each slice that the checks cover by now a place in all arrays."""
         before = self.stacks
-        self.table, self.stacks, self.sums = self._tables()
+        self._make_tables()
         self.passed = [self._covered(before.names, one) for one in self.passed]
         for check, slices in zip(self.checks, self.table.of_check, strict=True):
             known = self.evidence.get(check.name) or CheckEvidence.begin(check.test, ())
@@ -232,10 +233,19 @@ class RolloutState:
         for ahead in self.ahead.values():
             ahead.clear()
 
-    def _tables(self) -> tuple[SliceTable, CheckStacks, dict[Source, OpenSums]]:
-        table = SliceTable(self.checks, self.arrivals, mirrors=self._mirrors)
-        sums = {source: OpenSums(layout, table) for source, layout in self.layouts.items()}
-        return table, CheckStacks(self.checks, table, self.layouts), sums
+    def _make_tables(self) -> None:
+        self.table = SliceTable(self.checks, self.arrivals, mirrors=self._mirrors)
+        self.stacks = CheckStacks(self.checks, self.table, self.layouts)
+        self.sums = {
+            source: OpenSums(layout, self.table) for source, layout in self.layouts.items()
+        }
+        """Of open windows, by source."""
+        self.paths = {
+            source: EvidencePath(stacks, self.layouts[source])
+            for source, stacks in self.stacks.of_source.items()
+            if stacks
+        }
+        """What the last look found in them."""
 
     def note_fold(self) -> None:
         """Keep what the fold before has left, unless a look has seen it; call it before a fold."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence, FoldedWindow
-from understudy.analyzers.guardrails.evidence_path import (
-    IncrementsCache,
-    OpenWindows,
-    PathCache,
-    Stack,
-    best_prefix,
-    log_evidence_path,
+from understudy.analyzers.guardrails.check_stacks import Known
+from understudy.analyzers.guardrails.design_effect import (
+    PARTIES,
+    Assumption,
+    DesignEffect,
+    EffectCells,
+    TurnSums,
 )
+from understudy.analyzers.guardrails.evidence_path import EvidencePath, LookBasis, best_prefix
+from understudy.analyzers.guardrails.measured_since import MeasuredSince
 from understudy.analyzers.guardrails.sequential_tests import (
     AnyTest,
     BinaryTest,
@@ -21,8 +26,9 @@ from understudy.analyzers.guardrails.sequential_tests import (
     MeanTest,
     SequentialTest,
 )
+from understudy.analyzers.guardrails.stacked_effects import StackedEffects
 from understudy.analyzers.guardrails.stacked_tests import StackedTest
-from understudy.analyzers.sequential.bets import FloatArray, log_evidence
+from understudy.analyzers.sequential.bets import FloatArray, IntArray, log_evidence
 
 TEST = BinaryTest(margin=0.01)
 SLICES = ["all", "language:ja"]
@@ -57,25 +63,82 @@ def folded(
     return evidence
 
 
+class Layout:
+    """Of batches (T, n_slices, width): sums, sums at their worst, requests that wait."""
+
+    def __init__(self, n_fields: int) -> None:
+        self.gauges_in_batch = slice(2 * n_fields, 2 * n_fields + 1)
+
+    def turn_counts(self, batches: FloatArray, evaluator: str) -> TurnSums:
+        shape = *batches.shape[:2], PARTIES
+        return TurnSums(np.zeros((*shape, 6)), np.zeros(shape))
+
+
+class OneCheck:
+    """A stack of one check in all slices."""
+
+    evaluator = ""
+
+    def __init__(self, test: AnyTest, *, first_number: int = 0) -> None:
+        self.test, self.n_fields = StackedTest([test], [len(SLICES)]), len(test.fields)
+        self.n_cells, self.places = len(SLICES), np.arange(len(SLICES))
+        self.effect = EffectCells.of([(test, SLICES)])
+        self._first = first_number
+
+    def rests_on(self, thresholds: object, measured_since: object) -> object:
+        return None
+
+    def counts(self, starts_ms: IntArray, measured_since: object) -> None:
+        return None
+
+    def read(
+        self, batches: FloatArray, gauges: FloatArray, starts_ms: IntArray, thresholds: object,
+        at: tuple[IntArray, IntArray],
+    ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+        own = batches[at][:, self._first :]
+        return own[:, : self.n_fields], own[:, self.n_fields : 2 * self.n_fields]
+
+
+class Windows(NamedTuple):
+    """What `OpenSums` has of open windows."""
+
+    starts_ms: IntArray
+    batches: FloatArray
+    has_changed: FloatArray
+
+
 def open_windows(
     statistics: FloatArray, at_worst: FloatArray | None = None, *, first: int = 0,
     is_resolved: FloatArray | None = None,
-) -> OpenWindows:  # fmt: skip
+) -> Windows:  # fmt: skip
     steps = len(statistics)
-    starts = (first + np.arange(steps)) * WINDOW_MS
-    resolved = np.ones((steps, len(SLICES)), bool) if is_resolved is None else is_resolved > 0
+    waits = np.zeros((steps, len(SLICES))) if is_resolved is None else is_resolved == 0.0
     worst = statistics if at_worst is None else at_worst
-    effect = np.ones((steps + 1, len(SLICES)))
-    return OpenWindows(starts, statistics, worst, resolved, np.ones(steps, bool), effect)
+    batches = np.concatenate([statistics, worst, waits[..., None]], axis=-1)
+    starts = (first + np.arange(steps)) * WINDOW_MS
+    return Windows(starts, batches, np.ones((steps, len(SLICES)), bool))
 
 
-def path_of(evidence: CheckEvidence, windows: OpenWindows, test: AnyTest = TEST) -> FloatArray:
-    return log_evidence_path([stack(test, evidence, windows)], PathCache())
+def known_by(test: AnyTest, evidence: CheckEvidence, factors: tuple[float, ...] = ()) -> Known:
+    """What folded windows say, with a factor by slice that divides later ones."""
+    effects = StackedEffects.of([DesignEffect.begin(test, SLICES)])
+    n = len(SLICES)
+    return Known(
+        evidence, effects, np.ones((n, 3)), np.array(factors or [1.0] * n), np.zeros(n), np.zeros(n)
+    )
 
 
-def stack(test: AnyTest, evidence: CheckEvidence, windows: OpenWindows) -> Stack:
-    stacked = StackedTest([test], [len(evidence.slices)])
-    return Stack(stacked, evidence, windows, IncrementsCache())
+def basis(forgiven_through_ms: int = -1) -> LookBasis:
+    return LookBasis({}, MeasuredSince(), forgiven_through_ms, Assumption(False, None))
+
+
+def path_of(
+    evidence: CheckEvidence, windows: Windows, test: AnyTest = TEST,
+    factors: tuple[float, ...] = (),
+) -> FloatArray:  # fmt: skip
+    path = EvidencePath([OneCheck(test)], Layout(len(test.fields)))
+    path.update(windows, [known_by(test, evidence, factors)], basis())
+    return path.held
 
 
 def test_the_path_says_what_folding_will_say() -> None:
@@ -87,13 +150,13 @@ def test_the_path_says_what_folding_will_say() -> None:
         assert np.array_equal(path[step], log_evidence(evidence.log_wealth))
 
 
-def test_each_window_is_divided_by_its_own_design_effect() -> None:
-    windows = open_windows(drawn(6, 3))
-    alone = path_of(CheckEvidence.begin(TEST, SLICES), windows)
-    divided = windows._replace(design_effect=np.array([[1.0, 4.0]] * 4))
-    path = path_of(CheckEvidence.begin(TEST, SLICES), divided)
+def test_each_window_is_divided_by_the_design_effect_of_its_slice() -> None:
+    windows = drawn(6, 3)
+    alone = path_of(CheckEvidence.begin(TEST, SLICES), open_windows(windows))
+    begun = CheckEvidence.begin(TEST, SLICES)
+    path = path_of(begun, open_windows(windows), factors=(1.0, 4.0))
     assert np.array_equal(path[:, 0], alone[:, 0])
-    won = TEST.increments(windows.statistics, "rollback", np.zeros(3))
+    won = TEST.increments(windows, "rollback", np.zeros(3))
     expected = log_evidence(np.log(0.5) + won[0, 1] / 4.0)
     assert path[1, 1] == pytest.approx(expected)
 
@@ -155,39 +218,97 @@ def test_a_mean_stays_what_it_was_before_any_unresolved_request() -> None:
     assert np.array_equal(path[:9, 0], path[:9, 1])
 
 
-@pytest.mark.parametrize("test", [TEST, LimitTest(0.02)])
-def test_what_a_look_remembers_is_what_is_computed_anew(test: AnyTest) -> None:
-    rng = np.random.default_rng(4)
-    cache, paths, evidence = IncrementsCache(), PathCache(), CheckEvidence.begin(test, SLICES)
-    windows = np.zeros((6, 2, len(test.fields)))
-    for look in range(30):
-        place = int(rng.integers(len(windows)))
-        windows[place, :, 0] += 50.0
-        windows[place, :, 1] += rng.integers(0, 5)
-        if look % 7 == 6:
-            windows = np.concatenate([windows[1:], np.zeros((1, *windows.shape[1:]))])
-        if look == 17:
-            evidence.log_wealth = evidence.log_wealth.clip(min=0.25)
-        seen = open_windows(windows.copy(), first=look // 7)
-        stacks = [stack(test, evidence, seen)._replace(cache=cache)]
-        path = log_evidence_path(stacks, paths)
-        assert np.array_equal(path, path_of(evidence, seen, test))
-        path[:] = 0.0  # what was returned is the caller's
+MEAN = MeanTest(factor=1.1, relative=True)
+
+
+def more_of(rng: np.random.Generator, test: AnyTest) -> FloatArray:
+    """(k,) statistics of some requests, at times of one arm alone."""
+    sums = dict.fromkeys(test.fields, 0.0)
+    if isinstance(test, LimitTest):
+        sums |= {"units": 50.0, "bad_rollback": float(rng.integers(0, 5))}
+    elif isinstance(test, BinaryTest):
+        sums |= {"pairs": 50.0, "candidate_only_rollback": float(rng.integers(0, 5))}
+        for side in ("candidate", "stable"):
+            if rng.random() < 0.3:
+                sums |= {f"{side}_units": 20.0, f"{side}_bad_rollback": float(rng.integers(0, 4))}
+    else:
+        stable, candidate = rng.gamma(4.0, 1.0, 30), 1.3 * rng.gamma(4.0, 1.0, 30)
+        values = [30.0, candidate.sum(), stable.sum(), (candidate**2).sum(),
+                  (candidate * stable).sum(), (stable**2).sum()]  # fmt: skip
+        sums |= dict(zip(test.fields, values, strict=False))
+        if rng.random() < 0.3:
+            arm = {"candidate_units": 30.0, "candidate_total": candidate.sum(),
+                   "candidate_squares": (candidate**2).sum()}  # fmt: skip
+            sums |= arm
+    return np.array(list(sums.values()))
+
+
+@pytest.mark.parametrize("test", [TEST, LimitTest(0.02), MEAN], ids=["pairs", "limit", "mean"])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_a_look_remembers_is_what_is_computed_anew(seed: int, test: AnyTest) -> None:
+    rng = np.random.default_rng(seed)
+    n_fields = len(test.fields)
+    path, evidence = (
+        EvidencePath([OneCheck(test)], Layout(n_fields)),
+        CheckEvidence.begin(test, SLICES),
+    )
+    known, first, forgiven_ms = known_by(test, evidence), 0, -1
+    statistics = np.zeros((6, len(SLICES), n_fields))
+    worst, resolved = statistics.copy(), np.ones(statistics.shape[:2])
+    has_changed = np.ones(statistics.shape[:2], bool)
+    for look in range(60):
+        for _ in range(rng.integers(0, 4)):
+            at = int(rng.integers(len(statistics))), int(rng.integers(len(SLICES)))
+            statistics[at] += more_of(rng, test)
+            worst[at], resolved[at] = statistics[at], float(rng.random() < 0.7)
+            if isinstance(test, BinaryTest) and not resolved[at]:
+                worst[at][0] += 5.0
+            has_changed[at] = True
+        fresh = np.zeros_like(statistics[:1]), np.zeros_like(worst[:1]), np.ones_like(resolved[:1])
+        if look % 7 == 3:  # another window begins
+            statistics, worst, resolved = (
+                np.concatenate(pair)
+                for pair in zip((statistics, worst, resolved), fresh, strict=True)
+            )
+            has_changed = np.concatenate([has_changed, np.ones((1, len(SLICES)), bool)])
+        if look % 7 == 6:  # the first one is folded
+            evidence = copy.copy(evidence)
+            evidence.fold(
+                test, FoldedWindow(first * WINDOW_MS, statistics[0], statistics[0], True, False),
+                np.ones(len(SLICES)),
+            )  # fmt: skip
+            known, first = known_by(test, evidence, (1.0, 1.0 + look / 10.0)), first + 1
+            statistics, worst, resolved = statistics[1:], worst[1:], resolved[1:]
+            has_changed = has_changed[1:]
+        if look == 40:
+            forgiven_ms = (first + 2) * WINDOW_MS
+        windows = open_windows(statistics, worst, first=first, is_resolved=resolved)
+        path.update(windows._replace(has_changed=has_changed), [known], basis(forgiven_ms))
+        assert not has_changed.any()
+        anew = EvidencePath([OneCheck(test)], Layout(n_fields))
+        anew.update(windows, [known], basis(forgiven_ms))
+        for name in ("held", "path", "n_windows", "design_effect"):
+            assert np.array_equal(getattr(path, name), getattr(anew, name)), name
+        for name in ("statistics", "waiting", "scales"):
+            ours, theirs = (getattr(one.windows[0], name) for one in (path, anew))
+            assert np.array_equal(ours, theirs), name
 
 
 def test_checks_with_different_numbers_of_stakes_share_a_path() -> None:
-    windows = drawn(5, 5)
     limit = LimitTest(0.02)
     rates = np.zeros((5, 2, 3))
     rates[..., 0], rates[..., 1:] = 200.0, 9.0
-    stacks = [
-        stack(TEST, CheckEvidence.begin(TEST, SLICES), open_windows(windows)),
-        stack(limit, CheckEvidence.begin(limit, SLICES), open_windows(rates)),
-    ]
-    paths = PathCache()
-    together = log_evidence_path(stacks, paths)
-    assert np.array_equal(log_evidence_path(stacks, paths), together)
+    own = [open_windows(drawn(5, 5)), open_windows(rates)]
+    begun = [CheckEvidence.begin(test, SLICES) for test in (TEST, limit)]
+    known = [known_by(test, one) for test, one in zip((TEST, limit), begun, strict=True)]
+    n_fields = len(TEST.fields)
+    both = np.concatenate([own[0].batches[..., : 2 * n_fields], own[1].batches], axis=-1)
+    layout = Layout(n_fields)
+    layout.gauges_in_batch = slice(both.shape[-1] - 1, None)
+    path = EvidencePath([OneCheck(TEST), OneCheck(limit, first_number=2 * n_fields)], layout)
+    path.update(own[0]._replace(batches=both), known, basis())
     apart = [
-        log_evidence_path([one._replace(cache=IncrementsCache())], PathCache()) for one in stacks
+        path_of(begun[0], own[0]),
+        path_of(begun[1], own[1]._replace(has_changed=np.ones((5, 2), bool)), limit),
     ]
-    assert together == pytest.approx(np.concatenate(apart, axis=1), rel=1e-14)
+    assert path.held == pytest.approx(np.concatenate(apart, axis=1), rel=1e-14)

@@ -11,7 +11,6 @@ import pytest
 
 from tests.analyzers.guardrails.world import Harm, World, message, replaced
 from understudy.analyzers.guardrails import quiet_look
-from understudy.analyzers.guardrails.check_stacks import CheckStacks
 from understudy.analyzers.guardrails.evaluate import Evaluation
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.quiet_look import QuietLooks
@@ -98,14 +97,15 @@ def test_looks_that_are_left_out_would_have_found_nothing(
         expected = looking.add(one, 2_000 * number)
         assert (decision and encode_decision(decision)) == (expected and encode_decision(expected))
         if bounds and bounds[0] is not None and looking._quiet is not None:
-            _is_below(bounds[0], looking._quiet._evaluation, looking._state.stacks)
+            _is_below(bounds[0], looking._quiet._evaluation, looking._state)
     assert evaluator.encode_state() == looking.encode_state()
     assert n_left_out > 10
 
 
-def _is_below(bound: quiet_look._Reached, found: Evaluation, stacks: CheckStacks) -> None:
+def _is_below(bound: quiet_look._Reached, found: Evaluation, state: RolloutState) -> None:
     """Of each cell by itself, and of each action."""
-    at_most = stacks.path_caches["events"].held.max(axis=0)
+    at_most = state.paths["events"].held.max(axis=0)
+    stacks = state.stacks
     assert (at_most <= bound.most[stacks.places_in_order["events"]] + 1e-9).all()
     for action, log_evidence in found.log_evidence.items():
         assert log_evidence <= quiet_look.log_sum(stacks, action, bound.most) + 1e-9
