@@ -202,14 +202,14 @@ class BinaryTest:
 
     def increments_of_arms(self, statistics: FloatArray, direction: Direction) -> FloatArray:
         """Return what separate arms add to `increments`, (..., n_bets)."""
-        s = _columns(BinaryColumns, statistics)
+        return two_arm_cells.log_increments(
+            *arms_of(statistics, direction), self.payoffs_of_arms(direction)
+        )
+
+    def payoffs_of_arms(self, direction: Direction) -> two_arm_cells.Payoffs:
+        """Return what pairings of two arms win."""
         bets = signed_bets(direction, self.margin, low=-self.ratio)
-        is_rollback = direction == "rollback"
-        candidate_bad = s.candidate_bad_rollback if is_rollback else s.candidate_bad_promotion
-        stable_bad = s.stable_bad_rollback if is_rollback else s.stable_bad_promotion
-        payoffs = two_arm_cells.Payoffs.of(self.margin, bets, self.ratio)
-        arms = s.candidate_units, candidate_bad, s.stable_units, stable_bad
-        return two_arm_cells.log_increments(*arms, payoffs)
+        return two_arm_cells.Payoffs.of(self.margin, bets, self.ratio)
 
     def scales_before(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
         return _unchanged(statistics, scale)
@@ -311,6 +311,16 @@ class BinaryTest:
         stable = _variance(s.stable_bad_rollback + bad, s.stable_units + units)
         of_stable = self.ratio**2 * _divided(stable, s.stable_units)
         return _divided(candidate, s.candidate_units) + of_stable
+
+
+def arms_of(
+    statistics: FloatArray, direction: Direction
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return units of the candidate's arm and bad ones among them, and those of stable's."""
+    s = _columns(BinaryColumns, statistics)
+    if direction == "rollback":
+        return s.candidate_units, s.candidate_bad_rollback, s.stable_units, s.stable_bad_rollback
+    return s.candidate_units, s.candidate_bad_promotion, s.stable_units, s.stable_bad_promotion
 
 
 def _joint_counts(

@@ -23,9 +23,10 @@ from understudy.analyzers.guardrails.sequential_tests import (
     MeanTerms,
     MeanTest,
     NoiseTest,
+    arms_of,
     no_scale,
 )
-from understudy.analyzers.sequential import Direction
+from understudy.analyzers.sequential import Direction, two_arm_cells
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
 from understudy.analyzers.sequential.unbounded import (
     CALIBRATION_UNITS,
@@ -56,6 +57,7 @@ class StackedTest:
         means = [test for test in self.tests if isinstance(test, MeanTest)]
         self._means = MeanTerms.of_cells(means, self._of_cell) if means else None
         self._gains: dict[Direction, FloatArray] = {}
+        self._payoffs: dict[Direction, two_arm_cells.Payoffs] = {}
 
     @property
     def has_worst(self) -> bool:
@@ -182,11 +184,23 @@ class StackedTest:
         """Add what separate arms win, where there are any: in paired modes quantiles alone."""
         if not isinstance(self.tests[0], BinaryTest):
             return
-        has_arms = statistics[:, _ARMS].any(axis=-1)
-        for place in np.unique(tests[has_arms]).tolist():
-            test, at = self.tests[place], np.flatnonzero(has_arms & (tests == place))
-            if isinstance(test, BinaryTest):
-                won[at] += test.increments_of_arms(statistics[at], direction)
+        at = np.flatnonzero(statistics[:, _ARMS].any(axis=-1))
+        if at.size:
+            arms = arms_of(statistics[at], direction)
+            payoffs = self._payoffs_of(direction)
+            won[at] += two_arm_cells.log_increments(*arms, payoffs, tests[at])
+
+    def _payoffs_of(self, direction: Direction) -> two_arm_cells.Payoffs:
+        """Return what pairings of two arms win, (n_tests, n_bets)."""
+        if direction not in self._payoffs:
+            self._payoffs[direction] = two_arm_cells.Payoffs.stacked(
+                [
+                    one.payoffs_of_arms(direction)
+                    for one in self.tests
+                    if isinstance(one, BinaryTest)
+                ]
+            )
+        return self._payoffs[direction]
 
 
 def _alike(tests: Sequence[AnyTest], of_cell: IntArray) -> list[_Alike]:

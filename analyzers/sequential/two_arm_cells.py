@@ -17,6 +17,7 @@ Each cell's result depends on its own counts alone, to the last bit, whatever el
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -40,8 +41,10 @@ _MOST_STEPS: Final = 100
 """Of Newton's method within a bracket, which halves where Newton's leaves it; 3 to 6 will do."""
 _CHUNK: Final = 1_024
 """Integrals at once: their points fit into a processor's cache."""
-_PACKED: Final = 1 << 16
-"""Counts below this are packed into one number, four of them, which sorts faster."""
+_PACKED: Final = 1 << 13
+"""Counts below this are packed into one number, four of them and a kind, which sorts faster."""
+_PACKED_KINDS: Final = 1 << 8
+"""Likewise, of kinds."""
 
 
 class Payoffs(NamedTuple):
@@ -58,6 +61,11 @@ class Payoffs(NamedTuple):
         harms = (1.0 - ratio, 1.0, -ratio, 0.0)
         return cls(*(bets * (harm - margin) for harm in harms))
 
+    @classmethod
+    def stacked(cls, kinds: Sequence[Payoffs]) -> Payoffs:
+        """Return those of several kinds of cells, (n_kinds, n_bets)."""
+        return cls(*(np.stack(parts) for parts in zip(*kinds, strict=True)))
+
 
 def log_increments(
     candidate_units: FloatArray,
@@ -65,18 +73,22 @@ def log_increments(
     stable_units: FloatArray,
     stable_bad: FloatArray,
     payoffs: Payoffs,
+    kinds: npt.NDArray[np.int64] | None = None,
 ) -> FloatArray:
     """Log-wealth won on cells of two arms: four (...) of whole numbers to (..., n_bets).
 
-    A cell with an empty arm wins nothing. Raises ValueError where more are bad than there are.
+    Payoffs are the same for all cells, or those of kinds, which cells are of (...). A cell with an
+    empty arm wins nothing. Raises ValueError where more are bad than there are.
 
     Source: derived for this project, in the family of Turner, Ly and Grünwald (2024).
     """
-    counts = np.broadcast_arrays(candidate_units, candidate_bad, stable_units, stable_bad)
-    cells = np.stack(counts, axis=-1).reshape(-1, 4).astype(np.int64)
+    if kinds is None:
+        kinds, payoffs = np.zeros((), dtype=np.int64), Payoffs.stacked([payoffs])
+    counts = np.broadcast_arrays(candidate_units, candidate_bad, stable_units, stable_bad, kinds)
+    cells = np.stack(counts, axis=-1).reshape(-1, 5).astype(np.int64)
     if (cells[:, 1] > cells[:, 0]).any() or (cells[:, 3] > cells[:, 2]).any() or (cells < 0).any():
         raise ValueError("bad units are negative or exceed the units")
-    n_bets = payoffs.both.size
+    n_bets = payoffs.both.shape[-1]
     won = np.zeros((cells.shape[0], n_bets))
     has_both = np.flatnonzero((cells[:, 0] > 0) & (cells[:, 2] > 0))
     if has_both.size:
@@ -86,10 +98,9 @@ def log_increments(
 
 
 def _distinct(cells: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
-    """The different cells (m, 4), and which of them each is: small slices repeat a few."""
-    if cells.max() < _PACKED:
-        shifts = np.array([48, 32, 16, 0])
-        packed = (cells.astype(np.uint64) << shifts.astype(np.uint64)).sum(axis=1, dtype=np.uint64)
+    """The different cells (m, 5), and which of them each is: small slices repeat a few."""
+    if cells[:, :-1].max() < _PACKED and cells[:, -1].max() < _PACKED_KINDS:
+        packed = (cells << np.array([50, 36, 22, 8, 0])).sum(axis=1)
         _, first, place = np.unique(packed, return_index=True, return_inverse=True)
         return cells[first], place
     distinct, place = np.unique(cells, axis=0, return_inverse=True)
@@ -98,24 +109,27 @@ def _distinct(cells: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.
 
 def _won(cells: npt.NDArray[np.int64], payoffs: Payoffs) -> FloatArray:
     """(m, n_bets) of cells with both arms."""
-    won = np.empty((cells.shape[0], payoffs.both.size))
-    candidate_is_smaller = cells[:, 0] <= cells[:, 2]
-    for rows, columns, smaller_only, larger_only in (
-        (candidate_is_smaller, [0, 1, 2, 3], payoffs.candidate_only, payoffs.stable_only),
-        (~candidate_is_smaller, [2, 3, 0, 1], payoffs.stable_only, payoffs.candidate_only),
-    ):
-        smaller, smaller_bad, larger, larger_bad = cells[rows][:, columns].T
-        sizes = np.stack([smaller_bad, smaller - smaller_bad, larger - smaller])
-        hit = np.stack([payoffs.both, larger_only, np.zeros_like(larger_only)])
-        miss = np.stack([smaller_only, payoffs.neither, np.zeros_like(larger_only)])
-        won[rows] = _paired_into(_Places(sizes.astype(np.float64), hit, miss), larger_bad)
-    return won
+    candidate, candidate_bad, stable, stable_bad, kinds = cells.T
+    is_smaller = candidate <= stable  # the candidate's arm
+    smaller, larger = np.where(is_smaller, [candidate, stable], [stable, candidate])
+    smaller_bad, larger_bad = np.where(
+        is_smaller, [candidate_bad, stable_bad], [stable_bad, candidate_bad]
+    )
+    both, candidate_only, stable_only, neither = (of_kind[kinds] for of_kind in payoffs)
+    smaller_only, larger_only = np.where(
+        is_smaller[:, None], [candidate_only, stable_only], [stable_only, candidate_only]
+    )
+    sizes = np.stack([smaller_bad, smaller - smaller_bad, larger - smaller])
+    hit = np.stack([both, larger_only, np.zeros_like(both)])
+    miss = np.stack([smaller_only, neither, np.zeros_like(both)])
+    return _paired_into(_Places(sizes.astype(np.float64), hit, miss), larger_bad)
 
 
 class _Places(NamedTuple):
     """The larger arm's places by class: paired with a bad unit, with a good one, with none.
 
-    (3, m) sizes, and the (3, n_bets) payoffs when the unit there is bad (a hit), or good (a miss).
+    (3, m) sizes, and the (3, m, n_bets) payoffs when the unit there is bad (a hit), or good (a
+    miss).
     """
 
     sizes: FloatArray
@@ -124,13 +138,12 @@ class _Places(NamedTuple):
 
     def of(self, cells: npt.NDArray[np.bool_]) -> _Places:
         """Those of some cells."""
-        return self._replace(sizes=self.sizes[:, cells])
+        return _Places(*(part[:, cells] for part in self))
 
 
 def _paired_into(places: _Places, bad: npt.NDArray[np.int64]) -> FloatArray:
     """(m, n_bets) of m cells whose larger arm has (m,) bad units."""
-    won = np.empty((bad.size, places.hit.shape[1]))
-    won[:] = _all_missed(places)
+    won = _all_missed(places)
     for count in range(1, MULTIPLIED_OUT + 1):
         cells = bad == count
         if cells.any():
@@ -143,7 +156,7 @@ def _paired_into(places: _Places, bad: npt.NDArray[np.int64]) -> FloatArray:
 
 def _all_missed(places: _Places) -> FloatArray:
     """(m, n_bets) without a bad unit in the larger arm."""
-    missed = np.log1p(places.miss)
+    missed = np.log1p(places.miss[:2])
     bad, good, _ = places.sizes
     result: FloatArray = bad[:, None] * missed[0] + good[:, None] * missed[1]
     return result
@@ -176,9 +189,9 @@ def _powers(size: FloatArray, odds: FloatArray, degree: int) -> list[FloatArray]
 
 def _integrated(places: _Places, bad: FloatArray) -> FloatArray:
     """(m, n_bets) of cells with more bad units, (m,)."""
-    n_cells, n_bets = bad.size, places.hit.shape[1]
+    n_cells, n_bets = bad.size, places.hit.shape[-1]
     sizes = np.repeat(places.sizes, n_bets, axis=1)
-    hit, miss = np.tile(places.hit, n_cells), np.tile(places.miss, n_cells)
+    hit, miss = places.hit.reshape(3, -1), places.miss.reshape(3, -1)
     wanted = np.repeat(bad, n_bets)
     parts = [
         _chance_ratio(sizes[:, part], hit[:, part], miss[:, part], wanted[part])

@@ -217,3 +217,20 @@ def test_log_binomial_has_all_digits():
             exact = float((math.comb(n, k) * p**k * (1 - p) ** (n - k)).ln())
         got = log_binomial(*(np.array([float(x)]) for x in (k, n, chance, 1.0 - chance)))
         assert got[0] == pytest.approx(exact, rel=1e-14, abs=1e-14)
+
+
+def test_kinds_of_cells_have_payoffs_of_their_own():
+    rng = np.random.default_rng(3)
+    payoffs = [
+        Payoffs.of(margin, signed_bets("rollback", margin, low=-ratio), ratio)
+        for margin, ratio in ((0.01, 1.0), (0.05, 1.0), (0.05, 3.0))
+    ]
+    units = rng.integers(0, 400, (200, 2)).astype(float)
+    bad = rng.binomial(units.astype(int), 0.1).astype(float)
+    kinds = rng.integers(0, len(payoffs), len(units))
+    arms = units[:, 0], bad[:, 0], units[:, 1], bad[:, 1]
+    together = log_increments(*arms, Payoffs.stacked(payoffs), kinds)
+    for kind, of_kind in enumerate(payoffs):
+        own = kinds == kind
+        alone = log_increments(*(one[own] for one in arms), of_kind)
+        assert np.array_equal(together[own], alone)
