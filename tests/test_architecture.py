@@ -54,7 +54,6 @@ TESTED_BY = {
     "streams/http/view_feed.py": "tests/streams/http/test_server.py",
     "streams/kafka/offsets.py": "tests/streams/kafka/test_topic_reader.py",
     "streams/pairing/assignment.py": "tests/faults/test_rebalances.py",
-    "streams/pairing/clickhouse_results.py": "tests/integration/test_real_outputs.py",
     "streams/pairing/kafka_results.py": "tests/integration/test_bad_input.py",
     "streams/pairing/rebuild.py": "tests/faults/test_retention.py",
     "streams/replay/into_clickhouse.py": "tests/streams/replay/test_replay_events.py",

@@ -5,8 +5,8 @@ everything has then been offered. Blocks of a table are gathered into batches. A
 once all its blocks are, and a partition's position moves only over stored offers, in the order in
 which they came. The callers choose the keys of partitions.
 
-Of a table that keeps the latest version of each row, rows may be offered before they are encoded:
-later versions then take the place of those that still wait.
+Rows may be offered before they are encoded. Those that come later join what still waits, as one
+block; of a table that keeps the latest version of each row they take the place of earlier versions.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ PartitionKey = Hashable
 """The key of a partition; callers that share a buffer use different ones."""
 
 
-class LatestRows(Protocol):
-    """Rows of a table that are encoded when they are sent, the latest version of each."""
+class WaitingRows(Protocol):
+    """Rows of a table that are encoded when they are sent."""
 
     @property
     def table(self) -> str:
@@ -38,7 +38,11 @@ class LatestRows(Protocol):
     def nbytes(self) -> int:
         """Bytes of memory that they take, about."""
 
-    def replaced_by(self, later: Any) -> None:
+    @property
+    def is_full(self) -> bool:
+        """Whether those that are offered later are to wait by themselves."""
+
+    def join(self, later: Any) -> None:
         """Take in rows of the same kind that were offered later."""
 
     @property
@@ -46,7 +50,7 @@ class LatestRows(Protocol):
         """All of them in ClickHouse's Native format."""
 
 
-Insertable = Block | LatestRows
+Insertable = Block | WaitingRows
 
 NOTHING_STORED: Final = -1
 _MIB: Final = 1_048_576
@@ -111,14 +115,19 @@ class _Group:
     nbytes: int = 0
 
     def add(self, content: Insertable, offer: _Offer, now_s: float) -> None:
-        """Take something in, in place of earlier versions where these wait."""
+        """Take something in, with what waits already where it is not encoded."""
         last = self.waiting[-1] if self.waiting else None
-        if last is None or isinstance(content, Block) or isinstance(last.content, Block):
+        if (
+            last is None
+            or isinstance(content, Block)
+            or isinstance(last.content, Block)
+            or last.content.is_full
+        ):
             self.waiting.append(_Waiting(content, [offer], now_s))
             self._count(content, 1)
             return
         self._count(last.content, -1)
-        last.content.replaced_by(content)
+        last.content.join(content)
         last.offers.append(offer)
         self._count(last.content, 1)
 

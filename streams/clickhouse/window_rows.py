@@ -28,6 +28,8 @@ class LatestWindows:
     """
 
     table: Final = WINDOWS
+    is_full: Final = False
+    """However many: later versions take the place of these."""
 
     def __init__(self, rows: Sequence[WindowRow]) -> None:
         self._by_key: dict[Any, WindowRow] = {}
@@ -48,7 +50,7 @@ class LatestWindows:
         """All of them in ClickHouse's Native format."""
         return block(WINDOWS, filled_columns(list(self._by_key.values()))).payload
 
-    def replaced_by(self, later: LatestWindows) -> None:
+    def join(self, later: LatestWindows) -> None:
         """Take in rows that were made later, or again by reading again."""
         self._take(later._by_key.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from understudy.streams.clickhouse.tables import (
     block,
 )
 from understudy.streams.clickhouse.window_rows import LatestWindows
-from understudy.streams.pairing.comparison import Comparisons
+from understudy.streams.pairing.comparison import Comparisons, merge_comparisons
 from understudy.streams.pairing.records import JointOutput, JudgedPair, UnmatchedSide
 from understudy.streams.pairing.request_language import named_language
 
@@ -53,7 +54,9 @@ class ClickHouseResults:
 
     def put(self, output: JointOutput) -> None:
         """Queue what batches brought. Raises `SinkBusy` when the buffer is full."""
-        blocks = [comparison_block(some, self._window_ms) for some in output.comparisons]
+        blocks: list[Insertable] = []
+        if output.comparisons:
+            blocks.append(WaitingComparisons(output.comparisons, self._window_ms))
         unmatched = {number: one.unmatched for number, one in output.batches.items()}
         if any(unmatched.values()):
             blocks.append(unmatched_block(unmatched))
@@ -95,6 +98,56 @@ class ClickHouseResults:
     def _key(self, partition: int) -> tuple[Source, int]:
         """Return the partition's key in the loader, which all sources share."""
         return self._source, partition
+
+
+class WaitingComparisons:
+    """Comparisons that wait to be inserted: few come at a time, and encoding takes its time anew.
+
+    ClickHouse, too, looks at each column of each block.
+    """
+
+    table: Final = COMPARISONS
+
+    def __init__(self, comparisons: Sequence[Comparisons], window_ms: int) -> None:
+        self._comparisons = list(comparisons)
+        self._window_ms = window_ms
+
+    @property
+    def rows(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._comparisons))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that they take, about."""
+        return _ROW_BYTES * self.rows + _PART_BYTES * len(self._comparisons)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is nothing to win by waiting for more."""
+        return self.rows >= _MANY_ROWS
+
+    @property
+    def payload(self) -> bytes:
+        """All of them in ClickHouse's Native format."""
+        merged = merge_comparisons(self._comparisons)
+        return b"".join(comparison_block(some, self._window_ms).payload for some in merged)
+
+    def join(self, later: WaitingComparisons) -> None:
+        """Take in what came later."""
+        self._comparisons += later._comparisons
+        if len(self._comparisons) > _MOST_PARTS:
+            self._comparisons = merge_comparisons(self._comparisons)
+
+
+_ROW_BYTES: Final = 1_000
+"""Of a comparison before it is encoded, measured, names included."""
+_PART_BYTES: Final = 20_000
+"""Of some 150 arrays without what is in them."""
+_MOST_PARTS: Final = 16
+"""More come while ClickHouse is away, and would take most of the memory that there is for rows."""
+_MANY_ROWS: Final = 1_000
+"""Enough for what a block costs beside its rows to be shared."""
 
 
 def evaluations_block(by_partition: Mapping[int, Sequence[JudgedPair]]) -> Block:

@@ -135,6 +135,7 @@ class Versions:
     """Latest versions by key; a key takes 100 bytes."""
 
     table = "t"
+    is_full = False
 
     def __init__(self, **versions: int) -> None:
         self.versions = versions
@@ -151,7 +152,7 @@ class Versions:
     def payload(self) -> bytes:
         return repr(self.versions).encode()
 
-    def replaced_by(self, later: Versions) -> None:
+    def join(self, later: Versions) -> None:
         self.versions |= later.versions
 
 
@@ -178,6 +179,18 @@ def test_versions_that_are_being_inserted_are_left_as_they_are() -> None:
     second = take(buffer, 2.0)
     buffer.stored(second)
     assert (second.payload, buffer.position(0), buffer.nbytes) == (b"{'a': 2}", 2, 0)
+
+
+def test_what_is_full_is_left_as_it_is() -> None:
+    buffer = LoadBuffer(POLICY)
+    full = Versions(a=1)
+    full.is_full = True
+    buffer.offer([full], {0: 1}, now_s=0.0)
+    buffer.offer([Versions(b=1)], {0: 2}, now_s=0.5)
+    batch = take(buffer, 1.0)
+    assert (batch.rows, batch.payload) == (2, b"{'a': 1}{'b': 1}")
+    buffer.stored(batch)
+    assert buffer.position(0) == 2
 
 
 def test_many_versions_are_due_at_once() -> None:

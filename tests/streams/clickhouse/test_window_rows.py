@@ -51,11 +51,11 @@ def test_of_the_versions_that_wait_the_highest_is_inserted() -> None:
     waiting, low, other = (samples.window_row(rng, version=v) for v in (3, 2, 2))
     other.language = "ko"
     latest = LatestWindows([waiting])
-    latest.replaced_by(LatestWindows([low, other]))  # as after a partition is read again
+    latest.join(LatestWindows([low, other]))  # as after a partition is read again
     assert (latest.rows, latest.table) == (2, WINDOWS)
     assert latest.payload == block(WINDOWS, filled_columns([waiting, other])).payload
     newer = samples.window_row(rng, version=3)
-    latest.replaced_by(LatestWindows([newer]))
+    latest.join(LatestWindows([newer]))
     assert latest.payload == block(WINDOWS, filled_columns([newer, other])).payload
 
 

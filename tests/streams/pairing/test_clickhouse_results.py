@@ -1,0 +1,60 @@
+"""Results of pairing as blocks: comparisons that come one by one leave as one block."""
+
+from __future__ import annotations
+
+from tests.streams.pairing.log import Log, event
+from understudy.streams.pairing import clickhouse_results
+from understudy.streams.pairing.clickhouse_results import WaitingComparisons, comparison_block
+from understudy.streams.pairing.comparison import Comparisons
+
+WINDOW_MS = 10_000
+
+
+def compared(number: int, *, alone: bool = False) -> Comparisons:
+    """One comparison: of a pair, or of a candidate that is alone by design."""
+    sides = ("candidate",) if alone else ("stable", "candidate")
+    changes = {"mode": "canary", "sides": ["candidate"]} if alone else {}
+    (outcome,) = Log().read(*(event(f"p{number}", side, 1.0, **changes) for side in sides)).outcomes
+    (some,) = outcome.comparisons
+    return some
+
+
+def waiting(*comparisons: Comparisons) -> WaitingComparisons:
+    first, *others = (WaitingComparisons([one], WINDOW_MS) for one in comparisons)
+    for other in others:
+        first.join(other)
+    return first
+
+
+def ids(joined: WaitingComparisons) -> list[str]:
+    return [pair_id for one in joined._comparisons for pair_id in one.requests.pair_id]
+
+
+def test_one_block_of_each_kind() -> None:
+    pairs, alone = [compared(1), compared(2)], compared(3, alone=True)
+    joined = waiting(pairs[0], alone, pairs[1])
+    assert (joined.table, joined.rows, joined.is_full) == ("comparisons", 3, False)
+    both = clickhouse_results.merge_comparisons(pairs)[0]
+    blocks = [comparison_block(one, WINDOW_MS).payload for one in (both, alone)]
+    assert joined.payload == b"".join(blocks)
+
+
+def test_a_single_one_is_the_block_that_it_was() -> None:
+    one = compared(1)
+    assert waiting(one).payload == comparison_block(one, WINDOW_MS).payload
+
+
+def test_many_parts_are_made_one_and_take_less_memory() -> None:
+    some = [compared(number) for number in range(20)]
+    joined = waiting(*some)
+    assert joined.rows == 20
+    assert ids(joined) == [f"p{number}" for number in range(20)]
+    assert len(joined._comparisons) < clickhouse_results._MOST_PARTS
+    assert joined.nbytes < sum(waiting(one).nbytes for one in some) / 2
+
+
+def test_many_rows_take_no_more_in() -> None:
+    rows = clickhouse_results._MANY_ROWS
+    one = compared(1)
+    assert not WaitingComparisons([one] * (rows - 1), WINDOW_MS).is_full
+    assert WaitingComparisons([one] * rows, WINDOW_MS).is_full
