@@ -535,23 +535,37 @@ class TailReader:
         rollback_bucket: int | IntArray,
         promotion_bucket: int | IntArray,
     ) -> FloatArray:
-        """Of rows, each with buckets of its own or all with the same.
+        """Of rows, each with buckets of its own or all with the same; see `read_each`."""
+        parts = (stable_bucket, rollback_bucket, promotion_bucket)
+        buckets = np.stack([np.broadcast_to(part, columns.n) for part in parts], axis=-1)
+        return self.read_each(columns, buckets[:, None])[:, 0]
 
-        A row whose `stable_bucket` is `NO_BUCKET` is read as nothing.
+    def read_each(self, columns: RowColumns, buckets: IntArray) -> FloatArray:
+        """Return how often rows exceed each of m thresholds, (n, m, k).
+
+        Their buckets (n, m, 3) are those of stable, and of the candidate for rollback and for
+        promotion. Where stable's is `NO_BUCKET` it is nothing.
         """
         candidate, slow = times(columns, self.measure, "candidate")
         stable, stable_slow = times(columns, self.measure, "stable")
+        n_each = buckets.shape[1]
+        by_direction = np.concatenate([buckets[..., 1], buckets[..., 2]], axis=1)
+        of_candidate = candidate.above_each(by_direction) + slow[:, None]
+        of_stable = stable.above_each(buckets[..., 0]) + stable_slow[:, None]
+        units = candidate.total() + slow, stable.total() + stable_slow
+        for bad, of_side in zip((of_candidate, of_stable), units, strict=True):
+            if ((bad < 0.0) | (bad > of_side[:, None])).any():
+                raise ImpossibleCounts
         statistics = BinaryColumns(
-            candidate_units=candidate.total() + slow,
-            candidate_bad_rollback=candidate.above(rollback_bucket) + slow,
-            candidate_bad_promotion=candidate.above(promotion_bucket) + slow,
-            stable_units=stable.total() + stable_slow,
-            stable_bad_rollback=stable.above(stable_bucket) + stable_slow,
-            stable_bad_promotion=stable.above(stable_bucket) + stable_slow,
+            candidate_units=units[0][:, None],
+            candidate_bad_rollback=of_candidate[:, :n_each],
+            candidate_bad_promotion=of_candidate[:, n_each:],
+            stable_units=units[1][:, None],
+            stable_bad_rollback=of_stable,
+            stable_bad_promotion=of_stable,
         )
-        _refuse_impossible(statistics)
-        result = stacked(statistics, (columns.n,))
-        result[_unknown(stable_bucket, columns.n)] = 0.0
+        result = stacked(statistics, (columns.n, n_each))
+        result[buckets[..., 0] == NO_BUCKET] = 0.0
         return result
 
     def unresolved(self, columns: RowColumns, stable_bucket: int | IntArray) -> FloatArray:

@@ -84,10 +84,17 @@ class HistogramColumn:
             self._total = self._added(self.counts)
         return self._total
 
-    def above(self, bucket: int | IntArray) -> FloatArray:
-        """Counts above the upper edge of a bucket, one for all rows or one for each, (n,)."""
-        edges = bucket[self.rows] if isinstance(bucket, np.ndarray) else bucket
-        return self._added(np.where(self.buckets > edges, self.counts, 0.0))
+    def above(self, bucket: int) -> FloatArray:
+        """Counts above the upper edge of a bucket, (n,)."""
+        return self._added(np.where(self.buckets > bucket, self.counts, 0.0))
+
+    def above_each(self, buckets: IntArray) -> FloatArray:
+        """Counts above each of some buckets of each row, (n, m) of (n, m)."""
+        n_buckets = buckets.shape[1]
+        counts = np.where(self.buckets[:, None] > buckets[self.rows], self.counts[:, None], 0.0)
+        cells = self.rows[:, None] * n_buckets + np.arange(n_buckets)
+        added = np.bincount(cells.reshape(-1), counts.reshape(-1), self.n_rows * n_buckets)
+        return added.astype(np.float64, copy=False).reshape(self.n_rows, n_buckets)
 
     def weighted(self, values: FloatArray) -> FloatArray:
         """Sum of counts x values of the entries, (n,)."""

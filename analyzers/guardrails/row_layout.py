@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -62,6 +62,16 @@ class _Tail:
     in_batch: slice
 
 
+class _Measure(NamedTuple):
+    """The tails of one measure, which are read together."""
+
+    reader: TailReader
+    tails: list[tuple[Check, int]]
+    """Checks and kinds of slices."""
+    places: IntArray
+    """In a row, one tail after the other."""
+
+
 class RowLayout:
     """Of the rows of one source under some checks."""
 
@@ -101,6 +111,8 @@ class RowLayout:
         """Where statistics are that are read by a reader alone."""
         self._units, self._bad = self._bad_among()
         self._tails = list(tails.values())
+        self._measured = _by_measure(self._tails)
+        self._tail_kinds = {kind for tail in self._tails for kind in tail.kinds}
         tail_readers = [tail.check.tail for tail in self._tails]
         readers: list[Reader | TailReader] = [*self._readers.values(), *tail_readers]
         nothing = frozenset[str]()
@@ -187,12 +199,10 @@ class RowLayout:
         """
         vectors = np.zeros((rows.n, self.width), order="F")
         self._read_common(rows.columns, vectors)
-        for tail in self._tails:
-            n_fields = len(tail.check.tail.fields)
-            for number, kind in enumerate(tail.kinds):
-                start = tail.start + number * n_fields
-                found = tail.check.tail.read(rows.columns, *buckets(tail.check, places[:, kind]).T)
-                vectors[:, start : start + n_fields] = found
+        for measure in self._measured:
+            each = [buckets(check, places[:, kind]) for check, kind in measure.tails]
+            found = measure.reader.read_each(rows.columns, np.stack(each, axis=1))
+            vectors[:, measure.places] = found.reshape(rows.n, measure.places.size)
         return vectors
 
     def closed_batches(
@@ -296,28 +306,26 @@ class RowLayout:
         vectors: FloatArray,
     ) -> None:
         places = [table.places_of(key.language, key.workflow, key.mode) for key in keys]
-        of_kind = [  # which slice and window each row is of
-            [(of_row[kind], key.start_ms) for of_row, key in zip(places, keys, strict=True)]
-            for kind in range(N_KINDS)
-        ]
-        distinct = [dict.fromkeys(one) for one in of_kind]
-        for tail in self._tails:
-            n_fields = len(tail.check.tail.fields)
-            for number, kind in enumerate(tail.kinds):
-                known = {
-                    (place, start_ms): tail_buckets(
-                        tail.check,
-                        thresholds,
-                        None if place == NO_PLACE else table.names[place],
-                        start_ms,
-                    )
-                    for place, start_ms in distinct[kind]
-                }
-                buckets = np.array([known[one] for one in of_kind[kind]], dtype=np.int64)
-                start = tail.start + number * n_fields
-                vectors[:, start : start + n_fields] = tail.check.tail.read(
-                    columns, *buckets.reshape(-1, 3).T
-                )
+        starts_ms = [key.start_ms for key in keys]
+        numbers: dict[int, dict[tuple[int, int], int]] = {kind: {} for kind in self._tail_kinds}
+        """By kind, slices and windows, and their numbers."""
+        of_rows = {
+            kind: [
+                known.setdefault((of_row[kind], start_ms), len(known))
+                for of_row, start_ms in zip(places, starts_ms, strict=True)
+            ]
+            for kind, known in numbers.items()
+        }
+        for measure in self._measured:
+            each = []
+            for check, kind in measure.tails:
+                buckets = [
+                    tail_buckets(check, thresholds, table.name_at(place), start_ms)
+                    for place, start_ms in numbers[kind]
+                ]
+                each.append(np.array(buckets, dtype=np.int64).reshape(-1, 3)[of_rows[kind]])
+            found = measure.reader.read_each(columns, np.stack(each, axis=1))
+            vectors[:, measure.places] = found.reshape(len(keys), measure.places.size)
 
     def _sources(self, kind: int) -> IntArray:
         """Return which number of a row each number of a batch adds up, past the row for none."""
@@ -332,6 +340,23 @@ class RowLayout:
             self._gauges_in_row.start, self._gauges_in_row.stop
         )
         return sources
+
+
+def _by_measure(tails: Sequence[_Tail]) -> list[_Measure]:
+    by_measure: dict[str, list[_Tail]] = {}
+    for tail in tails:
+        by_measure.setdefault(tail.check.tail.measure, []).append(tail)
+    return [
+        _Measure(
+            own[0].check.tail,
+            [(tail.check, kind) for tail in own for kind in tail.kinds],
+            np.concatenate([
+                np.arange(tail.start, tail.start + len(tail.kinds) * len(tail.check.tail.fields))
+                for tail in own
+            ]),
+        )
+        for own in by_measure.values()
+    ]  # fmt: skip
 
 
 def tail_buckets(

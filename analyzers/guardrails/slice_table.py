@@ -59,6 +59,10 @@ class SliceTable:
             )
         return self._of_row[key]
 
+    def name_at(self, place: int) -> str | None:
+        """Return the name of a slice; None where no check covers one."""
+        return None if place == NO_PLACE else self.names[place]
+
     def _place(self, name: str, *, is_mirrored: bool) -> int:
         return self.places.get(mirrored(name) if is_mirrored else name, NO_PLACE)
 

@@ -115,3 +115,19 @@ def test_columns_together_are_those_one_by_one() -> None:
     columns = RowColumns.of_rows(message.rows, {*names, "stable_models", "events_late"})
     for some in (columns, columns.part(np.array([1, 0]))):
         assert np.array_equal(some.together(names[::-1]), [some[name] for name in names[::-1]])
+
+
+def test_counts_above_many_buckets_are_those_above_each() -> None:
+    rng = np.random.default_rng(1)
+    histograms = [
+        {int(one): int(rng.integers(1, 9)) for one in rng.integers(-5, 5, rng.integers(0, 6))}
+        for _ in range(20)
+    ]
+    column = HistogramColumn.of(histograms)
+    buckets = rng.integers(-6, 6, (20, 3))
+    expected = [
+        [sum(count for one, count in histogram.items() if one > bucket) for bucket in of_row]
+        for histogram, of_row in zip(histograms, buckets.tolist(), strict=True)
+    ]
+    assert column.above_each(buckets).tolist() == expected
+    assert HistogramColumn.of([]).above_each(np.zeros((0, 3), dtype=np.int64)).shape == (0, 3)
