@@ -74,7 +74,11 @@ def test_counts_above_a_bucket_leave_out_the_bucket_itself() -> None:
     assert column.above(7).tolist() == [0, 0, 4]
     assert column.above(6).tolist() == [5, 0, 4]
     assert column.above(-5).tolist() == [7, 0, 5]
-    assert column.above(np.array([2, 0, 8])).tolist() == [7, 0, 0]
+    assert column.above_each(np.array([[2, 3], [0, 0], [8, 7]])).tolist() == [
+        [7, 5],
+        [0, 0],
+        [0, 4],
+    ]
 
 
 def test_entries_can_be_weighed() -> None:
