@@ -1,18 +1,18 @@
 """Brings the roll-ups of windows up to date: whole intervals, replaced and never added to.
 
-A run looks for windows that were loaded since the last one, adds up the minutes that they lie in
-from `windows FINAL`, then the longer intervals from the shorter ones, those loaded first before
-others, and writes down how far it came after each chunk. Whatever stops it in between, the next run
-goes on from there, and several workers may do so at a time: what a row says follows from what it
-was made from.
+A run looks for windows that were loaded since the last one, or a little before it, since they may
+have been seen later. It adds up the minutes that they lie in from `windows FINAL`, then the longer
+intervals from the shorter ones, those loaded first before others, and writes down how far it came
+after each chunk. Whatever stops it in between, the next run goes on from there, and several workers
+may do so at a time: what a row says follows from what it was made from.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -55,10 +55,15 @@ _NOW: Final = f"""
 SELECT now64(3, 'UTC'), max(done_until) FROM {PROGRESS.name} FINAL WHERE name = '{_NAME}'
 """
 _START: Final = "intDiv(toUnixTimestamp64Milli(w.window_start), {ms}) * {ms}"
+_BEFORE: Final = "w.loaded_at < {last:DateTime64(3, 'UTC')}"
+_AGAIN: Final = (
+    "w.loaded_at >= {again:DateTime64(3, 'UTC')} AND w.loaded_at < {now:DateTime64(3, 'UTC')}"
+)
 _TOUCHED: Final = f"""
 SELECT
     w.rollout_id, {_START.format(ms=ROLLUPS[0].interval_s * _MS)} AS start_ms, count(),
-    min(w.loaded_at) AS first_loaded
+    min(w.loaded_at) AS first_loaded,
+    countIf({_BEFORE}), sumIf(w.version, {_BEFORE}), countIf({_AGAIN}), sumIf(w.version, {_AGAIN})
 FROM windows AS w
 WHERE w.loaded_at >= {{since:DateTime64(3, 'UTC')}}
 GROUP BY w.rollout_id, start_ms
@@ -75,6 +80,17 @@ class Touched(NamedTuple):
     first_loaded: dt.datetime
 
 
+class Loaded(NamedTuple):
+    """Rows of an interval that were loaded in some time; rows in place of others differ in sum."""
+
+    rows: int
+    versions: int
+
+
+Interval = tuple[str, int]
+"""A rollout, and the time in milliseconds at which it starts."""
+
+
 @dataclass(frozen=True, slots=True)
 class RollupRun:
     """What a run has done."""
@@ -83,20 +99,27 @@ class RollupRun:
     """Minutes of a rollout that were added up."""
     done_until: dt.datetime
     """Rows of windows that were loaded before then are in the roll-ups."""
+    loaded: Mapping[Interval, Loaded] = field(default_factory=dict, repr=False)
+    """What it saw that had been loaded within `LOOK_BACK` before then."""
 
 
-def roll_up(client: Client, *, since: dt.datetime | None = None) -> RollupRun:
+def roll_up(
+    client: Client, *, since: dt.datetime | None = None, last: RollupRun | None = None
+) -> RollupRun:
     """Bring the roll-ups up to date with windows loaded since the last run, or since a time.
 
     A time later than the last run changes nothing: what was loaded in between would be left out
-    for good.
+    for good. With the `last` run, if no other came after it, intervals are left out in which all is
+    as that run saw it.
 
     Raises `SinkBusy` and `SinkBroken`.
     """
     try:
         now, done_until = _progress(client)
+        if since is not None or (last is not None and last.done_until != done_until):
+            last = None
         due = max(EPOCH, done_until - LOOK_BACK)
-        found = _touched(client, min(since, due) if since else due)
+        found, loaded = _touched(client, min(since, due) if since else due, now, last)
         done = 0
         for chunk in _chunks(found):
             _add_up(client, chunk)
@@ -107,7 +130,7 @@ def roll_up(client: Client, *, since: dt.datetime | None = None) -> RollupRun:
             _keep_progress(client, now)
     except ClickHouseError as error:
         raise sink_error(error) from error
-    return RollupRun(len(found), now)
+    return RollupRun(len(found), now, loaded)
 
 
 def keep_rolled_up(
@@ -119,20 +142,24 @@ def keep_rolled_up(
     What fails is logged and tried again: dashboards are behind meanwhile, and nothing is lost.
     """
     client: Client | None = None
+    last: RollupRun | None = None
     while not stop.wait(interval_s):
         try:
             client = client or open_client()
-            run = _run_if_due(client, interval_s)
+            run = _run_if_due(client, interval_s, last)
             if run is not None:
+                last = run
                 report(run)
         except SinkError as error:
             log.warning("rollups.failed", error=str(error))
             _close(client)
-            client = None
+            client = last = None
     _close(client)
 
 
-def _run_if_due(client: Client, interval_s: float) -> RollupRun | None:
+def _run_if_due(
+    client: Client, interval_s: float, last: RollupRun | None = None
+) -> RollupRun | None:
     try:
         now, done_until = _progress(client)
     except ClickHouseError as error:
@@ -140,7 +167,7 @@ def _run_if_due(client: Client, interval_s: float) -> RollupRun | None:
     # Half of the interval, or two workers would take turns and each do every second run late.
     if now - done_until < dt.timedelta(seconds=interval_s / 2):
         return None
-    return roll_up(client)
+    return roll_up(client, last=last)
 
 
 def _close(client: Client | None) -> None:
@@ -161,12 +188,27 @@ def _keep_progress(client: Client, done_until: dt.datetime) -> None:
     client.raw_insert(kept.table, insert_block=kept.payload, fmt="Native")
 
 
-def _touched(client: Client, since: dt.datetime) -> list[Touched]:
-    result = client.query(_TOUCHED, {"since": since}, settings=_SETTINGS)
-    return [
-        Touched(str(name), int(start), int(rows), zoned(first))
-        for name, start, rows, first in result.result_rows
-    ]
+def _touched(
+    client: Client, since: dt.datetime, now: dt.datetime, last: RollupRun | None
+) -> tuple[list[Touched], dict[Interval, Loaded]]:
+    """Intervals that are to be added up, and what the next run is to compare with."""
+    times = {
+        "since": since, "now": now, "again": max(EPOCH, now - LOOK_BACK),
+        "last": last.done_until if last is not None else EPOCH,
+    }  # fmt: skip
+    touched: list[Touched] = []
+    loaded: dict[Interval, Loaded] = {}
+    result = client.query(_TOUCHED, times, settings=_SETTINGS)
+    for name, start, rows, first, *counts in result.result_rows:
+        one = Touched(str(name), int(start), int(rows), zoned(first))
+        interval = one.rollout_id, one.start_ms
+        before, again = Loaded(*counts[:2]), Loaded(*counts[2:])
+        if again.rows:
+            loaded[interval] = again
+        is_known = last is not None and last.loaded.get(interval) == before
+        if not is_known or before.rows < one.rows:
+            touched.append(one)
+    return touched, loaded
 
 
 def _chunks(found: Sequence[Touched]) -> Iterator[list[Touched]]:

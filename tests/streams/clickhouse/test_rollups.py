@@ -23,7 +23,7 @@ from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse import rollups
 from understudy.streams.clickhouse.rollups import RollupRun, keep_rolled_up, roll_up
 from understudy.streams.clickhouse.sink_errors import SinkBusy
-from understudy.streams.clickhouse.tables import WINDOWS, block
+from understudy.streams.clickhouse.tables import TABLES, WINDOWS, block
 from understudy.streams.clickhouse.window_rows import window_columns
 
 pytestmark = pytest.mark.slow
@@ -208,6 +208,51 @@ def test_a_run_takes_what_was_loaded_since_the_last(client: Client, rows: list[W
     assert roll_up(client).intervals == 0
     assert roll_up(client, since=EARLIEST).intervals == 21
     assert_agree(client)
+
+
+def after(run: RollupRun) -> None:
+    """Wait until rows that are loaded have another second than the run."""
+    wait_until(lambda: dt.datetime.now(dt.UTC) > run.done_until + dt.timedelta(seconds=1), "time")
+
+
+def test_what_is_as_the_last_run_saw_it_is_left_out(client: Client, rows: list[WindowRow]) -> None:
+    store(client, rows)
+    first = roll_up(client)
+    after(first)
+    second = roll_up(client, last=first)  # rows of the first one's second may have come after it
+    assert second.intervals in (0, 20)
+    after(second)
+    store(client, [row(np.random.default_rng(8), 0, version=30)])
+    third = roll_up(client, last=second)
+    assert third.intervals == 1
+    assert_agree(client)
+    assert roll_up(client, since=EARLIEST, last=third).intervals >= 20
+
+
+def test_rows_that_are_seen_late_count(client: Client, rows: list[WindowRow]) -> None:
+    """Their insert began before the last run and ended after it."""
+    store(client, rows)
+    after(roll_up(client))
+    last = roll_up(client)
+    began = last.done_until - dt.timedelta(seconds=20)
+    names = ", ".join(TABLES[WINDOWS])
+    client.command(
+        f"INSERT INTO windows ({names}, loaded_at) SELECT * REPLACE (version + 100 AS version), "
+        f"toDateTime({began.timestamp():.0f}) FROM windows LIMIT 1",
+        settings={"insert_allow_materialized_columns": 1},
+    )
+    assert roll_up(client, last=last).intervals == 1
+    assert_agree(client)
+
+
+def test_a_run_of_another_worker_makes_the_last_one_worthless(
+    client: Client, rows: list[WindowRow]
+) -> None:
+    store(client, rows)
+    after(roll_up(client))
+    last = roll_up(client)
+    roll_up(client)
+    assert roll_up(client, last=last).intervals == 20
 
 
 def test_a_later_time_leaves_nothing_out(client: Client, rows: list[WindowRow]) -> None:
