@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Final
 
 import cramjam
+import numpy as np
 from aiokafka.record.memory_records import DefaultRecordBatch, LegacyRecordBatch
 
 from understudy.streams.kafka.client_config import MAX_UNPACKED_BYTES
@@ -74,14 +75,15 @@ def _xerial_blocks(stream: memoryview) -> list[memoryview]:
 def lz4_decode(payload: bytes) -> bytes:
     """Unpack lz4 frames into a buffer that is no larger than the limit."""
     most = _LZ4_EXPANSION * len(payload)
-    room = bytearray(min(most, MAX_UNPACKED_BYTES))
+    # not cleared, so that only what is written to takes time and memory
+    room = np.empty(min(most, MAX_UNPACKED_BYTES), np.uint8).data
     try:
         length = cramjam.lz4.decompress_into(payload, room)
     except cramjam.DecompressionError as error:
         if most > MAX_UNPACKED_BYTES and "whole buffer" in str(error):
             raise TooMuch from None
         raise
-    return bytes(memoryview(room)[:length])
+    return bytes(room[:length])
 
 
 def zstd_decode(payload: bytes) -> bytes:
