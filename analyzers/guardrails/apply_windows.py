@@ -16,7 +16,6 @@ import numpy as np
 from msgspec import UNSET
 
 from understudy.analyzers.guardrails.fold_window import fold_window
-from understudy.analyzers.guardrails.measured_since import rests_on_field
 from understudy.analyzers.guardrails.read_ahead import ReadRows
 from understudy.analyzers.guardrails.row_layout import ARRIVED
 from understudy.analyzers.guardrails.slice_table import NO_PLACE
@@ -72,9 +71,7 @@ def apply_windows(
     _count_for_stage(rollout, state, message, rows, stored)
     late = store.apply(message.partition, message.version, stored)
     starts_ms = np.array([key.start_ms for key in rows.keys], dtype=np.int64)
-    state.measured_since.note(
-        metrics_resting_on_field(state, message.source), starts_ms, rows.shown
-    )
+    state.measured_since.note(state.resting_on_field[message.source], starts_ms, rows.shown)
     if message.source in state.paths:
         state.sums[message.source].note((message.partition, key) for key in stored)
     _note_changes(state, message.source, stored)
@@ -194,7 +191,7 @@ def _learn_tail_thresholds(state: RolloutState, message: WindowsMessage, rows: R
         for key, place in zip(rows.keys, rows.places, strict=True)
         if _is_closed(lists, place)
     ]
-    if message.source != "events" or not closed or not (judged := judged_tails(state)):
+    if message.source != "events" or not closed or not (judged := state.judged_tails):
         return
     by_slice: dict[str, list[int]] = defaultdict(list)
     for key, row in closed:
@@ -211,22 +208,6 @@ def _learn_tail_thresholds(state: RolloutState, message: WindowsMessage, rows: R
             threshold.learn(_stable_histogram(measure, lists, of_slice), unseen_from_ms)
             if threshold.entries[-1:] != newest:
                 state.ahead["events"].clear()
-
-
-def metrics_resting_on_field(state: RolloutState, source: Source) -> list[str]:
-    """Return the metrics that rest on a field of the events, each once, in the policy's order."""
-    names = (check.metric.name for check in state.checks if check.source == source)
-    return [name for name in dict.fromkeys(names) if rests_on_field(name)]
-
-
-def judged_tails(state: RolloutState) -> dict[str, set[str]]:
-    """Return the measures whose tails are judged, by slice."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for check, slices in zip(state.checks, state.table.of_check, strict=True):
-        if check.is_tail:
-            for name in slices:
-                found[name].add(check.metric.measure)
-    return found
 
 
 def _stable_histogram(measure: str, lists: RowLists, places: Iterable[int]) -> dict[int, int]:

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from understudy.analyzers.guardrails.apply_windows import judged_tails, metrics_resting_on_field
 from understudy.analyzers.guardrails.checks import Check, checks_of
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.column_readers import NO_BUCKET
@@ -404,7 +403,7 @@ class _SourceFold:
 
     def _note_measured(self, rows: ClosedRows) -> None:
         """Note in which window a request has the field of a metric for the first time."""
-        for metric in metrics_resting_on_field(self._state, self._source):
+        for metric in self._state.resting_on_field[self._source]:
             if metric in self._measured_since_ms:
                 continue
             shown = shown_in(metric, rows.columns)
@@ -470,7 +469,7 @@ class _SourceFold:
         newest = np.maximum(self.starts, state.status.newest_window_ms)
         window_ms = np.zeros_like(self.starts)
         np.maximum.at(window_ms, steps, 1000 * rows.window_s)
-        for name, measures in judged_tails(state).items():
+        for name, measures in state.judged_tails.items():
             of_slice = (places == state.table.places[name]).any(axis=1)
             for measure in sorted(measures):
                 column = rows.columns.histogram(f"stable_{TIMES[measure].name}_histogram")

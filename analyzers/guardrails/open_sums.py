@@ -128,10 +128,19 @@ class OpenSums:
     def _add_up(self, windows: Sequence[_Window], is_asked: BoolArray) -> None:
         """Add up the rows of windows, of the slices of windows that are asked for."""
         n_slices = len(self._table.names)
+        flat = self.batches.reshape(-1, self.batches.shape[-1])
+        if all(one.n == 1 for one in windows):  # as they are of few requests
+            for window in windows:
+                (row,), start = window.kept[window.order], n_slices * window.step
+                for place, (numbers, sources) in zip(
+                    window.slices[0].tolist(), self._numbers, strict=True
+                ):
+                    if place != NO_PLACE:
+                        flat[start + place, numbers] = row[sources] + 0.0  # no sum is -0.0
+            return
         rows = np.concatenate([one.kept[one.order] for one in windows])
         slices = np.concatenate([one.slices for one in windows])
         starts = np.repeat([n_slices * one.step for one in windows], [one.n for one in windows])
-        flat = self.batches.reshape(-1, self.batches.shape[-1])
         for kind, (numbers, sources) in enumerate(self._numbers):
             cells = starts + slices[:, kind]
             own = np.flatnonzero((slices[:, kind] != NO_PLACE) & is_asked[cells])
@@ -202,13 +211,15 @@ def sums_in_order(
 ) -> tuple[IntArray, FloatArray]:
     """Return the groups of some rows, (m,), and the sums of their vectors, (m, width).
 
-    `rows` (n,) are in groups (n,). Each group is added up row by row.
+    `rows` (n,) are places in ascending order, and are in groups (n,). Each group is added up row by row.
     """
     if (groups == groups[0]).all():
         return groups[:1], vectors[rows].sum(axis=0)[None]
-    by_group = np.argsort(groups, kind="stable")
-    distinct, firsts, sizes = np.unique(groups[by_group], return_index=True, return_counts=True)
-    ordered = vectors[rows[by_group]]
+    ordered = vectors if rows.size == len(vectors) else vectors[rows]
+    if (groups[1:] < groups[:-1]).any():
+        by_group = np.argsort(groups, kind="stable")
+        ordered, groups = ordered[by_group], groups[by_group]
+    distinct, firsts, sizes = np.unique(groups, return_index=True, return_counts=True)
     if sizes.max() > MANY_ROWS * distinct.size:
         # Along the first axis numpy adds one row after the other.
         parts = np.split(ordered, firsts[1:])

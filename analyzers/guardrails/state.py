@@ -20,7 +20,7 @@ from understudy.analyzers.guardrails.check_stacks import CheckStacks
 from understudy.analyzers.guardrails.checks import Check
 from understudy.analyzers.guardrails.design_effect import DesignEffect
 from understudy.analyzers.guardrails.evidence_path import EvidencePath
-from understudy.analyzers.guardrails.measured_since import MeasuredSince
+from understudy.analyzers.guardrails.measured_since import MeasuredSince, rests_on_field
 from understudy.analyzers.guardrails.open_sums import OpenSums
 from understudy.analyzers.guardrails.read_ahead import ReadAhead
 from understudy.analyzers.guardrails.row_layout import RowLayout
@@ -177,6 +177,8 @@ class RolloutState:
         self.checks = tuple(checks)
         self.evaluators = frozenset(check.evaluator for check in checks)
         """Whose evaluations are looked at; those of others are not even kept."""
+        self.resting_on_field = {source: _resting_on_field(checks, source) for source in SOURCES}
+        """By source, metrics that rest on a field of the events, each once, in their order."""
         self.policy_hash = encoded.policy_hash
         self.status = encoded.status
         self.stage = encoded.stage
@@ -246,6 +248,11 @@ class RolloutState:
             if stacks
         }
         """What the last look found in them."""
+        self.judged_tails: dict[str, set[str]] = {}
+        """The measures whose tails are judged, by slice."""
+        for check, slices in zip(self.checks, self.table.of_check, strict=True):
+            for name in slices if check.is_tail else ():
+                self.judged_tails.setdefault(name, set()).add(check.metric.measure)
 
     def note_fold(self) -> None:
         """Keep what the fold before has left, unless a look has seen it; call it before a fold."""
@@ -316,6 +323,11 @@ class RolloutState:
             is_folded=self.is_folded,
             passed=self.passed,
         )
+
+
+def _resting_on_field(checks: Sequence[Check], source: Source) -> list[str]:
+    names = (check.metric.name for check in checks if check.source == source)
+    return [name for name in dict.fromkeys(names) if rests_on_field(name)]
 
 
 def _store(source: Source, encoded: EncodedState, parts: Sequence[EncodedRows]) -> WindowStore:

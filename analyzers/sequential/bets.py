@@ -72,11 +72,17 @@ def log_sum_exp(values: FloatArray) -> FloatArray:
     """log Σ exp over the last axis without overflow: (..., n) to (...). An empty sum is -inf."""
     if values.shape[-1] == 0:
         return np.full(values.shape[:-1], -np.inf)
-    top = np.max(values, axis=-1, keepdims=True)
-    safe_top = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        total = np.log(np.sum(np.exp(values - safe_top), axis=-1))
-    result: FloatArray = total + safe_top[..., 0]
+    top = np.maximum.reduce(values, axis=-1, keepdims=True)
+    is_finite = np.isfinite(top)
+    if not is_finite.all():
+        top = np.where(is_finite, top, 0.0)
+    sums = np.add.reduce(np.exp(values - top), axis=-1)
+    if sums.all():
+        logs = np.log(sums)
+    else:
+        with np.errstate(divide="ignore"):
+            logs = np.log(sums)
+    result: FloatArray = logs + top[..., 0]
     return result
 
 

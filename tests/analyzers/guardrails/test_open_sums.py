@@ -91,11 +91,12 @@ def test_windows_that_were_folded_leave() -> None:
     assert np.array_equal(updated(state).batches, np.array(added_up(state)))
 
 
+@pytest.mark.parametrize("n_rows", [100, 120])
 @pytest.mark.parametrize("n_groups", [1, 3, 40])
-def test_groups_are_added_up_row_by_row(n_groups: int) -> None:
+def test_groups_are_added_up_row_by_row(n_groups: int, n_rows: int) -> None:
     rng = np.random.default_rng(n_groups)
-    vectors = rng.lognormal(0.0, 4.0, (10 * MANY_ROWS * 3, 5))
-    rows = np.sort(rng.permutation(len(vectors))[:100])
+    vectors = rng.lognormal(0.0, 4.0, (30 * MANY_ROWS, 5))
+    rows = np.sort(rng.permutation(len(vectors))[:n_rows])
     groups = rng.integers(0, n_groups, rows.size)
     distinct, sums = sums_in_order(vectors, rows, groups)
     assert sorted(distinct.tolist()) == sorted(set(groups.tolist()))
