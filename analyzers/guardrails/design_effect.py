@@ -20,12 +20,13 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from understudy.analyzers.guardrails.column_readers import BinaryColumns, LimitColumns, MeanColumns
+from understudy.analyzers.guardrails.column_readers import BinaryColumns, LimitColumns
 from understudy.analyzers.guardrails.sequential_tests import (
     AnyTest,
     BinaryTest,
     GradedTest,
     LimitTest,
+    MeanTerms,
     MeanTest,
     NoiseTest,
 )
@@ -146,8 +147,11 @@ class EffectCells(NamedTuple):
         )
 
 
-def known_sums(test: AnyTest, statistics: FloatArray, turns: FloatArray) -> FloatArray:
-    """Return sums of `conversations`, (…, 3, 9), from statistics (…, k) and turns (…, 3, 6)."""
+def known_sums(test: AnyTest | MeanTerms, statistics: FloatArray, turns: FloatArray) -> FloatArray:
+    """Return sums of `conversations`, (…, 3, 9), from statistics (…, k) and turns (…, 3, 6).
+
+    Of means, `MeanTerms` are those of each place.
+    """
     return np.concatenate([turns, _moments(test, statistics)], axis=-1)
 
 
@@ -261,8 +265,12 @@ def _is_one_sided(test: AnyTest) -> bool:
     return isinstance(test, LimitTest) or (isinstance(test, MeanTest) and test.factor == 0.0)
 
 
-def _moments(test: AnyTest, statistics: FloatArray) -> FloatArray:
+def _moments(test: AnyTest | MeanTerms, statistics: FloatArray) -> FloatArray:
     """Return units, total and squares of the outcomes judged, (…, 3, 3) by party."""
+    if isinstance(test, MeanTest | MeanTerms):
+        terms = test.terms if isinstance(test, MeanTest) else test
+        of_parties = [np.stack(one, axis=-1) for one in terms.moments(statistics)]
+        return np.stack(of_parties, axis=-2)
     none = np.zeros(statistics.shape[:-1])
     if isinstance(test, GradedTest | NoiseTest):
         nobody = np.stack([none, none, none], axis=-1)
@@ -277,22 +285,8 @@ def _moments(test: AnyTest, statistics: FloatArray) -> FloatArray:
         )
         candidate = b.candidate_units, b.candidate_bad_rollback, b.candidate_bad_rollback
         stable = b.stable_units, b.stable_bad_rollback, b.stable_bad_rollback
-    elif isinstance(test, LimitTest):
+    else:
         one = LimitColumns(*parts)
         paired = candidate = one.units, one.bad_rollback, one.bad_rollback
         stable = none, none, none
-    else:
-        m = MeanColumns(*parts)
-        paired = (
-            m.pairs,
-            m.paired_candidate - test.factor * m.paired_stable,
-            conversations.pairs_of_values(
-                test.factor, m.paired_candidate_squares, m.paired_stable_squares,
-                2.0 * m.paired_products,
-            ),
-        )  # fmt: skip
-        candidate = m.candidate_units, m.candidate_total, m.candidate_squares
-        if _is_one_sided(test):
-            candidate = paired
-        stable = m.stable_units, m.stable_total, m.stable_squares
     return np.stack([np.stack(one, axis=-1) for one in (paired, candidate, stable)], axis=-2)

@@ -211,7 +211,7 @@ def sums_in_order(
 ) -> tuple[IntArray, FloatArray]:
     """Return the groups of some rows, (m,), and the sums of their vectors, (m, width).
 
-    `rows` (n,) are places in ascending order, and are in groups (n,). Each group is added up row by row.
+    `rows` (n,), in ascending order, are in groups (n,). Each group is added up row by row.
     """
     if (groups == groups[0]).all():
         return groups[:1], vectors[rows].sum(axis=0)[None]

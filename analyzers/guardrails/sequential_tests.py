@@ -29,7 +29,13 @@ from understudy.analyzers.guardrails.graded_columns import (
     NOISE,
     place_of,
 )
-from understudy.analyzers.sequential import Direction, confidence, signed_bets, two_arm_cells
+from understudy.analyzers.sequential import (
+    Direction,
+    confidence,
+    conversations,
+    signed_bets,
+    two_arm_cells,
+)
 from understudy.analyzers.sequential.bets import (
     SIGNED_GRID,
     UNIT_GRID,
@@ -422,6 +428,10 @@ class Observations(NamedTuple):
     spread: FloatArray
 
 
+MeanMoments = tuple[FloatArray, FloatArray, FloatArray]
+"""Units, total and squares."""
+
+
 class MeanTerms(NamedTuple):
     """What tells tests of means apart: numbers for one test, or arrays (n_cells,) for many."""
 
@@ -431,6 +441,7 @@ class MeanTerms(NamedTuple):
     shift: FloatArray | float
     squared_shift: FloatArray | float
     relative: BoolArray | bool
+    margin: FloatArray | float
 
     @classmethod
     def of_cells(cls, tests: Sequence[MeanTest], of_cell: IntArray) -> MeanTerms:
@@ -507,6 +518,69 @@ class MeanTerms(NamedTuple):
         noise = noise + self.squared_factor * _divided(stable, s.stable_units)
         return Observations(weight, self.sign * total, total**2, weight**2 * noise)
 
+    def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
+        """Σ harm, Σ weight, Σ penalty; before calibration none, as nothing is staked before."""
+        s = _columns(MeanColumns, statistics)
+        observed, weight = self.observations(s), self._margin_weight(s)
+        # Observations are counted from the margin; the interval asks where the harm itself lies.
+        harm = observed.total + self.margin * weight
+        penalty = observed.square + 2.0 * observed.units * _predicted_variance(scale)
+        sums = np.stack(np.broadcast_arrays(harm, weight, penalty), axis=-1)
+        return np.where((scale[..., 0] > 0.0)[..., None], sums, 0.0)
+
+    def units(self, statistics: FloatArray) -> FloatArray:
+        """The candidate's units, (...); none where stable's value is 0 and its share counts."""
+        s = _columns(MeanColumns, statistics)
+        return (s.pairs + s.candidate_units) * ~self.lacks_baseline(statistics)
+
+    def lacks_baseline(self, statistics: FloatArray) -> BoolArray:
+        """See `MeanTest`."""
+        s = _columns(MeanColumns, statistics)
+        is_zero = s.paired_stable + s.stable_total <= 0.0
+        lacking: BoolArray = self.relative & is_zero & (s.pairs + s.stable_units > 0.0)
+        return lacking
+
+    def window_harm(self, statistics: FloatArray) -> FloatArray:
+        """Return units, harm and variance of windows, see `SequentialTest`."""
+        s = _columns(MeanColumns, statistics)
+        arms, pairs = self.of_arms(s), self.of_pairs(s)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = pairs.total / pairs.units
+            within = np.maximum(0.0, pairs.square / pairs.units - mean**2)
+            of_pairs = pairs.units, pairs.total, within * pairs.units / (pairs.units - 1.0)
+            of_arms = arms.units, arms.total, arms.spread / arms.units
+        are_arms = (np.minimum(s.candidate_units, s.stable_units) > 1.0) & (s.pairs == 0.0)
+        are_pairs = (s.pairs >= 2.0) & (s.candidate_units == 0.0)
+        parts = [
+            np.where(are_arms, arm, np.where(are_pairs, pair, np.nan))
+            for arm, pair in zip(of_arms, of_pairs, strict=True)
+        ]
+        return np.stack(parts, axis=-1)
+
+    def moments(self, statistics: FloatArray) -> tuple[MeanMoments, MeanMoments, MeanMoments]:
+        """Return units, totals and squares of pairs, the candidate's outcomes and stable's.
+
+        Where the candidate's own outcomes are judged, theirs are those of pairs.
+        """
+        s = _columns(MeanColumns, statistics)
+        products = conversations.pairs_of_values(
+            self.factor, self.squared_factor, s.paired_candidate_squares, s.paired_stable_squares,
+            2.0 * s.paired_products,
+        )  # fmt: skip
+        paired = s.pairs, s.paired_candidate - self.factor * s.paired_stable, products
+        is_one_sided = np.equal(self.factor, 0.0)
+        arm = s.candidate_units, s.candidate_total, s.candidate_squares
+        candidate = [np.where(is_one_sided, *parts) for parts in zip(paired, arm, strict=True)]
+        stable = s.stable_units, s.stable_total, s.stable_squares
+        return paired, (candidate[0], candidate[1], candidate[2]), stable
+
+    def _margin_weight(self, s: MeanColumns) -> FloatArray:
+        """By what the margin is multiplied in a batch's total."""
+        arms = _weight(s)
+        stable_mean = _divided(s.stable_total, s.stable_units)
+        relative = s.paired_stable + arms * stable_mean
+        return np.where(self.relative, relative, s.pairs + arms)
+
 
 @dataclass(frozen=True, slots=True)
 class MeanTest:
@@ -535,7 +609,7 @@ class MeanTest:
     def terms(self) -> MeanTerms:
         """What tells this test from others."""
         factor, shift = self.factor, self.shift
-        return MeanTerms(self.sign, factor, factor**2, shift, shift**2, self.relative)
+        return MeanTerms(self.sign, factor, factor**2, shift, shift**2, self.relative, self.margin)
 
     def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
         s = _columns(MeanColumns, statistics)
@@ -551,41 +625,17 @@ class MeanTest:
         return self.terms.scales_before(statistics, scale)
 
     def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
-        """Σ harm, Σ weight, Σ penalty; before calibration none, as nothing is staked before."""
-        s = _columns(MeanColumns, statistics)
-        observed, weight = self.terms.observations(s), self._margin_weight(s)
-        # Observations are counted from the margin; the interval asks where the harm itself lies.
-        harm = observed.total + self.margin * weight
-        penalty = observed.square + 2.0 * observed.units * _predicted_variance(scale)
-        sums = np.stack(np.broadcast_arrays(harm, weight, penalty), axis=-1)
-        return np.where((scale[..., 0] > 0.0)[..., None], sums, 0.0)
+        return self.terms.interval_sums(statistics, scale)
 
     def units(self, statistics: FloatArray) -> FloatArray:
-        s = _columns(MeanColumns, statistics)
-        return (s.pairs + s.candidate_units) * ~self.lacks_baseline(statistics)
+        return self.terms.units(statistics)
 
     def lacks_baseline(self, statistics: FloatArray) -> BoolArray:
         """Whether stable's value is 0 where a share of it is tolerated: nothing can be judged."""
-        s = _columns(MeanColumns, statistics)
-        is_zero = s.paired_stable + s.stable_total <= 0.0
-        lacking: BoolArray = self.relative & is_zero & (s.pairs + s.stable_units > 0.0)
-        return lacking
+        return self.terms.lacks_baseline(statistics)
 
     def window_harm(self, statistics: FloatArray) -> FloatArray:
-        s = _columns(MeanColumns, statistics)
-        arms, pairs = self.terms.of_arms(s), self.terms.of_pairs(s)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = pairs.total / pairs.units
-            within = np.maximum(0.0, pairs.square / pairs.units - mean**2)
-            of_pairs = pairs.units, pairs.total, within * pairs.units / (pairs.units - 1.0)
-            of_arms = arms.units, arms.total, arms.spread / arms.units
-        are_arms = (np.minimum(s.candidate_units, s.stable_units) > 1.0) & (s.pairs == 0.0)
-        are_pairs = (s.pairs >= 2.0) & (s.candidate_units == 0.0)
-        parts = [
-            np.where(are_arms, arm, np.where(are_pairs, pair, np.nan))
-            for arm, pair in zip(of_arms, of_pairs, strict=True)
-        ]
-        return np.stack(parts, axis=-1)
+        return self.terms.window_harm(statistics)
 
     def stable_harm(self, statistics: FloatArray) -> FloatArray:
         s = _columns(MeanColumns, statistics)
@@ -625,14 +675,6 @@ class MeanTest:
             alpha / 2,
             design_effect=design_effect,
         )
-
-    def _margin_weight(self, s: MeanColumns) -> FloatArray:
-        """By what the margin is multiplied in a batch's total."""
-        arms = _weight(s)
-        if not self.relative:
-            return s.pairs + arms
-        stable_mean = _divided(s.stable_total, s.stable_units)
-        return s.paired_stable + arms * stable_mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from understudy.analyzers.guardrails.design_effect import (
     LookSums,
     TurnSums,
     design_effect_of,
-    known_sums,
     named_and_earlier,
     unnamed_factors,
 )
@@ -123,16 +122,12 @@ class StackedEffects(NamedTuple):
         `statistics` are (n_cells, k), `together` (n_checks, k) those of all requests, and the
         arrays of `seen` have no axis of windows.
         """
-        sums = tests.of_cells.apart(
-            lambda test, cells: known_sums(test, statistics[cells], seen.turns[cells])
-        )
+        sums = tests.of_cells.known_sums(statistics, seen.turns)
         pending = self.pending + together
         known = self._replace(
             named=self.named + sums, requests=self.requests + seen.requests, pending=pending
         )
-        harm = np.nan_to_num(
-            tests.of_checks.apart(lambda test, checks: test.window_harm(pending[checks]))
-        )
+        harm = np.nan_to_num(tests.of_checks.window_harm(pending))
         is_enough = harm[:, 0] >= LEAST_UNITS
         return known._compared(tests, start_ms, harm, is_enough) if is_enough.any() else known
 
@@ -140,11 +135,9 @@ class StackedEffects(NamedTuple):
         self, tests: EffectTests, start_ms: int, harm: FloatArray, is_enough: np.ndarray
     ) -> StackedEffects:
         """Compare blocks of time where there is enough of it."""
-        of_stable = np.nan_to_num(
-            tests.of_checks.apart(lambda test, checks: test.stable_harm(self.pending[checks]))
-        )
-        stable = blocks.after(self.stable_blocks, start_ms, of_stable)
-        harmed = blocks.after(self.harm_blocks, start_ms, harm)
+        of_stable = np.nan_to_num(tests.of_checks.stable_harm(self.pending))
+        both = np.stack([self.stable_blocks, self.harm_blocks])
+        stable, harmed = blocks.after(both, start_ms, np.stack([of_stable, harm]))
         in_blocks = is_enough[:, None, None]
         return self._replace(
             pending=np.where(is_enough[:, None], 0.0, self.pending),

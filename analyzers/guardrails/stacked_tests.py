@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from understudy.analyzers.guardrails.column_readers import BinaryColumns, MeanColumns
+from understudy.analyzers.guardrails.design_effect import known_sums
 from understudy.analyzers.guardrails.sequential_tests import (
     CANDIDATE_ONLY,
     NEITHER,
@@ -66,10 +67,10 @@ class StackedTest:
 
     def units(self, statistics: FloatArray) -> FloatArray:
         """Return the candidate's units, (n_cells,) of (n_cells, k)."""
-        if self.has_worst:
+        if self._means is None:
             return self.tests[0].units(statistics)
         # Of a mean it says whether it is relative: without any value of stable there are none.
-        return self.apart(lambda test, cells: test.units(statistics[cells]))
+        return self._means.units(statistics)
 
     def split(self, statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Split off what must wait; that depends on numbers of units alone, in all tests alike."""
@@ -148,11 +149,27 @@ class StackedTest:
 
     def interval_sums(self, statistics: FloatArray, scale: FloatArray) -> FloatArray:
         """Return what intervals need of a batch of each cell (n_cells, k), as (n_cells, 3)."""
-        if self.has_worst:
+        if self._means is None:
             return no_scale(statistics)
-        return self.apart(lambda test, cells: test.interval_sums(statistics[cells], scale[cells]))
+        return self._means.interval_sums(statistics, scale)
 
-    def apart(self, compute: Callable[[AnyTest, IntArray | slice], FloatArray]) -> FloatArray:
+    def known_sums(self, statistics: FloatArray, turns: FloatArray) -> FloatArray:
+        """Return `design_effect.known_sums` of each cell, (n_cells, 3, 9)."""
+        if self._means is not None:
+            return known_sums(self._means, statistics, turns)
+        return self._apart(lambda test, cells: known_sums(test, statistics[cells], turns[cells]))
+
+    def window_harm(self, statistics: FloatArray) -> FloatArray:
+        """Return units, harm and variance of a window, (n_cells, 3), see `SequentialTest`."""
+        if self._means is not None:
+            return self._means.window_harm(statistics)
+        return self._apart(lambda test, cells: test.window_harm(statistics[cells]))
+
+    def stable_harm(self, statistics: FloatArray) -> FloatArray:
+        """Return the same of stable's own outcomes: those of all tests of a kind are alike."""
+        return self.tests[0].stable_harm(statistics)
+
+    def _apart(self, compute: Callable[[AnyTest, IntArray | slice], FloatArray]) -> FloatArray:
         """Return what `compute` says of cells by a test of theirs, of all cells, (n_cells, ...).
 
         It is called once for those whose tests say the same, whatever their stakes.
@@ -222,7 +239,7 @@ def _likeness(test: AnyTest) -> object:
         return test.ratio
     if isinstance(test, GradedTest | NoiseTest):
         return test.unit
-    return test if isinstance(test, MeanTest) else None
+    return None
 
 
 _ARMS: Final = [place for place, name in enumerate(BinaryColumns._fields) if "_units" in name]

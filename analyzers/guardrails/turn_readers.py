@@ -122,7 +122,9 @@ def _is_difference(check: Check) -> bool:
 def _of_difference(factor: float, values: Sequence[FloatArray]) -> list[FloatArray]:
     """Pairs, sums and products of candidate - factor · stable."""
     pairs, candidate, stable, candidate_products, stable_products, both = values
-    products = conversations.pairs_of_values(factor, candidate_products, stable_products, both)
+    products = conversations.pairs_of_values(
+        factor, factor**2, candidate_products, stable_products, both
+    )
     return [pairs, candidate - factor * stable, products]
 
 

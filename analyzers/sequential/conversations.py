@@ -117,11 +117,15 @@ def mixed(named_share: FloatArray, named: FloatArray, unnamed: FloatArray) -> Fl
 
 
 def pairs_of_values(
-    factor: float, candidate: FloatArray, stable: FloatArray, both: FloatArray
+    factor: FloatArray | float,
+    squared_factor: FloatArray | float,
+    candidate: FloatArray,
+    stable: FloatArray,
+    both: FloatArray,
 ) -> FloatArray:
     """Return products of x = candidate - factor · stable over pairs of turns, (...) each.
 
     `candidate` and `stable` are sums of the products of one side's own values, `both` of
     c_i·s_j + s_i·c_j. A constant shift of x changes no covariance and is left out everywhere.
     """
-    return candidate - factor * both + factor**2 * stable
+    return candidate - factor * both + squared_factor * stable

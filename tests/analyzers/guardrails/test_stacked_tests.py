@@ -66,7 +66,7 @@ def test_stacked_tests_win_what_each_wins_alone(
     won = won.reshape(WINDOWS, sum(SIZES), stacked.n_bets)
     ready, waiting = stacked.split(statistics)
     of_window = statistics[0]
-    harm = stacked.apart(lambda one, places: one.window_harm(of_window[places]))
+    harm = stacked.window_harm(of_window)
     ends = np.cumsum([0, *SIZES])
     for test, start, end in zip(tests, ends, ends[1:], strict=False):
         own = statistics[:, start:end]

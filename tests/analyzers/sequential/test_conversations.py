@@ -162,7 +162,7 @@ def test_products_of_values_of_both_sides():
     rng = np.random.default_rng(1)
     c, s, factor = rng.random(2), rng.random(2), 1.1
     x = c - factor * s
-    got = pairs_of_values(factor, c[0] * c[1], s[0] * s[1], c[0] * s[1] + s[0] * c[1])
+    got = pairs_of_values(factor, factor**2, c[0] * c[1], s[0] * s[1], c[0] * s[1] + s[0] * c[1])
     assert got == pytest.approx(x[0] * x[1])
 
 
