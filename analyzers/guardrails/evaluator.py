@@ -26,7 +26,7 @@ from understudy.analyzers.guardrails.closed_windows import (
 from understudy.analyzers.guardrails.decision_builder import build_decision
 from understudy.analyzers.guardrails.evaluate import Evaluation, evaluate, thresholds_of
 from understudy.analyzers.guardrails.explanations import latch_of
-from understudy.analyzers.guardrails.quiet_look import QuietLooks
+from understudy.analyzers.guardrails.quiet_look import LastLook
 from understudy.analyzers.guardrails.state import (
     Latch,
     RolloutStanding,
@@ -74,8 +74,8 @@ class RolloutEvaluator:
         self.rollout = rollout
         self._checks = checks_of(rollout)
         self._windows_at_once = FEWEST_WINDOWS
-        self._quiet: QuietLooks | None = None
-        """Since the last look; None where none was."""
+        self._last_look: LastLook | None = None
+        """None where none was."""
         self._state = (
             RolloutState.begin(rollout, self._checks, stage)
             if state is None
@@ -159,7 +159,7 @@ class RolloutEvaluator:
             done += n_taken
             at_once = FEWEST_WINDOWS if decision else min(2 * self._windows_at_once, MOST_WINDOWS)
             self._windows_at_once = at_once
-        self._quiet = None  # folding many windows at once keeps no path
+        self._last_look = None  # folding many windows at once keeps no path
         return decisions
 
     def advance_clock(self, at_ms: int) -> None:
@@ -357,9 +357,9 @@ class RolloutEvaluator:
         """Whether a look would find what the last one found, and no refresh is due."""
         status = self._state.status
         return (
-            self._quiet is not None
+            self._last_look is not None
             and 0 <= status.event_ms - status.emitted_ms < REFRESH_MS
-            and not self._quiet.may_differ(self.rollout, self._state)
+            and not self._last_look.may_differ(self.rollout, self._state)
         )
 
     def _decide(self, cause: Cause | None = None) -> Decision | None:
@@ -382,7 +382,8 @@ class RolloutEvaluator:
     def _judged(self) -> Evaluation:
         """What the evidence says now; latched, and the verdict noted."""
         evaluation = self._evaluate(with_results=False)
-        self._quiet = QuietLooks(self._state, evaluation)
+        self._last_look = LastLook(self._state, evaluation)
+        self._state.changed_from_ms = None
         self._latch(evaluation)
         status = self._state.status
         status.awaits_look = False

@@ -9,8 +9,8 @@ no evidence did, and a look would only say again what it said.
 A bound that holds says so for certain. Where there are many requests, even few bad ones in a
 hundred are many, and the bound says nothing; then a look follows as ever.
 
-    quiet = QuietLooks(state, evaluation)    # after each look
-    quiet.may_differ(rollout, state)         # when messages have been applied
+    last = LastLook(state, evaluation)     # after each look
+    last.may_differ(rollout, state)        # when messages have been applied
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MOST_ROWS: Final = 64
 many requests the bound says nothing, and costs as much as a tenth of the look."""
 
 
-class QuietLooks:
+class LastLook:
     """What the last look of a rollout found, and what has come since then."""
 
     def __init__(self, state: RolloutState, evaluation: Evaluation) -> None:
@@ -49,7 +49,6 @@ class QuietLooks:
         self._totals = state.stage.totals
         self._measured_since_ms = dict(state.measured_since.start_ms)
         self._stacks = state.stacks
-        state.changed_from_ms = None
         self._reasons = [one for one in evaluation.missing if not one.startswith(SUSPECTED_HARM)]
 
     def may_differ(self, rollout: Rollout, state: RolloutState) -> bool:
@@ -195,16 +194,18 @@ def _most_won(
     first: int,
 ) -> FloatArray | None:
     """Return the most that windows have won together, (n_cells, n_bets); None without a bound."""
-    statistics, waiting = stack.statistics(batches), known.waiting[first]
+    waiting = known.waiting[first]
     if not stack.test.has_worst:
+        statistics = stack.statistics(batches)
         return stack.test.most_won_of_means(statistics, waiting, known.scales[first])
+    together = stack.statistics(batches.sum(axis=0)[None])[0] + waiting
     gauges = batches[..., state.layouts["events"].gauges_in_batch]
     if gauges.any():
         at_worst = stack.unresolved(gauges, starts, state.tail_thresholds)
         if (at_worst < 0.0).any():
             return None  # counts that cannot be: more bad ones than wait
-        statistics = statistics + at_worst
-    return stack.test.most_won(statistics.sum(axis=0) + waiting)
+        together += at_worst.sum(axis=0)
+    return stack.test.most_won(together)
 
 
 def _after(wealth: FloatArray, fresh: FloatArray, won: list[FloatArray]) -> FloatArray:

@@ -58,6 +58,7 @@ class StackedTest:
         means = [test for test in self.tests if isinstance(test, MeanTest)]
         self._means = MeanTerms.of_cells(means, self._of_cell) if means else None
         self._gains: dict[Direction, FloatArray] = {}
+        self._most_gains: FloatArray | None = None
         self._payoffs: dict[Direction, two_arm_cells.Payoffs] = {}
 
     @property
@@ -114,15 +115,22 @@ class StackedTest:
         as nothing. Of separate arms a bad unit of the candidate is in one pair at most, and every
         pair is worth at most that.
         """
-        gains = np.maximum(self._gains_of("rollback"), 0.0)[self._of_cell]
-        won = np.zeros((len(statistics), self.n_bets))
-        for number, count in enumerate(self._counts(statistics, "rollback")):
-            won += count[:, None] * gains[:, number]
-        if isinstance(self.tests[0], BinaryTest):
-            s = BinaryColumns(*np.moveaxis(statistics, -1, 0))
-            won += s.candidate_bad_rollback[:, None] * gains[:, CANDIDATE_ONLY]
-            won += s.candidate_units[:, None] * gains[:, NEITHER]
+        if self._most_gains is None:
+            self._most_gains = self._gains_at_most()
+        won: FloatArray = np.matmul(statistics[:, None], self._most_gains)[:, 0]
         return won
+
+    def _gains_at_most(self) -> FloatArray:
+        """Return what one in each field wins at most, (n_cells, k, n_bets)."""
+        gains = np.maximum(self._gains_of("rollback"), 0.0)
+        fields = self.tests[0].fields
+        of_fields = np.zeros((len(self.tests), len(fields), self.n_bets))
+        for number, count in enumerate(self._counts(np.eye(len(fields)), "rollback")):
+            of_fields += count[:, None] * gains[:, number, None]
+        if isinstance(self.tests[0], BinaryTest):
+            of_fields[:, fields.index("candidate_bad_rollback")] += gains[:, CANDIDATE_ONLY]
+            of_fields[:, fields.index("candidate_units")] += gains[:, NEITHER]
+        return of_fields[self._of_cell]
 
     def most_won_of_means(
         self, statistics: FloatArray, waiting: FloatArray, scale: FloatArray

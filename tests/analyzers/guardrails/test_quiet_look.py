@@ -13,7 +13,7 @@ from tests.analyzers.guardrails.world import Harm, World, message, replaced
 from understudy.analyzers.guardrails import quiet_look
 from understudy.analyzers.guardrails.evaluate import Evaluation
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
-from understudy.analyzers.guardrails.quiet_look import QuietLooks
+from understudy.analyzers.guardrails.quiet_look import LastLook
 from understudy.analyzers.guardrails.state import RolloutState
 from understudy.analyzers.windows.rows import total
 from understudy.schemas.decisions import encode_decision
@@ -90,14 +90,14 @@ def test_looks_that_are_left_out_would_have_found_nothing(
     n_left_out = 0
     for number, one in enumerate(stream(harm, mode)):
         bounds.clear()
-        last_look = evaluator._quiet
+        last_look = evaluator._last_look
         decision = evaluator.add(one, 2_000 * number)
-        n_left_out += evaluator._quiet is last_look
-        looking._quiet = None
+        n_left_out += evaluator._last_look is last_look
+        looking._last_look = None
         expected = looking.add(one, 2_000 * number)
         assert (decision and encode_decision(decision)) == (expected and encode_decision(expected))
-        if bounds and bounds[0] is not None and looking._quiet is not None:
-            _is_below(bounds[0], looking._quiet._evaluation, looking._state)
+        if bounds and bounds[0] is not None and looking._last_look is not None:
+            _is_below(bounds[0], looking._last_look._evaluation, looking._state)
     assert evaluator.encode_state() == looking.encode_state()
     assert n_left_out > 10
 
@@ -111,14 +111,14 @@ def _is_below(bound: quiet_look._Reached, found: Evaluation, state: RolloutState
         assert log_evidence <= quiet_look.log_sum(stacks, action, bound.most) + 1e-9
 
 
-def settled() -> tuple[QuietLooks, RolloutState]:
+def settled() -> tuple[LastLook, RolloutState]:
     """A rollout that was looked at, in which nothing has happened since."""
     evaluator = RolloutEvaluator(POLICY)
     for number, one in enumerate(stream(Harm(), n=6)):
         evaluator.add(one, 2_000 * number)
-    evaluator._quiet = None
+    evaluator._last_look = None
     evaluator.look()
-    quiet: QuietLooks | None = evaluator._quiet
+    quiet: LastLook | None = evaluator._last_look
     assert quiet is not None
     assert not quiet.may_differ(POLICY, evaluator._state)
     return quiet, evaluator._state
@@ -155,11 +155,11 @@ def test_an_open_row_of_a_folded_window_changes_nothing() -> None:
     for one in (*closed, closed[-1]):
         evaluator.take(one)
     assert not evaluator._state.stores["events"].starts()
-    last_look = evaluator._quiet
+    last_look = evaluator._last_look
     (late, _) = World(requests=12, partition=1).messages(2, 2)
     rows = [msgspec.structs.replace(row, closed=False) for row in late.rows]
     assert evaluator.take(message(rows, version=1, partition=1)) is None
-    assert evaluator._quiet is last_look
+    assert evaluator._last_look is last_look
 
 
 def test_counts_that_cannot_be_have_no_bound() -> None:
@@ -173,9 +173,9 @@ def test_counts_that_cannot_be_have_no_bound() -> None:
         msgspec.structs.replace(row, closed=False, version=9, unresolved=unresolved)
         for row in last.rows
     ]
-    last_look = evaluator._quiet
+    last_look = evaluator._last_look
     evaluator.take(replaced(last, version=9, rows=rows))
-    assert evaluator._quiet is not last_look
+    assert evaluator._last_look is not last_look
 
 
 def test_fresh_wealth_counts_where_there_was_none() -> None:
@@ -190,6 +190,6 @@ def test_a_verdict_to_promote_is_looked_at_each_time() -> None:
         evaluator.add(one, 2_000 * number)
     state = evaluator._state
     then = replace(evaluator._evaluate(with_results=False), verdict="promote")
-    quiet = QuietLooks(state, then)
+    quiet = LastLook(state, then)
     state.status.signature = then.signature(state.status.stage)
     assert quiet.may_differ(POLICY, state)
