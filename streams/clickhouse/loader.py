@@ -140,9 +140,11 @@ class Loader:
         """
         with self._changed:
             self._raise_if_broken()
+            due_before = self._buffer.due_at()
             taken = self._buffer.offer(blocks, positions, self._clock())
             self._counters.refused += not taken
-            self._changed.notify_all()
+            if self._buffer.due_at() != due_before:  # else the thread wakes when it has to
+                self._changed.notify_all()
         if not taken:
             raise SinkBusy("the buffer for ClickHouse is full", self._policy.longest_pause_s)
         if self._thread is None:
