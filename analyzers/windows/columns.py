@@ -53,23 +53,39 @@ _BUCKETS: Final[dict[HistogramScale, Callable[[Floats], Ints]]] = {
 class WindowColumns:
     """What n compared rows add to their windows."""
 
-    numbers: dict[str, Bools | Ints] = field(default_factory=dict)
+    _numbers: dict[str, Bools | Ints] = field(default_factory=dict)
+    _factors: dict[str, tuple[Ticks, Ticks]] = field(default_factory=dict)
+    """Of products that nobody has asked for yet."""
     buckets: dict[str, tuple[NDArray[np.intp], NDArray[np.int64]]] = field(default_factory=dict)
     names: dict[str, tuple[NDArray[np.intp], NDArray[np.int64], list[str]]] = field(
         default_factory=dict
     )
 
+    @property
+    def numbers(self) -> dict[str, Bools | Ints]:
+        """The columns that are added up, products in parts (3, n)."""
+        if self._factors:
+            left, right = map(np.array, zip(*self._factors.values(), strict=True))
+            limbs = np.array(product_limbs(left, right))
+            self._numbers.update(zip(self._factors, limbs.swapaxes(0, 1), strict=True))
+            self._factors.clear()
+        return self._numbers
+
     def count(self, column: str, values: Bools | Ints) -> None:
         """Add a column of whole numbers (n,), or of what is counted where it holds."""
-        self.numbers[column] = values
+        self._numbers[column] = values
 
     def total(self, column: str, ticks: Ticks) -> None:
         """Add a column of values in ticks (n,)."""
-        self.numbers[column] = ticks
+        self._numbers[column] = ticks
 
     def product(self, column: str, left: Ticks, right: Ticks) -> None:
-        """Add a column of products of ticks (n,)."""
-        self.numbers[column] = np.stack(product_limbs(left, right))
+        """Add a column of products of ticks (n,), made when all of them are there."""
+        self._factors[column] = left, right
+
+    def parts(self, column: str, limbs: Ints) -> None:
+        """Add a column of sums of products in parts (3, n)."""
+        self._numbers[column] = limbs
 
     def spread(self, column: str, values: Floats, known: Bools, scale: HistogramScale) -> None:
         """Add the known values (n,) to a histogram."""

@@ -24,7 +24,7 @@ from understudy.schemas.turn_sums import turns_known
 
 _SIDE_NAMES: Final = tuple(one.joint for one in TURNS.outcomes)
 _PAIR_NAMES: Final = (*_SIDE_NAMES, *(one.joint for one in TURNS.pair_outcomes))
-_COMPARED: Final = frozenset(TURNS.outcomes)
+_COMPARED: Final = frozenset(one.joint for one in TURNS.outcomes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def paired_turns(stable: SideMeasures, candidate: SideMeasures, pair: PairMeasur
     columns = {
         one.measure.joint: (one.candidate.astype(np.int8) - one.stable, one.known)
         for one in compared_outcomes(stable, candidate, pair)
-        if one.measure in _COMPARED
+        if one.measure.joint in _COMPARED
     }
     for measure in TURNS.pair_outcomes:
         columns[measure.joint] = getattr(pair, measure.name), _units(pair, measure.among)
@@ -70,7 +70,7 @@ def single_turns(side: SideMeasures) -> TurnOutcomes:
     columns = {
         one.measure.joint: (one.happened, one.known)
         for one in own_outcomes(side)
-        if one.measure in _COMPARED
+        if one.measure.joint in _COMPARED
     }
     return _outcomes(columns, _SIDE_NAMES, (side,), np.ones(len(side), dtype=bool))
 
@@ -132,4 +132,4 @@ def _add_values(column: str, left: Ints, right: Ints, into: WindowColumns) -> No
         into.product(f"{column}_{name}_products", left[:, side], right[:, side])
     crossed = (left[:, 1], right[:, 0]), (left[:, 0], right[:, 1])
     parts = [np.stack(product_limbs(*factors)) for factors in crossed]
-    into.numbers[f"{column}_cross_products"] = parts[0] + parts[1]
+    into.parts(f"{column}_cross_products", parts[0] + parts[1])
