@@ -29,6 +29,7 @@ from understudy.analyzers.drift.hourly_sums import HourlySums
 from understudy.analyzers.drift.metrics import COLUMNS
 from understudy.analyzers.drift.periods import HOURS_OF_DAY, HOURS_OF_WEEK, periods_of
 from understudy.analyzers.drift.side_drift import SideDrift, drift_of
+from understudy.analyzers.windows.drawn_rows import DrawnRow
 from understudy.analyzers.windows.window_sums import SliceKey, WindowSums, add_batch
 from understudy.schemas.events import Side
 from understudy.streams.pairing.comparison import window_columns
@@ -146,7 +147,10 @@ def answers_of(pairs: list[dict[str, Any]]) -> Answers:
     sums = [WindowSums() for _ in range(n)]
     add_batch(sums, np.arange(n), window_columns(some))
     key = SliceKey("real", "shadow", "und", "", 0)
-    rows = [one.to_row(key, window_s=10, partition=0, version=0, closed=True) for one in sums]
+    rows = [
+        DrawnRow.of(one, key, window_s=10, partition=0, version=0, closed=True).to_row()
+        for one in sums
+    ]
     sides = ([msgspec.structs.asdict(getattr(row, side)) for row in rows]
              for side in ("stable", "candidate"))  # fmt: skip
     stable, candidate = (

@@ -389,7 +389,7 @@ class Pairing:
 
     def _flush(self) -> None:
         for number, state in self.states.items():
-            rows = state.take_rows()
+            rows = state.draw_rows()
             if self.store is not None:
                 self.store.put_rows(rows, {number: state.position})
 

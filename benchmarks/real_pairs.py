@@ -37,6 +37,7 @@ from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
 from understudy.analyzers.guardrails.closed_windows import columns_needed
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
 from understudy.analyzers.guardrails.row_columns import RowColumns
+from understudy.analyzers.windows.drawn_rows import DrawnRow
 from understudy.analyzers.windows.histogram import quantile
 from understudy.analyzers.windows.window_sums import SliceKey, WindowSums, add_batch, number_rows
 from understudy.schemas.event_time import from_epoch_ms, to_epoch_ms
@@ -217,7 +218,7 @@ def drawn_rows(comparisons: Comparisons, seed: int) -> list[WindowRow]:
     sums = [WindowSums() for _ in keys]
     add_batch(sums, slices, window_columns(some))
     return [
-        one.to_row(key, window_s=WINDOW_S, partition=0, version=0, closed=True)
+        DrawnRow.of(one, key, window_s=WINDOW_S, partition=0, version=0, closed=True).to_row()
         for key, one in sorted(
             zip(keys, sums, strict=True), key=lambda item: item[0].window_start_ms
         )
@@ -287,7 +288,7 @@ def _total(comparisons: Comparisons, rows: list[int]) -> WindowRow:
     sums = WindowSums()
     add_batch([sums], np.zeros(len(rows), np.int64), window_columns(some))
     key = SliceKey("real", "shadow", "und", "", START_MS)
-    return sums.to_row(key, window_s=WINDOW_S, partition=0, version=0, closed=True)
+    return DrawnRow.of(sums, key, window_s=WINDOW_S, partition=0, version=0, closed=True).to_row()
 
 
 def _margins(guardrail: Guardrail, row: WindowRow) -> float | None:

@@ -39,13 +39,7 @@ def written_windows(
     for second, batches in enumerate(_seconds(messages, relabel, partitions, seconds)):
         for state in states:
             state.process(_records(batches[state.number], state.position, start_ms))
-            sent = windows_messages(
-                state.take_rows(),
-                source=state.source,
-                partition=state.number,
-                version=state.position,
-                watermark_ms=state.watermark_ms,
-            )
+            sent = windows_messages([state.changed_rows()])
             for _, payload in sent:
                 yield Written(second, start_ms + 1000 * second + state.number, payload)
 

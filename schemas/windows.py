@@ -125,14 +125,22 @@ class WindowsMessage(msgspec.Struct, kw_only=True):
 
 
 def _row_at(number: int, lists: Mapping[str, list[Any]], place: Mapping[str, Any]) -> WindowRow:
-    sections: dict[str, Any] = {
+    own = {name: lists[name][number] for name in _OF_ROW if name in lists}
+    return WindowRow(**place, **own, **sections_at(number, lists))
+
+
+def sections_at(number: int, lists: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """The sections of one of the rows that columns hold; a column that is missing says nothing."""
+    return {
         section: SECTIONS[section](
-            **{name: lists[column][number] for column, name in columns.items() if column in lists}
+            **{
+                name: values[number]
+                for column, name in columns.items()
+                if (values := lists.get(column)) and values[number]
+            }
         )
         for section, columns in _COLUMNS_OF.items()
     }
-    own = {name: lists[name][number] for name in _OF_ROW if name in lists}
-    return WindowRow(**place, **own, **sections)
 
 
 def row_lists(rows: Sequence[WindowRow]) -> RowLists:
@@ -140,7 +148,7 @@ def row_lists(rows: Sequence[WindowRow]) -> RowLists:
     if not rows:
         return RowLists()
     lists = {name: list(map(attrgetter(name), rows)) for name in _OF_ROW}
-    kept = {name: values for name, values in lists.items() if name in _ALWAYS or any(values)}
+    kept = {name: values for name, values in lists.items() if name in NEEDED_COLUMNS or any(values)}
     for section, columns in _COLUMNS_OF.items():
         values = zip(*map(astuple, map(attrgetter(section), rows)), strict=True)
         kept |= {
@@ -197,8 +205,8 @@ _OF_ROW: Final = (
     "requests_from", "closed",
 )  # fmt: skip
 """What says of which row a column's values are; the rest is the same in a whole message."""
-_ALWAYS: Final = frozenset(_OF_ROW[:4])
-"""Columns that are there though they be zero or empty."""
+NEEDED_COLUMNS: Final = frozenset(_OF_ROW[:4])
+"""Columns without which there is no row: they are there though they be zero or empty."""
 _COLUMNS_OF: Final[dict[str, dict[str, str]]] = {
     section: {f"{section}_{name}": name for name in record.__struct_fields__}
     for section, record in SECTIONS.items()

@@ -18,6 +18,8 @@ LIMBS: Final = 3
 _LIMB_BITS: Final = 20
 """Two factors below 2^44 make parts below 2^49: 2^14 of them add up within 63 bits."""
 _LIMB_MASK: Final = (1 << _LIMB_BITS) - 1
+EXACT: Final = 1 << 53
+"""Whole numbers up to it are floats without rounding."""
 MAX_TICKS: Final = 1 << 44
 """Products of ticks up to this size can be added 10 000 at a time without overflow."""
 

@@ -46,6 +46,8 @@ def merge_names(*counts: Mapping[str, int]) -> dict[str, int]:
 
 def most_frequent(counts: Mapping[str, int], most: int = MAX_NAMES) -> dict[str, int]:
     """The names of a row, in order: the most frequent ones, and all others together."""
+    if len(counts) <= most and _GIVEN_UP not in counts:
+        return dict(sorted(counts.items()))
     named = [(name, count) for name, count in counts.items() if name != _GIVEN_UP]
     named.sort(key=lambda one: (-one[1], one[0]))
     rest = counts.get(_GIVEN_UP, 0) + sum(count for _, count in named[most:])

@@ -18,7 +18,7 @@ from understudy.analyzers.windows.exact_sum import ExactSum
 from understudy.analyzers.windows.exact_sum import total as exact_total
 from understudy.analyzers.windows.histogram import merge
 from understudy.analyzers.windows.layout import MOST_NAMES, PLACES
-from understudy.analyzers.windows.moments import LIMBS, join_limbs
+from understudy.analyzers.windows.moments import EXACT, LIMBS, join_limbs
 from understudy.analyzers.windows.name_counts import most_frequent
 from understudy.analyzers.windows.window_sums import WindowSums
 from understudy.schemas.window_measures import (
@@ -93,8 +93,6 @@ _FIELDS: Final = [
 """Every measure of a row, section by section."""
 _PLACES: Final = range(len(_FIELDS))
 _PLACE_OF: Final = {f"{section}_{name}": place for place, (section, name) in enumerate(_FIELDS)}
-_EXACT: Final = 1 << 53
-"""Whole numbers below it are floats without rounding."""
 
 
 class RowSums:
@@ -164,7 +162,7 @@ _NUMBERS: Final = [
 def _divided(ticks: NDArray[np.int64], divisor: int) -> list[float]:
     """Ticks (n,) that are not zero, in natural units, rounded as Python divides whole numbers."""
     some = ticks[ticks != 0]
-    if some.size and max(some.max(), -some.min()) < _EXACT:
+    if some.size and max(some.max(), -some.min()) < EXACT:
         exact: list[float] = (some / divisor).tolist()
         return exact
     return [one / divisor for one in some.tolist()]

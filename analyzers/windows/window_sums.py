@@ -13,12 +13,8 @@ from numpy.typing import NDArray
 from understudy.analyzers.compare.arrays import Bools, Ints
 from understudy.analyzers.windows.columns import WindowColumns
 from understudy.analyzers.windows.histogram import merge
-from understudy.analyzers.windows.layout import MOST_NAMES, PLACES, SLOTS, VECTOR_LENGTH
-from understudy.analyzers.windows.moments import LIMBS, join_limbs
+from understudy.analyzers.windows.layout import MOST_NAMES, SLOTS, VECTOR_LENGTH
 from understudy.analyzers.windows.name_counts import add_name, merge_names, most_frequent
-from understudy.schemas.event_time import from_epoch_ms
-from understudy.schemas.window_measures import UnresolvedCounts
-from understudy.schemas.windows import SECTIONS, Source, WindowRow
 
 _BUCKET_BITS: Final = 20
 _BUCKET_OFFSET: Final = 1 << (_BUCKET_BITS - 1)
@@ -87,66 +83,14 @@ class WindowSums:
         """Add to the count of one name."""
         add_name(self.names.setdefault(column, {}), name, count)
 
-    def to_row(
-        self,
-        key: SliceKey,
-        *,
-        window_s: int,
-        partition: int,
-        version: int,
-        closed: bool,
-        source: Source = "events",
-        unresolved: UnresolvedCounts | None = None,
-    ) -> WindowRow:
-        """The row of the contract, in natural units; `unresolved` is what waits at this version."""
-        sections: dict[str, Any] = {
-            name: SECTIONS[name](**values) for name, values in self._sections().items()
+    def maps(self) -> dict[str, dict[Any, int]]:
+        """Histograms by bucket and counts by name as a row has them: in order, few names."""
+        maps: dict[str, dict[Any, int]] = {
+            column: dict(sorted(histogram.items())) for column, histogram in self.histograms.items()
         }
-        if unresolved is not None:
-            sections["unresolved"] = unresolved
-        return WindowRow(
-            rollout_id=key.rollout_id,
-            mode=key.mode or None,  # type: ignore[arg-type]
-            language=key.language,
-            workflow=key.workflow,
-            window_start=from_epoch_ms(key.window_start_ms),
-            window_s=window_s,
-            evaluator=key.evaluator,
-            requests_from=from_epoch_ms(key.requests_from_ms) if key.evaluator else None,
-            source=source,
-            partition=partition,
-            version=version,
-            closed=closed,
-            **sections,
-        )
-
-    def _sections(self) -> dict[str, dict[str, Any]]:
-        """Field values by section, zeros left out."""
-        sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
-        parts: list[int] = self.vector.tolist()
-        places = dict.fromkeys(_PLACE_OF_SLOT[self.vector.nonzero()[0]].tolist())
-        for slot, section, name, divisor, is_product in map(_PLACES.__getitem__, places):
-            ticks = join_limbs(*parts[slot : slot + LIMBS]) if is_product else parts[slot]
-            if ticks:
-                sections[section][name] = ticks if divisor == 1 else ticks / divisor
-        for column, histogram in self.histograms.items():
-            section, name = column.split("_", 1)
-            sections[section][name] = dict(sorted(histogram.items()))
         for column, counts in self.names.items():
-            section, name = column.split("_", 1)
-            sections[section][name] = most_frequent(counts, MOST_NAMES[column])
-        return sections
-
-
-_PLACES: Final = [
-    (place.slot, place.section, place.name, place.divisor, place.is_product)
-    for place in PLACES.values()
-]
-"""Where the numbers of a row stand in the vector, and what their sums are divided by."""
-_PLACE_OF_SLOT: Final = np.repeat(
-    np.arange(len(_PLACES)), [place.width for place in PLACES.values()]
-)
-"""Which of them each slot of the vector is of; most of a row with few requests are zero."""
+            maps[column] = most_frequent(counts, MOST_NAMES[column])
+        return maps
 
 
 def sum_by_slice(

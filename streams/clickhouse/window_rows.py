@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import astuple
 
-from understudy.schemas.event_time import from_epoch_ms, to_epoch_ms
+from understudy.analyzers.windows.drawn_rows import DrawnRow, measured
+from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.windows import SECTIONS, WindowRow
-from understudy.streams.clickhouse.tables import WINDOWS, Columns, block
+from understudy.streams.clickhouse.tables import TABLES, WINDOWS, Columns, block
 
 _IDENTITY = [name for name in WindowRow.__struct_fields__ if name not in SECTIONS]
 _ROW_BYTES: Final = 8_000
 """Of a row before it is encoded, measured; some 2,000 encoded."""
-_key: Final = attrgetter(*(name for name in _IDENTITY if name not in ("version", "closed")))
-"""What the table keeps the latest version of."""
+_KEY_FIELDS: Final = DrawnRow._fields.index("version")
+"""Those before it say what the table keeps the latest version of."""
 
 
 class LatestWindows:
@@ -31,8 +30,8 @@ class LatestWindows:
     is_full: Final = False
     """However many: later versions take the place of these."""
 
-    def __init__(self, rows: Sequence[WindowRow]) -> None:
-        self._by_key: dict[Any, WindowRow] = {}
+    def __init__(self, rows: Sequence[DrawnRow]) -> None:
+        self._by_key: dict[Any, DrawnRow] = {}
         self._take(rows)
 
     @property
@@ -54,54 +53,40 @@ class LatestWindows:
         """Take in rows that were made later, or again by reading again."""
         self._take(later._by_key.values())
 
-    def _take(self, rows: Iterable[WindowRow]) -> None:
+    def _take(self, rows: Iterable[DrawnRow]) -> None:
         for row in rows:
-            key = _key(row)
+            key = row[:_KEY_FIELDS]
             known = self._by_key.get(key)
             if known is None or row.version >= known.version:
                 self._by_key[key] = row
 
 
-def window_columns(rows: Sequence[WindowRow]) -> Columns:
-    """n window rows as columns of `windows`; a missing mode becomes the empty string.
+def filled_columns(rows: Sequence[DrawnRow]) -> Columns:
+    """Rows as columns of `windows`, without measures that are zero or empty in every row.
 
-    So do times that are missing the first instant of 1970.
+    The table has those anyway, and more than half are: of sides that are alone by design, of what
+    nobody measured. ClickHouse takes the others a fifth faster.
     """
-    columns: Columns = {name: [getattr(row, name) for row in rows] for name in _IDENTITY}
-    columns["mode"] = [row.mode or "" for row in rows]
-    columns["window_start"] = [to_epoch_ms(row.window_start) for row in rows]
-    columns["requests_from"] = [
-        to_epoch_ms(row.requests_from) if row.requests_from else 0 for row in rows
-    ]
-    for section, record in SECTIONS.items():
-        columns.update(_section_columns(section, record.__struct_fields__, rows))
-    return columns
-
-
-def filled_columns(rows: Sequence[WindowRow]) -> Columns:
-    """The same without measures that are zero or empty in every row, as the table has it anyway.
-
-    More than half are: of sides that are alone by design, of what nobody measured. ClickHouse
-    takes the others a fifth faster.
-    """
-    return {
-        name: values
-        for name, values in window_columns(rows).items()
-        if name in _KEPT or any(values)
+    columns: Columns = {
+        "rollout_id": [row.key.rollout_id for row in rows],
+        "mode": [row.key.mode for row in rows],
+        "language": [row.key.language for row in rows],
+        "workflow": [row.key.workflow for row in rows],
+        "window_start": [row.key.window_start_ms for row in rows],
+        "window_s": [row.window_s for row in rows],
+        "evaluator": [row.key.evaluator for row in rows],
+        "requests_from": [row.key.requests_from_ms if row.key.evaluator else 0 for row in rows],
+        "source": [row.source for row in rows],
+        "partition": [row.partition for row in rows],
+        "version": [row.version for row in rows],
+        "closed": [row.closed for row in rows],
+        **measured(rows),
     }
-
-
-_KEPT: Final = frozenset(_IDENTITY)
-
-
-def _section_columns(section: str, names: Sequence[str], rows: Sequence[WindowRow]) -> Columns:
-    records = map(astuple, map(attrgetter(section), rows))
-    values = zip(*records, strict=True) if rows else ((),) * len(names)
-    return {f"{section}_{name}": column for name, column in zip(names, values, strict=True)}
+    return {name: columns[name] for name in TABLES[WINDOWS] if name in columns}
 
 
 def window_rows(columns: Mapping[str, Sequence[Any]]) -> list[WindowRow]:
-    """The rows that `window_columns` laid out; times in milliseconds since 1970."""
+    """The rows of columns of `windows`; times in milliseconds since 1970."""
     identity = {
         **{name: columns[name] for name in _IDENTITY},
         "mode": [mode or None for mode in columns["mode"]],

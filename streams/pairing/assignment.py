@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from understudy.schemas.windows import WindowRow
+from understudy.analyzers.windows.drawn_rows import DrawnRow
 from understudy.streams.pairing.partition_state import PartitionState
 from understudy.streams.pairing.record_placement import PlacementCounts
 from understudy.streams.pairing.records import JointOutput
@@ -21,7 +21,7 @@ class ResultStore(Protocol):
     def put(self, output: JointOutput) -> None:
         """Queue the output of batches. Raises `SinkBusy` when the buffer is full."""
 
-    def put_rows(self, rows: Sequence[WindowRow], positions: Mapping[int, int]) -> None:
+    def put_rows(self, rows: Sequence[DrawnRow], positions: Mapping[int, int]) -> None:
         """Queue window rows of some partitions; all before their positions has then been queued.
 
         Raises `SinkBusy`.

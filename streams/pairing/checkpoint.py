@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from understudy.schemas.windows import WindowRow
+from understudy.analyzers.windows.drawn_rows import DrawnRow
 from understudy.streams.pairing.assignment import Assignment, ConsumerTotals, ResultStore
 from understudy.streams.pairing.backpressure import Backpressure
 from understudy.streams.pairing.kafka_results import KafkaResults
@@ -49,20 +49,16 @@ class Checkpointer:
     def emit(self, assignments: Iterable[Assignment]) -> Emitted:
         """Queue the changed rows of all partitions whose earlier results are queued."""
         ready = [assignment for assignment in assignments if assignment.held is None]
-        rows: dict[int, list[WindowRow]] = {}
-        for assignment in ready:
-            state, number = assignment.state, assignment.number
-            rows[number] = state.take_rows()
-            self._results.send_rows(
-                rows[number], state.source, number, state.position, state.watermark_ms
-            )
+        changed = [assignment.state.changed_rows() for assignment in ready]
+        self._results.send_rows(changed)
+        rows = {one.partition: one.rows for one in changed}
         positions = {assignment.number: assignment.state.position for assignment in ready}
         self._backpressure.put_together(ready, partial(self._put_rows, rows, positions))
         return [(assignment, assignment.state.position) for assignment in ready]
 
     def _put_rows(
         self,
-        rows: Mapping[int, list[WindowRow]],
+        rows: Mapping[int, list[DrawnRow]],
         positions: Mapping[int, int],
         partitions: Collection[int],
     ) -> None:

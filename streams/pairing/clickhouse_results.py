@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from understudy.analyzers.windows.drawn_rows import DrawnRow
 from understudy.schemas.events import failure_of, request_time_ms
-from understudy.schemas.windows import Source, WindowRow
+from understudy.schemas.windows import Source
 from understudy.streams.clickhouse.captured_pairs import captured_block
 from understudy.streams.clickhouse.comparison_rows import (
     ComparisonIdentity,
@@ -70,7 +71,7 @@ class ClickHouseResults:
         if blocks:
             self._put(blocks, {n: self._put_to.get(n, -1) for n in output.batches})
 
-    def put_rows(self, rows: Sequence[WindowRow], positions: Mapping[int, int]) -> None:
+    def put_rows(self, rows: Sequence[DrawnRow], positions: Mapping[int, int]) -> None:
         """Queue window rows of some partitions; all before their positions has then been queued.
 
         Raises `SinkBusy`.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from understudy.schemas.topics import Topics
-from understudy.schemas.windows import Source, WindowRow
 from understudy.streams.kafka.dead_letter_format import dead_letter_headers, shortened
 from understudy.streams.kafka.producer import BufferedProducer
 from understudy.streams.pairing.records import DeadLetter
-from understudy.streams.pairing.windows_messages import windows_messages
+from understudy.streams.pairing.windows_messages import ChangedRows, windows_messages
 
 
 class KafkaResults:
@@ -26,18 +25,9 @@ class KafkaResults:
         self.dead_letters: Counter[str] = Counter()
         """How many were sent, by reason."""
 
-    def send_rows(
-        self,
-        rows: Sequence[WindowRow],
-        source: Source,
-        partition: int,
-        version: int,
-        watermark_ms: int | None,
-    ) -> None:
-        """Queue changed rows of a source's partition; rows of one rollout travel together."""
-        for message, encoded in windows_messages(
-            rows, source=source, partition=partition, version=version, watermark_ms=watermark_ms
-        ):
+    def send_rows(self, changed: Iterable[ChangedRows]) -> None:
+        """Queue changed rows of partitions; rows of one rollout and partition travel together."""
+        for message, encoded in windows_messages(changed):
             self._producer.send(self._topics.windows.name, encoded, message.rollout_id.encode())
 
     def send_dead_letters(self, letters: Iterable[DeadLetter], topic: str, partition: int) -> None:

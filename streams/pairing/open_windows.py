@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.analyzers.windows.columns import WindowColumns
+from understudy.analyzers.windows.drawn_rows import DrawnRow, window_rows
 from understudy.analyzers.windows.window_sums import SliceKey, WindowSums, add_batch
 from understudy.schemas.window_measures import UnresolvedCounts
 from understudy.schemas.windows import Source, WindowRow
@@ -116,24 +117,31 @@ class OpenWindows:
         self._sums, self._changed = {}, set()
         return closed
 
-    def take_closed_rows(self) -> list[WindowRow]:
-        """Rows that closed since the last call."""
-        return [self._row(*one, closed=True) for one in self.take_closed()]
-
     def take_rows(
         self, position: int, unresolved: Mapping[SliceKey, UnresolvedCounts] = NOTHING_WAITS
     ) -> list[WindowRow]:
+        """The rows of `draw` as records."""
+        return window_rows(self.draw(position, unresolved))
+
+    def draw(
+        self, position: int, unresolved: Mapping[SliceKey, UnresolvedCounts] = NOTHING_WAITS
+    ) -> list[DrawnRow]:
         """Rows that closed or changed since the last call; `position` is their version.
 
         `unresolved` are the requests that wait now, of slices whose window is open.
         """
         self._note_unresolved(unresolved)
-        rows = self.take_closed_rows()
-        rows.extend(
-            self._row(key, self._sums[key], position, closed=False) for key in sorted(self._changed)
-        )
+        rows = self.draw_closed()
+        rows += [
+            self._drawn(key, self._sums[key], position, closed=False)
+            for key in sorted(self._changed)
+        ]
         self._changed.clear()
         return rows
+
+    def draw_closed(self) -> list[DrawnRow]:
+        """Rows that closed since the last call."""
+        return [self._drawn(*one, closed=True) for one in self.take_closed()]
 
     def _note_unresolved(self, unresolved: Mapping[SliceKey, UnresolvedCounts]) -> None:
         before, self._unresolved = self._unresolved, unresolved
@@ -143,8 +151,9 @@ class OpenWindows:
         # What waited in a window that has closed since then counts in its last row.
         self._changed.update(before.keys() - unresolved.keys() & self._sums.keys())
 
-    def _row(self, key: SliceKey, sums: WindowSums, version: int, *, closed: bool) -> WindowRow:
-        return sums.to_row(
+    def _drawn(self, key: SliceKey, sums: WindowSums, version: int, *, closed: bool) -> DrawnRow:
+        return DrawnRow.of(
+            sums,
             key,
             window_s=self.window_s,
             source=self.source,

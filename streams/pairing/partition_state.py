@@ -15,6 +15,7 @@ from typing import ClassVar, Final, Literal
 import msgspec
 
 from understudy.analyzers.compare.language_tags import UNDETERMINED
+from understudy.analyzers.windows.drawn_rows import DrawnRow
 from understudy.analyzers.windows.window_sums import SliceKey
 from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.events import Event, InvalidEvent, InvalidReason, peek
@@ -37,6 +38,7 @@ from understudy.streams.pairing.records import (
     Tally,
 )
 from understudy.streams.pairing.request_language import named_language, tag_named
+from understudy.streams.pairing.windows_messages import ChangedRows
 
 BEFORE_ANY_WATERMARK: Final = 0
 """Records that are invalid before any valid one counts in the window of 1970."""
@@ -130,17 +132,27 @@ class PartitionState(ABC):
         """Slices whose window may still change."""
         return len(self._windows)
 
-    def take_rows(self) -> list[WindowRow]:
+    def draw_rows(self) -> list[DrawnRow]:
         """Window rows that closed or changed since the last call."""
+        return self._windows.draw(self.position, self._unresolved())
+
+    def changed_rows(self) -> ChangedRows:
+        """The same, with what a message says of them."""
+        return ChangedRows(
+            self.draw_rows(), self.source, self.number, self.position, self.watermark_ms
+        )
+
+    def take_rows(self) -> list[WindowRow]:
+        """The same, each as a record."""
         return self._windows.take_rows(self.position, self._unresolved())
 
     def _unresolved(self) -> Mapping[SliceKey, UnresolvedCounts]:
         """The requests that wait for a side, by slice and window."""
         return NOTHING_WAITS
 
-    def take_closed_rows(self) -> list[WindowRow]:
+    def draw_closed_rows(self) -> list[DrawnRow]:
         """Window rows that closed since the last call; the open ones stay for later."""
-        return self._windows.take_closed_rows()
+        return self._windows.draw_closed()
 
     def take_closed(self) -> list[ClosedWindow]:
         """The sums of windows that closed since the last call, instead of their rows."""

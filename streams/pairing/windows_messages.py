@@ -2,19 +2,23 @@
 
 Pairing sends these messages, and a replay feeds the same ones to its evaluator: evidence is summed
 message by message, so another cut would give other last digits. Pure.
+
+A message has few rows and a hundred columns, so the columns are made of all rows that leave
+together, and each message takes its part of them.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Final
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final, NamedTuple
 
 import msgspec
 
+from understudy.analyzers.windows.drawn_rows import DrawnRow, Lists, drawn_lists, part_of_lists
 from understudy.schemas.event_time import from_epoch_ms
-from understudy.schemas.windows import Source, WindowRow, WindowsMessage, windows_message
+from understudy.schemas.windows import Source, WindowsMessage
 
 MAX_ROWS: Final = 200
 """Of so many a row takes 1.3 kB, so a message some 300 kB: far less than the topic accepts."""
@@ -22,41 +26,52 @@ MAX_BYTES: Final = 6 * 1024 * 1024
 """Messages with larger rows are halved; the topic accepts 8 MiB, headers included."""
 
 
-def windows_messages(
-    rows: Sequence[WindowRow],
-    *,
-    source: Source,
-    partition: int,
-    version: int,
-    watermark_ms: int | None,
-) -> Iterator[tuple[WindowsMessage, bytes]]:
-    """Yield the messages of a partition's rows, each with its encoding, rollout by rollout."""
-    by_rollout: dict[str, list[WindowRow]] = defaultdict(list)
+class ChangedRows(NamedTuple):
+    """The rows of a source's partition that have changed, as of a version."""
+
+    rows: list[DrawnRow]
+    source: Source
+    partition: int
+    version: int
+    watermark_ms: int | None
+
+
+def windows_messages(changed: Iterable[ChangedRows]) -> Iterator[tuple[WindowsMessage, bytes]]:
+    """Yield the messages of partitions' rows, each with its encoding, rollout by rollout."""
+    cut = [(of_partition, own) for of_partition in changed for own in _cut(of_partition.rows)]
+    lists = drawn_lists(list(chain.from_iterable(own for _, own in cut)))
+    start = 0
+    for of_partition, own in cut:
+        end = start + len(own)
+        yield from _halved(of_partition, own[0].key.rollout_id, lists, slice(start, end))
+        start = end
+
+
+def _cut(rows: Iterable[DrawnRow]) -> Iterator[list[DrawnRow]]:
+    by_rollout: dict[str, list[DrawnRow]] = defaultdict(list)
     for row in rows:
-        by_rollout[row.rollout_id].append(row)
-    watermark = None if watermark_ms is None else from_epoch_ms(watermark_ms)
-    for rollout_id, own in by_rollout.items():
+        by_rollout[row.key.rollout_id].append(row)
+    for own in by_rollout.values():
         for start in range(0, len(own), MAX_ROWS):
-            message_of = partial(
-                windows_message,
-                rollout_id=rollout_id,
-                source=source,
-                partition=partition,
-                version=version,
-                watermark=watermark,
-            )
-            yield from _halved(own[start : start + MAX_ROWS], message_of)
+            yield own[start : start + MAX_ROWS]
 
 
 def _halved(
-    rows: Sequence[WindowRow], message_of: Callable[[Sequence[WindowRow]], WindowsMessage]
+    changed: ChangedRows, rollout_id: str, lists: Lists, part: slice
 ) -> Iterator[tuple[WindowsMessage, bytes]]:
-    """Yield the message of rows, or of their halves while it is too large."""
-    message = message_of(rows)
+    """Yield the message of a part of the rows, or its halves while it is too large."""
+    message = WindowsMessage(
+        rollout_id=rollout_id,
+        source=changed.source,
+        partition=changed.partition,
+        version=changed.version,
+        watermark=None if changed.watermark_ms is None else from_epoch_ms(changed.watermark_ms),
+        columns=part_of_lists(lists, part),
+    )
     encoded = msgspec.json.encode(message)
-    if len(encoded) <= MAX_BYTES or len(rows) == 1:
+    if len(encoded) <= MAX_BYTES or message.n_rows == 1:
         yield message, encoded
         return
-    middle = len(rows) // 2
-    for half in (rows[:middle], rows[middle:]):
-        yield from _halved(half, message_of)
+    middle = part.start + message.n_rows // 2
+    for half in (slice(part.start, middle), slice(middle, part.stop)):
+        yield from _halved(changed, rollout_id, lists, half)

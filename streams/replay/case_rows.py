@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from understudy.analyzers.compare.measure_arrays import PairMeasures, SideMeasures
+from understudy.analyzers.windows.drawn_rows import DrawnRow
 from understudy.schemas.adapters.cases import Case
 from understudy.schemas.measures import JsonState
-from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.comparison import Comparisons
 from understudy.streams.pairing.records import BatchOutput
 
@@ -29,7 +29,7 @@ class CaseSink:
     def __init__(self) -> None:
         self.comparisons: list[Comparisons] = []
 
-    def put(self, outcome: BatchOutput, rows: list[WindowRow], position: int) -> None:
+    def put(self, outcome: BatchOutput, rows: list[DrawnRow], position: int) -> None:
         """Take the results of a batch."""
         self.comparisons += outcome.comparisons
 

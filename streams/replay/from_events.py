@@ -8,15 +8,14 @@ have advanced by an interval. Windows that are open at the end of the recording 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-import msgspec
-
-from understudy.analyzers.windows.rows import row_key
-from understudy.schemas.windows import WindowRow, WindowsMessage
+from understudy.analyzers.windows.drawn_rows import DrawnRow
+from understudy.analyzers.windows.window_sums import SliceKey
+from understudy.schemas.windows import WindowsMessage
 from understudy.streams.pairing.event_partition import Partition
-from understudy.streams.pairing.windows_messages import windows_messages
+from understudy.streams.pairing.windows_messages import ChangedRows, windows_messages
 from understudy.streams.replay.recordings import request_time
 
 FLUSH_INTERVAL_S: Final = 5.0
@@ -77,36 +76,31 @@ class WindowEmitter:
     def __init__(self, partition: Partition, listener: Listener) -> None:
         self._partition = partition
         self._listener = listener
-        self._open: dict[tuple[object, ...], WindowRow] = {}
+        self._open: dict[SliceKey, DrawnRow] = {}
 
-    def flush(self) -> list[WindowRow]:
+    def flush(self) -> list[DrawnRow]:
         """Emit all rows that changed; return those that closed."""
-        rows = self._partition.take_rows()
+        rows = self._partition.draw_rows()
         for row in rows:
             if row.closed:
-                self._open.pop(row_key(row), None)
+                self._open.pop(row.key, None)
             else:
-                self._open[row_key(row)] = row
+                self._open[row.key] = row
         self._emit(rows, self._partition.position)
         return [row for row in rows if row.closed]
 
-    def close(self) -> list[WindowRow]:
+    def close(self) -> list[DrawnRow]:
         """Close all windows, since the recording has ended; return their last rows."""
         closed = self.flush()
         version = self._partition.position + 1
         left = list(self._open.values())
-        self._emit(
-            [msgspec.structs.replace(row, closed=True, version=version) for row in left], version
-        )
+        self._emit([row._replace(closed=True, version=version) for row in left], version)
         return closed + left
 
-    def _emit(self, rows: Sequence[WindowRow], version: int) -> None:
+    def _emit(self, rows: list[DrawnRow], version: int) -> None:
         partition = self._partition
-        for message, _ in windows_messages(
-            rows,
-            source=partition.source,
-            partition=partition.number,
-            version=version,
-            watermark_ms=partition.watermark_ms,
-        ):
+        changed = ChangedRows(
+            rows, partition.source, partition.number, version, partition.watermark_ms
+        )
+        for message, _ in windows_messages([changed]):
             self._listener(message)

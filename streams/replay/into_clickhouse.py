@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Final
 
-from understudy.schemas.windows import WindowRow
+from understudy.analyzers.windows.drawn_rows import DrawnRow
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import client_opener
 from understudy.streams.clickhouse.rollups import roll_up
@@ -24,7 +24,7 @@ class _ClickHouseSink:
     def __init__(self, results: ClickHouseResults) -> None:
         self._results = results
 
-    def put(self, outcome: BatchOutput, rows: list[WindowRow], position: int) -> None:
+    def put(self, outcome: BatchOutput, rows: list[DrawnRow], position: int) -> None:
         """Insert what a batch brought."""
         self._results.put(JointOutput({_PARTITION: outcome}, outcome.comparisons))
         self._results.put_rows(rows, {_PARTITION: position})

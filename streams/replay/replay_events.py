@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from understudy.analyzers.windows.drawn_rows import DrawnRow, window_rows
 from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.captured_pair import CapturedPair
 from understudy.streams.pairing.event_partition import Partition
@@ -31,7 +32,7 @@ CLOCK_ALLOWANCE_MS: Final = 366 * 86_400_000
 class ReplaySink(Protocol):
     """Where the results of a replay go, such as ClickHouse."""
 
-    def put(self, outcome: BatchOutput, rows: list[WindowRow], position: int) -> None:
+    def put(self, outcome: BatchOutput, rows: list[DrawnRow], position: int) -> None:
         """Take the results of a batch."""
 
 
@@ -67,6 +68,7 @@ def replay(
     if sums is not None and sink is None and listener is None:
         take = _sums_alone(partition, sums)
     else:
+        take_rows: Callable[[Iterable[WindowRow]], None]
         take_rows = result.rows.extend if sums is None else sums.add
         take = _with_rows(partition, take_rows, sink, listener)
     batches = batches_by_size(lines) if listener is None else batches_by_event_time(lines)
@@ -113,7 +115,7 @@ def _sums_alone(partition: Partition, sums: ReportSums) -> _TakeWindows:
 
 def _with_rows(
     partition: Partition,
-    take_rows: Callable[[list[WindowRow]], None],
+    take_rows: Callable[[Iterable[WindowRow]], None],
     sink: ReplaySink | None,
     listener: Listener | None,
 ) -> _TakeWindows:
@@ -121,10 +123,10 @@ def _with_rows(
 
     def take(outcome: BatchOutput, *, is_end: bool) -> None:
         if emitter is None:
-            rows = partition.take_rows() if is_end else partition.take_closed_rows()
+            rows = partition.draw_rows() if is_end else partition.draw_closed_rows()
         else:
             rows = emitter.close() if is_end else emitter.flush()
-        take_rows(rows)
+        take_rows(window_rows(rows))
         if sink is not None:
             sink.put(outcome, rows, partition.position)
 

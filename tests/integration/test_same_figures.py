@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.analyzers.guardrails.world import ROLLOUT, Harm, World
 from tests.analyzers.windows.test_quality_columns import judged, preferring
 from tests.streams.alerting.samples import CREATED_AT
+from tests.streams.clickhouse.window_columns import window_columns
 from tests.streams.http.server import Api, api
 from tests.streams.http.views import decided, policy
 from understudy.analyzers.guardrails.evidence_figures import (
@@ -50,7 +51,6 @@ from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.clickhouse.tables import WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.commands.rollout_quality import answers_table
 from understudy.streams.dashboard.answers_page import answers_part
 from understudy.streams.dashboard.pages import render_report

@@ -26,6 +26,7 @@ from understudy.analyzers.windows.columns import (
     pair_columns,
     side_columns,
 )
+from understudy.analyzers.windows.drawn_rows import DrawnRow
 from understudy.analyzers.windows.rows import RowSums, total_of_sums
 from understudy.analyzers.windows.window_sums import SliceKey, WindowSums, add_batch
 from understudy.schemas.events import Event
@@ -58,7 +59,7 @@ def sums_of(pairs: Pairs) -> WindowSums:
 
 
 def row_of(sums: WindowSums) -> WindowRow:
-    return sums.to_row(KEY, window_s=10, partition=2, version=7, closed=True)
+    return DrawnRow.of(sums, KEY, window_s=10, partition=2, version=7, closed=True).to_row()
 
 
 def content(sums: WindowSums) -> bytes:

@@ -18,6 +18,7 @@ from clickhouse_connect.driver.client import Client
 from tests.streams.alerting.samples import decision
 from tests.streams.clickhouse import samples
 from tests.streams.clickhouse.round_trip import insert
+from tests.streams.clickhouse.window_columns import window_columns
 from understudy.analyzers.windows.histogram import log_bucket
 from understudy.schemas.decisions import encode_decision
 from understudy.schemas.window_measures import ControlSums, EventCounts, PairSums, SideSums
@@ -26,7 +27,6 @@ from understudy.streams.clickhouse.comparison_rows import comparison_columns, un
 from understudy.streams.clickhouse.decision_rows import decision_block
 from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.clickhouse.tables import COMPARISONS, UNMATCHED, WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 
 ROLLOUT: Final = "checkout"
 DAYS: Final = 14

@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.analyzers.drift.traffic import FIRST, traffic, window_rows
+from tests.streams.clickhouse.window_columns import window_columns
 from tests.waiting import wait_until
 from understudy.analyzers.drift.periods import HOURS_OF_DAY
 from understudy.streams.clickhouse.connect import connect
@@ -22,7 +23,6 @@ from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.clickhouse.sink_errors import SinkBusy
 from understudy.streams.clickhouse.tables import WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 
 DAYS = 15
 

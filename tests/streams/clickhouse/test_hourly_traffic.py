@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.analyzers.drift.traffic import FIRST, traffic, window_rows
+from tests.streams.clickhouse.window_columns import window_columns
 from understudy.analyzers.drift.periods import Hours
 from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.connect import connect
@@ -17,7 +18,6 @@ from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.clickhouse.tables import WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from tests.streams.clickhouse import samples
 from tests.streams.clickhouse.failing import FailingClient
+from tests.streams.clickhouse.window_columns import window_columns
 from tests.waiting import stays_true, wait_until
 from understudy.streams.clickhouse.comparison_rows import comparison_columns, unmatched_columns
 from understudy.streams.clickhouse.load_buffer import LoadPolicy
@@ -20,7 +21,6 @@ from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.tables import COMPARISONS, UNMATCHED, WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 
 QUICK = LoadPolicy(batch_age_s=0.01, first_pause_s=0.001, longest_pause_s=0.01)
 AWAY = OperationalError("connection refused")

@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 
 from tests.streams.clickhouse import samples
 from tests.streams.clickhouse.http_front import HttpFront
+from tests.streams.clickhouse.window_columns import window_columns
 from tests.waiting import wait_until
 from understudy.streams.clickhouse.comparison_rows import comparison_columns
 from understudy.streams.clickhouse.connect import connect
@@ -21,7 +22,6 @@ from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.clickhouse.sink_errors import SinkBroken, SinkBusy
 from understudy.streams.clickhouse.tables import COMPARISONS, WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 
 pytestmark = pytest.mark.embedded
 

@@ -9,10 +9,10 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from tests.streams.clickhouse import samples
+from tests.streams.clickhouse.window_columns import window_columns
 from understudy.analyzers.windows.histogram import bucket_value, log_bucket, quantile
 from understudy.schemas.window_measures import SideSums
 from understudy.streams.clickhouse.tables import WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 
 QUANTILES = (0.0, 0.001, 0.25, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0)
 

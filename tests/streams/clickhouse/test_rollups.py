@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import OperationalError
 
 from tests.streams.clickhouse.round_trip import insert
 from tests.streams.clickhouse.samples import NOON, window_row
+from tests.streams.clickhouse.window_columns import window_columns
 from tests.waiting import wait_until
 from understudy.schemas.clickhouse.relations import RELATIONS
 from understudy.schemas.windows import WindowRow
@@ -24,7 +25,6 @@ from understudy.streams.clickhouse import rollups
 from understudy.streams.clickhouse.rollups import RollupRun, keep_rolled_up, roll_up
 from understudy.streams.clickhouse.sink_errors import SinkBusy
 from understudy.streams.clickhouse.tables import TABLES, WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 
 pytestmark = pytest.mark.slow
 VIEWS = {"slices_1m": 60, "slices_5m": 300, "slices_1h": 3600}

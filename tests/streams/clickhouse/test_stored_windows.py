@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.streams.clickhouse import samples
+from tests.streams.clickhouse.window_columns import window_columns
 from understudy.schemas.events import Mode
 from understudy.schemas.window_measures import SideSums
 from understudy.schemas.windows import SECTIONS, Source, WindowRow
@@ -29,7 +30,6 @@ from understudy.streams.clickhouse.stored_windows import (
     stored_rollouts,
 )
 from understudy.streams.clickhouse.tables import TABLES, WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 
 NOON = samples.NOON
 SECOND = dt.timedelta(seconds=1)

@@ -9,13 +9,13 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from tests.analyzers.guardrails.world import ROLLOUT, START, Harm, World
+from tests.streams.clickhouse.window_columns import window_columns
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.clickhouse.tables import WINDOWS, block
 from understudy.streams.clickhouse.traffic_figures import Traffic, read_languages, read_traffic
-from understudy.streams.clickhouse.window_rows import window_columns
 
 pytestmark = pytest.mark.embedded
 WINDOWS_MADE = 30

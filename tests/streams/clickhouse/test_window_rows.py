@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,8 +13,13 @@ from clickhouse_connect.driver.client import Client
 
 from tests.streams.clickhouse import samples
 from tests.streams.clickhouse.round_trip import expect, insert, stored
+from tests.streams.clickhouse.window_columns import window_columns
 from understudy.analyzers.guardrails.row_columns import PLACES
-from understudy.schemas.window_measures import EventCounts, SideSums
+from understudy.analyzers.windows.drawn_rows import DrawnRow
+from understudy.analyzers.windows.layout import VECTOR_LENGTH
+from understudy.analyzers.windows.window_sums import SliceKey, WindowSums
+from understudy.schemas.event_time import to_epoch_ms
+from understudy.schemas.window_measures import EventCounts, SideSums, UnresolvedCounts
 from understudy.schemas.windows import WindowRow
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.tables import (
@@ -21,7 +27,9 @@ from understudy.streams.clickhouse.tables import (
     WINDOWS,
     block,
 )
-from understudy.streams.clickhouse.window_rows import LatestWindows, filled_columns, window_columns
+from understudy.streams.clickhouse.window_rows import LatestWindows, filled_columns
+
+KEY = SliceKey("helpdesk", "shadow", "ja", "billing", to_epoch_ms(samples.NOON))
 
 
 def test_window_rows_round_trip(client: Client) -> None:
@@ -46,29 +54,58 @@ def test_the_highest_version_of_a_window_row_counts(client: Client) -> None:
     assert latest == [(30, versions[30].stable.requests)]
 
 
+def drawn(rng: np.random.Generator, *, key: SliceKey = KEY, **fields: Any) -> DrawnRow:
+    """A row in which every number may have a value."""
+    sums = WindowSums(rng.integers(0, 2**20, VECTOR_LENGTH))
+    sums.add_buckets("stable_duration_ms_histogram", [(7, 3), (-2, 5)])
+    sums.add_name("candidate_models", "heron-5", 3)
+    own = {"window_s": 10, "partition": 0, "version": 1, "closed": False, **fields}
+    return DrawnRow.of(sums, key, **own)
+
+
+def test_drawn_rows_are_written_as_the_rows_that_they_are(client: Client) -> None:
+    rng = np.random.default_rng(8)
+    judged = KEY._replace(evaluator="judge@1", requests_from_ms=KEY.window_start_ms - 60_000)
+    rows = [
+        drawn(rng, partition=0, closed=True),
+        drawn(rng, partition=1, key=KEY._replace(mode=""), source="feedback"),
+        drawn(rng, partition=2, key=judged, source="evaluations"),
+        drawn(rng, partition=3, unresolved=UnresolvedCounts(awaiting_stable=2)),
+    ]
+    columns = filled_columns(rows)
+    assert list(columns) == [name for name in TABLES[WINDOWS] if name in columns]
+    insert(client, block(WINDOWS, columns))
+    wanted = window_columns([row.to_row() for row in rows])
+    expect(WINDOWS, wanted, stored(client, WINDOWS, "partition"))
+    assert {name: list(wanted[name]) for name in columns} == columns
+    assert not any(any(wanted[name]) for name in wanted.keys() - columns.keys())
+
+
 def test_of_the_versions_that_wait_the_highest_is_inserted() -> None:
     rng = np.random.default_rng(11)
-    waiting, low, other = (samples.window_row(rng, version=v) for v in (3, 2, 2))
-    other.language = "ko"
+    waiting, low = (drawn(rng, version=v) for v in (3, 2))
+    other = drawn(rng, version=2, key=KEY._replace(language="ko"))
     latest = LatestWindows([waiting])
     latest.join(LatestWindows([low, other]))  # as after a partition is read again
     assert (latest.rows, latest.table) == (2, WINDOWS)
     assert latest.payload == block(WINDOWS, filled_columns([waiting, other])).payload
-    newer = samples.window_row(rng, version=3)
+    newer = drawn(rng, version=3)
     latest.join(LatestWindows([newer]))
     assert latest.payload == block(WINDOWS, filled_columns([newer, other])).payload
 
 
 def test_rows_of_other_slices_windows_sources_and_partitions_wait_beside_each_other() -> None:
     rng = np.random.default_rng(12)
-    changes: list[dict[str, object]] = [
-        {}, {"rollout_id": "other"}, {"mode": "canary"}, {"language": "ko"}, {"workflow": ""},
-        {"window_start": samples.NOON + dt.timedelta(seconds=10)}, {"window_s": 20},
-        {"source": "feedback"}, {"partition": 3}, {"evaluator": "judge"},
+    keys = [
+        KEY, KEY._replace(rollout_id="other"), KEY._replace(mode="canary"),
+        KEY._replace(language="ko"), KEY._replace(workflow="chat"),
+        KEY._replace(window_start_ms=KEY.window_start_ms + 10_000), KEY._replace(evaluator="judge"),
+        KEY._replace(evaluator="judge", requests_from_ms=60_000),
     ]  # fmt: skip
-    row = samples.window_row(rng)
-    latest = LatestWindows([msgspec.structs.replace(row, **change) for change in changes])
-    assert latest.rows == len(changes)
+    others: list[dict[str, Any]] = [{"window_s": 20}, {"source": "feedback"}, {"partition": 3}]
+    rows = [drawn(rng, key=key) for key in keys] + [drawn(rng, **change) for change in others]
+    again = [drawn(rng, version=2, closed=True)]
+    assert LatestWindows([*rows, *again]).rows == len(rows)
 
 
 def test_slices_add_partitions_up(client: Client) -> None:
@@ -125,19 +162,17 @@ def test_no_rows_make_an_empty_block() -> None:
 
 def test_measures_that_are_zero_in_every_row_need_not_be_written(client: Client) -> None:
     rng = np.random.default_rng(11)
-    full = samples.window_row(rng, version=1, partition=0)
-    bare = msgspec.structs.replace(
-        samples.window_row(rng, version=1, partition=1),
-        stable=SideSums(requests=3),
-        candidate=SideSums(),
-        events=EventCounts(),
-    )
-    columns, filled = window_columns([bare]), filled_columns([bare])
-    assert len(filled) < len(columns)
+    full = drawn(rng, partition=0)
+    sums = WindowSums()
+    sums.add_count("stable_requests", 3)
+    bare = DrawnRow.of(sums, KEY, window_s=10, partition=1, version=1, closed=False)
+    filled = filled_columns([bare])
+    assert len(filled) < len(filled_columns([full]))
     assert "partition" in filled, "identity is written, whatever it is"
     written, both = block(WINDOWS, filled), block(WINDOWS, filled_columns([full]))
     loader = Loader(lambda: client)
     loader.put([written, both], {0: 1})
     assert loader.flush(10.0)
     assert loader.counters.batches == 1, "blocks of different columns share an insert"
-    expect(WINDOWS, window_columns([full, bare]), stored(client, WINDOWS, "partition"))
+    rows = [full.to_row(), bare.to_row()]
+    expect(WINDOWS, window_columns(rows), stored(client, WINDOWS, "partition"))

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.analyzers.drift.traffic import traffic, window_rows
+from tests.streams.clickhouse.window_columns import window_columns
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.clickhouse.tables import WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.commands.main import main
 
 SAME = traffic(np.random.default_rng(5), 15)

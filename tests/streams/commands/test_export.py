@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 from tests.analyzers.guardrails.world import ROLLOUT, START, World
 from tests.streams.clickhouse.round_trip import insert
 from tests.streams.clickhouse.test_captured_pairs import NAME, pair
+from tests.streams.clickhouse.window_columns import window_columns
 from understudy.streams.clickhouse.captured_pairs import captured_block
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.tables import WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.commands.main import main
 
 

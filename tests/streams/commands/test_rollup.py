@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.analyzers.guardrails.world import START, World
+from tests.streams.clickhouse.window_columns import window_columns
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.tables import WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.commands.main import main
 
 

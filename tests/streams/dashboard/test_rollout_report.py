@@ -19,6 +19,7 @@ from tests.streams.alerting.samples import CREATED_AT
 from tests.streams.clickhouse.round_trip import insert
 from tests.streams.clickhouse.test_captured_pairs import pair as captured
 from tests.streams.clickhouse.test_captured_pairs import side
+from tests.streams.clickhouse.window_columns import window_columns
 from tests.streams.demo.decisions import evidence
 from tests.streams.http.views import BROKEN, NOW, policy
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
@@ -35,7 +36,6 @@ from understudy.streams.clickhouse.read_connection import ReadConnection
 from understudy.streams.clickhouse.rollups import roll_up
 from understudy.streams.clickhouse.sink_errors import SinkBusy
 from understudy.streams.clickhouse.tables import WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.dashboard.pages import render_report
 from understudy.streams.dashboard.report_page import ReportPage
 from understudy.streams.dashboard.rollout_report import RolloutSource, rollout_report

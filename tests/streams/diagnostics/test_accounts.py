@@ -9,13 +9,13 @@ from itertools import count
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from tests.streams.clickhouse.window_columns import window_columns
 from understudy.schemas.window_measures import EventCounts
 from understudy.schemas.windows import Source, WindowRow
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.tables import WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 

@@ -15,6 +15,7 @@ from understudy.streams.pairing.checkpoint import Checkpointer, note_acknowledge
 from understudy.streams.pairing.commit_rule import CommitMetadata
 from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.records import RecordBatch
+from understudy.streams.pairing.windows_messages import ChangedRows
 
 RECORDS = 3
 
@@ -48,8 +49,8 @@ class Topic:
         self.delivers = [True]
         """What the next flushes say; the last one stays."""
 
-    def send_rows(self, rows: list[Any], *_: object) -> None:
-        self.sent += len(rows)
+    def send_rows(self, changed: list[ChangedRows]) -> None:
+        self.sent += sum(len(one.rows) for one in changed)
 
     def flush(self, timeout_s: float) -> bool:
         return self.delivers.pop(0) if len(self.delivers) > 1 else self.delivers[0]

@@ -175,10 +175,10 @@ def test_no_valid_record_stops_a_worker(
         payloads = [draw(drawn) for _ in range(50)]
         offsets = range(50 * batch, 50 * batch + 50)
         outcome = state.process(RecordBatch(payloads, offsets, [FAR_MS] * 50, [b"\xff/\x00"] * 50))
-        rows = state.take_rows()
+        changed = state.changed_rows()
         store.put(JointOutput({0: outcome}, outcome.comparisons))
-        store.put_rows(rows, {0: state.position})
-        results.send_rows(rows, state.source, 0, state.position, state.watermark_ms)
+        store.put_rows(changed.rows, {0: state.position})
+        results.send_rows([changed])
         results.send_dead_letters(outcome.dead_letters, "events", 0)
         commit = state.safe_commit(state.position)
         assert commit is not None

@@ -52,9 +52,9 @@ def test_a_window_closes_when_the_watermark_passes_its_end_by_the_lateness() -> 
     open_windows.count(key(), "events_late")
     limit_ms = WINDOW_MS + LATENESS_MS
     open_windows.close(limit_ms - 1, steps((limit_ms - 1, 5)))
-    assert open_windows.take_closed_rows() == []
+    assert open_windows.draw_closed() == []
     open_windows.close(limit_ms, steps((limit_ms, 6)))
-    (row,) = open_windows.take_closed_rows()
+    (row,) = open_windows.draw_closed()
     assert row.closed
     assert len(open_windows) == 0
     assert open_windows.take_rows(position=9) == [], "a closed window has changed for the last time"
@@ -70,7 +70,7 @@ def test_the_version_of_a_closed_row_is_where_the_watermark_passed_it() -> None:
         open_windows = windows()
         open_windows.count(key(), "events_late")
         open_windows.close(rises[-1][0], steps(*rises))
-        assert [row.version for row in open_windows.take_closed_rows()] == [6]
+        assert [row.version for row in open_windows.draw_closed()] == [6]
 
 
 def test_closed_windows_are_given_once_as_rows_or_as_sums() -> None:
@@ -81,7 +81,7 @@ def test_closed_windows_are_given_once_as_rows_or_as_sums() -> None:
     assert [(one.key.window_start_ms, one.version) for one in open_windows.take_closed()] == [
         (0, 1)
     ]
-    assert open_windows.take_closed_rows() == []
+    assert open_windows.draw_closed() == []
     assert [one.key.window_start_ms for one in open_windows.take_all(position=2)] == [WINDOW_MS]
     assert open_windows.take_all(position=3) == []
     assert open_windows.take_rows(position=3) == []

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analyzers.guardrails.world import START, World
+from tests.streams.clickhouse.window_columns import window_columns
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.closed_windows import columns_needed
 from understudy.analyzers.guardrails.evaluator import RolloutEvaluator
@@ -25,7 +26,6 @@ from understudy.streams.clickhouse.native_blocks import decode_blocks
 from understudy.streams.clickhouse.native_format import encode_block
 from understudy.streams.clickhouse.stored_windows import IDENTITY
 from understudy.streams.clickhouse.tables import TABLES, WINDOWS
-from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.replay.from_clickhouse import closed_rows
 
 POLICY = read_policy(

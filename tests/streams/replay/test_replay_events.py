@@ -15,7 +15,8 @@ from tests.integration.bad_input import event, pair
 from tests.integration.processes import report_of, understudy, window_rows
 from tests.streams.pairing.test_recovery import random_log
 from understudy.analyzers.compare.language import detect_language
-from understudy.schemas.windows import WindowRow
+from understudy.analyzers.windows import drawn_rows
+from understudy.analyzers.windows.drawn_rows import DrawnRow
 from understudy.streams.pairing.pairing_policy import PairingPolicy
 from understudy.streams.pairing.records import BatchOutput
 from understudy.streams.replay.from_events import MAX_LINES
@@ -58,10 +59,10 @@ class Collecting:
 
     def __init__(self) -> None:
         self.outcomes: list[BatchOutput] = []
-        self.rows: list[WindowRow] = []
+        self.rows: list[DrawnRow] = []
         self.positions: list[int] = []
 
-    def put(self, outcome: BatchOutput, rows: list[WindowRow], position: int) -> None:
+    def put(self, outcome: BatchOutput, rows: list[DrawnRow], position: int) -> None:
         self.outcomes.append(outcome)
         self.rows.extend(rows)
         self.positions.append(position)
@@ -71,7 +72,7 @@ def test_the_sink_gets_all_that_the_result_counts() -> None:
     lines = [line for n in range(MAX_LINES) for line in pair(f"p{n}")] + [b"{", event("alone")]
     sink = Collecting()
     result = replay(lines, PairingPolicy(), NOW_MS, sink)
-    assert sink.rows == result.rows
+    assert drawn_rows.window_rows(sink.rows) == result.rows
     assert sum(len(some) for o in sink.outcomes for some in o.comparisons) == MAX_LINES
     assert sum(len(outcome.unmatched) for outcome in sink.outcomes) == 1
     assert sink.positions == sorted(sink.positions)

@@ -10,12 +10,12 @@ import pytest
 
 from tests.analyzers.guardrails.world import ROLLOUT
 from tests.streams.clickhouse.round_trip import insert
+from tests.streams.clickhouse.window_columns import window_columns
 from tests.streams.http.views import BROKEN, policy
 from understudy.schemas.rollouts import compile_manifest
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.migrations import migrate
 from understudy.streams.clickhouse.tables import WINDOWS, block
-from understudy.streams.clickhouse.window_rows import window_columns
 from understudy.streams.errors import CommandError
 from understudy.streams.replay import stored_trial
 from understudy.streams.replay.stored_trial import page_judge
