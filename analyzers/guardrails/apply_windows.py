@@ -73,7 +73,7 @@ def apply_windows(
     starts_ms = np.array([key.start_ms for key in rows.keys], dtype=np.int64)
     state.measured_since.note(state.resting_on_field[message.source], starts_ms, rows.shown)
     if message.source in state.paths:
-        state.sums[message.source].note((message.partition, key) for key in stored)
+        state.sums[message.source].note(message.partition, stored)
     _note_changes(state, message.source, stored)
     _note_times(state, message, rows)
     _fold_late(rollout, state, message.source, late)

@@ -4,14 +4,14 @@ Measured values round, so the rows of a window are always added in the same orde
 after a restart are the same to the last bit. Where a row has changed, the slices that it belongs to
 are added up again, and no others.
 
-    sums.note(places)             # when rows have changed
+    sums.note(partition, rows)    # when rows have changed
     sums.update(store)            # before somebody looks at `batches`
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -20,15 +20,12 @@ from understudy.analyzers.guardrails.row_layout import RowLayout
 from understudy.analyzers.guardrails.slice_table import NO_PLACE, SliceTable
 from understudy.analyzers.guardrails.window_store import (
     RowPlace,
+    Rows,
     RowsOfWindow,
     WindowStore,
     order_in_window,
 )
 from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray
-
-MANY_ROWS: Final = 4
-"""Groups with so many times as many rows as there are groups are added up one by one, others side
-by side: that calls numpy less often."""
 
 ROOM: Final = 32
 """Numbers of rows are kept in so many columns more at once: now and then another one turns up."""
@@ -40,7 +37,8 @@ class OpenSums:
     def __init__(self, layout: RowLayout, table: SliceTable) -> None:
         self._table, self._added = table, layout.added
         self._windows: dict[int, _Window] = {}
-        self._noted: set[RowPlace] = set()
+        self._noted: dict[int, RowsOfWindow] = {}
+        """By window, rows that have changed."""
         self._used: IntArray = np.zeros(0, dtype=np.int64)
         """(m,) numbers that some row has had, in the order in which they came: most are 0 in all
         rows, by what gateways do not write."""
@@ -53,9 +51,10 @@ class OpenSums:
         self.has_changed: BoolArray = np.zeros((0, len(table.names)), dtype=np.bool_)
         """(T, n_slices) which sums have changed since somebody last took note of it."""
 
-    def note(self, places: Iterable[RowPlace]) -> None:
+    def note(self, partition: int, rows: Rows) -> None:
         """Note that rows have changed."""
-        self._noted.update(places)
+        for key, row in rows.items():
+            self._noted.setdefault(key.start_ms, {})[partition, key] = row
 
     def update(self, store: WindowStore) -> None:
         """Add up what has changed."""
@@ -63,33 +62,28 @@ class OpenSums:
         if not changed:
             return
         windows = [self._windows[start_ms] for start_ms in changed]
-        vectors, touched = list[FloatArray](), list[int]()
-        for window, (start_ms, places) in zip(windows, changed.items(), strict=True):
-            rows = store.window(start_ms)
-            vectors += [rows[place].values for place in places]
-            start = window.step * len(self._table.names)
-            touched += [start + one for one in window.take(rows, places, self._table)]
+        is_asked = np.zeros((self.starts_ms.size, len(self._table.names) + 1), dtype=np.bool_)
+        for window, rows in zip(windows, changed.values(), strict=True):
+            is_asked[window.step, window.take(rows, self._table)] = True
+        is_asked = is_asked[:, :-1]  # without those that are of no slice
+        self.has_changed |= is_asked
+        vectors = [row.values for rows in changed.values() for row in rows.values()]
         self._keep(windows, np.array(vectors))
-        is_asked = np.zeros(self.has_changed.size, dtype=np.bool_)
-        is_asked[touched] = True
-        self.has_changed.reshape(-1)[touched] = True
         self._add_up(windows, is_asked)
 
-    def _changed(self, store: WindowStore) -> dict[int, list[RowPlace]]:
+    def _changed(self, store: WindowStore) -> dict[int, RowsOfWindow]:
         """Return the rows that have changed, by window; make room for new windows."""
-        starts, changed = store.starts(), dict[int, list[RowPlace]]()
+        starts, changed = store.starts(), dict[int, RowsOfWindow]()
         if starts != self.starts_ms.tolist():
             self._make_room(np.array(starts, dtype=np.int64))
         for step, start_ms in enumerate(starts):
-            if start_ms not in self._windows:
-                self._windows[start_ms] = _Window()
-                changed[start_ms] = list(store.window(start_ms))
-            self._windows[start_ms].step = step
-        is_new = set(changed)
-        for place in self._noted:
-            start_ms = place[1].start_ms
-            if start_ms in self._windows and start_ms not in is_new:
-                changed.setdefault(start_ms, []).append(place)
+            window = self._windows.get(start_ms)
+            if window is None:
+                window = self._windows[start_ms] = _Window()
+                changed[start_ms] = store.window(start_ms)
+            elif start_ms in self._noted:
+                changed[start_ms] = self._noted[start_ms]
+            window.step = step
         self._noted.clear()
         return changed
 
@@ -126,27 +120,24 @@ class OpenSums:
         return [(numbers[used], places[sources[used]]) for numbers, sources, used in chosen]
 
     def _add_up(self, windows: Sequence[_Window], is_asked: BoolArray) -> None:
-        """Add up the rows of windows, of the slices of windows that are asked for."""
-        n_slices = len(self._table.names)
-        flat = self.batches.reshape(-1, self.batches.shape[-1])
-        if all(one.n == 1 for one in windows):  # as they are of few requests
-            for window in windows:
-                (row,), start = window.kept[window.order], n_slices * window.step
-                for place, (numbers, sources) in zip(
-                    window.slices[0].tolist(), self._numbers, strict=True
-                ):
-                    if place != NO_PLACE:
-                        flat[start + place, numbers] = row[sources] + 0.0  # no sum is -0.0
-            return
-        rows = np.concatenate([one.kept[one.order] for one in windows])
-        slices = np.concatenate([one.slices for one in windows])
-        starts = np.repeat([n_slices * one.step for one in windows], [one.n for one in windows])
+        """Add up the rows of windows, of the slices that are asked for, (T, n_slices)."""
+        ordered = [window.kept[window.order] for window in windows]
         for kind, (numbers, sources) in enumerate(self._numbers):
-            cells = starts + slices[:, kind]
-            own = np.flatnonzero((slices[:, kind] != NO_PLACE) & is_asked[cells])
-            if own.size:
-                cells, sums = sums_in_order(rows, own, cells[own])
-                flat[cells[:, None], numbers] = sums[:, sources]
+            parts, cells = list[FloatArray](), list[IntArray]()
+            for window, rows in zip(windows, ordered, strict=True):
+                place = window.only_slice[kind]
+                if place is None:
+                    places = window.slices[:, kind]
+                    own = np.flatnonzero((places != NO_PLACE) & is_asked[window.step, places])
+                    parts.append(rows[own])
+                    cells.append(places[own] + window.step * is_asked.shape[1])
+                elif place != NO_PLACE:
+                    # Along the first axis numpy adds one row after the other.
+                    self.batches[window.step, place, numbers] = rows.sum(axis=0)[sources]
+            if parts:
+                groups, sums = sums_in_order(np.concatenate(parts), np.concatenate(cells))
+                flat = self.batches.reshape(-1, self.batches.shape[-1])
+                flat[groups[:, None], numbers] = sums[:, sources]
 
 
 class _Window:
@@ -157,7 +148,6 @@ class _Window:
         """Its place among the open windows."""
         self._numbers: dict[RowPlace, int] = {}
         """Of rows, as they came."""
-        self._vectors: list[FloatArray] = []
         self._slices: list[tuple[int, ...]] = []
         """By number, the places of a row's slices."""
         self._ordered: list[tuple[tuple[int | str, ...], int]] = []
@@ -166,71 +156,64 @@ class _Window:
         """(n,) numbers of rows in the order in which they are added."""
         self.slices: IntArray = np.zeros((0, 0), dtype=np.int64)
         """(n, kinds) places of slices, in that order."""
+        self._by_number: IntArray = self.slices
+        """The same by number."""
+        self.only_slice: list[int | None] = []
+        """By kind, the slice of all rows; None where they are in several."""
         self.kept: FloatArray = np.zeros((0, 0))
         """(n or more, m) what is kept of rows, by number."""
         self.taken: list[int] = []
         """Numbers of the rows that were taken last."""
 
-    @property
-    def n(self) -> int:
-        """How many rows it has."""
-        return len(self._vectors)
-
-    def take(self, rows: RowsOfWindow, changed: Sequence[RowPlace], table: SliceTable) -> set[int]:
-        """Take rows that have changed; return the places of their slices."""
-        self.taken, touched, n_known = [], set[int](), self.n
-        for place in changed:
-            vector, number = rows[place].values, self._numbers.get(place)
-            if number is None:
-                number = self._numbers[place] = self.n
-                key = place[1]
-                self._slices.append(table.places_of(key.language, key.workflow, key.mode))
-                self._vectors.append(vector)
-                insort(self._ordered, (order_in_window(place), number))
-            self._vectors[number] = vector
-            self.taken.append(number)
-            touched.update(self._slices[number])
-        if self.n > n_known:
+    def take(self, rows: RowsOfWindow, table: SliceTable) -> IntArray:
+        """Take rows that have changed; return the places of their slices, (n, kinds)."""
+        new = [place for place in rows if place not in self._numbers]
+        for place in new:
+            number, key = len(self._numbers), place[1]
+            self._numbers[place] = number
+            self._slices.append(table.places_of(key.language, key.workflow, key.mode))
+            insort(self._ordered, (order_in_window(place), number))
+        if new:
             self.order = np.array([number for _, number in self._ordered], dtype=np.int64)
-            self.slices = np.array(self._slices)[self.order]
-        return touched - {NO_PLACE}
+            self._by_number = np.array(self._slices)
+            self.slices = self._by_number[self.order]
+            first = self._slices[0]
+            is_only = (self.slices == first).all(axis=0).tolist()
+            self.only_slice = [
+                place if only else None for place, only in zip(first, is_only, strict=True)
+            ]
+        self.taken = [self._numbers[place] for place in rows]
+        return self._by_number[self.taken]
 
     def keep(self, vectors: FloatArray) -> None:
         """Keep numbers of the rows that were taken last; others have 0 for those that are new."""
         n, width = self.kept.shape
         needed = vectors.shape[1]
-        if self.n > n or needed > width:
+        n_rows = len(self._numbers)
+        if n_rows > n or needed > width:
             kept = self.kept
-            self.kept = np.zeros((2 * self.n if self.n > n else n, needed + -needed % ROOM))
+            self.kept = np.zeros((2 * n_rows if n_rows > n else n, needed + -needed % ROOM))
             self.kept[:n, :width] = kept
         self.kept[self.taken, :needed] = vectors
 
 
-def sums_in_order(
-    vectors: FloatArray, rows: IntArray, groups: IntArray
-) -> tuple[IntArray, FloatArray]:
-    """Return the groups of some rows, (m,), and the sums of their vectors, (m, width).
+def sums_in_order(vectors: FloatArray, groups: IntArray) -> tuple[IntArray, FloatArray]:
+    """Return groups, (m,), and the sums of their vectors, (m, width).
 
-    `rows` (n,), in ascending order, are in groups (n,). Each group is added up row by row.
+    Vectors (n, width) are in groups (n,), and each group is added up one after the other: all first
+    ones, then all second ones, so that numpy is called once for each place in the longest group.
     """
-    if (groups == groups[0]).all():
-        return groups[:1], vectors[rows].sum(axis=0)[None]
-    ordered = vectors if rows.size == len(vectors) else vectors[rows]
     if (groups[1:] < groups[:-1]).any():
         by_group = np.argsort(groups, kind="stable")
-        ordered, groups = ordered[by_group], groups[by_group]
+        vectors, groups = vectors[by_group], groups[by_group]
     distinct, firsts, sizes = np.unique(groups, return_index=True, return_counts=True)
-    if sizes.max() > MANY_ROWS * distinct.size:
-        # Along the first axis numpy adds one row after the other.
-        parts = np.split(ordered, firsts[1:])
-        return distinct, np.array([part.sum(axis=0) for part in parts])
     largest_first = np.argsort(-sizes, kind="stable")
     places = np.empty_like(largest_first)
     places[largest_first] = np.arange(distinct.size)
-    turns = np.arange(rows.size) - np.repeat(firsts, sizes)
-    ordered = ordered[np.lexsort((np.repeat(places, sizes), turns))]
+    turns = np.arange(groups.size) - np.repeat(firsts, sizes)
+    ordered = vectors[np.lexsort((np.repeat(places, sizes), turns))]
     sums, start = 0.0 + ordered[: distinct.size], distinct.size
-    for n_groups in np.bincount(turns)[1:].tolist():  # those with another row
+    for n_groups in np.bincount(turns)[1:].tolist():  # those with another one
         sums[:n_groups] += ordered[start : start + n_groups]
         start += n_groups
     return distinct[largest_first], sums

@@ -14,7 +14,7 @@ from tests.analyzers.guardrails.world import message
 from understudy.analyzers.guardrails.apply_windows import apply_windows
 from understudy.analyzers.guardrails.checks import checks_of
 from understudy.analyzers.guardrails.fold_window import batch_of
-from understudy.analyzers.guardrails.open_sums import MANY_ROWS, OpenSums, sums_in_order
+from understudy.analyzers.guardrails.open_sums import OpenSums, sums_in_order
 from understudy.analyzers.guardrails.state import RolloutState, decode_state, encode_state
 from understudy.schemas.windows import WindowsMessage
 
@@ -91,17 +91,15 @@ def test_windows_that_were_folded_leave() -> None:
     assert np.array_equal(updated(state).batches, np.array(added_up(state)))
 
 
-@pytest.mark.parametrize("n_rows", [100, 120])
 @pytest.mark.parametrize("n_groups", [1, 3, 40])
-def test_groups_are_added_up_row_by_row(n_groups: int, n_rows: int) -> None:
+def test_groups_are_added_up_one_after_the_other(n_groups: int) -> None:
     rng = np.random.default_rng(n_groups)
-    vectors = rng.lognormal(0.0, 4.0, (30 * MANY_ROWS, 5))
-    rows = np.sort(rng.permutation(len(vectors))[:n_rows])
-    groups = rng.integers(0, n_groups, rows.size)
-    distinct, sums = sums_in_order(vectors, rows, groups)
+    vectors = rng.lognormal(0.0, 4.0, (100, 5))
+    groups = rng.integers(0, n_groups, len(vectors))
+    distinct, sums = sums_in_order(vectors, groups)
     assert sorted(distinct.tolist()) == sorted(set(groups.tolist()))
     for group, of_group in zip(distinct.tolist(), sums, strict=True):
         expected = np.zeros(5)
-        for row in rows[groups == group].tolist():
-            expected = expected + vectors[row]
+        for vector in vectors[groups == group]:
+            expected = expected + vector
         assert np.array_equal(of_group, expected)
