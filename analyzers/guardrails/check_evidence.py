@@ -8,7 +8,7 @@ open and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -132,15 +132,18 @@ class CheckEvidence(msgspec.Struct, array_like=True):
             **{name: np.concatenate([getattr(one, name) for one in parts]) for name in _ARRAYS},
         )
 
-    def part(self, slices: Sequence[str], cells: slice) -> CheckEvidence:
-        """Return the evidence of one of the checks that were stacked, as views."""
-        own = {name: getattr(self, name)[cells] for name in _ARRAYS}
-        return CheckEvidence(
-            slices=list(slices),
-            lately_ms=self.lately_ms,
-            before_that_ms=self.before_that_ms,
-            **own,
-        )
+    def parts(self, slices: Sequence[Sequence[str]], cells: Iterable[slice]) -> list[CheckEvidence]:
+        """Return the evidence of each of the checks that were stacked, as views."""
+        arrays = [getattr(self, name) for name in _ARRAYS]
+        return [
+            CheckEvidence(
+                slices=list(names),
+                lately_ms=self.lately_ms,
+                before_that_ms=self.before_that_ms,
+                **dict(zip(_ARRAYS, [array[own] for array in arrays], strict=True)),
+            )
+            for names, own in zip(slices, cells, strict=True)
+        ]
 
     def fold(self, test: FoldingTest, window: FoldedWindow, design_effect: FloatArray) -> None:
         """Take a window that won't change any more, or what came late to one.

@@ -243,11 +243,10 @@ class CheckStack:
         known: Known,
     ) -> None:
         """Replace what is known of each check after a window was folded."""
-        own, of_checks = list[CheckEvidence](), known.effects.split(self._slices)
-        for check, names, effect in zip(self.checks, self._slices, of_checks, strict=True):
-            part = known.evidence.part(names, self.parts[check.name])
+        own = known.evidence.parts(self._slices, self.parts.values())
+        of_checks = known.effects.split(self._slices)
+        for check, part, effect in zip(self.checks, own, of_checks, strict=True):
             evidence[check.name], effects[check.name] = part, effect
-            own.append(part)
         self._key, self._known = _identity(own, of_checks), known
 
 

@@ -65,14 +65,14 @@ def exact_intervals(
     sign = np.array([1.0, -1.0]).reshape(2, *[1] * (mean.ndim + 1))
     edge = np.stack([np.full_like(mean, low), np.full_like(mean, high)])
     grid = SIGNED_GRID if low < 0.0 else UNIT_GRID
+    by_value = np.moveaxis(counts, -1, 0)[:, None, ..., None]
+    harms = np.asarray(values).reshape(-1, *[1] * (mean.ndim + 1))
 
     def rejects(margins: FloatArray) -> BoolArray:
         """Of a lower end for each cell, and of an upper one: (2, ...)."""
         bets = sign * limited_stakes(np.abs(margins - edge), grid)
-        won = np.zeros_like(bets)
-        for place, value in enumerate(values):
-            payoff = np.log1p(bets * (value - margins)[..., None])
-            won += counts[..., place, None] * payoff
+        payoffs = np.log1p(bets * (harms - margins)[..., None])
+        won = np.add.reduce(by_value * payoffs, axis=0)
         is_rejected: BoolArray = log_evidence(won / divisor) >= -np.log(alpha)
         return is_rejected
 
