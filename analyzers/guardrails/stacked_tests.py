@@ -28,7 +28,7 @@ from understudy.analyzers.guardrails.sequential_tests import (
     no_scale,
 )
 from understudy.analyzers.sequential import Direction, two_arm_cells
-from understudy.analyzers.sequential.bets import FloatArray, IntArray
+from understudy.analyzers.sequential.bets import FloatArray, IntArray, columns
 from understudy.analyzers.sequential.unbounded import (
     CALIBRATION_UNITS,
     MOST_OF_AN_OBSERVATION,
@@ -142,7 +142,7 @@ class StackedTest:
         where a scale may be found within these windows.
         """
         assert self._means is not None
-        s, before = (MeanColumns(*np.moveaxis(one, -1, 0)) for one in (statistics, waiting))
+        s, before = (MeanColumns(*columns(one)) for one in (statistics, waiting))
         pairs = self._means.of_pairs(s)
         arm_units = s.candidate_units.sum(axis=0) + before.candidate_units
         is_calibrated = scale[..., 0] > 0.0

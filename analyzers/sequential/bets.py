@@ -68,6 +68,11 @@ def limited_stakes(room: FloatArray, stakes: FloatArray) -> FloatArray:
     return result
 
 
+def columns(values: FloatArray) -> list[FloatArray]:
+    """Return the columns along the last axis: (..., n) to n of (...), as views."""
+    return [values[..., place] for place in range(values.shape[-1])]
+
+
 def log_sum_exp(values: FloatArray) -> FloatArray:
     """log Σ exp over the last axis without overflow: (..., n) to (...). An empty sum is -inf."""
     if values.shape[-1] == 0:

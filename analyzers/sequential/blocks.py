@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from understudy.analyzers.sequential.bets import FloatArray
+from understudy.analyzers.sequential.bets import FloatArray, columns
 
 LENGTHS_MS: Final[FloatArray] = np.array([10_000.0, 60_000.0, 300_000.0, 900_000.0])
 """From seconds to a quarter of an hour: twenty turns 45 s apart take as long."""
@@ -115,7 +115,7 @@ def _last_with_units(sums: FloatArray) -> FloatArray:
 
 def _added(sums: FloatArray) -> FloatArray:
     """Return units, total, spread and units that have a spread, (..., 4), of windows' sums."""
-    units, total, variance = np.moveaxis(np.asarray(sums), -1, 0)
+    units, total, variance = columns(np.asarray(sums))
     tells = (units > 1.0) & np.isfinite(variance)
     return np.stack(
         [
@@ -144,7 +144,7 @@ def _comparison(sums: FloatArray, last: FloatArray) -> FloatArray:
 
     (..., 4) sums of a block and (..., 2) units and total of the one before it, to (..., 3).
     """
-    units, total, spread, spread_units = np.moveaxis(sums, -1, 0)
+    units, total, spread, spread_units = columns(sums)
     last_units, last_total = last[..., 0], last[..., 1]
     comparable = (units > 0.0) & (last_units > 0.0)
     n, m = np.maximum(units, 1e-9), np.maximum(last_units, 1e-9)

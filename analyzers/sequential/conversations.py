@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from understudy.analyzers.sequential.bets import FloatArray
+from understudy.analyzers.sequential.bets import FloatArray, columns
 
 FIELDS: Final = (
     "requests", "first", "earlier", "pairs", "sums", "products", "units", "total", "squares"
@@ -50,7 +50,7 @@ def correlation(
     is known, in a slice what all requests together have shown. Without any variance it is all there
     is. `yes_or_no` says that x is -1, 0 or 1 rather than a value such as a cost.
     """
-    _, first, _, pairs, sums, products, units, total, squares = np.moveaxis(learnt, -1, 0)
+    _, first, _, pairs, sums, products, units, total, squares = columns(learnt)
     mean = total / np.maximum(units, 1.0)
     variance = np.maximum(squares / np.maximum(units, 1.0) - mean**2, 0.0)
     covariance = products - mean * sums + mean**2 * pairs
