@@ -67,8 +67,9 @@ def apply_windows(
         if other.source == message.source
     )
     rows = ahead.read(usable, list(newest.values()), next_rows, state.table, state.tail_thresholds)
-    stored = _stored(state, message, rows)
-    _count_for_stage(rollout, state, message, rows, stored)
+    known = [store.find(message.partition, key) for key in rows.keys]
+    stored = _stored(state, message, rows, known)
+    _count_for_stage(rollout, state, message, rows, known)
     late = store.apply(message.partition, message.version, stored)
     starts_ms = np.array([key.start_ms for key in rows.keys], dtype=np.int64)
     state.measured_since.note(state.resting_on_field[message.source], starts_ms, rows.shown)
@@ -91,28 +92,27 @@ def enter_stage(state: RolloutState, stage: int) -> None:
         evidence.enter_stage()
 
 
-def _stored(state: RolloutState, message: WindowsMessage, rows: ReadRows) -> Rows:
+def _stored(
+    state: RolloutState,
+    message: WindowsMessage,
+    rows: ReadRows,
+    known: Sequence[StoredRow | None],
+) -> Rows:
     """Return rows as they are kept. Raises ValueError where one holds less than it did."""
-    layout, store, lists = (
-        state.layouts[message.source],
-        state.stores[message.source],
-        message.columns,
-    )
-    stored = {
+    layout, lists = state.layouts[message.source], message.columns
+    pairs = [
+        (one.values, values)
+        for one, values in zip(known, rows.vectors, strict=True)
+        if one is not None
+    ]
+    if pairs:
+        before, after = map(np.array, zip(*pairs, strict=True))
+        if layout.shrank(before, after):
+            raise ValueError("a newer version of a window row holds less than an older one")
+    return {
         key: StoredRow(lists.version[place], _is_closed(lists, place), values)
         for key, place, values in zip(rows.keys, rows.places, rows.vectors, strict=True)
     }
-    known = {
-        key: one for key in rows.keys if (one := store.find(message.partition, key)) is not None
-    }
-    if known:
-        before, after = (
-            np.array([one.values for one in known.values()]),
-            [stored[key].values for key in known],
-        )
-        if layout.shrank(before, np.array(after)):
-            raise ValueError("a newer version of a window row holds less than an older one")
-    return stored
 
 
 def _is_closed(lists: RowLists, place: int) -> bool:
@@ -124,7 +124,7 @@ def _count_for_stage(
     state: RolloutState,
     message: WindowsMessage,
     rows: ReadRows,
-    stored: Rows,
+    known: Sequence[StoredRow | None],
 ) -> None:
     """Count requests of closed windows, and events as they arrive; before rows are stored."""
     if message.source != "events":
@@ -132,23 +132,20 @@ def _count_for_stage(
     stage, counts, lists = rollout.stages[state.status.stage], state.stage, message.columns
     closed: dict[int, list[tuple[RowKey, int]]] = defaultdict(list)
     mirrored: list[int] = []
-    own = [
-        (key, place)
-        for key, place in zip(rows.keys, rows.places, strict=True)
-        if counts_for(stage, key.mode)
-    ]
-    known = [state.stores["events"].find(message.partition, key) for key, _ in own]
-    before = [one.values[-ARRIVED:] if one else np.zeros(ARRIVED) for one in known]
-    after = [stored[key].values[-ARRIVED:] for key, _ in own]
-    if own:
-        arrived = (np.array(after) - np.array(before)).astype(np.int64).sum(axis=0)
-        counts.add_arrived(*arrived.tolist())
-    for key, place in own:
-        if stored[key].is_closed and key.start_ms >= counts.since_ms:
+    before, after = [], []
+    for key, place, one, values in zip(rows.keys, rows.places, known, rows.vectors, strict=True):
+        if not counts_for(stage, key.mode):
+            continue
+        before.append(one.values[-ARRIVED:] if one else np.zeros(ARRIVED))
+        after.append(values[-ARRIVED:])
+        if _is_closed(lists, place) and key.start_ms >= counts.since_ms:
             if key.mode == stage.mode:
                 closed[key.start_ms].append((key, place))
             else:
                 mirrored.append(place)
+    if after:
+        arrived = (np.array(after) - np.array(before)).astype(np.int64).sum(axis=0)
+        counts.add_arrived(*arrived.tolist())
     counts.add_mirrored(StageSums.of(lists, mirrored))
     for start_ms, of_window in sorted(closed.items()):
         end_ms = start_ms + max(key.window_s for key, _ in of_window) * 1000
@@ -186,12 +183,14 @@ def _fold_late(rollout: Rollout, state: RolloutState, source: Source, late: Rows
 def _learn_tail_thresholds(state: RolloutState, message: WindowsMessage, rows: ReadRows) -> None:
     """Learn from rows that closed; what is judged begins past every window seen so far."""
     lists = message.columns
+    if message.source != "events" or lists.closed is UNSET:
+        return
     closed = [
         (key, place)
         for key, place in zip(rows.keys, rows.places, strict=True)
-        if _is_closed(lists, place)
+        if lists.closed[place]
     ]
-    if message.source != "events" or not closed or not (judged := state.judged_tails):
+    if not closed or not (judged := state.judged_tails):
         return
     by_slice: dict[str, list[int]] = defaultdict(list)
     for key, row in closed:

@@ -29,7 +29,6 @@ from understudy.analyzers.sequential.bets import FloatArray
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import Mode
 from understudy.schemas.row_lists import RowLists
-from understudy.schemas.windows import WindowRow
 
 IDLE_WINDOWS: Final = 30
 """Newer windows that close elsewhere before an idle partition is waited for no longer: five minutes
@@ -50,15 +49,6 @@ class RowKey(NamedTuple):
     evaluator: str = ""
     requests_from_ms: int | None = None
     """From when on its pairs were requested; of evaluations alone."""
-
-    @classmethod
-    def of(cls, row: WindowRow) -> RowKey:
-        """Return the key of a row."""
-        start_ms = to_epoch_ms(row.window_start)
-        from_ms = to_epoch_ms(row.requests_from) if row.requests_from else None
-        return cls(
-            start_ms, row.window_s, row.mode, row.language, row.workflow, row.evaluator, from_ms
-        )
 
     @classmethod
     def of_lists(cls, lists: RowLists) -> Iterator[RowKey]:

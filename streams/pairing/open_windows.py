@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.analyzers.windows.columns import WindowColumns
-from understudy.analyzers.windows.drawn_rows import DrawnRow, window_rows
+from understudy.analyzers.windows.drawn_rows import DrawnRow
 from understudy.analyzers.windows.window_sums import SliceKey, WindowSums, add_batch
 from understudy.schemas.window_measures import UnresolvedCounts
-from understudy.schemas.windows import Source, WindowRow
+from understudy.schemas.windows import Source
 
 NOTHING_WAITS: Final[Mapping[SliceKey, UnresolvedCounts]] = {}
 
@@ -116,12 +116,6 @@ class OpenWindows:
         closed += (ClosedWindow(key, sums, position) for key, sums in self._sums.items())
         self._sums, self._changed = {}, set()
         return closed
-
-    def take_rows(
-        self, position: int, unresolved: Mapping[SliceKey, UnresolvedCounts] = NOTHING_WAITS
-    ) -> list[WindowRow]:
-        """The rows of `draw` as records."""
-        return window_rows(self.draw(position, unresolved))
 
     def draw(
         self, position: int, unresolved: Mapping[SliceKey, UnresolvedCounts] = NOTHING_WAITS

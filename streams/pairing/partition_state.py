@@ -21,7 +21,7 @@ from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.events import Event, InvalidEvent, InvalidReason, peek
 from understudy.schemas.feedback import Feedback
 from understudy.schemas.window_measures import UnresolvedCounts
-from understudy.schemas.windows import Source, WindowRow
+from understudy.schemas.windows import Source
 from understudy.streams.pairing.commit_rule import CommitMetadata, CommitRule, SafeCommit
 from understudy.streams.pairing.open_windows import (
     NOTHING_WAITS,
@@ -137,14 +137,10 @@ class PartitionState(ABC):
         return self._windows.draw(self.position, self._unresolved())
 
     def changed_rows(self) -> ChangedRows:
-        """The same, with what a message says of them."""
+        """The same, with what their messages say of them."""
         return ChangedRows(
             self.draw_rows(), self.source, self.number, self.position, self.watermark_ms
         )
-
-    def take_rows(self) -> list[WindowRow]:
-        """The same, each as a record."""
-        return self._windows.take_rows(self.position, self._unresolved())
 
     def _unresolved(self) -> Mapping[SliceKey, UnresolvedCounts]:
         """The requests that wait for a side, by slice and window."""

@@ -10,7 +10,7 @@ import pytest
 
 from tests.analyzers.guardrails.test_evaluator import MANY, policy
 from tests.analyzers.guardrails.test_stacked_effects import after_window, bits, divisors
-from tests.analyzers.guardrails.world import Harm, World
+from tests.analyzers.guardrails.world import Harm, World, key_of
 from understudy.analyzers.guardrails.apply_windows import apply_windows, enter_stage
 from understudy.analyzers.guardrails.check_evidence import CheckEvidence, FoldedWindow
 from understudy.analyzers.guardrails.checks import checks_of
@@ -82,7 +82,7 @@ def test_checks_are_folded_together_as_each_by_itself(
     for one in messages[:-1]:
         apply_windows(rollout, state, one)
     rows = messages[-1].rows
-    keys = [RowKey.of(row) for row in rows]
+    keys = [key_of(row) for row in rows]
     layout = state.layouts["events"]
     columns = RowColumns.of_rows(rows, layout.names)
     vectors = layout.read(keys, columns, state.table, state.tail_thresholds)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.analyzers.guardrails.test_evaluator import policy
-from tests.analyzers.guardrails.world import World
+from tests.analyzers.guardrails.world import World, key_of
 from understudy.analyzers.guardrails.checks import Check, checks_of
 from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
 from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
@@ -35,7 +35,7 @@ LAYOUT = RowLayout(CHECKS)
 ARRIVALS = Arrivals(["en", "ja"], ["chat"])
 TABLE = SliceTable(CHECKS, ARRIVALS)
 (MESSAGE,) = World(requests=300).messages(1, 1)
-ROWS = {RowKey.of(row): row for row in MESSAGE.rows}
+ROWS = {key_of(row): row for row in MESSAGE.rows}
 
 
 def known(*names: str) -> dict[str, dict[str, TailThreshold]]:
@@ -106,7 +106,7 @@ def test_closed_rows_in_columns_add_up_to_the_same_bits() -> None:
     rows = [row for message in World(requests=300).messages(5, 3) for row in message.rows]
     del rows[3]
     thresholds = known("all", "language:ja")
-    keys = [RowKey.of(row) for row in rows]
+    keys = [key_of(row) for row in rows]
     starts = [key.start_ms for key in keys]
     steps = np.unique(starts, return_inverse=True)[1]
     places = np.array([TABLE.places_of(key.language, key.workflow) for key in keys])
@@ -150,7 +150,7 @@ def test_rows_are_read_as_their_readers_read_them(mode: str) -> None:
         for message in World(mode=mode_of_row).messages(3, 2)
         for row in message.rows
     ]
-    keyed = {RowKey.of(row): row for row in rows}
+    keyed = {key_of(row): row for row in rows}
     vectors = read(layout, keyed, table, {})
     columns = RowColumns.of_rows(list(keyed.values()), layout.names)
     for check in checks:
@@ -173,4 +173,4 @@ def test_counts_that_cannot_be_are_refused(mode: str) -> None:
         candidate=msgspec.structs.replace(row.candidate, errors=row.candidate.model_requests + 1),
     )
     with pytest.raises(ValueError, match="more bad units than units"):
-        read(LAYOUT, {RowKey.of(row): impossible}, TABLE, {})
+        read(LAYOUT, {key_of(row): impossible}, TABLE, {})

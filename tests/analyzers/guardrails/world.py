@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from understudy.analyzers.guardrails.window_store import RowKey
 from understudy.analyzers.windows.histogram import hundredths, log_bucket
 from understudy.schemas.events import PAIRED_MODES
 from understudy.schemas.window_measures import ControlSums, EventCounts, PairSums, SideSums
@@ -122,6 +123,11 @@ def message(
         rows, rollout_id=ROLLOUT, source=source, partition=partition, version=version,
         watermark=max(ends),
     )  # fmt: skip
+
+
+def key_of(row: WindowRow) -> RowKey:
+    """What versions of a row have in common."""
+    return next(RowKey.of_lists(row_lists([row])))
 
 
 def replaced(

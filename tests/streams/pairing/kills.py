@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tests.streams.pairing.log import EPOCH
+from understudy.analyzers.windows.drawn_rows import window_rows
 from understudy.analyzers.windows.rows import row_key
 from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.commit_rule import SafeCommit
@@ -91,7 +92,7 @@ class Worker:
 
     def flush(self, torn: random.Random | None = None) -> None:
         """Write all rows and commit; torn: write only some rows, commit nothing."""
-        rows = self.state.take_rows()
+        rows = window_rows(self.state.draw_rows())
         if torn is not None:
             self.sinks.take([row for row in rows if torn.random() < 0.5])
             return

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from understudy.analyzers.windows.drawn_rows import window_rows
 from understudy.analyzers.windows.rows import latest, total
 from understudy.schemas.windows import WindowRow
 from understudy.streams.pairing.event_partition import Partition
@@ -105,7 +106,7 @@ class Log:
                 )
             )
         )
-        self.rows += self.state.take_rows()
+        self.rows += window_rows(self.state.draw_rows())
         return self
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from understudy.analyzers.windows.drawn_rows import window_rows
 from understudy.analyzers.windows.window_sums import SliceKey
 from understudy.streams.pairing.open_windows import OpenWindows, WatermarkSteps
 
@@ -37,13 +38,13 @@ def test_a_row_is_given_when_it_has_changed_and_not_again() -> None:
     open_windows = windows()
     open_windows.count(key(), "events_late", 2)
     open_windows.count(key(language="ja"), "events_late")
-    rows = open_windows.take_rows(position=7)
+    rows = window_rows(open_windows.draw(position=7))
     assert [(r.language, r.events.late, r.version, r.closed) for r in rows] == [
         ("en", 2, 7, False), ("ja", 1, 7, False),
     ]  # fmt: skip
-    assert open_windows.take_rows(position=8) == []
+    assert window_rows(open_windows.draw(position=8)) == []
     open_windows.count(key(), "events_late")
-    (row,) = open_windows.take_rows(position=9)
+    (row,) = window_rows(open_windows.draw(position=9))
     assert (row.events.late, row.version, row.partition) == (3, 9, 3)
 
 
@@ -57,7 +58,9 @@ def test_a_window_closes_when_the_watermark_passes_its_end_by_the_lateness() -> 
     (row,) = open_windows.draw_closed()
     assert row.closed
     assert len(open_windows) == 0
-    assert open_windows.take_rows(position=9) == [], "a closed window has changed for the last time"
+    assert window_rows(open_windows.draw(position=9)) == [], (
+        "a closed window has changed for the last time"
+    )
 
 
 def test_the_version_of_a_closed_row_is_where_the_watermark_passed_it() -> None:
@@ -84,7 +87,7 @@ def test_closed_windows_are_given_once_as_rows_or_as_sums() -> None:
     assert open_windows.draw_closed() == []
     assert [one.key.window_start_ms for one in open_windows.take_all(position=2)] == [WINDOW_MS]
     assert open_windows.take_all(position=3) == []
-    assert open_windows.take_rows(position=3) == []
+    assert window_rows(open_windows.draw(position=3)) == []
 
 
 def test_later_windows_stay_open() -> None:
@@ -93,4 +96,4 @@ def test_later_windows_stay_open() -> None:
         open_windows.count(key(start_ms), "events_late")
     open_windows.close(WINDOW_MS + LATENESS_MS, steps((WINDOW_MS + LATENESS_MS, 1)))
     assert len(open_windows) == 1
-    assert [row.closed for row in open_windows.take_rows(position=2)] == [True, False]
+    assert [row.closed for row in window_rows(open_windows.draw(position=2))] == [True, False]

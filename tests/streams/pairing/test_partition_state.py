@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.streams.pairing.log import POLICY, Log, event, opinion
+from understudy.analyzers.windows.drawn_rows import window_rows
 from understudy.schemas.events import InvalidReason
 from understudy.streams.pairing.event_partition import Partition
 from understudy.streams.pairing.feedback_partition import FeedbackPartition
@@ -17,7 +18,7 @@ def passed(log: Log, records: int) -> Log:
     """Step over so many records."""
     position = log.state.position
     log.outcomes.append(log.state.pass_unreadable(position, position + records, WHY))
-    log.rows += log.state.take_rows()
+    log.rows += window_rows(log.state.draw_rows())
     return log
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from tests.streams.pairing.log import EPOCH, opinion
 from tests.streams.pairing.random_logs import Shape, random_log
+from understudy.analyzers.windows.drawn_rows import window_rows
 from understudy.analyzers.windows.rows import latest, row_key
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import peek
@@ -64,7 +65,7 @@ class Reading:
             n = end - first
             batch = RecordBatch(log[first:end], range(first, end), stamps[first:end], [None] * n)
             self.state.process(batch)
-            self.rows += self.state.take_rows()
+            self.rows += window_rows(self.state.draw_rows())
 
     def contents(self) -> dict[tuple[Any, ...], bytes]:
         """Rows as bytes; of an open one the version tells only when it was last drawn."""
@@ -127,7 +128,7 @@ def test_without_the_rule_the_rows_would_hold_less() -> None:
     rest.state = Partition(0, POLICY, start_offset=60)
     n = len(log) - 60
     rest.state.process(RecordBatch(log[60:], range(60, len(log)), stamps[60:], [None] * n))
-    rest.rows = rest.state.take_rows()
+    rest.rows = window_rows(rest.state.draw_rows())
     assert any(whole[key] != row for key, row in rest.contents().items() if key in whole)
 
 
@@ -147,7 +148,7 @@ def test_a_restart_remembers_which_windows_are_incomplete() -> None:
     for one, (first, end) in itertools.product(both, [(10, 40), (40, len(log))]):
         n = end - first
         one.process(RecordBatch(log[first:end], range(first, end), [10**15] * n, [None] * n))
-    assert state.take_rows() == again.take_rows()
+    assert window_rows(state.draw_rows()) == window_rows(again.draw_rows())
 
 
 def test_nothing_counts_before_the_first_record_has_a_time() -> None:
@@ -155,4 +156,4 @@ def test_nothing_counts_before_the_first_record_has_a_time() -> None:
     state = Partition(0, POLICY, start_offset=7, is_truncated=True)
     outcome = state.pass_unreadable(7, 9, "damaged")
     assert [letter.offset for letter in outcome.dead_letters] == [7]
-    assert state.take_rows() == []
+    assert window_rows(state.draw_rows()) == []

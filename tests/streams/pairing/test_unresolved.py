@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.streams.pairing.log import Log, event
+from understudy.analyzers.windows.drawn_rows import window_rows
 from understudy.analyzers.windows.rows import latest, total
 from understudy.schemas.measures import EARLY_OUTCOMES
 from understudy.schemas.windows import WindowRow
@@ -89,7 +90,7 @@ def test_a_side_that_is_alone_by_design_waits_for_nobody() -> None:
 def test_a_row_is_drawn_when_what_waits_has_changed_and_not_again() -> None:
     log = Log().read(event("a"), event("b", language="ja"))
     assert [(row.language, row.closed) for row in log.rows] == [("en", False), ("ja", False)]
-    assert log.state.take_rows() == []
+    assert window_rows(log.state.draw_rows()) == []
     log.read(event("c", mode="canary", sides=["stable"], workflow="chat"))
     assert [row.workflow for row in log.rows[2:]] == ["chat"]
     log.read(event("b", "candidate", language="ja"))
