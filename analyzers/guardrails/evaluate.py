@@ -251,7 +251,7 @@ def _for_promotion(seen: Look, required: Sequence[FloatArray]) -> EvidenceColumn
     ]
     units = [one.units_closed * some for (one, _), some in zip(waited_for, blocks, strict=True)]
     return EvidenceColumns(
-        names=[f"{one.check.name}/{name}" for one, _ in waited_for for name in one.slices],
+        names=[name for one, _ in waited_for for name in one.names],
         log_rollback=np.concatenate([nothing, *(one.log_alone for one, _ in waited_for)]),
         log_promotion=np.concatenate([nothing, *(one.log_promotion for one, _ in waited_for)]),
         units=np.concatenate([nothing, *units]),
@@ -276,11 +276,8 @@ def _required(
         names = [
             unmirrored(name) if is_mirrored(name) == asks_mirrored else None for name in one.slices
         ]
-    units = {
-        name: int(number)
-        for name, number in zip(names, one.units_closed.tolist(), strict=True)
-        if name is not None
-    }
+    closed = one.units_closed.tolist()
+    units = {name: n for name, n in zip(names, closed, strict=True) if name is not None}
     required = required_slices(one.check.guardrail, units, requests)
     return np.array([float(name in required) for name in names])
 

@@ -52,6 +52,11 @@ class CheckLook:
         self._evidence, self._opened, self._cells = evidence, opened, cells
 
     @cached_property
+    def names(self) -> list[str]:
+        """`check/slice`"""
+        return [f"{self.check.name}/{name}" for name in self.slices]
+
+    @cached_property
     def log_promotion(self) -> FloatArray:
         """Of folded windows since the stage began."""
         return log_evidence(self._evidence.won)
@@ -174,6 +179,7 @@ def look(rollout: Rollout, state: RolloutState) -> Look:
             log_rollback=at_best[check.action][cells],
             log_alone=alone[cells],
         )
+        one.names = stacks.names[cells]
         one.log_promotion, one.units_closed = known.log_promotion[part], known.units_closed[part]
         if not state.measured_since.is_measured(check.metric.name):
             one.leave_out()

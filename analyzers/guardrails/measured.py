@@ -59,7 +59,7 @@ class Untold(NamedTuple):
     """Those of which the estimate lies beyond the limit, though that may be chance."""
 
 
-def is_awaited(units: int, requests: StageRequests) -> bool:
+def is_awaited(units: float, requests: StageRequests) -> bool:
     """Return whether promotion waits until a metric with so many units is shown harmless.
 
     After that many requests it depends on how often requests have it, not on their number: what was
@@ -79,7 +79,7 @@ def are_awaited(units: FloatArray, seen: IntArray, needed: int) -> BoolArray:
 
 
 def required_slices(
-    guardrail: Guardrail, units: Mapping[str, int], requests: StageRequests
+    guardrail: Guardrail, units: Mapping[str, float], requests: StageRequests
 ) -> Set[str]:
     """Return the slices that must be shown harmless before promotion.
 
