@@ -1,9 +1,9 @@
 """The window store: the newest version of every row of the windows that are open, of one source.
 
 Evidence is in the order of request time. Windows at the front that will not change any more are
-*folded*: their rows leave the store for good. Of the others the sums are made again from their rows
-whenever one changes, so a newer version of a row replaces the older one whole, and nothing has to
-be subtracted.
+*folded*: their rows leave the store for good. Of the others the sums of a slice are made again from
+its rows whenever one changes (`open_sums`), so a newer version of a row replaces the older one
+whole, and nothing has to be subtracted.
 
 Each partition closes its windows in their order and all of one flush together. A version that is
 not higher adds nothing, and nor does a copy of a row that closed: within the flush that closed it
