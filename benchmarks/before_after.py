@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, NamedTuple
@@ -143,13 +143,26 @@ def _in_turns(codes: Sequence[Code], repeat: int, file: Path) -> list[Used]:
 
 def _replay(code: Code, file: Path) -> Used:
     """Run a replay in a process of its own."""
-    command = [sys.executable, "-m", "understudy.streams.commands.main", "replay", "--json"]
+    return cpu_of([*replay_command(), str(file)], code.environment(), file.parent)
+
+
+def replay_command() -> list[str]:
+    """A replay of the recording whose path follows."""
+    return [sys.executable, "-m", "understudy.streams.commands.main", "replay", "--json"]
+
+
+def cpu_of(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Used:
+    """Run a command as a process of its own; raise RuntimeError when it fails."""
     process = subprocess.Popen(
-        [*command, str(file)], env={**os.environ, **code.environment()}, cwd=file.parent,
+        command, env={**os.environ, **(environment or {})}, cwd=folder,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    _, _, used = os.wait4(process.pid, 0)
-    process.returncode = 0  # it has been waited for
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command[:4])} … ended with {process.returncode}")
     kilobyte = 1024 if sys.platform == "darwin" else 1
     return Used(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024 / kilobyte)
 
