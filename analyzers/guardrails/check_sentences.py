@@ -1,6 +1,6 @@
 """One sentence about a check in a slice: what was measured, where, by how much, and the limit.
 
-    JSON validity in `ja` fell 2.1 points (95 % interval 1.6 to 2.5), 99 % → 96.9 %, limit 0.5;
+    JSON validity in `ja` fell 2.1 points (95 % interval 1.6 to 2.5), 99 % → 96.9 %, limit 0.5 points;
     1,840 pairs
 
 The numbers are those of all requests judged so far. The stretch in which evidence grew was chosen
@@ -20,12 +20,12 @@ from understudy.analyzers.guardrails.formatting import (
     format_count,
     format_limit,
     format_limit_value,
-    format_number,
     format_percent,
     format_points,
     format_time,
     format_value,
     format_with_interval,
+    is_in_points,
     printable,
 )
 from understudy.analyzers.guardrails.sequential_tests import LimitTest, Observed
@@ -213,15 +213,15 @@ def _amount_of(check: Check) -> Callable[[float], str]:
 
 
 def _limit(check: Check) -> str:
-    """Say the limit in the unit of `_change`; points are not repeated."""
-    if check.metric.kind == "quantile":
+    """Say the limit in the unit of `_change`."""
+    guardrail, metric = check.guardrail, check.metric
+    if metric.kind == "quantile":
         return format_percent(check.test.margin)
-    if check.guardrail.relative and check.metric.unit == "share":
-        return format_number(100 * check.guardrail.floor, 3)
-    limit = format_limit_value(
-        check.metric, check.guardrail.limit, check.value, relative=check.guardrail.relative
-    )
-    return limit.removesuffix(" pp")
+    if guardrail.relative and metric.unit == "share":
+        return format_points(guardrail.floor)
+    if is_in_points(metric, guardrail.limit, relative=guardrail.relative):
+        return format_points(check.value)
+    return format_limit_value(metric, guardrail.limit, check.value, relative=guardrail.relative)
 
 
 def _beyond_tail(result: CheckResult, state: RolloutState, observed: Observed) -> str:

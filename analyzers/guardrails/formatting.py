@@ -114,9 +114,15 @@ def format_limit_value(metric: Metric, limit: Limit, value: float, *, relative: 
     if relative:
         return f"{100 * value:g} %"
     if metric.unit == "share":
-        in_points = limit in ("max_increase", "max_drop") or metric.kind == "excess"
+        in_points = is_in_points(metric, limit, relative=relative)
         return f"{100 * value:g} {'pp' if in_points else '%'}"
     return format_value(metric.unit, value)
+
+
+def is_in_points(metric: Metric, limit: Limit, *, relative: bool) -> bool:
+    """Return whether a limit is a difference of shares."""
+    is_difference = limit in ("max_increase", "max_drop") or metric.kind == "excess"
+    return metric.unit == "share" and is_difference and not relative
 
 
 def printable(text: str) -> str:

@@ -19,7 +19,7 @@ def test_a_breach_says_what_fell_by_how_much() -> None:
     _, (one, *_), sentences = judged(json_policy(), cases_of(200, candidate_only=20))
     assert sentences.describe(one) == (
         "JSON validity over all requests fell 10 points (95 % interval 6.57 to 14.9), "
-        "100 % → 90 %, limit 1; 200 cases"
+        "100 % → 90 %, limit 1 point; 200 cases"
     )
 
 
@@ -29,7 +29,7 @@ def test_a_hold_says_what_it_would_take() -> None:
     (reason,) = sentences.of_hold(lacks(rollout, sample, found))
     assert reason == (
         "not shown to be within its limit: JSON validity over all requests fell 0 points (95 % "
-        "interval -2.69 to 2.69), 99 % → 99 %, limit 1; 200 cases; with as many cases a fall of "
+        "interval -2.69 to 2.69), 99 % → 99 %, limit 1 point; 200 cases; with as many cases a fall of "
         "5.5 points can be found; models that are alike pass from about 1,300 cases on"
     )
 

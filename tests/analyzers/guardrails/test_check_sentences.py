@@ -24,7 +24,7 @@ LEVELS = r"[\d.]+ % → [\d.]+ %"
         (
             "{metric: json_valid_rate, max_drop: 0.5pp}",
             Harm(bad={"json_valid": 0.1}, languages=("ja",)),
-            rf"JSON validity in `ja` fell {POINTS}, {LEVELS}, limit 0\.5; [\d,]+ pairs"
+            rf"JSON validity in `ja` fell {POINTS}, {LEVELS}, limit 0\.5 points; [\d,]+ pairs"
             r"(; also in all requests)?",
         ),
         (
@@ -65,7 +65,7 @@ LEVELS = r"[\d.]+ % → [\d.]+ %"
         (
             "{metric: similarity_excess, max: 5pp, %s}",
             Harm(disagreement=0.2),
-            rf"disagreement beyond the noise floor over all requests is {POINTS}, limit 5; "
+            rf"disagreement beyond the noise floor over all requests is {POINTS}, limit 5 points; "
             r"[\d,]+ pairs",
         ),
     ],
@@ -111,7 +111,7 @@ def test_a_total_loss_is_a_hundred_points() -> None:
         "{metric: json_valid_rate, max_drop: 0.5pp, slices: [all]}", Harm(bad={"json_valid": 1.0})
     )
     assert "e+" not in decision.reasons[0]
-    assert " % → 0 %, limit 0.5; " in decision.reasons[0]
+    assert " % → 0 %, limit 0.5 points; " in decision.reasons[0]
 
 
 def test_slices_of_one_guardrail_share_a_sentence() -> None:

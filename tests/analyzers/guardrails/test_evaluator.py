@@ -111,7 +111,7 @@ def test_the_reason_names_metric_language_amount_and_limit() -> None:
     decision = verdict_of(rollout, World(harm=harm, languages=("en", "ja", "de")))
     words = decision.reasons[0]
     assert words.startswith("JSON validity in `ja` fell ")
-    assert re.search(r", limit 0\.5; [\d,]+ pairs(; also in all requests)?$", words), words
+    assert re.search(r", limit 0\.5 points; [\d,]+ pairs(; also in all requests)?$", words), words
     assert decision.candidate_share == 0.0
 
 
@@ -273,7 +273,7 @@ def test_a_warn_margin_alerts_before_the_limit_is_reached() -> None:
     rollout = policy("{metric: error_rate, max_increase: 6pp, warn_margin: 1pp, slices: [all]}")
     decision = verdict_of(rollout, World(harm=Harm(bad={"error": 0.04})), windows=100)
     assert decision.verdict != "rollback"
-    assert "limit 1;" in decision.alerts[0].sentence
+    assert "limit 1 point;" in decision.alerts[0].sentence
     assert decision.is_within_tolerance
 
 

@@ -101,7 +101,7 @@ def test_a_drop_in_one_language_is_rolled_back() -> None:
     assert decision.verdict == "rollback"
     words = decision.reasons[0]
     assert words.startswith("positive feedback in `ja` fell ")
-    assert ", limit 5; " in words
+    assert ", limit 5 points; " in words
     assert words.endswith(" ratings")
     seen = evidence_of(evaluator.decision(), "feedback", "language:ja")
     assert seen.candidate == pytest.approx(0.5, abs=0.1)

@@ -113,7 +113,7 @@ def test_answers_that_are_preferred_less_in_one_language_are_rolled_back() -> No
     words = decision.reasons[0]
     assert words.startswith("answers preferred to stable's in `ja` fell ")
     assert " 50 % → 3" in words
-    assert ", limit 2; " in words
+    assert ", limit 2 points; " in words
     assert " judged pairs" in words
     seen = evidence_of(decision.evidence, "quality_preference", "language:ja")
     assert seen.evaluator == JUDGE

@@ -137,7 +137,7 @@ def test_a_warn_margin_fires_and_ends_when_evidence_has_gone() -> None:
     assert scene.evaluator.decision().verdict != "rollback"
     assert scene.fires() == [("UnderstudyGuardrail", "error_rate.warn", "all")]
     assert scene.description("UnderstudyGuardrail").startswith("error rate over all requests rose")
-    assert "limit 1;" in scene.description("UnderstudyGuardrail")
+    assert "limit 1 point;" in scene.description("UnderstudyGuardrail")
     assert "alert: error rate" in scene.messages[-1]["blocks"][1]["text"]["text"]
     scene.goes_on(HEALTHY, 200)
     assert scene.fires() == []

@@ -16,7 +16,7 @@ from understudy.schemas.decisions import (
 from understudy.schemas.rollouts import Action, Stage
 
 AT = dt.datetime(2026, 11, 3, 12, 10, tzinfo=dt.UTC)
-REASON = "JSON validity in `zh-Hans` fell 6.1 points, limit 0.5; 1,840 pairs"
+REASON = "JSON validity in `zh-Hans` fell 6.1 points, limit 0.5 points; 1,840 pairs"
 SHADOW = Stage("shadow", "shadow", 0.0, 8_000, 360.0)
 
 

@@ -148,7 +148,7 @@ def test_the_verdict_stands_on_top_with_its_reason() -> None:
     for state, label in ((HEALTHY, "PROMOTE"), (SUSPECTED, "HOLD"), (BROKEN, "ROLLBACK")):
         lines = drawn(state, console(120)).splitlines()
         assert lines[3].startswith(label)
-    assert "fell 6.1 points, limit 0.5; 1,840 pairs" in lines[3]
+    assert "fell 6.1 points, limit 0.5 points; 1,840 pairs" in lines[3]
     assert "mirrors to both models" in drawn(SUSPECTED, console())
     assert "the gateway stopped after 130 ms" in drawn(BROKEN, console())
 
