@@ -1,7 +1,7 @@
 """One sentence about a check in a slice: what was measured, where, by how much, and the limit.
 
-    JSON validity in `ja` fell 2.1 points (95 % interval 1.6 to 2.5), 99 % → 96.9 %, limit 0.5 points;
-    1,840 pairs
+    JSON validity in `ja` fell 2.1 points (95 % interval 1.6 to 2.5), 99 % → 96.9 %,
+    limit 0.5 points; 1,840 pairs
 
 The numbers are those of all requests judged so far. The stretch in which evidence grew was chosen
 by its outcomes, so what it shows is larger than the truth.

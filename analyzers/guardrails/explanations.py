@@ -3,8 +3,8 @@
 They are what an on-call engineer reads at three in the morning, so each says what was measured,
 where, by how much, and what the limit is:
 
-    JSON validity in `ja` fell 2.1 points (95 % interval 1.6 to 2.5), 99 % → 96.9 %, limit 0.5 points;
-    1,840 pairs
+    JSON validity in `ja` fell 2.1 points (95 % interval 1.6 to 2.5), 99 % → 96.9 %,
+    limit 0.5 points; 1,840 pairs
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ def test_a_hold_says_what_it_would_take() -> None:
     (reason,) = sentences.of_hold(lacks(rollout, sample, found))
     assert reason == (
         "not shown to be within its limit: JSON validity over all requests fell 0 points (95 % "
-        "interval -2.69 to 2.69), 99 % → 99 %, limit 1 point; 200 cases; with as many cases a fall of "
-        "5.5 points can be found; models that are alike pass from about 1,300 cases on"
+        "interval -2.69 to 2.69), 99 % → 99 %, limit 1 point; 200 cases; with as many cases a "
+        "fall of 5.5 points can be found; models that are alike pass from about 1,300 cases on"
     )
 
 
