@@ -31,16 +31,20 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-Histogram = dict[int, int]
-\"\"\"Bucket index to count; see `understudy.analyzers.windows.histogram` for the two scales.\"\"\"
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 \"\"\"What decides keeps these as they are: JSON's numbers are exact up to there.\"\"\"
+Bucket = Annotated[int, Meta(ge=-(2**15), le=2**15)]
+\"\"\"Beyond any measured value; what a bucket begins at is a float up to there.\"\"\"
+Histogram = Annotated[
+    dict[Bucket, Count], Meta(extra_json_schema={"propertyNames": {"pattern": r"^-?\\d+$"}})
+]
+\"\"\"Bucket index to count; see `understudy.analyzers.windows.histogram` for the two scales.\"\"\"
 Names = dict[str, Count]
 \"\"\"Name to count, of the most frequent names; all others together count as `other`.\"\"\"
 """
 _ROW_LISTS: Final = """
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -49,11 +53,15 @@ from msgspec.structs import astuple
 from understudy.schemas.events import Mode
 from understudy.schemas.window_measures import Count, Histogram, Names
 
+MOST_ROWS: Final = 200
+\"\"\"Of one message: a row of 36 bytes, which says nothing, takes 17 kB of who reads it.\"\"\"
+
 
 class RowLists(msgspec.Struct, omit_defaults=True, kw_only=True):
     \"\"\"Rows of one rollout, source and partition: a list for each column, with a value per row.
 
-    A column is left out where it is zero, empty or null in all rows.
+    The first four columns are there wherever there are rows. Of the others a column is left out
+    where it is zero, empty or null in all rows.
     \"\"\"
 
 {fields}
@@ -67,7 +75,7 @@ class RowLists(msgspec.Struct, omit_defaults=True, kw_only=True):
 _TIME: Final = "Annotated[dt.datetime, Meta(tz=True)]"
 _NEEDED: Final = (
     ("window_start", _TIME, "Inclusive, UTC."),
-    ("window_s", "Annotated[int, Meta(ge=1)]", "Length of the window in seconds."),
+    ("window_s", "Annotated[int, Meta(ge=1, le=86_400)]", "Length of the window in seconds."),
     ("language", "str", "BCP 47 tag, `und` when undetermined."),
     ("version", "Count", "Offset up to which the partition had been read."),
 )
@@ -155,7 +163,8 @@ def _struct_field(one: Sum, type_of_count: str) -> str:
 def row_lists() -> str:
     """Rows of windows as the lists that travel."""
     needed = (
-        _list_of(*one, "Annotated[{}] = msgspec.field(default_factory=list)") for one in _NEEDED
+        _list_of(*one, "Annotated[{}, max_length=MOST_ROWS)] = msgspec.field(default_factory=list)")
+        for one in _NEEDED
     )
     fields = [*needed, *(_list_of(*one) for one in _IDENTITY)]
     for section, sums in SUMS.items():
@@ -168,10 +177,10 @@ def row_lists() -> str:
 
 
 def _list_of(
-    name: str, type_name: str, description: str, field: str = "Annotated[{}] | UnsetType = UNSET"
+    name: str, type_name: str, description: str, field: str = "Annotated[{})] | UnsetType = UNSET"
 ) -> str:
     text = json.dumps(description, ensure_ascii=False)
-    return f"    {name}: {field.format(f'list[{type_name}], Meta(description={text})')}"
+    return f"    {name}: {field.format(f'list[{type_name}], Meta(description={text}')}"
 
 
 def measure_arrays() -> str:

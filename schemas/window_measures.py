@@ -9,10 +9,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-Histogram = dict[int, int]
-"""Bucket index to count; see `understudy.analyzers.windows.histogram` for the two scales."""
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 """What decides keeps these as they are: JSON's numbers are exact up to there."""
+Bucket = Annotated[int, Meta(ge=-(2**15), le=2**15)]
+"""Beyond any measured value; what a bucket begins at is a float up to there."""
+Histogram = Annotated[
+    dict[Bucket, Count], Meta(extra_json_schema={"propertyNames": {"pattern": r"^-?\d+$"}})
+]
+"""Bucket index to count; see `understudy.analyzers.windows.histogram` for the two scales."""
 Names = dict[str, Count]
 """Name to count, of the most frequent names; all others together count as `other`."""
 

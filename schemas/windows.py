@@ -58,7 +58,7 @@ class WindowRow(msgspec.Struct, omit_defaults=True, kw_only=True):
     language: Annotated[str, Meta(description="BCP 47 tag, `und` when undetermined.")]
     workflow: Annotated[str, Meta(description="Empty when the gateway named none.")] = ""
     window_start: Annotated[dt.datetime, Meta(tz=True, description="Inclusive, UTC.")]
-    window_s: Annotated[int, Meta(ge=1, description="Length of the window in seconds.")]
+    window_s: Annotated[int, Meta(ge=1, le=86_400, description="Length of the window in seconds.")]
     evaluator: Annotated[
         str, Meta(description="`name@version` of the evaluator; empty but for evaluations.")
     ] = ""
@@ -178,11 +178,6 @@ def windows_message(
         watermark=watermark,
         columns=row_lists(rows),
     )
-
-
-def with_rows(message: WindowsMessage, rows: Sequence[WindowRow]) -> WindowsMessage:
-    """The message with other rows."""
-    return msgspec.structs.replace(message, columns=row_lists(rows))
 
 
 SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {

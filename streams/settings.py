@@ -102,7 +102,7 @@ class ClickHouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 class PairingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The join, its windows and its memory."""
 
-    window_s: Annotated[Count, Meta(description="Length of a window")] = 10
+    window_s: Annotated[int, Meta(ge=1, le=86_400, description="Length of a window")] = 10
     join_timeout_s: Annotated[
         Seconds, Meta(description="How long a side waits for its partner, in event time")
     ] = 120.0

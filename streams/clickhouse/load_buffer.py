@@ -65,7 +65,7 @@ class LoadPolicy:
     batch_age_s: float = 1.0
     """A batch is inserted when it has this many rows or bytes, or its first row has waited so."""
     buffer_bytes: int = 256 * _MIB
-    """Of encoded rows, those being inserted included."""
+    """Of rows that wait, about, those being inserted included."""
     insert_timeout_s: float = 30.0
     """How long ClickHouse may work on one insert."""
     first_pause_s: float = 0.2
@@ -149,7 +149,7 @@ class _Group:
 
 
 class LoadBuffer:
-    """Holds encoded rows until they are stored; times are seconds of any steady clock."""
+    """Holds rows until they are stored; times are seconds of any steady clock."""
 
     def __init__(self, policy: LoadPolicy) -> None:
         self._policy = policy

@@ -328,7 +328,7 @@ class RolloutStateStore:
             yield
         except Exception as error:
             self._restore(key)
-            if isinstance(error, ValueError):
+            if isinstance(error, ValueError | OverflowError):
                 raise InvalidMessage(str(error)) from error
             raise
 

@@ -55,9 +55,13 @@ class ClickHouseResults:
 
     def put(self, output: JointOutput) -> None:
         """Queue what batches brought. Raises `SinkBusy` when the buffer is full."""
-        blocks: list[Insertable] = []
-        if output.comparisons:
-            blocks.append(WaitingComparisons(output.comparisons, self._window_ms))
+        blocks: list[Insertable] = [
+            comparison_block(some, self._window_ms)
+            for some in output.comparisons
+            if len(some) >= MANY_ROWS
+        ]
+        if few := [some for some in output.comparisons if len(some) < MANY_ROWS]:
+            blocks.append(WaitingComparisons(few, self._window_ms))
         unmatched = {number: one.unmatched for number, one in output.batches.items()}
         if any(unmatched.values()):
             blocks.append(unmatched_block(unmatched))
@@ -112,6 +116,7 @@ class WaitingComparisons:
     def __init__(self, comparisons: Sequence[Comparisons], window_ms: int) -> None:
         self._comparisons = list(comparisons)
         self._window_ms = window_ms
+        self._model_bytes = sum(map(_model_bytes, comparisons))
 
     @property
     def rows(self) -> int:
@@ -121,12 +126,12 @@ class WaitingComparisons:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that they take, about."""
-        return _ROW_BYTES * self.rows + _PART_BYTES * len(self._comparisons)
+        return _ROW_BYTES * self.rows + _PART_BYTES * len(self._comparisons) + self._model_bytes
 
     @property
     def is_full(self) -> bool:
         """Whether there is nothing to win by waiting for more."""
-        return self.rows >= _MANY_ROWS
+        return self.rows >= MANY_ROWS or self._model_bytes >= _MOST_MODEL_BYTES
 
     @property
     def payload(self) -> bytes:
@@ -137,6 +142,7 @@ class WaitingComparisons:
     def join(self, later: WaitingComparisons) -> None:
         """Take in what came later."""
         self._comparisons += later._comparisons
+        self._model_bytes += later._model_bytes
         if len(self._comparisons) > _MOST_PARTS:
             self._comparisons = merge_comparisons(self._comparisons)
 
@@ -147,8 +153,16 @@ _PART_BYTES: Final = 20_000
 """Of some 150 arrays without what is in them."""
 _MOST_PARTS: Final = 16
 """More come while ClickHouse is away, and would take most of the memory that there is for rows."""
-_MANY_ROWS: Final = 1_000
-"""Enough for what a block costs beside its rows to be shared."""
+MANY_ROWS: Final = 256
+"""Enough for what a block costs beside its rows to be shared. Encoded, a row takes a third."""
+_MOST_MODEL_BYTES: Final = 1_048_576
+"""Names of models are as long as a gateway writes them; these are no names."""
+
+
+def _model_bytes(comparisons: Comparisons) -> int:
+    """Of the names of models, which alone have no limit in events."""
+    sides = comparisons.stable, comparisons.candidate
+    return sum(len(name) for side in sides if side is not None for name in side.model)
 
 
 def evaluations_block(by_partition: Mapping[int, Sequence[JudgedPair]]) -> Block:

@@ -18,10 +18,9 @@ import msgspec
 
 from understudy.analyzers.windows.drawn_rows import DrawnRow, Lists, drawn_lists, part_of_lists
 from understudy.schemas.event_time import from_epoch_ms
+from understudy.schemas.row_lists import MOST_ROWS
 from understudy.schemas.windows import Source, WindowsMessage
 
-MAX_ROWS: Final = 200
-"""Of so many a row takes 1.3 kB, so a message some 300 kB: far less than the topic accepts."""
 MAX_BYTES: Final = 6 * 1024 * 1024
 """Messages with larger rows are halved; the topic accepts 8 MiB, headers included."""
 
@@ -52,8 +51,8 @@ def _cut(rows: Iterable[DrawnRow]) -> Iterator[list[DrawnRow]]:
     for row in rows:
         by_rollout[row.key.rollout_id].append(row)
     for own in by_rollout.values():
-        for start in range(0, len(own), MAX_ROWS):
-            yield own[start : start + MAX_ROWS]
+        for start in range(0, len(own), MOST_ROWS):
+            yield own[start : start + MOST_ROWS]
 
 
 def _halved(

@@ -27,7 +27,7 @@ PLACE: dict[str, Any] = {"rollout_id": "helpdesk", "partition": 3}
 COUNTS = st.integers(0, 2**53)
 OF_KIND: dict[str, st.SearchStrategy[Any]] = {
     "float": st.floats(allow_nan=False, allow_infinity=False),
-    "Histogram": st.dictionaries(st.integers(-(2**31), 2**31 - 1), COUNTS, max_size=3),
+    "Histogram": st.dictionaries(st.integers(-(2**15), 2**15), COUNTS, max_size=3),
     "Names": st.dictionaries(st.text(max_size=5), COUNTS, max_size=3),
 }
 
@@ -97,7 +97,12 @@ def test_every_sum_has_a_column() -> None:
     assert list(RowLists.__struct_fields__)[-len(columns) :] == columns
 
 
-ONE = {"window_start": [START], "window_s": [10], "language": ["en"], "version": [1]}
+ONE: dict[str, list[Any]] = {
+    "window_start": [START],
+    "window_s": [10],
+    "language": ["en"],
+    "version": [1],
+}
 
 
 @pytest.mark.parametrize(
@@ -116,6 +121,10 @@ ONE = {"window_start": [START], "window_s": [10], "language": ["en"], "version":
         ({"stable_errors": [-1]}, "`int` >= 0"),
         ({"stable_duration_ms_sum": ["1"]}, "Expected `float`, got `str`"),
         ({"stable_duration_ms_histogram": [{"fast": 1}]}, "Expected `int`"),
+        ({"stable_duration_ms_histogram": [{2**15 + 1: 1}]}, "`int` <= 32768"),
+        ({"stable_duration_ms_histogram": [{3: -1}]}, "`int` >= 0"),
+        ({"window_s": [86_401]}, "`int` <= 86400"),
+        ({name: values * 201 for name, values in ONE.items()}, "length <= 200"),
         ({"stable_models": [["heron-4"]]}, "Expected `object`, got `array`"),
     ],
 )

@@ -95,7 +95,7 @@ def test_age_alone_brings_rows_in(client: Client, failing: FailingClient) -> Non
 
 
 def test_rows_wait_for_company(failing: FailingClient) -> None:
-    with running(failing, LoadPolicy(batch_age_s=60.0, batch_rows=100)) as loader:
+    with running(failing, LoadPolicy(batch_age_s=3_600.0, batch_rows=100)) as loader:
         for first in range(0, 90, 30):
             loader.put([comparisons(30, first)], {0: first + 30})
         stays_true(lambda: loader.counters.batches == 0, "rows wait", for_s=0.05)

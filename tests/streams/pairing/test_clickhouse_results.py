@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 from tests.streams.pairing.log import Log, event
+from understudy.streams.clickhouse.native_format import Block
 from understudy.streams.pairing import clickhouse_results
-from understudy.streams.pairing.clickhouse_results import WaitingComparisons, comparison_block
+from understudy.streams.pairing.clickhouse_results import (
+    ClickHouseResults,
+    WaitingComparisons,
+    comparison_block,
+)
 from understudy.streams.pairing.comparison import Comparisons
+from understudy.streams.pairing.records import BatchOutput, JointOutput
 
 WINDOW_MS = 10_000
 
@@ -54,7 +62,36 @@ def test_many_parts_are_made_one_and_take_less_memory() -> None:
 
 
 def test_many_rows_take_no_more_in() -> None:
-    rows = clickhouse_results._MANY_ROWS
+    rows = clickhouse_results.MANY_ROWS
     one = compared(1)
     assert not WaitingComparisons([one] * (rows - 1), WINDOW_MS).is_full
     assert WaitingComparisons([one] * rows, WINDOW_MS).is_full
+
+
+def test_long_names_of_models_are_counted() -> None:
+    response = {"output": "hello", "model": "m" * 2_000_000}
+    (outcome,) = (
+        Log()
+        .read(event("p1", "stable", 1.0), event("p1", "candidate", 1.0, response=response))
+        .outcomes
+    )
+    one = WaitingComparisons(outcome.comparisons, WINDOW_MS)
+    assert one.nbytes > len(one.payload) > 2_000_000
+    assert one.is_full
+    joined = waiting(compared(2))
+    joined.join(one)
+    assert joined.nbytes > len(joined.payload)
+    assert joined.is_full
+
+
+def test_many_that_come_at_once_are_encoded_at_once() -> None:
+    numbers = range(clickhouse_results.MANY_ROWS)
+    (many,) = clickhouse_results.merge_comparisons([compared(number) for number in numbers])
+    loader = Mock()
+    results = ClickHouseResults(loader, WINDOW_MS)
+    results.put(JointOutput({0: BatchOutput()}, [many, compared(300, alone=True)]))
+    (at_once, waits), _ = loader.put.call_args.args
+    assert isinstance(at_once, Block)
+    assert at_once.rows == len(many)
+    assert isinstance(waits, WaitingComparisons)
+    assert waits.rows == 1

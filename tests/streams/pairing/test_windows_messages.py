@@ -10,9 +10,10 @@ import pytest
 from understudy.analyzers.windows.drawn_rows import DrawnRow, window_rows
 from understudy.analyzers.windows.window_sums import SliceKey, WindowSums
 from understudy.schemas.event_time import to_epoch_ms
+from understudy.schemas.row_lists import MOST_ROWS
 from understudy.schemas.windows import WindowsMessage
 from understudy.streams.pairing import windows_messages as module
-from understudy.streams.pairing.windows_messages import MAX_ROWS, ChangedRows, windows_messages
+from understudy.streams.pairing.windows_messages import ChangedRows, windows_messages
 
 START = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 
@@ -60,7 +61,7 @@ def test_messages_of_partitions_are_those_of_each_alone() -> None:
 
 @pytest.mark.parametrize(
     ("count", "sizes"),
-    [(0, []), (1, [1]), (MAX_ROWS, [MAX_ROWS]), (2 * MAX_ROWS + 1, [MAX_ROWS, MAX_ROWS, 1])],
+    [(0, []), (1, [1]), (MOST_ROWS, [MOST_ROWS]), (2 * MOST_ROWS + 1, [MOST_ROWS, MOST_ROWS, 1])],
 )
 def test_messages_are_cut_by_rows(count: int, sizes: list[int]) -> None:
     assert [len(message.rows) for message, _ in messages(rows("a", count))] == sizes
