@@ -24,7 +24,7 @@ from understudy.schemas.evaluations import Evaluation, decode_evaluation
 from understudy.schemas.events import Event, InvalidReason, decode_event
 from understudy.schemas.feedback import Feedback, decode_feedback
 from understudy.schemas.topics import understudy_topics
-from understudy.schemas.windows import SECTIONS, WindowRow
+from understudy.schemas.windows import SECTIONS, WindowRow, WindowsMessage
 from understudy.streams.clickhouse.connect import OPTIONS
 from understudy.streams.clickhouse.migrations import migrate, migrations
 from understudy.streams.commands.main import main as command
@@ -397,6 +397,8 @@ def test_examples_of_events_decode() -> None:
     for block in shown:
         decode = decode_feedback if "feedback_time" in block.text else decode_event
         assert decode(block.text.encode()) is not None, str(block)
+    (windows,) = blocks("json", pages=[DOCS / "windows.md"])
+    assert len(msgspec.json.decode(windows.text, type=WindowsMessage).rows) == 2
     (evaluation,) = blocks("json", pages=[DOCS / "evaluations.md"])
     assert decode_evaluation(evaluation.text.encode()).preferences
 

@@ -17,7 +17,7 @@ from understudy.analyzers.guardrails.measured_since import (
     rests_on_field,
     shown_in,
 )
-from understudy.analyzers.guardrails.row_columns import RowColumns
+from understudy.analyzers.guardrails.row_columns import RowColumns, RowsTaken
 from understudy.analyzers.guardrails.slices import slice_name
 from understudy.analyzers.guardrails.stage_counts import StageSums
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
@@ -54,10 +54,11 @@ class Sample:
     def of_rows(cls, rows: Sequence[WindowRow], checks: Sequence[Check]) -> Sample:
         """Take the rows of paired modes, one window a unit."""
         rows = [row for row in rows if row.mode in PAIRED_MODES]
-        columns = RowColumns.of_rows(rows, column_names(checks))
+        lists = row_lists(rows)
+        columns = RowColumns.of_lists([RowsTaken(lists)], column_names(checks))
         languages, workflows = [row.language for row in rows], [row.workflow for row in rows]
         labels = Labels(units_of(rows), languages, workflows)
-        return cls(columns, labels, StageSums.of(row_lists(rows), range(len(rows))), checks)
+        return cls(columns, labels, StageSums.of(lists, range(len(rows))), checks)
 
     @property
     def cases(self) -> int:

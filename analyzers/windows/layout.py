@@ -13,7 +13,6 @@ from typing import Final
 from understudy.analyzers.windows.moments import LIMBS
 from understudy.schemas.measure_kinds import SumKind
 from understudy.schemas.measures import SUMS
-from understudy.schemas.windows import SECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,9 @@ def _places() -> Iterator[Place]:
     for section, sums in SUMS.items():
         if section == "unresolved":  # counted anew for each version of a row
             continue
-        # The very strings that name the record's fields: rows are made twice as fast with them.
-        names = {name: name for name in SECTIONS[section].__struct_fields__}
         for one in sums:
             if not one.is_map:
-                place = Place(slot, section, names[one.name], one.kind, one.tick)
+                place = Place(slot, section, one.name, one.kind, one.tick)
                 yield place
                 slot += place.width
 
