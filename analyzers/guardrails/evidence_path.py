@@ -18,6 +18,7 @@ computing all of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -91,27 +92,29 @@ class EvidencePath:
 
     def update(self, sums: OpenSums, known: Sequence[Known], look: LookBasis) -> None:
         """Take the windows as they are, and what folded ones say, by stack."""
-        same = self._take_windows(sums, look)
+        rests_on = look.forgiven_through_ms, [stack.rests_on(look.thresholds, look.measured_since)
+                                              for stack in self._stacks]  # fmt: skip
+        self._take_windows(sums, rests_on)
+        self._rests_on = None  # until all is done: nothing goes on from a look that failed
         is_anew = len(self._known) != len(known) or any(
             one is not other for one, other in zip(known, self._known, strict=True)
         )
         if is_anew:
             self._known, self._is_known = list(known), False
             self._folded = _FoldedCells.of(known, self._has_no_bet.shape)
-        has_changed = sums.has_changed[:, self._places] | self._is_new[:, None]
+        has_changed = sums.has_changed[:, self._places]
         first = np.zeros(self._places.size, dtype=np.int64)
         if self._is_known:
             # Of cells that have not changed it is past the look at the end.
             end = np.ones((1, first.size), dtype=np.bool_)
             unchanged = np.zeros((1, first.size), dtype=np.bool_)
             first = np.argmax(np.concatenate([has_changed, unchanged, end]), axis=0)
-            first = np.minimum(first, same)
         self._read(sums, known, look, has_changed, first)
         self._divide(sums, first, look.assumption)
         self._walk(first)
         sums.has_changed[:] = False
         self._is_known = True
-        self._is_new[:] = False
+        self._rests_on = rests_on
 
     def opened(self, place: int, look: LookBasis) -> OpenWindows:
         """Return what the open windows hold for a stack."""
@@ -126,8 +129,6 @@ class EvidencePath:
         """(T,) of the windows."""
         self._is_known = False
         """Whether all that follows is of folded windows as they are."""
-        self._is_new: BoolArray = np.ones(n_windows, dtype=np.bool_)
-        """(T,) windows that no look has read."""
         self.windows = [StackWindows(stack, n_windows) for stack in self._stacks]
         """By stack, what its windows hold."""
         self._has_units: BoolArray = np.zeros((n_windows, n_cells), dtype=np.bool_)
@@ -145,39 +146,34 @@ class EvidencePath:
         self.held = self._evidence
         """(T + 1, n_cells) log evidence as a look takes it, means held; until the next look."""
 
-    def _take_windows(self, sums: OpenSums, look: LookBasis) -> int:
-        """Make room for the windows that there are; return how many at the front are the same."""
+    def _take_windows(self, sums: OpenSums, rests_on: object) -> None:
+        """Make room for the windows that there are."""
         starts_ms = sums.starts_ms
-        rests_on = look.forgiven_through_ms, [stack.rests_on(look.thresholds, look.measured_since)
-                                              for stack in self._stacks]  # fmt: skip
         if rests_on != self._rests_on:
-            self._rests_on = rests_on
             self._begin(starts_ms)
-        n = min(starts_ms.size, self.starts_ms.size)
-        is_same = starts_ms[:n] == self.starts_ms[:n]
-        same = n if is_same.all() else int(np.argmin(is_same))
-        if n == starts_ms.size == self.starts_ms.size == same:
-            return same + 1  # nor has the end changed
-        before = np.searchsorted(self.starts_ms, starts_ms).clip(max=self.starts_ms.size - 1)
-        is_known = np.zeros(starts_ms.size, dtype=np.bool_)
-        if self.starts_ms.size:
-            is_known = self.starts_ms[before] == starts_ms
-        kept = self._has_units, self._won, self._gained, self.design_effect, self.path
-        evidence, windows, was_new = self._evidence, self.windows, self._is_new
-        was_known = self._is_known
+            sums.has_changed[:] = True
+        if np.array_equal(starts_ms, self.starts_ms):
+            return
+        before = copy(self)
         self._begin(starts_ms)
-        self._is_known = was_known
-        if is_known.any():
-            place = before[is_known]
-            self._is_new[is_known] = was_new[place]
-            self._has_units[is_known], self._won[is_known] = kept[0][place], kept[1][place]
-            self._gained[is_known] = kept[2][place]
-            for one, other in zip(self.windows, windows, strict=True):
-                one.take_over(other, is_known, place)
-        till = same + 1
-        self.design_effect[:till], self.path[:till] = kept[3][:till], kept[4][:till]
-        self._evidence[:till] = evidence[:till]
-        return same
+        self._is_known = before._is_known
+        _, new, old = np.intersect1d(starts_ms, before.starts_ms, return_indices=True)
+        for ours, theirs in (
+            (self._has_units, before._has_units),
+            (self._won, before._won),
+            (self._gained, before._gained),
+        ):
+            ours[new] = theirs[old]
+        for one, other in zip(self.windows, before.windows, strict=True):
+            one.take_over(other, new, old)
+        n = min(starts_ms.size, before.starts_ms.size)
+        is_same = np.append(starts_ms[:n] == before.starts_ms[:n], False)
+        till = int(np.argmin(is_same)) + 1
+        self.design_effect[:till], self.path[:till] = (
+            before.design_effect[:till],
+            before.path[:till],
+        )
+        self._evidence[:till] = before._evidence[:till]
 
     def _read(
         self,
@@ -350,7 +346,7 @@ class StackWindows:
         self.scales: FloatArray = no_scale(self.waiting)
         """(T + 1, n_cells, 3) before each window, and after the last; of means alone."""
 
-    def take_over(self, other: StackWindows, is_known: BoolArray, places: IntArray) -> None:
+    def take_over(self, other: StackWindows, is_known: IntArray, places: IntArray) -> None:
         """Take over what is known of windows, (T,), that were at these places, (m,)."""
         self.statistics[is_known] = other.statistics[places]
         self._judged[is_known] = other._judged[places]

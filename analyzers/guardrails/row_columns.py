@@ -47,6 +47,8 @@ HISTOGRAMS: Final = frozenset(
 """Columns that hold a histogram in each row."""
 
 
+_AT_ONCE: Final = 1 << 18
+"""Entries times buckets that are compared in one call, some 10 MB; a burst has fewer."""
 MANY_POLICIES: Final = 1024
 """Names of columns follow from the metrics of a policy; a worker holds rollouts of as many."""
 
@@ -91,6 +93,8 @@ class HistogramColumn:
     def above_each(self, buckets: IntArray) -> FloatArray:
         """Counts above each of some buckets of each row, (n, m) of (n, m)."""
         n_buckets = buckets.shape[1]
+        if n_buckets > 1 and self.rows.size * n_buckets > _AT_ONCE:
+            return np.concatenate([self.above_each(one[:, None]) for one in buckets.T], axis=1)
         counts = np.where(self.buckets[:, None] > buckets[self.rows], self.counts[:, None], 0.0)
         cells = self.rows[:, None] * n_buckets + np.arange(n_buckets)
         added = np.bincount(cells.reshape(-1), counts.reshape(-1), self.n_rows * n_buckets)

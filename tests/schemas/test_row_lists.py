@@ -113,6 +113,7 @@ ONE: dict[str, list[Any]] = {
         ({"language": []}, "a value for each of 1 rows"),
         ({"window_start": []}, "a value for each of 0 rows"),
         ({"window_start": ["2026-03-02T12:00:00"]}, "timezone"),
+        ({"window_start": ["9999-12-31T23:59:50Z"]}, "end after the year 9999"),
         ({"window_s": [0]}, "`int` >= 1"),
         ({"version": [2**53 + 1]}, "`int` <= 9007199254740992"),
         ({"mode": ["both"]}, "Invalid enum value 'both'"),

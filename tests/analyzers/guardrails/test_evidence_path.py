@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from typing import NamedTuple
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,7 +18,12 @@ from understudy.analyzers.guardrails.design_effect import (
     EffectCells,
     TurnSums,
 )
-from understudy.analyzers.guardrails.evidence_path import EvidencePath, LookBasis, best_prefix
+from understudy.analyzers.guardrails.evidence_path import (
+    EvidencePath,
+    LookBasis,
+    StackWindows,
+    best_prefix,
+)
 from understudy.analyzers.guardrails.measured_since import MeasuredSince
 from understudy.analyzers.guardrails.sequential_tests import (
     AnyTest,
@@ -312,3 +318,28 @@ def test_checks_with_different_numbers_of_stakes_share_a_path() -> None:
         path_of(begun[1], own[1]._replace(has_changed=np.ones((5, 2), bool)), limit),
     ]
     assert path.held == pytest.approx(np.concatenate(apart, axis=1), rel=1e-14)
+
+
+def test_after_a_look_that_failed_all_is_computed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    test, rng = BinaryTest(0.01), np.random.default_rng(5)
+    path = EvidencePath([OneCheck(test)], Layout(len(test.fields)))
+    known, looks_at = known_by(test, CheckEvidence.begin(test, SLICES)), basis(-1)
+    arm = dict.fromkeys(test.fields, 0.0) | {"candidate_units": 20.0, "stable_units": 20.0}
+    statistics = np.array([[list(arm.values())] * len(SLICES)] * 4)
+    bad = [test.fields.index(f"candidate_bad_{way}") for way in ("rollback", "promotion")]
+    statistics[..., bad] = rng.integers(0, 6, statistics.shape[:2])[..., None]
+    waiting = statistics.copy()
+    waiting[1, 0, test.fields.index("stable_units")] = 0.0
+    path.update(open_windows(waiting), [known], looks_at)
+    has_changed = np.zeros(statistics.shape[:2], dtype=bool)
+    has_changed[1, 0] = True  # stable's arm, which had waited, has come
+    windows = open_windows(statistics)
+    with monkeypatch.context() as failing:
+        failing.setattr(StackWindows, "win", Mock(side_effect=ValueError("impossible")))
+        with pytest.raises(ValueError, match="impossible"):
+            path.update(windows._replace(has_changed=has_changed), [known], looks_at)
+    path.update(windows._replace(has_changed=has_changed), [known], looks_at)
+    anew = EvidencePath([OneCheck(test)], Layout(len(test.fields)))
+    anew.update(windows, [known], looks_at)
+    assert np.array_equal(path.path, anew.path)
+    assert np.array_equal(path.held, anew.held)
