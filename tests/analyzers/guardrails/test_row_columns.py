@@ -121,7 +121,7 @@ def test_columns_together_are_those_one_by_one() -> None:
         assert np.array_equal(some.together(names[::-1]), [some[name] for name in names[::-1]])
 
 
-def test_counts_above_many_buckets_are_those_above_each() -> None:
+def test_counts_above_many_buckets_are_those_above_each(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     histograms = [
         {int(one): int(rng.integers(1, 9)) for one in rng.integers(-5, 5, rng.integers(0, 6))}
@@ -133,5 +133,7 @@ def test_counts_above_many_buckets_are_those_above_each() -> None:
         [sum(count for one, count in histogram.items() if one > bucket) for bucket in of_row]
         for histogram, of_row in zip(histograms, buckets.tolist(), strict=True)
     ]
+    assert column.above_each(buckets).tolist() == expected
+    monkeypatch.setattr(row_columns, "_AT_ONCE", 1)
     assert column.above_each(buckets).tolist() == expected
     assert HistogramColumn.of([]).above_each(np.zeros((0, 3), dtype=np.int64)).shape == (0, 3)
