@@ -108,7 +108,8 @@ class ClickHouseResults:
 class WaitingComparisons:
     """Comparisons that wait to be inserted: few come at a time, and encoding takes its time anew.
 
-    ClickHouse, too, looks at each column of each block.
+    ClickHouse, too, looks at each column of each block. Once they are many they are encoded, and
+    take a third of the memory.
     """
 
     table: Final = COMPARISONS
@@ -117,15 +118,16 @@ class WaitingComparisons:
         self._comparisons = list(comparisons)
         self._window_ms = window_ms
         self._model_bytes = sum(map(_model_bytes, comparisons))
-
-    @property
-    def rows(self) -> int:
+        self.rows = sum(map(len, comparisons))
         """How many wait."""
-        return sum(map(len, self._comparisons))
+        self._encoded: bytes | None = None
+        """Once they are many."""
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory that they take, about."""
+        if self._encoded is not None:
+            return len(self._encoded)
         return _ROW_BYTES * self.rows + _PART_BYTES * len(self._comparisons) + self._model_bytes
 
     @property
@@ -136,14 +138,19 @@ class WaitingComparisons:
     @property
     def payload(self) -> bytes:
         """All of them in ClickHouse's Native format."""
+        if self._encoded is not None:
+            return self._encoded
         merged = merge_comparisons(self._comparisons)
         return b"".join(comparison_block(some, self._window_ms).payload for some in merged)
 
     def join(self, later: WaitingComparisons) -> None:
-        """Take in what came later."""
+        """Take in what came later, unless they are full."""
         self._comparisons += later._comparisons
         self._model_bytes += later._model_bytes
-        if len(self._comparisons) > _MOST_PARTS:
+        self.rows += later.rows
+        if self.is_full:
+            self._encoded, self._comparisons = self.payload, []
+        elif len(self._comparisons) > _MOST_PARTS:
             self._comparisons = merge_comparisons(self._comparisons)
 
 
@@ -152,9 +159,9 @@ _ROW_BYTES: Final = 1_000
 _PART_BYTES: Final = 20_000
 """Of some 150 arrays without what is in them."""
 _MOST_PARTS: Final = 16
-"""More come while ClickHouse is away, and would take most of the memory that there is for rows."""
-MANY_ROWS: Final = 256
-"""Enough for what a block costs beside its rows to be shared. Encoded, a row takes a third."""
+"""More would take most of the memory that there is for rows."""
+MANY_ROWS: Final = 1_000
+"""Enough for what a block costs beside its rows to be shared."""
 _MOST_MODEL_BYTES: Final = 1_048_576
 """Names of models are as long as a gateway writes them; these are no names."""
 

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import clickhouse_connect
+import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as Delivered
@@ -33,6 +34,7 @@ from tests.faults.processes import CommandWorker, Killable, Role, Worker, stop, 
 from tests.faults.truth import Record, Rules, Truth, truth_of
 from tests.faults.workload import Message
 from understudy.schemas.topics import understudy_topics
+from understudy.schemas.windows import WindowsMessage
 from understudy.streams.kafka.topic_admin import ensure_topics
 
 PARTITIONS: Final = 3
@@ -475,7 +477,8 @@ class Run:
         for records in self.read(self.topics.windows.name).values():
             for record in records:
                 if record.key is not None:  # compressed poison has none
-                    rows += json.loads(record.value or b"")["rows"]
+                    message = msgspec.json.decode(record.value or b"", type=WindowsMessage)
+                    rows += map(json.loads, map(msgspec.json.encode, message.rows))
         return rows
 
     def final_rows(self, rows: Sequence[dict[str, Any]] | None = None) -> dict[str, str]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.analyzers.guardrails.world import World
+from understudy.analyzers.guardrails import row_columns
 from understudy.analyzers.guardrails.row_columns import (
     HISTOGRAMS,
     PLACES,

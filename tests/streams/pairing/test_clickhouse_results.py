@@ -68,6 +68,18 @@ def test_many_rows_take_no_more_in() -> None:
     assert WaitingComparisons([one] * rows, WINDOW_MS).is_full
 
 
+def test_once_they_are_many_they_are_encoded() -> None:
+    some = clickhouse_results.merge_comparisons([compared(number) for number in range(500)])
+    joined = WaitingComparisons(some, WINDOW_MS)
+    before = joined.nbytes
+    joined.join(WaitingComparisons(some, WINDOW_MS))
+    assert joined.is_full
+    assert joined.rows == 1_000
+    assert joined.nbytes == len(joined.payload) < before
+    (merged,) = clickhouse_results.merge_comparisons(some * 2)
+    assert joined.payload == comparison_block(merged, WINDOW_MS).payload
+
+
 def test_long_names_of_models_are_counted() -> None:
     response = {"output": "hello", "model": "m" * 2_000_000}
     (outcome,) = (
@@ -80,7 +92,7 @@ def test_long_names_of_models_are_counted() -> None:
     assert one.is_full
     joined = waiting(compared(2))
     joined.join(one)
-    assert joined.nbytes > len(joined.payload)
+    assert joined.nbytes == len(joined.payload) > 2_000_000
     assert joined.is_full
 
 
