@@ -65,7 +65,7 @@ def filled_columns(rows: Sequence[DrawnRow]) -> Columns:
     """Rows as columns of `windows`, without measures that are zero or empty in every row.
 
     The table has those anyway, and more than half are: of sides that are alone by design, of what
-    nobody measured. ClickHouse takes the others a fifth faster.
+    nobody measured. It is less to encode and to send; ClickHouse takes hardly less time.
     """
     columns: Columns = {
         "rollout_id": [row.key.rollout_id for row in rows],

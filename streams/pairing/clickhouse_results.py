@@ -125,10 +125,10 @@ class WaitingComparisons:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that they take, about."""
+        """Bytes that they take once they are encoded, about; until then some MB more at most."""
         if self._encoded is not None:
             return len(self._encoded)
-        return _ROW_BYTES * self.rows + _PART_BYTES * len(self._comparisons) + self._model_bytes
+        return _HEAD_BYTES + _ROW_BYTES * self.rows + self._model_bytes
 
     @property
     def is_full(self) -> bool:
@@ -154,12 +154,12 @@ class WaitingComparisons:
             self._comparisons = merge_comparisons(self._comparisons)
 
 
-_ROW_BYTES: Final = 1_000
-"""Of a comparison before it is encoded, measured, names included."""
-_PART_BYTES: Final = 20_000
-"""Of some 150 arrays without what is in them."""
+_ROW_BYTES: Final = 350
+"""Of a comparison, measured, names included; before it is encoded some 1,000."""
+_HEAD_BYTES: Final = 5_200
+"""Of the names and types of columns."""
 _MOST_PARTS: Final = 16
-"""More would take most of the memory that there is for rows."""
+"""Some 150 arrays each, which take 20 kB without what is in them."""
 MANY_ROWS: Final = 1_000
 """Enough for what a block costs beside its rows to be shared."""
 _MOST_MODEL_BYTES: Final = 1_048_576

@@ -74,7 +74,7 @@ def versions(run: Run) -> dict[int, int]:
 
 def test_a_backlog_larger_than_the_buffer_gets_in(run: Callable[..., Run]) -> None:
     """A slow ClickHouse after an outage: each rewind gets further than the last."""
-    behind = run(clickhouse_buffer_bytes=12 * SMALL_BUFFER, partitions=1)
+    behind = run(clickhouse_buffer_bytes=4 * SMALL_BUFFER, partitions=1)
     behind.fault(Fault.SLOW)
     behind.publish(Workload(23, 800).messages)
     behind.worker()
