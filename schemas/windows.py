@@ -118,20 +118,22 @@ class WindowsMessage(msgspec.Struct, kw_only=True):
             for name, values in msgspec.structs.asdict(self.columns).items()
             if values is not UNSET
         }
-        place = {
-            "rollout_id": self.rollout_id, "source": self.source, "partition": self.partition
-        }  # fmt: skip
-        return [_row_at(number, lists, place) for number in range(self.n_rows)]
+        return [
+            row_at(number, lists, self.rollout_id, self.source, self.partition)
+            for number in range(self.n_rows)
+        ]
 
 
-def _row_at(number: int, lists: Mapping[str, list[Any]], place: Mapping[str, Any]) -> WindowRow:
+def row_at(
+    number: int,
+    lists: Mapping[str, Sequence[Any]],
+    rollout_id: str,
+    source: Source,
+    partition: int,
+) -> WindowRow:
+    """One of the rows that columns hold; a column that is missing says nothing."""
     own = {name: lists[name][number] for name in _OF_ROW if name in lists}
-    return WindowRow(**place, **own, **sections_at(number, lists))
-
-
-def sections_at(number: int, lists: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """The sections of one of the rows that columns hold; a column that is missing says nothing."""
-    return {
+    sections: dict[str, Any] = {
         section: SECTIONS[section](
             **{
                 name: values[number]
@@ -141,6 +143,7 @@ def sections_at(number: int, lists: Mapping[str, list[Any]]) -> dict[str, Any]:
         )
         for section, columns in _COLUMNS_OF.items()
     }
+    return WindowRow(rollout_id=rollout_id, source=source, partition=partition, **own, **sections)
 
 
 def row_lists(rows: Sequence[WindowRow]) -> RowLists:

@@ -20,7 +20,7 @@ from understudy.analyzers.windows.window_sums import SliceKey, WindowSums
 from understudy.schemas.event_time import from_epoch_ms
 from understudy.schemas.row_lists import RowLists
 from understudy.schemas.window_measures import UnresolvedCounts
-from understudy.schemas.windows import NEEDED_COLUMNS, Source, WindowRow, sections_at
+from understudy.schemas.windows import NEEDED_COLUMNS, Source, WindowRow, row_at
 
 Lists = dict[str, list[Any]]
 """Columns by name, a value for each row."""
@@ -67,23 +67,9 @@ class DrawnRow(NamedTuple):
 
 def window_rows(rows: Sequence[DrawnRow]) -> list[WindowRow]:
     """The rows as records."""
-    lists = measured(rows)
+    lists = drawn_lists(rows)
     return [
-        WindowRow(
-            rollout_id=row.key.rollout_id,
-            mode=row.key.mode or None,  # type: ignore[arg-type]
-            language=row.key.language,
-            workflow=row.key.workflow,
-            window_start=from_epoch_ms(row.key.window_start_ms),
-            window_s=row.window_s,
-            evaluator=row.key.evaluator,
-            requests_from=from_epoch_ms(row.key.requests_from_ms) if row.key.evaluator else None,
-            source=row.source,
-            partition=row.partition,
-            version=row.version,
-            closed=row.closed,
-            **sections_at(number, lists),
-        )
+        row_at(number, lists, row.key.rollout_id, row.source, row.partition)
         for number, row in enumerate(rows)
     ]
 
