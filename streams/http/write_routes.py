@@ -285,9 +285,9 @@ async def _body(request: web.Request) -> bytes:
 def _decoded(body: bytes, record: type[_Request]) -> _Request:
     try:
         return msgspec.json.decode(body, type=record)
-    except (msgspec.ValidationError, UnicodeDecodeError) as error:
+    except msgspec.ValidationError as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
 
 
