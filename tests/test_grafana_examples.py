@@ -130,6 +130,7 @@ def served(clickhouse_url: str) -> Iterator[Served]:
         server = runner.run(started())
         yield Served(runner, server, last - DAYS * 86_400, last + 86_400)
         runner.run(server.close())
+    chdb.close()
     writer.command(f"DROP DATABASE {DATABASE}")
     writer.close()
 

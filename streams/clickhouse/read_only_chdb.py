@@ -64,6 +64,7 @@ class ReadOnlyChdb:
         """Open the folder at once, so that no other process does. Raises `StatementFailed`."""
         self._path = str(folder.resolve())
         self._threads = threading.local()
+        self._opened: list[Any] = []
         self._settings = self._open()
         zone = _run(self._settings, "SELECT timezone()", "TabSeparated", {})
         self._time_zone = zone.bytes().decode().strip()
@@ -101,6 +102,14 @@ class ReadOnlyChdb:
         with suppress(StatementFailed):
             _run(self._settings, _CANCEL, "Null", {})
 
+    def close(self) -> None:
+        """Close all connections once no statement is under way; nothing can be asked afterwards.
+
+        A process that ends with one open may crash in chDB's own exit.
+        """
+        for connection in self._opened:
+            connection.close()
+
     def _connection(self) -> Any:
         if not hasattr(self._threads, "connection"):
             connection = self._open()
@@ -114,9 +123,11 @@ class ReadOnlyChdb:
         import chdb
 
         try:
-            return chdb.connect(self._path)  # type: ignore[no-untyped-call, unused-ignore]
+            connection = chdb.connect(self._path)  # type: ignore[no-untyped-call, unused-ignore]
         except Exception as error:
             raise StatementFailed(UNKNOWN_CODE, str(error)) from None
+        self._opened.append(connection)
+        return connection
 
 
 def _run(connection: Any, sql: str, format_name: str, parameters: Mapping[str, str]) -> Any:

@@ -31,6 +31,8 @@ MAX_STATEMENTS: Final = 2
 """At a time: the machine's other work is the worker's."""
 MAX_WAITING: Final = 16
 """Statements under way or waiting; a dashboard sends about ten at once."""
+_CANCEL_INTERVAL_S: Final = 0.1
+"""A statement that is told to end does so within milliseconds."""
 _LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "host.docker.internal"})
 """A page of another site whose name leads here would come under its own name."""
 _FORBIDDEN_HOST: Final = 497
@@ -70,8 +72,11 @@ def make_clickhouse_app(chdb: ReadOnlyChdb, database: str) -> web.Application:
 
 async def _close_threads(app: web.Application) -> None:
     """Give up the statements that wait, and end those under way."""
-    app[THREADS].shutdown(wait=False, cancel_futures=True)
-    app[CHDB].cancel()
+    shutdown = partial(app[THREADS].shutdown, cancel_futures=True)
+    ended = asyncio.ensure_future(asyncio.to_thread(shutdown))
+    while not ended.done():  # a statement may begin just after it was told to end
+        app[CHDB].cancel()
+        await asyncio.wait([ended], timeout=_CANCEL_INTERVAL_S)
 
 
 @web.middleware

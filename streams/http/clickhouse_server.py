@@ -90,6 +90,8 @@ def _served(chdb: ReadOnlyChdb, folder: Path, database: str, port: int) -> Itera
     finally:
         stop.set()
         thread.join(2 * CLOSE_TIMEOUT_S)
+        if not thread.is_alive():  # else a statement is under way
+            chdb.close()
         withdraw_address(folder)
 
 

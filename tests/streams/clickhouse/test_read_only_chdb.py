@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ def chdb(clickhouse_url: str, clickhouse_database: str) -> Iterator[ReadOnlyChdb
     client = connect(clickhouse_url, database=clickhouse_database)
     client.command("CREATE TABLE t (a UInt32, s String) ENGINE = MergeTree ORDER BY a")
     client.command("INSERT INTO t VALUES (1, 'x'), (2, 'y')")
-    yield ReadOnlyChdb(Path(clickhouse_url.removeprefix("chdb://")))
+    with closing(ReadOnlyChdb(Path(clickhouse_url.removeprefix("chdb://")))) as opened:
+        yield opened
     client.close()
 
 
@@ -107,3 +109,14 @@ def test_statements_under_way_are_ended(chdb: ReadOnlyChdb) -> None:
         thread.join(0.1)
     assert time.monotonic() - started < 30
     assert [error.code for error in failures] == [394]
+
+
+def test_the_connections_of_all_threads_are_closed(chdb: ReadOnlyChdb) -> None:
+    threads = [threading.Thread(target=ask, args=(chdb, "SELECT 1", "")) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(chdb._opened) == 3, "one more asks for settings"
+    chdb.close()
+    assert [connection._conn for connection in chdb._opened] == [None] * 3

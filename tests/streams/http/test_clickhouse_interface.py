@@ -58,6 +58,7 @@ def client(clickhouse_url: str, clickhouse_database: str) -> Iterator[Client]:
         server = runner.run(started())
         yield Client(runner, server)
         runner.run(server.close())
+    chdb.close()
     writer.close()
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import quote
 
 import clickhouse_connect
 import pytest
@@ -15,6 +20,8 @@ import pytest
 from tests.integration.processes import understudy
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.folder_holder import holder_of
+from understudy.streams.clickhouse.read_only_chdb import ReadOnlyChdb
+from understudy.streams.http.clickhouse_server import _served
 
 pytestmark = pytest.mark.embedded
 
@@ -115,3 +122,30 @@ def test_a_url_of_no_folder_creates_nothing(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert b"chdb://typo is no folder yet" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_statement_under_way_is_ended_and_all_connections_are_closed(
+    clickhouse_url: str, clickhouse_database: str
+) -> None:
+    if not clickhouse_url.startswith("chdb://"):
+        pytest.skip("ClickHouse is a server in this run")
+    folder = Path(clickhouse_url.removeprefix("chdb://"))
+    chdb, statuses = ReadOnlyChdb(folder), list[int]()
+
+    def ask(port: int) -> None:
+        sql = quote("SELECT sum(number) FROM numbers(1000000000000)")
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("GET", f"/?query={sql}")
+        statuses.append(connection.getresponse().status)
+        connection.close()
+
+    with _served(chdb, folder, clickhouse_database, 0):
+        port = json.loads((folder / "understudy-http.json").read_bytes())["port"]
+        thread = threading.Thread(target=ask, args=(port,))
+        thread.start()
+        deadline_s = time.monotonic() + 30.0
+        while len(chdb._opened) < 2 and time.monotonic() < deadline_s:
+            time.sleep(0.01)  # until the statement has a connection
+    thread.join(30.0)
+    assert statuses == [500]
+    assert [connection._conn for connection in chdb._opened] == [None, None]
