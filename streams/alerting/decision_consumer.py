@@ -35,7 +35,7 @@ from understudy.schemas.decisions import decode_decision
 from understudy.streams.alerting.alertmanager import Alertmanager
 from understudy.streams.alerting.decision_message import DecisionMessage
 from understudy.streams.alerting.delivery import Delivery
-from understudy.streams.alerting.drift_alerts import DriftAlerts
+from understudy.streams.alerting.drift_alerts import Assignment, DriftAlerts
 from understudy.streams.alerting.links import Links
 from understudy.streams.alerting.receiver import Receiver
 from understudy.streams.alerting.slack import Slack
@@ -161,6 +161,8 @@ def _delivering(settings: Settings) -> Iterator[list[Delivery]]:
 class _Assigned:
     """A partition of the decisions topic that is assigned to this worker."""
 
+    number: int
+    """Of the assignment, counted since the start."""
     known_to: int
     """Decisions before this offset were delivered before the start."""
     position: int
@@ -180,9 +182,10 @@ class DecisionConsumer:
         self._loader = loader
         self._deliveries = deliveries
         self._assigned: dict[int, _Assigned] = {}
-        self.rollouts: Mapping[str, int] = {}
-        """Rollouts that have a decision in the assigned partitions, with their partition; replaced
-        as a whole, so another thread may read it."""
+        self._assignments = 0
+        self.rollouts: Mapping[str, Assignment] = {}
+        """Rollouts that have a decision in the assigned partitions; replaced as a whole, so another
+        thread may read it."""
         self._held: list[tuple[Block, int, int]] = []
         """Blocks without room in the buffer, each with its partition and the position after it."""
         self._is_paused = False
@@ -242,7 +245,7 @@ class DecisionConsumer:
         """Receivers first: people are notified also while ClickHouse is away."""
         read = [decoded for message in batch if (decoded := decode(message)) is not None]
         fresh = [one for one in read if one.offset >= assigned.known_to]
-        self._note_rollouts(read)
+        self._note_rollouts(read, Assignment(number, assigned.number))
         for delivery in self._deliveries:
             for one in read:
                 if one.offset >= assigned.known_to:
@@ -253,14 +256,14 @@ class DecisionConsumer:
         decisions = [(one.decision, one.payload) for one in fresh if one.decision]
         self._put(decision_block(decisions), number, assigned.position)
 
-    def _note_rollouts(self, read: Sequence[DecisionMessage]) -> None:
+    def _note_rollouts(self, read: Sequence[DecisionMessage], where: Assignment) -> None:
         """Keep which rollouts are this worker's."""
         known = dict(self.rollouts)
         for one in read:
             if one.decision is None:
                 known.pop(one.rollout_id, None)
             else:
-                known[one.rollout_id] = one.partition
+                known[one.rollout_id] = where
         if known != self.rollouts:
             self.rollouts = known
 
@@ -328,7 +331,10 @@ class DecisionConsumer:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for committed in consumer.committed(partitions, timeout=ADMIN_TIMEOUT_S):
             at = max(0, committed.offset)
-            self._assigned[committed.partition] = _Assigned(known_to=at, position=0, committed=at)
+            self._assignments += 1
+            self._assigned[committed.partition] = _Assigned(
+                self._assignments, known_to=at, position=0, committed=at
+            )
         starts = [TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) for p in partitions]
         consumer.incremental_assign(starts)
         # librdkafka remembers that a partition was paused when it was last here
@@ -347,7 +353,9 @@ class DecisionConsumer:
         for number in numbers:
             self._assigned.pop(number, None)
             self._loader.clear(number)
-            self.rollouts = {name: at for name, at in self.rollouts.items() if at != number}
+            self.rollouts = {
+                name: at for name, at in self.rollouts.items() if at.partition != number
+            }
             for delivery in self._deliveries:
                 delivery.drop_partition(number)
 

@@ -160,6 +160,12 @@ class Delivery:
             self._note_drift(notice)
             self._changed.notify_all()
 
+    def drop_drift(self, rollout_id: str) -> None:
+        """Leave a rollout's drift to another worker."""
+        with self._changed:
+            self._state.drift_queue.pop(rollout_id, None)
+            self._state.drift.pop(rollout_id, None)
+
     def drop_partition(self, partition: int) -> None:
         """Leave a partition, with the alarms of its rollouts, to another worker."""
         with self._changed:

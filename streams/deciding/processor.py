@@ -381,8 +381,7 @@ class DecisionProcessor:
         return Output(message.key or b"")
 
     def _apply_windows(self, message: InputMessage) -> Output:
-        _check_readable(message)
-        _check_placed(message)
+        _check(message)
         output = self._store.apply_windows(message.key, message.value, _log_place(message))
         rollout_id = _text(output.key)
         if output.decisions:
@@ -402,8 +401,7 @@ class DecisionProcessor:
 
     def _apply_record(self, message: InputMessage) -> Output:
         self._barrier.record_applied(message.partition, message.offset)
-        _check_readable(message)
-        _check_placed(message)
+        _check(message)
         output = self._store.apply_record(message.key, message.value, _log_place(message))
         rollout_id = _text(output.key)
         self._progress.rejected_commands += len(output.rejections)
@@ -544,11 +542,12 @@ def _check_readable(message: InputMessage) -> None:
     raise UnreadableMessage(f"offsets {batch.first} to {last}: {batch.why}")
 
 
-def _check_placed(message: InputMessage) -> None:
-    """Raise `InvalidMessage` for a message that lies in another partition than its key belongs in.
+def _check(message: InputMessage) -> None:
+    """Raise `UnreadableMessage`, or `InvalidMessage` where its key belongs in another partition.
 
     The state of its rollout would be kept in two partitions, and what was kept could not be read.
     """
+    _check_readable(message)
     if message.partition != message.home:
         raise InvalidMessage(
             f"the message lies in partition {message.partition}, and its key belongs in partition "

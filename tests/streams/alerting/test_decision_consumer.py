@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.brokers.bomb import bomb
 from tests.brokers.contract import Broker
@@ -17,8 +18,10 @@ from tests.streams.alerting.alerting_bench import Bench, alerting, bench_on, eve
 from tests.streams.alerting.http_receiver import HttpReceiver, Reply
 from tests.streams.alerting.samples import decision, message, tombstone
 from tests.waiting import stays_true
+from understudy.schemas.decisions import encode_decision
 from understudy.schemas.topics import Topics
 from understudy.streams.alerting.decision_consumer import DecisionConsumer
+from understudy.streams.alerting.drift_alerts import Assignment
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.loader import Loader
 from understudy.streams.kafka.embedded_broker import EmbeddedBroker
@@ -50,9 +53,37 @@ def verdicts(server: HttpReceiver) -> list[str]:
 
 def test_the_rollouts_of_a_worker_are_those_of_its_partitions() -> None:
     consumer = DecisionConsumer(Settings(), cast(Loader, None), [])
-    consumer._note_rollouts([message(decision(rollout_id="a")), message(decision(rollout_id="b"))])
-    consumer._note_rollouts([message(decision(rollout_id="c"), partition=3), tombstone("a")])
-    assert consumer.rollouts == {"b": 0, "c": 3}
+    first, other = Assignment(0, 1), Assignment(3, 2)
+    both = [message(decision(rollout_id="a")), message(decision(rollout_id="b"))]
+    consumer._note_rollouts(both, first)
+    consumer._note_rollouts([message(decision(rollout_id="c"), partition=3)], other)
+    consumer._note_rollouts([tombstone("a")], first)
+    assert consumer.rollouts == {"b": first, "c": other}
+
+
+def test_a_partition_that_comes_back_is_another_assignment() -> None:
+    class Kafka:
+        def committed(self, partitions: list[TopicPartition], timeout: float) -> Any:
+            return [TopicPartition(one.topic, one.partition, 7) for one in partitions]
+
+        def incremental_assign(self, partitions: list[TopicPartition]) -> None: ...
+
+        def resume(self, partitions: list[TopicPartition]) -> None: ...
+
+    loader = SimpleNamespace(put=lambda *_: None, clear=lambda _: None)
+    consumer = DecisionConsumer(Settings(), cast(Loader, loader), [])
+    payload = encode_decision(decision(rollout_id="a"))
+    read: Any = SimpleNamespace(
+        key=lambda: b"a", value=lambda: payload, partition=lambda: 0, offset=lambda: 0
+    )
+    partitions, found = [TopicPartition("decisions", 0)], []
+    for _ in range(2):
+        consumer._on_assign(cast(Consumer, Kafka()), partitions)
+        consumer._pass_on(0, consumer._assigned[0], [read])
+        found.append(consumer.rollouts["a"])
+        consumer._on_lost(cast(Consumer, Kafka()), partitions)
+        assert consumer.rollouts == {}
+    assert found == [Assignment(0, 1), Assignment(0, 2)]
 
 
 @pytest.mark.embedded
