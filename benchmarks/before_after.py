@@ -179,9 +179,10 @@ def live(chosen: argparse.Namespace) -> Iterator[Figure]:
                 own = by_rate.setdefault(row["requests_per_s"], {})
                 own[row["worker"]] = row["percent_of_a_core"]["all"]
             for rate, shares in by_rate.items():
+                requests = f"{rate:g} requests/s" if rate else "idle"
                 yield Figure(
                     "live, all roles: % of a core",
-                    f"{rate:g} requests/s, {partitions} partition{'s' * (partitions > 1)}",
+                    f"{requests}, {partitions} partition{'s' * (partitions > 1)}",
                     shares[chosen.against], shares[THIS.name],
                 )  # fmt: skip
 

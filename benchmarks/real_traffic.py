@@ -711,11 +711,16 @@ def _in_columns(
 
 def can_be_stacked(scenario: Scenario, policy: Rollout) -> bool:
     """Whether many rollouts can be decided at once: one check in all requests, closed windows."""
-    checks = checks_of(policy)
+    checks = _deciding_checks(policy)
     is_plain = len(checks) == 1 and not checks[0].is_tail and checks[0].weight == 1.0
     asks_more = scenario.truth is not None or scenario.aim.most_quality_breaches is not None
     in_all = checks[0].guardrail.slices == SliceChoice(True, False, False)
     return is_plain and in_all and not scenario.is_live and not asks_more
+
+
+def _deciding_checks(policy: Rollout) -> list[Check]:
+    """Those of the policy's guardrails: whether stable is a measure to judge by only alerts."""
+    return [check for check in checks_of(policy) if check.is_guardrail]
 
 
 def outcomes_together(scenario: Scenario, policy: Rollout, rngs: Sequence[Rng]) -> list[Outcome]:
@@ -723,7 +728,7 @@ def outcomes_together(scenario: Scenario, policy: Rollout, rngs: Sequence[Rng]) 
 
     The first of them is decided by the evaluator as well, and must come out the same.
     """
-    (check,) = checks_of(policy)
+    (check,) = _deciding_checks(policy)
     parts = [_statistics(check, policy, Gateway(scenario.traffic, rng)) for rng in rngs]
     statistics, divisor, requests = (np.stack(part, axis=1) for part in zip(*parts, strict=True))
     rollback, promotion = _evidence_paths(check, statistics, divisor[..., None])

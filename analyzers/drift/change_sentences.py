@@ -7,7 +7,12 @@ from typing import Final
 
 from understudy.analyzers.drift.periods import FEWEST_REFERENCE_HOURS, MS_OF_HOUR, Hours
 from understudy.analyzers.drift.side_drift import DriftFinding, SideDrift
-from understudy.analyzers.guardrails.formatting import format_number, format_points, format_value
+from understudy.analyzers.guardrails.formatting import (
+    format_count,
+    format_number,
+    format_points,
+    format_value,
+)
 from understudy.schemas.event_time import from_epoch_ms
 
 _NOTABLE: Final = 0.1
@@ -24,18 +29,31 @@ def summary(drift: SideDrift | None, hours: int) -> str:
             f"There {there} of traffic, and nothing can be said below "
             f"{FEWEST_REFERENCE_HOURS} hours before the recent ones."
         )
+    return f"{_found(drift)}{_of_prompts(drift)}{_left_out(drift.left_out)}"
+
+
+def _found(drift: SideDrift) -> str:
     tested = len({one.metric.name for one in drift.findings})
     if not tested:
         return "Nothing could be compared."
     if not drift.alerts:
         return f"Nothing of {tested} metrics has changed by more than days differ by themselves."
     names = dict.fromkeys(one.metric.title for one in drift.alerts)
-    return f"Changed: {', '.join(names)}.{_of_prompts(drift)}"
+    return f"Changed: {', '.join(names)}."
+
+
+def _left_out(number: int) -> str:
+    if not number:
+        return ""
+    return (
+        f" There are {format_count(number)} more combinations of language and workflow, with fewer "
+        "requests, which were not compared."
+    )
 
 
 def _of_prompts(drift: SideDrift) -> str:
     changed = drift.prompt_tokens_change
-    if changed is None or abs(changed) < _NOTABLE:
+    if not drift.alerts or changed is None or abs(changed) < _NOTABLE:
         return ""
     return f" Prompts have changed by {_relative(changed)} of their length, too."
 

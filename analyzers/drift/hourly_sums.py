@@ -24,6 +24,9 @@ class HourlySums:
     """Those of the metrics, without the prefix of the side, each (n,)."""
     metrics: tuple[DriftMetric, ...] = DRIFT_METRICS
     """What the columns tell."""
+    left_out: int = 0
+    """How many combinations of language and workflow, those with the fewest requests, are not among
+    the rows, since there are too many."""
 
     def where(self, chosen: NDArray[np.bool_]) -> HourlySums:
         """Return the rows that a mask (n,) chooses."""
@@ -33,6 +36,7 @@ class HourlySums:
             self.workflows[chosen],
             {name: values[chosen] for name, values in self.columns.items()},
             self.metrics,
+            self.left_out,
         )
 
     def joined(self, other: HourlySums) -> HourlySums:
@@ -48,6 +52,7 @@ class HourlySums:
                 for name in names
             },
             (*self.metrics, *other.metrics),
+            max(self.left_out, other.left_out),
         )
 
     def within(self, hours: Hours) -> NDArray[np.bool_]:

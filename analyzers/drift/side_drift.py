@@ -99,6 +99,8 @@ class SideDrift:
     findings: tuple[DriftFinding, ...]
     prompt_tokens_change: float | None
     """Relative, of the requests' own length: where it is large, what is asked has changed."""
+    left_out: int = 0
+    """How many combinations of language and workflow were too many to be compared."""
 
     @property
     def alerts(self) -> tuple[DriftFinding, ...]:
@@ -123,7 +125,8 @@ def drift_of(
         for metric, language, found in changes
     ]
     findings.sort(key=lambda one: (not one.is_alert, one.found.p_value, one.metric.name))
-    return SideDrift(periods, tuple(findings), _prompt_tokens_change(chosen, periods))
+    prompt_tokens_change = _prompt_tokens_change(chosen, periods)
+    return SideDrift(periods, tuple(findings), prompt_tokens_change, sums.left_out)
 
 
 def _changes(

@@ -15,6 +15,14 @@ from understudy.analyzers.drift.hourly_sums import HourlySums
 from understudy.analyzers.drift.metrics import DriftMetric, Floats, evaluator_metrics
 from understudy.analyzers.drift.periods import MS_OF_HOUR, Hours
 from understudy.schemas.events import Side
+from understudy.streams.clickhouse.hourly_rows import (
+    HourlyQuery,
+    HourlyRows,
+    hourly_query,
+    hourly_rows,
+    in_any_span,
+    in_span,
+)
 from understudy.streams.clickhouse.read_connection import ReadConnection
 
 MAX_EVALUATORS: Final = 20
@@ -26,26 +34,36 @@ _SCORES: Final[dict[Side, str]] = {
     "stable": f"(e.stable_score - e.lowest_score) / {_RANGE}",
     "candidate": f"(e.compared_score - e.lowest_score) / {_RANGE}",
 }
-_JUDGED: Final = """\
-WHERE rollout_id = {rollout_id:String} AND compared = 'candidate' AND error = ''
-  AND request_time >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
-  AND request_time < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')"""
+_JUDGED: Final = "WHERE rollout_id = {rollout_id:String} AND compared = 'candidate' AND error = ''"
 _EVALUATORS: Final = (
-    f"SELECT evaluator FROM evaluations {_JUDGED}\n"
+    f"SELECT evaluator FROM evaluations {_JUDGED} AND {in_span('request_time')}\n"
     f"GROUP BY evaluator ORDER BY count() DESC, evaluator LIMIT {MAX_EVALUATORS}"
 )
-_SUMS: Final[dict[Side, str]] = {
-    side: f"""
+
+
+def _query(score: str) -> HourlyQuery:
+    judged = (
+        f"SELECT * FROM evaluations FINAL {_JUDGED} AND evaluator IN {{evaluators:Array(String)}}"
+    )
+    return hourly_query(
+        lambda condition: (
+            f"""
 SELECT {_HOUR} AS hour, e.language, e.workflow, e.evaluator,
   countIf(isNotNull({score})), ifNull(sum({score}), 0), ifNull(sum(pow({score}, 2)), 0),
   countIf(isNotNull(e.preference)), ifNull(sum(e.preference), 0),
   ifNull(sum(pow(e.preference, 2)), 0)
-FROM (SELECT * FROM evaluations FINAL {_JUDGED}
-  AND evaluator IN {{evaluators:Array(String)}}) AS e
-GROUP BY hour, e.language, e.workflow, e.evaluator
-"""
-    for side, score in _SCORES.items()
-}
+FROM ({judged} AND {in_span("request_time")} AND {condition}) AS e
+GROUP BY hour, e.language, e.workflow, e.evaluator"""
+        ),
+        f"""
+SELECT e.language AS language, e.workflow AS workflow,
+  uniqExact({_HOUR}, e.evaluator) AS hours, count() AS size
+FROM ({judged} AND {in_any_span("request_time")}) AS e
+GROUP BY language, workflow""",
+    )
+
+
+_SUMS: Final[dict[Side, HourlyQuery]] = {side: _query(score) for side, score in _SCORES.items()}
 _KEYS: Final = 4
 """Columns of a row before its sums."""
 
@@ -58,10 +76,19 @@ def hourly_evaluations(
     Raises `SinkBusy` and `SinkBroken`.
     """
     whole = Hours(min(span.start for span in spans), max(span.end for span in spans))
-    evaluators = [str(name) for (name,) in _ask(connection, _EVALUATORS, rollout_id, whole)]
-    rows: list[Any] = []
-    for span in spans if evaluators else ():
-        rows += _ask(connection, _SUMS[side], rollout_id, span, evaluators=evaluators)
+    found = connection.rows(
+        _EVALUATORS,
+        {
+            "rollout_id": rollout_id,
+            "start_ms": whole.start * MS_OF_HOUR,
+            "end_ms": whole.end * MS_OF_HOUR,
+        },
+    )
+    evaluators = [str(name) for (name,) in found]
+    given = {"rollout_id": rollout_id, "evaluators": evaluators}
+    rows, left_out = (
+        hourly_rows(connection, _SUMS[side], given, spans) if evaluators else HourlyRows([], 0)
+    )
     metrics = {name: evaluator_metrics(name, side) for name in evaluators}
     return HourlySums(
         np.array([row[0] for row in rows], np.int64),
@@ -69,18 +96,8 @@ def hourly_evaluations(
         np.array([str(row[2]) for row in rows], np.str_),
         _columns(rows, metrics),
         tuple(one for some in metrics.values() for one in some),
+        left_out,
     )
-
-
-def _ask(
-    connection: ReadConnection, sql: str, rollout_id: str, span: Hours, **more: Any
-) -> list[Any]:
-    parameters = {
-        "rollout_id": rollout_id,
-        "start_ms": span.start * MS_OF_HOUR,
-        "end_ms": span.end * MS_OF_HOUR,
-    }
-    return connection.rows(sql, {**parameters, **more})
 
 
 def _columns(rows: Sequence[Any], metrics: dict[str, tuple[DriftMetric, ...]]) -> dict[str, Floats]:

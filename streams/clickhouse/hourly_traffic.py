@@ -6,8 +6,8 @@ those.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +16,13 @@ from understudy.analyzers.drift.metrics import COLUMNS, REQUESTS
 from understudy.analyzers.drift.periods import MS_OF_HOUR, Hours
 from understudy.schemas.clickhouse.rollups import ROLLUPS
 from understudy.schemas.events import Side
+from understudy.streams.clickhouse.hourly_rows import (
+    HourlyQuery,
+    hourly_query,
+    hourly_rows,
+    in_any_span,
+    in_span,
+)
 from understudy.streams.clickhouse.read_connection import ReadConnection
 
 SIDES: Final[tuple[Side, ...]] = ("stable", "candidate")
@@ -31,20 +38,28 @@ WHERE rollout_id = {{rollout_id:String}} AND source = 'events' AND {_AFTER_1970}
 """
     for side in SIDES
 }
-_SUMS: Final = {
-    side: f"""
-SELECT {_HOUR} AS hour, language, workflow,
-  {", ".join(f"toFloat64(sum({side}_{name}))" for name in COLUMNS)}
+
+
+def _query(side: Side) -> HourlyQuery:
+    sums = ", ".join(f"toFloat64(sum({side}_{name}))" for name in COLUMNS)
+    of_rollout = f"""\
 FROM {_TABLE} FINAL
-WHERE rollout_id = {{rollout_id:String}} AND source IN ('events', 'feedback')
-  AND window_start >= fromUnixTimestamp64Milli({{start_ms:Int64}}, 'UTC')
-  AND window_start < fromUnixTimestamp64Milli({{end_ms:Int64}}, 'UTC')
-GROUP BY hour, language, workflow
-"""
-    for side in SIDES
-}
+WHERE rollout_id = {{rollout_id:String}} AND source IN ('events', 'feedback')"""
+    return hourly_query(
+        lambda condition: (
+            f"""
+SELECT {_HOUR} AS hour, language, workflow, {sums}
+{of_rollout} AND {in_span("window_start")} AND {condition}
+GROUP BY hour, language, workflow"""
+        ),
+        f"""
+SELECT language, workflow, uniqExact({_HOUR}) AS hours, sum({side}_{REQUESTS}) AS size
+{of_rollout} AND {in_any_span("window_start")}
+GROUP BY language, workflow""",
+    )
 
 
+_SUMS: Final[dict[Side, HourlyQuery]] = {side: _query(side) for side in SIDES}
 MAX_ROLLOUTS: Final = 1_000
 """More than any installation has at one time; who makes up names is not looked at for ever."""
 _RECENT_DAYS: Final = 2
@@ -70,21 +85,15 @@ def hours_of_side(connection: ReadConnection, rollout_id: str, side: Side) -> Ho
 
 
 def hourly_sums(
-    connection: ReadConnection, rollout_id: str, side: Side, spans: Iterable[Hours]
+    connection: ReadConnection, rollout_id: str, side: Side, spans: Sequence[Hours]
 ) -> HourlySums:
     """Return the sums of a side in some spans of hours, which do not overlap."""
-    rows: list[Any] = []
-    for span in spans:
-        parameters = {
-            "rollout_id": rollout_id,
-            "start_ms": span.start * MS_OF_HOUR,
-            "end_ms": span.end * MS_OF_HOUR,
-        }
-        rows += connection.rows(_SUMS[side], parameters)
+    rows, left_out = hourly_rows(connection, _SUMS[side], {"rollout_id": rollout_id}, spans)
     table = np.array([row[3:] for row in rows], np.float64).reshape(len(rows), len(COLUMNS))
     return HourlySums(
         np.array([row[0] for row in rows], np.int64),
         np.array([str(row[1]) for row in rows], np.str_),
         np.array([str(row[2]) for row in rows], np.str_),
         {name: table[:, number] for number, name in enumerate(COLUMNS)},
+        left_out=left_out,
     )

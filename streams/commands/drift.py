@@ -146,6 +146,7 @@ def _document(look: SideLook) -> dict[str, object]:
         "recent": _times(drift.periods.recent),
         "reference": _times(drift.periods.reference),
         "prompt_tokens_change": drift.prompt_tokens_change,
+        "left_out": drift.left_out,
         "findings": [_finding(one) for one in drift.findings],
     }
 

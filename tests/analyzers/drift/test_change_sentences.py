@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,16 @@ def test_what_changed_is_said_and_whether_prompts_did() -> None:
     sums.columns["input_tokens_sum"][sums.hours >= FIRST + 14 * HOURS_OF_DAY] *= 0.5
     assert summary(drift(sums), 360).endswith(
         " Prompts have changed by −50 % of their length, too."
+    )
+
+
+def test_what_was_too_much_to_compare_is_said() -> None:
+    sums = traffic(np.random.default_rng(5), DAYS)
+    less = replace(sums, left_out=1_840)
+    assert drift(sums.joined(less)).left_out == drift(less.joined(sums)).left_out == 1_840
+    assert summary(drift(less), 360) == (
+        "Nothing of 2 metrics has changed by more than days differ by themselves. There are 1,840 "
+        "more combinations of language and workflow, with fewer requests, which were not compared."
     )
 
 

@@ -17,6 +17,7 @@ from understudy.schemas.evaluations import Evaluation
 from understudy.schemas.event_time import to_epoch_ms
 from understudy.schemas.events import Side
 from understudy.streams.clickhouse import hourly_evaluations as module
+from understudy.streams.clickhouse import hourly_rows
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.hourly_evaluations import hourly_evaluations
 from understudy.streams.clickhouse.migrations import migrate
@@ -101,6 +102,15 @@ def test_those_that_judged_most_are_read(url: str, monkeypatch: pytest.MonkeyPat
     one = module._EVALUATORS.replace(f"LIMIT {module.MAX_EVALUATORS}", "LIMIT 1")
     monkeypatch.setattr(module, "_EVALUATORS", one)
     assert {metric.name for metric in read(url, "stable").metrics} == {"quality_score(scores@1)"}
+
+
+def test_of_too_many_languages_those_that_were_judged_most_are_read(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read(url, "stable").left_out == 0
+    monkeypatch.setattr(hourly_rows, "MAX_ROWS", 5)
+    found = read(url, "stable")
+    assert (found.hours.size, found.left_out) == (0, 1), "six rows, as two judged in three hours"
 
 
 def test_without_evaluations_there_is_nothing(url: str) -> None:

@@ -12,6 +12,7 @@ from tests.analyzers.drift.traffic import FIRST, traffic, window_rows
 from tests.streams.clickhouse.window_columns import window_columns
 from understudy.analyzers.drift.periods import Hours
 from understudy.schemas.windows import WindowRow
+from understudy.streams.clickhouse import hourly_rows
 from understudy.streams.clickhouse.connect import connect
 from understudy.streams.clickhouse.hourly_traffic import hourly_sums, hours_of_side
 from understudy.streams.clickhouse.migrations import migrate
@@ -65,6 +66,27 @@ def test_sums_are_those_of_the_windows_whatever_was_written_again(
     for name in ("requests", "errors", "output_characters_sum", "output_characters_squares"):
         got, wanted = found.columns[name][order], chosen.columns[name][expected]
         assert got.tolist() == (2 * wanted).tolist(), name
+
+
+def test_of_too_many_languages_those_with_the_most_requests_are_read(
+    url: str, connection: ReadConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums = traffic(np.random.default_rng(0), 1)
+    rare = [
+        msgspec.structs.replace(row, language=language)
+        for row, language in zip(window_rows(sums.where(sums.languages == "ja"), "stable"),
+                                 4 * ("de", "es", "fr", "pt", "it", "nl"), strict=True)
+    ]  # fmt: skip
+    store(url, [*window_rows(sums, "stable"), *rare])
+    spans = [Hours(FIRST + 20, FIRST + 24), Hours(FIRST, FIRST + 4)]
+    everything = hourly_sums(connection, "checkout", "stable", spans)
+    assert (set(everything.languages), everything.left_out) == (
+        {"en", "ja", "de", "es", "fr", "pt", "it", "nl"}, 0,
+    )  # fmt: skip
+    for most, languages, left_out in ((17, {"en", "ja"}, 6), (15, {"en"}, 7), (7, set(), 8)):
+        monkeypatch.setattr(hourly_rows, "MAX_ROWS", most)
+        found = hourly_sums(connection, "checkout", "stable", spans)
+        assert (set(found.languages), found.left_out) == (languages, left_out)
 
 
 def test_without_windows_there_is_nothing(connection: ReadConnection) -> None:
