@@ -46,7 +46,7 @@ class Assignment(NamedTuple):
     """One that comes back is another: deliveries have forgotten what they told in between."""
 
 
-class _Told(NamedTuple):
+class _Notified(NamedTuple):
     """What receivers were last notified of a rollout."""
 
     assignment: Assignment
@@ -62,7 +62,7 @@ class DriftAlerts:
         """`rollouts` are those of this worker, with the partitions of their decisions."""
         self._deliveries = deliveries
         self._rollouts = rollouts
-        self._told: dict[str, _Told] = {}
+        self._notified: dict[str, _Notified] = {}
         self._next_look_s = 0.0
         """At all rollouts, of the monotonic clock."""
 
@@ -99,7 +99,7 @@ class DriftAlerts:
         """
         rollouts = self._rollouts()
         self._forget_all_but(rollouts)
-        chosen = [name for name in rollouts if not (only_new and name in self._told)]
+        chosen = [name for name in rollouts if not (only_new and name in self._notified)]
         recent = set(recent_rollouts(connection)) if chosen else set()
         for rollout_id in chosen:
             try:
@@ -113,22 +113,22 @@ class DriftAlerts:
     def _tell(
         self, connection: ReadConnection, rollout_id: str, assignment: Assignment, drifts: _Drifts
     ) -> None:
-        told = self._told.get(rollout_id)
-        if told is None:
+        known = self._notified.get(rollout_id)
+        if known is None:
             earlier = _a_day_before(connection, rollout_id, drifts)
             before = _notice(rollout_id, assignment, earlier, ())
         else:
-            before = told.notice
+            before = known.notice
         if not self._has(rollout_id, assignment):
             return
         notice = _notice(rollout_id, assignment, drifts, before.alarms)
-        self._told[rollout_id] = _Told(assignment, notice)
+        self._notified[rollout_id] = _Notified(assignment, notice)
         for delivery in self._deliveries:
-            if told is None:
+            if known is None:
                 delivery.restore_drift(before)
             delivery.enqueue_drift(notice)
         if not self._has(rollout_id, assignment):  # deliveries may have left its partition before
-            del self._told[rollout_id]
+            del self._notified[rollout_id]
             for delivery in self._deliveries:
                 delivery.drop_drift(rollout_id)
 
@@ -141,9 +141,9 @@ class DriftAlerts:
 
         Of partitions that another worker has now, deliveries have forgotten it already.
         """
-        for name, (assignment, _) in list(self._told.items()):
+        for name, (assignment, _) in list(self._notified.items()):
             if rollouts.get(name) != assignment:
-                del self._told[name]
+                del self._notified[name]
             if name not in rollouts:
                 for delivery in self._deliveries:
                     delivery.enqueue_drift(DriftNotice(name, assignment.partition, ()))
