@@ -69,7 +69,8 @@ class RowLists(msgspec.Struct, omit_defaults=True, kw_only=True):
     def __post_init__(self) -> None:
         \"\"\"Raise ValueError for lists of different lengths, and for windows without an end.\"\"\"
         n_rows = len(self.window_start)
-        if any(len(values) != n_rows for values in astuple(self) if values is not UNSET):
+        lengths = {{len(values) for values in astuple(self) if values is not UNSET}}
+        if lengths != {{n_rows}}:
             raise ValueError(f"not every column has a value for each of {{n_rows}} rows")
         if n_rows and max(self.window_start).year == dt.MAXYEAR:
             raise ValueError(f"a window may end after the year {{dt.MAXYEAR}}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from understudy.analyzers.guardrails.column_readers import (
@@ -62,13 +63,19 @@ the policy's."""
 _OF_FEEDBACK: Final = frozenset(
     one.metric.name for one in FEEDBACK if isinstance(one, Outcome) and one.metric is not None
 )
+MANY_GUARDRAILS: Final = 256
+"""Sets of guardrails whose checks are made once: most rollouts of a worker share the default ones,
+and what checks read is the dearest thing to make anew where rollouts are restored."""
 _ROUNDING: Final = 1e-9
 """Buckets by which a logarithm may be off: an edge must not move by its last bit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Check:
-    """One limit under test; `weight` is its share of the error of its action."""
+    """One limit under test; `weight` is its share of the error of its action.
+
+    Policies with the same guardrails share their checks.
+    """
 
     name: str
     guardrail: Guardrail
@@ -153,9 +160,13 @@ def checks_of(rollout: Rollout) -> tuple[Check, ...]:
 
     Those of stable and of evaluators, which are no guardrails, come last.
     """
-    free = rollout.models.free
-    checks = [check for guardrail in rollout.guardrails for check in _checks_of(guardrail, free)]
-    of_stable = [*_checks_of_stable(rollout), *_checks_of_evaluators(rollout)]
+    return _all_checks(rollout.guardrails, rollout.models.free)
+
+
+@lru_cache(MANY_GUARDRAILS)
+def _all_checks(guardrails: tuple[Guardrail, ...], free: tuple[str, ...]) -> tuple[Check, ...]:
+    checks = [check for guardrail in guardrails for check in _checks_of(guardrail, free)]
+    of_stable = [*_checks_of_stable(guardrails), *_checks_of_evaluators(guardrails)]
     has_alerts = any(check.action == "alert" for check in checks)
     of_alerts = 1.0 - STABLE_SHARE if of_stable else 1.0
     return (
@@ -174,9 +185,9 @@ def _weighted(checks: Sequence[Check], shares: Mapping[Action, float]) -> Iterab
         yield replace(check, weight=share * check.metric.weight / weights[check.action])
 
 
-def _checks_of_stable(rollout: Rollout) -> list[Check]:
+def _checks_of_stable(guardrails: Iterable[Guardrail]) -> list[Check]:
     """Return whether stable is a measure to judge by, for each rate that the policy limits."""
-    metrics = dict.fromkeys(guardrail.metric for guardrail in rollout.guardrails)
+    metrics = dict.fromkeys(guardrail.metric for guardrail in guardrails)
     return [_check_of_stable(METRICS[name]) for name in metrics if name in STABLE_LIMITS]
 
 
@@ -201,9 +212,9 @@ def _check_of_stable(metric: Metric) -> Check:
     )  # fmt: skip
 
 
-def _checks_of_evaluators(rollout: Rollout) -> list[Check]:
+def _checks_of_evaluators(guardrails: Iterable[Guardrail]) -> list[Check]:
     """Return whether evaluators see no difference where there is none, for each that is named."""
-    named = [one for one in rollout.guardrails if METRICS[one.metric].kind == "quality"]
+    named = [one for one in guardrails if METRICS[one.metric].kind == "quality"]
     distinct = {(one.metric, one.evaluator or ""): one for one in reversed(named)}
     return [_check_of_evaluator(METRICS[metric], one) for (metric, _), one in
             sorted(distinct.items())]  # fmt: skip

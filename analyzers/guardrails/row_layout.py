@@ -12,13 +12,14 @@ for a side. Added up over the rows of a window and slice, vectors become batches
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from understudy.analyzers.guardrails.checks import Check
+from understudy.analyzers.guardrails.checks import MANY_GUARDRAILS, Check
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.column_readers import (
     BAD_AMONG,
@@ -47,6 +48,7 @@ from understudy.analyzers.guardrails.turn_readers import (
 )
 from understudy.analyzers.guardrails.window_store import RowKey
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
+from understudy.schemas.windows import SOURCES, Source
 
 ARRIVED: Final = len(ARRIVED_COLUMNS)
 """Numbers at the end of a row: events that have ended somewhere, and how many of them came late."""
@@ -340,6 +342,15 @@ class RowLayout:
             self._gauges_in_row.start, self._gauges_in_row.stop
         )
         return sources
+
+
+@lru_cache(MANY_GUARDRAILS)
+def layouts_of(checks: tuple[Check, ...]) -> Mapping[Source, RowLayout]:
+    """Return the layout of the rows of each source; rollouts with the same checks share it."""
+    return {
+        source: RowLayout([check for check in checks if check.source == source])
+        for source in SOURCES
+    }
 
 
 def _by_measure(tails: Sequence[_Tail]) -> list[_Measure]:

@@ -23,7 +23,7 @@ from understudy.analyzers.guardrails.evidence_path import EvidencePath
 from understudy.analyzers.guardrails.measured_since import MeasuredSince, rests_on_field
 from understudy.analyzers.guardrails.open_sums import OpenSums
 from understudy.analyzers.guardrails.read_ahead import ReadAhead
-from understudy.analyzers.guardrails.row_layout import RowLayout
+from understudy.analyzers.guardrails.row_layout import layouts_of
 from understudy.analyzers.guardrails.slice_table import SliceTable
 from understudy.analyzers.guardrails.slices import Arrivals
 from understudy.analyzers.guardrails.stage_counts import StageCounts
@@ -188,10 +188,7 @@ class RolloutState:
         self.stores = {source: _store(source, encoded, parts) for source in SOURCES}
         self.evidence = encoded.evidence
         self.effects = encoded.effects
-        self.layouts = {
-            source: RowLayout([check for check in checks if check.source == source])
-            for source in SOURCES
-        }
+        self.layouts = layouts_of(self.checks)
         self.is_folded, self.passed = encoded.is_folded, encoded.passed
         """Log rollback evidence of all cells, see `CheckStacks`, after each window folded since the
         last look but the newest: prefixes that no look has seen."""
@@ -201,7 +198,7 @@ class RolloutState:
         self._make_tables()
         self.ahead = {source: ReadAhead(layout) for source, layout in self.layouts.items()}
         """Rows of messages that come next, read already."""
-        self.cover_arrivals()
+        self._cover_slices()
 
     @classmethod
     def begin(cls, rollout: Rollout, checks: Sequence[Check], stage: int = 0) -> RolloutState:
@@ -227,13 +224,16 @@ class RolloutState:
         before = self.stacks
         self._make_tables()
         self.passed = [self._covered(before.names, one) for one in self.passed]
+        self._cover_slices()
+        for ahead in self.ahead.values():
+            ahead.clear()
+
+    def _cover_slices(self) -> None:
         for check, slices in zip(self.checks, self.table.of_check, strict=True):
             known = self.evidence.get(check.name) or CheckEvidence.begin(check.test, ())
             self.evidence[check.name] = known.covering(check.test, slices)
             effect = self.effects.get(check.name) or DesignEffect.begin(check.test, ())
             self.effects[check.name] = effect.covering(slices)
-        for ahead in self.ahead.values():
-            ahead.clear()
 
     def _make_tables(self) -> None:
         self.table = SliceTable(self.checks, self.arrivals, mirrors=self._mirrors)

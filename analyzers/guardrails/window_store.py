@@ -335,10 +335,12 @@ def unpack_store(packed: PackedStore, parts: Iterable[PackedRows] = ()) -> Windo
         )
     for (partition, key), row in _unpacked(packed.rows):
         store._note(partition, key, row)
+    newest: RowsOfWindow = {}
     for part in parts:
-        for (partition, key), row in _unpacked(part):
-            if not store._is_folded(key.start_ms):  # since the part was written
-                store._note(partition, key, row)
+        newest.update(_unpacked(part))
+    for (partition, key), row in newest.items():
+        if not store._is_folded(key.start_ms):  # since the part was written
+            store._note(partition, key, row)
     return store
 
 
@@ -355,10 +357,9 @@ def _pack(rows: RowsOfWindow) -> PackedRows:
 
 
 def _unpacked(rows: PackedRows) -> Iterator[tuple[RowPlace, StoredRow]]:
-    for partition, key, version, is_closed, values in zip(
-        rows.partitions, rows.keys, rows.versions, rows.closed, unpack(rows.values), strict=True
-    ):
-        yield (partition, key), StoredRow(version, is_closed, values)
+    places = zip(rows.partitions, rows.keys, strict=True)
+    stored = map(StoredRow, rows.versions, rows.closed, unpack(rows.values))
+    return zip(places, stored, strict=True)
 
 
 def _place_in_all(item: tuple[RowPlace, StoredRow]) -> tuple[int | str, ...]:

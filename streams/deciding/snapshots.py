@@ -122,19 +122,26 @@ class SavedParts:
     """The parts that the snapshot in the table names, and in which of them each row is."""
 
     def __init__(
-        self, parts: Sequence[Part] = (), slots: Mapping[RowName, int] | None = None
+        self,
+        parts: Sequence[Part] = (),
+        slots: Mapping[RowName, int] | None = None,
+        values: Sequence[bytes] = (),
     ) -> None:
-        """`slots` says in which part the newest version of each row is."""
-        self.parts = tuple(parts)
-        self._slots = slots or {}
+        """`slots` says in which part the newest version of each row is.
 
-    @classmethod
-    def of(cls, parts: Sequence[Part], values: Sequence[bytes]) -> SavedParts:
-        """Return the parts with these values, decompressed."""
-        slots: dict[RowName, int] = {}
-        for part, value in zip(parts, values, strict=True):
-            slots.update(dict.fromkeys(decode_rows(value).names(), part.slot))
-        return cls(parts, slots)
+        Where it is not known, it follows from the parts' values, decompressed, as soon as it is
+        asked for: not while a worker takes over.
+        """
+        self.parts = tuple(parts)
+        self._slots, self._values = slots, values
+
+    def _known_slots(self) -> Mapping[RowName, int]:
+        if self._slots is None:
+            found: dict[RowName, int] = {}
+            for part, value in zip(self.parts, self._values, strict=False):
+                found.update(dict.fromkeys(decode_rows(value).names(), part.slot))
+            self._slots, self._values = found, ()
+        return self._slots
 
     def with_changes(self, key: bytes, evaluator: RolloutEvaluator) -> tuple[Writes, SavedParts]:
         """Return the part to write, if there is one, and all parts once it is there."""
@@ -142,7 +149,8 @@ class SavedParts:
         if len(rows) < FEW_ROWS:
             return {}, SavedParts()
         changed = evaluator.changed_rows()
-        kept = {row: self._slots[row] for row in rows if row in self._slots and row not in changed}
+        slots = self._known_slots()
+        kept = {row: slots[row] for row in rows if row in slots and row not in changed}
         named = set(kept.values())
         parts = [part for part in self.parts if part.slot in named]
         if len(parts) >= MOST_PARTS:
@@ -184,7 +192,7 @@ def restored_evaluator(
             evaluator = RolloutEvaluator(rollout, state, parts=values)
         except ValueError:  # another release wrote it
             return successor(rollout, rollout, state), SavedParts(snapshot.parts)
-        return evaluator, SavedParts.of(snapshot.parts, values)
+        return evaluator, SavedParts(snapshot.parts, values=values)
 
 
 def decision_in(table: Mapping[bytes, bytes], key: bytes) -> Decision:
