@@ -59,7 +59,8 @@ def apply_windows(
         message.partition, message.version, zip(usable.keys, versions, strict=True)
     )
     # Harmless when the message is refused, and when it comes again.
-    if sum(state.arrivals.note(key.language, key.workflow) for key in newest):
+    slices = dict.fromkeys((key.language, key.workflow) for key in newest)
+    if sum(state.arrivals.note(*one) for one in slices):
         state.cover_arrivals()
     next_rows = (
         ahead.usable(other, state.evaluators)
@@ -146,7 +147,8 @@ def _count_for_stage(
     if after:
         arrived = (np.array(after) - np.array(before)).astype(np.int64).sum(axis=0)
         counts.add_arrived(*arrived.tolist())
-    counts.add_mirrored(StageSums.of(lists, mirrored))
+    if mirrored:
+        counts.add_mirrored(StageSums.of(lists, mirrored))
     for start_ms, of_window in sorted(closed.items()):
         end_ms = start_ms + max(key.window_s for key, _ in of_window) * 1000
         sums = StageSums.of(lists, [place for _, place in of_window])

@@ -10,7 +10,6 @@ are added up again, and no others.
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Sequence
 from typing import Final
 
@@ -172,8 +171,9 @@ class _Window:
             number, key = len(self._numbers), place[1]
             self._numbers[place] = number
             self._slices.append(table.places_of(key.language, key.workflow, key.mode))
-            insort(self._ordered, (order_in_window(place), number))
+            self._ordered.append((order_in_window(place), number))
         if new:
+            self._ordered.sort()
             self.order = np.array([number for _, number in self._ordered], dtype=np.int64)
             self._by_number = np.array(self._slices)
             self.slices = self._by_number[self.order]

@@ -6,7 +6,7 @@ of window rows and from blocks that a query returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
@@ -176,6 +176,33 @@ class RowsTaken(NamedTuple):
         return [[values[place] for place in self.places] for values in columns]
 
 
+class NumberTable(Mapping[str, FloatArray]):
+    """Columns of numbers that lie together, by name: no view is made before it is asked for."""
+
+    def __init__(self, names: tuple[str, ...], table: FloatArray) -> None:
+        """The table is (names, n)."""
+        self._names, self._table = names, table
+        self._places = _places_of(names)
+
+    def __getitem__(self, name: str) -> FloatArray:
+        column: FloatArray = self._table[self._places[name]]
+        return column
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def part(self, rows: slice | IntArray) -> NumberTable:
+        """Those of some rows, in their order."""
+        return NumberTable(self._names, self._table[:, rows])
+
+    def together(self, names: tuple[str, ...]) -> FloatArray:
+        """Return some columns, (names, n)."""
+        return self._table[_places_in(self._names, names)]
+
+
 class RowColumns:
     """Columns of n rows: numbers as (n,) float64 arrays, histograms flattened.
 
@@ -199,8 +226,6 @@ class RowColumns:
         self._numbers = numbers
         self._histograms = histograms or {}
         self._names = names or {}
-        self._table: tuple[tuple[str, ...], FloatArray] | None = None
-        """The numbers once more, (names, n), where they lie together."""
 
     @classmethod
     def of_lists(cls, taken: Sequence[RowsTaken], names: Iterable[str]) -> RowColumns:
@@ -209,18 +234,15 @@ class RowColumns:
         Raises OverflowError for numbers that no float can hold.
         """
         wanted = _by_kind(frozenset(names))
-        table = _numbers_of(taken, wanted.numbers)
         modes = _labels_of(taken, "mode", None)
         evaluators = _labels_of(taken, "evaluator", "")
-        columns = cls(
+        return cls(
             np.array([mode in PAIRED_MODES for mode in modes], dtype=np.bool_),
-            dict(zip(wanted.numbers, table, strict=True)),
+            NumberTable(wanted.numbers, _numbers_of(taken, wanted.numbers)),
             {name: HistogramColumn.of(_labels_of(taken, name, {})) for name in wanted.histograms},
             {name: NameColumn.of(_labels_of(taken, name, {})) for name in wanted.by_name},
             np.array(evaluators, dtype=np.object_) if any(evaluators) else None,
         )
-        columns._table = wanted.numbers, table
-        return columns
 
     @classmethod
     def of_rows(cls, rows: Sequence[WindowRow], names: Iterable[str]) -> RowColumns:
@@ -234,9 +256,12 @@ class RowColumns:
 
     def part(self, rows: slice | IntArray) -> RowColumns:
         """Those of some rows, in their order, each at most once."""
+        numbers = self._numbers
         return RowColumns(
             self.is_paired[rows],
-            {name: column[rows] for name, column in self._numbers.items()},
+            numbers.part(rows)
+            if isinstance(numbers, NumberTable)
+            else {name: column[rows] for name, column in numbers.items()},
             {name: column.part(rows) for name, column in self._histograms.items()},
             {name: column.part(rows) for name, column in self._names.items()},
             None if self._evaluators is None else self._evaluators[rows],
@@ -254,9 +279,8 @@ class RowColumns:
 
     def together(self, names: tuple[str, ...]) -> FloatArray:
         """Return columns of numbers, (names, n)."""
-        if self._table is not None:
-            known, table = self._table
-            return table[_places_in(known, names)]
+        if isinstance(self._numbers, NumberTable):
+            return self._numbers.together(names)
         return np.array([self[name] for name in names]).reshape(len(names), self.n)
 
     def histogram(self, name: str) -> HistogramColumn:
@@ -284,6 +308,11 @@ def _by_kind(names: frozenset[str]) -> _ByKind:
         tuple(name for name in wanted if name in HISTOGRAMS),
         tuple(name for name in wanted if name in NAME_PLACES),
     )
+
+
+@lru_cache(MANY_POLICIES)
+def _places_of(names: tuple[str, ...]) -> Mapping[str, int]:
+    return {name: place for place, name in enumerate(names)}
 
 
 @lru_cache(MANY_POLICIES)

@@ -43,8 +43,8 @@ from understudy.analyzers.guardrails.turn_readers import (
     count_names,
     product_names,
     products_key,
+    products_reader,
     read_counts,
-    read_products,
 )
 from understudy.analyzers.guardrails.window_store import RowKey
 from understudy.analyzers.sequential.bets import FloatArray, IntArray
@@ -111,6 +111,11 @@ class RowLayout:
             if not reader.is_linear
         ]
         """Where statistics are that are read by a reader alone."""
+        self._products_apart = [
+            (part, products_reader(check))
+            for check, part in self._products.values()
+            if not are_products_linear(check)
+        ]
         self._units, self._bad = self._bad_among()
         self._tails = list(tails.values())
         self._measured = _by_measure(self._tails)
@@ -256,9 +261,8 @@ class RowLayout:
         for evaluator, part in self._counts.items():
             if evaluator:
                 vectors[:, part] = read_counts(columns, evaluator)
-        for check, part in self._products.values():
-            if not are_products_linear(check):
-                vectors[:, part] = read_products(check, columns)
+        for part, read in self._products_apart:
+            vectors[:, part] = read(columns)
         sums = self._linear.read(columns)
         bad = sum((sums[:, one] for one in self._bad[1:]), start=sums[:, self._bad[0]])
         if ((bad < 0.0) | (bad > sums[:, self._units])).any():
@@ -278,7 +282,7 @@ class RowLayout:
         def read(columns: RowColumns) -> FloatArray:
             parts = [reader.read_anything(columns) for reader in readers.values()]
             parts += [read_counts(columns)]
-            parts += [read_products(check, columns) for check, _ in products]
+            parts += [products_reader(check)(columns) for check, _ in products]
             return np.concatenate([*parts, np.zeros((columns.n, 1))], axis=1)
 
         places = [self._parts[key] for key in readers] + [self.counts]
@@ -312,21 +316,22 @@ class RowLayout:
         numbers: dict[int, dict[tuple[int, int], int]] = {kind: {} for kind in self._tail_kinds}
         """By kind, slices and windows, and their numbers."""
         of_rows = {
-            kind: [
+            kind: np.array([
                 known.setdefault((of_row[kind], start_ms), len(known))
                 for of_row, start_ms in zip(places, starts_ms, strict=True)
-            ]
+            ])
             for kind, known in numbers.items()
-        }
+        }  # fmt: skip
         for measure in self._measured:
-            each = []
+            buckets, numbered = list[tuple[int, int, int]](), []
             for check, kind in measure.tails:
-                buckets = [
+                numbered.append(of_rows[kind] + len(buckets))
+                buckets += [
                     tail_buckets(check, thresholds, table.name_at(place), start_ms)
                     for place, start_ms in numbers[kind]
                 ]
-                each.append(np.array(buckets, dtype=np.int64).reshape(-1, 3)[of_rows[kind]])
-            found = measure.reader.read_each(columns, np.stack(each, axis=1))
+            of_tails = np.array(buckets, dtype=np.int64)[np.array(numbered).T]
+            found = measure.reader.read_each(columns, of_tails)
             vectors[:, measure.places] = found.reshape(len(keys), measure.places.size)
 
     def _sources(self, kind: int) -> IntArray:

@@ -8,7 +8,7 @@ can be.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -91,19 +91,35 @@ def are_products_linear(check: Check) -> bool:
 
 def read_products(check: Check, columns: RowColumns) -> FloatArray:
     """Return pairs of turns, sums and products of their outcomes, (n, 9) by party."""
-    names = product_names(check)
-    if not names:
-        return np.zeros((columns.n, PRODUCT_WIDTH))
-    numbers = [columns[name] for name in names]
-    paired, arms = numbers[: -2 * len(_OUTCOME)], numbers[-2 * len(_OUTCOME) :]
-    if isinstance(check.test, MeanTest):
-        paired = _of_difference(check.test.factor, paired)
-    elif check.metric.higher_is_better:
-        paired = [paired[0], -paired[1], paired[2]]
-        arms = [*_of_opposite(*arms[:3]), *_of_opposite(*arms[3:])]
-    if not _is_difference(check):
-        paired = [np.zeros(columns.n)] * len(_OUTCOME)
-    return np.stack([*paired, *arms], axis=-1)
+    return products_reader(check)(columns)
+
+
+def products_reader(check: Check) -> Callable[[RowColumns], FloatArray]:
+    """Return what reads pairs of turns, sums and products of their outcomes, (n, 9) by party."""
+    names, test = tuple(product_names(check)), check.test
+    is_opposite = not isinstance(test, MeanTest) and check.metric.higher_is_better
+    is_difference = _is_difference(check)
+
+    def read(columns: RowColumns) -> FloatArray:
+        products = np.zeros((PRODUCT_WIDTH, columns.n))
+        if not names:
+            return products.T
+        numbers = columns.together(names)
+        paired, arms = numbers[: -2 * len(_OUTCOME)], numbers[-2 * len(_OUTCOME) :]
+        products[len(_OUTCOME) :] = arms
+        if is_opposite:
+            products[len(_OUTCOME) :] = [*_of_opposite(*arms[:3]), *_of_opposite(*arms[3:])]
+        if not is_difference:
+            return products.T
+        if isinstance(test, MeanTest):
+            products[: len(_OUTCOME)] = _of_difference(test.factor, paired)
+        else:
+            products[: len(_OUTCOME)] = paired
+            if is_opposite:
+                products[1] = -paired[1]
+        return products.T
+
+    return read
 
 
 def products_key(check: Check) -> str:
@@ -119,7 +135,7 @@ def _is_difference(check: Check) -> bool:
     return isinstance(test, MeanTest) or (isinstance(test, BinaryTest) and test.ratio == 1.0)
 
 
-def _of_difference(factor: float, values: Sequence[FloatArray]) -> list[FloatArray]:
+def _of_difference(factor: float, values: FloatArray) -> list[FloatArray]:
     """Pairs, sums and products of candidate - factor · stable."""
     pairs, candidate, stable, candidate_products, stable_products, both = values
     products = conversations.pairs_of_values(
