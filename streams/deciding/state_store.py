@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -43,6 +43,10 @@ from understudy.streams.deciding.snapshots import (
     restored_evaluator,
     slots_of,
 )
+
+MOST_TOGETHER: Final = 16
+"""Messages of a rollout that are decoded and read together: one of each of a dozen partitions. More
+save little, and have to be read again where one of them changes what is read."""
 
 
 class InvalidMessage(ValueError):
@@ -78,7 +82,7 @@ class Output:
     """The record's commands that were rejected, and why."""
 
 
-class _Announced(NamedTuple):
+class _Decoded(NamedTuple):
     payload: bytes
     message: WindowsMessage
 
@@ -156,15 +160,17 @@ class RolloutStateStore:
         """Rollouts that the table still holds, and should not."""
         self._newest_windows: dict[int, LogPlace] = {}
         """By partition, of the newest windows of any rollout: they come before a new policy."""
-        self._announced: dict[bytes, deque[_Announced]] = {}
-        """By rollout, messages of windows that will be applied next, in their order."""
+        self._announced: dict[bytes, deque[bytes]] = {}
+        """By rollout, payloads of windows that will be applied next, in their order."""
+        self._decoded: dict[bytes, deque[_Decoded]] = {}
+        """By rollout, those that come before them."""
 
     def clear(self) -> None:
         """Drop what is in memory: it is restored from the table, or read again."""
         self._live.clear()
         self._deleted.clear()
         self._newest_windows.clear()
-        self._announced.clear()
+        self.announce(())
 
     def announce(self, messages: Iterable[tuple[bytes | None, bytes | None]]) -> None:
         """Note keys and payloads of windows that will be applied next, in their order.
@@ -172,12 +178,10 @@ class RolloutStateStore:
         Rows of one rollout's messages are read together then. It changes no state: a message that
         is never applied is forgotten with the next call.
         """
-        self._announced = {}
+        self._announced, self._decoded = {}, {}
         for key, payload in messages:
-            with suppress(InvalidMessage):
-                message = _windows_message(key, payload)
-                announced = self._announced.setdefault(message.rollout_id.encode(), deque())
-                announced.append(_Announced(payload or b"", message))
+            if key is not None and payload is not None:
+                self._announced.setdefault(key, deque()).append(payload)
 
     def checkpoint(self, key: bytes) -> Checkpoint:
         """Return what to write to the table, so that it holds the newest state of a rollout.
@@ -211,7 +215,7 @@ class RolloutStateStore:
 
         Raises `InvalidMessage`; nothing has changed then.
         """
-        message, following = self._decoded(key, payload)
+        message, following = self._decode(key, payload)
         name = message.rollout_id.encode()
         self._newest_windows[place.partition] = place.newest_with(
             self._newest_windows.get(place.partition)
@@ -230,15 +234,25 @@ class RolloutStateStore:
                 awaits_look=live.evaluator.awaits_look,
             )
 
-    def _decoded(
+    def _decode(
         self, key: bytes | None, payload: bytes | None
     ) -> tuple[WindowsMessage, list[WindowsMessage]]:
-        """Return a message, and those that were announced after it."""
-        announced = self._announced.get(key or b"")
-        if not announced or announced[0].payload is not payload:
+        """Return a message, and some that were announced after it."""
+        decoded = self._decoded.setdefault(key or b"", deque())
+        if not decoded:
+            decoded.extend(self._decode_next(key or b""))
+        if not decoded or decoded[0].payload is not payload:
             return _windows_message(key, payload), []
-        message = announced.popleft().message
-        return message, [one.message for one in announced]
+        message = decoded.popleft().message
+        return message, [one.message for one in decoded]
+
+    def _decode_next(self, key: bytes) -> Iterator[_Decoded]:
+        """Decode what was announced next of a rollout; what is invalid is so in its own turn."""
+        announced = self._announced.get(key, deque())
+        for _ in range(min(MOST_TOGETHER, len(announced))):
+            payload = announced.popleft()
+            with suppress(InvalidMessage):
+                yield _Decoded(payload, _windows_message(key, payload))
 
     def apply_record(self, key: bytes | None, payload: bytes | None, place: LogPlace) -> Output:
         """Apply a new or changed policy, its commands, or its deletion. Raises `InvalidMessage`.
