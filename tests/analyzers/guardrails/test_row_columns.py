@@ -13,6 +13,7 @@ from understudy.analyzers.guardrails.row_columns import (
     PLACES,
     HistogramColumn,
     NameColumn,
+    NumberTable,
     RowColumns,
 )
 from understudy.schemas.window_measures import SideSums
@@ -138,3 +139,17 @@ def test_counts_above_many_buckets_are_those_above_each(monkeypatch: pytest.Monk
     monkeypatch.setattr(row_columns, "_AT_ONCE", 1)
     assert column.above_each(buckets).tolist() == expected
     assert HistogramColumn.of([]).above_each(np.zeros((0, 3), dtype=np.int64)).shape == (0, 3)
+
+
+def test_numbers_that_lie_together_are_those_of_each_column() -> None:
+    names = ("candidate_errors", "pair_pairs", "stable_errors")
+    columns = RowColumns.of_rows(ROWS, names)
+    apart = RowColumns(columns.is_paired, {name: columns[name] for name in names})
+    some = np.array([3, 1])
+    for numbers in (columns, columns.part(some)):
+        rows = slice(None) if numbers is columns else some
+        for chosen in (names, names[::-1], names[1:2]):
+            wanted = [apart[name][rows].tolist() for name in chosen]
+            assert numbers.together(chosen).tolist() == wanted
+            assert [numbers[name].tolist() for name in chosen] == wanted
+    assert list(NumberTable(("b", "a"), np.zeros((2, 1)))) == ["b", "a"]

@@ -11,7 +11,7 @@ from tests.analyzers.guardrails.world import World, key_of
 from understudy.analyzers.guardrails.checks import Check, checks_of
 from understudy.analyzers.guardrails.closed_rows import ClosedRows, Labels
 from understudy.analyzers.guardrails.row_columns import PLACES, RowColumns
-from understudy.analyzers.guardrails.row_layout import RowLayout, tail_buckets
+from understudy.analyzers.guardrails.row_layout import RowLayout, layouts_of, tail_buckets
 from understudy.analyzers.guardrails.slice_table import SliceTable
 from understudy.analyzers.guardrails.slices import Arrivals
 from understudy.analyzers.guardrails.tail_thresholds import TailThreshold
@@ -174,3 +174,13 @@ def test_counts_that_cannot_be_are_refused(mode: str) -> None:
     )
     with pytest.raises(ValueError, match="more bad units than units"):
         read(LAYOUT, {key_of(row): impossible}, TABLE, {})
+
+
+def test_rollouts_with_the_same_guardrails_share_what_reads_their_rows() -> None:
+    guardrail = "{metric: error_rate, max_increase: %s}"
+    one, other, stricter = (
+        checks_of(msgspec.structs.replace(policy(guardrail % margin), rollout_id=name))
+        for name, margin in (("one", "1pp"), ("other", "1pp"), ("other", "0.5pp"))
+    )
+    assert layouts_of(one) is layouts_of(other)
+    assert layouts_of(stricter) is not layouts_of(one)

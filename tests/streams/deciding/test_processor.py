@@ -27,12 +27,13 @@ from understudy.schemas.rollout_records import (
 from understudy.schemas.windows import WindowsMessage, windows_message
 from understudy.streams.deciding import processor
 from understudy.streams.deciding.deciding_progress import DecidingProgress
+from understudy.streams.deciding.log_place import LogPlace
 from understudy.streams.deciding.policy_barrier import PolicyBarrier
 from understudy.streams.deciding.ports import RetriableSendError
 from understudy.streams.deciding.processor import FIRST_RETRY_S, DecisionProcessor, Fenced
 from understudy.streams.deciding.session_lease import SessionLease
 from understudy.streams.deciding.snapshots import UnreadableSnapshot
-from understudy.streams.deciding.state_store import NotInMemory, look_request
+from understudy.streams.deciding.state_store import NotInMemory, Output, look_request
 from understudy.streams.kafka.unreadable import UnreadableBatch
 from understudy.streams.zstd import zstd
 
@@ -673,6 +674,55 @@ def test_one_that_is_invalid_among_those_gathered_is_a_dead_letter_alone() -> No
     assert bench.progress.dead_letters == {"invalid_windows": 1}
     verdicts = [one.verdict for one in decisions(bench) if one]
     assert verdicts == [one.verdict for one in decisions(decide(calm)) if one]
+
+
+def test_messages_of_rollouts_that_write_at_once_are_applied_rollout_by_rollout() -> None:
+    """The newest of a partition last, so that nothing seems to wait once all are applied."""
+
+    def renamed(value: bytes, name: str) -> bytes:
+        return value.replace(ROLLOUT.encode(), name.encode())
+
+    async def take(bench: Bench, name: str, value: bytes, offset: int) -> None:
+        message = bench.port.message(WINDOWS, offset, renamed(value, name))
+        message.key = name.encode()
+        await bench.processor.process_windows(message)
+
+    async def work(bench: Bench) -> None:
+        for number, name in enumerate(("one", "two")):
+            record = bench.record(renamed(POLICY, name), number)
+            record.key = name.encode()
+            await bench.processor.process_record(record)
+        applied = list[tuple[bytes, int]]()
+        apply_windows = bench.processor._store.apply_windows
+
+        def noting(key: bytes | None, payload: bytes | None, place: LogPlace) -> Output:
+            applied.append((key or b"", place.offset))
+            return apply_windows(key, payload, place)
+
+        bench.processor._store.apply_windows = noting  # type: ignore[method-assign]
+        order = [("two", 0), ("one", 0), ("two", 1), ("one", 1), ("one", 2), ("two", 2)]
+        for offset, (name, number) in enumerate(order):
+            await take(bench, name, CALM[number], offset)
+        await until(lambda: bench.progress.messages[WINDOWS] == 6)
+        assert [at for name, at in applied if name == b"one"] == [1, 3, 4]
+        assert [at for name, at in applied if name == b"two"] == [0, 2, 5]
+        assert [name for name, _ in applied] == [b"one"] * 3 + [b"two"] * 3
+        assert bench.processor.applied_offsets[WINDOWS, 3] == 6
+
+    assert decide(work, Bench(most_gathered=100)).given_up == []
+
+
+def test_a_record_does_not_wait_until_all_that_were_gathered_are_applied() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(CALM)
+        applying = bench.processor._apply_gathered()
+        await until(lambda: bench.progress.messages[WINDOWS] > 0)
+        await bench.apply(offset=1)
+        assert not applying.done()
+        await until(lambda: bench.progress.messages[WINDOWS] == len(CALM))
+
+    assert decide(work, Bench(most_gathered=100)).given_up == []
 
 
 def test_no_more_are_gathered_than_there_is_room_for() -> None:

@@ -21,6 +21,7 @@ from understudy.schemas.windows import WindowsMessage
 from understudy.streams.deciding.log_place import LogPlace
 from understudy.streams.deciding.snapshots import decision_in, decode_snapshot, encode_snapshot
 from understudy.streams.deciding.state_store import (
+    MOST_TOGETHER,
     InvalidMessage,
     NotInMemory,
     Output,
@@ -550,6 +551,24 @@ def test_what_is_announced_is_applied_in_its_turn_or_never() -> None:
         processor.store.announce([*unknown, *((KEY, one) for one in payloads[start : start + 8])])
         for message, payload in zip(messages[start : start + 5], payloads[start:], strict=False):
             processor.do(processor.store.apply_windows(KEY, payload, at(message)))
+    assert processor.emitted == calm.emitted
+    assert processor.table == calm.table
+
+
+def test_more_than_are_read_together_may_be_announced() -> None:
+    messages = BROKEN.messages(3, 2 * MOST_TOGETHER + 3)
+    calm, processor = DecisionProcessor(), DecisionProcessor()
+    for one in (calm, processor):
+        one.apply(RECORD)
+    calm.windows(messages)
+    payloads = [msgspec.json.encode(message) for message in messages]
+    announced = [*payloads[:MOST_TOGETHER], b"no JSON", *payloads[MOST_TOGETHER:]]
+    processor.store.announce([(KEY, one) for one in announced])
+    for message, payload in zip(messages, payloads, strict=True):
+        if message is messages[MOST_TOGETHER]:
+            with pytest.raises(InvalidMessage):
+                processor.store.apply_windows(KEY, b"no JSON", at(message))
+        processor.do(processor.store.apply_windows(KEY, payload, at(message)))
     assert processor.emitted == calm.emitted
     assert processor.table == calm.table
 
