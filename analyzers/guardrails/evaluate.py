@@ -165,7 +165,8 @@ def evaluate(
     thresholds = thresholds_of(rollout, rollout.stages[state.status.stage])
     requests = StageRequests(state.stage.requests, thresholds.min_requests)
     stage = rollout.stages[state.status.stage]
-    required = [_required(one, requests, stage, mirrors=rollout.mirrors) for one in seen.checks]
+    mirrors = rollout.mirrors
+    required = [_required(one, requests, stage, mirrors=mirrors) for one in seen.checks]
     statistical = reach_verdict(
         seen.log_evidence["rollback"],
         _for_promotion(seen, required),

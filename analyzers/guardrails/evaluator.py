@@ -26,6 +26,7 @@ from understudy.analyzers.guardrails.closed_windows import (
 from understudy.analyzers.guardrails.decision_builder import build_decision
 from understudy.analyzers.guardrails.evaluate import Evaluation, evaluate, thresholds_of
 from understudy.analyzers.guardrails.explanations import latch_of
+from understudy.analyzers.guardrails.look import Look, look
 from understudy.analyzers.guardrails.quiet_look import LastLook
 from understudy.analyzers.guardrails.state import (
     Latch,
@@ -310,8 +311,8 @@ class RolloutEvaluator:
 
     # Decisions
 
-    def _evaluate(self, *, with_results: bool) -> Evaluation:
-        return evaluate(self.rollout, self._state, with_results=with_results)
+    def _evaluate(self, *, with_results: bool, seen: Look | None = None) -> Evaluation:
+        return evaluate(self.rollout, self._state, with_results=with_results, seen=seen)
 
     def _take_until_news(self, fold: ClosedFold) -> tuple[int, Decision | None]:
         """Take windows up to one that changes something; return how many, and the decision."""
@@ -364,37 +365,39 @@ class RolloutEvaluator:
 
     def _decide(self, cause: Cause | None = None) -> Decision | None:
         """Evaluate, latch, enter the next stage; return a decision if there is something new."""
-        evaluation = self._judged()
+        evaluation, seen = self._judged()
         status = self._state.status
         is_refresh = evaluation.signature(status.stage) == status.signature
         decision = None
         if not (is_refresh and 0 <= status.event_ms - status.emitted_ms < REFRESH_MS):
-            decision = self._emit(evaluation, is_refresh=is_refresh, cause=cause)
+            decision = self._emit(evaluation, seen, is_refresh=is_refresh, cause=cause)
         self._state.note_look()
         return decision
 
     def _decide_anyway(self, cause: Cause | None, command: CausingCommand) -> Decision:
         """The same, with a decision in any case."""
-        decision = self._emit(self._judged(), is_refresh=False, cause=cause, command=command)
+        decision = self._emit(*self._judged(), is_refresh=False, cause=cause, command=command)
         self._state.note_look()
         return decision
 
-    def _judged(self) -> Evaluation:
+    def _judged(self) -> tuple[Evaluation, Look]:
         """What the evidence says now; latched, and the verdict noted."""
-        evaluation = self._evaluate(with_results=False)
+        seen = look(self.rollout, self._state)
+        evaluation = self._evaluate(with_results=False, seen=seen)
         self._last_look = LastLook(self._state, evaluation)
         self._state.changed_from_ms = None
-        self._latch(evaluation)
+        self._latch(evaluation, seen)
         status = self._state.status
         status.awaits_look = False
         if evaluation.verdict != status.verdict or not status.verdict_since_ms:
             status.verdict = evaluation.verdict
             status.verdict_since_ms = status.now_ms
-        return evaluation
+        return evaluation, seen
 
     def _emit(
         self,
         evaluation: Evaluation,
+        seen: Look,
         *,
         is_refresh: bool,
         cause: Cause | None,
@@ -405,7 +408,7 @@ class RolloutEvaluator:
         has_changed = signature != status.signature
         status.signature, status.emitted_ms = signature, status.event_ms
         decision = self._numbered(
-            is_refresh=is_refresh, cause=cause, command=command, has_changed=has_changed
+            is_refresh=is_refresh, cause=cause, command=command, has_changed=has_changed, seen=seen
         )
         is_automatic = self.rollout.promotion == "automatic" and not self._is_last_stage()
         if evaluation.verdict == "promote" and is_automatic:
@@ -420,13 +423,14 @@ class RolloutEvaluator:
         cause: Cause | None,
         command: CausingCommand | None = None,
         has_changed: bool = True,
+        seen: Look | None = None,
     ) -> Decision:
         """Return the next decision to emit."""
         status = self._state.status
         status.sequence += 1
         if has_changed:
             status.changed_sequence = status.sequence
-        return self._build(is_refresh=is_refresh, cause=cause, command=command)
+        return self._build(is_refresh=is_refresh, cause=cause, command=command, seen=seen)
 
     def _build(
         self,
@@ -434,23 +438,24 @@ class RolloutEvaluator:
         is_refresh: bool,
         cause: Cause | None = None,
         command: CausingCommand | None = None,
+        seen: Look | None = None,
     ) -> Decision:
         return build_decision(
             self.rollout,
             self._state,
-            self._evaluate(with_results=True),
+            self._evaluate(with_results=True, seen=seen),
             is_refresh=is_refresh,
             cause=cause,
             command=command,
         )
 
-    def _latch(self, evaluation: Evaluation) -> None:
+    def _latch(self, evaluation: Evaluation, seen: Look) -> None:
         status = self._state.status
         rolls_back = evaluation.evidence_rolls_back and status.rolled_back is None
         pauses = evaluation.evidence_pauses and status.paused is None
         if not (rolls_back or pauses):
             return
-        with_results = self._evaluate(with_results=True)
+        with_results = self._evaluate(with_results=True, seen=seen)
         if rolls_back:
             status.rolled_back = latch_of("rollback", self._state, with_results)
         if pauses:

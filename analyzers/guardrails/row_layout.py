@@ -187,7 +187,7 @@ class RowLayout:
         thresholds: TailThresholds,
     ) -> FloatArray:
         """Return the vectors of rows, (n, width). Raises ValueError for counts that cannot be."""
-        vectors = np.zeros((len(keys), self.width))
+        vectors = np.zeros((len(keys), self.width), order="F")  # they are written by columns
         self._read_common(columns, vectors)
         if self._tails:
             self._read_tails(columns, keys, table, thresholds, vectors)
@@ -195,7 +195,7 @@ class RowLayout:
             vectors[:, column] = columns[name]
         for column, added in enumerate(ARRIVED_COLUMNS, -ARRIVED):
             vectors[:, column] = sum(columns[name] for name in added)
-        return vectors
+        return np.ascontiguousarray(vectors)
 
     def read_closed(
         self, rows: ClosedRows, places: IntArray, buckets: Callable[[Check, IntArray], IntArray]
@@ -252,7 +252,7 @@ class RowLayout:
 
     def shrank(self, before: FloatArray, after: FloatArray) -> bool:
         """Return whether a newer version of some row holds less than an older one, (n, width)."""
-        return bool((after < before)[:, self._counted].any())
+        return bool((after < before).any(axis=0)[self._counted].any())
 
     def _read_common(self, columns: RowColumns, vectors: FloatArray) -> None:
         """Read what is the same in every slice."""
