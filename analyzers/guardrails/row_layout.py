@@ -316,12 +316,15 @@ class RowLayout:
         numbers: dict[int, dict[tuple[int, int], int]] = {kind: {} for kind in self._tail_kinds}
         """By kind, slices and windows, and their numbers."""
         of_rows = {
-            kind: np.array([
-                known.setdefault((of_row[kind], start_ms), len(known))
-                for of_row, start_ms in zip(places, starts_ms, strict=True)
-            ])
+            kind: np.array(
+                [
+                    known.setdefault((of_row[kind], start_ms), len(known))
+                    for of_row, start_ms in zip(places, starts_ms, strict=True)
+                ],
+                dtype=np.int64,
+            )
             for kind, known in numbers.items()
-        }  # fmt: skip
+        }
         for measure in self._measured:
             buckets, numbered = list[tuple[int, int, int]](), []
             for check, kind in measure.tails:
@@ -330,7 +333,7 @@ class RowLayout:
                     tail_buckets(check, thresholds, table.name_at(place), start_ms)
                     for place, start_ms in numbers[kind]
                 ]
-            of_tails = np.array(buckets, dtype=np.int64)[np.array(numbered).T]
+            of_tails = np.array(buckets, dtype=np.int64).reshape(-1, 3)[np.array(numbered).T]
             found = measure.reader.read_each(columns, of_tails)
             vectors[:, measure.places] = found.reshape(len(keys), measure.places.size)
 
