@@ -34,7 +34,7 @@ class OpenSums:
     """Of the slices that have turned up so far. Not thread-safe."""
 
     def __init__(self, layout: RowLayout, table: SliceTable) -> None:
-        self._table, self._added = table, layout.added
+        self._table, self._added = table, layout.sources_by_kind
         self._windows: dict[int, _Window] = {}
         self._noted: dict[int, RowsOfWindow] = {}
         """By window, rows that have changed."""

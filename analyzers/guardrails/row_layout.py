@@ -246,7 +246,7 @@ class RowLayout:
         return batch
 
     @property
-    def added(self) -> list[tuple[IntArray, IntArray]]:
+    def sources_by_kind(self) -> list[tuple[IntArray, IntArray]]:
         """By kind of slice, numbers of a batch, and which number of a row each of them adds up."""
         return list(zip(self._numbers_of_kind, self._sources_of_numbers, strict=True))
 

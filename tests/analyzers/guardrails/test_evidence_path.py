@@ -300,6 +300,22 @@ def test_what_a_look_remembers_is_what_is_computed_anew(seed: int, test: AnyTest
             assert np.array_equal(ours, theirs), name
 
 
+@pytest.mark.parametrize("test", [TEST, LimitTest(0.02), MEAN], ids=["pairs", "limit", "mean"])
+def test_a_window_may_begin_between_two_others(test: AnyTest) -> None:
+    rng, layout = np.random.default_rng(6), Layout(len(test.fields))
+    statistics = np.array([[more_of(rng, test) for _ in SLICES] for _ in range(5)])
+    known, windows = known_by(test, CheckEvidence.begin(test, SLICES)), open_windows(statistics)
+    path, anew = (EvidencePath([OneCheck(test)], layout) for _ in range(2))
+    others = [0, 1, 3, 4]
+    path.update(Windows(*(part[others] for part in windows)), [known], basis())
+    has_changed = np.zeros(statistics.shape[:2], dtype=bool)
+    has_changed[2] = True
+    path.update(windows._replace(has_changed=has_changed), [known], basis())
+    anew.update(windows, [known], basis())
+    for name in ("held", "path", "n_windows", "design_effect"):
+        assert np.array_equal(getattr(path, name), getattr(anew, name)), name
+
+
 def test_checks_with_different_numbers_of_stakes_share_a_path() -> None:
     limit = LimitTest(0.02)
     rates = np.zeros((5, 2, 3))
