@@ -47,7 +47,7 @@ from understudy.analyzers.guardrails.turn_readers import (
     read_counts,
 )
 from understudy.analyzers.guardrails.window_store import RowKey
-from understudy.analyzers.sequential.bets import FloatArray, IntArray
+from understudy.analyzers.sequential.bets import BoolArray, FloatArray, IntArray
 from understudy.schemas.windows import SOURCES, Source
 
 ARRIVED: Final = len(ARRIVED_COLUMNS)
@@ -252,7 +252,8 @@ class RowLayout:
 
     def shrank(self, before: FloatArray, after: FloatArray) -> bool:
         """Return whether a newer version of some row holds less than an older one, (n, width)."""
-        return bool((after < before).any(axis=0)[self._counted].any())
+        shrunk: BoolArray = np.asarray((after < before).any(axis=0))
+        return bool(shrunk[self._counted].any())
 
     def _read_common(self, columns: RowColumns, vectors: FloatArray) -> None:
         """Read what is the same in every slice."""
