@@ -725,8 +725,12 @@ def test_a_record_does_not_wait_until_all_that_were_gathered_are_applied() -> No
     assert decide(work, Bench(most_gathered=100)).given_up == []
 
 
-def test_no_more_are_gathered_than_there_is_room_for() -> None:
+@pytest.mark.parametrize(("most", "most_bytes"), [(4, 1 << 30), (100, 4 * len(MESSAGES[0]))])
+def test_no_more_are_gathered_than_there_is_room_for(
+    most: int, most_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The caller waits while Kafka takes nothing."""
+    monkeypatch.setattr(processor, "MOST_GATHERED_BYTES", most_bytes)
 
     async def work(bench: Bench) -> None:
         await bench.apply()
@@ -734,12 +738,12 @@ def test_no_more_are_gathered_than_there_is_room_for() -> None:
         taking = asyncio.ensure_future(bench.take(MESSAGES))
         await asyncio.sleep(0.1)
         assert not taking.done()
-        assert len(bench.processor._pending) <= 2 * 4
+        assert len(bench.processor._pending) <= 2 * (4 + 1)
         bench.port.failures.clear()
         await asyncio.wait_for(taking, 10)
         await until(lambda: bench.progress.messages[WINDOWS] == len(MESSAGES))
 
-    assert decide(work, Bench(most_gathered=4)).given_up == []
+    assert decide(work, Bench(most_gathered=most)).given_up == []
 
 
 def test_messages_that_come_in_the_very_moment_in_which_others_are_done_are_applied() -> None:
