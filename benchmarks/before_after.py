@@ -40,8 +40,11 @@ SPARSE_RATE_PER_S: Final = 7.0
 SPARSE_PAIRS: Final = 15_000
 """Half an hour: some seconds of CPU. The first tenth, in which detectors of languages are loaded,
 is taken off."""
-EVENT: Final = b'{"schema_version":1}'
-"""A recording of one event that cannot be used: all that its replay takes is the start."""
+EVENT: Final = (
+    b'{"schema_version":1,"rollout_id":"r","pair_id":"p","mode":"canary","side":"candidate",'
+    b'"sides":["candidate"],"served":true,"request_time":"2026-11-02T00:00:00Z","language":"en"}'
+)
+"""A recording of one event without an answer: nearly all that its replay takes is the start."""
 
 
 class Figure(NamedTuple):
