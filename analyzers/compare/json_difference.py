@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from itertools import chain, islice, repeat, zip_longest
+from itertools import chain, compress, islice, repeat, zip_longest
+from operator import ne
 from typing import Any, Final
 
 import numpy as np
@@ -272,9 +273,9 @@ def _members(left: Any, right: Any) -> Iterator[tuple[str | int, Any, Any]]:
             return zip(range(len(left)), left, right, strict=True)
         pairs = zip_longest(left, right, fillvalue=_ABSENT)
         return ((index, a, b) for index, (a, b) in enumerate(pairs))
+    if left.keys() == right.keys():
+        return zip(left, left.values(), map(right.__getitem__, left), strict=True)
     kept = zip(left, left.values(), map(right.get, left, repeat(_ABSENT)), strict=True)
-    if right.keys() <= left.keys():
-        return kept
     return chain(kept, ((key, _ABSENT, b) for key, b in right.items() if key not in left))
 
 
@@ -291,7 +292,7 @@ def _is_reordered(left: list[Any], right: list[Any]) -> bool:
         return False
     if type(left[0]) is str and {*map(type, left), *map(type, right)} == {str}:
         return sorted(left) == sorted(right)
-    moved = [(a, b) for a, b in zip(left, right, strict=True) if a != b]
+    moved = list(compress(zip(left, right, strict=True), map(ne, left, right)))
     elsewhere = [b for _, b in moved]
     for a, _ in moved[:_LOOKED_FOR]:
         if a not in elsewhere:

@@ -184,7 +184,7 @@ def _judge(text: str | None, request: str) -> Judgement:
     if found != UNDETERMINED and _is_plainly_other(found, expected, latter):
         return found, 0
     has_code = _may_hold_code(whole) is not None
-    prose = prose_of(text) if has_code else whole
+    prose = prose_of(unfenced) if has_code else whole
     if _too_few_words(prose):
         return _UNKNOWN
     is_asked = whole == latter and not has_code

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import filterfalse, groupby
 from operator import itemgetter
 from typing import Final
 
@@ -61,9 +61,8 @@ def with_beginning(prose: str, latter: str) -> str:
     return latter if len(prose) <= SAMPLE else f"{_cut(prose, 0, _PART)}\n{latter}"
 
 
-def prose_of(text: str) -> str:
-    """The same, without lines that are code."""
-    prose = _outside_fences(text[:_READ])
+def prose_of(prose: str) -> str:
+    """The same of a text outside fences, without lines that are code."""
     wide = _SPARE * _PART
     last = len(prose) - wide
     if last <= 0:
@@ -140,18 +139,14 @@ _says_nothing = re.compile(r"[\W\d]*\d[\W\d]*|[-–—*•#>|·.…:,]+").fullma
 
 def without_code(text: str) -> str:
     """What may be prose: lines that are not code, and passages of words in lines that are mixed."""
-    if not _may_have_words(text):
+    if _has_no_word(text):
         return ""
-    lines = filter(_may_have_words, text.splitlines())
+    lines = filterfalse(_has_no_word, text.splitlines())
     return "\n".join(filter(None, map(_prose_of_line, lines)))
 
 
-def _may_have_words(text: str) -> bool:
-    """Whether some token has no digit; those of numbers, keys, dates and paths mostly have one."""
-    return any(map(_has_no_digit, text.split()))
-
-
-_has_no_digit = frozenset("0123456789").isdisjoint
+_has_no_word = re.compile(r"\s*+(?:[^\s0-9]*+[0-9]\S*+\s*+)*+").fullmatch
+"""Whether each token has a digit: those of numbers, keys, dates and paths mostly have one."""
 
 
 def _prose_of_line(line: str) -> str:

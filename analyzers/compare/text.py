@@ -209,24 +209,11 @@ def ngram_similarity(left: str, right: str) -> float:
         return 0.0
     # Both are hashed as one text; the two grams that reach from one into the other count nothing.
     buckets = _hashed_grams(left + right)
-    more = np.bincount(buckets, _signs(left_grams, right_grams), _BUCKETS)
-    apart = float(np.abs(more, out=more).sum())
-    return 1.0 - apart / (left_grams + right_grams)
-
-
-_USUAL_GRAMS: Final = 16_384
-"""Of a text; the signs of as many are kept ready, 256 kB."""
-_USUAL_SIGNS: Final = np.concatenate((np.ones(_USUAL_GRAMS), (0.0, 0.0), -np.ones(_USUAL_GRAMS)))
-
-
-def _signs(left_grams: int, right_grams: int) -> Floats:
-    """Plus one for each gram of the left text, minus one for each of the right, 0 for two between.
-
-    So one pass counts how many more a bucket has of the left text, without any rounding.
-    """
-    if max(left_grams, right_grams) <= _USUAL_GRAMS:
-        return _USUAL_SIGNS[_USUAL_GRAMS - left_grams : _USUAL_GRAMS + 2 + right_grams]
-    return np.concatenate((np.ones(left_grams), (0.0, 0.0), -np.ones(right_grams)))
+    in_left = np.bincount(buckets[:left_grams], minlength=_BUCKETS)
+    in_right = np.bincount(buckets[left_grams + 2 :], minlength=_BUCKETS)
+    common = int(np.minimum(in_left, in_right, out=in_left).sum())
+    grams = left_grams + right_grams
+    return 1.0 - (grams - 2 * common) / grams
 
 
 def _hashed_grams(text: str) -> NDArray[np.uint32]:

@@ -49,7 +49,7 @@ def compare_tool_calls(left: Sequence[Calls], right: Sequence[Calls]) -> ToolCal
     names_match = np.ones(n, np.bool_)
     calls_match = np.ones(n, np.bool_)
     for row, (a, b) in enumerate(zip(left, right, strict=True)):
-        if not a and not b:
+        if a == b or not (a or b):
             continue
         if not a or not b or not _same_names(a, b):
             names_match[row] = calls_match[row] = False

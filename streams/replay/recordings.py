@@ -15,6 +15,7 @@ import io
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Annotated, Any, Final, NamedTuple
 
@@ -72,12 +73,11 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-class RecordedLine(NamedTuple):
-    """A line of a recording; lines compare by time, then by the order of reading."""
+class RecordedLine(msgspec.Struct, gc=False):
+    """A line of a recording."""
 
     time_ms: int
     """Its own time, or that of the line before it in its file."""
-    sequence: int
     payload: bytes
     file: int
     """Which of the files."""
@@ -127,10 +127,10 @@ def read_recordings(paths: Sequence[Path]) -> Iterator[RecordedLine]:
 
     Raises `RecordingError` for a file that is missing or damaged.
     """
-    files = [_with_time(_lines(path, number)) for number, path in enumerate(paths)]
-    merged = heapq.merge(*files, key=_merge_key) if len(files) > 1 else files[0]
-    for sequence, (_, time_ms, (payload, file, number, file_bytes)) in enumerate(merged):
-        yield RecordedLine(time_ms, sequence, payload, file, number, file_bytes)
+    files = [_lines(path, number) for number, path in enumerate(paths)]
+    if len(files) == 1:
+        return files[0]
+    return map(itemgetter(1), heapq.merge(*map(_with_latest, files), key=itemgetter(0)))
 
 
 def read_content(path: Path) -> bytes:
@@ -147,28 +147,18 @@ def _damaged(path: Path, error: Exception) -> RecordingError:
     return RecordingError(f"{file_name(path)}: {reason}")
 
 
-_Line = tuple[bytes, int, int, int]
-"""Payload, file, number, bytes of the file."""
-
-
-def _merge_key(timed: tuple[int, int, _Line]) -> int:
-    return timed[0]
-
-
-def _with_time(lines: Iterator[_Line]) -> Iterator[tuple[int, int, _Line]]:
-    """Each line with the largest time of its file so far, and its own or the one before."""
-    latest = time_ms = BEFORE_ALL_TIME
+def _with_latest(lines: Iterator[RecordedLine]) -> Iterator[tuple[int, RecordedLine]]:
+    """Each line of a file with the largest time so far."""
+    latest_ms = BEFORE_ALL_TIME
     for line in lines:
-        time = request_time(line[0])
-        if time is not None:
-            time_ms = to_epoch_ms(time)
-            latest = max(latest, time_ms)
-        yield latest, time_ms, line
+        latest_ms = max(latest_ms, line.time_ms)
+        yield latest_ms, line
 
 
-def _lines(path: Path, file: int) -> Iterator[_Line]:
+def _lines(path: Path, file: int) -> Iterator[RecordedLine]:
     """The lines of a file that are not empty."""
     reported = 0
+    time_ms = BEFORE_ALL_TIME
     try:
         with _Counted(path) as counted, io.BufferedReader(counted, _CHUNK_BYTES) as packed:
             for number, line in enumerate(_split(_decoded(_unpacked(path, packed))), start=1):
@@ -177,10 +167,13 @@ def _lines(path: Path, file: int) -> Iterator[_Line]:
                     line = line[len(_BOM) :].lstrip()
                 if not line:
                     continue
+                time = request_time(line)
+                if time is not None:
+                    time_ms = to_epoch_ms(time)
                 read = 0
                 if number % _PROGRESS_LINES == 0:
                     read, reported = counted.nbytes - reported, counted.nbytes
-                yield line, file, number, read
+                yield RecordedLine(time_ms, line, file, number, read)
     except (OSError, EOFError, UnicodeError, zlib.error, zstd.ZstdError) as error:
         raise _damaged(path, error) from None
 

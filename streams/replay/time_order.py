@@ -67,8 +67,10 @@ class Recording:
         newest_ms = BEFORE_ALL_TIME
         lines = self._examined(read_recordings(self._paths))
         for line in lines if self._as_recorded else self._sorted(lines):
-            newest_ms = max(newest_ms, line.time_ms)
-            self.disorder.late_as_given += line.time_ms < newest_ms - self._timeout_ms
+            if line.time_ms >= newest_ms:
+                newest_ms = line.time_ms
+            elif line.time_ms < newest_ms - self._timeout_ms:
+                self.disorder.late_as_given += 1
             self._places.append(line.file << _NUMBER_BITS | line.number)
             if self._progress and line.file_bytes:
                 self._progress(line.file_bytes)

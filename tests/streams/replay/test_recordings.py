@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from understudy.streams.replay.recordings import (
     MAX_LINE_BYTES,
-    RecordedLine,
     RecordingError,
     read_recordings,
     total_bytes,
@@ -215,12 +214,3 @@ def test_a_pipe_is_read_as_it_comes(chunks: int, tmp_path: Path) -> None:
     assert payloads(pipe) == lines
     writer.join()
     assert total_bytes([pipe]) is None
-
-
-def test_lines_compare_by_time_then_by_order_of_reading() -> None:
-    def line(time_ms: int, sequence: int, payload: bytes) -> RecordedLine:
-        return RecordedLine(time_ms, sequence, payload, 0, 1, 0)
-
-    assert sorted([line(2, 0, b"a"), line(1, 2, b"b"), line(1, 1, b"c")]) == [
-        line(1, 1, b"c"), line(1, 2, b"b"), line(2, 0, b"a"),
-    ]  # fmt: skip
