@@ -18,7 +18,7 @@ from understudy.analyzers.windows.exact_sum import ExactSum
 from understudy.analyzers.windows.exact_sum import total as exact_total
 from understudy.analyzers.windows.histogram import merge
 from understudy.analyzers.windows.layout import MOST_NAMES, PLACES
-from understudy.analyzers.windows.moments import EXACT, LIMBS, join_limbs
+from understudy.analyzers.windows.moments import LIMBS, join_limbs
 from understudy.analyzers.windows.name_counts import most_frequent
 from understudy.analyzers.windows.window_sums import WindowSums
 from understudy.schemas.window_measures import (
@@ -121,13 +121,16 @@ class RowSums:
         """Take windows before rows are drawn from them: the same as taking their rows."""
         vectors = np.array([one.vector for one in windows])
         sums: list[int] = vectors.sum(axis=0).tolist()
+        some: list[bool] = vectors.any(axis=0).tolist()
         for slot, place, divisor, is_product in _NUMBERS:
             if is_product:
-                self._add_products(place, vectors[:, slot : slot + LIMBS], divisor)
+                if any(some[slot : slot + LIMBS]):
+                    self._add_products(place, vectors[:, slot : slot + LIMBS], divisor)
             elif divisor == 1:
                 self._numbers[place] += sums[slot]
-            else:
-                self._add_fractions(place, _divided(vectors[:, slot], divisor))
+            elif some[slot]:
+                ticks = vectors[:, slot].tolist()
+                self._add_fractions(place, [one / divisor for one in ticks if one])
         for one in windows:
             for column, histogram in one.histograms.items():
                 self._add_counts(_PLACE_OF[column], histogram)
@@ -136,7 +139,7 @@ class RowSums:
 
     def _add_products(self, place: int, limbs: NDArray[np.int64], divisor: int) -> None:
         """Add sums of products (n, LIMBS), which together may not fit into 64 bits."""
-        products = [join_limbs(*some) for some in limbs[limbs.any(axis=1)].tolist()]
+        products = [join_limbs(*some) for some in limbs.tolist()]
         if divisor == 1:
             self._numbers[place] += sum(products)
         else:
@@ -159,28 +162,20 @@ _NUMBERS: Final = [
 """Where numbers stand in a window's vector and among a row's fields."""
 
 
-def _divided(ticks: NDArray[np.int64], divisor: int) -> list[float]:
-    """Ticks (n,) that are not zero, in natural units, rounded as Python divides whole numbers."""
-    some = ticks[ticks != 0]
-    if some.size and max(some.max(), -some.min()) < EXACT:
-        exact: list[float] = (some / divisor).tolist()
-        return exact
-    return [one / divisor for one in some.tolist()]
-
-
 def total_of_sums(parts: Sequence[RowSums]) -> RowTotals:
     """The sum of all rows that the parts have taken; of none, all zeros."""
+    numbers = map(sum, zip(*(part._numbers for part in parts), strict=True))
+    found: dict[int, Any] = {place: number for place, number in enumerate(numbers) if number}
+    for place in set(chain.from_iterable(part._maps for part in parts)):
+        found[place] = merge(*(part._maps[place] for part in parts if place in part._maps))
+    for place in set(chain.from_iterable(part._fractions for part in parts)):
+        found[place] = exact_total(
+            part._fractions[place] for part in parts if place in part._fractions
+        )
     values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-    for place, (section, name) in enumerate(_FIELDS):
-        number = sum(part._numbers[place] for part in parts)
-        fractions = [part._fractions[place] for part in parts if place in part._fractions]
-        maps = [part._maps[place] for part in parts if place in part._maps]
-        if fractions:
-            values[section][name] = exact_total(fractions)
-        elif maps:
-            values[section][name] = merge(*maps)
-        elif number:
-            values[section][name] = number
+    for place, value in found.items():
+        section, name = _FIELDS[place]
+        values[section][name] = value
     sections: dict[str, Any] = {name: of(**values[name]) for name, of in SECTIONS.items()}
     return RowTotals(**sections)
 

@@ -37,3 +37,17 @@ def test_many_values_are_kept_as_few_numbers() -> None:
 def test_what_cancels_leaves_the_rest() -> None:
     assert total([sum_of([1e200, 1.0]), sum_of([-1e200])]) == 1.0
     assert total([ExactSum()]) == 0.0
+
+
+def test_few_values_are_not_taken_apart() -> None:
+    few = [sum_of([0.1] * 10), sum_of([0.2])]
+    assert total(few) == math.fsum([0.1] * 10 + [0.2])
+    assert not any(one._by_power for one in few)
+
+
+def test_few_values_after_many_are_added_to_them() -> None:
+    values = [0.1] * 5_000 + [1e-9] * 3
+    made = sum_of(values[:5_000])
+    made.add(values[5_000:])
+    assert total([made, sum_of([0.3])]) == math.fsum([*values, 0.3])
+    assert total([made]) == math.fsum(values)
