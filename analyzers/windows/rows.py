@@ -121,7 +121,7 @@ class RowSums:
         """Take windows before rows are drawn from them: the same as taking their rows."""
         vectors = np.array([one.vector for one in windows])
         sums: list[int] = vectors.sum(axis=0).tolist()
-        some: list[bool] = vectors.any(axis=0).tolist()
+        some: list[int] = np.count_nonzero(vectors, axis=0).tolist()
         for slot, place, divisor, is_product in _NUMBERS:
             if is_product:
                 if any(some[slot : slot + LIMBS]):
