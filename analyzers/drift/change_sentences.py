@@ -45,10 +45,13 @@ def _found(drift: SideDrift) -> str:
 def _left_out(number: int) -> str:
     if not number:
         return ""
-    return (
-        f" There are {format_count(number)} more combinations of language and workflow, with fewer "
-        "requests, which were not compared."
+    more = (
+        "is 1 more combination of language and workflow, with fewer requests, which was"
+        if number == 1
+        else f"are {format_count(number)} more combinations of language and workflow, with fewer "
+        "requests, which were"
     )
+    return f" There {more} not compared."
 
 
 def _of_prompts(drift: SideDrift) -> str:

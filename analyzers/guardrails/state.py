@@ -390,7 +390,10 @@ def decode_state(
     if header.version != STATE_VERSION or header.policy_hash != policy_hash(rollout):
         raise ValueError("this state belongs to another policy or release")
     rows = [decode_rows(part) for part in parts]
-    return RolloutState(checks, _DECODER.decode(payload), parts=rows, mirrors=rollout.mirrors)
+    state = RolloutState(checks, _DECODER.decode(payload), parts=rows, mirrors=rollout.mirrors)
+    if any(len(evidence) != state.stacks.n_cells for evidence in state.passed):
+        raise ValueError("this state has evidence of other checks or slices")
+    return state
 
 
 def decode_header(payload: bytes) -> StateHeader:

@@ -7,6 +7,7 @@ their hours are too many, those with the most requests are read, and it is told 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from understudy.analyzers.drift.periods import MS_OF_HOUR, Hours
@@ -80,22 +81,20 @@ def hourly_rows(
         "starts_ms": [span.start * MS_OF_HOUR for span in spans],
         "ends_ms": [span.end * MS_OF_HOUR for span in spans],
         "max_rows": MAX_ROWS,
-        "most_rows": MAX_ROWS + 1,
     }
-    rows = _rows(connection, query.everything, given, spans)
-    if len(rows) <= MAX_ROWS:
-        return HourlyRows(rows, 0)
-    ((left_out,),) = connection.rows(query.left_out, given)
-    return HourlyRows(_rows(connection, query.largest, given, spans), int(left_out))
-
-
-def _rows(
-    connection: ReadConnection, sql: str, given: Mapping[str, Any], spans: Sequence[Hours]
-) -> list[Any]:
     rows: list[Any] = []
     for span in spans:
-        times = {"start_ms": span.start * MS_OF_HOUR, "end_ms": span.end * MS_OF_HOUR}
-        rows += connection.rows(sql, {**given, **times})
+        most = {"most_rows": MAX_ROWS + 1 - len(rows)}
+        rows += connection.rows(query.everything, {**given, **_times(span), **most})
         if len(rows) > MAX_ROWS:
             break
-    return rows
+    else:
+        return HourlyRows(rows, 0)
+    del rows
+    ((left_out,),) = connection.rows(query.left_out, given)
+    largest = [connection.rows(query.largest, {**given, **_times(span)}) for span in spans]
+    return HourlyRows(list(chain.from_iterable(largest)), int(left_out))
+
+
+def _times(span: Hours) -> dict[str, int]:
+    return {"start_ms": span.start * MS_OF_HOUR, "end_ms": span.end * MS_OF_HOUR}

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count
@@ -240,6 +241,8 @@ class DecisionProcessor:
         return self._applying
 
     def _apply_next(self, applied: asyncio.Task[None]) -> None:
+        if applied.cancelled():  # some of its messages are not applied: none after them may be
+            self._abandon()
         if self._applying is not applied:
             return
         self._applying = None
@@ -257,16 +260,18 @@ class DecisionProcessor:
         The rollout whose last message came last is last, so that the newest message of a partition
         is applied after all others of it.
         """
-        by_rollout: dict[bytes | None, list[InputMessage]] = {}
+        by_rollout: dict[tuple[int, bytes | None], list[InputMessage]] = {}
         for message in messages:
-            own = by_rollout.pop(message.key, [])
+            name = message.partition, message.key
+            own = by_rollout.pop(name, [])
             own.append(message)
-            by_rollout[message.key] = own
-        self._store.announce((message.key, message.value) for message in messages)
-        for message in chain.from_iterable(by_rollout.values()):
-            process = partial(self._process, message, self._apply_windows, INVALID_WINDOWS)
-            await self._exclusively(process)
-            await asyncio.sleep(0)  # hundreds of them must not hold up all else in the event loop
+            by_rollout[name] = own
+        with self._failing_for_good():
+            self._store.announce((m.key, m.value) for m in messages if m.partition == m.home)
+            for message in chain.from_iterable(by_rollout.values()):
+                async with self._lock:
+                    await self._process(message, self._apply_windows, INVALID_WINDOWS)
+                await asyncio.sleep(0)  # hundreds must not hold up all else in the event loop
 
     # One thing at a time
 
@@ -285,10 +290,15 @@ class DecisionProcessor:
         return task
 
     async def _exclusively(self, work: Work) -> None:
-        """After what fails here nothing may go on."""
-        try:
+        with self._failing_for_good():
             async with self._lock:
                 await work()
+
+    @contextmanager
+    def _failing_for_good(self) -> Iterator[None]:
+        """After what fails here nothing may go on."""
+        try:
+            yield
         except asyncio.CancelledError:  # by a stop, or because the event loop ends
             self._abandon()
             raise
@@ -400,7 +410,7 @@ class DecisionProcessor:
         return Output(message.key or b"")
 
     def _apply_windows(self, message: InputMessage) -> Output:
-        _check(message)
+        _check_usable(message)
         output = self._store.apply_windows(message.key, message.value, _log_place(message))
         rollout_id = _text(output.key)
         if output.decisions:
@@ -420,7 +430,7 @@ class DecisionProcessor:
 
     def _apply_record(self, message: InputMessage) -> Output:
         self._barrier.record_applied(message.partition, message.offset)
-        _check(message)
+        _check_usable(message)
         output = self._store.apply_record(message.key, message.value, _log_place(message))
         rollout_id = _text(output.key)
         self._progress.rejected_commands += len(output.rejections)
@@ -561,7 +571,7 @@ def _check_readable(message: InputMessage) -> None:
     raise UnreadableMessage(f"offsets {batch.first} to {last}: {batch.why}")
 
 
-def _check(message: InputMessage) -> None:
+def _check_usable(message: InputMessage) -> None:
     """Raise `UnreadableMessage`, or `InvalidMessage` where its key belongs in another partition.
 
     The state of its rollout would be kept in two partitions, and what was kept could not be read.

@@ -90,9 +90,9 @@ def _served(chdb: ReadOnlyChdb, folder: Path, database: str, port: int) -> Itera
     finally:
         stop.set()
         thread.join(2 * CLOSE_TIMEOUT_S)
+        withdraw_address(folder)
         if not thread.is_alive():  # else a statement is under way
             chdb.close()
-        withdraw_address(folder)
 
 
 async def _serve(

@@ -54,6 +54,10 @@ def test_what_was_too_much_to_compare_is_said() -> None:
         "Nothing of 2 metrics has changed by more than days differ by themselves. There are 1,840 "
         "more combinations of language and workflow, with fewer requests, which were not compared."
     )
+    assert summary(drift(replace(sums, left_out=1)), 360).endswith(
+        " There is 1 more combination of language and workflow, with fewer requests, which was not "
+        "compared."
+    )
 
 
 def test_what_was_nothing_has_no_relative_change() -> None:

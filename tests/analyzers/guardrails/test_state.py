@@ -114,6 +114,18 @@ def test_the_layout_of_the_state() -> None:
     }  # fmt: skip
 
 
+def test_evidence_of_other_cells_is_refused() -> None:
+    evaluator = RolloutEvaluator(POLICY)
+    for message in World(requests=200, harm=BAD).messages(2, 4):
+        evaluator.take(message)
+    state = decode_state(POLICY, CHECKS, evaluator.encode_state())
+    state.passed = [np.zeros(state.stacks.n_cells)]
+    assert decode_state(POLICY, CHECKS, encode_state(state)).passed
+    state.passed = [np.zeros(state.stacks.n_cells - 1)]
+    with pytest.raises(ValueError, match="other checks or slices"):
+        decode_state(POLICY, CHECKS, encode_state(state))
+
+
 def test_rows_that_are_encoded_by_themselves_give_the_same_state() -> None:
     """Also where one window was folded without some of its rows, and in whichever order."""
     evaluator, parts = RolloutEvaluator(POLICY), []

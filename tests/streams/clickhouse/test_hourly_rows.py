@@ -44,7 +44,7 @@ def test_what_fits_is_read_at_once() -> None:
     assert read(stored) == ([("en",)] * 3, 0)
     assert stored.asked == [("everything", 7), ("everything", 2), ("everything", 20)]
     assert stored.given["rollout_id"] == "r"
-    assert (stored.given["max_rows"], stored.given["most_rows"]) == (4, 5)
+    assert (stored.given["max_rows"], stored.given["most_rows"]) == (4, 3), "of the last span"
 
 
 def test_of_what_does_not_fit_the_largest_is_read_and_how_many_are_not() -> None:
@@ -56,6 +56,12 @@ def test_of_what_does_not_fit_the_largest_is_read_and_how_many_are_not() -> None
     assert [Hours(a // MS_OF_HOUR, b // MS_OF_HOUR) for a, b in zip(starts, ends, strict=True)] == (
         SPANS
     ), "the same languages in all spans"
+
+
+def test_the_largest_are_read_in_all_spans_though_traffic_grew_meanwhile() -> None:
+    stored = Stored(everything=[("en",)] * 5, largest=[("en",)] * 3, left_out=[(9,)])
+    assert read(stored) == ([("en",)] * 9, 9)
+    assert [sql for sql, _ in stored.asked] == ["everything", "left out"] + ["largest"] * 3
 
 
 def test_statements_read_all_parts_or_those_that_fit() -> None:

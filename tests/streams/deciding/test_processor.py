@@ -717,12 +717,82 @@ def test_a_record_does_not_wait_until_all_that_were_gathered_are_applied() -> No
         await bench.apply()
         await bench.take(CALM)
         applying = bench.processor._apply_gathered()
-        await until(lambda: bench.progress.messages[WINDOWS] > 0)
+        while not bench.progress.messages[WINDOWS]:
+            await asyncio.sleep(0)
         await bench.apply(offset=1)
         assert not applying.done()
         await until(lambda: bench.progress.messages[WINDOWS] == len(CALM))
 
     assert decide(work, Bench(most_gathered=100)).given_up == []
+
+
+def test_after_messages_that_are_cancelled_half_way_none_are_applied() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(CALM[:3])
+        applying = bench.processor._apply_gathered()
+        while not bench.progress.messages[WINDOWS]:
+            await asyncio.sleep(0)
+        await bench.take(CALM[3:], 3)
+        applying.cancel()
+        await asyncio.sleep(0.1)
+        await bench.take(CALM[:1], len(CALM))
+        await asyncio.sleep(0.1)
+
+    bench = decide(work, Bench(most_gathered=100))
+    assert bench.progress.messages[WINDOWS] == 1
+    abandoned = [offset for kind, offset in bench.port.happened if kind == "abandon"]
+    assert set(abandoned) == set(range(1, len(CALM) + 1)), "the first was applied and saved"
+
+
+def test_messages_whose_task_never_ran_are_abandoned_with_all_after_them() -> None:
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        await bench.take(CALM[:3])
+        bench.processor._apply_gathered().cancel()
+        await bench.take(CALM[3:], 3)
+        await asyncio.sleep(0.1)
+
+    bench = decide(work, Bench(most_gathered=100))
+    assert bench.progress.messages[WINDOWS] == 0
+    assert bench.port.kinds.count("abandon") == len(CALM)
+
+
+def test_a_failure_between_messages_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(bench: Bench) -> None:
+        def announce(_: object) -> None:
+            monkeypatch.undo()
+            raise MemoryError
+
+        await bench.apply()
+        monkeypatch.setattr(bench.processor._store, "announce", announce)
+        await bench.take(CALM[:3])
+        await bench.processor._apply_gathered()
+        await bench.take(CALM[3:], 3)
+        await asyncio.sleep(0.1)
+
+    bench = decide(work, Bench(most_gathered=100))
+    assert [type(error) for error in bench.given_up] == [MemoryError]
+    assert bench.progress.messages[WINDOWS] == 0
+
+
+def test_the_newest_message_of_a_partition_is_the_last_applied_whatever_the_keys() -> None:
+    """Else a lag would be shown that is none."""
+    places = [(b"helpdesk", 3), (None, 3), (b"helpdesk", 4), (b"helpdesk", 3), (None, 4)]
+
+    async def work(bench: Bench) -> None:
+        await bench.apply()
+        for offset, (key, partition) in enumerate(places):
+            message = bench.port.message(WINDOWS, offset, CALM[offset])
+            message.key, message.partition = key, partition
+            await bench.processor.process_windows(message)
+        await bench.processor._apply_gathered()
+
+    bench = decide(work, Bench(most_gathered=100))
+    applied = bench.processor.applied_offsets
+    assert (applied[WINDOWS, 3], applied[WINDOWS, 4]) == (4, 5)
+    assert bench.progress.messages[WINDOWS] == len(places)
+    assert not any(bench.processor._store._decoded.values()), "nothing waits that never comes"
 
 
 @pytest.mark.parametrize(("most", "most_bytes"), [(4, 1 << 30), (100, 4 * len(MESSAGES[0]))])
