@@ -71,4 +71,8 @@ def _panel(panel: Panel, top: int) -> Iterator[str]:
 def _bar(value: float, width: float, y: int, color: str) -> Iterator[str]:
     end = f"{_LABELS + width + 4:.1f}"
     yield f'<rect x="{_LABELS}" y="{y}" width="{width:.1f}" height="{_BAR - 1}" fill="{color}"/>'
-    yield f'<text x="{end}" y="{y + _BAR - 2}" font-size="10">{value:.3g}</text>'
+    yield f'<text x="{end}" y="{y + _BAR - 2}" font-size="10">{_number(value)}</text>'
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -182,7 +182,7 @@ def live(chosen: argparse.Namespace) -> Iterator[Figure]:
                 own = by_rate.setdefault(row["requests_per_s"], {})
                 own[row["worker"]] = row["percent_of_a_core"]["all"]
             for rate, shares in by_rate.items():
-                requests = f"{rate:g} requests/s" if rate else "idle"
+                requests = f"{rate:g} request{'s' * (rate != 1)}/s" if rate else "idle"
                 yield Figure(
                     "live, all roles: % of a core",
                     f"{requests}, {partitions} partition{'s' * (partitions > 1)}",
