@@ -63,9 +63,10 @@ the policy's."""
 _OF_FEEDBACK: Final = frozenset(
     one.metric.name for one in FEEDBACK if isinstance(one, Outcome) and one.metric is not None
 )
-MANY_GUARDRAILS: Final = 256
-"""Sets of guardrails whose checks are made once: most rollouts of a worker share the default ones,
-and what checks read is the dearest thing to make anew where rollouts are restored."""
+MOST_GUARDRAIL_SETS: Final = 256
+"""Sets of guardrails whose checks, and layouts of what these read, are kept: most rollouts of a
+worker share the default ones, and layouts are the dearest thing to make anew where rollouts are
+restored. Some 100 kB each, 25 MB at most."""
 _ROUNDING: Final = 1e-9
 """Buckets by which a logarithm may be off: an edge must not move by its last bit."""
 
@@ -74,7 +75,8 @@ _ROUNDING: Final = 1e-9
 class Check:
     """One limit under test; `weight` is its share of the error of its action.
 
-    Policies with the same guardrails share their checks.
+    Policies with the same guardrails share their checks, which are therefore equal only to
+    themselves: they are keys of what is made once for them.
     """
 
     name: str
@@ -163,7 +165,7 @@ def checks_of(rollout: Rollout) -> tuple[Check, ...]:
     return _all_checks(rollout.guardrails, rollout.models.free)
 
 
-@lru_cache(MANY_GUARDRAILS)
+@lru_cache(MOST_GUARDRAIL_SETS)
 def _all_checks(guardrails: tuple[Guardrail, ...], free: tuple[str, ...]) -> tuple[Check, ...]:
     checks = [check for guardrail in guardrails for check in _checks_of(guardrail, free)]
     of_stable = [*_checks_of_stable(guardrails), *_checks_of_evaluators(guardrails)]

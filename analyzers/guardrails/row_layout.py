@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from understudy.analyzers.guardrails.checks import MANY_GUARDRAILS, Check
+from understudy.analyzers.guardrails.checks import MOST_GUARDRAIL_SETS, Check
 from understudy.analyzers.guardrails.closed_rows import ClosedRows
 from understudy.analyzers.guardrails.column_readers import (
     BAD_AMONG,
@@ -353,7 +353,7 @@ class RowLayout:
         return sources
 
 
-@lru_cache(MANY_GUARDRAILS)
+@lru_cache(MOST_GUARDRAIL_SETS)
 def layouts_of(checks: tuple[Check, ...]) -> Mapping[Source, RowLayout]:
     """Return the layout of the rows of each source; rollouts with the same checks share it."""
     return {

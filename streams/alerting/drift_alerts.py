@@ -59,7 +59,7 @@ class DriftAlerts:
     def __init__(
         self, deliveries: Sequence[Delivery], rollouts: Callable[[], Mapping[str, Assignment]]
     ) -> None:
-        """`rollouts` are those of this worker, with the partitions of their decisions."""
+        """`rollouts` are those of this worker, with the assignments of their decisions."""
         self._deliveries = deliveries
         self._rollouts = rollouts
         self._notified: dict[str, _Notified] = {}

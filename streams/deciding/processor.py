@@ -141,7 +141,7 @@ class DecisionProcessor:
         self._pending: dict[int, InputMessage] = {}
         """Messages that wait for their turn, by identity: one may come twice."""
         self._gathered: list[InputMessage] = []
-        """Messages of windows that are applied next, in their order."""
+        """Messages of windows that are applied next, in the order in which they came."""
         self._gathered_bytes = 0
         self._gather_timer: asyncio.TimerHandle | None = None
         self._applying: asyncio.Task[None] | None = None
