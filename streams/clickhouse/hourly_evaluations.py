@@ -18,6 +18,7 @@ from understudy.schemas.events import Side
 from understudy.streams.clickhouse.hourly_rows import (
     HourlyQuery,
     HourlyRows,
+    bounds_of,
     hourly_query,
     hourly_rows,
     in_any_span,
@@ -76,14 +77,7 @@ def hourly_evaluations(
     Raises `SinkBusy` and `SinkBroken`.
     """
     whole = Hours(min(span.start for span in spans), max(span.end for span in spans))
-    found = connection.rows(
-        _EVALUATORS,
-        {
-            "rollout_id": rollout_id,
-            "start_ms": whole.start * MS_OF_HOUR,
-            "end_ms": whole.end * MS_OF_HOUR,
-        },
-    )
+    found = connection.rows(_EVALUATORS, {"rollout_id": rollout_id, **bounds_of(whole)})
     evaluators = [str(name) for (name,) in found]
     given = {"rollout_id": rollout_id, "evaluators": evaluators}
     rows, left_out = (

@@ -85,16 +85,17 @@ def hourly_rows(
     rows: list[Any] = []
     for span in spans:
         most = {"most_rows": MAX_ROWS + 1 - len(rows)}
-        rows += connection.rows(query.everything, {**given, **_times(span), **most})
+        rows += connection.rows(query.everything, {**given, **bounds_of(span), **most})
         if len(rows) > MAX_ROWS:
             break
     else:
         return HourlyRows(rows, 0)
     del rows
     ((left_out,),) = connection.rows(query.left_out, given)
-    largest = [connection.rows(query.largest, {**given, **_times(span)}) for span in spans]
+    largest = [connection.rows(query.largest, {**given, **bounds_of(span)}) for span in spans]
     return HourlyRows(list(chain.from_iterable(largest)), int(left_out))
 
 
-def _times(span: Hours) -> dict[str, int]:
+def bounds_of(span: Hours) -> dict[str, int]:
+    """Return the parameters of `in_span`."""
     return {"start_ms": span.start * MS_OF_HOUR, "end_ms": span.end * MS_OF_HOUR}
